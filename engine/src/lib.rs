@@ -1,0 +1,1 @@
+//! Larder storage engine.

@@ -1,0 +1,2 @@
+//! The `larder-server` binary.
+fn main() {}
