@@ -1,0 +1,147 @@
+//! The journal: the one place through which every change of the keyspace passes.
+//!
+//! A mutation emits exactly one [`Record`] for each effect it has: what changed, deterministic and with absolute
+//! deadlines ([`Effect`]), and why, in the vocabulary of keyspace notifications ([`Event`]). The append log, replicas,
+//! notifications and client tracking read that one stream. With no consumer a record costs a counter.
+
+use crate::{DbIndex, Encoding, Kind, UnixMillis};
+
+/// What changed, enough to replay it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// The entry now holds this value and deadline.
+    Put {
+        kind: Kind,
+        encoding: Encoding,
+        value: &'a [u8],
+        expires_at: Option<UnixMillis>,
+    },
+    /// `bytes` were written at `offset` of a string, extending it with zeros where it was shorter.
+    WriteRange { offset: u64, bytes: &'a [u8] },
+    /// The deadline changed; `None` removes it.
+    Deadline(Option<UnixMillis>),
+    /// The entry is gone.
+    Remove,
+    /// The entry moved to `key` of `db`, replacing what was there.
+    MoveTo { db: DbIndex, key: &'a [u8] },
+    /// Every entry of the database is gone (the record's key is empty).
+    FlushDb,
+    /// The databases exchanged their contents (the record's key is empty).
+    SwapDb { with: DbIndex },
+}
+
+/// Class of a keyspace event: the letter of `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventClass {
+    /// `g`: commands of any type.
+    Generic,
+    /// `$`: string commands.
+    String,
+    /// `x`: an entry reached its deadline.
+    Expired,
+    /// `e`: an entry was evicted for `maxmemory`.
+    Evicted,
+    /// No event is published.
+    Silent,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = ($text:literal, $class:ident),)*) => {
+        /// Why an entry changed: the event of a keyspace notification.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Event { $($(#[$doc])* $name,)* }
+
+        impl Event {
+            /// The event's name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The event's class.
+            pub fn class(self) -> EventClass {
+                match self { $(Self::$name => EventClass::$class,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A string was written whole.
+    Set = ("set", String),
+    /// `SETRANGE`.
+    SetRange = ("setrange", String),
+    /// `APPEND`.
+    Append = ("append", String),
+    /// `SETBIT`, `BITFIELD`.
+    SetBit = ("setbit", String),
+    /// `INCR`, `DECR`, `INCRBY`, `DECRBY`.
+    IncrBy = ("incrby", String),
+    /// `INCRBYFLOAT`.
+    IncrByFloat = ("incrbyfloat", String),
+    /// The entry was deleted by a command.
+    Del = ("del", Generic),
+    /// A deadline was set.
+    Expire = ("expire", Generic),
+    /// A deadline was removed.
+    Persist = ("persist", Generic),
+    /// The entry was renamed away.
+    RenameFrom = ("rename_from", Generic),
+    /// The entry came by a rename.
+    RenameTo = ("rename_to", Generic),
+    /// The entry was moved to another database.
+    MoveFrom = ("move_from", Generic),
+    /// The entry came from another database.
+    MoveTo = ("move_to", Generic),
+    /// The entry was copied here.
+    CopyTo = ("copy_to", Generic),
+    /// The entry reached its deadline.
+    Expired = ("expired", Expired),
+    /// The entry was evicted.
+    Evicted = ("evicted", Evicted),
+    /// A change that publishes nothing (an overwritten destination, `FLUSHDB`).
+    Silent = ("", Silent),
+}
+
+/// One entry of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The database.
+    pub db: DbIndex,
+    /// The key.
+    pub key: &'a [u8],
+    /// What changed.
+    pub effect: Effect<'a>,
+    /// Why.
+    pub event: Event,
+}
+
+/// A consumer of the journal's records.
+pub type Tap = Box<dyn FnMut(&Record<'_>)>;
+
+/// The stream of a shard's changes.
+#[derive(Default)]
+pub struct Journal {
+    changes: u64,
+    tap: Option<Tap>,
+}
+
+impl Journal {
+    /// Attaches the consumer, which sees every record from now on.
+    pub fn attach(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
+    /// Number of records since the shard began (`rdb_changes_since_last_save` counts these).
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Passes one change to the consumers.
+    #[inline]
+    pub fn record(&mut self, record: &Record<'_>) {
+        self.changes += 1;
+        if let Some(tap) = &mut self.tap {
+            tap(record);
+        }
+    }
+}
