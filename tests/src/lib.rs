@@ -1,1 +1,21 @@
 //! Support code of the whole-server tests.
+//!
+//! The tests of this package see servers from outside only: they start a process, speak RESP over a socket and look
+//! at what comes back. Nothing here links against Larder's own code, so that one library drives Larder and
+//! redis-server alike.
+//!
+//! * [`server`] starts a process on a free port and ends it again.
+//! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
+//! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
+//! * [`tools`] finds the external programs some tests need.
+
+pub mod client;
+pub mod dialogue;
+pub mod quoting;
+pub mod resp;
+pub mod scratch;
+pub mod server;
+pub mod tools;
+
+/// What support code returns when it cannot go on: a sentence for the person reading the test's output.
+pub type Outcome<T> = Result<T, String>;

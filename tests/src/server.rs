@@ -1,0 +1,382 @@
+//! A server process of its own for a test: Larder, or redis-server as the oracle.
+//!
+//! The process gets a free port and an empty working directory, is waited for until `PING` answers, and is ended by
+//! its own process id when the test is done with it.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::client::Client;
+use crate::resp::Reply;
+use crate::scratch::ScratchDir;
+
+/// How long a server may take until it answers `PING`.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Which way Larder talks to the kernel (`io-backend`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoBackend {
+    /// The raw ring inside glommio.
+    IoUring,
+    /// Plain threads on epoll.
+    Epoll,
+}
+
+impl IoBackend {
+    /// Both, or the one that `LARDER_TEST_BACKENDS` names (for hosts that forbid io_uring).
+    #[must_use]
+    pub fn under_test() -> Vec<Self> {
+        let chosen =
+            std::env::var("LARDER_TEST_BACKENDS").unwrap_or_else(|_| "io_uring,epoll".into());
+        [Self::IoUring, Self::Epoll]
+            .into_iter()
+            .filter(|backend| {
+                chosen
+                    .split(',')
+                    .any(|name| name.trim() == backend.directive())
+            })
+            .collect()
+    }
+
+    /// The directive's value.
+    #[must_use]
+    pub fn directive(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+/// What to start, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    program: Program,
+    directives: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Program {
+    Larder { cores: usize, backend: IoBackend },
+    Redis(PathBuf),
+}
+
+impl Options {
+    /// Larder with so many cores on this backend.
+    #[must_use]
+    pub fn larder(cores: usize, backend: IoBackend) -> Self {
+        Self {
+            program: Program::Larder { cores, backend },
+            directives: Vec::new(),
+        }
+    }
+
+    /// A redis-server at this path.
+    #[must_use]
+    pub fn redis(path: PathBuf) -> Self {
+        Self {
+            program: Program::Redis(path),
+            directives: Vec::new(),
+        }
+    }
+
+    /// Adds a directive and its value.
+    #[must_use]
+    pub fn directive(mut self, name: &str, value: &str) -> Self {
+        self.directives.push(format!("--{name}"));
+        self.directives.extend(value.split(' ').map(str::to_owned));
+        self
+    }
+}
+
+/// A running server; ended when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    scratch: ScratchDir,
+    label: String,
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When the program is missing, ends at once or does not answer; with the end of its log.
+    pub fn start(options: &Options) -> Outcome<Self> {
+        let (program, label) = match &options.program {
+            Program::Larder { cores, backend } => (
+                larder_program()?,
+                format!("larder, {cores} cores, {}", backend.directive()),
+            ),
+            Program::Redis(path) => (path.clone(), "redis-server".into()),
+        };
+        let scratch = ScratchDir::new("server")?;
+        let log = scratch.path().join("log");
+        let open_log =
+            || std::fs::File::create(&log).map_err(|why| format!("making the log: {why}"));
+        let output = open_log()?;
+        let errors = output.try_clone().map_err(|why| why.to_string())?;
+        let port = free_port()?;
+        let mut command = Command::new(&program);
+        command
+            .current_dir(scratch.path())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        match &options.program {
+            Program::Larder { cores, backend } => {
+                command.args([
+                    "--cores",
+                    &cores.to_string(),
+                    "--io-backend",
+                    backend.directive(),
+                ]);
+            }
+            Program::Redis(_) => {
+                command.args([
+                    "--save",
+                    "",
+                    "--daemonize",
+                    "no",
+                    "--enable-debug-command",
+                    "yes",
+                ]);
+            }
+        }
+        command.args(&options.directives);
+        let child = command
+            .spawn()
+            .map_err(|why| format!("starting {}: {why}", program.display()))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut server = Self {
+            child,
+            address,
+            scratch,
+            label,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> Outcome<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(|why| why.to_string())? {
+                return Err(format!(
+                    "{} ended at start with {status}\n{}",
+                    self.label,
+                    self.log_tail()
+                ));
+            }
+            let answer =
+                Client::connect(self.address).and_then(|mut client| client.call(&["PING"]));
+            match answer {
+                Ok(Reply::Status(_)) => return Ok(()),
+                Ok(Reply::Error(text)) if text.starts_with(b"NOAUTH") => return Ok(()),
+                _ if Instant::now() > deadline => {
+                    return Err(format!(
+                        "{} does not answer PING: {answer:?}\n{}",
+                        self.label,
+                        self.log_tail()
+                    ));
+                }
+                _ => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// A new connection to it.
+    ///
+    /// # Errors
+    /// When it does not accept one.
+    pub fn connect(&self) -> Outcome<Client> {
+        Client::connect(self.address).map_err(|why| format!("{why}\n{}", self.log_tail()))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it is, for messages.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Its working directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its resident memory, from `/proc`.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn resident_bytes(&self) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .map_err(|why| why.to_string())?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| {
+                rest.trim()
+                    .trim_end_matches("kB")
+                    .trim()
+                    .parse::<u64>()
+                    .ok()
+            })
+            .ok_or("no VmRSS in the process's status")?;
+        Ok(kib * 1024)
+    }
+
+    /// Sends a signal by name (`TERM`, `INT`).
+    ///
+    /// # Errors
+    /// When `kill` does not run.
+    pub fn signal(&self, name: &str) -> Outcome<()> {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
+        match sent {
+            Ok(status) if status.success() => Ok(()),
+            other => Err(format!("kill -s {name}: {other:?}")),
+        }
+    }
+
+    /// Waits until the process has ended by itself.
+    ///
+    /// # Errors
+    /// When it still runs after `patience`.
+    pub fn wait_for_exit(&mut self, patience: Duration) -> Outcome<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(|why| why.to_string())? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "{} still runs after {patience:?}\n{}",
+                    self.label,
+                    self.log_tail()
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The last lines it wrote.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let log = std::fs::read(self.scratch.path().join("log")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = text.lines().collect();
+        let start = lines.len().saturating_sub(30);
+        format!(
+            "--- end of the server's log\n{}\n---",
+            lines[start..].join("\n")
+        )
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already; a process that is gone cannot be killed, and need not be.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A port nothing listens on, and which this process has not given out before.
+fn free_port() -> Outcome<u16> {
+    static GIVEN: OnceLock<Mutex<HashSet<u16>>> = OnceLock::new();
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .map_err(|why| format!("no free port: {why}"))?;
+        let port = listener.local_addr().map_err(|why| why.to_string())?.port();
+        let mut given = GIVEN
+            .get_or_init(Mutex::default)
+            .lock()
+            .map_err(|why| why.to_string())?;
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
+}
+
+/// The binary under test: `LARDER_SERVER_BIN`, or the workspace's own, brought up to date by cargo once per process.
+fn larder_program() -> Outcome<PathBuf> {
+    static PROGRAM: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    PROGRAM
+        .get_or_init(|| match std::env::var_os("LARDER_SERVER_BIN") {
+            Some(path) => {
+                let path = PathBuf::from(path);
+                path.canonicalize()
+                    .map_err(|why| format!("LARDER_SERVER_BIN, {}: {why}", path.display()))
+            }
+            None => build_larder(),
+        })
+        .clone()
+}
+
+fn build_larder() -> Outcome<PathBuf> {
+    let own = std::env::current_exe().map_err(|why| why.to_string())?;
+    // target/PROFILE/deps/test-binary or target/PROFILE/binary
+    let profile_dir = own
+        .ancestors()
+        .skip(1)
+        .find(|dir| dir.file_name().is_some_and(|name| name != "deps"))
+        .ok_or("the test does not run from a target directory")?;
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target_dir = profile_dir
+        .parent()
+        .ok_or("the target directory has no parent")?;
+    let built = Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "larder-server",
+            "--bin",
+            "larder-server",
+            "--profile",
+            profile,
+        ])
+        .arg("--target-dir")
+        .arg(target_dir)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|why| format!("running cargo: {why}"))?;
+    if !built.status.success() {
+        return Err(format!(
+            "building larder-server:\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        ));
+    }
+    Ok(profile_dir.join("larder-server"))
+}
