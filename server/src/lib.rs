@@ -1,1 +1,16 @@
-//! Larder server library.
+//! Larder's server: from bytes on a socket to commands on a shard and back.
+//!
+//! Layers, each importing only those to its right (held by the `tidy` test):
+//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, routing, glob} -> larder-engine`.
+//! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
+
+pub mod command;
+pub mod config;
+pub mod dispatch;
+pub mod glob;
+pub mod observe;
+pub mod resp;
+pub mod routing;
+pub mod runtime;
+pub mod session;
+pub mod shared;

@@ -1,0 +1,77 @@
+//! A command's arguments: ranges of the buffer they arrived in, the command's name first.
+
+use std::ops::Index;
+
+/// Borrowed arguments of one command.
+#[derive(Clone, Copy, Debug)]
+pub struct Args<'a> {
+    input: &'a [u8],
+    ranges: &'a [ArgRange],
+}
+
+/// Where an argument stands in the input.
+pub use crate::resp::ArgRange;
+
+impl<'a> Args<'a> {
+    /// Arguments at `ranges` of `input`.
+    #[inline]
+    pub fn new(input: &'a [u8], ranges: &'a [ArgRange]) -> Self {
+        Self { input, ranges }
+    }
+
+    /// Number of arguments, the name included.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "the name is always there")]
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Argument `at`, if there are so many; 0 is the name.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<&'a [u8]> {
+        self.ranges
+            .get(at)
+            .map(|range| &self.input[range.start as usize..][..range.len as usize])
+    }
+
+    /// Argument `at`; 0 is the name.
+    ///
+    /// # Panics
+    /// If there are fewer: arity is checked before a command runs.
+    #[inline]
+    pub fn at(&self, at: usize) -> &'a [u8] {
+        let range = self.ranges[at];
+        &self.input[range.start as usize..][..range.len as usize]
+    }
+
+    /// The arguments from `from` on.
+    pub fn iter_from(
+        &self,
+        from: usize,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let input = self.input;
+        self.ranges[from.min(self.ranges.len())..]
+            .iter()
+            .map(move |range| &input[range.start as usize..][..range.len as usize])
+    }
+
+    /// Whether argument `at` is `word`, letters of any case.
+    pub fn is(&self, at: usize, word: &str) -> bool {
+        self.get(at)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Bytes of all arguments.
+    pub fn bytes(&self) -> usize {
+        self.ranges.iter().map(|range| range.len as usize).sum()
+    }
+}
+
+impl Index<usize> for Args<'_> {
+    type Output = [u8];
+
+    #[inline]
+    fn index(&self, at: usize) -> &[u8] {
+        self.at(at)
+    }
+}

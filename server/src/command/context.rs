@@ -1,0 +1,144 @@
+//! What a command is given when it runs: the shard it works on, the session it came from, or the whole core.
+
+use std::sync::Arc;
+
+use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
+
+use crate::command::{Args, CommandTable};
+use crate::config::Config;
+use crate::observe::Stats;
+use crate::resp::{ErrorReply, Protocol, Reply, errors};
+use crate::routing::CoreId;
+use crate::session::{Session, SessionId, Sessions};
+use crate::shared::Shared;
+
+/// The time of the present turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// Wall-clock time.
+    pub unix: UnixMillis,
+    /// Microseconds of a clock that never goes back.
+    pub monotonic_us: u64,
+}
+
+impl Clock {
+    /// Milliseconds of the clock that never goes back.
+    pub fn monotonic_ms(self) -> u64 {
+        self.monotonic_us / 1000
+    }
+}
+
+/// Everything one core owns.
+pub struct CoreState {
+    /// Which core this is.
+    pub id: CoreId,
+    /// Its part of the keyspace.
+    pub shard: Shard,
+    /// Its connections.
+    pub sessions: Sessions,
+    /// The configuration, as of the beginning of the turn.
+    pub config: Arc<Config>,
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// The commands.
+    pub commands: &'static CommandTable,
+    /// Its counters.
+    pub stats: Stats,
+    /// The time of this turn.
+    pub clock: Clock,
+    /// Reasons for every session to leave the fast path ([`crate::session::gate`]).
+    pub gates: u32,
+    /// Sessions that have output to send or are to end.
+    pub dirty: Vec<SessionId>,
+    /// Sessions of this core that are monitors.
+    pub monitors: Vec<SessionId>,
+    /// State of the core's random numbers.
+    pub random: u64,
+}
+
+impl CoreState {
+    /// A random number (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
+    pub fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// A command at work on a shard. It may have come from another core: nothing here belongs to a session.
+pub struct ShardCall<'a> {
+    /// The shard.
+    pub shard: &'a mut Shard,
+    /// The database.
+    pub db: DbIndex,
+    /// The command's arguments.
+    pub args: Args<'a>,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// The configuration.
+    pub config: &'a Config,
+    /// Counters of hits and misses.
+    pub stats: &'a mut Stats,
+    /// Whether lookups count as uses.
+    pub access: Access,
+    /// Hash of the first key, if it is known already.
+    pub first_key: Option<(usize, u64)>,
+}
+
+impl<'a> ShardCall<'a> {
+    /// Argument `at` as a key.
+    #[inline]
+    pub fn key(&self, at: usize) -> Key<'a> {
+        let bytes = self.args.at(at);
+        match self.first_key {
+            Some((known, hash)) if known == at => Key::new(bytes, hash),
+            _ => self.shard.hasher().key(bytes),
+        }
+    }
+}
+
+/// A command at work on its session's core.
+pub struct SessionCall<'a> {
+    /// The core; its table of sessions lacks the one at work.
+    pub core: &'a mut CoreState,
+    /// The session.
+    pub session: &'a mut Session,
+    /// The command's arguments.
+    pub args: Args<'a>,
+}
+
+impl SessionCall<'_> {
+    /// Writes the reply.
+    pub fn reply(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        self.session.reply(write);
+    }
+}
+
+/// A part of a command at work on one core for a session of perhaps another.
+pub struct CoreCall<'a> {
+    /// The core. If the session that asks is one of its own, it is missing from the table: see `asking`.
+    pub core: &'a mut CoreState,
+    /// The session that asks, if it is this core's.
+    pub asking: Option<&'a mut Session>,
+    /// Client id of the session that asks.
+    pub asking_client_id: u64,
+    /// Its database.
+    pub db: DbIndex,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// The arguments.
+    pub args: Args<'a>,
+    /// Where the partial result goes.
+    pub out: &'a mut Vec<u8>,
+}
+
+impl From<StoreError> for ErrorReply {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::OutOfMemory => errors::OUT_OF_MEMORY,
+            StoreError::TooLarge => errors::STRING_TOO_LONG,
+        }
+    }
+}

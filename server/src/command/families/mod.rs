@@ -1,0 +1,4 @@
+//! One module a family of commands.
+
+pub mod ping;
+pub mod strings;

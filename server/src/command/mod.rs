@@ -1,0 +1,21 @@
+//! The commands. A command is one [`CommandSpec`] literal, its function and its tests, together in its family's file.
+//!
+//! To add a command: write its spec and its function in the family's file. To add a family: one line in [`FAMILIES`].
+//! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
+
+mod args;
+mod context;
+mod families;
+mod spec;
+mod table;
+
+pub use args::Args;
+pub use context::{Clock, CoreCall, CoreState, SessionCall, ShardCall};
+pub use spec::{
+    Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,
+    Run, SessionFn, ShardFn, Spread,
+};
+pub use table::{Command, CommandId, CommandTable};
+
+/// The tables of all families.
+pub static FAMILIES: &[&[CommandSpec]] = &[families::strings::COMMANDS, families::ping::COMMANDS];

@@ -1,0 +1,342 @@
+//! What is said once about a command, and everything else derives from.
+
+use crate::command::{Args, CoreCall, SessionCall, ShardCall};
+use crate::resp::errors::CommandResult;
+use crate::resp::{ErrorReply, Reply};
+use crate::routing::{CoreId, SlotMap};
+
+/// A command or subcommand.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Name in lower case; a subcommand's with its container, `config|get`.
+    pub name: &'static str,
+    /// Number of arguments, name included (a subcommand's: container and subcommand); negative: at least so many.
+    pub arity: i16,
+    /// How it may be used.
+    pub flags: Flags,
+    /// ACL categories beyond those the flags imply.
+    pub categories: &'static [Category],
+    /// Which arguments are keys.
+    pub keys: Keys,
+    /// The group it is documented in.
+    pub group: Group,
+    /// Version of Redis that introduced it.
+    pub since: &'static str,
+    /// Its arguments in the notation of Redis's documentation, name left out.
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its cost.
+    pub complexity: &'static str,
+    /// What runs it.
+    pub run: Run,
+    /// Its subcommands, if it is a container.
+    pub subcommands: &'static [CommandSpec],
+}
+
+impl CommandSpec {
+    /// A spec to fill in with struct update syntax: `CommandSpec { name: "get", .., ..CommandSpec::BASE }`.
+    pub const BASE: Self = Self {
+        name: "",
+        arity: 1,
+        flags: Flags::NONE,
+        categories: &[],
+        keys: Keys::None,
+        group: Group::Generic,
+        since: "1.0.0",
+        syntax: "",
+        summary: "",
+        complexity: "O(1)",
+        run: Run::Container,
+        subcommands: &[],
+    };
+
+    /// Whether `count` arguments (name included) fit.
+    #[inline]
+    pub fn accepts(&self, count: usize) -> bool {
+        if self.arity >= 0 {
+            count == self.arity as usize
+        } else {
+            count >= -i32::from(self.arity) as usize
+        }
+    }
+}
+
+/// A set of properties of a command; the names are those of `COMMAND INFO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u32);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
+        impl Flags {
+            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
+
+            /// The names of the properties in the set, in order.
+            pub fn names(self) -> impl Iterator<Item = &'static str> {
+                [$((Self::$name, $text)),*].into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, text)| text)
+            }
+        }
+    };
+}
+
+flags! {
+    /// Changes the keyspace.
+    WRITE = 0, "write";
+    /// Reads the keyspace.
+    READONLY = 1, "readonly";
+    /// Refused when `maxmemory` is reached.
+    DENYOOM = 2, "denyoom";
+    /// For operators.
+    ADMIN = 3, "admin";
+    /// Concerns pub/sub.
+    PUBSUB = 4, "pubsub";
+    /// Not in scripts.
+    NOSCRIPT = 5, "noscript";
+    /// May block.
+    BLOCKING = 6, "blocking";
+    /// Runs while loading.
+    LOADING = 7, "loading";
+    /// Runs on a stale replica.
+    STALE = 8, "stale";
+    /// Not shown to monitors.
+    SKIP_MONITOR = 9, "skip_monitor";
+    /// Not in the slow log.
+    SKIP_SLOWLOG = 10, "skip_slowlog";
+    /// Constant or logarithmic time.
+    FAST = 11, "fast";
+    /// Runs without authentication.
+    NO_AUTH = 12, "no_auth";
+    /// Not inside MULTI.
+    NO_MULTI = 13, "no_multi";
+    /// Keys cannot be told from the spec alone.
+    MOVABLE_KEYS = 14, "movablekeys";
+    /// Runs while a script has the server busy.
+    ALLOW_BUSY = 15, "allow_busy";
+    /// May write though it reads.
+    MAY_REPLICATE = 16, "may_replicate";
+    /// Runs only when everything before it in the pipeline is answered.
+    BARRIER = 31, "";
+}
+
+impl Flags {
+    /// No property.
+    pub const NONE: Self = Self(0);
+
+    /// The union of two sets.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in the set.
+    #[inline]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any of `other` is in the set.
+    #[inline]
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// An ACL category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Redis's own")]
+pub enum Category {
+    Keyspace,
+    String,
+    Bitmap,
+    Connection,
+    Dangerous,
+    Transaction,
+    Scripting,
+    Blocking,
+    Pubsub,
+    Admin,
+}
+
+impl Category {
+    /// The name after the `@`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keyspace => "keyspace",
+            Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::Connection => "connection",
+            Self::Dangerous => "dangerous",
+            Self::Transaction => "transaction",
+            Self::Scripting => "scripting",
+            Self::Blocking => "blocking",
+            Self::Pubsub => "pubsub",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The group a command is documented in (`COMMAND DOCS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are Redis's own")]
+pub enum Group {
+    Generic,
+    String,
+    Bitmap,
+    Connection,
+    Server,
+}
+
+impl Group {
+    /// The name `COMMAND DOCS` answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generic => "generic",
+            Self::String => "string",
+            Self::Bitmap => "bitmap",
+            Self::Connection => "connection",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Which arguments are keys.
+#[derive(Clone, Copy, Debug)]
+pub enum Keys {
+    /// None.
+    None,
+    /// From argument `first` to `last` (negative: counted from the end) in steps of `step`.
+    Range {
+        /// The first key.
+        first: u8,
+        /// The last key.
+        last: i8,
+        /// The distance between keys.
+        step: u8,
+    },
+    /// A number of keys stands at argument `count`, the keys behind it.
+    Counted {
+        /// Where the number stands.
+        count: u8,
+    },
+}
+
+impl Keys {
+    /// The one key at argument 1.
+    pub const FIRST: Self = Self::Range {
+        first: 1,
+        last: 1,
+        step: 1,
+    };
+    /// Every argument.
+    pub const ALL: Self = Self::Range {
+        first: 1,
+        last: -1,
+        step: 1,
+    };
+
+    /// The positions of the keys among `args`; empty where the arguments do not fit.
+    pub fn positions(self, args: &Args<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
+        let (first, end, step) = match self {
+            Self::None => (0, 0, 1),
+            Self::Range { first, last, step } => {
+                let end = if last >= 0 {
+                    last as usize + 1
+                } else {
+                    (args.len() + 1).saturating_sub(last.unsigned_abs().into())
+                };
+                (usize::from(first), end.min(args.len()), usize::from(step))
+            }
+            Self::Counted { count } => {
+                let first = usize::from(count) + 1;
+                let number = args
+                    .get(count.into())
+                    .and_then(larder_engine::parse_canonical_i64);
+                let number = number
+                    .and_then(|number| usize::try_from(number).ok())
+                    .unwrap_or(0);
+                (first, first.saturating_add(number).min(args.len()), 1)
+            }
+        };
+        (first..end.max(first)).step_by(step)
+    }
+}
+
+/// Runs on the shard that owns the key or keys.
+pub type ShardFn = fn(&mut ShardCall<'_>) -> CommandResult;
+/// Runs on the session's core, with the session.
+pub type SessionFn = fn(&mut SessionCall<'_>) -> CommandResult;
+/// Runs on any core for a session of another; writes a partial result of a form its caller knows.
+pub type CoreFn = fn(&mut CoreCall<'_>);
+/// Makes one reply of the partial results of all cores, in the order of the cores.
+pub type Merge = fn(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult;
+/// Begins a command of several rounds.
+pub type RoundsFn = fn(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>;
+
+/// What runs a command.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// A container: one of its subcommands runs.
+    Container,
+    /// All keys live on one shard (the command has one key, or none and any core will do).
+    OnShard(ShardFn),
+    /// Needs the session.
+    OnSession(SessionFn),
+    /// Several keys: on one shard if they live there together, else spread.
+    FanOut {
+        /// Runs where all keys live on one shard.
+        together: ShardFn,
+        /// What happens where they do not.
+        spread: Spread,
+    },
+    /// Asks every core and merges.
+    EveryCore {
+        /// Runs on each core.
+        each: CoreFn,
+        /// Makes the reply.
+        merge: Merge,
+    },
+    /// Several rounds of questions to cores, whether or not there are keys.
+    Rounds(RoundsFn),
+}
+
+/// How a command of several keys spreads over cores. Each core gets the command with its own keys (and what belongs to
+/// each key, by the step of [`Keys::Range`]).
+#[derive(Clone, Copy, Debug)]
+pub enum Spread {
+    /// Integer replies are added (`DEL`).
+    Sum,
+    /// Array replies; each element returns to the place of its key (`MGET`).
+    Gather,
+    /// `OK`, or the first error (`MSET`).
+    All,
+    /// Several rounds (`RENAME`).
+    Rounds(RoundsFn),
+}
+
+/// A command in several rounds: ask some cores, look at what they answer, ask again or reply.
+pub trait Rounds {
+    /// The next round. `answers` are those to the requests of the round before, in their order; none at first.
+    ///
+    /// # Errors
+    /// The command's reply is this error.
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
+}
+
+/// What a round comes to.
+#[derive(Debug)]
+pub enum Round {
+    /// Ask these.
+    Ask(Vec<Request>),
+    /// The reply is written.
+    Done,
+}
+
+/// A question to a core.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Whom.
+    pub core: CoreId,
+    /// What runs there.
+    pub run: CoreFn,
+    /// Its arguments; position 0 is an argument like the others.
+    pub args: Vec<Vec<u8>>,
+}

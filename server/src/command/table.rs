@@ -1,0 +1,225 @@
+//! Lookup of a command by its name.
+//!
+//! An open-addressed table keyed by the name's first eight bytes in lower case and its length, built once at start. A
+//! lookup is one multiplication, one probe and, for names beyond eight bytes, one comparison.
+
+use std::sync::OnceLock;
+
+use crate::command::{CommandSpec, FAMILIES};
+
+/// Number of a command, dense from zero; counters are kept by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u16);
+
+/// A command in the table.
+#[derive(Debug)]
+pub struct Command {
+    /// What is said about it.
+    pub spec: &'static CommandSpec,
+    /// Its number.
+    pub id: CommandId,
+    /// Its subcommands.
+    pub subcommands: Vec<Command>,
+}
+
+impl Command {
+    /// The subcommand called `name`, letters of any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&Command> {
+        self.subcommands.iter().find(|command| {
+            let own = command.spec.name.split_once('|').map_or("", |(_, own)| own);
+            own.as_bytes().eq_ignore_ascii_case(name)
+        })
+    }
+}
+
+/// Slots of the table; a power of two, several times the number of commands.
+const SLOTS: usize = 2048;
+
+/// All commands.
+#[derive(Debug)]
+pub struct CommandTable {
+    commands: Vec<Command>,
+    count: u16,
+    slots: Box<[Slot; SLOTS]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    prefix: u64,
+    len: u16,
+    /// Index into `commands` plus one; zero is vacant.
+    command: u16,
+}
+
+impl CommandTable {
+    /// The table of the process.
+    pub fn global() -> &'static Self {
+        static TABLE: OnceLock<CommandTable> = OnceLock::new();
+        TABLE.get_or_init(|| Self::build(FAMILIES))
+    }
+
+    fn build(families: &'static [&'static [CommandSpec]]) -> Self {
+        let mut table = Self {
+            commands: Vec::new(),
+            count: 0,
+            slots: Box::new([Slot::default(); SLOTS]),
+        };
+        for spec in families.iter().copied().flatten() {
+            let command = table.number(spec);
+            table.insert(command);
+        }
+        table
+    }
+
+    fn number(&mut self, spec: &'static CommandSpec) -> Command {
+        let id = CommandId(self.count);
+        self.count += 1;
+        Command {
+            spec,
+            id,
+            subcommands: spec
+                .subcommands
+                .iter()
+                .map(|spec| self.number(spec))
+                .collect(),
+        }
+    }
+
+    fn insert(&mut self, command: Command) {
+        let name = command.spec.name.as_bytes();
+        assert!(
+            self.find(name).is_none(),
+            "command {} is specified twice",
+            command.spec.name
+        );
+        let prefix = prefix_of(name);
+        let mut at = home(prefix, name.len());
+        while self.slots[at].command != 0 {
+            at = (at + 1) % SLOTS;
+        }
+        self.commands.push(command);
+        self.slots[at] = Slot {
+            prefix,
+            len: name.len() as u16,
+            command: self.commands.len() as u16,
+        };
+    }
+
+    /// The command called `name`, letters of any case.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&Command> {
+        let prefix = prefix_of(name);
+        let mut at = home(prefix, name.len());
+        loop {
+            let slot = self.slots[at];
+            if slot.command == 0 {
+                return None;
+            }
+            if slot.prefix == prefix && usize::from(slot.len) == name.len() {
+                let command = &self.commands[usize::from(slot.command) - 1];
+                if name.len() <= 8 || command.spec.name.as_bytes().eq_ignore_ascii_case(name) {
+                    return Some(command);
+                }
+            }
+            at = (at + 1) % SLOTS;
+        }
+    }
+
+    /// Every command, subcommands within theirs.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Command> {
+        self.commands.iter()
+    }
+
+    /// Number of commands, subcommands included: what [`CommandId`] is below.
+    pub fn count(&self) -> usize {
+        self.count.into()
+    }
+}
+
+/// The first eight bytes of `name`, letters in lower case.
+///
+/// Command names hold letters, digits and `_ - | .`; setting bit 5 lowers the letters, keeps digits and maps no two of
+/// those characters to one, except that control characters could pass for others: hence the mask by letter below.
+#[inline]
+fn prefix_of(name: &[u8]) -> u64 {
+    let mut bytes = [0u8; 8];
+    if let Some(first) = name.first_chunk::<8>() {
+        bytes = *first;
+    } else {
+        for (to, from) in bytes.iter_mut().zip(name) {
+            *to = *from;
+        }
+    }
+    lower(u64::from_le_bytes(bytes))
+}
+
+/// Lowers the ASCII letters `A-Z` in eight bytes at once.
+#[inline]
+fn lower(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let ascii = word & (ONES * 0x7f);
+    let at_least_a = ascii + ONES * (0x80 - b'A' as u64);
+    let beyond_z = ascii + ONES * (0x80 - b'Z' as u64 - 1);
+    let upper = at_least_a & !beyond_z & !word & (ONES * 0x80);
+    word | (upper >> 2)
+}
+
+#[inline]
+fn home(prefix: u64, len: usize) -> usize {
+    ((prefix ^ len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros()))
+        as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_by_its_name_in_any_case() {
+        let table = CommandTable::global();
+        for command in table.iter() {
+            let name = command.spec.name;
+            for spelt in [name.to_owned(), name.to_uppercase()] {
+                assert_eq!(
+                    table.find(spelt.as_bytes()).unwrap().id,
+                    command.id,
+                    "{spelt}"
+                );
+            }
+            assert!(
+                table
+                    .find(format!("{name}x").as_bytes())
+                    .is_none_or(|found| found.id != command.id)
+            );
+        }
+        assert!(table.find(b"").is_none());
+        assert!(table.find(b"\x07et").is_none());
+        assert!(table.find(&[0xff; 300]).is_none());
+    }
+
+    #[test]
+    fn only_letters_are_lowered() {
+        for byte in 0..=255u8 {
+            let expected = u64::from_le_bytes([byte.to_ascii_lowercase(); 8]);
+            assert_eq!(lower(u64::from_le_bytes([byte; 8])), expected, "{byte:#x}");
+        }
+    }
+
+    #[test]
+    fn specs_are_consistent() {
+        fn check(command: &Command) {
+            let spec = command.spec;
+            assert_eq!(spec.name, spec.name.to_lowercase());
+            assert!(!spec.summary.is_empty(), "{} has no summary", spec.name);
+            assert_ne!(spec.arity, 0, "{} takes at least its name", spec.name);
+            assert_eq!(
+                matches!(spec.run, crate::command::Run::Container),
+                !spec.subcommands.is_empty(),
+                "{}",
+                spec.name
+            );
+            command.subcommands.iter().for_each(check);
+        }
+        CommandTable::global().iter().for_each(check);
+    }
+}

@@ -1,0 +1,1 @@
+//! Glob matching as Redis patterns do it.

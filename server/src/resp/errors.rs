@@ -1,0 +1,118 @@
+//! Every error text of the wire, in one file, byte for byte as Redis words them.
+
+use std::borrow::Cow;
+
+/// An error reply: the line after the `-`, code word first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReply(Cow<'static, [u8]>);
+
+/// What a command answers: its reply is written, or it failed with an error.
+pub type CommandResult = Result<(), ErrorReply>;
+
+impl ErrorReply {
+    /// An error with a fixed text.
+    pub const fn fixed(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// An error whose text was put together. Line breaks become spaces, since they would end the reply.
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        let mut text = text.into();
+        for byte in &mut text {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+        Self(Cow::Owned(text))
+    }
+
+    /// The line, without `-` and line end.
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The code word (`ERR`, `WRONGTYPE`), by which `INFO errorstats` counts.
+    pub fn code(&self) -> &[u8] {
+        self.0
+            .split(|&byte| byte == b' ')
+            .next()
+            .unwrap_or_default()
+    }
+}
+
+/// The value is of another type than the command works on.
+pub const WRONG_TYPE: ErrorReply =
+    ErrorReply::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
+/// The options make no sense together, or one is unknown.
+pub const SYNTAX: ErrorReply = ErrorReply::fixed("ERR syntax error");
+/// An argument or a value is no 64-bit integer.
+pub const NOT_AN_INTEGER: ErrorReply =
+    ErrorReply::fixed("ERR value is not an integer or out of range");
+/// An argument or a value is no number.
+pub const NOT_A_FLOAT: ErrorReply = ErrorReply::fixed("ERR value is not a valid float");
+/// The key that has to exist does not.
+pub const NO_SUCH_KEY: ErrorReply = ErrorReply::fixed("ERR no such key");
+/// An index beyond the value.
+pub const OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR index out of range");
+/// Source and destination are one.
+pub const SAME_OBJECT: ErrorReply =
+    ErrorReply::fixed("ERR source and destination objects are the same");
+/// A database number beyond `databases`.
+pub const DB_INDEX_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR DB index is out of range");
+/// `maxmemory` is reached and nothing may be evicted.
+pub const OUT_OF_MEMORY: ErrorReply =
+    ErrorReply::fixed("OOM command not allowed when used memory > 'maxmemory'.");
+/// The client has not authenticated.
+pub const NO_AUTH: ErrorReply = ErrorReply::fixed("NOAUTH Authentication required.");
+/// The password is wrong.
+pub const WRONG_PASS: ErrorReply =
+    ErrorReply::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+/// A string would exceed `proto-max-bulk-len`.
+pub const STRING_TOO_LONG: ErrorReply =
+    ErrorReply::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+/// The sum leaves 64 bits.
+pub const INCREMENT_OVERFLOW: ErrorReply =
+    ErrorReply::fixed("ERR increment or decrement would overflow");
+/// The sum is no finite number.
+pub const INCREMENT_NOT_FINITE: ErrorReply =
+    ErrorReply::fixed("ERR increment would produce NaN or Infinity");
+
+/// The number of arguments does not fit the command (`name` with its container: `config|get`).
+pub fn wrong_arity(name: &str) -> ErrorReply {
+    ErrorReply::new(format!(
+        "ERR wrong number of arguments for '{name}' command"
+    ))
+}
+
+/// No such command; the arguments are quoted up to 128 bytes, as Redis does.
+pub fn unknown_command<'a>(name: &[u8], args: impl Iterator<Item = &'a [u8]>) -> ErrorReply {
+    const QUOTED_MAX_BYTES: usize = 128;
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend_from_slice(&name[..name.len().min(QUOTED_MAX_BYTES)]);
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut quoted = 0;
+    for arg in args {
+        if quoted >= QUOTED_MAX_BYTES {
+            break;
+        }
+        let shown = &arg[..arg.len().min(QUOTED_MAX_BYTES - quoted)];
+        text.push(b'\'');
+        text.extend_from_slice(shown);
+        text.extend_from_slice(b"' ");
+        quoted += shown.len() + 3;
+    }
+    ErrorReply::new(text)
+}
+
+/// No such subcommand of a container command (`CONFIG FOO`).
+pub fn unknown_subcommand(container: &str, subcommand: &[u8]) -> ErrorReply {
+    let mut text = b"ERR unknown subcommand '".to_vec();
+    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
+    text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
+    ErrorReply::new(text)
+}
+
+/// The deadline an expiring command was given cannot be.
+pub fn invalid_expire_time(command: &str) -> ErrorReply {
+    ErrorReply::new(format!("ERR invalid expire time in '{command}' command"))
+}

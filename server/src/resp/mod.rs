@@ -1,0 +1,11 @@
+//! Redis's wire protocol, RESP2 and RESP3: commands in, replies out. Knows bytes only; imports nothing but std.
+//!
+//! Source: the RESP3 specification (`redis/redis-specifications`, `protocol/RESP3.md`).
+
+pub mod errors;
+mod parser;
+mod reply;
+
+pub use errors::ErrorReply;
+pub use parser::ArgRange;
+pub use reply::{Digits, Mark, Protocol, Reply};

@@ -1,0 +1,344 @@
+//! The reply writer: appends one reply to a session's output, in the session's protocol.
+
+use super::ErrorReply;
+
+/// The protocol a client chose with `HELLO`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// RESP2, the default.
+    #[default]
+    Resp2,
+    /// RESP3.
+    Resp3,
+}
+
+/// A position in the output, to take back what was written since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
+
+/// Writes replies to the end of `out`.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    protocol: Protocol,
+}
+
+impl<'a> Reply<'a> {
+    /// A writer of `protocol` to the end of `out`.
+    #[inline]
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+        Self { out, protocol }
+    }
+
+    /// The protocol written.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol == Protocol::Resp3
+    }
+
+    /// The same writer, reborrowed.
+    pub fn reborrow(&mut self) -> Reply<'_> {
+        Reply {
+            out: self.out,
+            protocol: self.protocol,
+        }
+    }
+
+    /// Where the next reply begins.
+    pub fn mark(&self) -> Mark {
+        Mark(self.out.len())
+    }
+
+    /// Takes back everything written since `mark`.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.out.truncate(mark.0);
+    }
+
+    /// Bytes already encoded as RESP.
+    #[inline]
+    pub fn raw(&mut self, encoded: &[u8]) {
+        self.out.extend_from_slice(encoded);
+    }
+
+    /// `+OK`
+    #[inline]
+    pub fn ok(&mut self) {
+        self.out.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A status line. The text must hold no line break.
+    pub fn status(&mut self, text: &str) {
+        self.out.push(b'+');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// An error line.
+    pub fn error(&mut self, error: &ErrorReply) {
+        self.out.push(b'-');
+        self.out.extend_from_slice(error.text());
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer.
+    #[inline]
+    pub fn integer(&mut self, value: i64) {
+        self.header_signed(b':', value);
+    }
+
+    /// An integer that cannot be negative.
+    #[inline]
+    pub fn count(&mut self, value: u64) {
+        self.integer(i64::try_from(value).unwrap_or(i64::MAX));
+    }
+
+    /// A bulk string.
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.out.reserve(bytes.len() + 24);
+        self.header(b'$', bytes.len() as u64);
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string of text.
+    pub fn text(&mut self, text: &str) {
+        self.bulk(text.as_bytes());
+    }
+
+    /// A bulk string holding a decimal integer.
+    pub fn bulk_integer(&mut self, value: i64) {
+        let mut digits = Digits::new();
+        self.bulk(digits.signed(value));
+    }
+
+    /// The null: `$-1` in RESP2, `_` in RESP3.
+    #[inline]
+    pub fn null(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"$-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// The null where an array was to be expected: `*-1` in RESP2, `_` in RESP3.
+    pub fn null_array(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n",
+            Protocol::Resp3 => b"_\r\n",
+        });
+    }
+
+    /// Begins an array of `len` replies, which follow.
+    pub fn array(&mut self, len: usize) {
+        self.header(b'*', len as u64);
+    }
+
+    /// Begins a map of `len` pairs, which follow (in RESP2 a flat array).
+    pub fn map(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as u64 * 2),
+            Protocol::Resp3 => self.header(b'%', len as u64),
+        }
+    }
+
+    /// Begins a set of `len` replies, which follow (in RESP2 an array).
+    pub fn set(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as u64),
+            Protocol::Resp3 => self.header(b'~', len as u64),
+        }
+    }
+
+    /// Begins an out-of-band message of `len` replies, which follow (in RESP2 an array).
+    pub fn push(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.header(b'*', len as u64),
+            Protocol::Resp3 => self.header(b'>', len as u64),
+        }
+    }
+
+    /// A boolean (in RESP2 the integer 1 or 0).
+    pub fn boolean(&mut self, value: bool) {
+        self.out.extend_from_slice(match (self.protocol, value) {
+            (Protocol::Resp2, true) => b":1\r\n",
+            (Protocol::Resp2, false) => b":0\r\n",
+            (Protocol::Resp3, true) => b"#t\r\n",
+            (Protocol::Resp3, false) => b"#f\r\n",
+        });
+    }
+
+    /// A double, already formatted (in RESP2 a bulk string).
+    pub fn double_text(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.text(text),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.out.extend_from_slice(text.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// A big number, already formatted (in RESP2 a bulk string).
+    pub fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.text(digits),
+            Protocol::Resp3 => {
+                self.out.push(b'(');
+                self.out.extend_from_slice(digits.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Text with a three-letter format, `txt` or `mkd` (in RESP2 a bulk string).
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        debug_assert_eq!(format.len(), 3);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.header(b'=', text.len() as u64 + 4);
+                self.out.extend_from_slice(format.as_bytes());
+                self.out.push(b':');
+                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// An array of status lines, as `HELP` subcommands answer.
+    pub fn help(&mut self, lines: &[&str]) {
+        self.array(lines.len());
+        for line in lines {
+            self.status(line);
+        }
+    }
+
+    #[inline]
+    fn header(&mut self, sigil: u8, value: u64) {
+        let mut digits = Digits::new();
+        self.out.push(sigil);
+        self.out.extend_from_slice(digits.unsigned(value));
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    #[inline]
+    fn header_signed(&mut self, sigil: u8, value: i64) {
+        let mut digits = Digits::new();
+        self.out.push(sigil);
+        self.out.extend_from_slice(digits.signed(value));
+        self.out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Room for the decimal form of a 64-bit integer.
+#[derive(Debug)]
+pub struct Digits([u8; 20]);
+
+impl Digits {
+    /// An empty buffer.
+    #[inline]
+    pub fn new() -> Self {
+        Self([0; 20])
+    }
+
+    /// The decimal form of `value`.
+    #[inline]
+    pub fn unsigned(&mut self, mut value: u64) -> &[u8] {
+        let mut at = self.0.len();
+        loop {
+            at -= 1;
+            self.0[at] = b'0' + (value % 10) as u8;
+            value /= 10;
+            if value == 0 {
+                return &self.0[at..];
+            }
+        }
+    }
+
+    /// The decimal form of `value`.
+    #[inline]
+    pub fn signed(&mut self, value: i64) -> &[u8] {
+        let negative = value < 0;
+        let digits = self.unsigned(value.unsigned_abs()).len();
+        let mut at = self.0.len() - digits;
+        if negative {
+            at -= 1;
+            self.0[at] = b'-';
+        }
+        &self.0[at..]
+    }
+}
+
+impl Default for Digits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(protocol: Protocol, write: impl FnOnce(&mut Reply<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut Reply::new(&mut out, protocol));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn integers_are_written_to_the_last_digit_at_both_ends_of_the_range() {
+        for value in [0, 1, -1, 9, 10, -10, 12345, i64::MAX, i64::MIN] {
+            assert_eq!(
+                written(Protocol::Resp2, |r| r.integer(value)),
+                format!(":{value}\r\n")
+            );
+            let text = value.to_string();
+            let expected = format!("${}\r\n{text}\r\n", text.len());
+            assert_eq!(
+                written(Protocol::Resp2, |r| r.bulk_integer(value)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn types_that_resp2_lacks_fall_back_as_in_redis() {
+        assert_eq!(written(Protocol::Resp2, |r| r.map(2)), "*4\r\n");
+        assert_eq!(written(Protocol::Resp3, |r| r.map(2)), "%2\r\n");
+        assert_eq!(written(Protocol::Resp2, |r| r.null()), "$-1\r\n");
+        assert_eq!(written(Protocol::Resp3, |r| r.null()), "_\r\n");
+        assert_eq!(
+            written(Protocol::Resp2, |r| r.verbatim("txt", b"hi")),
+            "$2\r\nhi\r\n"
+        );
+        assert_eq!(
+            written(Protocol::Resp3, |r| r.verbatim("txt", b"hi")),
+            "=6\r\ntxt:hi\r\n"
+        );
+        assert_eq!(
+            written(Protocol::Resp2, |r| r.double_text("1.5")),
+            "$3\r\n1.5\r\n"
+        );
+        assert_eq!(
+            written(Protocol::Resp3, |r| r.double_text("1.5")),
+            ",1.5\r\n"
+        );
+    }
+
+    #[test]
+    fn a_rewound_reply_leaves_no_trace() {
+        let mut out = b"+OK\r\n".to_vec();
+        let mut reply = Reply::new(&mut out, Protocol::Resp2);
+        let mark = reply.mark();
+        reply.array(3);
+        reply.bulk(b"x");
+        reply.rewind(mark);
+        assert_eq!(out, b"+OK\r\n");
+    }
+}

@@ -1,0 +1,129 @@
+//! Which core owns a key: CRC16 slot of 16384, as in Redis Cluster, then the slot table.
+//!
+//! Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crc::{CRC_16_XMODEM, Crc, Table};
+
+/// Number of hash slots.
+pub const SLOTS: u16 = 16384;
+
+static CRC16: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&CRC_16_XMODEM);
+
+/// A hash slot, below [`SLOTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u16);
+
+impl Slot {
+    /// The slot of `key`: of its hash tag, where it has one (`{tag}`, not empty), else of the whole key.
+    #[inline]
+    pub fn of(key: &[u8]) -> Self {
+        Self(CRC16.checksum(hash_tag(key)) % SLOTS)
+    }
+
+    /// Its number.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// The part of `key` that decides its slot.
+#[inline]
+fn hash_tag(key: &[u8]) -> &[u8] {
+    if let Some(open) = key.iter().position(|&byte| byte == b'{') {
+        let rest = &key[open + 1..];
+        if let Some(len) = rest.iter().position(|&byte| byte == b'}')
+            && len > 0
+        {
+            return &rest[..len];
+        }
+    }
+    key
+}
+
+/// Number of a core of this process, from zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CoreId(pub u16);
+
+impl CoreId {
+    /// As an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The table from slot to core. It can change while the server runs; a reader sees each slot's owner whole.
+#[derive(Debug)]
+pub struct SlotMap {
+    owners: Box<[AtomicU16]>,
+    cores: u16,
+}
+
+impl SlotMap {
+    /// Contiguous ranges of slots, equal to within one, for `cores` cores.
+    pub fn even(cores: u16) -> Self {
+        assert!(cores > 0, "a server has at least one core");
+        let owners = (0..u32::from(SLOTS))
+            .map(|slot| AtomicU16::new((slot * u32::from(cores) / u32::from(SLOTS)) as u16))
+            .collect();
+        Self { owners, cores }
+    }
+
+    /// Number of cores.
+    #[inline]
+    pub fn cores(&self) -> u16 {
+        self.cores
+    }
+
+    /// The core that owns `slot`.
+    #[inline]
+    pub fn owner(&self, slot: Slot) -> CoreId {
+        CoreId(self.owners[usize::from(slot.0)].load(Ordering::Relaxed))
+    }
+
+    /// The core that owns `key`.
+    #[inline]
+    pub fn core_of(&self, key: &[u8]) -> CoreId {
+        if self.cores == 1 {
+            CoreId(0)
+        } else {
+            self.owner(Slot::of(key))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_those_of_the_cluster_specification() {
+        assert_eq!(CRC16.checksum(b"123456789"), 0x31C3);
+        assert_eq!(Slot::of(b"foo").number(), 12182);
+        assert_eq!(
+            Slot::of(b"{user1000}.following"),
+            Slot::of(b"{user1000}.followers")
+        );
+        assert_eq!(
+            Slot::of(b"foo{}{bar}").number(),
+            CRC16.checksum(b"foo{}{bar}") % SLOTS
+        );
+        assert_eq!(Slot::of(b"foo{{bar}}zap"), Slot::of(b"{bar"));
+        assert_eq!(Slot::of(b"foo{bar}{zap}"), Slot::of(b"bar"));
+    }
+
+    #[test]
+    fn an_even_map_gives_every_core_its_share() {
+        for cores in [1, 2, 3, 4, 7, 64] {
+            let map = SlotMap::even(cores);
+            let mut held = vec![0u32; usize::from(cores)];
+            for slot in 0..SLOTS {
+                held[map.owner(Slot(slot)).index()] += 1;
+            }
+            let (least, most) = (held.iter().min().unwrap(), held.iter().max().unwrap());
+            assert!(most - least <= 1, "{cores} cores hold {held:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One client connection, sans-I/O: its protocol state, what it still has to say and what it is still owed.
+
+mod output;
+mod table;
+
+pub use output::{Output, ReplySeq};
+pub use table::{SessionId, Sessions};
+
+use larder_engine::DbIndex;
+
+use crate::resp::{ErrorReply, Protocol, Reply};
+
+/// Where a connection comes from, as `CLIENT LIST` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// `ip:port` of the client, or `path:0` for a unix socket.
+    pub addr: Box<str>,
+    /// `ip:port` of the server's end.
+    pub local_addr: Box<str>,
+    /// File descriptor.
+    pub fd: i32,
+    /// Whether it came by a unix socket.
+    pub unix: bool,
+}
+
+/// What `CLIENT REPLY` asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Every reply is sent.
+    #[default]
+    On,
+    /// None is sent.
+    Off,
+    /// The reply to the next command is not sent.
+    SkipNext,
+    /// The reply to the command running is not sent; back to `On` behind it.
+    SkipThis,
+}
+
+/// Whether a connection is to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Closing {
+    /// It goes on.
+    #[default]
+    No,
+    /// Once the replies owed are sent; nothing more is read.
+    AfterReplies,
+    /// At once.
+    Now,
+}
+
+/// Why a session runs no further command for now.
+#[derive(Clone, Debug)]
+pub struct Blocked {
+    /// When the wait ends by itself, in milliseconds of the core's monotonic clock; `None`: never.
+    pub until_ms: Option<u64>,
+    /// Writes the reply of a wait that ended by time (or by `CLIENT UNBLOCK id TIMEOUT`).
+    pub on_timeout: fn(&mut Reply<'_>),
+    /// Number of the reply owed.
+    pub seq: ReplySeq,
+}
+
+/// Bits that take a session's commands off the fast path; see [`Session::gates`].
+pub mod gate {
+    /// The client must authenticate first.
+    pub const NEEDS_AUTH: u32 = 1 << 0;
+    /// `CLIENT REPLY` is off or skipping.
+    pub const REPLY_MODE: u32 = 1 << 1;
+    /// `CLIENT NO-TOUCH` is on.
+    pub const NO_TOUCH: u32 = 1 << 2;
+    /// The connection is a monitor, which may only leave.
+    pub const MONITOR: u32 = 1 << 3;
+    /// Commands are shown to monitors (a core's gate).
+    pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
+    /// Commands may be paused (a core's gate).
+    pub const PAUSE: u32 = 1 << 9;
+    /// `maxmemory` is set (a core's gate).
+    pub const MAXMEMORY: u32 = 1 << 10;
+    /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
+    pub const TIME_EACH: u32 = 1 << 11;
+}
+
+/// A client connection.
+#[derive(Debug)]
+pub struct Session {
+    /// The id `CLIENT ID` answers, unique in the process's life.
+    pub client_id: u64,
+    /// Its place in the core's table.
+    pub id: SessionId,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol chosen with `HELLO`.
+    pub protocol: Protocol,
+    /// Reasons to leave the fast path ([`gate`]); zero for a plain client.
+    pub gates: u32,
+    /// Name given by `CLIENT SETNAME`.
+    pub name: Box<[u8]>,
+    /// Library name and version given by `CLIENT SETINFO`.
+    pub library: (Box<[u8]>, Box<[u8]>),
+    /// What `CLIENT REPLY` asked for.
+    pub reply_mode: ReplyMode,
+    /// `CLIENT NO-EVICT` is on.
+    pub no_evict: bool,
+    /// Whether it is to end.
+    pub closing: Closing,
+    /// Set while it waits for something.
+    pub blocked: Option<Blocked>,
+    /// Set while commands behind a barrier wait for the replies before them.
+    pub at_barrier: bool,
+    /// Commands run.
+    pub commands: u64,
+    /// Name of the last command run (`config|get`).
+    pub last_command: &'static str,
+    /// When it connected and last spoke, in milliseconds of the core's monotonic clock.
+    pub connected_ms: u64,
+    /// See `connected_ms`.
+    pub last_heard_ms: u64,
+    /// Bytes received of which no command has been made yet.
+    pub query: Vec<u8>,
+    /// What is owed to the client.
+    pub output: Output,
+}
+
+impl Session {
+    /// A session of a client that has just connected.
+    pub fn new(client_id: u64, id: SessionId, peer: Peer, now_ms: u64) -> Self {
+        Self {
+            client_id,
+            id,
+            peer,
+            db: DbIndex(0),
+            protocol: Protocol::Resp2,
+            gates: 0,
+            name: Box::default(),
+            library: Default::default(),
+            reply_mode: ReplyMode::On,
+            no_evict: false,
+            closing: Closing::No,
+            blocked: None,
+            at_barrier: false,
+            commands: 0,
+            last_command: "NULL",
+            connected_ms: now_ms,
+            last_heard_ms: now_ms,
+            query: Vec::new(),
+            output: Output::default(),
+        }
+    }
+
+    /// Sets or clears bits of [`gate`].
+    pub fn set_gate(&mut self, bits: u32, on: bool) {
+        if on {
+            self.gates |= bits;
+        } else {
+            self.gates &= !bits;
+        }
+    }
+
+    /// Whether the client may run commands that need authentication.
+    pub fn is_authenticated(&self) -> bool {
+        self.gates & gate::NEEDS_AUTH == 0
+    }
+
+    /// Writes a whole reply, in its place among the replies owed.
+    pub fn reply(&mut self, write: impl FnOnce(&mut Reply<'_>)) {
+        let protocol = self.protocol;
+        self.output
+            .append(|out| write(&mut Reply::new(out, protocol)));
+    }
+
+    /// Ends the wait of a blocked session: with `error`, or with the reply of a time-out. Whether it was blocked.
+    pub fn unblock(&mut self, error: Option<&ErrorReply>) -> bool {
+        let Some(blocked) = self.blocked.take() else {
+            return false;
+        };
+        let protocol = self.protocol;
+        self.output.fill(blocked.seq, |out| {
+            let mut reply = Reply::new(out, protocol);
+            match error {
+                Some(error) => reply.error(error),
+                None => (blocked.on_timeout)(&mut reply),
+            }
+        });
+        true
+    }
+
+    /// Bytes of memory the session holds, itself included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.query.capacity() + self.output.memory_bytes() + self.name.len()
+    }
+}

@@ -1,0 +1,187 @@
+//! What a session owes its client: replies in the order of the commands, though some come from other cores.
+//!
+//! ```text
+//!  ready: bytes to send, in order          order: one slot per reply behind the first awaited one
+//!  [ sent | unsent ................ ]      [ awaited #7 ][ filled #8 ][ awaited #9 ][ filled #10 ]
+//!                                                            |                          |
+//!                                          late: [ bytes of #8 ........... bytes of #10 ]
+//! ```
+//! With nothing awaited, replies are written straight to `ready`. When the first awaited reply comes, it and all
+//! filled slots behind it move to `ready`. Cost: one copy for a local reply, one more for a reply that had to wait.
+
+use std::collections::VecDeque;
+
+/// Number of an awaited reply, counted per session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplySeq(u64);
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Awaited,
+    Filled { start: usize, len: usize },
+}
+
+/// The replies owed to one client.
+#[derive(Debug, Default)]
+pub struct Output {
+    ready: Vec<u8>,
+    sent: usize,
+    order: VecDeque<Slot>,
+    late: Vec<u8>,
+    /// Number of the reply in `order`'s first slot.
+    first: u64,
+}
+
+impl Output {
+    /// Writes a whole reply, or any number of them, in its place.
+    #[inline]
+    pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        if self.order.is_empty() {
+            write(&mut self.ready)
+        } else {
+            let start = self.late.len();
+            let result = write(&mut self.late);
+            let len = self.late.len() - start;
+            if len > 0 {
+                self.order.push_back(Slot::Filled { start, len });
+            }
+            result
+        }
+    }
+
+    /// Keeps the place of a reply that comes later.
+    pub fn expect(&mut self) -> ReplySeq {
+        let seq = ReplySeq(self.first + self.order.len() as u64);
+        self.order.push_back(Slot::Awaited);
+        seq
+    }
+
+    /// Writes the reply kept a place for.
+    ///
+    /// # Panics
+    /// If `seq` is not awaited.
+    pub fn fill<T>(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let at = usize::try_from(seq.0 - self.first).expect("a slot's index fits memory");
+        assert!(
+            matches!(self.order.get(at), Some(Slot::Awaited)),
+            "reply {seq:?} is not awaited"
+        );
+        if at > 0 {
+            let start = self.late.len();
+            let result = write(&mut self.late);
+            self.order[at] = Slot::Filled {
+                start,
+                len: self.late.len() - start,
+            };
+            return result;
+        }
+        let result = write(&mut self.ready);
+        self.order.pop_front();
+        self.first += 1;
+        while let Some(&Slot::Filled { start, len }) = self.order.front() {
+            self.ready.extend_from_slice(&self.late[start..start + len]);
+            self.order.pop_front();
+            self.first += 1;
+        }
+        if self.order.is_empty() {
+            self.late.clear();
+        }
+        result
+    }
+
+    /// Replies awaited or waiting behind an awaited one.
+    #[inline]
+    pub fn outstanding(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The bytes to send next.
+    #[inline]
+    pub fn unsent(&self) -> &[u8] {
+        &self.ready[self.sent..]
+    }
+
+    /// Bytes that could be sent or wait behind an awaited reply.
+    #[inline]
+    pub fn pending_bytes(&self) -> usize {
+        self.ready.len() - self.sent + self.late.len()
+    }
+
+    /// `count` bytes of [`Self::unsent`] were sent.
+    #[inline]
+    pub fn advance(&mut self, count: usize) {
+        self.sent += count;
+        assert!(
+            self.sent <= self.ready.len(),
+            "more was sent than there was"
+        );
+        if self.sent == self.ready.len() {
+            self.ready.clear();
+            self.sent = 0;
+        }
+    }
+
+    /// Exchanges the empty buffer with a pooled one before writing, or takes it away when the session falls idle.
+    pub fn swap_buffer(&mut self, buffer: &mut Vec<u8>) {
+        if self.ready.is_empty() && buffer.is_empty() {
+            std::mem::swap(&mut self.ready, buffer);
+        }
+    }
+
+    /// Gives memory back that an idle session does not need.
+    pub fn shrink(&mut self) {
+        if self.ready.is_empty() {
+            self.ready = Vec::new();
+        }
+        if self.order.is_empty() {
+            self.order = VecDeque::new();
+            self.late = Vec::new();
+        }
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.ready.capacity() + self.late.capacity() + self.order.capacity() * size_of::<Slot>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(text: &str) -> impl FnOnce(&mut Vec<u8>) + '_ {
+        move |out| out.extend_from_slice(text.as_bytes())
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_their_commands_however_they_come() {
+        let mut output = Output::default();
+        output.append(write("0"));
+        let first = output.expect();
+        output.append(write("2"));
+        let third = output.expect();
+        output.append(write("4"));
+        assert_eq!(output.unsent(), b"0");
+        output.fill(third, write("3"));
+        assert_eq!(output.unsent(), b"0");
+        output.fill(first, write("1"));
+        assert_eq!(output.unsent(), b"01234");
+        assert_eq!(output.outstanding(), 0);
+        output.append(write("5"));
+        output.advance(5);
+        assert_eq!(output.unsent(), b"5");
+    }
+
+    #[test]
+    #[should_panic(expected = "not awaited")]
+    fn a_reply_cannot_come_twice() {
+        let mut output = Output::default();
+        let first = output.expect();
+        output.expect();
+        output.fill(first, write("1"));
+        let second = ReplySeq(first.0 + 1);
+        output.fill(second, write("2"));
+        output.expect();
+        output.fill(second, write("2"));
+    }
+}

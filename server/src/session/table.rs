@@ -1,0 +1,141 @@
+//! The sessions of one core, by a key that a closed session's successor never answers to.
+
+use slab::Slab;
+
+use super::Session;
+
+/// A session's place in its core's table. The generation tells it from earlier sessions of the same place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    index: u32,
+    generation: u32,
+}
+
+impl SessionId {
+    /// Its place, dense from zero, reused after the session ends.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// The sessions of one core.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slots: Slab<Slot>,
+    generation: u32,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    /// Absent while the session's commands run.
+    session: Option<Box<Session>>,
+}
+
+impl Sessions {
+    /// Number of sessions.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Adds the session `make` builds for its new place.
+    pub fn insert(&mut self, make: impl FnOnce(SessionId) -> Session) -> SessionId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let entry = self.slots.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("maxclients bounds the sessions of a core");
+        let id = SessionId { index, generation };
+        entry.insert(Slot {
+            generation,
+            session: Some(Box::new(make(id))),
+        });
+        id
+    }
+
+    /// The session, unless it has ended or is taken out.
+    #[inline]
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slot(id)?.session.as_deref_mut()
+    }
+
+    /// Takes the session out while its commands run, so that they can use the rest of the core; [`Self::put_back`] ends it.
+    #[inline]
+    pub fn take_out(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.slot(id)?.session.take()
+    }
+
+    /// Puts back a session that was taken out.
+    #[inline]
+    pub fn put_back(&mut self, session: Box<Session>) {
+        let slot = self
+            .slot(session.id)
+            .expect("a session that is out keeps its place");
+        slot.session = Some(session);
+    }
+
+    /// Ends the session.
+    pub fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
+        self.slot(id)?;
+        self.slots.try_remove(id.index())?.session
+    }
+
+    /// Every session that is not taken out.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots
+            .iter_mut()
+            .filter_map(|(_, slot)| slot.session.as_deref_mut())
+    }
+
+    /// Every session that is not taken out.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots
+            .iter()
+            .filter_map(|(_, slot)| slot.session.as_deref())
+    }
+
+    #[inline]
+    fn slot(&mut self, id: SessionId) -> Option<&mut Slot> {
+        self.slots
+            .get_mut(id.index())
+            .filter(|slot| slot.generation == id.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Peer;
+
+    fn insert(sessions: &mut Sessions, client_id: u64) -> SessionId {
+        sessions.insert(|id| Session::new(client_id, id, Peer::default(), 0))
+    }
+
+    #[test]
+    fn the_id_of_an_ended_session_finds_nothing_once_its_place_is_taken_again() {
+        let mut sessions = Sessions::default();
+        let first = insert(&mut sessions, 1);
+        assert!(sessions.remove(first).is_some());
+        let second = insert(&mut sessions, 2);
+        assert_eq!(first.index(), second.index());
+        assert!(sessions.get_mut(first).is_none());
+        assert!(sessions.remove(first).is_none());
+        assert_eq!(sessions.get_mut(second).unwrap().client_id, 2);
+    }
+
+    #[test]
+    fn a_session_taken_out_keeps_its_place() {
+        let mut sessions = Sessions::default();
+        let id = insert(&mut sessions, 1);
+        let session = sessions.take_out(id).unwrap();
+        assert!(sessions.get_mut(id).is_none());
+        assert_eq!(sessions.len(), 1);
+        sessions.put_back(session);
+        assert!(sessions.get_mut(id).is_some());
+    }
+}

@@ -1,0 +1,169 @@
+//! What the cores share: the configuration, the slot table, and a few gauges each core publishes once a turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use crossbeam::utils::CachePadded;
+use larder_engine::KeyHasher;
+
+use crate::config::Config;
+use crate::routing::{CoreId, SlotMap};
+
+/// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
+#[derive(Debug)]
+pub struct Shared {
+    config: ArcSwap<Config>,
+    config_version: AtomicU64,
+    /// The table from slot to core.
+    pub slots: SlotMap,
+    /// The hasher of all shards.
+    pub hasher: KeyHasher,
+    /// 40 hex digits that name this run of the server.
+    pub run_id: String,
+    /// When the process started, in milliseconds since the Unix epoch.
+    pub started_unix_ms: i64,
+    /// The port listened on, 0 without TCP; the configured port may have been 0 for a free one.
+    pub port: AtomicU32,
+    /// The I/O backend taken (`io_uring` or `epoll`), for `INFO`.
+    pub backend: ArcSwap<String>,
+    /// What `CLIENT PAUSE` asked for.
+    pub pause: Pause,
+    /// Set once the server is to end.
+    pub stopping: AtomicBool,
+    next_client_id: AtomicU64,
+    next_slowlog_id: AtomicU64,
+    clients: AtomicU64,
+    cores: Box<[CachePadded<CoreGauges>]>,
+}
+
+/// What a core publishes once a turn.
+#[derive(Debug, Default)]
+pub struct CoreGauges {
+    /// Bytes of memory in use.
+    pub used_bytes: AtomicU64,
+}
+
+/// The state of `CLIENT PAUSE`.
+#[derive(Debug, Default)]
+pub struct Pause {
+    /// End of the pause of writing commands, in milliseconds since the Unix epoch.
+    pub writes_until_ms: AtomicU64,
+    /// End of the pause of all commands.
+    pub all_until_ms: AtomicU64,
+}
+
+impl Shared {
+    /// The shared state of a server of `cores` cores.
+    pub fn new(config: Config, cores: u16, seeds: [u64; 4], started_unix_ms: i64) -> Arc<Self> {
+        let run_id = format!(
+            "{:016x}{:016x}{:08x}",
+            seeds[0] ^ seeds[2],
+            seeds[1] ^ seeds[3],
+            seeds[0] as u32
+        );
+        Arc::new(Self {
+            config: ArcSwap::from_pointee(config),
+            config_version: AtomicU64::new(1),
+            slots: SlotMap::even(cores),
+            hasher: KeyHasher::with_seeds(seeds),
+            run_id,
+            started_unix_ms,
+            port: AtomicU32::new(0),
+            backend: ArcSwap::from_pointee(String::new()),
+            pause: Pause::default(),
+            stopping: AtomicBool::new(false),
+            next_client_id: AtomicU64::new(1),
+            next_slowlog_id: AtomicU64::new(0),
+            clients: AtomicU64::new(0),
+            cores: (0..cores).map(|_| CachePadded::default()).collect(),
+        })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Counts the changes of the configuration; a core that sees a new number loads the new one.
+    #[inline]
+    pub fn config_version(&self) -> u64 {
+        self.config_version.load(Ordering::Acquire)
+    }
+
+    /// Replaces the configuration with `change` of the present one.
+    ///
+    /// # Errors
+    /// Those of `change`; the configuration stays.
+    pub fn update_config<E>(&self, change: impl Fn(&Config) -> Result<Config, E>) -> Result<(), E> {
+        loop {
+            let present = self.config.load_full();
+            let next = Arc::new(change(&present)?);
+            if Arc::ptr_eq(&self.config.compare_and_swap(&present, next), &present) {
+                self.config_version.fetch_add(1, Ordering::Release);
+                return Ok(());
+            }
+        }
+    }
+
+    /// A client id never given before.
+    pub fn next_client_id(&self) -> u64 {
+        self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number for a slow-log entry.
+    pub fn next_slowlog_id(&self) -> u64 {
+        self.next_slowlog_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts a connection in, unless there are `max` already.
+    pub fn admit_client(&self, max: u64) -> bool {
+        self.clients
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                (held < max).then_some(held + 1)
+            })
+            .is_ok()
+    }
+
+    /// Counts a connection out.
+    pub fn release_client(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Connections open.
+    pub fn clients(&self) -> u64 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    /// Number of cores.
+    pub fn cores(&self) -> u16 {
+        self.slots.cores()
+    }
+
+    /// The gauges of `core`.
+    pub fn gauges(&self, core: CoreId) -> &CoreGauges {
+        &self.cores[core.index()]
+    }
+
+    /// Bytes in use on all cores but `core`, as they last published.
+    pub fn used_bytes_elsewhere(&self, core: CoreId) -> u64 {
+        let others = self
+            .cores
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| *index != core.index());
+        others
+            .map(|(_, gauges)| gauges.used_bytes.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Asks the server to end, as SIGTERM does.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the server is to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
