@@ -3,9 +3,9 @@
 //! Source: the RESP3 specification (`redis/redis-specifications`, `protocol/RESP3.md`).
 
 pub mod errors;
-mod parser;
+pub mod parser;
 mod reply;
 
 pub use errors::ErrorReply;
-pub use parser::ArgRange;
+pub use parser::{ArgRange, Parsed, Parser, ProtocolError, ProtocolLimits};
 pub use reply::{Digits, Mark, Protocol, Reply};
