@@ -189,9 +189,9 @@ impl Player {
         loop {
             let expected = item.expected.get(lines.len()).map(String::as_str);
             let patience = match expected {
-                _ if blessing && read > 0 => 2 * SILENCE,
+                _ if blessing && read > 0 => SILENCE,
+                Some("(none)") => 2 * SILENCE,
                 _ if blessing => BLESS_PATIENCE,
-                Some("(none)") => SILENCE,
                 _ => REPLY_PATIENCE,
             };
             let client = self.connection_to_read(connection)?;

@@ -95,7 +95,7 @@ impl Script {
                     .filter(|item| item.action.has_reply());
                 item.ok_or_else(|| place("a reply without a command".into()))?
                     .expected
-                    .push(reply.trim_end().into());
+                    .push(reply.to_owned());
                 continue;
             }
             if line.starts_with(' ') {
