@@ -263,7 +263,8 @@ def summarise(runs, names, cases, baseline):
 
 def print_table(results, runs, baseline):
     head = f"/{baseline}"
-    print(f"{'case':<7}{'server':<16}{'µs/op':>8}{'lowest':>9}{'highest':>9}{head:>10}{'kop/s':>9}{'RSS MiB':>9}")
+    wide = max(10, len(head) + 2)
+    print(f"{'case':<7}{'server':<16}{'µs/op':>8}{'lowest':>9}{'highest':>9}{head:>{wide}}{'kop/s':>9}{'RSS MiB':>9}")
     previous = None
     for row in results:
         if previous not in (None, row["case"]):
@@ -271,7 +272,7 @@ def print_table(results, runs, baseline):
         previous = row["case"]
         print(
             f"{row['case']:<7}{row['server']:<16}{row['cpu_us_per_op']:>8.3f}{row['lowest']:>9.3f}"
-            f"{row['highest']:>9.3f}{row['ratio']:>10.3f}{row['ops_per_second'] / 1e3:>9.0f}"
+            f"{row['highest']:>9.3f}{row['ratio']:>{wide}.3f}{row['ops_per_second'] / 1e3:>9.0f}"
             f"{row['rss_bytes'] / 2**20:>9.1f}"
         )
     foreign = [run["foreign_cores"] for run in runs]
