@@ -225,10 +225,7 @@ impl Shard {
             return Err(StoreError::TooLarge);
         }
         self.expire_if_due(db, key);
-        let encoding = match form {
-            StringForm::Detect => Encoding::of_string(value),
-            StringForm::Raw => Encoding::Raw,
-        };
+        let encoding = form.encoding_of(value);
         let entries = &mut self.databases[usize::from(db.0)].entries;
         let expires_at = match ttl {
             TtlChange::Clear => None,

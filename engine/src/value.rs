@@ -58,8 +58,22 @@ impl Encoding {
 pub enum StringForm {
     /// `int`, `embstr` or `raw`, by content and length (`SET`).
     Detect,
-    /// Always `raw` (`APPEND` to a missing key, and values assembled in place).
+    /// `embstr` or `raw` by length, never `int` (`INCRBYFLOAT`).
+    Text,
+    /// Always `raw` (`BITOP`, and values assembled in place).
     Raw,
+}
+
+impl StringForm {
+    /// The encoding of `value` written whole in this form.
+    #[inline]
+    pub fn encoding_of(self, value: &[u8]) -> Encoding {
+        match self {
+            Self::Detect => Encoding::of_string(value),
+            Self::Text if value.len() <= EMBSTR_MAX_BYTES => Encoding::EmbStr,
+            Self::Text | Self::Raw => Encoding::Raw,
+        }
+    }
 }
 
 /// An owned copy of an entry without its key: what travels between shards and databases.
