@@ -64,6 +64,10 @@ impl Options {
 }
 
 fn main() -> ExitCode {
+    if env::args().any(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => {
