@@ -1,10 +1,13 @@
 //! What a command is given when it runs: the shard it works on, the session it came from, or the whole core.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
-use crate::command::{Args, CommandTable};
+use crate::command::{Args, CommandSpec, CommandTable, Flags};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -52,6 +55,14 @@ pub struct CoreState {
     pub dirty: Vec<SessionId>,
     /// Sessions of this core that are monitors.
     pub monitors: Vec<SessionId>,
+    /// Lines of this turn for the monitors of all cores.
+    pub monitor_lines: Vec<u8>,
+    /// Sessions that `CLIENT PAUSE` holds back.
+    pub paused: Vec<SessionId>,
+    /// When sessions' waits end, in milliseconds of the monotonic clock, the earliest on top; stale ones are harmless.
+    pub timers: BinaryHeap<Reverse<(u64, SessionId)>>,
+    /// Whether the expiry hand moves (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expire: bool,
     /// State of the core's random numbers.
     pub random: u64,
 }
@@ -64,6 +75,41 @@ impl CoreState {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^ (mixed >> 31)
+    }
+}
+
+impl CoreState {
+    /// Ends a session's wait at `until_ms` of the monotonic clock.
+    pub fn add_timer(&mut self, until_ms: u64, session: SessionId) {
+        self.timers.push(Reverse((until_ms, session)));
+    }
+
+    /// Whether `CLIENT PAUSE` holds this command back.
+    pub fn is_paused_for(&self, spec: &CommandSpec) -> bool {
+        let pause = &self.shared.pause;
+        let now_ms = self.clock.unix.0 as u64;
+        let writes = spec.flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE));
+        pause.all_until_ms.load(Ordering::Relaxed) > now_ms
+            || writes && pause.writes_until_ms.load(Ordering::Relaxed) > now_ms
+    }
+
+    /// Stalls the session until the pause ends.
+    pub fn hold_for_pause(&mut self, session: &mut Session) {
+        session.paused = true;
+        self.paused.push(session.id);
+    }
+
+    /// Hands lines to this core's monitors.
+    pub fn pass_to_monitors(&mut self, lines: &[u8]) {
+        if lines.is_empty() {
+            return;
+        }
+        for id in &self.monitors {
+            if let Some(session) = self.sessions.get_mut(*id) {
+                session.output.append(|out| out.extend_from_slice(lines));
+                self.dirty.push(*id);
+            }
+        }
     }
 }
 

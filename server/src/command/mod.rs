@@ -9,13 +9,14 @@ mod families;
 mod spec;
 mod table;
 
+pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, SessionCall, ShardCall};
 pub use spec::{
     Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,
     Run, SessionFn, ShardFn, Spread,
 };
-pub use table::{Command, CommandId, CommandTable};
+pub use table::{Command, CommandTable};
 
 /// The tables of all families.
 pub static FAMILIES: &[&[CommandSpec]] = &[families::strings::COMMANDS, families::ping::COMMANDS];

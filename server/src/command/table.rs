@@ -6,10 +6,7 @@
 use std::sync::OnceLock;
 
 use crate::command::{CommandSpec, FAMILIES};
-
-/// Number of a command, dense from zero; counters are kept by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommandId(pub u16);
+use crate::observe::CommandId;
 
 /// A command in the table.
 #[derive(Debug)]

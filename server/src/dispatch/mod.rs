@@ -1,1 +1,23 @@
-//! From received bytes to commands, to the core that owns their keys, and back in order.
+//! From received bytes to commands, to the core that owns their keys, and back in order. Sans-I/O: a [`Core`] is driven
+//! by a runtime, by tests and by fuzzers alike.
+//!
+//! ```text
+//!  receive -> input: parse a run of commands, hash keys, prefetch
+//!          -> execute: gates, then  on this shard | hop (batch) | every core / several cores (gather)
+//!  deliver -> requests of other cores run here; answers fill the place kept in their session's output
+//!  end_turn -> background steps, timers, statistics; then the runtime sends and ships the outboxes
+//! ```
+
+mod batch;
+mod core;
+mod execute;
+mod gather;
+mod input;
+pub mod limits;
+mod observed;
+#[cfg(test)]
+mod tests;
+mod timing;
+
+pub use batch::Batch;
+pub use core::{Core, Intent};

@@ -2,4 +2,4 @@
 
 mod stats;
 
-pub use stats::{CommandStats, Stats};
+pub use stats::{CommandId, CommandStats, Stats};

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+/// Number of a command, dense from zero; counters are kept by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u16);
+
 /// Counters of one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandStats {
@@ -52,6 +56,26 @@ impl Stats {
         Self {
             by_command: vec![CommandStats::default(); commands],
             ..Self::default()
+        }
+    }
+
+    /// A command ran `calls` times and took `nanos` together.
+    pub fn ran(&mut self, id: CommandId, calls: u64, nanos: u64) {
+        let command = &mut self.by_command[usize::from(id.0)];
+        command.calls += calls;
+        command.nanos += nanos;
+    }
+
+    /// An error reply was made.
+    pub fn count_error(&mut self, code: &[u8]) {
+        /// Codes counted by name; beyond, a client could make the server hold any number of them (scripts choose codes).
+        const CODES_MAX: usize = 128;
+        self.error_replies += 1;
+        let code = String::from_utf8_lossy(code);
+        if let Some(count) = self.errors.get_mut(&*code) {
+            *count += 1;
+        } else if self.errors.len() < CODES_MAX {
+            self.errors.insert(code.into(), 1);
         }
     }
 

@@ -77,6 +77,10 @@ pub const INCREMENT_OVERFLOW: ErrorReply =
 pub const INCREMENT_NOT_FINITE: ErrorReply =
     ErrorReply::fixed("ERR increment would produce NaN or Infinity");
 
+/// A monitor may only leave.
+pub const NOT_AS_MONITOR: ErrorReply =
+    ErrorReply::fixed("ERR Replica can't interact with the keyspace");
+
 /// The number of arguments does not fit the command (`name` with its container: `config|get`).
 pub fn wrong_arity(name: &str) -> ErrorReply {
     ErrorReply::new(format!(

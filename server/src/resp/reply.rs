@@ -236,6 +236,17 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// A command as a client sends it: an array of bulk strings.
+pub fn encode_command<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = Reply::new(&mut out, Protocol::Resp2);
+    writer.array(args.len());
+    for arg in args {
+        writer.bulk(arg);
+    }
+    out
+}
+
 /// Room for the decimal form of a 64-bit integer.
 #[derive(Debug)]
 pub struct Digits([u8; 20]);

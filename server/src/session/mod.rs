@@ -1,14 +1,17 @@
 //! One client connection, sans-I/O: its protocol state, what it still has to say and what it is still owed.
 
+mod limits;
 mod output;
 mod table;
+mod unread;
 
-pub use output::{Output, ReplySeq};
+pub use output::{Output, OutputMark, ReplySeq};
 pub use table::{SessionId, Sessions};
 
 use larder_engine::DbIndex;
 
-use crate::resp::{ErrorReply, Protocol, Reply};
+use crate::resp::{ErrorReply, Parser, Protocol, Reply};
+use unread::Unread;
 
 /// Where a connection comes from, as `CLIENT LIST` shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,8 +120,14 @@ pub struct Session {
     pub connected_ms: u64,
     /// See `connected_ms`.
     pub last_heard_ms: u64,
-    /// Bytes received of which no command has been made yet.
-    pub query: Vec<u8>,
+    /// Set while `CLIENT PAUSE` holds its next command back.
+    pub paused: bool,
+    /// Since when its output exceeds the soft limit, in milliseconds of the core's monotonic clock.
+    over_soft_limit_since_ms: Option<u64>,
+    /// How far the next command has been parsed.
+    pub parser: Parser,
+    /// Bytes received of which no command has been run yet.
+    unread: Unread,
     /// What is owed to the client.
     pub output: Output,
 }
@@ -144,7 +153,10 @@ impl Session {
             last_command: "NULL",
             connected_ms: now_ms,
             last_heard_ms: now_ms,
-            query: Vec::new(),
+            paused: false,
+            over_soft_limit_since_ms: None,
+            parser: Parser::new(),
+            unread: Unread::default(),
             output: Output::default(),
         }
     }
@@ -188,6 +200,9 @@ impl Session {
 
     /// Bytes of memory the session holds, itself included.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.query.capacity() + self.output.memory_bytes() + self.name.len()
+        size_of::<Self>()
+            + self.unread.memory_bytes()
+            + self.output.memory_bytes()
+            + self.name.len()
     }
 }

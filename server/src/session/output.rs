@@ -15,6 +15,14 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplySeq(u64);
 
+/// A position among the replies owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputMark {
+    ready: usize,
+    slots: usize,
+    late: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Awaited,
@@ -121,10 +129,52 @@ impl Output {
         }
     }
 
-    /// Exchanges the empty buffer with a pooled one before writing, or takes it away when the session falls idle.
-    pub fn swap_buffer(&mut self, buffer: &mut Vec<u8>) {
-        if self.ready.is_empty() && buffer.is_empty() {
-            std::mem::swap(&mut self.ready, buffer);
+    /// Whether there is a buffer to write to without allocating.
+    #[inline]
+    pub fn has_buffer(&self) -> bool {
+        self.ready.capacity() > 0
+    }
+
+    /// Hands in a buffer to write to.
+    ///
+    /// # Panics
+    /// If there is one already.
+    #[inline]
+    pub fn give_buffer(&mut self, buffer: Vec<u8>) {
+        assert!(
+            !self.has_buffer() && buffer.is_empty(),
+            "a session has one buffer"
+        );
+        self.ready = buffer;
+    }
+
+    /// Takes the buffer away if everything in it was sent.
+    #[inline]
+    pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
+        (self.ready.is_empty() && self.has_buffer()).then(|| std::mem::take(&mut self.ready))
+    }
+
+    /// A position to [`Self::rewind`] to.
+    pub fn mark(&self) -> OutputMark {
+        OutputMark {
+            ready: self.ready.len(),
+            slots: self.order.len(),
+            late: self.late.len(),
+        }
+    }
+
+    /// Takes back what was appended since `mark`; what was expected since stays.
+    pub fn rewind(&mut self, mark: OutputMark) {
+        if self.order.is_empty() {
+            self.ready.truncate(mark.ready);
+        } else if self
+            .order
+            .iter()
+            .skip(mark.slots)
+            .all(|slot| matches!(slot, Slot::Filled { .. }))
+        {
+            self.order.truncate(mark.slots);
+            self.late.truncate(mark.late);
         }
     }
 

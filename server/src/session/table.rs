@@ -5,7 +5,7 @@ use slab::Slab;
 use super::Session;
 
 /// A session's place in its core's table. The generation tells it from earlier sessions of the same place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     index: u32,
     generation: u32,
@@ -62,6 +62,16 @@ impl Sessions {
     #[inline]
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.slot(id)?.session.as_deref_mut()
+    }
+
+    /// The session, unless it has ended or is taken out.
+    #[inline]
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        let slot = self
+            .slots
+            .get(id.index())
+            .filter(|slot| slot.generation == id.generation)?;
+        slot.session.as_deref()
     }
 
     /// Takes the session out while its commands run, so that they can use the rest of the core; [`Self::put_back`] ends it.

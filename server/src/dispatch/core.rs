@@ -1,0 +1,389 @@
+//! One core: its shard, its sessions, and its turn.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
+
+use super::batch::Batch;
+use super::gather::Gathers;
+use super::input::InputScratch;
+use super::limits::{
+    EXPIRE_BUDGET_ENTRIES, PERIOD_MS, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS,
+    QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
+};
+use super::timing::TurnTiming;
+use crate::command::{Clock, CommandTable, CoreState};
+use crate::observe::Stats;
+use crate::routing::CoreId;
+use crate::session::{Closing, Peer, Session, SessionId, Sessions, gate};
+use crate::shared::Shared;
+
+/// What the runtime is to do with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Receive from it.
+    Read,
+    /// Leave what it sends in the kernel for now.
+    PauseReading,
+    /// Receive no more; send what is owed, then close.
+    CloseAfterSend,
+    /// Close.
+    CloseNow,
+}
+
+/// One core, sans-I/O.
+pub struct Core {
+    pub(super) state: CoreState,
+    pub(super) outboxes: Vec<Box<Batch>>,
+    pub(super) spare: Vec<Box<Batch>>,
+    pub(super) gathers: Gathers,
+    pub(super) timing: TurnTiming,
+    pub(super) scratch: InputScratch,
+    /// Sessions to look at again at the end of the turn: something they waited for may have come.
+    pub(super) waiting: Vec<SessionId>,
+    pub(super) buffers: Vec<Vec<u8>>,
+    config_version: u64,
+    next_period_ms: u64,
+}
+
+impl Core {
+    /// Core `id` of the server that `shared` describes.
+    ///
+    /// # Errors
+    /// The shard's address space could not be reserved.
+    pub fn new(id: CoreId, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let config = shared.config();
+        let commands = CommandTable::global();
+        let options = ShardOptions {
+            databases: config.databases,
+            memory_ceiling_bytes: config.memory_ceiling_bytes(shared.cores()),
+            hasher: shared.hasher.clone(),
+        };
+        let cores = usize::from(shared.cores());
+        let mut core = Self {
+            state: CoreState {
+                id,
+                shard: Shard::new(&options)?,
+                sessions: Sessions::default(),
+                config,
+                shared,
+                commands,
+                stats: Stats::new(commands.count()),
+                clock: Clock::default(),
+                gates: 0,
+                dirty: Vec::new(),
+                monitors: Vec::new(),
+                monitor_lines: Vec::new(),
+                paused: Vec::new(),
+                timers: BinaryHeap::new(),
+                active_expire: true,
+                random: 0,
+            },
+            outboxes: (0..cores).map(|_| Box::default()).collect(),
+            spare: Vec::new(),
+            gathers: Gathers::default(),
+            timing: TurnTiming::new(commands.count()),
+            scratch: InputScratch::default(),
+            waiting: Vec::new(),
+            buffers: Vec::new(),
+            config_version: 0,
+            next_period_ms: 0,
+        };
+        core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
+        core.refresh_config();
+        Ok(core)
+    }
+
+    /// Begins a turn.
+    pub fn begin_turn(&mut self, clock: Clock) {
+        self.state.clock = clock;
+        self.state.shard.set_now(clock.unix);
+        self.timing.begin(Instant::now());
+        if self.state.shared.config_version() != self.config_version {
+            self.refresh_config();
+        }
+        let pause = &self.state.shared.pause;
+        let paused_until = pause
+            .all_until_ms
+            .load(Ordering::Relaxed)
+            .max(pause.writes_until_ms.load(Ordering::Relaxed));
+        self.set_gate(gate::PAUSE, paused_until > clock.unix.0 as u64);
+        if !self.state.paused.is_empty() {
+            self.end_pauses();
+        }
+    }
+
+    /// Lets paused sessions try again: each runs its command, or is held back anew.
+    fn end_pauses(&mut self) {
+        for id in std::mem::take(&mut self.state.paused) {
+            if let Some(session) = self.state.sessions.get_mut(id) {
+                session.paused = false;
+                self.waiting.push(id);
+            }
+        }
+    }
+
+    fn refresh_config(&mut self) {
+        self.config_version = self.state.shared.config_version();
+        self.state.config = self.state.shared.config();
+        let config = &self.state.config;
+        /// Below this threshold a command may be slow without its turn standing out.
+        const SLOW_ENOUGH_TO_STAND_OUT_US: i64 = 1000;
+        let slowlog_us = config.slowlog_log_slower_than_us;
+        let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
+            || config.latency_monitor_threshold_ms > 0;
+        let limited = config.maxmemory_bytes > 0;
+        self.set_gate(gate::TIME_EACH, time_each);
+        self.set_gate(gate::MAXMEMORY, limited);
+    }
+
+    pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
+        if on {
+            self.state.gates |= bit;
+        } else {
+            self.state.gates &= !bit;
+        }
+    }
+
+    /// Takes in a client that has connected.
+    ///
+    /// # Errors
+    /// The text to send before closing: there are `maxclients` already.
+    pub fn connect(&mut self, peer: Peer) -> Result<SessionId, &'static [u8]> {
+        let max = self.state.config.maxclients;
+        if !self.state.shared.admit_client(max) {
+            self.state.stats.rejected_connections += 1;
+            return Err(b"-ERR max number of clients reached\r\n");
+        }
+        self.state.stats.connections += 1;
+        let client_id = self.state.shared.next_client_id();
+        let now_ms = self.state.clock.monotonic_ms();
+        let needs_auth = self.state.config.requirepass.is_some();
+        Ok(self.state.sessions.insert(|id| {
+            let mut session = Session::new(client_id, id, peer, now_ms);
+            session.set_gate(gate::NEEDS_AUTH, needs_auth);
+            session
+        }))
+    }
+
+    /// The client will send nothing more, or its connection broke.
+    pub fn disconnected(&mut self, id: SessionId) {
+        if let Some(session) = self.state.sessions.get_mut(id) {
+            session.closing = Closing::Now;
+            self.state.dirty.push(id);
+        }
+    }
+
+    /// The runtime has closed the connection.
+    pub fn closed(&mut self, id: SessionId) {
+        if self.state.sessions.remove(id).is_some() {
+            self.state.shared.release_client();
+            self.state.monitors.retain(|monitor| *monitor != id);
+        }
+    }
+
+    /// Ends the input of a turn: resumes sessions, runs timers and a bounded step of background work. Whether more of
+    /// that is left, so that the next turn should not wait.
+    pub fn end_turn(&mut self) -> bool {
+        let now_ms = self.state.clock.monotonic_ms();
+        self.end_waits(now_ms);
+        self.resume_waiting();
+        if now_ms >= self.next_period_ms {
+            self.next_period_ms = now_ms + PERIOD_MS;
+            self.periodic(now_ms);
+        }
+        self.deliver_monitor_lines();
+        self.timing.end(&mut self.state.stats);
+        let more = self.background();
+        let used = self.used_bytes();
+        self.state
+            .shared
+            .gauges(self.state.id)
+            .used_bytes
+            .store(used, Ordering::Relaxed);
+        more
+    }
+
+    /// Bytes the core holds: its shard and its sessions' buffers.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.state.shard.memory().used_bytes()
+    }
+
+    /// Ends the waits of blocked sessions whose time is over.
+    fn end_waits(&mut self, now_ms: u64) {
+        while let Some(&Reverse((until_ms, id))) = self.state.timers.peek()
+            && until_ms <= now_ms
+        {
+            self.state.timers.pop();
+            let Some(session) = self.state.sessions.get_mut(id) else {
+                continue;
+            };
+            let due = session
+                .blocked
+                .as_ref()
+                .and_then(|blocked| blocked.until_ms)
+                .is_some_and(|until| until <= now_ms);
+            if due && session.unblock(None) {
+                self.waiting.push(id);
+            }
+        }
+    }
+
+    /// Hands this turn's lines to the monitors of all cores.
+    fn deliver_monitor_lines(&mut self) {
+        if self.state.monitor_lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut self.state.monitor_lines);
+        self.state.pass_to_monitors(&lines);
+        let own = self.state.id.index();
+        for (_, outbox) in self
+            .outboxes
+            .iter_mut()
+            .enumerate()
+            .filter(|(core, _)| *core != own)
+        {
+            outbox.monitor_lines.extend_from_slice(&lines);
+        }
+    }
+
+    fn background(&mut self) -> bool {
+        self.state.shard.tend(TEND_BUDGET)
+    }
+
+    fn periodic(&mut self, now_ms: u64) {
+        if self.state.active_expire {
+            self.expire_step();
+        }
+        let timeout_ms = self.state.config.timeout_secs * 1000;
+        let CoreState {
+            sessions,
+            dirty,
+            stats,
+            config,
+            ..
+        } = &mut self.state;
+        for session in sessions.iter_mut() {
+            let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
+            if silent && session.blocked.is_none() && session.gates & gate::MONITOR == 0 {
+                session.closing = Closing::Now;
+                dirty.push(session.id);
+            }
+            if session.exceeds_soft_limit(&config.client_output_buffer_limit.normal, now_ms) {
+                stats.output_limit_closes += 1;
+                session.closing = Closing::Now;
+                dirty.push(session.id);
+            }
+        }
+    }
+
+    fn expire_step(&mut self) {
+        /// Steps a period may take while at least a quarter of what is examined has expired, as Redis's cycle goes on.
+        const STEPS_MAX: u32 = 16;
+        for _ in 0..STEPS_MAX {
+            let step = self.state.shard.expire_cycle(EXPIRE_BUDGET_ENTRIES);
+            if step.expired * 4 < step.examined || step.examined == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Sessions with something to send or whose [`Intent`] changed since the last call.
+    pub fn take_dirty(&mut self, into: &mut Vec<SessionId>) {
+        into.append(&mut self.state.dirty);
+    }
+
+    /// What to send to the client now.
+    pub fn unsent(&self, id: SessionId) -> &[u8] {
+        self.state
+            .sessions
+            .get(id)
+            .map_or(&[], |session| session.output.unsent())
+    }
+
+    /// `count` bytes of [`Self::unsent`] went out.
+    pub fn sent(&mut self, id: SessionId, count: usize) {
+        self.state.stats.sent_bytes += count as u64;
+        let Some(session) = self.state.sessions.get_mut(id) else {
+            return;
+        };
+        let was_held_back = session.is_held_back();
+        session.output.advance(count);
+        if session.output.unsent().is_empty()
+            && let Some(buffer) = session.output.take_buffer()
+            && self.buffers.len() < POOLED_BUFFERS
+            && buffer.capacity() <= POOLED_BUFFER_MAX_BYTES
+        {
+            self.buffers.push(buffer);
+        }
+        if was_held_back && !session.is_held_back() {
+            self.waiting.push(id);
+        }
+    }
+
+    /// What to do with the connection.
+    pub fn intent(&self, id: SessionId) -> Intent {
+        let Some(session) = self.state.sessions.get(id) else {
+            return Intent::CloseNow;
+        };
+        match session.closing {
+            Closing::Now => Intent::CloseNow,
+            Closing::AfterReplies if session.output.outstanding() > 0 => Intent::PauseReading,
+            Closing::AfterReplies => Intent::CloseAfterSend,
+            Closing::No
+                if session.is_stalled() && session.unread_bytes() > QUERY_HIGH_WATER_BYTES =>
+            {
+                Intent::PauseReading
+            }
+            Closing::No => Intent::Read,
+        }
+    }
+
+    /// The batch for core `to`, if there is something in it.
+    pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
+        let outbox = &mut self.outboxes[to.index()];
+        if outbox.is_empty() {
+            return None;
+        }
+        Some(std::mem::replace(
+            outbox,
+            self.spare.pop().unwrap_or_default(),
+        ))
+    }
+
+    /// Takes back a batch that could not be shipped; it goes out first next turn.
+    pub fn return_outbox(&mut self, to: CoreId, batch: Box<Batch>) {
+        let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
+        debug_assert!(
+            empty.is_empty(),
+            "a batch is returned in the turn it was taken"
+        );
+        self.spare.push(empty);
+    }
+
+    /// When the core needs a turn though nothing comes, in milliseconds of the monotonic clock.
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        let state = &self.state;
+        let databases = (0..state.shard.databases()).map(DbIndex);
+        let volatile = state.active_expire
+            && databases
+                .into_iter()
+                .any(|db| state.shard.volatile_len(db) > 0);
+        let timed = state.config.timeout_secs > 0
+            || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
+        let periodic = volatile || timed && !state.sessions.is_empty() || !state.paused.is_empty();
+        let period = periodic.then_some(self.next_period_ms);
+        let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
+        let at_once = (!self.waiting.is_empty()).then_some(0);
+        [period, timer, at_once].into_iter().flatten().min()
+    }
+
+    /// The core's state, for tests and for what stands above dispatch.
+    pub fn state(&mut self) -> &mut CoreState {
+        &mut self.state
+    }
+}

@@ -1,0 +1,517 @@
+//! Running one command: may it run, and where.
+
+use std::time::Instant;
+
+use larder_engine::Access;
+
+use super::batch::{Batch, Head, Request, Ticket, Work};
+use super::core::Core;
+use super::gather::Finish;
+use super::input::Target;
+use super::limits::TIMED_ARGS_BYTES;
+use crate::command::{
+    Args, Command, CommandSpec, CoreCall, CoreState, Flags, Keys, Run, SessionCall, ShardCall,
+    ShardFn, Spread,
+};
+use crate::resp::{ErrorReply, Protocol, Reply, errors};
+use crate::routing::CoreId;
+use crate::session::{ReplyMode, Session, gate};
+
+/// What the gates decide.
+enum Admission {
+    Run,
+    /// Not now: the session stalls before this command.
+    Wait,
+    Refuse(ErrorReply),
+}
+
+impl Core {
+    /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
+    pub(super) fn execute(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
+        let resolved = resolve(command, args);
+        let gates = session.gates | self.state.gates;
+        if gates != 0 {
+            match self.pass_gates(session, args, resolved.as_ref().ok().copied(), gates) {
+                Admission::Run => {}
+                Admission::Wait => return false,
+                Admission::Refuse(error) => {
+                    if let Ok(command) = resolved {
+                        self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
+                    }
+                    self.refuse(session, &error);
+                    return true;
+                }
+            }
+        }
+        match resolved {
+            Ok(command) => self.run(session, args, command, target, gates),
+            Err(error) => {
+                if let Some(command) = command {
+                    self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
+                }
+                self.refuse(session, &error);
+            }
+        }
+        true
+    }
+
+    fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
+        self.count_error(error);
+        if wants_reply(session) {
+            session.reply(|reply| reply.error(error));
+        }
+        end_skip(session);
+    }
+
+    /// Runs an admitted command, timed by itself where its turn's time would not tell.
+    #[inline]
+    fn run(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        gates: u32,
+    ) {
+        let spec = command.spec;
+        session.commands += 1;
+        session.last_command = spec.name;
+        self.state.stats.commands += 1;
+        let apart = !spec.flags.has(Flags::FAST)
+            || gates & gate::TIME_EACH != 0
+            || args.bytes() > TIMED_ARGS_BYTES;
+        if !apart {
+            self.timing.ran(command.id);
+            self.start(session, args, command, target, gates);
+            return;
+        }
+        let began = Instant::now();
+        self.start(session, args, command, target, gates);
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.timing.apart(nanos);
+        self.state.stats.ran(command.id, 1, nanos);
+        self.observe_slow(session, args, spec, nanos / 1000);
+    }
+
+    #[inline]
+    fn start(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        gates: u32,
+    ) {
+        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        match command.spec.run {
+            Run::OnShard(run) if target.core == self.state.id => {
+                self.run_here(session, args, command, run, target, quiet);
+            }
+            Run::OnShard(_) => self.hop(session, args, command, target, quiet),
+            Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
+            Run::FanOut { together, spread } => match self.common_core(command.spec, args) {
+                Some(core) if core == self.state.id => {
+                    self.run_here(session, args, command, together, target, quiet);
+                }
+                Some(core) => self.hop(session, args, command, Target { core, ..target }, quiet),
+                None => self.spread(session, args, command, spread, quiet),
+            },
+            Run::EveryCore { each, merge } => {
+                let cores = (0..self.state.shared.cores()).map(CoreId);
+                let own: Vec<&[u8]> = args.iter_from(0).collect();
+                let asks = cores
+                    .map(|core| (core, Work::Part(each), own.clone()))
+                    .collect();
+                self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
+            }
+            Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
+            Run::Container => unreachable!("a container is resolved to its subcommand"),
+        }
+        end_skip(session);
+    }
+
+    /// Runs on this core's shard.
+    #[inline]
+    fn run_here(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        run: ShardFn,
+        target: Target,
+        quiet: bool,
+    ) {
+        let place = Place {
+            db: session.db,
+            protocol: session.protocol,
+            access: access_of(session),
+            first_key: target.first_key,
+        };
+        let state = &mut self.state;
+        session.output.append(|out| {
+            let began = out.len();
+            run_on_shard(state, out, args, command, run, place);
+            if quiet {
+                out.truncate(began);
+            }
+        });
+    }
+
+    fn run_on_session(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        run: fn(&mut SessionCall<'_>) -> errors::CommandResult,
+        quiet: bool,
+    ) {
+        let mark = quiet.then(|| session.output.mark());
+        let result = run(&mut SessionCall {
+            core: &mut self.state,
+            session,
+            args,
+        });
+        if let Err(error) = result {
+            self.count_error(&error);
+            self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+            session.reply(|reply| reply.error(&error));
+        }
+        if let Some(mark) = mark {
+            session.output.rewind(mark);
+        }
+        if let Some(until_ms) = session
+            .blocked
+            .as_ref()
+            .and_then(|blocked| blocked.until_ms)
+        {
+            self.state.add_timer(until_ms, session.id);
+        }
+    }
+
+    /// Sends the command to the core that owns its keys.
+    fn hop(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        quiet: bool,
+    ) {
+        self.state.stats.hops += 1;
+        let ticket = if quiet {
+            Ticket::Discard
+        } else {
+            Ticket::Reply {
+                session: session.id,
+                seq: session.output.expect(),
+            }
+        };
+        let head = Head {
+            ticket,
+            work: Work::Command(command),
+            db: session.db,
+            protocol: session.protocol,
+            access: access_of(session),
+            client_id: session.client_id,
+            first_key: target.first_key,
+        };
+        self.outboxes[target.core.index()].ask(head, args.iter_from(0));
+    }
+
+    /// The one core that owns all keys of the command, if there is one.
+    fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
+        let slots = &self.state.shared.slots;
+        if slots.cores() == 1 {
+            return Some(self.state.id);
+        }
+        let mut cores = spec
+            .keys
+            .positions(&args)
+            .map(|at| slots.core_of(args.at(at)));
+        let first = cores.next().unwrap_or(self.state.id);
+        cores.all(|core| core == first).then_some(first)
+    }
+
+    /// Spreads a command of several keys over the cores that own them.
+    fn spread(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        spread: Spread,
+        quiet: bool,
+    ) {
+        let work = Work::Command(command);
+        let finish = match spread {
+            Spread::Rounds(begin) => {
+                return self.begin_rounds(session, args, command, begin, quiet);
+            }
+            Spread::Sum => Finish::Sum,
+            Spread::All => Finish::All,
+            Spread::Gather => Finish::Gather(Vec::new()),
+        };
+        let Keys::Range { first, step, .. } = command.spec.keys else {
+            unreachable!("a command that spreads has its keys in a range")
+        };
+        if !(args.len() - usize::from(first)).is_multiple_of(step.into()) {
+            return self.refuse(session, &errors::wrong_arity(command.spec.name));
+        }
+        let cores = usize::from(self.state.shared.cores());
+        let mut parts: Vec<Vec<&[u8]>> = vec![Vec::new(); cores];
+        let mut places = Vec::new();
+        for at in command.spec.keys.positions(&args) {
+            let core = self.state.shared.slots.core_of(args.at(at)).index();
+            if parts[core].is_empty() {
+                parts[core].push(args.at(0));
+            }
+            places.push(core);
+            let end = (at + usize::from(step)).min(args.len());
+            parts[core].extend((at..end).map(|at| args.at(at)));
+        }
+        // Parts are numbered densely, by core.
+        let mut number = vec![0; cores];
+        let mut asks = Vec::new();
+        for (core, part) in parts
+            .into_iter()
+            .enumerate()
+            .filter(|(_, part)| !part.is_empty())
+        {
+            number[core] = asks.len();
+            asks.push((CoreId(core as u16), work, part));
+        }
+        let finish = match finish {
+            Finish::Gather(_) => {
+                Finish::Gather(places.into_iter().map(|core| number[core]).collect())
+            }
+            other => other,
+        };
+        self.gather(session, args, command, finish, asks, quiet);
+    }
+
+    /// Everything that takes a command off the fast path.
+    #[cold]
+    fn pass_gates(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        gates: u32,
+    ) -> Admission {
+        let spec = command.map(|command| command.spec);
+        if gates & gate::NEEDS_AUTH != 0 && !spec.is_some_and(|spec| spec.flags.has(Flags::NO_AUTH))
+        {
+            return Admission::Refuse(errors::NO_AUTH);
+        }
+        let Some(spec) = spec else {
+            return Admission::Run;
+        };
+        if gates & gate::MONITOR != 0
+            && !matches!(spec.name, "quit" | "reset")
+            && spec.flags.has_any(Flags::WRITE.with(Flags::READONLY))
+        {
+            return Admission::Refuse(errors::NOT_AS_MONITOR);
+        }
+        if gates & gate::MAXMEMORY != 0 && spec.flags.has(Flags::DENYOOM) {
+            let used = self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id);
+            if used > self.state.config.maxmemory_bytes {
+                return Admission::Refuse(errors::OUT_OF_MEMORY);
+            }
+        }
+        if gates & gate::PAUSE != 0 && self.state.is_paused_for(spec) {
+            self.state.hold_for_pause(session);
+            return Admission::Wait;
+        }
+        if gates & gate::WATCHED_BY_MONITOR != 0 && !spec.flags.has(Flags::SKIP_MONITOR) {
+            self.show_to_monitors(session, args);
+        }
+        Admission::Run
+    }
+
+    pub(super) fn count_error(&mut self, error: &ErrorReply) {
+        self.state.stats.count_error(error.code());
+    }
+
+    /// A batch from another core: its answers take their places, its requests run here.
+    pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
+        let mut answers = std::mem::take(&mut batch.answers);
+        for answer in answers.drain(..) {
+            self.take_answer(answer.ticket, batch.bytes(&answer));
+        }
+        batch.answers = answers;
+        self.state.pass_to_monitors(&batch.monitor_lines);
+        self.run_requests(from, &batch);
+        batch.clear();
+        self.spare.push(batch);
+    }
+
+    fn run_requests(&mut self, from: CoreId, batch: &Batch) {
+        /// Requests whose entries are brought near together.
+        const AHEAD: usize = super::limits::RUN_COMMANDS;
+        let mut hashes = [0u64; AHEAD];
+        for run in batch.requests.chunks(AHEAD) {
+            let mut known = 0;
+            for request in run {
+                if let Some((_, hash)) = request.first_key {
+                    hashes[known] = hash;
+                    known += 1;
+                }
+            }
+            if known > 1 {
+                self.state.shard.prefetch(run[0].db, &hashes[..known]);
+            }
+            for request in run {
+                self.run_request(from, batch.args(request), request);
+            }
+        }
+    }
+
+    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
+        let state = &mut self.state;
+        let outbox = &mut self.outboxes[from.index()];
+        match request.work {
+            Work::Command(command) => {
+                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
+                else {
+                    unreachable!("only commands on a shard hop")
+                };
+                let Request {
+                    db,
+                    protocol,
+                    access,
+                    first_key,
+                    ..
+                } = *request;
+                let place = Place {
+                    db,
+                    protocol,
+                    access,
+                    first_key,
+                };
+                outbox.answer(request.ticket, |out| {
+                    run_on_shard(state, out, args, command, run, place)
+                });
+            }
+            Work::Part(run) => outbox.answer(request.ticket, |out| {
+                run(&mut CoreCall {
+                    core: state,
+                    asking: None,
+                    asking_client_id: request.client_id,
+                    db: request.db,
+                    protocol: request.protocol,
+                    args,
+                    out,
+                });
+            }),
+        }
+    }
+}
+
+/// How a command runs on a shard, whoever asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) db: larder_engine::DbIndex,
+    pub(super) protocol: Protocol,
+    pub(super) access: Access,
+    pub(super) first_key: Option<(usize, u64)>,
+}
+
+/// Runs a command on the core's shard; its reply, or its error, goes to the end of `out`.
+#[inline]
+pub(super) fn run_on_shard(
+    state: &mut CoreState,
+    out: &mut Vec<u8>,
+    args: Args<'_>,
+    command: &'static Command,
+    run: ShardFn,
+    place: Place,
+) {
+    let began = out.len();
+    let result = run(&mut ShardCall {
+        shard: &mut state.shard,
+        db: place.db,
+        args,
+        reply: Reply::new(out, place.protocol),
+        config: &state.config,
+        stats: &mut state.stats,
+        access: place.access,
+        first_key: place.first_key,
+    });
+    if let Err(error) = result {
+        out.truncate(began);
+        Reply::new(out, place.protocol).error(&error);
+        state.stats.count_error(error.code());
+        state.stats.by_command[usize::from(command.id.0)].failed += 1;
+    }
+}
+
+/// The command to run, subcommand and arity settled.
+#[inline]
+fn resolve(
+    command: Option<&'static Command>,
+    args: Args<'_>,
+) -> Result<&'static Command, ErrorReply> {
+    let Some(command) = command else {
+        return Err(errors::unknown_command(args.at(0), args.iter_from(1)));
+    };
+    if !command.subcommands.is_empty() {
+        return resolve_subcommand(command, args);
+    }
+    if !command.spec.accepts(args.len()) {
+        return Err(errors::wrong_arity(command.spec.name));
+    }
+    Ok(command)
+}
+
+#[cold]
+fn resolve_subcommand(
+    container: &'static Command,
+    args: Args<'_>,
+) -> Result<&'static Command, ErrorReply> {
+    let spec = container.spec;
+    let Some(name) = args.get(1) else {
+        // A container may run by itself (`COMMAND`); most want a subcommand.
+        return match spec.run {
+            Run::Container => Err(errors::wrong_arity(spec.name)),
+            _ => Ok(container),
+        };
+    };
+    let Some(command) = container.subcommand(name) else {
+        return Err(errors::unknown_subcommand(spec.name, name));
+    };
+    if !command.spec.accepts(args.len()) {
+        return Err(errors::wrong_arity(command.spec.name));
+    }
+    Ok(command)
+}
+
+fn access_of(session: &Session) -> Access {
+    if session.gates & gate::NO_TOUCH == 0 {
+        Access::Touch
+    } else {
+        Access::Peek
+    }
+}
+
+fn wants_reply(session: &Session) -> bool {
+    matches!(session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+}
+
+/// Behind a command: the one to be skipped is over, or comes next.
+#[inline]
+fn end_skip(session: &mut Session) {
+    if session.gates & gate::REPLY_MODE == 0 {
+        return;
+    }
+    session.reply_mode = match session.reply_mode {
+        ReplyMode::SkipNext => ReplyMode::SkipThis,
+        ReplyMode::SkipThis => ReplyMode::On,
+        other => other,
+    };
+    session.set_gate(gate::REPLY_MODE, session.reply_mode != ReplyMode::On);
+}

@@ -1,0 +1,426 @@
+//! Replies that several cores have a part in: asked together, kept until all have answered, then made one.
+
+use slab::Slab;
+
+use super::batch::{Head, Ticket, Work};
+use super::core::Core;
+use super::execute::{Place, run_on_shard};
+use crate::command::{Args, Command, CoreCall, Merge, Round, Rounds, RoundsFn, Run};
+use crate::resp::{ArgRange, ErrorReply, Protocol, Reply};
+use crate::routing::CoreId;
+use crate::session::{ReplySeq, Session, SessionId};
+use larder_engine::{Access, DbIndex};
+
+/// What makes the reply of the parts.
+pub(super) enum Finish {
+    /// The command's own function.
+    Merge(Merge),
+    /// Integer replies are added.
+    Sum,
+    /// The first error, else the first reply.
+    All,
+    /// Array replies; element `i` is the next one of part `.0[i]`.
+    Gather(Vec<usize>),
+    /// The parts are a round's answers.
+    Rounds(Box<dyn Rounds>),
+}
+
+/// Replies being gathered on a core.
+#[derive(Default)]
+pub(super) struct Gathers {
+    pending: Slab<Gather>,
+}
+
+struct Gather {
+    owner: Owner,
+    finish: Finish,
+    /// A copy of the command's arguments, for [`Finish::Merge`].
+    args: (Vec<u8>, Vec<ArgRange>),
+    parts: Vec<Vec<u8>>,
+    missing: usize,
+}
+
+/// Who gets the reply.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    session: SessionId,
+    client_id: u64,
+    /// The reply's place; none if no reply is wanted.
+    seq: Option<ReplySeq>,
+    db: DbIndex,
+    protocol: Protocol,
+    command: &'static Command,
+}
+
+/// Whom to ask what.
+pub(super) type Ask<'a> = (CoreId, Work, Vec<&'a [u8]>);
+
+impl Core {
+    /// Asks several cores at once; the reply is made when all have answered, at once if only this one was asked.
+    pub(super) fn gather(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        finish: Finish,
+        asks: Vec<Ask<'_>>,
+        quiet: bool,
+    ) {
+        let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
+        if !remote {
+            let owner = session_owner(session, None, command);
+            let parts: Vec<Vec<u8>> = asks
+                .iter()
+                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner))
+                .collect();
+            let protocol = session.protocol;
+            let mut reply = Vec::new();
+            self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
+            if !quiet {
+                session.output.append(|out| out.extend_from_slice(&reply));
+            }
+            return;
+        }
+        let seq = (!quiet).then(|| session.output.expect());
+        let owner = session_owner(session, seq, command);
+        let missing = asks.len();
+        let parts = vec![Vec::new(); missing];
+        let kept = if matches!(finish, Finish::Merge(_)) {
+            copy_args(args)
+        } else {
+            Default::default()
+        };
+        let id = self.gathers.pending.insert(Gather {
+            owner,
+            finish,
+            args: kept,
+            parts,
+            missing,
+        });
+        self.ask(id, owner, Some(session), asks);
+        self.finish_if_complete(id, Some(session));
+    }
+
+    /// Begins a command of several rounds.
+    pub(super) fn begin_rounds(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        begin: RoundsFn,
+        quiet: bool,
+    ) {
+        let rounds = match begin(&args, &self.state.shared.slots) {
+            Ok(rounds) => rounds,
+            Err(error) => {
+                self.count_error(&error);
+                if !quiet {
+                    session.reply(|reply| reply.error(&error));
+                }
+                return;
+            }
+        };
+        let seq = (!quiet).then(|| session.output.expect());
+        let owner = session_owner(session, seq, command);
+        let gather = Gather {
+            owner,
+            finish: Finish::Rounds(rounds),
+            args: Default::default(),
+            parts: Vec::new(),
+            missing: 0,
+        };
+        let id = self.gathers.pending.insert(gather);
+        session.at_barrier = true;
+        self.finish_if_complete(id, Some(session));
+    }
+
+    /// Sends out a round of questions; those to this core are answered at once.
+    fn ask(
+        &mut self,
+        id: usize,
+        owner: Owner,
+        mut session: Option<&mut Session>,
+        asks: Vec<Ask<'_>>,
+    ) {
+        for (part, (core, work, args)) in asks.into_iter().enumerate() {
+            if core == self.state.id {
+                let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                let gather = &mut self.gathers.pending[id];
+                gather.parts[part] = answer;
+                gather.missing -= 1;
+                continue;
+            }
+            self.state.stats.hops += 1;
+            let head = Head {
+                ticket: Ticket::Part { gather: id, part },
+                work,
+                db: owner.db,
+                protocol: owner.protocol,
+                access: Access::Touch,
+                client_id: owner.client_id,
+                first_key: None,
+            };
+            self.outboxes[core.index()].ask(head, args.into_iter());
+        }
+    }
+
+    fn part_here(
+        &mut self,
+        session: Option<&mut Session>,
+        work: Work,
+        args: &[&[u8]],
+        owner: Owner,
+    ) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut ranges = Vec::new();
+        for arg in args {
+            ranges.push(ArgRange {
+                start: bytes.len() as u32,
+                len: arg.len() as u32,
+            });
+            bytes.extend_from_slice(arg);
+        }
+        let args = Args::new(&bytes, &ranges);
+        let mut out = Vec::new();
+        match work {
+            Work::Command(command) => {
+                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
+                else {
+                    unreachable!("only commands on a shard are spread")
+                };
+                let place = Place {
+                    db: owner.db,
+                    protocol: owner.protocol,
+                    access: Access::Touch,
+                    first_key: None,
+                };
+                run_on_shard(&mut self.state, &mut out, args, command, run, place);
+            }
+            Work::Part(run) => run(&mut CoreCall {
+                core: &mut self.state,
+                asking: session,
+                asking_client_id: owner.client_id,
+                db: owner.db,
+                protocol: owner.protocol,
+                args,
+                out: &mut out,
+            }),
+        }
+        out
+    }
+
+    /// An answer from another core.
+    pub(super) fn take_answer(&mut self, ticket: Ticket, bytes: &[u8]) {
+        match ticket {
+            Ticket::Discard => {}
+            Ticket::Reply { session, seq } => {
+                let Some(session) = self.state.sessions.get_mut(session) else {
+                    return;
+                };
+                let was_held_back = session.is_held_back();
+                session.output.fill(seq, |out| out.extend_from_slice(bytes));
+                if was_held_back {
+                    self.waiting.push(session.id);
+                }
+                self.state.dirty.push(session.id);
+            }
+            Ticket::Part { gather: id, part } => {
+                let gather = &mut self.gathers.pending[id];
+                gather.parts[part] = bytes.to_vec();
+                gather.missing -= 1;
+                if gather.missing == 0 {
+                    let session = gather.owner.session;
+                    let mut session = self.state.sessions.take_out(session);
+                    self.finish_if_complete(id, session.as_deref_mut());
+                    if let Some(session) = session {
+                        self.state.dirty.push(session.id);
+                        self.waiting.push(session.id);
+                        self.state.sessions.put_back(session);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the reply if every part is there, or goes on to the next round. A command of several rounds goes on though
+    /// its client is gone: what it began it ends.
+    fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
+        while self.gathers.pending[id].missing == 0 {
+            let gather = &mut self.gathers.pending[id];
+            let owner = gather.owner;
+            let mut reply = Vec::new();
+            if let Finish::Rounds(rounds) = &mut gather.finish {
+                let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
+                let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
+                match round {
+                    Ok(Round::Ask(requests)) => {
+                        gather.missing = requests.len();
+                        gather.parts = vec![Vec::new(); requests.len()];
+                        let asks = requests
+                            .iter()
+                            .map(|request| {
+                                let args = request.args.iter().map(Vec::as_slice).collect();
+                                (request.core, Work::Part(request.run), args)
+                            })
+                            .collect();
+                        self.ask(id, owner, session.as_deref_mut(), asks);
+                        continue;
+                    }
+                    Ok(Round::Done) => {}
+                    Err(error) => {
+                        reply.clear();
+                        Reply::new(&mut reply, owner.protocol).error(&error);
+                        self.count_failure(&error, owner.command);
+                    }
+                }
+            }
+            let gather = self.gathers.pending.remove(id);
+            if !matches!(gather.finish, Finish::Rounds(_)) {
+                let args = Args::new(&gather.args.0, &gather.args.1);
+                self.write_reply(
+                    &gather.finish,
+                    args,
+                    &gather.parts,
+                    &mut reply,
+                    owner.protocol,
+                    owner.command,
+                );
+            }
+            if let Some(session) = session {
+                session.at_barrier = false;
+                if let Some(seq) = owner.seq {
+                    session
+                        .output
+                        .fill(seq, |out| out.extend_from_slice(&reply));
+                }
+            }
+            return;
+        }
+    }
+
+    fn write_reply(
+        &mut self,
+        finish: &Finish,
+        args: Args<'_>,
+        parts: &[Vec<u8>],
+        out: &mut Vec<u8>,
+        protocol: Protocol,
+        command: &'static Command,
+    ) {
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-'))
+            && !matches!(finish, Finish::Merge(_))
+        {
+            out.extend_from_slice(error);
+            return;
+        }
+        match finish {
+            Finish::Merge(merge) => {
+                if let Err(error) = merge(&args, &parts, &mut Reply::new(out, protocol)) {
+                    out.clear();
+                    Reply::new(out, protocol).error(&error);
+                    self.count_failure(&error, command);
+                }
+            }
+            Finish::Sum => {
+                let sum = parts.iter().map(|part| integer_reply(part)).sum();
+                Reply::new(out, protocol).integer(sum);
+            }
+            Finish::All => out.extend_from_slice(parts.first().copied().unwrap_or(b"+OK\r\n")),
+            Finish::Gather(places) => {
+                let mut elements: Vec<Elements<'_>> =
+                    parts.iter().map(|part| Elements::of_array(part)).collect();
+                Reply::new(out, protocol).array(places.len());
+                for &part in places {
+                    out.extend_from_slice(
+                        elements[part]
+                            .next()
+                            .expect("a part answers one element a key"),
+                    );
+                }
+            }
+            Finish::Rounds(_) => unreachable!("rounds write their own reply"),
+        }
+    }
+
+    fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
+        self.count_error(error);
+        self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+    }
+}
+
+fn session_owner(session: &Session, seq: Option<ReplySeq>, command: &'static Command) -> Owner {
+    Owner {
+        session: session.id,
+        client_id: session.client_id,
+        seq,
+        db: session.db,
+        protocol: session.protocol,
+        command,
+    }
+}
+
+fn copy_args(args: Args<'_>) -> (Vec<u8>, Vec<ArgRange>) {
+    let mut bytes = Vec::with_capacity(args.bytes());
+    let mut ranges = Vec::with_capacity(args.len());
+    for arg in args.iter_from(0) {
+        ranges.push(ArgRange {
+            start: bytes.len() as u32,
+            len: arg.len() as u32,
+        });
+        bytes.extend_from_slice(arg);
+    }
+    (bytes, ranges)
+}
+
+/// The value of an integer reply, `:1\r\n`.
+fn integer_reply(reply: &[u8]) -> i64 {
+    let digits = reply
+        .strip_prefix(b":")
+        .and_then(|rest| rest.strip_suffix(b"\r\n"));
+    digits
+        .and_then(larder_engine::parse_canonical_i64)
+        .expect("the part is an integer reply")
+}
+
+/// The elements of an array reply whose elements are bulk strings or nulls.
+struct Elements<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    fn of_array(reply: &'a [u8]) -> Self {
+        let header = line_bytes(reply);
+        Self {
+            rest: &reply[header..],
+        }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let header = line_bytes(self.rest);
+        let body = match self.rest[0] {
+            b'$' => larder_engine::parse_canonical_i64(&self.rest[1..header - 2]).unwrap_or(-1),
+            _ => -1,
+        };
+        let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
+        let (element, rest) = self.rest.split_at(bytes);
+        self.rest = rest;
+        Some(element)
+    }
+}
+
+/// Bytes of the reply's first line, its end included.
+fn line_bytes(reply: &[u8]) -> usize {
+    reply
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .expect("a reply has a line")
+        + 1
+}

@@ -1,0 +1,274 @@
+//! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
+
+use larder_engine::DbIndex;
+
+use super::core::Core;
+use super::limits::{POOLED_BUFFERS, RUN_COMMANDS};
+use crate::command::{Args, Command, Keys};
+use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
+use crate::routing::CoreId;
+use crate::session::{Closing, Session, SessionId};
+
+/// A command parsed but not yet run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ahead {
+    pub(super) command: Option<&'static Command>,
+    /// Its arguments, as a range of the run's argument ranges.
+    first_arg: usize,
+    end_arg: usize,
+    /// Where the input goes on behind it.
+    end: usize,
+    pub(super) target: Target,
+}
+
+/// Where the first key of a command lives, found out ahead of running it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) core: CoreId,
+    /// Position and hash of the first key, if there is one.
+    pub(super) first_key: Option<(usize, u64)>,
+}
+
+/// Memory of the parsing loop, kept from run to run.
+#[derive(Debug, Default)]
+pub(super) struct InputScratch {
+    ahead: Vec<Ahead>,
+    ranges: Vec<ArgRange>,
+    hashes: Vec<u64>,
+}
+
+/// Why parsing stopped.
+enum Stop {
+    /// The run is full.
+    Full,
+    /// The rest is no whole command yet.
+    Incomplete,
+    /// An inline command with quotes comes next, already taken apart.
+    Inline(Vec<Vec<u8>>),
+    /// What comes next is no command.
+    Invalid(ProtocolError),
+}
+
+impl Core {
+    /// Bytes of a client, in order. Whole commands run at once; what is left is kept.
+    pub fn receive(&mut self, id: SessionId, bytes: &[u8]) {
+        let Some(mut session) = self.state.sessions.take_out(id) else {
+            return;
+        };
+        self.state.stats.received_bytes += bytes.len() as u64;
+        session.last_heard_ms = self.state.clock.monotonic_ms();
+        if session.closing == Closing::No {
+            if session.has_unread() || session.is_stalled() {
+                session.push_unread(bytes);
+                self.run_unread(&mut session);
+            } else {
+                let used = self.run_input(&mut session, bytes);
+                if session.closing == Closing::No && used < bytes.len() {
+                    session.push_unread(&bytes[used..]);
+                }
+            }
+        }
+        self.settle(&mut session);
+        self.state.sessions.put_back(session);
+    }
+
+    /// Runs what the session has received and not yet run.
+    pub(super) fn run_unread(&mut self, session: &mut Session) {
+        if session.is_stalled() {
+            return;
+        }
+        let (query, at) = session.take_unread();
+        let used = self.run_input(session, &query[at..]);
+        session.return_unread(query, at + used);
+    }
+
+    /// After a session ran: limits, and word to the runtime.
+    pub(super) fn settle(&mut self, session: &mut Session) {
+        let config = &self.state.config;
+        if session.unread_bytes() as u64 > config.client_query_buffer_limit_bytes {
+            self.state.stats.query_limit_closes += 1;
+            session.closing = Closing::Now;
+        }
+        if session.exceeds_hard_limit(&config.client_output_buffer_limit.normal) {
+            self.state.stats.output_limit_closes += 1;
+            session.closing = Closing::Now;
+        }
+        self.state.dirty.push(session.id);
+    }
+
+    /// Looks again at sessions that waited for something.
+    pub(super) fn resume_waiting(&mut self) {
+        for _ in 0..self.waiting.len() {
+            let Some(id) = self.waiting.pop() else { break };
+            let Some(mut session) = self.state.sessions.take_out(id) else {
+                continue;
+            };
+            self.run_unread(&mut session);
+            self.settle(&mut session);
+            self.state.sessions.put_back(session);
+        }
+    }
+
+    /// Runs the whole commands at the beginning of `input` until none is left or the session stalls. Returns the number
+    /// of bytes they took.
+    fn run_input(&mut self, session: &mut Session, input: &[u8]) -> usize {
+        if !session.output.has_buffer()
+            && let Some(buffer) = self.buffers.pop()
+        {
+            session.output.give_buffer(buffer);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut used = 0;
+        loop {
+            let mut at = used;
+            let stop = self.parse_run(session, input, &mut at, &mut scratch);
+            self.look_ahead(session.db, input, &mut scratch);
+            let mut stalled = false;
+            for next in &scratch.ahead {
+                let args = Args::new(input, &scratch.ranges[next.first_arg..next.end_arg]);
+                if !self.execute(session, args, next.command, next.target) {
+                    stalled = true;
+                    break;
+                }
+                used = next.end;
+                if session.is_stalled() {
+                    stalled = true;
+                    break;
+                }
+            }
+            if stalled {
+                // What was parsed ahead is parsed again when the session goes on.
+                session.parser = Parser::default();
+                break;
+            }
+            used = at;
+            match stop {
+                Stop::Full => {}
+                Stop::Incomplete => break,
+                Stop::Inline(words) => {
+                    if !self.run_inline(session, &words) || session.is_stalled() {
+                        break;
+                    }
+                }
+                Stop::Invalid(error) => {
+                    self.refuse_input(session, &error);
+                    used = input.len();
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        debug_assert!(self.buffers.len() <= POOLED_BUFFERS);
+        used
+    }
+
+    /// Parses up to a run of commands from `at`, which is advanced behind them.
+    fn parse_run(
+        &mut self,
+        session: &mut Session,
+        input: &[u8],
+        at: &mut usize,
+        scratch: &mut InputScratch,
+    ) -> Stop {
+        scratch.ahead.clear();
+        scratch.ranges.clear();
+        let authenticated = session.is_authenticated();
+        let limits = ProtocolLimits {
+            max_bulk_bytes: self.state.config.proto_max_bulk_bytes,
+            authenticated,
+            ..ProtocolLimits::default()
+        };
+        // A client yet to authenticate is under tighter limits, which its next command may lift.
+        let most = if authenticated { RUN_COMMANDS } else { 1 };
+        while scratch.ahead.len() < most {
+            let first_arg = scratch.ranges.len();
+            match session.parser.next(input, at, &mut scratch.ranges, &limits) {
+                Ok(Parsed::Command) => {
+                    let end_arg = scratch.ranges.len();
+                    let name = scratch.ranges[first_arg];
+                    let name = &input[name.start as usize..][..name.len as usize];
+                    let command = self.state.commands.find(name);
+                    scratch.ahead.push(Ahead {
+                        command,
+                        first_arg,
+                        end_arg,
+                        end: *at,
+                        target: Target::default(),
+                    });
+                }
+                Ok(Parsed::Nothing) => {}
+                Ok(Parsed::Incomplete) => return Stop::Incomplete,
+                Ok(Parsed::Inline(words)) => return Stop::Inline(words),
+                Err(error) => return Stop::Invalid(error),
+            }
+        }
+        Stop::Full
+    }
+
+    /// Finds the owner and the hash of every first key of the run, and brings this core's entries near.
+    fn look_ahead(&mut self, db: DbIndex, input: &[u8], scratch: &mut InputScratch) {
+        scratch.hashes.clear();
+        for next in &mut scratch.ahead {
+            let args = Args::new(input, &scratch.ranges[next.first_arg..next.end_arg]);
+            next.target = self.target(next.command, args);
+            if let (Some((_, hash)), true) =
+                (next.target.first_key, next.target.core == self.state.id)
+            {
+                scratch.hashes.push(hash);
+            }
+        }
+        if scratch.hashes.len() > 1 {
+            self.state.shard.prefetch(db, &scratch.hashes);
+        }
+    }
+
+    /// Owner and hash of the first key of a command whose arguments fit.
+    #[inline]
+    pub(super) fn target(&self, command: Option<&'static Command>, args: Args<'_>) -> Target {
+        let here = Target {
+            core: self.state.id,
+            first_key: None,
+        };
+        let Some(command) = command else { return here };
+        let Keys::Range { first, .. } = command.spec.keys else {
+            return here;
+        };
+        let Some(key) = args.get(first.into()) else {
+            return here;
+        };
+        Target {
+            core: self.state.shared.slots.core_of(key),
+            first_key: Some((first.into(), self.state.shard.hasher().hash(key))),
+        }
+    }
+
+    /// Runs an inline command that had quotes, from words of its own. Whether it ran.
+    fn run_inline(&mut self, session: &mut Session, words: &[Vec<u8>]) -> bool {
+        let mut bytes = Vec::new();
+        let mut ranges = Vec::new();
+        for word in words {
+            ranges.push(ArgRange {
+                start: bytes.len() as u32,
+                len: word.len() as u32,
+            });
+            bytes.extend_from_slice(word);
+        }
+        let args = Args::new(&bytes, &ranges);
+        let command = self.state.commands.find(args.at(0));
+        let target = self.target(command, args);
+        if self.execute(session, args, command, target) {
+            return true;
+        }
+        // It has to wait: back into the query it goes, in a form that is parsed again.
+        session.push_unread_command(args.iter_from(0));
+        false
+    }
+
+    /// Answers input that is no command as Redis does: an error, then the connection closes.
+    fn refuse_input(&mut self, session: &mut Session, error: &ProtocolError) {
+        let error = ErrorReply::new(error.text());
+        self.count_error(&error);
+        session.reply(|reply| reply.error(&error));
+        session.closing = Closing::AfterReplies;
+    }
+}

@@ -1,0 +1,24 @@
+//! Every bound of dispatch, by name.
+
+/// Commands parsed ahead, hashed and prefetched together.
+pub const RUN_COMMANDS: usize = 32;
+
+/// A session that runs no command for now and holds more than this many unread bytes is not read from.
+pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
+
+/// Output buffers kept for reuse by a core, and the largest kept.
+pub const POOLED_BUFFERS: usize = 256;
+/// See [`POOLED_BUFFERS`].
+pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
+
+/// Entries the expiry hand examines in one turn of a busy core.
+pub const EXPIRE_BUDGET_ENTRIES: u32 = 512;
+
+/// Milliseconds between two steps of the expiry hand, and of a core's other periodic duties.
+pub const PERIOD_MS: u64 = 100;
+
+/// Units of house-keeping a shard does in one turn.
+pub const TEND_BUDGET: u32 = 256;
+
+/// Arguments together longer than this make a constant-time command be timed by itself.
+pub const TIMED_ARGS_BYTES: usize = 16 * 1024;

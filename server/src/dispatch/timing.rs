@@ -1,0 +1,69 @@
+//! How long commands take, without asking the clock twice a command.
+//!
+//! Constant-time commands share the time of their turn equally; the others are timed one by one, and their time is
+//! taken out of the turn's. So `commandstats` and the latency histograms cost two clock readings a turn.
+
+use std::time::Instant;
+
+use crate::command::CommandId;
+use crate::observe::Stats;
+
+/// Commands run in the present turn, by number.
+#[derive(Debug)]
+pub(super) struct TurnTiming {
+    calls: Vec<u32>,
+    touched: Vec<CommandId>,
+    shared_calls: u64,
+    /// Time of commands timed by themselves.
+    apart_nanos: u64,
+    began: Instant,
+}
+
+impl TurnTiming {
+    pub(super) fn new(commands: usize) -> Self {
+        Self {
+            calls: vec![0; commands],
+            touched: Vec::new(),
+            shared_calls: 0,
+            apart_nanos: 0,
+            began: Instant::now(),
+        }
+    }
+
+    /// A turn begins.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.began = now;
+    }
+
+    /// A constant-time command ran.
+    #[inline]
+    pub(super) fn ran(&mut self, id: CommandId) {
+        let calls = &mut self.calls[usize::from(id.0)];
+        if *calls == 0 {
+            self.touched.push(id);
+        }
+        *calls += 1;
+        self.shared_calls += 1;
+    }
+
+    /// A command was timed by itself.
+    pub(super) fn apart(&mut self, nanos: u64) {
+        self.apart_nanos += nanos;
+    }
+
+    /// The turn ends: its time goes to the commands that shared it.
+    pub(super) fn end(&mut self, stats: &mut Stats) {
+        if self.shared_calls == 0 {
+            self.apart_nanos = 0;
+            return;
+        }
+        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let each = nanos.saturating_sub(self.apart_nanos) / self.shared_calls;
+        for id in self.touched.drain(..) {
+            let calls = std::mem::take(&mut self.calls[usize::from(id.0)]);
+            stats.ran(id, u64::from(calls), each * u64::from(calls));
+        }
+        self.shared_calls = 0;
+        self.apart_nanos = 0;
+    }
+}

@@ -1,0 +1,47 @@
+//! When a session may not go on: because it waits, or because its client does not take what it is owed.
+
+use super::{Closing, Session};
+use crate::config::OutputLimit;
+
+/// A session with more bytes than this to send runs no further command until its client has read some. It bounds what a
+/// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
+pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 20;
+
+/// Replies from other cores a session may be owed; beyond, it runs no further command until some have come.
+pub const OUTSTANDING_REPLIES_MAX: usize = 16 * 1024;
+
+impl Session {
+    /// Whether it may run no command now.
+    #[inline]
+    pub fn is_stalled(&self) -> bool {
+        self.blocked.is_some()
+            || self.at_barrier
+            || self.paused
+            || self.closing != Closing::No
+            || self.is_held_back()
+    }
+
+    /// Whether it is owed so much that it may run no command now.
+    #[inline]
+    pub fn is_held_back(&self) -> bool {
+        self.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
+            || self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+    }
+
+    /// Whether what it is owed exceeds the hard limit of its class of clients.
+    #[inline]
+    pub fn exceeds_hard_limit(&self, limit: &OutputLimit) -> bool {
+        limit.hard_bytes > 0 && self.output.pending_bytes() as u64 > limit.hard_bytes
+    }
+
+    /// Whether what it is owed has exceeded the soft limit of its class of clients for too long, as of `now_ms` of the
+    /// core's monotonic clock.
+    pub fn exceeds_soft_limit(&mut self, limit: &OutputLimit, now_ms: u64) -> bool {
+        if limit.soft_bytes == 0 || self.output.pending_bytes() as u64 <= limit.soft_bytes {
+            self.over_soft_limit_since_ms = None;
+            return false;
+        }
+        let since_ms = *self.over_soft_limit_since_ms.get_or_insert(now_ms);
+        now_ms - since_ms >= limit.soft_seconds * 1000
+    }
+}
