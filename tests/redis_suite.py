@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Runs units of Redis 7.0.15's own test suite against Larder and holds a floor for each.
+
+    tests/redis_suite.py --source DIR [--server-bin BIN | --address HOST:PORT] [UNIT ...]
+
+DIR is an unpacked source of redis 7.0.15. Two ways:
+
+* shared (the default): the server is started here, afresh for each unit (or is the one at --address), and the suite
+  is told to use it. Tests that need a server of their own, DEBUG's details or replication leave themselves out.
+* own (--own): the suite starts servers itself, as it does with redis-server, with the arguments and the
+  configuration files it likes. This is the only way to run some units at all.
+
+For each unit the passed tests are counted against what redis-server passes in the same way, a fixed number, so that a
+unit that breaks off cannot look complete. Fewer passes than the unit's floor in redis_suite_floor.json is a failure;
+--raise-floor lifts the floors to what this run passed, and never lowers one.
+
+Exit status: 0, or 1 for a unit below its floor, or 2 when the suite cannot be run.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# What redis-server 7.0.15 passes, by the way of running: {unit: tests}.
+DENOMINATORS = {
+    "shared": {
+    },
+    "own": {
+    },
+}
+
+# The units that stand on nothing but strings, keys, connections and the server itself.
+DEFAULT_UNITS = {
+    "shared": [
+        "protocol", "type/string", "type/incr", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
+        "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf",
+    ],
+    "own": ["querybuf"],
+}
+
+# The tags left out, as the suite understands them. querybuf consists of slow tests only.
+LEFT_OUT = {"shared": "-slow -needs:debug -needs:repl -large-memory", "own": "-slow -needs:repl -large-memory"}
+KEEPS_SLOW = {"querybuf"}
+
+FLOOR_FILE = Path(__file__).with_name("redis_suite_floor.json")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+RESULT = re.compile(r"^\[(ok|err|exception|timeout)\]: (.*)$")
+START_SECONDS = 20
+
+
+class CannotRun(Exception):
+    """The suite could not be run at all."""
+
+
+class Server:
+    """A server started for one unit, ended by its own process id."""
+
+    def __init__(self, binary, arguments, directory):
+        self.port = free_port()
+        self.log_path = Path(directory) / "server.log"
+        log = open(self.log_path, "wb")
+        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+                   "--enable-debug-command", "yes", "--enable-protected-configs", "yes", *arguments]
+        self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not answers_ping("127.0.0.1", self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise CannotRun(f"{binary} does not answer:\n{self.log_path.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.02)
+
+    def died(self):
+        return self.process.poll() is not None
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers_ping(host, port):
+    try:
+        with socket.create_connection((host, port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def copy_of_suite(source, server_binary, arguments, way, directory):
+    """A tree the suite can run in: its scripts, and under src/ the programs it calls."""
+    source = Path(source)
+    if not (source / "runtest").is_file():
+        raise CannotRun(f"no runtest in {source}: not an unpacked source of redis")
+    tree = Path(directory) / "suite"
+    tree.mkdir()
+    for name in ("runtest", "redis.conf"):
+        shutil.copy2(source / name, tree / name)
+    for name in ("tests", "utils"):
+        shutil.copytree(source / name, tree / name, ignore=shutil.ignore_patterns("modules", "tmp"))
+    (tree / "tests" / "tmp").mkdir(exist_ok=True)
+    (tree / "src").mkdir()
+    for program in ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb"):
+        found = shutil.which(program)
+        if found:
+            (tree / "src" / program).symlink_to(found)
+        elif program in ("redis-cli", "redis-benchmark"):
+            raise CannotRun(f"{program} is not installed")
+    if way == "own":
+        # The suite gives a configuration file first; what is ours follows it.
+        extra = " ".join(arguments)
+        wrapper = tree / "src" / "redis-server"
+        wrapper.write_text(f'#!/bin/sh\nexec "{server_binary}" "$@" {extra}\n')
+        wrapper.chmod(0o755)
+    return tree
+
+
+def run_unit(tree, unit, way, address, seconds):
+    """Runs one unit; gives (names passed, names failed with the first line of why, whether it ran to its end)."""
+    tags = LEFT_OUT[way]
+    if unit in KEEPS_SLOW:
+        tags = tags.replace("-slow ", "")
+    command = ["./runtest", "--durable", "--clients", "1", "--baseport", str(random.randrange(21000, 31000, 100)),
+               "--tags", tags, "--single", unit if "/" in unit and not unit.startswith("type") else f"unit/{unit}"]
+    if address:
+        command += ["--host", address[0], "--port", str(address[1])]
+    process = subprocess.Popen(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        output, _ = process.communicate(timeout=seconds)
+        in_time = True
+    except subprocess.TimeoutExpired:
+        in_time = False
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+    passed, failed, done = [], [], False
+    lines = COLOUR.sub("", output.decode(errors="replace")).splitlines()
+    for number, line in enumerate(lines):
+        result = RESULT.match(line)
+        if result and result[1] == "ok":
+            passed.append(re.sub(r" \(\d+ ms\)$", "", result[2]))
+        elif result:
+            detail = lines[number + 1] if number + 1 < len(lines) else ""
+            failed.append((re.sub(r" in tests/\S+$", "", result[2]), detail.strip()[:160]))
+        elif re.match(r"\[\d+/\d+ done\]", line):
+            done = True
+    if not in_time:
+        failed.append((f"(stopped after {seconds} s)", lines[-1][:160] if lines else ""))
+    elif not done and not any(name.startswith("(") for name, _ in failed):
+        failed.append(("(the unit broke off)", " / ".join(line for line in lines[-6:] if line.strip())[:300]))
+    return passed, failed
+
+
+def run_all(options, directory):
+    way = "own" if options.own else "shared"
+    tree = copy_of_suite(options.source, options.server_bin, options.server_arg, way, directory)
+    floors = json.loads(FLOOR_FILE.read_text()) if FLOOR_FILE.exists() else {}
+    floor_of_way = floors.setdefault(way, {})
+    units = options.units or DEFAULT_UNITS[way]
+    below, rows = [], []
+    for unit in units:
+        started = time.monotonic()
+        server = None
+        try:
+            address = options.address
+            if way == "shared" and not address:
+                server = Server(options.server_bin, options.server_arg, directory)
+                address = ("127.0.0.1", server.port)
+            passed, failed = run_unit(tree, unit, way, address if way == "shared" else None, options.seconds)
+            if server and server.died():
+                failed.append(("(the server died)", server.log_path.read_text(errors="replace")[-600:]))
+        finally:
+            if server:
+                server.stop()
+        of = DENOMINATORS[way].get(unit)
+        floor = floor_of_way.get(unit, 0)
+        rows.append((unit, len(passed), len(failed), of))
+        print(f"{unit:24} passed {len(passed):4}  failed {len(failed):3}  of {of if of is not None else '?':>4}"
+              f"  floor {floor:4}  {time.monotonic() - started:5.1f} s", flush=True)
+        for name, detail in failed:
+            print(f"    {name}" + (f"\n        {detail}" if detail else ""), flush=True)
+        if len(passed) < floor:
+            below.append(f"{unit}: {len(passed)} passed, the floor is {floor}")
+        elif options.raise_floor and len(passed) > floor:
+            floor_of_way[unit] = len(passed)
+    total = sum(row[1] for row in rows)
+    known = sum(row[3] or 0 for row in rows)
+    print(f"{'all':24} passed {total:4}  failed {sum(row[2] for row in rows):3}  of {known:4}")
+    if options.raise_floor:
+        ordered = {name: dict(sorted(floors[name].items())) for name in sorted(floors)}
+        FLOOR_FILE.write_text(json.dumps(ordered, indent=2) + "\n")
+    return below
+
+
+def address_of(text):
+    host, _, port = text.rpartition(":")
+    return host or "127.0.0.1", int(port)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default=os.environ.get("REDIS_SUITE_SOURCE"),
+                        help="unpacked source of redis 7.0.15 (or REDIS_SUITE_SOURCE)")
+    parser.add_argument("--server-bin", default=os.environ.get("LARDER_SERVER_BIN"),
+                        help="the server to start (or LARDER_SERVER_BIN)")
+    parser.add_argument("--server-arg", action="append", default=[],
+                        help="a further argument for the server; repeat for several: --server-arg=--cores --server-arg=2")
+    parser.add_argument("--address", type=address_of, help="HOST:PORT of a server that runs already")
+    parser.add_argument("--own", action="store_true", help="let the suite start its servers itself")
+    parser.add_argument("--seconds", type=int, default=180, help="time limit of a unit")
+    parser.add_argument("--raise-floor", action="store_true", help="write higher floors where this run passed more")
+    parser.add_argument("units", nargs="*", metavar="UNIT", help="for instance type/string")
+    options = parser.parse_args()
+    try:
+        if not options.source:
+            raise CannotRun("--source is needed")
+        if not options.server_bin and (options.own or not options.address):
+            raise CannotRun("--server-bin is needed (or --address)")
+        if options.server_bin:
+            options.server_bin = os.path.abspath(options.server_bin)
+        with tempfile.TemporaryDirectory(prefix="larder-redis-suite-") as directory:
+            below = run_all(options, directory)
+    except CannotRun as why:
+        print(f"cannot run Redis's suite: {why}", file=sys.stderr)
+        return 2
+    for line in below:
+        print(f"BELOW THE FLOOR  {line}", file=sys.stderr)
+    return 1 if below else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
