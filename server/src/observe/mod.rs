@@ -1,5 +1,24 @@
 //! What a core counts about itself: statistics, slow log, latency events. Data only; `INFO` and its kin read it.
 
+mod histogram;
+mod latency;
+mod parts;
+mod slowlog;
 mod stats;
 
-pub use stats::{CommandId, CommandStats, Stats};
+pub use histogram::Durations;
+pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
+pub use parts::{PartReader, PartWriter};
+pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
+pub use stats::{CommandId, CommandStats, Rates, Stats};
+
+/// What a core observes beside its counters.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Its slow commands.
+    pub slowlog: Slowlog,
+    /// Its latency spikes.
+    pub latency: LatencyMonitor,
+    /// Most bytes of memory it has used, as far as it looked.
+    pub peak_bytes: u64,
+}

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use super::histogram::Durations;
+
 /// Number of a command, dense from zero; counters are kept by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u16);
+
+impl CommandId {
+    /// As an index.
+    #[inline]
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
 
 /// Counters of one command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +56,20 @@ pub struct Stats {
     pub output_limit_closes: u64,
     /// Clients closed for their query buffer.
     pub query_limit_closes: u64,
+    /// Times bytes of a client were read.
+    pub reads: u64,
+    /// Times bytes were written to a client.
+    pub writes: u64,
+    /// Entries the shard had expired when the counters were last reset.
+    pub expired_before: u64,
     /// By the command's number.
     pub by_command: Vec<CommandStats>,
+    /// How long each command took, by its number.
+    pub durations: Vec<Durations>,
+    /// Whether distributions are not kept (`latency-tracking no`).
+    pub durations_are_off: bool,
+    /// Rates over the last seconds.
+    pub rates: Rates,
 }
 
 impl Stats {
@@ -55,15 +77,26 @@ impl Stats {
     pub fn new(commands: usize) -> Self {
         Self {
             by_command: vec![CommandStats::default(); commands],
+            durations: vec![Durations::default(); commands],
             ..Self::default()
         }
     }
 
+    /// Sets every counter to zero.
+    pub fn reset(&mut self) {
+        let durations_are_off = self.durations_are_off;
+        *self = Self::new(self.by_command.len());
+        self.durations_are_off = durations_are_off;
+    }
+
     /// A command ran `calls` times and took `nanos` together.
     pub fn ran(&mut self, id: CommandId, calls: u64, nanos: u64) {
-        let command = &mut self.by_command[usize::from(id.0)];
+        let command = &mut self.by_command[id.index()];
         command.calls += calls;
         command.nanos += nanos;
+        if calls > 0 && !self.durations_are_off {
+            self.durations[id.index()].record(calls, nanos / calls);
+        }
     }
 
     /// An error reply was made.
@@ -79,8 +112,83 @@ impl Stats {
         }
     }
 
-    /// Sets every counter to zero.
-    pub fn reset(&mut self) {
-        *self = Self::new(self.by_command.len());
+    /// Takes a sample for the rates; called about ten times a second, `now_ms` of a clock that never goes back.
+    pub fn sample_rates(&mut self, now_ms: u64) {
+        let totals = [self.commands, self.received_bytes, self.sent_bytes];
+        self.rates.sample(now_ms, totals);
+    }
+}
+
+/// Samples a rate is averaged over, as in Redis (`STATS_METRIC_SAMPLES`).
+const RATE_SAMPLES: usize = 16;
+
+/// Commands, bytes in and bytes out a second.
+#[derive(Clone, Debug, Default)]
+pub struct Rates {
+    samples: [[u64; 3]; RATE_SAMPLES],
+    next: usize,
+    last_ms: u64,
+    last: [u64; 3],
+}
+
+impl Rates {
+    fn sample(&mut self, now_ms: u64, totals: [u64; 3]) {
+        let elapsed_ms = now_ms.saturating_sub(self.last_ms);
+        if elapsed_ms == 0 {
+            return;
+        }
+        let slot = &mut self.samples[self.next % RATE_SAMPLES];
+        for (at, rate) in slot.iter_mut().enumerate() {
+            *rate = totals[at].saturating_sub(self.last[at]) * 1000 / elapsed_ms;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.last_ms = now_ms;
+        self.last = totals;
+    }
+
+    /// The averages: commands, bytes in, bytes out a second.
+    pub fn per_second(&self) -> [u64; 3] {
+        std::array::from_fn(|at| {
+            self.samples.iter().map(|sample| sample[at]).sum::<u64>() / RATE_SAMPLES as u64
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_forgets_counters_and_keeps_room_for_all_commands() {
+        let mut stats = Stats::new(3);
+        stats.ran(CommandId(2), 4, 4000);
+        stats.count_error(b"ERR");
+        assert_eq!(stats.by_command[2].calls, 4);
+        assert_eq!(stats.durations[2].calls(), 4);
+        assert_eq!(stats.errors["ERR"], 1);
+        stats.reset();
+        assert_eq!(stats.by_command, [CommandStats::default(); 3]);
+        assert_eq!(stats.durations[2].calls(), 0);
+        assert_eq!(stats.error_replies, 0);
+    }
+
+    #[test]
+    fn the_number_of_error_codes_is_bounded() {
+        let mut stats = Stats::new(0);
+        for code in 0..1000 {
+            stats.count_error(format!("E{code}").as_bytes());
+        }
+        assert_eq!(stats.errors.len(), 128);
+        assert_eq!(stats.error_replies, 1000);
+    }
+
+    #[test]
+    fn rates_are_averages_over_the_last_samples() {
+        let mut stats = Stats::new(0);
+        for tick in 1..=32 {
+            stats.commands += 10;
+            stats.sample_rates(tick * 100);
+        }
+        assert_eq!(stats.rates.per_second()[0], 100);
     }
 }
