@@ -9,7 +9,7 @@ use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
 use crate::command::{Args, CommandSpec, CommandTable, Flags};
 use crate::config::Config;
-use crate::observe::Stats;
+use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, Sessions};
@@ -47,6 +47,8 @@ pub struct CoreState {
     pub commands: &'static CommandTable,
     /// Its counters.
     pub stats: Stats,
+    /// What it observes beside them.
+    pub observed: Observed,
     /// The time of this turn.
     pub clock: Clock,
     /// Reasons for every session to leave the fast path ([`crate::session::gate`]).

@@ -18,6 +18,11 @@ pub struct CommandSpec {
     pub categories: &'static [Category],
     /// Which arguments are keys.
     pub keys: Keys,
+    /// What it does with its keys, as the key specifications of `COMMAND INFO` say it: words as `RW access update`, one
+    /// text for each specification. With several, each but the last describes one key. Empty: derived from the flags.
+    pub key_flags: &'static [&'static str],
+    /// Hints to clients (`COMMAND INFO`, "tips").
+    pub tips: &'static [&'static str],
     /// The group it is documented in.
     pub group: Group,
     /// Version of Redis that introduced it.
@@ -28,6 +33,8 @@ pub struct CommandSpec {
     pub summary: &'static str,
     /// Its cost.
     pub complexity: &'static str,
+    /// Since when it is deprecated, and what replaces it.
+    pub deprecated: Option<(&'static str, &'static str)>,
     /// What runs it.
     pub run: Run,
     /// Its subcommands, if it is a container.
@@ -42,11 +49,14 @@ impl CommandSpec {
         flags: Flags::NONE,
         categories: &[],
         keys: Keys::None,
+        key_flags: &[],
+        tips: &[],
         group: Group::Generic,
         since: "1.0.0",
         syntax: "",
         summary: "",
         complexity: "O(1)",
+        deprecated: None,
         run: Run::Container,
         subcommands: &[],
     };
@@ -73,7 +83,7 @@ macro_rules! flags {
 
             /// The names of the properties in the set, in order.
             pub fn names(self) -> impl Iterator<Item = &'static str> {
-                [$((Self::$name, $text)),*].into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, text)| text)
+                [$((Self::$name, $text)),*].into_iter().filter(move |(flag, text)| self.has(*flag) && !text.is_empty()).map(|(_, text)| text)
             }
         }
     };
@@ -106,14 +116,16 @@ flags! {
     FAST = 11, "fast";
     /// Runs without authentication.
     NO_AUTH = 12, "no_auth";
+    /// May write though it reads.
+    MAY_REPLICATE = 16, "may_replicate";
+    /// Not while loading in the background.
+    NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
     NO_MULTI = 13, "no_multi";
     /// Keys cannot be told from the spec alone.
     MOVABLE_KEYS = 14, "movablekeys";
     /// Runs while a script has the server busy.
     ALLOW_BUSY = 15, "allow_busy";
-    /// May write though it reads.
-    MAY_REPLICATE = 16, "may_replicate";
     /// Runs only when everything before it in the pipeline is answered.
     BARRIER = 31, "";
 }

@@ -17,7 +17,7 @@ use super::limits::{
 };
 use super::timing::TurnTiming;
 use crate::command::{Clock, CommandTable, CoreState};
-use crate::observe::Stats;
+use crate::observe::{Observed, Stats};
 use crate::routing::CoreId;
 use crate::session::{Closing, Peer, Session, SessionId, Sessions, gate};
 use crate::shared::Shared;
@@ -73,6 +73,7 @@ impl Core {
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
+                observed: Observed::default(),
                 clock: Clock::default(),
                 gates: 0,
                 dirty: Vec::new(),
