@@ -4,6 +4,7 @@
 //! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, routing, glob} -> larder-engine`.
 //! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
 
+pub mod cli;
 pub mod command;
 pub mod config;
 pub mod dispatch;

@@ -1,68 +1,291 @@
 //! The configuration: a snapshot, replaced whole by `CONFIG SET`.
+//!
+//! Everything derives from the table of directives ([`table`]): [`value`] brings what a user wrote into the one text that
+//! `CONFIG GET` shows, [`settings`] reads typed fields from those texts, [`source`] loads files and arguments,
+//! [`rewrite`] writes a file back, [`notices`] says what is asked for and not done.
+//!
+//! Values are UTF-8 text; a secret of other bytes is refused.
 
-/// When a client is closed for what it does not read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputLimit {
-    /// Bytes at which it is closed at once; 0: never.
-    pub hard_bytes: u64,
-    /// Bytes at which it is closed after a while; 0: never.
-    pub soft_bytes: u64,
-    /// The while.
-    pub soft_seconds: u64,
-}
+mod directive;
+mod error;
+mod notices;
+mod rewrite;
+mod settings;
+mod source;
+mod table;
+mod value;
 
-/// `client-output-buffer-limit`, by class of clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutputLimits {
-    /// Ordinary clients.
-    pub normal: OutputLimit,
-}
+use std::collections::HashMap;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// Everything that can be configured.
+pub use directive::{Change, Directive, Kind};
+pub use error::{ConfigError, ConfigSetError};
+pub use settings::{
+    BindAddress, CorePinning, Cores, IoBackend, KeyspaceEvents, LogLevel, MaxmemoryPolicy, Origin,
+    OutputLimit, OutputLimits, ProtectedAction, SavePoint, Settings,
+};
+pub use table::DIRECTIVES;
+
+use crate::glob::{self, Case};
+use value::Saving;
+
+/// Everything that can be configured. Its [`Settings`] are read as its own fields.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Number of logical databases.
-    pub databases: u16,
-    /// The password.
-    pub requirepass: Option<String>,
-    /// Most connections.
-    pub maxclients: u64,
-    /// Seconds after which a silent client is closed; 0: never.
-    pub timeout_secs: u64,
-    /// Most bytes of memory; 0: no limit.
-    pub maxmemory_bytes: u64,
-    /// Longest argument and string.
-    pub proto_max_bulk_bytes: usize,
-    /// Most bytes received and not yet run.
-    pub client_query_buffer_limit_bytes: u64,
-    /// Most bytes not yet sent.
-    pub client_output_buffer_limit: OutputLimits,
-    /// Microseconds from which a command is logged as slow; negative: none.
-    pub slowlog_log_slower_than_us: i64,
-    /// Milliseconds from which the latency monitor records; 0: off.
-    pub latency_monitor_threshold_ms: u64,
+    settings: Settings,
+    /// The text of each directive, in the table's order.
+    values: Vec<String>,
+    /// The file loaded, as an absolute path.
+    file: Option<PathBuf>,
+    /// Names of directives that were read and have no effect.
+    ignored: Vec<&'static str>,
 }
 
-impl Config {
-    /// Bytes of memory one of `cores` shards may at most grow to.
-    pub fn memory_ceiling_bytes(&self, _cores: u16) -> u64 {
-        16 << 30
+impl Deref for Config {
+    type Target = Settings;
+
+    #[inline]
+    fn deref(&self) -> &Settings {
+        &self.settings
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            databases: 16,
-            requirepass: None,
-            maxclients: 10000,
-            timeout_secs: 0,
-            maxmemory_bytes: 0,
-            proto_max_bulk_bytes: 512 << 20,
-            client_query_buffer_limit_bytes: 1 << 30,
-            client_output_buffer_limit: OutputLimits::default(),
-            slowlog_log_slower_than_us: 10_000,
-            latency_monitor_threshold_ms: 0,
-        }
+        Self::of(default_values(), None, Vec::new())
     }
 }
+
+impl Config {
+    /// The configuration of `file`, if any, with `args` as `redis-server` takes them (`--port 7000 --save 60 1`) on top.
+    /// What comes later wins. A file named `-`, or `-` as the first or last argument, is standard input.
+    ///
+    /// # Errors
+    /// The first thing wrong, and where.
+    pub fn load(file: Option<&Path>, args: &[String]) -> Result<Self, ConfigError> {
+        source::load(file, args)
+    }
+
+    /// Names and values of the directives that `pattern` names: a glob, or a name, of any case. Aliases count as names.
+    pub fn get(&self, pattern: &[u8]) -> Vec<(&'static str, String)> {
+        if glob::is_literal(pattern) {
+            let found = std::str::from_utf8(pattern).ok().and_then(find);
+            return found
+                .map(|found| (found.name(), self.values[found.index].clone()))
+                .into_iter()
+                .collect();
+        }
+        let mut shown = Vec::new();
+        for (directive, value) in DIRECTIVES.iter().zip(&self.values) {
+            if directive.hidden {
+                continue;
+            }
+            for name in [Some(directive.name), directive.alias]
+                .into_iter()
+                .flatten()
+            {
+                if glob::matches(pattern, name.as_bytes(), Case::Insensitive) {
+                    shown.push((name, value.clone()));
+                }
+            }
+        }
+        shown
+    }
+
+    /// This configuration with some directives set, for a client from elsewhere; all of them, or none.
+    ///
+    /// # Errors
+    /// The first directive refused.
+    pub fn with(&self, changes: &[(&[u8], &[u8])]) -> Result<Self, ConfigSetError> {
+        self.with_from(Origin::Remote, changes)
+    }
+
+    /// As [`Self::with`], for a client that may be on this host and so may set protected directives.
+    ///
+    /// # Errors
+    /// The first directive refused.
+    pub fn with_from(
+        &self,
+        origin: Origin,
+        changes: &[(&[u8], &[u8])],
+    ) -> Result<Self, ConfigSetError> {
+        let mut named: Vec<(Found, &[u8])> = Vec::with_capacity(changes.len());
+        for (name, new) in changes {
+            let name = String::from_utf8_lossy(name).into_owned();
+            let Some(found) = find(&name) else {
+                return Err(ConfigSetError::Unknown(name));
+            };
+            let reason = match found.directive().change {
+                Change::Never => Some("can't set immutable config"),
+                Change::Protected if !self.enable_protected_configs.allows(origin) => {
+                    Some("can't set protected config")
+                }
+                _ if named.iter().any(|(earlier, _)| *earlier == found) => {
+                    Some("duplicate parameter")
+                }
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                return Err(ConfigSetError::Refused {
+                    name,
+                    reason: reason.to_owned(),
+                });
+            }
+            named.push((found, *new));
+        }
+        let mut values = self.values.clone();
+        for (found, new) in named {
+            let set = self
+                .changed(found, new, &values[found.index])
+                .map_err(|reason| ConfigSetError::Refused {
+                    name: found.name().to_owned(),
+                    reason,
+                })?;
+            values[found.index] = set;
+        }
+        Ok(Self::of(values, self.file.clone(), self.ignored.clone()))
+    }
+
+    /// Writes the configuration back into its file: comments and order stay, changed directives are updated, missing
+    /// ones that differ from their default are appended. The file is replaced in one step.
+    ///
+    /// # Errors
+    /// Without a file, or when it cannot be written. The error's text is the reply's behind `ERR `.
+    pub fn rewrite(&self) -> io::Result<()> {
+        let Some(file) = &self.file else {
+            return Err(io::Error::other(
+                "The server is running without a config file",
+            ));
+        };
+        rewrite::rewrite(file, &self.values).map_err(|error| {
+            io::Error::new(error.kind(), format!("Rewriting config file: {error}"))
+        })
+    }
+
+    /// The file loaded, as an absolute path.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// One line for each directive set to something Larder does not do, to be said at start.
+    pub fn startup_warnings(&self) -> Vec<String> {
+        notices::notices(&self.ignored, &|name| self.value(name))
+    }
+
+    /// Bytes of memory one of `cores` shards may at most grow to.
+    pub fn memory_ceiling_bytes(&self, _cores: u16) -> u64 {
+        const DEFAULT_CEILING_BYTES: u64 = 16 << 30;
+        DEFAULT_CEILING_BYTES
+    }
+
+    fn of(values: Vec<String>, file: Option<PathBuf>, ignored: Vec<&'static str>) -> Self {
+        let settings = Settings::read(&|name| values[position(name)].clone());
+        Self {
+            settings,
+            values,
+            file,
+            ignored,
+        }
+    }
+
+    fn value(&self, name: &'static str) -> &str {
+        &self.values[position(name)]
+    }
+
+    fn changed(&self, found: Found, new: &[u8], present: &str) -> Result<String, String> {
+        let directive = found.directive();
+        let text = std::str::from_utf8(new).map_err(|_| "argument must be UTF-8 text")?;
+        let words: Vec<String> = if directive.kind.takes_words() {
+            text.split(' ').map(str::to_owned).collect()
+        } else {
+            vec![text.to_owned()]
+        };
+        let set = value::canonical(directive, &words, present, Saving::Replaces)?;
+        if directive.change == Change::AtStartOnly && set != present {
+            return Err("can't be changed while the server runs".to_owned());
+        }
+        Ok(set)
+    }
+}
+
+/// Whether the value of the directive `name` is a secret.
+pub fn is_sensitive(name: &[u8]) -> bool {
+    let found = std::str::from_utf8(name).ok().and_then(find);
+    found.is_some_and(|found| found.directive().sensitive)
+}
+
+/// A directive found by a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    /// Its place in the table.
+    index: usize,
+    by_alias: bool,
+}
+
+impl Found {
+    fn directive(self) -> &'static Directive {
+        &DIRECTIVES[self.index]
+    }
+
+    /// The name it was found by.
+    fn name(self) -> &'static str {
+        let directive = self.directive();
+        directive
+            .alias
+            .filter(|_| self.by_alias)
+            .unwrap_or(directive.name)
+    }
+}
+
+/// The directive with this name or alias, of any case.
+fn find(name: &str) -> Option<Found> {
+    static BY_NAME: OnceLock<HashMap<&'static str, Found>> = OnceLock::new();
+    let by_name = BY_NAME.get_or_init(|| {
+        let mut by_name = HashMap::with_capacity(2 * DIRECTIVES.len());
+        for (index, directive) in DIRECTIVES.iter().enumerate() {
+            by_name.insert(
+                directive.name,
+                Found {
+                    index,
+                    by_alias: false,
+                },
+            );
+            if let Some(alias) = directive.alias {
+                by_name.insert(
+                    alias,
+                    Found {
+                        index,
+                        by_alias: true,
+                    },
+                );
+            }
+        }
+        by_name
+    });
+    by_name.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// The table's place of a directive the code itself names.
+fn position(name: &'static str) -> usize {
+    match find(name) {
+        Some(found) => found.index,
+        None => panic!("{name} is missing from the table of directives"),
+    }
+}
+
+/// The values of a server without file and arguments. The working directory is the process's.
+fn default_values() -> Vec<String> {
+    let mut values: Vec<String> = DIRECTIVES
+        .iter()
+        .map(|directive| directive.default.to_owned())
+        .collect();
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    values[position("dir")] = directory.to_string_lossy().into_owned();
+    values
+}
+
+#[cfg(test)]
+mod tests;
