@@ -3,6 +3,7 @@
 
 use larder_engine::{Access, DbIndex};
 
+use super::limits::BATCH_HIGH_WATER_BYTES;
 use crate::command::{Args, Command, CoreFn};
 use crate::resp::{ArgRange, Protocol};
 use crate::session::{ReplySeq, SessionId};
@@ -145,8 +146,16 @@ impl Batch {
         &self.bytes[answer.start..answer.start + answer.len]
     }
 
-    /// Bytes of arguments and answers.
-    pub(super) fn len_bytes(&self) -> usize {
-        self.bytes.len()
+    /// Whether arguments of `bytes` more fit.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        /// Offsets into a batch are 32 bits wide.
+        const ADDRESSABLE_BYTES: usize = u32::MAX as usize;
+        !self.is_full() && self.bytes.len() + bytes <= ADDRESSABLE_BYTES
+    }
+
+    /// Whether the batch holds as much as one should.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() > BATCH_HIGH_WATER_BYTES
     }
 }

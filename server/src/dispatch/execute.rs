@@ -8,7 +8,7 @@ use super::batch::{Batch, Head, Request, Ticket, Work};
 use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
-use super::limits::TIMED_ARGS_BYTES;
+use super::limits::{RUN_COMMANDS, TIMED_ARGS_BYTES};
 use crate::command::{
     Args, Command, CommandSpec, CoreCall, CoreState, Flags, Keys, Run, SessionCall, ShardCall,
     ShardFn, Spread,
@@ -35,6 +35,10 @@ impl Core {
         target: Target,
     ) -> bool {
         let resolved = resolve(command, args);
+        if self.state.shared.slots.cores() > 1 && !self.has_room_for(args, command, target) {
+            self.waiting.push(session.id);
+            return false;
+        }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
             match self.pass_gates(session, args, resolved.as_ref().ok().copied(), gates) {
@@ -49,6 +53,12 @@ impl Core {
                 }
             }
         }
+        if target.core != self.state.id
+            && !self.outboxes[target.core.index()].has_room(args.bytes())
+        {
+            self.waiting.push(session.id);
+            return false;
+        }
         match resolved {
             Ok(command) => self.run(session, args, command, target, gates),
             Err(error) => {
@@ -59,6 +69,25 @@ impl Core {
             }
         }
         true
+    }
+
+    /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
+    #[inline]
+    fn has_room_for(
+        &self,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
+        match command.map(|command| command.spec.run) {
+            Some(Run::OnShard(_)) if target.core == self.state.id => true,
+            Some(Run::OnShard(_)) => self.outboxes[target.core.index()].has_room(args.bytes()),
+            Some(Run::OnSession(_)) | None => true,
+            _ => self
+                .outboxes
+                .iter()
+                .all(|outbox| outbox.has_room(args.bytes())),
+        }
     }
 
     fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
@@ -345,16 +374,30 @@ impl Core {
         }
         batch.answers = answers;
         self.state.pass_to_monitors(&batch.monitor_lines);
-        self.run_requests(from, &batch);
-        batch.clear();
-        self.spare.push(batch);
+        self.backlog.push_back((from, batch, 0));
+        self.run_backlog();
     }
 
-    fn run_requests(&mut self, from: CoreId, batch: &Batch) {
+    /// Runs the requests that waited for room among the answers.
+    pub(super) fn run_backlog(&mut self) {
+        while let Some((from, mut batch, first)) = self.backlog.pop_front() {
+            let done = self.run_requests(from, &batch, first);
+            if done < batch.requests.len() {
+                self.backlog.push_front((from, batch, done));
+                return;
+            }
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
         /// Requests whose entries are brought near together.
-        const AHEAD: usize = super::limits::RUN_COMMANDS;
+        const AHEAD: usize = RUN_COMMANDS;
         let mut hashes = [0u64; AHEAD];
-        for run in batch.requests.chunks(AHEAD) {
+        let mut done = first;
+        for run in batch.requests[first..].chunks(AHEAD) {
             let mut known = 0;
             for request in run {
                 if let Some((_, hash)) = request.first_key {
@@ -366,9 +409,14 @@ impl Core {
                 self.state.shard.prefetch(run[0].db, &hashes[..known]);
             }
             for request in run {
+                if self.outboxes[from.index()].is_full() {
+                    return done;
+                }
                 self.run_request(from, batch.args(request), request);
+                done += 1;
             }
         }
+        done
     }
 
     fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
