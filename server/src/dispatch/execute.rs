@@ -98,7 +98,7 @@ impl Core {
         end_skip(session);
     }
 
-    /// Runs an admitted command, timed by itself where its turn's time would not tell.
+    /// Runs an admitted command, or sends it where it runs.
     #[inline]
     fn run(
         &mut self,
@@ -108,26 +108,34 @@ impl Core {
         target: Target,
         gates: u32,
     ) {
-        let spec = command.spec;
         session.commands += 1;
-        session.last_command = spec.name;
+        session.last_command = command.spec.name;
         self.state.stats.commands += 1;
-        let apart = !spec.flags.has(Flags::FAST)
-            || gates & gate::TIME_EACH != 0
-            || args.bytes() > TIMED_ARGS_BYTES;
-        if !apart {
-            self.timing.ran(command.id);
-            self.start(session, args, command, target, gates);
-            return;
+        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        let owner = match command.spec.run {
+            Run::OnShard(_) => Some(target.core),
+            Run::FanOut { .. } => self.common_core(command.spec, args),
+            _ => None,
+        };
+        match owner {
+            Some(core) if core != self.state.id => {
+                self.hop(session, args, command, Target { core, ..target }, quiet);
+            }
+            _ if !is_timed_apart(command.spec, args, gates) => {
+                self.timing.ran(command.id);
+                self.start(session, args, command, target, owner, quiet);
+            }
+            _ => {
+                let began = Instant::now();
+                self.start(session, args, command, target, owner, quiet);
+                let micros = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, micros);
+            }
         }
-        let began = Instant::now();
-        self.start(session, args, command, target, gates);
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.timing.apart(nanos);
-        self.state.stats.ran(command.id, 1, nanos);
-        self.observe_slow(session, args, spec, nanos / 1000);
+        end_skip(session);
     }
 
+    /// Runs a command that is not one for another core alone.
     #[inline]
     fn start(
         &mut self,
@@ -135,22 +143,16 @@ impl Core {
         args: Args<'_>,
         command: &'static Command,
         target: Target,
-        gates: u32,
+        owner: Option<CoreId>,
+        quiet: bool,
     ) {
-        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         match command.spec.run {
-            Run::OnShard(run) if target.core == self.state.id => {
-                self.run_here(session, args, command, run, target, quiet);
-            }
-            Run::OnShard(_) => self.hop(session, args, command, target, quiet),
+            Run::OnShard(run) => self.run_here(session, args, command, run, target, quiet),
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
-            Run::FanOut { together, spread } => match self.common_core(command.spec, args) {
-                Some(core) if core == self.state.id => {
-                    self.run_here(session, args, command, together, target, quiet);
-                }
-                Some(core) => self.hop(session, args, command, Target { core, ..target }, quiet),
-                None => self.spread(session, args, command, spread, quiet),
-            },
+            Run::FanOut { together, .. } if owner.is_some() => {
+                self.run_here(session, args, command, together, target, quiet);
+            }
+            Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
             Run::EveryCore { each, merge } => {
                 let cores = (0..self.state.shared.cores()).map(CoreId);
                 let own: Vec<&[u8]> = args.iter_from(0).collect();
@@ -162,7 +164,14 @@ impl Core {
             Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
-        end_skip(session);
+    }
+
+    /// Accounts for a command that began at `began` and was timed by itself; microseconds it took.
+    fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.timing.apart(nanos);
+        self.state.stats.ran(command.id, 1, nanos);
+        nanos / 1000
     }
 
     /// Runs on this core's shard.
@@ -372,6 +381,9 @@ impl Core {
         for answer in answers.drain(..) {
             self.take_answer(answer.ticket, batch.bytes(&answer));
         }
+        for slow in batch.slow() {
+            self.observe_slow_hop(&slow);
+        }
         batch.answers = answers;
         self.state.pass_to_monitors(&batch.monitor_lines);
         self.backlog.push_back((from, batch, 0));
@@ -420,44 +432,75 @@ impl Core {
     }
 
     fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
-        let state = &mut self.state;
-        let outbox = &mut self.outboxes[from.index()];
         match request.work {
-            Work::Command(command) => {
-                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
-                else {
-                    unreachable!("only commands on a shard hop")
-                };
-                let Request {
-                    db,
-                    protocol,
-                    access,
-                    first_key,
-                    ..
-                } = *request;
-                let place = Place {
-                    db,
-                    protocol,
-                    access,
-                    first_key,
-                };
-                outbox.answer(request.ticket, |out| {
-                    run_on_shard(state, out, args, command, run, place)
+            Work::Command(command) => self.run_command_for(from, args, request, command),
+            Work::Part(run) => {
+                let state = &mut self.state;
+                self.outboxes[from.index()].answer(request.ticket, |out| {
+                    run(&mut CoreCall {
+                        core: state,
+                        asking: None,
+                        asking_client_id: request.client_id,
+                        db: request.db,
+                        protocol: request.protocol,
+                        args,
+                        out,
+                    });
                 });
             }
-            Work::Part(run) => outbox.answer(request.ticket, |out| {
-                run(&mut CoreCall {
-                    core: state,
-                    asking: None,
-                    asking_client_id: request.client_id,
-                    db: request.db,
-                    protocol: request.protocol,
-                    args,
-                    out,
-                });
-            }),
         }
     }
+
+    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    fn run_command_for(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
+            unreachable!("only commands on a shard hop")
+        };
+        let Request {
+            db,
+            protocol,
+            access,
+            first_key,
+            ..
+        } = *request;
+        let place = Place {
+            db,
+            protocol,
+            access,
+            first_key,
+        };
+        let apart = is_timed_apart(command.spec, args, self.state.gates);
+        let began = apart.then(Instant::now);
+        let state = &mut self.state;
+        self.outboxes[from.index()].answer(request.ticket, |out| {
+            run_on_shard(state, out, args, command, run, place)
+        });
+        // A part of a spread command is no call of its own.
+        if matches!(request.ticket, Ticket::Part { .. }) {
+            return;
+        }
+        match began {
+            None => self.timing.ran(command.id),
+            Some(began) => {
+                let micros = self.timed_apart(command, began);
+                if self.state.is_worth_telling(micros) {
+                    self.outboxes[from.index()].tell_slow(command, micros, args);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a command's share of its turn's time would not tell enough of it.
+#[inline]
+fn is_timed_apart(spec: &CommandSpec, args: Args<'_>, gates: u32) -> bool {
+    !spec.flags.has(Flags::FAST) || gates & gate::TIME_EACH != 0 || args.bytes() > TIMED_ARGS_BYTES
 }
 
 /// How a command runs on a shard, whoever asked.
