@@ -4,6 +4,8 @@
 //! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
 
 mod args;
+#[cfg(test)]
+mod commands_md;
 mod context;
 mod families;
 mod spec;
@@ -19,4 +21,13 @@ pub use spec::{
 pub use table::{Command, CommandTable};
 
 /// The tables of all families.
-pub static FAMILIES: &[&[CommandSpec]] = &[families::strings::COMMANDS, families::ping::COMMANDS];
+pub static FAMILIES: &[&[CommandSpec]] = &[
+    families::strings::COMMANDS,
+    families::ping::COMMANDS,
+    families::keys::COMMANDS,
+    families::expire::COMMANDS,
+    families::scan::COMMANDS,
+    families::object::COMMANDS,
+    families::databases::COMMANDS,
+    families::wait::COMMANDS,
+];
