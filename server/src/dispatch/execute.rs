@@ -15,7 +15,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{ReplyMode, Session, gate};
+use crate::session::{Closing, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -61,6 +61,7 @@ impl Core {
         }
         match resolved {
             Ok(command) => self.run(session, args, command, target, gates),
+            Err(_) if is_http(args) => session.closing = Closing::Now,
             Err(error) => {
                 if let Some(command) = command {
                     self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
@@ -579,6 +580,13 @@ fn resolve_subcommand(
         return Err(errors::wrong_arity(command.spec.name));
     }
     Ok(command)
+}
+
+/// Whether an HTTP request is being passed off as commands, as a web page can make a browser do: its lines would be
+/// run one by one. Redis closes such a connection too.
+#[cold]
+fn is_http(args: Args<'_>) -> bool {
+    args.is(0, "POST") || args.is(0, "Host:")
 }
 
 fn access_of(session: &Session) -> Access {

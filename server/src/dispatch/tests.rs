@@ -198,3 +198,18 @@ fn answers_too_large_for_one_batch_come_in_several_and_in_order() {
     }
     assert!(server.send(client, request.as_bytes()) == expected);
 }
+
+#[test]
+fn a_browser_made_to_post_commands_is_cut_off_before_the_first() {
+    for request in [
+        "POST / HTTP/1.1\r\nSET a b\r\n",
+        "GET /\r\nHost: larder\r\nSET a b\r\n",
+    ] {
+        let mut server = Server::new(1);
+        let client = server.connect(0);
+        server.send(client, request.as_bytes());
+        assert_eq!(server.cores[0].intent(client.1), Intent::CloseNow);
+        let other = server.connect(0);
+        assert_eq!(server.send(other, b"GET a\r\n"), "$-1\r\n");
+    }
+}
