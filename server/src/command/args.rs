@@ -2,6 +2,10 @@
 
 use std::ops::Index;
 
+use larder_engine::parse_canonical_i64;
+
+use crate::resp::{ErrorReply, errors};
+
 /// Borrowed arguments of one command.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
@@ -59,6 +63,15 @@ impl<'a> Args<'a> {
     pub fn is(&self, at: usize, word: &str) -> bool {
         self.get(at)
             .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Argument `at` as a 64-bit integer in its one decimal form.
+    ///
+    /// # Errors
+    /// It is none.
+    #[inline]
+    pub fn integer(&self, at: usize) -> Result<i64, ErrorReply> {
+        parse_canonical_i64(self.at(at)).ok_or(errors::NOT_AN_INTEGER)
     }
 
     /// Bytes of all arguments.

@@ -229,6 +229,11 @@ pub enum Keys {
         /// Where the number stands.
         count: u8,
     },
+    /// A number of pairs stands at argument `count`, behind it the pairs of a key and its value.
+    CountedPairs {
+        /// Where the number stands.
+        count: u8,
+    },
 }
 
 impl Keys {
@@ -257,15 +262,21 @@ impl Keys {
                 };
                 (usize::from(first), end.min(args.len()), usize::from(step))
             }
-            Self::Counted { count } => {
+            Self::Counted { count } | Self::CountedPairs { count } => {
                 let first = usize::from(count) + 1;
+                let step = if matches!(self, Self::CountedPairs { .. }) {
+                    2
+                } else {
+                    1
+                };
                 let number = args
                     .get(count.into())
                     .and_then(larder_engine::parse_canonical_i64);
                 let number = number
                     .and_then(|number| usize::try_from(number).ok())
                     .unwrap_or(0);
-                (first, first.saturating_add(number).min(args.len()), 1)
+                let end = number.saturating_mul(step).saturating_add(first);
+                (first, end.min(args.len()), step)
             }
         };
         (first..end.max(first)).step_by(step)
