@@ -1,11 +1,8 @@
 //! One module a family of commands.
 
-pub mod databases;
-pub mod expire;
-pub mod keys;
-pub mod object;
+mod fetch;
+pub mod numbers;
 pub mod ping;
-pub mod scan;
 pub mod strings;
-mod transfer;
-pub mod wait;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,0 +1,284 @@
+//! Strings, in part: `APPEND`, `STRLEN`, `SETRANGE`, `GETRANGE`.
+
+use larder_engine::{Event, StringForm, TtlChange};
+
+use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::config::Config;
+use crate::resp::ErrorReply;
+use crate::resp::errors::{self, CommandResult};
+
+/// The table.
+pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "append",
+        arity: 3,
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
+        categories: &[Category::String],
+        keys: Keys::FIRST,
+        key_flags: &["RW insert"],
+        group: Group::String,
+        since: "2.0.0",
+        syntax: "key value",
+        summary: "Appends a string to the value of a key, which is created if it does not exist.",
+        complexity: "O(M) where M is the length of the appended string, amortised.",
+        run: Run::OnShard(append),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "strlen",
+        arity: 2,
+        flags: Flags::READONLY.with(Flags::FAST),
+        categories: &[Category::String],
+        keys: Keys::FIRST,
+        key_flags: &["RO"],
+        group: Group::String,
+        since: "2.2.0",
+        syntax: "key",
+        summary: "Returns the length of a string value.",
+        run: Run::OnShard(strlen),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "setrange",
+        arity: 4,
+        flags: Flags::WRITE.with(Flags::DENYOOM),
+        categories: &[Category::String],
+        keys: Keys::FIRST,
+        key_flags: &["RW update"],
+        group: Group::String,
+        since: "2.2.0",
+        syntax: "key offset value",
+        summary: "Overwrites a part of a string value with another, from an offset on.",
+        complexity: "O(M) where M is the length of the value argument, and of the gap before it if there is one.",
+        run: Run::OnShard(setrange),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "getrange",
+        since: "2.4.0",
+        ..GETRANGE
+    },
+    CommandSpec {
+        name: "substr",
+        deprecated: Some(("2.0.0", "`GETRANGE`")),
+        ..GETRANGE
+    },
+];
+
+const GETRANGE: CommandSpec = CommandSpec {
+    arity: 4,
+    flags: Flags::READONLY,
+    categories: &[Category::String],
+    keys: Keys::FIRST,
+    key_flags: &["RO access"],
+    group: Group::String,
+    syntax: "key start end",
+    summary: "Returns a part of a string value.",
+    complexity: "O(N) where N is the length of the returned string.",
+    run: Run::OnShard(getrange),
+    ..CommandSpec::BASE
+};
+
+/// Fails if a string of `len` bytes and `more` would be longer than strings may be.
+fn check_length(config: &Config, len: u64, more: usize) -> Result<(), ErrorReply> {
+    if len.saturating_add(more as u64) > config.proto_max_bulk_bytes as u64 {
+        return Err(errors::STRING_TOO_LONG);
+    }
+    Ok(())
+}
+
+fn append(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let more = call.args.at(2);
+    let len = match call.shard.get(call.db, key, call.access) {
+        None => {
+            call.shard.set(
+                call.db,
+                key,
+                more,
+                StringForm::Detect,
+                TtlChange::Clear,
+                Event::Append,
+            )?;
+            more.len()
+        }
+        Some(entry) => {
+            let len = entry.string().ok_or(errors::WRONG_TYPE)?.len();
+            check_length(call.config, len as u64, more.len())?;
+            call.shard
+                .write_range(call.db, key, len, more, Event::Append)?
+        }
+    };
+    call.reply.count(len as u64);
+    Ok(())
+}
+
+fn strlen(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let len = match call.shard.get(call.db, key, call.access) {
+        Some(entry) => {
+            call.stats.hits += 1;
+            entry.string().ok_or(errors::WRONG_TYPE)?.len()
+        }
+        None => {
+            call.stats.misses += 1;
+            0
+        }
+    };
+    call.reply.count(len as u64);
+    Ok(())
+}
+
+fn setrange(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let offset = u64::try_from(call.args.integer(2)?).map_err(|_| errors::OFFSET_OUT_OF_RANGE)?;
+    let value = call.args.at(3);
+    let old_len = match call.shard.get(call.db, key, call.access) {
+        Some(entry) => entry.string().ok_or(errors::WRONG_TYPE)?.len(),
+        None => 0,
+    };
+    let len = if value.is_empty() {
+        old_len
+    } else {
+        check_length(call.config, offset, value.len())?;
+        call.shard
+            .write_range(call.db, key, offset as usize, value, Event::SetRange)?
+    };
+    call.reply.count(len as u64);
+    Ok(())
+}
+
+fn getrange(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let (start, end) = (call.args.integer(2)?, call.args.integer(3)?);
+    let Some(entry) = call.shard.get(call.db, key, call.access) else {
+        call.stats.misses += 1;
+        call.reply.bulk(b"");
+        return Ok(());
+    };
+    call.stats.hits += 1;
+    let value = entry.string().ok_or(errors::WRONG_TYPE)?;
+    call.reply.bulk(match clamp_range(start, end, value.len()) {
+        Some((first, last)) => &value[first..=last],
+        None => b"",
+    });
+    Ok(())
+}
+
+/// The positions of the first and the last of `len` elements that Redis's `start` and `end` mean (both inclusive,
+/// negative ones counted from the end); `None` if they enclose nothing.
+pub(in crate::command::families) fn clamp_range(
+    start: i64,
+    end: i64,
+    len: usize,
+) -> Option<(usize, usize)> {
+    let len = i64::try_from(len).expect("a string's length fits 63 bits");
+    if len == 0 || start < 0 && end < 0 && start > end {
+        return None;
+    }
+    let from_end = |at: i64| {
+        if at < 0 {
+            at.saturating_add(len).max(0)
+        } else {
+            at
+        }
+    };
+    let (start, end) = (from_end(start), from_end(end).min(len - 1));
+    (start <= end).then_some((start as usize, end as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clamp_range;
+    use crate::command::families::testing::{Bench, check};
+
+    #[test]
+    fn append_makes_a_string_raw_unless_it_creates_it() {
+        let mut bench = Bench::new();
+        bench.check(&[("APPEND k 12", "2")]);
+        assert_eq!(bench.encoding("k"), "int");
+        bench.check(&[("APPEND k 3", "3"), ("GET k", "\"123\"")]);
+        assert_eq!(bench.encoding("k"), "raw");
+        bench.check(&[("STRLEN k", "3"), ("STRLEN none", "0")]);
+        assert_eq!(bench.events(), ["append k", "append k"]);
+    }
+
+    #[test]
+    fn a_range_is_written_with_zeros_before_it_where_the_string_is_shorter() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SETRANGE k 0 \"\"", "0"),
+            ("GET k", "nil"),
+            ("SETRANGE k 2 ab", "4"),
+            ("GET k", r#""\x00\x00ab""#),
+            ("SET k 1234", "OK"),
+            ("SETRANGE k 7 \"\"", "4"),
+        ]);
+        assert_eq!(bench.encoding("k"), "int");
+        bench.check(&[
+            ("SETRANGE k 1 x", "4"),
+            ("GET k", "\"1x34\""),
+            ("SETRANGE k -1 x", "ERR offset is out of range"),
+            (
+                "SETRANGE k y x",
+                "ERR value is not an integer or out of range",
+            ),
+        ]);
+        assert_eq!(bench.encoding("k"), "raw");
+        assert_eq!(bench.events(), ["setrange k", "set k", "setrange k"]);
+    }
+
+    #[test]
+    fn no_string_grows_beyond_the_longest_argument() {
+        const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
+        let mut bench = Bench::new();
+        bench.configure("proto-max-bulk-len", "1mb");
+        bench.check(&[
+            ("SETRANGE k 1048575 xx", TOO_LONG),
+            ("SETRANGE k 9223372036854775807 x", TOO_LONG),
+            ("SETRANGE k 1048575 x", "1048576"),
+            ("APPEND k x", TOO_LONG),
+            ("STRLEN k", "1048576"),
+        ]);
+    }
+
+    #[test]
+    fn ranges_are_cut_to_the_string_as_redis_cuts_them() {
+        let text = "Hello World";
+        for (start, end, expected) in [
+            (0, 3, "Hell"),
+            (0, -1, "Hello World"),
+            (-4, -1, "orld"),
+            (5, 3, ""),
+            (5, 5000, " World"),
+            (-5000, 10000, "Hello World"),
+            (0, -100, "H"),
+            (1, -100, ""),
+            (-1, -100, ""),
+            (-100, -99, "H"),
+            (-100, -100, "H"),
+            (-100, -101, ""),
+            (11, 11, ""),
+            (i64::MIN, i64::MAX, "Hello World"),
+            (i64::MAX, i64::MAX, ""),
+        ] {
+            let cut = clamp_range(start, end, text.len());
+            assert_eq!(
+                cut.map_or("", |(a, b)| &text[a..=b]),
+                expected,
+                "{start} {end}"
+            );
+        }
+        assert_eq!(clamp_range(0, -1, 0), None);
+        check(&[
+            ("SET k Hello", "OK"),
+            ("GETRANGE k 1 2", "\"el\""),
+            ("SUBSTR k -2 -1", "\"lo\""),
+            ("GETRANGE none 0 -1", "\"\""),
+            (
+                "GETRANGE k a 1",
+                "ERR value is not an integer or out of range",
+            ),
+        ]);
+    }
+}
