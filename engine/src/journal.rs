@@ -11,23 +11,42 @@ use crate::{DbIndex, Encoding, Kind, UnixMillis};
 pub enum Effect<'a> {
     /// The entry now holds this value and deadline.
     Put {
+        /// The data type.
         kind: Kind,
+        /// The encoding.
         encoding: Encoding,
+        /// The value, in the representation of its encoding.
         value: &'a [u8],
+        /// The deadline.
         expires_at: Option<UnixMillis>,
     },
     /// `bytes` were written at `offset` of a string, extending it with zeros where it was shorter.
-    WriteRange { offset: u64, bytes: &'a [u8] },
+    WriteRange {
+        /// Where the first byte went.
+        offset: u64,
+        /// What was written.
+        bytes: &'a [u8],
+    },
     /// The deadline changed; `None` removes it.
     Deadline(Option<UnixMillis>),
     /// The entry is gone.
     Remove,
     /// The entry moved to `key` of `db`, replacing what was there.
-    MoveTo { db: DbIndex, key: &'a [u8] },
+    MoveTo {
+        /// The new database.
+        db: DbIndex,
+        /// The new key.
+        key: &'a [u8],
+    },
+    /// The entry came by the [`Effect::MoveTo`] of the record just before, which is the whole change.
+    Arrive,
     /// Every entry of the database is gone (the record's key is empty).
     FlushDb,
     /// The databases exchanged their contents (the record's key is empty).
-    SwapDb { with: DbIndex },
+    SwapDb {
+        /// The other database.
+        with: DbIndex,
+    },
 }
 
 /// Class of a keyspace event: the letter of `notify-keyspace-events`.
@@ -131,15 +150,15 @@ impl Journal {
         self.tap = Some(tap);
     }
 
-    /// Number of records since the shard began (`rdb_changes_since_last_save` counts these).
+    /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
     pub fn changes(&self) -> u64 {
         self.changes
     }
 
     /// Passes one change to the consumers.
-    #[inline]
+    #[inline(always)]
     pub fn record(&mut self, record: &Record<'_>) {
-        self.changes += 1;
+        self.changes += u64::from(!matches!(record.effect, Effect::Arrive));
         if let Some(tap) = &mut self.tap {
             tap(record);
         }

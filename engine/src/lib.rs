@@ -2,21 +2,28 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {keyspace, expiry, journal} -> value -> {raw, memory} -> {limits, units, error}`.
+//! `shard -> {keyspace, expiry, journal} -> {memory, entry} -> item -> {raw, value} -> {limits, units, error}`.
 
+mod entry;
 mod error;
+mod expiry;
+mod item;
 mod journal;
 mod key;
+mod keyspace;
 pub mod limits;
+mod memory;
+#[cfg(any(test, feature = "model"))]
+pub mod model;
+mod raw;
 mod shard;
 mod units;
 mod value;
 
+pub use entry::EntryRef;
 pub use error::StoreError;
-pub use journal::{Effect, Event, EventClass, Journal, Record};
+pub use journal::{Effect, Event, EventClass, Journal, Record, Tap};
 pub use key::{Key, KeyHasher};
-pub use shard::{
-    Access, EntryRef, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange,
-};
+pub use shard::{Access, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};

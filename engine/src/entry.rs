@@ -1,0 +1,116 @@
+//! A live entry as a reader sees it: slices borrowed from the shard's memory, nothing copied.
+
+use crate::item::Head;
+use crate::limits::TABLE_SHARE_BYTES;
+use crate::memory::Memory;
+use crate::raw::Block;
+use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueImage};
+
+/// A live entry, borrowed from the shard.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    memory: &'a Memory,
+    item: Block,
+    head: Head,
+    deadline: Option<UnixMillis>,
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> EntryRef<'a> {
+    #[inline(always)]
+    pub(crate) fn new(
+        memory: &'a Memory,
+        item: Block,
+        head: Head,
+        deadline: Option<UnixMillis>,
+        key: &'a [u8],
+        value: &'a [u8],
+    ) -> Self {
+        Self {
+            memory,
+            item,
+            head,
+            deadline,
+            key,
+            value,
+        }
+    }
+
+    /// The same entry with the access history it had before the lookup that found it.
+    #[inline(always)]
+    pub(crate) fn with_access(mut self, access: AccessClock) -> Self {
+        self.head = self.head.with_access(access);
+        self
+    }
+
+    /// The bytes of the value, whatever its type.
+    pub(crate) fn value(&self) -> &'a [u8] {
+        self.value
+    }
+
+    /// The key.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// The data type.
+    #[inline]
+    pub fn kind(&self) -> Kind {
+        self.head.form().kind()
+    }
+
+    /// The encoding.
+    #[inline]
+    pub fn encoding(&self) -> Encoding {
+        self.head.form().encoding()
+    }
+
+    /// The deadline.
+    #[inline]
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        self.deadline
+    }
+
+    /// The access history, as of before this lookup.
+    #[inline]
+    pub fn access(&self) -> AccessClock {
+        self.head.access()
+    }
+
+    /// The string's bytes; `None` if the entry is of another type.
+    #[inline]
+    pub fn string(&self) -> Option<&'a [u8]> {
+        match self.kind() {
+            Kind::String => Some(self.value),
+        }
+    }
+
+    /// Bytes the entry takes, table share included (`MEMORY USAGE`).
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.item_bytes(self.item) + TABLE_SHARE_BYTES
+    }
+
+    /// An owned copy of the value.
+    pub fn image(&self) -> ValueImage {
+        ValueImage {
+            kind: self.kind(),
+            encoding: self.encoding(),
+            bytes: self.value.to_vec(),
+            expires_at: self.deadline,
+            access: self.access(),
+        }
+    }
+}
+
+impl std::fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EntryRef")
+            .field("key", &self.key.escape_ascii().to_string())
+            .field("value", &self.value.escape_ascii().to_string())
+            .field("encoding", &self.encoding())
+            .field("expires_at", &self.deadline)
+            .finish()
+    }
+}

@@ -1,0 +1,421 @@
+//! An item: one block of the arena that holds one entry.
+//!
+//! ```text
+//!  0        1            4         5          6           (14)
+//! +--------+------------+---------+----------+-----------+----------------+------------------+
+//! | flags  | access     | key len | value    | deadline  | key, or        | value, or        |
+//! |        | clock (24) | varint  | len      | 8, or 0   | extent (4)     | extent (4)       |
+//! +--------+------------+---------+----------+-----------+----------------+------------------+
+//!  flags: bit 7 key in extent | 6 value in extent | 5 deadline | 4..0 form (kind and encoding)
+//! ```
+//!
+//! Lengths are LEB128 varints, one byte each below 128, so that a small item costs six bytes. A value in an extent has a
+//! length of four fixed bytes instead, so that growing it never moves what follows. All fields are little endian. The
+//! form 31 is reserved: with it, the flags could equal the mark of a free block.
+//!
+//! Everything here reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
+
+use crate::raw::{Arena, ExtentId};
+use crate::{AccessClock, Encoding, Kind, UnixMillis};
+
+/// Bytes of a reference to an extent inside an item.
+const EXTENT_REF_BYTES: usize = 4;
+/// Bytes of a deadline.
+const DEADLINE_BYTES: usize = 8;
+/// Bytes of the head: flags and access clock.
+const HEAD_BYTES: usize = 4;
+/// Keys longer than this live in an extent.
+const MAX_INLINE_KEY_BYTES: usize = 16 << 10;
+
+/// Kind and encoding of a value, in five bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form(u8);
+
+impl Form {
+    const MASK: u8 = 0b1_1111;
+    const STRING_INT: Self = Self(0);
+    const STRING_EMBSTR: Self = Self(1);
+    const STRING_RAW: Self = Self(2);
+
+    /// The form of a value of `kind` in `encoding`.
+    #[inline]
+    pub(crate) fn new(kind: Kind, encoding: Encoding) -> Self {
+        match (kind, encoding) {
+            (Kind::String, Encoding::Int) => Self::STRING_INT,
+            (Kind::String, Encoding::EmbStr) => Self::STRING_EMBSTR,
+            (Kind::String, Encoding::Raw) => Self::STRING_RAW,
+        }
+    }
+
+    /// The data type.
+    #[inline]
+    pub(crate) fn kind(self) -> Kind {
+        Kind::String
+    }
+
+    /// The encoding.
+    #[inline]
+    pub(crate) fn encoding(self) -> Encoding {
+        match self {
+            Self::STRING_INT => Encoding::Int,
+            Self::STRING_EMBSTR => Encoding::EmbStr,
+            _ => Encoding::Raw,
+        }
+    }
+}
+
+/// The first four bytes of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head(u32);
+
+impl Head {
+    const DEADLINE: u32 = 1 << 5;
+    const VALUE_IN_EXTENT: u32 = 1 << 6;
+    const KEY_IN_EXTENT: u32 = 1 << 7;
+    const ACCESS_SHIFT: u32 = 8;
+
+    #[inline]
+    pub(crate) fn new(form: Form, access: AccessClock) -> Self {
+        Self(u32::from(form.0) | access.0 << Self::ACCESS_SHIFT)
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(item: &[u8]) -> Self {
+        Self(u32::from_le_bytes([item[0], item[1], item[2], item[3]]))
+    }
+
+    #[inline(always)]
+    pub(crate) fn write(self, item: &mut [u8]) {
+        item[..HEAD_BYTES].copy_from_slice(&self.0.to_le_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn form(self) -> Form {
+        Form(self.0 as u8 & Form::MASK)
+    }
+
+    #[inline]
+    pub(crate) fn with_form(self, form: Form) -> Self {
+        Self(self.0 & !u32::from(Form::MASK) | u32::from(form.0))
+    }
+
+    #[inline]
+    pub(crate) fn access(self) -> AccessClock {
+        AccessClock(self.0 >> Self::ACCESS_SHIFT)
+    }
+
+    #[inline]
+    pub(crate) fn with_access(self, access: AccessClock) -> Self {
+        Self(self.0 & 0xFF | access.0 << Self::ACCESS_SHIFT)
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_deadline(self) -> bool {
+        self.0 & Self::DEADLINE != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn value_in_extent(self) -> bool {
+        self.0 & Self::VALUE_IN_EXTENT != 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn key_in_extent(self) -> bool {
+        self.0 & Self::KEY_IN_EXTENT != 0
+    }
+}
+
+/// Where the fields of an item are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) head: Head,
+    pub(crate) key_len: usize,
+    pub(crate) value_len: usize,
+    /// Offset of the key or of its extent's reference.
+    pub(crate) key_at: usize,
+    /// Offset of the value or of its extent's reference.
+    pub(crate) value_at: usize,
+    /// Bytes of the item.
+    pub(crate) total: usize,
+}
+
+#[inline]
+fn varint_len(value: usize) -> usize {
+    (usize::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+#[inline]
+fn write_varint(mut value: usize, to: &mut [u8]) -> usize {
+    let mut at = 0;
+    while value >= 0x80 {
+        to[at] = value as u8 | 0x80;
+        value >>= 7;
+        at += 1;
+    }
+    to[at] = value as u8;
+    at + 1
+}
+
+#[inline(always)]
+fn read_varint(item: &[u8], at: usize) -> (usize, usize) {
+    let first = item[at];
+    if first < 0x80 {
+        return (usize::from(first), at + 1);
+    }
+    read_long_varint(item, at)
+}
+
+#[cold]
+fn read_long_varint(item: &[u8], mut at: usize) -> (usize, usize) {
+    let (mut value, mut shift) = (0, 0);
+    loop {
+        let byte = item[at];
+        value |= usize::from(byte & 0x7F) << shift;
+        (shift, at) = (shift + 7, at + 1);
+        if byte < 0x80 {
+            return (value, at);
+        }
+    }
+}
+
+impl Layout {
+    /// The layout of an item to be written: what goes inline and what into extents follows from the sizes.
+    #[inline]
+    pub(crate) fn plan(
+        form: Form,
+        access: AccessClock,
+        key_len: usize,
+        value_len: usize,
+        has_deadline: bool,
+    ) -> Self {
+        let mut head = Head::new(form, access).0;
+        if has_deadline {
+            head |= Head::DEADLINE;
+        }
+        if key_len > MAX_INLINE_KEY_BYTES {
+            head |= Head::KEY_IN_EXTENT;
+        }
+        let inline = Self::arrange(Head(head), key_len, value_len);
+        if inline.total <= Arena::max_block_bytes() {
+            inline
+        } else {
+            Self::arrange(Head(head | Head::VALUE_IN_EXTENT), key_len, value_len)
+        }
+    }
+
+    #[inline]
+    fn arrange(head: Head, key_len: usize, value_len: usize) -> Self {
+        let value_len_bytes = if head.value_in_extent() {
+            EXTENT_REF_BYTES
+        } else {
+            varint_len(value_len)
+        };
+        let mut key_at = HEAD_BYTES + varint_len(key_len) + value_len_bytes;
+        if head.has_deadline() {
+            key_at += DEADLINE_BYTES;
+        }
+        Self::with_key_at(head, key_len, value_len, key_at)
+    }
+
+    #[inline(always)]
+    fn with_key_at(head: Head, key_len: usize, value_len: usize, key_at: usize) -> Self {
+        let key_field = if head.key_in_extent() {
+            EXTENT_REF_BYTES
+        } else {
+            key_len
+        };
+        let value_field = if head.value_in_extent() {
+            EXTENT_REF_BYTES
+        } else {
+            value_len
+        };
+        let value_at = key_at + key_field;
+        Self {
+            head,
+            key_len,
+            value_len,
+            key_at,
+            value_at,
+            total: value_at + value_field,
+        }
+    }
+
+    /// The layout of the item at the start of `item`.
+    #[inline(always)]
+    pub(crate) fn read(item: &[u8]) -> Self {
+        let head = Head::read(item);
+        let (key_len, at) = read_varint(item, HEAD_BYTES);
+        let (value_len, mut key_at) = if head.value_in_extent() {
+            (read_u32(item, at) as usize, at + 4)
+        } else {
+            read_varint(item, at)
+        };
+        if head.has_deadline() {
+            key_at += DEADLINE_BYTES;
+        }
+        Self::with_key_at(head, key_len, value_len, key_at)
+    }
+
+    /// Writes all that comes before the key.
+    #[inline]
+    pub(crate) fn write_prefix(&self, item: &mut [u8], deadline: Option<UnixMillis>) {
+        debug_assert_eq!(self.head.has_deadline(), deadline.is_some());
+        self.head.write(item);
+        let mut at = HEAD_BYTES + write_varint(self.key_len, &mut item[HEAD_BYTES..]);
+        if self.head.value_in_extent() {
+            let len = u32::try_from(self.value_len).expect("values are bounded by MAX_VALUE_BYTES");
+            item[at..at + 4].copy_from_slice(&len.to_le_bytes());
+            at += 4;
+        } else {
+            at += write_varint(self.value_len, &mut item[at..]);
+        }
+        if let Some(deadline) = deadline {
+            item[at..at + DEADLINE_BYTES].copy_from_slice(&deadline.0.to_le_bytes());
+        }
+    }
+
+    /// The deadline, which stands right before the key.
+    #[inline(always)]
+    pub(crate) fn deadline(&self, item: &[u8]) -> Option<UnixMillis> {
+        if !self.head.has_deadline() {
+            return None;
+        }
+        let mut bytes = [0; DEADLINE_BYTES];
+        bytes.copy_from_slice(&item[self.key_at - DEADLINE_BYTES..self.key_at]);
+        Some(UnixMillis(i64::from_le_bytes(bytes)))
+    }
+
+    /// The extent of the key, if it has one.
+    #[inline(always)]
+    pub(crate) fn key_extent(&self, item: &[u8]) -> Option<ExtentId> {
+        let has = self.head.key_in_extent();
+        has.then(|| ExtentId(read_u32(item, self.key_at)))
+    }
+
+    /// The extent of the value, if it has one.
+    #[inline(always)]
+    pub(crate) fn value_extent(&self, item: &[u8]) -> Option<ExtentId> {
+        let has = self.head.value_in_extent();
+        has.then(|| ExtentId(read_u32(item, self.value_at)))
+    }
+
+    /// The key's bytes inside the item, for a key that is not in an extent.
+    #[inline(always)]
+    pub(crate) fn inline_key<'a>(&self, item: &'a [u8]) -> &'a [u8] {
+        &item[self.key_at..self.value_at]
+    }
+
+    /// The value's bytes inside the item, for a value that is not in an extent.
+    #[inline(always)]
+    pub(crate) fn inline_value<'a>(&self, item: &'a [u8]) -> &'a [u8] {
+        &item[self.value_at..self.total]
+    }
+
+    /// The same item with a value of `value_len` bytes, in the same place of storage.
+    pub(crate) fn with_value_len(&self, value_len: usize) -> Self {
+        Self::arrange(self.head, self.key_len, value_len)
+    }
+
+    /// The same item with or without a deadline.
+    pub(crate) fn with_deadline(&self, has_deadline: bool) -> Self {
+        let cleared = self.head.0 & !Head::DEADLINE;
+        let head = if has_deadline {
+            cleared | Head::DEADLINE
+        } else {
+            cleared
+        };
+        Self::arrange(Head(head), self.key_len, self.value_len)
+    }
+
+    /// The same value under a key of `key_len` bytes.
+    pub(crate) fn with_key_len(&self, key_len: usize) -> Self {
+        let cleared = self.head.0 & !Head::KEY_IN_EXTENT;
+        let head = if key_len > MAX_INLINE_KEY_BYTES {
+            cleared | Head::KEY_IN_EXTENT
+        } else {
+            cleared
+        };
+        Self::arrange(Head(head), key_len, self.value_len)
+    }
+}
+
+#[inline(always)]
+fn read_u32(item: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::raw::FREE_MARK;
+
+    fn round_trip(key_len: usize, value_len: usize, deadline: Option<UnixMillis>) -> Layout {
+        let access = AccessClock(0xAB_CDEF);
+        let plan = Layout::plan(
+            Form::STRING_RAW,
+            access,
+            key_len,
+            value_len,
+            deadline.is_some(),
+        );
+        let mut item = vec![0; plan.total + 16];
+        plan.write_prefix(&mut item, deadline);
+        let read = Layout::read(&item);
+        assert_eq!(read, plan);
+        assert_eq!(read.deadline(&item), deadline);
+        assert_eq!(read.head.access(), access);
+        assert_eq!(read.head.form(), Form::STRING_RAW);
+        assert_ne!(item[0], FREE_MARK);
+        plan
+    }
+
+    #[test]
+    fn a_small_item_costs_six_bytes_and_eight_more_with_a_deadline() {
+        assert_eq!(round_trip(16, 64, None).total, 86);
+        assert_eq!(round_trip(16, 64, Some(UnixMillis(5))).total, 94);
+        assert_eq!(round_trip(0, 0, None).total, 6);
+    }
+
+    #[test]
+    fn every_length_survives_the_round_trip() {
+        for key_len in [0, 1, 127, 128, 16 << 10, (16 << 10) + 1, 300_000] {
+            for value_len in [
+                0,
+                127,
+                128,
+                16_383,
+                16_384,
+                40_000,
+                crate::limits::MAX_VALUE_BYTES,
+            ] {
+                for deadline in [None, Some(UnixMillis(i64::MIN)), Some(UnixMillis(i64::MAX))] {
+                    let plan = round_trip(key_len, value_len, deadline);
+                    assert!(plan.total <= Arena::max_block_bytes());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_block_goes_into_extents() {
+        assert!(!round_trip(100, 32_000, None).head.value_in_extent());
+        assert!(round_trip(1000, 32_000, None).head.value_in_extent());
+        assert!(round_trip(20_000, 5, None).head.key_in_extent());
+        assert!(!round_trip(20_000, 5, None).head.value_in_extent());
+    }
+
+    #[test]
+    fn the_predicates_of_a_head_are_independent() {
+        let head = Head::new(Form::STRING_INT, AccessClock(7));
+        let other = head
+            .with_form(Form::STRING_EMBSTR)
+            .with_access(AccessClock(9));
+        assert_eq!(
+            (other.form(), other.access()),
+            (Form::STRING_EMBSTR, AccessClock(9))
+        );
+        assert_eq!(other.form().encoding(), Encoding::EmbStr);
+        assert_eq!(other.form().kind(), Kind::String);
+        assert!(!other.has_deadline() && !other.value_in_extent() && !other.key_in_extent());
+    }
+}

@@ -1,0 +1,529 @@
+//! The memory of a shard: items in blocks of the arena, their long keys and values in extents, and the exact sums.
+//!
+//! A mutation that needs memory takes it first and changes nothing if there is none. An item is rewritten in its own
+//! block when the new content fits and would not leave much of it idle; otherwise it moves, and the caller is told.
+
+use crate::entry::EntryRef;
+use crate::item::{Form, Head, Layout};
+use crate::raw::{Arena, Block, ExtentId, Extents};
+use crate::{AccessClock, StoreError, UnixMillis};
+
+/// Bytes of a block that may lie idle after a rewrite in place.
+const IDLE_ALLOWED_BYTES: usize = 16;
+/// Share of a block that may lie idle after a rewrite in place: a quarter.
+const IDLE_ALLOWED_SHIFT: u32 = 2;
+
+/// Content and attributes of an entry to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct Content<'a> {
+    pub(crate) form: Form,
+    pub(crate) access: AccessClock,
+    pub(crate) deadline: Option<UnixMillis>,
+    pub(crate) value: &'a [u8],
+}
+
+/// Items and their memory.
+pub(crate) struct Memory {
+    arena: Arena,
+    extents: Extents,
+    payload_bytes: u64,
+}
+
+impl Memory {
+    /// Memory for a shard of at most `ceiling_bytes`.
+    pub(crate) fn new(ceiling_bytes: u64) -> Result<Self, StoreError> {
+        Ok(Self {
+            arena: Arena::new(ceiling_bytes).ok_or(StoreError::OutOfMemory)?,
+            extents: Extents::default(),
+            payload_bytes: 0,
+        })
+    }
+
+    /// The layout of an item.
+    #[inline(always)]
+    pub(crate) fn layout(&self, item: Block) -> Layout {
+        Layout::read(self.arena.tail(item))
+    }
+
+    /// The key of an item.
+    #[inline(always)]
+    pub(crate) fn key(&self, item: Block) -> &[u8] {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        match layout.key_extent(bytes) {
+            None => layout.inline_key(bytes),
+            Some(extent) => self.extents.bytes(extent, layout.key_len),
+        }
+    }
+
+    /// The deadline of an item.
+    #[inline(always)]
+    pub(crate) fn deadline(&self, item: Block) -> Option<UnixMillis> {
+        let bytes = self.arena.tail(item);
+        if !Head::read(bytes).has_deadline() {
+            return None;
+        }
+        Layout::read(bytes).deadline(bytes)
+    }
+
+    /// Whether the item's deadline has come.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, item: Block, now: UnixMillis) -> bool {
+        self.deadline(item).is_some_and(|at| at <= now)
+    }
+
+    /// A view of an item.
+    #[inline(always)]
+    pub(crate) fn entry(&self, item: Block) -> EntryRef<'_> {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let key = match layout.key_extent(bytes) {
+            None => layout.inline_key(bytes),
+            Some(extent) => self.extents.bytes(extent, layout.key_len),
+        };
+        let value = match layout.value_extent(bytes) {
+            None => layout.inline_value(bytes),
+            Some(extent) => self.extents.bytes(extent, layout.value_len),
+        };
+        EntryRef::new(self, item, layout.head, layout.deadline(bytes), key, value)
+    }
+
+    /// Asks for the cache lines of an item of ordinary size.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, item: Block) {
+        self.arena.prefetch(item, 2);
+    }
+
+    /// Asks for the first cache line of an item, which holds the beginning of its key.
+    #[inline(always)]
+    pub(crate) fn prefetch_head(&self, item: Block) {
+        self.arena.prefetch(item, 1);
+    }
+
+    /// Sets the access clock of an item; writes only where it differs.
+    #[inline(always)]
+    pub(crate) fn set_access(&mut self, item: Block, access: AccessClock) {
+        let head = Head::read(self.arena.tail(item));
+        let touched = head.with_access(access);
+        if touched != head {
+            touched.write(self.arena.tail_mut(item));
+        }
+    }
+
+    /// Writes a new item.
+    pub(crate) fn create(
+        &mut self,
+        key: &[u8],
+        content: &Content<'_>,
+    ) -> Result<Block, StoreError> {
+        let value = content.value;
+        let layout = Layout::plan(
+            content.form,
+            content.access,
+            key.len(),
+            value.len(),
+            content.deadline.is_some(),
+        );
+        let item = self
+            .arena
+            .alloc(layout.total)
+            .ok_or(StoreError::OutOfMemory)?;
+        let bytes = self.arena.tail_mut(item);
+        layout.write_prefix(bytes, content.deadline);
+        if !layout.head.key_in_extent() && !layout.head.value_in_extent() {
+            bytes[layout.key_at..layout.value_at].copy_from_slice(key);
+            bytes[layout.value_at..layout.total].copy_from_slice(value);
+        } else if let Err(error) = self.fill_with_extents(item, &layout, key, value) {
+            self.arena.free(item);
+            return Err(error);
+        }
+        self.payload_bytes += (key.len() + value.len()) as u64;
+        Ok(item)
+    }
+
+    #[cold]
+    fn fill_with_extents(
+        &mut self,
+        item: Block,
+        layout: &Layout,
+        key: &[u8],
+        value: &[u8],
+    ) -> Result<(), StoreError> {
+        let key_extent = self.store_field(layout.head.key_in_extent(), key)?;
+        let value_extent = match self.store_field(layout.head.value_in_extent(), value) {
+            Ok(extent) => extent,
+            Err(error) => {
+                if let Some(extent) = key_extent {
+                    self.extents.destroy(extent);
+                }
+                return Err(error);
+            }
+        };
+        self.write_field(item, layout.key_at, key_extent, key);
+        self.write_field(item, layout.value_at, value_extent, value);
+        Ok(())
+    }
+
+    /// Copies `bytes` into an extent of their own, if they are to have one.
+    fn store_field(
+        &mut self,
+        in_extent: bool,
+        bytes: &[u8],
+    ) -> Result<Option<ExtentId>, StoreError> {
+        if !in_extent {
+            return Ok(None);
+        }
+        let extent = self
+            .extents
+            .create(bytes.len())
+            .ok_or(StoreError::OutOfMemory)?;
+        self.extents
+            .bytes_mut(extent, bytes.len())
+            .copy_from_slice(bytes);
+        Ok(Some(extent))
+    }
+
+    fn write_field(&mut self, item: Block, at: usize, extent: Option<ExtentId>, inline: &[u8]) {
+        let reference = extent.map(|extent| extent.0.to_le_bytes());
+        let field = reference.as_ref().map_or(inline, |reference| reference);
+        self.arena.tail_mut(item)[at..at + field.len()].copy_from_slice(field);
+    }
+
+    /// Frees an item and its extents.
+    pub(crate) fn destroy(&mut self, item: Block) {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
+        self.payload_bytes -= (layout.key_len + layout.value_len) as u64;
+        for extent in extents.into_iter().flatten() {
+            self.extents.destroy(extent);
+        }
+        self.arena.free(item);
+    }
+
+    /// Whether an item of `total` bytes may stay in a block of `block_bytes`.
+    #[inline]
+    fn fits_well(total: usize, block_bytes: usize) -> bool {
+        let idle_allowed = (block_bytes >> IDLE_ALLOWED_SHIFT).max(IDLE_ALLOWED_BYTES);
+        total <= block_bytes && total + idle_allowed >= block_bytes
+    }
+
+    /// Replaces all but the key of an item within its block or its extent; whether that could be done.
+    #[inline]
+    pub(crate) fn overwrite(&mut self, item: Block, content: &Content<'_>) -> bool {
+        let bytes = self.arena.tail(item);
+        let old = Layout::read(bytes);
+        let value = content.value;
+        let new = Layout::plan(
+            content.form,
+            content.access,
+            old.key_len,
+            value.len(),
+            content.deadline.is_some(),
+        );
+        if old.head.value_in_extent() || new.head.value_in_extent() {
+            return self.overwrite_extent(item, &old, &new, content);
+        }
+        if !Self::fits_well(new.total, self.arena.block_bytes(item)) {
+            return false;
+        }
+        let bytes = self.arena.tail_mut(item);
+        if old.key_at != new.key_at {
+            bytes.copy_within(old.key_at..old.value_at, new.key_at);
+        }
+        new.write_prefix(bytes, content.deadline);
+        bytes[new.value_at..new.total].copy_from_slice(value);
+        self.payload_bytes = self.payload_bytes - old.value_len as u64 + value.len() as u64;
+        true
+    }
+
+    #[cold]
+    fn overwrite_extent(
+        &mut self,
+        item: Block,
+        old: &Layout,
+        new: &Layout,
+        content: &Content<'_>,
+    ) -> bool {
+        let Some(extent) = old.value_extent(self.arena.tail(item)) else {
+            return false;
+        };
+        let value = content.value;
+        if !new.head.value_in_extent()
+            || old.head.has_deadline() != new.head.has_deadline()
+            || !self.extents.resize(extent, 0, value.len())
+        {
+            return false;
+        }
+        self.extents
+            .bytes_mut(extent, value.len())
+            .copy_from_slice(value);
+        new.write_prefix(self.arena.tail_mut(item), content.deadline);
+        self.payload_bytes = self.payload_bytes - old.value_len as u64 + value.len() as u64;
+        true
+    }
+
+    /// Gives an item another layout with the same fields, in its block if it fits, otherwise in a new one that is
+    /// answered; the caller then points to that. Extents go along.
+    fn rearrange(
+        &mut self,
+        item: Block,
+        old: &Layout,
+        new: &Layout,
+        deadline: Option<UnixMillis>,
+    ) -> Result<Block, StoreError> {
+        let target = if new.total <= self.arena.block_bytes(item) {
+            let fields = old.key_at..old.total;
+            self.arena.tail_mut(item).copy_within(fields, new.key_at);
+            item
+        } else {
+            let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
+            self.arena
+                .copy_between(item, old.key_at..old.total, target, new.key_at);
+            target
+        };
+        new.write_prefix(self.arena.tail_mut(target), deadline);
+        if target != item {
+            self.arena.free(item);
+        }
+        Ok(target)
+    }
+
+    /// Sets or removes the deadline; answers where the item is now.
+    pub(crate) fn set_deadline(
+        &mut self,
+        item: Block,
+        deadline: Option<UnixMillis>,
+    ) -> Result<Block, StoreError> {
+        let old = self.layout(item);
+        let new = old.with_deadline(deadline.is_some());
+        if old.key_at == new.key_at {
+            new.write_prefix(self.arena.tail_mut(item), deadline);
+            return Ok(item);
+        }
+        if new.total > Arena::max_block_bytes() {
+            return self.spill_value(item, old, deadline);
+        }
+        self.rearrange(item, &old, &new, deadline)
+    }
+
+    /// Rewrites an item whose eight more bytes exceed the largest block: its value moves to an extent.
+    #[cold]
+    fn spill_value(
+        &mut self,
+        item: Block,
+        old: Layout,
+        deadline: Option<UnixMillis>,
+    ) -> Result<Block, StoreError> {
+        let entry = self.entry(item);
+        let (key, value) = (entry.key().to_vec(), entry.value().to_vec());
+        let content = Content {
+            form: old.head.form(),
+            access: old.head.access(),
+            deadline,
+            value: &value,
+        };
+        let moved = self.create(&key, &content)?;
+        self.destroy(item);
+        Ok(moved)
+    }
+
+    /// Writes `bytes` at `offset` of the value, filling a gap with zeros and leaving room to grow where it grew; answers
+    /// where the item is now and the value's new length.
+    pub(crate) fn write_range(
+        &mut self,
+        item: Block,
+        offset: usize,
+        bytes: &[u8],
+        form: Form,
+        access: AccessClock,
+    ) -> Result<(Block, usize), StoreError> {
+        let mut old = self.layout(item);
+        old.head = old.head.with_form(form).with_access(access);
+        let len = old.value_len.max(offset + bytes.len());
+        let deadline = self.deadline(item);
+        let target = match old.value_extent(self.arena.tail(item)) {
+            Some(extent) => {
+                if len > old.value_len && !self.extents.resize(extent, old.value_len, len) {
+                    return Err(StoreError::OutOfMemory);
+                }
+                self.extents.bytes_mut(extent, len)[offset..offset + bytes.len()]
+                    .copy_from_slice(bytes);
+                old.with_value_len(len)
+                    .write_prefix(self.arena.tail_mut(item), deadline);
+                item
+            }
+            None => self.write_inline_range(item, &old, (offset, bytes), len, deadline)?,
+        };
+        self.payload_bytes += (len - old.value_len) as u64;
+        Ok((target, len))
+    }
+
+    fn write_inline_range(
+        &mut self,
+        item: Block,
+        old: &Layout,
+        (offset, bytes): (usize, &[u8]),
+        len: usize,
+        deadline: Option<UnixMillis>,
+    ) -> Result<Block, StoreError> {
+        let new = old.with_value_len(len);
+        if new.total > Arena::max_block_bytes() {
+            return self.grow_into_extent(item, old, (offset, bytes), len, deadline);
+        }
+        let old_end = new.value_at + old.value_len;
+        let target = if new.total <= self.arena.block_bytes(item) {
+            if new.key_at != old.key_at {
+                self.arena
+                    .tail_mut(item)
+                    .copy_within(old.key_at..old.total, new.key_at);
+            }
+            item
+        } else {
+            let roomy = (new.total + new.total / 4).min(Arena::max_block_bytes());
+            let target = self.arena.alloc(roomy).ok_or(StoreError::OutOfMemory)?;
+            self.arena
+                .copy_between(item, old.key_at..old.total, target, new.key_at);
+            self.arena.free(item);
+            target
+        };
+        let block = self.arena.tail_mut(target);
+        new.write_prefix(block, deadline);
+        let start = new.value_at + offset;
+        if start > old_end {
+            block[old_end..start].fill(0);
+        }
+        block[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(target)
+    }
+
+    /// Moves a value that outgrows the largest block into an extent, with a write at its end.
+    #[cold]
+    fn grow_into_extent(
+        &mut self,
+        item: Block,
+        old: &Layout,
+        (offset, bytes): (usize, &[u8]),
+        len: usize,
+        deadline: Option<UnixMillis>,
+    ) -> Result<Block, StoreError> {
+        let (form, access) = (old.head.form(), old.head.access());
+        let new = Layout::plan(form, access, old.key_len, len, deadline.is_some());
+        let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
+        let Some(extent) = self.extents.create(len) else {
+            new.write_prefix(self.arena.tail_mut(target), deadline);
+            self.arena.free(target);
+            return Err(StoreError::OutOfMemory);
+        };
+        let value = self.extents.bytes_mut(extent, len);
+        value[..old.value_len].copy_from_slice(old.inline_value(self.arena.tail(item)));
+        value[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.arena
+            .copy_between(item, old.key_at..old.value_at, target, new.key_at);
+        new.write_prefix(self.arena.tail_mut(target), deadline);
+        self.write_field(target, new.value_at, Some(extent), &[]);
+        self.arena.free(item);
+        Ok(target)
+    }
+
+    /// Writes an item under `key` with everything else of `item`, which then is gone; the value's extent goes along.
+    pub(crate) fn rename(&mut self, item: Block, key: &[u8]) -> Result<Block, StoreError> {
+        let old = self.layout(item);
+        let new = old.with_key_len(key.len());
+        if new.total > Arena::max_block_bytes() {
+            let value = self.entry(item).value().to_vec();
+            let content = Content {
+                form: old.head.form(),
+                access: old.head.access(),
+                deadline: self.deadline(item),
+                value: &value,
+            };
+            let renamed = self.create(key, &content)?;
+            self.destroy(item);
+            return Ok(renamed);
+        }
+        let deadline = self.deadline(item);
+        let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
+        new.write_prefix(self.arena.tail_mut(target), deadline);
+        let key_extent = match self.store_field(new.head.key_in_extent(), key) {
+            Ok(extent) => extent,
+            Err(error) => {
+                self.arena.free(target);
+                return Err(error);
+            }
+        };
+        self.write_field(target, new.key_at, key_extent, key);
+        self.arena
+            .copy_between(item, old.value_at..old.total, target, new.value_at);
+        if let Some(extent) = old.key_extent(self.arena.tail(item)) {
+            self.extents.destroy(extent);
+        }
+        self.arena.free(item);
+        self.payload_bytes = self.payload_bytes - old.key_len as u64 + key.len() as u64;
+        Ok(target)
+    }
+
+    /// Bytes that one item takes, extents included.
+    pub(crate) fn item_bytes(&self, item: Block) -> u64 {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
+        let extents = extents.into_iter().flatten();
+        self.arena.block_bytes(item) as u64
+            + extents
+                .map(|extent| self.extents.used_bytes_of(extent))
+                .sum::<u64>()
+    }
+
+    /// Bytes of all items, extents included.
+    pub(crate) fn item_bytes_total(&self) -> u64 {
+        self.arena.live_bytes() + self.extents.used_bytes()
+    }
+
+    /// Bytes of keys and values.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
+    }
+
+    /// Bytes held from the system for items.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.arena.touched_bytes() + self.extents.used_bytes()
+    }
+
+    /// Bytes of the arena's side tables.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        self.arena.table_bytes()
+    }
+
+    /// The arena, for compaction.
+    pub(crate) fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// The arena, for compaction.
+    pub(crate) fn arena_mut(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// Gives back a slab or a piece of an extent of memory nobody reads any more; whether some is left.
+    pub(crate) fn release_some(&mut self) -> bool {
+        self.extents.trim_some() || self.extents.destroy_last() || self.arena.discard_some()
+    }
+
+    /// Gives back a piece of an extent destroyed before; whether there was one.
+    #[inline]
+    pub(crate) fn trim_some(&mut self) -> bool {
+        self.extents.trim_some()
+    }
+
+    /// Bytes of extents destroyed and not yet given back.
+    pub(crate) fn dying_bytes(&self) -> u64 {
+        self.extents.dying_bytes()
+    }
+
+    /// Verifies arena and extents.
+    pub(crate) fn check(&self) {
+        self.arena.check();
+        self.extents.check();
+    }
+}

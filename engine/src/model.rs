@@ -1,0 +1,284 @@
+//! A naive shard: the oracle of property tests and fuzzers. One ordered map a database, everything copied, nothing fast.
+//!
+//! Its mutations have the signatures and the meaning of [`crate::Shard`]'s, and leave the same records in the same order
+//! in [`Model::log`].
+
+use std::collections::BTreeMap;
+
+use crate::journal::{Effect, Event, Record};
+use crate::limits::MAX_VALUE_BYTES;
+use crate::{
+    AccessClock, DbIndex, Encoding, Kind, StoreError, StringForm, TtlChange, UnixMillis, ValueImage,
+};
+
+/// The naive shard.
+#[derive(Debug, Default)]
+pub struct Model {
+    databases: Vec<BTreeMap<Vec<u8>, ValueImage>>,
+    now: UnixMillis,
+    /// Every record so far, as text.
+    pub log: Vec<String>,
+}
+
+/// A record as text, comparable across implementations; long contents by length and checksum.
+pub fn describe(record: &Record<'_>) -> String {
+    let sum = |bytes: &[u8]| {
+        let step = |sum: u64, &byte: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
+        (bytes.len(), bytes.iter().fold(7, step))
+    };
+    let what = match record.effect {
+        Effect::Put {
+            kind,
+            encoding,
+            value,
+            expires_at,
+        } => format!("put {kind:?} {encoding:?} {:?} {expires_at:?}", sum(value)),
+        Effect::WriteRange { offset, bytes } => format!("write {offset} {:?}", sum(bytes)),
+        Effect::MoveTo { db, key } => format!("move to {db:?} {:?}", sum(key)),
+        other => format!("{other:?}"),
+    };
+    format!(
+        "{:?} {:?} {what} {:?}",
+        record.db,
+        sum(record.key),
+        record.event
+    )
+}
+
+impl Model {
+    /// An empty model of so many databases.
+    pub fn new(databases: u16) -> Self {
+        Self {
+            databases: vec![BTreeMap::new(); usize::from(databases)],
+            ..Self::default()
+        }
+    }
+
+    /// Advances the clock.
+    pub fn set_now(&mut self, now: UnixMillis) {
+        self.now = now;
+    }
+
+    /// The live entries of `db`.
+    pub fn live(&self, db: DbIndex) -> BTreeMap<Vec<u8>, ValueImage> {
+        let entries = self.databases[usize::from(db.0)].iter();
+        let live = entries.filter(|(_, image)| !self.is_due(image));
+        live.map(|(key, image)| (key.clone(), image.clone()))
+            .collect()
+    }
+
+    /// Entries of `db`, dead ones not yet removed included.
+    pub fn len(&self, db: DbIndex) -> u64 {
+        self.entries(db).len() as u64
+    }
+
+    /// Whether `db` has no entry, not even a dead one.
+    pub fn is_empty(&self, db: DbIndex) -> bool {
+        self.len(db) == 0
+    }
+
+    /// Entries of `db` with a deadline.
+    pub fn volatile_len(&self, db: DbIndex) -> u64 {
+        self.entries(db)
+            .values()
+            .filter(|image| image.expires_at.is_some())
+            .count() as u64
+    }
+
+    /// Looks `key` up, removing it if its deadline has come.
+    pub fn get(&mut self, db: DbIndex, key: &[u8]) -> Option<ValueImage> {
+        self.expire_if_due(db, key);
+        self.entries(db).get(key).cloned()
+    }
+
+    /// See [`crate::Shard::set`].
+    ///
+    /// # Errors
+    /// The value is too large.
+    pub fn set(
+        &mut self,
+        db: DbIndex,
+        key: &[u8],
+        value: &[u8],
+        form: StringForm,
+        ttl: TtlChange,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let old = self.get(db, key);
+        let image = ValueImage {
+            kind: Kind::String,
+            encoding: form.encoding_of(value),
+            bytes: value.to_vec(),
+            expires_at: match ttl {
+                TtlChange::Clear => None,
+                TtlChange::Keep => old.and_then(|image| image.expires_at),
+                TtlChange::At(at) => Some(at),
+            },
+            access: AccessClock::at(self.now),
+        };
+        self.put(db, key, &image, event)
+    }
+
+    /// See [`crate::Shard::put`].
+    ///
+    /// # Errors
+    /// The value is too large.
+    pub fn put(
+        &mut self,
+        db: DbIndex,
+        key: &[u8],
+        image: &ValueImage,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        if image.bytes.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        self.expire_if_due(db, key);
+        self.entries_mut(db).insert(key.to_vec(), image.clone());
+        let effect = Effect::Put {
+            kind: image.kind,
+            encoding: image.encoding,
+            value: &image.bytes,
+            expires_at: image.expires_at,
+        };
+        self.record(db, key, effect, event);
+        Ok(())
+    }
+
+    /// See [`crate::Shard::write_range`].
+    ///
+    /// # Errors
+    /// The value would be too large.
+    pub fn write_range(
+        &mut self,
+        db: DbIndex,
+        key: &[u8],
+        offset: usize,
+        bytes: &[u8],
+        event: Event,
+    ) -> Result<usize, StoreError> {
+        let end = offset.saturating_add(bytes.len());
+        if end > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let access = AccessClock::at(self.now);
+        let mut image = self.get(db, key).unwrap_or(ValueImage {
+            kind: Kind::String,
+            encoding: Encoding::Raw,
+            bytes: Vec::new(),
+            expires_at: None,
+            access,
+        });
+        (image.encoding, image.access) = (Encoding::Raw, access);
+        if image.bytes.len() < end {
+            image.bytes.resize(end, 0);
+        }
+        image.bytes[offset..end].copy_from_slice(bytes);
+        let len = image.bytes.len();
+        self.entries_mut(db).insert(key.to_vec(), image);
+        let effect = Effect::WriteRange {
+            offset: offset as u64,
+            bytes,
+        };
+        self.record(db, key, effect, event);
+        Ok(len)
+    }
+
+    /// See [`crate::Shard::remove`].
+    pub fn remove(&mut self, db: DbIndex, key: &[u8], event: Event) -> bool {
+        self.expire_if_due(db, key);
+        let found = self.entries_mut(db).remove(key).is_some();
+        if found {
+            self.record(db, key, Effect::Remove, event);
+        }
+        found
+    }
+
+    /// See [`crate::Shard::set_deadline`].
+    pub fn set_deadline(
+        &mut self,
+        db: DbIndex,
+        key: &[u8],
+        deadline: Option<UnixMillis>,
+        event: Event,
+    ) -> bool {
+        self.expire_if_due(db, key);
+        let Some(image) = self.entries_mut(db).get_mut(key) else {
+            return false;
+        };
+        image.expires_at = deadline;
+        self.record(db, key, Effect::Deadline(deadline), event);
+        true
+    }
+
+    /// See [`crate::Shard::relocate`].
+    pub fn relocate(
+        &mut self,
+        from: (DbIndex, &[u8]),
+        to: (DbIndex, &[u8]),
+        events: (Event, Event),
+    ) -> bool {
+        let Some(image) = self.get(from.0, from.1) else {
+            return false;
+        };
+        self.expire_if_due(to.0, to.1);
+        self.entries_mut(from.0).remove(from.1);
+        self.entries_mut(to.0).insert(to.1.to_vec(), image);
+        let effect = Effect::MoveTo {
+            db: to.0,
+            key: to.1,
+        };
+        self.record(from.0, from.1, effect, events.0);
+        self.record(to.0, to.1, Effect::Arrive, events.1);
+        true
+    }
+
+    /// See [`crate::Shard::flush`].
+    pub fn flush(&mut self, db: DbIndex) -> u64 {
+        let removed = self.len(db);
+        self.entries_mut(db).clear();
+        self.record(db, b"", Effect::FlushDb, Event::Silent);
+        removed
+    }
+
+    /// See [`crate::Shard::swap`].
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.databases.swap(usize::from(a.0), usize::from(b.0));
+        self.record(a, b"", Effect::SwapDb { with: b }, Event::Silent);
+    }
+
+    /// Removes `key` if its deadline has come; what the expiry hand does to one entry.
+    pub fn expire_if_due(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        let due = self
+            .entries(db)
+            .get(key)
+            .is_some_and(|image| self.is_due(image));
+        if due {
+            self.entries_mut(db).remove(key);
+            self.record(db, key, Effect::Remove, Event::Expired);
+        }
+        due
+    }
+
+    fn is_due(&self, image: &ValueImage) -> bool {
+        image.expires_at.is_some_and(|at| at <= self.now)
+    }
+
+    fn entries(&self, db: DbIndex) -> &BTreeMap<Vec<u8>, ValueImage> {
+        &self.databases[usize::from(db.0)]
+    }
+
+    fn entries_mut(&mut self, db: DbIndex) -> &mut BTreeMap<Vec<u8>, ValueImage> {
+        &mut self.databases[usize::from(db.0)]
+    }
+
+    fn record(&mut self, db: DbIndex, key: &[u8], effect: Effect<'_>, event: Event) {
+        let record = Record {
+            db,
+            key,
+            effect,
+            event,
+        };
+        self.log.push(describe(&record));
+    }
+}

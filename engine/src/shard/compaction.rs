@@ -1,0 +1,95 @@
+//! Compaction: emptying sparse slabs so that their memory returns to the system.
+//!
+//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live, and
+//! whose entries find room in the other slabs of its class, is emptied: entry by entry its content is copied, and the
+//! table that holds it, found by the key's hash, pointed to the copy. Entries do not know their database, so the tables are
+//! asked in turn; the question costs a probe by granule number and no look at another entry.
+
+use super::Shard;
+use crate::raw::{Block, NthBlock};
+
+/// Slabs and free blocks looked at that cost as much as one entry moved.
+const LOOKS_PER_MOVE: u32 = 16;
+/// Share of the live bytes that must be freed before slabs are walked again in vain: a sixteenth.
+const RETRY_SHIFT: u32 = 4;
+
+/// Where compaction is.
+#[derive(Default)]
+pub(super) struct Compactor {
+    /// Slab the hand looks at next.
+    slab: usize,
+    /// Slabs looked at since one was worth emptying.
+    in_vain: usize,
+    /// Block of the slab under evacuation to move next.
+    block: usize,
+    /// Live bytes when the hand had been round in vain.
+    settled_at_bytes: Option<u64>,
+}
+
+impl Shard {
+    /// Moves at most `budget` entries; whether more is left to do.
+    pub(super) fn compact(&mut self, budget: u32) -> bool {
+        let (mut moved, mut looks) = (0, 0);
+        while moved + looks / LOOKS_PER_MOVE < budget {
+            let Some(slab) = self.memory.arena().evacuating() else {
+                if !self.next_sparse_slab() {
+                    return false;
+                }
+                looks += 1;
+                continue;
+            };
+            let place = self.memory.arena().nth_block(slab, self.compactor.block);
+            self.compactor.block += 1;
+            match place {
+                NthBlock::Free => looks += 1,
+                NthBlock::Live(item) if self.move_item(item) => moved += 1,
+                NthBlock::Live(_) | NthBlock::End => self.memory.arena_mut().end_evacuation(),
+            }
+        }
+        true
+    }
+
+    /// Looks at one slab, and takes it out of use if it is sparse; whether there is any reason to go on.
+    fn next_sparse_slab(&mut self) -> bool {
+        let arena = self.memory.arena_mut();
+        if !arena.is_sparse() {
+            return false;
+        }
+        let live = arena.live_bytes();
+        let compactor = &mut self.compactor;
+        if let Some(settled) = compactor.settled_at_bytes {
+            if live + (settled >> RETRY_SHIFT) >= settled {
+                compactor.settled_at_bytes = Some(settled.max(live));
+                return false;
+            }
+            *compactor = Compactor::default();
+        }
+        let slabs = arena.slab_count();
+        if compactor.in_vain >= slabs {
+            compactor.settled_at_bytes = Some(live);
+            return false;
+        }
+        compactor.slab = (compactor.slab + 1) % slabs;
+        compactor.block = 0;
+        if arena.sparse_slab(compactor.slab).is_some() {
+            compactor.in_vain = 0;
+        } else {
+            compactor.in_vain += 1;
+        }
+        true
+    }
+
+    /// Moves an item to another slab; whether there was memory for that.
+    fn move_item(&mut self, item: Block) -> bool {
+        let hash = self.hasher.hash(self.memory.key(item));
+        let Some(moved) = self.memory.arena_mut().move_block(item) else {
+            return false;
+        };
+        let holder = self
+            .databases
+            .iter_mut()
+            .any(|keyspace| keyspace.replace(hash, item, moved));
+        assert!(holder, "every live block is an entry of a table");
+        true
+    }
+}

@@ -1,0 +1,305 @@
+//! The shard: sixteen logical databases, their deadlines and their journal, owned by one core.
+//!
+//! A shard is single-threaded and never waits. Its clock stands still within a turn ([`Shard::set_now`]). Every change is
+//! told to the journal once, here and nowhere else. What takes long, freeing a flushed database or compacting memory, is
+//! done in bounded steps by [`Shard::tend`]; nothing else is long, however large the shard: see [`crate::limits`].
+
+mod compaction;
+mod reclaim;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
+
+use compaction::Compactor;
+use reclaim::Graveyard;
+
+use crate::entry::EntryRef;
+use crate::expiry::Hand;
+use crate::journal::{Effect, Event, Journal, Record};
+use crate::keyspace::{Items, Keyspace};
+use crate::memory::Memory;
+use crate::raw::Block;
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, UnixMillis};
+
+/// How a shard is made.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// Number of logical databases.
+    pub databases: u16,
+    /// Bytes of memory this shard may at most grow to; the arena's granule follows it (4 bytes up to 16 GiB).
+    pub memory_ceiling_bytes: u64,
+    /// The hasher all shards of the process share.
+    pub hasher: KeyHasher,
+}
+
+/// Whether a lookup counts as a use of the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Updates the access clock.
+    Touch,
+    /// Leaves it (`OBJECT`, `TTL`, `CLIENT NO-TOUCH`).
+    Peek,
+}
+
+/// What becomes of an entry's deadline when its value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtlChange {
+    /// Remove it.
+    Clear,
+    /// Keep it.
+    Keep,
+    /// Set it.
+    At(UnixMillis),
+}
+
+/// Position of an incremental scan, below 2^48; zero begins and ends one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanCursor(pub u64);
+
+/// What one expiry cycle did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpireStats {
+    /// Entries looked at.
+    pub examined: u32,
+    /// Entries removed.
+    pub expired: u32,
+}
+
+/// Where a shard's bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUsage {
+    /// Bytes of live entries, headers and rounding included, and of flushed ones not yet freed.
+    pub entry_bytes: u64,
+    /// Bytes of the tables.
+    pub table_bytes: u64,
+    /// Bytes the arena holds from the system, live or free.
+    pub arena_bytes: u64,
+    /// Bytes of keys and values alone.
+    pub payload_bytes: u64,
+}
+
+impl MemoryUsage {
+    /// What `maxmemory` bounds and `used_memory` shows.
+    pub fn used_bytes(&self) -> u64 {
+        self.entry_bytes + self.table_bytes
+    }
+}
+
+/// One core's part of the keyspace.
+pub struct Shard {
+    databases: Vec<Keyspace>,
+    memory: Memory,
+    memory_ceiling_bytes: u64,
+    hasher: KeyHasher,
+    now: UnixMillis,
+    /// The access clock of `now`.
+    clock: AccessClock,
+    journal: Journal,
+    hand: Hand,
+    expired_total: u64,
+    graveyard: Graveyard,
+    compactor: Compactor,
+}
+
+impl Shard {
+    /// An empty shard.
+    ///
+    /// # Errors
+    /// The address space of the arena could not be reserved.
+    ///
+    /// # Panics
+    /// There is to be no database.
+    pub fn new(options: &ShardOptions) -> Result<Self, StoreError> {
+        assert!(options.databases > 0, "a shard has at least one database");
+        Ok(Self {
+            databases: (0..options.databases).map(|_| Keyspace::new()).collect(),
+            memory: Memory::new(options.memory_ceiling_bytes)?,
+            memory_ceiling_bytes: options.memory_ceiling_bytes,
+            hasher: options.hasher.clone(),
+            now: UnixMillis(0),
+            clock: AccessClock(0),
+            journal: Journal::default(),
+            hand: Hand::new(),
+            expired_total: 0,
+            graveyard: Graveyard::default(),
+            compactor: Compactor::default(),
+        })
+    }
+
+    /// The hasher of this shard's keys.
+    #[inline]
+    pub fn hasher(&self) -> &KeyHasher {
+        &self.hasher
+    }
+
+    /// The time all deadlines are held against.
+    #[inline]
+    pub fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    /// Advances the clock; called once a turn.
+    pub fn set_now(&mut self, now: UnixMillis) {
+        self.now = now;
+        self.clock = AccessClock::at(now);
+    }
+
+    /// The journal.
+    pub fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u16 {
+        self.databases.len() as u16
+    }
+
+    /// Entries of `db`, dead ones not yet removed included.
+    pub fn len(&self, db: DbIndex) -> u64 {
+        self.keyspace(db).len()
+    }
+
+    /// Whether `db` is empty.
+    pub fn is_empty(&self, db: DbIndex) -> bool {
+        self.len(db) == 0
+    }
+
+    /// Entries of `db` that have a deadline.
+    pub fn volatile_len(&self, db: DbIndex) -> u64 {
+        self.keyspace(db).volatile_len()
+    }
+
+    /// Entries removed because of their deadline since the shard began.
+    pub fn expired_total(&self) -> u64 {
+        self.expired_total
+    }
+
+    /// Where the bytes are; exact.
+    pub fn memory(&self) -> MemoryUsage {
+        let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
+        let retired_bytes = self.graveyard.retired_bytes();
+        MemoryUsage {
+            entry_bytes: self.memory.item_bytes_total() + retired_bytes,
+            table_bytes: tables + self.graveyard.table_bytes() + self.memory.table_bytes(),
+            arena_bytes: self.memory.held_bytes() + retired_bytes,
+            payload_bytes: self.memory.payload_bytes(),
+        }
+    }
+
+    /// Brings the table's and the entries' cache lines of a batch of hashes of `db` near. A hint: no effect but speed.
+    #[inline]
+    pub fn prefetch(&self, db: DbIndex, hashes: &[u64]) {
+        self.keyspace(db).prefetch(hashes, &self.memory);
+    }
+
+    /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found.
+    #[inline]
+    pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
+        let item = self.find(db, key)?;
+        let before = self.memory.layout(item).head.access();
+        if access == Access::Touch {
+            self.memory.set_access(item, self.clock);
+        }
+        Some(self.memory.entry(item).with_access(before))
+    }
+
+    /// One step of the expiry hand: examines at most `budget` entries and removes those past their deadline.
+    pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
+        let (due, examined) =
+            self.hand
+                .advance(&mut self.databases, &self.memory, self.now, budget);
+        for due in &due {
+            let db = DbIndex(due.database as u16);
+            let hash = self.hasher.hash(self.memory.key(due.item));
+            self.expire(db, hash, due.item);
+        }
+        let expired = due.len() as u32;
+        self.hand.recycle(due);
+        ExpireStats { examined, expired }
+    }
+
+    /// Verifies every invariant of tables, arena and sums. Takes as long as there are entries: for tests.
+    ///
+    /// # Panics
+    /// An invariant is broken.
+    pub fn check(&self) {
+        self.memory.check();
+        let items = Items {
+            memory: &self.memory,
+            hasher: &self.hasher,
+        };
+        for keyspace in &self.databases {
+            keyspace.check(items);
+        }
+        if self.graveyard.is_empty() {
+            let live = self.databases.iter().flat_map(Keyspace::segments);
+            let (mut bytes, mut payload) = (0, 0);
+            for item in live.flat_map(|segment| segment.items()) {
+                let entry = self.memory.entry(item);
+                payload += (entry.key().len() + entry.value().len()) as u64;
+                bytes += self.memory.item_bytes(item);
+            }
+            assert_eq!(payload, self.memory.payload_bytes());
+            assert_eq!(
+                bytes,
+                self.memory.item_bytes_total() - self.memory.dying_bytes()
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn keyspace(&self, db: DbIndex) -> &Keyspace {
+        &self.databases[usize::from(db.0)]
+    }
+
+    /// The live item of `key`; one past its deadline is removed.
+    #[inline(always)]
+    fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
+        let item = self.keyspace(db).find(key, &self.memory)?;
+        if self.memory.is_due(item, self.now) {
+            self.expire(db, key.hash(), item);
+            return None;
+        }
+        Some(item)
+    }
+
+    /// Removes an item past its deadline.
+    #[cold]
+    fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
+        self.journal.record(&Record {
+            db,
+            key: self.memory.key(item),
+            effect: Effect::Remove,
+            event: Event::Expired,
+        });
+        self.expired_total += 1;
+        self.delete(db, hash, item);
+    }
+
+    /// Takes an item out of its table and frees it.
+    fn delete(&mut self, db: DbIndex, hash: u64, item: Block) {
+        self.detach(db, hash, item);
+        self.memory.destroy(item);
+    }
+
+    /// Takes an item out of its table.
+    fn detach(&mut self, db: DbIndex, hash: u64, item: Block) {
+        let volatile = self.memory.deadline(item).is_some();
+        let items = Items {
+            memory: &self.memory,
+            hasher: &self.hasher,
+        };
+        self.databases[usize::from(db.0)].remove(hash, item, volatile, items);
+    }
+
+    /// Puts an item into a table that does not have its key.
+    fn attach(&mut self, db: DbIndex, hash: u64, item: Block) {
+        let deadline = self.memory.deadline(item);
+        let items = Items {
+            memory: &self.memory,
+            hasher: &self.hasher,
+        };
+        self.databases[usize::from(db.0)].insert(hash, item, deadline, items);
+    }
+}

@@ -1,0 +1,147 @@
+//! Flushing and swapping databases, and giving the memory of flushed ones back in bounded steps.
+//!
+//! A flush exchanges the table for an empty one. If no other database has entries, the whole memory goes with it: a new
+//! arena takes its place, and of the old one only pages are given back, without a look at the entries. Otherwise the
+//! entries are freed one by one. Both happen in [`Shard::tend`], and until then count as used.
+
+use super::Shard;
+use crate::DbIndex;
+use crate::journal::{Effect, Event, Record};
+use crate::keyspace::Keyspace;
+use crate::memory::Memory;
+
+/// A database of up to this many entries is freed at once when it is flushed.
+const FREE_AT_ONCE_ENTRIES: u64 = 256;
+/// Entries to free that cost as much as giving a slab, or four mebibytes of an extent, back to the kernel.
+const ENTRIES_PER_RELEASE: u32 = 256;
+
+/// Tables and memory of flushed databases.
+#[derive(Default)]
+pub(super) struct Graveyard {
+    /// Tables whose entries are still to be freed.
+    tables: Vec<Keyspace>,
+    /// Tables whose entries went with a retired arena.
+    hollow_tables: Vec<Keyspace>,
+    retired: Vec<Memory>,
+}
+
+impl Graveyard {
+    /// Bytes of memory replaced as a whole and not yet given back.
+    pub(super) fn retired_bytes(&self) -> u64 {
+        self.retired
+            .iter()
+            .map(|memory| memory.held_bytes() + memory.table_bytes())
+            .sum()
+    }
+
+    /// Bytes of tables not yet freed.
+    pub(super) fn table_bytes(&self) -> u64 {
+        let tables = self.tables.iter().chain(&self.hollow_tables);
+        tables.map(Keyspace::table_bytes).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.hollow_tables.is_empty() && self.retired.is_empty()
+    }
+}
+
+impl Shard {
+    /// Empties `db`; returns the number of entries removed. The memory is given back in bounded steps by [`Self::tend`].
+    pub fn flush(&mut self, db: DbIndex) -> u64 {
+        let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], Keyspace::new());
+        let removed = flushed.len();
+        self.graveyard.tables.push(flushed);
+        if removed <= FREE_AT_ONCE_ENTRIES {
+            while self.free_segment().is_some() {}
+        }
+        let entries_left = self.graveyard.tables.iter().map(Keyspace::len).sum::<u64>();
+        if entries_left > 0 && self.databases.iter().all(|keyspace| keyspace.len() == 0) {
+            self.retire_memory();
+        }
+        self.journal.record(&Record {
+            db,
+            key: b"",
+            effect: Effect::FlushDb,
+            event: Event::Silent,
+        });
+        removed
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.databases.swap(usize::from(a.0), usize::from(b.0));
+        self.journal.record(&Record {
+            db: a,
+            key: b"",
+            effect: Effect::SwapDb { with: b },
+            event: Event::Silent,
+        });
+    }
+
+    /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.
+    ///
+    /// `budget` counts entries freed or moved; what a step costs beyond them is at most one segment or slab.
+    pub fn tend(&mut self, budget: u32) -> bool {
+        let mut left = budget;
+        while left > 0 {
+            let spent = if self.memory.trim_some() {
+                ENTRIES_PER_RELEASE
+            } else if let Some(freed) = self.free_segment() {
+                freed
+            } else if self.release_some() {
+                ENTRIES_PER_RELEASE
+            } else {
+                return self.compact(left);
+            };
+            left = left.saturating_sub(spent);
+        }
+        true
+    }
+
+    /// Frees a segment of a flushed table with its entries, of the last flushed first; how many those were, if any
+    /// segment was left.
+    fn free_segment(&mut self) -> Option<u32> {
+        while let Some(table) = self.graveyard.tables.last_mut() {
+            if let Some(segment) = table.dismantle() {
+                segment.prefetch(&self.memory);
+                for item in segment.items() {
+                    self.memory.destroy(item);
+                }
+                return Some(segment.len() as u32 + 1);
+            }
+            self.graveyard.tables.pop();
+        }
+        None
+    }
+
+    /// Frees a segment of a table without entries, or a piece of retired memory; whether there was one.
+    fn release_some(&mut self) -> bool {
+        if let Some(table) = self.graveyard.hollow_tables.last_mut() {
+            if table.dismantle().is_none() {
+                self.graveyard.hollow_tables.pop();
+            }
+            return true;
+        }
+        if let Some(memory) = self.graveyard.retired.last_mut() {
+            if !memory.release_some() {
+                self.graveyard.retired.pop();
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Begins with new memory, none of the old being in use any more. Should the kernel refuse another arena, entries are
+    /// freed one by one instead.
+    fn retire_memory(&mut self) {
+        if let Ok(memory) = Memory::new(self.memory_ceiling_bytes) {
+            self.graveyard
+                .retired
+                .push(std::mem::replace(&mut self.memory, memory));
+            self.graveyard
+                .hollow_tables
+                .append(&mut self.graveyard.tables);
+            self.compactor = super::Compactor::default();
+        }
+    }
+}

@@ -1,0 +1,712 @@
+//! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Model, describe};
+use crate::{Encoding, StringForm, ValueImage};
+
+const DB: DbIndex = DbIndex(0);
+
+fn shard() -> Shard {
+    Shard::new(&ShardOptions {
+        databases: 3,
+        memory_ceiling_bytes: 1 << 30,
+        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
+    })
+    .expect("address space")
+}
+
+fn put(shard: &mut Shard, key: &[u8], value: &[u8], ttl: TtlChange) {
+    let key = shard.hasher().clone().key(key);
+    shard
+        .set(DB, key, value, StringForm::Detect, ttl, Event::Set)
+        .expect("memory");
+}
+
+fn take(shard: &mut Shard, key: &[u8]) -> bool {
+    let key = shard.hasher().clone().key(key);
+    shard.remove(DB, key, Event::Del)
+}
+
+fn read(shard: &mut Shard, key: &[u8]) -> Option<Vec<u8>> {
+    let key = shard.hasher().clone().key(key);
+    shard
+        .get(DB, key, Access::Peek)
+        .map(|entry| entry.value().to_vec())
+}
+
+fn number(n: u32) -> Vec<u8> {
+    format!("key:{n:08}").into_bytes()
+}
+
+fn fill(shard: &mut Shard, count: u32, ttl: TtlChange) {
+    for n in 0..count {
+        put(shard, &number(n), &[b'v'; 64], ttl);
+    }
+}
+
+fn tend_to_the_end(shard: &mut Shard) {
+    let mut steps = 0;
+    while shard.tend(1000) {
+        steps += 1;
+        assert!(steps < 1_000_000, "house-keeping comes to an end");
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Get(u16, u8),
+    Set(u16, u8, Content, Ttl),
+    WriteRange(u16, u8, usize, Content),
+    Remove(u16, u8),
+    SetDeadline(u16, u8, Option<i64>),
+    Relocate(u16, u8, u16, u8),
+    Flush(u16),
+    Swap(u16, u16),
+    Wait(i64),
+    Expire(u32),
+    Tend(u32),
+    Random(u16, u64),
+    Prefetch(u16, u8),
+}
+
+#[derive(Clone, Debug)]
+struct Content(usize, u8);
+
+impl Content {
+    fn bytes(&self) -> Vec<u8> {
+        (0..self.0)
+            .map(|n| b'0' + (n as u8).wrapping_mul(self.1) % 10)
+            .collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Ttl {
+    Clear,
+    Keep,
+    In(i64),
+}
+
+fn key_of(n: u8) -> Vec<u8> {
+    match n % 24 {
+        0 => Vec::new(),
+        1 => vec![b'L'; 20_000],
+        2 => vec![b'M'; 16_384],
+        3 => vec![b'N'; 130],
+        n => vec![b'k', n],
+    }
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let len = prop_oneof![
+        6 => 0usize..200,
+        2 => 200usize..5000,
+        1 => 32_000usize..34_000,
+        1 => 60_000usize..200_000,
+    ];
+    (len, any::<u8>()).prop_map(|(len, seed)| Content(len, seed))
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let db = 0u16..3;
+    let ttl = prop_oneof![
+        Just(Ttl::Clear),
+        Just(Ttl::Keep),
+        (-5i64..200).prop_map(Ttl::In)
+    ];
+    prop_oneof![
+        4 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Get(d, k)),
+        8 => (db.clone(), any::<u8>(), content(), ttl).prop_map(|(d, k, c, t)| Op::Set(d, k, c, t)),
+        5 => (db.clone(), any::<u8>(), prop_oneof![0usize..100, 0usize..40_000], content())
+            .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
+        3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
+        3 => (db.clone(), any::<u8>(), prop::option::of(-5i64..200)).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
+        4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        1 => db.clone().prop_map(Op::Flush),
+        1 => (db.clone(), db.clone()).prop_map(|(a, b)| Op::Swap(a, b)),
+        2 => (0i64..60).prop_map(Op::Wait),
+        2 => (0u32..30).prop_map(Op::Expire),
+        2 => (0u32..300).prop_map(Op::Tend),
+        2 => (db.clone(), any::<u64>()).prop_map(|(d, r)| Op::Random(d, r)),
+        1 => (db, any::<u8>()).prop_map(|(d, k)| Op::Prefetch(d, k)),
+    ]
+}
+
+struct Pair {
+    shard: Shard,
+    model: Model,
+    now: i64,
+    log: Rc<RefCell<Vec<String>>>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut shard = shard();
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&log);
+        shard.journal().attach(Box::new(move |record| {
+            sink.borrow_mut().push(describe(record))
+        }));
+        Self {
+            shard,
+            model: Model::new(3),
+            now: 1_000_000,
+            log,
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let hasher = self.shard.hasher().clone();
+        let (shard, model) = (&mut self.shard, &mut self.model);
+        let at = |ms: i64| UnixMillis(self.now + ms);
+        match *op {
+            Op::Get(db, k) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let found = shard
+                    .get(db, hasher.key(&key), Access::Peek)
+                    .map(|e| e.image());
+                assert_eq!(found, model.get(db, &key));
+            }
+            Op::Set(db, k, ref content, ref ttl) => {
+                let (db, key, value) = (DbIndex(db), key_of(k), content.bytes());
+                let ttl = match *ttl {
+                    Ttl::Clear => TtlChange::Clear,
+                    Ttl::Keep => TtlChange::Keep,
+                    Ttl::In(ms) => TtlChange::At(at(ms)),
+                };
+                let form = StringForm::Detect;
+                shard
+                    .set(db, hasher.key(&key), &value, form, ttl, Event::Set)
+                    .expect("memory");
+                model
+                    .set(db, &key, &value, form, ttl, Event::Set)
+                    .expect("fits");
+            }
+            Op::WriteRange(db, k, offset, ref content) => {
+                let (db, key, value) = (DbIndex(db), key_of(k), content.bytes());
+                let event = Event::SetRange;
+                assert_eq!(
+                    shard.write_range(db, hasher.key(&key), offset, &value, event),
+                    model.write_range(db, &key, offset, &value, event),
+                );
+            }
+            Op::Remove(db, k) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let removed = shard.remove(db, hasher.key(&key), Event::Del);
+                assert_eq!(removed, model.remove(db, &key, Event::Del));
+            }
+            Op::SetDeadline(db, k, ms) => {
+                let (db, key, deadline) = (DbIndex(db), key_of(k), ms.map(at));
+                let found = shard.set_deadline(db, hasher.key(&key), deadline, Event::Expire);
+                assert_eq!(
+                    found,
+                    Ok(model.set_deadline(db, &key, deadline, Event::Expire))
+                );
+            }
+            Op::Relocate(d, k, e, l) => {
+                let (d, key, e, other) = (DbIndex(d), key_of(k), DbIndex(e), key_of(l));
+                let events = (Event::RenameFrom, Event::RenameTo);
+                let found = shard.relocate((d, hasher.key(&key)), (e, hasher.key(&other)), events);
+                assert_eq!(found, Ok(model.relocate((d, &key), (e, &other), events)));
+            }
+            Op::Flush(db) => {
+                assert_eq!(shard.flush(DbIndex(db)), model.flush(DbIndex(db)));
+            }
+            Op::Swap(a, b) => {
+                shard.swap(DbIndex(a), DbIndex(b));
+                model.swap(DbIndex(a), DbIndex(b));
+            }
+            Op::Wait(ms) => {
+                self.now += ms;
+                shard.set_now(UnixMillis(self.now));
+                model.set_now(UnixMillis(self.now));
+            }
+            Op::Expire(budget) => {
+                let stats = shard.expire_cycle(budget);
+                assert!(stats.examined <= budget && stats.expired <= stats.examined);
+                self.follow_removals();
+            }
+            Op::Tend(budget) => {
+                shard.tend(budget);
+            }
+            Op::Random(db, random) => {
+                let found = shard.random(DbIndex(db), random).map(|e| e.key().to_vec());
+                let live = model.live(DbIndex(db));
+                assert_eq!(found.is_some(), !live.is_empty());
+                assert!(found.is_none_or(|key| live.contains_key(&key)));
+                self.follow_removals();
+            }
+            Op::Prefetch(db, k) => {
+                shard.prefetch(DbIndex(db), &[hasher.hash(&key_of(k)); 3]);
+            }
+        }
+    }
+
+    /// Lets the model expire what the shard did by itself: which of the dead, and in which order, is the shard's to choose.
+    fn follow_removals(&mut self) {
+        let done = self.model.log.len();
+        let news: Vec<String> = self.log.borrow()[done..].to_vec();
+        for record in news {
+            let found = (0..3u16)
+                .flat_map(|db| (0..24u8).map(move |k| (DbIndex(db), key_of(k))))
+                .find(|(db, key)| {
+                    let expected = Record {
+                        db: *db,
+                        key,
+                        effect: Effect::Remove,
+                        event: Event::Expired,
+                    };
+                    describe(&expected) == record
+                });
+            let (db, key) = found.expect("nothing but expiries");
+            assert!(self.model.expire_if_due(db, &key));
+        }
+    }
+
+    fn compare(&mut self) {
+        self.shard.check();
+        for db in (0..3).map(DbIndex) {
+            let mut seen = BTreeMap::new();
+            self.shard.for_each(db, &mut |entry| {
+                assert!(seen.insert(entry.key().to_vec(), entry.image()).is_none());
+            });
+            assert!(seen == self.model.live(db), "the same live entries");
+            assert_eq!(self.shard.len(db), self.model.len(db));
+            assert_eq!(self.shard.volatile_len(db), self.model.volatile_len(db));
+            let mut scanned = BTreeSet::new();
+            let mut cursor = ScanCursor(0);
+            loop {
+                cursor = self.shard.scan(db, cursor, 3, &mut |entry| {
+                    assert!(
+                        scanned.insert(entry.key().to_vec()),
+                        "an entry that stays is met once"
+                    );
+                });
+                if cursor == ScanCursor(0) {
+                    break;
+                }
+            }
+            assert!(scanned.iter().eq(seen.keys()));
+        }
+        assert!(*self.log.borrow() == self.model.log, "the same records");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 100 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_shard_does_what_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
+        let mut pair = Pair::new();
+        for op in &ops {
+            pair.apply(op);
+            pair.compare();
+        }
+    }
+}
+
+#[test]
+fn a_table_grows_and_shrinks_and_stays_whole() {
+    let mut shard = shard();
+    let count = if cfg!(miri) { 600 } else { 20_000 };
+    for n in 0..count {
+        put(&mut shard, &number(n), &n.to_le_bytes(), TtlChange::Clear);
+        if n % 997 == 0 {
+            shard.check();
+        }
+    }
+    shard.check();
+    for n in 0..count {
+        assert_eq!(read(&mut shard, &number(n)), Some(n.to_le_bytes().to_vec()));
+    }
+    let full = shard.memory();
+    for n in 0..count {
+        assert!(take(&mut shard, &number(n)));
+        if n % 997 == 0 {
+            shard.check();
+        }
+    }
+    shard.check();
+    let empty = shard.memory();
+    assert_eq!((empty.entry_bytes, empty.payload_bytes), (0, 0));
+    assert!(
+        empty.table_bytes < full.table_bytes / 8,
+        "{empty:?} after {full:?}"
+    );
+}
+
+#[test]
+fn churn_at_a_constant_size_does_not_grow_the_table() {
+    let mut shard = shard();
+    let live = 5_000;
+    fill(&mut shard, live, TtlChange::Clear);
+    let before = shard.memory().table_bytes;
+    for n in 0..live * 10 {
+        assert!(take(&mut shard, &number(n)));
+        put(&mut shard, &number(n + live), b"v", TtlChange::Clear);
+    }
+    shard.check();
+    assert!(shard.memory().table_bytes <= before * 5 / 4);
+}
+
+#[test]
+fn an_empty_shard_is_small() {
+    let shard = Shard::new(&ShardOptions {
+        databases: 16,
+        memory_ceiling_bytes: 16 << 30,
+        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
+    })
+    .expect("address space");
+    let memory = shard.memory();
+    assert!(
+        memory.used_bytes() + memory.arena_bytes < 16 << 10,
+        "{memory:?}"
+    );
+}
+
+#[test]
+fn the_sums_are_exact() {
+    let mut shard = shard();
+    put(&mut shard, &[b'k'; 16], &[b'v'; 64], TtlChange::Clear);
+    let one = shard.memory();
+    assert_eq!((one.entry_bytes, one.payload_bytes), (88, 80));
+    put(
+        &mut shard,
+        &[b'k'; 16],
+        &[b'v'; 64],
+        TtlChange::At(UnixMillis(9)),
+    );
+    assert_eq!(shard.memory().entry_bytes, 96);
+    put(&mut shard, b"big", &vec![b'v'; 100_000], TtlChange::Clear);
+    let two = shard.memory();
+    assert_eq!(two.payload_bytes, 80 + 3 + 100_000);
+    assert_eq!(two.entry_bytes, 96 + 25 * 4096 + 16);
+    take(&mut shard, b"big");
+    assert_eq!(shard.memory().entry_bytes, 96);
+}
+
+#[test]
+fn a_value_of_similar_size_is_written_in_place() {
+    let mut shard = shard();
+    put(&mut shard, b"key", &[b'a'; 64], TtlChange::Clear);
+    let hash = shard.hasher().hash(b"key");
+    let item = |shard: &Shard| {
+        shard
+            .keyspace(DB)
+            .find(Key::new(b"key", hash), &shard.memory)
+    };
+    let before = item(&shard);
+    put(&mut shard, b"key", &[b'b'; 60], TtlChange::Clear);
+    assert_eq!(item(&shard), before);
+    put(&mut shard, b"key", &[b'c'; 66], TtlChange::Clear);
+    assert_eq!(read(&mut shard, b"key"), Some(vec![b'c'; 66]));
+    put(&mut shard, b"key", b"d", TtlChange::Clear);
+    assert_ne!(
+        item(&shard),
+        before,
+        "a block is not kept for a value of a fraction of its size"
+    );
+    shard.check();
+}
+
+#[test]
+fn appending_to_a_string_copies_it_seldom() {
+    let mut shard = shard();
+    let key = shard.hasher().clone().key(b"log");
+    let (mut moves, mut last) = (0, None);
+    for n in 1..=30_000 {
+        assert_eq!(
+            shard.write_range(DB, key, n - 1, b"x", Event::Append),
+            Ok(n)
+        );
+        let item = shard.keyspace(DB).find(key, &shard.memory);
+        moves += u32::from(item != last);
+        last = item;
+    }
+    assert!(moves < 60, "{moves} moves");
+    shard.check();
+}
+
+#[test]
+fn a_scan_meets_what_stays_while_the_table_grows_and_shrinks() {
+    for growing in [true, false] {
+        let mut shard = shard();
+        let (stays, others) = (300, 6000);
+        fill(&mut shard, stays, TtlChange::Clear);
+        if !growing {
+            (stays..stays + others)
+                .for_each(|n| put(&mut shard, &number(n), b"v", TtlChange::Clear));
+        }
+        let (mut seen, mut cursor, mut step) = (BTreeSet::new(), ScanCursor(0), 0);
+        loop {
+            cursor = shard.scan(DB, cursor, 10, &mut |entry| {
+                seen.insert(entry.key().to_vec());
+            });
+            assert!(cursor.0 < 1 << 48);
+            if cursor == ScanCursor(0) {
+                break;
+            }
+            let batch = stays + step * 200..(stays + step * 200 + 200).min(stays + others);
+            for n in batch {
+                if growing {
+                    put(&mut shard, &number(n), b"v", TtlChange::Clear);
+                } else {
+                    take(&mut shard, &number(n));
+                }
+            }
+            step += 1;
+        }
+        shard.check();
+        assert!((0..stays).all(|n| seen.contains(&number(n))));
+    }
+}
+
+#[test]
+fn a_scan_call_emits_about_what_was_asked_for() {
+    let mut shard = shard();
+    fill(&mut shard, 5000, TtlChange::Clear);
+    let mut emitted = 0;
+    shard.scan(DB, ScanCursor(0), 10, &mut |_| emitted += 1);
+    assert_eq!(emitted, 10);
+    let mut all = 0;
+    assert_eq!(
+        shard.scan(DB, ScanCursor(0), 10_000, &mut |_| all += 1),
+        ScanCursor(0)
+    );
+    assert_eq!(all, 5000);
+    assert_eq!(
+        shard.scan(DB, ScanCursor(u64::MAX), 10, &mut |_| {}),
+        ScanCursor(0)
+    );
+}
+
+#[test]
+fn the_hand_finds_all_that_is_due_and_passes_what_is_not() {
+    let mut shard = shard();
+    for n in 0..20_000u32 {
+        let deadline = if n % 100 == 0 { 1000 } else { 1_000_000_000 };
+        put(
+            &mut shard,
+            &number(n),
+            b"v",
+            TtlChange::At(UnixMillis(deadline)),
+        );
+    }
+    shard.set_now(UnixMillis(1000));
+    let mut examined = 0;
+    while shard.expired_total() < 200 {
+        let stats = shard.expire_cycle(100);
+        assert!(stats.examined <= 100);
+        examined += stats.examined;
+        assert!(examined <= 20_200, "one round finds all");
+    }
+    shard.check();
+    assert_eq!((shard.len(DB), shard.volatile_len(DB)), (19_800, 19_800));
+    // Nothing is due, and the hand knows that without looking at entries.
+    let idle = shard.expire_cycle(1000);
+    assert_eq!((idle.examined, idle.expired), (0, 0));
+    // A new deadline far from the hand is found within a round of bounds.
+    put(
+        &mut shard,
+        &number(77),
+        b"v",
+        TtlChange::At(UnixMillis(1500)),
+    );
+    shard.set_now(UnixMillis(1500));
+    let found = shard.expire_cycle(1000);
+    assert_eq!(found.expired, 1);
+    assert!(found.examined <= 448);
+}
+
+#[test]
+fn the_hand_ends_where_nothing_has_a_deadline() {
+    let mut shard = shard();
+    assert_eq!(shard.expire_cycle(1000), ExpireStats::default());
+    fill(&mut shard, 1000, TtlChange::Clear);
+    assert_eq!(shard.expire_cycle(1000), ExpireStats::default());
+}
+
+#[test]
+fn random_is_close_to_uniform_and_skips_the_dead() {
+    let mut shard = shard();
+    let count = 3000;
+    for n in 0..count {
+        let ttl = if n % 2 == 0 {
+            TtlChange::At(UnixMillis(10))
+        } else {
+            TtlChange::Clear
+        };
+        put(&mut shard, &number(n), b"v", ttl);
+    }
+    shard.set_now(UnixMillis(10));
+    let mut drawn = BTreeMap::new();
+    for n in 0..75_000u64 {
+        let entry = shard
+            .random(DB, n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            .expect("half live");
+        *drawn.entry(entry.key().to_vec()).or_insert(0u32) += 1;
+    }
+    assert_eq!(drawn.len(), 1500, "everything live is drawn");
+    let most = drawn.values().copied().max();
+    assert!(most < Some(150), "fifty times on average, {most:?} at most");
+    shard.check();
+}
+
+#[test]
+fn random_finds_the_one_live_entry_among_many_dead() {
+    let mut shard = shard();
+    fill(&mut shard, 5000, TtlChange::At(UnixMillis(10)));
+    put(&mut shard, b"alive", b"v", TtlChange::Clear);
+    shard.set_now(UnixMillis(10));
+    assert_eq!(
+        shard.random(DB, 7).map(|entry| entry.key().to_vec()),
+        Some(b"alive".to_vec())
+    );
+    shard.check();
+}
+
+#[test]
+fn memory_returns_after_a_flush_of_everything() {
+    let mut shard = shard();
+    fill(&mut shard, 50_000, TtlChange::Clear);
+    put(&mut shard, b"big", &vec![1; 20 << 20], TtlChange::Clear);
+    let full = shard.memory();
+    assert_eq!(shard.flush(DB), 50_001);
+    assert_eq!(shard.len(DB), 0);
+    assert!(
+        shard.memory().used_bytes() > full.used_bytes() / 2,
+        "counted until freed"
+    );
+    put(&mut shard, b"next", b"v", TtlChange::Clear);
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert_eq!(read(&mut shard, b"next"), Some(b"v".to_vec()));
+    assert!(shard.memory().arena_bytes <= 4096, "{:?}", shard.memory());
+}
+
+#[test]
+fn memory_returns_after_one_of_two_databases_is_flushed() {
+    let mut shard = shard();
+    let key = shard.hasher().clone().key(b"other");
+    shard
+        .set(
+            DbIndex(1),
+            key,
+            b"v",
+            StringForm::Detect,
+            TtlChange::Clear,
+            Event::Set,
+        )
+        .expect("memory");
+    fill(&mut shard, 50_000, TtlChange::Clear);
+    shard.flush(DB);
+    assert!(shard.tend(100), "one step does not do it all");
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert!(shard.memory().arena_bytes < 3 << 20, "{:?}", shard.memory());
+    assert!(shard.get(DbIndex(1), key, Access::Touch).is_some());
+}
+
+#[test]
+fn memory_returns_after_scattered_removals() {
+    let mut shard = shard();
+    let count = 300_000;
+    fill(&mut shard, count, TtlChange::Clear);
+    let full = shard.memory().arena_bytes;
+    for n in 0..count {
+        if n % 10 != 0 {
+            take(&mut shard, &number(n));
+        }
+    }
+    tend_to_the_end(&mut shard);
+    shard.check();
+    let left = shard.memory();
+    assert!(
+        left.arena_bytes < full / 10 + (8 << 20),
+        "{left:?} of {full}"
+    );
+    for n in (0..count).step_by(10) {
+        assert_eq!(read(&mut shard, &number(n)), Some(vec![b'v'; 64]));
+    }
+    assert!(!shard.tend(1000), "and then there is nothing to do");
+}
+
+#[test]
+fn a_large_value_moves_without_being_copied() {
+    let mut shard = shard();
+    let value = vec![b'x'; 1 << 20];
+    put(&mut shard, b"from", &value, TtlChange::At(UnixMillis(99)));
+    let address = |shard: &mut Shard, key: &[u8]| {
+        let key = shard.hasher().clone().key(key);
+        shard
+            .get(DB, key, Access::Peek)
+            .and_then(|e| e.string())
+            .map(<[u8]>::as_ptr)
+    };
+    let before = address(&mut shard, b"from");
+    let hasher = shard.hasher().clone();
+    let moved = shard.relocate(
+        (DB, hasher.key(b"from")),
+        (DB, hasher.key(b"to, a longer name")),
+        (Event::RenameFrom, Event::RenameTo),
+    );
+    assert_eq!(moved, Ok(true));
+    assert_eq!(address(&mut shard, b"to, a longer name"), before);
+    assert_eq!(address(&mut shard, b"from"), None);
+    shard.check();
+}
+
+#[test]
+fn the_access_clock_is_that_before_the_lookup_and_is_touched_or_not() {
+    let mut shard = shard();
+    shard.set_now(UnixMillis(5_000));
+    put(&mut shard, b"key", b"v", TtlChange::Clear);
+    shard.set_now(UnixMillis(9_000));
+    let key = shard.hasher().clone().key(b"key");
+    let mut access = |how| shard.get(DB, key, how).map(|entry| entry.access().0);
+    assert_eq!(access(Access::Peek), Some(5));
+    assert_eq!(access(Access::Touch), Some(5));
+    assert_eq!(access(Access::Peek), Some(9));
+    shard.set_access(DB, key, AccessClock(3));
+    assert_eq!(
+        shard
+            .get(DB, key, Access::Peek)
+            .map(|entry| entry.access().0),
+        Some(3)
+    );
+}
+
+#[test]
+fn what_is_too_large_is_refused_and_changes_nothing() {
+    let mut shard = shard();
+    let key = shard.hasher().clone().key(b"key");
+    let refused = shard.write_range(DB, key, usize::MAX, b"x", Event::SetRange);
+    assert_eq!(refused, Err(StoreError::TooLarge));
+    assert!(shard.is_empty(DB));
+    assert_eq!(shard.journal().changes(), 0);
+}
+
+#[test]
+fn a_full_arena_refuses_a_new_entry_and_changes_nothing() {
+    let mut shard = shard();
+    let small = [b'v'; 64];
+    let image = ValueImage {
+        kind: crate::Kind::String,
+        encoding: Encoding::EmbStr,
+        bytes: small.to_vec(),
+        expires_at: None,
+        access: AccessClock(0),
+    };
+    // A range far beyond what can be mapped fails like any other lack of memory.
+    let key = shard.hasher().clone().key(b"key");
+    shard.put(DB, key, &image, Event::Set).expect("memory");
+    assert_eq!(read(&mut shard, b"key"), Some(small.to_vec()));
+    assert_eq!(shard.journal().changes(), 1);
+    shard.check();
+}

@@ -1,0 +1,311 @@
+//! The mutations of single entries.
+//!
+//! Each takes the memory it needs first, then changes table and items, then tells the journal once.
+
+use super::{Shard, TtlChange};
+use crate::item::Form;
+use crate::journal::{Effect, Event, Record};
+use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::memory::Content;
+use crate::raw::Block;
+use crate::{
+    AccessClock, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis, ValueImage,
+};
+
+impl Shard {
+    /// Writes a whole string, replacing whatever `key` held.
+    ///
+    /// # Errors
+    /// The key or value is too large, or memory is out; then nothing changed.
+    #[inline]
+    pub fn set(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        value: &[u8],
+        form: StringForm,
+        ttl: TtlChange,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let encoding = form.encoding_of(value);
+        let existing = self.find(db, key);
+        let deadline = match (ttl, existing) {
+            (TtlChange::At(at), _) => Some(at),
+            (TtlChange::Keep, Some(item)) => self.memory.deadline(item),
+            (TtlChange::Keep, None) | (TtlChange::Clear, _) => None,
+        };
+        let content = Content {
+            form: Form::new(Kind::String, encoding),
+            access: self.clock,
+            deadline,
+            value,
+        };
+        self.store(db, key, existing, &content)?;
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::Put {
+                kind: Kind::String,
+                encoding,
+                value,
+                expires_at: deadline,
+            },
+            event,
+        });
+        Ok(())
+    }
+
+    /// Stores an owned value at `key`, replacing what is there.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn put(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        image: &ValueImage,
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let existing = self.find(db, key);
+        let content = Content {
+            form: Form::new(image.kind, image.encoding),
+            access: image.access,
+            deadline: image.expires_at,
+            value: &image.bytes,
+        };
+        self.store(db, key, existing, &content)?;
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::Put {
+                kind: image.kind,
+                encoding: image.encoding,
+                value: &image.bytes,
+                expires_at: image.expires_at,
+            },
+            event,
+        });
+        Ok(())
+    }
+
+    /// Gives `key` this content: in place where it fits, which leaves the table alone.
+    #[inline]
+    fn store(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        existing: Option<Block>,
+        content: &Content<'_>,
+    ) -> Result<(), StoreError> {
+        if key.bytes().len() > MAX_KEY_BYTES || content.value.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let Some(item) = existing else {
+            let item = self.memory.create(key.bytes(), content)?;
+            self.attach(db, key.hash(), item);
+            return Ok(());
+        };
+        let was = self.memory.deadline(item);
+        if !self.memory.overwrite(item, content) {
+            let new = self.memory.create(key.bytes(), content)?;
+            self.repoint(db, key.hash(), item, new);
+            self.memory.destroy(item);
+        }
+        self.databases[usize::from(db.0)].deadline_changed(key.hash(), was, content.deadline);
+        Ok(())
+    }
+
+    /// Points the table's entry of `old` to `new`.
+    fn repoint(&mut self, db: DbIndex, hash: u64, old: Block, new: Block) {
+        let replaced = self.databases[usize::from(db.0)].replace(hash, old, new);
+        assert!(replaced, "the item was found by this hash");
+    }
+
+    /// Writes `bytes` at `offset` of the string at `key`, creating it empty if missing and filling a gap with zeros.
+    /// The deadline is kept; the encoding becomes `raw`. Returns the new length. The entry must be a string if it exists.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn write_range(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        offset: usize,
+        bytes: &[u8],
+        event: Event,
+    ) -> Result<usize, StoreError> {
+        if offset.saturating_add(bytes.len()) > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let form = Form::new(Kind::String, Encoding::Raw);
+        let len = match self.find(db, key) {
+            Some(item) => {
+                let (new, len) = self
+                    .memory
+                    .write_range(item, offset, bytes, form, self.clock)?;
+                if new != item {
+                    self.repoint(db, key.hash(), item, new);
+                }
+                len
+            }
+            None => self.create_range(db, key, offset, bytes, form)?,
+        };
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::WriteRange {
+                offset: offset as u64,
+                bytes,
+            },
+            event,
+        });
+        Ok(len)
+    }
+
+    /// A new string of zeros with `bytes` at `offset`.
+    fn create_range(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        offset: usize,
+        bytes: &[u8],
+        form: Form,
+    ) -> Result<usize, StoreError> {
+        if key.bytes().len() > MAX_KEY_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let content = Content {
+            form,
+            access: self.clock,
+            deadline: None,
+            value: if offset == 0 { bytes } else { b"" },
+        };
+        let mut item = self.memory.create(key.bytes(), &content)?;
+        if offset > 0 {
+            match self
+                .memory
+                .write_range(item, offset, bytes, form, self.clock)
+            {
+                Ok((written, _)) => item = written,
+                Err(error) => {
+                    self.memory.destroy(item);
+                    return Err(error);
+                }
+            }
+        }
+        self.attach(db, key.hash(), item);
+        Ok(offset + bytes.len())
+    }
+
+    /// Removes `key`; whether it was there (and not past its deadline).
+    pub fn remove(&mut self, db: DbIndex, key: Key<'_>, event: Event) -> bool {
+        let Some(item) = self.find(db, key) else {
+            return false;
+        };
+        self.delete(db, key.hash(), item);
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::Remove,
+            event,
+        });
+        true
+    }
+
+    /// Sets or removes the deadline of `key`; whether the entry exists. A deadline that has passed is the caller's to
+    /// turn into a removal.
+    ///
+    /// # Errors
+    /// Memory is out (an entry grows by 8 bytes with its first deadline).
+    pub fn set_deadline(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        deadline: Option<UnixMillis>,
+        event: Event,
+    ) -> Result<bool, StoreError> {
+        let Some(item) = self.find(db, key) else {
+            return Ok(false);
+        };
+        let was = self.memory.deadline(item);
+        let new = self.memory.set_deadline(item, deadline)?;
+        if new != item {
+            self.repoint(db, key.hash(), item, new);
+        }
+        self.databases[usize::from(db.0)].deadline_changed(key.hash(), was, deadline);
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::Deadline(deadline),
+            event,
+        });
+        Ok(true)
+    }
+
+    /// Sets the access history of `key`, if it exists (`RESTORE ... IDLETIME`, `FREQ`).
+    pub fn set_access(&mut self, db: DbIndex, key: Key<'_>, access: AccessClock) {
+        if let Some(item) = self.find(db, key) {
+            self.memory.set_access(item, access);
+        }
+    }
+
+    /// Moves the entry at `from` to `to`, of the same or another database of this shard, replacing what is there and
+    /// keeping value, deadline and access history; whether `from` existed. `events` are those of source and destination.
+    ///
+    /// The journal gets [`Effect::MoveTo`] for the source, which is the whole change, and [`Effect::Arrive`] for the
+    /// destination, which carries its event.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub fn relocate(
+        &mut self,
+        from: (DbIndex, Key<'_>),
+        to: (DbIndex, Key<'_>),
+        events: (Event, Event),
+    ) -> Result<bool, StoreError> {
+        let ((from_db, from_key), (to_db, to_key)) = (from, to);
+        let Some(item) = self.find(from_db, from_key) else {
+            return Ok(false);
+        };
+        let same_key = from_key.bytes() == to_key.bytes();
+        if to_key.bytes().len() > MAX_KEY_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        if !(same_key && from_db == to_db) {
+            let replaced = self.find(to_db, to_key);
+            self.detach(from_db, from_key.hash(), item);
+            let renamed = if same_key {
+                Ok(item)
+            } else {
+                self.memory.rename(item, to_key.bytes())
+            };
+            let moved = match renamed {
+                Ok(moved) => moved,
+                Err(error) => {
+                    self.attach(from_db, from_key.hash(), item);
+                    return Err(error);
+                }
+            };
+            if let Some(replaced) = replaced {
+                self.delete(to_db, to_key.hash(), replaced);
+            }
+            self.attach(to_db, to_key.hash(), moved);
+        }
+        self.journal.record(&Record {
+            db: from_db,
+            key: from_key.bytes(),
+            effect: Effect::MoveTo {
+                db: to_db,
+                key: to_key.bytes(),
+            },
+            event: events.0,
+        });
+        self.journal.record(&Record {
+            db: to_db,
+            key: to_key.bytes(),
+            effect: Effect::Arrive,
+            event: events.1,
+        });
+        Ok(true)
+    }
+}
