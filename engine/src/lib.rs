@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {keyspace, expiry, journal} -> {memory, entry} -> item -> {raw, value} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> item -> {raw, value} -> {limits, units, error}`.
 
 mod entry;
 mod error;

@@ -354,13 +354,15 @@ fn the_engine_is_layered() {
     let sources = sources();
     let layers: &[&[&str]] = &[
         &["shard"],
-        &["keyspace", "expiry", "evict", "snapshot"],
-        &["value"],
+        &["expiry", "evict", "snapshot"],
+        &["keyspace"],
+        &["memory"],
+        &["item"],
         &["encoding"],
-        &["raw", "memory"],
+        &["raw", "value"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > keyspace, expiry, evict, snapshot > value > encoding > raw, memory > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item > encoding > raw, value > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,
