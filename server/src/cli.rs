@@ -20,52 +20,69 @@ pub struct Invocation {
 const ABOUT: &str = "Larder, a thread-per-core cache that speaks Redis's protocol.";
 
 const AFTER_HELP: &str = "\
-FILE is in the syntax of redis.conf; every directive of it can be given as --DIRECTIVE VALUE too. What comes later wins.
+FILE is in the syntax of redis.conf; every directive of it can be given as
+--DIRECTIVE VALUE too. What comes later wins.
 
 Larder's own directives:
-  --cores auto|N|LIST           on which CPUs to run, one thread each: all the process may use (auto), this many (4),
-                                or a list (0-3,6) [default: auto]
-  --core-pinning auto|yes|no    whether each thread keeps to its CPU; auto: if there are enough [default: auto]
-  --core-endpoints yes|no       each core also listens on a port of its own and presents itself as a node of a cluster,
-                                so that cluster clients reach the core that owns a key directly [default: no]
+  --cores auto|N|LIST
+      On which CPUs to run, one thread each: on all the process may use (auto),
+      on this many (4), or on a list (0-3,6) [default: auto]
+  --core-pinning auto|yes|no
+      Whether each thread keeps to its CPU; auto: if there are enough
+      [default: auto]
+  --core-endpoints yes|no
+      Each core also listens on a port of its own and presents itself as a node
+      of a cluster, so that cluster clients send a command straight to the core
+      that owns the key [default: no]
   --io-backend auto|io_uring|epoll
-                                how sockets are served; auto: io_uring where the kernel allows it [default: auto]
+      How sockets are served; auto: by io_uring where the kernel allows it
+      [default: auto]
 
 Common directives, as Redis has them:
-  --port PORT                   TCP port; 0: none [default: 6379]
-  --bind ADDRESS...             addresses to listen on [default: 127.0.0.1 -::1]
-  --unixsocket PATH             a unix socket to listen on; --unixsocketperm MODE its permissions, in octal
-  --protected-mode yes|no       without a password, take clients from this host only [default: yes]
-  --requirepass PASSWORD        the password clients have to give
-  --databases N                 number of databases for SELECT [default: 16]
-  --maxclients N                most connections [default: 10000]
-  --timeout SECONDS             close clients idle this long; 0: never [default: 0]
-  --maxmemory BYTES             bound of memory (100mb, 4gb); 0: none [default: 0]
+  --port PORT            TCP port; 0: none [default: 6379]
+  --bind ADDRESS...      Addresses to listen on [default: 127.0.0.1 -::1]
+  --unixsocket PATH      A unix socket to listen on
+  --unixsocketperm MODE  Its permissions, in octal
+  --protected-mode yes|no
+      Without a password, take clients from this host only [default: yes]
+  --requirepass PASSWORD
+      The password clients have to give
+  --databases N          Databases for SELECT [default: 16]
+  --maxclients N         Most connections [default: 10000]
+  --timeout SECONDS      Close clients idle this long; 0: never [default: 0]
+  --maxmemory BYTES      Bound of memory (100mb, 4gb); 0: none [default: 0]
   --client-query-buffer-limit BYTES
-                                most bytes of commands a client may have pending [default: 1gb]
+      Most bytes of commands a client may have pending [default: 1gb]
   --client-output-buffer-limit CLASS HARD SOFT SECONDS
-                                most bytes of replies a client of this class (normal, replica, pubsub) may leave unread
-  --proto-max-bulk-len BYTES    longest argument and longest string [default: 512mb]
+      Most bytes of replies that a client of this class (normal, replica,
+      pubsub) may leave unread
+  --proto-max-bulk-len BYTES
+      Longest argument and longest string [default: 512mb]
   --slowlog-log-slower-than MICROSECONDS
-                                commands slower than this go to SLOWLOG; -1: none [default: 10000]
-  --dir PATH                    working directory
+      Commands from this long on go to SLOWLOG; -1: none [default: 10000]
+  --dir PATH             Working directory
   --loglevel debug|verbose|notice|warning
-                                how much is logged [default: notice]
-  --logfile PATH                where to; empty: standard output
+      How much is logged [default: notice]
+  --logfile PATH         Where to; empty: standard output
 
 Examples:
-  larder-server                                   on 127.0.0.1:6379, one thread per CPU
+  larder-server                         on 127.0.0.1:6379, one thread per CPU
   larder-server /etc/larder.conf --port 7000
   larder-server --cores 2 --maxmemory 4gb --save ''
   larder-server - < larder.conf
 
-CONFIG GET * on a running server lists every directive. See README.md and docs/ for more.";
+CONFIG GET * on a running server shows every directive. README.md and docs/ say
+more.";
 
-/// Reads the process's command line. `--help`, `--version` and what cannot be read end the process.
+/// Reads the process's command line. `--help`, `--version` and what cannot be read (exit code 1) end the process.
 pub fn parse() -> Invocation {
     match parse_from(std::env::args_os()) {
         Ok(invocation) => invocation,
-        Err(error) => error.exit(),
+        Err(error) => {
+            // Where nothing can be printed, the exit code still speaks.
+            let _ = error.print();
+            std::process::exit(i32::from(error.use_stderr()))
+        }
     }
 }
 

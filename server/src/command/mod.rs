@@ -4,6 +4,8 @@
 //! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
 
 mod args;
+#[cfg(test)]
+mod commands_md;
 mod context;
 mod families;
 mod spec;
@@ -21,6 +23,12 @@ pub use table::{Command, CommandTable};
 /// The tables of all families.
 pub static FAMILIES: &[&[CommandSpec]] = &[
     families::strings::COMMANDS,
+    families::keys::COMMANDS,
+    families::expire::COMMANDS,
+    families::scan::COMMANDS,
+    families::object::COMMANDS,
+    families::databases::COMMANDS,
+    families::wait::COMMANDS,
     families::strings::COMPARE,
     families::strings::MANY,
     families::strings::PART,

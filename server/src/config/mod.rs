@@ -175,10 +175,16 @@ impl Config {
         notices::notices(&self.ignored, &|name| self.value(name))
     }
 
-    /// Bytes of memory one of `cores` shards may at most grow to.
-    pub fn memory_ceiling_bytes(&self, _cores: u16) -> u64 {
-        const DEFAULT_CEILING_BYTES: u64 = 16 << 30;
-        DEFAULT_CEILING_BYTES
+    /// Bytes of memory one of `cores` shards may at most grow to: twice its even share of `maxmemory`, or of the
+    /// machine's memory, since keys of one hash tag can crowd one shard; with one core all of it.
+    pub fn memory_ceiling_bytes(&self, cores: u16) -> u64 {
+        let total = match self.maxmemory_bytes {
+            0 => physical_memory_bytes().unwrap_or(DEFAULT_CEILING_BYTES),
+            limit => limit,
+        };
+        total
+            .min((total / u64::from(cores.max(1))).saturating_mul(2))
+            .max(MIN_CEILING_BYTES)
     }
 
     fn of(values: Vec<String>, file: Option<PathBuf>, ignored: Vec<&'static str>) -> Self {
@@ -289,3 +295,18 @@ fn default_values() -> Vec<String> {
 
 #[cfg(test)]
 mod tests;
+
+/// Ceiling where the machine's memory cannot be told.
+const DEFAULT_CEILING_BYTES: u64 = 16 << 30;
+/// Smallest ceiling: `maxmemory` can be raised while the server runs, the ceiling cannot.
+const MIN_CEILING_BYTES: u64 = 16 << 30;
+
+/// The machine's memory, as `/proc/meminfo` gives it.
+fn physical_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -453,3 +453,24 @@ fn secrets_are_known_as_such() {
     assert!(is_sensitive(b"RequirePass") && is_sensitive(b"masterauth"));
     assert!(!is_sensitive(b"port") && !is_sensitive(b"\xff"));
 }
+
+#[test]
+fn the_least_and_the_greatest_value_of_every_directive_fit_its_setting() {
+    for directive in DIRECTIVES {
+        let ends = match directive.kind {
+            Kind::Integer { min, max } => [min.to_string(), max.to_string()],
+            Kind::Memory { min, max } => [min.to_string(), max.to_string()],
+            Kind::Octal { max } => ["0".to_owned(), format!("{max:o}")],
+            _ => continue,
+        };
+        for end in ends {
+            let words = [format!("--{}", directive.name), end];
+            let config = Config::load(None, &words).map_err(|error| error.to_string());
+            assert_eq!(
+                config.map(|config| get(&config, directive.name)),
+                Ok(words[1].clone()),
+                "{words:?}"
+            );
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! One core: its shard, its sessions, and its turn.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -40,6 +40,8 @@ pub struct Core {
     pub(super) state: CoreState,
     pub(super) outboxes: Vec<Box<Batch>>,
     pub(super) spare: Vec<Box<Batch>>,
+    /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
+    pub(super) backlog: VecDeque<(CoreId, Box<Batch>, usize)>,
     pub(super) gathers: Gathers,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
@@ -86,6 +88,7 @@ impl Core {
             },
             outboxes: (0..cores).map(|_| Box::default()).collect(),
             spare: Vec::new(),
+            backlog: VecDeque::new(),
             gathers: Gathers::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
@@ -191,6 +194,7 @@ impl Core {
     /// that is left, so that the next turn should not wait.
     pub fn end_turn(&mut self) -> bool {
         let now_ms = self.state.clock.monotonic_ms();
+        self.run_backlog();
         self.end_waits(now_ms);
         self.resume_waiting();
         if now_ms >= self.next_period_ms {
@@ -379,7 +383,7 @@ impl Core {
         let periodic = volatile || timed && !state.sessions.is_empty() || !state.paused.is_empty();
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
-        let at_once = (!self.waiting.is_empty()).then_some(0);
+        let at_once = (!self.waiting.is_empty() || !self.backlog.is_empty()).then_some(0);
         [period, timer, at_once].into_iter().flatten().min()
     }
 

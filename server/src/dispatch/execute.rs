@@ -8,14 +8,14 @@ use super::batch::{Batch, Head, Request, Ticket, Work};
 use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
-use super::limits::TIMED_ARGS_BYTES;
+use super::limits::{RUN_COMMANDS, TIMED_ARGS_BYTES};
 use crate::command::{
     Args, Command, CommandSpec, CoreCall, CoreState, Flags, Keys, Run, SessionCall, ShardCall,
     ShardFn, Spread,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{ReplyMode, Session, gate};
+use crate::session::{Closing, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -35,6 +35,10 @@ impl Core {
         target: Target,
     ) -> bool {
         let resolved = resolve(command, args);
+        if self.state.shared.slots.cores() > 1 && !self.has_room_for(args, command, target) {
+            self.waiting.push(session.id);
+            return false;
+        }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
             match self.pass_gates(session, args, resolved.as_ref().ok().copied(), gates) {
@@ -49,8 +53,15 @@ impl Core {
                 }
             }
         }
+        if target.core != self.state.id
+            && !self.outboxes[target.core.index()].has_room(args.bytes())
+        {
+            self.waiting.push(session.id);
+            return false;
+        }
         match resolved {
             Ok(command) => self.run(session, args, command, target, gates),
+            Err(_) if is_http(args) => session.closing = Closing::Now,
             Err(error) => {
                 if let Some(command) = command {
                     self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
@@ -61,6 +72,25 @@ impl Core {
         true
     }
 
+    /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
+    #[inline]
+    fn has_room_for(
+        &self,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
+        match command.map(|command| command.spec.run) {
+            Some(Run::OnShard(_)) if target.core == self.state.id => true,
+            Some(Run::OnShard(_)) => self.outboxes[target.core.index()].has_room(args.bytes()),
+            Some(Run::OnSession(_)) | None => true,
+            _ => self
+                .outboxes
+                .iter()
+                .all(|outbox| outbox.has_room(args.bytes())),
+        }
+    }
+
     fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
         self.count_error(error);
         if wants_reply(session) {
@@ -69,7 +99,7 @@ impl Core {
         end_skip(session);
     }
 
-    /// Runs an admitted command, timed by itself where its turn's time would not tell.
+    /// Runs an admitted command, or sends it where it runs.
     #[inline]
     fn run(
         &mut self,
@@ -79,26 +109,34 @@ impl Core {
         target: Target,
         gates: u32,
     ) {
-        let spec = command.spec;
         session.commands += 1;
-        session.last_command = spec.name;
+        session.last_command = command.spec.name;
         self.state.stats.commands += 1;
-        let apart = !spec.flags.has(Flags::FAST)
-            || gates & gate::TIME_EACH != 0
-            || args.bytes() > TIMED_ARGS_BYTES;
-        if !apart {
-            self.timing.ran(command.id);
-            self.start(session, args, command, target, gates);
-            return;
+        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        let owner = match command.spec.run {
+            Run::OnShard(_) => Some(target.core),
+            Run::FanOut { .. } => self.common_core(command.spec, args),
+            _ => None,
+        };
+        match owner {
+            Some(core) if core != self.state.id => {
+                self.hop(session, args, command, Target { core, ..target }, quiet);
+            }
+            _ if !is_timed_apart(command.spec, args, gates) => {
+                self.timing.ran(command.id);
+                self.start(session, args, command, target, owner, quiet);
+            }
+            _ => {
+                let began = Instant::now();
+                self.start(session, args, command, target, owner, quiet);
+                let micros = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, micros);
+            }
         }
-        let began = Instant::now();
-        self.start(session, args, command, target, gates);
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.timing.apart(nanos);
-        self.state.stats.ran(command.id, 1, nanos);
-        self.observe_slow(session, args, spec, nanos / 1000);
+        end_skip(session);
     }
 
+    /// Runs a command that is not one for another core alone.
     #[inline]
     fn start(
         &mut self,
@@ -106,22 +144,16 @@ impl Core {
         args: Args<'_>,
         command: &'static Command,
         target: Target,
-        gates: u32,
+        owner: Option<CoreId>,
+        quiet: bool,
     ) {
-        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         match command.spec.run {
-            Run::OnShard(run) if target.core == self.state.id => {
-                self.run_here(session, args, command, run, target, quiet);
-            }
-            Run::OnShard(_) => self.hop(session, args, command, target, quiet),
+            Run::OnShard(run) => self.run_here(session, args, command, run, target, quiet),
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
-            Run::FanOut { together, spread } => match self.common_core(command.spec, args) {
-                Some(core) if core == self.state.id => {
-                    self.run_here(session, args, command, together, target, quiet);
-                }
-                Some(core) => self.hop(session, args, command, Target { core, ..target }, quiet),
-                None => self.spread(session, args, command, spread, quiet),
-            },
+            Run::FanOut { together, .. } if owner.is_some() => {
+                self.run_here(session, args, command, together, target, quiet);
+            }
+            Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
             Run::EveryCore { each, merge } => {
                 let cores = (0..self.state.shared.cores()).map(CoreId);
                 let own: Vec<&[u8]> = args.iter_from(0).collect();
@@ -133,7 +165,14 @@ impl Core {
             Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
-        end_skip(session);
+    }
+
+    /// Accounts for a command that began at `began` and was timed by itself; microseconds it took.
+    fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.timing.apart(nanos);
+        self.state.stats.ran(command.id, 1, nanos);
+        nanos / 1000
     }
 
     /// Runs on this core's shard.
@@ -343,18 +382,35 @@ impl Core {
         for answer in answers.drain(..) {
             self.take_answer(answer.ticket, batch.bytes(&answer));
         }
+        for slow in batch.slow() {
+            self.observe_slow_hop(&slow);
+        }
         batch.answers = answers;
         self.state.pass_to_monitors(&batch.monitor_lines);
-        self.run_requests(from, &batch);
-        batch.clear();
-        self.spare.push(batch);
+        self.backlog.push_back((from, batch, 0));
+        self.run_backlog();
     }
 
-    fn run_requests(&mut self, from: CoreId, batch: &Batch) {
+    /// Runs the requests that waited for room among the answers.
+    pub(super) fn run_backlog(&mut self) {
+        while let Some((from, mut batch, first)) = self.backlog.pop_front() {
+            let done = self.run_requests(from, &batch, first);
+            if done < batch.requests.len() {
+                self.backlog.push_front((from, batch, done));
+                return;
+            }
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
         /// Requests whose entries are brought near together.
-        const AHEAD: usize = super::limits::RUN_COMMANDS;
+        const AHEAD: usize = RUN_COMMANDS;
         let mut hashes = [0u64; AHEAD];
-        for run in batch.requests.chunks(AHEAD) {
+        let mut done = first;
+        for run in batch.requests[first..].chunks(AHEAD) {
             let mut known = 0;
             for request in run {
                 if let Some((_, hash)) = request.first_key {
@@ -366,50 +422,86 @@ impl Core {
                 self.state.shard.prefetch(run[0].db, &hashes[..known]);
             }
             for request in run {
+                if self.outboxes[from.index()].is_full() {
+                    return done;
+                }
                 self.run_request(from, batch.args(request), request);
+                done += 1;
+            }
+        }
+        done
+    }
+
+    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
+        match request.work {
+            Work::Command(command) => self.run_command_for(from, args, request, command),
+            Work::Part(run) => {
+                let state = &mut self.state;
+                self.outboxes[from.index()].answer(request.ticket, |out| {
+                    run(&mut CoreCall {
+                        core: state,
+                        asking: None,
+                        asking_client_id: request.client_id,
+                        db: request.db,
+                        protocol: request.protocol,
+                        args,
+                        out,
+                    });
+                });
             }
         }
     }
 
-    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
+    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    fn run_command_for(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
+            unreachable!("only commands on a shard hop")
+        };
+        let Request {
+            db,
+            protocol,
+            access,
+            first_key,
+            ..
+        } = *request;
+        let place = Place {
+            db,
+            protocol,
+            access,
+            first_key,
+        };
+        let apart = is_timed_apart(command.spec, args, self.state.gates);
+        let began = apart.then(Instant::now);
         let state = &mut self.state;
-        let outbox = &mut self.outboxes[from.index()];
-        match request.work {
-            Work::Command(command) => {
-                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
-                else {
-                    unreachable!("only commands on a shard hop")
-                };
-                let Request {
-                    db,
-                    protocol,
-                    access,
-                    first_key,
-                    ..
-                } = *request;
-                let place = Place {
-                    db,
-                    protocol,
-                    access,
-                    first_key,
-                };
-                outbox.answer(request.ticket, |out| {
-                    run_on_shard(state, out, args, command, run, place)
-                });
+        self.outboxes[from.index()].answer(request.ticket, |out| {
+            run_on_shard(state, out, args, command, run, place)
+        });
+        // A part of a spread command is no call of its own.
+        if matches!(request.ticket, Ticket::Part { .. }) {
+            return;
+        }
+        match began {
+            None => self.timing.ran(command.id),
+            Some(began) => {
+                let micros = self.timed_apart(command, began);
+                if self.state.is_worth_telling(micros) {
+                    self.outboxes[from.index()].tell_slow(command, micros, args);
+                }
             }
-            Work::Part(run) => outbox.answer(request.ticket, |out| {
-                run(&mut CoreCall {
-                    core: state,
-                    asking: None,
-                    asking_client_id: request.client_id,
-                    db: request.db,
-                    protocol: request.protocol,
-                    args,
-                    out,
-                });
-            }),
         }
     }
+}
+
+/// Whether a command's share of its turn's time would not tell enough of it.
+#[inline]
+fn is_timed_apart(spec: &CommandSpec, args: Args<'_>, gates: u32) -> bool {
+    !spec.flags.has(Flags::FAST) || gates & gate::TIME_EACH != 0 || args.bytes() > TIMED_ARGS_BYTES
 }
 
 /// How a command runs on a shard, whoever asked.
@@ -488,6 +580,13 @@ fn resolve_subcommand(
         return Err(errors::wrong_arity(command.spec.name));
     }
     Ok(command)
+}
+
+/// Whether an HTTP request is being passed off as commands, as a web page can make a browser do: its lines would be
+/// run one by one. Redis closes such a connection too.
+#[cold]
+fn is_http(args: Args<'_>) -> bool {
+    args.is(0, "POST") || args.is(0, "Host:")
 }
 
 fn access_of(session: &Session) -> Access {

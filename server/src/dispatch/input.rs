@@ -230,7 +230,13 @@ impl Core {
             first_key: None,
         };
         let Some(command) = command else { return here };
-        let Keys::Range { first, .. } = command.spec.keys else {
+        let spec = if command.subcommands.is_empty() {
+            command.spec
+        } else {
+            let subcommand = args.get(1).and_then(|name| command.subcommand(name));
+            subcommand.map_or(command.spec, |subcommand| subcommand.spec)
+        };
+        let Keys::Range { first, .. } = spec.keys else {
             return here;
         };
         let Some(key) = args.get(first.into()) else {

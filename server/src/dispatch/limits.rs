@@ -22,3 +22,7 @@ pub const TEND_BUDGET: u32 = 256;
 
 /// Arguments together longer than this make a constant-time command be timed by itself.
 pub const TIMED_ARGS_BYTES: usize = 16 * 1024;
+
+/// A batch that holds more bytes than this takes no further command and no further request's answer this turn: what is
+/// left waits for the next one.
+pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;

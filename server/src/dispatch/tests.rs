@@ -175,3 +175,41 @@ fn a_client_that_is_gone_leaves_nothing_behind() {
     assert!(server.cores[0].state().sessions.is_empty());
     assert_eq!(server.cores[0].state().shared.clients(), 0);
 }
+
+#[test]
+fn answers_too_large_for_one_batch_come_in_several_and_in_order() {
+    const VALUE_BYTES: usize = 3 << 20;
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let value = "v".repeat(VALUE_BYTES);
+    let keys: Vec<String> = (0..12).map(|i| format!("big:{i}")).collect();
+    let mut request = String::new();
+    let mut expected = String::new();
+    for key in &keys {
+        request += &format!(
+            "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${VALUE_BYTES}\r\n{value}\r\n",
+            key.len()
+        );
+        expected += "+OK\r\n";
+    }
+    for key in &keys {
+        request += &format!("GET {key}\r\n");
+        expected += &format!("${VALUE_BYTES}\r\n{value}\r\n");
+    }
+    assert!(server.send(client, request.as_bytes()) == expected);
+}
+
+#[test]
+fn a_browser_made_to_post_commands_is_cut_off_before_the_first() {
+    for request in [
+        "POST / HTTP/1.1\r\nSET a b\r\n",
+        "GET /\r\nHost: larder\r\nSET a b\r\n",
+    ] {
+        let mut server = Server::new(1);
+        let client = server.connect(0);
+        server.send(client, request.as_bytes());
+        assert_eq!(server.cores[0].intent(client.1), Intent::CloseNow);
+        let other = server.connect(0);
+        assert_eq!(server.send(other, b"GET a\r\n"), "$-1\r\n");
+    }
+}

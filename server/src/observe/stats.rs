@@ -89,6 +89,16 @@ impl Stats {
         self.durations_are_off = durations_are_off;
     }
 
+    /// A reading command looked a key up.
+    #[inline]
+    pub fn count_lookup(&mut self, found: bool) {
+        if found {
+            self.hits += 1;
+        } else {
+            self.misses += 1;
+        }
+    }
+
     /// A command ran `calls` times and took `nanos` together.
     pub fn ran(&mut self, id: CommandId, calls: u64, nanos: u64) {
         let command = &mut self.by_command[id.index()];

@@ -121,6 +121,54 @@ pub fn invalid_expire_time(command: &str) -> ErrorReply {
     ErrorReply::new(format!("ERR invalid expire time in '{command}' command"))
 }
 
+// Keys and databases.
+
+/// `EXPIRE ... NX` with another condition.
+pub const NX_WITH_OTHERS: ErrorReply =
+    ErrorReply::fixed("ERR NX and XX, GT or LT options at the same time are not compatible");
+/// `EXPIRE ... GT LT`.
+pub const GT_WITH_LT: ErrorReply =
+    ErrorReply::fixed("ERR GT and LT options at the same time are not compatible");
+/// `SCAN` was given what no scan returned.
+pub const INVALID_CURSOR: ErrorReply = ErrorReply::fixed("ERR invalid cursor");
+/// The first argument of `SWAPDB` is no database number.
+pub const INVALID_FIRST_DB: ErrorReply = ErrorReply::fixed("ERR invalid first DB index");
+/// The second argument of `SWAPDB` is no database number.
+pub const INVALID_SECOND_DB: ErrorReply = ErrorReply::fixed("ERR invalid second DB index");
+/// `OBJECT FREQ` under a policy that counts no uses.
+pub const FREQUENCY_NOT_TRACKED: ErrorReply = ErrorReply::fixed(
+    "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+);
+/// `OBJECT IDLETIME` under a policy that counts uses.
+pub const IDLE_TIME_NOT_TRACKED: ErrorReply = ErrorReply::fixed(
+    "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.",
+);
+/// A timeout in milliseconds is no integer.
+pub const TIMEOUT_NOT_AN_INTEGER: ErrorReply =
+    ErrorReply::fixed("ERR timeout is not an integer or out of range");
+/// A timeout in milliseconds is negative.
+pub const TIMEOUT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR timeout is negative");
+/// A timeout in milliseconds ends beyond what 64 bits can say.
+pub const TIMEOUT_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR timeout is out of range");
+/// A number that counts something is negative or none.
+pub const NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR value is out of range, must be positive");
+/// `WAITAOF` for this server's own log, of which there is none.
+pub const NO_APPEND_LOG: ErrorReply = ErrorReply::fixed(
+    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+);
+
+/// An integer beyond the bounds of its option.
+pub fn out_of_range(min: i64, max: i64) -> ErrorReply {
+    ErrorReply::new(format!(
+        "ERR value is out of range, value must between {min} and {max}"
+    ))
+}
+
+/// An option of `EXPIRE` that there is not.
+pub fn unsupported_option(option: &[u8]) -> ErrorReply {
+    ErrorReply::new([b"ERR Unsupported option ", option].concat())
+}
 /// A digest of another length.
 pub const BAD_DIGEST: ErrorReply =
     ErrorReply::fixed("ERR must be exactly 16 hexadecimal characters");

@@ -1,0 +1,272 @@
+//! Deadlines: setting them under conditions, reading and removing them.
+
+use larder_engine::{Access, Event, UnixMillis, parse_canonical_i64};
+
+use crate::command::{Args, Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::resp::ErrorReply;
+use crate::resp::errors::{self, CommandResult};
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "expire",
+        syntax: "key seconds [NX | XX | GT | LT]",
+        summary: "Sets the time to live of a key in seconds.",
+        run: Run::OnShard(expire),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "pexpire",
+        since: "2.6.0",
+        syntax: "key milliseconds [NX | XX | GT | LT]",
+        summary: "Sets the time to live of a key in milliseconds.",
+        run: Run::OnShard(pexpire),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "expireat",
+        since: "1.2.0",
+        syntax: "key unix-time-seconds [NX | XX | GT | LT]",
+        summary: "Sets the deadline of a key as a Unix time in seconds.",
+        run: Run::OnShard(expireat),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "pexpireat",
+        since: "2.6.0",
+        syntax: "key unix-time-milliseconds [NX | XX | GT | LT]",
+        summary: "Sets the deadline of a key as a Unix time in milliseconds.",
+        run: Run::OnShard(pexpireat),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "persist",
+        arity: 2,
+        since: "2.2.0",
+        syntax: "key",
+        summary: "Removes the deadline of a key.",
+        run: Run::OnShard(persist),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "ttl",
+        tips: &["nondeterministic_output"],
+        summary: "Answers how many seconds a key has left to live.",
+        run: Run::OnShard(ttl),
+        ..READING
+    },
+    CommandSpec {
+        name: "pttl",
+        tips: &["nondeterministic_output"],
+        since: "2.6.0",
+        summary: "Answers how many milliseconds a key has left to live.",
+        run: Run::OnShard(pttl),
+        ..READING
+    },
+    CommandSpec {
+        name: "expiretime",
+        since: "7.0.0",
+        summary: "Answers the deadline of a key as a Unix time in seconds.",
+        run: Run::OnShard(expiretime),
+        ..READING
+    },
+    CommandSpec {
+        name: "pexpiretime",
+        since: "7.0.0",
+        summary: "Answers the deadline of a key as a Unix time in milliseconds.",
+        run: Run::OnShard(pexpiretime),
+        ..READING
+    },
+];
+
+const SETTING: CommandSpec = CommandSpec {
+    arity: -3,
+    flags: Flags::WRITE.with(Flags::FAST),
+    categories: &[Category::Keyspace],
+    keys: Keys::FIRST,
+    key_flags: &["RW update"],
+    ..CommandSpec::BASE
+};
+
+const READING: CommandSpec = CommandSpec {
+    arity: 2,
+    flags: Flags::READONLY.with(Flags::FAST),
+    categories: &[Category::Keyspace],
+    keys: Keys::FIRST,
+    key_flags: &["RO access"],
+    syntax: "key",
+    ..CommandSpec::BASE
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Millis,
+}
+
+/// What a time counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Now,
+    Epoch,
+}
+
+/// When a deadline is set. `XX` goes together with `GT` or `LT`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Condition {
+    /// `NX`: there must be none yet.
+    none_yet: bool,
+    /// `XX`: there must be one.
+    one_already: bool,
+    /// `GT`: it must become later; a key without one lives for ever, which nothing is later than.
+    later: bool,
+    /// `LT`: it must become sooner.
+    sooner: bool,
+}
+
+impl Condition {
+    /// Reads the options from argument 3 on.
+    fn parse(args: &Args<'_>) -> Result<Self, ErrorReply> {
+        let mut condition = Self::default();
+        for at in 3..args.len() {
+            let chosen = [
+                ("nx", &mut condition.none_yet),
+                ("xx", &mut condition.one_already),
+                ("gt", &mut condition.later),
+                ("lt", &mut condition.sooner),
+            ]
+            .into_iter()
+            .find(|(word, _)| args.is(at, word));
+            let (_, option) = chosen.ok_or_else(|| errors::unsupported_option(args.at(at)))?;
+            *option = true;
+        }
+        if condition.none_yet && (condition.one_already || condition.later || condition.sooner) {
+            return Err(errors::NX_WITH_OTHERS);
+        }
+        if condition.later && condition.sooner {
+            return Err(errors::GT_WITH_LT);
+        }
+        Ok(condition)
+    }
+
+    fn holds(self, present: Option<UnixMillis>, next: UnixMillis) -> bool {
+        match present {
+            None => !self.one_already && !self.later,
+            Some(present) => {
+                !self.none_yet
+                    && (!self.later || next > present)
+                    && (!self.sooner || next < present)
+            }
+        }
+    }
+}
+
+fn expire(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadline(call, "expire", Unit::Seconds, Origin::Now)
+}
+
+fn pexpire(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadline(call, "pexpire", Unit::Millis, Origin::Now)
+}
+
+fn expireat(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadline(call, "expireat", Unit::Seconds, Origin::Epoch)
+}
+
+fn pexpireat(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadline(call, "pexpireat", Unit::Millis, Origin::Epoch)
+}
+
+fn set_deadline(
+    call: &mut ShardCall<'_>,
+    command: &str,
+    unit: Unit,
+    origin: Origin,
+) -> CommandResult {
+    let condition = Condition::parse(&call.args)?;
+    let time = parse_canonical_i64(call.args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
+    let now = call.shard.now();
+    let deadline =
+        deadline(time, unit, origin, now).ok_or_else(|| errors::invalid_expire_time(command))?;
+    let key = call.key(1);
+    let entry = call.shard.get(call.db, key, call.access);
+    let applies = entry.is_some_and(|entry| condition.holds(entry.expires_at(), deadline));
+    if applies && deadline <= now {
+        call.shard.remove(call.db, key, Event::Del);
+    } else if applies {
+        call.shard
+            .set_deadline(call.db, key, Some(deadline), Event::Expire)?;
+    }
+    call.reply.integer(i64::from(applies));
+    Ok(())
+}
+
+/// The deadline `time` means; `None` if it is beyond what milliseconds can say.
+fn deadline(time: i64, unit: Unit, origin: Origin, now: UnixMillis) -> Option<UnixMillis> {
+    let millis = match unit {
+        Unit::Seconds => time.checked_mul(1000)?,
+        Unit::Millis => time,
+    };
+    match origin {
+        Origin::Now => millis.checked_add(now.0),
+        Origin::Epoch => Some(millis),
+    }
+    .map(UnixMillis)
+}
+
+fn persist(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let entry = call.shard.get(call.db, key, call.access);
+    let timed = entry.is_some_and(|entry| entry.expires_at().is_some());
+    if timed {
+        call.shard
+            .set_deadline(call.db, key, None, Event::Persist)?;
+    }
+    call.reply.integer(i64::from(timed));
+    Ok(())
+}
+
+fn ttl(call: &mut ShardCall<'_>) -> CommandResult {
+    read_deadline(call, Unit::Seconds, Origin::Now);
+    Ok(())
+}
+
+fn pttl(call: &mut ShardCall<'_>) -> CommandResult {
+    read_deadline(call, Unit::Millis, Origin::Now);
+    Ok(())
+}
+
+fn expiretime(call: &mut ShardCall<'_>) -> CommandResult {
+    read_deadline(call, Unit::Seconds, Origin::Epoch);
+    Ok(())
+}
+
+fn pexpiretime(call: &mut ShardCall<'_>) -> CommandResult {
+    read_deadline(call, Unit::Millis, Origin::Epoch);
+    Ok(())
+}
+
+/// Answers the deadline, rounded to the nearest unit; -1 if the key has none, -2 if there is no key.
+fn read_deadline(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) {
+    let key = call.key(1);
+    let now = call.shard.now();
+    let found = call
+        .shard
+        .get(call.db, key, Access::Peek)
+        .map(|entry| entry.expires_at());
+    call.stats.count_lookup(found.is_some());
+    call.reply.integer(match found {
+        None => -2,
+        Some(None) => -1,
+        Some(Some(deadline)) => {
+            let millis = match origin {
+                Origin::Now => deadline.0.saturating_sub(now.0).max(0),
+                Origin::Epoch => deadline.0,
+            };
+            match unit {
+                Unit::Seconds => millis.saturating_add(500) / 1000,
+                Unit::Millis => millis,
+            }
+        }
+    });
+}

@@ -1,0 +1,198 @@
+//! `RENAME` and `RENAMENX`: on one shard a relocation, between shards three rounds.
+//!
+//! ```text
+//! source core:       fetch image                            remove
+//! destination core:                check, put the image
+//! ```
+
+use larder_engine::{Access, Event};
+
+use crate::command::families::transfer::{self, Answer};
+use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Reply};
+use crate::routing::{CoreId, SlotMap};
+
+/// What becomes of an entry that has the new name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// It is replaced (`RENAME`).
+    Replace,
+    /// It stays, and so does the source (`RENAMENX`).
+    Refuse,
+}
+
+impl Taken {
+    /// Answers a rename that was done, or found source and destination to be one.
+    fn reply(self, done: bool, reply: &mut Reply<'_>) {
+        match self {
+            Self::Replace => reply.ok(),
+            Self::Refuse => reply.integer(i64::from(done)),
+        }
+    }
+}
+
+/// `RENAME` on one shard.
+pub(super) fn replacing(call: &mut ShardCall<'_>) -> CommandResult {
+    rename(call, Taken::Replace)
+}
+
+/// `RENAMENX` on one shard.
+pub(super) fn if_new(call: &mut ShardCall<'_>) -> CommandResult {
+    rename(call, Taken::Refuse)
+}
+
+fn rename(call: &mut ShardCall<'_>, taken: Taken) -> CommandResult {
+    let (from, to, db) = (call.key(1), call.key(2), call.db);
+    if call.shard.get(db, from, call.access).is_none() {
+        return Err(errors::NO_SUCH_KEY);
+    }
+    let stays = from.bytes() == to.bytes()
+        || (taken == Taken::Refuse && call.shard.get(db, to, Access::Peek).is_some());
+    if !stays {
+        let events = (Event::RenameFrom, Event::RenameTo);
+        call.shard.relocate((db, from), (db, to), events)?;
+    }
+    taken.reply(!stays, &mut call.reply);
+    Ok(())
+}
+
+/// `RENAME` between shards.
+pub(super) fn replacing_across(
+    args: &Args<'_>,
+    slots: &SlotMap,
+) -> Result<Box<dyn Rounds>, ErrorReply> {
+    Ok(Box::new(Rename::new(args, slots, Taken::Replace)))
+}
+
+/// `RENAMENX` between shards.
+pub(super) fn if_new_across(
+    args: &Args<'_>,
+    slots: &SlotMap,
+) -> Result<Box<dyn Rounds>, ErrorReply> {
+    Ok(Box::new(Rename::new(args, slots, Taken::Refuse)))
+}
+
+#[derive(Debug)]
+struct Rename {
+    taken: Taken,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    source: CoreId,
+    destination: CoreId,
+    step: Step,
+}
+
+/// What the answers at hand are to.
+#[derive(Debug)]
+enum Step {
+    Nothing,
+    Fetch,
+    Put,
+    Remove,
+}
+
+impl Rename {
+    fn new(args: &Args<'_>, slots: &SlotMap, taken: Taken) -> Self {
+        let (from, to) = (args.at(1), args.at(2));
+        Self {
+            taken,
+            from: from.to_vec(),
+            to: to.to_vec(),
+            source: slots.core_of(from),
+            destination: slots.core_of(to),
+            step: Step::Nothing,
+        }
+    }
+}
+
+impl Rounds for Rename {
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        let request = match self.step {
+            Step::Nothing => {
+                self.step = Step::Fetch;
+                Request {
+                    core: self.source,
+                    run: fetch,
+                    args: vec![self.from.clone()],
+                }
+            }
+            Step::Fetch => {
+                let image = match Answer::of(answers[0])? {
+                    Answer::Yes(image) => image.to_vec(),
+                    Answer::No => return Err(errors::NO_SUCH_KEY),
+                };
+                self.step = Step::Put;
+                Request {
+                    core: self.destination,
+                    run: match self.taken {
+                        Taken::Replace => put_replacing,
+                        Taken::Refuse => put_if_new,
+                    },
+                    args: vec![self.to.clone(), image],
+                }
+            }
+            Step::Put => {
+                if let Answer::No = Answer::of(answers[0])? {
+                    self.taken.reply(false, reply);
+                    return Ok(Round::Done);
+                }
+                self.step = Step::Remove;
+                Request {
+                    core: self.source,
+                    run: remove,
+                    args: vec![self.from.clone()],
+                }
+            }
+            Step::Remove => {
+                self.taken.reply(true, reply);
+                return Ok(Round::Done);
+            }
+        };
+        Ok(Round::Ask(vec![request]))
+    }
+}
+
+/// Answers the image of the key at argument 0.
+fn fetch(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(0));
+    match shard.get(call.db, key, Access::Touch) {
+        Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),
+        None => Answer::no(call.out),
+    }
+}
+
+/// Puts the image at argument 1 under the key at argument 0.
+fn put_replacing(call: &mut CoreCall<'_>) {
+    put(call);
+}
+
+/// The same unless the key is taken; then answers no.
+fn put_if_new(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(0));
+    if shard.get(call.db, key, Access::Peek).is_some() {
+        Answer::no(call.out);
+    } else {
+        put(call);
+    }
+}
+
+fn put(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(0));
+    let image = transfer::decode(call.args.at(1));
+    match shard.put(call.db, key, &image, Event::RenameTo) {
+        Ok(()) => Answer::yes(call.out, |_| ()),
+        Err(error) => Answer::failed(call.out, &error.into()),
+    }
+}
+
+/// Removes the key at argument 0.
+fn remove(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(0));
+    shard.remove(call.db, key, Event::RenameFrom);
+    Answer::yes(call.out, |_| ());
+}

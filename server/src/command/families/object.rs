@@ -1,0 +1,169 @@
+//! `OBJECT`: how a value is kept, and when it was used.
+
+use larder_engine::{Access, Encoding, EntryRef, parse_canonical_i64};
+
+use crate::command::{Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::config::{Config, MaxmemoryPolicy};
+use crate::resp::errors::{self, CommandResult};
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "object",
+    arity: -2,
+    since: "2.2.3",
+    summary: "A container of commands that look into entries.",
+    complexity: "Depends on the subcommand.",
+    subcommands: &[
+        CommandSpec {
+            name: "object|encoding",
+            summary: "Answers how the value of a key is represented.",
+            run: Run::OnShard(encoding),
+            ..LOOKING
+        },
+        CommandSpec {
+            name: "object|freq",
+            since: "4.0.0",
+            summary: "Answers the logarithmic frequency counter of a key, under an LFU policy.",
+            run: Run::OnShard(frequency),
+            ..LOOKING
+        },
+        CommandSpec {
+            name: "object|help",
+            arity: 2,
+            flags: Flags::LOADING.with(Flags::STALE),
+            categories: &[Category::Keyspace],
+            since: "6.2.0",
+            summary: "Answers a description of the subcommands.",
+            run: Run::OnShard(help),
+            ..CommandSpec::BASE
+        },
+        CommandSpec {
+            name: "object|idletime",
+            summary: "Answers the seconds since a key was last used.",
+            run: Run::OnShard(idle_time),
+            ..LOOKING
+        },
+        CommandSpec {
+            name: "object|refcount",
+            summary: "Answers the number of references to the value of a key.",
+            run: Run::OnShard(reference_count),
+            ..LOOKING
+        },
+    ],
+    ..CommandSpec::BASE
+}];
+
+const LOOKING: CommandSpec = CommandSpec {
+    arity: 3,
+    flags: Flags::READONLY,
+    categories: &[Category::Keyspace],
+    keys: Keys::Range {
+        first: 2,
+        last: 2,
+        step: 1,
+    },
+    key_flags: &["RO"],
+    tips: &["nondeterministic_output"],
+    since: "2.2.3",
+    syntax: "key",
+    ..CommandSpec::BASE
+};
+
+const HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    Return the kind of internal representation used in order to store the value",
+    "    associated with a <key>.",
+    "FREQ <key>",
+    "    Return the access frequency index of the <key>. The returned integer is",
+    "    proportional to the logarithm of the recent access frequency of the key.",
+    "IDLETIME <key>",
+    "    Return the idle time of the <key>, that is the approximated number of",
+    "    seconds elapsed since the last access to the key.",
+    "REFCOUNT <key>",
+    "    Return the number of references of the value associated with the specified",
+    "    <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+/// Integers below this are shared objects in Redis, which says so by [`SHARED_REFERENCES`].
+const SHARED_INTEGERS: i64 = 10_000;
+
+/// The reference count of what is shared.
+const SHARED_REFERENCES: i64 = i32::MAX as i64;
+
+fn help(call: &mut ShardCall<'_>) -> CommandResult {
+    call.reply.help(HELP);
+    Ok(())
+}
+
+fn encoding(call: &mut ShardCall<'_>) -> CommandResult {
+    match look(call, |entry| entry.encoding()) {
+        Some(encoding) => call.reply.text(encoding.name()),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+/// Nothing is shared here; what Redis shares is answered as Redis does, since clients compare.
+fn reference_count(call: &mut ShardCall<'_>) -> CommandResult {
+    let may_share = shares_integers(call.config);
+    let shared = look(call, |entry| {
+        may_share
+            && entry.encoding() == Encoding::Int
+            && entry
+                .string()
+                .and_then(parse_canonical_i64)
+                .is_some_and(|number| (0..SHARED_INTEGERS).contains(&number))
+    });
+    match shared {
+        Some(true) => call.reply.integer(SHARED_REFERENCES),
+        Some(false) => call.reply.integer(1),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+/// Redis shares small integers unless it needs the access history of each by itself.
+fn shares_integers(config: &Config) -> bool {
+    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
+    config.maxmemory_bytes == 0
+        || !matches!(
+            config.maxmemory_policy,
+            AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru
+        )
+}
+
+fn idle_time(call: &mut ShardCall<'_>) -> CommandResult {
+    let now = call.shard.now();
+    match look(call, |entry| entry.access().idle_secs(now)) {
+        Some(_) if call.config.maxmemory_policy.is_lfu() => {
+            return Err(errors::IDLE_TIME_NOT_TRACKED);
+        }
+        Some(seconds) => call.reply.integer(seconds.into()),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+fn frequency(call: &mut ShardCall<'_>) -> CommandResult {
+    /// The bits of an access clock that count uses under an LFU policy.
+    const FREQUENCY_BITS: u32 = 0xff;
+    match look(call, |entry| entry.access().0 & FREQUENCY_BITS) {
+        Some(_) if !call.config.maxmemory_policy.is_lfu() => {
+            return Err(errors::FREQUENCY_NOT_TRACKED);
+        }
+        Some(frequency) => call.reply.integer(frequency.into()),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+/// What `read` says about the entry, without that counting as a use.
+fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Option<T> {
+    let key = call.key(2);
+    let found = call.shard.get(call.db, key, Access::Peek).map(read);
+    call.stats.count_lookup(found.is_some());
+    found
+}

@@ -1,0 +1,330 @@
+//! Walking the keyspace: `SCAN`, `KEYS` and `RANDOMKEY`, over all cores.
+//!
+//! ```text
+//! cursor of SCAN, 64 bits:  [ core (16) | position in that core's shard (48) ]
+//! ```
+//! A scan walks one core after the other, in their order, and asks the next within the same command until it has visited
+//! as many entries as `COUNT` says. Each shard guarantees that an entry present from the beginning to the end of its part
+//! of the scan is visited; keys do not change cores, so that the whole has the guarantee too. Zero begins and ends a scan:
+//! a later core is begun at a cursor whose upper bits are not zero.
+
+use larder_engine::{ScanCursor, parse_canonical_i64};
+
+use crate::command::{Args, Category, CommandSpec, CoreCall, Flags, Request, Round, Rounds, Run};
+use crate::glob::{self, Case};
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Protocol, Reply};
+use crate::routing::{CoreId, SlotMap};
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "scan",
+        tips: &["nondeterministic_output", "request_policy:special"],
+        arity: -2,
+        flags: Flags::READONLY,
+        categories: &[Category::Keyspace],
+        since: "2.8.0",
+        syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        summary: "Walks the keys of the selected database, some at a time.",
+        complexity: "O(1) for every call, O(N) for a whole walk, where N is the number of keys.",
+        run: Run::Rounds(scan),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "keys",
+        tips: &["request_policy:all_shards", "nondeterministic_output_order"],
+        arity: 2,
+        flags: Flags::READONLY,
+        categories: &[Category::Keyspace, Category::Dangerous],
+        syntax: "pattern",
+        summary: "Answers all keys that match a pattern.",
+        complexity: "O(N) where N is the number of keys in the database.",
+        run: Run::EveryCore {
+            each: matching_keys,
+            merge: concatenate,
+        },
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "randomkey",
+        tips: &["request_policy:all_shards", "nondeterministic_output"],
+        flags: Flags::READONLY,
+        categories: &[Category::Keyspace],
+        summary: "Answers a key of the selected database chosen at random.",
+        run: Run::EveryCore {
+            each: random_key,
+            merge: choose,
+        },
+        ..CommandSpec::BASE
+    },
+];
+
+/// Entries a `SCAN` without `COUNT` visits.
+const DEFAULT_COUNT: i64 = 10;
+
+/// Questions one `SCAN` asks at most beyond one for each core, where shards answer in small steps.
+const EXTRA_QUESTIONS_MAX: u32 = 10;
+
+/// Bits of a position within a shard.
+const POSITION_BITS: u32 = 48;
+
+/// Where a scan goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    core: u16,
+    position: u64,
+}
+
+impl Cursor {
+    fn of(number: u64) -> Self {
+        Self {
+            core: (number >> POSITION_BITS) as u16,
+            position: number & ((1 << POSITION_BITS) - 1),
+        }
+    }
+
+    fn number(self) -> u64 {
+        assert!(
+            self.position >> POSITION_BITS == 0,
+            "a shard's scan position has 48 bits"
+        );
+        (u64::from(self.core) << POSITION_BITS) | self.position
+    }
+}
+
+/// Reads a cursor as `strtoul` does, for clients that rely on it: a sign, no digits at all; but no space.
+fn parse_cursor(text: &[u8]) -> Result<u64, ErrorReply> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() && !text.is_empty() {
+        return Err(errors::INVALID_CURSOR);
+    }
+    let mut number: u64 = 0;
+    for &digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(errors::INVALID_CURSOR);
+        }
+        number = number
+            .checked_mul(10)
+            .and_then(|number| number.checked_add(u64::from(digit - b'0')))
+            .ok_or(errors::INVALID_CURSOR)?;
+    }
+    Ok(if negative {
+        number.wrapping_neg()
+    } else {
+        number
+    })
+}
+
+/// Begins `SCAN`.
+fn scan(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
+    let cursor = Cursor::of(parse_cursor(args.at(1))?);
+    let mut count = DEFAULT_COUNT;
+    let mut pattern = &b"*"[..];
+    let mut kind = None;
+    let mut at = 2;
+    while at < args.len() {
+        let Some(value) = args.get(at + 1) else {
+            return Err(errors::SYNTAX);
+        };
+        if args.is(at, "count") {
+            count = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
+            if count < 1 {
+                return Err(errors::SYNTAX);
+            }
+        } else if args.is(at, "match") {
+            pattern = value;
+        } else if args.is(at, "type") {
+            kind = Some(value.to_vec());
+        } else {
+            return Err(errors::SYNTAX);
+        }
+        at += 2;
+    }
+    Ok(Box::new(Scan {
+        cores: slots.cores(),
+        cursor,
+        to_visit: count.unsigned_abs(),
+        pattern: pattern.to_vec(),
+        kind,
+        questions_left: u32::from(slots.cores()) + EXTRA_QUESTIONS_MAX,
+        found: Found::default(),
+    }))
+}
+
+#[derive(Debug)]
+struct Scan {
+    cores: u16,
+    cursor: Cursor,
+    to_visit: u64,
+    pattern: Vec<u8>,
+    kind: Option<Vec<u8>>,
+    questions_left: u32,
+    found: Found,
+}
+
+/// Keys found, as replies one behind the other.
+#[derive(Debug, Default)]
+struct Found {
+    keys: u64,
+    encoded: Vec<u8>,
+}
+
+impl Scan {
+    /// Takes what a core found, and moves on.
+    fn take(&mut self, answer: &[u8]) {
+        let (numbers, encoded) = answer
+            .split_first_chunk::<24>()
+            .expect("a scan's answer begins with three numbers");
+        let number = |at: usize| {
+            let bytes = numbers[at * 8..][..8].try_into();
+            u64::from_le_bytes(bytes.expect("each number has eight bytes"))
+        };
+        self.cursor.position = number(0);
+        if self.cursor.position == 0 {
+            self.cursor.core += 1;
+        }
+        self.to_visit = self.to_visit.saturating_sub(number(1));
+        self.found.keys += number(2);
+        self.found.encoded.extend_from_slice(encoded);
+    }
+
+    fn request(&self) -> Request {
+        let mut args = vec![
+            self.cursor.position.to_le_bytes().to_vec(),
+            self.to_visit.to_le_bytes().to_vec(),
+            self.pattern.clone(),
+        ];
+        args.extend(self.kind.clone());
+        Request {
+            core: CoreId(self.cursor.core),
+            run: scan_shard,
+            args,
+        }
+    }
+}
+
+impl Rounds for Scan {
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        if let Some(answer) = answers.first() {
+            self.take(answer);
+        }
+        let ended = self.cursor.core >= self.cores;
+        if !ended && self.to_visit > 0 && self.questions_left > 0 {
+            self.questions_left -= 1;
+            return Ok(Round::Ask(vec![self.request()]));
+        }
+        let next = if ended { 0 } else { self.cursor.number() };
+        reply.array(2);
+        reply.text(&next.to_string());
+        reply.array(self.found.keys as usize);
+        reply.raw(&self.found.encoded);
+        Ok(Round::Done)
+    }
+}
+
+/// Scans this core's shard. Arguments: position, entries to visit, pattern, perhaps a type. Answers the next position, the
+/// number of entries visited, the number of keys found, and these as bulk strings.
+fn scan_shard(call: &mut CoreCall<'_>) {
+    let args = call.args;
+    let number = |at: usize| {
+        let bytes = args.at(at).try_into();
+        u64::from_le_bytes(bytes.expect("a scan's numbers have eight bytes"))
+    };
+    let (position, to_visit) = (ScanCursor(number(0)), number(1));
+    let (pattern, kind) = (args.at(2), args.get(3));
+    let header = call.out.len();
+    call.out.extend_from_slice(&[0; 24]);
+    let (mut visited, mut found) = (0u64, 0u64);
+    let mut reply = Reply::new(call.out, Protocol::Resp2);
+    let next = call.core.shard.scan(
+        call.db,
+        position,
+        usize::try_from(to_visit).unwrap_or(usize::MAX),
+        &mut |entry| {
+            visited += 1;
+            let wanted =
+                kind.is_none_or(|kind| kind.eq_ignore_ascii_case(entry.kind().name().as_bytes()));
+            if wanted && matches(pattern, entry.key()) {
+                found += 1;
+                reply.bulk(entry.key());
+            }
+        },
+    );
+    let numbers = [next.0, visited, found];
+    for (slot, number) in call.out[header..].chunks_exact_mut(8).zip(numbers) {
+        slot.copy_from_slice(&number.to_le_bytes());
+    }
+}
+
+#[inline]
+fn matches(pattern: &[u8], key: &[u8]) -> bool {
+    pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
+}
+
+/// Answers the number of keys of this core that match, and these as bulk strings.
+fn matching_keys(call: &mut CoreCall<'_>) {
+    let pattern = call.args.at(1);
+    let header = call.out.len();
+    call.out.extend_from_slice(&[0; 8]);
+    let mut found = 0u64;
+    let mut reply = Reply::new(call.out, Protocol::Resp2);
+    call.core.shard.for_each(call.db, &mut |entry| {
+        if matches(pattern, entry.key()) {
+            found += 1;
+            reply.bulk(entry.key());
+        }
+    });
+    call.out[header..header + 8].copy_from_slice(&found.to_le_bytes());
+}
+
+fn concatenate(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    let parts = parts.iter().map(|part| {
+        let (count, keys) = part
+            .split_first_chunk::<8>()
+            .expect("a core's keys begin with their number");
+        (u64::from_le_bytes(*count), keys)
+    });
+    let found: u64 = parts.clone().map(|(count, _)| count).sum();
+    reply.array(found as usize);
+    parts.for_each(|(_, keys)| reply.raw(keys));
+    Ok(())
+}
+
+/// Answers this core's number of keys, a random number, and a key of its own; nothing if it has none.
+fn random_key(call: &mut CoreCall<'_>) {
+    let (choice, weight) = (call.core.next_random(), call.core.next_random());
+    let len = call.core.shard.len(call.db);
+    if let Some(entry) = call.core.shard.random(call.db, choice) {
+        call.out.extend_from_slice(&len.to_le_bytes());
+        call.out.extend_from_slice(&weight.to_le_bytes());
+        call.out.extend_from_slice(entry.key());
+    }
+}
+
+/// Chooses among the cores' keys by the cores' numbers of keys.
+fn choose(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    let candidates = parts.iter().filter_map(|part| {
+        let (len, rest) = part.split_first_chunk::<8>()?;
+        let (random, key) = rest.split_first_chunk::<8>()?;
+        Some((u64::from_le_bytes(*len), u64::from_le_bytes(*random), key))
+    });
+    let total: u64 = candidates.clone().map(|(len, ..)| len).sum();
+    let random = candidates
+        .clone()
+        .fold(0, |mixed, (_, random, _)| mixed ^ random);
+    let mut left = random.checked_rem(total).unwrap_or(0);
+    for (len, _, key) in candidates {
+        if left < len {
+            reply.bulk(key);
+            return Ok(());
+        }
+        left -= len;
+    }
+    reply.null();
+    Ok(())
+}
