@@ -469,7 +469,7 @@ fn scan(
     for calls in 1.. {
         let reply = server.run(client, &format!("SCAN {cursor} {options}"));
         let mut bulks = bulks(&reply).map(str::to_owned);
-        cursor = bulks.next().unwrap();
+        cursor = bulks.next().expect("a scan answers its cursor");
         let keys: Vec<_> = bulks.collect();
         visit(server, &keys);
         if cursor == "0" {

@@ -11,20 +11,22 @@ use larder_server::session::{Peer, SessionId};
 use larder_server::shared::Shared;
 
 /// A connection: the core it is on and its place there.
-pub type Client = (usize, SessionId);
+pub(crate) type Client = (usize, SessionId);
 
 /// Cores and the clock they share, which stands still unless told.
-pub struct Server {
+pub(crate) struct Server {
     cores: Vec<Core>,
     now_ms: u64,
 }
 
 impl Server {
     /// A server of `cores` cores and no keys.
-    pub fn new(cores: u16) -> Self {
+    pub(crate) fn new(cores: u16) -> Self {
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], 0);
         let cores = (0..cores)
-            .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).unwrap())
+            .map(|id| {
+                Core::new(CoreId(id), Arc::clone(&shared)).expect("address space is to be had")
+            })
             .collect();
         let mut server = Self {
             cores,
@@ -35,25 +37,26 @@ impl Server {
     }
 
     /// A client of core `core`.
-    pub fn connect(&mut self, core: usize) -> Client {
-        (core, self.cores[core].connect(Peer::default()).unwrap())
+    pub(crate) fn connect(&mut self, core: usize) -> Client {
+        let id = self.cores[core].connect(Peer::default());
+        (core, id.expect("maxclients is not reached"))
     }
 
     /// Lets time pass.
-    pub fn advance(&mut self, millis: u64) {
+    pub(crate) fn advance(&mut self, millis: u64) {
         self.now_ms += millis;
         self.turns();
     }
 
     /// Sends an inline command, lets the server come to rest, and returns all it replied.
-    pub fn run(&mut self, client: Client, command: &str) -> String {
+    pub(crate) fn run(&mut self, client: Client, command: &str) -> String {
         self.cores[client.0].receive(client.1, format!("{command}\r\n").as_bytes());
         self.turns();
         self.take_output(client)
     }
 
     /// What the client has been sent since the last call.
-    pub fn take_output(&mut self, (core, id): Client) -> String {
+    pub(crate) fn take_output(&mut self, (core, id): Client) -> String {
         let out = self.cores[core].unsent(id).to_vec();
         self.cores[core].sent(id, out.len());
         String::from_utf8_lossy(&out).into_owned()
@@ -85,7 +88,7 @@ impl Server {
 }
 
 /// Runs each command on servers of one, two, three and seven cores and compares its reply, line ends shown as spaces.
-pub fn check(dialogue: &[(&str, &str)]) {
+pub(crate) fn check(dialogue: &[(&str, &str)]) {
     for cores in [1, 2, 3, 7] {
         let mut server = Server::new(cores);
         let client = server.connect(usize::from(cores) - 1);
