@@ -29,6 +29,8 @@ pub struct Shared {
     pub backend: ArcSwap<String>,
     /// What `CLIENT PAUSE` asked for.
     pub pause: Pause,
+    /// Connections that are monitors, on all cores.
+    pub monitors: AtomicU64,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -72,6 +74,7 @@ impl Shared {
             port: AtomicU32::new(0),
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
+            monitors: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),

@@ -14,6 +14,7 @@ mod table;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, SessionCall, ShardCall};
+pub use families::monitor;
 pub use spec::{
     Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,
     Run, SessionFn, ShardFn, Spread,
@@ -33,5 +34,11 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::strings::MANY,
     families::strings::PART,
     families::numbers::COMMANDS,
-    families::ping::COMMANDS,
+    families::client::COMMANDS,
+    families::config::COMMANDS,
+    families::connection::COMMANDS,
+    families::lifecycle::COMMANDS,
+    families::lolwut::COMMANDS,
+    families::monitor::COMMANDS,
+    families::slowlog::COMMANDS,
 ];

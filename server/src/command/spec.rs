@@ -133,6 +133,12 @@ flags! {
 impl Flags {
     /// No property.
     pub const NONE: Self = Self(0);
+    /// Runs while loading and on a stale replica.
+    pub const ANYTIME: Self = Self::LOADING.with(Self::STALE);
+    /// Runs at any time, but not in scripts: what concerns a connection.
+    pub const SESSION: Self = Self::NOSCRIPT.with(Self::ANYTIME);
+    /// For operators, at any time, not in scripts.
+    pub const OPERATOR: Self = Self::ADMIN.with(Self::SESSION);
 
     /// The union of two sets.
     pub const fn with(self, other: Self) -> Self {

@@ -116,6 +116,8 @@ impl Core {
             .load(Ordering::Relaxed)
             .max(pause.writes_until_ms.load(Ordering::Relaxed));
         self.set_gate(gate::PAUSE, paused_until > clock.unix.0 as u64);
+        let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
+        self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() {
             self.end_pauses();
         }
@@ -186,7 +188,13 @@ impl Core {
     pub fn closed(&mut self, id: SessionId) {
         if self.state.sessions.remove(id).is_some() {
             self.state.shared.release_client();
+            let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
+            let left = (monitors - self.state.monitors.len()) as u64;
+            self.state
+                .shared
+                .monitors
+                .fetch_sub(left, Ordering::Relaxed);
         }
     }
 
@@ -232,7 +240,11 @@ impl Core {
                 .as_ref()
                 .and_then(|blocked| blocked.until_ms)
                 .is_some_and(|until| until <= now_ms);
-            if due && session.unblock(None) {
+            if due {
+                session.unblock(None);
+            }
+            // Also where `CLIENT UNBLOCK` ended the wait.
+            if session.blocked.is_none() {
                 self.waiting.push(id);
             }
         }

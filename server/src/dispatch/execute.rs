@@ -221,7 +221,10 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
-        if let Some(mark) = mark {
+        // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
+        if let Some(mark) = mark
+            && !wants_reply(session)
+        {
             session.output.rewind(mark);
         }
         if let Some(until_ms) = session
@@ -367,7 +370,7 @@ impl Core {
             return Admission::Wait;
         }
         if gates & gate::WATCHED_BY_MONITOR != 0 && !spec.flags.has(Flags::SKIP_MONITOR) {
-            self.show_to_monitors(session, args);
+            self.show_to_monitors(session, args, spec);
         }
         Admission::Run
     }

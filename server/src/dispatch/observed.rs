@@ -2,7 +2,7 @@
 
 use super::batch::{SlowHop, Ticket};
 use super::core::Core;
-use crate::command::{Args, CommandSpec, CoreState, Flags};
+use crate::command::{Args, CommandSpec, CoreState, Flags, monitor};
 use crate::observe::{SlowEntry, shorten};
 use crate::session::Session;
 
@@ -48,11 +48,19 @@ impl Core {
                 .record(event, state.clock.unix.as_secs(), micros / 1000);
         }
         if state.is_slow(micros) && !spec.flags.has(Flags::SKIP_SLOWLOG) {
+            let secrets_hidden: Vec<&[u8]> = args
+                .iter_from(0)
+                .enumerate()
+                .map(|(at, arg)| match monitor::is_secret(spec, &args, at) {
+                    true => monitor::REDACTED,
+                    false => arg,
+                })
+                .collect();
             let entry = SlowEntry {
                 id: state.shared.next_slowlog_id(),
                 unix_secs: state.clock.unix.as_secs(),
                 micros,
-                args: shorten(args.iter_from(0)),
+                args: shorten(secrets_hidden.iter().copied()),
                 addr: session.peer.addr.clone(),
                 name: session.name.clone(),
             };
@@ -76,7 +84,16 @@ impl Core {
     }
 
     /// A command is about to run, and some core has a monitor.
-    pub(super) fn show_to_monitors(&mut self, session: &Session, args: Args<'_>) {
-        let _ = (session, args);
+    pub(super) fn show_to_monitors(
+        &mut self,
+        session: &Session,
+        args: Args<'_>,
+        spec: &CommandSpec,
+    ) {
+        if monitor::is_shown(spec) {
+            let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
+            let lines = &mut self.state.monitor_lines;
+            monitor::write_line(lines, unix_micros, session, spec, &args);
+        }
     }
 }

@@ -223,3 +223,126 @@ pub fn bitop_keys(operation: &str) -> ErrorReply {
         "ERR BITOP {operation} must be called with at least two source keys."
     ))
 }
+
+// Connections and the server.
+
+/// `AUTH password` where no password is asked for.
+pub const AUTH_WITHOUT_PASSWORD: ErrorReply = ErrorReply::fixed(
+    "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
+);
+/// `HELLO` asks for a protocol that there is not.
+pub const UNSUPPORTED_PROTOCOL: ErrorReply =
+    ErrorReply::fixed("NOPROTO unsupported protocol version");
+/// `HELLO` with something else than a number.
+pub const PROTOCOL_NOT_AN_INTEGER: ErrorReply =
+    ErrorReply::fixed("ERR Protocol version is not an integer or out of range");
+/// `HELLO` of a client that has not authenticated.
+pub const HELLO_NEEDS_AUTH: ErrorReply = ErrorReply::fixed(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+);
+/// A client name of more than one word.
+pub const BAD_CLIENT_NAME: ErrorReply =
+    ErrorReply::fixed("ERR Client names cannot contain spaces, newlines or special characters.");
+/// `CLIENT CACHING` without tracking.
+pub const CACHING_WITHOUT_TRACKING: ErrorReply = ErrorReply::fixed(
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
+);
+/// `CLIENT TRACKING ON`.
+pub const NO_TRACKING: ErrorReply =
+    ErrorReply::fixed("ERR client-side caching is not supported yet");
+/// `CLIENT LIST ID` with something else than numbers.
+pub const INVALID_CLIENT_ID: ErrorReply = ErrorReply::fixed("ERR Invalid client ID");
+/// `CLIENT KILL ID` with something else than a positive number.
+pub const CLIENT_ID_NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR client-id should be greater than 0");
+/// `CLIENT KILL MAXAGE` with something else than a number.
+pub const MAXAGE_NOT_AN_INTEGER: ErrorReply =
+    ErrorReply::fixed("ERR maxage is not an integer or out of range");
+/// `CLIENT KILL MAXAGE` with a number that is not positive.
+pub const MAXAGE_NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR maxage should be greater than 0");
+/// `CLIENT KILL` of an address no client has.
+pub const NO_SUCH_CLIENT: ErrorReply = ErrorReply::fixed("ERR No such client");
+/// `CLIENT PAUSE` with another mode.
+pub const PAUSE_MODE: ErrorReply = ErrorReply::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL");
+/// `CLIENT UNBLOCK` with another reason.
+pub const UNBLOCK_REASON: ErrorReply =
+    ErrorReply::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+/// The reply of a command whose wait `CLIENT UNBLOCK id ERROR` ended.
+pub const UNBLOCKED: ErrorReply =
+    ErrorReply::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+/// `SLOWLOG GET` with a count that there is not.
+pub const SLOWLOG_COUNT: ErrorReply =
+    ErrorReply::fixed("ERR count should be greater than or equal to -1");
+/// Something is to be saved.
+pub const NOT_PERSISTENT: ErrorReply =
+    ErrorReply::fixed("ERR Larder keeps its dataset in memory only: saving is not supported yet");
+/// The server is to become a replica.
+pub const NO_REPLICATION: ErrorReply =
+    ErrorReply::fixed("ERR Larder cannot be a replica yet: only REPLICAOF NO ONE is supported");
+/// `SHUTDOWN ABORT` while the server goes on.
+pub const NO_SHUTDOWN: ErrorReply = ErrorReply::fixed("ERR No shutdown in progress.");
+/// `COMMAND GETKEYS` of a command that there is not.
+pub const INVALID_COMMAND: ErrorReply = ErrorReply::fixed("ERR Invalid command specified");
+/// `COMMAND GETKEYS` of a command without keys.
+pub const NO_KEY_ARGUMENTS: ErrorReply = ErrorReply::fixed("ERR The command has no key arguments");
+/// `COMMAND GETKEYS` of a command with too few arguments, or too many.
+pub const KEYS_NEED_ARGUMENTS: ErrorReply =
+    ErrorReply::fixed("ERR Invalid number of arguments specified for command");
+/// `COMMAND GETKEYS` of a command whose keys cannot be told.
+pub const INVALID_ARGUMENTS: ErrorReply =
+    ErrorReply::fixed("ERR Invalid arguments specified for command");
+/// `DEBUG` where it is off.
+pub const DEBUG_NOT_ALLOWED: ErrorReply = ErrorReply::fixed(
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+/// `DEBUG RELOAD` and its kin.
+pub const NO_RELOAD: ErrorReply = ErrorReply::fixed(
+    "ERR Larder keeps its dataset in memory only: there is nothing to reload it from",
+);
+
+/// The arguments of a subcommand do not fit, though their number does.
+pub fn subcommand_syntax(container: &str, subcommand: &[u8]) -> ErrorReply {
+    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
+    text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
+    ErrorReply::new(text)
+}
+
+/// An option of `HELLO` that there is not.
+pub fn hello_option(option: &[u8]) -> ErrorReply {
+    quoted("ERR Syntax error in HELLO option '", option, "'")
+}
+
+/// A class of clients that there is not.
+pub fn unknown_client_type(name: &[u8]) -> ErrorReply {
+    quoted("ERR Unknown client type '", name, "'")
+}
+
+/// A user that there is not.
+pub fn no_such_user(name: &[u8]) -> ErrorReply {
+    quoted("ERR No such user '", name, "'")
+}
+
+/// An attribute of `CLIENT SETINFO` that there is not.
+pub fn unrecognized_option(option: &[u8]) -> ErrorReply {
+    quoted("ERR Unrecognized option '", option, "'")
+}
+
+/// An attribute of `CLIENT SETINFO` of more than one word.
+pub fn bad_client_attribute(option: &[u8]) -> ErrorReply {
+    quoted(
+        "ERR ",
+        option,
+        " cannot contain spaces, newlines or special characters.",
+    )
+}
+
+/// An event without latency spikes.
+pub fn no_latency_samples(event: &[u8]) -> ErrorReply {
+    quoted("ERR No samples available for event '", event, "'")
+}
+
+fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
+    ErrorReply::new([before.as_bytes(), text, behind.as_bytes()].concat())
+}

@@ -1,15 +1,23 @@
 //! One module a family of commands.
 
+pub mod client;
+pub mod config;
+pub mod connection;
 pub mod databases;
 pub mod expire;
 mod fetch;
 pub mod keys;
+pub mod lifecycle;
+pub mod lolwut;
+pub mod monitor;
 pub mod numbers;
 pub mod object;
-pub mod ping;
 pub mod scan;
+pub mod slowlog;
 pub mod strings;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transfer;
 pub mod wait;
+#[cfg(test)]
+mod wire;

@@ -1,0 +1,210 @@
+//! `CONFIG`: the configuration in force, read and changed by clients.
+
+use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Run, SessionCall};
+use crate::config::Origin;
+use crate::glob;
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Reply};
+use crate::session::Peer;
+
+/// The family's table.
+pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "config",
+    arity: -2,
+    group: Group::Server,
+    since: "2.0.0",
+    summary: "A container for commands about the configuration.",
+    complexity: "Depends on subcommand",
+    subcommands: SUBCOMMANDS,
+    ..CommandSpec::BASE
+}];
+
+static SUBCOMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "config|get",
+        arity: -3,
+        flags: Flags::OPERATOR,
+        group: Group::Server,
+        since: "2.0.0",
+        syntax: "parameter [parameter ...]",
+        summary: "Returns the values of directives.",
+        complexity: "O(N) when N is the number of configuration parameters provided",
+        run: Run::OnSession(get),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "config|help",
+        arity: 2,
+        flags: Flags::ANYTIME,
+        group: Group::Server,
+        since: "5.0.0",
+        summary: "Describes the subcommands.",
+        run: Run::OnSession(help),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "config|resetstat",
+        arity: 2,
+        flags: Flags::OPERATOR,
+        group: Group::Server,
+        since: "2.0.0",
+        summary: "Sets the counters that INFO shows to zero.",
+        run: Run::EveryCore {
+            each: reset_each,
+            merge: reset_merge,
+        },
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "config|rewrite",
+        arity: 2,
+        flags: Flags::OPERATOR,
+        group: Group::Server,
+        since: "2.8.0",
+        summary: "Writes the configuration in force to the configuration file.",
+        run: Run::OnSession(rewrite),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "config|set",
+        arity: -4,
+        flags: Flags::OPERATOR,
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        group: Group::Server,
+        since: "2.0.0",
+        syntax: "parameter value [parameter value ...]",
+        summary: "Changes directives while the server runs.",
+        complexity: "O(N) when N is the number of configuration parameters provided",
+        run: Run::OnSession(set),
+        ..CommandSpec::BASE
+    },
+];
+
+const HELP: &[&str] = &[
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Rewrite the configuration file.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn get(call: &mut SessionCall<'_>) -> CommandResult {
+    let mut shown: Vec<(Vec<u8>, String)> = Vec::new();
+    for pattern in call.args.iter_from(2) {
+        let is_name = glob::is_literal(pattern);
+        for (name, value) in call.core.config.get(pattern) {
+            // A directive asked for by its name is answered by the name as it was asked for.
+            let name = if is_name { pattern } else { name.as_bytes() };
+            if !shown
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+            {
+                shown.push((name.to_vec(), value));
+            }
+        }
+    }
+    call.reply(|reply| {
+        reply.map(shown.len());
+        for (name, value) in &shown {
+            reply.bulk(name);
+            reply.text(value);
+        }
+    });
+    Ok(())
+}
+
+fn help(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.help(HELP));
+    Ok(())
+}
+
+fn reset_each(call: &mut CoreCall<'_>) {
+    let expired = call.core.shard.expired_total();
+    call.core.stats.reset();
+    call.core.stats.expired_before = expired;
+}
+
+fn reset_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    reply.ok();
+    Ok(())
+}
+
+fn rewrite(call: &mut SessionCall<'_>) -> CommandResult {
+    call.core
+        .config
+        .rewrite()
+        .map_err(|error| ErrorReply::new(format!("ERR {error}")))?;
+    call.reply(|reply| reply.ok());
+    Ok(())
+}
+
+fn set(call: &mut SessionCall<'_>) -> CommandResult {
+    let args = call.args;
+    if args.len() % 2 != 0 {
+        return Err(errors::SYNTAX);
+    }
+    let changes: Vec<(&[u8], &[u8])> = (2..args.len())
+        .step_by(2)
+        .map(|at| (args.at(at), args.at(at + 1)))
+        .collect();
+    let origin = origin(&call.session.peer);
+    call.core
+        .shared
+        .update_config(|present| present.with_from(origin, &changes))
+        .map_err(|error| ErrorReply::new(format!("ERR {error}")))?;
+    // In force for the next command of this turn; the other cores see it with their next turn.
+    call.core.config = call.core.shared.config();
+    call.reply(|reply| reply.ok());
+    Ok(())
+}
+
+/// Whether a client is on this host.
+pub(super) fn origin(peer: &Peer) -> Origin {
+    let host = peer
+        .addr
+        .rsplit_once(':')
+        .map_or(&*peer.addr, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.to_canonical().is_loopback());
+    if peer.unix || is_loopback {
+        Origin::Local
+    } else {
+        Origin::Remote
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_on_this_host_are_local() {
+        for (addr, unix, expected) in [
+            ("127.0.0.1:5", false, Origin::Local),
+            ("[::1]:5", false, Origin::Local),
+            ("::1:5", false, Origin::Local),
+            ("[::ffff:127.0.0.1]:5", false, Origin::Local),
+            ("/run/larder.sock:0", true, Origin::Local),
+            ("10.0.0.1:5", false, Origin::Remote),
+            ("", false, Origin::Remote),
+        ] {
+            assert_eq!(
+                origin(&Peer {
+                    addr: addr.into(),
+                    unix,
+                    ..Peer::default()
+                }),
+                expected,
+                "{addr}"
+            );
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What concerns the server as a whole: its end, its role, its clock, its (not yet built) files, its one user.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::command::families::connection::DEFAULT_USER;
+use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
+use crate::resp::errors::{self, CommandResult};
+
+/// The family's table.
+pub static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "bgrewriteaof",
+        arity: 1,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::NO_ASYNC_LOADING),
+        group: Group::Server,
+        summary: "Rewrites the append-only file in the background.",
+        run: Run::OnSession(not_persistent),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "bgsave",
+        arity: -1,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::NO_ASYNC_LOADING),
+        group: Group::Server,
+        syntax: "[SCHEDULE]",
+        summary: "Saves the dataset in the background.",
+        run: Run::OnSession(not_persistent),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "lastsave",
+        arity: 1,
+        flags: Flags::ANYTIME.with(Flags::FAST),
+        categories: &[Category::Admin, Category::Dangerous],
+        tips: &["nondeterministic_output"],
+        group: Group::Server,
+        summary: "Returns when the dataset was last saved.",
+        run: Run::OnSession(last_save),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "replicaof",
+        arity: 3,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::STALE)
+            .with(Flags::NO_ASYNC_LOADING),
+        group: Group::Server,
+        since: "5.0.0",
+        syntax: "<host port|NO ONE>",
+        summary: "Makes the server a replica, or a master.",
+        run: Run::OnSession(replica_of),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "role",
+        arity: 1,
+        flags: Flags::SESSION.with(Flags::FAST),
+        categories: &[Category::Admin, Category::Dangerous],
+        group: Group::Server,
+        since: "2.8.12",
+        summary: "Returns the role of the server in replication.",
+        run: Run::OnSession(role),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "save",
+        arity: 1,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::NO_ASYNC_LOADING)
+            .with(Flags::NO_MULTI),
+        group: Group::Server,
+        summary: "Saves the dataset.",
+        complexity: "O(N) where N is the total number of keys in all databases",
+        run: Run::OnSession(not_persistent),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "shutdown",
+        arity: -1,
+        flags: Flags::OPERATOR
+            .with(Flags::NO_MULTI)
+            .with(Flags::ALLOW_BUSY),
+        group: Group::Server,
+        syntax: "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]",
+        summary: "Ends the server.",
+        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+        run: Run::OnSession(shutdown),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "slaveof",
+        arity: 3,
+        flags: Flags::ADMIN
+            .with(Flags::NOSCRIPT)
+            .with(Flags::STALE)
+            .with(Flags::NO_ASYNC_LOADING),
+        group: Group::Server,
+        syntax: "<host port|NO ONE>",
+        summary: "Makes the server a replica, or a master.",
+        run: Run::OnSession(replica_of),
+        deprecated: Some(("5.0.0", "`REPLICAOF`")),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "time",
+        arity: 1,
+        flags: Flags::ANYTIME.with(Flags::FAST),
+        tips: &["nondeterministic_output"],
+        group: Group::Server,
+        since: "2.6.0",
+        summary: "Returns the server's time.",
+        run: Run::OnSession(time),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "acl",
+        arity: -2,
+        group: Group::Server,
+        since: "6.0.0",
+        summary: "A container for commands about users.",
+        complexity: "Depends on subcommand",
+        subcommands: ACL,
+        ..CommandSpec::BASE
+    },
+];
+
+static ACL: &[CommandSpec] = &[
+    CommandSpec {
+        name: "acl|help",
+        arity: 2,
+        flags: Flags::ANYTIME,
+        group: Group::Server,
+        since: "6.0.0",
+        summary: "Describes the subcommands.",
+        run: Run::OnSession(acl_help),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "acl|whoami",
+        arity: 2,
+        flags: Flags::SESSION,
+        group: Group::Server,
+        since: "6.0.0",
+        summary: "Returns the connection's user.",
+        run: Run::OnSession(who_am_i),
+        ..CommandSpec::BASE
+    },
+];
+
+const ACL_HELP: &[&str] = &[
+    "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "WHOAMI",
+    "    Return the current connection username.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn acl_help(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.help(ACL_HELP));
+    Ok(())
+}
+
+fn who_am_i(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.text(DEFAULT_USER));
+    Ok(())
+}
+
+fn not_persistent(_: &mut SessionCall<'_>) -> CommandResult {
+    Err(errors::NOT_PERSISTENT)
+}
+
+/// With nothing ever saved Redis, too, answers when the server began.
+fn last_save(call: &mut SessionCall<'_>) -> CommandResult {
+    let started_secs = call.core.shared.started_unix_ms / 1000;
+    call.reply(|reply| reply.integer(started_secs));
+    Ok(())
+}
+
+fn replica_of(call: &mut SessionCall<'_>) -> CommandResult {
+    if call.args.is(1, "no") && call.args.is(2, "one") {
+        call.reply(|reply| reply.ok());
+        return Ok(());
+    }
+    Err(errors::NO_REPLICATION)
+}
+
+fn role(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| {
+        reply.array(3);
+        reply.text("master");
+        reply.integer(0);
+        reply.array(0);
+    });
+    Ok(())
+}
+
+/// Answers only if the server goes on.
+fn shutdown(call: &mut SessionCall<'_>) -> CommandResult {
+    let args = call.args;
+    let (mut save, mut nosave, mut abort, mut hurry) = (false, false, false, false);
+    for at in 1..args.len() {
+        match at {
+            _ if args.is(at, "save") => save = true,
+            _ if args.is(at, "nosave") => nosave = true,
+            _ if args.is(at, "now") || args.is(at, "force") => hurry = true,
+            _ if args.is(at, "abort") => abort = true,
+            _ => return Err(errors::SYNTAX),
+        }
+    }
+    if save && nosave || abort && (save || nosave || hurry) {
+        return Err(errors::SYNTAX);
+    }
+    if abort {
+        return Err(errors::NO_SHUTDOWN);
+    }
+    if save {
+        return Err(errors::NOT_PERSISTENT);
+    }
+    call.core.shared.stop();
+    Ok(())
+}
+
+fn time(call: &mut SessionCall<'_>) -> CommandResult {
+    // The turn's clock has milliseconds only.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    call.reply(|reply| {
+        reply.array(2);
+        reply.bulk_integer(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        reply.bulk_integer(now.subsec_micros().into());
+    });
+    Ok(())
+}
