@@ -270,3 +270,88 @@ fn read_deadline(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn a_deadline_beyond_64_bits_of_milliseconds_is_none() {
+        let now = UnixMillis(1_700_000_000_000);
+        let most = i64::MAX;
+        for (time, unit, origin, expected) in [
+            (most, Unit::Millis, Origin::Epoch, Some(most)),
+            (most, Unit::Millis, Origin::Now, None),
+            (most - now.0, Unit::Millis, Origin::Now, Some(most)),
+            (most - now.0 + 1, Unit::Millis, Origin::Now, None),
+            (
+                most / 1000,
+                Unit::Seconds,
+                Origin::Epoch,
+                Some(most / 1000 * 1000),
+            ),
+            (most / 1000 + 1, Unit::Seconds, Origin::Epoch, None),
+            (
+                i64::MIN / 1000,
+                Unit::Seconds,
+                Origin::Epoch,
+                Some(i64::MIN / 1000 * 1000),
+            ),
+            (i64::MIN / 1000 - 1, Unit::Seconds, Origin::Epoch, None),
+            (i64::MIN, Unit::Millis, Origin::Now, Some(i64::MIN + now.0)),
+        ] {
+            assert_eq!(
+                deadline(time, unit, origin, now),
+                expected.map(UnixMillis),
+                "{time} {unit:?} {origin:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_condition_holds_against_no_deadline_and_against_one_on_either_side() {
+        let conditions = [
+            ("", [true, true, true, true]),
+            ("nx", [true, false, false, false]),
+            ("xx", [false, true, true, true]),
+            ("gt", [false, false, false, true]),
+            ("lt", [true, true, false, false]),
+            ("xx gt", [false, false, false, true]),
+            ("xx lt", [false, true, false, false]),
+        ];
+        for (words, expected) in conditions {
+            let has = |word: &str| words.split(' ').any(|given| given == word);
+            let condition = Condition {
+                none_yet: has("nx"),
+                one_already: has("xx"),
+                later: has("gt"),
+                sooner: has("lt"),
+            };
+            let present = UnixMillis(100);
+            let holds = [
+                condition.holds(None, UnixMillis(100)),
+                condition.holds(Some(present), UnixMillis(99)),
+                condition.holds(Some(present), UnixMillis(100)),
+                condition.holds(Some(present), UnixMillis(101)),
+            ];
+            assert_eq!(holds, expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn each_change_of_a_deadline_is_told_once() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SET a 1", "OK"),
+            ("EXPIRE a 10", "1"),
+            ("EXPIRE a 10 NX", "0"),
+            ("PERSIST a", "1"),
+            ("PERSIST a", "0"),
+            ("PEXPIREAT a 1", "1"),
+            ("EXPIRE a 10", "0"),
+        ]);
+        assert_eq!(bench.events(), ["set a", "expire a", "persist a", "del a"]);
+        assert_eq!(bench.changes(), 4);
+    }
+}

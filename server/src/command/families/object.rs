@@ -167,3 +167,64 @@ fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Op
     call.stats.count_lookup(found.is_some());
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn the_policy_decides_which_access_history_there_is() {
+        let mut bench = Bench::new();
+        bench.run("SET a 1");
+        assert!(
+            bench
+                .run("OBJECT FREQ a")
+                .starts_with("ERR An LFU maxmemory policy is not selected")
+        );
+        assert_eq!(bench.run("OBJECT IDLETIME a"), "0");
+        bench.configure("maxmemory-policy", "allkeys-lfu");
+        assert!(
+            bench
+                .run("OBJECT IDLETIME a")
+                .starts_with("ERR An LFU maxmemory policy is selected")
+        );
+        assert_eq!(bench.run("OBJECT IDLETIME b"), "nil");
+        assert!(bench.run("OBJECT FREQ a").parse::<u8>().is_ok());
+    }
+
+    #[test]
+    fn integers_are_shared_unless_each_has_a_history_of_its_own() {
+        let mut bench = Bench::new();
+        let check = |bench: &mut Bench, number: &str, expected: &str| {
+            bench.run(&format!("SET a {number}"));
+            assert_eq!(bench.run("OBJECT REFCOUNT a"), expected, "{number}");
+        };
+        for (number, expected) in [
+            ("0", "2147483647"),
+            ("9999", "2147483647"),
+            ("10000", "1"),
+            ("-1", "1"),
+        ] {
+            check(&mut bench, number, expected);
+        }
+        bench.configure("maxmemory-policy", "allkeys-lru");
+        check(&mut bench, "5", "2147483647");
+        bench.configure("maxmemory", "100mb");
+        check(&mut bench, "5", "1");
+        bench.configure("maxmemory-policy", "allkeys-random");
+        check(&mut bench, "5", "2147483647");
+    }
+
+    #[test]
+    fn a_value_edited_in_place_is_raw() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SET a 12", "OK"),
+            ("OBJECT ENCODING a", "\"int\""),
+            ("APPEND a 3", "3"),
+            ("OBJECT ENCODING a", "\"raw\""),
+            ("OBJECT REFCOUNT a", "1"),
+        ]);
+    }
+}

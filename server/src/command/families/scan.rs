@@ -328,3 +328,43 @@ fn choose(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult
     reply.null();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_carries_core_and_position() {
+        for (core, position) in [(0, 0), (1, 0), (65_535, (1 << 48) - 1), (7, 12_345)] {
+            let cursor = Cursor { core, position };
+            assert_eq!(Cursor::of(cursor.number()), cursor);
+        }
+        assert_eq!(
+            Cursor::of(1 << 48),
+            Cursor {
+                core: 1,
+                position: 0
+            }
+        );
+    }
+
+    #[test]
+    fn cursors_are_read_as_redis_reads_them() {
+        for (text, expected) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("007", Some(7)),
+            ("+5", Some(5)),
+            ("-1", Some(u64::MAX)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("-", None),
+            ("+", None),
+            (" 1", None),
+            ("1 ", None),
+            ("0x1", None),
+        ] {
+            assert_eq!(parse_cursor(text.as_bytes()).ok(), expected, "{text:?}");
+        }
+    }
+}

@@ -203,3 +203,89 @@ fn kind(call: &mut ShardCall<'_>) -> CommandResult {
     call.reply.status(kind.map_or("none", |kind| kind.name()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::{Bench, check};
+
+    #[test]
+    fn each_change_is_told_once_and_no_change_not_at_all() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SET a 1", "OK"),
+            ("DEL a a b", "1"),
+            ("SET a 1", "OK"),
+            ("UNLINK a", "1"),
+            ("SET a 1", "OK"),
+            ("RENAME a b", "OK"),
+            ("RENAMENX b c", "1"),
+            ("COPY c d", "1"),
+            ("MOVE d 1", "1"),
+        ]);
+        assert_eq!(
+            bench.events(),
+            [
+                "set a",
+                "del a",
+                "set a",
+                "del a",
+                "set a",
+                "rename_from a",
+                "rename_to b",
+                "rename_from b",
+                "rename_to c",
+                "copy_to d",
+                "move_from d",
+                "move_to d"
+            ]
+        );
+        let changes = bench.changes();
+        bench.check(&[
+            ("DEL x", "0"),
+            ("TOUCH c", "1"),
+            ("RENAME c c", "OK"),
+            ("RENAMENX c c", "0"),
+            ("COPY x y", "0"),
+            ("COPY c d DB 1", "0"),
+            ("MOVE x 1", "0"),
+            ("TYPE c", "string"),
+        ]);
+        assert_eq!(bench.changes(), changes);
+    }
+
+    #[test]
+    fn reading_commands_count_hits_and_misses_and_writing_ones_do_not() {
+        let mut bench = Bench::new();
+        bench.check(&[("SET a 1", "OK"), ("EXISTS a a b", "2"), ("TYPE b", "none")]);
+        assert_eq!((bench.stats.hits, bench.stats.misses), (2, 2));
+        bench.check(&[("COPY a b", "1"), ("TOUCH a", "1")]);
+        assert_eq!((bench.stats.hits, bench.stats.misses), (4, 2));
+        bench.check(&[("DEL a x", "1"), ("RENAME b c", "OK"), ("MOVE x 1", "0")]);
+        assert_eq!((bench.stats.hits, bench.stats.misses), (4, 2));
+    }
+
+    #[test]
+    fn a_rename_keeps_the_access_history_and_a_copy_begins_its_own() {
+        let mut bench = Bench::new();
+        bench.run("SET a 1");
+        bench.advance(10_000);
+        bench.check(&[
+            ("COPY a copy", "1"),
+            ("OBJECT IDLETIME copy", "0"),
+            ("SET b 1", "OK"),
+        ]);
+        bench.advance(7_000);
+        bench.check(&[("MOVE b 1", "1"), ("OBJECT IDLETIME copy", "7")]);
+    }
+
+    #[test]
+    fn options_of_copy_are_read_from_left_to_right() {
+        check(&[
+            ("SET a 1", "OK"),
+            ("COPY a b DB 16 foo", "ERR DB index is out of range"),
+            ("COPY a b foo DB 16", "ERR syntax error"),
+            ("COPY a b DB 1 DB 0 replace REPLACE", "1"),
+            ("GET b", "\"1\""),
+        ]);
+    }
+}
