@@ -1,16 +1,19 @@
 //! Support code of the whole-server tests.
 //!
-//! The tests of this package see servers from outside only: they start a process, speak RESP over a socket and look
-//! at what comes back. Nothing here links against Larder's own code, so that one library drives Larder and
-//! redis-server alike.
+//! Most tests of this package see servers from outside only: they start a process, speak RESP over a socket and look
+//! at what comes back, so that one library drives Larder and redis-server alike. Only [`inprocess`] links against
+//! Larder's own code: it drives the cores without sockets, under a clock it sets.
 //!
 //! * [`server`] starts a process on a free port and ends it again.
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
+//! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
+pub mod inprocess;
+pub mod model;
 pub mod quoting;
 pub mod resp;
 pub mod scratch;
