@@ -74,6 +74,15 @@ impl<'a> Args<'a> {
         parse_canonical_i64(self.at(at)).ok_or(errors::NOT_AN_INTEGER)
     }
 
+    /// Bytes from the first argument's beginning to the last one's end, what stands between them included.
+    #[inline]
+    pub fn span_bytes(&self) -> usize {
+        match (self.ranges.first(), self.ranges.last()) {
+            (Some(first), Some(last)) => (last.start + last.len - first.start) as usize,
+            _ => 0,
+        }
+    }
+
     /// Bytes of all arguments.
     pub fn bytes(&self) -> usize {
         self.ranges.iter().map(|range| range.len as usize).sum()

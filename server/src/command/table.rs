@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{CommandSpec, FAMILIES};
+use crate::command::{CommandSpec, FAMILIES, Flags};
 use crate::observe::CommandId;
 
 /// A command in the table.
@@ -15,6 +15,8 @@ pub struct Command {
     pub spec: &'static CommandSpec,
     /// Its number.
     pub id: CommandId,
+    /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
+    pub shares_turn: bool,
     /// Its subcommands.
     pub subcommands: Vec<Command>,
 }
@@ -74,6 +76,7 @@ impl CommandTable {
         Command {
             spec,
             id,
+            shares_turn: spec.flags.has(Flags::FAST) || spec.complexity == "O(1)",
             subcommands: spec
                 .subcommands
                 .iter()
@@ -133,21 +136,25 @@ impl CommandTable {
     }
 }
 
-/// The first eight bytes of `name`, letters in lower case.
-///
-/// Command names hold letters, digits and `_ - | .`; setting bit 5 lowers the letters, keeps digits and maps no two of
-/// those characters to one, except that control characters could pass for others: hence the mask by letter below.
+/// The first eight bytes of `name`, letters in lower case; shorter names are filled up with zeros. Reads overlapping
+/// words instead of byte by byte.
 #[inline]
 fn prefix_of(name: &[u8]) -> u64 {
-    let mut bytes = [0u8; 8];
-    if let Some(first) = name.first_chunk::<8>() {
-        bytes = *first;
+    let len = name.len();
+    let word = if let Some(first) = name.first_chunk::<8>() {
+        u64::from_le_bytes(*first)
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        u64::from(first) | u64::from(last) << (8 * (len - 4))
+    } else if let (Some(first), Some(last)) = (name.first(), name.last()) {
+        let middle = len / 2;
+        u64::from(*first)
+            | u64::from(name[middle]) << (8 * middle)
+            | u64::from(*last) << (8 * (len - 1))
     } else {
-        for (to, from) in bytes.iter_mut().zip(name) {
-            *to = *from;
-        }
-    }
-    lower(u64::from_le_bytes(bytes))
+        0
+    };
+    lower(word)
 }
 
 /// Lowers the ASCII letters `A-Z` in eight bytes at once.

@@ -27,7 +27,39 @@ enum Admission {
 
 impl Core {
     /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
+    #[inline]
     pub(super) fn execute(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
+        if session.gates | self.state.gates == 0
+            && target.core == self.state.id
+            && let Some(command) = command
+            && let Run::OnShard(run) = command.spec.run
+            && command.shares_turn
+            && command.spec.accepts(args.len())
+            && args.span_bytes() <= TIMED_ARGS_BYTES
+        {
+            self.count_call(session, command);
+            self.timing.ran(command.id);
+            self.run_here(session, args, command, run, target, false);
+            return true;
+        }
+        self.execute_any(session, args, command, target)
+    }
+
+    #[inline]
+    fn count_call(&mut self, session: &mut Session, command: &'static Command) {
+        session.commands += 1;
+        session.last_command = command.spec.name;
+        self.state.stats.commands += 1;
+    }
+
+    /// As [`Self::execute`], for whatever is not a plain command on a key of this core.
+    fn execute_any(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -52,12 +84,6 @@ impl Core {
                     return true;
                 }
             }
-        }
-        if target.core != self.state.id
-            && !self.outboxes[target.core.index()].has_room(args.bytes())
-        {
-            self.waiting.push(session.id);
-            return false;
         }
         match resolved {
             Ok(command) => self.run(session, args, command, target, gates),
@@ -109,9 +135,7 @@ impl Core {
         target: Target,
         gates: u32,
     ) {
-        session.commands += 1;
-        session.last_command = command.spec.name;
-        self.state.stats.commands += 1;
+        self.count_call(session, command);
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
@@ -122,7 +146,7 @@ impl Core {
             Some(core) if core != self.state.id => {
                 self.hop(session, args, command, Target { core, ..target }, quiet);
             }
-            _ if !is_timed_apart(command.spec, args, gates) => {
+            _ if !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);
             }
@@ -479,7 +503,7 @@ impl Core {
             access,
             first_key,
         };
-        let apart = is_timed_apart(command.spec, args, self.state.gates);
+        let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         self.outboxes[from.index()].answer(request.ticket, |out| {
@@ -503,8 +527,8 @@ impl Core {
 
 /// Whether a command's share of its turn's time would not tell enough of it.
 #[inline]
-fn is_timed_apart(spec: &CommandSpec, args: Args<'_>, gates: u32) -> bool {
-    !spec.flags.has(Flags::FAST) || gates & gate::TIME_EACH != 0 || args.bytes() > TIMED_ARGS_BYTES
+fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
+    !command.shares_turn || gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 
 /// How a command runs on a shard, whoever asked.
