@@ -88,18 +88,25 @@ pub fn wrong_arity(name: &str) -> ErrorReply {
     ))
 }
 
+/// What Redis shows of an argument in an error: `max_bytes` at most, and nothing from the first zero byte on, where a C
+/// string ends.
+fn shown(arg: &[u8], max_bytes: usize) -> &[u8] {
+    let arg = &arg[..arg.len().min(max_bytes)];
+    arg.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// No such command; the arguments are quoted up to 128 bytes, as Redis does.
 pub fn unknown_command<'a>(name: &[u8], args: impl Iterator<Item = &'a [u8]>) -> ErrorReply {
     const QUOTED_MAX_BYTES: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(&name[..name.len().min(QUOTED_MAX_BYTES)]);
+    text.extend_from_slice(shown(name, QUOTED_MAX_BYTES));
     text.extend_from_slice(b"', with args beginning with: ");
     let mut quoted = 0;
     for arg in args {
         if quoted >= QUOTED_MAX_BYTES {
             break;
         }
-        let shown = &arg[..arg.len().min(QUOTED_MAX_BYTES - quoted)];
+        let shown = shown(arg, QUOTED_MAX_BYTES - quoted);
         text.push(b'\'');
         text.extend_from_slice(shown);
         text.extend_from_slice(b"' ");
@@ -111,7 +118,7 @@ pub fn unknown_command<'a>(name: &[u8], args: impl Iterator<Item = &'a [u8]>) ->
 /// No such subcommand of a container command (`CONFIG FOO`).
 pub fn unknown_subcommand(container: &str, subcommand: &[u8]) -> ErrorReply {
     let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
+    text.extend_from_slice(shown(subcommand, 128));
     text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
     ErrorReply::new(text)
 }
@@ -167,7 +174,7 @@ pub fn out_of_range(min: i64, max: i64) -> ErrorReply {
 
 /// An option of `EXPIRE` that there is not.
 pub fn unsupported_option(option: &[u8]) -> ErrorReply {
-    ErrorReply::new([b"ERR Unsupported option ", option].concat())
+    ErrorReply::new([b"ERR Unsupported option ", shown(option, option.len())].concat())
 }
 /// A digest of another length.
 pub const BAD_DIGEST: ErrorReply =
@@ -304,7 +311,7 @@ pub const NO_RELOAD: ErrorReply = ErrorReply::fixed(
 /// The arguments of a subcommand do not fit, though their number does.
 pub fn subcommand_syntax(container: &str, subcommand: &[u8]) -> ErrorReply {
     let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
-    text.extend_from_slice(&subcommand[..subcommand.len().min(128)]);
+    text.extend_from_slice(shown(subcommand, 128));
     text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
     ErrorReply::new(text)
 }
