@@ -41,4 +41,8 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::lolwut::COMMANDS,
     families::monitor::COMMANDS,
     families::slowlog::COMMANDS,
+    families::bits::COMMANDS,
+    families::bits::OP,
+    families::bits::FIELD,
+    families::lcs::COMMANDS,
 ];

@@ -1,5 +1,6 @@
 //! One module a family of commands.
 
+pub mod bits;
 pub mod client;
 pub mod config;
 pub mod connection;
@@ -7,6 +8,7 @@ pub mod databases;
 pub mod expire;
 mod fetch;
 pub mod keys;
+pub mod lcs;
 pub mod lifecycle;
 pub mod lolwut;
 pub mod monitor;

@@ -15,6 +15,7 @@ use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 use options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 
+pub(super) use part::clamp_range;
 /// The tables of conditions, of several keys and of parts.
 pub use {compare::COMMANDS as COMPARE, many::COMMANDS as MANY, part::COMMANDS as PART};
 
