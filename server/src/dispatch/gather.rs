@@ -275,7 +275,8 @@ impl Core {
                 }
             }
             let gather = self.gathers.pending.remove(id);
-            if !matches!(gather.finish, Finish::Rounds(_)) {
+            let had_rounds = matches!(gather.finish, Finish::Rounds(_));
+            if !had_rounds {
                 let args = Args::new(&gather.args.0, &gather.args.1);
                 self.write_reply(
                     &gather.finish,
@@ -287,7 +288,10 @@ impl Core {
                 );
             }
             if let Some(session) = session {
-                session.at_barrier = false;
+                if had_rounds {
+                    // Only what raised the barrier takes it down: a reply gathered before it may complete behind it.
+                    session.at_barrier = false;
+                }
                 if let Some(seq) = owner.seq {
                     session
                         .output

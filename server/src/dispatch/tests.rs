@@ -213,3 +213,22 @@ fn a_browser_made_to_post_commands_is_cut_off_before_the_first() {
         assert_eq!(server.send(other, b"GET a\r\n"), "$-1\r\n");
     }
 }
+
+#[test]
+fn a_reply_that_completes_late_does_not_let_commands_past_one_of_several_rounds() {
+    let mut server = Server::new(4);
+    for core in 0..4 {
+        let client = server.connect(core);
+        for i in 0..64 {
+            let request = format!(
+                "FLUSHALL\r\nSET from:{i} v\r\nTOUCH a b c d e f\r\nRENAME from:{i} to:{i}\r\nSWAPDB 0 1\r\n\
+                 SELECT 1\r\nDBSIZE\r\nSELECT 0\r\n"
+            );
+            let replies = server.send(client, request.as_bytes());
+            assert_eq!(
+                replies, "+OK\r\n+OK\r\n:0\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n+OK\r\n",
+                "core {core}, {i}"
+            );
+        }
+    }
+}
