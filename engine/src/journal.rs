@@ -113,6 +113,8 @@ events! {
     MoveTo = ("move_to", Generic),
     /// The entry was copied here.
     CopyTo = ("copy_to", Generic),
+    /// `RESTORE`.
+    Restore = ("restore", Generic),
     /// The entry reached its deadline.
     Expired = ("expired", Expired),
     /// The entry was evicted.

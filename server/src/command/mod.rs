@@ -30,6 +30,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::object::COMMANDS,
     families::databases::COMMANDS,
     families::wait::COMMANDS,
+    families::dump::COMMANDS,
     families::strings::COMPARE,
     families::strings::MANY,
     families::strings::PART,

@@ -353,3 +353,21 @@ pub fn no_latency_samples(event: &[u8]) -> ErrorReply {
 fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
     ErrorReply::new([before.as_bytes(), text, behind.as_bytes()].concat())
 }
+
+// DUMP and RESTORE.
+
+/// `RESTORE` to a key that exists, without `REPLACE`.
+pub const BUSY_KEY: ErrorReply = ErrorReply::fixed("BUSYKEY Target key name already exists.");
+/// `RESTORE` with a negative time to live.
+pub const INVALID_TTL: ErrorReply = ErrorReply::fixed("ERR Invalid TTL value, must be >= 0");
+/// `RESTORE ... IDLETIME` with a negative number.
+pub const INVALID_IDLE_TIME: ErrorReply =
+    ErrorReply::fixed("ERR Invalid IDLETIME value, must be >= 0");
+/// `RESTORE ... FREQ` beyond eight bits.
+pub const INVALID_FREQUENCY: ErrorReply =
+    ErrorReply::fixed("ERR Invalid FREQ value, must be >= 0 and <= 255");
+/// The footer of a payload does not fit it.
+pub const BAD_PAYLOAD: ErrorReply =
+    ErrorReply::fixed("ERR DUMP payload version or checksum are wrong");
+/// A payload holds no value known here.
+pub const BAD_DATA_FORMAT: ErrorReply = ErrorReply::fixed("ERR Bad data format");

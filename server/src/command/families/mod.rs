@@ -5,6 +5,7 @@ pub mod client;
 pub mod config;
 pub mod connection;
 pub mod databases;
+pub mod dump;
 pub mod expire;
 mod fetch;
 pub mod keys;

@@ -1,0 +1,253 @@
+//! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
+
+mod payload;
+
+use larder_engine::{
+    Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
+};
+use payload::Invalid;
+
+use crate::command::{Args, Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::resp::ErrorReply;
+use crate::resp::errors::{self, CommandResult};
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "dump",
+        arity: 2,
+        flags: Flags::READONLY,
+        categories: &[Category::Keyspace],
+        keys: Keys::FIRST,
+        key_flags: &["RO access"],
+        tips: &["nondeterministic_output"],
+        since: "2.6.0",
+        syntax: "key",
+        summary: "Answers the value of a key in the form RESTORE takes.",
+        complexity: "O(N) where N is the length of the string.",
+        run: Run::OnShard(dump),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "restore",
+        arity: -4,
+        flags: Flags::WRITE.with(Flags::DENYOOM),
+        categories: &[Category::Keyspace, Category::Dangerous],
+        keys: Keys::FIRST,
+        key_flags: &["OW update"],
+        since: "2.6.0",
+        syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        summary: "Creates a key from what DUMP answered.",
+        complexity: "O(N) where N is the length of the string.",
+        run: Run::OnShard(restore),
+        ..CommandSpec::BASE
+    },
+];
+
+fn dump(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let entry = call.shard.get(call.db, key, call.access);
+    call.stats.count_lookup(entry.is_some());
+    match entry {
+        Some(entry) => {
+            let value = entry.string().ok_or(errors::WRONG_TYPE)?;
+            call.reply.bulk(&payload::of_string(value));
+        }
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+/// The options of `RESTORE`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Options {
+    replace: bool,
+    /// The time to live is a deadline.
+    absolute: bool,
+    idle_secs: Option<i64>,
+    frequency: Option<u8>,
+}
+
+impl Options {
+    fn parse(args: &Args<'_>) -> Result<Self, ErrorReply> {
+        let mut options = Self::default();
+        let mut at = 4;
+        while at < args.len() {
+            let value = args.get(at + 1);
+            if args.is(at, "replace") {
+                options.replace = true;
+            } else if args.is(at, "absttl") {
+                options.absolute = true;
+            } else if let (true, Some(value), None) =
+                (args.is(at, "idletime"), value, options.frequency)
+            {
+                let idle = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
+                if idle < 0 {
+                    return Err(errors::INVALID_IDLE_TIME);
+                }
+                options.idle_secs = Some(idle);
+                at += 1;
+            } else if let (true, Some(value), None) =
+                (args.is(at, "freq"), value, options.idle_secs)
+            {
+                let frequency = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
+                let frequency = u8::try_from(frequency).map_err(|_| errors::INVALID_FREQUENCY)?;
+                options.frequency = Some(frequency);
+                at += 1;
+            } else {
+                return Err(errors::SYNTAX);
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    /// The access history the entry is to have, if it is not that of a new one.
+    fn access(self, now: UnixMillis, lfu: bool) -> Option<AccessClock> {
+        const MASK: i64 = (1 << AccessClock::BITS) - 1;
+        if lfu {
+            let minutes = now.as_secs() / 60;
+            let frequency = i64::from(self.frequency?);
+            return Some(AccessClock((minutes << 8 & MASK | frequency) as u32));
+        }
+        let idle = self.idle_secs?.min(MASK);
+        Some(AccessClock(((now.as_secs() - idle) & MASK) as u32))
+    }
+}
+
+fn restore(call: &mut ShardCall<'_>) -> CommandResult {
+    let options = Options::parse(&call.args)?;
+    let key = call.key(1);
+    let there = call.shard.get(call.db, key, Access::Peek).is_some();
+    if there && !options.replace {
+        return Err(errors::BUSY_KEY);
+    }
+    let ttl = parse_canonical_i64(call.args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
+    if ttl < 0 {
+        return Err(errors::INVALID_TTL);
+    }
+    let value = payload::to_string(call.args.at(3)).map_err(|invalid| match invalid {
+        Invalid::Footer => errors::BAD_PAYLOAD,
+        Invalid::Value => errors::BAD_DATA_FORMAT,
+    })?;
+    let now = call.shard.now();
+    let deadline = match ttl {
+        0 => None,
+        _ if options.absolute => Some(UnixMillis(ttl)),
+        _ => Some(UnixMillis(ttl.saturating_add(now.0))),
+    };
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        call.shard.remove(call.db, key, Event::Del);
+        call.reply.ok();
+        return Ok(());
+    }
+    let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
+    call.shard.set(
+        call.db,
+        key,
+        &value,
+        StringForm::Detect,
+        ttl,
+        Event::Restore,
+    )?;
+    if let Some(access) = options.access(now, call.config.maxmemory_policy.is_lfu()) {
+        call.shard.set_access(call.db, key, access);
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    const PAYLOAD: &[u8] = b"\x00\x05hello\n\x00cr\xdfve4 \n";
+
+    fn restore(bench: &mut Bench, key: &str, ttl: &str, payload: &[u8], options: &str) -> String {
+        let mut words = vec![b"RESTORE", key.as_bytes(), ttl.as_bytes(), payload];
+        words.extend(options.split_whitespace().map(str::as_bytes));
+        let reply = bench.run_words(&words);
+        String::from_utf8(reply).unwrap().trim_end().to_owned()
+    }
+
+    #[test]
+    fn what_was_dumped_is_restored_with_deadline_and_history() {
+        let mut bench = Bench::new();
+        assert_eq!(restore(&mut bench, "a", "0", PAYLOAD, ""), "+OK");
+        assert_eq!(bench.run("GET a"), "\"hello\"");
+        assert_eq!(
+            bench.run_words(&[b"DUMP", b"a"]),
+            [b"$17\r\n", PAYLOAD, b"\r\n"].concat()
+        );
+        assert_eq!(
+            restore(&mut bench, "a", "0", PAYLOAD, ""),
+            "-BUSYKEY Target key name already exists."
+        );
+        assert_eq!(
+            restore(&mut bench, "a", "5000", PAYLOAD, "replace IDLETIME 100"),
+            "+OK"
+        );
+        bench.check(&[("PTTL a", "5000"), ("OBJECT IDLETIME a", "100")]);
+        let deadline = (bench.now() + 1234).to_string();
+        assert_eq!(
+            restore(&mut bench, "b", &deadline, PAYLOAD, "ABSTTL"),
+            "+OK"
+        );
+        bench.check(&[("PTTL b", "1234"), ("DUMP nothing", "nil")]);
+        assert_eq!(bench.events(), ["restore a", "restore a", "restore b"]);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_leaves_no_key() {
+        let mut bench = Bench::new();
+        assert_eq!(restore(&mut bench, "a", "1", PAYLOAD, "ABSTTL"), "+OK");
+        bench.check(&[("EXISTS a", "0"), ("SET a 1", "OK")]);
+        assert_eq!(
+            restore(&mut bench, "a", "1", PAYLOAD, "ABSTTL REPLACE"),
+            "+OK"
+        );
+        bench.check(&[("EXISTS a", "0")]);
+        assert_eq!(bench.events(), ["set a", "del a"]);
+    }
+
+    #[test]
+    fn what_cannot_be_restored_is_refused_in_the_order_of_redis() {
+        let mut bench = Bench::new();
+        for (ttl, payload, options, expected) in [
+            ("x", "y", "", "-ERR value is not an integer or out of range"),
+            ("-1", "y", "", "-ERR Invalid TTL value, must be >= 0"),
+            (
+                "0",
+                "y",
+                "",
+                "-ERR DUMP payload version or checksum are wrong",
+            ),
+            ("x", "y", "foo", "-ERR syntax error"),
+            ("0", "y", "idletime", "-ERR syntax error"),
+            (
+                "0",
+                "y",
+                "idletime -1",
+                "-ERR Invalid IDLETIME value, must be >= 0",
+            ),
+            (
+                "0",
+                "y",
+                "freq 256",
+                "-ERR Invalid FREQ value, must be >= 0 and <= 255",
+            ),
+            (
+                "0",
+                "y",
+                "freq x",
+                "-ERR value is not an integer or out of range",
+            ),
+            ("0", "y", "freq 1 idletime 1", "-ERR syntax error"),
+        ] {
+            let reply = restore(&mut bench, "a", ttl, payload.as_bytes(), options);
+            assert_eq!(reply, expected, "{ttl} {options}");
+        }
+        assert_eq!(bench.changes(), 0);
+    }
+}
