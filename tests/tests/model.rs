@@ -14,7 +14,7 @@ fn agrees(cores: u16) {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases: 300,
         failure_persistence: None,
-        max_shrink_iters: 20_000,
+        max_shrink_iters: 3000,
         ..ProptestConfig::default()
     });
     let dialogues = proptest::collection::vec(any::<u8>(), 0..DIALOGUE_BYTES);

@@ -303,7 +303,7 @@ impl Keyspace {
     fn is_live(&self, entry: &Entry) -> bool {
         entry
             .deadline_ms
-            .is_none_or(|deadline| self.now_ms <= deadline)
+            .is_none_or(|deadline| self.now_ms < deadline)
     }
 
     fn live(&self, db: usize, key: &[u8]) -> Option<Entry> {
