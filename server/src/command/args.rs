@@ -59,6 +59,14 @@ impl<'a> Args<'a> {
             .map(move |range| &input[range.start as usize..][..range.len as usize])
     }
 
+    /// The arguments from `from` on, as a command's of their own.
+    pub fn from(&self, from: usize) -> Self {
+        Self {
+            input: self.input,
+            ranges: &self.ranges[from.min(self.ranges.len())..],
+        }
+    }
+
     /// Whether argument `at` is `word`, letters of any case.
     pub fn is(&self, at: usize, word: &str) -> bool {
         self.get(at)

@@ -145,6 +145,7 @@ impl Core {
         let limited = config.maxmemory_bytes > 0;
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
+        self.state.stats.durations_are_off = !self.state.config.latency_tracking;
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -213,6 +214,8 @@ impl Core {
         self.timing.end(&mut self.state.stats);
         let more = self.background();
         let used = self.used_bytes();
+        let peak = &mut self.state.observed.peak_bytes;
+        *peak = used.max(*peak);
         self.state
             .shared
             .gauges(self.state.id)
@@ -273,6 +276,7 @@ impl Core {
     }
 
     fn periodic(&mut self, now_ms: u64) {
+        self.state.stats.sample_rates(now_ms);
         if self.state.active_expire {
             self.expire_step();
         }
@@ -325,6 +329,7 @@ impl Core {
     /// `count` bytes of [`Self::unsent`] went out.
     pub fn sent(&mut self, id: SessionId, count: usize) {
         self.state.stats.sent_bytes += count as u64;
+        self.state.stats.writes += 1;
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };

@@ -56,6 +56,7 @@ impl Core {
             return;
         };
         self.state.stats.received_bytes += bytes.len() as u64;
+        self.state.stats.reads += 1;
         session.last_heard_ms = self.state.clock.monotonic_ms();
         if session.closing == Closing::No {
             if session.has_unread() || session.is_stalled() {

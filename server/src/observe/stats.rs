@@ -147,11 +147,13 @@ impl Rates {
         if elapsed_ms == 0 {
             return;
         }
-        let slot = &mut self.samples[self.next % RATE_SAMPLES];
-        for (at, rate) in slot.iter_mut().enumerate() {
-            *rate = totals[at].saturating_sub(self.last[at]) * 1000 / elapsed_ms;
+        let rates: [u64; 3] =
+            std::array::from_fn(|at| totals[at].saturating_sub(self.last[at]) * 1000 / elapsed_ms);
+        // An idle core takes no samples: a late one stands for those that were left out.
+        for _ in 0..(elapsed_ms / 100).clamp(1, RATE_SAMPLES as u64) {
+            self.samples[self.next % RATE_SAMPLES] = rates;
+            self.next = self.next.wrapping_add(1);
         }
-        self.next = self.next.wrapping_add(1);
         self.last_ms = now_ms;
         self.last = totals;
     }

@@ -308,6 +308,14 @@ pub const NO_RELOAD: ErrorReply = ErrorReply::fixed(
     "ERR Larder keeps its dataset in memory only: there is nothing to reload it from",
 );
 
+/// `DEBUG PROTOCOL push` of a client that speaks RESP2.
+pub const NOT_IN_RESP2: ErrorReply =
+    ErrorReply::fixed("ERR RESP2 is not supported by this command");
+/// `DEBUG PROTOCOL` of a type that there is not.
+pub const BAD_PROTOCOL_TYPE: ErrorReply = ErrorReply::fixed(
+    "ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+);
+
 /// The arguments of a subcommand do not fit, though their number does.
 pub fn subcommand_syntax(container: &str, subcommand: &[u8]) -> ErrorReply {
     let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();

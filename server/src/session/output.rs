@@ -69,7 +69,8 @@ impl Output {
     /// # Panics
     /// If `seq` is not awaited.
     pub fn fill<T>(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let at = usize::try_from(seq.0 - self.first).expect("a slot's index fits memory");
+        // A reply already given wraps around to an index far beyond.
+        let at = usize::try_from(seq.0.wrapping_sub(self.first)).expect("usize has 64 bits");
         assert!(
             matches!(self.order.get(at), Some(Slot::Awaited)),
             "reply {seq:?} is not awaited"

@@ -1,0 +1,385 @@
+//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it.
+
+use std::time::Duration;
+
+use larder_engine::{Access, parse_canonical_i64};
+
+use crate::command::families::config::origin;
+use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Request, Round, Rounds, Run};
+use crate::glob::{self, Case};
+use crate::resp::{ErrorReply, Reply, errors};
+use crate::routing::{CoreId, SlotMap};
+
+/// The family's table.
+pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "debug",
+    arity: -2,
+    flags: Flags::OPERATOR,
+    group: Group::Server,
+    summary: "Helps test suites and debugging.",
+    complexity: "Depends on subcommand",
+    run: Run::Rounds(begin),
+    syntax: "<SLEEP seconds|SET-ACTIVE-EXPIRE <0|1>|OBJECT key|PROTOCOL type|STRINGMATCH-LEN length pattern|CHANGE-REPL-ID|ERROR message|LOG message|QUICKLIST-PACKED-THRESHOLD size|HELP>",
+    ..CommandSpec::BASE
+}];
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Accepted; there is no replication whose id could change.",
+    "ERROR <string>",
+    "    Return a Redis protocol error with <string> as message. Useful for clients",
+    "    unit tests to simulate Redis errors.",
+    "LOG <message>",
+    "    Write <message> to the server log.",
+    "OBJECT <key>",
+    "    Show low level info about `key` and associated value.",
+    "PROTOCOL <type>",
+    "    Reply with a test value of the specified type. <type> can be: string,",
+    "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
+    "    true, false.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Accepted; there are no lists yet.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Setting it to 0 disables expiring keys in background when they are not",
+    "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
+    "    default.",
+    "SLEEP <seconds>",
+    "    Stop the server for <seconds>. Decimals allowed.",
+    "STRINGMATCH-LEN <length> <pattern>",
+    "    Match a text of <length> letters `a` against <pattern>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+/// What is to be done once the client is known to be allowed to.
+#[derive(Debug)]
+enum Task {
+    /// Answers what this writes.
+    Reply(fn(&[Vec<u8>], &mut Reply<'_>) -> Result<(), ErrorReply>),
+    /// Asks all cores, and answers `OK`.
+    EveryCore(fn(&mut CoreCall<'_>)),
+    /// Asks the core that owns the key at argument 2; its answer is the reply.
+    KeysCore,
+}
+
+#[derive(Debug)]
+enum State {
+    Begun,
+    AskedWhetherAllowed,
+    AskedToAct,
+}
+
+#[derive(Debug)]
+struct Debug {
+    words: Vec<Vec<u8>>,
+    task: Task,
+    cores: u16,
+    keys_core: CoreId,
+    state: State,
+}
+
+fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
+    let is = |word: &str, len: usize| args.is(1, word) && args.len() == len;
+    let task = if is("help", 2) {
+        Task::Reply(|_, reply| {
+            reply.help(HELP);
+            Ok(())
+        })
+    } else if is("sleep", 3) {
+        Task::EveryCore(sleep)
+    } else if is("set-active-expire", 3) {
+        Task::EveryCore(set_active_expire)
+    } else if is("object", 3) {
+        Task::KeysCore
+    } else if is("protocol", 3) {
+        Task::Reply(protocol)
+    } else if is("stringmatch-len", 4) {
+        Task::Reply(string_match)
+    } else if is("error", 3) {
+        Task::Reply(|words, _| Err(ErrorReply::new(words[2].as_slice())))
+    } else if is("log", 3) {
+        Task::Reply(|words, reply| {
+            eprintln!("DEBUG LOG: {}", String::from_utf8_lossy(&words[2]));
+            reply.ok();
+            Ok(())
+        })
+    } else if is("change-repl-id", 2) || is("quicklist-packed-threshold", 3) {
+        Task::Reply(|_, reply| {
+            reply.ok();
+            Ok(())
+        })
+    } else if args.is(1, "reload") || args.is(1, "loadaof") || args.is(1, "restart") {
+        Task::Reply(|_, _| Err(errors::NO_RELOAD))
+    } else {
+        return Err(errors::subcommand_syntax("debug", args.at(1)));
+    };
+    Ok(Box::new(Debug {
+        words: args.iter_from(0).map(<[u8]>::to_vec).collect(),
+        task,
+        cores: slots.cores(),
+        keys_core: args.get(2).map_or(CoreId(0), |key| slots.core_of(key)),
+        state: State::Begun,
+    }))
+}
+
+impl Debug {
+    fn ask(&self, core: CoreId, run: fn(&mut CoreCall<'_>)) -> Request {
+        Request {
+            core,
+            run,
+            args: self.words.clone(),
+        }
+    }
+
+    fn ask_all(&self, run: fn(&mut CoreCall<'_>)) -> Round {
+        Round::Ask(
+            (0..self.cores)
+                .map(|core| self.ask(CoreId(core), run))
+                .collect(),
+        )
+    }
+
+    fn act(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        self.state = State::AskedToAct;
+        match self.task {
+            Task::EveryCore(run) => Ok(self.ask_all(run)),
+            Task::KeysCore => Ok(Round::Ask(vec![self.ask(self.keys_core, describe_entry)])),
+            Task::Reply(write) => {
+                write(&self.words, reply)?;
+                Ok(Round::Done)
+            }
+        }
+    }
+}
+
+impl Rounds for Debug {
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        match self.state {
+            State::Begun => {
+                self.state = State::AskedWhetherAllowed;
+                Ok(self.ask_all(is_allowed))
+            }
+            State::AskedWhetherAllowed if answers.iter().all(|answer| answer.is_empty()) => {
+                Err(errors::DEBUG_NOT_ALLOWED)
+            }
+            State::AskedWhetherAllowed => self.act(reply),
+            State::AskedToAct => {
+                match self.task {
+                    Task::KeysCore => {
+                        let answer = answers.first().copied().unwrap_or_default();
+                        if answer.is_empty() {
+                            return Err(errors::NO_SUCH_KEY);
+                        }
+                        reply.status(&String::from_utf8_lossy(answer));
+                    }
+                    Task::Reply(_) | Task::EveryCore(_) => reply.ok(),
+                }
+                Ok(Round::Done)
+            }
+        }
+    }
+}
+
+/// Answers something on the core that has the client, if the client may debug.
+fn is_allowed(call: &mut CoreCall<'_>) {
+    if let Some(session) = call.asking.as_deref()
+        && call
+            .core
+            .config
+            .enable_debug_command
+            .allows(origin(&session.peer))
+    {
+        call.out.push(b'1');
+    }
+}
+
+/// Puts the core to sleep. The core that was asked sleeps before its request to the others leaves.
+fn sleep(call: &mut CoreCall<'_>) {
+    let seconds = std::str::from_utf8(call.args.at(2))
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok());
+    // As in Redis, what is no number is zero.
+    if let Ok(duration) = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)) {
+        std::thread::sleep(duration);
+    }
+}
+
+fn set_active_expire(call: &mut CoreCall<'_>) {
+    call.core.active_expire = call.args.at(2) != b"0";
+}
+
+fn describe_entry(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(2));
+    let now = shard.now();
+    if let Some(entry) = shard.get(call.db, key, Access::Peek) {
+        let text = format!(
+            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+            entry.encoding().name(),
+            entry.string().map_or(0, |value| value.len() + 1),
+            entry.access().0,
+            entry.access().idle_secs(now),
+        );
+        call.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// A value of each type of the protocol, as Redis answers it.
+fn protocol(words: &[Vec<u8>], reply: &mut Reply<'_>) -> Result<(), ErrorReply> {
+    let is_resp3 = reply.is_resp3();
+    match words[2].to_ascii_lowercase().as_slice() {
+        b"string" => reply.text("Hello World"),
+        b"integer" => reply.integer(12345),
+        b"double" => reply.double_text("3.141"),
+        b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
+        b"null" => reply.null(),
+        b"array" => {
+            reply.array(3);
+            (0..3).for_each(|number| reply.integer(number));
+        }
+        b"set" => {
+            reply.set(3);
+            (0..3).for_each(|number| reply.integer(number));
+        }
+        b"map" => {
+            reply.map(3);
+            for number in 0..3 {
+                reply.integer(number);
+                reply.boolean(number == 1);
+            }
+        }
+        b"attrib" => {
+            if is_resp3 {
+                reply.raw(b"|1\r\n");
+                reply.text("key-popularity");
+                reply.array(2);
+                reply.text("key:123");
+                reply.integer(90);
+            }
+            reply.text("Some real reply following the attribute");
+        }
+        b"push" => {
+            if !is_resp3 {
+                return Err(errors::NOT_IN_RESP2);
+            }
+            reply.push(2);
+            reply.text("server-cpu-usage");
+            reply.integer(42);
+            reply.text("Some real reply following the push reply");
+        }
+        b"verbatim" => reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"true" => reply.boolean(true),
+        b"false" => reply.boolean(false),
+        _ => return Err(errors::BAD_PROTOCOL_TYPE),
+    }
+    Ok(())
+}
+
+fn string_match(words: &[Vec<u8>], reply: &mut Reply<'_>) -> Result<(), ErrorReply> {
+    /// Longer texts tell no more.
+    const LENGTH_MAX: i64 = 1 << 20;
+    let length = parse_canonical_i64(&words[2])
+        .ok_or(errors::NOT_AN_INTEGER)?
+        .clamp(0, LENGTH_MAX);
+    let text = vec![b'a'; usize::try_from(length).unwrap_or(0)];
+    reply.integer(glob::matches(&words[3], &text, Case::Sensitive).into());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::wire::words;
+    use crate::resp::Protocol;
+
+    /// Plays the rounds of a command; every core answers `answer` whenever it is asked.
+    fn played(command: &[&str], protocol: Protocol, answer: &[u8]) -> Result<String, ErrorReply> {
+        let (bytes, ranges) = words(command);
+        let mut rounds = begin(&Args::new(&bytes, &ranges), &SlotMap::even(2))?;
+        let mut out = Vec::new();
+        let mut asked = 0;
+        loop {
+            let answers = vec![answer; asked];
+            match rounds.next(&answers, &mut Reply::new(&mut out, protocol))? {
+                Round::Ask(requests) => asked = requests.len(),
+                Round::Done => return Ok(String::from_utf8(out).unwrap()),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_done_for_a_client_that_may_not_debug() {
+        assert_eq!(
+            played(&["debug", "sleep", "0"], Protocol::Resp2, b""),
+            Err(errors::DEBUG_NOT_ALLOWED)
+        );
+        assert_eq!(
+            played(&["debug", "sleep", "0"], Protocol::Resp2, b"1").unwrap(),
+            "+OK\r\n"
+        );
+    }
+
+    #[test]
+    fn a_value_of_every_type_is_answered() {
+        for (kind, resp2, resp3) in [
+            ("double", "$5\r\n3.141\r\n", ",3.141\r\n"),
+            (
+                "map",
+                "*6\r\n:0\r\n:0\r\n:1\r\n:1\r\n:2\r\n:0\r\n",
+                "%3\r\n:0\r\n#f\r\n:1\r\n#t\r\n:2\r\n#f\r\n",
+            ),
+            (
+                "verbatim",
+                "$25\r\nThis is a verbatim\nstring\r\n",
+                "=29\r\ntxt:This is a verbatim\nstring\r\n",
+            ),
+            ("TRUE", ":1\r\n", "#t\r\n"),
+        ] {
+            assert_eq!(
+                played(&["debug", "protocol", kind], Protocol::Resp2, b"1").unwrap(),
+                resp2
+            );
+            assert_eq!(
+                played(&["debug", "protocol", kind], Protocol::Resp3, b"1").unwrap(),
+                resp3
+            );
+        }
+        assert_eq!(
+            played(&["debug", "protocol", "push"], Protocol::Resp2, b"1"),
+            Err(errors::NOT_IN_RESP2)
+        );
+        assert_eq!(
+            played(&["debug", "protocol", "x"], Protocol::Resp2, b"1"),
+            Err(errors::BAD_PROTOCOL_TYPE)
+        );
+    }
+
+    #[test]
+    fn a_subcommand_that_there_is_not_is_refused() {
+        for command in [
+            &["debug", "bogus"][..],
+            &["debug", "sleep"],
+            &["debug", "object", "a", "b"],
+        ] {
+            assert!(played(command, Protocol::Resp2, b"1").is_err());
+        }
+        assert_eq!(
+            played(&["debug", "reload"], Protocol::Resp2, b"1"),
+            Err(errors::NO_RELOAD)
+        );
+        assert_eq!(
+            played(&["debug", "error", "OOPS no"], Protocol::Resp2, b"1"),
+            Err(ErrorReply::new("OOPS no"))
+        );
+        assert_eq!(
+            played(
+                &["debug", "stringmatch-len", "3", "a*a"],
+                Protocol::Resp2,
+                b"1"
+            )
+            .unwrap(),
+            ":1\r\n"
+        );
+    }
+}

@@ -1,0 +1,303 @@
+//! What `INFO` needs of each core, its way to the core that was asked, and the sum.
+
+use std::collections::BTreeMap;
+
+use larder_engine::DbIndex;
+
+use crate::command::{CommandTable, CoreCall};
+use crate::config::Config;
+use crate::observe::{CommandStats, Durations, PartReader, PartWriter};
+use crate::routing::CoreId;
+use crate::shared::Shared;
+
+macro_rules! sums {
+    ($($name:ident),* $(,)?) => {
+        /// Numbers that add up over the cores.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(super) struct Sums {
+            $(pub(super) $name: u64,)*
+        }
+
+        impl Sums {
+            fn write(&self, part: &mut PartWriter<'_>) {
+                $(part.number(self.$name);)*
+            }
+
+            fn add(&mut self, part: &mut PartReader<'_>) {
+                $(self.$name = self.$name.wrapping_add(part.number());)*
+            }
+        }
+    };
+}
+
+sums! {
+    blocked, session_bytes, monitors,
+    entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
+    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops,
+    error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
+    commands_per_sec, received_per_sec, sent_per_sec,
+}
+
+macro_rules! facts {
+    ($($name:ident),* $(,)?) => {
+        /// What is the same on all cores; one of them tells it.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub(super) struct Facts {
+            $(pub(super) $name: String,)*
+            /// The time, in milliseconds since the Unix epoch.
+            pub(super) now_ms: i64,
+            pub(super) started_ms: i64,
+            pub(super) clients: u64,
+            pub(super) maxmemory: u64,
+        }
+
+        impl Facts {
+            fn write(&self, part: &mut PartWriter<'_>) {
+                $(part.bytes(self.$name.as_bytes());)*
+                part.signed(self.now_ms);
+                part.signed(self.started_ms);
+                part.number(self.clients);
+                part.number(self.maxmemory);
+            }
+
+            fn read(part: &mut PartReader<'_>) -> Self {
+                Self {
+                    $($name: part.text().to_owned(),)*
+                    now_ms: part.signed(),
+                    started_ms: part.signed(),
+                    clients: part.number(),
+                    maxmemory: part.number(),
+                }
+            }
+        }
+    };
+}
+
+facts! { run_id, port, backend, cores, config_file, hz, maxclients, policy, percentiles }
+
+/// Keys of one database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Database {
+    pub(super) keys: u64,
+    pub(super) volatile: u64,
+}
+
+/// The sum over all cores.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) facts: Facts,
+    pub(super) sums: Sums,
+    pub(super) databases: Vec<Database>,
+    pub(super) errors: BTreeMap<String, u64>,
+    /// By the command's number.
+    pub(super) commands: Vec<(CommandStats, Durations)>,
+}
+
+/// Writes a core's part.
+pub(super) fn write(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
+    let stats = &core.stats;
+    let memory = core.shard.memory();
+    let sessions = core.sessions.iter().chain(call.asking.as_deref());
+    let (mut blocked, mut session_bytes) = (0, 0);
+    for session in sessions {
+        blocked += u64::from(session.blocked.is_some());
+        session_bytes += session.memory_bytes() as u64;
+    }
+    let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
+    let sums = Sums {
+        blocked,
+        session_bytes,
+        monitors: core.monitors.len() as u64,
+        entry_bytes: memory.entry_bytes,
+        table_bytes: memory.table_bytes,
+        arena_bytes: memory.arena_bytes,
+        payload_bytes: memory.payload_bytes,
+        peak_bytes: core.observed.peak_bytes.max(memory.used_bytes()),
+        connections: stats.connections,
+        rejected_connections: stats.rejected_connections,
+        commands: stats.commands,
+        received_bytes: stats.received_bytes,
+        sent_bytes: stats.sent_bytes,
+        hits: stats.hits,
+        misses: stats.misses,
+        hops: stats.hops,
+        error_replies: stats.error_replies,
+        output_limit_closes: stats.output_limit_closes,
+        query_limit_closes: stats.query_limit_closes,
+        reads: stats.reads,
+        writes: stats.writes,
+        expired: core
+            .shard
+            .expired_total()
+            .saturating_sub(stats.expired_before),
+        changes: core.shard.journal().changes(),
+        commands_per_sec,
+        received_per_sec,
+        sent_per_sec,
+    };
+    let mut part = PartWriter(call.out);
+    let tells_facts = core.id == CoreId(0);
+    part.number(tells_facts.into());
+    if tells_facts {
+        facts(&core.config, &core.shared, core.clock.unix.0).write(&mut part);
+    }
+    sums.write(&mut part);
+    part.number(core.shard.databases().into());
+    for db in 0..core.shard.databases() {
+        part.number(core.shard.len(DbIndex(db)));
+        part.number(core.shard.volatile_len(DbIndex(db)));
+    }
+    part.number(stats.errors.len() as u64);
+    for (code, count) in &stats.errors {
+        part.bytes(code.as_bytes());
+        part.number(*count);
+    }
+    for (command, durations) in stats.by_command.iter().zip(&stats.durations) {
+        for number in [
+            command.calls,
+            command.nanos,
+            command.rejected,
+            command.failed,
+        ] {
+            part.number(number);
+        }
+        durations.write(&mut part);
+    }
+}
+
+fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
+    let percentiles = config
+        .latency_tracking_info_percentiles
+        .iter()
+        .map(|percentile| format!("{percentile}"));
+    Facts {
+        run_id: shared.run_id.clone(),
+        port: shared
+            .port
+            .load(std::sync::atomic::Ordering::Relaxed)
+            .to_string(),
+        backend: String::clone(&shared.backend.load()),
+        cores: shared.cores().to_string(),
+        config_file: config
+            .file()
+            .map(|file| file.display().to_string())
+            .unwrap_or_default(),
+        hz: config.hz.to_string(),
+        maxclients: config.maxclients.to_string(),
+        policy: config.maxmemory_policy.name().to_owned(),
+        percentiles: percentiles.collect::<Vec<_>>().join(" "),
+        now_ms,
+        started_ms: shared.started_unix_ms,
+        clients: shared.clients(),
+        maxmemory: config.maxmemory_bytes,
+    }
+}
+
+impl Report {
+    /// The sum of the parts.
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
+        let count = CommandTable::global().count();
+        let mut report = Self {
+            commands: vec![Default::default(); count],
+            ..Self::default()
+        };
+        for part in parts {
+            report.add(&mut PartReader::new(part));
+        }
+        report
+    }
+
+    fn add(&mut self, part: &mut PartReader<'_>) {
+        if part.number() == 1 {
+            self.facts = Facts::read(part);
+        }
+        self.sums.add(part);
+        let databases = usize::try_from(part.number()).expect("a number of databases");
+        self.databases
+            .resize(self.databases.len().max(databases), Database::default());
+        for database in &mut self.databases[..databases] {
+            database.keys += part.number();
+            database.volatile += part.number();
+        }
+        for _ in 0..part.number() {
+            let code = part.text().to_owned();
+            *self.errors.entry(code).or_default() += part.number();
+        }
+        for (command, durations) in &mut self.commands {
+            command.calls += part.number();
+            command.nanos += part.number();
+            command.rejected += part.number();
+            command.failed += part.number();
+            durations.merge(part);
+        }
+    }
+
+    /// What `maxmemory` bounds.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.sums.entry_bytes + self.sums.table_bytes + self.sums.session_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_two_cores_add_up() {
+        let count = CommandTable::global().count();
+        let part = |tells_facts: bool| {
+            let mut bytes = Vec::new();
+            let mut part = PartWriter(&mut bytes);
+            part.number(tells_facts.into());
+            if tells_facts {
+                Facts {
+                    run_id: "abc".to_owned(),
+                    maxmemory: 5,
+                    ..Facts::default()
+                }
+                .write(&mut part);
+            }
+            Sums {
+                hits: 3,
+                sent_per_sec: 2,
+                ..Sums::default()
+            }
+            .write(&mut part);
+            part.number(1);
+            part.number(10);
+            part.number(4);
+            part.number(1);
+            part.bytes(b"ERR");
+            part.number(7);
+            for _ in 0..count {
+                (0..4).for_each(|number| part.number(number));
+                part.number(0);
+            }
+            bytes
+        };
+        let report = Report::of(&[&part(true), &part(false)]);
+        assert_eq!(
+            (report.facts.run_id.as_str(), report.facts.maxmemory),
+            ("abc", 5)
+        );
+        assert_eq!((report.sums.hits, report.sums.sent_per_sec), (6, 4));
+        assert_eq!(
+            report.databases,
+            [Database {
+                keys: 20,
+                volatile: 8
+            }]
+        );
+        assert_eq!(report.errors["ERR"], 14);
+        assert_eq!(
+            report.commands[0].0,
+            CommandStats {
+                calls: 0,
+                nanos: 2,
+                rejected: 4,
+                failed: 6
+            }
+        );
+    }
+}

@@ -1,0 +1,649 @@
+//! The sections of `INFO`, field by field in Redis's order and words, so that exporters read them. What Larder does not
+//! have is given as Redis gives it where it is off; Larder's own fields begin with `larder_`.
+
+use std::fmt::Write;
+
+use super::machine;
+use super::report::Report;
+use crate::command::families::connection::REDIS_VERSION;
+use crate::command::{Command, CommandTable};
+
+/// A section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Server,
+    Clients,
+    Memory,
+    Persistence,
+    Stats,
+    Replication,
+    Cpu,
+    Modules,
+    Commandstats,
+    Errorstats,
+    Latencystats,
+    Cluster,
+    Keyspace,
+}
+
+impl Section {
+    /// All, in the order they are written in.
+    pub(super) const ALL: [Self; 13] = [
+        Self::Server,
+        Self::Clients,
+        Self::Memory,
+        Self::Persistence,
+        Self::Stats,
+        Self::Replication,
+        Self::Cpu,
+        Self::Modules,
+        Self::Commandstats,
+        Self::Errorstats,
+        Self::Latencystats,
+        Self::Cluster,
+        Self::Keyspace,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Clients => "clients",
+            Self::Memory => "memory",
+            Self::Persistence => "persistence",
+            Self::Stats => "stats",
+            Self::Replication => "replication",
+            Self::Cpu => "cpu",
+            Self::Modules => "modules",
+            Self::Commandstats => "commandstats",
+            Self::Errorstats => "errorstats",
+            Self::Latencystats => "latencystats",
+            Self::Cluster => "cluster",
+            Self::Keyspace => "keyspace",
+        }
+    }
+
+    /// Whether it is written when none is asked for.
+    pub(super) fn is_default(self) -> bool {
+        !matches!(self, Self::Commandstats | Self::Latencystats)
+    }
+
+    pub(super) fn write(self, report: &Report, text: &mut String) {
+        let mut fields = Fields(text);
+        match self {
+            Self::Server => server(report, &mut fields),
+            Self::Clients => clients(report, &mut fields),
+            Self::Memory => memory(report, &mut fields),
+            Self::Persistence => persistence(report, &mut fields),
+            Self::Stats => stats(report, &mut fields),
+            Self::Replication => replication(report, &mut fields),
+            Self::Cpu => cpu(&mut fields),
+            Self::Modules => fields.title("Modules"),
+            Self::Commandstats => command_stats(report, &mut fields),
+            Self::Errorstats => error_stats(report, &mut fields),
+            Self::Latencystats => latency_stats(report, &mut fields),
+            Self::Cluster => {
+                fields.title("Cluster");
+                fields.add("cluster_enabled", 0);
+            }
+            Self::Keyspace => keyspace(report, &mut fields),
+        }
+    }
+}
+
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    fn title(&mut self, title: &str) {
+        self.0.push_str("# ");
+        self.0.push_str(title);
+        self.0.push_str("\r\n");
+    }
+
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        write!(self.0, "{name}:{value}\r\n").expect("writing to memory");
+    }
+
+    /// Fields that all hold `value`.
+    fn add_all(&mut self, value: impl std::fmt::Display + Copy, names: &[&str]) {
+        names.iter().for_each(|name| self.add(name, value));
+    }
+
+    /// A number of bytes, once more in a form for people.
+    fn add_bytes(&mut self, name: &str, bytes: u64) {
+        self.add(name, bytes);
+        self.add(&format!("{name}_human"), human(bytes));
+    }
+}
+
+/// Bytes in the largest unit they fill, two decimals.
+fn human(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    for unit in ["K", "M", "G", "T"] {
+        value /= 1024.0;
+        if value < 1024.0 {
+            return format!("{value:.2}{unit}");
+        }
+    }
+    format!("{:.2}P", value / 1024.0)
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+fn difference(whole: u64, part: u64) -> i64 {
+    whole.cast_signed().wrapping_sub(part.cast_signed())
+}
+
+fn server(report: &Report, fields: &mut Fields<'_>) {
+    let facts = &report.facts;
+    let uptime_secs = (facts.now_ms - facts.started_ms).max(0) / 1000;
+    let executable = std::env::current_exe()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    fields.title("Server");
+    fields.add("redis_version", REDIS_VERSION);
+    fields.add("larder_version", env!("CARGO_PKG_VERSION"));
+    fields.add("redis_git_sha1", "00000000");
+    fields.add("redis_git_dirty", 0);
+    fields.add("redis_build_id", 0);
+    fields.add("redis_mode", "standalone");
+    fields.add("os", machine::system());
+    fields.add("arch_bits", usize::BITS);
+    fields.add("monotonic_clock", "POSIX clock_gettime");
+    fields.add("multiplexing_api", &facts.backend);
+    fields.add("process_id", std::process::id());
+    fields.add("process_supervised", "no");
+    fields.add("run_id", &facts.run_id);
+    fields.add("tcp_port", &facts.port);
+    fields.add("server_time_usec", facts.now_ms * 1000);
+    fields.add("uptime_in_seconds", uptime_secs);
+    fields.add("uptime_in_days", uptime_secs / 86400);
+    fields.add("hz", &facts.hz);
+    fields.add("configured_hz", &facts.hz);
+    fields.add("lru_clock", (facts.now_ms / 1000) & 0xff_ffff);
+    fields.add("executable", executable);
+    fields.add("config_file", &facts.config_file);
+    fields.add("io_threads_active", 0);
+    fields.add("larder_cores", &facts.cores);
+}
+
+fn clients(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Clients");
+    fields.add("connected_clients", report.facts.clients);
+    fields.add("cluster_connections", 0);
+    fields.add("maxclients", &report.facts.maxclients);
+    fields.add_all(
+        0,
+        &[
+            "client_recent_max_input_buffer",
+            "client_recent_max_output_buffer",
+        ],
+    );
+    fields.add("blocked_clients", report.sums.blocked);
+    fields.add_all(
+        0,
+        &[
+            "tracking_clients",
+            "pubsub_clients",
+            "watching_clients",
+            "clients_in_timeout_table",
+        ],
+    );
+    fields.add("total_watched_keys", 0);
+    fields.add("total_blocking_keys", 0);
+    fields.add("total_blocking_keys_on_nokey", 0);
+    fields.add("larder_monitors", report.sums.monitors);
+}
+
+fn memory(report: &Report, fields: &mut Fields<'_>) {
+    let sums = &report.sums;
+    let used = report.used_bytes();
+    let peak = sums.peak_bytes.max(used);
+    let dataset = sums.entry_bytes + sums.table_bytes;
+    let resident = machine::resident_bytes();
+    fields.title("Memory");
+    fields.add_bytes("used_memory", used);
+    fields.add_bytes("used_memory_rss", resident);
+    fields.add_bytes("used_memory_peak", peak);
+    fields.add(
+        "used_memory_peak_perc",
+        format_args!("{:.2}%", ratio(used, peak) * 100.0),
+    );
+    fields.add(
+        "used_memory_overhead",
+        used.saturating_sub(sums.payload_bytes),
+    );
+    fields.add("used_memory_startup", 0);
+    fields.add("used_memory_dataset", dataset);
+    fields.add(
+        "used_memory_dataset_perc",
+        format_args!("{:.2}%", ratio(dataset, used) * 100.0),
+    );
+    fields.add("allocator_allocated", dataset);
+    fields.add("allocator_active", sums.arena_bytes);
+    fields.add("allocator_resident", sums.arena_bytes);
+    fields.add_bytes("total_system_memory", machine::total_bytes());
+    fields.add_all(0, &["used_memory_lua", "used_memory_vm_eval"]);
+    fields.add("used_memory_lua_human", "0B");
+    fields.add_all(
+        0,
+        &[
+            "used_memory_scripts_eval",
+            "number_of_cached_scripts",
+            "number_of_functions",
+            "number_of_libraries",
+            "used_memory_vm_functions",
+            "used_memory_vm_total",
+        ],
+    );
+    fields.add("used_memory_vm_total_human", "0B");
+    fields.add("used_memory_functions", 0);
+    fields.add_bytes("used_memory_scripts", 0);
+    fields.add_bytes("maxmemory", report.facts.maxmemory);
+    fields.add("maxmemory_policy", &report.facts.policy);
+    fields.add(
+        "allocator_frag_ratio",
+        format_args!("{:.2}", ratio(sums.arena_bytes, dataset)),
+    );
+    fields.add(
+        "allocator_frag_bytes",
+        difference(sums.arena_bytes, dataset),
+    );
+    fields.add("allocator_rss_ratio", "1.00");
+    fields.add("allocator_rss_bytes", 0);
+    fields.add(
+        "rss_overhead_ratio",
+        format_args!("{:.2}", ratio(resident, sums.arena_bytes)),
+    );
+    fields.add("rss_overhead_bytes", difference(resident, sums.arena_bytes));
+    fields.add(
+        "mem_fragmentation_ratio",
+        format_args!("{:.2}", ratio(resident, used)),
+    );
+    fields.add("mem_fragmentation_bytes", difference(resident, used));
+    fields.add_all(
+        0,
+        &[
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_total_replication_buffers",
+            "mem_clients_slaves",
+        ],
+    );
+    fields.add("mem_clients_normal", sums.session_bytes);
+    fields.add_all(0, &["mem_cluster_links", "mem_aof_buffer"]);
+    fields.add("mem_allocator", "larder-arena");
+    fields.add_all(
+        0,
+        &[
+            "active_defrag_running",
+            "lazyfree_pending_objects",
+            "lazyfreed_objects",
+        ],
+    );
+    fields.add("larder_payload_bytes", sums.payload_bytes);
+    fields.add("larder_table_bytes", sums.table_bytes);
+}
+
+fn persistence(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Persistence");
+    fields.add_all(
+        0,
+        &[
+            "loading",
+            "async_loading",
+            "current_cow_peak",
+            "current_cow_size",
+            "current_cow_size_age",
+        ],
+    );
+    fields.add("current_fork_perc", "0.00");
+    fields.add_all(
+        0,
+        &["current_save_keys_processed", "current_save_keys_total"],
+    );
+    fields.add("rdb_changes_since_last_save", report.sums.changes);
+    fields.add("rdb_bgsave_in_progress", 0);
+    fields.add("rdb_last_save_time", report.facts.started_ms / 1000);
+    fields.add("rdb_last_bgsave_status", "ok");
+    fields.add_all(
+        -1,
+        &["rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec"],
+    );
+    fields.add_all(
+        0,
+        &[
+            "rdb_saves",
+            "rdb_last_cow_size",
+            "rdb_last_load_keys_expired",
+            "rdb_last_load_keys_loaded",
+            "aof_enabled",
+        ],
+    );
+    fields.add_all(0, &["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    fields.add_all(
+        -1,
+        &["aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"],
+    );
+    fields.add("aof_last_bgrewrite_status", "ok");
+    fields.add_all(0, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    fields.add("aof_last_write_status", "ok");
+    fields.add_all(
+        0,
+        &[
+            "aof_last_cow_size",
+            "module_fork_in_progress",
+            "module_fork_last_cow_size",
+        ],
+    );
+}
+
+fn stats(report: &Report, fields: &mut Fields<'_>) {
+    let sums = &report.sums;
+    let kib = |bytes: u64| format!("{:.2}", bytes as f64 / 1024.0);
+    fields.title("Stats");
+    fields.add("total_connections_received", sums.connections);
+    fields.add("total_commands_processed", sums.commands);
+    fields.add("instantaneous_ops_per_sec", sums.commands_per_sec);
+    fields.add("total_net_input_bytes", sums.received_bytes);
+    fields.add("total_net_output_bytes", sums.sent_bytes);
+    fields.add_all(
+        0,
+        &["total_net_repl_input_bytes", "total_net_repl_output_bytes"],
+    );
+    fields.add("instantaneous_input_kbps", kib(sums.received_per_sec));
+    fields.add("instantaneous_output_kbps", kib(sums.sent_per_sec));
+    fields.add_all(
+        "0.00",
+        &[
+            "instantaneous_input_repl_kbps",
+            "instantaneous_output_repl_kbps",
+        ],
+    );
+    fields.add("rejected_connections", sums.rejected_connections);
+    fields.add_all(0, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    fields.add("expired_keys", sums.expired);
+    fields.add("expired_stale_perc", "0.00");
+    fields.add_all(
+        0,
+        &[
+            "expired_time_cap_reached_count",
+            "expire_cycle_cpu_milliseconds",
+        ],
+    );
+    fields.add_all(
+        0,
+        &[
+            "evicted_keys",
+            "evicted_clients",
+            "total_eviction_exceeded_time",
+            "current_eviction_exceeded_time",
+        ],
+    );
+    fields.add("keyspace_hits", sums.hits);
+    fields.add("keyspace_misses", sums.misses);
+    fields.add_all(
+        0,
+        &[
+            "pubsub_channels",
+            "pubsub_patterns",
+            "pubsubshard_channels",
+            "latest_fork_usec",
+            "total_forks",
+        ],
+    );
+    fields.add_all(0, &["migrate_cached_sockets", "slave_expires_tracked_keys"]);
+    fields.add_all(
+        0,
+        &[
+            "active_defrag_hits",
+            "active_defrag_misses",
+            "active_defrag_key_hits",
+            "active_defrag_key_misses",
+        ],
+    );
+    fields.add_all(
+        0,
+        &["total_active_defrag_time", "current_active_defrag_time"],
+    );
+    fields.add_all(
+        0,
+        &[
+            "tracking_total_keys",
+            "tracking_total_items",
+            "tracking_total_prefixes",
+        ],
+    );
+    fields.add("unexpected_error_replies", 0);
+    fields.add("total_error_replies", sums.error_replies);
+    fields.add("dump_payload_sanitizations", 0);
+    fields.add("total_reads_processed", sums.reads);
+    fields.add("total_writes_processed", sums.writes);
+    fields.add_all(
+        0,
+        &[
+            "io_threaded_reads_processed",
+            "io_threaded_writes_processed",
+        ],
+    );
+    fields.add(
+        "client_query_buffer_limit_disconnections",
+        sums.query_limit_closes,
+    );
+    fields.add(
+        "client_output_buffer_limit_disconnections",
+        sums.output_limit_closes,
+    );
+    fields.add_all(0, &["reply_buffer_shrinks", "reply_buffer_expands"]);
+    fields.add("larder_hops", sums.hops);
+}
+
+fn replication(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Replication");
+    fields.add("role", "master");
+    fields.add("connected_slaves", 0);
+    fields.add("master_failover_state", "no-failover");
+    fields.add("master_replid", &report.facts.run_id);
+    fields.add("master_replid2", "0".repeat(40));
+    fields.add("master_repl_offset", 0);
+    fields.add("second_repl_offset", -1);
+    fields.add("repl_backlog_active", 0);
+    fields.add("repl_backlog_size", 1 << 20);
+    fields.add_all(
+        0,
+        &["repl_backlog_first_byte_offset", "repl_backlog_histlen"],
+    );
+}
+
+fn cpu(fields: &mut Fields<'_>) {
+    let process = machine::cpu_time("/proc/self/stat");
+    let thread = machine::cpu_time("/proc/thread-self/stat");
+    fields.title("CPU");
+    for (name, secs) in [
+        ("used_cpu_sys", process.system),
+        ("used_cpu_user", process.user),
+        ("used_cpu_sys_children", process.children_system),
+        ("used_cpu_user_children", process.children_user),
+        ("used_cpu_sys_main_thread", thread.system),
+        ("used_cpu_user_main_thread", thread.user),
+    ] {
+        fields.add(name, format_args!("{secs:.6}"));
+    }
+}
+
+/// Every command, each before its subcommands.
+fn commands() -> impl Iterator<Item = &'static Command> {
+    CommandTable::global()
+        .iter()
+        .flat_map(|command| std::iter::once(command).chain(&command.subcommands))
+}
+
+fn command_stats(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Commandstats");
+    for command in commands() {
+        let (stats, _) = &report.commands[command.id.index()];
+        if stats.calls + stats.rejected + stats.failed == 0 {
+            continue;
+        }
+        let micros = stats.nanos / 1000;
+        let each = if stats.calls == 0 {
+            0.0
+        } else {
+            stats.nanos as f64 / 1000.0 / stats.calls as f64
+        };
+        let value = format_args!(
+            "calls={},usec={micros},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+            stats.calls, stats.rejected, stats.failed
+        )
+        .to_string();
+        fields.add(&format!("cmdstat_{}", command.spec.name), value);
+    }
+}
+
+fn error_stats(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Errorstats");
+    for (code, count) in &report.errors {
+        // A code may be of a script's making.
+        let code: String = code
+            .chars()
+            .map(|letter| {
+                if letter == ':' || letter.is_control() {
+                    '_'
+                } else {
+                    letter
+                }
+            })
+            .collect();
+        fields.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Latencystats");
+    for command in commands() {
+        let (_, durations) = &report.commands[command.id.index()];
+        if durations.calls() == 0 {
+            continue;
+        }
+        let percentiles: Vec<String> = report
+            .facts
+            .percentiles
+            .split_whitespace()
+            .filter_map(|text| Some((text, text.parse().ok()?)))
+            .map(|(text, percentile)| format!("p{text}={:.3}", durations.percentile_us(percentile)))
+            .collect();
+        fields.add(
+            &format!("latency_percentiles_usec_{}", command.spec.name),
+            percentiles.join(","),
+        );
+    }
+}
+
+fn keyspace(report: &Report, fields: &mut Fields<'_>) {
+    fields.title("Keyspace");
+    for (db, database) in report
+        .databases
+        .iter()
+        .enumerate()
+        .filter(|(_, database)| database.keys > 0)
+    {
+        let value = format!(
+            "keys={},expires={},avg_ttl=0",
+            database.keys, database.volatile
+        );
+        fields.add(&format!("db{db}"), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::info::report::Database;
+
+    fn written(section: Section, report: &Report) -> String {
+        let mut text = String::new();
+        section.write(report, &mut text);
+        text
+    }
+
+    fn report() -> Report {
+        let count = CommandTable::global().count();
+        Report {
+            commands: vec![Default::default(); count],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn every_section_is_a_title_and_lines_of_a_name_and_a_value() {
+        let report = report();
+        for section in Section::ALL {
+            let text = written(section, &report);
+            let mut lines = text.split_terminator("\r\n");
+            assert!(
+                lines
+                    .next()
+                    .unwrap()
+                    .to_lowercase()
+                    .ends_with(section.name())
+            );
+            let mut names = std::collections::HashSet::new();
+            for line in lines {
+                let (name, _) = line.split_once(':').unwrap_or_else(|| panic!("{line}"));
+                assert!(names.insert(name), "{name} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn only_databases_with_keys_and_commands_that_were_called_are_listed() {
+        let mut report = report();
+        report.databases = vec![
+            Database::default(),
+            Database {
+                keys: 3,
+                volatile: 1,
+            },
+        ];
+        assert_eq!(
+            written(Section::Keyspace, &report),
+            "# Keyspace\r\ndb1:keys=3,expires=1,avg_ttl=0\r\n"
+        );
+        let get = CommandTable::global().find(b"get").unwrap().id.index();
+        report.commands[get].0.calls = 4;
+        report.commands[get].0.nanos = 10_000;
+        report.commands[get].1.record(4, 2500);
+        report.facts.percentiles = "50 99.9".to_owned();
+        assert_eq!(
+            written(Section::Commandstats, &report),
+            "# Commandstats\r\ncmdstat_get:calls=4,usec=10,usec_per_call=2.50,rejected_calls=0,failed_calls=0\r\n"
+        );
+        let text = written(Section::Latencystats, &report);
+        assert!(
+            text.contains("latency_percentiles_usec_get:p50=2.5"),
+            "{text}"
+        );
+        assert!(text.contains(",p99.9=2.5"), "{text}");
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_largest_unit_they_fill() {
+        for (bytes, expected) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (990_344, "967.13K"),
+            (25_276_514_304, "23.54G"),
+        ] {
+            assert_eq!(human(bytes), expected);
+        }
+    }
+}

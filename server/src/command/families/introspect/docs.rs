@@ -1,0 +1,118 @@
+//! `COMMAND DOCS`.
+
+use crate::command::{Command, CommandSpec, SessionCall};
+use crate::resp::Reply;
+use crate::resp::errors::CommandResult;
+
+use super::arguments::{Argument, Shape, parse};
+use super::describe::key_specs;
+use super::find;
+
+pub(super) fn docs(call: &mut SessionCall<'_>) -> CommandResult {
+    let table = call.core.commands;
+    let documented: Vec<&Command> = if call.args.len() == 2 {
+        table.iter().collect()
+    } else {
+        call.args
+            .iter_from(2)
+            .filter_map(|name| find(table, name))
+            .collect()
+    };
+    call.reply(|reply| write_all(reply, documented.iter().copied()));
+    Ok(())
+}
+
+fn write_all<'a>(
+    reply: &mut Reply<'_>,
+    commands: impl IntoIterator<Item = &'a Command, IntoIter: ExactSizeIterator>,
+) {
+    let commands = commands.into_iter();
+    reply.map(commands.len());
+    for command in commands {
+        reply.text(command.spec.name);
+        write(reply, command);
+    }
+}
+
+fn write(reply: &mut Reply<'_>, command: &Command) {
+    let spec = command.spec;
+    let arguments = parse(spec.syntax);
+    let parts = 4
+        + if spec.deprecated.is_some() { 3 } else { 0 }
+        + usize::from(!arguments.is_empty())
+        + usize::from(!command.subcommands.is_empty());
+    reply.map(parts);
+    for (name, value) in [
+        ("summary", spec.summary),
+        ("since", spec.since),
+        ("group", spec.group.name()),
+        ("complexity", spec.complexity),
+    ] {
+        reply.text(name);
+        reply.text(value);
+    }
+    if let Some((since, replaced_by)) = spec.deprecated {
+        reply.text("doc_flags");
+        reply.set(1);
+        reply.status("deprecated");
+        reply.text("deprecated_since");
+        reply.text(since);
+        reply.text("replaced_by");
+        reply.text(replaced_by);
+    }
+    if !arguments.is_empty() {
+        reply.text("arguments");
+        write_arguments(reply, spec, &arguments, &mut 0);
+    }
+    if !command.subcommands.is_empty() {
+        reply.text("subcommands");
+        write_all(reply, &command.subcommands);
+    }
+}
+
+/// Writes arguments; `keys` counts those that are keys, since each belongs to a key specification.
+fn write_arguments(
+    reply: &mut Reply<'_>,
+    spec: &CommandSpec,
+    arguments: &[Argument],
+    keys: &mut usize,
+) {
+    let specs = key_specs(spec).len();
+    reply.array(arguments.len());
+    for argument in arguments {
+        let is_key = argument.shape == Shape::Word("key") && specs > 0;
+        let inner = match &argument.shape {
+            Shape::OneOf(inner) | Shape::Block(inner) => Some(inner),
+            Shape::Word(_) | Shape::Token => None,
+        };
+        let flags: Vec<&str> = argument.flags().collect();
+        let parts = 2
+            + usize::from(is_key)
+            + usize::from(argument.token.is_some())
+            + usize::from(!flags.is_empty())
+            + usize::from(inner.is_some());
+        reply.map(parts);
+        reply.text("name");
+        reply.text(&argument.name);
+        reply.text("type");
+        reply.text(argument.type_name());
+        if is_key {
+            reply.text("key_spec_index");
+            reply.count((*keys).min(specs - 1) as u64);
+            *keys += 1;
+        }
+        if let Some(token) = &argument.token {
+            reply.text("token");
+            reply.text(token);
+        }
+        if !flags.is_empty() {
+            reply.text("flags");
+            reply.array(flags.len());
+            flags.iter().for_each(|flag| reply.status(flag));
+        }
+        if let Some(inner) = inner {
+            reply.text("arguments");
+            write_arguments(reply, spec, inner, keys);
+        }
+    }
+}
