@@ -87,12 +87,11 @@ fn push_line(text: &mut String, cells: impl Iterator<Item = char>) {
 /// Steps of height, from 0 for the lowest spike to the top of the drawing for the highest.
 fn height(ms: u64, low: u64, high: u64) -> usize {
     let span = high - low;
-    let top = LINES * STEPS.len() - 1;
+    let steps = LINES * STEPS.len();
     if span == 0 {
-        0
-    } else {
-        ((ms - low) as usize * top).div_ceil(span as usize).min(top)
+        return 0;
     }
+    ((ms - low) as usize * steps / span as usize).min(steps - 1)
 }
 
 fn cell(height: usize, line: usize) -> char {
