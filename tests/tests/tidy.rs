@@ -165,11 +165,11 @@ fn char_literal_end(rest: &[u8]) -> Option<usize> {
     (width == 1 || (width > 1 && !rest[1].is_ascii())).then_some(width + 2)
 }
 
-/// The code before the unit tests of the file, by line.
+/// The code before the unit tests of the file (none where all of it is for tests, `#![cfg(test)]`), by line.
 fn code_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
     let end = source
         .code
-        .find("#[cfg(test)]")
+        .find("[cfg(test)]")
         .unwrap_or(source.code.len());
     source.code[..end]
         .lines()

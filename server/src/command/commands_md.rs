@@ -2,6 +2,8 @@
 //!
 //! `LARDER_BLESS=1 cargo test -p larder-server commands_md` writes the file.
 
+#![cfg(test)]
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;

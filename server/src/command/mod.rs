@@ -4,7 +4,6 @@
 //! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
 
 mod args;
-#[cfg(test)]
 mod commands_md;
 mod context;
 mod families;

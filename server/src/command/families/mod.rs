@@ -23,7 +23,6 @@ pub mod object;
 pub mod scan;
 pub mod slowlog;
 pub mod strings;
-#[cfg(test)]
 pub(crate) mod testing;
 mod transfer;
 pub mod wait;

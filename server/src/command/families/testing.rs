@@ -1,5 +1,7 @@
 //! Unit tests of commands: a shard, a configuration, and command lines that run on them.
 
+#![cfg(test)]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
