@@ -115,6 +115,43 @@ impl CoreState {
     }
 }
 
+/// The position and the hash of a command's first key, where they were found out ahead of running it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstKey {
+    hash: u64,
+    /// Zero: not known; no key stands where the name does.
+    at: u8,
+}
+
+impl FirstKey {
+    /// No key, or none known.
+    pub const UNKNOWN: Self = Self { hash: 0, at: 0 };
+
+    /// The key at argument `at` has this hash.
+    #[inline]
+    pub fn new(at: u8, hash: u64) -> Self {
+        Self { hash, at }
+    }
+
+    /// Whether there is a key.
+    #[inline]
+    pub fn is_known(self) -> bool {
+        self.at > 0
+    }
+
+    /// Its hash.
+    #[inline]
+    pub fn hash(self) -> u64 {
+        self.hash
+    }
+
+    /// Where it stands among the arguments.
+    #[inline]
+    pub fn at(self) -> usize {
+        self.at.into()
+    }
+}
+
 /// A command at work on a shard. It may have come from another core: nothing here belongs to a session.
 pub struct ShardCall<'a> {
     /// The shard.
@@ -131,8 +168,8 @@ pub struct ShardCall<'a> {
     pub stats: &'a mut Stats,
     /// Whether lookups count as uses.
     pub access: Access,
-    /// Hash of the first key, if it is known already.
-    pub first_key: Option<(usize, u64)>,
+    /// The first key's hash, if it is known already.
+    pub first_key: FirstKey,
 }
 
 impl<'a> ShardCall<'a> {
@@ -140,9 +177,10 @@ impl<'a> ShardCall<'a> {
     #[inline]
     pub fn key(&self, at: usize) -> Key<'a> {
         let bytes = self.args.at(at);
-        match self.first_key {
-            Some((known, hash)) if known == at => Key::new(bytes, hash),
-            _ => self.shard.hasher().key(bytes),
+        if self.first_key.at() == at && at > 0 {
+            Key::new(bytes, self.first_key.hash())
+        } else {
+            self.shard.hasher().key(bytes)
         }
     }
 }

@@ -12,7 +12,7 @@ mod table;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
-pub use context::{Clock, CoreCall, CoreState, SessionCall, ShardCall};
+pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
 pub use spec::{
     Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,

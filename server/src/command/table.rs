@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{CommandSpec, FAMILIES, Flags};
+use crate::command::{CommandSpec, FAMILIES, Flags, Keys};
 use crate::observe::CommandId;
 
 /// A command in the table.
@@ -15,6 +15,8 @@ pub struct Command {
     pub spec: &'static CommandSpec,
     /// Its number.
     pub id: CommandId,
+    /// Where its first key stands; zero if it has none, or none that the spec alone tells.
+    pub first_key: u8,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Its subcommands.
@@ -76,6 +78,10 @@ impl CommandTable {
         Command {
             spec,
             id,
+            first_key: match spec.keys {
+                Keys::Range { first, .. } => first,
+                _ => 0,
+            },
             shares_turn: spec.flags.has(Flags::FAST) || spec.complexity == "O(1)",
             subcommands: spec
                 .subcommands

@@ -4,7 +4,7 @@
 use larder_engine::{Access, DbIndex};
 
 use super::limits::BATCH_HIGH_WATER_BYTES;
-use crate::command::{Args, Command, CoreFn};
+use crate::command::{Args, Command, CoreFn, FirstKey};
 use crate::resp::{ArgRange, Protocol};
 use crate::session::{ReplySeq, SessionId};
 
@@ -49,8 +49,8 @@ pub(super) struct Request {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
-    /// Position and hash of the first key.
-    pub(super) first_key: Option<(usize, u64)>,
+    /// The first key's hash, if it is known.
+    pub(super) first_key: FirstKey,
     first_range: u32,
     ranges: u32,
 }
@@ -91,7 +91,7 @@ pub(super) struct Head {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
-    pub(super) first_key: Option<(usize, u64)>,
+    pub(super) first_key: FirstKey,
 }
 
 impl Batch {

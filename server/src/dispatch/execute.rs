@@ -10,8 +10,8 @@ use super::gather::Finish;
 use super::input::Target;
 use super::limits::{RUN_COMMANDS, TIMED_ARGS_BYTES};
 use crate::command::{
-    Args, Command, CommandSpec, CoreCall, CoreState, Flags, Keys, Run, SessionCall, ShardCall,
-    ShardFn, Spread,
+    Args, Command, CommandSpec, CoreCall, CoreState, FirstKey, Flags, Keys, Run, SessionCall,
+    ShardCall, ShardFn, Spread,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
@@ -27,7 +27,7 @@ enum Admission {
 
 impl Core {
     /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
-    #[inline]
+    #[inline(always)]
     pub(super) fn execute(
         &mut self,
         session: &mut Session,
@@ -200,7 +200,7 @@ impl Core {
     }
 
     /// Runs on this core's shard.
-    #[inline]
+    #[inline(always)]
     fn run_here(
         &mut self,
         session: &mut Session,
@@ -440,8 +440,8 @@ impl Core {
         for run in batch.requests[first..].chunks(AHEAD) {
             let mut known = 0;
             for request in run {
-                if let Some((_, hash)) = request.first_key {
-                    hashes[known] = hash;
+                if request.first_key.is_known() {
+                    hashes[known] = request.first_key.hash();
                     known += 1;
                 }
             }
@@ -537,11 +537,11 @@ pub(super) struct Place {
     pub(super) db: larder_engine::DbIndex,
     pub(super) protocol: Protocol,
     pub(super) access: Access,
-    pub(super) first_key: Option<(usize, u64)>,
+    pub(super) first_key: FirstKey,
 }
 
 /// Runs a command on the core's shard; its reply, or its error, goes to the end of `out`.
-#[inline]
+#[inline(always)]
 pub(super) fn run_on_shard(
     state: &mut CoreState,
     out: &mut Vec<u8>,
@@ -562,11 +562,24 @@ pub(super) fn run_on_shard(
         first_key: place.first_key,
     });
     if let Err(error) = result {
-        out.truncate(began);
-        Reply::new(out, place.protocol).error(&error);
-        state.stats.count_error(error.code());
-        state.stats.by_command[usize::from(command.id.0)].failed += 1;
+        fail(state, out, began, command, place.protocol, &error);
     }
+}
+
+/// Takes back what a failed command wrote, and writes its error.
+#[cold]
+fn fail(
+    state: &mut CoreState,
+    out: &mut Vec<u8>,
+    began: usize,
+    command: &'static Command,
+    protocol: Protocol,
+    error: &ErrorReply,
+) {
+    out.truncate(began);
+    Reply::new(out, protocol).error(error);
+    state.stats.count_error(error.code());
+    state.stats.by_command[command.id.index()].failed += 1;
 }
 
 /// The command to run, subcommand and arity settled.

@@ -5,7 +5,7 @@ use slab::Slab;
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, run_on_shard};
-use crate::command::{Args, Command, CoreCall, Merge, Round, Rounds, RoundsFn, Run};
+use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session, SessionId};
@@ -158,7 +158,7 @@ impl Core {
                 protocol: owner.protocol,
                 access: Access::Touch,
                 client_id: owner.client_id,
-                first_key: None,
+                first_key: FirstKey::UNKNOWN,
             };
             self.outboxes[core.index()].ask(head, args.into_iter());
         }
@@ -192,7 +192,7 @@ impl Core {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: Access::Touch,
-                    first_key: None,
+                    first_key: FirstKey::UNKNOWN,
                 };
                 run_on_shard(&mut self.state, &mut out, args, command, run, place);
             }

@@ -1,10 +1,8 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
-use larder_engine::DbIndex;
-
 use super::core::Core;
 use super::limits::{POOLED_BUFFERS, RUN_COMMANDS};
-use crate::command::{Args, Command, Keys};
+use crate::command::{Args, Command, FirstKey};
 use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId};
@@ -12,21 +10,20 @@ use crate::session::{Closing, Session, SessionId};
 /// A command parsed but not yet run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ahead {
-    pub(super) command: Option<&'static Command>,
+    command: Option<&'static Command>,
+    target: Target,
     /// Its arguments, as a range of the run's argument ranges.
-    first_arg: usize,
-    end_arg: usize,
+    first_arg: u32,
+    end_arg: u32,
     /// Where the input goes on behind it.
     end: usize,
-    pub(super) target: Target,
 }
 
 /// Where the first key of a command lives, found out ahead of running it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) core: CoreId,
-    /// Position and hash of the first key, if there is one.
-    pub(super) first_key: Option<(usize, u64)>,
+    pub(super) first_key: FirstKey,
 }
 
 /// Memory of the parsing loop, kept from run to run.
@@ -99,8 +96,7 @@ impl Core {
 
     /// Looks again at sessions that waited for something.
     pub(super) fn resume_waiting(&mut self) {
-        for _ in 0..self.waiting.len() {
-            let Some(id) = self.waiting.pop() else { break };
+        for id in std::mem::take(&mut self.waiting) {
             let Some(mut session) = self.state.sessions.take_out(id) else {
                 continue;
             };
@@ -123,10 +119,13 @@ impl Core {
         loop {
             let mut at = used;
             let stop = self.parse_run(session, input, &mut at, &mut scratch);
-            self.look_ahead(session.db, input, &mut scratch);
+            if scratch.hashes.len() > 1 {
+                self.state.shard.prefetch(session.db, &scratch.hashes);
+            }
             let mut stalled = false;
             for next in &scratch.ahead {
-                let args = Args::new(input, &scratch.ranges[next.first_arg..next.end_arg]);
+                let ranges = &scratch.ranges[next.first_arg as usize..next.end_arg as usize];
+                let args = Args::new(input, ranges);
                 if !self.execute(session, args, next.command, next.target) {
                     stalled = true;
                     break;
@@ -163,7 +162,9 @@ impl Core {
         used
     }
 
-    /// Parses up to a run of commands from `at`, which is advanced behind them.
+    /// Parses up to a run of commands from `at`, which is advanced behind them, and finds the owner and the hash of the
+    /// first key of each.
+    #[inline(always)]
     fn parse_run(
         &mut self,
         session: &mut Session,
@@ -173,6 +174,7 @@ impl Core {
     ) -> Stop {
         scratch.ahead.clear();
         scratch.ranges.clear();
+        scratch.hashes.clear();
         let authenticated = session.is_authenticated();
         let limits = ProtocolLimits {
             max_bulk_bytes: self.state.config.proto_max_bulk_bytes,
@@ -185,16 +187,18 @@ impl Core {
             let first_arg = scratch.ranges.len();
             match session.parser.next(input, at, &mut scratch.ranges, &limits) {
                 Ok(Parsed::Command) => {
-                    let end_arg = scratch.ranges.len();
-                    let name = scratch.ranges[first_arg];
-                    let name = &input[name.start as usize..][..name.len as usize];
-                    let command = self.state.commands.find(name);
+                    let args = Args::new(input, &scratch.ranges[first_arg..]);
+                    let command = self.state.commands.find(args.at(0));
+                    let target = self.target(command, args);
+                    if target.first_key.is_known() && target.core == self.state.id {
+                        scratch.hashes.push(target.first_key.hash());
+                    }
                     scratch.ahead.push(Ahead {
                         command,
-                        first_arg,
-                        end_arg,
+                        target,
+                        first_arg: first_arg as u32,
+                        end_arg: scratch.ranges.len() as u32,
                         end: *at,
-                        target: Target::default(),
                     });
                 }
                 Ok(Parsed::Nothing) => {}
@@ -206,47 +210,37 @@ impl Core {
         Stop::Full
     }
 
-    /// Finds the owner and the hash of every first key of the run, and brings this core's entries near.
-    fn look_ahead(&mut self, db: DbIndex, input: &[u8], scratch: &mut InputScratch) {
-        scratch.hashes.clear();
-        for next in &mut scratch.ahead {
-            let args = Args::new(input, &scratch.ranges[next.first_arg..next.end_arg]);
-            next.target = self.target(next.command, args);
-            if let (Some((_, hash)), true) =
-                (next.target.first_key, next.target.core == self.state.id)
-            {
-                scratch.hashes.push(hash);
-            }
-        }
-        if scratch.hashes.len() > 1 {
-            self.state.shard.prefetch(db, &scratch.hashes);
-        }
-    }
-
     /// Owner and hash of the first key of a command whose arguments fit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn target(&self, command: Option<&'static Command>, args: Args<'_>) -> Target {
         let here = Target {
             core: self.state.id,
-            first_key: None,
+            first_key: FirstKey::UNKNOWN,
         };
         let Some(command) = command else { return here };
-        let spec = if command.subcommands.is_empty() {
-            command.spec
-        } else {
-            let subcommand = args.get(1).and_then(|name| command.subcommand(name));
-            subcommand.map_or(command.spec, |subcommand| subcommand.spec)
-        };
-        let Keys::Range { first, .. } = spec.keys else {
-            return here;
-        };
-        let Some(key) = args.get(first.into()) else {
+        if command.first_key == 0 {
+            return self.target_of_subcommand(command, args).unwrap_or(here);
+        }
+        let Some(key) = args.get(command.first_key.into()) else {
             return here;
         };
         Target {
             core: self.state.shared.slots.core_of(key),
-            first_key: Some((first.into(), self.state.shard.hasher().hash(key))),
+            first_key: FirstKey::new(command.first_key, self.state.shard.hasher().hash(key)),
         }
+    }
+
+    /// As [`Self::target`], for a container: the keys are its subcommand's.
+    #[cold]
+    fn target_of_subcommand(&self, command: &'static Command, args: Args<'_>) -> Option<Target> {
+        let subcommand = command.subcommand(args.get(1)?)?;
+        let key = args
+            .get(subcommand.first_key.into())
+            .filter(|_| subcommand.first_key > 0)?;
+        Some(Target {
+            core: self.state.shared.slots.core_of(key),
+            first_key: FirstKey::new(subcommand.first_key, self.state.shard.hasher().hash(key)),
+        })
     }
 
     /// Runs an inline command that had quotes, from words of its own. Whether it ran.

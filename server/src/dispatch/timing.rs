@@ -36,7 +36,7 @@ impl TurnTiming {
     }
 
     /// A constant-time command ran.
-    #[inline]
+    #[inline(always)]
     pub(super) fn ran(&mut self, id: CommandId) {
         let calls = &mut self.calls[usize::from(id.0)];
         if *calls == 0 {

@@ -42,7 +42,7 @@ pub struct Output {
 
 impl Output {
     /// Writes a whole reply, or any number of them, in its place.
-    #[inline]
+    #[inline(always)]
     pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         if self.order.is_empty() {
             write(&mut self.ready)

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use larder_engine::{Access, DbIndex, Event, KeyHasher, Shard, ShardOptions, UnixMillis};
 
-use crate::command::{Args, CommandTable, Run, ShardCall};
+use crate::command::{Args, CommandTable, FirstKey, Run, ShardCall};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -130,7 +130,7 @@ impl Bench {
             config: &self.config,
             stats: &mut self.stats,
             access: Access::Touch,
-            first_key: None,
+            first_key: FirstKey::UNKNOWN,
         })
     }
 
