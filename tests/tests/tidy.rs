@@ -167,10 +167,7 @@ fn char_literal_end(rest: &[u8]) -> Option<usize> {
 
 /// The code before the unit tests of the file (none where all of it is for tests, `#![cfg(test)]`), by line.
 fn code_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    let end = source
-        .code
-        .find("[cfg(test)]")
-        .unwrap_or(source.code.len());
+    let end = source.code.find("[cfg(test)]").unwrap_or(source.code.len());
     source.code[..end]
         .lines()
         .enumerate()
