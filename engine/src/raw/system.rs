@@ -1,12 +1,13 @@
 //! Memory from the kernel: one large reservation that is committed upwards, and mappings that grow in place.
 //!
 //! A reservation is `PROT_NONE` and `NORESERVE`: address space, which costs nothing. Committing makes a part readable and
-//! writable, still without a page behind it; pages come as they are touched and go by `MADV_DONTNEED`.
+//! writable, still without a page behind it; pages come as they are touched and go by `MADV_DONTNEED`. Huge pages are
+//! declined: the kernel clears two mebibytes at the first touch of one, and the command that touches it waits.
 
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
-/// Alignment of a reservation: a huge page, so that whole chunks can be backed by them.
+/// Alignment of a reservation: a huge page, so that page tables are shared with nothing else.
 const ALIGN_BYTES: usize = 2 << 20;
 
 /// Address space of which a part is committed.
@@ -41,6 +42,14 @@ impl Reservation {
         let skip = mapping.as_ptr().align_offset(ALIGN_BYTES);
         // SAFETY: `skip < ALIGN_BYTES`, and the mapping is `ALIGN_BYTES` longer than `bytes`.
         let base = unsafe { mapping.add(skip) };
+        // SAFETY: the range is the mapping just made; the advice changes no content.
+        unsafe {
+            libc::madvise(
+                mapping.as_ptr().cast(),
+                mapping_bytes,
+                libc::MADV_NOHUGEPAGE,
+            )
+        };
         Some(Self {
             mapping,
             mapping_bytes,
@@ -71,13 +80,6 @@ impl Reservation {
         let address = self.address(&range);
         // SAFETY: the range lies inside our own mapping, and widening its protection invalidates no reference.
         unsafe { libc::mprotect(address, range.len(), libc::PROT_READ | libc::PROT_WRITE) == 0 }
-    }
-
-    /// Asks for huge pages behind `range`. A hint.
-    pub(crate) fn advise_huge(&mut self, range: Range<usize>) {
-        let address = self.address(&range);
-        // SAFETY: the range lies inside our own mapping; the advice changes no content.
-        unsafe { libc::madvise(address, range.len(), libc::MADV_HUGEPAGE) };
     }
 
     /// Gives the pages behind `range` back; it reads as zeros from now on.

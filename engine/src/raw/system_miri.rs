@@ -38,9 +38,6 @@ impl Reservation {
         range.end <= self.bytes
     }
 
-    /// Nothing to do.
-    pub(crate) fn advise_huge(&mut self, _range: Range<usize>) {}
-
     /// Zeroes `range`, as the kernel does with pages given back.
     pub(crate) fn discard(&mut self, range: Range<usize>) {
         assert!(range.start <= range.end && range.end <= self.bytes);
