@@ -1,17 +1,18 @@
 //! An item: one block of the arena that holds one entry.
 //!
 //! ```text
-//!  0        1            4         5          6           (14)
+//!  0        1            4         5          6           (12)
 //! +--------+------------+---------+----------+-----------+----------------+------------------+
 //! | flags  | access     | key len | value    | deadline  | key, or        | value, or        |
-//! |        | clock (24) | varint  | len      | 8, or 0   | extent (4)     | extent (4)       |
+//! |        | clock (24) | varint  | len      | 0, 6 or 8 | extent (4)     | extent (4)       |
 //! +--------+------------+---------+----------+-----------+----------------+------------------+
-//!  flags: bit 7 key in extent | 6 value in extent | 5 deadline | 4..0 form (kind and encoding)
+//!  flags: bit 7 key in extent | 6 value in extent | 5 deadline | 4 wide deadline | 3..0 form (kind and encoding)
 //! ```
 //!
 //! Lengths are LEB128 varints, one byte each below 128, so that a small item costs six bytes. A value in an extent has a
-//! length of four fixed bytes instead, so that growing it never moves what follows. All fields are little endian. The
-//! form 31 is reserved: with it, the flags could equal the mark of a free block.
+//! length of four fixed bytes instead, so that growing it never moves what follows. A deadline before the year 10889 takes
+//! six bytes, another eight. All fields are little endian. The form 15 is reserved: with it, the flags could equal the mark
+//! of a free block.
 //!
 //! Everything here reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
 
@@ -20,19 +21,21 @@ use crate::{AccessClock, Encoding, Kind, UnixMillis};
 
 /// Bytes of a reference to an extent inside an item.
 const EXTENT_REF_BYTES: usize = 4;
-/// Bytes of a deadline.
-const DEADLINE_BYTES: usize = 8;
+/// Bytes of a deadline whose milliseconds are a number of 48 bits.
+const DEADLINE_BYTES: usize = 6;
+/// Bytes of any other deadline.
+const WIDE_DEADLINE_BYTES: usize = 8;
 /// Bytes of the head: flags and access clock.
 const HEAD_BYTES: usize = 4;
 /// Keys longer than this live in an extent.
 const MAX_INLINE_KEY_BYTES: usize = 16 << 10;
 
-/// Kind and encoding of a value, in five bits.
+/// Kind and encoding of a value, in four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form(u8);
 
 impl Form {
-    const MASK: u8 = 0b1_1111;
+    const MASK: u8 = 0b1111;
     const STRING_INT: Self = Self(0);
     const STRING_EMBSTR: Self = Self(1);
     const STRING_RAW: Self = Self(2);
@@ -69,6 +72,7 @@ impl Form {
 pub(crate) struct Head(u32);
 
 impl Head {
+    const WIDE_DEADLINE: u32 = 1 << 4;
     const DEADLINE: u32 = 1 << 5;
     const VALUE_IN_EXTENT: u32 = 1 << 6;
     const KEY_IN_EXTENT: u32 = 1 << 7;
@@ -112,6 +116,27 @@ impl Head {
     #[inline(always)]
     pub(crate) fn has_deadline(self) -> bool {
         self.0 & Self::DEADLINE != 0
+    }
+
+    #[inline]
+    fn with_deadline(self, deadline: Option<UnixMillis>) -> Self {
+        let cleared = self.0 & !(Self::DEADLINE | Self::WIDE_DEADLINE);
+        Self(match deadline {
+            None => cleared,
+            Some(at) if at.0 >> (8 * DEADLINE_BYTES) == 0 => cleared | Self::DEADLINE,
+            Some(_) => cleared | Self::DEADLINE | Self::WIDE_DEADLINE,
+        })
+    }
+
+    #[inline(always)]
+    fn deadline_bytes(self) -> usize {
+        if !self.has_deadline() {
+            0
+        } else if self.0 & Self::WIDE_DEADLINE == 0 {
+            DEADLINE_BYTES
+        } else {
+            WIDE_DEADLINE_BYTES
+        }
     }
 
     #[inline(always)]
@@ -186,12 +211,9 @@ impl Layout {
         access: AccessClock,
         key_len: usize,
         value_len: usize,
-        has_deadline: bool,
+        deadline: Option<UnixMillis>,
     ) -> Self {
-        let mut head = Head::new(form, access).0;
-        if has_deadline {
-            head |= Head::DEADLINE;
-        }
+        let mut head = Head::new(form, access).with_deadline(deadline).0;
         if key_len > MAX_INLINE_KEY_BYTES {
             head |= Head::KEY_IN_EXTENT;
         }
@@ -210,11 +232,13 @@ impl Layout {
         } else {
             varint_len(value_len)
         };
-        let mut key_at = HEAD_BYTES + varint_len(key_len) + value_len_bytes;
-        if head.has_deadline() {
-            key_at += DEADLINE_BYTES;
-        }
-        Self::with_key_at(head, key_len, value_len, key_at)
+        let deadline_at = HEAD_BYTES + varint_len(key_len) + value_len_bytes;
+        Self::with_key_at(
+            head,
+            key_len,
+            value_len,
+            deadline_at + head.deadline_bytes(),
+        )
     }
 
     #[inline(always)]
@@ -245,21 +269,23 @@ impl Layout {
     pub(crate) fn read(item: &[u8]) -> Self {
         let head = Head::read(item);
         let (key_len, at) = read_varint(item, HEAD_BYTES);
-        let (value_len, mut key_at) = if head.value_in_extent() {
+        let (value_len, deadline_at) = if head.value_in_extent() {
             (read_u32(item, at) as usize, at + 4)
         } else {
             read_varint(item, at)
         };
-        if head.has_deadline() {
-            key_at += DEADLINE_BYTES;
-        }
-        Self::with_key_at(head, key_len, value_len, key_at)
+        Self::with_key_at(
+            head,
+            key_len,
+            value_len,
+            deadline_at + head.deadline_bytes(),
+        )
     }
 
     /// Writes all that comes before the key.
     #[inline]
     pub(crate) fn write_prefix(&self, item: &mut [u8], deadline: Option<UnixMillis>) {
-        debug_assert_eq!(self.head.has_deadline(), deadline.is_some());
+        debug_assert_eq!(self.head, self.head.with_deadline(deadline));
         self.head.write(item);
         let mut at = HEAD_BYTES + write_varint(self.key_len, &mut item[HEAD_BYTES..]);
         if self.head.value_in_extent() {
@@ -270,7 +296,8 @@ impl Layout {
             at += write_varint(self.value_len, &mut item[at..]);
         }
         if let Some(deadline) = deadline {
-            item[at..at + DEADLINE_BYTES].copy_from_slice(&deadline.0.to_le_bytes());
+            let bytes = self.head.deadline_bytes();
+            item[at..at + bytes].copy_from_slice(&deadline.0.to_le_bytes()[..bytes]);
         }
     }
 
@@ -280,8 +307,13 @@ impl Layout {
         if !self.head.has_deadline() {
             return None;
         }
-        let mut bytes = [0; DEADLINE_BYTES];
-        bytes.copy_from_slice(&item[self.key_at - DEADLINE_BYTES..self.key_at]);
+        let mut bytes = [0; WIDE_DEADLINE_BYTES];
+        if self.head.0 & Head::WIDE_DEADLINE == 0 {
+            bytes[..DEADLINE_BYTES]
+                .copy_from_slice(&item[self.key_at - DEADLINE_BYTES..self.key_at]);
+        } else {
+            bytes.copy_from_slice(&item[self.key_at - WIDE_DEADLINE_BYTES..self.key_at]);
+        }
         Some(UnixMillis(i64::from_le_bytes(bytes)))
     }
 
@@ -316,15 +348,13 @@ impl Layout {
         Self::arrange(self.head, self.key_len, value_len)
     }
 
-    /// The same item with or without a deadline.
-    pub(crate) fn with_deadline(&self, has_deadline: bool) -> Self {
-        let cleared = self.head.0 & !Head::DEADLINE;
-        let head = if has_deadline {
-            cleared | Head::DEADLINE
-        } else {
-            cleared
-        };
-        Self::arrange(Head(head), self.key_len, self.value_len)
+    /// The same item with another deadline or none.
+    pub(crate) fn with_deadline(&self, deadline: Option<UnixMillis>) -> Self {
+        Self::arrange(
+            self.head.with_deadline(deadline),
+            self.key_len,
+            self.value_len,
+        )
     }
 
     /// The same value under a key of `key_len` bytes.
@@ -351,13 +381,7 @@ mod tests {
 
     fn round_trip(key_len: usize, value_len: usize, deadline: Option<UnixMillis>) -> Layout {
         let access = AccessClock(0xAB_CDEF);
-        let plan = Layout::plan(
-            Form::STRING_RAW,
-            access,
-            key_len,
-            value_len,
-            deadline.is_some(),
-        );
+        let plan = Layout::plan(Form::STRING_RAW, access, key_len, value_len, deadline);
         let mut item = vec![0; plan.total + 16];
         plan.write_prefix(&mut item, deadline);
         let read = Layout::read(&item);
@@ -370,9 +394,15 @@ mod tests {
     }
 
     #[test]
-    fn a_small_item_costs_six_bytes_and_eight_more_with_a_deadline() {
+    fn a_small_item_costs_six_bytes_and_six_more_with_a_deadline() {
         assert_eq!(round_trip(16, 64, None).total, 86);
-        assert_eq!(round_trip(16, 64, Some(UnixMillis(5))).total, 94);
+        assert_eq!(round_trip(16, 64, Some(UnixMillis(5))).total, 92);
+        assert_eq!(
+            round_trip(16, 64, Some(UnixMillis((1 << 48) - 1))).total,
+            92
+        );
+        assert_eq!(round_trip(16, 64, Some(UnixMillis(1 << 48))).total, 94);
+        assert_eq!(round_trip(16, 64, Some(UnixMillis(-1))).total, 94);
         assert_eq!(round_trip(0, 0, None).total, 6);
     }
 

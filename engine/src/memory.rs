@@ -122,7 +122,7 @@ impl Memory {
             content.access,
             key.len(),
             value.len(),
-            content.deadline.is_some(),
+            content.deadline,
         );
         let item = self
             .arena
@@ -219,7 +219,7 @@ impl Memory {
             content.access,
             old.key_len,
             value.len(),
-            content.deadline.is_some(),
+            content.deadline,
         );
         if old.head.value_in_extent() || new.head.value_in_extent() {
             return self.overwrite_extent(item, &old, &new, content);
@@ -250,7 +250,7 @@ impl Memory {
         };
         let value = content.value;
         if !new.head.value_in_extent()
-            || old.head.has_deadline() != new.head.has_deadline()
+            || old.key_at != new.key_at
             || !self.extents.resize(extent, 0, value.len())
         {
             return false;
@@ -296,7 +296,7 @@ impl Memory {
         deadline: Option<UnixMillis>,
     ) -> Result<Block, StoreError> {
         let old = self.layout(item);
-        let new = old.with_deadline(deadline.is_some());
+        let new = old.with_deadline(deadline);
         if old.key_at == new.key_at {
             new.write_prefix(self.arena.tail_mut(item), deadline);
             return Ok(item);
@@ -307,7 +307,7 @@ impl Memory {
         self.rearrange(item, &old, &new, deadline)
     }
 
-    /// Rewrites an item whose eight more bytes exceed the largest block: its value moves to an extent.
+    /// Rewrites an item that with its deadline exceeds the largest block: its value moves to an extent.
     #[cold]
     fn spill_value(
         &mut self,
@@ -408,7 +408,7 @@ impl Memory {
         deadline: Option<UnixMillis>,
     ) -> Result<Block, StoreError> {
         let (form, access) = (old.head.form(), old.head.access());
-        let new = Layout::plan(form, access, old.key_len, len, deadline.is_some());
+        let new = Layout::plan(form, access, old.key_len, len, deadline);
         let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
         let Some(extent) = self.extents.create(len) else {
             new.write_prefix(self.arena.tail_mut(target), deadline);

@@ -216,7 +216,7 @@ impl Shard {
     /// turn into a removal.
     ///
     /// # Errors
-    /// Memory is out (an entry grows by 8 bytes with its first deadline).
+    /// Memory is out (an entry grows by 6 bytes with its first deadline).
     pub fn set_deadline(
         &mut self,
         db: DbIndex,
