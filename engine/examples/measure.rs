@@ -219,7 +219,7 @@ fn main() {
         .unwrap_or(3_000_000);
     match what.as_str() {
         "bytes" => bytes(count, TtlChange::Clear),
-        "bytes-ttl" => bytes(count, TtlChange::At(UnixMillis(i64::MAX / 2))),
+        "bytes-ttl" => bytes(count, TtlChange::At(UnixMillis(2_000_000_000_000))),
         "stall" => stall(count),
         "lookup" => lookup(count),
         "empty" => empty(),
