@@ -177,7 +177,16 @@ impl Core {
         }))
     }
 
-    /// The client will send nothing more, or its connection broke.
+    /// The client will send nothing more. What it has sent is still answered, then the session ends.
+    pub fn input_ended(&mut self, id: SessionId) {
+        if let Some(mut session) = self.state.sessions.take_out(id) {
+            session.input_ended = true;
+            self.settle(&mut session);
+            self.state.sessions.put_back(session);
+        }
+    }
+
+    /// The connection broke: the session ends.
     pub fn disconnected(&mut self, id: SessionId) {
         if let Some(session) = self.state.sessions.get_mut(id) {
             session.closing = Closing::Now;

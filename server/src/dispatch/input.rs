@@ -91,6 +91,13 @@ impl Core {
             self.state.stats.output_limit_closes += 1;
             session.closing = Closing::Now;
         }
+        if session.input_ended && session.closing == Closing::No {
+            if session.blocked.is_some() {
+                session.closing = Closing::Now;
+            } else if !session.is_stalled() {
+                session.closing = Closing::AfterReplies;
+            }
+        }
         self.state.dirty.push(session.id);
     }
 

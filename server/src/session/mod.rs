@@ -108,6 +108,8 @@ pub struct Session {
     pub no_evict: bool,
     /// Whether it is to end.
     pub closing: Closing,
+    /// The client sends nothing more; what it has sent is still answered.
+    pub input_ended: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
     /// Set while commands behind a barrier wait for the replies before them.
@@ -147,6 +149,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             no_evict: false,
             closing: Closing::No,
+            input_ended: false,
             blocked: None,
             at_barrier: false,
             commands: 0,

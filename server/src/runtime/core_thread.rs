@@ -1,0 +1,125 @@
+//! The thread of a core, from its first instruction to its last: pin, make the backend, wait for the others, turn.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use glommio::{LocalExecutorBuilder, Placement};
+
+use super::backend::Backend;
+use super::drive::Driver;
+use super::epoll::EpollBackend;
+use super::listen::Listener;
+use super::mail::Mail;
+use super::probe::{GLOMMIO_IO_MEMORY_BYTES, Taken};
+use super::ring::backend::RingBackend;
+use super::ring::os::pin_to_cpu;
+use super::tuning::Tuning;
+use crate::dispatch::Core;
+use crate::shared::Shared;
+
+/// What a core is made of.
+pub(super) struct CoreTask {
+    pub(super) mail: Mail,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) backend: Taken,
+    /// The CPU to keep to.
+    pub(super) cpu: Option<u16>,
+    pub(super) tuning: Tuning,
+    /// The beginning of the clocks of all cores.
+    pub(super) epoch: Instant,
+}
+
+/// Runs a core until the server ends. Tells `ready` when it could serve, and serves once `gate` opens.
+///
+/// # Errors
+/// One line: why the core failed.
+pub(super) fn run_core(
+    task: CoreTask,
+    ready: &Sender<Result<(), String>>,
+    gate: &Receiver<()>,
+) -> Result<(), String> {
+    let core = task.mail.id().0;
+    let result = match task.backend {
+        Taken::IoUring => run_in_glommio(task, ready, gate),
+        Taken::Epoll => run_alone(task, ready, gate),
+    };
+    let result = result.map_err(|why| format!("core {core}: {why}"));
+    if let Err(why) = &result {
+        // Heard only by a server that is still starting.
+        let _ = ready.send(Err(why.clone()));
+    }
+    result
+}
+
+fn run_in_glommio(
+    task: CoreTask,
+    ready: &Sender<Result<(), String>>,
+    gate: &Receiver<()>,
+) -> Result<(), String> {
+    let placement = task.cpu.map_or(Placement::Unbound, |cpu| {
+        Placement::Fixed(usize::from(cpu))
+    });
+    let executor = LocalExecutorBuilder::new(placement)
+        .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+        .make()
+        .map_err(|error| format!("glommio cannot start: {error}"))?;
+    executor.run(async {
+        let backend = RingBackend::new(&task.mail, task.tuning)
+            .map_err(|error| format!("cannot make its ring: {error}"))?;
+        serve(backend, task, ready, gate).await
+    })
+}
+
+fn run_alone(
+    task: CoreTask,
+    ready: &Sender<Result<(), String>>,
+    gate: &Receiver<()>,
+) -> Result<(), String> {
+    if let Some(cpu) = task.cpu {
+        pin_to_cpu(cpu).map_err(|error| format!("cannot be pinned to CPU {cpu}: {error}"))?;
+    }
+    let backend = EpollBackend::new(&task.mail)
+        .map_err(|error| format!("cannot make its epoll: {error}"))?;
+    complete(serve(backend, task, ready, gate))
+}
+
+async fn serve(
+    backend: impl Backend,
+    task: CoreTask,
+    ready: &Sender<Result<(), String>>,
+    gate: &Receiver<()>,
+) -> Result<(), String> {
+    let core = Core::new(task.mail.id(), Arc::clone(&task.shared))
+        .map_err(|error| format!("cannot make its shard: {error:?}"))?;
+    let driver = Driver::new(
+        backend,
+        core,
+        task.mail,
+        task.listeners,
+        task.shared,
+        task.epoch,
+    );
+    // Nobody listens when the server gave up starting; then the gate does not open either.
+    let _ = ready.send(Ok(()));
+    if gate.recv().is_err() {
+        return Ok(());
+    }
+    driver
+        .run()
+        .await
+        .map_err(|error| format!("its backend failed: {error}"))
+}
+
+/// The outcome of a future that never waits for anything but the operating system.
+fn complete<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => unreachable!("without an executor nothing is awaited"),
+    }
+}

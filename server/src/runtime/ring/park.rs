@@ -1,0 +1,92 @@
+//! Waiting together with glommio: while background tasks have work outstanding, an idle core must not block in its own
+//! ring, or glommio's reactor would not run. The ring then signals an eventfd whenever something completes, and the core
+//! awaits that eventfd through glommio's public interface.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use glommio::io::BufferedFile;
+use glommio::timer::Timer;
+
+use super::Ring;
+use super::os::{WhenEmpty, event_fd};
+
+/// The longest wait, should a signal of the ring ever be lost.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// The eventfd and the read of it that is under way.
+pub(super) struct Park {
+    /// Made when first needed.
+    signal: Option<Rc<BufferedFile>>,
+    /// Kept from wait to wait: a read that was given up could swallow the signal meant for the next.
+    reading: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    registered: bool,
+}
+
+impl Park {
+    pub(super) fn new() -> Self {
+        Self {
+            signal: None,
+            reading: None,
+            registered: false,
+        }
+    }
+
+    /// Lets glommio run until the ring has something, at most as long as `at_most`.
+    ///
+    /// The first call only registers the eventfd and yields once: what completed before is not signalled, so the caller
+    /// looks at its ring again before it waits.
+    pub(super) async fn wait(&mut self, ring: &mut Ring, at_most: Option<Duration>) {
+        if !self.registered {
+            self.registered = self.register(ring).is_ok();
+            glommio::yield_if_needed().await;
+            return;
+        }
+        let Some(signal) = &self.signal else { return };
+        let reading = self.reading.get_or_insert_with(|| {
+            let signal = Rc::clone(signal);
+            Box::pin(async move {
+                // Whatever comes of the read, the ring is looked at next.
+                let _ = signal.read_at(0, size_of::<u64>()).await;
+            })
+        });
+        let mut timer = Timer::new(at_most.unwrap_or(WAIT_MAX).min(WAIT_MAX));
+        let signalled = poll_fn(|context| {
+            if reading.as_mut().poll(context).is_ready() {
+                return Poll::Ready(true);
+            }
+            Pin::new(&mut timer).poll(context).map(|_| false)
+        })
+        .await;
+        if signalled {
+            self.reading = None;
+        }
+    }
+
+    /// No longer asks the ring for signals, which cost a little for each completion.
+    pub(super) fn leave(&mut self, ring: &mut Ring) {
+        if self.registered {
+            self.registered = ring.uring.submitter().unregister_eventfd().is_err();
+        }
+    }
+
+    fn register(&mut self, ring: &mut Ring) -> io::Result<()> {
+        let signal = match &self.signal {
+            Some(signal) => signal,
+            None => {
+                let file = event_fd(WhenEmpty::Wait)?;
+                // SAFETY: the descriptor was just made and is owned by nothing else.
+                let file = unsafe { BufferedFile::from_raw_fd(file.into_raw_fd()) };
+                self.signal.insert(Rc::new(file))
+            }
+        };
+        ring.uring
+            .submitter()
+            .register_eventfd(signal.as_raw_fd())
+    }
+}

@@ -1,0 +1,292 @@
+//! A running server: its threads, and how it is started and ended.
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::core_thread::{CoreTask, run_core};
+use super::listen::{self, UnixPath};
+use super::mail::Mesh;
+use super::placement::CorePlan;
+use super::probe;
+use super::tuning::Tuning;
+use crate::config::Config;
+use crate::shared::Shared;
+
+/// Why a server did not start, or ended: one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerError(String);
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl From<String> for ServerError {
+    fn from(line: String) -> Self {
+        Self(line)
+    }
+}
+
+/// A server in this process.
+pub struct Server {
+    shared: Arc<Shared>,
+    mesh: Arc<Mesh>,
+    threads: Vec<JoinHandle<()>>,
+    ended: Receiver<Result<(), String>>,
+    report: Vec<String>,
+    /// Removed when the server has ended.
+    _unix: Option<UnixPath>,
+    _pid_file: Option<PidFile>,
+}
+
+impl Server {
+    /// Starts a server; when this returns, it takes connections.
+    ///
+    /// # Errors
+    /// One line saying what is missing or in the way.
+    pub fn start(config: Config) -> Result<Self, ServerError> {
+        Self::start_with(config, Tuning::default())
+    }
+
+    /// As [`Self::start`], with the runtime's internal choices made otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(config: Config, tuning: Tuning) -> Result<Self, ServerError> {
+        let plan = CorePlan::new(&config.cores, config.core_pinning)?;
+        let cores = plan.cores;
+        let mut report = vec![format!("cores: {}", plan.describe())];
+        let short = probe::raise_descriptors(config.maxclients.into(), cores)
+            .map_err(|error| format!("cannot read the limit of file descriptors: {error}"))?;
+        let (backend, backend_line) = probe::choose(config.io_backend, cores)?;
+        let listeners = listen::listen(&config, cores)?;
+        report.push(format!("listening: {}", or_none(listeners.addresses.join(", "))));
+        report.push(match config.maxmemory_bytes {
+            0 => "memory limit: none".to_owned(),
+            bytes => format!("memory limit: {bytes} bytes"),
+        });
+        report.push("persistence: none".to_owned());
+        report.push(format!("io backend: {backend_line}"));
+        let warnings = listeners.notes.into_iter().chain(short);
+        report.extend(warnings.map(|line| format!("warning: {line}")));
+        report.extend(
+            config
+                .startup_warnings()
+                .into_iter()
+                .map(|line| format!("warning: {line}")),
+        );
+
+        let pid_file = config.pidfile.clone().and_then(PidFile::write);
+        let shared = Shared::new(config, cores, seeds(), unix_ms());
+        shared.port.store(
+            u32::from(listeners.port),
+            std::sync::atomic::Ordering::Relaxed,
+        );
+        shared.backend.store(Arc::new(backend.name().to_owned()));
+        let (mesh, mails) =
+            Mesh::new(cores).map_err(|error| format!("cannot make the cores' mail: {error}"))?;
+        let (ended_sender, ended) = mpsc::channel();
+        let mut server = Self {
+            shared,
+            mesh,
+            threads: Vec::new(),
+            ended,
+            report,
+            _unix: listeners.unix,
+            _pid_file: pid_file,
+        };
+        let epoch = Instant::now();
+        let tasks = mails.into_iter().zip(listeners.of_cores).enumerate();
+        let tasks = tasks.map(|(index, (mail, listeners))| CoreTask {
+            mail,
+            listeners,
+            shared: Arc::clone(&server.shared),
+            backend,
+            cpu: plan.cpus.get(index).copied(),
+            tuning,
+            epoch,
+        });
+        let tasks: Vec<CoreTask> = tasks.collect();
+        server.start_threads(tasks, &ended_sender)?;
+        Ok(server)
+    }
+
+    /// Starts the threads and lets them serve once all are ready.
+    fn start_threads(
+        &mut self,
+        tasks: Vec<CoreTask>,
+        ended: &Sender<Result<(), String>>,
+    ) -> Result<(), ServerError> {
+        let count = tasks.len();
+        let (ready_sender, ready) = mpsc::channel();
+        let mut gates = Vec::with_capacity(count);
+        for (index, task) in tasks.into_iter().enumerate() {
+            let (open_gate, gate) = mpsc::channel::<()>();
+            let ready = ready_sender.clone();
+            let ended = EndGuard {
+                shared: Arc::clone(&self.shared),
+                mesh: Arc::clone(&self.mesh),
+                ended: ended.clone(),
+                result: None,
+            };
+            let thread = Builder::new().name(format!("larder-{index}")).spawn(move || {
+                let mut ended = ended;
+                ended.result = Some(run_core(task, &ready, &gate));
+            });
+            match thread {
+                Ok(thread) => self.threads.push(thread),
+                Err(error) => return Err(format!("cannot start a thread: {error}").into()),
+            }
+            gates.push(open_gate);
+        }
+        drop(ready_sender);
+        for _ in 0..count {
+            match ready.recv() {
+                Ok(Ok(())) => {}
+                // Dropping the gates ends the threads that wait at them.
+                Ok(Err(why)) => return Err(why.into()),
+                Err(_) => return Err("a core ended while it started".to_owned().into()),
+            }
+        }
+        for gate in gates {
+            // A core that is gone has told why by `ended`.
+            let _ = gate.send(());
+        }
+        Ok(())
+    }
+
+    /// The TCP port, 0 without TCP.
+    pub fn port(&self) -> u16 {
+        let port = self.shared.port.load(std::sync::atomic::Ordering::Relaxed);
+        u16::try_from(port).expect("a port is 16 bits wide")
+    }
+
+    /// What the server is, line by line, as it is told at start.
+    pub fn report(&self) -> &[String] {
+        &self.report
+    }
+
+    /// What its cores share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What asks the server to end, from any thread.
+    pub(super) fn stopper(&self) -> Stopper {
+        Stopper {
+            shared: Arc::clone(&self.shared),
+            mesh: Arc::clone(&self.mesh),
+        }
+    }
+
+    /// Ends the server: it accepts nothing more, sends what it owes for a second at most, and closes.
+    ///
+    /// # Errors
+    /// A core had failed.
+    pub fn stop(self) -> Result<(), ServerError> {
+        self.stopper().stop();
+        self.wait()
+    }
+
+    /// Waits until the server has ended.
+    ///
+    /// # Errors
+    /// A core failed.
+    pub fn wait(mut self) -> Result<(), ServerError> {
+        for thread in self.threads.drain(..) {
+            // A panic has been told by `ended`.
+            let _ = thread.join();
+        }
+        let failed = self.ended.try_iter().find_map(Result::err);
+        failed.map_or(Ok(()), |why| Err(why.into()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopper().stop();
+        for thread in self.threads.drain(..) {
+            // As in `wait`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Asks a server to end.
+pub(super) struct Stopper {
+    shared: Arc<Shared>,
+    mesh: Arc<Mesh>,
+}
+
+impl Stopper {
+    pub(super) fn stop(&self) {
+        self.shared.stop();
+        self.mesh.ring_all();
+    }
+}
+
+/// Tells how a core ended, and ends the others: a server with a core missing would lose a part of its keys.
+struct EndGuard {
+    shared: Arc<Shared>,
+    mesh: Arc<Mesh>,
+    ended: Sender<Result<(), String>>,
+    /// Absent when the thread panicked.
+    result: Option<Result<(), String>>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        let result = self
+            .result
+            .take()
+            .unwrap_or_else(|| Err("a core panicked; its message is above".to_owned()));
+        // Nobody may be waiting any more.
+        let _ = self.ended.send(result);
+        self.shared.stop();
+        self.mesh.ring_all();
+    }
+}
+
+/// The file with the process id, removed when dropped.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    /// As with Redis, a file that cannot be written keeps no server from starting.
+    fn write(path: PathBuf) -> Option<Self> {
+        let mut file = fs::File::create(&path).ok()?;
+        writeln!(file, "{}", std::process::id()).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Someone else may have removed it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn or_none(text: String) -> String {
+    if text.is_empty() { "nothing".to_owned() } else { text }
+}
+
+fn unix_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Seeds nobody can guess, for the tables' hasher.
+fn seeds() -> [u64; 4] {
+    use std::hash::{BuildHasher, RandomState};
+    std::array::from_fn(|index| RandomState::new().hash_one((index, unix_ms(), std::process::id())))
+}

@@ -1,0 +1,1 @@
+//! Whole servers in this process, on both backends.
