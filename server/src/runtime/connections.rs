@@ -62,11 +62,6 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Number of connections.
-    pub(super) fn len(&self) -> usize {
-        self.open
-    }
-
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.open == 0

@@ -61,9 +61,9 @@ fn run_in_glommio(
     ready: &Sender<Result<(), String>>,
     gate: &Receiver<()>,
 ) -> Result<(), String> {
-    let placement = task.cpu.map_or(Placement::Unbound, |cpu| {
-        Placement::Fixed(usize::from(cpu))
-    });
+    let placement = task
+        .cpu
+        .map_or(Placement::Unbound, |cpu| Placement::Fixed(usize::from(cpu)));
     let executor = LocalExecutorBuilder::new(placement)
         .io_memory(GLOMMIO_IO_MEMORY_BYTES)
         .make()
@@ -83,8 +83,8 @@ fn run_alone(
     if let Some(cpu) = task.cpu {
         pin_to_cpu(cpu).map_err(|error| format!("cannot be pinned to CPU {cpu}: {error}"))?;
     }
-    let backend = EpollBackend::new(&task.mail)
-        .map_err(|error| format!("cannot make its epoll: {error}"))?;
+    let backend =
+        EpollBackend::new(&task.mail).map_err(|error| format!("cannot make its epoll: {error}"))?;
     complete(serve(backend, task, ready, gate))
 }
 

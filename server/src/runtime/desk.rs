@@ -149,9 +149,7 @@ impl Desk {
             });
         }
         match (intent, connection.receiving) {
-            (Intent::Read, Receiving::Off)
-                if connection.life == Life::Open && !self.draining =>
-            {
+            (Intent::Read, Receiving::Off) if connection.life == Life::Open && !self.draining => {
                 connection.receiving = Receiving::On;
                 backend.receive(token, connection.socket.as_fd());
             }
@@ -220,7 +218,7 @@ impl Desk {
     fn take_in(&mut self, socket: OwnedFd, unix_path: Option<&str>) {
         let peer = peer_of(&socket, unix_path);
         if !peer.unix {
-            prepare_tcp(&socket, self.core.state().config.tcp_keepalive_s.into());
+            prepare_tcp(&socket, self.core.state().config.tcp_keepalive_secs.into());
         }
         match self.core.connect(peer) {
             Ok(id) => {
@@ -250,16 +248,11 @@ impl Desk {
     pub(super) fn close_settled(&mut self, backend: &mut impl Backend) {
         let ids: Vec<SessionId> = self.connections.ids().collect();
         for id in ids {
-            let owed = self
-                .core
-                .state()
-                .sessions
-                .get(id)
-                .is_some_and(|session| {
-                    let output = &session.output;
-                    let awaited = output.outstanding() > 0 && session.blocked.is_none();
-                    awaited || !output.unsent().is_empty()
-                });
+            let owed = self.core.state().sessions.get(id).is_some_and(|session| {
+                let output = &session.output;
+                let awaited = output.outstanding() > 0 && session.blocked.is_none();
+                awaited || !output.unsent().is_empty()
+            });
             if !owed {
                 self.close(backend, id);
             }

@@ -13,9 +13,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll};
 use socket2::SockRef;
 
-use super::backend::{
-    Backend, Ended, Events, Patience, Release, Sending, Token, send_directly,
-};
+use super::backend::{Backend, Ended, Events, Patience, Release, Sending, Token, send_directly};
 use super::mail::{Mail, Mesh};
 use crate::dispatch::Core;
 

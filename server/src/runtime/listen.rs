@@ -17,6 +17,15 @@ use crate::config::{BindAddress, Config};
 /// the process has ended.
 const BIND_PATIENCE: Duration = Duration::from_millis(500);
 
+/// Which port to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TcpPort {
+    /// The configured one; 0 is none.
+    Configured,
+    /// Whichever is free.
+    AnyFree,
+}
+
 /// A listening socket.
 #[derive(Debug)]
 pub(super) struct Listener {
@@ -55,7 +64,7 @@ impl Drop for UnixPath {
 ///
 /// # Errors
 /// One line saying what could not be listened on, and why.
-pub(super) fn listen(config: &Config, cores: u16) -> Result<Listeners, String> {
+pub(super) fn listen(config: &Config, cores: u16, tcp: TcpPort) -> Result<Listeners, String> {
     let mut listeners = Listeners {
         of_cores: (0..cores).map(|_| Vec::new()).collect(),
         port: 0,
@@ -64,14 +73,19 @@ pub(super) fn listen(config: &Config, cores: u16) -> Result<Listeners, String> {
         unix: None,
     };
     let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
-    if config.tcp_is_on() {
+    if tcp == TcpPort::AnyFree || config.port != 0 {
+        let port = if tcp == TcpPort::AnyFree {
+            0
+        } else {
+            config.port
+        };
         for bind in &config.bind {
             let addresses = resolve(&bind.host)
                 .map_err(|why| format!("cannot resolve the address to bind {}: {why}", bind.host));
             match addresses {
                 Ok(addresses) => {
                     for address in addresses {
-                        listeners.add_tcp(bind, address, config.port, backlog)?;
+                        listeners.add_tcp(bind, address, port, backlog)?;
                     }
                 }
                 Err(why) if bind.required => return Err(why),
@@ -240,7 +254,10 @@ mod tests {
         let (sockets, port) = open_all(localhost(0), 3, 16).unwrap();
         assert_ne!(port, 0);
         for socket in sockets {
-            assert_eq!(socket.local_addr().unwrap().as_socket().unwrap().port(), port);
+            assert_eq!(
+                socket.local_addr().unwrap().as_socket().unwrap().port(),
+                port
+            );
         }
     }
 
@@ -257,7 +274,10 @@ mod tests {
     fn wildcards_stand_for_all_addresses_of_their_family() {
         assert_eq!(resolve("*").unwrap(), [IpAddr::from([0, 0, 0, 0])]);
         assert_eq!(resolve("::*").unwrap(), [IpAddr::from([0u16; 8])]);
-        assert_eq!(resolve("127.0.0.1").unwrap(), [IpAddr::from([127, 0, 0, 1])]);
+        assert_eq!(
+            resolve("127.0.0.1").unwrap(),
+            [IpAddr::from([127, 0, 0, 1])]
+        );
         assert_eq!(resolve("::1").unwrap(), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
     }
 }

@@ -105,7 +105,10 @@ mod tests {
     #[test]
     fn a_cpu_that_is_not_there_is_named() {
         let error = plan(&Cores::List(vec![0, 3]), CorePinning::Auto).unwrap_err();
-        assert!(error.contains("CPU 3") && error.contains("0-2,5"), "{error}");
+        assert!(
+            error.contains("CPU 3") && error.contains("0-2,5"),
+            "{error}"
+        );
         let error = plan(&Cores::Count(9), CorePinning::Yes).unwrap_err();
         assert!(error.contains("9 cores"), "{error}");
     }

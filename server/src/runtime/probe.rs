@@ -54,9 +54,7 @@ pub(super) fn choose(asked: IoBackend, cores: u16) -> Result<(Taken, String), St
             };
             Ok((Taken::IoUring, format!("io_uring, {why} (Linux {kernel})")))
         }
-        (Some(missing), IoBackend::Auto) => {
-            Ok((Taken::Epoll, format!("epoll, because {missing}")))
-        }
+        (Some(missing), IoBackend::Auto) => Ok((Taken::Epoll, format!("epoll, because {missing}"))),
         (Some(missing), _) => Err(format!(
             "io-backend io_uring is not possible: {missing}. Or use io-backend epoll (or auto)"
         )),
@@ -102,9 +100,11 @@ fn explain(missing: &Missing) -> String {
     let kernel = kernel_release();
     match missing {
         Missing::Ring(error) => match error.raw_os_error() {
-            Some(libc::EPERM | libc::EACCES) => "this process may not use io_uring: allow it in the container's seccomp \
+            Some(libc::EPERM | libc::EACCES) => {
+                "this process may not use io_uring: allow it in the container's seccomp \
                  profile, or set the sysctl kernel.io_uring_disabled to 0"
-                .to_owned(),
+                    .to_owned()
+            }
             Some(libc::ENOSYS) => format!(
                 "the kernel (Linux {kernel}) has no io_uring, or a seccomp profile hides it: Linux 6.1 or later is \
                  needed"

@@ -68,8 +68,11 @@ impl Server {
         let short = probe::raise_descriptors(config.maxclients.into(), cores)
             .map_err(|error| format!("cannot read the limit of file descriptors: {error}"))?;
         let (backend, backend_line) = probe::choose(config.io_backend, cores)?;
-        let listeners = listen::listen(&config, cores)?;
-        report.push(format!("listening: {}", or_none(listeners.addresses.join(", "))));
+        let listeners = listen::listen(&config, cores, tuning.tcp_port)?;
+        report.push(format!(
+            "listening: {}",
+            or_none(listeners.addresses.join(", "))
+        ));
         report.push(match config.maxmemory_bytes {
             0 => "memory limit: none".to_owned(),
             bytes => format!("memory limit: {bytes} bytes"),
@@ -138,10 +141,12 @@ impl Server {
                 ended: ended.clone(),
                 result: None,
             };
-            let thread = Builder::new().name(format!("larder-{index}")).spawn(move || {
-                let mut ended = ended;
-                ended.result = Some(run_core(task, &ready, &gate));
-            });
+            let thread = Builder::new()
+                .name(format!("larder-{index}"))
+                .spawn(move || {
+                    let mut ended = ended;
+                    ended.result = Some(run_core(task, &ready, &gate));
+                });
             match thread {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) => return Err(format!("cannot start a thread: {error}").into()),
@@ -276,7 +281,11 @@ impl Drop for PidFile {
 }
 
 fn or_none(text: String) -> String {
-    if text.is_empty() { "nothing".to_owned() } else { text }
+    if text.is_empty() {
+        "nothing".to_owned()
+    } else {
+        text
+    }
 }
 
 fn unix_ms() -> i64 {

@@ -1,6 +1,7 @@
 //! Choices of the runtime that were measured and decided (docs/decisions), kept as switches so that the measurement can
 //! be repeated and tests can reach the rare paths.
 
+use super::listen::TcpPort;
 use super::ring::BufferSizes;
 
 /// How replies leave on the io_uring backend.
@@ -27,6 +28,7 @@ pub struct Tuning {
     pub(super) send_by: SendBy,
     pub(super) wake_by: WakeBy,
     pub(super) buffers: BufferSizes,
+    pub(super) tcp_port: TcpPort,
 }
 
 impl Default for Tuning {
@@ -39,6 +41,7 @@ impl Default for Tuning {
                 most: 1024,
                 bytes: 16 << 10,
             },
+            tcp_port: TcpPort::Configured,
         }
     }
 }
@@ -69,6 +72,13 @@ impl Tuning {
             most: 2,
             bytes: 64,
         };
+        self
+    }
+
+    /// On a free TCP port instead of the configured one.
+    #[must_use]
+    pub fn on_free_port(mut self) -> Self {
+        self.tcp_port = TcpPort::AnyFree;
         self
     }
 

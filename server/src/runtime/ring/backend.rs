@@ -22,7 +22,7 @@ use io_uring::squeue::Flags;
 use io_uring::{cqueue, opcode, types};
 
 use super::Ring;
-use super::buffers::{BufferRing, BufferSizes};
+use super::buffers::BufferRing;
 use super::park::Park;
 use crate::dispatch::Core;
 use crate::runtime::backend::{
@@ -94,8 +94,7 @@ impl RingBackend {
     /// The kernel's refusal.
     pub(in crate::runtime) fn new(mail: &Mail, tuning: Tuning) -> io::Result<Self> {
         let ring = Ring::new()?;
-        let buffers =
-            BufferRing::register(&ring.uring.submitter(), BUFFER_GROUP, tuning.buffers)?;
+        let buffers = BufferRing::register(&ring.uring.submitter(), BUFFER_GROUP, tuning.buffers)?;
         mail.publish_ring(ring.fd());
         let mut backend = Self {
             ring,
@@ -293,11 +292,10 @@ impl Backend for RingBackend {
     fn wake(&mut self, place: usize) {
         match (self.tuning.wake_by, self.mesh.ring_of(place)) {
             (WakeBy::MsgRing, Some(ring)) => {
-                let entry =
-                    opcode::MsgRingData::new(types::Fd(ring), 0, Tag::Wake.with(0), None)
-                        .build()
-                        .flags(Flags::SKIP_SUCCESS)
-                        .user_data(Tag::Wake.with(0));
+                let entry = opcode::MsgRingData::new(types::Fd(ring), 0, Tag::Wake.with(0), None)
+                    .build()
+                    .flags(Flags::SKIP_SUCCESS)
+                    .user_data(Tag::Wake.with(0));
                 // SAFETY: the entry refers to no memory.
                 unsafe { self.ring.push(&entry) };
             }

@@ -160,8 +160,7 @@ impl Signals {
         };
         let blocked = set(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]);
         // SAFETY: `blocked` is a valid set; the old mask is not asked for.
-        let rc =
-            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, std::ptr::null_mut()) };
+        let rc = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &blocked, std::ptr::null_mut()) };
         if rc != 0 {
             return Err(io::Error::from_raw_os_error(rc));
         }

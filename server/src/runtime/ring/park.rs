@@ -85,8 +85,6 @@ impl Park {
                 self.signal.insert(Rc::new(file))
             }
         };
-        ring.uring
-            .submitter()
-            .register_eventfd(signal.as_raw_fd())
+        ring.uring.submitter().register_eventfd(signal.as_raw_fd())
     }
 }
