@@ -123,7 +123,7 @@ mod tests {
             for bytes in 1..=MAX_BLOCK_BYTES {
                 let class = classes.of(bytes).expect("below the largest block");
                 let block = classes.block_bytes(class);
-                assert!(block >= bytes && block % (1 << granule.shift()) == 0);
+                assert!(block >= bytes && block.is_multiple_of(1 << granule.shift()));
                 let below = classes.bytes[usize::from(class.0) - 1] as usize;
                 assert!(below < bytes.max(MIN_BLOCK_BYTES), "{bytes} fits {below}");
                 if bytes > EXACT_MAX_BYTES {

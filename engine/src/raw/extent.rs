@@ -190,16 +190,13 @@ mod tests {
         extents.bytes_mut(id, 10).fill(7);
         assert!(extents.resize(id, 10, 5));
         assert!(extents.resize(id, 5, 1 << 20));
-        assert_eq!(
-            &extents.bytes(id, 12)[..],
-            [7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0]
-        );
+        assert_eq!(extents.bytes(id, 12), [7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(extents.used_bytes(), 1 << 20);
         extents.check();
         assert!(extents.resize(id, 1 << 20, 100));
         assert_eq!(extents.used_bytes(), PAGE_BYTES as u64);
         assert!(extents.resize(id, 3, 8000));
-        assert_eq!(&extents.bytes(id, 6)[..], [7, 7, 7, 0, 0, 0]);
+        assert_eq!(extents.bytes(id, 6), [7, 7, 7, 0, 0, 0]);
         extents.check();
         extents.destroy(id);
         assert_eq!((extents.used_bytes(), extents.len()), (0, 0));

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::StringForm;
 use crate::model::{Model, describe};
-use crate::{Encoding, StringForm, ValueImage};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -690,23 +690,4 @@ fn what_is_too_large_is_refused_and_changes_nothing() {
     assert_eq!(refused, Err(StoreError::TooLarge));
     assert!(shard.is_empty(DB));
     assert_eq!(shard.journal().changes(), 0);
-}
-
-#[test]
-fn a_full_arena_refuses_a_new_entry_and_changes_nothing() {
-    let mut shard = shard();
-    let small = [b'v'; 64];
-    let image = ValueImage {
-        kind: crate::Kind::String,
-        encoding: Encoding::EmbStr,
-        bytes: small.to_vec(),
-        expires_at: None,
-        access: AccessClock(0),
-    };
-    // A range far beyond what can be mapped fails like any other lack of memory.
-    let key = shard.hasher().clone().key(b"key");
-    shard.put(DB, key, &image, Event::Set).expect("memory");
-    assert_eq!(read(&mut shard, b"key"), Some(small.to_vec()));
-    assert_eq!(shard.journal().changes(), 1);
-    shard.check();
 }
