@@ -18,7 +18,7 @@ use crate::routing::{CoreId, SlotMap};
 use larder_engine::Access;
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "lcs",
     arity: -3,
     flags: Flags::READONLY,

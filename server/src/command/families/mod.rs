@@ -1,6 +1,6 @@
 //! One module a family of commands.
 
-pub mod bits;
+pub(crate) mod bits;
 pub mod client;
 pub mod config;
 pub mod connection;
@@ -13,16 +13,16 @@ pub mod info;
 pub mod introspect;
 pub mod keys;
 pub mod latency;
-pub mod lcs;
+pub(crate) mod lcs;
 pub mod lifecycle;
 pub mod lolwut;
 pub mod memory;
 pub mod monitor;
-pub mod numbers;
+pub(crate) mod numbers;
 pub mod object;
 pub mod scan;
 pub mod slowlog;
-pub mod strings;
+pub(crate) mod strings;
 pub(crate) mod testing;
 mod transfer;
 pub mod wait;

@@ -15,7 +15,7 @@ use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "bitfield",
         arity: -2,
@@ -184,6 +184,12 @@ impl Operation {
         }
         match self.overflow {
             Overflow::Wrap => Some(self.field.interpret(exact as u128)),
+            // Redis finds in 64 bits how far a number to set is below the greatest: where those overflow, it is above.
+            Overflow::Saturate
+                if matches!(self.action, Action::Set(_)) && max - exact > i128::from(i64::MAX) =>
+            {
+                Some(max)
+            }
             Overflow::Saturate => Some(exact.clamp(min, max)),
             Overflow::Fail => None,
         }
@@ -377,6 +383,14 @@ mod tests {
                 "[-4, 9223372036854775807, 9223372036854775807]",
             ),
             ("BITFIELD k INCRBY i64 64 1", "[-9223372036854775808]"),
+            (
+                "BITFIELD m OVERFLOW SAT SET i56 0 -9223372036854775808 GET i56 0",
+                "[0, 36028797018963967]",
+            ),
+            (
+                "BITFIELD m OVERFLOW SAT SET i56 0 -9187343239835811840 GET i56 0",
+                "[36028797018963967, -36028797018963968]",
+            ),
         ]);
     }
 

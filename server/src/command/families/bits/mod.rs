@@ -13,10 +13,10 @@ use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
 /// The tables of `BITOP` and of `BITFIELD`.
-pub use {field::COMMANDS as FIELD, op::COMMANDS as OP};
+pub(crate) use {field::COMMANDS as FIELD, op::COMMANDS as OP};
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "setbit",
         arity: 4,

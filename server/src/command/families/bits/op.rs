@@ -18,7 +18,7 @@ use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "bitop",
     arity: -4,
     flags: Flags::WRITE.with(Flags::DENYOOM),

@@ -359,3 +359,115 @@ fn parse_hexadecimal(text: &[u8]) -> Option<Magnitude> {
     }
     in_range(round_wide(&number, exponent as i32))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums as redis-server 7.0.15 printed them on x86-64.
+    #[test]
+    fn sums_are_those_of_redis_to_the_last_digit() {
+        for (a, b, expected) in [
+            ("0.1", "0.2", "0.3"),
+            ("3.0e3", "200", "3200"),
+            ("1e30", "1", "1000000000000000000024696061952"),
+            ("18446744073709551615", "1", "18446744073709551616"),
+            ("18446744073709551616", "1", "18446744073709551616"),
+            ("18446744073709551616", "3", "18446744073709551620"),
+            ("1", "-1.00000000000000001", "-0.00000000000000001"),
+            ("0", "5e-18", "0"),
+            ("0", "4.9e-18", "0"),
+            ("0", "15e-18", "0.00000000000000002"),
+            ("-0", "-0.0", "0"),
+            ("-1e-18", "0", "0"),
+            ("0x1.8p1", "0xA", "13"),
+            (
+                "123456789.987654321",
+                "0.000000001",
+                "123456789.98765432199434144",
+            ),
+            ("1e-4950", "1", "1"),
+            ("9007199254740993", "0.5", "9007199254740993.5"),
+            ("12345678901234567890.123", "0.877", "12345678901234567891"),
+            (
+                "99999999999999999",
+                "0.99999999999999999",
+                "100000000000000000",
+            ),
+            ("1e22", "-1e21", "9000000000000000000000"),
+            ("0.00000000000000000049", "1.5", "1.5"),
+        ] {
+            let sum = Extended::parse(a.as_bytes())
+                .unwrap()
+                .plus(Extended::parse(b.as_bytes()).unwrap());
+            assert_eq!(sum.unwrap().to_decimal(), expected, "{a} + {b}");
+        }
+    }
+
+    #[test]
+    fn only_what_strtold_takes_whole_is_a_number() {
+        for text in [
+            "",
+            " 1",
+            "1 ",
+            ".",
+            "e1",
+            "1e",
+            "1e+",
+            "+-1",
+            "--1",
+            "0x",
+            "0xg",
+            "1_0",
+            "nan",
+            "-nan",
+            "infinit",
+            "1e5000",
+            "1e-5000",
+            "1.2e4932",
+            "1e-4951",
+            "0x1p-16446",
+            "0x1p16384",
+            "1\x00",
+        ] {
+            assert_eq!(Extended::parse(text.as_bytes()), None, "{text:?}");
+        }
+        for text in [
+            "1.",
+            ".5",
+            "+3",
+            "1E3",
+            "0X1P4",
+            "0e99999",
+            "-Infinity",
+            "INF",
+            "1e4932",
+            "2e-4951",
+            "0x1p-16445",
+            "0x.8",
+        ] {
+            assert!(Extended::parse(text.as_bytes()).is_some(), "{text:?}");
+        }
+        let longest = "1".repeat(TEXT_MAX_BYTES - 190) + &"0".repeat(190);
+        assert_eq!(
+            Extended::parse(longest.as_bytes()),
+            None,
+            "beyond the greatest number"
+        );
+        let fraction = "0.".to_owned() + &"1".repeat(TEXT_MAX_BYTES - 2);
+        assert!(Extended::parse(fraction.as_bytes()).is_some());
+        assert_eq!(
+            Extended::parse((fraction + "1").as_bytes()),
+            None,
+            "too long"
+        );
+    }
+
+    #[test]
+    fn sums_that_are_not_finite_are_none() {
+        let number = |text: &str| Extended::parse(text.as_bytes()).unwrap();
+        assert_eq!(number("inf").plus(number("1")), None);
+        assert_eq!(number("inf").plus(number("-inf")), None);
+        assert_eq!(number("1.18e4932").plus(number("1.18e4932")), None);
+    }
+}

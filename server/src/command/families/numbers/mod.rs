@@ -21,7 +21,7 @@ const COUNTER: CommandSpec = CommandSpec {
 };
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "incr",
         arity: 2,

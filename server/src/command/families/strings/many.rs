@@ -23,7 +23,7 @@ const PAIRS: Keys = Keys::Range {
 };
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "mget",
         arity: -2,

@@ -17,10 +17,10 @@ use options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 
 pub(super) use part::clamp_range;
 /// The tables of conditions, of several keys and of parts.
-pub use {compare::COMMANDS as COMPARE, many::COMMANDS as MANY, part::COMMANDS as PART};
+pub(crate) use {compare::COMMANDS as COMPARE, many::COMMANDS as MANY, part::COMMANDS as PART};
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "get",
         arity: 2,

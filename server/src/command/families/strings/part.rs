@@ -8,7 +8,7 @@ use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
 /// The table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "append",
         arity: 3,
