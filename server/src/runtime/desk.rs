@@ -15,6 +15,9 @@ use crate::session::SessionId;
 /// How long no connection is accepted after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// A session that had this much to send may have been held back for it, and may go on when it was sent.
+const LARGE_SEND_BYTES: usize = 1 << 20;
+
 /// The state of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepting {
@@ -38,6 +41,8 @@ pub(super) struct Desk {
     fresh: Vec<SessionId>,
     /// The core that gets the next connection of a socket that only this core accepts from.
     next_place: usize,
+    /// Something is to be done once the listed sends are over, of which the backend tells nothing by itself.
+    follow_up: bool,
     /// The server ends: nothing is accepted or received any more.
     draining: bool,
 }
@@ -57,6 +62,7 @@ impl Desk {
             sends: Vec::new(),
             changed: Vec::new(),
             fresh: Vec::new(),
+            follow_up: false,
             draining: false,
         }
     }
@@ -68,6 +74,7 @@ impl Desk {
     /// Accounts for the sends of the last `enter`.
     #[inline]
     pub(super) fn settle_sends(&mut self, backend: &mut impl Backend) {
+        self.follow_up = false;
         for sending in self.sends.drain(..) {
             let Some(connection) = self.connections.of(sending.id) else {
                 continue;
@@ -89,6 +96,12 @@ impl Desk {
                 Err(_) => self.core.disconnected(sending.id),
             }
         }
+    }
+
+    /// Whether the next turn has to follow at once, because something is to be done when the listed sends are over.
+    #[inline]
+    pub(super) fn has_follow_up(&self) -> bool {
+        self.follow_up
     }
 
     /// Takes in connections that another core accepted.
@@ -132,7 +145,8 @@ impl Desk {
         if connection.life == Life::Closing || intent == Intent::CloseNow {
             return self.close(backend, id);
         }
-        let unsent = !self.core.unsent(id).is_empty();
+        let unsent_bytes = self.core.unsent(id).len();
+        let unsent = unsent_bytes > 0;
         if intent == Intent::CloseAfterSend {
             if !unsent {
                 return self.close(backend, id);
@@ -141,6 +155,7 @@ impl Desk {
         }
         if unsent && connection.writing == Writing::Idle {
             connection.writing = Writing::Listed;
+            self.follow_up |= connection.life > Life::Open || unsent_bytes >= LARGE_SEND_BYTES;
             self.sends.push(Sending {
                 id,
                 socket: connection.socket.as_raw_fd(),

@@ -133,7 +133,7 @@ impl<B: Backend> Driver<B> {
     /// How long the core may wait for something to come. Unless it may not, the others know that it sleeps.
     #[inline]
     fn patience(&self) -> Patience {
-        if self.busy || self.backend.has_come() {
+        if self.busy || self.backend.has_come() || self.desk.has_follow_up() {
             return Patience::None;
         }
         let mut patience = Patience::Endless;

@@ -1,7 +1,6 @@
 //! What the host offers: which backend it allows, and limits raised as far as it lets us.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
@@ -75,25 +74,20 @@ fn io_uring_missing(cores: u16) -> Option<String> {
         }
         _ => {}
     }
-    if let Err(missing) = ring::probe() {
-        return Some(explain(&missing));
-    }
-    // glommio's own rings; where those are refused it returns an error or panics.
-    let executor = std::thread::spawn(|| {
-        let make = || {
-            LocalExecutorBuilder::new(Placement::Unbound)
-                .io_memory(GLOMMIO_IO_MEMORY_BYTES)
-                .make()
-                .map(drop)
-                .map_err(|error| error.to_string())
-        };
-        catch_unwind(AssertUnwindSafe(make))
+    // On a thread of its own, which the rings' ends trouble when they are taken apart. Where glommio's rings are refused
+    // it returns an error or panics.
+    let probed = std::thread::spawn(|| {
+        ring::probe().map_err(|missing| explain(&missing))?;
+        LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+            .make()
+            .map(drop)
+            .map_err(|error| format!("glommio cannot start: {error}"))
     });
-    match executor.join() {
-        Ok(Ok(Ok(()))) => None,
-        Ok(Ok(Err(error))) => Some(format!("glommio cannot start: {error}")),
-        _ => Some("glommio cannot start on this kernel".to_owned()),
-    }
+    let outcome = probed.join();
+    outcome
+        .unwrap_or_else(|_| Err("glommio cannot start on this kernel".to_owned()))
+        .err()
 }
 
 fn explain(missing: &Missing) -> String {

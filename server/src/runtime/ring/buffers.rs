@@ -186,3 +186,28 @@ impl BufferRing {
         self.lent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::ring::Ring;
+
+    #[test]
+    fn more_buffers_are_lent_each_time_until_all_are() {
+        let ring = Ring::new().unwrap();
+        let sizes = BufferSizes {
+            first: 3,
+            most: 16,
+            bytes: 64,
+        };
+        let mut buffers = BufferRing::register(&ring.uring.submitter(), 0, sizes).unwrap();
+        let lent: Vec<u16> = (0..5)
+            .map(|_| {
+                buffers.grow();
+                buffers.lent()
+            })
+            .collect();
+        assert_eq!(lent, [6, 12, 16, 16, 16]);
+        drop(ring);
+    }
+}

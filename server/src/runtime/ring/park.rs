@@ -17,7 +17,7 @@ use super::Ring;
 use super::os::{WhenEmpty, event_fd};
 
 /// The longest wait, should a signal of the ring ever be lost.
-const WAIT_MAX: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// The eventfd and the read of it that is under way.
 pub(super) struct Park {
@@ -86,5 +86,77 @@ impl Park {
             }
         };
         ring.uring.submitter().register_eventfd(signal.as_raw_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Instant;
+
+    use glommio::{LocalExecutorBuilder, Placement};
+    use io_uring::opcode;
+
+    use super::*;
+    use crate::runtime::backend::Patience;
+
+    fn on_an_executor<T>(test: impl Future<Output = T>) -> T {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(1 << 16)
+            .make()
+            .unwrap();
+        executor.run(test)
+    }
+
+    #[test]
+    fn a_timer_of_glommio_fires_while_the_core_waits() {
+        on_an_executor(async {
+            let mut ring = Ring::new().unwrap();
+            let mut park = Park::new();
+            let fired = Rc::new(Cell::new(false));
+            let began = Instant::now();
+            let timer = glommio::spawn_local({
+                let fired = Rc::clone(&fired);
+                async move {
+                    Timer::new(Duration::from_millis(20)).await;
+                    fired.set(true);
+                }
+            });
+            while !fired.get() {
+                ring.enter(Patience::None, |_| {}).unwrap();
+                park.wait(&mut ring, Some(Duration::from_millis(5))).await;
+                assert!(began.elapsed() < Duration::from_secs(5));
+            }
+            timer.await;
+            park.leave(&mut ring);
+        });
+    }
+
+    #[test]
+    fn a_completion_of_the_ring_ends_the_wait() {
+        on_an_executor(async {
+            let mut ring = Ring::new().unwrap();
+            let mut park = Park::new();
+            ring.enter(Patience::None, |_| {}).unwrap();
+            park.wait(&mut ring, None).await;
+            for _ in 0..3 {
+                let delay = io_uring::types::Timespec::new().nsec(20_000_000);
+                let entry = opcode::Timeout::new(&delay).build();
+                // SAFETY: the timespec is read when the entry is submitted, in `enter` below.
+                unsafe { ring.push(&entry) };
+                let mut completions = 0;
+                let began = Instant::now();
+                while completions == 0 {
+                    ring.enter(Patience::None, |_| completions += 1).unwrap();
+                    if completions == 0 {
+                        park.wait(&mut ring, None).await;
+                    }
+                }
+                assert!(
+                    began.elapsed() < WAIT_MAX,
+                    "the wait ended by its time limit"
+                );
+            }
+        });
     }
 }
