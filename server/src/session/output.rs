@@ -11,6 +11,9 @@
 
 use std::collections::VecDeque;
 
+/// Bytes sent or moved that are kept, if they are no more than half of what there is.
+const SPENT_BYTES_MAX: usize = 64 * 1024;
+
 /// Number of an awaited reply, counted per session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplySeq(u64);
@@ -36,6 +39,8 @@ pub struct Output {
     sent: usize,
     order: VecDeque<Slot>,
     late: Vec<u8>,
+    /// Bytes of `late` that have moved to `ready`.
+    moved: usize,
     /// Number of the reply in `order`'s first slot.
     first: u64,
 }
@@ -89,13 +94,32 @@ impl Output {
         self.first += 1;
         while let Some(&Slot::Filled { start, len }) = self.order.front() {
             self.ready.extend_from_slice(&self.late[start..start + len]);
+            self.moved += len;
             self.order.pop_front();
             self.first += 1;
         }
         if self.order.is_empty() {
             self.late.clear();
+            self.moved = 0;
+        } else if self.moved > SPENT_BYTES_MAX && self.moved > self.late.len() / 2 {
+            self.forget_moved();
         }
         result
+    }
+
+    /// Forgets what has moved from `late`: with some reply always awaited, it would never be empty.
+    #[cold]
+    fn forget_moved(&mut self) {
+        let mut kept = Vec::with_capacity(self.late.len() - self.moved);
+        for slot in &mut self.order {
+            if let Slot::Filled { start, len } = slot {
+                let at = kept.len();
+                kept.extend_from_slice(&self.late[*start..*start + *len]);
+                *start = at;
+            }
+        }
+        self.late = kept;
+        self.moved = 0;
     }
 
     /// Replies awaited or waiting behind an awaited one.
@@ -113,7 +137,7 @@ impl Output {
     /// Bytes that could be sent or wait behind an awaited reply.
     #[inline]
     pub fn pending_bytes(&self) -> usize {
-        self.ready.len() - self.sent + self.late.len()
+        self.ready.len() - self.sent + self.late.len() - self.moved
     }
 
     /// `count` bytes of [`Self::unsent`] were sent.
@@ -126,6 +150,9 @@ impl Output {
         );
         if self.sent == self.ready.len() {
             self.ready.clear();
+            self.sent = 0;
+        } else if self.sent > SPENT_BYTES_MAX && self.sent > self.ready.len() / 2 {
+            self.ready.drain(..self.sent);
             self.sent = 0;
         }
     }
