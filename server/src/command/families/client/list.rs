@@ -66,20 +66,24 @@ impl Which {
         Err(errors::SYNTAX)
     }
 
+    /// Whether it is listed; ids are sorted.
     fn holds(&self, session: &Session) -> bool {
         match self {
             Self::All | Self::OfType(ClientType::Normal) => true,
             Self::OfType(_) => false,
-            Self::Ids(ids) => ids.contains(&session.client_id),
+            Self::Ids(ids) => ids.binary_search(&session.client_id).is_ok(),
         }
     }
 }
 
 /// Lists a core's connections: id and line of each.
 pub(super) fn each(call: &mut CoreCall<'_>) {
-    let Ok(which) = Which::parse(&call.args) else {
+    let Ok(mut which) = Which::parse(&call.args) else {
         return;
     };
+    if let Which::Ids(ids) = &mut which {
+        ids.sort_unstable();
+    }
     let now_ms = call.core.clock.monotonic_ms();
     let mut part = PartWriter(call.out);
     let asking = call
