@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions};
 use crate::shared::Shared;
 
 /// The time of the present turn.
@@ -83,7 +83,22 @@ impl CoreState {
 impl CoreState {
     /// Ends a session's wait at `until_ms` of the monotonic clock.
     pub fn add_timer(&mut self, until_ms: u64, session: SessionId) {
+        /// Stale timers there may be beside one for every session.
+        const STALE_TIMERS_MAX: usize = 64;
+        if self.timers.len() >= 2 * self.sessions.len() + STALE_TIMERS_MAX {
+            self.forget_stale_timers();
+        }
         self.timers.push(Reverse((until_ms, session)));
+    }
+
+    /// Drops the timers of waits that have ended before their time.
+    fn forget_stale_timers(&mut self) {
+        let now_ms = self.clock.monotonic_ms();
+        let sessions = &self.sessions;
+        self.timers.retain(|&Reverse((until_ms, id))| {
+            let waits_until = |session: &Session| session.blocked.as_ref()?.until_ms;
+            until_ms <= now_ms || sessions.get(id).and_then(waits_until) == Some(until_ms)
+        });
     }
 
     /// Whether `CLIENT PAUSE` holds this command back.
@@ -107,9 +122,21 @@ impl CoreState {
             return;
         }
         for id in &self.monitors {
-            if let Some(session) = self.sessions.get_mut(*id) {
-                session.output.append(|out| out.extend_from_slice(lines));
-                self.dirty.push(*id);
+            let Some(session) = self.sessions.get_mut(*id) else {
+                continue;
+            };
+            if session.closing == Closing::Now {
+                continue;
+            }
+            session.output.append(|out| out.extend_from_slice(lines));
+            self.dirty.push(*id);
+            // No command of its own holds a monitor back.
+            let limit = &self.config.client_output_buffer_limit.normal;
+            if session.exceeds_hard_limit(limit)
+                || session.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
+            {
+                self.stats.output_limit_closes += 1;
+                session.closing = Closing::Now;
             }
         }
     }

@@ -51,8 +51,15 @@ pub(super) struct Request {
     pub(super) client_id: u64,
     /// The first key's hash, if it is known.
     pub(super) first_key: FirstKey,
-    first_range: u32,
-    ranges: u32,
+    args: KeptArgs,
+}
+
+/// Arguments in a batch: where their bytes begin, and which ranges of these they are.
+#[derive(Clone, Copy, Debug)]
+struct KeptArgs {
+    start: usize,
+    first_range: usize,
+    ranges: usize,
 }
 
 /// An answer to another core.
@@ -69,8 +76,7 @@ struct SlowAnswer {
     ticket: Ticket,
     command: &'static Command,
     micros: u64,
-    first_range: u32,
-    ranges: u32,
+    args: KeptArgs,
 }
 
 /// A command that ran on the sending core and took long.
@@ -102,20 +108,16 @@ impl Batch {
 
     /// Empties the batch and keeps its memory, unless it grew large.
     pub fn clear(&mut self) {
-        const KEPT_BYTES: usize = 1 << 20;
-        self.requests.clear();
-        self.answers.clear();
-        self.slow.clear();
-        self.monitor_lines.clear();
-        self.ranges.clear();
-        self.bytes.clear();
-        if self.bytes.capacity() > KEPT_BYTES {
-            self.bytes = Vec::new();
-        }
+        clear(&mut self.requests);
+        clear(&mut self.answers);
+        clear(&mut self.slow);
+        clear(&mut self.monitor_lines);
+        clear(&mut self.ranges);
+        clear(&mut self.bytes);
     }
 
     pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
-        let (first_range, ranges) = self.keep_args(args);
+        let args = self.keep_args(args);
         let Head {
             ticket,
             work,
@@ -133,22 +135,26 @@ impl Batch {
             access,
             client_id,
             first_key,
-            first_range,
-            ranges,
+            args,
         });
     }
 
-    /// Copies arguments into the batch; the first of their ranges, and how many.
-    fn keep_args<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) -> (u32, u32) {
-        let first_range = self.ranges.len() as u32;
+    /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they
+    /// came from; the batch may hold more, where answers are large.
+    fn keep_args<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
+        let (start, first_range) = (self.bytes.len(), self.ranges.len());
         for arg in args {
             self.ranges.push(ArgRange {
-                start: self.bytes.len() as u32,
+                start: (self.bytes.len() - start) as u32,
                 len: arg.len() as u32,
             });
             self.bytes.extend_from_slice(arg);
         }
-        (first_range, self.ranges.len() as u32 - first_range)
+        KeptArgs {
+            start,
+            first_range,
+            ranges: self.ranges.len() - first_range,
+        }
     }
 
     /// Says that the command answered last took long.
@@ -157,16 +163,15 @@ impl Batch {
             return;
         };
         let ticket = answer.ticket;
-        if !self.has_room(args.bytes()) {
+        if self.is_full() {
             return;
         }
-        let (first_range, ranges) = self.keep_args(args.iter_from(0));
+        let args = self.keep_args(args.iter_from(0));
         self.slow.push(SlowAnswer {
             ticket,
             command,
             micros,
-            first_range,
-            ranges,
+            args,
         });
     }
 
@@ -175,13 +180,17 @@ impl Batch {
             ticket: slow.ticket,
             command: slow.command,
             micros: slow.micros,
-            args: self.args_at(slow.first_range, slow.ranges),
+            args: self.args_at(slow.args),
         })
     }
 
     pub(super) fn answer(&mut self, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         write(&mut self.bytes);
+        if let Ticket::Discard = ticket {
+            self.bytes.truncate(start);
+            return;
+        }
         self.answers.push(Answer {
             ticket,
             start,
@@ -190,28 +199,30 @@ impl Batch {
     }
 
     pub(super) fn args(&self, request: &Request) -> Args<'_> {
-        self.args_at(request.first_range, request.ranges)
+        self.args_at(request.args)
     }
 
-    fn args_at(&self, first: u32, count: u32) -> Args<'_> {
-        let first = first as usize;
-        Args::new(&self.bytes, &self.ranges[first..first + count as usize])
+    fn args_at(&self, kept: KeptArgs) -> Args<'_> {
+        let ranges = &self.ranges[kept.first_range..][..kept.ranges];
+        Args::new(&self.bytes[kept.start..], ranges)
     }
 
     pub(super) fn bytes(&self, answer: &Answer) -> &[u8] {
         &self.bytes[answer.start..answer.start + answer.len]
     }
 
-    /// Whether arguments of `bytes` more fit.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        /// Offsets into a batch are 32 bits wide.
-        const ADDRESSABLE_BYTES: usize = u32::MAX as usize;
-        !self.is_full() && self.bytes.len() + bytes <= ADDRESSABLE_BYTES
-    }
-
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() > BATCH_HIGH_WATER_BYTES
+    }
+}
+
+/// Empties a vector and gives its memory back if that is much.
+fn clear<T>(vector: &mut Vec<T>) {
+    const KEPT_BYTES: usize = 1 << 20;
+    vector.clear();
+    if vector.capacity() * size_of::<T>() > KEPT_BYTES {
+        *vector = Vec::new();
     }
 }

@@ -1,5 +1,6 @@
 //! Running one command: may it run, and where.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use larder_engine::Access;
@@ -8,7 +9,7 @@ use super::batch::{Batch, Head, Request, Ticket, Work};
 use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
-use super::limits::{RUN_COMMANDS, TIMED_ARGS_BYTES};
+use super::limits::{RUN_COMMANDS, SPARE_BATCHES, TIMED_ARGS_BYTES};
 use crate::command::{
     Args, Command, CommandSpec, CoreCall, CoreState, FirstKey, Flags, Keys, Run, SessionCall,
     ShardCall, ShardFn, Spread,
@@ -66,8 +67,13 @@ impl Core {
         command: Option<&'static Command>,
         target: Target,
     ) -> bool {
+        if command.is_none() && is_http(args) {
+            session.closing = Closing::Now;
+            return true;
+        }
         let resolved = resolve(command, args);
-        if self.state.shared.slots.cores() > 1 && !self.has_room_for(args, command, target) {
+        if self.state.shared.slots.cores() > 1 && !self.has_room_for(command, target) {
+            session.awaits_room = true;
             self.waiting.push(session.id);
             return false;
         }
@@ -87,7 +93,6 @@ impl Core {
         }
         match resolved {
             Ok(command) => self.run(session, args, command, target, gates),
-            Err(_) if is_http(args) => session.closing = Closing::Now,
             Err(error) => {
                 if let Some(command) = command {
                     self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
@@ -100,20 +105,12 @@ impl Core {
 
     /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
     #[inline]
-    fn has_room_for(
-        &self,
-        args: Args<'_>,
-        command: Option<&'static Command>,
-        target: Target,
-    ) -> bool {
+    fn has_room_for(&self, command: Option<&'static Command>, target: Target) -> bool {
         match command.map(|command| command.spec.run) {
             Some(Run::OnShard(_)) if target.core == self.state.id => true,
-            Some(Run::OnShard(_)) => self.outboxes[target.core.index()].has_room(args.bytes()),
+            Some(Run::OnShard(_)) => !self.outboxes[target.core.index()].is_full(),
             Some(Run::OnSession(_)) | None => true,
-            _ => self
-                .outboxes
-                .iter()
-                .all(|outbox| outbox.has_room(args.bytes())),
+            _ => !self.outboxes.iter().any(|outbox| outbox.is_full()),
         }
     }
 
@@ -180,7 +177,7 @@ impl Core {
             Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
             Run::EveryCore { each, merge } => {
                 let cores = (0..self.state.shared.cores()).map(CoreId);
-                let own: Vec<&[u8]> = args.iter_from(0).collect();
+                let own: Rc<[&[u8]]> = args.iter_from(0).collect();
                 let asks = cores
                     .map(|core| (core, Work::Part(each), own.clone()))
                     .collect();
@@ -250,6 +247,9 @@ impl Core {
             && !wants_reply(session)
         {
             session.output.rewind(mark);
+            if let Some(blocked) = &mut session.blocked {
+                blocked.quiet = true;
+            }
         }
         if let Some(until_ms) = session
             .blocked
@@ -349,7 +349,7 @@ impl Core {
             .filter(|(_, part)| !part.is_empty())
         {
             number[core] = asks.len();
-            asks.push((CoreId(core as u16), work, part));
+            asks.push((CoreId(core as u16), work, part.into()));
         }
         let finish = match finish {
             Finish::Gather(_) => {
@@ -418,14 +418,25 @@ impl Core {
         self.run_backlog();
     }
 
-    /// Runs the requests that waited for room among the answers.
+    /// Runs the requests that waited for room among the answers: each core's in their order, and none waits for the
+    /// answers to another core.
     pub(super) fn run_backlog(&mut self) {
-        while let Some((from, mut batch, first)) = self.backlog.pop_front() {
+        for _ in 0..self.backlog.len() {
+            let Some((from, batch, first)) = self.backlog.pop_front() else {
+                return;
+            };
             let done = self.run_requests(from, &batch, first);
             if done < batch.requests.len() {
-                self.backlog.push_front((from, batch, done));
-                return;
+                self.backlog.push_back((from, batch, done));
+            } else {
+                self.keep_spare(batch);
             }
+        }
+    }
+
+    /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
+    fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
         }
@@ -517,7 +528,8 @@ impl Core {
             None => self.timing.ran(command.id),
             Some(began) => {
                 let micros = self.timed_apart(command, began);
-                if self.state.is_worth_telling(micros) {
+                let is_heard = !matches!(request.ticket, Ticket::Discard);
+                if is_heard && self.state.is_worth_telling(micros) {
                     self.outboxes[from.index()].tell_slow(command, micros, args);
                 }
             }
@@ -629,7 +641,7 @@ fn is_http(args: Args<'_>) -> bool {
     args.is(0, "POST") || args.is(0, "Host:")
 }
 
-fn access_of(session: &Session) -> Access {
+pub(super) fn access_of(session: &Session) -> Access {
     if session.gates & gate::NO_TOUCH == 0 {
         Access::Touch
     } else {

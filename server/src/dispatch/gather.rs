@@ -1,10 +1,13 @@
 //! Replies that several cores have a part in: asked together, kept until all have answered, then made one.
 
+use std::rc::Rc;
+
 use slab::Slab;
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
-use super::execute::{Place, run_on_shard};
+use super::execute::{Place, access_of, run_on_shard};
+use super::input::close_beyond_limit;
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
@@ -49,11 +52,12 @@ struct Owner {
     seq: Option<ReplySeq>,
     db: DbIndex,
     protocol: Protocol,
+    access: Access,
     command: &'static Command,
 }
 
 /// Whom to ask what.
-pub(super) type Ask<'a> = (CoreId, Work, Vec<&'a [u8]>);
+pub(super) type Ask<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
 
 impl Core {
     /// Asks several cores at once; the reply is made when all have answered, at once if only this one was asked.
@@ -113,7 +117,7 @@ impl Core {
         let rounds = match begin(&args, &self.state.shared.slots) {
             Ok(rounds) => rounds,
             Err(error) => {
-                self.count_error(&error);
+                self.count_failure(&error, command);
                 if !quiet {
                     session.reply(|reply| reply.error(&error));
                 }
@@ -156,11 +160,11 @@ impl Core {
                 work,
                 db: owner.db,
                 protocol: owner.protocol,
-                access: Access::Touch,
+                access: owner.access,
                 client_id: owner.client_id,
                 first_key: FirstKey::UNKNOWN,
             };
-            self.outboxes[core.index()].ask(head, args.into_iter());
+            self.outboxes[core.index()].ask(head, args.iter().copied());
         }
     }
 
@@ -191,7 +195,7 @@ impl Core {
                 let place = Place {
                     db: owner.db,
                     protocol: owner.protocol,
-                    access: Access::Touch,
+                    access: owner.access,
                     first_key: FirstKey::UNKNOWN,
                 };
                 run_on_shard(&mut self.state, &mut out, args, command, run, place);
@@ -219,6 +223,8 @@ impl Core {
                 };
                 let was_held_back = session.is_held_back();
                 session.output.fill(seq, |out| out.extend_from_slice(bytes));
+                let limit = &self.state.config.client_output_buffer_limit.normal;
+                close_beyond_limit(session, limit, &mut self.state.stats);
                 if was_held_back {
                     self.waiting.push(session.id);
                 }
@@ -360,6 +366,7 @@ fn session_owner(session: &Session, seq: Option<ReplySeq>, command: &'static Com
         seq,
         db: session.db,
         protocol: session.protocol,
+        access: access_of(session),
         command,
     }
 }
@@ -427,4 +434,12 @@ fn line_bytes(reply: &[u8]) -> usize {
         .position(|&byte| byte == b'\n')
         .expect("a reply has a line")
         + 1
+}
+
+#[cfg(test)]
+impl Gathers {
+    /// Whether every question has its answers.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
 }

@@ -1,8 +1,10 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
 use super::core::Core;
-use super::limits::{POOLED_BUFFERS, RUN_COMMANDS};
+use super::limits::{POOLED_BUFFERS, RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::{Args, Command, FirstKey};
+use crate::config::OutputLimit;
+use crate::observe::Stats;
 use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId};
@@ -87,10 +89,8 @@ impl Core {
             self.state.stats.query_limit_closes += 1;
             session.closing = Closing::Now;
         }
-        if session.exceeds_hard_limit(&config.client_output_buffer_limit.normal) {
-            self.state.stats.output_limit_closes += 1;
-            session.closing = Closing::Now;
-        }
+        let limit = &config.client_output_buffer_limit.normal;
+        close_beyond_limit(session, limit, &mut self.state.stats);
         if session.input_ended && session.closing == Closing::No {
             if session.blocked.is_some() {
                 session.closing = Closing::Now;
@@ -103,14 +103,19 @@ impl Core {
 
     /// Looks again at sessions that waited for something.
     pub(super) fn resume_waiting(&mut self) {
-        for id in std::mem::take(&mut self.waiting) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for id in waiting.drain(..) {
             let Some(mut session) = self.state.sessions.take_out(id) else {
                 continue;
             };
+            session.awaits_room = false;
             self.run_unread(&mut session);
             self.settle(&mut session);
             self.state.sessions.put_back(session);
         }
+        // Those that still wait come first next time, in the order they came.
+        waiting.append(&mut self.waiting);
+        self.waiting = waiting;
     }
 
     /// Runs the whole commands at the beginning of `input` until none is left or the session stalls. Returns the number
@@ -148,21 +153,27 @@ impl Core {
                 session.parser = Parser::default();
                 break;
             }
+            if let Stop::Inline(words) = &stop
+                && !self.run_inline(session, words)
+            {
+                // It has to wait, and is parsed again.
+                break;
+            }
             used = at;
             match stop {
                 Stop::Full => {}
                 Stop::Incomplete => break,
-                Stop::Inline(words) => {
-                    if !self.run_inline(session, &words) || session.is_stalled() {
-                        break;
-                    }
-                }
+                Stop::Inline(_) if session.is_stalled() => break,
+                Stop::Inline(_) => {}
                 Stop::Invalid(error) => {
                     self.refuse_input(session, &error);
                     used = input.len();
                     break;
                 }
             }
+        }
+        if scratch.ranges.capacity() > SCRATCH_RANGES {
+            scratch.ranges = Vec::new();
         }
         self.scratch = scratch;
         debug_assert!(self.buffers.len() <= POOLED_BUFFERS);
@@ -264,12 +275,7 @@ impl Core {
         let args = Args::new(&bytes, &ranges);
         let command = self.state.commands.find(args.at(0));
         let target = self.target(command, args);
-        if self.execute(session, args, command, target) {
-            return true;
-        }
-        // It has to wait: back into the query it goes, in a form that is parsed again.
-        session.push_unread_command(args.iter_from(0));
-        false
+        self.execute(session, args, command, target)
     }
 
     /// Answers input that is no command as Redis does: an error, then the connection closes.
@@ -278,5 +284,13 @@ impl Core {
         self.count_error(&error);
         session.reply(|reply| reply.error(&error));
         session.closing = Closing::AfterReplies;
+    }
+}
+
+/// Closes a session that is owed more than the hard limit allows.
+pub(super) fn close_beyond_limit(session: &mut Session, limit: &OutputLimit, stats: &mut Stats) {
+    if session.closing != Closing::Now && session.exceeds_hard_limit(limit) {
+        stats.output_limit_closes += 1;
+        session.closing = Closing::Now;
     }
 }

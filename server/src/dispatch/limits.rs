@@ -26,3 +26,9 @@ pub const TIMED_ARGS_BYTES: usize = 16 * 1024;
 /// A batch that holds more bytes than this takes no further command and no further request's answer this turn: what is
 /// left waits for the next one.
 pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
+
+/// Argument ranges of the parsing loop that are kept for the next run.
+pub const SCRATCH_RANGES: usize = 64 * 1024;
+
+/// Emptied batches a core keeps for each other core.
+pub const SPARE_BATCHES: usize = 2;

@@ -1,79 +1,9 @@
-//! A whole server of several cores in one thread: cores exchange batches by hand, clients are byte strings.
+//! Dispatch through the sans-I/O harness of `testing`.
 
-use std::sync::Arc;
-
-use larder_engine::UnixMillis;
-
-use super::{Core, Intent};
-use crate::command::Clock;
-use crate::config::Config;
-use crate::routing::CoreId;
-use crate::session::{Peer, SessionId};
-use crate::shared::Shared;
-
-/// Cores and the clock they share.
-struct Server {
-    cores: Vec<Core>,
-    now_ms: u64,
-}
-
-impl Server {
-    fn new(cores: u16) -> Self {
-        let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], 0);
-        let cores = (0..cores)
-            .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).unwrap())
-            .collect();
-        let mut server = Self {
-            cores,
-            now_ms: 1_700_000_000_000,
-        };
-        server.turns();
-        server
-    }
-
-    fn connect(&mut self, core: usize) -> (usize, SessionId) {
-        (core, self.cores[core].connect(Peer::default()).unwrap())
-    }
-
-    /// Sends `bytes`, lets the server come to rest, and returns all it replied.
-    fn send(&mut self, client: (usize, SessionId), bytes: &[u8]) -> String {
-        self.cores[client.0].receive(client.1, bytes);
-        self.turns();
-        self.take_output(client)
-    }
-
-    fn take_output(&mut self, (core, id): (usize, SessionId)) -> String {
-        let out = self.cores[core].unsent(id).to_vec();
-        self.cores[core].sent(id, out.len());
-        String::from_utf8_lossy(&out).into_owned()
-    }
-
-    /// Turns of all cores until no batch is under way.
-    fn turns(&mut self) {
-        loop {
-            let clock = Clock {
-                unix: UnixMillis(self.now_ms as i64),
-                monotonic_us: self.now_ms * 1000,
-            };
-            let mut shipped = false;
-            for core in &mut self.cores {
-                core.end_turn();
-                core.begin_turn(clock);
-            }
-            for from in 0..self.cores.len() {
-                for to in 0..self.cores.len() {
-                    if let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) {
-                        self.cores[to].deliver(CoreId(from as u16), batch);
-                        shipped = true;
-                    }
-                }
-            }
-            if !shipped {
-                return;
-            }
-        }
-    }
-}
+use super::Intent;
+use super::testing::Server;
+use crate::routing::{CoreId, SlotMap};
+use crate::session::OUTPUT_HIGH_WATER_BYTES;
 
 #[test]
 fn replies_of_a_pipeline_over_many_cores_come_in_order() {
@@ -231,4 +161,237 @@ fn a_reply_that_completes_late_does_not_let_commands_past_one_of_several_rounds(
             );
         }
     }
+}
+
+/// Keys `0..` of a hash tag that core `core` of `cores` owns.
+fn key_on(core: u16, cores: u16, name: &str) -> String {
+    let slots = SlotMap::even(cores);
+    let tags = 0..;
+    tags.map(|tag| format!("{{{tag}}}{name}"))
+        .find(|key| slots.core_of(key.as_bytes()) == CoreId(core))
+        .unwrap()
+}
+
+#[test]
+fn a_quoted_inline_command_held_back_behind_kept_input_is_not_lost() {
+    let mut server = Server::new(1);
+    let (pausing, paused) = (server.connect(0), server.connect(0));
+    server.send(pausing, b"CLIENT PAUSE 1000 WRITE\r\n");
+    server.receive(paused, b"se");
+    server.receive(paused, b"t a \"b c\"\r\nget a\r\n");
+    server.turns();
+    assert_eq!(server.take_output(paused), b"");
+    server.advance(2000);
+    server.turns();
+    assert_eq!(server.take_output(paused), b"+OK\r\n$3\r\nb c\r\n");
+}
+
+#[test]
+fn a_wait_that_ends_tells_nothing_to_a_client_that_wants_no_replies() {
+    let mut server = Server::new(1);
+    let client = server.connect(0);
+    server.send(
+        client,
+        b"CLIENT REPLY OFF\r\nWAIT 1 10\r\nCLIENT REPLY ON\r\nECHO a\r\n",
+    );
+    server.advance(20);
+    server.turns();
+    assert_eq!(server.take_output(client), b"+OK\r\n$1\r\na\r\n");
+    assert_eq!(
+        server.send(client, b"CLIENT REPLY SKIP\r\nWAIT 1 10\r\nECHO b\r\n"),
+        ""
+    );
+    server.advance(20);
+    server.turns();
+    assert_eq!(server.take_output(client), b"$1\r\nb\r\n");
+}
+
+#[test]
+fn batches_of_monitor_lines_leave_no_memory_behind() {
+    let mut server = Server::new(2);
+    let (monitor, client) = (server.connect(1), server.connect(0));
+    server.send(monitor, b"MONITOR\r\n");
+    for _ in 0..100 {
+        server.send(client, b"PING\r\n");
+        server.take_output(monitor);
+    }
+    assert!(server.cores[1].spare.len() <= 4);
+}
+
+#[test]
+fn a_monitor_that_does_not_read_is_closed() {
+    let mut server = Server::new(2);
+    let (monitor, client) = (server.connect(1), server.connect(0));
+    server.send(monitor, b"MONITOR\r\n");
+    let request = format!("ECHO {}\r\n", "x".repeat(60_000));
+    for _ in 0..(OUTPUT_HIGH_WATER_BYTES / 60_000 + 10) {
+        server.send(client, request.as_bytes());
+    }
+    assert_eq!(server.intent(monitor), Intent::CloseNow);
+}
+
+#[test]
+fn replies_from_other_cores_count_towards_the_limit_of_output() {
+    let mut server = Server::configured(2, &[("client-output-buffer-limit", "normal 100000 0 0")]);
+    let client = server.connect(0);
+    let far = key_on(1, 2, "far");
+    server.send(client, format!("SETRANGE {far} 200000 x\r\n").as_bytes());
+    server.receive(client, format!("GET {far}\r\n").as_bytes());
+    server.turns();
+    assert_eq!(server.intent(client), Intent::CloseNow);
+}
+
+#[test]
+fn timers_of_waits_that_ended_early_do_not_pile_up() {
+    let mut server = Server::new(1);
+    let client = server.connect(0);
+    for _ in 0..1000 {
+        let waiting = server.connect(0);
+        server.send(waiting, b"WAIT 1 100000000\r\n");
+        server.disconnect(waiting);
+        server.send(client, b"PING\r\n");
+    }
+    assert!(server.cores[0].state().timers.len() < 200);
+}
+
+#[test]
+fn a_session_that_waits_for_room_in_a_batch_is_not_read_from_for_ever() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let far = key_on(1, 2, "far");
+    let value = "v".repeat(1 << 20);
+    let set = format!(
+        "*3\r\n$3\r\nSET\r\n${}\r\n{far}\r\n${}\r\n{value}\r\n",
+        far.len(),
+        value.len()
+    );
+    let mut sent = 0;
+    while server.intent(client) == Intent::Read {
+        server.receive(client, set.as_bytes());
+        // The other core takes no batch for now.
+        server.cores[0].end_turn();
+        sent += 1;
+        assert!(
+            sent < 100,
+            "it is read from though its commands have no way to go"
+        );
+    }
+    server.turns();
+    assert_eq!(
+        server.take_output(client),
+        "+OK\r\n".repeat(sent).as_bytes()
+    );
+    assert_eq!(server.intent(client), Intent::Read);
+}
+
+#[test]
+fn requests_of_a_core_whose_answers_are_stuck_hold_up_no_other_core() {
+    let mut server = Server::new(3);
+    let (stuck, other) = (server.connect(0), server.connect(2));
+    let far = key_on(1, 3, "far");
+    server.send(other, format!("SETRANGE {far} 9000000 x\r\n").as_bytes());
+    server.receive(stuck, format!("GET {far}\r\n").repeat(4).as_bytes());
+    server.ship();
+    server.deliver_one(0, 1);
+    assert_eq!(server.cores[1].backlog.len(), 1);
+    server.receive(other, format!("STRLEN {far}\r\n").as_bytes());
+    server.ship_from(2);
+    server.deliver_one(2, 1);
+    server.ship_between(1, 2);
+    server.deliver_one(1, 2);
+    assert_eq!(server.take_output(other), b":9000001\r\n");
+    server.turns();
+    assert_eq!(
+        server.take_output(stuck).len(),
+        4 * (9_000_001 + "$9000001\r\n\r\n".len())
+    );
+}
+
+#[test]
+fn sessions_that_wait_for_room_take_turns() {
+    let mut server = Server::new(2);
+    let far = key_on(1, 2, "far");
+    let value = "v".repeat(17 << 20);
+    let set = format!(
+        "*3\r\n$3\r\nSET\r\n${}\r\n{far}\r\n${}\r\n{value}\r\n",
+        far.len(),
+        value.len()
+    );
+    let greedy = server.connect(0);
+    let modest = server.connect(0);
+    server.receive(greedy, set.as_bytes());
+    server.receive(modest, format!("STRLEN {far}\r\n").as_bytes());
+    for _ in 0..4 {
+        server.receive(greedy, set.as_bytes());
+    }
+    for _ in 0..3 {
+        server.turn();
+        server.ship();
+        while server.deliver_one(0, 1) {}
+        server.ship();
+        while server.deliver_one(1, 0) {}
+    }
+    assert_eq!(
+        server.take_output(modest),
+        format!(":{}\r\n", value.len()).as_bytes()
+    );
+}
+
+#[test]
+fn a_pause_begins_with_the_next_command() {
+    let mut server = Server::new(1);
+    let client = server.connect(0);
+    assert_eq!(
+        server.send(
+            client,
+            b"CLIENT PAUSE 100 WRITE\r\nGET a\r\nSET a b\r\nGET a\r\n"
+        ),
+        "+OK\r\n$-1\r\n"
+    );
+    server.advance(200);
+    server.turns();
+    assert_eq!(server.take_output(client), b"+OK\r\n$1\r\nb\r\n");
+}
+
+#[test]
+fn a_client_that_always_leaves_something_unread_does_not_make_its_buffer_grow() {
+    let mut server = Server::new(1);
+    let client = server.connect(0);
+    let request = format!("ECHO {}\r\n", "x".repeat(10_000));
+    for _ in 0..1000 {
+        server.receive(client, request.as_bytes());
+        let unsent = server.cores[0].unsent(client.1).len();
+        server.cores[0].sent(client.1, unsent - 1);
+    }
+    let session = server.cores[0].state().sessions.get(client.1).unwrap();
+    assert!(
+        session.memory_bytes() < 500_000,
+        "{}",
+        session.memory_bytes()
+    );
+}
+
+#[test]
+fn late_replies_taken_over_are_forgotten_though_others_are_awaited() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let far = key_on(1, 2, "far");
+    let request = format!("GET {far}\r\nECHO {}\r\n", "x".repeat(10_000));
+    server.receive(client, request.as_bytes());
+    for _ in 0..1000 {
+        server.ship();
+        server.receive(client, request.as_bytes());
+        while server.deliver_one(0, 1) {}
+        server.cores[1].end_turn();
+        server.ship_from(1);
+        while server.deliver_one(1, 0) {}
+        server.take_output(client);
+    }
+    let session = server.cores[0].state().sessions.get(client.1).unwrap();
+    assert!(session.output.pending_bytes() < 50_000);
+    assert!(
+        session.memory_bytes() < 500_000,
+        "{}",
+        session.memory_bytes()
+    );
 }

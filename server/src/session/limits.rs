@@ -17,6 +17,7 @@ impl Session {
         self.blocked.is_some()
             || self.at_barrier
             || self.paused
+            || self.awaits_room
             || self.closing != Closing::No
             || self.is_held_back()
     }

@@ -5,6 +5,7 @@ mod output;
 mod table;
 mod unread;
 
+pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use output::{Output, OutputMark, ReplySeq};
 pub use table::{SessionId, Sessions};
 
@@ -61,6 +62,8 @@ pub struct Blocked {
     pub on_timeout: fn(&mut Reply<'_>),
     /// Number of the reply owed.
     pub seq: ReplySeq,
+    /// Whether the client wants no reply; its place stays empty.
+    pub quiet: bool,
 }
 
 /// Bits that take a session's commands off the fast path; see [`Session::gates`].
@@ -124,6 +127,8 @@ pub struct Session {
     pub last_heard_ms: u64,
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
+    /// Set while its next command waits for room in the batch for another core.
+    pub awaits_room: bool,
     /// Since when its output exceeds the soft limit, in milliseconds of the core's monotonic clock.
     over_soft_limit_since_ms: Option<u64>,
     /// How far the next command has been parsed.
@@ -157,6 +162,7 @@ impl Session {
             connected_ms: now_ms,
             last_heard_ms: now_ms,
             paused: false,
+            awaits_room: false,
             over_soft_limit_since_ms: None,
             parser: Parser::new(),
             unread: Unread::default(),
@@ -192,6 +198,9 @@ impl Session {
         };
         let protocol = self.protocol;
         self.output.fill(blocked.seq, |out| {
+            if blocked.quiet {
+                return;
+            }
             let mut reply = Reply::new(out, protocol);
             match error {
                 Some(error) => reply.error(error),

@@ -2,7 +2,6 @@
 //! a command that has to wait.
 
 use super::Session;
-use crate::resp::encode_command;
 
 /// Bytes kept for later.
 #[derive(Debug, Default)]
@@ -39,13 +38,6 @@ impl Session {
     /// Keeps `bytes` behind what is kept already.
     pub fn push_unread(&mut self, bytes: &[u8]) {
         self.unread.bytes.extend_from_slice(bytes);
-    }
-
-    /// Keeps a command, in the form of an array, before everything that is kept already.
-    pub fn push_unread_command<'a>(&mut self, args: impl ExactSizeIterator<Item = &'a [u8]>) {
-        let mut bytes = encode_command(args);
-        bytes.extend_from_slice(&self.unread.bytes[self.unread.taken..]);
-        self.unread = Unread { bytes, taken: 0 };
     }
 
     /// Takes the kept bytes out to make commands of them: the buffer, and where in it they begin.

@@ -90,5 +90,6 @@ fn answer_or_wait(
         until_ms,
         on_timeout: answer,
         seq,
+        quiet: false,
     });
 }

@@ -8,7 +8,7 @@ use crate::command::{Args, CoreCall, SessionCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::session::SessionId;
+use crate::session::{SessionId, gate};
 
 pub(super) fn pause(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
@@ -24,6 +24,8 @@ pub(super) fn pause(call: &mut SessionCall<'_>) -> CommandResult {
     let timeout_ms = u64::try_from(timeout_ms).map_err(|_| errors::TIMEOUT_NEGATIVE)?;
     let now_ms = u64::try_from(call.core.clock.unix.0).unwrap_or(0);
     until_ms.fetch_max(now_ms.saturating_add(timeout_ms), Ordering::Relaxed);
+    // For the next command of this turn; the other cores see it with their next turn.
+    call.core.gates |= gate::PAUSE;
     call.reply(|reply| reply.ok());
     Ok(())
 }

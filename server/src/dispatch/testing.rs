@@ -1,0 +1,199 @@
+//! A whole server of several cores in one thread, whose batches are exchanged by hand and whose clients are byte
+//! strings.
+
+#![cfg(test)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use larder_engine::UnixMillis;
+
+use super::{Batch, Core, Intent};
+use crate::command::Clock;
+use crate::config::Config;
+use crate::routing::CoreId;
+use crate::session::{Peer, SessionId};
+use crate::shared::Shared;
+
+/// A client: the core that serves it, and its session there.
+pub(crate) type Client = (usize, SessionId);
+
+/// Cores, what is under way between them, and the clock they share.
+pub(crate) struct Server {
+    pub(crate) cores: Vec<Core>,
+    pub(crate) now_ms: u64,
+    /// Batches under way from the first core to the second, oldest first.
+    under_way: Vec<Vec<VecDeque<Box<Batch>>>>,
+}
+
+impl Server {
+    /// A server of `cores` cores with the default configuration, at rest.
+    pub(crate) fn new(cores: u16) -> Self {
+        Self::configured(cores, &[])
+    }
+
+    /// The same with directives of its own.
+    pub(crate) fn configured(cores: u16, directives: &[(&str, &str)]) -> Self {
+        let directives: Vec<(&[u8], &[u8])> = directives
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+            .collect();
+        let config = Config::default().with(&directives).unwrap();
+        let shared = Shared::new(config, cores, [1, 2, 3, 4], 0);
+        let count = usize::from(cores);
+        let cores = (0..cores)
+            .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).unwrap())
+            .collect();
+        let mut server = Self {
+            cores,
+            now_ms: 1_700_000_000_000,
+            under_way: (0..count)
+                .map(|_| (0..count).map(|_| VecDeque::new()).collect())
+                .collect(),
+        };
+        server.turns();
+        server
+    }
+
+    /// A client that connects to `core`.
+    pub(crate) fn connect(&mut self, core: usize) -> Client {
+        (core, self.cores[core].connect(Peer::default()).unwrap())
+    }
+
+    /// Hands in bytes of a client, without a turn.
+    pub(crate) fn receive(&mut self, client: Client, bytes: &[u8]) {
+        self.cores[client.0].receive(client.1, bytes);
+    }
+
+    /// Sends `bytes`, lets the server come to rest, and returns all it replied.
+    pub(crate) fn send(&mut self, client: Client, bytes: &[u8]) -> String {
+        self.receive(client, bytes);
+        self.turns();
+        let out = self.take_output(client);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// Takes all there is to send to a client.
+    pub(crate) fn take_output(&mut self, (core, id): Client) -> Vec<u8> {
+        let out = self.cores[core].unsent(id).to_vec();
+        self.cores[core].sent(id, out.len());
+        out
+    }
+
+    /// What is to become of a client's connection.
+    pub(crate) fn intent(&self, (core, id): Client) -> Intent {
+        self.cores[core].intent(id)
+    }
+
+    /// The client breaks its connection off.
+    pub(crate) fn disconnect(&mut self, (core, id): Client) {
+        self.cores[core].disconnected(id);
+        self.cores[core].closed(id);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&mut self, millis: u64) {
+        self.now_ms += millis;
+        let clock = self.clock();
+        for core in &mut self.cores {
+            core.begin_turn(clock);
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock {
+            unix: UnixMillis(self.now_ms as i64),
+            monotonic_us: self.now_ms * 1000,
+        }
+    }
+
+    /// Turns of all cores until no batch is under way and no core wants another turn at once.
+    pub(crate) fn turns(&mut self) {
+        const TURNS_MAX: usize = 100_000;
+        for _ in 0..TURNS_MAX {
+            let hurried = self.turn();
+            self.ship();
+            let mut delivered = false;
+            for from in 0..self.cores.len() {
+                for to in 0..self.cores.len() {
+                    while self.deliver_one(from, to) {
+                        delivered = true;
+                    }
+                }
+            }
+            if !delivered && !hurried {
+                return;
+            }
+        }
+        panic!("the server does not come to rest");
+    }
+
+    /// Ends a turn of every core and begins the next. Whether a core wanted that at once.
+    pub(crate) fn turn(&mut self) -> bool {
+        let (now_ms, clock) = (self.now_ms, self.clock());
+        let mut hurried = false;
+        for core in &mut self.cores {
+            core.end_turn();
+            hurried |= core.next_wake_ms().is_some_and(|wake_ms| wake_ms <= now_ms);
+            core.begin_turn(clock);
+        }
+        hurried
+    }
+
+    /// Puts the cores' outboxes on their way.
+    pub(crate) fn ship(&mut self) {
+        (0..self.cores.len()).for_each(|from| self.ship_from(from));
+    }
+
+    /// Puts one core's outboxes on their way.
+    pub(crate) fn ship_from(&mut self, from: usize) {
+        (0..self.cores.len()).for_each(|to| self.ship_between(from, to));
+    }
+
+    /// Puts one core's outbox for another on its way.
+    pub(crate) fn ship_between(&mut self, from: usize, to: usize) {
+        if let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) {
+            self.under_way[from][to].push_back(batch);
+        }
+    }
+
+    /// Delivers the oldest batch from one core to another. Whether there was one.
+    pub(crate) fn deliver_one(&mut self, from: usize, to: usize) -> bool {
+        let Some(batch) = self.under_way[from][to].pop_front() else {
+            return false;
+        };
+        self.cores[to].deliver(CoreId(from as u16), batch);
+        true
+    }
+
+    /// Panics unless nothing is left behind: no session, no question without its answer, no request that has yet to run.
+    pub(crate) fn assert_nothing_is_left(&mut self) {
+        self.turns();
+        for core in &mut self.cores {
+            core.assert_nothing_is_left();
+        }
+        let shared = &self.cores[0].state().shared;
+        assert_eq!(shared.clients(), 0, "no client is counted");
+        assert_eq!(
+            shared.monitors.load(std::sync::atomic::Ordering::Relaxed),
+            0,
+            "no monitor is counted"
+        );
+    }
+}
+
+impl Core {
+    fn assert_nothing_is_left(&mut self) {
+        let id = self.state.id;
+        assert!(self.state.sessions.is_empty(), "{id:?} has sessions");
+        assert!(self.gathers.is_empty(), "{id:?} gathers replies");
+        assert!(self.backlog.is_empty(), "{id:?} has requests to run");
+        assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
+        assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
+        assert!(
+            self.outboxes.iter().all(|outbox| outbox.is_empty()),
+            "{id:?} has something to ship"
+        );
+    }
+}
