@@ -15,6 +15,7 @@ mod gather;
 mod input;
 pub mod limits;
 mod observed;
+mod stress;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
