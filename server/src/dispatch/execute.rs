@@ -71,7 +71,17 @@ impl Core {
             session.closing = Closing::Now;
             return true;
         }
-        let resolved = resolve(command, args);
+        // As in Redis, what is no command is said even to a client that has yet to authenticate.
+        let resolved = match resolve(command, args) {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                if let Some(command) = command {
+                    self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
+                }
+                self.refuse(session, &error);
+                return true;
+            }
+        };
         if self.state.shared.slots.cores() > 1 && !self.has_room_for(command, target) {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -79,27 +89,17 @@ impl Core {
         }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
-            match self.pass_gates(session, args, resolved.as_ref().ok().copied(), gates) {
+            match self.pass_gates(session, args, resolved, gates) {
                 Admission::Run => {}
                 Admission::Wait => return false,
                 Admission::Refuse(error) => {
-                    if let Ok(command) = resolved {
-                        self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
-                    }
+                    self.state.stats.by_command[usize::from(resolved.id.0)].rejected += 1;
                     self.refuse(session, &error);
                     return true;
                 }
             }
         }
-        match resolved {
-            Ok(command) => self.run(session, args, command, target, gates),
-            Err(error) => {
-                if let Some(command) = command {
-                    self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
-                }
-                self.refuse(session, &error);
-            }
-        }
+        self.run(session, args, resolved, target, gates);
         true
     }
 
@@ -366,17 +366,13 @@ impl Core {
         &mut self,
         session: &mut Session,
         args: Args<'_>,
-        command: Option<&'static Command>,
+        command: &'static Command,
         gates: u32,
     ) -> Admission {
-        let spec = command.map(|command| command.spec);
-        if gates & gate::NEEDS_AUTH != 0 && !spec.is_some_and(|spec| spec.flags.has(Flags::NO_AUTH))
-        {
+        let spec = command.spec;
+        if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
             return Admission::Refuse(errors::NO_AUTH);
         }
-        let Some(spec) = spec else {
-            return Admission::Run;
-        };
         if gates & gate::MONITOR != 0
             && !matches!(spec.name, "quit" | "reset")
             && spec.flags.has_any(Flags::WRITE.with(Flags::READONLY))
