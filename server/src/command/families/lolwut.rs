@@ -34,8 +34,9 @@ const THINGS: &[[&str; 3]] = &[
 ];
 
 fn lolwut(call: &mut SessionCall<'_>) -> CommandResult {
-    if call.args.is(1, "version") {
-        let version = call.args.get(2).ok_or(errors::SYNTAX)?;
+    if call.args.is(1, "version")
+        && let Some(version) = call.args.get(2)
+    {
         parse_canonical_i64(version).ok_or(errors::NOT_AN_INTEGER)?;
     }
     let picture = draw(call.core);

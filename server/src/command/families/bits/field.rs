@@ -22,7 +22,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::Bitmap],
         keys: Keys::FIRST,
-        key_flags: &["RW access update variable_flags"],
+        key_flags: &[
+            "RW access update variable_flags: This command allows both access and modification of the key",
+        ],
         group: Group::Bitmap,
         since: "3.2.0",
         syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \

@@ -276,6 +276,8 @@ const HELP: &[&str] = &[
     "      Kill connections authenticated by <username>.",
     "    * SKIPME (YES|NO)",
     "      Skip killing current connection (default: yes).",
+    "    * MAXAGE <seconds>",
+    "      Kill connections that have lasted at least <seconds>.",
     "LIST [options ...]",
     "    Return information about client connections. Options:",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
@@ -286,6 +288,8 @@ const HELP: &[&str] = &[
     "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
+    "SETINFO (LIB-NAME|LIB-VER) <value>",
+    "    Name the client library of the current connection, and its version.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
@@ -297,6 +301,8 @@ const HELP: &[&str] = &[
     "    Report tracking status for the current connection.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
+    "NO-TOUCH (ON|OFF)",
+    "    Keep the access history of keys as it is when this connection uses them.",
     "HELP",
     "    Prints this help.",
 ];
@@ -325,11 +331,8 @@ fn on_or_off(call: &SessionCall<'_>, at: usize) -> Result<bool, ErrorReply> {
     }
 }
 
-fn caching(call: &mut SessionCall<'_>) -> CommandResult {
-    if call.args.is(2, "yes") || call.args.is(2, "no") {
-        return Err(errors::CACHING_WITHOUT_TRACKING);
-    }
-    Err(errors::SYNTAX)
+fn caching(_: &mut SessionCall<'_>) -> CommandResult {
+    Err(errors::CACHING_WITHOUT_TRACKING)
 }
 
 fn get_name(call: &mut SessionCall<'_>) -> CommandResult {

@@ -89,7 +89,12 @@ impl Argument {
         {
             return only;
         }
-        Self::new(joined(&members), Shape::Block(members), None)
+        // A word before a value that others follow announces them all.
+        let token = match members.first_mut() {
+            Some(first) if matches!(first.shape, Shape::Word(_)) => first.token.take(),
+            _ => None,
+        };
+        Self::new(joined(&members), Shape::Block(members), token)
     }
 
     fn one_of(mut members: Vec<Self>) -> Self {
@@ -99,16 +104,6 @@ impl Argument {
             return only;
         }
         Self::new(joined(&members), Shape::OneOf(members), None)
-    }
-
-    fn uses_token(&self) -> bool {
-        self.token.is_some()
-            || match &self.shape {
-                Shape::OneOf(inner) | Shape::Block(inner) => {
-                    inner.first().is_some_and(Self::uses_token)
-                }
-                Shape::Word(_) | Shape::Token => false,
-            }
     }
 }
 
@@ -126,9 +121,10 @@ fn type_of(name: &str) -> &'static str {
         "key" | "newkey" | "source" | "destination" | "destkey" | "key1" | "key2" => "key",
         "pattern" => "pattern",
         "seconds" | "milliseconds" | "count" | "cursor" | "offset" | "start" | "end" | "index"
-        | "index1" | "index2" | "decrement" | "db" | "destination-db" | "protover"
-        | "client-id" | "timeout" | "numreplicas" | "numlocal" | "numkeys" | "bit"
-        | "min-match-len" | "maxage" | "version" | "length" | "size" | "port" => "integer",
+        | "index1" | "index2" | "decrement" | "increment" | "ttl" | "frequency" | "db"
+        | "destination-db" | "protover" | "client-id" | "timeout" | "numreplicas" | "numlocal"
+        | "numkeys" | "bit" | "min-match-len" | "maxage" | "version" | "length" | "size"
+        | "port" => "integer",
         _ if name.starts_with("unix-time") => "unix-time",
         _ => "string",
     }
@@ -180,7 +176,10 @@ fn optional(symbols: &mut Peekable<IntoIter<&str>>, before: &mut Vec<Argument>) 
     let length = members.first().map_or(0, Vec::len);
     if has_dots && members.len() == 1 && length <= before.len() {
         let mut repeated = Argument::block(before.split_off(before.len() - length));
-        repeated.repeats = if members[0].first().is_some_and(Argument::uses_token) {
+        let says_word_again = members[0]
+            .first()
+            .is_some_and(|first| first.token.is_some());
+        repeated.repeats = if says_word_again {
             Repeats::WithToken
         } else {
             Repeats::Value
@@ -188,14 +187,31 @@ fn optional(symbols: &mut Peekable<IntoIter<&str>>, before: &mut Vec<Argument>) 
         before.push(repeated);
         return;
     }
-    let mut argument = Argument::one_of(members.into_iter().map(Argument::block).collect());
+    if has_dots {
+        before.push(Argument::new(AGAIN.to_owned(), Shape::Token, None));
+        return;
+    }
+    let mut argument = choice(members);
     argument.is_optional = true;
     before.push(argument);
 }
 
+/// Stands at the end of the last alternative of a choice that may be made again: `a | b [a | b ...]`.
+const AGAIN: &str = "...";
+
+fn choice(mut alternatives: Vec<Vec<Argument>>) -> Argument {
+    let again = alternatives
+        .last_mut()
+        .and_then(|last| last.pop_if(|argument| argument.name == AGAIN));
+    let mut choice = Argument::one_of(alternatives.into_iter().map(Argument::block).collect());
+    if again.is_some() {
+        choice.repeats = Repeats::Value;
+    }
+    choice
+}
+
 fn group(symbols: &mut Peekable<IntoIter<&str>>) -> Argument {
-    let (alternatives, _) = sequences(symbols);
-    Argument::one_of(alternatives.into_iter().map(Argument::block).collect())
+    choice(sequences(symbols).0)
 }
 
 /// A word in capitals, with the argument it announces, if there is one.
@@ -285,12 +301,16 @@ mod tests {
                 "PREFIX=prefix:string+optional+multiple+multiple_token",
             ),
             (
+                "[GET key | SET key value [GET key | SET key value ...]]",
+                "one(GET=key:key SET=all(key:key value:string))+optional+multiple",
+            ),
+            (
                 "<host port|NO ONE>",
                 "one(all(host:string port:integer) all(NO ONE))",
             ),
             (
                 "[protover [AUTH username password]]",
-                "all(protover:integer all(AUTH=username:string password:string)+optional)+optional",
+                "all(protover:integer AUTH=all(username:string password:string)+optional)+optional",
             ),
         ] {
             assert_eq!(shown(&parse(syntax)), tree, "{syntax}");

@@ -70,6 +70,13 @@ fn write(reply: &mut Reply<'_>, command: &Command) {
     }
 }
 
+/// Types that an argument's name does not tell: command, argument, type.
+const OWN_TYPES: &[(&str, &str, &str)] = &[
+    ("incrbyfloat", "increment", "double"),
+    ("bitfield", "value", "integer"),
+    ("setbit", "value", "integer"),
+];
+
 /// Writes arguments; `keys` counts those that are keys, since each belongs to a key specification.
 fn write_arguments(
     reply: &mut Reply<'_>,
@@ -95,7 +102,10 @@ fn write_arguments(
         reply.text("name");
         reply.text(&argument.name);
         reply.text("type");
-        reply.text(argument.type_name());
+        let own = OWN_TYPES
+            .iter()
+            .find(|(command, name, _)| *command == spec.name && *name == argument.name);
+        reply.text(own.map_or(argument.type_name(), |(.., kind)| kind));
         if is_key {
             reply.text("key_spec_index");
             reply.count((*keys).min(specs - 1) as u64);

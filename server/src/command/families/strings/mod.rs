@@ -40,7 +40,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
         keys: Keys::FIRST,
-        key_flags: &["RW access update variable_flags"],
+        key_flags: &[
+            "RW access update variable_flags: RW and ACCESS due to the optional `GET` argument",
+        ],
         group: Group::String,
         syntax: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] \
                  [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
@@ -126,7 +128,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::String],
         keys: Keys::FIRST,
-        key_flags: &["RW access update"],
+        key_flags: &["RW access update: RW and UPDATE because it changes the TTL"],
         group: Group::String,
         since: "6.2.0",
         syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
