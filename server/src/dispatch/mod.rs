@@ -12,6 +12,7 @@ mod batch;
 mod core;
 mod execute;
 mod gather;
+mod hostile;
 mod input;
 pub mod limits;
 mod observed;

@@ -197,3 +197,81 @@ impl Core {
         );
     }
 }
+
+/// Random numbers (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub(crate) fn one_in(&mut self, chances: usize) -> bool {
+        self.below(chances) == 0
+    }
+
+    pub(crate) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+}
+
+/// How many scripts a test tries: `LARDER_STRESS_SEEDS`, or as many as are usual.
+pub(crate) fn seeds(usual: u64) -> u64 {
+    let asked = std::env::var("LARDER_STRESS_SEEDS").ok();
+    asked.and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// The replies in `bytes`, the elements of arrays of keys sorted: which come first depends on the cores.
+pub(crate) fn replies(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = bytes;
+    let mut replies = Vec::new();
+    while !rest.is_empty() {
+        replies.push(reply(&mut rest));
+    }
+    replies
+}
+
+fn reply(rest: &mut &[u8]) -> Vec<u8> {
+    let line = rest
+        .windows(2)
+        .position(|two| two == b"\r\n")
+        .expect("a reply has a line")
+        + 2;
+    let (head, tail) = rest.split_at(line);
+    *rest = tail;
+    let count = || {
+        std::str::from_utf8(&head[1..line - 2])
+            .unwrap()
+            .parse::<i64>()
+            .unwrap()
+    };
+    let mut out = head.to_vec();
+    match head[0] {
+        b'$' | b'=' if count() >= 0 => {
+            let (body, tail) = rest.split_at(count() as usize + 2);
+            *rest = tail;
+            out.extend_from_slice(body);
+        }
+        b'*' | b'~' | b'>' | b'%' if count() >= 0 => {
+            let count = count() * if head[0] == b'%' { 2 } else { 1 };
+            let mut elements: Vec<_> = (0..count).map(|_| reply(rest)).collect();
+            let is_key = |element: &Vec<u8>| element.windows(4).any(|part| part == b"\r\nk:");
+            if elements.iter().all(is_key) {
+                elements.sort_unstable();
+            }
+            out.extend(elements.concat());
+        }
+        b'*' | b'~' | b'>' | b'%' | b'$' | b'=' | b'+' | b'-' | b':' | b',' | b'_' | b'#'
+        | b'(' => {}
+        other => panic!("no reply begins with {:?}", char::from(other)),
+    }
+    out
+}
