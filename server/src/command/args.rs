@@ -14,7 +14,7 @@ pub struct Args<'a> {
 }
 
 /// Where an argument stands in the input.
-pub use crate::resp::ArgRange;
+pub(super) use crate::resp::ArgRange;
 
 impl<'a> Args<'a> {
     /// Arguments at `ranges` of `input`.

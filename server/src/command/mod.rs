@@ -44,7 +44,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::lifecycle::COMMANDS,
     families::lolwut::COMMANDS,
     families::memory::COMMANDS,
-    families::monitor::COMMANDS,
+    monitor::COMMANDS,
     families::slowlog::COMMANDS,
     families::bits::COMMANDS,
     families::bits::OP,

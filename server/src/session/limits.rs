@@ -8,7 +8,7 @@ use crate::config::OutputLimit;
 pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 20;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come.
-pub const OUTSTANDING_REPLIES_MAX: usize = 16 * 1024;
+pub(super) const OUTSTANDING_REPLIES_MAX: usize = 16 * 1024;
 
 impl Session {
     /// Whether it may run no command now.

@@ -8,7 +8,7 @@ use crate::resp::{ErrorReply, Reply};
 use crate::session::Peer;
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "config",
     arity: -2,
     group: Group::Server,

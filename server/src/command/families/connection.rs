@@ -10,13 +10,13 @@ use crate::resp::{ErrorReply, Protocol};
 use crate::session::{Closing, ReplyMode, gate};
 
 /// The version of Redis whose behaviour clients can count on; what `HELLO` and `INFO` say.
-pub const REDIS_VERSION: &str = "7.4.0";
+pub(crate) const REDIS_VERSION: &str = "7.4.0";
 
 /// The one user there is.
-pub const DEFAULT_USER: &str = "default";
+pub(crate) const DEFAULT_USER: &str = "default";
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "auth",
         arity: -2,

@@ -11,7 +11,7 @@ use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "debug",
     arity: -2,
     flags: Flags::OPERATOR,

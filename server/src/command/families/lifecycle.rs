@@ -7,7 +7,7 @@ use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[
+pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "bgrewriteaof",
         arity: 1,

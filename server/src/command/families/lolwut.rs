@@ -7,7 +7,7 @@ use crate::command::{CommandSpec, CoreState, Flags, Group, Run, SessionCall};
 use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "lolwut",
     arity: -1,
     flags: Flags::READONLY.with(Flags::FAST),

@@ -1,30 +1,30 @@
 //! One module a family of commands.
 
 pub(crate) mod bits;
-pub mod client;
-pub mod config;
-pub mod connection;
-pub mod databases;
-pub mod debug;
-pub mod dump;
-pub mod expire;
+pub(super) mod client;
+pub(super) mod config;
+pub(super) mod connection;
+pub(super) mod databases;
+pub(super) mod debug;
+pub(super) mod dump;
+pub(super) mod expire;
 mod fetch;
-pub mod info;
-pub mod introspect;
-pub mod keys;
-pub mod latency;
+pub(super) mod info;
+pub(super) mod introspect;
+pub(super) mod keys;
+pub(super) mod latency;
 pub(crate) mod lcs;
-pub mod lifecycle;
-pub mod lolwut;
-pub mod memory;
+pub(super) mod lifecycle;
+pub(super) mod lolwut;
+pub(super) mod memory;
 pub mod monitor;
 pub(crate) mod numbers;
-pub mod object;
-pub mod scan;
-pub mod slowlog;
+pub(super) mod object;
+pub(super) mod scan;
+pub(super) mod slowlog;
 pub(crate) mod strings;
 pub(crate) mod testing;
 mod transfer;
-pub mod wait;
+pub(super) mod wait;
 #[cfg(test)]
 mod wire;

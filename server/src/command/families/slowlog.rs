@@ -8,7 +8,7 @@ use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "slowlog",
     arity: -2,
     group: Group::Server,

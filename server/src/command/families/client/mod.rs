@@ -10,7 +10,7 @@ use crate::resp::errors::{self, CommandResult};
 use crate::session::{ReplyMode, gate};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "client",
     arity: -2,
     group: Group::Connection,

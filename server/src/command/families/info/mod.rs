@@ -16,7 +16,7 @@ use sections::Section;
 pub(super) use machine::resident_bytes;
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "info",
     arity: -1,
     flags: Flags::ANYTIME,

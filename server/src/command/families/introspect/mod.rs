@@ -12,7 +12,7 @@ use crate::glob::{self, Case};
 use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "command",
     arity: -1,
     flags: Flags::ANYTIME,

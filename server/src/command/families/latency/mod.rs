@@ -10,7 +10,7 @@ use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
 /// The family's table.
-pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "latency",
     arity: -2,
     group: Group::Server,
