@@ -332,6 +332,18 @@ impl Talk {
         self.said = end;
     }
 
+    /// Reads until nothing more comes: what is read may let the session go on.
+    fn hear_out(&mut self, server: &mut Server) {
+        loop {
+            server.turns();
+            let heard = self.heard.len();
+            self.hear(server, usize::MAX);
+            if self.closed || self.heard.len() == heard {
+                return;
+            }
+        }
+    }
+
     /// Reads at most `count` bytes, and closes as the server wants it.
     fn hear(&mut self, server: &mut Server, count: usize) {
         if self.closed {
@@ -384,8 +396,7 @@ fn expected(scripts: &[Vec<u8>], others: usize) -> Vec<Vec<u8>> {
         .map(|bytes| {
             let mut talk = Talk::new(&mut server, 0, bytes.clone());
             talk.say(&mut server, usize::MAX);
-            server.turns();
-            talk.hear(&mut server, usize::MAX);
+            talk.hear_out(&mut server);
             if !talk.closed {
                 server.disconnect(talk.client);
             }
@@ -407,8 +418,7 @@ fn finish(server: &mut Server, random: &mut Random, talk: &mut Talk) {
         };
         talk.hear(server, count);
     }
-    server.turns();
-    talk.hear(server, usize::MAX);
+    talk.hear_out(server);
 }
 
 #[test]
@@ -473,7 +483,7 @@ fn what_clients_with_keys_of_their_own_hear_does_not_depend_on_each_other() {
             }
             server.turns();
             for (at, talk) in talks.iter_mut().enumerate() {
-                talk.hear(&mut server, usize::MAX);
+                talk.hear_out(&mut server);
                 if !talk.closed {
                     server.disconnect(talk.client);
                 }
