@@ -160,9 +160,37 @@ impl Journal {
     /// Passes one change to the consumers.
     #[inline(always)]
     pub fn record(&mut self, record: &Record<'_>) {
-        self.changes += u64::from(!matches!(record.effect, Effect::Arrive));
+        // A range written silently is a part of a change that has its own record, or none that a client could read.
+        let is_part = matches!(
+            (&record.effect, record.event),
+            (Effect::Arrive, _) | (Effect::WriteRange { .. }, Event::Silent)
+        );
+        self.changes += u64::from(!is_part);
         if let Some(tap) = &mut self.tap {
             tap(record);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_written_silently_is_no_change_of_its_own() {
+        let mut journal = Journal::default();
+        for (event, changes) in [(Event::Silent, 0), (Event::SetBit, 1), (Event::Silent, 1)] {
+            let effect = Effect::WriteRange {
+                offset: 0,
+                bytes: b"x",
+            };
+            journal.record(&Record {
+                db: DbIndex(0),
+                key: b"k",
+                effect,
+                event,
+            });
+            assert_eq!(journal.changes(), changes);
         }
     }
 }
