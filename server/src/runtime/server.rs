@@ -65,7 +65,7 @@ impl Server {
         let plan = CorePlan::new(&config.cores, config.core_pinning)?;
         let cores = plan.cores;
         let mut report = vec![format!("cores: {}", plan.describe())];
-        let short = probe::raise_descriptors(config.maxclients.into(), cores)
+        let short = probe::raise_descriptors(config.maxclients, cores)
             .map_err(|error| format!("cannot read the limit of file descriptors: {error}"))?;
         let (backend, backend_line) = probe::choose(config.io_backend, cores)?;
         let listeners = listen::listen(&config, cores, tuning.tcp_port)?;

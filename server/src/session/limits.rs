@@ -5,7 +5,7 @@ use crate::config::OutputLimit;
 
 /// A session with more bytes than this to send runs no further command until its client has read some. It bounds what a
 /// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
-pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 20;
+pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come.
 pub(super) const OUTSTANDING_REPLIES_MAX: usize = 16 * 1024;
