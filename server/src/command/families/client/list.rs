@@ -193,7 +193,7 @@ fn wire_bytes(args: &Args<'_>) -> usize {
 fn flags(session: &Session) -> String {
     let marks = [
         (session.gates & gate::MONITOR != 0, 'O'),
-        (session.blocked.is_some(), 'b'),
+        (session.blocked.is_some() || session.paused, 'b'),
         (session.closing == Closing::AfterReplies, 'c'),
         (session.closing == Closing::Now, 'A'),
         (session.peer.unix, 'U'),

@@ -101,7 +101,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut session_bytes) = (0, 0);
     for session in sessions {
-        blocked += u64::from(session.blocked.is_some());
+        // As in Redis, a client held back by CLIENT PAUSE is blocked.
+        blocked += u64::from(session.blocked.is_some() || session.paused);
         session_bytes += session.memory_bytes() as u64;
     }
     let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
