@@ -50,6 +50,8 @@ pub struct Core {
     pub(super) buffers: Vec<Vec<u8>>,
     config_version: u64,
     next_period_ms: u64,
+    /// Bytes of the sessions and their buffers when last added up.
+    session_bytes: u64,
 }
 
 impl Core {
@@ -96,6 +98,7 @@ impl Core {
             buffers: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
+            session_bytes: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.refresh_config();
@@ -233,9 +236,9 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard and its sessions' buffers.
+    /// Bytes the core holds: its shard, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.state.shard.memory().used_bytes()
+        self.state.shard.memory().used_bytes() + self.session_bytes
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -297,7 +300,9 @@ impl Core {
             config,
             ..
         } = &mut self.state;
+        self.session_bytes = 0;
         for session in sessions.iter_mut() {
+            self.session_bytes += session.memory_bytes() as u64;
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             if silent && session.blocked.is_none() && session.gates & gate::MONITOR == 0 {
                 session.closing = Closing::Now;
@@ -409,8 +414,10 @@ impl Core {
         let periodic = volatile || timed && !state.sessions.is_empty() || !state.paused.is_empty();
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
-        let at_once = (!self.waiting.is_empty() || !self.backlog.is_empty()).then_some(0);
-        [period, timer, at_once].into_iter().flatten().min()
+        // Room among what another core has yet to take: soon, but not by asking all the time.
+        let stuck = !self.waiting.is_empty() || !self.backlog.is_empty();
+        let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
+        [period, timer, soon].into_iter().flatten().min()
     }
 
     /// The core's state, for tests and for what stands above dispatch.

@@ -9,7 +9,7 @@ use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
-use crate::resp::{ArgRange, ErrorReply, Protocol, Reply};
+use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session, SessionId};
 use larder_engine::{Access, DbIndex};
@@ -337,6 +337,12 @@ impl Core {
                 Reply::new(out, protocol).integer(sum);
             }
             Finish::All => out.extend_from_slice(parts.first().copied().unwrap_or(b"+OK\r\n")),
+            Finish::Gather(_)
+                if parts.iter().map(|part| part.len()).sum::<usize>() > REPLY_MAX_BYTES =>
+            {
+                self.count_failure(&errors::REPLY_TOO_LARGE, command);
+                Reply::new(out, protocol).error(&errors::REPLY_TOO_LARGE);
+            }
             Finish::Gather(places) => {
                 let mut elements: Vec<Elements<'_>> =
                     parts.iter().map(|part| Elements::of_array(part)).collect();

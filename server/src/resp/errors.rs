@@ -77,6 +77,10 @@ pub const INCREMENT_OVERFLOW: ErrorReply =
 pub const INCREMENT_NOT_FINITE: ErrorReply =
     ErrorReply::fixed("ERR increment would produce NaN or Infinity");
 
+/// A reply would be larger than a reply may be (Larder's own bound; Redis would run out of memory).
+pub const REPLY_TOO_LARGE: ErrorReply =
+    ErrorReply::fixed("ERR the reply exceeds the maximum allowed size (1gb)");
+
 /// A monitor may only leave.
 pub const NOT_AS_MONITOR: ErrorReply =
     ErrorReply::fixed("ERR Replica can't interact with the keyspace");

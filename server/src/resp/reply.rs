@@ -2,6 +2,9 @@
 
 use super::ErrorReply;
 
+/// Most bytes of one reply.
+pub const REPLY_MAX_BYTES: usize = 1 << 30;
+
 /// The protocol a client chose with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -51,6 +54,18 @@ impl<'a> Reply<'a> {
     /// Where the next reply begins.
     pub fn mark(&self) -> Mark {
         Mark(self.out.len())
+    }
+
+    /// Whether what was written since `mark` is no more than a reply may be.
+    ///
+    /// # Errors
+    /// It is more than [`REPLY_MAX_BYTES`]: a command that names one large value many times could ask for any amount.
+    #[inline]
+    pub fn check_len(&self, mark: Mark) -> Result<(), ErrorReply> {
+        if self.out.len() - mark.0 > REPLY_MAX_BYTES {
+            return Err(super::errors::REPLY_TOO_LARGE);
+        }
+        Ok(())
     }
 
     /// Takes back everything written since `mark`.

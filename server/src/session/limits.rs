@@ -7,8 +7,9 @@ use crate::config::OutputLimit;
 /// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
 pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
 
-/// Replies from other cores a session may be owed; beyond, it runs no further command until some have come.
-pub(super) const OUTSTANDING_REPLIES_MAX: usize = 16 * 1024;
+/// Replies from other cores a session may be owed; beyond, it runs no further command until some have come. They are
+/// counted, not weighed: so many large values can come on top of [`OUTPUT_HIGH_WATER_BYTES`].
+pub(super) const OUTSTANDING_REPLIES_MAX: usize = 1024;
 
 impl Session {
     /// Whether it may run no command now.

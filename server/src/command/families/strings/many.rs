@@ -105,6 +105,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 ];
 
 fn mget(call: &mut ShardCall<'_>) -> CommandResult {
+    let began = call.reply.mark();
     call.reply.array(call.args.len() - 1);
     for at in 1..call.args.len() {
         let key = call.key(at);
@@ -121,6 +122,7 @@ fn mget(call: &mut ShardCall<'_>) -> CommandResult {
                 call.reply.null();
             }
         }
+        call.reply.check_len(began)?;
     }
     Ok(())
 }
@@ -437,6 +439,17 @@ mod tests {
             bench.events(),
             ["set a", "set b", "set a", "set c", "set c"]
         );
+    }
+
+    #[test]
+    fn a_reply_that_names_a_large_value_too_often_is_refused() {
+        let mut bench = Bench::new();
+        bench.check(&[("SETRANGE large 67108863 x", "67108864")]);
+        let names = " large".repeat(17);
+        bench.check(&[(
+            &format!("MGET{names}"),
+            "ERR the reply exceeds the maximum allowed size (1gb)",
+        )]);
     }
 
     #[test]
