@@ -18,6 +18,7 @@ use super::limits::{
 use super::timing::TurnTiming;
 use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
+use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::session::{Closing, Peer, Session, SessionId, Sessions, gate};
 use crate::shared::Shared;
@@ -162,12 +163,19 @@ impl Core {
     /// Takes in a client that has connected.
     ///
     /// # Errors
-    /// The text to send before closing: there are `maxclients` already.
+    /// The text to send before closing: there are `maxclients` already, or the client is from elsewhere and nothing
+    /// protects the server.
     pub fn connect(&mut self, peer: Peer) -> Result<SessionId, &'static [u8]> {
+        let config = &self.state.config;
+        let is_from_elsewhere = peer.ip().is_some() && !peer.is_local();
+        if config.protected_mode && config.requirepass.is_none() && is_from_elsewhere {
+            self.state.stats.rejected_connections += 1;
+            return Err(errors::PROTECTED_MODE);
+        }
         let max = self.state.config.maxclients;
         if !self.state.shared.admit_client(max) {
             self.state.stats.rejected_connections += 1;
-            return Err(b"-ERR max number of clients reached\r\n");
+            return Err(errors::MAX_CLIENTS);
         }
         self.state.stats.connections += 1;
         let client_id = self.state.shared.next_client_id();

@@ -1,9 +1,13 @@
 //! Dispatch through the sans-I/O harness of `testing`.
 
+use super::Core;
 use super::Intent;
 use super::testing::Server;
+use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::OUTPUT_HIGH_WATER_BYTES;
+use crate::session::Peer;
+use crate::shared::Shared;
 
 #[test]
 fn replies_of_a_pipeline_over_many_cores_come_in_order() {
@@ -394,4 +398,26 @@ fn late_replies_taken_over_are_forgotten_though_others_are_awaited() {
         "{}",
         session.memory_bytes()
     );
+}
+
+#[test]
+fn a_client_from_elsewhere_is_let_in_only_where_something_protects_the_server() {
+    let peer = |addr: &str| Peer {
+        addr: addr.into(),
+        ..Peer::default()
+    };
+    let open = Config::default();
+    let with_password = open.with(&[(b"requirepass", b"secret")]).unwrap();
+    let unprotected = open.with(&[(b"protected-mode", b"no")]).unwrap();
+    for (config, is_let_in) in [(open, false), (with_password, true), (unprotected, true)] {
+        let shared = Shared::new(config, 1, [1, 2, 3, 4], 0);
+        let mut core = Core::new(CoreId(0), shared).unwrap();
+        assert!(core.connect(peer("127.0.0.1:5")).is_ok());
+        assert!(core.connect(peer("[::1]:5")).is_ok());
+        let refused = core.connect(peer("192.0.2.7:5")).err();
+        assert_eq!(refused.is_none(), is_let_in);
+        assert!(
+            refused.is_none_or(|text| text.starts_with(b"-DENIED ") && text.ends_with(b"\r\n"))
+        );
+    }
 }

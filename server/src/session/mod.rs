@@ -9,6 +9,8 @@ pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use output::{Output, OutputMark, ReplySeq};
 pub use table::{SessionId, Sessions};
 
+use std::net::IpAddr;
+
 use larder_engine::DbIndex;
 
 use crate::resp::{ErrorReply, Parser, Protocol, Reply};
@@ -25,6 +27,20 @@ pub struct Peer {
     pub fd: i32,
     /// Whether it came by a unix socket.
     pub unix: bool,
+}
+
+impl Peer {
+    /// The client's address; `None` for a unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let (host, _port) = self.addr.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host.parse().ok().filter(|_| !self.unix)
+    }
+
+    /// Whether the client is on this host.
+    pub fn is_local(&self) -> bool {
+        self.unix || self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
+    }
 }
 
 /// What `CLIENT REPLY` asked for.

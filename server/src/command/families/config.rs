@@ -166,15 +166,7 @@ fn set(call: &mut SessionCall<'_>) -> CommandResult {
 
 /// Whether a client is on this host.
 pub(super) fn origin(peer: &Peer) -> Origin {
-    let host = peer
-        .addr
-        .rsplit_once(':')
-        .map_or(&*peer.addr, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback = host
-        .parse::<std::net::IpAddr>()
-        .is_ok_and(|ip| ip.to_canonical().is_loopback());
-    if peer.unix || is_loopback {
+    if peer.is_local() {
         Origin::Local
     } else {
         Origin::Remote
