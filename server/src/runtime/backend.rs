@@ -107,10 +107,11 @@ pub(super) trait Backend {
     /// Whether something has come that [`Self::drain`] has not told yet.
     fn has_come(&self) -> bool;
 
-    /// Whether other tasks of the core's thread wait for its time; then an idle core calls [`Self::yield_thread`].
+    /// Whether other tasks of the core's thread wait for its time; then every turn calls [`Self::yield_thread`].
     fn shares_thread(&mut self) -> bool;
 
-    /// Lets other tasks of the thread run until something comes, at most as long as `at_most`. It may return early.
+    /// Lets other tasks of the thread run until something comes, at most as long as `at_most`; with zero, only if their
+    /// turn has come. It may return early.
     async fn yield_thread(&mut self, at_most: Option<Duration>);
 
     /// Accepts from `socket` until told to stop.

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
@@ -20,6 +20,9 @@ use super::ring::os::pin_to_cpu;
 use super::tuning::Tuning;
 use crate::dispatch::Core;
 use crate::shared::Shared;
+
+/// How often background tasks get their turn on a busy core.
+const BACKGROUND_PERIOD: Duration = Duration::from_millis(2);
 
 /// What a core is made of.
 pub(super) struct CoreTask {
@@ -66,6 +69,7 @@ fn run_in_glommio(
         .map_or(Placement::Unbound, |cpu| Placement::Fixed(usize::from(cpu)));
     let executor = LocalExecutorBuilder::new(placement)
         .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+        .preempt_timer(BACKGROUND_PERIOD)
         .make()
         .map_err(|error| format!("glommio cannot start: {error}"))?;
     executor.run(async {

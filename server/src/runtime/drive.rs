@@ -82,7 +82,7 @@ impl<B: Backend> Driver<B> {
     pub(super) async fn run(mut self) -> io::Result<()> {
         while self.ending != Ending::Over {
             let patience = self.patience();
-            if patience != Patience::None && self.backend.shares_thread() {
+            if self.backend.shares_thread() {
                 self.turn(Patience::None, Some(patience)).await?;
             } else {
                 self.turn(patience, None).await?;
@@ -91,15 +91,14 @@ impl<B: Backend> Driver<B> {
         Ok(())
     }
 
-    /// One turn. With `yields`, the wait is the thread's other tasks' time.
+    /// One turn. With `yields`, the wait is the thread's other tasks' time; they get some even when there is none.
     #[inline]
     async fn turn(&mut self, patience: Patience, yields: Option<Patience>) -> io::Result<()> {
         let Self { backend, desk, .. } = self;
         backend.enter(&desk.core, &mut desk.sends, patience)?;
-        if let Some(patience) = yields
-            && !backend.has_come()
-        {
+        if let Some(patience) = yields {
             let at_most = match patience {
+                _ if backend.has_come() => Some(Duration::ZERO),
                 Patience::None => Some(Duration::ZERO),
                 Patience::For(time) => Some(time),
                 Patience::Endless => None,

@@ -37,11 +37,14 @@ impl Park {
         }
     }
 
-    /// Lets glommio run until the ring has something, at most as long as `at_most`.
+    /// Lets glommio run until the ring has something, at most as long as `at_most`; with zero, if its tasks' turn has come.
     ///
     /// The first call only registers the eventfd and yields once: what completed before is not signalled, so the caller
     /// looks at its ring again before it waits.
     pub(super) async fn wait(&mut self, ring: &mut Ring, at_most: Option<Duration>) {
+        if at_most == Some(Duration::ZERO) {
+            return glommio::yield_if_needed().await;
+        }
         if !self.registered {
             self.registered = self.register(ring).is_ok();
             glommio::yield_if_needed().await;
@@ -157,6 +160,29 @@ mod tests {
                     "the wait ended by its time limit"
                 );
             }
+        });
+    }
+
+    #[test]
+    fn a_busy_core_lets_the_tasks_of_glommio_have_their_turn() {
+        on_an_executor(async {
+            let mut ring = Ring::new().unwrap();
+            let mut park = Park::new();
+            let fired = Rc::new(Cell::new(false));
+            let timer = glommio::spawn_local({
+                let fired = Rc::clone(&fired);
+                async move {
+                    Timer::new(Duration::from_millis(5)).await;
+                    fired.set(true);
+                }
+            });
+            let began = Instant::now();
+            while !fired.get() {
+                ring.enter(Patience::None, |_| {}).unwrap();
+                park.wait(&mut ring, Some(Duration::ZERO)).await;
+                assert!(began.elapsed() < Duration::from_secs(5));
+            }
+            timer.await;
         });
     }
 }
