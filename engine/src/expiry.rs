@@ -53,7 +53,9 @@ impl Hand {
     ) -> (Vec<Due>, u32) {
         let mut due = std::mem::take(&mut self.due);
         let (mut examined, mut passed) = (0, 0);
-        // One whole round, from within this database back to its beginning and up to here, is the most.
+        // One whole round, up to the segment it begins with, is the most: seen twice, that segment could answer the same
+        // entries twice, as entries it passed in an earlier cycle may have become due since.
+        let mut first = None;
         let mut turns_left = databases.len() + 1;
         while examined + passed / PASSED_PER_ENTRY < budget && turns_left > 0 {
             let keyspace = &mut databases[self.database];
@@ -62,7 +64,12 @@ impl Hand {
                 turns_left -= 1;
                 continue;
             }
-            let (segment, _, next) = keyspace.segment_at_mut(self.at);
+            let (segment, start, next) = keyspace.segment_at_mut(self.at);
+            let here = (self.database, start);
+            if first == Some(here) {
+                break;
+            }
+            first.get_or_insert(here);
             if segment.may_be_due(now) {
                 let database = self.database;
                 let found = &mut |item| due.push(Due { database, item });

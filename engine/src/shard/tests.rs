@@ -298,6 +298,28 @@ impl Pair {
     }
 }
 
+#[test]
+fn a_cycle_meets_no_entry_twice_though_one_passed_before_became_due_since() {
+    let content = || Content(0, 0);
+    let mut pair = Pair::new();
+    for op in [
+        Op::Set(1, 0, content(), Ttl::In(0)),
+        Op::Wait(0),
+        Op::Set(1, 22, content(), Ttl::Clear),
+        Op::Set(1, 181, content(), Ttl::In(0)),
+        Op::Set(1, 22, content(), Ttl::In(1)),
+        Op::Set(1, 14, content(), Ttl::Clear),
+        Op::Set(1, 41, content(), Ttl::Clear),
+        Op::WriteRange(1, 15, 0, content()),
+        Op::Expire(1),
+        Op::Wait(3),
+        Op::Expire(18),
+    ] {
+        pair.apply(&op);
+        pair.compare();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 100 }, ..ProptestConfig::default() })]
 
