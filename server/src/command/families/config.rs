@@ -146,7 +146,7 @@ fn rewrite(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn set(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(errors::SYNTAX);
     }
     let changes: Vec<(&[u8], &[u8])> = (2..args.len())

@@ -47,10 +47,10 @@ fn lolwut(call: &mut SessionCall<'_>) -> CommandResult {
 fn draw(core: &mut CoreState) -> String {
     let mut picture = String::new();
     for _ in 0..SHELVES {
-        let row: [usize; JARS] =
-            std::array::from_fn(|_| (core.next_random() % THINGS.len() as u64) as usize);
+        let row: [&[&str; 3]; JARS] =
+            std::array::from_fn(|_| &THINGS[(core.next_random() % THINGS.len() as u64) as usize]);
         for line in 0..3 {
-            let line: Vec<&str> = row.iter().map(|thing| THINGS[*thing][line]).collect();
+            let line: Vec<&str> = row.iter().map(|thing| thing[line]).collect();
             picture.push_str(line.join(" ").trim_end());
             picture.push('\n');
         }

@@ -34,7 +34,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "4.0.0",
         summary: "Reports on memory in words.",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: doctor,
         },
         ..CommandSpec::BASE
@@ -62,7 +62,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         summary: "Returns the arenas' figures.",
         complexity: "Depends on how much memory is allocated, could be slow",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: malloc_stats,
         },
         ..CommandSpec::BASE
@@ -92,10 +92,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         group: Group::Server,
         since: "4.0.0",
         summary: "Returns where the memory is.",
-        run: Run::EveryCore {
-            each: each,
-            merge: stats,
-        },
+        run: Run::EveryCore { each, merge: stats },
         ..CommandSpec::BASE
     },
     CommandSpec {

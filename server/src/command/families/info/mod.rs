@@ -29,10 +29,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     group: Group::Server,
     syntax: "[section [section ...]]",
     summary: "Reports on the server.",
-    run: Run::EveryCore {
-        each: each,
-        merge: merge,
-    },
+    run: Run::EveryCore { each, merge },
     ..CommandSpec::BASE
 }];
 

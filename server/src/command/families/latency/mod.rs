@@ -35,7 +35,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "2.8.13",
         summary: "Reports on latency in words.",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: doctor::merge,
         },
         ..CommandSpec::BASE
@@ -54,7 +54,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         syntax: "event",
         summary: "Draws an event's latency.",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: graph::merge,
         },
         ..CommandSpec::BASE
@@ -103,7 +103,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         syntax: "event",
         summary: "Returns an event's latency spikes.",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: history,
         },
         ..CommandSpec::BASE
@@ -121,7 +121,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "2.8.13",
         summary: "Returns the latest latency spike of every event.",
         run: Run::EveryCore {
-            each: each,
+            each,
             merge: latest,
         },
         ..CommandSpec::BASE
@@ -235,8 +235,9 @@ fn reset_each(call: &mut CoreCall<'_>) {
     };
     let events: Vec<Box<str>> = monitor
         .iter()
-        .map(|(event, _)| event.into())
-        .filter(|event: &Box<str>| wanted(event))
+        .map(|(event, _)| event)
+        .filter(|event| wanted(event))
+        .map(Box::from)
         .collect();
     let mut part = PartWriter(call.out);
     for event in events {
