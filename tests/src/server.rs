@@ -137,6 +137,8 @@ impl Server {
                     &cores.to_string(),
                     "--io-backend",
                     backend.directive(),
+                    "--enable-debug-command",
+                    "yes",
                 ]);
             }
             Program::Redis(_) => {
