@@ -206,3 +206,241 @@ fn clock(now: Instant, epoch: Instant) -> Clock {
         monotonic_us: now.duration_since(epoch).as_micros() as u64,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::os::fd::{BorrowedFd, OwnedFd};
+    use std::os::unix::net::UnixStream;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use glommio::timer::Timer;
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    use super::super::backend::{Ended, Events, Release, Sending, Token};
+    use super::super::mail::Mesh;
+    use super::super::ring::backend::RingBackend;
+    use super::super::tuning::Tuning;
+    use super::super::work::GlommioWork;
+    use super::*;
+    use crate::config::Config;
+
+    /// What comes in one turn of a [`Script`].
+    enum Comes {
+        Connection(OwnedFd),
+        Bytes(&'static [u8]),
+        Ended(Ended),
+        Writable,
+        /// Nothing comes by itself; the server is asked to end.
+        Stop,
+    }
+
+    /// A backend that plays a script for one connection, and writes down what it is asked to do.
+    struct Script {
+        turns: VecDeque<Comes>,
+        /// How many bytes the socket takes of each send, by turns.
+        takes: VecDeque<usize>,
+        shared: Arc<Shared>,
+        log: Arc<std::sync::Mutex<Vec<String>>>,
+    }
+
+    impl Script {
+        fn note(&self, text: impl Into<String>) {
+            self.log.lock().unwrap().push(text.into());
+        }
+    }
+
+    const TOKEN: Token = Token(0);
+
+    impl Backend for Script {
+        fn enter(
+            &mut self,
+            core: &Core,
+            sends: &mut [Sending],
+            _patience: Patience,
+        ) -> io::Result<()> {
+            for sending in sends {
+                let bytes = core.unsent(sending.id);
+                sending.asked = bytes.len();
+                let takes = self.takes.pop_front().unwrap_or(usize::MAX);
+                let sent = bytes.len().min(takes);
+                self.note(format!("send {}", String::from_utf8_lossy(&bytes[..sent])));
+                sending.sent = Ok(sent);
+            }
+            Ok(())
+        }
+
+        fn drain(&mut self, events: &mut impl Events) {
+            match self.turns.pop_front() {
+                Some(Comes::Connection(socket)) => events.accepted(0, socket),
+                Some(Comes::Bytes(bytes)) => events.received(TOKEN, bytes),
+                Some(Comes::Ended(why)) => events.receiving_ended(TOKEN, why),
+                Some(Comes::Writable) => events.writable(TOKEN),
+                Some(Comes::Stop) => self.shared.stop(),
+                None => {}
+            }
+        }
+
+        fn has_come(&self) -> bool {
+            false
+        }
+
+        fn shares_thread(&mut self) -> bool {
+            false
+        }
+
+        async fn yield_thread(&mut self, _at_most: Option<Duration>) {}
+
+        fn accept(&mut self, _listener: usize, _socket: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn stop_accepting(&mut self, _listener: usize, _socket: BorrowedFd<'_>) {}
+
+        fn watch(&mut self, _token: Token, _socket: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn receive(&mut self, _token: Token, _socket: BorrowedFd<'_>) {
+            self.note("receive");
+        }
+
+        fn stop_receiving(&mut self, _token: Token) -> Release {
+            self.note("stop receiving");
+            Release::Pending
+        }
+
+        fn await_writable(&mut self, _token: Token, _socket: BorrowedFd<'_>) {
+            self.note("await writable");
+        }
+
+        fn release(&mut self, _token: Token, _socket: BorrowedFd<'_>) -> Release {
+            self.note("release");
+            Release::Pending
+        }
+
+        fn wake(&mut self, _place: usize) {}
+    }
+
+    fn shared() -> Arc<Shared> {
+        Shared::new(Config::default(), 1, [1, 2, 3, 4], 0)
+    }
+
+    /// Plays `turns` after a client connected, and returns what the backend was asked to do.
+    fn play(turns: Vec<Comes>, takes: Vec<usize>) -> Vec<String> {
+        let shared = shared();
+        let (_, mut mails) = Mesh::new(1).unwrap();
+        let mail = mails.pop().unwrap();
+        let core = Core::new(mail.id(), Arc::clone(&shared)).unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let listener = Listener {
+            socket: UnixStream::pair().unwrap().0.into(),
+            unix_path: Some("socket".into()),
+        };
+        let log = Arc::default();
+        let mut script = VecDeque::from(turns);
+        // The first turn arms the listener.
+        script.push_front(Comes::Connection(ours.into()));
+        script.push_front(Comes::Writable);
+        script.push_back(Comes::Stop);
+        let backend = Script {
+            turns: script,
+            takes: takes.into(),
+            shared: Arc::clone(&shared),
+            log: Arc::clone(&log),
+        };
+        let driver = Driver::new(backend, core, mail, vec![listener], shared, Instant::now());
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(ended) = pin!(driver.run()).poll(&mut context) else {
+            panic!("a scripted backend never waits");
+        };
+        ended.unwrap();
+        let log = log.lock().unwrap();
+        log.clone()
+    }
+
+    #[test]
+    fn replies_of_a_turn_leave_together_and_the_rest_when_the_socket_takes_more() {
+        let log = play(
+            vec![
+                Comes::Bytes(b"PING\r\nECHO abc\r\n"),
+                Comes::Bytes(b"PING\r\n"),
+                Comes::Writable,
+                Comes::Ended(Ended::Broken),
+            ],
+            vec![4],
+        );
+        let expected = [
+            "receive",
+            "send +PON",
+            "await writable",
+            // The reply that came meanwhile goes with the rest.
+            "send G\r\n$3\r\nabc\r\n+PONG\r\n",
+            "release",
+        ];
+        assert_eq!(log, expected);
+    }
+
+    #[test]
+    fn a_receive_that_lapsed_is_asked_for_again() {
+        let log = play(
+            vec![Comes::Ended(Ended::Lapsed), Comes::Ended(Ended::Broken)],
+            vec![],
+        );
+        assert_eq!(log, ["receive", "receive", "release"]);
+    }
+
+    #[test]
+    fn a_connection_closes_after_its_last_reply_without_anything_else_coming() {
+        let log = play(
+            vec![Comes::Bytes(b"QUIT\r\n"), Comes::Ended(Ended::Stopped)],
+            vec![],
+        );
+        assert_eq!(
+            log,
+            ["receive", "stop receiving", "send +OK\r\n", "release"]
+        );
+    }
+
+    #[test]
+    fn the_end_of_input_closes_once_everything_is_answered() {
+        let log = play(
+            vec![Comes::Bytes(b"PING\r\n"), Comes::Ended(Ended::EndOfInput)],
+            vec![],
+        );
+        assert_eq!(log, ["receive", "send +PONG\r\n", "release"]);
+    }
+
+    #[test]
+    fn tasks_of_glommio_go_on_while_the_core_is_idle() {
+        let executor = LocalExecutorBuilder::new(Placement::Unbound)
+            .io_memory(1 << 16)
+            .make()
+            .unwrap();
+        let began = Instant::now();
+        executor.run(async {
+            let shared = shared();
+            let (_, mut mails) = Mesh::new(1).unwrap();
+            let mail = mails.pop().unwrap();
+            let core = Core::new(mail.id(), Arc::clone(&shared)).unwrap();
+            let backend = RingBackend::new(&mail, Tuning::default()).unwrap();
+            let work = GlommioWork::new();
+            let task = glommio::spawn_local({
+                let shared = Arc::clone(&shared);
+                async move {
+                    for _ in 0..10 {
+                        Timer::new(Duration::from_millis(10)).await;
+                    }
+                    shared.stop();
+                    drop(work);
+                }
+            });
+            let driver = Driver::new(backend, core, mail, Vec::new(), shared, began);
+            driver.run().await.unwrap();
+            task.await;
+        });
+        // Were the timers to fire at the limit of each wait only, they would take ten seconds.
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}

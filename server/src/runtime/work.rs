@@ -8,7 +8,8 @@ thread_local! {
 }
 
 /// Held by a background task of a core across every await on glommio's timers, channels or files. Without one, glommio's
-/// reactor does not run while the core is idle, and the await may last for ever.
+/// reactor does not run while the core is idle, and the await may last for ever. A task that is spawned takes it along:
+/// it is made before the spawn, or the task does not even begin while the core is idle.
 #[derive(Debug)]
 pub struct GlommioWork {
     /// It counts for the thread that made it.
