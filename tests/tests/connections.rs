@@ -13,8 +13,8 @@ use larder_tests::server::{IoBackend, Options, Server};
 
 const MIB: u64 = 1 << 20;
 
-/// What one client's unread replies may cost: a high water of replies, and as much again on its way between cores.
-const UNREAD_REPLIES_MAX: u64 = 256 * MIB;
+/// What one client's unread replies may cost: a high water of replies, what comes from another core on top, and copies of both.
+const UNREAD_REPLIES_MAX: u64 = 64 * MIB;
 
 /// Runs `with` on a server of every shape, started by the options that `options` makes of the shape's.
 fn on_every_shape(options: impl Fn(Options) -> Options, with: impl Fn(&mut Server)) {

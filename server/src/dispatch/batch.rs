@@ -13,6 +13,8 @@ use crate::session::{ReplySeq, SessionId};
 pub struct Batch {
     pub(super) requests: Vec<Request>,
     pub(super) answers: Vec<Answer>,
+    /// Large answers of the receiving core that sessions of the sending one have taken.
+    pub(super) credits: Vec<Credit>,
     /// Lines for the monitors of the receiving core.
     pub(super) monitor_lines: Vec<u8>,
     slow: Vec<SlowAnswer>,
@@ -34,23 +36,38 @@ pub(super) enum Work {
 pub(super) enum Ticket {
     /// A place in a session's output.
     Reply { session: SessionId, seq: ReplySeq },
-    /// Part `part` of a gathered reply.
-    Part { gather: usize, part: usize },
-    /// Nobody wants it (`CLIENT REPLY OFF`).
-    Discard,
+    /// Part `part` of a gathered reply of a session.
+    Part {
+        session: SessionId,
+        gather: u32,
+        part: u32,
+    },
+    /// The session wants none (`CLIENT REPLY OFF`).
+    Discard { session: SessionId },
+}
+
+impl Ticket {
+    /// Whose request it answers.
+    pub(super) fn session(self) -> SessionId {
+        match self {
+            Self::Reply { session, .. }
+            | Self::Part { session, .. }
+            | Self::Discard { session } => session,
+        }
+    }
+}
+
+/// Word that a client has taken large answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credit {
+    pub(super) session: SessionId,
+    pub(super) bytes: u64,
 }
 
 /// Work for another core.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
-    pub(super) ticket: Ticket,
-    pub(super) work: Work,
-    pub(super) db: DbIndex,
-    pub(super) protocol: Protocol,
-    pub(super) access: Access,
-    pub(super) client_id: u64,
-    /// The first key's hash, if it is known.
-    pub(super) first_key: FirstKey,
+    pub(super) head: Head,
     args: KeptArgs,
 }
 
@@ -97,19 +114,24 @@ pub(super) struct Head {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
+    /// The first key's hash, if it is known.
     pub(super) first_key: FirstKey,
 }
 
 impl Batch {
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.answers.is_empty() && self.monitor_lines.is_empty()
+        self.requests.is_empty()
+            && self.answers.is_empty()
+            && self.credits.is_empty()
+            && self.monitor_lines.is_empty()
     }
 
     /// Empties the batch and keeps its memory, unless it grew large.
     pub fn clear(&mut self) {
         clear(&mut self.requests);
         clear(&mut self.answers);
+        clear(&mut self.credits);
         clear(&mut self.slow);
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
@@ -118,25 +140,7 @@ impl Batch {
 
     pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
         let args = self.keep_args(args);
-        let Head {
-            ticket,
-            work,
-            db,
-            protocol,
-            access,
-            client_id,
-            first_key,
-        } = head;
-        self.requests.push(Request {
-            ticket,
-            work,
-            db,
-            protocol,
-            access,
-            client_id,
-            first_key,
-            args,
-        });
+        self.requests.push(Request { head, args });
     }
 
     /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they
@@ -184,18 +188,17 @@ impl Batch {
         })
     }
 
-    pub(super) fn answer(&mut self, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds the answer that `write` makes. Returns its length.
+    pub(super) fn answer(&mut self, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let start = self.bytes.len();
         write(&mut self.bytes);
-        if let Ticket::Discard = ticket {
+        if let Ticket::Discard { .. } = ticket {
             self.bytes.truncate(start);
-            return;
+            return 0;
         }
-        self.answers.push(Answer {
-            ticket,
-            start,
-            len: self.bytes.len() - start,
-        });
+        let len = self.bytes.len() - start;
+        self.answers.push(Answer { ticket, start, len });
+        len
     }
 
     pub(super) fn args(&self, request: &Request) -> Args<'_> {

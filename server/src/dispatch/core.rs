@@ -9,6 +9,7 @@ use std::time::Instant;
 use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
+use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{
@@ -40,10 +41,13 @@ pub enum Intent {
 pub struct Core {
     pub(super) state: CoreState,
     pub(super) outboxes: Vec<Box<Batch>>,
+    #[allow(clippy::vec_box, reason = "batches travel boxed, and keep their boxes")]
     pub(super) spare: Vec<Box<Batch>>,
     /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
     pub(super) backlog: VecDeque<(CoreId, Box<Batch>, usize)>,
     pub(super) gathers: Gathers,
+    /// What sessions of other cores have yet to take of this one's answers.
+    pub(super) debts: Debts,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -93,6 +97,7 @@ impl Core {
             spare: Vec::new(),
             backlog: VecDeque::new(),
             gathers: Gathers::default(),
+            debts: Debts::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -207,7 +212,10 @@ impl Core {
 
     /// The runtime has closed the connection.
     pub fn closed(&mut self, id: SessionId) {
-        if self.state.sessions.remove(id).is_some() {
+        if let Some(mut session) = self.state.sessions.remove(id) {
+            for answer in session.large_answers.take(|_| true) {
+                self.give_credit(answer.from, id, answer.bytes);
+            }
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -366,6 +374,9 @@ impl Core {
         }
         if was_held_back && !session.is_held_back() {
             self.waiting.push(id);
+        }
+        if !session.large_answers.is_empty() {
+            self.give_credits(id);
         }
     }
 

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use larder_engine::Access;
 
-use super::batch::{Batch, Head, Request, Ticket, Work};
+use super::batch::{Head, Ticket, Work};
 use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
-use super::limits::{RUN_COMMANDS, SPARE_BATCHES, TIMED_ARGS_BYTES};
+use super::limits::TIMED_ARGS_BYTES;
 use crate::command::{
-    Args, Command, CommandSpec, CoreCall, CoreState, FirstKey, Flags, Keys, Run, SessionCall,
-    ShardCall, ShardFn, Spread,
+    Args, Command, CommandSpec, CoreState, FirstKey, Flags, Keys, Run, SessionCall, ShardCall,
+    ShardFn, Spread,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
@@ -189,7 +189,7 @@ impl Core {
     }
 
     /// Accounts for a command that began at `began` and was timed by itself; microseconds it took.
-    fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
+    pub(super) fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
         let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.timing.apart(nanos);
         self.state.stats.ran(command.id, 1, nanos);
@@ -271,7 +271,9 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         let ticket = if quiet {
-            Ticket::Discard
+            Ticket::Discard {
+                session: session.id,
+            }
         } else {
             Ticket::Reply {
                 session: session.id,
@@ -398,144 +400,11 @@ impl Core {
     pub(super) fn count_error(&mut self, error: &ErrorReply) {
         self.state.stats.count_error(error.code());
     }
-
-    /// A batch from another core: its answers take their places, its requests run here.
-    pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
-        let mut answers = std::mem::take(&mut batch.answers);
-        for answer in answers.drain(..) {
-            self.take_answer(answer.ticket, batch.bytes(&answer));
-        }
-        for slow in batch.slow() {
-            self.observe_slow_hop(&slow);
-        }
-        batch.answers = answers;
-        self.state.pass_to_monitors(&batch.monitor_lines);
-        self.backlog.push_back((from, batch, 0));
-        self.run_backlog();
-    }
-
-    /// Runs the requests that waited for room among the answers: each core's in their order, and none waits for the
-    /// answers to another core.
-    pub(super) fn run_backlog(&mut self) {
-        for _ in 0..self.backlog.len() {
-            let Some((from, batch, first)) = self.backlog.pop_front() else {
-                return;
-            };
-            let done = self.run_requests(from, &batch, first);
-            if done < batch.requests.len() {
-                self.backlog.push_back((from, batch, done));
-            } else {
-                self.keep_spare(batch);
-            }
-        }
-    }
-
-    /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
-    fn keep_spare(&mut self, mut batch: Box<Batch>) {
-        if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
-            batch.clear();
-            self.spare.push(batch);
-        }
-    }
-
-    /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
-    fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
-        /// Requests whose entries are brought near together.
-        const AHEAD: usize = RUN_COMMANDS;
-        let mut hashes = [0u64; AHEAD];
-        let mut done = first;
-        for run in batch.requests[first..].chunks(AHEAD) {
-            let mut known = 0;
-            for request in run {
-                if request.first_key.is_known() {
-                    hashes[known] = request.first_key.hash();
-                    known += 1;
-                }
-            }
-            if known > 1 {
-                self.state.shard.prefetch(run[0].db, &hashes[..known]);
-            }
-            for request in run {
-                if self.outboxes[from.index()].is_full() {
-                    return done;
-                }
-                self.run_request(from, batch.args(request), request);
-                done += 1;
-            }
-        }
-        done
-    }
-
-    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Request) {
-        match request.work {
-            Work::Command(command) => self.run_command_for(from, args, request, command),
-            Work::Part(run) => {
-                let state = &mut self.state;
-                self.outboxes[from.index()].answer(request.ticket, |out| {
-                    run(&mut CoreCall {
-                        core: state,
-                        asking: None,
-                        asking_client_id: request.client_id,
-                        db: request.db,
-                        protocol: request.protocol,
-                        args,
-                        out,
-                    });
-                });
-            }
-        }
-    }
-
-    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
-    fn run_command_for(
-        &mut self,
-        from: CoreId,
-        args: Args<'_>,
-        request: &Request,
-        command: &'static Command,
-    ) {
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            unreachable!("only commands on a shard hop")
-        };
-        let Request {
-            db,
-            protocol,
-            access,
-            first_key,
-            ..
-        } = *request;
-        let place = Place {
-            db,
-            protocol,
-            access,
-            first_key,
-        };
-        let apart = is_timed_apart(command, args, self.state.gates);
-        let began = apart.then(Instant::now);
-        let state = &mut self.state;
-        self.outboxes[from.index()].answer(request.ticket, |out| {
-            run_on_shard(state, out, args, command, run, place)
-        });
-        // A part of a spread command is no call of its own.
-        if matches!(request.ticket, Ticket::Part { .. }) {
-            return;
-        }
-        match began {
-            None => self.timing.ran(command.id),
-            Some(began) => {
-                let micros = self.timed_apart(command, began);
-                let is_heard = !matches!(request.ticket, Ticket::Discard);
-                if is_heard && self.state.is_worth_telling(micros) {
-                    self.outboxes[from.index()].tell_slow(command, micros, args);
-                }
-            }
-        }
-    }
 }
 
 /// Whether a command's share of its turn's time would not tell enough of it.
 #[inline]
-fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
+pub(super) fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
     !command.shares_turn || gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 

@@ -11,7 +11,7 @@ use super::input::close_beyond_limit;
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{ReplySeq, Session, SessionId};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -156,7 +156,11 @@ impl Core {
             }
             self.state.stats.hops += 1;
             let head = Head {
-                ticket: Ticket::Part { gather: id, part },
+                ticket: Ticket::Part {
+                    session: owner.session,
+                    gather: id as u32,
+                    part: part as u32,
+                },
                 work,
                 db: owner.db,
                 protocol: owner.protocol,
@@ -214,9 +218,12 @@ impl Core {
     }
 
     /// An answer from another core.
-    pub(super) fn take_answer(&mut self, ticket: Ticket, bytes: &[u8]) {
+    pub(super) fn take_answer(&mut self, from: CoreId, ticket: Ticket, bytes: &[u8]) {
+        if bytes.len() >= LARGE_ANSWER_BYTES {
+            self.keep_large(from, ticket, bytes.len() as u64);
+        }
         match ticket {
-            Ticket::Discard => {}
+            Ticket::Discard { .. } => {}
             Ticket::Reply { session, seq } => {
                 let Some(session) = self.state.sessions.get_mut(session) else {
                     return;
@@ -230,9 +237,10 @@ impl Core {
                 }
                 self.state.dirty.push(session.id);
             }
-            Ticket::Part { gather: id, part } => {
+            Ticket::Part { gather, part, .. } => {
+                let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
-                gather.parts[part] = bytes.to_vec();
+                gather.parts[part as usize] = bytes.to_vec();
                 gather.missing -= 1;
                 if gather.missing == 0 {
                     let session = gather.owner.session;
@@ -245,6 +253,27 @@ impl Core {
                     }
                 }
             }
+        }
+    }
+
+    /// A large answer has come: the core that gave it is told when the client has taken it, or at once if no client will.
+    #[cold]
+    fn keep_large(&mut self, from: CoreId, ticket: Ticket, bytes: u64) {
+        let seq = match ticket {
+            Ticket::Reply { seq, .. } => Some(seq),
+            Ticket::Part { gather, .. } => {
+                let gather = &self.gathers.pending[gather as usize];
+                let is_reply = !matches!(gather.finish, Finish::Rounds(_));
+                gather.owner.seq.filter(|_| is_reply)
+            }
+            Ticket::Discard { .. } => None,
+        };
+        let session = ticket.session();
+        match (seq, self.state.sessions.get_mut(session)) {
+            (Some(seq), Some(session)) => {
+                session.large_answers.push(LargeAnswer { from, seq, bytes });
+            }
+            _ => self.give_credit(from, session, bytes),
         }
     }
 

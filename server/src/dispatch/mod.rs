@@ -4,12 +4,15 @@
 //! ```text
 //!  receive -> input: parse a run of commands, hash keys, prefetch
 //!          -> execute: gates, then  on this shard | hop (batch) | every core / several cores (gather)
-//!  deliver -> requests of other cores run here; answers fill the place kept in their session's output
+//!  deliver -> requests of other cores run here; answers fill the place kept in their session's output; what a client has
+//!          yet to take is bounded (credit)
 //!  end_turn -> background steps, timers, statistics; then the runtime sends and ships the outboxes
 //! ```
 
 mod batch;
 mod core;
+mod credit;
+mod deliver;
 mod execute;
 mod gather;
 mod hostile;

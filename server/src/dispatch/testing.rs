@@ -68,9 +68,15 @@ impl Server {
     /// Sends `bytes`, lets the server come to rest, and returns all it replied.
     pub(crate) fn send(&mut self, client: Client, bytes: &[u8]) -> String {
         self.receive(client, bytes);
-        self.turns();
-        let out = self.take_output(client);
-        String::from_utf8_lossy(&out).into_owned()
+        let mut replies = Vec::new();
+        loop {
+            self.turns();
+            let more = self.take_output(client);
+            if more.is_empty() {
+                return String::from_utf8_lossy(&replies).into_owned();
+            }
+            replies.extend(more);
+        }
     }
 
     /// Takes all there is to send to a client.
@@ -189,6 +195,7 @@ impl Core {
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
         assert!(
@@ -221,6 +228,15 @@ impl Random {
     pub(crate) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
+}
+
+/// A key that core `core` of `cores` owns.
+pub(crate) fn key_on(core: u16, cores: u16, name: &str) -> String {
+    let slots = crate::routing::SlotMap::even(cores);
+    let tags = 0..;
+    tags.map(|tag| format!("{{{tag}}}{name}"))
+        .find(|key| slots.core_of(key.as_bytes()) == CoreId(core))
+        .unwrap()
 }
 
 /// How many scripts a test tries: `LARDER_STRESS_SEEDS`, or as many as are usual.

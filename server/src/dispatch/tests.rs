@@ -2,9 +2,9 @@
 
 use super::Core;
 use super::Intent;
-use super::testing::Server;
+use super::testing::{Client, Server, key_on};
 use crate::config::Config;
-use crate::routing::{CoreId, SlotMap};
+use crate::routing::CoreId;
 use crate::session::OUTPUT_HIGH_WATER_BYTES;
 use crate::session::Peer;
 use crate::shared::Shared;
@@ -167,15 +167,6 @@ fn a_reply_that_completes_late_does_not_let_commands_past_one_of_several_rounds(
     }
 }
 
-/// Keys `0..` of a hash tag that core `core` of `cores` owns.
-fn key_on(core: u16, cores: u16, name: &str) -> String {
-    let slots = SlotMap::even(cores);
-    let tags = 0..;
-    tags.map(|tag| format!("{{{tag}}}{name}"))
-        .find(|key| slots.core_of(key.as_bytes()) == CoreId(core))
-        .unwrap()
-}
-
 #[test]
 fn a_quoted_inline_command_held_back_behind_kept_input_is_not_lost() {
     let mut server = Server::new(1);
@@ -291,10 +282,13 @@ fn a_session_that_waits_for_room_in_a_batch_is_not_read_from_for_ever() {
 #[test]
 fn requests_of_a_core_whose_answers_are_stuck_hold_up_no_other_core() {
     let mut server = Server::new(3);
-    let (stuck, other) = (server.connect(0), server.connect(2));
+    let stuck: Vec<Client> = (0..4).map(|_| server.connect(0)).collect();
+    let other = server.connect(2);
     let far = key_on(1, 3, "far");
     server.send(other, format!("SETRANGE {far} 9000000 x\r\n").as_bytes());
-    server.receive(stuck, format!("GET {far}\r\n").repeat(4).as_bytes());
+    for &client in &stuck {
+        server.receive(client, format!("GET {far}\r\n").as_bytes());
+    }
     server.ship();
     server.deliver_one(0, 1);
     assert_eq!(server.cores[1].backlog.len(), 1);
@@ -305,10 +299,12 @@ fn requests_of_a_core_whose_answers_are_stuck_hold_up_no_other_core() {
     server.deliver_one(1, 2);
     assert_eq!(server.take_output(other), b":9000001\r\n");
     server.turns();
-    assert_eq!(
-        server.take_output(stuck).len(),
-        4 * (9_000_001 + "$9000001\r\n\r\n".len())
-    );
+    for client in stuck {
+        assert_eq!(
+            server.take_output(client).len(),
+            9_000_001 + "$9000001\r\n\r\n".len()
+        );
+    }
 }
 
 #[test]

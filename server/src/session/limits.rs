@@ -8,7 +8,7 @@ use crate::config::OutputLimit;
 pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come. They are
-/// counted, not weighed: so many large values can come on top of [`OUTPUT_HIGH_WATER_BYTES`].
+/// counted; the large ones are weighed too ([`super::LARGE_ANSWERS_MAX_BYTES`]).
 pub(super) const OUTSTANDING_REPLIES_MAX: usize = 1024;
 
 impl Session {
@@ -28,6 +28,7 @@ impl Session {
     pub fn is_held_back(&self) -> bool {
         self.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
             || self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+            || self.large_answers.are_too_many()
     }
 
     /// Whether what it is owed exceeds the hard limit of its class of clients.

@@ -1,10 +1,12 @@
 //! One client connection, sans-I/O: its protocol state, what it still has to say and what it is still owed.
 
+mod large;
 mod limits;
 mod output;
 mod table;
 mod unread;
 
+pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use output::{Output, OutputMark, ReplySeq};
 pub use table::{SessionId, Sessions};
@@ -153,6 +155,8 @@ pub struct Session {
     unread: Unread,
     /// What is owed to the client.
     pub output: Output,
+    /// What of it came from other cores in large pieces.
+    pub large_answers: LargeAnswers,
 }
 
 impl Session {
@@ -183,6 +187,7 @@ impl Session {
             parser: Parser::new(),
             unread: Unread::default(),
             output: Output::default(),
+            large_answers: LargeAnswers::default(),
         }
     }
 

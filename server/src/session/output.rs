@@ -134,6 +134,12 @@ impl Output {
         &self.ready[self.sent..]
     }
 
+    /// Whether the reply kept a place for is given, and every reply before it.
+    #[inline]
+    pub fn is_ready(&self, seq: ReplySeq) -> bool {
+        seq.0 < self.first
+    }
+
     /// Bytes that could be sent or wait behind an awaited reply.
     #[inline]
     pub fn pending_bytes(&self) -> usize {

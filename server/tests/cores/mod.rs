@@ -43,6 +43,10 @@ impl Server {
     }
 
     /// Lets time pass.
+    #[allow(
+        dead_code,
+        reason = "not every test file that has this module needs it"
+    )]
     pub(crate) fn advance(&mut self, millis: u64) {
         self.now_ms += millis;
         self.turns();

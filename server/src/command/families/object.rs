@@ -170,7 +170,6 @@ fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::command::families::testing::Bench;
 
     #[test]

@@ -159,7 +159,6 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::command::families::testing::Bench;
 
     const PAYLOAD: &[u8] = b"\x00\x05hello\n\x00cr\xdfve4 \n";

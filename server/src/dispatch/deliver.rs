@@ -1,0 +1,184 @@
+//! What comes from other cores: answers take their places, requests run here.
+
+use std::time::Instant;
+
+use super::batch::{Batch, Credit, Head, Ticket, Work};
+use super::core::Core;
+use super::execute::{Place, is_timed_apart, run_on_shard};
+use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
+use crate::command::{Args, Command, CoreCall, Run};
+use crate::routing::CoreId;
+use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId};
+
+impl Core {
+    /// A batch from another core: its answers take their places, its requests run here.
+    pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
+        for credit in &batch.credits {
+            let aside = self.debts.credit(from, credit.session, credit.bytes);
+            if let Some(aside) = aside {
+                self.backlog.push_front((from, aside, 0));
+            }
+        }
+        let mut answers = std::mem::take(&mut batch.answers);
+        for answer in answers.drain(..) {
+            self.take_answer(from, answer.ticket, batch.bytes(&answer));
+        }
+        for slow in batch.slow() {
+            self.observe_slow_hop(&slow);
+        }
+        batch.answers = answers;
+        self.state.pass_to_monitors(&batch.monitor_lines);
+        self.backlog.push_back((from, batch, 0));
+        self.run_backlog();
+    }
+
+    /// Tells core `to` that a client has taken so many bytes of its large answers.
+    pub(super) fn give_credit(&mut self, to: CoreId, session: SessionId, bytes: u64) {
+        self.outboxes[to.index()]
+            .credits
+            .push(Credit { session, bytes });
+    }
+
+    /// Tells other cores of the large answers that the session's client has all but taken.
+    #[cold]
+    pub(super) fn give_credits(&mut self, id: SessionId) {
+        let Some(session) = self.state.sessions.get_mut(id) else {
+            return;
+        };
+        if session.output.unsent().len() as u64 > LARGE_ANSWERS_MAX_BYTES / 2 {
+            return;
+        }
+        let was_held_back = session.is_held_back();
+        let output = &session.output;
+        let taken = session.large_answers.take(|seq| output.is_ready(seq));
+        if was_held_back && !session.is_held_back() {
+            self.waiting.push(id);
+        }
+        for answer in taken {
+            self.give_credit(answer.from, id, answer.bytes);
+        }
+    }
+
+    /// Runs the requests that waited for room among the answers: each core's in their order, and none waits for the
+    /// answers to another core.
+    pub(super) fn run_backlog(&mut self) {
+        for _ in 0..self.backlog.len() {
+            let Some((from, batch, first)) = self.backlog.pop_front() else {
+                return;
+            };
+            let done = self.run_requests(from, &batch, first);
+            if done < batch.requests.len() {
+                self.backlog.push_back((from, batch, done));
+            } else {
+                self.keep_spare(batch);
+            }
+        }
+    }
+
+    /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
+    fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
+        /// Requests whose entries are brought near together.
+        const AHEAD: usize = RUN_COMMANDS;
+        let mut hashes = [0u64; AHEAD];
+        let mut done = first;
+        for run in batch.requests[first..].chunks(AHEAD) {
+            let mut known = 0;
+            for request in run {
+                if request.head.first_key.is_known() {
+                    hashes[known] = request.head.first_key.hash();
+                    known += 1;
+                }
+            }
+            if known > 1 {
+                self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
+            }
+            for request in run {
+                if self.outboxes[from.index()].is_full() {
+                    return done;
+                }
+                done += 1;
+                if !self.debts.is_empty() && self.debts.set_aside(from, batch, request) {
+                    continue;
+                }
+                self.run_request(from, batch.args(request), &request.head);
+            }
+        }
+        done
+    }
+
+    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Head) {
+        match request.work {
+            Work::Command(command) => self.run_command_for(from, args, request, command),
+            Work::Part(run) => {
+                let state = &mut self.state;
+                let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+                    run(&mut CoreCall {
+                        core: state,
+                        asking: None,
+                        asking_client_id: request.client_id,
+                        db: request.db,
+                        protocol: request.protocol,
+                        args,
+                        out,
+                    });
+                });
+                self.debts.owe(from, request.ticket.session(), bytes);
+            }
+        }
+    }
+
+    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    fn run_command_for(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Head,
+        command: &'static Command,
+    ) {
+        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
+            unreachable!("only commands on a shard hop")
+        };
+        let Head {
+            db,
+            protocol,
+            access,
+            first_key,
+            ..
+        } = *request;
+        let place = Place {
+            db,
+            protocol,
+            access,
+            first_key,
+        };
+        let apart = is_timed_apart(command, args, self.state.gates);
+        let began = apart.then(Instant::now);
+        let state = &mut self.state;
+        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+            run_on_shard(state, out, args, command, run, place)
+        });
+        self.debts.owe(from, request.ticket.session(), bytes);
+        // A part of a spread command is no call of its own.
+        if matches!(request.ticket, Ticket::Part { .. }) {
+            return;
+        }
+        match began {
+            None => self.timing.ran(command.id),
+            Some(began) => {
+                let micros = self.timed_apart(command, began);
+                let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
+                if is_heard && self.state.is_worth_telling(micros) {
+                    self.outboxes[from.index()].tell_slow(command, micros, args);
+                }
+            }
+        }
+    }
+}
