@@ -38,10 +38,10 @@ pub enum Intent {
 }
 
 /// One core, sans-I/O.
+#[allow(clippy::vec_box, reason = "batches travel boxed, and keep their boxes")]
 pub struct Core {
     pub(super) state: CoreState,
     pub(super) outboxes: Vec<Box<Batch>>,
-    #[allow(clippy::vec_box, reason = "batches travel boxed, and keep their boxes")]
     pub(super) spare: Vec<Box<Batch>>,
     /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
     pub(super) backlog: VecDeque<(CoreId, Box<Batch>, usize)>,
