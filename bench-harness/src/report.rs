@@ -81,6 +81,15 @@ pub struct Totals {
     pub client_cpu_seconds: f64,
     /// Values that were not what their key says (`--verify`).
     pub verify_failures: u64,
+    /// Commands that were due by the end and never sent, as the target fell behind (`--rate`).
+    #[serde(default)]
+    pub unsent: u64,
+    /// Commands sent again after `MOVED` or `ASK` (`--cluster`).
+    #[serde(default)]
+    pub redirects: u64,
+    /// The first error in its words.
+    #[serde(default)]
+    pub first_error: Option<String>,
 }
 
 /// Percentiles of a latency distribution, in microseconds.
