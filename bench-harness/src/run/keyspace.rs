@@ -100,6 +100,18 @@ impl KeySpace {
         }
     }
 
+    /// How many digits the number of a key has at least, when that is the same for all.
+    #[must_use]
+    pub fn fixed_digits(&self) -> Option<usize> {
+        match self {
+            Self::Numbered(Numbered {
+                digits: Digits::Fixed(digits),
+                ..
+            }) => Some(*digits),
+            _ => None,
+        }
+    }
+
     /// The length of a key's name.
     #[must_use]
     pub fn bytes(&self, key: u64) -> usize {
@@ -165,6 +177,23 @@ pub fn digits_of(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
+/// Fills `out` with the last digits of a number, zeros before it.
+#[inline]
+pub fn write_digits(number: u64, out: &mut [u8]) {
+    let mut left = number;
+    let mut pairs = out.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        // Two digits a division: the division is what costs.
+        let two = (left % 100) as u8;
+        left /= 100;
+        pair[0] = b'0' + two / 10;
+        pair[1] = b'0' + two % 10;
+    }
+    if let [first] = pairs.into_remainder() {
+        *first = b'0' + (left % 10) as u8;
+    }
+}
+
 /// Appends a number with zeros before it up to `digits`.
 #[inline]
 pub fn write_padded(number: u64, digits: usize, out: &mut Vec<u8>) {
@@ -223,6 +252,9 @@ mod tests {
         assert_eq!(padded(u64::MAX, 1), "18446744073709551615");
         assert_eq!(padded(12, 25), format!("{:025}", 12));
         for number in (0..100_000).step_by(7) {
+            let mut digits = [0; 7];
+            write_digits(number, &mut digits);
+            assert_eq!(digits, format!("{number:07}").as_bytes());
             assert_eq!(padded(number, 6), format!("{number:06}"));
             assert_eq!(digits_of(number), number.to_string().len());
         }

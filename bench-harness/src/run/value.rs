@@ -43,16 +43,24 @@ impl Values {
     /// Appends the value of the key with this hash.
     #[inline]
     pub fn write(&self, key_hash: u64, bytes: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.resize(start + bytes, 0);
+        self.write_over(key_hash, &mut out[start..]);
+    }
+
+    /// Fills `out` with the value of the key with this hash.
+    #[inline]
+    pub fn write_over(&self, key_hash: u64, out: &mut [u8]) {
         let hash = mix(key_hash);
         let header = header(hash);
-        let head = bytes.min(HEADER_BYTES);
-        out.extend_from_slice(&header[..head]);
-        let mut left = bytes - head;
+        let (head, mut body) = out.split_at_mut(out.len().min(HEADER_BYTES));
+        head.copy_from_slice(&header[..head.len()]);
         let mut at = start(hash);
-        while left > 0 {
-            let stretch = left.min(POOL_BYTES - at);
-            out.extend_from_slice(&self.pool[at..at + stretch]);
-            left -= stretch;
+        while !body.is_empty() {
+            let stretch = body.len().min(POOL_BYTES - at);
+            let (now, rest) = body.split_at_mut(stretch);
+            now.copy_from_slice(&self.pool[at..at + stretch]);
+            body = rest;
             at = 0;
         }
     }
@@ -114,6 +122,9 @@ mod tests {
         let values = Values::new(1);
         for bytes in [0, 1, 7, 8, 9, 64, 4096, 70_000, 200_000] {
             let value = value(&values, 12, bytes);
+            let mut over = vec![0; bytes];
+            values.write_over(12, &mut over);
+            assert_eq!(over, value);
             assert!(values.check(12, 0, &value));
             for part in [1, 5, 8, 1000, 65_536] {
                 let mut at = 0;

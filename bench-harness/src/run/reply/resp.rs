@@ -5,6 +5,9 @@
 
 use super::{Body, Malformed, Part, Reply, Scanner, Shape, keep_error, parse_integer, take_line};
 
+/// Lengths with more digits are left to the long way.
+const MAX_SHORT_DIGITS: usize = 7;
+
 /// A scanner of RESP replies.
 #[derive(Debug, Default)]
 pub struct RespScanner {
@@ -25,6 +28,19 @@ impl Scanner for RespScanner {
         input: &mut &[u8],
         mut part: F,
     ) -> Result<Option<Reply>, Malformed> {
+        if self.expected == 0
+            && let Some((reply, body, rest)) = whole_reply(input)
+        {
+            if !body.is_empty() {
+                part(Part {
+                    element: 0,
+                    offset: 0,
+                    bytes: body,
+                });
+            }
+            *input = rest;
+            return Ok(Some(reply));
+        }
         loop {
             if let Some(body) = &mut self.body {
                 let error = &mut self.error;
@@ -55,6 +71,38 @@ impl Scanner for RespScanner {
 
     fn error(&self) -> &[u8] {
         &self.error
+    }
+}
+
+/// The commonest replies, when all of one is there: a value, none, a short status. Everything else takes the long way, which
+/// understands these too.
+#[inline]
+fn whole_reply(input: &[u8]) -> Option<(Reply, &[u8], &[u8])> {
+    let mut reply = Reply::default();
+    match input {
+        [b'$', b'-', b'1', b'\r', b'\n', rest @ ..] => {
+            reply.nils = 1;
+            Some((reply, &[], rest))
+        }
+        [b'$', rest @ ..] => {
+            let mut length = 0;
+            let mut digits = 0;
+            while let Some(digit @ b'0'..=b'9') = rest.get(digits) {
+                length = length * 10 + usize::from(digit - b'0');
+                digits += 1;
+                if digits > MAX_SHORT_DIGITS {
+                    return None;
+                }
+            }
+            let (head, body) = rest.split_at(digits);
+            let body = body.strip_prefix(b"\r\n")?;
+            let (body, rest) = body.split_at_checked(length)?;
+            let rest = rest.strip_prefix(b"\r\n")?;
+            reply.values = 1;
+            (!head.is_empty()).then_some((reply, body, rest))
+        }
+        [b'+', b'O', b'K', b'\r', b'\n', rest @ ..] => Some((reply, &[], rest)),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Command, Piece, Reads};
-use crate::run::keyspace::{KeySpace, write_number, write_padded};
+use crate::run::keyspace::{KeySpace, write_digits, write_number, write_padded};
 use crate::run::protocol::Protocol;
 use crate::run::rng::Rng;
 use crate::run::size::SizeDistribution;
@@ -41,6 +41,8 @@ pub struct Sources {
 /// A command made ready for rendering.
 #[derive(Clone, Debug)]
 pub struct Program {
+    /// The whole command, where its length never changes, and what is written over it.
+    fixed: Option<(Vec<u8>, Vec<Patch>)>,
     steps: Vec<Step>,
     /// The bytes that never change, all steps' together.
     bytes: Vec<u8>,
@@ -51,6 +53,21 @@ pub struct Program {
     pub(crate) more_keys: Vec<usize>,
     /// What its reply tells.
     pub(crate) reads: Reads,
+}
+
+/// A place in a command that is written anew every time.
+#[derive(Clone, Debug)]
+enum Patch {
+    /// The number of a key, with so many digits from here on.
+    Digits {
+        at: usize,
+        digits: usize,
+        key: usize,
+    },
+    /// The value, from here on.
+    Value { at: usize, bytes: usize },
+    /// When the command was due.
+    Stamp { at: usize },
 }
 
 #[derive(Clone, Debug)]
@@ -81,6 +98,7 @@ impl Program {
     ) -> Result<Self, String> {
         let keys: Vec<usize> = command.keys().collect();
         let mut program = Self {
+            fixed: None,
             steps: Vec::new(),
             bytes: Vec::new(),
             uses_value: command
@@ -95,6 +113,7 @@ impl Program {
         } else {
             program.compile_memcached(command)?;
         }
+        program.fixed = program.fix(sources);
         Ok(program)
     }
 
@@ -102,6 +121,37 @@ impl Program {
     #[must_use]
     pub fn first_key(&self) -> Option<usize> {
         self.first_key
+    }
+
+    /// The program as one stretch of bytes and places to write over, when all its pieces have fixed lengths.
+    fn fix(&self, sources: &Sources) -> Option<(Vec<u8>, Vec<Patch>)> {
+        let mut whole = Vec::new();
+        let mut patches = Vec::new();
+        for step in &self.steps {
+            let at = whole.len();
+            match step {
+                Step::Bytes(from, to) => whole.extend_from_slice(&self.bytes[*from..*to]),
+                Step::Piece(piece) => {
+                    let bytes = sources.fixed_bytes(piece)?;
+                    match piece {
+                        Piece::Key(key) => {
+                            // All but the digits of a key of fixed length is the same for all.
+                            sources.keys.write(sources.last_key, &mut whole);
+                            let digits = sources.keys.fixed_digits()?;
+                            let at = at + bytes - digits;
+                            let key = *key;
+                            patches.push(Patch::Digits { at, digits, key });
+                        }
+                        Piece::Value => patches.push(Patch::Value { at, bytes }),
+                        Piece::Stamp => patches.push(Patch::Stamp { at }),
+                        _ => return None,
+                    }
+                    whole.resize(at + bytes, 0);
+                }
+                _ => return None,
+            }
+        }
+        Some((whole, patches))
     }
 
     /// Whether it names consecutive keys.
@@ -241,6 +291,15 @@ impl Renderer {
         if program.uses_value {
             self.choose_value(program.first_key.map(|key| keys[key]));
         }
+        if let Some((whole, patches)) = &program.fixed {
+            let start = out.len();
+            out.extend_from_slice(whole);
+            let command = &mut out[start..];
+            for patch in patches {
+                self.patch(patch, keys, due_ns, command);
+            }
+            return;
+        }
         for step in &program.steps {
             match step {
                 Step::Bytes(from, to) => out.extend_from_slice(&program.bytes[*from..*to]),
@@ -275,6 +334,20 @@ impl Renderer {
                     }
                 }
             }
+        }
+    }
+
+    #[inline]
+    fn patch(&self, patch: &Patch, keys: &[u64], due_ns: u64, command: &mut [u8]) {
+        match *patch {
+            Patch::Digits { at, digits, key } => {
+                write_digits(keys[key], &mut command[at..at + digits]);
+            }
+            Patch::Value { at, bytes } => {
+                let values = &self.sources.values;
+                values.write_over(self.value_hash, &mut command[at..at + bytes]);
+            }
+            Patch::Stamp { at } => write_digits(due_ns, &mut command[at..at + STAMP_DIGITS]),
         }
     }
 
@@ -391,6 +464,32 @@ mod tests {
         let command = &Template::parse("SET __key__ x NX GET").unwrap().commands[0];
         let program = Program::compile(command, Protocol::Resp2, &sources("3")).unwrap();
         assert_eq!(program.steps.len(), 3, "{:?}", program.steps);
+        assert!(program.fixed.is_some());
+    }
+
+    #[test]
+    fn a_command_of_fixed_length_is_the_same_by_patches_as_by_steps() {
+        for (text, protocol) in [
+            ("SET __key__ __value__", Protocol::Resp2),
+            ("PUBLISH c __stamp____value__", Protocol::Resp3),
+            ("MGET __key__ x__key__y", Protocol::Resp2),
+            ("get __key__", Protocol::MemcachedText),
+        ] {
+            let template = Template::parse(text).unwrap();
+            let sources = sources("100");
+            let mut program = Program::compile(&template.commands[0], protocol, &sources).unwrap();
+            assert!(program.fixed.is_some(), "{text}");
+            let render = |program: &Program| {
+                let mut renderer = Renderer::new(sources.clone(), Rng::new(1));
+                let mut out = b"before".to_vec();
+                // Without a key the value is any: the same one for equal generators.
+                renderer.render(program, &[7, 998], 123, &mut out);
+                out
+            };
+            let patched = render(&program);
+            program.fixed = None;
+            assert_eq!(patched, render(&program), "{text}");
+        }
     }
 
     #[test]
