@@ -177,21 +177,40 @@ pub fn digits_of(number: u64) -> usize {
     number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
-/// Fills `out` with the last digits of a number, zeros before it.
+/// Fills `out` with the last digits of a number, zeros before it; eight digits at a time.
 #[inline]
 pub fn write_digits(number: u64, out: &mut [u8]) {
     let mut left = number;
-    let mut pairs = out.rchunks_exact_mut(2);
-    for pair in &mut pairs {
-        // Two digits a division: the division is what costs.
-        let two = (left % 100) as u8;
-        left /= 100;
-        pair[0] = b'0' + two / 10;
-        pair[1] = b'0' + two % 10;
+    let mut eights = out.rchunks_exact_mut(8);
+    for eight in &mut eights {
+        if left == 0 {
+            eight.fill(b'0');
+        } else {
+            eight.copy_from_slice(&eight_digits((left % 100_000_000) as u32));
+            left /= 100_000_000;
+        }
     }
-    if let [first] = pairs.into_remainder() {
-        *first = b'0' + (left % 10) as u8;
+    let rest = eights.into_remainder();
+    if left == 0 {
+        rest.fill(b'0');
+        return;
     }
+    for digit in rest.iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+}
+
+/// Eight digits by halving three times, the halves side by side in one word: no loop and no division.
+#[inline]
+fn eight_digits(number: u32) -> [u8; 8] {
+    let fours = u64::from(number / 10_000) | (u64::from(number % 10_000) << 32);
+    // Division by 100 and by 10 as multiplication and shift, exact for numbers of four and of two digits.
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((fours - 100 * hundreds) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let digits = tens | ((pairs - 10 * tens) << 8);
+    (digits | 0x3030_3030_3030_3030).to_le_bytes()
 }
 
 /// Appends a number with zeros before it up to `digits`.
@@ -255,6 +274,10 @@ mod tests {
             let mut digits = [0; 7];
             write_digits(number, &mut digits);
             assert_eq!(digits, format!("{number:07}").as_bytes());
+            let mut digits = [0; 19];
+            let large = number * 987_654_321_987;
+            write_digits(large, &mut digits);
+            assert_eq!(digits, format!("{large:019}").as_bytes());
             assert_eq!(padded(number, 6), format!("{number:06}"));
             assert_eq!(digits_of(number), number.to_string().len());
         }

@@ -165,6 +165,7 @@ struct Sums {
     first_wrong: Option<String>,
     first_error: Option<String>,
     redirects: u64,
+    unsent: u64,
     /// Deliveries that this thread's publications promise.
     promised: u64,
 }
@@ -343,12 +344,7 @@ impl<S: Scanner> Worker<S> {
 
     fn finish(&mut self, news: &mpsc::Sender<News>) -> Result<Outcome, RunError> {
         let finished_ns = self.context.clock.now_ns();
-        let unsent = match self.schedule.take() {
-            Some(schedule) if self.left > 0 => schedule
-                .left_before(self.end_ns.min(finished_ns))
-                .min(self.left),
-            _ => 0,
-        };
+        self.schedule = None;
         let second = self.recorder.end_second(finished_ns);
         let _ = news.send(News::Second(Box::new(second)));
         let recorder = std::mem::replace(&mut self.recorder, Recorder::new(0, None, 0));
@@ -362,7 +358,7 @@ impl<S: Scanner> Worker<S> {
             first_wrong: sums.first_wrong,
             first_error: sums.first_error,
             redirects: sums.redirects,
-            unsent,
+            unsent: sums.unsent,
         })
     }
 

@@ -24,19 +24,21 @@ impl<S: Scanner> Worker<S> {
                 return Ok(u64::MAX);
             };
             let due_ns = schedule.due_ns();
-            if due_ns >= self.end_ns || self.left == 0 {
-                // What was due before the end and could not be sent stays unsent: it is counted, not made up for.
-                self.flush()?;
-                return Ok(u64::MAX);
-            }
-            if due_ns > now_ns {
+            if self.left > 0 && now_ns < due_ns && due_ns < self.end_ns {
                 self.flush()?;
                 return Ok(due_ns - now_ns);
             }
-            if now_ns >= self.end_ns {
-                return Ok(u64::MAX);
-            }
-            let Some(client) = self.line.pop_front() else {
+            let next = if self.left > 0 && due_ns < self.end_ns {
+                self.line.pop_front()
+            } else {
+                None
+            };
+            let Some(client) = next else {
+                if now_ns >= self.end_ns && self.left > 0 {
+                    // What was due and could not be sent by now stays unsent: it is counted, not made up for.
+                    self.sums.unsent = schedule.clone().left_before(self.end_ns).min(self.left);
+                    self.left = 0;
+                }
                 self.flush()?;
                 return Ok(u64::MAX);
             };
