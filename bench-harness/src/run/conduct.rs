@@ -362,8 +362,8 @@ impl<S: Scanner + 'static> Crew<S> {
                 .expect("threads live as long as their orders")
             {
                 News::Second(second) => {
-                    merge(&mut phased.intervals, *second);
-                    self.progress.show(&phased.intervals, started.elapsed());
+                    let sum = merge(&mut phased.intervals, *second);
+                    self.progress.show(sum, threads, started.elapsed());
                 }
                 News::Done(outcome) => phased
                     .outcomes
@@ -458,18 +458,18 @@ fn work<S: Scanner>(
     }
 }
 
-fn merge(intervals: &mut BTreeMap<u64, Second>, second: Second) {
+/// Adds what one thread saw in a second to what the others saw; the sum so far.
+fn merge(intervals: &mut BTreeMap<u64, Second>, second: Second) -> &Second {
     use std::collections::btree_map::Entry;
     match intervals.entry(second.index) {
-        Entry::Vacant(entry) => {
-            entry.insert(second);
-        }
-        Entry::Occupied(mut entry) => {
-            let sum = entry.get_mut();
+        Entry::Vacant(entry) => entry.insert(second),
+        Entry::Occupied(entry) => {
+            let sum = entry.into_mut();
             sum.errors += second.errors;
             sum.hits += second.hits;
             sum.misses += second.misses;
             super::record::add(&mut sum.latency_ns, &second.latency_ns);
+            sum
         }
     }
 }

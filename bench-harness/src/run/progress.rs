@@ -1,6 +1,5 @@
 //! The line that tells how a run goes: on a terminal, rewritten every second.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -13,7 +12,8 @@ pub(super) struct Progress {
     shown: bool,
     name: &'static str,
     seconds: Option<f64>,
-    last: Option<u64>,
+    /// The second that was last heard of, and from how many threads.
+    heard: (u64, usize),
 }
 
 impl Progress {
@@ -23,7 +23,7 @@ impl Progress {
             shown: !quiet && std::io::stderr().is_terminal(),
             name: "",
             seconds: None,
-            last: None,
+            heard: (0, 0),
         }
     }
 
@@ -31,27 +31,20 @@ impl Progress {
     pub(super) fn begin(&mut self, name: &'static str, seconds: Option<f64>) {
         self.name = name;
         self.seconds = seconds;
-        self.last = None;
+        self.heard = (0, 0);
         self.write(&format!("{name:8} …"));
     }
 
-    /// A second is over for one thread: shows the last one that is over for all, as the next has begun.
-    pub(super) fn show(&mut self, seconds: &BTreeMap<u64, Second>, elapsed: Duration) {
-        let Some((&newest, _)) = seconds.last_key_value() else {
-            return;
-        };
-        let of_all = seconds
-            .range(..newest)
-            .next_back()
-            .or_else(|| seconds.last_key_value());
-        let Some((&index, second)) = of_all else {
-            return;
-        };
-        if self.last == Some(index) && index != newest {
-            return;
+    /// A second is over for one of `threads`; shows the sum when it is over for all. A thread that stood still for longer than
+    /// a second skips one, which is then not shown.
+    pub(super) fn show(&mut self, second: &Second, threads: usize, elapsed: Duration) {
+        if self.heard.0 != second.index {
+            self.heard = (second.index, 0);
         }
-        self.last = Some(index);
-        self.write(&line(self.name, self.seconds, elapsed, second));
+        self.heard.1 += 1;
+        if self.heard.1 == threads {
+            self.write(&line(self.name, self.seconds, elapsed, second));
+        }
     }
 
     /// The phase is over.

@@ -49,10 +49,13 @@ pub struct State {
     pub faults: Faults,
     pub password: Option<&'static str>,
     pub cluster: Mutex<Option<Cluster>>,
-    pub subscribers: Mutex<Vec<(Vec<u8>, Box<dyn Socket>)>>,
+    pub subscribers: Mutex<Vec<Subscriber>>,
     /// Held while the server stands still.
     pub gate: Mutex<()>,
 }
+
+/// The channel, and where its messages go.
+pub type Subscriber = (Vec<u8>, Box<dyn Socket>);
 
 /// A node's view of its cluster.
 #[derive(Clone, Debug)]

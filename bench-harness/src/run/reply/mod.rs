@@ -17,7 +17,7 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 const MAX_ERROR_BYTES: usize = 256;
 
 /// So many bytes are shown of what does not parse.
-const EXCERPT_BYTES: usize = 48;
+const EXCERPT_BYTES: usize = 64;
 
 /// What a reply was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,12 +66,19 @@ pub struct Malformed {
 
 impl Malformed {
     fn at(bytes: &[u8]) -> Self {
-        let shown = &bytes[..bytes.len().min(EXCERPT_BYTES)];
-        let dots = if shown.len() < bytes.len() { "…" } else { "" };
         Self {
-            excerpt: format!("{}{dots}", shown.escape_ascii()),
+            excerpt: excerpt(bytes),
         }
     }
+}
+
+/// Bytes as they are shown in an error line: cut, and on one line.
+#[must_use]
+pub fn excerpt(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(EXCERPT_BYTES)];
+    let dots = if shown.len() < bytes.len() { "…" } else { "" };
+    let escaped = shown.escape_ascii().to_string();
+    format!("{}{dots}", escaped.replace("\\'", "'"))
 }
 
 /// Finds replies in a stream of bytes.

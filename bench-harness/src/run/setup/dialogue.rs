@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use crate::run::net::Stream;
+use crate::run::reply::excerpt;
 
 /// An answer longer than this is none that a set-up asks for.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
@@ -140,8 +141,7 @@ impl<'a> Dialogue<'a> {
     }
 
     fn malformed(&self) -> NoAnswer {
-        let shown = &self.unread[..self.unread.len().min(48)];
-        NoAnswer::Malformed(shown.escape_ascii().to_string())
+        NoAnswer::Malformed(excerpt(&self.unread))
     }
 
     fn read_more(&mut self) -> Result<(), NoAnswer> {

@@ -7,6 +7,7 @@ use super::dialogue::{Dialogue, NoAnswer, Value};
 use crate::run::error::RunError;
 use crate::run::net::{Address, Stream};
 use crate::run::protocol::Protocol;
+use crate::run::reply::excerpt;
 
 /// What a connection says before anything else.
 #[derive(Clone, Debug)]
@@ -209,7 +210,7 @@ impl Meeting<'_> {
             address: self.address.to_string(),
             protocol: self.protocol,
             asked: asked.to_owned(),
-            answer: format!("\"{}\"", answer.escape_default()),
+            answer: format!("\"{}\"", excerpt(answer.as_bytes())),
         }
     }
 
