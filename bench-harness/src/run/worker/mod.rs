@@ -4,8 +4,9 @@
 //! the next commands into the connection's buffer and writes them: two system calls and one look at the clock a batch,
 //! whatever its depth, plus one wait a turn. Nothing is allocated once buffers have grown.
 //!
-//! Measured beside it on loopback: io_uring with multishot receives and batched sends needs as much CPU an operation, within the
-//! noise, at pipeline 1, 16 and 64; so this is epoll, which works everywhere and needs no unsafe code.
+//! Measured beside it on loopback, one core each for load and server: io_uring with multishot receives and batched sends takes
+//! 11 to 14% less CPU an operation at pipeline 1 and no less at 16 and 64. Epoll needs no unsafe code, works where io_uring is
+//! forbidden, and sends every batch when it is stamped, not at the end of the turn; so this is epoll.
 
 mod connection;
 mod open;
