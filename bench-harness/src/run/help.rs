@@ -7,8 +7,8 @@ use super::template::PLACEHOLDERS;
 #[must_use]
 pub(super) fn after() -> String {
     let mut text = String::from(
-        "Templates: words of a command, quoted where they hold blanks; a lone ; stands between commands that are always sent\n\
-         together. Filled in anew every time:\n",
+        "Templates: words of a command, quoted where they hold blanks; a lone ; stands between commands that are always sent together. \
+         Filled in anew every time:\n",
     );
     for (name, meaning) in PLACEHOLDERS {
         text.push_str(&format!("  {name:22} {meaning}\n"));

@@ -108,7 +108,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "sessions",
-        about: "a session store: 80% GET, 12% SET with half an hour to live, 8% EXPIRE; about 500 bytes, zipf",
+        about: "a session store: 80% GET, 12% SET, 8% EXPIRE; half an hour to live, 500 bytes or so",
         resp: &[
             (80, "GET __key__"),
             (12, "SET __key__ __value__ EX 1800"),
@@ -163,7 +163,7 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: PUBSUB,
-        about: "publishers and --subscribers on --channels; the latency is from publication to delivery",
+        about: "publishers and --subscribers on --channels; latency is publication to delivery",
         resp: &[(1, "PUBLISH __channel__ __stamp____value__")],
         memcached: &[],
         preload: SET,

@@ -1,6 +1,5 @@
 //! The map of a Redis Cluster: which node owns which of the 16384 slots, and which slot a key belongs to.
 
-use std::collections::HashMap;
 use std::io;
 
 use super::dialogue::{Dialogue, NoAnswer, Value};
@@ -152,16 +151,6 @@ impl SlotMap {
         self.owners[usize::from(slot)] = node as u16;
         node
     }
-
-    /// How many slots each node owns.
-    #[must_use]
-    pub fn slots_by_node(&self) -> HashMap<usize, usize> {
-        let mut counts = HashMap::new();
-        for &owner in self.owners.iter().filter(|&&owner| owner != NOBODY) {
-            *counts.entry(usize::from(owner)).or_default() += 1;
-        }
-        counts
-    }
 }
 
 /// A node without a name of its own is where it was asked.
@@ -292,7 +281,6 @@ mod tests {
         let names: Vec<String> = map.nodes().iter().map(Address::to_string).collect();
         assert_eq!(names, ["127.0.0.1:7000", "10.0.0.2:7001"]);
         assert_eq!((map.owner(99), map.owner(100)), (0, 1));
-        assert_eq!(map.slots_by_node()[&0], 100);
         assert!(SlotMap::from_slots(&list(&[]), &seed()).is_none());
     }
 

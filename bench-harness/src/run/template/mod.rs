@@ -28,7 +28,7 @@ pub const PLACEHOLDERS: &[(&str, &str)] = &[
     ),
     (
         "__value__, __data__",
-        "the value of the template's first key, by --value-bytes",
+        "the value of the command's first key, by --value-bytes",
     ),
     ("__bytes__", "its length (memcached)"),
     ("__field__", "field:N, N below --fields"),
