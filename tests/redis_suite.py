@@ -58,7 +58,7 @@ DENOMINATORS = {
 DEFAULT_UNITS = {
     "shared": [
         "protocol", "type/string", "type/incr", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
-        "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf",
+        "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
     ],
     "own": ["querybuf"],
 }

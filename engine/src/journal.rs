@@ -4,6 +4,7 @@
 //! deadlines ([`Effect`]), and why, in the vocabulary of keyspace notifications ([`Event`]). The append log, replicas,
 //! notifications and client tracking read that one stream. With no consumer a record costs a counter.
 
+use crate::watch::Watches;
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
 /// What changed, enough to replay it.
@@ -144,6 +145,7 @@ pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 pub struct Journal {
     changes: u64,
     tap: Option<Tap>,
+    pub(crate) watches: Watches,
 }
 
 impl Journal {
@@ -166,6 +168,9 @@ impl Journal {
             (Effect::Arrive, _) | (Effect::WriteRange { .. }, Event::Silent)
         );
         self.changes += u64::from(!is_part);
+        if !self.watches.is_empty() {
+            self.watches.note(record);
+        }
         if let Some(tap) = &mut self.tap {
             tap(record);
         }

@@ -19,6 +19,7 @@ mod raw;
 mod shard;
 mod units;
 mod value;
+mod watch;
 
 pub use entry::EntryRef;
 pub use error::StoreError;
@@ -27,3 +28,4 @@ pub use key::{Key, KeyHasher};
 pub use shard::{Access, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
+pub use watch::{Presence, Watches};

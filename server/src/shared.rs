@@ -34,6 +34,7 @@ pub struct Shared {
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
+    next_transaction: AtomicU64,
     next_slowlog_id: AtomicU64,
     clients: AtomicU64,
     cores: Box<[CachePadded<CoreGauges>]>,
@@ -77,6 +78,7 @@ impl Shared {
             monitors: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
+            next_transaction: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             cores: (0..cores).map(|_| CachePadded::default()).collect(),
@@ -112,6 +114,11 @@ impl Shared {
     /// A client id never given before.
     pub fn next_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A place in the order of transactions over several cores, behind all given before.
+    pub fn next_transaction(&self) -> u64 {
+        self.next_transaction.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A number for a slow-log entry.

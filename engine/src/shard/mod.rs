@@ -20,6 +20,7 @@ use crate::journal::{Effect, Event, Journal, Record};
 use crate::keyspace::{Items, Keyspace};
 use crate::memory::Memory;
 use crate::raw::Block;
+use crate::watch::{Presence, Watches};
 use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, UnixMillis};
 
 /// How a shard is made.
@@ -202,6 +203,31 @@ impl Shard {
             self.memory.set_access(item, self.clock);
         }
         Some(self.memory.entry(item).with_access(before))
+    }
+
+    /// `watcher` watches one more key.
+    pub fn watch(&mut self, watcher: u64, db: DbIndex, key: Key<'_>) {
+        let presence = match self.find(db, key) {
+            Some(_) => Presence::Present,
+            None => Presence::Absent,
+        };
+        self.journal.watches.add(watcher, db, key.bytes(), presence);
+    }
+
+    /// Whether the keys that `watcher` watches are as they were. One that has reached its deadline is not.
+    pub fn watch_holds(&mut self, watcher: u64) -> bool {
+        let keys: Vec<(DbIndex, Box<[u8]>)> =
+            self.journal.watches.keys_of(watcher).cloned().collect();
+        for (db, key) in keys {
+            let key = self.hasher.key(&key);
+            self.find(db, key);
+        }
+        !self.journal.watches.is_broken(watcher)
+    }
+
+    /// Who watches which keys.
+    pub fn watches(&mut self) -> &mut Watches {
+        &mut self.journal.watches
     }
 
     /// One step of the expiry hand: examines at most `budget` entries and removes those past their deadline.

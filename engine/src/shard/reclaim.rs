@@ -69,6 +69,14 @@ impl Shard {
 
     /// Exchanges the contents of two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        for (db, other) in [(a, b), (b, a)] {
+            let other = &self.databases[usize::from(other.0)];
+            let (hasher, memory, now) = (&self.hasher, &self.memory, self.now);
+            self.journal.watches.note_exchange(db, |key| {
+                let found = other.find(hasher.key(key), memory);
+                found.is_some_and(|item| !memory.is_due(item, now))
+            });
+        }
         self.databases.swap(usize::from(a.0), usize::from(b.0));
         self.journal.record(&Record {
             db: a,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
-use crate::command::{Args, CommandSpec, CommandTable, Flags};
+use crate::command::{Args, CommandTable, Flags};
 use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -61,6 +61,8 @@ pub struct CoreState {
     pub monitor_lines: Vec<u8>,
     /// Sessions that `CLIENT PAUSE` holds back.
     pub paused: Vec<SessionId>,
+    /// The pauses ([`Self::pauses`]) that were on when the last of them was held back.
+    pub held_by: [bool; 2],
     /// When sessions' waits end, in milliseconds of the monotonic clock, the earliest on top; stale ones are harmless.
     pub timers: BinaryHeap<Reverse<(u64, SessionId)>>,
     /// Whether the expiry hand moves (`DEBUG SET-ACTIVE-EXPIRE`).
@@ -101,17 +103,24 @@ impl CoreState {
         });
     }
 
-    /// Whether `CLIENT PAUSE` holds this command back.
-    pub fn is_paused_for(&self, spec: &CommandSpec) -> bool {
+    /// Whether all commands are paused, and whether those that write are.
+    pub fn pauses(&self) -> [bool; 2] {
         let pause = &self.shared.pause;
         let now_ms = self.clock.unix.0 as u64;
-        let writes = spec.flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE));
-        pause.all_until_ms.load(Ordering::Relaxed) > now_ms
-            || writes && pause.writes_until_ms.load(Ordering::Relaxed) > now_ms
+        [&pause.all_until_ms, &pause.writes_until_ms]
+            .map(|until_ms| until_ms.load(Ordering::Relaxed) > now_ms)
+    }
+
+    /// Whether `CLIENT PAUSE` holds back a command of these flags.
+    pub fn is_paused_for(&self, flags: Flags) -> bool {
+        let [all, writing] = self.pauses();
+        let writes = flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE));
+        all || writes && writing
     }
 
     /// Stalls the session until the pause ends.
     pub fn hold_for_pause(&mut self, session: &mut Session) {
+        self.held_by = self.pauses();
         session.paused = true;
         self.paused.push(session.id);
     }

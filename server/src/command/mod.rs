@@ -15,8 +15,8 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
 pub use spec::{
-    Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,
-    Run, SessionFn, ShardFn, Spread,
+    Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round, Rounds,
+    RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
 };
 pub use table::{Command, CommandTable};
 
@@ -28,6 +28,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::scan::COMMANDS,
     families::object::COMMANDS,
     families::databases::COMMANDS,
+    families::transactions::COMMANDS,
     families::wait::COMMANDS,
     families::dump::COMMANDS,
     families::strings::COMPARE,

@@ -61,6 +61,20 @@ impl CommandSpec {
         subcommands: &[],
     };
 
+    /// What it does with its key number `index`: as [`Self::key_flags`] says, else as its flags do.
+    pub fn key_access(&self, index: usize) -> KeyAccess {
+        let flags = self.key_flags.get(index).or(self.key_flags.last());
+        let reads = match flags {
+            Some(flags) => flags.starts_with("RO"),
+            None => !self.flags.has(Flags::WRITE),
+        };
+        if reads {
+            KeyAccess::Read
+        } else {
+            KeyAccess::Write
+        }
+    }
+
     /// Whether `count` arguments (name included) fit.
     #[inline]
     pub fn accepts(&self, count: usize) -> bool {
@@ -70,6 +84,15 @@ impl CommandSpec {
             count >= -i32::from(self.arity) as usize
         }
     }
+}
+
+/// What a command does with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAccess {
+    /// It leaves it as it is.
+    Read,
+    /// It may change it.
+    Write,
 }
 
 /// A set of properties of a command; the names are those of `COMMAND INFO`.
@@ -126,8 +149,8 @@ flags! {
     MOVABLE_KEYS = 14, "movablekeys";
     /// Runs while a script has the server busy.
     ALLOW_BUSY = 15, "allow_busy";
-    /// Runs only when everything before it in the pipeline is answered.
-    BARRIER = 31, "";
+    /// Sees or changes the keyspace as a whole: nothing else touches it meanwhile.
+    WHOLE_KEYSPACE = 31, "";
 }
 
 impl Flags {
@@ -201,6 +224,7 @@ pub enum Group {
     Bitmap,
     Connection,
     Server,
+    Transactions,
 }
 
 impl Group {
@@ -212,6 +236,7 @@ impl Group {
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
             Self::Server => "server",
+            Self::Transactions => "transactions",
         }
     }
 }
@@ -325,6 +350,23 @@ pub enum Run {
     },
     /// Several rounds of questions to cores, whether or not there are keys.
     Rounds(RoundsFn),
+    /// A step of a client's own transaction.
+    Transaction(TransactionStep),
+}
+
+/// What a command about transactions does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStep {
+    /// `MULTI`.
+    Begin,
+    /// `EXEC`.
+    Run,
+    /// `DISCARD`.
+    Discard,
+    /// `WATCH`.
+    Watch,
+    /// `UNWATCH`.
+    Unwatch,
 }
 
 /// How a command of several keys spreads over cores. Each core gets the command with its own keys (and what belongs to

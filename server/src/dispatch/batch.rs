@@ -4,9 +4,10 @@
 use larder_engine::{Access, DbIndex};
 
 use super::limits::BATCH_HIGH_WATER_BYTES;
+use super::locks::Scope;
 use crate::command::{Args, Command, CoreFn, FirstKey};
 use crate::resp::{ArgRange, Protocol};
-use crate::session::{ReplySeq, SessionId};
+use crate::session::{LockId, ReplySeq, SessionId};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ pub struct Batch {
     /// Lines for the monitors of the receiving core.
     pub(super) monitor_lines: Vec<u8>,
     slow: Vec<SlowAnswer>,
+    lock_requests: Vec<LockRequest>,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
 }
@@ -29,6 +31,10 @@ pub(super) enum Work {
     Command(&'static Command),
     /// A part of a command; the answer is of a form the command knows.
     Part(CoreFn),
+    /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].
+    Lock(u32),
+    /// Locks are given back. There is no answer.
+    Unlock,
 }
 
 /// Where an answer belongs on the core that asked.
@@ -42,6 +48,11 @@ pub(super) enum Ticket {
         gather: u32,
         part: u32,
     },
+    /// The locks of a transaction of a session.
+    Locks {
+        session: SessionId,
+        transaction: u32,
+    },
     /// The session wants none (`CLIENT REPLY OFF`).
     Discard { session: SessionId },
 }
@@ -52,6 +63,7 @@ impl Ticket {
         match self {
             Self::Reply { session, .. }
             | Self::Part { session, .. }
+            | Self::Locks { session, .. }
             | Self::Discard { session } => session,
         }
     }
@@ -116,6 +128,104 @@ pub(super) struct Head {
     pub(super) client_id: u64,
     /// The first key's hash, if it is known.
     pub(super) first_key: FirstKey,
+    /// The locks it runs under, if it belongs to a transaction.
+    pub(super) locks: Option<Held>,
+}
+
+impl Head {
+    /// A request that concerns no keys, for nobody in particular.
+    pub(super) fn of(ticket: Ticket, work: Work) -> Self {
+        Self {
+            ticket,
+            work,
+            db: DbIndex(0),
+            protocol: Protocol::Resp2,
+            access: Access::Peek,
+            client_id: 0,
+            first_key: FirstKey::UNKNOWN,
+            locks: None,
+        }
+    }
+}
+
+/// Locks of the shard where the work runs, which its transaction holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) id: LockId,
+    pub(super) then: Then,
+}
+
+/// What becomes of locks behind the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    /// More work comes under them.
+    Keep,
+    /// They are given back.
+    Release,
+}
+
+/// Locks a transaction asks a shard for.
+#[derive(Clone, Debug)]
+pub(super) struct LockRequest {
+    /// The transaction's place in the order.
+    pub(super) number: u64,
+    pub(super) scope: Scope,
+    /// The client whose watch of this shard's keys must be intact.
+    pub(super) watcher: Option<u64>,
+}
+
+/// Whether what a client watches is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    Intact,
+    Broken,
+}
+
+/// The answer to a [`LockRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LockAnswer {
+    /// The transaction holds them.
+    Granted(LockId, Watch),
+    /// An earlier transaction waits for these locks: they are to be given back and asked for anew, unless the transaction
+    /// works already.
+    Wounded(LockId),
+    /// Commands that the session sent before have yet to run here: the transaction must come again when they have.
+    BehindOwn,
+}
+
+impl LockAnswer {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Granted(LockId(id), watch) => {
+                out.push(if watch == Watch::Intact { 0 } else { 1 });
+                out.extend_from_slice(&id.to_le_bytes());
+            }
+            Self::Wounded(LockId(id)) => {
+                out.push(2);
+                out.extend_from_slice(&id.to_le_bytes());
+            }
+            Self::BehindOwn => {}
+        }
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Panics
+    /// If `bytes` are none: they come from a core of this process.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => Self::BehindOwn,
+            [what, id @ ..] => {
+                let id = id.try_into().expect("the place of locks is four bytes");
+                let id = LockId(u32::from_le_bytes(id));
+                match what {
+                    0 => Self::Granted(id, Watch::Intact),
+                    1 => Self::Granted(id, Watch::Broken),
+                    _ => Self::Wounded(id),
+                }
+            }
+        }
+    }
 }
 
 impl Batch {
@@ -133,6 +243,7 @@ impl Batch {
         clear(&mut self.answers);
         clear(&mut self.credits);
         clear(&mut self.slow);
+        clear(&mut self.lock_requests);
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
@@ -141,6 +252,27 @@ impl Batch {
     pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
+    }
+
+    /// Asks for locks. `head` says for whom; its work is this.
+    pub(super) fn ask_for_locks(&mut self, head: Head, request: LockRequest) {
+        let index = self.lock_requests.len() as u32;
+        self.lock_requests.push(request);
+        let head = Head {
+            work: Work::Lock(index),
+            ..head
+        };
+        self.ask(head, std::iter::empty());
+    }
+
+    /// The request for locks of this index.
+    pub(super) fn lock_request(&self, index: u32) -> &LockRequest {
+        &self.lock_requests[index as usize]
+    }
+
+    /// Answers a request for locks.
+    pub(super) fn answer_for_locks(&mut self, ticket: Ticket, answer: LockAnswer) {
+        self.answer(ticket, |out| answer.write(out));
     }
 
     /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they

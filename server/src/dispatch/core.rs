@@ -16,12 +16,15 @@ use super::limits::{
     EXPIRE_BUDGET_ENTRIES, PERIOD_MS, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS,
     QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
 };
+use super::locks::Locks;
 use super::timing::TurnTiming;
+use super::transaction::{Coordinator, Transactions};
+use super::waits::Waiter;
 use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
-use crate::session::{Closing, Peer, Session, SessionId, Sessions, gate};
+use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, gate};
 use crate::shared::Shared;
 
 /// What the runtime is to do with a connection.
@@ -48,6 +51,13 @@ pub struct Core {
     pub(super) gathers: Gathers,
     /// What sessions of other cores have yet to take of this one's answers.
     pub(super) debts: Debts,
+    /// Who holds and who awaits locks of the shard.
+    pub(super) locks: Locks<Waiter, Coordinator>,
+    /// Those who have got their locks and have yet to go on.
+    pub(super) granted: Vec<(LockId, Waiter)>,
+    /// Holders of locks that an earlier transaction waits for, and that have yet to hear of it.
+    pub(super) wounded: Vec<(Coordinator, LockId)>,
+    pub(super) transactions: Transactions,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -89,6 +99,7 @@ impl Core {
                 monitors: Vec::new(),
                 monitor_lines: Vec::new(),
                 paused: Vec::new(),
+                held_by: [false; 2],
                 timers: BinaryHeap::new(),
                 active_expire: true,
                 random: 0,
@@ -98,6 +109,10 @@ impl Core {
             backlog: VecDeque::new(),
             gathers: Gathers::default(),
             debts: Debts::default(),
+            locks: Locks::default(),
+            granted: Vec::new(),
+            wounded: Vec::new(),
+            transactions: Transactions::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -119,15 +134,11 @@ impl Core {
         if self.state.shared.config_version() != self.config_version {
             self.refresh_config();
         }
-        let pause = &self.state.shared.pause;
-        let paused_until = pause
-            .all_until_ms
-            .load(Ordering::Relaxed)
-            .max(pause.writes_until_ms.load(Ordering::Relaxed));
-        self.set_gate(gate::PAUSE, paused_until > clock.unix.0 as u64);
+        let pauses = self.state.pauses();
+        self.set_gate(gate::PAUSE, pauses.contains(&true));
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
-        if !self.state.paused.is_empty() {
+        if !self.state.paused.is_empty() && pauses != self.state.held_by {
             self.end_pauses();
         }
     }
@@ -216,6 +227,10 @@ impl Core {
             for answer in session.large_answers.take(|_| true) {
                 self.give_credit(answer.from, id, answer.bytes);
             }
+            self.forget_locks(&mut session);
+            if session.paused {
+                self.state.paused.retain(|paused| *paused != id);
+            }
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -232,8 +247,13 @@ impl Core {
     pub fn end_turn(&mut self) -> bool {
         let now_ms = self.state.clock.monotonic_ms();
         self.run_backlog();
+        if self.transactions.has_any_behind_own() {
+            self.retry_behind_own();
+        }
+        self.run_granted();
         self.end_waits(now_ms);
         self.resume_waiting();
+        self.run_granted();
         if now_ms >= self.next_period_ms {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
@@ -434,7 +454,10 @@ impl Core {
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.
-        let stuck = !self.waiting.is_empty() || !self.backlog.is_empty();
+        let stuck = !self.waiting.is_empty()
+            || !self.backlog.is_empty()
+            || !self.granted.is_empty()
+            || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         [period, timer, soon].into_iter().flatten().min()
     }

@@ -58,6 +58,12 @@ impl Debts {
         true
     }
 
+    /// Whether requests of a session are set aside.
+    pub(super) fn has_set_aside(&self, from: CoreId, session: SessionId) -> bool {
+        let debt = self.of.get(&(from, session));
+        debt.is_some_and(|debt| debt.set_aside.is_some())
+    }
+
     /// The client has taken `bytes` of a session's large answers. What was set aside, if it may run now: before all else
     /// that has come from that core since.
     pub(super) fn credit(

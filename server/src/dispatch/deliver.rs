@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Ticket, Work};
+use super::batch::{Batch, Credit, Head, Request, Then, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
@@ -30,6 +30,7 @@ impl Core {
         self.state.pass_to_monitors(&batch.monitor_lines);
         self.backlog.push_back((from, batch, 0));
         self.run_backlog();
+        self.run_granted();
     }
 
     /// Tells core `to` that a client has taken so many bytes of its large answers.
@@ -76,7 +77,7 @@ impl Core {
     }
 
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
-    fn keep_spare(&mut self, mut batch: Box<Batch>) {
+    pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -105,17 +106,30 @@ impl Core {
                     return done;
                 }
                 done += 1;
-                if !self.debts.is_empty() && self.debts.set_aside(from, batch, request) {
+                if request.head.locks.is_none() && self.waits_its_turn(from, batch, request) {
                     continue;
                 }
-                self.run_request(from, batch.args(request), &request.head);
+                self.run_request(from, batch, request);
             }
         }
         done
     }
 
-    fn run_request(&mut self, from: CoreId, args: Args<'_>, request: &Head) {
+    /// Whether a request may not run yet; it is kept until it may.
+    #[inline]
+    fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
+        let is_of_locks = matches!(request.head.work, Work::Lock(_) | Work::Unlock);
+        !is_of_locks
+            && (!self.debts.is_empty() && self.debts.set_aside(from, batch, request)
+                || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
+    }
+
+    pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        let args = batch.args(request);
+        let request = &request.head;
         match request.work {
+            Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
+            Work::Unlock => {}
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
@@ -132,6 +146,11 @@ impl Core {
                 });
                 self.debts.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if let Some(locks) = request.locks
+            && locks.then == Then::Release
+        {
+            self.release_locks(locks.id);
         }
     }
 

@@ -7,22 +7,26 @@ use larder_engine::Access;
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
-use super::gather::Finish;
+use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
+use super::multi::{is_queued, locks_of};
+use super::transaction::Plan;
 use crate::command::{
-    Args, Command, CommandSpec, CoreState, FirstKey, Flags, Keys, Run, SessionCall, ShardCall,
-    ShardFn, Spread,
+    Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
+    SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, ReplyMode, Session, gate};
+use crate::session::{Closing, Queueing, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
     Run,
     /// Not now: the session stalls before this command.
     Wait,
+    /// When `EXEC` comes.
+    Queue,
     Refuse(ErrorReply),
 }
 
@@ -78,6 +82,7 @@ impl Core {
                 if let Some(command) = command {
                     self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
                 }
+                spoil(session);
                 self.refuse(session, &error);
                 return true;
             }
@@ -92,8 +97,17 @@ impl Core {
             match self.pass_gates(session, args, resolved, gates) {
                 Admission::Run => {}
                 Admission::Wait => return false,
+                Admission::Queue => {
+                    self.queue(session, args, resolved);
+                    return true;
+                }
                 Admission::Refuse(error) => {
                     self.state.stats.by_command[usize::from(resolved.id.0)].rejected += 1;
+                    let error = match resolved.spec.run {
+                        Run::Transaction(TransactionStep::Run) => self.abort_exec(session, error),
+                        _ => error,
+                    };
+                    spoil(session);
                     self.refuse(session, &error);
                     return true;
                 }
@@ -114,7 +128,15 @@ impl Core {
         }
     }
 
-    fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
+    /// Says that a command is queued.
+    pub(super) fn reply_queued(&mut self, session: &mut Session) {
+        if wants_reply(session) {
+            session.reply(|reply| reply.status("QUEUED"));
+        }
+        end_skip(session);
+    }
+
+    pub(super) fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
         self.count_error(error);
         if wants_reply(session) {
             session.reply(|reply| reply.error(error));
@@ -124,7 +146,7 @@ impl Core {
 
     /// Runs an admitted command, or sends it where it runs.
     #[inline]
-    fn run(
+    pub(super) fn run(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -176,14 +198,22 @@ impl Core {
             }
             Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
             Run::EveryCore { each, merge } => {
-                let cores = (0..self.state.shared.cores()).map(CoreId);
-                let own: Rc<[&[u8]]> = args.iter_from(0).collect();
-                let asks = cores
-                    .map(|core| (core, Work::Part(each), own.clone()))
-                    .collect();
+                let is_alone = self.state.shared.cores() == 1;
+                if command.spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_alone {
+                    let plan = Plan::EveryCore { each, merge };
+                    return self.begin_on_cores(session, args, command, plan, quiet);
+                }
+                let asks = self.asks_of_every_core(args, each);
                 self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
             }
-            Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
+            Run::Rounds(begin) => {
+                if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
+                    self.begin_rounds(session, rounds, command, quiet);
+                }
+            }
+            Run::Transaction(step) => {
+                self.run_transaction_step(session, args, command, step, quiet);
+            }
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
     }
@@ -251,6 +281,9 @@ impl Core {
                 blocked.quiet = true;
             }
         }
+        if session.ends_watch {
+            self.end_watch(session);
+        }
         if let Some(until_ms) = session
             .blocked
             .as_ref()
@@ -288,6 +321,7 @@ impl Core {
             access: access_of(session),
             client_id: session.client_id,
             first_key: target.first_key,
+            locks: locks_of(session, target.core),
         };
         self.outboxes[target.core.index()].ask(head, args.iter_from(0));
     }
@@ -315,21 +349,59 @@ impl Core {
         spread: Spread,
         quiet: bool,
     ) {
-        let work = Work::Command(command);
-        let finish = match spread {
-            Spread::Rounds(begin) => {
-                return self.begin_rounds(session, args, command, begin, quiet);
+        let plan = match spread {
+            Spread::Rounds(begin) => match self.rounds(session, args, command, begin, quiet) {
+                Some(rounds) => Plan::Rounds(rounds),
+                None => return,
+            },
+            _ => {
+                let (first, step) = key_range(command);
+                if !(args.len() - first).is_multiple_of(step) {
+                    return self.refuse(session, &errors::wrong_arity(command.spec.name));
+                }
+                Plan::Spread(spread)
             }
-            Spread::Sum => Finish::Sum,
-            Spread::All => Finish::All,
-            Spread::Gather => Finish::Gather(Vec::new()),
         };
-        let Keys::Range { first, step, .. } = command.spec.keys else {
-            unreachable!("a command that spreads has its keys in a range")
-        };
-        if !(args.len() - usize::from(first)).is_multiple_of(step.into()) {
-            return self.refuse(session, &errors::wrong_arity(command.spec.name));
-        }
+        self.begin_on_cores(session, args, command, plan, quiet);
+    }
+
+    /// A command of several rounds, ready to begin. None: its arguments were wrong, and that is said.
+    fn rounds(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        begin: RoundsFn,
+        quiet: bool,
+    ) -> Option<Box<dyn Rounds>> {
+        begin(&args, &self.state.shared.slots)
+            .inspect_err(|error| {
+                self.count_failure(error, command);
+                if !quiet {
+                    session.reply(|reply| reply.error(error));
+                }
+            })
+            .ok()
+    }
+
+    /// A command on every core, as questions.
+    pub(super) fn asks_of_every_core<'a>(&self, args: Args<'a>, each: CoreFn) -> Vec<Ask<'a>> {
+        let cores = (0..self.state.shared.cores()).map(CoreId);
+        let own: Rc<[&[u8]]> = args.iter_from(0).collect();
+        cores
+            .map(|core| (core, Work::Part(each), own.clone()))
+            .collect()
+    }
+
+    /// A command that spreads, as one question for each core that owns keys of it, and how the answers become one.
+    pub(super) fn split<'a>(
+        &self,
+        args: Args<'a>,
+        command: &'static Command,
+        spread: Spread,
+    ) -> (Finish, Vec<Ask<'a>>) {
+        let work = Work::Command(command);
+        let (_, step) = key_range(command);
         let cores = usize::from(self.state.shared.cores());
         let mut parts: Vec<Vec<&[u8]>> = vec![Vec::new(); cores];
         let mut places = Vec::new();
@@ -339,12 +411,12 @@ impl Core {
                 parts[core].push(args.at(0));
             }
             places.push(core);
-            let end = (at + usize::from(step)).min(args.len());
+            let end = (at + step).min(args.len());
             parts[core].extend((at..end).map(|at| args.at(at)));
         }
         // Parts are numbered densely, by core.
         let mut number = vec![0; cores];
-        let mut asks = Vec::new();
+        let mut asks: Vec<Ask<'a>> = Vec::new();
         for (core, part) in parts
             .into_iter()
             .enumerate()
@@ -353,13 +425,25 @@ impl Core {
             number[core] = asks.len();
             asks.push((CoreId(core as u16), work, part.into()));
         }
-        let finish = match finish {
-            Finish::Gather(_) => {
-                Finish::Gather(places.into_iter().map(|core| number[core]).collect())
-            }
-            other => other,
+        let finish = match spread {
+            Spread::Sum => Finish::Sum,
+            Spread::All => Finish::All,
+            Spread::Gather => Finish::Gather(places.into_iter().map(|core| number[core]).collect()),
+            Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
         };
-        self.gather(session, args, command, finish, asks, quiet);
+        (finish, asks)
+    }
+
+    /// Whether a command works on this core's shard, and nowhere else.
+    fn runs_here(&self, session: &Session, command: &Command, args: Args<'_>) -> bool {
+        if let (Run::Transaction(TransactionStep::Run), Some(multi)) =
+            (command.spec.run, &session.multi)
+        {
+            let scopes = self.scopes_of_multi(session, multi);
+            return scopes.iter().all(|(core, _)| *core == self.state.id);
+        }
+        let is_on_shards = matches!(command.spec.run, Run::OnShard(_) | Run::FanOut { .. });
+        is_on_shards && self.common_core(command.spec, args) == Some(self.state.id)
     }
 
     /// Everything that takes a command off the fast path.
@@ -381,14 +465,30 @@ impl Core {
         {
             return Admission::Refuse(errors::NOT_AS_MONITOR);
         }
-        if gates & gate::MAXMEMORY != 0 && spec.flags.has(Flags::DENYOOM) {
+        // `EXEC` is to its gates what it runs.
+        let flags = match (spec.run, &session.multi) {
+            (Run::Transaction(TransactionStep::Run), Some(multi)) => {
+                spec.flags.with(self.flags_of_multi(multi))
+            }
+            _ => spec.flags,
+        };
+        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) {
             let used = self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id);
             if used > self.state.config.maxmemory_bytes {
                 return Admission::Refuse(errors::OUT_OF_MEMORY);
             }
         }
-        if gates & gate::PAUSE != 0 && self.state.is_paused_for(spec) {
+        if gates & gate::MULTI != 0 && is_queued(command) {
+            return Admission::Queue;
+        }
+        if gates & gate::PAUSE != 0 && self.state.is_paused_for(flags) {
             self.state.hold_for_pause(session);
+            return Admission::Wait;
+        }
+        if gates & gate::LOCKS != 0
+            && self.runs_here(session, command, args)
+            && !self.may_pass_locks(session, args, command)
+        {
             return Admission::Wait;
         }
         if gates & gate::WATCHED_BY_MONITOR != 0 && !spec.flags.has(Flags::SKIP_MONITOR) {
@@ -461,7 +561,7 @@ fn fail(
 
 /// The command to run, subcommand and arity settled.
 #[inline]
-fn resolve(
+pub(super) fn resolve(
     command: Option<&'static Command>,
     args: Args<'_>,
 ) -> Result<&'static Command, ErrorReply> {
@@ -499,6 +599,14 @@ fn resolve_subcommand(
     Ok(command)
 }
 
+/// Where the keys of a command that spreads begin, and their distance.
+fn key_range(command: &Command) -> (usize, usize) {
+    let Keys::Range { first, step, .. } = command.spec.keys else {
+        unreachable!("a command that spreads has its keys in a range")
+    };
+    (first.into(), step.into())
+}
+
 /// Whether an HTTP request is being passed off as commands, as a web page can make a browser do: its lines would be
 /// run one by one. Redis closes such a connection too.
 #[cold]
@@ -511,6 +619,13 @@ pub(super) fn access_of(session: &Session) -> Access {
         Access::Touch
     } else {
         Access::Peek
+    }
+}
+
+/// Whatever was refused was to be a part of a transaction: that cannot be run any more.
+fn spoil(session: &mut Session) {
+    if let Some(multi) = &mut session.multi {
+        multi.state = Queueing::Spoilt;
     }
 }
 

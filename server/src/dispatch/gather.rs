@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Ticket, Work};
+use super::batch::{Head, Held, LockAnswer, Then, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
-use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
+use super::transaction::{LocksHeld, held_on};
+use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId};
@@ -38,22 +39,56 @@ struct Gather {
     owner: Owner,
     finish: Finish,
     /// A copy of the command's arguments, for [`Finish::Merge`].
-    args: (Vec<u8>, Vec<ArgRange>),
+    args: KeptArgs,
     parts: Vec<Vec<u8>>,
     missing: usize,
+    /// The locks its parts run under.
+    locks: LocksHeld,
+    /// What becomes of them behind it.
+    then: Then,
+}
+
+/// A copy of a command's arguments.
+#[derive(Debug, Default)]
+pub(super) struct KeptArgs {
+    bytes: Vec<u8>,
+    ranges: Vec<ArgRange>,
+}
+
+impl KeptArgs {
+    /// The arguments.
+    pub(super) fn as_args(&self) -> Args<'_> {
+        Args::new(&self.bytes, &self.ranges)
+    }
 }
 
 /// Who gets the reply.
 #[derive(Clone, Copy, Debug)]
-struct Owner {
-    session: SessionId,
+pub(super) struct Owner {
+    pub(super) session: SessionId,
     client_id: u64,
     /// The reply's place; none if no reply is wanted.
-    seq: Option<ReplySeq>,
+    pub(super) seq: Option<ReplySeq>,
     db: DbIndex,
     protocol: Protocol,
     access: Access,
-    command: &'static Command,
+    pub(super) command: &'static Command,
+}
+
+impl Owner {
+    /// What a request of its says besides the arguments.
+    pub(super) fn head(&self, ticket: Ticket, work: Work, locks: Option<Held>) -> Head {
+        Head {
+            ticket,
+            work,
+            db: self.db,
+            protocol: self.protocol,
+            access: self.access,
+            client_id: self.client_id,
+            first_key: FirstKey::UNKNOWN,
+            locks,
+        }
+    }
 }
 
 /// Whom to ask what.
@@ -87,12 +122,27 @@ impl Core {
         }
         let seq = (!quiet).then(|| session.output.expect());
         let owner = session_owner(session, seq, command);
+        let locks = (LocksHeld::new(), Then::Keep);
+        self.gather_parts(Some(session), owner, args, finish, asks, locks);
+    }
+
+    /// Asks several cores at once, under the locks of a transaction if there are any: each part gives back those of its
+    /// core. The place of the reply is kept already.
+    pub(super) fn gather_parts(
+        &mut self,
+        mut session: Option<&mut Session>,
+        owner: Owner,
+        args: Args<'_>,
+        finish: Finish,
+        asks: Vec<Ask<'_>>,
+        (locks, then): (LocksHeld, Then),
+    ) {
         let missing = asks.len();
         let parts = vec![Vec::new(); missing];
         let kept = if matches!(finish, Finish::Merge(_)) {
-            copy_args(args)
+            keep_args(args)
         } else {
-            Default::default()
+            KeptArgs::default()
         };
         let id = self.gathers.pending.insert(Gather {
             owner,
@@ -100,42 +150,51 @@ impl Core {
             args: kept,
             parts,
             missing,
+            locks,
+            then,
         });
-        self.ask(id, owner, Some(session), asks);
-        self.finish_if_complete(id, Some(session));
+        if let Some(session) = session.as_deref_mut() {
+            session.at_barrier = false;
+        }
+        self.ask(id, owner, session.as_deref_mut(), asks, then);
+        self.finish_if_complete(id, session);
     }
 
-    /// Begins a command of several rounds.
+    /// Begins a command of several rounds that needs no locks.
     pub(super) fn begin_rounds(
         &mut self,
         session: &mut Session,
-        args: Args<'_>,
+        rounds: Box<dyn Rounds>,
         command: &'static Command,
-        begin: RoundsFn,
         quiet: bool,
     ) {
-        let rounds = match begin(&args, &self.state.shared.slots) {
-            Ok(rounds) => rounds,
-            Err(error) => {
-                self.count_failure(&error, command);
-                if !quiet {
-                    session.reply(|reply| reply.error(&error));
-                }
-                return;
-            }
-        };
         let seq = (!quiet).then(|| session.output.expect());
         let owner = session_owner(session, seq, command);
-        let gather = Gather {
+        session.at_barrier = true;
+        let locks = LocksHeld::new();
+        self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
+    }
+
+    /// Runs a command of several rounds, under the locks of a transaction if there are any. The place of the reply is kept,
+    /// and the session at a barrier, already.
+    pub(super) fn run_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        locks: LocksHeld,
+        then: Then,
+    ) {
+        let id = self.gathers.pending.insert(Gather {
             owner,
             finish: Finish::Rounds(rounds),
-            args: Default::default(),
+            args: KeptArgs::default(),
             parts: Vec::new(),
             missing: 0,
-        };
-        let id = self.gathers.pending.insert(gather);
-        session.at_barrier = true;
-        self.finish_if_complete(id, Some(session));
+            locks,
+            then,
+        });
+        self.finish_if_complete(id, session);
     }
 
     /// Sends out a round of questions; those to this core are answered at once.
@@ -145,29 +204,27 @@ impl Core {
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
+        then: Then,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
+            let locks = held_on(&self.gathers.pending[id].locks, core, then);
             if core == self.state.id {
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
+                if let Some(locks) = locks.filter(|_| then == Then::Release) {
+                    self.release_locks(locks.id);
+                }
                 continue;
             }
             self.state.stats.hops += 1;
-            let head = Head {
-                ticket: Ticket::Part {
-                    session: owner.session,
-                    gather: id as u32,
-                    part: part as u32,
-                },
-                work,
-                db: owner.db,
-                protocol: owner.protocol,
-                access: owner.access,
-                client_id: owner.client_id,
-                first_key: FirstKey::UNKNOWN,
+            let ticket = Ticket::Part {
+                session: owner.session,
+                gather: id as u32,
+                part: part as u32,
             };
+            let head = owner.head(ticket, work, locks);
             self.outboxes[core.index()].ask(head, args.iter().copied());
         }
     }
@@ -179,16 +236,8 @@ impl Core {
         args: &[&[u8]],
         owner: Owner,
     ) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut ranges = Vec::new();
-        for arg in args {
-            ranges.push(ArgRange {
-                start: bytes.len() as u32,
-                len: arg.len() as u32,
-            });
-            bytes.extend_from_slice(arg);
-        }
-        let args = Args::new(&bytes, &ranges);
+        let kept = keep(args.iter().copied());
+        let args = kept.as_args();
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
@@ -213,6 +262,7 @@ impl Core {
                 args,
                 out: &mut out,
             }),
+            Work::Lock(_) | Work::Unlock => unreachable!("locks of this core are asked for here"),
         }
         out
     }
@@ -236,6 +286,9 @@ impl Core {
                     self.waiting.push(session.id);
                 }
                 self.state.dirty.push(session.id);
+            }
+            Ticket::Locks { transaction, .. } => {
+                self.take_lock_answer(from, transaction as usize, LockAnswer::read(bytes));
             }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
@@ -266,7 +319,7 @@ impl Core {
                 let is_reply = !matches!(gather.finish, Finish::Rounds(_));
                 gather.owner.seq.filter(|_| is_reply)
             }
-            Ticket::Discard { .. } => None,
+            Ticket::Locks { .. } | Ticket::Discard { .. } => None,
         };
         let session = ticket.session();
         match (seq, self.state.sessions.get_mut(session)) {
@@ -298,7 +351,7 @@ impl Core {
                                 (request.core, Work::Part(request.run), args)
                             })
                             .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks);
+                        self.ask(id, owner, session.as_deref_mut(), asks, Then::Keep);
                         continue;
                     }
                     Ok(Round::Done) => {}
@@ -311,8 +364,10 @@ impl Core {
             }
             let gather = self.gathers.pending.remove(id);
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
-            if !had_rounds {
-                let args = Args::new(&gather.args.0, &gather.args.1);
+            if had_rounds {
+                self.end_rounds(session.is_some(), &gather);
+            } else {
+                let args = gather.args.as_args();
                 self.write_reply(
                     &gather.finish,
                     args,
@@ -334,6 +389,16 @@ impl Core {
                 }
             }
             return;
+        }
+    }
+
+    /// A command of several rounds is done: gives back its locks, or those of an `EXEC` whose session is gone meanwhile.
+    fn end_rounds(&mut self, has_session: bool, gather: &Gather) {
+        let session = gather.owner.session;
+        if gather.then == Then::Release {
+            self.unlock(session, &gather.locks);
+        } else if !has_session && let Some(orphaned) = self.transactions.take_orphaned(session) {
+            self.unlock(session, &orphaned);
         }
     }
 
@@ -388,13 +453,18 @@ impl Core {
         }
     }
 
-    fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
+    pub(super) fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
         self.count_error(error);
         self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
     }
 }
 
-fn session_owner(session: &Session, seq: Option<ReplySeq>, command: &'static Command) -> Owner {
+/// The session as the one who gets a reply.
+pub(super) fn session_owner(
+    session: &Session,
+    seq: Option<ReplySeq>,
+    command: &'static Command,
+) -> Owner {
     Owner {
         session: session.id,
         client_id: session.client_id,
@@ -406,17 +476,21 @@ fn session_owner(session: &Session, seq: Option<ReplySeq>, command: &'static Com
     }
 }
 
-fn copy_args(args: Args<'_>) -> (Vec<u8>, Vec<ArgRange>) {
-    let mut bytes = Vec::with_capacity(args.bytes());
-    let mut ranges = Vec::with_capacity(args.len());
-    for arg in args.iter_from(0) {
-        ranges.push(ArgRange {
-            start: bytes.len() as u32,
+/// Copies a command's arguments.
+pub(super) fn keep_args(args: Args<'_>) -> KeptArgs {
+    keep(args.iter_from(0))
+}
+
+fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
+    let mut kept = KeptArgs::default();
+    for arg in args {
+        kept.ranges.push(ArgRange {
+            start: kept.bytes.len() as u32,
             len: arg.len() as u32,
         });
-        bytes.extend_from_slice(arg);
+        kept.bytes.extend_from_slice(arg);
     }
-    (bytes, ranges)
+    kept
 }
 
 /// The value of an integer reply, `:1\r\n`.

@@ -95,6 +95,7 @@ const SPECIAL: &[&str] = &[
     "client|reply",
     "config|set",
     "monitor",
+    "multi",
     "quit",
     "shutdown",
     "wait",

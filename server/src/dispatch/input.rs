@@ -58,7 +58,7 @@ impl Core {
         self.state.stats.reads += 1;
         session.last_heard_ms = self.state.clock.monotonic_ms();
         if session.closing == Closing::No {
-            if session.has_unread() || session.is_stalled() {
+            if session.has_unread() || session.is_stalled() || session.executing.is_some() {
                 session.push_unread(bytes);
                 self.run_unread(&mut session);
             } else {
@@ -76,6 +76,12 @@ impl Core {
     pub(super) fn run_unread(&mut self, session: &mut Session) {
         if session.is_stalled() {
             return;
+        }
+        if session.executing.is_some() {
+            self.go_on_executing(session);
+            if session.is_stalled() {
+                return;
+            }
         }
         let (query, at) = session.take_unread();
         let used = self.run_input(session, &query[at..]);

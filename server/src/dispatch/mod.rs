@@ -18,12 +18,17 @@ mod gather;
 mod hostile;
 mod input;
 pub mod limits;
+mod locks;
+mod multi;
 mod observed;
+mod serial;
 mod stress;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod transaction;
+mod waits;
 
 pub use batch::Batch;
 pub use core::{Core, Intent};

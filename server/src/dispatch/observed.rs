@@ -4,7 +4,8 @@ use super::batch::{SlowHop, Ticket};
 use super::core::Core;
 use crate::command::{Args, CommandSpec, CoreState, Flags, monitor};
 use crate::observe::{SlowEntry, shorten};
-use crate::session::Session;
+use crate::resp::ArgRange;
+use crate::session::{Session, gate};
 
 impl CoreState {
     /// Whether a command of `micros` belongs in the slow log or among the latency spikes.
@@ -91,9 +92,28 @@ impl Core {
         spec: &CommandSpec,
     ) {
         if monitor::is_shown(spec) {
-            let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
-            let lines = &mut self.state.monitor_lines;
-            monitor::write_line(lines, unix_micros, session, spec, &args);
+            self.show(session, args, spec);
         }
+    }
+
+    /// An `EXEC` is over, and shown behind the commands it ran.
+    pub(super) fn show_exec(&mut self, session: &Session) {
+        if self.state.gates & gate::WATCHED_BY_MONITOR == 0 {
+            return;
+        }
+        let name = b"exec";
+        let command = self.state.commands.find(name);
+        let range = ArgRange {
+            start: 0,
+            len: name.len() as u32,
+        };
+        let spec = command.expect("`EXEC` is a command").spec;
+        self.show(session, Args::new(name, &[range]), spec);
+    }
+
+    fn show(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
+        let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
+        let lines = &mut self.state.monitor_lines;
+        monitor::write_line(lines, unix_micros, session, spec, &args);
     }
 }

@@ -196,6 +196,9 @@ impl Core {
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
+        assert!(self.locks.is_empty(), "{id:?} has locks");
+        assert!(self.granted.is_empty(), "{id:?} has locks to hand out");
+        assert!(self.transactions.is_empty(), "{id:?} has transactions");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
         assert!(

@@ -62,6 +62,27 @@ pub const DB_INDEX_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR DB index is
 /// `maxmemory` is reached and nothing may be evicted.
 pub const OUT_OF_MEMORY: ErrorReply =
     ErrorReply::fixed("OOM command not allowed when used memory > 'maxmemory'.");
+/// `MULTI` inside `MULTI`.
+pub const NESTED_MULTI: ErrorReply = ErrorReply::fixed("ERR MULTI calls can not be nested");
+/// `WATCH` inside `MULTI`.
+pub const WATCH_INSIDE: ErrorReply = ErrorReply::fixed("ERR WATCH inside MULTI is not allowed");
+/// `EXEC` without `MULTI`.
+pub const EXEC_ALONE: ErrorReply = ErrorReply::fixed("ERR EXEC without MULTI");
+/// `DISCARD` without `MULTI`.
+pub const DISCARD_ALONE: ErrorReply = ErrorReply::fixed("ERR DISCARD without MULTI");
+/// A command that cannot be queued.
+pub const NOT_INSIDE_MULTI: ErrorReply =
+    ErrorReply::fixed("ERR Command not allowed inside a transaction");
+/// `EXEC` behind a command that was refused.
+pub const EXEC_ABORTED: ErrorReply =
+    ErrorReply::fixed("EXECABORT Transaction discarded because of previous errors.");
+/// `EXEC` that was itself refused.
+pub fn exec_aborted_by(error: &ErrorReply) -> ErrorReply {
+    let mut text = b"EXECABORT Transaction discarded because of: ".to_vec();
+    text.extend_from_slice(error.text());
+    ErrorReply::new(text)
+}
+
 /// The client has not authenticated.
 pub const NO_AUTH: ErrorReply = ErrorReply::fixed("NOAUTH Authentication required.");
 /// The password is wrong.

@@ -19,6 +19,7 @@ impl Session {
             || self.at_barrier
             || self.paused
             || self.awaits_room
+            || self.awaits_lock.is_some()
             || self.closing != Closing::No
             || self.is_held_back()
     }

@@ -2,12 +2,14 @@
 
 mod large;
 mod limits;
+mod multi;
 mod output;
 mod table;
 mod unread;
 
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
+pub use multi::{Executing, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use table::{SessionId, Sessions};
 
@@ -84,6 +86,10 @@ pub struct Blocked {
     pub quiet: bool,
 }
 
+/// A place in a shard's table of locks (`dispatch::locks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LockId(pub u32);
+
 /// Bits that take a session's commands off the fast path; see [`Session::gates`].
 pub mod gate {
     /// The client must authenticate first.
@@ -94,6 +100,8 @@ pub mod gate {
     pub const NO_TOUCH: u32 = 1 << 2;
     /// The connection is a monitor, which may only leave.
     pub const MONITOR: u32 = 1 << 3;
+    /// Commands are queued for `EXEC`.
+    pub const MULTI: u32 = 1 << 4;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).
@@ -102,6 +110,8 @@ pub mod gate {
     pub const MAXMEMORY: u32 = 1 << 10;
     /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
     pub const TIME_EACH: u32 = 1 << 11;
+    /// Keys of the core's shard are locked (a core's gate).
+    pub const LOCKS: u32 = 1 << 12;
 }
 
 /// A client connection.
@@ -147,6 +157,18 @@ pub struct Session {
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
     pub awaits_room: bool,
+    /// Set while its next command waits for locks of this core's shard.
+    pub awaits_lock: Option<LockId>,
+    /// Set when it may run that command, as the holder of these locks.
+    pub granted_lock: Option<LockId>,
+    /// What is queued since `MULTI`.
+    pub multi: Option<Box<Multi>>,
+    /// What `WATCH` named.
+    pub watched: Option<Box<Watched>>,
+    /// Set by a command that ends all watching.
+    pub ends_watch: bool,
+    /// The `EXEC` under way.
+    pub executing: Option<Box<Executing>>,
     /// Since when its output exceeds the soft limit, in milliseconds of the core's monotonic clock.
     over_soft_limit_since_ms: Option<u64>,
     /// How far the next command has been parsed.
@@ -183,6 +205,12 @@ impl Session {
             last_heard_ms: now_ms,
             paused: false,
             awaits_room: false,
+            awaits_lock: None,
+            multi: None,
+            watched: None,
+            ends_watch: false,
+            executing: None,
+            granted_lock: None,
             over_soft_limit_since_ms: None,
             parser: Parser::new(),
             unread: Unread::default(),
@@ -237,5 +265,6 @@ impl Session {
             + self.unread.memory_bytes()
             + self.output.memory_bytes()
             + self.name.len()
+            + self.multi.as_ref().map_or(0, |multi| multi.memory_bytes())
     }
 }

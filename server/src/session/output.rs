@@ -140,6 +140,11 @@ impl Output {
         seq.0 < self.first
     }
 
+    /// Whether the reply kept a place for is the next to give.
+    pub fn is_next(&self, seq: ReplySeq) -> bool {
+        seq.0 == self.first
+    }
+
     /// Bytes that could be sent or wait behind an awaited reply.
     #[inline]
     pub fn pending_bytes(&self) -> usize {

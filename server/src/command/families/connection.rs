@@ -228,7 +228,9 @@ fn reset(call: &mut SessionCall<'_>) -> CommandResult {
     session.protocol = Protocol::Resp2;
     session.name = Box::default();
     session.reply_mode = ReplyMode::On;
-    session.set_gate(gate::REPLY_MODE | gate::NO_TOUCH, false);
+    session.multi = None;
+    session.ends_watch = true;
+    session.set_gate(gate::REPLY_MODE | gate::NO_TOUCH | gate::MULTI, false);
     session.set_gate(gate::NEEDS_AUTH, needs_auth);
     call.reply(|reply| reply.status("RESET"));
     Ok(())

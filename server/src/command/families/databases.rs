@@ -11,7 +11,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "dbsize",
         tips: &["request_policy:all_shards", "response_policy:agg_sum"],
-        flags: Flags::READONLY.with(Flags::FAST),
+        flags: Flags::READONLY
+            .with(Flags::FAST)
+            .with(Flags::WHOLE_KEYSPACE),
         categories: &[Category::Keyspace],
         group: Group::Server,
         summary: "Answers the number of keys in the selected database.",
@@ -25,7 +27,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "flushdb",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arity: -1,
-        flags: Flags::WRITE,
+        flags: Flags::WRITE.with(Flags::WHOLE_KEYSPACE),
         categories: &[Category::Keyspace, Category::Dangerous],
         group: Group::Server,
         syntax: "[ASYNC | SYNC]",
@@ -41,7 +43,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "flushall",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         arity: -1,
-        flags: Flags::WRITE,
+        flags: Flags::WRITE.with(Flags::WHOLE_KEYSPACE),
         categories: &[Category::Keyspace, Category::Dangerous],
         group: Group::Server,
         syntax: "[ASYNC | SYNC]",
@@ -56,7 +58,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "swapdb",
         arity: 3,
-        flags: Flags::WRITE.with(Flags::FAST),
+        flags: Flags::WRITE.with(Flags::FAST).with(Flags::WHOLE_KEYSPACE),
         categories: &[Category::Keyspace, Category::Dangerous],
         group: Group::Server,
         since: "4.0.0",

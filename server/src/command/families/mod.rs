@@ -24,6 +24,7 @@ pub(super) mod scan;
 pub(super) mod slowlog;
 pub(crate) mod strings;
 pub(crate) mod testing;
+pub(crate) mod transactions;
 mod transfer;
 pub(super) mod wait;
 #[cfg(test)]

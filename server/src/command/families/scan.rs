@@ -35,7 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "keys",
         tips: &["request_policy:all_shards", "nondeterministic_output_order"],
         arity: 2,
-        flags: Flags::READONLY,
+        flags: Flags::READONLY.with(Flags::WHOLE_KEYSPACE),
         categories: &[Category::Keyspace, Category::Dangerous],
         syntax: "pattern",
         summary: "Answers all keys that match a pattern.",

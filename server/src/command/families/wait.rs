@@ -81,7 +81,8 @@ fn answer_or_wait(
     until_ms: Option<u64>,
     answer: fn(&mut Reply<'_>),
 ) {
-    if satisfied {
+    // Nothing waits in the midst of a transaction.
+    if satisfied || call.session.executing.is_some() {
         call.reply(answer);
         return;
     }

@@ -155,15 +155,23 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     line.extend_from_slice(&session.name);
     let written = write!(
         line,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs={} \
+        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
          rbp={} obl={pending} oll=0 omem=0 tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={} lib-name=",
         now_ms.saturating_sub(session.connected_ms) / 1000,
         now_ms.saturating_sub(session.last_heard_ms) / 1000,
         flags(session),
         session.db.0,
+        session
+            .multi
+            .as_ref()
+            .map_or(-1, |multi| multi.len() as i64),
         session.unread_bytes() + running_bytes,
         session.unread_free_bytes(),
         running.map_or(0, |args| args.bytes()),
+        session
+            .multi
+            .as_ref()
+            .map_or(0, |multi| multi.memory_bytes()),
         session.output.memory_bytes(),
         session.output.memory_bytes(),
         session.memory_bytes() + running_bytes,
@@ -193,6 +201,7 @@ fn wire_bytes(args: &Args<'_>) -> usize {
 fn flags(session: &Session) -> String {
     let marks = [
         (session.gates & gate::MONITOR != 0, 'O'),
+        (session.multi.is_some(), 'x'),
         (session.blocked.is_some() || session.paused, 'b'),
         (session.closing == Closing::AfterReplies, 'c'),
         (session.closing == Closing::Now, 'A'),

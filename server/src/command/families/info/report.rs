@@ -33,7 +33,7 @@ macro_rules! sums {
 sums! {
     blocked, session_bytes, monitors,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
-    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops,
+    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
@@ -123,6 +123,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         hits: stats.hits,
         misses: stats.misses,
         hops: stats.hops,
+        transactions: stats.transactions,
+        transaction_retries: stats.transaction_retries,
         error_replies: stats.error_replies,
         output_limit_closes: stats.output_limit_closes,
         query_limit_closes: stats.query_limit_closes,

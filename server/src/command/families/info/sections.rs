@@ -444,6 +444,8 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     );
     fields.add_all(0, &["reply_buffer_shrinks", "reply_buffer_expands"]);
     fields.add("larder_hops", sums.hops);
+    fields.add("larder_transactions", sums.transactions);
+    fields.add("larder_transaction_retries", sums.transaction_retries);
 }
 
 fn replication(report: &Report, fields: &mut Fields<'_>) {

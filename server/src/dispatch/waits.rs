@@ -1,0 +1,232 @@
+//! Who waits for locks of this core's shard, and goes on when they are granted: commands of its own sessions, commands of
+//! other cores' sessions, and transactions, in one order (`locks`).
+
+use super::batch::{Batch, LockAnswer, LockRequest, Request, Ticket, Work};
+use super::core::Core;
+use super::locks::{Asked, Claim, Order, Scope};
+use super::transaction::{Coordinator, mode_of};
+use crate::command::{Args, Command};
+use crate::routing::CoreId;
+use crate::session::{LockId, Session, SessionId, gate};
+
+/// Who waits for locks of this core's shard.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// A session of this core, with its next command.
+    Session(SessionId),
+    /// A command of another core's session, alone in a batch.
+    Request { from: CoreId, batch: Box<Batch> },
+    /// A transaction of another core.
+    Remote {
+        to: CoreId,
+        ticket: Ticket,
+        watcher: Option<u64>,
+    },
+    /// A transaction of this core.
+    Own {
+        transaction: u32,
+        watcher: Option<u64>,
+    },
+}
+
+impl Core {
+    /// Asks for locks of this core's shard, and notes whom that wounds. None: `waiter` waits for them.
+    pub(super) fn ask_here(
+        &mut self,
+        order: Order<Coordinator>,
+        scope: Scope,
+        waiter: Waiter,
+    ) -> Option<LockId> {
+        let asked = self.locks.ask(order, scope, waiter);
+        self.set_gate(gate::LOCKS, true);
+        let wounded = match asked {
+            Asked::Granted(lock) => return Some(lock),
+            Asked::Waits(_, wounded) => wounded,
+        };
+        let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
+        self.wounded.extend(wounded);
+        None
+    }
+
+    fn tell_wounded(&mut self, Coordinator { core, ticket }: Coordinator, lock: LockId) {
+        if core != self.state.id {
+            let answer = LockAnswer::Wounded(lock);
+            self.outboxes[core.index()].answer_for_locks(ticket, answer);
+        } else if let Ticket::Locks { transaction, .. } = ticket {
+            self.yield_locks(core, transaction as usize, lock);
+        }
+    }
+
+    /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
+    pub(super) fn release_locks(&mut self, id: LockId) {
+        self.locks.release(id, &mut self.granted);
+        self.set_gate(gate::LOCKS, !self.locks.is_empty());
+    }
+
+    /// A transaction of another core asks for locks.
+    pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
+        let answer = if self.debts.has_set_aside(from, ticket.session()) {
+            LockAnswer::BehindOwn
+        } else {
+            let watcher = request.watcher;
+            let waiter = Waiter::Remote {
+                to: from,
+                ticket,
+                watcher,
+            };
+            let order = Order::Numbered {
+                number: request.number,
+                by: Coordinator { core: from, ticket },
+            };
+            match self.ask_here(order, request.scope.clone(), waiter) {
+                Some(lock) => LockAnswer::Granted(lock, self.watch_for(watcher)),
+                None => return,
+            }
+        };
+        self.outboxes[from.index()].answer_for_locks(ticket, answer);
+    }
+
+    /// Whether a command of this core's session, on this core's shard, may run. If not, it waits for the locks.
+    #[cold]
+    pub(super) fn may_pass_locks(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        if let Some(granted) = session.granted_lock.take() {
+            // What waits behind goes on after this command at the earliest.
+            self.release_locks(granted);
+            return true;
+        }
+        let scope = match &session.multi {
+            Some(multi) => union(self.scopes_of_multi(session, multi)),
+            None => self.scope_here(command, args),
+        };
+        if !self.locks.conflicts(&scope) {
+            return true;
+        }
+        let waiter = Waiter::Session(session.id);
+        match self.locks.ask(Order::Local, scope, waiter) {
+            Asked::Waits(lock, _) => session.awaits_lock = Some(lock),
+            Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
+        }
+        false
+    }
+
+    /// Whether a command of another core's session has to wait for locks. If so, it does.
+    #[cold]
+    pub(super) fn waits_for_locks(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+    ) -> bool {
+        let Work::Command(command) = request.head.work else {
+            return false;
+        };
+        let args = batch.args(request);
+        let scope = self.scope_here(command, args);
+        if !self.locks.conflicts(&scope) {
+            return false;
+        }
+        let mut alone = self.spare.pop().unwrap_or_default();
+        alone.ask(request.head, args.iter_from(0));
+        let waiter = Waiter::Request { from, batch: alone };
+        self.locks.ask(Order::Local, scope, waiter);
+        true
+    }
+
+    /// What a command whose keys all live here locks.
+    fn scope_here(&self, command: &Command, args: Args<'_>) -> Scope {
+        let claims = command
+            .spec
+            .keys
+            .positions(&args)
+            .enumerate()
+            .map(|(index, at)| Claim {
+                hash: self.state.shard.hasher().hash(args.at(at)),
+                mode: mode_of(command.spec.key_access(index)),
+            });
+        Scope::Keys(claims.collect())
+    }
+
+    /// Lets those go on who have got their locks, and those who get theirs by that.
+    pub(super) fn run_granted(&mut self) {
+        let mut stuck = Vec::new();
+        loop {
+            for (lock, waiter) in std::mem::take(&mut self.granted) {
+                match waiter {
+                    Waiter::Request { from, .. } if self.outboxes[from.index()].is_full() => {
+                        stuck.push((lock, waiter));
+                    }
+                    _ => self.go_on_with_locks(lock, waiter),
+                }
+            }
+            if !self.granted.is_empty() {
+                continue;
+            }
+            // Whoever is wounded hears of it behind the word that it was granted its locks.
+            let Some((wounded, lock)) = self.wounded.pop() else {
+                break;
+            };
+            self.tell_wounded(wounded, lock);
+        }
+        self.granted = stuck;
+    }
+
+    fn go_on_with_locks(&mut self, lock: LockId, waiter: Waiter) {
+        match waiter {
+            Waiter::Session(id) => self.resume_with_locks(id, lock),
+            Waiter::Request { from, batch } => self.run_with_locks(from, batch, lock),
+            Waiter::Remote {
+                to,
+                ticket,
+                watcher,
+            } => {
+                let answer = LockAnswer::Granted(lock, self.watch_for(watcher));
+                self.outboxes[to.index()].answer_for_locks(ticket, answer);
+            }
+            Waiter::Own {
+                transaction,
+                watcher,
+            } => {
+                let answer = LockAnswer::Granted(lock, self.watch_for(watcher));
+                self.take_lock_answer(self.state.id, transaction as usize, answer);
+            }
+        }
+    }
+
+    fn resume_with_locks(&mut self, id: SessionId, lock: LockId) {
+        let Some(mut session) = self.state.sessions.take_out(id) else {
+            return self.release_locks(lock);
+        };
+        session.awaits_lock = None;
+        session.granted_lock = Some(lock);
+        self.run_unread(&mut session);
+        if let Some(unused) = session.granted_lock.take() {
+            self.release_locks(unused);
+        }
+        self.settle(&mut session);
+        self.state.sessions.put_back(session);
+    }
+
+    fn run_with_locks(&mut self, from: CoreId, batch: Box<Batch>, lock: LockId) {
+        for request in &batch.requests {
+            if self.debts.is_empty() || !self.debts.set_aside(from, &batch, request) {
+                self.run_request(from, &batch, request);
+            }
+        }
+        self.release_locks(lock);
+        self.keep_spare(batch);
+    }
+}
+
+/// All scopes of one core as one.
+fn union(scopes: Vec<(CoreId, Scope)>) -> Scope {
+    let (_, scope) = scopes
+        .into_iter()
+        .next()
+        .unwrap_or((CoreId(0), Scope::NOTHING));
+    scope
+}

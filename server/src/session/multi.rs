@@ -1,0 +1,84 @@
+//! What a session has queued between `MULTI` and `EXEC`.
+
+use super::LockId;
+use crate::resp::ArgRange;
+use crate::routing::CoreId;
+
+/// Whether the transaction may be run at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Queueing {
+    /// So far.
+    #[default]
+    Good,
+    /// No: one of its commands was refused.
+    Spoilt,
+}
+
+/// Commands queued, in one buffer.
+#[derive(Debug, Default)]
+pub struct Multi {
+    /// Whether it may be run.
+    pub state: Queueing,
+    bytes: Vec<u8>,
+    ranges: Vec<ArgRange>,
+    /// Where each command's bytes and ranges begin.
+    commands: Vec<(usize, usize)>,
+}
+
+impl Multi {
+    /// Adds a command.
+    pub fn push<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) {
+        let start = self.bytes.len();
+        self.commands.push((start, self.ranges.len()));
+        for arg in args {
+            self.ranges.push(ArgRange {
+                start: (self.bytes.len() - start) as u32,
+                len: arg.len() as u32,
+            });
+            self.bytes.extend_from_slice(arg);
+        }
+    }
+
+    /// Number of commands.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is no command.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// The bytes of command `at`, and the ranges of its arguments in them.
+    pub fn command(&self, at: usize) -> (&[u8], &[ArgRange]) {
+        let (bytes, ranges) = self.commands[at];
+        let end = self
+            .commands
+            .get(at + 1)
+            .map_or(self.ranges.len(), |next| next.1);
+        (&self.bytes[bytes..], &self.ranges[ranges..end])
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity()
+            + self.ranges.capacity() * size_of::<ArgRange>()
+            + self.commands.capacity() * size_of::<(usize, usize)>()
+    }
+}
+
+/// The keys a session watches: the core of each, and its hash.
+#[derive(Debug, Default)]
+pub struct Watched {
+    /// One for each key.
+    pub keys: Vec<(CoreId, u64)>,
+}
+
+/// An `EXEC` under way.
+#[derive(Debug)]
+pub struct Executing {
+    /// The locks it holds, a core each; none where all its keys are on the session's core.
+    pub locks: Vec<(CoreId, LockId)>,
+    /// The commands, and which of them is next, while it waits for one of several rounds.
+    pub rest: Option<(Box<Multi>, usize)>,
+}
