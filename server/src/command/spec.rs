@@ -4,6 +4,7 @@ use crate::command::{Args, CoreCall, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
+use crate::shared::CoreGauges;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -116,8 +117,8 @@ flags! {
     FAST = 11, "fast";
     /// Runs without authentication.
     NO_AUTH = 12, "no_auth";
-    /// May write though it reads.
-    MAY_REPLICATE = 16, "may_replicate";
+    /// Does what writes do though it is none: it waits while writes are paused. Redis does not show it.
+    MAY_REPLICATE = 16, "";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
@@ -126,6 +127,8 @@ flags! {
     MOVABLE_KEYS = 14, "movablekeys";
     /// Runs while a script has the server busy.
     ALLOW_BUSY = 15, "allow_busy";
+    /// A subscriber that speaks RESP2 may run it.
+    SUBSCRIBED = 17, "";
     /// Runs only when everything before it in the pipeline is answered.
     BARRIER = 31, "";
 }
@@ -200,6 +203,7 @@ pub enum Group {
     String,
     Bitmap,
     Connection,
+    Pubsub,
     Server,
 }
 
@@ -211,6 +215,7 @@ impl Group {
             Self::String => "string",
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
+            Self::Pubsub => "pubsub",
             Self::Server => "server",
         }
     }
@@ -319,6 +324,15 @@ pub enum Run {
     /// Asks every core and merges.
     EveryCore {
         /// Runs on each core.
+        each: CoreFn,
+        /// Makes the reply.
+        merge: Merge,
+    },
+    /// Asks the cores whose gauges say that it concerns them, and merges; a message published.
+    SomeCores {
+        /// Whether a core is asked.
+        which: fn(&CoreGauges) -> bool,
+        /// Runs on each of them.
         each: CoreFn,
         /// Makes the reply.
         merge: Merge,

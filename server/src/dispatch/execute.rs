@@ -10,6 +10,7 @@ use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
+use super::publish::{must_come_behind, note_write};
 use crate::command::{
     Args, Command, CommandSpec, CoreState, FirstKey, Flags, Keys, Run, SessionCall, ShardCall,
     ShardFn, Spread,
@@ -82,7 +83,9 @@ impl Core {
                 return true;
             }
         };
-        if self.state.shared.slots.cores() > 1 && !self.has_room_for(command, target) {
+        if self.state.shared.slots.cores() > 1
+            && (!self.has_room_for(command, target) || must_come_behind(session, resolved))
+        {
             session.awaits_room = true;
             self.waiting.push(session.id);
             return false;
@@ -183,6 +186,9 @@ impl Core {
                     .collect();
                 self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
             }
+            Run::SomeCores { which, each, merge } => {
+                self.ask_some_cores(session, args, command, which, (each, merge), quiet);
+            }
             Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
@@ -231,7 +237,9 @@ impl Core {
         run: fn(&mut SessionCall<'_>) -> errors::CommandResult,
         quiet: bool,
     ) {
-        let mark = quiet.then(|| session.output.mark());
+        // Word of a change of subscriptions is no reply: it is said to a client that wants none, too.
+        let is_heard = !quiet || command.spec.flags.has(Flags::PUBSUB);
+        let mark = (!is_heard).then(|| session.output.mark());
         let result = run(&mut SessionCall {
             core: &mut self.state,
             session,
@@ -275,9 +283,11 @@ impl Core {
                 session: session.id,
             }
         } else {
+            let seq = session.output.expect();
+            note_write(session, command.spec, seq);
             Ticket::Reply {
                 session: session.id,
-                seq: session.output.expect(),
+                seq,
             }
         };
         let head = Head {
@@ -386,6 +396,12 @@ impl Core {
             if used > self.state.config.maxmemory_bytes {
                 return Admission::Refuse(errors::OUT_OF_MEMORY);
             }
+        }
+        if gates & gate::SUBSCRIBER != 0
+            && session.protocol == Protocol::Resp2
+            && !spec.flags.has(Flags::SUBSCRIBED)
+        {
+            return Admission::Refuse(errors::not_as_subscriber(spec.name));
         }
         if gates & gate::PAUSE != 0 && self.state.is_paused_for(spec) {
             self.state.hold_for_pause(session);

@@ -8,6 +8,7 @@ use super::batch::{Head, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
+use super::publish::note_write;
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -86,6 +87,9 @@ impl Core {
             return;
         }
         let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
         let owner = session_owner(session, seq, command);
         let missing = asks.len();
         let parts = vec![Vec::new(); missing];
@@ -230,7 +234,7 @@ impl Core {
                 };
                 let was_held_back = session.is_held_back();
                 session.output.fill(seq, |out| out.extend_from_slice(bytes));
-                let limit = &self.state.config.client_output_buffer_limit.normal;
+                let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
                 close_beyond_limit(session, limit, &mut self.state.stats);
                 if was_held_back {
                     self.waiting.push(session.id);
@@ -388,7 +392,7 @@ impl Core {
         }
     }
 
-    fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
+    pub(super) fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
         self.count_error(error);
         self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
     }
