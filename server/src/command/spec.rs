@@ -128,7 +128,7 @@ flags! {
     /// Runs while a script has the server busy.
     ALLOW_BUSY = 15, "allow_busy";
     /// A subscriber that speaks RESP2 may run it.
-    SUBSCRIBED = 17, "";
+    SUBSCRIBED = 18, "";
     /// Runs only when everything before it in the pipeline is answered.
     BARRIER = 31, "";
 }
