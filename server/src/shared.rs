@@ -9,6 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
+use crate::topics::Topics;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Shared {
     pub pause: Pause,
     /// Connections that are monitors, on all cores.
     pub monitors: AtomicU64,
+    /// What is subscribed to, on all cores.
+    pub topics: Topics,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -40,11 +43,15 @@ pub struct Shared {
     cores: Box<[CachePadded<CoreGauges>]>,
 }
 
-/// What a core publishes once a turn.
+/// What a core publishes of itself.
 #[derive(Debug, Default)]
 pub struct CoreGauges {
-    /// Bytes of memory in use.
+    /// Bytes of memory in use, as of its last turn.
     pub used_bytes: AtomicU64,
+    /// Channels and patterns that its sessions are subscribed to.
+    pub topics: AtomicU64,
+    /// Shard channels that its sessions are subscribed to.
+    pub shard_topics: AtomicU64,
 }
 
 /// The state of `CLIENT PAUSE`.
@@ -76,6 +83,7 @@ impl Shared {
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
+            topics: Topics::default(),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),

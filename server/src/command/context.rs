@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions};
+use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions, Subscribers};
 use crate::shared::Shared;
 
 /// The time of the present turn.
@@ -57,6 +57,10 @@ pub struct CoreState {
     pub dirty: Vec<SessionId>,
     /// Sessions of this core that are monitors.
     pub monitors: Vec<SessionId>,
+    /// Who among its sessions is subscribed to what.
+    pub subscribers: Subscribers,
+    /// Set while a session may be beyond the soft limit of its output, so that time has to be watched.
+    pub soft_limit_exceeded: bool,
     /// Lines of this turn for the monitors of all cores.
     pub monitor_lines: Vec<u8>,
     /// Sessions that `CLIENT PAUSE` holds back.

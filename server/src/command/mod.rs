@@ -7,6 +7,7 @@ mod args;
 mod commands_md;
 mod context;
 mod families;
+mod pushes;
 mod spec;
 mod table;
 
@@ -46,6 +47,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::lolwut::COMMANDS,
     families::memory::COMMANDS,
     monitor::COMMANDS,
+    families::pubsub::COMMANDS,
     families::slowlog::COMMANDS,
     families::bits::COMMANDS,
     families::bits::OP,

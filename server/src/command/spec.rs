@@ -4,6 +4,7 @@ use crate::command::{Args, CoreCall, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
+use crate::shared::CoreGauges;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -139,8 +140,8 @@ flags! {
     FAST = 11, "fast";
     /// Runs without authentication.
     NO_AUTH = 12, "no_auth";
-    /// May write though it reads.
-    MAY_REPLICATE = 16, "may_replicate";
+    /// Does what writes do though it is none: it waits while writes are paused. Redis does not show it.
+    MAY_REPLICATE = 16, "";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
@@ -151,6 +152,8 @@ flags! {
     ALLOW_BUSY = 15, "allow_busy";
     /// Sees or changes the keyspace as a whole: nothing else touches it meanwhile.
     WHOLE_KEYSPACE = 31, "";
+    /// A subscriber that speaks RESP2 may run it.
+    SUBSCRIBED = 18, "";
 }
 
 impl Flags {
@@ -223,6 +226,7 @@ pub enum Group {
     String,
     Bitmap,
     Connection,
+    Pubsub,
     Server,
     Transactions,
 }
@@ -235,6 +239,7 @@ impl Group {
             Self::String => "string",
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
+            Self::Pubsub => "pubsub",
             Self::Server => "server",
             Self::Transactions => "transactions",
         }
@@ -344,6 +349,15 @@ pub enum Run {
     /// Asks every core and merges.
     EveryCore {
         /// Runs on each core.
+        each: CoreFn,
+        /// Makes the reply.
+        merge: Merge,
+    },
+    /// Asks the cores whose gauges say that it concerns them, and merges; a message published.
+    SomeCores {
+        /// Whether a core is asked.
+        which: fn(&CoreGauges) -> bool,
+        /// Runs on each of them.
         each: CoreFn,
         /// Makes the reply.
         merge: Merge,

@@ -24,7 +24,7 @@ use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
-use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, gate};
+use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, Subscribers, gate};
 use crate::shared::Shared;
 
 /// What the runtime is to do with a connection.
@@ -89,6 +89,8 @@ impl Core {
                 shard: Shard::new(&options)?,
                 sessions: Sessions::default(),
                 config,
+                subscribers: Subscribers::new(id, Arc::clone(&shared)),
+                soft_limit_exceeded: false,
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
@@ -231,6 +233,7 @@ impl Core {
             if session.paused {
                 self.state.paused.retain(|paused| *paused != id);
             }
+            self.state.subscribers.leave(&mut session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -334,21 +337,26 @@ impl Core {
             dirty,
             stats,
             config,
+            soft_limit_exceeded,
             ..
         } = &mut self.state;
         self.session_bytes = 0;
+        *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
             self.session_bytes += session.memory_bytes() as u64;
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
-            if silent && session.blocked.is_none() && session.gates & gate::MONITOR == 0 {
+            let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
+            if silent && session.blocked.is_none() && !listens {
                 session.closing = Closing::Now;
                 dirty.push(session.id);
             }
-            if session.exceeds_soft_limit(&config.client_output_buffer_limit.normal, now_ms) {
+            let limit = session.output_limit(&config.client_output_buffer_limit);
+            if session.exceeds_soft_limit(limit, now_ms) {
                 stats.output_limit_closes += 1;
                 session.closing = Closing::Now;
                 dirty.push(session.id);
             }
+            *soft_limit_exceeded |= session.is_over_soft_limit();
         }
     }
 
@@ -450,7 +458,10 @@ impl Core {
                 .any(|db| state.shard.volatile_len(db) > 0);
         let timed = state.config.timeout_secs > 0
             || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
-        let periodic = volatile || timed && !state.sessions.is_empty() || !state.paused.is_empty();
+        let periodic = volatile
+            || timed && !state.sessions.is_empty()
+            || !state.paused.is_empty()
+            || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.

@@ -11,6 +11,7 @@ use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
 use super::multi::{is_queued, locks_of};
+use super::publish::{must_come_behind, note_write};
 use super::transaction::Plan;
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
@@ -87,7 +88,9 @@ impl Core {
                 return true;
             }
         };
-        if self.state.shared.slots.cores() > 1 && !self.has_room_for(command, target) {
+        if self.state.shared.slots.cores() > 1
+            && (!self.has_room_for(command, target) || must_come_behind(session, resolved))
+        {
             session.awaits_room = true;
             self.waiting.push(session.id);
             return false;
@@ -214,6 +217,9 @@ impl Core {
             Run::Transaction(step) => {
                 self.run_transaction_step(session, args, command, step, quiet);
             }
+            Run::SomeCores { which, each, merge } => {
+                self.ask_some_cores(session, args, command, which, (each, merge), quiet);
+            }
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
     }
@@ -261,7 +267,9 @@ impl Core {
         run: fn(&mut SessionCall<'_>) -> errors::CommandResult,
         quiet: bool,
     ) {
-        let mark = quiet.then(|| session.output.mark());
+        // Word of a change of subscriptions is no reply: it is said to a client that wants none, too.
+        let is_heard = !quiet || command.spec.flags.has(Flags::PUBSUB);
+        let mark = (!is_heard).then(|| session.output.mark());
         let result = run(&mut SessionCall {
             core: &mut self.state,
             session,
@@ -308,9 +316,11 @@ impl Core {
                 session: session.id,
             }
         } else {
+            let seq = session.output.expect();
+            note_write(session, command.spec, seq);
             Ticket::Reply {
                 session: session.id,
-                seq: session.output.expect(),
+                seq,
             }
         };
         let head = Head {
@@ -477,6 +487,12 @@ impl Core {
             if used > self.state.config.maxmemory_bytes {
                 return Admission::Refuse(errors::OUT_OF_MEMORY);
             }
+        }
+        if gates & gate::SUBSCRIBER != 0
+            && session.protocol == Protocol::Resp2
+            && !spec.flags.has(Flags::SUBSCRIBED)
+        {
+            return Admission::Refuse(errors::not_as_subscriber(spec.name));
         }
         if gates & gate::MULTI != 0 && is_queued(command) {
             return Admission::Queue;

@@ -8,6 +8,7 @@ use super::batch::{Head, Held, LockAnswer, Then, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
+use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
@@ -121,6 +122,9 @@ impl Core {
             return;
         }
         let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
         let owner = session_owner(session, seq, command);
         let locks = (LocksHeld::new(), Then::Keep);
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
@@ -280,7 +284,7 @@ impl Core {
                 };
                 let was_held_back = session.is_held_back();
                 session.output.fill(seq, |out| out.extend_from_slice(bytes));
-                let limit = &self.state.config.client_output_buffer_limit.normal;
+                let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
                 close_beyond_limit(session, limit, &mut self.state.stats);
                 if was_held_back {
                     self.waiting.push(session.id);

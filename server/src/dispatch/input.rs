@@ -95,7 +95,7 @@ impl Core {
             self.state.stats.query_limit_closes += 1;
             session.closing = Closing::Now;
         }
-        let limit = &config.client_output_buffer_limit.normal;
+        let limit = session.output_limit(&config.client_output_buffer_limit);
         close_beyond_limit(session, limit, &mut self.state.stats);
         if session.input_ended && session.closing == Closing::No {
             if session.blocked.is_some() {

@@ -21,6 +21,8 @@ pub mod limits;
 mod locks;
 mod multi;
 mod observed;
+mod publish;
+mod publish_tests;
 mod serial;
 mod stress;
 pub(crate) mod testing;

@@ -134,6 +134,7 @@ impl Core {
         session.executing = Some(Box::new(Executing {
             locks,
             rest: Some((multi, 0)),
+            pushes: Vec::new(),
         }));
         self.go_on_executing(session);
     }
@@ -155,9 +156,13 @@ impl Core {
             executing.rest = Some((multi, next));
             return;
         }
-        let locks = std::mem::take(&mut executing.locks);
+        let (locks, pushes) = (
+            std::mem::take(&mut executing.locks),
+            std::mem::take(&mut executing.pushes),
+        );
         session.executing = None;
         self.unlock(session.id, &locks);
+        session.output.append(|out| out.extend_from_slice(&pushes));
         self.show_exec(session);
     }
 

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::routing::CoreId;
 use crate::session::{Peer, SessionId};
 use crate::shared::Shared;
+use crate::topics::Topic;
 
 /// A client: the core that serves it, and its session there.
 pub(crate) type Client = (usize, SessionId);
@@ -185,6 +186,11 @@ impl Server {
             0,
             "no monitor is counted"
         );
+        assert_eq!(
+            Topic::ALL.map(|topic| shared.topics.count(topic)),
+            [0; 3],
+            "no name has a subscriber"
+        );
     }
 }
 
@@ -201,6 +207,7 @@ impl Core {
         assert!(self.transactions.is_empty(), "{id:?} has transactions");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
+        assert!(self.state.subscribers.is_empty(), "{id:?} has subscribers");
         assert!(
             self.outboxes.iter().all(|outbox| outbox.is_empty()),
             "{id:?} has something to ship"

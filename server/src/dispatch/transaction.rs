@@ -20,6 +20,7 @@ use super::batch::{Head, Held, LockAnswer, LockRequest, Then, Ticket, Watch, Wor
 use super::core::Core;
 use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Order, Scope};
+use super::publish::note_write;
 use super::waits::Waiter;
 use crate::command::{Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Spread};
 use crate::routing::CoreId;
@@ -109,6 +110,9 @@ impl Core {
         quiet: bool,
     ) {
         let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
         let owner = session_owner(session, seq, command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();

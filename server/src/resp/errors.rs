@@ -303,6 +303,13 @@ pub const UNBLOCK_REASON: ErrorReply =
 /// The reply of a command whose wait `CLIENT UNBLOCK id ERROR` ended.
 pub const UNBLOCKED: ErrorReply =
     ErrorReply::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+/// A client that speaks RESP2 and is subscribed to something runs a command that it may not.
+pub fn not_as_subscriber(name: &str) -> ErrorReply {
+    ErrorReply::new(format!(
+        "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+    ))
+}
+
 /// `SLOWLOG GET` with a count that there is not.
 pub const SLOWLOG_COUNT: ErrorReply =
     ErrorReply::fixed("ERR count should be greater than or equal to -1");

@@ -1,7 +1,7 @@
 //! When a session may not go on: because it waits, or because its client does not take what it is owed.
 
 use super::{Closing, Session};
-use crate::config::OutputLimit;
+use crate::config::{OutputLimit, OutputLimits};
 
 /// A session with more bytes than this to send runs no further command until its client has read some. It bounds what a
 /// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
@@ -32,10 +32,26 @@ impl Session {
             || self.large_answers.are_too_many()
     }
 
+    /// The limits of its class of clients.
+    #[inline]
+    pub fn output_limit<'a>(&self, limits: &'a OutputLimits) -> &'a OutputLimit {
+        if self.is_subscriber() {
+            &limits.pubsub
+        } else {
+            &limits.normal
+        }
+    }
+
     /// Whether what it is owed exceeds the hard limit of its class of clients.
     #[inline]
     pub fn exceeds_hard_limit(&self, limit: &OutputLimit) -> bool {
         limit.hard_bytes > 0 && self.output.pending_bytes() as u64 > limit.hard_bytes
+    }
+
+    /// Whether what it is owed exceeded the soft limit when that was last looked at.
+    #[inline]
+    pub fn is_over_soft_limit(&self) -> bool {
+        self.over_soft_limit_since_ms.is_some()
     }
 
     /// Whether what it is owed has exceeded the soft limit of its class of clients for too long, as of `now_ms` of the

@@ -1,16 +1,22 @@
 //! One client connection, sans-I/O: its protocol state, what it still has to say and what it is still owed.
 
+mod crowd;
 mod large;
 mod limits;
 mod multi;
 mod output;
+mod subscribers;
+mod subscriptions;
 mod table;
 mod unread;
 
+pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use multi::{Executing, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
+pub use subscribers::Subscribers;
+pub use subscriptions::Subscriptions;
 pub use table::{SessionId, Sessions};
 
 use std::net::IpAddr;
@@ -101,7 +107,9 @@ pub mod gate {
     /// The connection is a monitor, which may only leave.
     pub const MONITOR: u32 = 1 << 3;
     /// Commands are queued for `EXEC`.
-    pub const MULTI: u32 = 1 << 4;
+    pub const MULTI: u32 = 1 << 5;
+    /// The connection is subscribed to something: with RESP2 it may do little else.
+    pub const SUBSCRIBER: u32 = 1 << 4;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).
@@ -153,6 +161,10 @@ pub struct Session {
     pub connected_ms: u64,
     /// See `connected_ms`.
     pub last_heard_ms: u64,
+    /// What it is subscribed to, if anything.
+    subscriptions: Option<Box<Subscriptions>>,
+    /// The last reply awaited from another core to a command that writes; a message published waits for it.
+    pub last_write: Option<ReplySeq>,
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
@@ -203,6 +215,8 @@ impl Session {
             last_command: "NULL",
             connected_ms: now_ms,
             last_heard_ms: now_ms,
+            subscriptions: None,
+            last_write: None,
             paused: false,
             awaits_room: false,
             awaits_lock: None,
@@ -238,6 +252,23 @@ impl Session {
         let protocol = self.protocol;
         self.output
             .append(|out| write(&mut Reply::new(out, protocol)));
+    }
+
+    /// Writes a message that is no reply, encoded as an array of RESP2, behind the replies owed.
+    pub fn push(&mut self, message: &[u8]) {
+        let sigil = match self.protocol {
+            Protocol::Resp2 => b'*',
+            Protocol::Resp3 => b'>',
+        };
+        let write = |out: &mut Vec<u8>| {
+            out.push(sigil);
+            out.extend_from_slice(&message[1..]);
+        };
+        match &mut self.executing {
+            // Not in the midst of the reply of `EXEC`.
+            Some(executing) => write(&mut executing.pushes),
+            None => self.output.append(write),
+        }
     }
 
     /// Ends the wait of a blocked session: with `error`, or with the reply of a time-out. Whether it was blocked.

@@ -81,4 +81,6 @@ pub struct Executing {
     pub locks: Vec<(CoreId, LockId)>,
     /// The commands, and which of them is next, while it waits for one of several rounds.
     pub rest: Option<(Box<Multi>, usize)>,
+    /// Messages that came meanwhile and go out behind the reply.
+    pub pushes: Vec<u8>,
 }

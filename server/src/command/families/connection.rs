@@ -61,7 +61,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "ping",
         arity: -1,
-        flags: Flags::FAST,
+        flags: Flags::FAST.with(Flags::SUBSCRIBED),
         categories: &[Category::Connection],
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         group: Group::Connection,
@@ -76,7 +76,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::SESSION
             .with(Flags::FAST)
             .with(Flags::NO_AUTH)
-            .with(Flags::ALLOW_BUSY),
+            .with(Flags::ALLOW_BUSY)
+            .with(Flags::SUBSCRIBED),
         categories: &[Category::Connection],
         group: Group::Connection,
         summary: "Closes the connection.",
@@ -90,7 +91,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::SESSION
             .with(Flags::FAST)
             .with(Flags::NO_AUTH)
-            .with(Flags::ALLOW_BUSY),
+            .with(Flags::ALLOW_BUSY)
+            .with(Flags::SUBSCRIBED),
         categories: &[Category::Connection],
         group: Group::Connection,
         since: "6.2.0",
@@ -206,7 +208,14 @@ fn hello(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn ping(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
+    // Among messages, which RESP2 does not tell from replies, the answer looks like one of them.
+    let among_messages = call.session.is_subscriber() && call.session.protocol == Protocol::Resp2;
     match args.len() {
+        1 | 2 if among_messages => call.reply(|reply| {
+            reply.array(2);
+            reply.text("pong");
+            reply.bulk(args.get(1).unwrap_or_default());
+        }),
         1 => call.reply(|reply| reply.status("PONG")),
         2 => call.reply(|reply| reply.bulk(args.at(1))),
         _ => return Err(errors::wrong_arity("ping")),
@@ -222,6 +231,7 @@ fn quit(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn reset(call: &mut SessionCall<'_>) -> CommandResult {
     super::monitor::leave(call);
+    call.core.subscribers.leave(call.session);
     let needs_auth = call.core.config.requirepass.is_some();
     let session = &mut *call.session;
     session.db = DbIndex(0);

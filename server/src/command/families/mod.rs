@@ -20,6 +20,7 @@ pub(super) mod memory;
 pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;
+pub(super) mod pubsub;
 pub(super) mod scan;
 pub(super) mod slowlog;
 pub(crate) mod strings;

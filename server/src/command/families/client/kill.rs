@@ -4,7 +4,7 @@ use larder_engine::parse_canonical_i64;
 
 use super::list::ClientType;
 use crate::command::families::connection::DEFAULT_USER;
-use crate::command::{Args, CoreCall};
+use crate::command::{Args, CoreCall, CoreState};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -78,7 +78,7 @@ impl<'a> Filter<'a> {
         self.id.is_none_or(|id| id == session.client_id)
             && self
                 .client_type
-                .is_none_or(|class| class == ClientType::Normal)
+                .is_none_or(|class| class == ClientType::of(session))
             && is(self.addr, &session.peer.addr)
             && is(self.local_addr, &session.peer.local_addr)
             && now_ms.saturating_sub(session.connected_ms) / 1000 >= self.min_age_secs
@@ -90,15 +90,21 @@ pub(super) fn each(call: &mut CoreCall<'_>) {
     let mut killed = 0;
     if let Ok(filter) = Filter::parse(&call.args) {
         let now_ms = call.core.clock.monotonic_ms();
-        for session in call
-            .core
-            .sessions
+        let CoreState {
+            sessions,
+            subscribers,
+            dirty,
+            ..
+        } = &mut *call.core;
+        for session in sessions
             .iter_mut()
             .filter(|session| filter.holds(session, now_ms))
         {
             if session.closing != Closing::Now {
                 session.closing = Closing::Now;
-                call.core.dirty.push(session.id);
+                // As in Redis, nothing is published to it from here on, though its end takes until the turn's.
+                subscribers.leave(session);
+                dirty.push(session.id);
                 killed += 1;
             }
         }

@@ -9,10 +9,11 @@ use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Closing, Session, gate};
+use crate::topics::Topic;
 
 use super::super::connection::DEFAULT_USER;
 
-/// The classes of clients; ordinary ones are all that there are for now.
+/// The classes of clients; masters and replicas there are none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientType {
     Normal,
@@ -22,6 +23,15 @@ pub(super) enum ClientType {
 }
 
 impl ClientType {
+    /// The class of a connection.
+    pub(super) fn of(session: &Session) -> Self {
+        if session.is_subscriber() {
+            Self::Pubsub
+        } else {
+            Self::Normal
+        }
+    }
+
     pub(super) fn parse(name: &[u8]) -> Result<Self, ErrorReply> {
         let name_is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
         if name_is("normal") {
@@ -69,8 +79,8 @@ impl Which {
     /// Whether it is listed; ids are sorted.
     fn holds(&self, session: &Session) -> bool {
         match self {
-            Self::All | Self::OfType(ClientType::Normal) => true,
-            Self::OfType(_) => false,
+            Self::All => true,
+            Self::OfType(client_type) => *client_type == ClientType::of(session),
             Self::Ids(ids) => ids.binary_search(&session.client_id).is_ok(),
         }
     }
@@ -155,12 +165,15 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     line.extend_from_slice(&session.name);
     let written = write!(
         line,
-        " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
+        " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
          rbp={} obl={pending} oll=0 omem=0 tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={} lib-name=",
         now_ms.saturating_sub(session.connected_ms) / 1000,
         now_ms.saturating_sub(session.last_heard_ms) / 1000,
         flags(session),
         session.db.0,
+        session.subscriptions(Topic::Channel),
+        session.subscriptions(Topic::Pattern),
+        session.subscriptions(Topic::ShardChannel),
         session
             .multi
             .as_ref()
@@ -202,6 +215,7 @@ fn flags(session: &Session) -> String {
     let marks = [
         (session.gates & gate::MONITOR != 0, 'O'),
         (session.multi.is_some(), 'x'),
+        (session.is_subscriber(), 'P'),
         (session.blocked.is_some() || session.paused, 'b'),
         (session.closing == Closing::AfterReplies, 'c'),
         (session.closing == Closing::Now, 'A'),

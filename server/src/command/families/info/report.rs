@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::observe::{CommandStats, Durations, PartReader, PartWriter};
 use crate::routing::CoreId;
 use crate::shared::Shared;
+use crate::topics::Topic;
 
 macro_rules! sums {
     ($($name:ident),* $(,)?) => {
@@ -31,7 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, session_bytes, monitors,
+    blocked, session_bytes, monitors, subscribers,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -49,6 +50,8 @@ macro_rules! facts {
             pub(super) started_ms: i64,
             pub(super) clients: u64,
             pub(super) maxmemory: u64,
+            /// Names subscribed to, by topic.
+            pub(super) topics: [u64; Topic::ALL.len()],
         }
 
         impl Facts {
@@ -58,6 +61,7 @@ macro_rules! facts {
                 part.signed(self.started_ms);
                 part.number(self.clients);
                 part.number(self.maxmemory);
+                self.topics.iter().for_each(|names| part.number(*names));
             }
 
             fn read(part: &mut PartReader<'_>) -> Self {
@@ -67,6 +71,7 @@ macro_rules! facts {
                     started_ms: part.signed(),
                     clients: part.number(),
                     maxmemory: part.number(),
+                    topics: std::array::from_fn(|_| part.number()),
                 }
             }
         }
@@ -99,17 +104,19 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let stats = &core.stats;
     let memory = core.shard.memory();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
-    let (mut blocked, mut session_bytes) = (0, 0);
+    let (mut blocked, mut session_bytes, mut subscribers) = (0, 0, 0);
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
         session_bytes += session.memory_bytes() as u64;
+        subscribers += u64::from(session.is_subscriber());
     }
     let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
     let sums = Sums {
         blocked,
         session_bytes,
         monitors: core.monitors.len() as u64,
+        subscribers,
         entry_bytes: memory.entry_bytes,
         table_bytes: memory.table_bytes,
         arena_bytes: memory.arena_bytes,
@@ -194,6 +201,7 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         started_ms: shared.started_unix_ms,
         clients: shared.clients(),
         maxmemory: config.maxmemory_bytes,
+        topics: Topic::ALL.map(|topic| shared.topics.count(topic)),
     }
 }
 

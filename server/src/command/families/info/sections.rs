@@ -188,15 +188,9 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
         ],
     );
     fields.add("blocked_clients", report.sums.blocked);
-    fields.add_all(
-        0,
-        &[
-            "tracking_clients",
-            "pubsub_clients",
-            "watching_clients",
-            "clients_in_timeout_table",
-        ],
-    );
+    fields.add("tracking_clients", 0);
+    fields.add("pubsub_clients", report.sums.subscribers);
+    fields.add_all(0, &["watching_clients", "clients_in_timeout_table"]);
     fields.add("total_watched_keys", 0);
     fields.add("total_blocking_keys", 0);
     fields.add("total_blocking_keys_on_nokey", 0);
@@ -390,16 +384,11 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     );
     fields.add("keyspace_hits", sums.hits);
     fields.add("keyspace_misses", sums.misses);
-    fields.add_all(
-        0,
-        &[
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
-            "latest_fork_usec",
-            "total_forks",
-        ],
-    );
+    let names = ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"];
+    for (name, count) in names.iter().zip(report.facts.topics) {
+        fields.add(name, count);
+    }
+    fields.add_all(0, &["latest_fork_usec", "total_forks"]);
     fields.add_all(0, &["migrate_cached_sockets", "slave_expires_tracked_keys"]);
     fields.add_all(
         0,

@@ -1,0 +1,101 @@
+//! Messages that a core hands to its sessions though no command of theirs asked for them.
+//!
+//! A message is encoded once and copied to each session it goes to. It never waits for a session: one that does not take
+//! what it is sent is closed at its class's output limit.
+
+use crate::config::Config;
+use crate::observe::Stats;
+use crate::resp::{Protocol, Reply};
+use crate::session::{Closing, Session, SessionId};
+use crate::topics::Topic;
+
+use super::CoreState;
+
+/// What is needed to push to a session of the core.
+struct Pusher<'a> {
+    config: &'a Config,
+    stats: &'a mut Stats,
+    dirty: &'a mut Vec<SessionId>,
+    soft_limit_exceeded: &'a mut bool,
+    now_ms: u64,
+}
+
+impl Pusher<'_> {
+    /// Pushes a message, encoded as an array of RESP2. False: the session is about to end.
+    fn push(&mut self, session: &mut Session, message: &[u8]) -> bool {
+        if session.closing != Closing::No {
+            return false;
+        }
+        // With something to send already, the runtime knows of it.
+        let was_idle = session.output.unsent().is_empty();
+        session.push(message);
+        let limits = &self.config.client_output_buffer_limit;
+        let limit = session.output_limit(limits);
+        if session.exceeds_hard_limit(limit) {
+            self.stats.output_limit_closes += 1;
+            session.closing = Closing::Now;
+            self.dirty.push(session.id);
+        } else {
+            if was_idle {
+                self.dirty.push(session.id);
+            }
+            session.exceeds_soft_limit(limit, self.now_ms);
+            *self.soft_limit_exceeded |= session.is_over_soft_limit();
+        }
+        true
+    }
+}
+
+impl CoreState {
+    /// Hands a message published to `channel` to this core's subscribers; how many got it. `topic` is the kind of the
+    /// channel, `asking` the session that publishes if it is this core's, which the table of sessions lacks.
+    pub fn publish_here(
+        &mut self,
+        topic: Topic,
+        channel: &[u8],
+        message: &[u8],
+        mut asking: Option<&mut Session>,
+    ) -> u64 {
+        let mut pusher = Pusher {
+            config: &self.config,
+            stats: &mut self.stats,
+            dirty: &mut self.dirty,
+            soft_limit_exceeded: &mut self.soft_limit_exceeded,
+            now_ms: self.clock.monotonic_ms(),
+        };
+        let sessions = &mut self.sessions;
+        let mut received = 0;
+        let mut push = |id: &SessionId, encoded: &[u8]| {
+            let session = match &mut asking {
+                Some(session) if session.id == *id => Some(&mut **session),
+                _ => sessions.get_mut(*id),
+            };
+            let got_it = session.is_some_and(|session| pusher.push(session, encoded));
+            received += u64::from(got_it);
+        };
+        let mut encoded = Vec::new();
+        if let Some(crowd) = self.subscribers.of(topic, channel) {
+            let word: &[u8] = match topic {
+                Topic::Channel | Topic::Pattern => b"message",
+                Topic::ShardChannel => b"smessage",
+            };
+            encode(&mut encoded, &[word, channel, message]);
+            crowd.iter().for_each(|id| push(id, &encoded));
+        }
+        if topic == Topic::Channel {
+            for (pattern, crowd) in self.subscribers.matching(channel) {
+                encode(&mut encoded, &[b"pmessage", pattern, channel, message]);
+                crowd.iter().for_each(|id| push(id, &encoded));
+            }
+        }
+        received
+    }
+}
+
+/// Replaces what is in `out` with an array of RESP2.
+fn encode(out: &mut Vec<u8>, words: &[&[u8]]) {
+    out.clear();
+    let mut reply = Reply::new(out, Protocol::Resp2);
+    reply.array(words.len());
+    words.iter().for_each(|word| reply.bulk(word));
+}

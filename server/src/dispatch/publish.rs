@@ -1,0 +1,87 @@
+//! Commands that only some cores have a part in: those that publish.
+//!
+//! A message goes to the cores that have subscribers, which answer how many got it. Between two cores requests keep their
+//! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its
+//! publisher wrote before it: while such a write is under way to another core, the message waits for its reply. (A write
+//! whose reply the client does not want, `CLIENT REPLY OFF`, is not waited for.)
+
+use std::rc::Rc;
+
+use super::batch::Work;
+use super::core::Core;
+use super::gather::Finish;
+use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge, Run};
+use crate::resp::Reply;
+use crate::routing::CoreId;
+use crate::session::{ReplySeq, Session};
+use crate::shared::CoreGauges;
+
+/// The reply with this number is to a command that writes on other cores, if the command writes.
+#[inline]
+pub(super) fn note_write(session: &mut Session, spec: &CommandSpec, seq: ReplySeq) {
+    if spec.flags.has(Flags::WRITE) {
+        session.last_write = Some(seq);
+    }
+}
+
+/// Whether the command has to wait until what the session wrote before it is written.
+#[inline]
+pub(super) fn must_come_behind(session: &Session, command: &Command) -> bool {
+    matches!(command.spec.run, Run::SomeCores { .. })
+        && session
+            .last_write
+            .is_some_and(|seq| !session.output.is_ready(seq))
+}
+
+impl Core {
+    /// Asks the cores that the command concerns. The reply has its place before anything that those do to the session
+    /// itself: what a client publishes to itself comes behind the reply, whichever cores are asked.
+    pub(super) fn ask_some_cores(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        which: fn(&CoreGauges) -> bool,
+        (each, merge): (CoreFn, Merge),
+        quiet: bool,
+    ) {
+        let shared = &self.state.shared;
+        let cores: Vec<CoreId> = (0..shared.cores())
+            .map(CoreId)
+            .filter(|core| which(shared.gauges(*core)))
+            .collect();
+        if cores.iter().any(|core| *core != self.state.id) {
+            let own: Rc<[&[u8]]> = args.iter_from(0).collect();
+            let asks = cores
+                .into_iter()
+                .map(|core| (core, Work::Part(each), own.clone()))
+                .collect();
+            return self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
+        }
+        let seq = (!quiet).then(|| session.output.expect());
+        let mut part = Vec::new();
+        if !cores.is_empty() {
+            each(&mut CoreCall {
+                asking_client_id: session.client_id,
+                db: session.db,
+                protocol: session.protocol,
+                core: &mut self.state,
+                asking: Some(&mut *session),
+                args,
+                out: &mut part,
+            });
+        }
+        let Some(seq) = seq else { return };
+        let protocol = session.protocol;
+        let mut reply = Vec::new();
+        let parts: &[&[u8]] = if cores.is_empty() { &[] } else { &[&part] };
+        if let Err(error) = merge(&args, parts, &mut Reply::new(&mut reply, protocol)) {
+            reply.clear();
+            Reply::new(&mut reply, protocol).error(&error);
+            self.count_failure(&error, command);
+        }
+        session
+            .output
+            .fill(seq, |out| out.extend_from_slice(&reply));
+    }
+}
