@@ -21,6 +21,7 @@ pub mod limits;
 mod locks;
 mod multi;
 mod observed;
+mod pool;
 mod serial;
 mod stress;
 pub(crate) mod testing;
