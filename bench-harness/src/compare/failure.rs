@@ -26,7 +26,9 @@ impl Failure {
                 ExitCode::from(1)
             }
             Self::Interrupted => {
-                eprintln!("larder-bench: interrupted; every server was stopped, nothing was written");
+                eprintln!(
+                    "larder-bench: interrupted; every server was stopped, nothing was written"
+                );
                 ExitCode::from(130)
             }
         }

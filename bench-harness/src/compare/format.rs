@@ -134,22 +134,47 @@ mod tests {
     #[test]
     fn numbers_keep_three_digits_that_matter() {
         for (value, text) in [
-            (0.0, "0"), (0.012_34, "0.0123"), (0.3456, "0.346"), (1.0, "1.00"), (9.996, "10.0"), (12.34, "12.3"),
-            (99.96, "100"), (1234.4, "1234"), (f64::NAN, "–"),
+            (0.0, "0"),
+            (0.012_34, "0.0123"),
+            (0.3456, "0.346"),
+            (1.0, "1.00"),
+            (9.996, "10.0"),
+            (12.34, "12.3"),
+            (99.96, "100"),
+            (1234.4, "1234"),
+            (f64::NAN, "–"),
         ] {
             assert_eq!(significant(value), text);
         }
         assert_eq!(count(1_234_567), "1,234,567");
-        assert_eq!((count(0).as_str(), count(999).as_str(), count(1000).as_str()), ("0", "999", "1,000"));
+        assert_eq!(
+            (count(0).as_str(), count(999).as_str(), count(1000).as_str()),
+            ("0", "999", "1,000")
+        );
     }
 
     #[test]
     fn units_follow_the_magnitude() {
-        assert_eq!([rate(987.4), rate(152_340.0), rate(999_600.0)], ["987", "152 k", "1.00 M"]);
-        assert_eq!([micros(0.34), micros(98.12), micros(1200.0), micros(2e6)], ["0.340 µs", "98.1 µs", "1.20 ms", "2.00 s"]);
-        assert_eq!([size(64.0), size(4096.0), size(1.5 * 1024.0 * 1024.0)], ["64 B", "4 KiB", "1.50 MiB"]);
-        assert_eq!([size_text("4096"), size_text("lognormal:200:1")], ["4 KiB", "lognormal 200 1 B"]);
-        assert_eq!([span(40.0), span(700.0), span(7500.0)], ["40 s", "12 min", "2 h 05 min"]);
+        assert_eq!(
+            [rate(987.4), rate(152_340.0), rate(999_600.0)],
+            ["987", "152 k", "1.00 M"]
+        );
+        assert_eq!(
+            [micros(0.34), micros(98.12), micros(1200.0), micros(2e6)],
+            ["0.340 µs", "98.1 µs", "1.20 ms", "2.00 s"]
+        );
+        assert_eq!(
+            [size(64.0), size(4096.0), size(1.5 * 1024.0 * 1024.0)],
+            ["64 B", "4 KiB", "1.50 MiB"]
+        );
+        assert_eq!(
+            [size_text("4096"), size_text("lognormal:200:1")],
+            ["4 KiB", "lognormal 200 1 B"]
+        );
+        assert_eq!(
+            [span(40.0), span(700.0), span(7500.0)],
+            ["40 s", "12 min", "2 h 05 min"]
+        );
     }
 
     #[test]

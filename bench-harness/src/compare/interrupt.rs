@@ -24,8 +24,9 @@ impl Interrupt {
     pub(crate) fn on_signals() -> Result<Self, Failure> {
         let interrupt = Self::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupt.0))
-                .map_err(|error| Failure::Failed(format!("cannot take signal {signal}: {error}")))?;
+            signal_hook::flag::register(signal, Arc::clone(&interrupt.0)).map_err(|error| {
+                Failure::Failed(format!("cannot take signal {signal}: {error}"))
+            })?;
         }
         Ok(interrupt)
     }
@@ -66,6 +67,9 @@ mod tests {
         let interrupt = Interrupt::default();
         assert_eq!(interrupt.sleep(Duration::from_millis(1)), Ok(()));
         interrupt.0.store(true, Ordering::Relaxed);
-        assert_eq!(interrupt.sleep(Duration::from_secs(3600)), Err(Failure::Interrupted));
+        assert_eq!(
+            interrupt.sleep(Duration::from_secs(3600)),
+            Err(Failure::Interrupted)
+        );
     }
 }

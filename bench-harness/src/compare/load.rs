@@ -44,11 +44,16 @@ impl Load {
     ///
     /// # Errors
     /// This executable is not to be found, or no directory can be made.
-    pub(crate) fn new(program: Option<PathBuf>, cpus: CpuList, interrupt: Interrupt) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        program: Option<PathBuf>,
+        cpus: CpuList,
+        interrupt: Interrupt,
+    ) -> Result<Self, Failure> {
         let program = match program {
             Some(program) => program,
-            None => std::env::current_exe()
-                .map_err(|error| Failure::Failed(format!("cannot find this executable: {error}")))?,
+            None => std::env::current_exe().map_err(|error| {
+                Failure::Failed(format!("cannot find this executable: {error}"))
+            })?,
         };
         let scratch = Scratch::new("load")?;
         Ok(Self {
@@ -89,9 +94,15 @@ impl Load {
         if !status.success() {
             server.check_alive()?;
             let text = fs::read_to_string(&printed).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim().is_empty())
+                .collect();
             let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
-            return Err(server.failed(&format!("cannot be loaded ({status}): {tail}\n{}", arguments.join(" "))));
+            return Err(server.failed(&format!(
+                "cannot be loaded ({status}): {tail}\n{}",
+                arguments.join(" ")
+            )));
         }
         let report = self.read(&file)?;
         check(&report, server)?;
@@ -107,7 +118,10 @@ impl Load {
         printed: &PathBuf,
     ) -> Result<Child, Failure> {
         let told = |error: std::io::Error| {
-            Failure::Failed(format!("cannot run the load, {}: {error}", self.program.display()))
+            Failure::Failed(format!(
+                "cannot run the load, {}: {error}",
+                self.program.display()
+            ))
         };
         let out = File::create(printed).map_err(told)?;
         let mut command = Command::new(&self.program);
@@ -125,20 +139,29 @@ impl Load {
     }
 
     /// Waits for the load; ends it when the user wants to stop, the server dies, or it hangs.
-    fn wait(&self, mut child: Child, server: &mut Server, patience: Patience) -> Result<ExitStatus, Failure> {
+    fn wait(
+        &self,
+        mut child: Child,
+        server: &mut Server,
+        patience: Patience,
+    ) -> Result<ExitStatus, Failure> {
         let give_up = match patience {
-            Patience::Seconds(seconds) => Some(Instant::now() + Duration::from_secs_f64(seconds) + GRACE),
+            Patience::Seconds(seconds) => {
+                Some(Instant::now() + Duration::from_secs_f64(seconds) + GRACE)
+            }
             Patience::Done => None,
         };
-        let told = |error: std::io::Error| Failure::Failed(format!("cannot wait for the load: {error}"));
+        let told =
+            |error: std::io::Error| Failure::Failed(format!("cannot wait for the load: {error}"));
         loop {
             if let Some(status) = child.try_wait().map_err(told)? {
                 return Ok(status);
             }
             let hung = match give_up {
-                Some(moment) if Instant::now() > moment => {
-                    Err(server.failed(&format!("keeps the load waiting {} s too long", GRACE.as_secs())))
-                }
+                Some(moment) if Instant::now() > moment => Err(server.failed(&format!(
+                    "keeps the load waiting {} s too long",
+                    GRACE.as_secs()
+                ))),
                 _ => Ok(()),
             };
             if let Err(failure) = self.interrupt.check().and(server.check_alive()).and(hung) {
@@ -153,12 +176,18 @@ impl Load {
 
     fn read(&self, file: &PathBuf) -> Result<Report, Failure> {
         let told = |error: &dyn std::fmt::Display| {
-            Failure::Failed(format!("{}: no report of the load: {error}", self.program.display()))
+            Failure::Failed(format!(
+                "{}: no report of the load: {error}",
+                self.program.display()
+            ))
         };
         let text = fs::read_to_string(file).map_err(|error| told(&error))?;
         let report: Report = serde_json::from_str(&text).map_err(|error| told(&error))?;
         if report.format != FORMAT {
-            return Err(told(&format!("format {} instead of {FORMAT}", report.format)));
+            return Err(told(&format!(
+                "format {} instead of {FORMAT}",
+                report.format
+            )));
         }
         Ok(report)
     }
@@ -169,11 +198,17 @@ fn check(report: &Report, server: &mut Server) -> Result<(), Failure> {
     server.check_alive()?;
     let totals = &report.totals;
     if totals.errors > 0 {
-        let of = format!("answered {} of {} commands with errors", totals.errors, totals.operations);
+        let of = format!(
+            "answered {} of {} commands with errors",
+            totals.errors, totals.operations
+        );
         return Err(server.failed(&of));
     }
     if totals.verify_failures > 0 {
-        return Err(server.failed(&format!("returned {} values that were never set", totals.verify_failures)));
+        return Err(server.failed(&format!(
+            "returned {} values that were never set",
+            totals.verify_failures
+        )));
     }
     if totals.operations == 0 {
         return Err(server.failed("answered no command at all"));

@@ -54,7 +54,11 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
 
 fn kib_field(text: &str, field: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(field))?;
-    rest.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+    rest.split_whitespace()
+        .next()?
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// CPU time the whole machine has not been idle, time stolen by the hypervisor included.
@@ -64,13 +68,18 @@ fn kib_field(text: &str, field: &str) -> Option<u64> {
 pub(crate) fn machine_busy() -> Result<Duration> {
     let text = fs::read_to_string("/proc/stat")?;
     // user nice system idle iowait irq softirq steal, in ticks: a hundredth of a second on every Linux of today.
-    let ticks = busy_ticks(&text).ok_or_else(|| Error::new(ErrorKind::InvalidData, "/proc/stat"))?;
+    let ticks =
+        busy_ticks(&text).ok_or_else(|| Error::new(ErrorKind::InvalidData, "/proc/stat"))?;
     Ok(Duration::from_millis(ticks * 10))
 }
 
 fn busy_ticks(stat: &str) -> Option<u64> {
     let line = stat.lines().find(|line| line.starts_with("cpu "))?;
-    let fields: Vec<u64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
     let busy = [0, 1, 2, 5, 6, 7].map(|index| fields.get(index).copied());
     busy.into_iter().sum()
 }
@@ -90,7 +99,10 @@ pub(crate) fn allowed_cpus() -> Result<CpuList> {
 ///
 /// # Errors
 /// The kernel refuses the CPUs.
-pub(crate) fn pinned<T: Send>(cpus: &CpuList, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn pinned<T: Send>(
+    cpus: &CpuList,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             rustix::thread::sched_setaffinity(None, &cpus.to_set())?;
@@ -105,10 +117,13 @@ pub(crate) fn shared_cores(servers: &CpuList, load: &CpuList) -> Vec<(usize, usi
     let mut pairs = Vec::new();
     for cpu in servers.iter() {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-        let Ok(siblings) = CpuList::parse(fs::read_to_string(path).unwrap_or_default().trim()) else {
+        let Ok(siblings) = CpuList::parse(fs::read_to_string(path).unwrap_or_default().trim())
+        else {
             continue;
         };
-        let twins = load.iter().filter(|twin| *twin != cpu && siblings.contains(*twin));
+        let twins = load
+            .iter()
+            .filter(|twin| *twin != cpu && siblings.contains(*twin));
         pairs.extend(twins.map(|twin| (cpu, twin)));
     }
     pairs
@@ -163,9 +178,15 @@ mod tests {
 
     #[test]
     fn fields_of_proc_are_read() {
-        assert_eq!(kib_field("Pss: 1 kB\nRss:      20 kB\n", "Rss:"), Some(20_480));
+        assert_eq!(
+            kib_field("Pss: 1 kB\nRss:      20 kB\n", "Rss:"),
+            Some(20_480)
+        );
         assert_eq!(kib_field("Pss: 1 kB\n", "Rss:"), None);
-        assert_eq!(busy_ticks("cpu  1 2 4 100 200 8 16 32 0 0\ncpu0 1\n"), Some(63));
+        assert_eq!(
+            busy_ticks("cpu  1 2 4 100 200 8 16 32 0 0\ncpu0 1\n"),
+            Some(63)
+        );
         assert_eq!(busy_ticks("cpu 1 2\n"), None);
     }
 

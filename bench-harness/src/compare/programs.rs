@@ -25,12 +25,17 @@ impl Programs {
                 .ok_or_else(|| format!("--program takes NAME=PATH, not {text}"))?;
             let path = PathBuf::from(path);
             if !is_program(&path) {
-                return Err(format!("--program {name}: {} is no program", path.display()));
+                return Err(format!(
+                    "--program {name}: {} is no program",
+                    path.display()
+                ));
             }
             programs.named.insert(name.to_owned(), absolute(path));
         }
         let here = std::env::current_exe().ok();
-        programs.directories.extend(here.as_deref().and_then(Path::parent).map(Path::to_owned));
+        programs
+            .directories
+            .extend(here.as_deref().and_then(Path::parent).map(Path::to_owned));
         let path = std::env::var_os("PATH").unwrap_or_default();
         programs.directories.extend(std::env::split_paths(&path));
         Ok(programs)
@@ -42,16 +47,32 @@ impl Programs {
             return Some(path.clone());
         }
         if word.contains('/') {
-            return Some(PathBuf::from(word)).filter(|path| is_program(path)).map(absolute);
+            return Some(PathBuf::from(word))
+                .filter(|path| is_program(path))
+                .map(absolute);
         }
-        let candidates = self.directories.iter().map(|directory| directory.join(word));
-        candidates.filter(|path| is_program(path)).map(absolute).next()
+        let candidates = self
+            .directories
+            .iter()
+            .map(|directory| directory.join(word));
+        candidates
+            .filter(|path| is_program(path))
+            .map(absolute)
+            .next()
     }
 
     /// The names given by `--program` that are neither a server's nor a program's of `servers` (name and word).
     pub(crate) fn unused(&self, servers: &[(&str, &str)]) -> Vec<String> {
-        let used = |name: &&String| servers.iter().any(|(server, word)| server == name || word == name);
-        self.named.keys().filter(|name| !used(name)).cloned().collect()
+        let used = |name: &&String| {
+            servers
+                .iter()
+                .any(|(server, word)| server == name || word == name)
+        };
+        self.named
+            .keys()
+            .filter(|name| !used(name))
+            .cloned()
+            .collect()
     }
 }
 
@@ -61,7 +82,8 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn is_program(path: &Path) -> bool {
-    let executable = |data: std::fs::Metadata| data.is_file() && data.permissions().mode() & 0o111 != 0;
+    let executable =
+        |data: std::fs::Metadata| data.is_file() && data.permissions().mode() & 0o111 != 0;
     path.metadata().is_ok_and(executable)
 }
 
@@ -79,7 +101,10 @@ mod tests {
         assert_eq!(programs.find("any", "sh"), Some(this.clone()));
         assert_eq!(programs.find("sh", "no-such-program"), Some(this.clone()));
         assert_eq!(programs.find("any", "no-such-program"), None);
-        assert_eq!(programs.find("any", &this.display().to_string()), Some(this));
+        assert_eq!(
+            programs.find("any", &this.display().to_string()),
+            Some(this)
+        );
         assert_eq!(programs.unused(&[("a", "b")]), ["sh"]);
     }
 

@@ -183,7 +183,9 @@ pub(crate) struct HitRatioRound {
 impl Results {
     /// The servers that were measured.
     pub(crate) fn measured(&self) -> impl Iterator<Item = &ServerReport> {
-        self.servers.iter().filter(|server| server.skipped.is_none())
+        self.servers
+            .iter()
+            .filter(|server| server.skipped.is_none())
     }
 
     /// How reports call the server named `name`.
@@ -208,7 +210,10 @@ impl Results {
         }
         let throughput = self.cases.iter().map(|case| (&case.name, &case.skipped));
         let memory = self.memory.iter().map(|case| (&case.name, &case.skipped));
-        let hit_ratio = self.hit_ratio.iter().map(|case| (&case.name, &case.skipped));
+        let hit_ratio = self
+            .hit_ratio
+            .iter()
+            .map(|case| (&case.name, &case.skipped));
         // One line per server and reason, with the cases it is about.
         let mut reasons: Vec<(&SkippedServer, Vec<&str>)> = Vec::new();
         for (name, skipped) in throughput.chain(memory).chain(hit_ratio) {
@@ -225,7 +230,10 @@ impl Results {
                 0..=3 => cases.join(", "),
                 count => format!("{count} cases"),
             };
-            lines.push(format!("{label} takes no part in {cases}: {}", skipped.reason));
+            lines.push(format!(
+                "{label} takes no part in {cases}: {}",
+                skipped.reason
+            ));
         }
         lines
     }
@@ -239,7 +247,10 @@ impl Results {
         let text = std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?;
         let results: Self = serde_json::from_str(&text).map_err(|error| told(error.to_string()))?;
         if results.format != FORMAT {
-            return Err(told(format!("format {} is not one this program reads", results.format)));
+            return Err(told(format!(
+                "format {} is not one this program reads",
+                results.format
+            )));
         }
         Ok(results)
     }

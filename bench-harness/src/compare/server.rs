@@ -121,7 +121,10 @@ impl Server {
             return Failure::Failed(format!("{label} {what}; it has printed nothing"));
         }
         let quoted: Vec<String> = tail.iter().map(|line| format!("  | {line}")).collect();
-        Failure::Failed(format!("{label} {what}; its last lines:\n{}", quoted.join("\n")))
+        Failure::Failed(format!(
+            "{label} {what}; its last lines:\n{}",
+            quoted.join("\n")
+        ))
     }
 
     /// Where it listens.
@@ -135,7 +138,8 @@ impl Server {
     /// It has ended.
     pub(crate) fn cpu_time(&mut self) -> Result<Duration, Failure> {
         self.check_alive()?;
-        proc::cpu_time(self.child.id()).map_err(|error| self.failed(&format!("has no CPU clock: {error}")))
+        proc::cpu_time(self.child.id())
+            .map_err(|error| self.failed(&format!("has no CPU clock: {error}")))
     }
 
     /// Its resident bytes.
@@ -193,7 +197,13 @@ fn command(
     let out = File::create(log).map_err(open)?;
     let mut command = Command::new(launch.program);
     command
-        .args(spec.command[1..].iter().chain(launch.more).map(fill).collect::<Result<Vec<_>, _>>()?)
+        .args(
+            spec.command[1..]
+                .iter()
+                .chain(launch.more)
+                .map(fill)
+                .collect::<Result<Vec<_>, _>>()?,
+        )
         .current_dir(directory)
         .stdin(Stdio::null())
         .stderr(out.try_clone().map_err(open)?)

@@ -99,7 +99,10 @@ impl Summary {
         let ratio = |value: fn(&Round) -> f64| ratio(rounds, baseline?, value);
         let latencies = sum_histograms(rounds)?;
         let (hits, misses) = rounds.iter().fold((0, 0), |(hits, misses), round| {
-            (hits + round.load.totals.hits, misses + round.load.totals.misses)
+            (
+                hits + round.load.totals.hits,
+                misses + round.load.totals.misses,
+            )
         });
         Ok(Self {
             ops_per_second: spread(|round| round.load.totals.ops_per_second),
@@ -160,7 +163,11 @@ fn ratio(rounds: &[Round], baseline: &[Round], value: fn(&Round) -> f64) -> Opti
 
 /// The geometric mean, which is that of ratios; `None` of none.
 pub(crate) fn geometric_mean(ratios: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = ratios.into_iter().fold((0.0, 0_u32), |(sum, count), ratio| (sum + ratio.ln(), count + 1));
+    let (sum, count) = ratios
+        .into_iter()
+        .fold((0.0, 0_u32), |(sum, count), ratio| {
+            (sum + ratio.ln(), count + 1)
+        });
     (count > 0).then(|| (sum / f64::from(count)).exp())
 }
 
@@ -170,10 +177,13 @@ const NANOS_PER_MICRO: f64 = 1000.0;
 const DIGITS: u8 = 3;
 
 fn sum_histograms(rounds: &[Round]) -> Result<Histogram<u64>, BadHistogram> {
-    let bad = |error: &dyn std::fmt::Display| BadHistogram(format!("histogram of the load: {error}"));
+    let bad =
+        |error: &dyn std::fmt::Display| BadHistogram(format!("histogram of the load: {error}"));
     let mut sum = Histogram::<u64>::new(DIGITS).map_err(|error| bad(&error))?;
     for round in rounds {
-        let bytes = STANDARD.decode(&round.load.histogram_v2_base64).map_err(|error| bad(&error))?;
+        let bytes = STANDARD
+            .decode(&round.load.histogram_v2_base64)
+            .map_err(|error| bad(&error))?;
         let one: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(|error| bad(&error))?;
@@ -206,7 +216,10 @@ fn curve(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     let points = (decades * f64::from(POINTS_PER_DECADE)).floor() as u32;
     let quantile = |point: u32| 1.0 - 10_f64.powf(-f64::from(point) / f64::from(POINTS_PER_DECADE));
     let at = |quantile: f64| histogram.value_at_quantile(quantile) as f64 / NANOS_PER_MICRO;
-    (0..=points).map(quantile).map(|quantile| (quantile * 100.0, at(quantile))).collect()
+    (0..=points)
+        .map(quantile)
+        .map(|quantile| (quantile * 100.0, at(quantile)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -234,22 +247,43 @@ mod tests {
         assert_eq!(summary.throughput_ratio.unwrap().median, 0.5);
         assert_eq!(Summary::of(&slow, None).unwrap().cpu_ratio, None);
         let only_second = &fast[1..];
-        assert_eq!(Summary::of(&slow, Some(only_second)).unwrap().cpu_ratio.unwrap().low, 2.0);
+        assert_eq!(
+            Summary::of(&slow, Some(only_second))
+                .unwrap()
+                .cpu_ratio
+                .unwrap()
+                .low,
+            2.0
+        );
     }
 
     #[test]
     fn latencies_are_those_of_all_rounds_together() {
         let mut many = vec![100_u64; 9_990];
         many.extend([5_000; 10]);
-        let rounds = [round(0, 1.0, 1.0, &many), round(1, 1.0, 1.0, &[100; 10_000])];
+        let rounds = [
+            round(0, 1.0, 1.0, &many),
+            round(1, 1.0, 1.0, &[100; 10_000]),
+        ];
         let summary = Summary::of(&rounds, None).unwrap();
         let near = |value: f64, wanted: f64| (value / wanted - 1.0).abs() < 0.002;
         assert!(near(summary.latency_us.p50, 100.0) && near(summary.latency_us.max, 5000.0));
         // 10 of 20,000 are slow: seen past 99.95%, which no median of the rounds' percentiles would show.
         assert!(near(summary.latency_us.p99_9, 100.0) && near(summary.latency_us.p99_99, 5000.0));
-        let (first, last) = (summary.latency_curve[0], *summary.latency_curve.last().unwrap());
-        assert!(first.0.abs() < 1e-9 && (99.9..100.0).contains(&last.0), "{first:?} {last:?}");
-        assert!(summary.latency_curve.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
+        let (first, last) = (
+            summary.latency_curve[0],
+            *summary.latency_curve.last().unwrap(),
+        );
+        assert!(
+            first.0.abs() < 1e-9 && (99.9..100.0).contains(&last.0),
+            "{first:?} {last:?}"
+        );
+        assert!(
+            summary
+                .latency_curve
+                .windows(2)
+                .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1)
+        );
     }
 
     #[test]

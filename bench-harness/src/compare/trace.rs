@@ -21,7 +21,8 @@ pub(crate) fn write(made_up: &Synthetic, out: &mut impl Write) -> io::Result<()>
     }
     // A scan begins so often that scans make up their fraction of the requests.
     let scan_keys = made_up.scan_keys as f64;
-    let begin = made_up.scan_fraction / (scan_keys * (1.0 - made_up.scan_fraction) + made_up.scan_fraction);
+    let begin =
+        made_up.scan_fraction / (scan_keys * (1.0 - made_up.scan_fraction) + made_up.scan_fraction);
     let (mut next_scanned, mut scan_left) = (0_u64, 0_u64);
     for _ in 0..made_up.requests {
         if scan_left == 0 && random.unit() < begin {
@@ -33,7 +34,9 @@ pub(crate) fn write(made_up: &Synthetic, out: &mut impl Write) -> io::Result<()>
             next_scanned += 1;
         } else {
             let drawn = random.unit() * total;
-            let rank = sums.partition_point(|sum| *sum <= drawn).min(sums.len() - 1);
+            let rank = sums
+                .partition_point(|sum| *sum <= drawn)
+                .min(sums.len() - 1);
             writeln!(out, "page:{:010}", scatter(rank as u64, made_up.keys))?;
         }
     }
@@ -79,7 +82,11 @@ mod tests {
     fn trace(made_up: Synthetic) -> Vec<String> {
         let mut out = Vec::new();
         write(&made_up, &mut out).unwrap();
-        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+        String::from_utf8(out)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     const PLAIN: Synthetic = Synthetic {
@@ -107,7 +114,11 @@ mod tests {
 
     #[test]
     fn scans_take_their_part_and_come_once() {
-        let keys = trace(Synthetic { scan_fraction: 0.25, requests: 200_000, ..PLAIN });
+        let keys = trace(Synthetic {
+            scan_fraction: 0.25,
+            requests: 200_000,
+            ..PLAIN
+        });
         let scanned: Vec<&String> = keys.iter().filter(|key| key.starts_with("scan:")).collect();
         let part = scanned.len() as f64 / keys.len() as f64;
         assert!((0.20..0.30).contains(&part), "{part}");

@@ -26,7 +26,10 @@ pub(crate) fn ready(port: u16, protocol: Protocol) -> Result<()> {
     if good.iter().any(|start| answer.starts_with(start)) {
         Ok(())
     } else {
-        Err(Error::new(ErrorKind::InvalidData, format!("it answers {:?}", answer.trim())))
+        Err(Error::new(
+            ErrorKind::InvalidData,
+            format!("it answers {:?}", answer.trim()),
+        ))
     }
 }
 
@@ -34,9 +37,17 @@ pub(crate) fn ready(port: u16, protocol: Protocol) -> Result<()> {
 pub(crate) fn version(port: u16, protocol: Protocol) -> Option<String> {
     if is_memcached(protocol) {
         let answer = ask(port, b"version\r\n", ends_with_line).ok()?;
-        return Some(format!("memcached {}", answer.strip_prefix("VERSION ")?.trim()));
+        return Some(format!(
+            "memcached {}",
+            answer.strip_prefix("VERSION ")?.trim()
+        ));
     }
-    let info = ask(port, b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n", ends_with_bulk).ok()?;
+    let info = ask(
+        port,
+        b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n",
+        ends_with_bulk,
+    )
+    .ok()?;
     info_version(&info)
 }
 
@@ -45,14 +56,25 @@ pub(crate) fn version(port: u16, protocol: Protocol) -> Option<String> {
 /// # Errors
 /// No connection or no such answer.
 pub(crate) fn key_count(port: u16, protocol: Protocol) -> Result<u64> {
-    let wrong = |answer: &str| Error::new(ErrorKind::InvalidData, format!("it answers {:?}", answer.trim()));
+    let wrong = |answer: &str| {
+        Error::new(
+            ErrorKind::InvalidData,
+            format!("it answers {:?}", answer.trim()),
+        )
+    };
     if is_memcached(protocol) {
         let stats = ask(port, b"stats\r\n", |text| text.ends_with("END\r\n"))?;
-        let count = stats.lines().find_map(|line| line.strip_prefix("STAT curr_items "));
-        return count.and_then(|count| count.trim().parse().ok()).ok_or_else(|| wrong(&stats));
+        let count = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("STAT curr_items "));
+        return count
+            .and_then(|count| count.trim().parse().ok())
+            .ok_or_else(|| wrong(&stats));
     }
     let answer = ask(port, b"*1\r\n$6\r\nDBSIZE\r\n", ends_with_line)?;
-    let count = answer.strip_prefix(':').and_then(|count| count.trim().parse().ok());
+    let count = answer
+        .strip_prefix(':')
+        .and_then(|count| count.trim().parse().ok());
     count.ok_or_else(|| wrong(&answer))
 }
 
@@ -105,7 +127,10 @@ fn info_version(info: &str) -> Option<String> {
     for name in ["larder", "valkey", "dragonfly", "garnet", "keydb", "redis"] {
         let field = format!("{name}_version:");
         if let Some(version) = info.lines().find_map(|line| line.strip_prefix(&field)) {
-            let version = version.trim().trim_start_matches(name).trim_start_matches([' ', '-']);
+            let version = version
+                .trim()
+                .trim_start_matches(name)
+                .trim_start_matches([' ', '-']);
             return Some(format!("{name} {version}"));
         }
     }
@@ -135,7 +160,13 @@ mod tests {
     #[test]
     fn a_server_is_ready_when_it_says_so() {
         assert!(ready(answering("+PONG\r\n"), Protocol::Resp2).is_ok());
-        assert!(ready(answering("-NOAUTH Authentication required.\r\n"), Protocol::Resp3).is_ok());
+        assert!(
+            ready(
+                answering("-NOAUTH Authentication required.\r\n"),
+                Protocol::Resp3
+            )
+            .is_ok()
+        );
         assert!(ready(answering("VERSION 1.6\r\n"), Protocol::MemcachedText).is_ok());
         let loading = ready(answering("-LOADING in memory\r\n"), Protocol::Resp2).unwrap_err();
         assert!(loading.to_string().contains("LOADING"));
@@ -144,9 +175,18 @@ mod tests {
     #[test]
     fn versions_are_those_of_the_server_and_not_of_what_it_imitates() {
         let info = "$62\r\n# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\n";
-        assert_eq!(version(answering(info), Protocol::Resp2).as_deref(), Some("valkey 9.1.2"));
-        assert_eq!(info_version("redis_version:8.2.3\r\n").as_deref(), Some("redis 8.2.3"));
-        assert_eq!(info_version("dragonfly_version:df-v1.2\r\n").as_deref(), Some("dragonfly df-v1.2"));
+        assert_eq!(
+            version(answering(info), Protocol::Resp2).as_deref(),
+            Some("valkey 9.1.2")
+        );
+        assert_eq!(
+            info_version("redis_version:8.2.3\r\n").as_deref(),
+            Some("redis 8.2.3")
+        );
+        assert_eq!(
+            info_version("dragonfly_version:df-v1.2\r\n").as_deref(),
+            Some("dragonfly df-v1.2")
+        );
         assert_eq!(version(answering("-NOAUTH\r\n"), Protocol::Resp2), None);
         let memcached = version(answering("VERSION 1.6.45\r\n"), Protocol::MemcachedMeta);
         assert_eq!(memcached.as_deref(), Some("memcached 1.6.45"));
@@ -154,9 +194,15 @@ mod tests {
 
     #[test]
     fn keys_are_counted() {
-        assert_eq!(key_count(answering(":42\r\n"), Protocol::Resp2).unwrap(), 42);
+        assert_eq!(
+            key_count(answering(":42\r\n"), Protocol::Resp2).unwrap(),
+            42
+        );
         let stats = "STAT pid 1\r\nSTAT curr_items 7\r\nEND\r\n";
-        assert_eq!(key_count(answering(stats), Protocol::MemcachedText).unwrap(), 7);
+        assert_eq!(
+            key_count(answering(stats), Protocol::MemcachedText).unwrap(),
+            7
+        );
         assert!(key_count(answering("-ERR\r\n"), Protocol::Resp2).is_err());
     }
 }

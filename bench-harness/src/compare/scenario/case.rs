@@ -52,6 +52,17 @@ impl Work {
     }
 }
 
+/// What makes a run of `larder-bench run` a preload and nothing else: the one operation after it counts nowhere.
+pub(crate) const PRELOAD_ONLY: [&str; 7] = [
+    "--preload",
+    "--operations",
+    "1",
+    "--clients",
+    "1",
+    "--threads",
+    "1",
+];
+
 /// One load, the same for every server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Case {
@@ -200,6 +211,18 @@ impl Case {
         arguments
     }
 
+    /// The arguments of `larder-bench run` that set every key and then stop.
+    pub(crate) fn preload_arguments(&self) -> Vec<String> {
+        let mut arguments = match self.work.keeps_the_data() {
+            true => Work::Command("GET".to_owned()).arguments(),
+            false => self.work.arguments(),
+        };
+        arguments.extend(self.data_arguments());
+        arguments.extend(self.arguments.iter().cloned());
+        arguments.extend(PRELOAD_ONLY.map(str::to_owned));
+        arguments
+    }
+
     /// The arguments of `larder-bench run` for the load itself, without target, duration and seed.
     pub(crate) fn load_arguments(&self, load_cpus: usize) -> Vec<String> {
         let mut arguments = self.work.arguments();
@@ -207,7 +230,10 @@ impl Case {
         add("--pipeline", self.pipeline.to_string());
         add("--clients", self.connections.to_string());
         let threads = self.threads.unwrap_or(load_cpus);
-        add("--threads", threads.min(self.connections as usize).to_string());
+        add(
+            "--threads",
+            threads.min(self.connections as usize).to_string(),
+        );
         add("--key-distribution", self.key_distribution.clone());
         if let Some(rate) = self.rate {
             add("--rate", rate.to_string());
@@ -260,7 +286,8 @@ pub(super) fn expand(matrix: &Cases) -> Result<Vec<Case>, String> {
 }
 
 fn works(matrix: &Cases) -> Result<Vec<Work>, String> {
-    let named = |list: &List, make: fn(String) -> Work| list.texts().into_iter().map(make).collect();
+    let named =
+        |list: &List, make: fn(String) -> Work| list.texts().into_iter().map(make).collect();
     let upper = |text: String| match text.to_uppercase().as_str() {
         plain @ ("GET" | "SET") => Work::Command(plain.to_owned()),
         _ => Work::Command(text),
@@ -287,7 +314,14 @@ mod tests {
         let all = cases(text).unwrap();
         assert_eq!(all.len(), 16);
         assert_eq!(all[0].name(), "get-64b-uniform-100000k-c50-p1");
-        assert_eq!((all[1].pipeline, all[2].connections, all[4].value_bytes.as_str()), (16, 500, "4096"));
+        assert_eq!(
+            (
+                all[1].pipeline,
+                all[2].connections,
+                all[4].value_bytes.as_str()
+            ),
+            (16, 500, "4096")
+        );
         let names: std::collections::BTreeSet<String> = all.iter().map(Case::name).collect();
         assert_eq!(names.len(), all.len(), "names tell cases apart");
         let sets: std::collections::BTreeSet<String> = all.iter().map(Case::data_set).collect();
@@ -301,12 +335,24 @@ mod tests {
         let all = cases(text).unwrap();
         let arguments = all[0].load_arguments(8).join(" ");
         for part in [
-            "--ratio 1:10", "--pipeline 1", "--clients 3", "--threads 3", "--key-distribution zipf:0.99", "--rate 1000",
-            "--keys 5", "--value-bytes 64", "--key-bytes 20", "--ttl-seconds 60", "--resp3 a b",
+            "--ratio 1:10",
+            "--pipeline 1",
+            "--clients 3",
+            "--threads 3",
+            "--key-distribution zipf:0.99",
+            "--rate 1000",
+            "--keys 5",
+            "--value-bytes 64",
+            "--key-bytes 20",
+            "--ttl-seconds 60",
+            "--resp3 a b",
         ] {
             assert!(arguments.contains(part), "{part} in {arguments}");
         }
-        assert_eq!(all[0].title(&[Axis::Rate, Axis::Work]), "SET:GET 1:10 · 1,000/s");
+        assert_eq!(
+            all[0].title(&[Axis::Rate, Axis::Work]),
+            "SET:GET 1:10 · 1,000/s"
+        );
     }
 
     #[test]
@@ -314,7 +360,10 @@ mod tests {
         let zadd = &cases("command = [\"ZADD b __score__ __key__\"]").unwrap()[0];
         let get = &cases("command = \"GET\"").unwrap()[0];
         assert_ne!(zadd.data_set(), get.data_set());
-        assert_eq!(zadd.load_arguments(1)[..2], ["--command", "ZADD b __score__ __key__"]);
+        assert_eq!(
+            zadd.load_arguments(1)[..2],
+            ["--command", "ZADD b __score__ __key__"]
+        );
         let preset = &cases("preset = \"ycsb-a\"").unwrap()[0];
         assert_eq!(preset.load_arguments(1)[..2], ["--preset", "ycsb-a"]);
     }
@@ -324,6 +373,10 @@ mod tests {
         for text in ["", "command = \"GET\"\nratio = \"1:1\""] {
             assert!(cases(text).unwrap_err().contains("exactly one"));
         }
-        assert!(cases("command = \"GET\"\npipeline = [1, 0]").unwrap_err().contains("pipeline"));
+        assert!(
+            cases("command = \"GET\"\npipeline = [1, 0]")
+                .unwrap_err()
+                .contains("pipeline")
+        );
     }
 }

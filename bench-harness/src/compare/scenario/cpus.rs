@@ -20,7 +20,9 @@ impl CpuList {
         let wrong = || format!("not a list of CPUs like 0, 0-3 or 0,2-3: {text:?}");
         let number = |text: &str| {
             let number = text.trim().parse::<usize>().ok();
-            number.filter(|cpu| *cpu < CpuSet::MAX_CPU).ok_or_else(wrong)
+            number
+                .filter(|cpu| *cpu < CpuSet::MAX_CPU)
+                .ok_or_else(wrong)
         };
         let mut cpus = BTreeSet::new();
         for part in text.split(',') {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use case::Case;
 pub(crate) use cpus::CpuList;
-pub(crate) use file::{Missing, Skip};
 use file::{FORMAT, File, Scalar};
+pub(crate) use file::{Missing, Skip};
 
 use crate::compare::format;
 
@@ -160,7 +160,10 @@ pub(crate) struct MemoryCase {
 impl MemoryCase {
     /// Its heading.
     pub(crate) fn title(&self) -> String {
-        let (keys, value) = (format::count(self.keys), format::size(self.value_bytes as f64));
+        let (keys, value) = (
+            format::count(self.keys),
+            format::size(self.value_bytes as f64),
+        );
         let ttl = self.ttl_seconds.as_ref();
         let ttl = ttl.map_or(String::new(), |ttl| format!(" · TTL {ttl} s"));
         format!("{keys} keys · {} B + {value}{ttl}", self.key_bytes)
@@ -232,6 +235,11 @@ fn default_seed() -> u64 {
     1
 }
 
+/// What every server's command and environment may name.
+pub(crate) const PLACEHOLDERS: [&str; 3] = ["port", "dir", "cpus"];
+/// What its `hit_ratio_arguments` may name besides.
+pub(crate) const MEMORY_PLACEHOLDERS: [&str; 2] = ["maxmemory_bytes", "maxmemory_mib"];
+
 /// The most that a scenario may ask for, so that a slip of the finger is seen at once.
 const MAX_SECONDS: f64 = 86_400.0;
 
@@ -253,7 +261,10 @@ impl Scenario {
     pub(crate) fn parse(source: String) -> Result<Self, String> {
         let file: File = toml::from_str(&source).map_err(|error| error.to_string())?;
         if file.format != FORMAT {
-            return Err(format!("format {} is not one this program reads ({FORMAT})", file.format));
+            return Err(format!(
+                "format {} is not one this program reads ({FORMAT})",
+                file.format
+            ));
         }
         let servers: Vec<ServerSpec> = each(&file.servers, server)?;
         let first = servers.first().ok_or("there are no [[servers]]")?;
@@ -267,7 +278,10 @@ impl Scenario {
             server_cpus: CpuList::parse(&file.cpus.servers)?,
             load_cpus: LoadCpus::parse(&file.cpus.load)?,
             servers,
-            cases: each(&file.cases, case::expand)?.into_iter().flatten().collect(),
+            cases: each(&file.cases, case::expand)?
+                .into_iter()
+                .flatten()
+                .collect(),
             memory: each(&file.memory, memory)?,
             hit_ratio: each(&file.hit_ratio, hit_ratio)?,
             source,
@@ -292,7 +306,10 @@ impl Scenario {
         let names = self.names();
         for pattern in patterns {
             if !names.iter().any(|name| matches(pattern, name)) {
-                return Err(format!("no case is called {pattern}; there are {}", names.join(", ")));
+                return Err(format!(
+                    "no case is called {pattern}; there are {}",
+                    names.join(", ")
+                ));
             }
         }
         let kept = |name: &str| patterns.is_empty() || patterns.iter().any(|p| matches(p, name));
@@ -310,11 +327,18 @@ impl Scenario {
         if names.is_empty() {
             return Ok(());
         }
-        if let Some(stranger) = names.iter().find(|name| self.servers.iter().all(|s| s.name != **name)) {
+        if let Some(stranger) = names
+            .iter()
+            .find(|name| self.servers.iter().all(|s| s.name != **name))
+        {
             return Err(format!("no server is called {stranger}"));
         }
         self.servers.retain(|server| names.contains(&server.name));
-        if self.servers.iter().all(|server| server.name != self.baseline) {
+        if self
+            .servers
+            .iter()
+            .all(|server| server.name != self.baseline)
+        {
             self.baseline.clone_from(&self.servers[0].name);
         }
         Ok(())
@@ -330,13 +354,25 @@ impl Scenario {
         }
         seconds("seconds", self.seconds, 0.05)?;
         seconds("warmup_seconds", self.warmup_seconds, 0.0)?;
-        unique("server", self.servers.iter().map(|server| server.name.clone()))?;
+        unique(
+            "server",
+            self.servers.iter().map(|server| server.name.clone()),
+        )?;
         unique("case", self.names().into_iter())?;
-        if self.servers.iter().all(|server| server.name != self.baseline) {
-            return Err(format!("baseline {:?} is not the name of a server", self.baseline));
+        if self
+            .servers
+            .iter()
+            .all(|server| server.name != self.baseline)
+        {
+            return Err(format!(
+                "baseline {:?} is not the name of a server",
+                self.baseline
+            ));
         }
         if self.names().is_empty() {
-            return Err("there is nothing to measure: no [[cases]], [[memory]] or [[hit_ratio]]".to_owned());
+            return Err(
+                "there is nothing to measure: no [[cases]], [[memory]] or [[hit_ratio]]".to_owned(),
+            );
         }
         Ok(())
     }
@@ -361,7 +397,9 @@ fn seconds(field: &str, seconds: f64, least: f64) -> Result<(), String> {
     if (least..=MAX_SECONDS).contains(&seconds) {
         Ok(())
     } else {
-        Err(format!("{field} = {seconds} is not from {least} to {MAX_SECONDS}"))
+        Err(format!(
+            "{field} = {seconds} is not from {least} to {MAX_SECONDS}"
+        ))
     }
 }
 
@@ -376,15 +414,36 @@ fn server(file: &file::Server) -> Result<ServerSpec, String> {
         return Err(named("command is empty".to_owned()));
     }
     let in_command = command.iter().any(|word| word.contains("{port}"));
-    if !in_command && !file.environment.values().any(|value| value.contains("{port}")) {
-        return Err(named("neither command nor environment has {port}".to_owned()));
+    if !in_command
+        && !file
+            .environment
+            .values()
+            .any(|value| value.contains("{port}"))
+    {
+        return Err(named(
+            "neither command nor environment has {port}".to_owned(),
+        ));
     }
     let optional = |text: &Option<String>| text.as_deref().map(words::split).transpose();
+    let hit_ratio_arguments = optional(&file.hit_ratio_arguments).map_err(named)?;
+    // A wrong placeholder is told now and not when the server's turn comes.
+    let plain = PLACEHOLDERS.map(|name| (name, String::new()));
+    let bounded = [
+        plain.as_slice(),
+        &MEMORY_PLACEHOLDERS.map(|name| (name, String::new())),
+    ]
+    .concat();
+    for word in command.iter().chain(file.environment.values()) {
+        words::fill(word, &plain).map_err(named)?;
+    }
+    for word in hit_ratio_arguments.iter().flatten() {
+        words::fill(word, &bounded).map_err(named)?;
+    }
     Ok(ServerSpec {
         name: file.name.clone(),
         label: file.label.clone().unwrap_or_else(|| file.name.clone()),
         command,
-        hit_ratio_arguments: optional(&file.hit_ratio_arguments).map_err(named)?,
+        hit_ratio_arguments,
         protocol: Protocol::parse(&file.protocol).map_err(named)?,
         version: optional(&file.version).map_err(named)?,
         environment: file.environment.clone(),
@@ -395,7 +454,10 @@ fn server(file: &file::Server) -> Result<ServerSpec, String> {
 
 fn memory(file: &file::Memory) -> Result<MemoryCase, String> {
     if file.keys == 0 || file.rounds == 0 || file.key_bytes == 0 {
-        return Err(format!("memory {:?}: keys, key_bytes and rounds are at least 1", file.name));
+        return Err(format!(
+            "memory {:?}: keys, key_bytes and rounds are at least 1",
+            file.name
+        ));
     }
     seconds("settle_seconds", file.settle_seconds, 0.0)?;
     Ok(MemoryCase {
@@ -420,7 +482,9 @@ fn hit_ratio(file: &file::HitRatio) -> Result<HitRatioCase, String> {
                 && (0.0..1.0).contains(&made_up.scan_fraction)
                 && (0.0..=5.0).contains(&made_up.theta);
             if !sound {
-                return Err(named("synthetic: keys, requests and scan_keys from 1, theta 0 to 5, scan_fraction below 1"));
+                return Err(named(
+                    "synthetic: keys, requests and scan_keys from 1, theta 0 to 5, scan_fraction below 1",
+                ));
             }
             Trace::Synthetic(made_up)
         }
@@ -433,7 +497,8 @@ fn hit_ratio(file: &file::HitRatio) -> Result<HitRatioCase, String> {
     Ok(HitRatioCase {
         name: file.name.clone(),
         trace,
-        maxmemory_bytes: bytes(&maxmemory).ok_or_else(|| named("maxmemory is no size like 64mb"))?,
+        maxmemory_bytes: bytes(&maxmemory)
+            .ok_or_else(|| named("maxmemory is no size like 64mb"))?,
         value_bytes: file.value_bytes,
         rounds: file.rounds,
         connections: file.connections,

@@ -48,11 +48,23 @@ fn a_sound_scenario_is_read_with_its_defaults() {
     assert_eq!((scenario.rounds, scenario.baseline.as_str()), (5, "b"));
     assert_eq!(scenario.server_cpus.to_string(), "0-1");
     assert_eq!(scenario.load_cpus, LoadCpus::Rest);
-    assert_eq!(scenario.servers[0].command, ["a-server", "--port", "{port}", "--save", ""]);
-    assert_eq!((scenario.servers[0].label.as_str(), scenario.servers[1].label.as_str()), ("a", "The B"));
+    assert_eq!(
+        scenario.servers[0].command,
+        ["a-server", "--port", "{port}", "--save", ""]
+    );
+    assert_eq!(
+        (
+            scenario.servers[0].label.as_str(),
+            scenario.servers[1].label.as_str()
+        ),
+        ("a", "The B")
+    );
     assert_eq!(scenario.servers[1].protocol, Protocol::MemcachedText);
     assert_eq!(scenario.servers[1].missing, Missing::Fail);
-    assert_eq!(scenario.servers[0].skipped("memory-small"), Some("it has none"));
+    assert_eq!(
+        scenario.servers[0].skipped("memory-small"),
+        Some("it has none")
+    );
     assert_eq!(scenario.servers[1].skipped("memory-small"), None);
     assert_eq!(scenario.hit_ratio[0].maxmemory_bytes, 64 << 20);
     assert_eq!(scenario.memory[0].title(), "1,000,000 keys · 16 B + 64 B");
@@ -73,10 +85,29 @@ fn every_mistake_is_named() {
         ("name = \"b\"", "name = \"b c\"", "letters"),
         ("b-server {port}", "b-server", "{port}"),
         ("b-server {port}", "'b-server {port}", "not closed"),
+        ("DIR = \"{dir}", "DIR = \"{dri}", "{dri}"),
+        (
+            "--maxmemory {maxmemory_bytes}",
+            "--maxmemory {maxmem}",
+            "{maxmem}",
+        ),
+        (
+            "--save ''",
+            "--maxmemory {maxmemory_mib}",
+            "{maxmemory_mib}",
+        ),
         ("memcached-text", "memcached", "memcached-meta"),
-        ("name = \"zipf\"", "name = \"memory-small\"", "two of one case name"),
+        (
+            "name = \"zipf\"",
+            "name = \"memory-small\"",
+            "two of one case name",
+        ),
         ("\"64mb\"", "\"64 parsecs\"", "maxmemory"),
-        ("synthetic = {", "trace = \"t\"\nsynthetic = {", "exactly one of trace"),
+        (
+            "synthetic = {",
+            "trace = \"t\"\nsynthetic = {",
+            "exactly one of trace",
+        ),
         ("theta = 0.9", "theta = 9.0", "theta"),
         ("keys = 1_000_000", "keys = 0", "at least 1"),
     ];
@@ -89,19 +120,37 @@ fn every_mistake_is_named() {
 #[test]
 fn a_scenario_needs_servers_and_something_to_measure() {
     let start = "format = 1\ntitle = \"x\"\n";
-    assert!(Scenario::parse(start.to_owned()).unwrap_err().contains("[[servers]]"));
+    assert!(
+        Scenario::parse(start.to_owned())
+            .unwrap_err()
+            .contains("[[servers]]")
+    );
     let idle = format!("{start}[[servers]]\nname = \"a\"\ncommand = \"a {{port}}\"\n");
-    assert!(Scenario::parse(idle).unwrap_err().contains("nothing to measure"));
+    assert!(
+        Scenario::parse(idle)
+            .unwrap_err()
+            .contains("nothing to measure")
+    );
 }
 
 #[test]
 fn cases_and_servers_can_be_chosen() {
     let mut scenario = Scenario::parse(SOUND.to_owned()).unwrap();
-    scenario.keep(&["get-*".to_owned(), "zipf".to_owned()]).unwrap();
+    scenario
+        .keep(&["get-*".to_owned(), "zipf".to_owned()])
+        .unwrap();
     assert_eq!(scenario.names().len(), 3);
-    assert!(scenario.keep(&["nothing*".to_owned()]).unwrap_err().contains("nothing*"));
+    assert!(
+        scenario
+            .keep(&["nothing*".to_owned()])
+            .unwrap_err()
+            .contains("nothing*")
+    );
     scenario.keep_servers(&["a".to_owned()]).unwrap();
-    assert_eq!((scenario.servers.len(), scenario.baseline.as_str()), (1, "a"));
+    assert_eq!(
+        (scenario.servers.len(), scenario.baseline.as_str()),
+        (1, "a")
+    );
     assert!(scenario.keep_servers(&["x".to_owned()]).is_err());
 }
 
@@ -135,7 +184,10 @@ fn the_scenarios_that_are_shipped_are_sound() {
     let mut seen = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             let scenario = Scenario::read(&path).unwrap();
             assert!(scenario.servers.len() > 1, "{}", path.display());
             seen += 1;

@@ -69,8 +69,14 @@ pub(crate) fn fill(word: &str, values: &[(&str, String)]) -> Result<String, Stri
         };
         let name = &rest[open + 1..open + length];
         let Some((_, value)) = values.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<String> = values.iter().map(|(known, _)| format!("{{{known}}}")).collect();
-            return Err(format!("{{{name}}} is unknown here; known: {}", known.join(", ")));
+            let known: Vec<String> = values
+                .iter()
+                .map(|(known, _)| format!("{{{known}}}"))
+                .collect();
+            return Err(format!(
+                "{{{name}}} is unknown here; known: {}",
+                known.join(", ")
+            ));
         };
         filled.push_str(&rest[..open]);
         filled.push_str(value);
@@ -91,7 +97,10 @@ mod tests {
     #[test]
     fn words_are_cut_as_a_shell_cuts_them() {
         assert_eq!(words("a  b\tc\n"), ["a", "b", "c"]);
-        assert_eq!(words(r#"--save "" --x 'y z' w\ v"#), ["--save", "", "--x", "y z", "w v"]);
+        assert_eq!(
+            words(r#"--save "" --x 'y z' w\ v"#),
+            ["--save", "", "--x", "y z", "w v"]
+        );
         assert_eq!(words(r#"a"b c"'d e'"#), ["ab cd e"]);
         assert_eq!(words(r#""q\"q" "b\\s" "n\n""#), ["q\"q", "b\\s", "n\\n"]);
         assert!(words("  ").is_empty());
@@ -106,7 +115,11 @@ mod tests {
 
     #[test]
     fn joined_words_are_cut_into_themselves() {
-        let lists: [&[&str]; 3] = [&["a", "", "b c"], &["it's", "\"x\"", "\\"], &["--port={port}", "$HOME"]];
+        let lists: [&[&str]; 3] = [
+            &["a", "", "b c"],
+            &["it's", "\"x\"", "\\"],
+            &["--port={port}", "$HOME"],
+        ];
         for list in lists {
             assert_eq!(words(&join(list)), list);
         }
@@ -115,9 +128,15 @@ mod tests {
     #[test]
     fn placeholders_are_filled_and_unknown_ones_refused() {
         let values = [("port", "7000".to_owned()), ("dir", "a b".to_owned())];
-        assert_eq!(fill("--port={port}/{dir}{port}", &values).unwrap(), "--port=7000/a b7000");
+        assert_eq!(
+            fill("--port={port}/{dir}{port}", &values).unwrap(),
+            "--port=7000/a b7000"
+        );
         assert_eq!(fill("no { end", &values).unwrap(), "no { end");
         let error = fill("{prot}", &values).unwrap_err();
-        assert!(error.contains("{prot}") && error.contains("{port}, {dir}"), "{error}");
+        assert!(
+            error.contains("{prot}") && error.contains("{port}, {dir}"),
+            "{error}"
+        );
     }
 }
