@@ -19,12 +19,12 @@ enum Command {
     /// Puts load on one server and reports throughput and latency.
     Run(Box<run::Args>),
     /// Starts several servers in turn, loads each alike and reports them side by side.
-    Compare(compare::Args),
+    Compare(Box<compare::Args>),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::main(&args),
-        Command::Compare(args) => compare::main(args),
+        Command::Compare(args) => compare::main(*args),
     }
 }

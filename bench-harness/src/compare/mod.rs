@@ -4,6 +4,7 @@
 //! [`summary`]; [`table`] shows them in the terminal, JSON keeps them, [`html`] makes a page of them. The page and the table
 //! are functions of the results alone.
 
+mod facets;
 mod failure;
 mod format;
 mod html;
