@@ -101,7 +101,10 @@ mod tests {
             ["GET · 64 B", "GET · 4 KiB", "SET · 64 B", "SET · 4 KiB"]
         );
         assert_eq!(facets.panels[1].cases, [3, 4, 5]);
-        assert_eq!(facets.common, "uniform · 100,000 keys · 50 connections");
+        assert_eq!(
+            facets.common,
+            "keys uniform · 100,000 keys · 50 connections"
+        );
     }
 
     #[test]

@@ -81,9 +81,18 @@ pub(crate) fn size_text(text: &str) -> String {
     }
 }
 
-/// A multiple: `1.31×`.
+/// A number as the load generator takes it, with commas; a range or a distribution as it stands.
+pub(crate) fn number_text(text: &str) -> String {
+    text.parse::<u64>().map_or_else(|_| text.to_owned(), count)
+}
+
+/// A multiple: `0.89×`, `1.31×`, `12.4×`.
 pub(crate) fn ratio(ratio: f64) -> String {
-    format!("{}×", significant(ratio))
+    if (0.0995..9.995).contains(&ratio) {
+        format!("{ratio:.2}×")
+    } else {
+        format!("{}×", significant(ratio))
+    }
 }
 
 /// A part of one as a percentage: `97.3%`.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::failure::Failure;
 use super::interrupt::{Interrupt, LOOK_EVERY};
 use super::proc;
-use super::scenario::{CpuList, Protocol};
+use super::scenario::{CpuList, Protocol, words};
 use super::scratch::Scratch;
 use super::server::Server;
 use crate::report::{FORMAT, Report};
@@ -100,8 +100,8 @@ impl Load {
                 .collect();
             let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n  ");
             return Err(server.failed(&format!(
-                "cannot be loaded ({status}): {tail}\n{}",
-                arguments.join(" ")
+                "cannot be loaded ({status}): {tail}\n  by larder-bench run {}",
+                words::join(arguments)
             )));
         }
         let report = self.read(&file)?;
@@ -133,8 +133,8 @@ impl Load {
             .arg(file)
             .arg("--quiet")
             .stdin(Stdio::null())
-            .stderr(out.try_clone().map_err(told)?)
-            .stdout(out);
+            .stdout(Stdio::null())
+            .stderr(out);
         proc::pinned(&self.cpus, move || command.spawn()).map_err(told)
     }
 

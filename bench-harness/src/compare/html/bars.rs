@@ -35,7 +35,7 @@ pub(super) struct Group {
 
 pub(super) const WIDTH: f64 = 360.0;
 const LABEL: f64 = 84.0;
-const FIGURES: f64 = 112.0;
+const FIGURES: f64 = 124.0;
 const ROW: f64 = 21.0;
 const THICK: f64 = 12.0;
 const HEAD: f64 = 24.0;
@@ -137,7 +137,7 @@ mod tests {
         });
         assert_eq!(
             widths(&draw(&groups, None, ""), "s0"),
-            [164.0, 41.0, 164.0, 41.0]
+            [152.0, 38.0, 152.0, 38.0]
         );
     }
 
@@ -150,8 +150,8 @@ mod tests {
         let drawn = draw(&groups, None, "");
         assert_eq!(
             (widths(&drawn, "base"), widths(&drawn, "s0")),
-            (vec![131.2], vec![32.8])
+            (vec![121.6], vec![30.4])
         );
-        assert_eq!(widths(&draw(&groups, Some(200.0), ""), "base"), [65.6]);
+        assert_eq!(widths(&draw(&groups, Some(200.0), ""), "base"), [60.8]);
     }
 }

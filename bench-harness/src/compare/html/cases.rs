@@ -217,7 +217,7 @@ pub(super) fn latency_section(results: &Results, facets: &Facets) -> String {
         let is_row = facet.cases.len() > 1;
         if is_row {
             out.push_str(&format!(
-                "<h3>{}</h3>\n<div class=\"panels\">\n",
+                "<h3>{}</h3>\n<div class=\"panels row\">\n",
                 escape(&facet.title)
             ));
         }

@@ -20,7 +20,7 @@ pub(super) struct Curve<'a> {
 const WIDTH: f64 = super::bars::WIDTH;
 const HEIGHT: f64 = 214.0;
 const LEFT: f64 = 46.0;
-const RIGHT: f64 = 78.0;
+const RIGHT: f64 = 90.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 36.0;
 const FONT: f64 = 11.5;

@@ -91,7 +91,7 @@ fn memory_cell(result: &CaseResult<MemoryRound, MemorySummary>, best: f64) -> (S
     let cell = Cell {
         main: format!("{:.1} B", summary.overhead_per_key.median),
         sub: format!(
-            "{} resident, {} empty",
+            "{} resident · {} empty",
             format::size(summary.full_bytes.median),
             format::size(summary.empty_bytes.median)
         ),

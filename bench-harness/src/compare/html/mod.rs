@@ -83,7 +83,7 @@ fn sections(results: &Results) -> Vec<Section> {
         let common = if facets.common.is_empty() {
             String::new()
         } else {
-            format!(" Throughout: {}.", facets.common)
+            format!(" All cases: {}.", facets.common)
         };
         let scaled = format!("bars of a group share a scale; × is relative to {baseline}.{common}");
         for (metric, unit) in [

@@ -80,8 +80,7 @@ impl Percentiles {
 
     /// The percentiles with a tick, and what stands beneath.
     pub(super) fn ticks(&self) -> Vec<(f64, &'static str)> {
-        const ALL: [(f64, &str); 8] = [
-            (0.0, "0"),
+        const ALL: [(f64, &str); 7] = [
             (50.0, "50"),
             (90.0, "90"),
             (99.0, "99"),
@@ -142,8 +141,8 @@ mod tests {
             [0.0, 90.0, 99.0, 99.99].map(|percentile| scale.at(percentile).round()),
             [0.0, 100.0, 200.0, 400.0]
         );
-        assert_eq!(scale.ticks().len(), 6);
-        assert_eq!(Percentiles::new(10.0, (0.0, 1.0)).ticks().len(), 3);
+        assert_eq!(scale.ticks().len(), 5);
+        assert_eq!(Percentiles::new(10.0, (0.0, 1.0)).ticks().len(), 2);
     }
 
     #[test]

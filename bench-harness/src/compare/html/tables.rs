@@ -77,10 +77,18 @@ fn data(cell: Option<&Cell>) -> String {
             format!(
                 "<td{class}>{}<small>{}</small></td>",
                 escape(&cell.main),
-                escape(&cell.sub)
+                parts(&cell.sub)
             )
         }
     }
+}
+
+/// The parts that dots separate in `text`, each kept on one line.
+fn parts(text: &str) -> String {
+    let parts = text.split(" · ").filter(|part| !part.is_empty());
+    parts
+        .map(|part| format!("<span>{}</span>", escape(part)))
+        .collect()
 }
 
 /// A list of names and values.

@@ -142,9 +142,9 @@ impl Case {
             },
             Axis::Value => format::size_text(&self.value_bytes),
             Axis::Keys => format!("{} keys", format::count(self.keys)),
-            Axis::Distribution => self.key_distribution.replace(':', " "),
+            Axis::Distribution => format!("keys {}", self.key_distribution.replace(':', " ")),
             Axis::Ttl => match &self.ttl_seconds {
-                Some(ttl) => format!("TTL {ttl} s"),
+                Some(ttl) => format!("TTL {} s", format::number_text(ttl)),
                 None => String::new(),
             },
             Axis::Rate => match self.rate {

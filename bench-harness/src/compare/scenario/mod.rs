@@ -165,7 +165,9 @@ impl MemoryCase {
             format::size(self.value_bytes as f64),
         );
         let ttl = self.ttl_seconds.as_ref();
-        let ttl = ttl.map_or(String::new(), |ttl| format!(" · TTL {ttl} s"));
+        let ttl = ttl.map_or(String::new(), |ttl| {
+            format!(" · TTL {} s", format::number_text(ttl))
+        });
         format!("{keys} keys · {} B + {value}{ttl}", self.key_bytes)
     }
 }
