@@ -1,5 +1,6 @@
 //! `larder-bench compare` as a whole, with servers and a load that these tests make themselves: this executable, started
 //! again as one of its own ignored tests. No outside program takes part but `sh`, and no figure depends on speed.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
