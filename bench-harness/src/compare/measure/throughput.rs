@@ -249,6 +249,7 @@ fn round_of(
         cpu_us_per_op: server * 1e6 / load.totals.operations as f64,
         server_cores: server / load.totals.seconds,
         load_cores: load.totals.client_cpu_seconds / load.totals.seconds,
+        idle_cores: (servers.iter().sum::<f64>() - server) / wall,
         foreign_cores: ((spent(|clocks| clocks.machine) - ours) / wall).max(0.0),
         resident_bytes,
         load,
@@ -317,6 +318,7 @@ mod tests {
             "{}",
             round.foreign_cores
         );
+        assert!((round.idle_cores - 0.005).abs() < 1e-9, "10 ms of 2 s");
         assert_eq!((round.round, round.order, round.resident_bytes), (3, 9, 77));
     }
 }
