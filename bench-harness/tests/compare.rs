@@ -220,7 +220,10 @@ fn a_load_for_the_other_tests() {
             eprintln!("larder-bench: wrong protocol");
             std::process::exit(1);
         }
-        "errors" => report.totals.errors = 3,
+        "errors" => {
+            report.totals.errors = 3;
+            report.totals.first_error = Some("OOM command not allowed".to_owned());
+        }
         "unverified" => report.totals.verify_failures = 2,
         "old" => report.format = 99,
         "misses" => report.totals.hits = 900,
@@ -272,6 +275,9 @@ fn report(server: &str) -> Report {
             received_bytes: 0,
             client_cpu_seconds: 0.5,
             verify_failures: 0,
+            unsent: 0,
+            redirects: 0,
+            first_error: None,
         },
         latency_us: Latency::default(),
         latency_curve: Vec::new(),
@@ -465,7 +471,10 @@ fn a_server_that_does_not_start_fails_the_comparison() {
 #[test]
 fn errors_wrong_values_and_a_failing_load_fail_the_comparison() {
     for (load, part) in [
-        ("errors", "Server a answered 3 of 1000 commands with errors"),
+        (
+            "errors",
+            "Server a answered 3 of 1000 commands with errors, the first: OOM command not allowed",
+        ),
         (
             "unverified",
             "Server a returned 2 values that were never set",

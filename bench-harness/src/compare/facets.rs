@@ -23,7 +23,25 @@ pub(crate) struct Facet {
     pub(crate) cases: Vec<usize>,
 }
 
+impl Facet {
+    /// The name of a case of this panel: the panel's, and its value side by side.
+    pub(crate) fn title_of(&self, facets: &Facets, case: &Case) -> String {
+        let value = case.value(facets.across);
+        if value.is_empty() {
+            self.title.clone()
+        } else {
+            format!("{} · {value}", self.title)
+        }
+    }
+}
+
 impl Facets {
+    /// Every case with its panel, panel by panel.
+    pub(crate) fn cases(&self) -> impl Iterator<Item = (&Facet, usize)> {
+        let panels = self.panels.iter();
+        panels.flat_map(|facet| facet.cases.iter().map(move |case| (facet, *case)))
+    }
+
     /// The layout of `cases`.
     pub(crate) fn of(cases: &[&Case]) -> Self {
         let varies = |axis: &Axis| {

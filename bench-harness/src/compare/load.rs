@@ -198,8 +198,10 @@ fn check(report: &Report, server: &mut Server) -> Result<(), Failure> {
     server.check_alive()?;
     let totals = &report.totals;
     if totals.errors > 0 {
+        let first = totals.first_error.as_ref();
+        let first = first.map_or(String::new(), |error| format!(", the first: {error}"));
         let of = format!(
-            "answered {} of {} commands with errors",
+            "answered {} of {} commands with errors{first}",
             totals.errors, totals.operations
         );
         return Err(server.failed(&of));

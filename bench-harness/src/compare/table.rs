@@ -1,8 +1,8 @@
 //! The results as text: a block per case, a line per server, columns aligned.
 
+use super::facets::Facets;
 use super::format;
 use super::results::{CaseReport, HitRatioRound, MemoryRound, Results, Round};
-use super::scenario::case::Axis;
 use super::scenario::{Case, HitRatioCase, MemoryCase};
 use super::summary::{HitRatioSummary, MemorySummary, Spread, Summary};
 
@@ -10,8 +10,16 @@ use super::summary::{HitRatioSummary, MemorySummary, Spread, Summary};
 pub(crate) fn render(results: &Results) -> String {
     let mut out = String::from("\n");
     heading(results, &mut out);
-    for case in &results.cases {
-        throughput(results, case, &mut out);
+    let cases: Vec<&Case> = results.cases.iter().map(|report| &report.case).collect();
+    if !cases.is_empty() {
+        let facets = Facets::of(&cases);
+        if !facets.common.is_empty() {
+            out.push_str(&format!("all cases: {}\n\n", facets.common));
+        }
+        for (facet, case) in facets.cases() {
+            let title = facet.title_of(&facets, cases[case]);
+            throughput(results, &results.cases[case], &title, &mut out);
+        }
     }
     for case in &results.memory {
         memory(results, case, &mut out);
@@ -52,7 +60,12 @@ fn heading(results: &Results, out: &mut String) {
     out.push('\n');
 }
 
-fn throughput(results: &Results, case: &CaseReport<Case, Round, Summary>, out: &mut String) {
+fn throughput(
+    results: &Results,
+    case: &CaseReport<Case, Round, Summary>,
+    title: &str,
+    out: &mut String,
+) {
     let against = format!("×{}", results.label(&results.settings.baseline));
     let head = [
         "",
@@ -84,7 +97,7 @@ fn throughput(results: &Results, case: &CaseReport<Case, Round, Summary>, out: &
             format::size(summary.resident_bytes.median),
         ]);
     }
-    block(&case.case.title(&Axis::ALL), &rows, out);
+    block(title, &rows, out);
 }
 
 fn memory(
@@ -184,7 +197,7 @@ mod tests {
         let text = render(&results());
         let block: Vec<&str> = text
             .lines()
-            .skip_while(|line| !line.starts_with("GET · 64 B"))
+            .skip_while(|line| !line.starts_with("GET · pipeline 1"))
             .take(4)
             .collect();
         let end = |line: &str, part: &str| {

@@ -53,6 +53,9 @@ pub(crate) fn report(ops_per_second: f64, latencies_us: &[u64]) -> Report {
             received_bytes: 0,
             client_cpu_seconds: 0.9,
             verify_failures: 0,
+            unsent: 0,
+            redirects: 0,
+            first_error: None,
         },
         latency_us: Latency {
             mean: histogram.mean() / 1000.0,
