@@ -2,11 +2,13 @@
 //! again as one of its own ignored tests. No outside program takes part but `sh`, and no figure depends on speed.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -137,7 +139,10 @@ fn leave(name: &str, line: &str) {
     file.write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-/// A server that answers PING, INFO and DBSIZE, and dies when told DIE.
+/// The keys of a server.
+type Store = Mutex<HashMap<String, String>>;
+
+/// A server that knows GET and SET, and dies when told DIE.
 #[test]
 #[ignore = "a server, started by the other tests"]
 fn a_server_for_the_other_tests() {
@@ -152,30 +157,52 @@ fn a_server_for_the_other_tests() {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port.parse().unwrap())).unwrap();
     println!("server {name} listens");
+    let store = Arc::new(Store::default());
     for stream in listener.incoming() {
         let stream = stream.unwrap();
-        std::thread::spawn(move || answer(stream));
+        let store = Arc::clone(&store);
+        std::thread::spawn(move || answer(stream, &store));
     }
 }
 
-fn answer(mut stream: TcpStream) {
-    let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    for line in lines.map_while(Result::ok) {
-        let reply = match line.as_str() {
-            "PING" => "+PONG\r\n".to_owned(),
-            "INFO" => "$20\r\nredis_version:9.8.7\r\n".to_owned() + "\r\n",
-            "DBSIZE" => format!(
-                ":{}\r\n",
-                std::env::var("FAKE_KEYS").unwrap_or("1000".to_owned())
-            ),
-            "NAME" => std::env::var("FAKE_SERVER_NAME").unwrap() + "\r\n",
-            "DIE" => {
+fn answer(mut stream: TcpStream, store: &Store) {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut next = || lines.next()?.ok();
+    while let Some(line) = next() {
+        // Neither keys nor values of the load have line ends in them, so a command is as many lines as it says.
+        let words: Vec<String> = match line.strip_prefix('*') {
+            Some(count) => {
+                let argument = |_| next().and_then(|_length| next());
+                (0..count.parse().unwrap()).map_while(argument).collect()
+            }
+            None => vec![line],
+        };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let reply = match words.as_slice() {
+            ["PING"] => "+PONG\r\n".to_owned(),
+            ["INFO", ..] => "$19\r\nredis_version:9.8.7\r\n".to_owned(),
+            ["DBSIZE"] => format!(":{}\r\n", store.lock().unwrap().len().max(1000)),
+            ["SET", key, value] => {
+                store
+                    .lock()
+                    .unwrap()
+                    .insert((*key).to_owned(), (*value).to_owned());
+                "+OK\r\n".to_owned()
+            }
+            ["GET", key] => match store.lock().unwrap().get(*key) {
+                Some(value) => format!("${}\r\n{value}\r\n", value.len()),
+                None => "$-1\r\n".to_owned(),
+            },
+            ["NAME"] => std::env::var("FAKE_SERVER_NAME").unwrap() + "\r\n",
+            ["DIE"] => {
                 eprintln!("out of cheese");
                 std::process::exit(3);
             }
-            _ => continue,
+            _ => "-ERR unknown command\r\n".to_owned(),
         };
-        stream.write_all(reply.as_bytes()).unwrap();
+        if stream.write_all(reply.as_bytes()).is_err() {
+            return;
+        }
     }
 }
 
@@ -519,6 +546,44 @@ fn an_interrupt_stops_every_server() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("interrupted"));
     bench.assert_clean();
+}
+
+#[test]
+fn the_load_of_this_program_measures_a_server() {
+    let bench = Bench::new("real");
+    let case = "[[cases]]\nratio = \"1:3\"\nkeys = 500\nconnections = 3\npipeline = 4\narguments = \"--verify\"\n";
+    bench.scenario(
+        &["a"],
+        &format!("{case}[[memory]]\nname = \"m\"\nkeys = 1000\nsettle_seconds = 0.0\n"),
+    );
+    let (scenario, json) = (bench.path("scenario.toml"), bench.path("out.json"));
+    let output = Command::new(env!("CARGO_BIN_EXE_larder-bench"))
+        .args(["compare", "--quiet", "--json"])
+        .args([&json, &scenario])
+        .env("FAKE_DIRECTORY", &bench.directory)
+        .env("TMPDIR", bench.path("temporary"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    bench.assert_clean();
+    let results: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let result = &results["cases"][0]["results"][0];
+    for round in result["rounds"].as_array().unwrap() {
+        let totals = &round["load"]["totals"];
+        assert!(totals["operations"].as_u64().unwrap() > 0);
+        assert_eq!(
+            (&totals["misses"], &totals["errors"]),
+            (&Value::from(0), &Value::from(0))
+        );
+        assert!(round["cpu_us_per_op"].as_f64().unwrap() > 0.0);
+    }
+    let summary = &result["summary"];
+    assert_eq!(summary["hit_ratio"], 1.0);
+    assert!(summary["latency_us"]["p50"].as_f64().unwrap() > 0.0);
+    assert_eq!(
+        results["memory"][0]["results"][0]["rounds"][0]["keys"],
+        1000
+    );
 }
 
 #[test]
