@@ -50,9 +50,15 @@ fn heading(results: &Results, out: &mut String) {
         machine.cpu, machine.cpus, machine.kernel
     ));
     out.push_str(&format!(
-        "servers on CPU {}, load on CPU {}; {} rounds of {} s after {} s of warm-up; median (lowest to highest)\n",
-        setting.server_cpus, setting.load_cpus, settings.rounds, settings.seconds, settings.warmup_seconds
+        "servers on CPU {}, load on CPU {}\n",
+        setting.server_cpus, setting.load_cpus
     ));
+    if !results.cases.is_empty() {
+        out.push_str(&format!(
+            "{} rounds of {} s after {} s of warm-up; median (lowest to highest)\n",
+            settings.rounds, settings.seconds, settings.warmup_seconds
+        ));
+    }
     for server in results.measured() {
         let version = server.version.as_deref().unwrap_or("version unknown");
         out.push_str(&format!("{}: {version}\n", server.label));
