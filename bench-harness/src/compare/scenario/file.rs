@@ -229,8 +229,10 @@ fn default_trace_value() -> u64 {
     512
 }
 
+/// Each takes the next line when it is free, so the order is the trace's but for as many places; one connection alone would
+/// spend its time on being woken.
 fn default_replay_connections() -> u32 {
-    1
+    16
 }
 
 /// A number or a text, such as `64` or `"lognormal:200:1"`.
