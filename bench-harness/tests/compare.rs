@@ -530,6 +530,8 @@ fn an_interrupt_stops_every_server() {
     bench.scenario(&["a", "b"], TWO_CASES);
     let scenario = bench.path("scenario.toml");
     let mut command = bench.command(&[scenario.to_str().unwrap()], "hang");
+    // As at a terminal, where ctrl-C goes to every process of the group.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -541,7 +543,7 @@ fn an_interrupt_stops_every_server() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process_group(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("interrupted"));

@@ -22,7 +22,7 @@ const REQUESTS_PER_SECOND: f64 = 50_000.0;
 /// How many requests a trace from a file is taken to have, for the time still to go.
 const FILE_REQUESTS: u64 = 500_000;
 
-type Reports = Vec<CaseReport<HitRatioCase, HitRatioRound, HitRatioSummary>>;
+pub(super) type Reports = Vec<CaseReport<HitRatioCase, HitRatioRound, HitRatioSummary>>;
 
 /// Why a server without a bound on its memory does not take part.
 fn unbounded(spec: &ServerSpec) -> Option<&str> {

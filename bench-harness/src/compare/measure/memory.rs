@@ -17,7 +17,7 @@ use crate::compare::summary::MemorySummary;
 /// About how many keys a second a server is filled with, for the time still to go.
 const KEYS_PER_SECOND: f64 = 500_000.0;
 
-type Reports = Vec<CaseReport<MemoryCase, MemoryRound, MemorySummary>>;
+pub(super) type Reports = Vec<CaseReport<MemoryCase, MemoryRound, MemorySummary>>;
 
 pub(super) fn seconds_expected(lab: &Lab<'_>) -> f64 {
     let part = |case: &MemoryCase| lab.taking_part(&case.name, |_| None).0.len();

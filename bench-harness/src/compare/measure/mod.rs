@@ -84,10 +84,11 @@ pub(crate) fn run(scenario: &Scenario, options: Options) -> Result<Results, Fail
     rustix::thread::sched_setaffinity(None, &load_cpus.to_set())
         .map_err(|error| Failure::Failed(format!("cannot keep to CPUs {load_cpus}: {error}")))?;
     lab.progress.expect(lab.seconds_expected());
-    let cases = throughput::measure(&mut lab)?;
-    let memory = memory::measure(&mut lab)?;
-    let hit_ratio = hit_ratio::measure(&mut lab)?;
+    let measured = measure_all(&mut lab);
     lab.progress.finish();
+    // Ctrl-C goes to all processes of the terminal: what one of them says as it ends is not what went wrong.
+    lab.load.interrupt().check()?;
+    let (cases, memory, hit_ratio) = measured?;
     let governor = server_cpus.iter().next().and_then(proc::governor);
     let mut results = Results {
         format: FORMAT,
@@ -116,6 +117,16 @@ pub(crate) fn run(scenario: &Scenario, options: Options) -> Result<Results, Fail
     }
     results.warnings.extend(warnings::of(&results));
     Ok(results)
+}
+
+type Measured = (throughput::Reports, memory::Reports, hit_ratio::Reports);
+
+fn measure_all(lab: &mut Lab<'_>) -> Result<Measured, Failure> {
+    Ok((
+        throughput::measure(lab)?,
+        memory::measure(lab)?,
+        hit_ratio::measure(lab)?,
+    ))
 }
 
 fn settings(scenario: &Scenario) -> Settings {

@@ -23,7 +23,7 @@ const OVERHEAD_SECONDS: f64 = 0.25;
 /// Warm-up draws other keys than the measurement after it.
 const WARMUP_SEED: u64 = 1 << 32;
 
-type Reports = Vec<CaseReport<Case, Round, Summary>>;
+pub(super) type Reports = Vec<CaseReport<Case, Round, Summary>>;
 
 /// A server that runs during the cases of one data set.
 struct Running {
