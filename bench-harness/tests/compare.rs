@@ -232,9 +232,13 @@ fn a_load_for_the_other_tests() {
         .unwrap()
         .trim()
         .to_owned();
+    let stopped = stopped();
     leave(
         "runs",
-        &format!("{name} cpus={cpus} {}", arguments.join(" ")),
+        &format!(
+            "{name} cpus={cpus} stopped={stopped} {}",
+            arguments.join(" ")
+        ),
     );
     let mut report = report(name);
     match std::env::var("FAKE_LOAD").unwrap().as_str() {
@@ -267,6 +271,17 @@ fn a_load_for_the_other_tests() {
         serde_json::to_string(&report).unwrap(),
     )
     .unwrap();
+}
+
+/// How many servers of the test that started this process are stopped by a signal.
+fn stopped() -> usize {
+    let directory = PathBuf::from(std::env::var("FAKE_DIRECTORY").unwrap());
+    let pids = fs::read_to_string(directory.join("pids")).unwrap();
+    let is_stopped = |pid: &&str| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    };
+    pids.lines().filter(is_stopped).count()
 }
 
 fn report(server: &str) -> Report {
@@ -414,6 +429,10 @@ fn rounds_are_interleaved_and_warm_up_and_preload_are_runs_of_their_own() {
             .iter()
             .all(|run| run.contains("--preload") && run.contains("--keys 1000")),
         "{preloads:?}"
+    );
+    assert!(
+        preloads[0].contains("stopped=0") && runs[1..].iter().all(|run| run.contains("stopped=1")),
+        "of two servers one rests: {runs:?}"
     );
     assert_eq!(
         loads.len(),

@@ -4,6 +4,8 @@
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
 //! `shard -> {expiry, journal} -> keyspace -> memory -> item -> {raw, value} -> {limits, units, error}`.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 mod entry;
 mod error;
 mod expiry;

@@ -52,6 +52,14 @@ pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     kib_field(&status, "VmRSS:").ok_or_else(|| Error::new(ErrorKind::InvalidData, "no VmRSS"))
 }
 
+/// Whether process `pid` is stopped by a signal.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    // The name, in parentheses, may hold anything; the state stands behind it.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
 fn kib_field(text: &str, field: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(field))?;
     rest.split_whitespace()

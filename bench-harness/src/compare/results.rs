@@ -135,12 +135,10 @@ pub(crate) struct Round {
     pub(crate) server_cpu_seconds: f64,
     /// The same by operation.
     pub(crate) cpu_us_per_op: f64,
-    /// CPUs the server used, on average.
+    /// CPUs the server used, on average over that time.
     pub(crate) server_cores: f64,
     /// CPUs the load used, on average.
     pub(crate) load_cores: f64,
-    /// CPUs that the servers which were not under load used, together.
-    pub(crate) idle_cores: f64,
     /// CPUs that anything but the servers, the load and this program kept busy.
     pub(crate) foreign_cores: f64,
     /// The server's resident bytes afterwards.

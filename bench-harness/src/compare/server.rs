@@ -22,6 +22,8 @@ use super::wire;
 const START_WITHIN: Duration = Duration::from_secs(30);
 /// How long it may take to stop before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to come to rest.
+const REST_WITHIN: Duration = Duration::from_secs(10);
 /// How much of its log is quoted when it fails.
 const LOG_TAIL_LINES: usize = 20;
 
@@ -152,6 +154,35 @@ impl Server {
             .map_err(|error| self.failed(&format!("has no resident memory: {error}")))
     }
 
+    /// Stops it in its tracks (SIGSTOP), so that it takes no CPU from the one under load, whatever it does when idle.
+    ///
+    /// # Errors
+    /// It has ended, or does not stop.
+    pub(crate) fn rest(&mut self) -> Result<(), Failure> {
+        self.check_alive()?;
+        self.signal(Signal::STOP);
+        let give_up = Instant::now() + REST_WITHIN;
+        while !proc::is_stopped(self.child.id()) {
+            if Instant::now() > give_up {
+                return Err(self.failed("does not stop on SIGSTOP"));
+            }
+            std::thread::sleep(LOOK_EVERY);
+            self.check_alive()?;
+        }
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub(crate) fn wake(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// It may end between a look and the signal; its id stays its own until it is waited for.
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let _ = pid.map(|pid| kill_process(pid, signal));
+    }
+
     /// How many keys it says it holds.
     ///
     /// # Errors
@@ -170,10 +201,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            if let Ok(pid) = i32::try_from(self.child.id()) {
-                // It may end between the look and the signal; its id stays its own until it is waited for.
-                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::TERM));
-            }
+            self.signal(Signal::TERM);
+            // One that rests takes no signal but this.
+            self.signal(Signal::CONT);
             let give_up = Instant::now() + STOP_WITHIN;
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < give_up {
                 std::thread::sleep(LOOK_EVERY);

@@ -88,7 +88,6 @@ pub(crate) fn round(
         cpu_us_per_op,
         server_cores: 0.8,
         load_cores: 1.0,
-        idle_cores: 0.0,
         foreign_cores: 0.01,
         resident_bytes: 20 << 20,
         load: report(ops_per_second, latencies_us),

@@ -12,11 +12,9 @@ use super::batch::Batch;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
-use super::limits::{
-    EXPIRE_BUDGET_ENTRIES, PERIOD_MS, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS,
-    QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
-};
+use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
+use super::pool::BufferPool;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
@@ -62,7 +60,7 @@ pub struct Core {
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
     pub(super) waiting: Vec<SessionId>,
-    pub(super) buffers: Vec<Vec<u8>>,
+    pub(super) buffers: BufferPool,
     config_version: u64,
     next_period_ms: u64,
     /// Bytes of the sessions and their buffers when last added up.
@@ -118,7 +116,7 @@ impl Core {
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
-            buffers: Vec::new(),
+            buffers: BufferPool::default(),
             config_version: 0,
             next_period_ms: 0,
             session_bytes: 0,
@@ -395,10 +393,8 @@ impl Core {
         session.output.advance(count);
         if session.output.unsent().is_empty()
             && let Some(buffer) = session.output.take_buffer()
-            && self.buffers.len() < POOLED_BUFFERS
-            && buffer.capacity() <= POOLED_BUFFER_MAX_BYTES
         {
-            self.buffers.push(buffer);
+            self.buffers.give(buffer);
         }
         if was_held_back && !session.is_held_back() {
             self.waiting.push(id);

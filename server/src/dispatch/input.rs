@@ -1,7 +1,7 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
 use super::core::Core;
-use super::limits::{POOLED_BUFFERS, RUN_COMMANDS, SCRATCH_RANGES};
+use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::{Args, Command, FirstKey};
 use crate::config::OutputLimit;
 use crate::observe::Stats;
@@ -128,7 +128,7 @@ impl Core {
     /// of bytes they took.
     fn run_input(&mut self, session: &mut Session, input: &[u8]) -> usize {
         if !session.output.has_buffer()
-            && let Some(buffer) = self.buffers.pop()
+            && let Some(buffer) = self.buffers.take()
         {
             session.output.give_buffer(buffer);
         }
@@ -182,7 +182,6 @@ impl Core {
             scratch.ranges = Vec::new();
         }
         self.scratch = scratch;
-        debug_assert!(self.buffers.len() <= POOLED_BUFFERS);
         used
     }
 

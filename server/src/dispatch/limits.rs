@@ -6,10 +6,14 @@ pub const RUN_COMMANDS: usize = 32;
 /// A session that runs no command for now and holds more than this many unread bytes is not read from.
 pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
 
-/// Output buffers kept for reuse by a core, and the largest kept.
+/// Output buffers kept for reuse by a core, the largest kept, and the bytes of all. A pipeline of a few values of some KiB
+/// fills more than 64 KiB: allocated anew each time, such buffers cost as much as all else (their pages come fresh from
+/// the system).
 pub const POOLED_BUFFERS: usize = 256;
 /// See [`POOLED_BUFFERS`].
-pub const POOLED_BUFFER_MAX_BYTES: usize = 64 * 1024;
+pub const POOLED_BUFFER_MAX_BYTES: usize = 1 << 20;
+/// See [`POOLED_BUFFERS`].
+pub const POOLED_BYTES: usize = 32 << 20;
 
 /// Entries the expiry hand examines in one turn of a busy core.
 pub const EXPIRE_BUDGET_ENTRIES: u32 = 512;

@@ -21,6 +21,7 @@ pub mod limits;
 mod locks;
 mod multi;
 mod observed;
+mod pool;
 mod publish;
 mod publish_tests;
 mod serial;

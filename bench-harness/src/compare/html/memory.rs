@@ -48,7 +48,7 @@ pub(super) fn per_key_section(results: &Results) -> Option<String> {
                 value: all.median,
                 base: payload.min(all.median),
                 range: (all.low, all.high),
-                figure: format!("{:+.1} B", overhead.median),
+                figure: signed_bytes(overhead.median),
                 note: format!("{:.0} in all", all.median),
                 is_best: overhead.median == best,
             }
@@ -84,6 +84,15 @@ pub(super) fn per_key_section(results: &Results) -> Option<String> {
             &[group],
         ),
     )
+}
+
+/// Bytes with their sign, in as many digits as the end of a bar has room for.
+fn signed_bytes(bytes: f64) -> String {
+    if bytes.abs() < 99.95 {
+        format!("{bytes:+.1} B")
+    } else {
+        format!("{bytes:+.0} B")
+    }
 }
 
 fn memory_cell(result: &CaseResult<MemoryRound, MemorySummary>, best: f64) -> (String, Cell) {
@@ -217,4 +226,17 @@ pub(super) fn hit_ratio_section(results: &Results) -> Option<String> {
             &[group],
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_a_key_keep_to_the_room_beside_their_bar() {
+        assert_eq!(
+            [15.72, 1106.8, -3.0].map(signed_bytes),
+            ["+15.7 B", "+1107 B", "-3.0 B"]
+        );
+    }
 }

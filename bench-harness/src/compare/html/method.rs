@@ -35,8 +35,8 @@ fn prose(results: &Results) -> Vec<String> {
     let mut paragraphs = Vec::new();
     if !results.cases.is_empty() {
         paragraphs.push(format!(
-            "All servers run at once on CPU {}, each idle but the one under load; the load runs on CPU {} and reaches it over \
-             the loopback interface. Every case visits the servers in turn, {} times over, and who comes first rotates, so that \
+            "All servers are up at once on CPU {}; those not under load are stopped by a signal, so that none takes CPU from another. \
+             The load runs on CPU {} and reaches the server over the loopback interface. Every case visits the servers in turn, {} times over, and who comes first rotates, so that \
              a slow minute of the machine falls on all alike. A measurement takes {} s, after {} s of the same load that are in \
              no figure. Figures are medians of the rounds, with the lowest and the highest; a ratio is the median of the ratios \
              within each round, and ≈ marks one whose rounds lie on both sides of 1.",

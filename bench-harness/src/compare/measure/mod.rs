@@ -1,7 +1,7 @@
 //! The measuring itself: who takes part, on which CPUs, in which order.
 //!
-//! All servers of a throughput case run at once, each idle but one; every case visits them in turn, round after round, and
-//! who comes first rotates, so that a drift of the machine falls on all alike. Memory and hit-ratio cases start each server
+//! All servers of a throughput case are up at once, all but one stopped in their tracks; every case visits them in turn, round
+//! after round, and who comes first rotates, so that a drift of the machine falls on all alike. Memory and hit-ratio cases start each server
 //! afresh. Warm-up and preload are runs of the load of their own, over before a clock is read.
 
 mod hit_ratio;

@@ -111,6 +111,7 @@ fn measure_set(lab: &mut Lab<'_>, members: &mut [&mut Entry<'_>]) -> Result<(), 
                     Patience::Done,
                 )?;
             }
+            server.rest()?;
             running.push(Running { index, server });
         }
     }
@@ -150,42 +151,28 @@ fn visit(
         arguments.extend(["--seed".to_owned(), seed.to_string()]);
         arguments
     };
-    let at = running
-        .iter()
-        .position(|one| one.index == index)
-        .expect("all that take part run");
+    let one = running.iter_mut().find(|one| one.index == index);
+    let server = &mut one.expect("all that take part run").server;
+    server.wake();
     let (seconds, warmup) = (lab.scenario.seconds, lab.scenario.warmup_seconds);
     // The same keys for every server of a round, others in every round.
     let seed = u64::from(round) + 1;
     if warmup > 0.0 {
-        let server = &mut running[at].server;
-        let patience = Patience::Seconds(warmup);
-        lab.load.run(
-            server,
-            spec.protocol,
-            &arguments(warmup, seed + WARMUP_SEED),
-            patience,
-        )?;
+        let warming = arguments(warmup, seed + WARMUP_SEED);
+        lab.load
+            .run(server, spec.protocol, &warming, Patience::Seconds(warmup))?;
     }
-    let before = Clocks::read(running)?;
-    let server = &mut running[at].server;
+    let before = Clocks::read(server)?;
     let report = lab.load.run(
         server,
         spec.protocol,
         &arguments(seconds, seed),
         Patience::Seconds(seconds),
     )?;
+    let after = Clocks::read(server)?;
     let resident_bytes = server.resident_bytes()?;
-    let after = Clocks::read(running)?;
-    let measured = round_of(
-        round,
-        lab.order,
-        &before,
-        &after,
-        at,
-        resident_bytes,
-        report,
-    );
+    server.rest()?;
+    let measured = round_of(round, lab.order, &before, &after, resident_bytes, report);
     lab.order += 1;
     lab.progress.done(visit_seconds(lab));
     lab.progress.result(&format!(
@@ -201,20 +188,16 @@ struct Clocks {
     wall: Instant,
     machine: Duration,
     own: Duration,
-    /// Of the running servers, in their order.
-    servers: Vec<Duration>,
+    server: Duration,
 }
 
 impl Clocks {
-    fn read(running: &mut [Running]) -> Result<Self, Failure> {
+    fn read(server: &mut Server) -> Result<Self, Failure> {
         let told = |error: std::io::Error| {
             Failure::Failed(format!("cannot read the machine's clocks: {error}"))
         };
         Ok(Self {
-            servers: running
-                .iter_mut()
-                .map(|one| one.server.cpu_time())
-                .collect::<Result<_, _>>()?,
+            server: server.cpu_time()?,
             own: proc::own_cpu_time().map_err(told)?,
             machine: proc::machine_busy().map_err(told)?,
             wall: Instant::now(),
@@ -227,30 +210,22 @@ fn round_of(
     order: u32,
     before: &Clocks,
     after: &Clocks,
-    at: usize,
     resident_bytes: u64,
     load: Report,
 ) -> Round {
     let spent =
         |clock: fn(&Clocks) -> Duration| clock(after).saturating_sub(clock(before)).as_secs_f64();
-    let servers: Vec<f64> = after
-        .servers
-        .iter()
-        .zip(&before.servers)
-        .map(|(after, before)| after.saturating_sub(*before).as_secs_f64())
-        .collect();
-    let server = servers[at];
+    let server = spent(|clocks| clocks.server);
     let wall = after.wall.duration_since(before.wall).as_secs_f64();
-    let ours = servers.iter().sum::<f64>() + spent(|clocks| clocks.own);
+    let foreign = spent(|clocks| clocks.machine) - server - spent(|clocks| clocks.own);
     Round {
         round,
         order,
         server_cpu_seconds: server,
         cpu_us_per_op: server * 1e6 / load.totals.operations as f64,
-        server_cores: server / load.totals.seconds,
+        server_cores: server / wall,
         load_cores: load.totals.client_cpu_seconds / load.totals.seconds,
-        idle_cores: (servers.iter().sum::<f64>() - server) / wall,
-        foreign_cores: ((spent(|clocks| clocks.machine) - ours) / wall).max(0.0),
+        foreign_cores: (foreign / wall).max(0.0),
         resident_bytes,
         load,
     }
@@ -287,38 +262,28 @@ mod tests {
     use super::*;
     use crate::compare::testing::report as load_report;
 
-    fn clocks(wall: Instant, machine: u64, own: u64, servers: &[u64]) -> Clocks {
+    fn clocks(wall: Instant, machine: u64, own: u64, server: u64) -> Clocks {
         Clocks {
             wall,
             machine: Duration::from_millis(machine),
             own: Duration::from_millis(own),
-            servers: servers
-                .iter()
-                .map(|ms| Duration::from_millis(*ms))
-                .collect(),
+            server: Duration::from_millis(server),
         }
     }
 
     #[test]
     fn the_cpu_of_a_round_is_that_between_two_looks() {
         let now = Instant::now();
-        let before = clocks(now, 1000, 100, &[50, 500]);
-        let after = clocks(now + Duration::from_secs(2), 3000, 700, &[60, 1500]);
+        let before = clocks(now, 1000, 100, 500);
+        let after = clocks(now + Duration::from_secs(2), 3000, 700, 1500);
         let mut load = load_report(1_000_000.0, &[10]);
         load.totals.client_cpu_seconds = 0.5;
-        let round = round_of(3, 9, &before, &after, 1, 77, load);
-        assert!(
-            (round.cpu_us_per_op - 1.0).abs() < 1e-9,
-            "a second for a million"
-        );
-        assert!((round.server_cores - 1.0).abs() < 1e-9 && (round.load_cores - 0.5).abs() < 1e-9);
-        // 2 s busy less 1 s and 10 ms of the servers and 600 ms of the load, over 2 s.
-        assert!(
-            (round.foreign_cores - 0.195).abs() < 1e-9,
-            "{}",
-            round.foreign_cores
-        );
-        assert!((round.idle_cores - 0.005).abs() < 1e-9, "10 ms of 2 s");
+        let round = round_of(3, 9, &before, &after, 77, load);
+        let near = |value: f64, wanted: f64| (value - wanted).abs() < 1e-9;
+        assert!(near(round.cpu_us_per_op, 1.0), "a second for a million");
+        assert!(near(round.server_cores, 0.5) && near(round.load_cores, 0.5));
+        // 2 s busy less 1 s of the server and 600 ms of the load, over 2 s.
+        assert!(near(round.foreign_cores, 0.2), "{}", round.foreign_cores);
         assert_eq!((round.round, round.order, round.resident_bytes), (3, 9, 77));
     }
 }

@@ -7,8 +7,6 @@ use crate::compare::scenario::case::{Axis, Work};
 
 /// CPUs kept busy by others from which a measurement is doubtful.
 const FOREIGN_CORES: f64 = 0.1;
-/// CPUs used by servers that should rest from which a measurement is doubtful.
-const IDLE_CORES: f64 = 0.03;
 /// The part of its CPUs from which the load counts as being at its limit.
 const LOAD_LIMIT: f64 = 0.95;
 /// The part of its CPUs below which a server had some left.
@@ -23,7 +21,6 @@ pub(super) fn of(results: &Results) -> Vec<String> {
         .flat_map(|case| case.results.iter().flat_map(|result| &result.rounds))
         .collect();
     warnings.extend(foreign(&rounds));
-    warnings.extend(restless(&rounds));
     warnings.extend(load_limit(results, &rounds));
     warnings.extend(misses(results));
     warnings
@@ -67,26 +64,6 @@ fn foreign(rounds: &[&Round]) -> Option<String> {
         format!(
             "Something else kept more than {FOREIGN_CORES} CPUs busy during {busy} of {} measurements (at most {}): \
              believe ratios rather than absolute figures.",
-            rounds.len(),
-            format::significant(most)
-        )
-    })
-}
-
-/// Servers that were not under load and yet took CPU from the one that was.
-fn restless(rounds: &[&Round]) -> Option<String> {
-    let busy = rounds
-        .iter()
-        .filter(|round| round.idle_cores > IDLE_CORES)
-        .count();
-    let most = rounds
-        .iter()
-        .map(|round| round.idle_cores)
-        .fold(0.0, f64::max);
-    (busy > 0).then(|| {
-        format!(
-            "During {busy} of {} measurements the servers that should rest used more than {IDLE_CORES} CPUs (at most {}): \
-             one that polls takes CPU from all others; measure it by itself with --servers.",
             rounds.len(),
             format::significant(most)
         )

@@ -1,0 +1,310 @@
+//! How many instructions the hot paths take, counted under callgrind by gungraun.
+//!
+//! Every function does its work [`OPERATIONS`] times, on data that is the same on every run, prepared outside of the count
+//! and, where buffers grow, done once before. Run by `larder-instructions`, which divides, compares with the recorded
+//! baseline and judges; see `perf/README.md`. A bench's name is its function's and its case's: `get_hit.pipeline_64`.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "what gungraun's macros make of the functions below"
+)]
+
+use std::hint::black_box;
+
+use gungraun::prelude::*;
+use larder_engine::bench::{BareArena, BareBlock};
+use larder_engine::{Shard, TtlChange};
+use larder_perf::data::{self, VALUE, get, key, pipelines, scattered};
+use larder_perf::server::Server;
+use larder_perf::shard::{Hashed, filled};
+use larder_perf::work::{self, KEYS, OPERATIONS};
+use larder_server::routing::{CoreId, SlotMap};
+
+/// A server and what it is to be sent.
+type Fed = (Server, Vec<Vec<u8>>);
+/// A shard and the keys it is to be asked for.
+type Asked = (Shard, Vec<Hashed>);
+/// As [`Asked`], and the value to set them to.
+type Written = (Shard, Vec<Hashed>, &'static [u8]);
+/// An arena, its blocks, and their size.
+type Carved = (BareArena, Vec<BareBlock>, usize);
+
+/// A server that has been sent `input` once.
+fn warmed(mut server: Server, input: Vec<Vec<u8>>) -> Fed {
+    server.run(&input);
+    (server, input)
+}
+
+fn gets(pipeline: usize) -> Fed {
+    let input = pipelines(scattered(OPERATIONS, KEYS).map(get), pipeline);
+    warmed(Server::filled(KEYS), input)
+}
+
+fn misses(pipeline: usize) -> Fed {
+    let input = pipelines((KEYS..KEYS + OPERATIONS).map(get), pipeline);
+    warmed(Server::filled(KEYS), input)
+}
+
+fn overwrites(pipeline: usize) -> Fed {
+    let commands = scattered(OPERATIONS, KEYS).map(|number| data::set(number, &VALUE));
+    warmed(Server::filled(KEYS), pipelines(commands, pipeline))
+}
+
+/// Keys that are not there cannot be set twice: the server is warmed with others.
+fn inserts(pipeline: usize) -> Fed {
+    let commands = (KEYS..KEYS + OPERATIONS).map(|number| data::set(number, &VALUE));
+    (Server::filled(KEYS), pipelines(commands, pipeline))
+}
+
+/// GETs of keys that all live on the core the client is not on.
+fn far_gets(pipeline: usize) -> Fed {
+    let mut server = Server::new(2);
+    let far: Vec<usize> = (0..)
+        .filter(|&number| server.core_of(&key(number)) == CoreId(1))
+        .take(OPERATIONS)
+        .collect();
+    for piece in pipelines(
+        far.iter().map(|&number| data::set(number, &VALUE)),
+        pipeline,
+    ) {
+        server.turn_with_hops(&piece);
+    }
+    let input = pipelines(far.iter().map(|&number| get(number)), pipeline);
+    for piece in &input {
+        server.turn_with_hops(piece);
+    }
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_1(args = (1), setup = gets)]
+#[bench::pipeline_64(args = (64), setup = gets)]
+fn get_hit((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_1(args = (1), setup = misses)]
+#[bench::pipeline_64(args = (64), setup = misses)]
+fn get_miss((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_64(args = (64), setup = far_gets)]
+fn get_hop((mut server, input): Fed) -> Fed {
+    for piece in &input {
+        black_box(server.turn_with_hops(piece));
+    }
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_1(args = (1), setup = overwrites)]
+#[bench::pipeline_64(args = (64), setup = overwrites)]
+fn set_overwrite((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_64(args = (64), setup = inserts)]
+fn set_insert((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+fn get_pieces(pipeline: usize) -> Vec<Vec<u8>> {
+    pipelines((0..OPERATIONS).map(get), pipeline)
+}
+
+fn set_pieces(pipeline: usize) -> Vec<Vec<u8>> {
+    pipelines(
+        (0..OPERATIONS).map(|number| data::set(number, &VALUE)),
+        pipeline,
+    )
+}
+
+#[library_benchmark]
+#[bench::get_pipeline_64(args = (64), setup = get_pieces)]
+#[bench::set_pipeline_64(args = (64), setup = set_pieces)]
+fn parse(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    black_box(work::parser::whole(&pieces));
+    pieces
+}
+
+#[library_benchmark]
+#[bench::set(args = (1), setup = set_pieces)]
+fn parse_halved(pieces: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    black_box(work::parser::halved(&pieces));
+    pieces
+}
+
+/// An output buffer that has grown enough.
+fn output() -> Vec<u8> {
+    Vec::with_capacity(1 << 16)
+}
+
+#[library_benchmark]
+#[bench::bytes_64(setup = output)]
+fn reply_bulk(mut out: Vec<u8>) -> Vec<u8> {
+    black_box(work::reply::bulk(&mut out, &VALUE, OPERATIONS));
+    out
+}
+
+#[library_benchmark]
+#[bench::up_to_4_digits(setup = output)]
+fn reply_integer(mut out: Vec<u8>) -> Vec<u8> {
+    black_box(work::reply::integer(&mut out, OPERATIONS));
+    out
+}
+
+#[library_benchmark]
+#[bench::plain(args = (OPERATIONS), setup = work::routing::plain_keys)]
+#[bench::tagged(args = (OPERATIONS), setup = work::routing::tagged_keys)]
+fn slot_of(keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    black_box(work::routing::slots(&keys));
+    keys
+}
+
+fn routed() -> (SlotMap, Vec<Vec<u8>>) {
+    (SlotMap::even(4), work::routing::plain_keys(OPERATIONS))
+}
+
+#[library_benchmark]
+#[bench::of_4(setup = routed)]
+fn core_of((map, keys): (SlotMap, Vec<Vec<u8>>)) -> (SlotMap, Vec<Vec<u8>>) {
+    black_box(work::routing::cores(&map, &keys));
+    (map, keys)
+}
+
+fn hits() -> Asked {
+    (
+        filled(KEYS, TtlChange::Clear),
+        work::lookup::present(OPERATIONS, KEYS),
+    )
+}
+
+fn absences() -> Asked {
+    (
+        filled(KEYS, TtlChange::Clear),
+        work::lookup::absent(OPERATIONS, KEYS),
+    )
+}
+
+fn written_present(value: &'static [u8]) -> Written {
+    let (shard, keys) = hits();
+    (shard, keys, value)
+}
+
+fn written_absent(value: &'static [u8]) -> Written {
+    let (shard, keys) = absences();
+    (shard, keys, value)
+}
+
+fn dead() -> Asked {
+    (
+        work::expiry::all_due(KEYS),
+        work::lookup::present(OPERATIONS, KEYS),
+    )
+}
+
+#[library_benchmark]
+#[bench::hit(setup = hits)]
+#[bench::miss(setup = absences)]
+#[bench::expired(setup = dead)]
+fn lookup((mut shard, keys): Asked) -> Asked {
+    black_box(work::lookup::each(&mut shard, &keys));
+    (shard, keys)
+}
+
+#[library_benchmark]
+#[bench::of_16(consts = (16), setup = hits)]
+#[bench::of_32(consts = (32), setup = hits)]
+fn lookup_batch<const N: usize>((mut shard, keys): Asked) -> Asked {
+    black_box(work::lookup::batches::<N>(&mut shard, &keys));
+    (shard, keys)
+}
+
+#[library_benchmark]
+#[bench::insert(args = (&VALUE), setup = written_absent)]
+#[bench::same_size(args = (&VALUE), setup = written_present)]
+#[bench::other_size(args = (&work::set::LONGER_VALUE), setup = written_present)]
+fn shard_set((mut shard, keys, value): Written) -> Written {
+    black_box(work::set::all(&mut shard, &keys, value));
+    (shard, keys, value)
+}
+
+#[library_benchmark]
+#[bench::due(args = (OPERATIONS), setup = work::expiry::all_due)]
+fn expiry_entry(mut shard: Shard) -> Shard {
+    black_box(work::expiry::hand_until_done(&mut shard));
+    shard
+}
+
+#[library_benchmark]
+#[bench::none_due(args = (KEYS), setup = work::expiry::none_due)]
+fn expiry_step(mut shard: Shard) -> Shard {
+    black_box(work::expiry::hand_steps(&mut shard, OPERATIONS));
+    shard
+}
+
+fn bare(bytes: usize) -> Carved {
+    (work::arena::empty(), Vec::with_capacity(OPERATIONS), bytes)
+}
+
+fn carved(bytes: usize) -> Carved {
+    let (mut arena, mut blocks, bytes) = bare(bytes);
+    work::arena::alloc(&mut arena, &mut blocks, bytes, OPERATIONS);
+    (arena, blocks, bytes)
+}
+
+#[library_benchmark]
+#[bench::bytes_24(args = (24), setup = bare)]
+#[bench::bytes_88(args = (88), setup = bare)]
+#[bench::bytes_512(args = (512), setup = bare)]
+#[bench::bytes_4096(args = (4096), setup = bare)]
+fn arena_alloc((mut arena, mut blocks, bytes): Carved) -> Carved {
+    work::arena::alloc(&mut arena, &mut blocks, bytes, OPERATIONS);
+    (arena, blocks, bytes)
+}
+
+#[library_benchmark]
+#[bench::bytes_24(args = (24), setup = carved)]
+#[bench::bytes_88(args = (88), setup = carved)]
+#[bench::bytes_512(args = (512), setup = carved)]
+#[bench::bytes_4096(args = (4096), setup = carved)]
+fn arena_reuse((mut arena, mut blocks, bytes): Carved) -> Carved {
+    work::arena::reuse(&mut arena, &mut blocks, bytes);
+    (arena, blocks, bytes)
+}
+
+library_benchmark_group!(
+    name = hot_paths,
+    benchmarks = [
+        get_hit,
+        get_miss,
+        get_hop,
+        set_overwrite,
+        set_insert,
+        parse,
+        parse_halved,
+        reply_bulk,
+        reply_integer,
+        slot_of,
+        core_of,
+        lookup,
+        lookup_batch,
+        shard_set,
+        expiry_entry,
+        expiry_step,
+        arena_alloc,
+        arena_reuse
+    ]
+);
+
+main!(library_benchmark_groups = hot_paths);

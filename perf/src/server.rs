@@ -1,0 +1,168 @@
+//! A whole server but for its sockets: cores are driven by the caller, what they would send is counted and thrown away.
+//!
+//! Time stands still, so that no periodic duty falls into what is measured, unless [`Server::advance`] is called.
+
+use std::sync::Arc;
+
+use larder_engine::UnixMillis;
+use larder_server::command::Clock;
+use larder_server::config::Config;
+use larder_server::dispatch::Core;
+use larder_server::routing::CoreId;
+use larder_server::session::{Peer, SessionId};
+use larder_server::shared::Shared;
+
+use crate::data::{MEMORY_CEILING_BYTES, NOW, SEEDS, VALUE, pipelines, set};
+
+/// Pipeline depth at which a server is filled.
+const FILL_PIPELINE: usize = 64;
+
+/// Cores, and one client on the first of them.
+pub struct Server {
+    shared: Arc<Shared>,
+    cores: Vec<Core>,
+    client: SessionId,
+    dirty: Vec<SessionId>,
+    now_ms: u64,
+}
+
+impl Server {
+    /// A server of `cores` cores and no keys.
+    pub fn new(cores: u16) -> Self {
+        let shared = Shared::new(bounded_config(), cores, SEEDS, 0);
+        let mut started: Vec<_> = (0..cores)
+            .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).expect("address space"))
+            .collect();
+        // The bound is for the shards' granule alone: in force, it would have every write checked against it.
+        shared
+            .update_config(|_| Ok::<_, ()>(Config::default()))
+            .expect("the change cannot fail");
+        let Ok(client) = started[0].connect(Peer::default()) else {
+            panic!("one client is admitted")
+        };
+        let mut server = Self {
+            shared,
+            cores: started,
+            client,
+            dirty: Vec::new(),
+            now_ms: NOW.0 as u64,
+        };
+        for core in 0..server.cores.len() {
+            server.begin(core);
+            server.cores[core].end_turn();
+        }
+        server
+    }
+
+    /// A server of one core with the first `keys` keys.
+    pub fn filled(keys: usize) -> Self {
+        let mut server = Self::new(1);
+        let commands = (0..keys).map(|number| set(number, &VALUE));
+        server.run(&pipelines(commands, FILL_PIPELINE));
+        server
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, millis: u64) {
+        self.now_ms += millis;
+    }
+
+    /// The core that owns `key`.
+    pub fn core_of(&self, key: &[u8]) -> CoreId {
+        self.shared.slots.core_of(key)
+    }
+
+    /// One turn of the first core for each piece of input. Returns the bytes replied.
+    pub fn run(&mut self, pieces: &[Vec<u8>]) -> usize {
+        pieces.iter().map(|piece| self.turn(piece)).sum()
+    }
+
+    /// One turn of the first core: `input` is received, what there is to reply is sent. Returns its bytes.
+    pub fn turn(&mut self, input: &[u8]) -> usize {
+        self.begin(0);
+        self.cores[0].receive(self.client, input);
+        self.cores[0].end_turn();
+        self.send()
+    }
+
+    /// As [`Self::turn`], followed by a turn of every core while commands and answers travel between them.
+    pub fn turn_with_hops(&mut self, input: &[u8]) -> usize {
+        self.begin(0);
+        self.cores[0].receive(self.client, input);
+        self.cores[0].end_turn();
+        while self.carry() {}
+        self.send()
+    }
+
+    /// Carries the batches of all cores to where they go; whether there was one.
+    fn carry(&mut self) -> bool {
+        let mut carried = false;
+        for from in 0..self.cores.len() {
+            for to in 0..self.cores.len() {
+                let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) else {
+                    continue;
+                };
+                self.begin(to);
+                self.cores[to].deliver(CoreId(from as u16), batch);
+                self.cores[to].end_turn();
+                carried = true;
+            }
+        }
+        carried
+    }
+
+    fn begin(&mut self, core: usize) {
+        self.cores[core].begin_turn(Clock {
+            unix: UnixMillis(self.now_ms as i64),
+            monotonic_us: self.now_ms * 1000,
+        });
+    }
+
+    fn send(&mut self) -> usize {
+        let core = &mut self.cores[0];
+        core.take_dirty(&mut self.dirty);
+        self.dirty.clear();
+        let bytes = core.unsent(self.client).len();
+        core.sent(self.client, bytes);
+        bytes
+    }
+}
+
+fn bounded_config() -> Config {
+    let args = ["--maxmemory".to_owned(), MEMORY_CEILING_BYTES.to_string()];
+    Config::load(None, &args).expect("maxmemory is a directive")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{get, key};
+
+    /// `$64\r\n`, 64 bytes, `\r\n`.
+    const HIT_BYTES: usize = 5 + 64 + 2;
+
+    #[test]
+    fn a_filled_server_answers_every_get_with_its_value() {
+        let mut server = Server::filled(100);
+        let input = pipelines((0..100).map(get), 7);
+        assert_eq!(server.run(&input), 100 * HIT_BYTES);
+        assert_eq!(server.turn(&get(100)), b"$-1\r\n".len());
+    }
+
+    #[test]
+    fn keys_of_another_core_are_set_and_got_by_a_hop() {
+        let mut server = Server::new(2);
+        let far: Vec<_> = (0..100)
+            .filter(|&number| server.core_of(&key(number)) == CoreId(1))
+            .collect();
+        assert!(!far.is_empty());
+        for &number in &far {
+            assert_eq!(
+                server.turn_with_hops(&set(number, &VALUE)),
+                b"+OK\r\n".len()
+            );
+        }
+        let gets = pipelines(far.iter().map(|&number| get(number)), far.len());
+        assert_eq!(server.turn_with_hops(&gets[0]), far.len() * HIT_BYTES);
+    }
+}

@@ -1,0 +1,135 @@
+//! A GET whose key is on the core that reads it allocates nothing, once buffers have grown to what they need.
+//!
+//! A global allocator counts what this thread allocates while it is told to. Sockets are left out, and so is the arena:
+//! it takes its memory from the kernel, and a lookup takes none.
+
+#![allow(unsafe_code, reason = "a global allocator cannot be written without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::hint::black_box;
+
+use larder_perf::data::{VALUE, get, pipelines, scattered, set};
+use larder_perf::server::Server;
+
+/// The system's allocator, counting.
+struct Counting;
+
+thread_local! {
+    /// Allocations of this thread since it began to count; `None` while it does not.
+    static ALLOCATIONS: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+fn count_one() {
+    // A thread that is ending has no cell any more, and nothing to count.
+    let _ = ALLOCATIONS.try_with(|cell| cell.set(cell.get().map(|count| count + 1)));
+}
+
+// SAFETY: every call is handed on as it came to the system's allocator, whose promises these are; counting allocates
+// nothing, as the cell has no destructor and is initialised at compile time.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller's promise about `layout` is the one asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: as in `alloc`.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: `block` came from `alloc` above, so from the system, with this layout.
+        unsafe { System.realloc(block, layout, bytes) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while it does `work`.
+fn allocations(work: impl FnOnce()) -> u64 {
+    ALLOCATIONS.set(Some(0));
+    work();
+    ALLOCATIONS.take().expect("counting began above")
+}
+
+const KEYS: usize = 4096;
+/// Bytes of the reply to a GET that finds [`VALUE`].
+const HIT_BYTES: usize = 5 + 64 + 2;
+
+/// Allocations of a thousand turns of GET hits at this depth, `millis_a_turn` apart, behind as many for warming up.
+fn allocations_of_hits(pipeline: usize, millis_a_turn: u64) -> u64 {
+    let mut server = Server::filled(KEYS);
+    let input = pipelines(scattered(1000 * pipeline, KEYS).map(get), pipeline);
+    let mut replied = 0;
+    let mut round = || {
+        for piece in &input {
+            server.advance(millis_a_turn);
+            replied += server.turn(piece);
+        }
+    };
+    round();
+    let count = allocations(&mut round);
+    assert_eq!(
+        replied,
+        2 * 1000 * pipeline * HIT_BYTES,
+        "every GET is a hit"
+    );
+    count
+}
+
+#[test]
+fn a_get_hit_alone_in_its_turn_allocates_nothing() {
+    assert_eq!(allocations_of_hits(1, 0), 0);
+}
+
+#[test]
+fn a_get_hit_in_a_pipeline_of_64_allocates_nothing() {
+    assert_eq!(allocations_of_hits(64, 0), 0);
+}
+
+#[test]
+fn get_hits_allocate_nothing_while_periodic_duties_come_and_go() {
+    assert_eq!(allocations_of_hits(64, 7), 0);
+}
+
+#[test]
+fn a_get_miss_and_a_set_over_a_value_of_the_same_size_allocate_nothing() {
+    let mut server = Server::filled(KEYS);
+    let misses = pipelines((KEYS..2 * KEYS).map(get), 64);
+    let sets = pipelines((0..KEYS).map(|number| set(number, &VALUE)), 64);
+    let mut round = || {
+        assert_eq!(server.run(&misses), KEYS * b"$-1\r\n".len());
+        assert_eq!(server.run(&sets), KEYS * b"+OK\r\n".len());
+    };
+    round();
+    assert_eq!(allocations(&mut round), 0);
+}
+
+#[test]
+fn the_count_sees_an_allocation_and_a_growing_buffer() {
+    let counted = allocations(|| {
+        let mut buffer = black_box(Vec::<u8>::with_capacity(16));
+        buffer.resize(black_box(1 << 12), 0);
+        black_box(&buffer);
+    });
+    assert_eq!(counted, 2);
+    // What a server that has yet to grow its buffers does is seen too.
+    let mut server = Server::filled(KEYS);
+    let fresh = pipelines(
+        (KEYS..KEYS + 64).map(|number| set(number, &[b'x'; 4096])),
+        64,
+    );
+    server.run(&fresh);
+    let first_large_reply = pipelines((KEYS..KEYS + 64).map(get), 64);
+    assert!(allocations(|| assert!(server.run(&first_large_reply) > 64 * 4096)) > 0);
+}
