@@ -18,6 +18,8 @@ mod gather;
 mod hostile;
 mod input;
 pub mod limits;
+mod notes;
+mod notes_tests;
 mod observed;
 mod publish;
 mod publish_tests;

@@ -110,6 +110,8 @@ pub mod gate {
     pub const MAXMEMORY: u32 = 1 << 10;
     /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
     pub const TIME_EACH: u32 = 1 << 11;
+    /// What the journal notes is acted on behind each command (a core's gate).
+    pub const NOTES: u32 = 1 << 12;
 }
 
 /// A client connection.
