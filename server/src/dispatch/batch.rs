@@ -4,9 +4,10 @@
 use larder_engine::{Access, DbIndex};
 
 use super::limits::BATCH_HIGH_WATER_BYTES;
-use crate::command::{Args, Command, CoreFn, FirstKey};
+use crate::command::{Args, Command, CoreFn, FirstKey, Flags};
 use crate::resp::{ArgRange, Protocol};
-use crate::session::{ReplySeq, SessionId};
+use crate::routing::CoreId;
+use crate::session::{Reader, ReplySeq, Session, SessionId};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -114,8 +115,35 @@ pub(super) struct Head {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
+    /// Whether the session's client keeps what the command reads.
+    pub(super) reading: Reading,
     /// The first key's hash, if it is known.
     pub(super) first_key: FirstKey,
+}
+
+/// Whether what a command reads is remembered, for its client to be told of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Remembered,
+    NotRemembered,
+}
+
+impl Reading {
+    /// That of the next command of `session`, if it is `command`.
+    #[inline]
+    pub(super) fn of(session: &Session, command: &Command) -> Self {
+        if session.is_reading_tracked() && command.spec.flags.has(Flags::READONLY) {
+            Self::Remembered
+        } else {
+            Self::NotRemembered
+        }
+    }
+
+    /// The session to remember.
+    #[inline]
+    pub(super) fn reader(self, core: CoreId, session: SessionId) -> Option<Reader> {
+        (self == Self::Remembered).then_some(Reader { core, session })
+    }
 }
 
 impl Batch {

@@ -21,7 +21,9 @@ use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
-use crate::session::{Closing, Peer, Session, SessionId, Sessions, Subscribers, gate};
+use crate::session::{
+    Closing, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
+};
 use crate::shared::Shared;
 
 /// What the runtime is to do with a connection.
@@ -80,6 +82,9 @@ impl Core {
                 sessions: Sessions::default(),
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
+                readers: Readers::default(),
+                prefixes: Prefixes::default(),
+                told: Vec::new(),
                 soft_limit_exceeded: false,
                 shared,
                 commands,
@@ -165,7 +170,7 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
-        self.choose_notes();
+        self.state.choose_notes();
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -228,6 +233,7 @@ impl Core {
                 self.give_credit(answer.from, id, answer.bytes);
             }
             self.state.subscribers.leave(&mut session);
+            self.state.end_tracking(&mut session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -250,7 +256,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
-        self.act_on_notes(None);
+        self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background();
@@ -455,7 +461,7 @@ impl Core {
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.
-        let stuck = !self.waiting.is_empty() || !self.backlog.is_empty();
+        let stuck = !self.waiting.is_empty() || !self.backlog.is_empty() || !state.told.is_empty();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         [period, timer, soon].into_iter().flatten().min()
     }

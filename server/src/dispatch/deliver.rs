@@ -8,7 +8,7 @@ use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId, gate};
+use crate::session::{LARGE_ANSWERS_MAX_BYTES, Reader, SessionId, gate};
 
 impl Core {
     /// A batch from another core: its answers take their places, its requests run here.
@@ -111,7 +111,12 @@ impl Core {
                 }
                 self.run_request(from, batch.args(request), &request.head);
                 if self.state.gates & gate::NOTES != 0 {
-                    self.act_on_notes(None);
+                    let session = request.head.ticket.session();
+                    let by = Reader {
+                        core: from,
+                        session,
+                    };
+                    self.act_on_notes(None, Some(by));
                 }
             }
         }
@@ -128,6 +133,7 @@ impl Core {
                         core: state,
                         asking: None,
                         asking_client_id: request.client_id,
+                        reader: request.reading.reader(from, request.ticket.session()),
                         db: request.db,
                         protocol: request.protocol,
                         args,
@@ -155,12 +161,15 @@ impl Core {
             protocol,
             access,
             first_key,
+            reading,
+            ticket,
             ..
         } = *request;
         let place = Place {
             db,
             protocol,
             access,
+            reader: reading.reader(from, ticket.session()),
             first_key,
         };
         let apart = is_timed_apart(command, args, self.state.gates);

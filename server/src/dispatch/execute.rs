@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use larder_engine::Access;
 
-use super::batch::{Head, Ticket, Work};
+use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::Finish;
 use super::input::Target;
@@ -17,7 +17,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, ReplyMode, Session, gate};
+use crate::session::{Closing, Reader, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -125,6 +125,7 @@ impl Core {
             session.reply(|reply| reply.error(error));
         }
         end_skip(session);
+        session.end_caching();
     }
 
     /// Runs an admitted command, or sends it where it runs.
@@ -160,8 +161,15 @@ impl Core {
             }
         }
         end_skip(session);
+        if gates & gate::TRACKING != 0 {
+            end_caching(session, command.spec);
+        }
         if gates & gate::NOTES != 0 {
-            self.act_on_notes(Some(session));
+            let by = Reader {
+                core: self.state.id,
+                session: session.id,
+            };
+            self.act_on_notes(Some(session), Some(by));
         }
     }
 
@@ -222,6 +230,7 @@ impl Core {
             db: session.db,
             protocol: session.protocol,
             access: access_of(session),
+            reader: Reading::of(session, command).reader(self.state.id, session.id),
             first_key: target.first_key,
         };
         let state = &mut self.state;
@@ -303,6 +312,7 @@ impl Core {
             protocol: session.protocol,
             access: access_of(session),
             client_id: session.client_id,
+            reading: Reading::of(session, command),
             first_key: target.first_key,
         };
         self.outboxes[target.core.index()].ask(head, args.iter_from(0));
@@ -436,6 +446,8 @@ pub(super) struct Place {
     pub(super) db: larder_engine::DbIndex,
     pub(super) protocol: Protocol,
     pub(super) access: Access,
+    /// Who is to be told when what the command reads changes.
+    pub(super) reader: Option<Reader>,
     pub(super) first_key: FirstKey,
 }
 
@@ -462,6 +474,9 @@ pub(super) fn run_on_shard(
     });
     if let Err(error) = result {
         fail(state, out, began, command, place.protocol, &error);
+    }
+    if let Some(reader) = place.reader {
+        state.remember(command.spec, &args, reader);
     }
 }
 
@@ -538,6 +553,13 @@ pub(super) fn access_of(session: &Session) -> Access {
 
 fn wants_reply(session: &Session) -> bool {
     matches!(session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+}
+
+/// Behind a command: what `CLIENT CACHING` said of it is over. Commands of its own kind do not count, as in Redis.
+fn end_caching(session: &mut Session, spec: &CommandSpec) {
+    if !spec.name.starts_with("client|") {
+        session.end_caching();
+    }
 }
 
 /// Behind a command: the one to be skipped is over, or comes next.

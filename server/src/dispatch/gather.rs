@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Ticket, Work};
+use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
@@ -12,7 +12,7 @@ use super::publish::note_write;
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, RoundsFn, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Reader, ReplySeq, Session, SessionId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -54,6 +54,7 @@ struct Owner {
     db: DbIndex,
     protocol: Protocol,
     access: Access,
+    reading: Reading,
     command: &'static Command,
 }
 
@@ -170,6 +171,7 @@ impl Core {
                 protocol: owner.protocol,
                 access: owner.access,
                 client_id: owner.client_id,
+                reading: owner.reading,
                 first_key: FirstKey::UNKNOWN,
             };
             self.outboxes[core.index()].ask(head, args.iter().copied());
@@ -193,6 +195,7 @@ impl Core {
             bytes.extend_from_slice(arg);
         }
         let args = Args::new(&bytes, &ranges);
+        let own_core = self.state.id;
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
@@ -204,6 +207,7 @@ impl Core {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
+                    reader: owner.reading.reader(own_core, owner.session),
                     first_key: FirstKey::UNKNOWN,
                 };
                 run_on_shard(&mut self.state, &mut out, args, command, run, place);
@@ -212,6 +216,7 @@ impl Core {
                 core: &mut self.state,
                 asking: session,
                 asking_client_id: owner.client_id,
+                reader: owner.reading.reader(own_core, owner.session),
                 db: owner.db,
                 protocol: owner.protocol,
                 args,
@@ -250,6 +255,13 @@ impl Core {
                     let session = gather.owner.session;
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
+                    if self.state.gates & gate::NOTES != 0 {
+                        let by = Reader {
+                            core: self.state.id,
+                            session: ticket.session(),
+                        };
+                        self.act_on_notes(session.as_deref_mut(), Some(by));
+                    }
                     if let Some(session) = session {
                         self.state.dirty.push(session.id);
                         self.waiting.push(session.id);
@@ -406,6 +418,7 @@ fn session_owner(session: &Session, seq: Option<ReplySeq>, command: &'static Com
         db: session.db,
         protocol: session.protocol,
         access: access_of(session),
+        reading: Reading::of(session, command),
         command,
     }
 }
