@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::machine;
 use super::report::Report;
-use crate::command::families::connection::REDIS_VERSION;
 use crate::command::{Command, CommandTable};
+use crate::config::REDIS_VERSION;
 
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
