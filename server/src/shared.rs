@@ -9,6 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
+use crate::script::ScriptCache;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub struct Shared {
     pub pause: Pause,
     /// Connections that are monitors, on all cores.
     pub monitors: AtomicU64,
+    /// The scripts all cores know.
+    pub scripts: ScriptCache,
+    /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
+    pub scripts_may_call_all: AtomicBool,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -75,6 +80,8 @@ impl Shared {
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
+            scripts: ScriptCache::default(),
+            scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),

@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
-use crate::command::{Args, CommandSpec, CommandTable, Flags};
+use crate::command::{Args, CommandTable, Flags};
 use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions};
 use crate::shared::Shared;
 
@@ -67,6 +68,8 @@ pub struct CoreState {
     pub active_expire: bool,
     /// State of the core's random numbers.
     pub random: u64,
+    /// Its scripts.
+    pub scripts: Engine,
 }
 
 impl CoreState {
@@ -101,11 +104,11 @@ impl CoreState {
         });
     }
 
-    /// Whether `CLIENT PAUSE` holds this command back.
-    pub fn is_paused_for(&self, spec: &CommandSpec) -> bool {
+    /// Whether `CLIENT PAUSE` holds a command with these flags back.
+    pub fn is_paused_for(&self, flags: Flags) -> bool {
         let pause = &self.shared.pause;
         let now_ms = self.clock.unix.0 as u64;
-        let writes = spec.flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE));
+        let writes = flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE));
         pause.all_until_ms.load(Ordering::Relaxed) > now_ms
             || writes && pause.writes_until_ms.load(Ordering::Relaxed) > now_ms
     }

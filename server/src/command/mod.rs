@@ -14,9 +14,10 @@ pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
+pub(crate) use families::script::no_script;
 pub use spec::{
-    Category, CommandSpec, CoreFn, Flags, Group, Keys, Merge, Request, Round, Rounds, RoundsFn,
-    Run, SessionFn, ShardFn, Spread,
+    Category, CommandSpec, CoreFn, Flags, Group, Invoke, Keys, Merge, Request, Round, Rounds,
+    RoundsFn, Run, SessionFn, ShardFn, Spread,
 };
 pub use table::{Command, CommandTable};
 
@@ -50,4 +51,5 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::script::COMMANDS,
 ];

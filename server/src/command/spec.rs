@@ -116,8 +116,10 @@ flags! {
     FAST = 11, "fast";
     /// Runs without authentication.
     NO_AUTH = 12, "no_auth";
-    /// May write though it reads.
-    MAY_REPLICATE = 16, "may_replicate";
+    /// May write though it reads. Redis does not tell.
+    MAY_REPLICATE = 16, "";
+    /// Its keys may be none.
+    NO_MANDATORY_KEYS = 18, "no_mandatory_keys";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
@@ -143,6 +145,11 @@ impl Flags {
     /// The union of two sets.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The set without `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether all of `other` are in the set.
@@ -201,6 +208,7 @@ pub enum Group {
     Bitmap,
     Connection,
     Server,
+    Scripting,
 }
 
 impl Group {
@@ -212,6 +220,7 @@ impl Group {
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
             Self::Server => "server",
+            Self::Scripting => "scripting",
         }
     }
 }
@@ -325,6 +334,17 @@ pub enum Run {
     },
     /// Several rounds of questions to cores, whether or not there are keys.
     Rounds(RoundsFn),
+    /// Runs a script, on the core that owns its keys.
+    Script(Invoke),
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invoke {
+    /// By its text.
+    Text,
+    /// By its SHA-1.
+    Sha,
 }
 
 /// How a command of several keys spreads over cores. Each core gets the command with its own keys (and what belongs to

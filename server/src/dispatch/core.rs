@@ -16,11 +16,13 @@ use super::limits::{
     EXPIRE_BUDGET_ENTRIES, PERIOD_MS, POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS,
     QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
 };
+use super::script::Scripts;
 use super::timing::TurnTiming;
 use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{Closing, Peer, Session, SessionId, Sessions, gate};
 use crate::shared::Shared;
 
@@ -48,6 +50,7 @@ pub struct Core {
     pub(super) gathers: Gathers,
     /// What sessions of other cores have yet to take of this one's answers.
     pub(super) debts: Debts,
+    pub(super) scripts: Scripts,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -92,12 +95,14 @@ impl Core {
                 timers: BinaryHeap::new(),
                 active_expire: true,
                 random: 0,
+                scripts: Engine::default(),
             },
             outboxes: (0..cores).map(|_| Box::default()).collect(),
             spare: Vec::new(),
             backlog: VecDeque::new(),
             gathers: Gathers::default(),
             debts: Debts::default(),
+            scripts: Scripts::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -107,6 +112,7 @@ impl Core {
             session_bytes: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
+        core.state.scripts = Engine::new(core.state.next_random());
         core.refresh_config();
         Ok(core)
     }
@@ -252,9 +258,10 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard, and its sessions with their buffers as of the last period.
+    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.state.shard.memory().used_bytes() + self.session_bytes
+        let scripts = self.state.scripts.held_bytes() as u64;
+        self.state.shard.memory().used_bytes() + self.session_bytes + scripts
     }
 
     /// Ends the waits of blocked sessions whose time is over.

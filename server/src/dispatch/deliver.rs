@@ -143,6 +143,9 @@ impl Core {
         request: &Head,
         command: &'static Command,
     ) {
+        if let Run::Script(_) = command.spec.run {
+            return self.run_script_for(from, args, request, command);
+        }
         let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
             unreachable!("only commands on a shard hop")
         };

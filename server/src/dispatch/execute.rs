@@ -134,6 +134,10 @@ impl Core {
     ) {
         self.count_call(session, command);
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        if let Run::Script(_) = command.spec.run {
+            self.begin_script(session, args, command, quiet);
+            return end_skip(session);
+        }
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
             Run::FanOut { .. } => self.common_core(command.spec, args),
@@ -159,7 +163,7 @@ impl Core {
 
     /// Runs a command that is not one for another core alone.
     #[inline]
-    fn start(
+    pub(super) fn start(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -184,6 +188,7 @@ impl Core {
                 self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
             }
             Run::Rounds(begin) => self.begin_rounds(session, args, command, begin, quiet),
+            Run::Script(_) => unreachable!("a script begins elsewhere"),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
     }
@@ -261,7 +266,7 @@ impl Core {
     }
 
     /// Sends the command to the core that owns its keys.
-    fn hop(
+    pub(super) fn hop(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -293,7 +298,7 @@ impl Core {
     }
 
     /// The one core that owns all keys of the command, if there is one.
-    fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
+    pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
         if slots.cores() == 1 {
             return Some(self.state.id);
@@ -372,6 +377,7 @@ impl Core {
         gates: u32,
     ) -> Admission {
         let spec = command.spec;
+        let flags = self.flags_of(spec, args);
         if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
             return Admission::Refuse(errors::NO_AUTH);
         }
@@ -381,13 +387,10 @@ impl Core {
         {
             return Admission::Refuse(errors::NOT_AS_MONITOR);
         }
-        if gates & gate::MAXMEMORY != 0 && spec.flags.has(Flags::DENYOOM) {
-            let used = self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id);
-            if used > self.state.config.maxmemory_bytes {
-                return Admission::Refuse(errors::OUT_OF_MEMORY);
-            }
+        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) && self.is_out_of_memory() {
+            return Admission::Refuse(errors::OUT_OF_MEMORY);
         }
-        if gates & gate::PAUSE != 0 && self.state.is_paused_for(spec) {
+        if gates & gate::PAUSE != 0 && self.state.is_paused_for(flags) {
             self.state.hold_for_pause(session);
             return Admission::Wait;
         }

@@ -19,6 +19,8 @@ mod hostile;
 mod input;
 pub mod limits;
 mod observed;
+mod script;
+mod script_tests;
 mod stress;
 pub(crate) mod testing;
 #[cfg(test)]

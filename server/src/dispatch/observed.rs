@@ -91,9 +91,14 @@ impl Core {
         spec: &CommandSpec,
     ) {
         if monitor::is_shown(spec) {
-            let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
-            let lines = &mut self.state.monitor_lines;
-            monitor::write_line(lines, unix_micros, session, spec, &args);
+            self.tell_monitors(session, args, spec);
         }
+    }
+
+    /// Shows a command to the monitors.
+    pub(super) fn tell_monitors(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
+        let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
+        let lines = &mut self.state.monitor_lines;
+        monitor::write_line(lines, unix_micros, session, spec, &args);
     }
 }

@@ -59,10 +59,23 @@ impl Engine {
         self.vm.as_ref().is_some_and(|vm| !vm.is_idle())
     }
 
-    /// Bytes that Lua holds.
-    pub fn used_bytes(&mut self, cache: &ScriptCache) -> usize {
-        self.forget_flushed(cache);
+    /// Bytes that Lua holds, of a machine that is no longer of use too.
+    pub fn held_bytes(&self) -> usize {
         self.vm.as_ref().map_or(0, Vm::used_bytes)
+    }
+
+    /// Bytes that Lua holds; a small heap is rid of its garbage first.
+    pub fn used_bytes(&mut self, cache: &ScriptCache) -> usize {
+        /// What is collected within a fraction of a millisecond.
+        const SMALL_BYTES: usize = 1 << 20;
+        self.forget_flushed(cache);
+        if let Some(vm) = &mut self.vm
+            && vm.is_idle()
+            && vm.used_bytes() < SMALL_BYTES
+        {
+            vm.collect();
+        }
+        self.held_bytes()
     }
 
     /// Drops the machine if the scripts were flushed since it was made, unless one of them still runs.

@@ -89,6 +89,11 @@ pub(super) fn of_script(text: &[u8]) -> Result<(ScriptFlags, usize), Vec<u8>> {
     Ok((flags, end))
 }
 
+/// The flags of a script, if its first line can be understood.
+pub fn flags_of_text(text: &[u8]) -> Option<ScriptFlags> {
+    of_script(text).ok().map(|(flags, _)| flags)
+}
+
 /// The length of the first line, if it ends; a zero byte ends the text.
 fn first_line(text: &[u8]) -> Option<usize> {
     let end = text.iter().position(|byte| matches!(byte, b'\n' | 0))?;

@@ -31,7 +31,7 @@ mod words;
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
 pub use engine::{Engine, NoScript};
 pub use exchange::ReplyError;
-pub use flags::ScriptFlags;
+pub use flags::{ScriptFlags, flags_of_text};
 pub use libs::Ask;
 pub use vm::{GoOn, RunOptions, Step, Vm};
 pub use words::Words;

@@ -7,15 +7,17 @@
 -- Functions written in Rust never raise errors, since only Lua can raise any value with a position: they answer `FAIL`,
 -- and the wrapper around them raises what `take_error` tells.
 
-local raw, natives = ...
+local raw = ...
 
-local FAIL, take_error, describe, locate = raw.FAIL, raw.take_error, raw.describe, raw.locate
+local FAIL, take_error, describe = raw.FAIL, raw.take_error, raw.describe
+local locate, name_of_level, open = raw.locate, raw.name_of_level, raw.open
 local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
 local rawget, rawset, rawequal, pairs, pcall, xpcall = rawget, rawset, rawequal, pairs, pcall, xpcall
 local setmetatable, getmetatable, getfenv, setfenv = setmetatable, getmetatable, getfenv, setfenv
 local loadstring, newproxy, collectgarbage = loadstring, newproxy, collectgarbage
-local byte, lower, concat, sub = string.byte, string.lower, table.concat, string.sub
-local table_insert, table_remove, table_sort = table.insert, table.remove, table.sort
+local byte, concat, find, sub = string.byte, table.concat, string.find, string.sub
+-- By these names Lua's own messages call them.
+local insert, remove, sort = table.insert, table.remove, table.sort
 local HOST = getfenv(0)
 
 local READONLY = "Attempt to modify a readonly table"
@@ -24,6 +26,18 @@ local READONLY = "Attempt to modify a readonly table"
 
 local REAL = {}
 local META = setmetatable({}, { __mode = "k" })
+-- The names of the libraries that are made when they are first looked into.
+local UNOPENED = {}
+
+local open_library
+
+-- The table to look into where `of` may be a proxy.
+local function real_of(of)
+    if UNOPENED[of] then
+        return open_library(of)
+    end
+    return REAL[of] or of
+end
 
 local function refuse_change()
     error(READONLY, 2)
@@ -69,6 +83,10 @@ end
 local function throw(level)
     local message, number, name = take_error()
     if number then
+        -- As in Lua, a function is called by the name it was called by; the frame of some wrappers is gone by now.
+        if level == 2 then
+            name = name_of_level(2) or "?"
+        end
         bad_argument(number, name, message, level + 1)
     elseif name then
         error({ err = message, ignore_error_stats_update = name == "counted" or nil }, 0)
@@ -111,12 +129,23 @@ local function many(fn)
     end
 end
 
+-- A message of a function of Lua's that a wrapper called, without the wrapper's own place.
+local function without_place(message)
+    if type(message) == "string" and sub(message, 1, 10) == "[sandbox]:" then
+        local _, last = find(message, ": ", 11, true)
+        return sub(message, last + 1), true
+    end
+    return message
+end
+
 -- A script's error in the form in which `redis.pcall` gives one, with its place.
 local function handler(err)
     local source, line = locate()
     if type(err) == "userdata" then
         err = describe(err)
     end
+    local message, was_placed = without_place(err)
+    err = was_placed and sub(source, 2) .. ":" .. line .. ": " .. message or message
     if type(err) ~= "table" or REAL[err] then
         err = { err = "ERR " .. tostring(err) }
     end
@@ -145,7 +174,7 @@ local function after_pcall(ok, err, ...)
     if type(err) == "userdata" then
         local text, is_killed = describe(err)
         if is_killed then error(err, 0) end
-        err = text
+        return false, text
     elseif type(err) == "table" then
         -- As before Redis 7, which made errors tables.
         local message = err.err
@@ -153,7 +182,7 @@ local function after_pcall(ok, err, ...)
             err = message
         end
     end
-    return false, err
+    return false, (without_place(err))
 end
 
 function base.pcall(fn, ...)
@@ -169,8 +198,8 @@ local function after_xpcall(handle, ok, err, ...)
         if is_killed then error(err, 0) end
         err = text
     end
-    local _, result = pcall(handle, err)
-    return false, result
+    local handled, result = pcall(handle, (without_place(err)))
+    return false, handled and result or "error in error handling"
 end
 
 -- Lua's own has the handler run where the error was raised, which is where nothing can interrupt it if that was a hook.
@@ -180,12 +209,12 @@ end
 
 function base.next(of, key)
     expect_table(of, "next")
-    return next(REAL[of] or of, key)
+    return next(real_of(of), key)
 end
 
 function base.pairs(of)
-    local real = REAL[of]
-    if real then
+    if REAL[of] then
+        local real = real_of(of)
         return function(_, key) return next(real, key) end, of, nil
     end
     expect_table(of, "pairs")
@@ -194,7 +223,7 @@ end
 
 function base.rawget(of, key)
     expect_table(of, "rawget")
-    return rawget(REAL[of] or of, key)
+    return rawget(real_of(of), key)
 end
 
 function base.rawset(of, key, value)
@@ -314,6 +343,7 @@ for library, names in pairs({
     math = { "abs", "acos", "asin", "atan", "atan2", "ceil", "cos", "cosh", "deg", "exp", "floor", "fmod", "frexp", "huge",
         "ldexp", "log", "log10", "max", "min", "mod", "modf", "pi", "pow", "rad", "sin", "sinh", "sqrt", "tan", "tanh" },
     os = { "clock" },
+    redis = {},
     string = { "byte", "char", "dump", "format", "len", "lower", "reverse", "sub", "upper" },
     table = { "concat", "foreach", "foreachi", "getn", "maxn", "setn" },
 }) do
@@ -324,19 +354,26 @@ for library, names in pairs({
     libraries[library] = into
 end
 
-for kind, wrap in pairs({ one = one, few = few, many = many, values = function(value) return value end }) do
-    for library, fns in pairs(natives[kind]) do
-        libraries[library] = libraries[library] or {}
-        for name, fn in pairs(fns) do
-            libraries[library][name] = wrap(fn)
-        end
-    end
+-- Adds a library's functions and values of Rust. Gives those that are not for scripts.
+local function complete(library, into)
+    local natives = open(library)
+    for name, fn in pairs(natives.one) do into[name] = one(fn) end
+    for name, fn in pairs(natives.few) do into[name] = few(fn) end
+    for name, fn in pairs(natives.many) do into[name] = many(fn) end
+    for name, value in pairs(natives.values) do into[name] = value end
+    return natives.raw
 end
+
+complete("math", libraries.math)
+local patterns = complete("string", libraries.string)
 
 function libraries.table.insert(into, ...)
     if REAL[into] then error(READONLY, 2) end
     expect_table(into, "insert")
-    local at, value = ...
+    local at, value, more = ...
+    if more ~= nil or at == nil and select("#", ...) == 0 then
+        error("wrong number of arguments to 'insert'", 2)
+    end
     if value ~= nil and type(at) == "number" and at < 1 then
         -- The native one moves the elements from there on in one go that nothing can interrupt.
         for index = #into + 1, at + 1, -1 do
@@ -345,24 +382,24 @@ function libraries.table.insert(into, ...)
         rawset(into, at, value)
         return
     end
-    return table_insert(into, ...)
+    return insert(into, ...)
 end
 
 function libraries.table.remove(from, ...)
     if REAL[from] then error(READONLY, 2) end
     expect_table(from, "remove")
-    return table_remove(from, ...)
+    return remove(from, ...)
 end
 
 function libraries.table.sort(list, ...)
     if REAL[list] then error(READONLY, 2) end
     expect_table(list, "sort")
-    return table_sort(list, ...)
+    return sort(list, ...)
 end
 
 -- Patterns: what calls back into Lua is written in it, above a matcher in Rust.
 
-local matcher = raw.matcher
+local matcher, gsub_with_text = patterns.matcher, patterns.gsub
 
 function libraries.string.gmatch(...)
     local text, pattern = ...
@@ -377,8 +414,6 @@ function libraries.string.gmatch(...)
     end
 end
 libraries.string.gfind = libraries.string.gmatch
-
-local gsub_with_text = raw.gsub
 
 local function replacement(of, whole, found, count)
     local value
@@ -425,23 +460,49 @@ function libraries.string.gsub(...)
 end
 
 -- A new `cjson`, with settings of its own.
-function libraries.cjson.new()
-    local made = {}
-    local fns, encode_sparse_array = raw.new_cjson()
-    for name, fn in pairs(fns) do
-        made[name] = one(fn)
+local function add_new_cjson(into, new_natives)
+    function into.new()
+        local made = {}
+        local fns, encode_sparse_array = new_natives()
+        for name, fn in pairs(fns) do
+            made[name] = one(fn)
+        end
+        made.encode_sparse_array = many(encode_sparse_array)
+        made.null, made._NAME, made._VERSION = into.null, into._NAME, into._VERSION
+        made.new = into.new
+        return made
     end
-    made.encode_sparse_array = many(encode_sparse_array)
-    for name, value in pairs(natives.values.cjson) do
-        made[name] = value
+end
+
+-- Makes the library that `proxy` stands for, if that is yet to be done.
+function open_library(proxy)
+    local real, library = REAL[proxy], UNOPENED[proxy]
+    if library then
+        UNOPENED[proxy] = nil
+        local hidden = complete(library, real)
+        if library == "cjson" then
+            add_new_cjson(real, hidden.new)
+        end
+        getmetatable(proxy).__index = real
     end
-    made.new = libraries.cjson.new
-    return made
+    return real
+end
+
+-- The table that scripts see of a library.
+local function unopened(library)
+    local proxy = protect({})
+    UNOPENED[proxy] = library
+    getmetatable(proxy).__index = function(_, name)
+        return open_library(proxy)[name]
+    end
+    return proxy
 end
 
 -- `redis`.
 
 local redis = libraries.redis
+complete("redis", redis)
+redis.acl_check_cmd = one(raw.acl_check_cmd)
 local call, pcall_command, call_with_many = raw.call, raw.pcall, raw.call_with_many
 local ARGUMENTS_MAX = raw.ARGUMENTS_MAX
 
@@ -480,6 +541,9 @@ STRING_META = protect({ __index = protect(strings) })
 local exposed = {}
 for name, real in pairs(libraries) do
     exposed[name] = name == "string" and STRING_META.__index or protect(real)
+end
+for _, name in pairs({ "bit", "cjson", "cmsgpack", "struct" }) do
+    exposed[name] = unopened(name)
 end
 
 local function new_globals()
@@ -524,7 +588,7 @@ end
 -- An array of the keys and values of a table by turns, or of its keys alone; and its length.
 function run.flatten(of, keys_only)
     local flat, count = {}, 0
-    for key, value in next, REAL[of] or of do
+    for key, value in next, real_of(of) do
         count = count + 1
         flat[count] = key
         if not keys_only then

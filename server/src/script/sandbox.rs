@@ -18,8 +18,8 @@ pub(super) struct Sandbox {
 }
 
 /// Builds the sandbox over functions of Rust.
-pub(super) fn load(lua: &Lua, raw: &Table, natives: &Table) -> mlua::Result<Sandbox> {
-    let run: Table = lua.load(SOURCE).set_name(CHUNK).call((raw, natives))?;
+pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
+    let run: Table = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
     lua.gc_collect()?;
     Ok(Sandbox {
         compile: run.raw_get("compile")?,

@@ -370,6 +370,14 @@ fn the_base_library_is_lua_s() {
             "select(2, xpcall(function() error('x', 0) end, function(e) return e .. '!' end))",
             "x!",
         ),
+        (
+            "select(2, xpcall(error, function() error('x') end))",
+            "error in error handling",
+        ),
+        (
+            "select(2, pcall(table.sort, {3,2,1,5,4,7,6,9,8},function(a,b) return true end))",
+            "invalid order function for sorting",
+        ),
         ("next({}) == nil", "true"),
         ("next(redis) ~= nil", "true"),
         ("type(rawget(redis, 'call'))", "function"),
@@ -663,7 +671,7 @@ fn json_is_read_and_written() {
         ("select('#', cjson.encode_sparse_array())", "3"),
         (
             "select(2, pcall(cjson.encode_max_depth, 0))",
-            "bad argument #1 to 'encode_max_depth' (expected integer between 1 and 2147483647)",
+            "bad argument #1 to '?' (expected integer between 1 and 2147483647)",
         ),
         ("cjson._VERSION", "2.1.0"),
     ]);
@@ -718,7 +726,7 @@ fn message_pack_is_read_and_written() {
         ),
         (
             "select(2, pcall(cmsgpack.pack))",
-            "bad argument #0 to 'pack' (MessagePack pack needs input.)",
+            "bad argument #0 to '?' (MessagePack pack needs input.)",
         ),
         (
             "select(2, pcall(cmsgpack.unpack_one, 'abc', 9))",
@@ -746,7 +754,7 @@ fn structures_and_bits() {
         ),
         (
             "select(2, pcall(struct.pack, 'q', 1))",
-            "bad argument #1 to 'pack' (invalid format option 'q')",
+            "bad argument #1 to '?' (invalid format option 'q')",
         ),
         (
             "select(2, pcall(struct.pack, '!3'))",
@@ -754,7 +762,7 @@ fn structures_and_bits() {
         ),
         (
             "select(2, pcall(struct.size, 's'))",
-            "bad argument #1 to 'size' (option 's' has no fixed size)",
+            "bad argument #1 to '?' (option 's' has no fixed size)",
         ),
         ("bit.band(0xff, 0x0f, 3)", "3"),
         ("bit.bor(1, 2, 4)", "7"),
@@ -770,7 +778,7 @@ fn structures_and_bits() {
         ("bit.tobit(2^32 + 5)", "5"),
         (
             "select(2, pcall(bit.band))",
-            "bad argument #1 to 'band' (number expected, got no value)",
+            "bad argument #1 to '?' (number expected, got no value)",
         ),
     ]);
 }

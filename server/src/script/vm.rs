@@ -26,7 +26,7 @@ use mlua::{HookTriggers, Lua, LuaOptions, Scope, StdLib, Table, Value, VmState};
 
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
-use super::libs::{Ask, Registrar, TICK, caller, fail, interrupt, take_error};
+use super::libs::{Ask, TICK, caller, fail, interrupt, open, take_error};
 use super::limits::{GARBAGE_MAX_BYTES, INSTRUCTIONS_PER_LOOK, MEMORY_MAX_BYTES, STACK_BYTES};
 use super::sandbox::{CHUNK, Sandbox, load};
 use super::words::Words;
@@ -64,6 +64,7 @@ enum Resume {
 enum Job {
     Compile { id: u64, text: Arc<[u8]> },
     Forget { id: u64 },
+    Collect,
     Eval { id: u64, keys: usize },
 }
 
@@ -162,6 +163,11 @@ impl Vm {
     /// Forgets the script `id`.
     pub fn forget(&mut self, id: u64) {
         self.job(Job::Forget { id });
+    }
+
+    /// Collects all garbage.
+    pub fn collect(&mut self) {
+        self.job(Job::Collect);
     }
 
     /// Runs the compiled script `id` with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
@@ -301,6 +307,7 @@ impl Machine<'_> {
                 self.outcome.error.set(error.expect(SOUND));
             }
             Job::Forget { id } => self.sandbox.forget(id).expect(SOUND),
+            Job::Collect => self.lua.gc_collect().expect("scripts have no finalizers"),
             Job::Eval { id, keys } => {
                 self.outcome.keys.set(keys);
                 self.run_script(id);
@@ -351,8 +358,7 @@ impl Machine<'_> {
         drop(reply);
         exchange.phase.set(Phase::Idle);
         if self.lua.used_memory() > GARBAGE_MAX_BYTES.min(exchange.memory_max_bytes / 4) {
-            // A finalizer cannot fail: scripts have none.
-            let _ = self.lua.gc_collect();
+            self.lua.gc_collect().expect("scripts have no finalizers");
         }
     }
 
@@ -480,22 +486,31 @@ fn furnish<'scope, 'env>(
     ask: &'env dyn Fn(Ask) -> mlua::Result<()>,
     tick: &'env dyn Fn() -> mlua::Result<()>,
 ) -> mlua::Result<Sandbox> {
-    let registrar = Registrar::new(lua, exchange)?;
-    registrar.register_all()?;
-    let raw = &registrar.raw;
+    let raw = &lua.create_table()?;
     raw.raw_set("FAIL", fail())?;
     raw.raw_set("take_error", take_error(lua, exchange)?)?;
     raw.raw_set(
         "locate",
         lua.create_function(|lua, ()| super::sandbox::locate(lua))?,
     )?;
+    raw.raw_set(
+        "name_of_level",
+        lua.create_function(|lua, level: usize| {
+            let name =
+                |debug: &mlua::debug::Debug<'_>| debug.names().name.map(|name| name.into_owned());
+            Ok(lua.inspect_stack(level, name).flatten())
+        })?,
+    )?;
     let shared = Rc::clone(exchange);
     let describe = lua.create_function(move |lua, error: Value| describe(lua, &error, &shared))?;
     raw.raw_set("describe", describe)?;
-    caller(scope, &registrar, names, ask)?;
+    caller(scope, raw, exchange, names, ask)?;
     lua.set_named_registry_value(TICK, scope.create_function(move |_, ()| tick())?)?;
     watch(lua, exchange);
-    load(lua, raw, &registrar.natives()?)
+    let shared = Rc::clone(exchange);
+    let open = lua.create_function(move |lua, library: String| open(lua, &shared, &library))?;
+    raw.raw_set("open", open)?;
+    load(lua, raw)
 }
 
 /// What Lua is to make of an error that is none of Lua's: its text, and whether the script is to end. Any other value is

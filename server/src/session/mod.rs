@@ -94,6 +94,8 @@ pub mod gate {
     pub const NO_TOUCH: u32 = 1 << 2;
     /// The connection is a monitor, which may only leave.
     pub const MONITOR: u32 = 1 << 3;
+    /// The session is none of a client's: a script's commands run as its.
+    pub const SCRIPT: u32 = 1 << 4;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).

@@ -21,6 +21,7 @@ pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;
 pub(super) mod scan;
+pub(crate) mod script;
 pub(super) mod slowlog;
 pub(crate) mod strings;
 pub(crate) mod testing;

@@ -142,12 +142,7 @@ impl<'a> ReplyWriter<'a> {
             self.body.extend_from_slice(&text);
             self.body.extend_from_slice(b"\r\n");
         } else if let Some(number) = number_field(&table, &names.double)? {
-            let text = if number.is_nan() {
-                "nan".to_owned()
-            } else {
-                format_general(number, 17)
-            };
-            self.reply().double_text(&text);
+            self.reply().double_text(&format_general(number, 17));
         } else if let Some(digits) = text_field(&table, &names.big_number)? {
             let digits = on_one_line(&digits.as_bytes());
             match self.client {

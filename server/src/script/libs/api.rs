@@ -15,12 +15,11 @@ use crate::resp::{Digits, Protocol};
 use crate::script::convert::{Names, read_reply};
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
-    const LIBRARY: &str = "redis";
     for (level, name) in ["LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING"]
         .into_iter()
         .enumerate()
     {
-        to.value(LIBRARY, name, level)?;
+        to.value(name, level)?;
     }
     for (flags, name) in [
         (0, "REPL_NONE"),
@@ -29,27 +28,23 @@ pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
         (REPL_REPLICA, "REPL_REPLICA"),
         (REPL_AOF | REPL_REPLICA, "REPL_ALL"),
     ] {
-        to.value(LIBRARY, name, flags)?;
+        to.value(name, flags)?;
     }
-    to.value(LIBRARY, "REDIS_VERSION", REDIS_VERSION)?;
-    to.value(LIBRARY, "REDIS_VERSION_NUM", REDIS_VERSION_NUMBER)?;
-    to.one(LIBRARY, "sha1hex", sha1_hex)?;
-    to.one(LIBRARY, "error_reply", error_reply)?;
-    to.one(LIBRARY, "status_reply", status_reply)?;
-    to.one(LIBRARY, "replicate_commands", |_| Ok(Value::Boolean(true)))?;
-    to.one(LIBRARY, "breakpoint", |_| Ok(Value::Boolean(false)))?;
-    to.one(LIBRARY, "debug", |_| Ok(Value::Nil))?;
+    to.value("REDIS_VERSION", REDIS_VERSION)?;
+    to.value("REDIS_VERSION_NUM", REDIS_VERSION_NUMBER)?;
+    to.one("sha1hex", sha1_hex)?;
+    to.one("error_reply", error_reply)?;
+    to.one("status_reply", status_reply)?;
+    to.one("replicate_commands", |_| Ok(Value::Boolean(true)))?;
+    to.one("breakpoint", |_| Ok(Value::Boolean(false)))?;
+    to.one("debug", |_| Ok(Value::Nil))?;
     let exchange = Rc::clone(to.exchange);
-    to.one(LIBRARY, "setresp", move |args| {
-        set_protocol(args, &exchange)
-    })?;
+    to.one("setresp", move |args| set_protocol(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
-    to.one(LIBRARY, "set_repl", move |args| {
-        set_replication(args, &exchange)
-    })?;
+    to.one("set_repl", move |args| set_replication(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
-    to.one(LIBRARY, "log", move |args| log(args, &exchange))?;
-    to.raw.raw_set("ARGUMENTS_MAX", ARGUMENTS_ONE_BY_ONE)
+    to.one("log", move |args| log(args, &exchange))?;
+    Ok(())
 }
 
 /// To which of the streams of changes a write goes; both bits are Redis's own.
@@ -209,12 +204,12 @@ pub enum Ask {
 /// The functions that call commands, over `ask`, which has the core answer. They live as long as `scope`.
 pub(in crate::script) fn caller<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    to: &Registrar<'env>,
+    raw: &Table,
+    exchange: &'env Exchange,
     names: &'env Names,
     ask: &'env dyn Fn(Ask) -> mlua::Result<()>,
 ) -> mlua::Result<()> {
-    let exchange: &'env Exchange = to.exchange;
-    let raw = &to.raw;
+    raw.raw_set("ARGUMENTS_MAX", ARGUMENTS_ONE_BY_ONE)?;
     let call = move |lua: &Lua, arguments: Result<(), Raised>, raises: bool| match run_command(
         lua, arguments, exchange, names, ask,
     ) {
@@ -253,7 +248,7 @@ pub(in crate::script) fn caller<'scope, 'env>(
             Err(raised) => raise(exchange, raised),
         }
     })?;
-    Registrar::library(&to.one, to.lua, "redis")?.raw_set("acl_check_cmd", permission)
+    raw.raw_set("acl_check_cmd", permission)
 }
 
 /// How a command ended.

@@ -6,22 +6,20 @@ use super::{Arguments, Outcome, Registrar};
 use crate::script::exchange::Raised;
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
-    to.one("bit", "tobit", |args| Ok(result(operand(args, 1)?)))?;
-    to.one("bit", "bnot", |args| Ok(result(!operand(args, 1)?)))?;
-    to.one("bit", "band", |args| fold(args, |left, right| left & right))?;
-    to.one("bit", "bor", |args| fold(args, |left, right| left | right))?;
-    to.one("bit", "bxor", |args| fold(args, |left, right| left ^ right))?;
-    to.one("bit", "lshift", |args| shift(args, |bits, by| bits << by))?;
-    to.one("bit", "rshift", |args| shift(args, |bits, by| bits >> by))?;
-    to.one("bit", "arshift", |args| {
+    to.one("tobit", |args| Ok(result(operand(args, 1)?)))?;
+    to.one("bnot", |args| Ok(result(!operand(args, 1)?)))?;
+    to.one("band", |args| fold(args, |left, right| left & right))?;
+    to.one("bor", |args| fold(args, |left, right| left | right))?;
+    to.one("bxor", |args| fold(args, |left, right| left ^ right))?;
+    to.one("lshift", |args| shift(args, |bits, by| bits << by))?;
+    to.one("rshift", |args| shift(args, |bits, by| bits >> by))?;
+    to.one("arshift", |args| {
         shift(args, |bits, by| (bits as i32 >> by) as u32)
     })?;
-    to.one("bit", "rol", |args| shift(args, u32::rotate_left))?;
-    to.one("bit", "ror", |args| shift(args, u32::rotate_right))?;
-    to.one("bit", "bswap", |args| {
-        Ok(result(operand(args, 1)?.swap_bytes()))
-    })?;
-    to.one("bit", "tohex", to_hex)
+    to.one("rol", |args| shift(args, u32::rotate_left))?;
+    to.one("ror", |args| shift(args, u32::rotate_right))?;
+    to.one("bswap", |args| Ok(result(operand(args, 1)?.swap_bytes())))?;
+    to.one("tohex", to_hex)
 }
 
 /// The 32 low bits of a number, rounded to the nearest integer, ties to even.

@@ -43,10 +43,10 @@ type Outcome = Result<Value, Raised>;
 /// Values a function gives, for the sandbox to spread.
 type Outcomes = Result<Vec<Value>, Raised>;
 
-/// Where functions are registered: tables by the library's name, by how many values its functions give.
+/// A library being made: tables of its functions, by how many values they give, and of its values.
 pub(super) struct Registrar<'a> {
-    pub(super) lua: &'a Lua,
-    pub(super) exchange: &'a Rc<Exchange>,
+    lua: &'a Lua,
+    exchange: &'a Rc<Exchange>,
     /// Functions that give one value.
     one: Table,
     /// Functions that give any number of values, in a table.
@@ -56,79 +56,66 @@ pub(super) struct Registrar<'a> {
     /// Values.
     values: Table,
     /// What only the sandbox itself sees.
-    pub(super) raw: Table,
+    raw: Table,
 }
 
-impl<'a> Registrar<'a> {
-    pub(super) fn new(lua: &'a Lua, exchange: &'a Rc<Exchange>) -> mlua::Result<Self> {
-        Ok(Self {
-            lua,
-            exchange,
-            one: lua.create_table()?,
-            many: lua.create_table()?,
-            few: lua.create_table()?,
-            values: lua.create_table()?,
-            raw: lua.create_table()?,
-        })
-    }
-
-    /// Registers all libraries.
-    pub(super) fn register_all(&self) -> mlua::Result<()> {
-        api::register(self)?;
-        bit::register(self)?;
-        cjson::register(self)?;
-        cmsgpack::register(self)?;
-        patterns::register(self)?;
-        random::register(self)?;
-        structs::register(self)?;
-        text::register(self)
-    }
-
-    /// The tables of functions and values, as the sandbox takes them.
-    pub(super) fn natives(&self) -> mlua::Result<Table> {
-        let natives = self.lua.create_table()?;
-        natives.raw_set("one", &self.one)?;
-        natives.raw_set("many", &self.many)?;
-        natives.raw_set("few", &self.few)?;
-        natives.raw_set("values", &self.values)?;
-        Ok(natives)
-    }
-
-    fn library(of: &Table, lua: &Lua, library: &str) -> mlua::Result<Table> {
-        if let Some(table) = of.raw_get::<Option<Table>>(library)? {
-            return Ok(table);
+/// Makes a library: a table of [`Registrar`]'s tables.
+pub(super) fn open(lua: &Lua, exchange: &Rc<Exchange>, library: &str) -> mlua::Result<Table> {
+    let to = Registrar {
+        lua,
+        exchange,
+        one: lua.create_table()?,
+        many: lua.create_table()?,
+        few: lua.create_table()?,
+        values: lua.create_table()?,
+        raw: lua.create_table()?,
+    };
+    match library {
+        "bit" => bit::register(&to)?,
+        "cjson" => cjson::register(&to)?,
+        "cmsgpack" => cmsgpack::register(&to)?,
+        "math" => random::register(&to)?,
+        "redis" => api::register(&to)?,
+        "string" => {
+            patterns::register(&to)?;
+            text::register(&to)?;
         }
-        let table = lua.create_table()?;
-        of.raw_set(library, &table)?;
-        Ok(table)
+        "struct" => structs::register(&to)?,
+        other => unreachable!("the sandbox knows no library {other}"),
     }
+    lua.create_table_from([
+        ("one", to.one),
+        ("many", to.many),
+        ("few", to.few),
+        ("values", to.values),
+        ("raw", to.raw),
+    ])
+}
 
+impl Registrar<'_> {
     /// A function that gives one value.
     fn one(
         &self,
-        library: &str,
         name: &'static str,
         function: impl Fn(&Arguments<'_>) -> Outcome + 'static,
     ) -> mlua::Result<()> {
         let function = single(self.lua, self.exchange, name, function)?;
-        Self::library(&self.one, self.lua, library)?.raw_set(name, function)
+        self.one.raw_set(name, function)
     }
 
     /// A function that gives any number of values.
     fn many(
         &self,
-        library: &str,
         name: &'static str,
         function: impl Fn(&Arguments<'_>) -> Outcomes + 'static,
     ) -> mlua::Result<()> {
         let function = several(self.lua, self.exchange, name, function)?;
-        Self::library(&self.many, self.lua, library)?.raw_set(name, function)
+        self.many.raw_set(name, function)
     }
 
     /// A function that gives a few values.
     fn few(
         &self,
-        library: &str,
         name: &'static str,
         function: impl Fn(&Arguments<'_>) -> Outcomes + 'static,
     ) -> mlua::Result<()> {
@@ -139,12 +126,12 @@ impl<'a> Registrar<'a> {
                 Err(raised) => MultiValue::from_vec(vec![raise(&exchange, raised)?]),
             })
         })?;
-        Self::library(&self.few, self.lua, library)?.raw_set(name, function)
+        self.few.raw_set(name, function)
     }
 
     /// A value.
-    fn value(&self, library: &str, name: &str, value: impl IntoLua) -> mlua::Result<()> {
-        Self::library(&self.values, self.lua, library)?.raw_set(name, value)
+    fn value(&self, name: &str, value: impl IntoLua) -> mlua::Result<()> {
+        self.values.raw_set(name, value)
     }
 }
 

@@ -46,12 +46,12 @@ pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
     let random = Rc::new(Random(Cell::new(to.exchange.seed & MASK)));
     let exchange = Rc::clone(to.exchange);
     let shared = Rc::clone(&random);
-    to.one("math", "random", move |args| {
+    to.one("random", move |args| {
         check_running(&exchange, "random")?;
         draw(args, shared.fraction())
     })?;
     let exchange = Rc::clone(to.exchange);
-    to.one("math", "randomseed", move |args| {
+    to.one("randomseed", move |args| {
         check_running(&exchange, "randomseed")?;
         random.seed(args.integer32(1)?);
         Ok(Value::Nil)

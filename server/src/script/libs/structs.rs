@@ -18,9 +18,9 @@ const VALUES_MAX: usize = 7_900;
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
     let memory_max_bytes = to.exchange.memory_max_bytes;
-    to.one("struct", "pack", move |args| pack(args, memory_max_bytes))?;
-    to.many("struct", "unpack", unpack)?;
-    to.one("struct", "size", size)
+    to.one("pack", move |args| pack(args, memory_max_bytes))?;
+    to.many("unpack", unpack)?;
+    to.one("size", size)
 }
 
 /// A format being read.

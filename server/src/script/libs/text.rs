@@ -7,7 +7,7 @@ use crate::script::exchange::Raised;
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
     let memory_max_bytes = to.exchange.memory_max_bytes;
-    to.one("string", "rep", move |args| repeat(args, memory_max_bytes))
+    to.one("rep", move |args| repeat(args, memory_max_bytes))
 }
 
 fn repeat(args: &Arguments<'_>, memory_max_bytes: usize) -> Outcome {

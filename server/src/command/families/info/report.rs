@@ -31,7 +31,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, session_bytes, monitors,
+    blocked, session_bytes, monitors, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -49,6 +49,9 @@ macro_rules! facts {
             pub(super) started_ms: i64,
             pub(super) clients: u64,
             pub(super) maxmemory: u64,
+            pub(super) scripts: u64,
+            pub(super) script_bytes: u64,
+            pub(super) evicted_scripts: u64,
         }
 
         impl Facts {
@@ -58,6 +61,9 @@ macro_rules! facts {
                 part.signed(self.started_ms);
                 part.number(self.clients);
                 part.number(self.maxmemory);
+                part.number(self.scripts);
+                part.number(self.script_bytes);
+                part.number(self.evicted_scripts);
             }
 
             fn read(part: &mut PartReader<'_>) -> Self {
@@ -67,6 +73,9 @@ macro_rules! facts {
                     started_ms: part.signed(),
                     clients: part.number(),
                     maxmemory: part.number(),
+                    scripts: part.number(),
+                    script_bytes: part.number(),
+                    evicted_scripts: part.number(),
                 }
             }
         }
@@ -96,6 +105,7 @@ pub(super) struct Report {
 /// Writes a core's part.
 pub(super) fn write(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    let lua_bytes = core.scripts.used_bytes(&core.shared.scripts) as u64;
     let stats = &core.stats;
     let memory = core.shard.memory();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
@@ -110,6 +120,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         blocked,
         session_bytes,
         monitors: core.monitors.len() as u64,
+        lua_bytes,
         entry_bytes: memory.entry_bytes,
         table_bytes: memory.table_bytes,
         arena_bytes: memory.arena_bytes,
@@ -192,6 +203,9 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         started_ms: shared.started_unix_ms,
         clients: shared.clients(),
         maxmemory: config.maxmemory_bytes,
+        scripts: shared.scripts.len() as u64,
+        script_bytes: shared.scripts.used_bytes() as u64,
+        evicted_scripts: shared.scripts.evictions(),
     }
 }
 
@@ -236,7 +250,9 @@ impl Report {
 
     /// What `maxmemory` bounds.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.sums.entry_bytes + self.sums.table_bytes + self.sums.session_bytes
+        let sums = &self.sums;
+        let data = sums.entry_bytes + sums.table_bytes;
+        data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes
     }
 }
 
@@ -255,6 +271,9 @@ mod tests {
                 Facts {
                     run_id: "abc".to_owned(),
                     maxmemory: 5,
+                    scripts: 6,
+                    script_bytes: 7,
+                    evicted_scripts: 8,
                     ..Facts::default()
                 }
                 .write(&mut part);

@@ -13,17 +13,17 @@ use crate::script::exchange::Exchange;
 use settings::Settings;
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
-    to.value("cjson", "null", null())?;
-    to.value("cjson", "_NAME", "cjson")?;
-    to.value("cjson", "_VERSION", "2.1.0")?;
+    to.value("null", null())?;
+    to.value("_NAME", "cjson")?;
+    to.value("_VERSION", "2.1.0")?;
     let (functions, sparse) = instance(to.lua, to.exchange)?;
-    to.one.raw_set("cjson", functions)?;
-    Registrar::library(&to.many, to.lua, "cjson")?.raw_set(SPARSE, sparse)?;
+    functions.for_each(|name: Value, function: Function| to.one.raw_set(name, function))?;
+    to.many.raw_set(SPARSE, sparse)?;
     let exchange = Rc::clone(to.exchange);
     let new = to
         .lua
         .create_function(move |lua, ()| instance(lua, &exchange))?;
-    to.raw.raw_set("new_cjson", new)
+    to.raw.raw_set("new", new)
 }
 
 const SPARSE: &str = "encode_sparse_array";

@@ -16,11 +16,9 @@ use super::{Arguments, MultiValue, Outcomes, Patience, Registrar, raise, several
 
 pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
     let exchange = Rc::clone(to.exchange);
-    to.few("string", "find", move |args| find::find(args, &exchange))?;
+    to.few("find", move |args| find::find(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
-    to.few("string", "match", move |args| {
-        find::first_match(args, &exchange)
-    })?;
+    to.few("match", move |args| find::first_match(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
     let gsub = several(to.lua, to.exchange, "gsub", move |args| {
         substitute::with_text(args, &exchange)
