@@ -9,7 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
-use crate::script::ScriptCache;
+use crate::script::{BusyScripts, ScriptCache};
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Shared {
     pub monitors: AtomicU64,
     /// The scripts all cores know.
     pub scripts: ScriptCache,
+    /// Those that keep a core busy.
+    pub busy: BusyScripts,
     /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     pub scripts_may_call_all: AtomicBool,
     /// Set once the server is to end.
@@ -81,6 +83,7 @@ impl Shared {
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
             scripts: ScriptCache::default(),
+            busy: BusyScripts::new(cores),
             scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),

@@ -14,7 +14,7 @@ pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
-pub(crate) use families::script::no_script;
+pub(crate) use families::script::{busy, no_script};
 pub use spec::{
     Category, CommandSpec, CoreFn, Flags, Group, Invoke, Keys, Merge, Request, Round, Rounds,
     RoundsFn, Run, SessionFn, ShardFn, Spread,

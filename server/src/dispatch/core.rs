@@ -131,6 +131,7 @@ impl Core {
             .load(Ordering::Relaxed)
             .max(pause.writes_until_ms.load(Ordering::Relaxed));
         self.set_gate(gate::PAUSE, paused_until > clock.unix.0 as u64);
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() {
@@ -246,7 +247,7 @@ impl Core {
         }
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
-        let more = self.background();
+        let more = self.continue_script() | self.background();
         let used = self.used_bytes();
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
@@ -312,7 +313,7 @@ impl Core {
 
     fn periodic(&mut self, now_ms: u64) {
         self.state.stats.sample_rates(now_ms);
-        if self.state.active_expire {
+        if self.state.active_expire && !self.is_script_suspended() {
             self.expire_step();
         }
         let timeout_ms = self.state.config.timeout_secs * 1000;

@@ -101,7 +101,7 @@ impl Core {
                 self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
             }
             for request in run {
-                if self.outboxes[from.index()].is_full() {
+                if self.outboxes[from.index()].is_full() || self.waits_for_script(&request.head) {
                     return done;
                 }
                 done += 1;
@@ -143,6 +143,9 @@ impl Core {
         request: &Head,
         command: &'static Command,
     ) {
+        if self.refuse_request_while_busy(from, request, command) {
+            return;
+        }
         if let Run::Script(_) = command.spec.run {
             return self.run_script_for(from, args, request, command);
         }

@@ -89,7 +89,7 @@ impl Core {
         }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
-            match self.pass_gates(session, args, resolved, gates) {
+            match self.pass_gates(session, args, resolved, target, gates) {
                 Admission::Run => {}
                 Admission::Wait => return false,
                 Admission::Refuse(error) => {
@@ -374,12 +374,18 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
+        target: Target,
         gates: u32,
     ) -> Admission {
         let spec = command.spec;
         let flags = self.flags_of(spec, args);
         if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
             return Admission::Refuse(errors::NO_AUTH);
+        }
+        if gates & gate::BUSY != 0
+            && let Some(error) = self.refuse_while_busy(command, args, target)
+        {
+            return Admission::Refuse(error);
         }
         if gates & gate::MONITOR != 0
             && !matches!(spec.name, "quit" | "reset")

@@ -20,7 +20,6 @@ mod input;
 pub mod limits;
 mod observed;
 mod script;
-mod script_tests;
 mod stress;
 pub(crate) mod testing;
 #[cfg(test)]

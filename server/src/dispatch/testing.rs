@@ -195,6 +195,7 @@ impl Core {
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");

@@ -373,6 +373,18 @@ pub const NO_SCRIPT: ErrorReply =
     ErrorReply::fixed("NOSCRIPT No matching script. Please use EVAL.");
 /// No script runs for long.
 pub const NOT_BUSY: ErrorReply = ErrorReply::fixed("NOTBUSY No scripts in execution right now.");
+/// A script that has written is to be ended.
+pub const UNKILLABLE: ErrorReply = ErrorReply::fixed(
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+);
+/// A script has run for too long.
+pub const BUSY_SCRIPT: ErrorReply = ErrorReply::fixed(
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+);
+/// A function has run for too long.
+pub const BUSY_FUNCTION: ErrorReply = ErrorReply::fixed(
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
+);
 /// More keys than arguments.
 pub const TOO_MANY_KEYS: ErrorReply =
     ErrorReply::fixed("ERR Number of keys can't be greater than number of args");

@@ -8,12 +8,14 @@
 //!   └ convert   replies to Lua values and back
 //!  engine      a core's machine and the scripts it has compiled
 //!  cache       the scripts all cores know, by their SHA-1
+//!  busy        the scripts that run for too long, for all cores to see
 //!  flags       what a script says of itself in its first line
 //! ```
 //!
 //! A machine knows nothing of the core that drives it (`dispatch`): commands are byte strings out, replies in RESP in.
 
 mod arguments;
+mod busy;
 mod cache;
 mod convert;
 mod engine;
@@ -28,6 +30,7 @@ mod tests;
 mod vm;
 mod words;
 
+pub use busy::{BusyScript, BusyScripts, Kill, Kind};
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
 pub use engine::{Engine, NoScript};
 pub use exchange::ReplyError;

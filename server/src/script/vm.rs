@@ -215,9 +215,10 @@ impl Vm {
         self.exchange.protocol.get()
     }
 
-    /// Whether the script has run for longer than others should wait.
-    pub fn is_overdue(&self) -> bool {
-        self.exchange.is_overdue()
+    /// Whether at `now` the script has run for longer than others should wait.
+    pub fn is_overdue_at(&self, now: Instant) -> bool {
+        let patience = self.exchange.patience.get();
+        patience.is_some_and(|patience| now.saturating_duration_since(self.began()) >= patience)
     }
 
     /// When the script began.

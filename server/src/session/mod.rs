@@ -102,6 +102,8 @@ pub mod gate {
     pub const PAUSE: u32 = 1 << 9;
     /// `maxmemory` is set (a core's gate).
     pub const MAXMEMORY: u32 = 1 << 10;
+    /// A script keeps some core busy (a core's gate).
+    pub const BUSY: u32 = 1 << 12;
     /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
     pub const TIME_EACH: u32 = 1 << 11;
 }

@@ -3,8 +3,9 @@
 //! What runs scripts is dispatch, on the core that owns their keys; here is what clients say about them.
 
 use crate::command::{Category, CommandSpec, Flags, Group, Invoke, Keys, Run, SessionCall};
+use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
-use crate::script::{NoScript, sha_of};
+use crate::script::{Kill, Kind, NoScript, sha_of};
 
 /// Where the number of keys stands.
 const KEYS: Keys = Keys::Counted { count: 2 };
@@ -232,7 +233,7 @@ fn load(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 /// The error of a script that cannot run.
-pub(crate) fn no_script(why: NoScript) -> crate::resp::ErrorReply {
+pub(crate) fn no_script(why: NoScript) -> ErrorReply {
     match why {
         NoScript::Unknown => errors::NO_SCRIPT,
         NoScript::BadFlags(text) => errors::with_text("ERR ", &text),
@@ -242,6 +243,27 @@ pub(crate) fn no_script(why: NoScript) -> crate::resp::ErrorReply {
     }
 }
 
-fn kill(_: &mut SessionCall<'_>) -> CommandResult {
-    Err(errors::NOT_BUSY)
+fn kill(call: &mut SessionCall<'_>) -> CommandResult {
+    end_busy(call, Kind::Script)
+}
+
+/// Ends what keeps the server busy, if it is of this kind.
+fn end_busy(call: &mut SessionCall<'_>, kind: Kind) -> CommandResult {
+    match call.core.shared.busy.kill(kind) {
+        Kill::Done => {
+            call.reply(|reply| reply.ok());
+            Ok(())
+        }
+        Kill::Unkillable => Err(errors::UNKILLABLE),
+        Kill::NotBusy => Err(errors::NOT_BUSY),
+        Kill::Other(kind) => Err(busy(kind)),
+    }
+}
+
+/// The error of what has to wait for a script.
+pub(crate) fn busy(kind: Kind) -> ErrorReply {
+    match kind {
+        Kind::Script => errors::BUSY_SCRIPT,
+        Kind::Function => errors::BUSY_FUNCTION,
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::testing::{Client, Server, key_on};
+use super::super::testing::{Client, Server, key_on};
 
 /// Sends a command of these words.
 fn run(server: &mut Server, client: Client, words: &[&str]) -> String {
