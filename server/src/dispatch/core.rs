@@ -245,9 +245,10 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        let script_goes_on = self.continue_script();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
-        let more = self.continue_script() | self.background();
+        let more = self.background() | script_goes_on;
         let used = self.used_bytes();
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);

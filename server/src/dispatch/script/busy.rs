@@ -85,8 +85,9 @@ impl Core {
         };
         let running = self.scripts.running.as_mut().expect("one is suspended");
         let suspended = running.suspended.as_mut().expect("it is this one");
-        suspended.resumed = Instant::now();
-        running.last = suspended.resumed;
+        let began = Instant::now();
+        suspended.resumed = began;
+        running.last = began;
         // For the script it is still the time when it began.
         let now = std::mem::replace(&mut self.state.clock, suspended.clock);
         self.state.shard.set_now(self.state.clock.unix);
@@ -94,6 +95,7 @@ impl Core {
         let progress = self.drive(step);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
+        self.timing.took_apart(began.elapsed());
         if progress == Progress::Over {
             self.end_busy_script();
         }

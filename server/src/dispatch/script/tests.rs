@@ -394,3 +394,186 @@ fn commands_that_are_not_for_scripts_run_once_debug_allows_them() {
     allow(&mut server, false);
     assert!(run(&mut server, client, &["EVAL", list, "0"]).starts_with("-ERR This Redis command"));
 }
+
+/// A script that runs until it is killed.
+const ENDLESS: &str = "while true do end";
+const BUSY: &str =
+    "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n";
+const KILLED: &str = "-ERR Script killed by user with SCRIPT KILL... script: ";
+
+/// A server on which scripts are busy from the first millisecond on.
+fn impatient(cores: u16) -> Server {
+    Server::configured(cores, &[("busy-reply-threshold", "1")])
+}
+
+#[test]
+fn a_busy_script_can_be_killed_by_anyone() {
+    for cores in [1, 2] {
+        for (script, key) in [
+            (ENDLESS, None),
+            (ENDLESS, Some(key_on(cores - 1, cores, "k"))),
+            ("while true do pcall(redis.call, 'PING') end", None),
+            (
+                "while true do redis.call('GET', KEYS[1]) end",
+                Some(key_on(cores - 1, cores, "k")),
+            ),
+        ] {
+            let mut server = impatient(cores);
+            let client = server.connect(0);
+            let others: Vec<Client> = (0..cores).map(|core| server.connect(core.into())).collect();
+            let count = if key.is_some() { "1" } else { "0" };
+            let mut eval = vec!["EVAL", script, count];
+            eval.extend(key.as_deref());
+            let pipeline = [encode(&eval), encode(&["PING"])].concat();
+            assert_eq!(server.send(client, &pipeline), "", "{script}");
+            for other in &others {
+                for command in [
+                    &["PING"][..],
+                    &["DBSIZE"],
+                    &["EVAL", "return 1", "0"],
+                    &["CLIENT", "LIST"],
+                ] {
+                    assert_eq!(run(&mut server, *other, command), BUSY, "{script}");
+                }
+                assert_eq!(
+                    run(&mut server, *other, &["HELLO", "9"]),
+                    "-NOPROTO unsupported protocol version\r\n"
+                );
+            }
+            let killer = others[usize::from(cores) - 1];
+            assert_eq!(run(&mut server, killer, &["SCRIPT", "KILL"]), "+OK\r\n");
+            let replies = server.send(client, b"");
+            assert!(
+                replies.starts_with(KILLED) && replies.ends_with("\r\n+PONG\r\n"),
+                "{replies}"
+            );
+            assert_eq!(
+                run(&mut server, killer, &["SCRIPT", "KILL"]),
+                "-NOTBUSY No scripts in execution right now.\r\n"
+            );
+            assert_eq!(run(&mut server, killer, &["PING"]), "+PONG\r\n");
+            for client in others.into_iter().chain([client]) {
+                server.disconnect(client);
+            }
+            server.assert_nothing_is_left();
+        }
+    }
+}
+
+#[test]
+fn a_script_that_has_written_cannot_be_killed_and_ends_by_itself() {
+    let mut server = impatient(1);
+    let (client, other) = (server.connect(0), server.connect(0));
+    let script = "redis.call('SET', KEYS[1], 1) for i = 1, 1e7 do end redis.call('SET', KEYS[1], 2) return 'done'";
+    let pipeline = [encode(&["EVAL", script, "1", "k"]), encode(&["GET", "k"])];
+    assert_eq!(server.send(client, &pipeline.concat()), "");
+    assert_eq!(run(&mut server, other, &["GET", "k"]), BUSY);
+    let unkillable = run(&mut server, other, &["SCRIPT", "KILL"]);
+    assert!(unkillable.starts_with("-UNKILLABLE Sorry"), "{unkillable}");
+    let mut replies = String::new();
+    while replies.is_empty() {
+        replies = server.send(client, b"");
+    }
+    assert_eq!(replies, "$4\r\ndone\r\n$1\r\n2\r\n");
+    assert_eq!(run(&mut server, other, &["GET", "k"]), "$1\r\n2\r\n");
+}
+
+#[test]
+fn a_kill_comes_before_the_first_write_or_not_at_all() {
+    let mut server = impatient(1);
+    let (client, other) = (server.connect(0), server.connect(0));
+    let script = "for i = 1, 1e6 do redis.pcall('GET', KEYS[1]) end redis.pcall('SET', KEYS[1], 1) while true do end";
+    server.send(client, &encode(&["EVAL", script, "1", "k"]));
+    assert_eq!(run(&mut server, other, &["SCRIPT", "KILL"]), "+OK\r\n");
+    assert!(server.send(client, b"").starts_with(KILLED));
+    assert_eq!(run(&mut server, other, &["GET", "k"]), "$-1\r\n");
+}
+
+#[test]
+fn other_cores_go_on_with_keys_of_theirs() {
+    let mut server = impatient(2);
+    let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
+    let client = server.connect(0);
+    let others = [server.connect(0), server.connect(1)];
+    server.send(client, &encode(&["EVAL", ENDLESS, "1", &here]));
+    for other in others {
+        assert_eq!(run(&mut server, other, &["SET", &there, "x"]), "+OK\r\n");
+        assert_eq!(
+            run(&mut server, other, &["EVAL", GET, "1", &there]),
+            "$1\r\nx\r\n"
+        );
+        assert_eq!(run(&mut server, other, &["SET", &here, "x"]), BUSY);
+        assert_eq!(run(&mut server, other, &["MGET", &there, &here]), BUSY);
+        assert_eq!(run(&mut server, other, &["EVAL", GET, "1", &here]), BUSY);
+    }
+    run(&mut server, others[1], &["SCRIPT", "KILL"]);
+    assert!(server.send(client, b"").starts_with(KILLED));
+    assert_eq!(run(&mut server, others[1], &["GET", &here]), "$-1\r\n");
+}
+
+#[test]
+fn what_was_on_its_way_to_a_core_that_became_busy_is_refused_or_waits() {
+    let mut server = impatient(2);
+    let here = key_on(0, 2, "a");
+    let client = server.connect(0);
+    let (one, two) = (server.connect(1), server.connect(1));
+    // Both are under way when the script begins.
+    server.receive(one, &encode(&["SET", &here, "x"]));
+    server.receive(two, &encode(&["DBSIZE"]));
+    server.cores[1].end_turn();
+    server.ship_from(1);
+    server.receive(client, &encode(&["EVAL", ENDLESS, "1", &here]));
+    assert_eq!(server.send(one, b""), BUSY);
+    assert_eq!(server.send(two, b""), "");
+    run(&mut server, one, &["SCRIPT", "KILL"]);
+    assert!(server.send(client, b"").starts_with(KILLED));
+    assert_eq!(server.send(two, b""), ":0\r\n");
+}
+
+#[test]
+fn for_a_busy_script_no_time_goes_by_and_nothing_expires() {
+    let mut server = impatient(1);
+    let client = server.connect(0);
+    run(&mut server, client, &["SET", "k", "v", "PX", "50"]);
+    let script = "for i = 1, 1e7 do end return redis.call('PTTL', KEYS[1])";
+    assert_eq!(
+        server.send(client, &encode(&["EVAL", script, "1", "k"])),
+        ""
+    );
+    server.advance(1000);
+    let mut reply = String::new();
+    while reply.is_empty() {
+        reply = server.send(client, b"");
+    }
+    assert_eq!(reply, ":50\r\n");
+    assert_eq!(run(&mut server, client, &["GET", "k"]), "$-1\r\n");
+}
+
+#[test]
+fn the_client_of_a_busy_script_may_leave() {
+    for core in [0, 1] {
+        let mut server = impatient(2);
+        let key = key_on(core, 2, "k");
+        let (client, other) = (server.connect(0), server.connect(1));
+        server.send(client, &encode(&["EVAL", ENDLESS, "1", &key]));
+        server.disconnect(client);
+        assert_eq!(run(&mut server, other, &["PING"]), BUSY);
+        assert_eq!(run(&mut server, other, &["SCRIPT", "KILL"]), "+OK\r\n");
+        assert_eq!(run(&mut server, other, &["PING"]), "+PONG\r\n");
+        server.disconnect(other);
+        server.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn a_server_may_end_while_a_script_keeps_it_busy() {
+    let mut server = impatient(1);
+    let client = server.connect(0);
+    server.send(
+        client,
+        &encode(&["EVAL", "while true do pcall(redis.call, 'PING') end", "0"]),
+    );
+    let other = server.connect(0);
+    assert_eq!(run(&mut server, other, &["SHUTDOWN", "NOSAVE"]), "");
+    assert!(server.cores[0].state().shared.is_stopping());
+}
