@@ -135,8 +135,13 @@ impl CoreState {
         }
     }
 
-    /// Remembers that `reader` has read `key`.
+    /// Remembers that `reader` has read `key`. What the journal has noted by then is older than the reading: it is not to
+    /// undo it, and is acted on first.
     pub fn remember_key(&mut self, key: &[u8], reader: Reader) {
+        if self.shard.journal().has_notes() {
+            self.newly_read.push((key.into(), reader));
+            return;
+        }
         let is_first = self.readers.is_empty();
         let readers = self.readers.remember(key, reader) as u64;
         if is_first {
@@ -145,6 +150,13 @@ impl CoreState {
         // With more than all the clients there may be, most are gone.
         if readers > 2 * self.config.maxclients {
             self.invalidate_readers(key, None, None);
+        }
+    }
+
+    /// Remembers what was read behind the notes that have been acted on.
+    pub fn remember_newly_read(&mut self) {
+        for (key, reader) in std::mem::take(&mut self.newly_read) {
+            self.remember_key(&key, reader);
         }
     }
 
@@ -388,23 +400,23 @@ impl CoreState {
         let Some(tracking) = session.stop_tracking() else {
             return;
         };
-        let core = self.id.0.to_le_bytes();
         for prefix in &tracking.prefixes {
             self.prefixes.leave(prefix, session.id);
         }
-        self.end_prefixes(tracking.prefixes.iter().map(|prefix| &**prefix), &core);
+        self.end_prefixes(&tracking.prefixes);
     }
 
-    /// Ends this core's part in prefixes, on all cores.
-    pub fn end_prefixes<'p>(&mut self, prefixes: impl Iterator<Item = &'p [u8]>, core: &[u8; 2]) {
+    /// Ends the part that a session of this core has in prefixes, on all cores.
+    pub fn end_prefixes(&mut self, prefixes: &[Box<[u8]>]) {
+        let core = self.id.0.to_le_bytes();
         for prefix in prefixes {
             self.prefixes.end(prefix, self.id);
-            self.tell_others(end_prefix_each, &[core, prefix]);
+            self.tell_others(end_prefix_each, &[&core, prefix]);
         }
     }
 }
 
-/// A session with `args`: its 8 bytes, and whether it made the change itself.
+/// A session among arguments: its id, and whether it made the change itself.
 const SESSION_BYTES: usize = SessionId::BYTES + 1;
 
 /// Arguments: an array of keys; the sessions that have read them.
@@ -472,7 +484,10 @@ pub fn is_concerned(call: &CoreCall<'_>) -> bool {
         || sessions.any(|session| session.tracking().is_some())
 }
 
-/// An argument of a fixed length, which another core wrote.
-fn fixed<const N: usize>(arg: &[u8]) -> [u8; N] {
+/// An argument of a fixed length, as a core wrote it.
+///
+/// # Panics
+/// It is of another length.
+pub fn fixed<const N: usize>(arg: &[u8]) -> [u8; N] {
     arg.try_into().expect("written with this length")
 }

@@ -83,6 +83,7 @@ impl Core {
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
                 readers: Readers::default(),
+                newly_read: Vec::new(),
                 prefixes: Prefixes::default(),
                 told: Vec::new(),
                 soft_limit_exceeded: false,

@@ -28,6 +28,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod tracking_tests;
 
 pub use batch::Batch;
 pub use core::{Core, Intent};

@@ -56,6 +56,7 @@ impl Core {
             }
         }
         self.state.shard.journal().return_notes(notes);
+        self.state.remember_newly_read();
         self.tell_what_is_told();
     }
 

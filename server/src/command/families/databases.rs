@@ -2,9 +2,13 @@
 
 use larder_engine::{DbIndex, parse_canonical_i64};
 
-use crate::command::{Args, Category, CommandSpec, CoreCall, Flags, Group, Run};
+use crate::command::{
+    Args, Category, CommandSpec, CoreCall, CoreFn, Flags, Group, Request, Round, Rounds, Run,
+    invalidate,
+};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
+use crate::routing::{CoreId, SlotMap};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -31,10 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "[ASYNC | SYNC]",
         summary: "Removes all keys of the selected database.",
         complexity: "O(1); the memory is given back in the background.",
-        run: Run::EveryCore {
-            each: flush_selected,
-            merge: first_failure_or_ok,
-        },
+        run: Run::Rounds(flush_selected_rounds),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -47,10 +48,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "[ASYNC | SYNC]",
         summary: "Removes all keys of all databases.",
         complexity: "O(N) where N is the number of databases; the memory is given back in the background.",
-        run: Run::EveryCore {
-            each: flush_all,
-            merge: first_failure_or_ok,
-        },
+        run: Run::Rounds(flush_all_rounds),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -103,32 +101,102 @@ fn sum_sizes(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandRes
     Ok(())
 }
 
-fn flush_selected(call: &mut CoreCall<'_>) {
-    let databases = call.db.0..call.db.0 + 1;
-    let result = flush(call, databases);
-    write_failure(call, result);
+/// A flush on its way: every core empties its part; where clients keep caches, they are told once all is gone, so that
+/// none keeps what it read from a core that was still to come.
+struct Flush {
+    cores: u16,
+    flush: CoreFn,
+    args: Vec<Vec<u8>>,
+    step: FlushStep,
 }
 
-fn flush_all(call: &mut CoreCall<'_>) {
-    let databases = 0..call.core.shard.databases();
-    let result = flush(call, databases);
-    write_failure(call, result);
+enum FlushStep {
+    Begin,
+    Emptied,
+    Told,
 }
 
-/// Both modes are one here: the keys are gone at once, their memory is given back in bounded steps.
-fn flush(call: &mut CoreCall<'_>, databases: std::ops::Range<u16>) -> CommandResult {
-    let args = call.args;
+fn flush_selected_rounds(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
+    begin_flush(args, slots, flush_selected)
+}
+
+fn flush_all_rounds(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
+    begin_flush(args, slots, flush_all)
+}
+
+fn begin_flush(
+    args: &Args<'_>,
+    slots: &SlotMap,
+    flush: CoreFn,
+) -> Result<Box<dyn Rounds>, ErrorReply> {
     let known = args.len() == 1 || (args.len() == 2 && (args.is(1, "sync") || args.is(1, "async")));
     if !known {
         return Err(errors::SYNTAX);
     }
+    Ok(Box::new(Flush {
+        cores: slots.cores(),
+        flush,
+        args: args.iter_from(0).map(<[u8]>::to_vec).collect(),
+        step: FlushStep::Begin,
+    }))
+}
+
+impl Rounds for Flush {
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        match self.step {
+            FlushStep::Begin => {
+                self.step = FlushStep::Emptied;
+                Ok(self.ask_all(self.flush))
+            }
+            FlushStep::Emptied if answers.contains(&TELL) => {
+                self.step = FlushStep::Told;
+                Ok(self.ask_all(invalidate::invalidate_everything_each))
+            }
+            FlushStep::Emptied | FlushStep::Told => {
+                reply.ok();
+                Ok(Round::Done)
+            }
+        }
+    }
+}
+
+impl Flush {
+    fn ask_all(&self, run: CoreFn) -> Round {
+        let ask = |core| Request {
+            core: CoreId(core),
+            run,
+            args: self.args.clone(),
+        };
+        Round::Ask((0..self.cores).map(ask).collect())
+    }
+}
+
+/// What a core answers that has to do with clients that keep caches.
+const TELL: &[u8] = b"tell";
+
+fn flush_selected(call: &mut CoreCall<'_>) {
+    let databases = call.db.0..call.db.0 + 1;
+    flush(call, databases);
+}
+
+fn flush_all(call: &mut CoreCall<'_>) {
+    let databases = 0..call.core.shard.databases();
+    flush(call, databases);
+}
+
+/// Both modes are one here: the keys are gone at once, their memory is given back in bounded steps.
+fn flush(call: &mut CoreCall<'_>, databases: std::ops::Range<u16>) {
+    if invalidate::is_concerned(call) {
+        call.out.extend_from_slice(TELL);
+    }
+    // As in Redis, databases are not told apart.
+    call.core.readers.clear();
     let shard = &mut call.core.shard;
     for db in databases.map(DbIndex) {
         if !shard.is_empty(db) {
             shard.flush(db);
         }
     }
-    Ok(())
 }
 
 fn swap(call: &mut CoreCall<'_>) {

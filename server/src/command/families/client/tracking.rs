@@ -20,54 +20,32 @@ use crate::session::{OwnChanges, Redirect, Session, SessionId, Tracking, Trackin
 struct Options {
     is_on: bool,
     redirect: Option<u64>,
-    mode: TrackingMode,
+    broadcasts: bool,
+    opts_in: bool,
+    opts_out: bool,
     own_changes: OwnChanges,
     prefixes: Vec<Box<[u8]>>,
-    /// What is wrong with the options, found behind a `REDIRECT` whose client is looked for first.
+    /// What is wrong with them, whatever the session has. A client to be told instead is looked for first.
     wrong: Option<ErrorReply>,
-}
-
-/// The words there are.
-#[derive(Debug, Default)]
-struct Words {
-    broadcast: bool,
-    opt_in: bool,
-    opt_out: bool,
-}
-
-impl Words {
-    /// # Errors
-    /// They exclude each other.
-    fn mode(&self) -> Result<TrackingMode, ErrorReply> {
-        match (self.broadcast, self.opt_in, self.opt_out) {
-            (true, false, false) => Ok(TrackingMode::Broadcast),
-            (true, ..) => Err(errors::OPTIONS_WITH_BROADCAST),
-            (_, true, true) => Err(errors::OPT_IN_AND_OUT),
-            (_, true, _) => Ok(TrackingMode::OptIn),
-            (_, _, true) => Ok(TrackingMode::OptOut),
-            _ => Ok(TrackingMode::Reads),
-        }
-    }
 }
 
 impl Options {
     fn parse(args: &Args<'_>) -> Self {
         let mut options = Self {
-            is_on: false,
+            is_on: args.is(2, "on"),
             redirect: None,
-            mode: TrackingMode::Reads,
+            broadcasts: false,
+            opts_in: false,
+            opts_out: false,
             own_changes: OwnChanges::Told,
             prefixes: Vec::new(),
             wrong: None,
         };
-        let mut words = Words::default();
-        if let Err(error) = options.read(args, &mut words) {
-            options.wrong = Some(error);
-        }
+        options.wrong = options.read(args).err();
         options
     }
 
-    fn read(&mut self, args: &Args<'_>, words: &mut Words) -> CommandResult {
+    fn read(&mut self, args: &Args<'_>) -> CommandResult {
         let mut at = 3;
         while at < args.len() {
             let has_value = at + 1 < args.len();
@@ -83,11 +61,11 @@ impl Options {
                 at += 1;
                 self.prefixes.push(args.at(at).into());
             } else if args.is(at, "bcast") {
-                words.broadcast = true;
+                self.broadcasts = true;
             } else if args.is(at, "optin") {
-                words.opt_in = true;
+                self.opts_in = true;
             } else if args.is(at, "optout") {
-                words.opt_out = true;
+                self.opts_out = true;
             } else if args.is(at, "noloop") {
                 self.own_changes = OwnChanges::Untold;
             } else {
@@ -95,41 +73,47 @@ impl Options {
             }
             at += 1;
         }
-        self.is_on = args.is(2, "on");
         if !self.is_on && !args.is(2, "off") {
             return Err(errors::SYNTAX);
         }
-        if self.is_on && !words.broadcast && !self.prefixes.is_empty() {
+        if self.is_on && !self.broadcasts && !self.prefixes.is_empty() {
             return Err(errors::PREFIX_WITHOUT_BROADCAST);
         }
-        // Whether the mode may be changed is looked at before whether it is one.
-        self.mode = match words.mode() {
-            Err(error) if self.is_on => {
-                self.wrong = Some(error);
-                let broadcast = words.broadcast;
-                if broadcast {
-                    TrackingMode::Broadcast
-                } else {
-                    TrackingMode::Reads
-                }
-            }
-            Err(_) => TrackingMode::Reads,
-            Ok(mode) => mode,
-        };
         Ok(())
     }
 
-    /// Whether the session may turn to this from what it has.
+    fn mode(&self) -> TrackingMode {
+        match (self.broadcasts, self.opts_in, self.opts_out) {
+            (true, ..) => TrackingMode::Broadcast,
+            (_, true, _) => TrackingMode::OptIn,
+            (_, _, true) => TrackingMode::OptOut,
+            _ => TrackingMode::Reads,
+        }
+    }
+
+    /// Whether a session that has `present` may turn to this.
     fn check(&self, present: Option<&Tracking>) -> CommandResult {
         use TrackingMode::{Broadcast, OptIn, OptOut};
-        let was = present.map(|tracking| tracking.mode);
-        if was.is_some_and(|was| (was == Broadcast) != (self.mode == Broadcast)) {
-            return Err(errors::BROADCAST_SWITCHED);
-        }
         if let Some(wrong) = &self.wrong {
             return Err(wrong.clone());
         }
-        if matches!((was, self.mode), (Some(OptIn), OptOut) | (Some(OptOut), OptIn)) {
+        if !self.is_on {
+            return Ok(());
+        }
+        let was = present.map(|tracking| tracking.mode);
+        if was.is_some_and(|was| (was == Broadcast) != self.broadcasts) {
+            return Err(errors::BROADCAST_SWITCHED);
+        }
+        if self.broadcasts && (self.opts_in || self.opts_out) {
+            return Err(errors::OPTIONS_WITH_BROADCAST);
+        }
+        if self.opts_in && self.opts_out {
+            return Err(errors::OPT_IN_AND_OUT);
+        }
+        if matches!(
+            (was, self.mode()),
+            (Some(OptIn), OptOut) | (Some(OptOut), OptIn)
+        ) {
             return Err(errors::OPT_SWITCHED);
         }
         let existing = present.map_or(&[][..], |tracking| &tracking.prefixes);
@@ -145,9 +129,9 @@ impl Options {
         Ok(())
     }
 
-    /// The prefixes the session is to have that it has not.
+    /// The prefixes that a session that has `present` is to have and has not.
     fn new_prefixes(&self, present: Option<&Tracking>) -> Vec<Box<[u8]>> {
-        if self.mode != TrackingMode::Broadcast {
+        if !self.is_on || !self.broadcasts {
             return Vec::new();
         }
         let mut wanted = self.prefixes.clone();
@@ -262,12 +246,20 @@ impl Turning {
     /// The session is to change.
     fn change(&mut self) -> Round {
         self.step = Step::Changed;
+        let mut found = Vec::new();
+        let mut part = PartWriter(&mut found);
+        match self.redirect {
+            Some((core, session)) => {
+                part.bytes(&[&core.0.to_le_bytes()[..], &session.to_bytes()].concat());
+            }
+            None => part.bytes(b""),
+        }
+        self.new_prefixes
+            .iter()
+            .for_each(|prefix| part.bytes(prefix));
         let mut args = self.args.clone();
-        let redirect = match self.redirect {
-            Some((core, session)) => [&core.0.to_le_bytes()[..], &session.to_bytes()].concat(),
-            None => Vec::new(),
-        };
-        args.push(redirect);
+        // The command's own name says nothing more.
+        args[0] = found;
         Round::Ask(vec![Request {
             core: self.own_core,
             run: change,
@@ -293,19 +285,12 @@ fn look(call: &mut CoreCall<'_>) {
     part.number(asking.is_some().into());
     let Some(session) = asking else { return };
     let present = session.tracking();
-    let verdict = match &options.wrong {
-        _ if options.is_on => options.check(present),
-        Some(wrong) => Err(wrong.clone()),
-        None => Ok(()),
-    };
-    match verdict {
+    match options.check(present) {
         Err(error) => part.bytes(error.text()),
         Ok(()) => {
             part.bytes(b"");
-            if options.is_on {
-                for prefix in options.new_prefixes(present) {
-                    part.bytes(&prefix);
-                }
+            for prefix in options.new_prefixes(present) {
+                part.bytes(&prefix);
             }
         }
     }
@@ -321,32 +306,34 @@ fn begin_prefixes(call: &mut CoreCall<'_>) {
     call.core.choose_notes();
 }
 
-/// Arguments: the command; the place of the connection that is to be told, if there is such.
+/// Arguments: the place of the connection that is to be told, if there is such, and the prefixes that are new to the
+/// session; and the command behind its name.
 fn change(call: &mut CoreCall<'_>) {
-    let options = Options::parse(&without_last(&call.args));
-    let redirect = call.args.at(call.args.len() - 1);
+    let options = Options::parse(&call.args);
+    let mut found = PartReader::new(call.args.at(0));
+    let place = found.bytes();
     let redirect = options.redirect.map(|client_id| {
-        let (core, session) = redirect.split_at(2);
+        let (core, session) = place.split_at(2);
         Redirect {
             client_id,
             core: CoreId(u16::from_le_bytes(fixed(core))),
             session: SessionId::from_bytes(fixed(session)),
         }
     });
+    let mut new_prefixes: Vec<Box<[u8]>> = Vec::new();
+    while !found.is_at_end() {
+        new_prefixes.push(found.bytes().into());
+    }
     match &mut call.asking {
         Some(session) if options.is_on => {
-            let prefixes = options.new_prefixes(session.tracking());
-            for prefix in &prefixes {
+            for prefix in &new_prefixes {
                 call.core.prefixes.join(prefix, session.id);
             }
-            turn_on(session, &options, redirect, prefixes);
+            turn_on(session, &options, redirect, new_prefixes);
         }
         Some(session) => call.core.end_tracking(session),
-        None => {
-            // The client is gone: what it had begun ends. What is new to it then was new before.
-            let prefixes = options.new_prefixes(None);
-            call.core.end_prefixes(prefixes.iter().map(|prefix| &**prefix));
-        }
+        // The client is gone: what it had begun ends.
+        None => call.core.end_prefixes(&new_prefixes),
     }
 }
 
@@ -363,7 +350,7 @@ fn turn_on(
     };
     prefixes.extend(new_prefixes);
     session.track(Tracking {
-        mode: options.mode,
+        mode: options.mode(),
         own_changes: options.own_changes,
         redirect,
         redirect_is_broken: false,
