@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use super::{Lab, rotated};
+use super::{Lab, in_rounds};
 use crate::compare::failure::Failure;
 use crate::compare::format;
 use crate::compare::load::Patience;
@@ -55,17 +55,11 @@ pub(super) fn measure(lab: &mut Lab<'_>) -> Result<Reports, Failure> {
     for case in &scenario.hit_ratio {
         let file = trace_file(lab, case, &scratch)?;
         let (part, skipped) = lab.taking_part(&case.name, unbounded);
-        let mut rounds: Vec<Vec<HitRatioRound>> = part.iter().map(|_| Vec::new()).collect();
-        for round in 0..case.rounds {
-            for index in rotated(&part, round) {
-                let place = part
-                    .iter()
-                    .position(|other| *other == index)
-                    .expect("a rotation of the part");
-                rounds[place].push(visit(lab, index, case, &file, round)?);
-                lab.progress.done(visit_seconds(case));
-            }
-        }
+        let rounds = in_rounds(&part, case.rounds, |index, round| {
+            let measured = visit(lab, index, case, &file, round)?;
+            lab.progress.done(visit_seconds(case));
+            Ok(measured)
+        })?;
         let results = part.iter().zip(rounds).map(|(index, rounds)| CaseResult {
             server: lab.present[*index].spec.name.clone(),
             summary: HitRatioSummary::of(&rounds),

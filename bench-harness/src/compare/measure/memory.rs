@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Lab, rotated};
+use super::{Lab, in_rounds};
 use crate::compare::failure::Failure;
 use crate::compare::format;
 use crate::compare::load::Patience;
@@ -36,17 +36,11 @@ pub(super) fn measure(lab: &mut Lab<'_>) -> Result<Reports, Failure> {
     let mut reports = Vec::new();
     for case in &scenario.memory {
         let (part, skipped) = lab.taking_part(&case.name, |_| None);
-        let mut rounds: Vec<Vec<MemoryRound>> = part.iter().map(|_| Vec::new()).collect();
-        for round in 0..case.rounds {
-            for index in rotated(&part, round) {
-                let place = part
-                    .iter()
-                    .position(|other| *other == index)
-                    .expect("a rotation of the part");
-                rounds[place].push(visit(lab, index, case, round)?);
-                lab.progress.done(visit_seconds(case));
-            }
-        }
+        let rounds = in_rounds(&part, case.rounds, |index, round| {
+            let measured = visit(lab, index, case, round)?;
+            lab.progress.done(visit_seconds(case));
+            Ok(measured)
+        })?;
         let results = part.iter().zip(rounds).map(|(index, rounds)| CaseResult {
             server: lab.present[*index].spec.name.clone(),
             summary: MemorySummary::of(&rounds),

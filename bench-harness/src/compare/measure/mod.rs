@@ -271,6 +271,26 @@ impl Lab<'_> {
     }
 }
 
+/// Visits each of `part` once a round, beginning with another one each time. What each visit measured, by the place in
+/// `part`.
+///
+/// # Errors
+/// The first visit that fails.
+fn in_rounds<R>(
+    part: &[usize],
+    rounds: u32,
+    mut visit: impl FnMut(usize, u32) -> Result<R, Failure>,
+) -> Result<Vec<Vec<R>>, Failure> {
+    let places: Vec<usize> = (0..part.len()).collect();
+    let mut measured: Vec<Vec<R>> = part.iter().map(|_| Vec::new()).collect();
+    for round in 0..rounds {
+        for place in rotated(&places, round) {
+            measured[place].push(visit(part[place], round)?);
+        }
+    }
+    Ok(measured)
+}
+
 /// `list` beginning with another one each round.
 fn rotated(list: &[usize], round: u32) -> impl Iterator<Item = usize> + '_ {
     let start = round as usize % list.len().max(1);
