@@ -10,6 +10,7 @@ use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
+use super::locks::Scope;
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
 use super::transaction::Plan;
@@ -444,16 +445,21 @@ impl Core {
         (finish, asks)
     }
 
-    /// Whether a command works on this core's shard, and nowhere else.
-    fn runs_here(&self, session: &Session, command: &Command, args: Args<'_>) -> bool {
-        if let (Run::Transaction(TransactionStep::Run), Some(multi)) =
-            (command.spec.run, &session.multi)
-        {
-            let scopes = self.scopes_of_multi(session, multi);
-            return scopes.iter().all(|(core, _)| *core == self.state.id);
+    /// What a command needs of this core's shard, if it works there and nowhere else.
+    fn scope_if_here(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Scope> {
+        let here = self.state.id;
+        match (command.spec.run, &session.multi) {
+            (Run::Transaction(TransactionStep::Run), Some(multi)) => {
+                let mut scopes = self.scopes_of_multi(session, multi);
+                let all_here = scopes.iter().all(|(core, _)| *core == here);
+                all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
+            }
+            (Run::OnShard(_) | Run::FanOut { .. }, _) => {
+                let is_here = self.common_core(command.spec, args) == Some(here);
+                is_here.then(|| self.scope_here(command, args))
+            }
+            _ => None,
         }
-        let is_on_shards = matches!(command.spec.run, Run::OnShard(_) | Run::FanOut { .. });
-        is_on_shards && self.common_core(command.spec, args) == Some(self.state.id)
     }
 
     /// Everything that takes a command off the fast path.
@@ -502,8 +508,8 @@ impl Core {
             return Admission::Wait;
         }
         if gates & gate::LOCKS != 0
-            && self.runs_here(session, command, args)
-            && !self.may_pass_locks(session, args, command)
+            && let Some(scope) = self.scope_if_here(session, command, args)
+            && !self.may_pass_locks(session, scope)
         {
             return Admission::Wait;
         }

@@ -485,7 +485,8 @@ pub(super) fn keep_args(args: Args<'_>) -> KeptArgs {
     keep(args.iter_from(0))
 }
 
-fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
+/// Copies arguments that stand in no one buffer.
+pub(super) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
     let mut kept = KeptArgs::default();
     for arg in args {
         kept.ranges.push(ArgRange {

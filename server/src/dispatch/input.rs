@@ -1,6 +1,7 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
 use super::core::Core;
+use super::gather::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::{Args, Command, FirstKey};
 use crate::config::OutputLimit;
@@ -268,16 +269,8 @@ impl Core {
 
     /// Runs an inline command that had quotes, from words of its own. Whether it ran.
     fn run_inline(&mut self, session: &mut Session, words: &[Vec<u8>]) -> bool {
-        let mut bytes = Vec::new();
-        let mut ranges = Vec::new();
-        for word in words {
-            ranges.push(ArgRange {
-                start: bytes.len() as u32,
-                len: word.len() as u32,
-            });
-            bytes.extend_from_slice(word);
-        }
-        let args = Args::new(&bytes, &ranges);
+        let kept = keep(words.iter().map(Vec::as_slice));
+        let args = kept.as_args();
         let command = self.state.commands.find(args.at(0));
         let target = self.target(command, args);
         self.execute(session, args, command, target)

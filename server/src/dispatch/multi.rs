@@ -182,21 +182,18 @@ impl Core {
 
     /// What an `EXEC` locks on each core: the keys of its commands, and those watched.
     pub(super) fn scopes_of_multi(&self, session: &Session, multi: &Multi) -> Vec<(CoreId, Scope)> {
-        let cores = 0..self.state.shared.cores();
-        let mut scopes: Vec<(CoreId, Scope)> =
-            cores.map(|core| (CoreId(core), Scope::NOTHING)).collect();
-        for (command, args) in self.queued(multi) {
-            scope_of(&self.state, command, args, &mut scopes);
-        }
-        let watched = session.watched.iter().flat_map(|watched| &watched.keys);
-        for &(core, hash) in watched {
-            scopes[core.index()].1.add(Claim {
-                hash,
-                mode: Mode::Shared,
-            });
-        }
-        scopes.retain(|(_, scope)| !scope.is_nothing());
-        scopes
+        self.scopes(|scopes| {
+            for (command, args) in self.queued(multi) {
+                scope_of(&self.state, command, args, scopes);
+            }
+            let watched = session.watched.iter().flat_map(|watched| &watched.keys);
+            for &(core, hash) in watched {
+                scopes[core.index()].1.add(Claim {
+                    hash,
+                    mode: Mode::Shared,
+                });
+            }
+        })
     }
 
     fn queued<'a>(&self, multi: &'a Multi) -> impl Iterator<Item = (&'static Command, Args<'a>)> {

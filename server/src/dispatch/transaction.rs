@@ -119,12 +119,18 @@ impl Core {
             session.at_barrier = true;
             return self.work_under_locks(Some(session), owner, args, plan, locks, Then::Keep);
         }
+        let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
+        self.begin_transaction(session, owner, keep_args(args), plan, scopes, None);
+    }
+
+    /// What `add` locks of each core; the cores of which it locks nothing are left out.
+    pub(super) fn scopes(&self, add: impl FnOnce(&mut [(CoreId, Scope)])) -> Vec<(CoreId, Scope)> {
         let cores = 0..self.state.shared.cores();
         let mut scopes: Vec<(CoreId, Scope)> =
             cores.map(|core| (CoreId(core), Scope::NOTHING)).collect();
-        scope_of(&self.state, command, args, &mut scopes);
+        add(&mut scopes);
         scopes.retain(|(_, scope)| !scope.is_nothing());
-        self.begin_transaction(session, owner, keep_args(args), plan, scopes, None);
+        scopes
     }
 
     /// Begins a transaction: asks for its locks. What the client named by `watcher` watches must be intact.
@@ -396,17 +402,30 @@ pub(super) fn scope_of(
             .iter_mut()
             .for_each(|(_, scope)| scope.add_whole(mode));
     }
-    for (index, at) in command.spec.keys.positions(&args).enumerate() {
-        let key = args.at(at);
+    for (key, claim) in claims_of(state, command, args) {
         let core = state.shared.slots.core_of(key);
-        scopes[core.index()].1.add(Claim {
-            hash: state.shard.hasher().hash(key),
-            mode: mode_of(command.spec.key_access(index)),
-        });
+        scopes[core.index()].1.add(claim);
     }
 }
 
-pub(super) fn mode_of(access: KeyAccess) -> Mode {
+/// A command's keys, and how each is to be locked.
+pub(super) fn claims_of<'a>(
+    state: &CoreState,
+    command: &Command,
+    args: Args<'a>,
+) -> impl Iterator<Item = (&'a [u8], Claim)> {
+    let positions = command.spec.keys.positions(&args).enumerate();
+    positions.map(move |(index, at)| {
+        let key = args.at(at);
+        let claim = Claim {
+            hash: state.shard.hasher().hash(key),
+            mode: mode_of(command.spec.key_access(index)),
+        };
+        (key, claim)
+    })
+}
+
+fn mode_of(access: KeyAccess) -> Mode {
     match access {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,

@@ -3,8 +3,8 @@
 
 use super::batch::{Batch, LockAnswer, LockRequest, Request, Ticket, Work};
 use super::core::Core;
-use super::locks::{Asked, Claim, Order, Scope};
-use super::transaction::{Coordinator, mode_of};
+use super::locks::{Asked, Order, Scope};
+use super::transaction::{Coordinator, claims_of};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
@@ -86,23 +86,14 @@ impl Core {
         self.outboxes[from.index()].answer_for_locks(ticket, answer);
     }
 
-    /// Whether a command of this core's session, on this core's shard, may run. If not, it waits for the locks.
+    /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
     #[cold]
-    pub(super) fn may_pass_locks(
-        &mut self,
-        session: &mut Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
+    pub(super) fn may_pass_locks(&mut self, session: &mut Session, scope: Scope) -> bool {
         if let Some(granted) = session.granted_lock.take() {
             // What waits behind goes on after this command at the earliest.
             self.release_locks(granted);
             return true;
         }
-        let scope = match &session.multi {
-            Some(multi) => union(self.scopes_of_multi(session, multi)),
-            None => self.scope_here(command, args),
-        };
         if !self.locks.conflicts(&scope) {
             return true;
         }
@@ -138,21 +129,21 @@ impl Core {
     }
 
     /// What a command whose keys all live here locks.
-    fn scope_here(&self, command: &Command, args: Args<'_>) -> Scope {
-        let claims = command
-            .spec
-            .keys
-            .positions(&args)
-            .enumerate()
-            .map(|(index, at)| Claim {
-                hash: self.state.shard.hasher().hash(args.at(at)),
-                mode: mode_of(command.spec.key_access(index)),
-            });
-        Scope::Keys(claims.collect())
+    pub(super) fn scope_here(&self, command: &Command, args: Args<'_>) -> Scope {
+        let claims = claims_of(&self.state, command, args);
+        Scope::Keys(claims.map(|(_, claim)| claim).collect())
     }
 
     /// Lets those go on who have got their locks, and those who get theirs by that.
+    #[inline]
     pub(super) fn run_granted(&mut self) {
+        if !self.granted.is_empty() || !self.wounded.is_empty() {
+            self.run_all_granted();
+        }
+    }
+
+    #[cold]
+    fn run_all_granted(&mut self) {
         let mut stuck = Vec::new();
         loop {
             for (lock, waiter) in std::mem::take(&mut self.granted) {
@@ -220,13 +211,4 @@ impl Core {
         self.release_locks(lock);
         self.keep_spare(batch);
     }
-}
-
-/// All scopes of one core as one.
-fn union(scopes: Vec<(CoreId, Scope)>) -> Scope {
-    let (_, scope) = scopes
-        .into_iter()
-        .next()
-        .unwrap_or((CoreId(0), Scope::NOTHING));
-    scope
 }
