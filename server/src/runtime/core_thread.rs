@@ -7,22 +7,29 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::backend::Backend;
 use super::drive::Driver;
 use super::epoll::EpollBackend;
 use super::listen::Listener;
 use super::mail::Mail;
-use super::probe::{GLOMMIO_IO_MEMORY_BYTES, Taken};
+use super::probe::Taken;
 use super::ring::backend::RingBackend;
 use super::ring::os::pin_to_cpu;
 use super::tuning::Tuning;
 use crate::dispatch::Core;
 use crate::shared::Shared;
 
-/// How often background tasks get their turn on a busy core.
-const BACKGROUND_PERIOD: Duration = Duration::from_millis(2);
+/// Bytes glommio sets aside for direct I/O in each executor, the least it takes.
+const GLOMMIO_IO_MEMORY_BYTES: usize = 1 << 16;
+/// How long glommio lets a task queue run before it asks it to yield: never, for our purposes.
+///
+/// When that time is up before its executor has taken a task from its queues, as happens to a thread that lost its CPU
+/// at the wrong moment, glommio 0.9 goes to sleep over tasks that are ready, and nothing wakes it
+/// (github.com/glommio/glommio/pull/53, in no release yet): a core would not start. A busy core gives background tasks
+/// their turn by its own clock (`ring::park`).
+const PREEMPTION_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a core is made of.
 pub(super) struct CoreTask {
@@ -67,16 +74,24 @@ fn run_in_glommio(
     let placement = task
         .cpu
         .map_or(Placement::Unbound, |cpu| Placement::Fixed(usize::from(cpu)));
-    let executor = LocalExecutorBuilder::new(placement)
-        .io_memory(GLOMMIO_IO_MEMORY_BYTES)
-        .preempt_timer(BACKGROUND_PERIOD)
-        .make()
-        .map_err(|error| format!("glommio cannot start: {error}"))?;
+    let executor = executor(placement)?;
     executor.run(async {
         let backend = RingBackend::new(&task.mail, task.tuning)
             .map_err(|error| format!("cannot make its ring: {error}"))?;
         serve(backend, task, ready, gate).await
     })
+}
+
+/// An executor as every core has one.
+///
+/// # Errors
+/// One line: the kernel does not offer what glommio needs.
+pub(super) fn executor(placement: Placement) -> Result<LocalExecutor, String> {
+    LocalExecutorBuilder::new(placement)
+        .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+        .preempt_timer(PREEMPTION_PERIOD)
+        .make()
+        .map_err(|error| format!("glommio cannot start: {error}"))
 }
 
 fn run_alone(

@@ -2,14 +2,13 @@
 
 use std::io;
 
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::Placement;
 
+use super::core_thread::executor;
 use super::ring::os::{self, Limit, kernel_release};
 use super::ring::{self, Missing};
 use crate::config::IoBackend;
 
-/// Bytes glommio sets aside for direct I/O in each executor, the least it takes.
-pub(super) const GLOMMIO_IO_MEMORY_BYTES: usize = 1 << 16;
 /// Locked memory an executor and the core's own ring need: executors with 8 MiB for 32 started, for 64 did not.
 const LOCKED_BYTES_PER_CORE: u64 = 256 << 10;
 /// The least glommio accepts.
@@ -78,11 +77,7 @@ fn io_uring_missing(cores: u16) -> Option<String> {
     // it returns an error or panics.
     let probed = std::thread::spawn(|| {
         ring::probe().map_err(|missing| explain(&missing))?;
-        LocalExecutorBuilder::new(Placement::Unbound)
-            .io_memory(GLOMMIO_IO_MEMORY_BYTES)
-            .make()
-            .map(drop)
-            .map_err(|error| format!("glommio cannot start: {error}"))
+        executor(Placement::Unbound).map(drop)
     });
     let outcome = probed.join();
     outcome

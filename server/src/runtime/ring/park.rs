@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glommio::io::BufferedFile;
 use glommio::timer::Timer;
@@ -18,6 +18,8 @@ use super::os::{WhenEmpty, event_fd};
 
 /// The longest wait, should a signal of the ring ever be lost.
 const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How often background tasks get their turn on a busy core.
+const BACKGROUND_PERIOD: Duration = Duration::from_millis(2);
 
 /// The eventfd and the read of it that is under way.
 pub(super) struct Park {
@@ -26,6 +28,8 @@ pub(super) struct Park {
     /// Kept from wait to wait: a read that was given up could swallow the signal meant for the next.
     reading: Option<Pin<Box<dyn Future<Output = ()>>>>,
     registered: bool,
+    /// When background tasks had their last turn on a busy core.
+    last_turn: Option<Instant>,
 }
 
 impl Park {
@@ -34,21 +38,21 @@ impl Park {
             signal: None,
             reading: None,
             registered: false,
+            last_turn: None,
         }
     }
 
     /// Lets glommio run until the ring has something, at most as long as `at_most`; with zero, if its tasks' turn has come.
     ///
-    /// The first call only registers the eventfd and yields once: what completed before is not signalled, so the caller
+    /// The first call only registers the eventfd and may yield once: what completed before is not signalled, so the caller
     /// looks at its ring again before it waits.
     pub(super) async fn wait(&mut self, ring: &mut Ring, at_most: Option<Duration>) {
         if at_most == Some(Duration::ZERO) {
-            return glommio::yield_if_needed().await;
+            return self.give_turn_if_due().await;
         }
         if !self.registered {
             self.registered = self.register(ring).is_ok();
-            glommio::yield_if_needed().await;
-            return;
+            return self.give_turn_if_due().await;
         }
         let Some(signal) = &self.signal else { return };
         let reading = self.reading.get_or_insert_with(|| {
@@ -68,6 +72,15 @@ impl Park {
         .await;
         if signalled {
             self.reading = None;
+        }
+    }
+
+    async fn give_turn_if_due(&mut self) {
+        let is_due = |last: Instant| last.elapsed() >= BACKGROUND_PERIOD;
+        if self.last_turn.is_none_or(is_due) {
+            // Behind a timer, glommio runs what is ready and looks at its rings; behind a mere yield it may do neither.
+            Timer::new(Duration::ZERO).await;
+            self.last_turn = Some(Instant::now());
         }
     }
 
@@ -95,20 +108,16 @@ impl Park {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::time::Instant;
 
-    use glommio::{LocalExecutorBuilder, Placement};
+    use glommio::Placement;
     use io_uring::opcode;
 
     use super::*;
+    use crate::runtime::core_thread::executor;
     use crate::runtime::backend::Patience;
 
     fn on_an_executor<T>(test: impl Future<Output = T>) -> T {
-        let executor = LocalExecutorBuilder::new(Placement::Unbound)
-            .io_memory(1 << 16)
-            .make()
-            .unwrap();
-        executor.run(test)
+        executor(Placement::Unbound).unwrap().run(test)
     }
 
     #[test]
