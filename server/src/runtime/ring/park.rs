@@ -20,6 +20,8 @@ use super::os::{WhenEmpty, event_fd};
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How often background tasks get their turn on a busy core.
 const BACKGROUND_PERIOD: Duration = Duration::from_millis(2);
+/// The least that such a turn takes: a timer that has run out when it is first looked at gives no turn.
+const BACKGROUND_TURN_MIN: Duration = Duration::from_micros(10);
 
 /// The eventfd and the read of it that is under way.
 pub(super) struct Park {
@@ -79,7 +81,7 @@ impl Park {
         let is_due = |last: Instant| last.elapsed() >= BACKGROUND_PERIOD;
         if self.last_turn.is_none_or(is_due) {
             // Behind a timer, glommio runs what is ready and looks at its rings; behind a mere yield it may do neither.
-            Timer::new(Duration::ZERO).await;
+            Timer::new(BACKGROUND_TURN_MIN).await;
             self.last_turn = Some(Instant::now());
         }
     }
