@@ -47,13 +47,15 @@ pub(crate) struct Keyspace {
     len: u64,
     volatile: u64,
     segment_bytes: usize,
+    /// Bytes of the directory and of the lists of segments, vacant ones included.
+    list_bytes: usize,
 }
 
 impl Keyspace {
     pub(crate) fn new() -> Self {
         let mut by_bits = [0; DIRECTORY_MAX_BITS as usize + 1];
         by_bits[0] = 1;
-        Self {
+        let mut keyspace = Self {
             directory: vec![0],
             bits: 0,
             chunks: vec![vec![Segment::new(0, 0)]],
@@ -62,7 +64,10 @@ impl Keyspace {
             len: 0,
             volatile: 0,
             segment_bytes: 0,
-        }
+            list_bytes: 0,
+        };
+        keyspace.list_bytes = keyspace.count_list_bytes();
+        keyspace
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -74,14 +79,20 @@ impl Keyspace {
     }
 
     /// Bytes of directory and segments.
+    #[inline]
     pub(crate) fn table_bytes(&self) -> u64 {
-        let lists: usize = self
-            .chunks
-            .iter()
-            .map(|chunk| chunk.capacity() * size_of::<Segment>())
-            .sum();
-        let numbers = (self.directory.capacity() + self.vacant.capacity()) * size_of::<u32>();
-        (lists + numbers + self.segment_bytes) as u64
+        (self.list_bytes + self.segment_bytes) as u64
+    }
+
+    /// Bytes of the lists, counted anew.
+    fn count_list_bytes(&self) -> usize {
+        let segments: usize = self.chunks.iter().map(chunk_bytes).sum();
+        segments + self.number_bytes()
+    }
+
+    /// Bytes of the lists of segment numbers.
+    fn number_bytes(&self) -> usize {
+        (self.directory.capacity() + self.vacant.capacity()) * size_of::<u32>()
     }
 
     #[inline(always)]
@@ -253,6 +264,7 @@ impl Keyspace {
             for (pair, &id) in doubled.as_chunks_mut().0.iter_mut().zip(&self.directory) {
                 *pair = [id, id];
             }
+            self.list_bytes += (doubled.capacity() - self.directory.capacity()) * size_of::<u32>();
             self.directory = doubled;
             self.bits += 1;
         }
@@ -283,7 +295,9 @@ impl Keyspace {
         }
         let chunk = self.chunks.len() - 1;
         let last = &mut self.chunks[chunk];
+        let was = chunk_bytes(last);
         last.push(segment);
+        self.list_bytes += chunk_bytes(last) - was;
         u32::try_from(chunk * CHUNK_SEGMENTS + last.len() - 1)
             .expect("far fewer segments than granules")
     }
@@ -293,7 +307,9 @@ impl Keyspace {
     fn shrink(&mut self, hash: u64, items: Items<'_>) {
         while self.merge(hash, items) {}
         while self.bits > 0 && self.by_bits[self.bits as usize] == 0 {
+            let was = self.number_bytes();
             self.directory = self.directory.iter().copied().step_by(2).collect();
+            self.list_bytes = self.list_bytes - was + self.number_bytes();
             self.bits -= 1;
         }
         let segment = self.of_hash(hash);
@@ -324,7 +340,9 @@ impl Keyspace {
         self.segment_bytes = self.segment_bytes - freed + merged.table_bytes();
         *self.segment_mut(id) = merged;
         *self.segment_mut(other_id) = Segment::new(0, 0);
+        let was = self.number_bytes();
         self.vacant.push(other_id);
+        self.list_bytes += self.number_bytes() - was;
         let entries = 1 << (self.bits - (bits - 1));
         let first = position.prefix(self.bits) & !(entries - 1);
         self.directory[first..first + entries].fill(id);
@@ -335,6 +353,7 @@ impl Keyspace {
 
     /// Takes one segment off a table that is no longer in use; `None` if none is left.
     pub(crate) fn dismantle(&mut self) -> Option<Segment> {
+        self.list_bytes -= self.directory.capacity() * size_of::<u32>();
         self.directory = Vec::new();
         loop {
             let last = self.chunks.last_mut()?;
@@ -344,7 +363,10 @@ impl Keyspace {
                     self.len -= segment.len() as u64;
                     return Some(segment);
                 }
-                None => drop(self.chunks.pop()),
+                None => {
+                    self.list_bytes -= chunk_bytes(last);
+                    self.chunks.pop();
+                }
             }
         }
     }
@@ -387,10 +409,16 @@ impl Keyspace {
             (len, volatile, bytes),
             (self.len, self.volatile, self.segment_bytes)
         );
+        assert_eq!(self.count_list_bytes(), self.list_bytes);
         assert_eq!(by_bits, self.by_bits);
         let segments = self.segments().count() - self.vacant.len();
         assert_eq!(segments, by_bits.iter().sum::<u32>() as usize);
     }
+}
+
+/// Bytes of a list of segments.
+fn chunk_bytes(chunk: &Vec<Segment>) -> usize {
+    chunk.capacity() * size_of::<Segment>()
 }
 
 /// The positions that a segment of `bits` bits around `position` stands for: its first, and the first behind.

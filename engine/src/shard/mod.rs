@@ -90,6 +90,8 @@ impl MemoryUsage {
 /// One core's part of the keyspace.
 pub struct Shard {
     databases: Vec<Keyspace>,
+    /// Bytes of the tables of `databases`.
+    table_bytes: u64,
     memory: Memory,
     memory_ceiling_bytes: u64,
     hasher: KeyHasher,
@@ -113,8 +115,10 @@ impl Shard {
     /// There is to be no database.
     pub fn new(options: &ShardOptions) -> Result<Self, StoreError> {
         assert!(options.databases > 0, "a shard has at least one database");
+        let databases: Vec<Keyspace> = (0..options.databases).map(|_| Keyspace::new()).collect();
         Ok(Self {
-            databases: (0..options.databases).map(|_| Keyspace::new()).collect(),
+            table_bytes: databases.iter().map(Keyspace::table_bytes).sum(),
+            databases,
             memory: Memory::new(options.memory_ceiling_bytes)?,
             memory_ceiling_bytes: options.memory_ceiling_bytes,
             hasher: options.hasher.clone(),
@@ -178,11 +182,12 @@ impl Shard {
 
     /// Where the bytes are; exact.
     pub fn memory(&self) -> MemoryUsage {
-        let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
         let retired_bytes = self.graveyard.retired_bytes();
         MemoryUsage {
             entry_bytes: self.memory.item_bytes_total() + retired_bytes,
-            table_bytes: tables + self.graveyard.table_bytes() + self.memory.table_bytes(),
+            table_bytes: self.table_bytes
+                + self.graveyard.table_bytes()
+                + self.memory.table_bytes(),
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }
@@ -258,6 +263,8 @@ impl Shard {
         for keyspace in &self.databases {
             keyspace.check(items);
         }
+        let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
+        assert_eq!(tables, self.table_bytes);
         if self.graveyard.is_empty() {
             let live = self.databases.iter().flat_map(Keyspace::segments);
             let (mut bytes, mut payload) = (0, 0);
@@ -316,7 +323,10 @@ impl Shard {
             memory: &self.memory,
             hasher: &self.hasher,
         };
-        self.databases[usize::from(db.0)].remove(hash, item, volatile, items);
+        let table = &mut self.databases[usize::from(db.0)];
+        let was = table.table_bytes();
+        table.remove(hash, item, volatile, items);
+        self.table_bytes = self.table_bytes - was + table.table_bytes();
     }
 
     /// Puts an item into a table that does not have its key.
@@ -326,6 +336,9 @@ impl Shard {
             memory: &self.memory,
             hasher: &self.hasher,
         };
-        self.databases[usize::from(db.0)].insert(hash, item, deadline, items);
+        let table = &mut self.databases[usize::from(db.0)];
+        let was = table.table_bytes();
+        table.insert(hash, item, deadline, items);
+        self.table_bytes = self.table_bytes - was + table.table_bytes();
     }
 }

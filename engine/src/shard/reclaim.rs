@@ -48,7 +48,10 @@ impl Graveyard {
 impl Shard {
     /// Empties `db`; returns the number of entries removed. The memory is given back in bounded steps by [`Self::tend`].
     pub fn flush(&mut self, db: DbIndex) -> u64 {
-        let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], Keyspace::new());
+        let empty = Keyspace::new();
+        self.table_bytes += empty.table_bytes();
+        let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
+        self.table_bytes -= flushed.table_bytes();
         let removed = flushed.len();
         self.graveyard.tables.push(flushed);
         if removed <= FREE_AT_ONCE_ENTRIES {
