@@ -4,6 +4,7 @@
 //! deadlines ([`Effect`]), and why, in the vocabulary of keyspace notifications ([`Event`]). The append log, replicas,
 //! notifications and client tracking read that one stream. With no consumer a record costs a counter.
 
+use crate::awaited::AwaitedKeys;
 use crate::watch::Watches;
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
@@ -146,6 +147,7 @@ pub struct Journal {
     changes: u64,
     tap: Option<Tap>,
     pub(crate) watches: Watches,
+    pub(crate) awaited: AwaitedKeys,
 }
 
 impl Journal {
@@ -170,6 +172,9 @@ impl Journal {
         self.changes += u64::from(!is_part);
         if !self.watches.is_empty() {
             self.watches.note(record);
+        }
+        if !self.awaited.is_empty() {
+            self.awaited.note(record);
         }
         if let Some(tap) = &mut self.tap {
             tap(record);

@@ -4,6 +4,7 @@
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
 //! `shard -> {expiry, journal} -> keyspace -> memory -> item -> {raw, value} -> {limits, units, error}`.
 
+mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod entry;
@@ -23,6 +24,7 @@ mod units;
 mod value;
 mod watch;
 
+pub use awaited::AwaitedKeys;
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{Effect, Event, EventClass, Journal, Record, Tap};

@@ -14,6 +14,7 @@ mod write;
 use compaction::Compactor;
 use reclaim::Graveyard;
 
+use crate::awaited::AwaitedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::Hand;
 use crate::journal::{Effect, Event, Journal, Record};
@@ -233,6 +234,12 @@ impl Shard {
     /// Who watches which keys.
     pub fn watches(&mut self) -> &mut Watches {
         &mut self.journal.watches
+    }
+
+    /// Which keys are waited for.
+    #[inline]
+    pub fn awaited(&mut self) -> &mut AwaitedKeys {
+        &mut self.journal.awaited
     }
 
     /// One step of the expiry hand: examines at most `budget` entries and removes those past their deadline.

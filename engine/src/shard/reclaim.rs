@@ -75,10 +75,12 @@ impl Shard {
         for (db, other) in [(a, b), (b, a)] {
             let other = &self.databases[usize::from(other.0)];
             let (hasher, memory, now) = (&self.hasher, &self.memory, self.now);
-            self.journal.watches.note_exchange(db, |key| {
+            let has = |key: &[u8]| {
                 let found = other.find(hasher.key(key), memory);
                 found.is_some_and(|item| !memory.is_due(item, now))
-            });
+            };
+            self.journal.watches.note_exchange(db, has);
+            self.journal.awaited.note_exchange(db, has);
         }
         self.databases.swap(usize::from(a.0), usize::from(b.0));
         self.journal.record(&Record {

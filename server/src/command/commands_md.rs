@@ -21,7 +21,9 @@ is the version of Redis that introduced the command. Flags are those of `COMMAND
 /// The page for `table`.
 fn page(table: &CommandTable) -> String {
     let mut groups: BTreeMap<&str, Vec<&Command>> = BTreeMap::new();
-    for command in table.iter() {
+    // The commands of tests exist in tests only.
+    let commands = table.iter();
+    for command in commands.filter(|command| !command.spec.name.starts_with("test.")) {
         collect(command, &mut groups);
     }
     let mut page = HEAD.to_owned();

@@ -16,8 +16,8 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
 pub use spec::{
-    Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round, Rounds,
-    RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
+    Blocking, Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round,
+    Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 
@@ -53,4 +53,6 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    #[cfg(test)]
+    families::take::COMMANDS,
 ];

@@ -364,8 +364,32 @@ pub enum Run {
     },
     /// Several rounds of questions to cores, whether or not there are keys.
     Rounds(RoundsFn),
+    /// Rounds that may find nothing to do yet ([`Round::Wait`]): then the client waits until a key is written.
+    Blocking(Blocking),
     /// A step of a client's own transaction.
     Transaction(TransactionStep),
+}
+
+/// A command that may block.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocking {
+    /// Begins an attempt.
+    pub begin: RoundsFn,
+    /// The keys it waits for; the others it only works on.
+    pub awaits: Keys,
+    /// How long it waits at most.
+    pub timeout: fn(&Args<'_>) -> Result<WaitLimit, ErrorReply>,
+    /// The reply of a wait that ended by time, and of an attempt that found nothing inside `MULTI`.
+    pub on_timeout: fn(&mut Reply<'_>),
+}
+
+/// How long a client waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitLimit {
+    /// Until it is served.
+    None,
+    /// So many milliseconds.
+    Millis(u64),
 }
 
 /// What a command about transactions does.
@@ -413,6 +437,8 @@ pub enum Round {
     Ask(Vec<Request>),
     /// The reply is written.
     Done,
+    /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.
+    Wait,
 }
 
 /// A question to a core.

@@ -7,7 +7,7 @@ use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
 use crate::command::{Args, Command, CoreFn, FirstKey};
 use crate::resp::{ArgRange, Protocol};
-use crate::session::{LockId, ReplySeq, SessionId};
+use crate::session::{LockId, ReplySeq, SessionId, WaitNumber};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub struct Batch {
     pub(super) monitor_lines: Vec<u8>,
     slow: Vec<SlowAnswer>,
     lock_requests: Vec<LockRequest>,
+    wait_requests: Vec<WaitRequest>,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
 }
@@ -35,6 +36,32 @@ pub(super) enum Work {
     Lock(u32),
     /// Locks are given back. There is no answer.
     Unlock,
+    /// A session waits for keys: the batch's word of a wait of this index.
+    Await(u32),
+    /// A step of a wait that the core knows.
+    Wait(WaitNumber, WaitStep),
+}
+
+/// What a waiting command's coordinator asks of a core of its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitStep {
+    /// Its locks, unless they have been asked for. The answer is a [`LockAnswer`].
+    Lock,
+    /// To give its locks back, as an earlier transaction waits for them, and ask for them again.
+    Yield,
+    /// To give its locks back: there was nothing. It goes on waiting.
+    GoOn,
+    /// To forget it.
+    End,
+}
+
+/// Keys of a core that a session waits for.
+#[derive(Clone, Debug)]
+pub(super) struct WaitRequest {
+    pub(super) number: WaitNumber,
+    pub(super) keys: Vec<Box<[u8]>>,
+    /// What an attempt locks of the core's shard; more than the keys.
+    pub(super) scope: Scope,
 }
 
 /// Where an answer belongs on the core that asked.
@@ -53,6 +80,11 @@ pub(super) enum Ticket {
         session: SessionId,
         transaction: u32,
     },
+    /// The locks of a waiting command.
+    Wait {
+        session: SessionId,
+        number: WaitNumber,
+    },
     /// The session wants none (`CLIENT REPLY OFF`).
     Discard { session: SessionId },
 }
@@ -64,6 +96,7 @@ impl Ticket {
             Self::Reply { session, .. }
             | Self::Part { session, .. }
             | Self::Locks { session, .. }
+            | Self::Wait { session, .. }
             | Self::Discard { session } => session,
         }
     }
@@ -244,6 +277,7 @@ impl Batch {
         clear(&mut self.credits);
         clear(&mut self.slow);
         clear(&mut self.lock_requests);
+        clear(&mut self.wait_requests);
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
@@ -263,6 +297,22 @@ impl Batch {
             ..head
         };
         self.ask(head, std::iter::empty());
+    }
+
+    /// Says that a session waits. `head` says for whom; its work is this.
+    pub(super) fn ask_to_await(&mut self, head: Head, request: WaitRequest) {
+        let index = self.wait_requests.len() as u32;
+        self.wait_requests.push(request);
+        let head = Head {
+            work: Work::Await(index),
+            ..head
+        };
+        self.ask(head, std::iter::empty());
+    }
+
+    /// The word of a wait of this index.
+    pub(super) fn wait_request(&self, index: u32) -> &WaitRequest {
+        &self.wait_requests[index as usize]
     }
 
     /// The request for locks of this index.

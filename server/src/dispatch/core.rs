@@ -9,12 +9,14 @@ use std::time::Instant;
 use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
+use super::blocking::Waiting;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
 use super::pool::BufferPool;
+use super::queues::Queues;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
@@ -56,6 +58,10 @@ pub struct Core {
     /// Holders of locks that an earlier transaction waits for, and that have yet to hear of it.
     pub(super) wounded: Vec<(Coordinator, LockId)>,
     pub(super) transactions: Transactions,
+    /// Commands of this core's sessions that wait for keys.
+    pub(super) blocked: Waiting,
+    /// Who waits for keys of this core's shard.
+    pub(super) queues: Queues,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -113,6 +119,8 @@ impl Core {
             granted: Vec::new(),
             wounded: Vec::new(),
             transactions: Transactions::default(),
+            blocked: Waiting::default(),
+            queues: Queues::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -297,7 +305,11 @@ impl Core {
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
+                let ended = session.ended_wait.take();
                 self.waiting.push(id);
+                if let Some(number) = ended {
+                    self.end_wait(number);
+                }
             }
         }
     }

@@ -118,7 +118,7 @@ impl Core {
     /// Whether a request may not run yet; it is kept until it may.
     #[inline]
     fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
-        let is_of_locks = matches!(request.head.work, Work::Lock(_) | Work::Unlock);
+        let is_of_locks = !matches!(request.head.work, Work::Command(_) | Work::Part(_));
         !is_of_locks
             && (!self.debts.is_empty() && self.debts.set_aside(from, batch, request)
                 || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
@@ -130,6 +130,11 @@ impl Core {
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Await(index) => {
+                let wait = batch.wait_request(index).clone();
+                self.queue_wait(from, request.ticket.session(), request.db, wait);
+            }
+            Work::Wait(number, step) => self.step_wait(number, step),
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
@@ -147,6 +152,7 @@ impl Core {
                 self.debts.owe(from, request.ticket.session(), bytes);
             }
         }
+        self.serve_written();
         if let Some(locks) = request.locks
             && locks.then == Then::Release
         {

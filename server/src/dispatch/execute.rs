@@ -53,6 +53,7 @@ impl Core {
             self.count_call(session, command);
             self.timing.ran(command.id);
             self.run_here(session, args, command, run, target, false);
+            self.serve_written();
             return true;
         }
         self.execute_any(session, args, command, target)
@@ -118,6 +119,7 @@ impl Core {
             }
         }
         self.run(session, args, resolved, target, gates);
+        self.serve_written();
         true
     }
 
@@ -214,6 +216,9 @@ impl Core {
                 if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
                     self.begin_rounds(session, rounds, command, quiet);
                 }
+            }
+            Run::Blocking(blocking) => {
+                self.begin_blocking(session, args, command, blocking, quiet);
             }
             Run::Transaction(step) => {
                 self.run_transaction_step(session, args, command, step, quiet);
@@ -377,7 +382,7 @@ impl Core {
     }
 
     /// A command of several rounds, ready to begin. None: its arguments were wrong, and that is said.
-    fn rounds(
+    pub(super) fn rounds(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -454,7 +459,7 @@ impl Core {
                 let all_here = scopes.iter().all(|(core, _)| *core == here);
                 all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
             }
-            (Run::OnShard(_) | Run::FanOut { .. }, _) => {
+            (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {
                 let is_here = self.common_core(command.spec, args) == Some(here);
                 is_here.then(|| self.scope_here(command, args))
             }

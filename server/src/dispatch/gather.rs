@@ -5,6 +5,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use super::batch::{Head, Held, LockAnswer, Then, Ticket, Work};
+use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
@@ -47,6 +48,8 @@ struct Gather {
     locks: LocksHeld,
     /// What becomes of them behind it.
     then: Then,
+    /// Its rounds are an attempt at a command that may block.
+    attempt: Option<Box<Attempt>>,
 }
 
 /// A copy of a command's arguments.
@@ -70,7 +73,7 @@ pub(super) struct Owner {
     client_id: u64,
     /// The reply's place; none if no reply is wanted.
     pub(super) seq: Option<ReplySeq>,
-    db: DbIndex,
+    pub(super) db: DbIndex,
     protocol: Protocol,
     access: Access,
     pub(super) command: &'static Command,
@@ -156,6 +159,7 @@ impl Core {
             missing,
             locks,
             then,
+            attempt: None,
         });
         if let Some(session) = session.as_deref_mut() {
             session.at_barrier = false;
@@ -189,6 +193,29 @@ impl Core {
         locks: LocksHeld,
         then: Then,
     ) {
+        self.start_rounds(session, owner, rounds, (locks, then), None);
+    }
+
+    /// As [`Self::run_rounds`], for a command that may block.
+    pub(super) fn attempt(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        locks: (LocksHeld, Then),
+        attempt: Box<Attempt>,
+    ) {
+        self.start_rounds(session, owner, rounds, locks, Some(attempt));
+    }
+
+    fn start_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        (locks, then): (LocksHeld, Then),
+        attempt: Option<Box<Attempt>>,
+    ) {
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish: Finish::Rounds(rounds),
@@ -197,6 +224,7 @@ impl Core {
             missing: 0,
             locks,
             then,
+            attempt,
         });
         self.finish_if_complete(id, session);
     }
@@ -266,7 +294,9 @@ impl Core {
                 args,
                 out: &mut out,
             }),
-            Work::Lock(_) | Work::Unlock => unreachable!("locks of this core are asked for here"),
+            Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
+                unreachable!("locks of this core are asked for here")
+            }
         }
         out
     }
@@ -293,6 +323,9 @@ impl Core {
             }
             Ticket::Locks { transaction, .. } => {
                 self.take_lock_answer(from, transaction as usize, LockAnswer::read(bytes));
+            }
+            Ticket::Wait { number, .. } => {
+                self.take_wait_answer(from, number, LockAnswer::read(bytes));
             }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
@@ -323,7 +356,7 @@ impl Core {
                 let is_reply = !matches!(gather.finish, Finish::Rounds(_));
                 gather.owner.seq.filter(|_| is_reply)
             }
-            Ticket::Locks { .. } | Ticket::Discard { .. } => None,
+            Ticket::Locks { .. } | Ticket::Wait { .. } | Ticket::Discard { .. } => None,
         };
         let session = ticket.session();
         match (seq, self.state.sessions.get_mut(session)) {
@@ -359,6 +392,12 @@ impl Core {
                         continue;
                     }
                     Ok(Round::Done) => {}
+                    Ok(Round::Wait) => {
+                        let gather = self.gathers.pending.remove(id);
+                        let attempt = gather.attempt.expect("only such a command waits");
+                        let locks = &gather.locks;
+                        return self.attempt_found_nothing(session, owner, *attempt, locks);
+                    }
                     Err(error) => {
                         reply.clear();
                         Reply::new(&mut reply, owner.protocol).error(&error);
@@ -366,7 +405,10 @@ impl Core {
                     }
                 }
             }
-            let gather = self.gathers.pending.remove(id);
+            let mut gather = self.gathers.pending.remove(id);
+            if let Some(attempt) = gather.attempt.take() {
+                return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
+            }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
             if had_rounds {
                 self.end_rounds(session.is_some(), &gather);
@@ -401,7 +443,14 @@ impl Core {
         let session = gather.owner.session;
         if gather.then == Then::Release {
             self.unlock(session, &gather.locks);
-        } else if !has_session && let Some(orphaned) = self.transactions.take_orphaned(session) {
+        } else {
+            self.end_orphaned(has_session, session);
+        }
+    }
+
+    /// A command of several rounds inside an `EXEC` is done: gives back the locks of the latter if its session is gone.
+    pub(super) fn end_orphaned(&mut self, has_session: bool, session: SessionId) {
+        if !has_session && let Some(orphaned) = self.transactions.take_orphaned(session) {
             self.unlock(session, &orphaned);
         }
     }

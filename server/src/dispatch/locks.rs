@@ -110,8 +110,8 @@ impl Scope {
 pub(super) enum Order<T> {
     /// A transaction over several shards, by its number; `by` says where word of a wound goes.
     Numbered { number: u64, by: T },
-    /// Work of this shard alone: behind whatever is there.
-    Local,
+    /// Work of this shard alone: behind whatever is there, and behind those of numbers below `behind` that are to come.
+    Local { behind: u64 },
 }
 
 /// The answer to a request for locks.
@@ -191,9 +191,9 @@ impl<W, T: Copy> Locks<W, T> {
         let conflicting = self.conflicting(&scope);
         let (number, by) = match order {
             Order::Numbered { number, by } => (number, Some(by)),
-            Order::Local => {
+            Order::Local { behind } => {
                 let numbers = conflicting.iter().map(|id| self.entry(*id).rank.0);
-                (numbers.max().unwrap_or(0), None)
+                (numbers.max().unwrap_or(0).max(behind), None)
             }
         };
         let rank = (number, self.arrivals);
@@ -395,15 +395,16 @@ mod tests {
                 if model.entries.is_empty() || !random.one_in(3) {
                     let scope = random_scope(&mut random);
                     let by = (!random.one_in(3)).then_some(arrival as u32);
-                    let order = by.map_or(Order::Local, |by| Order::Numbered {
-                        number: (arrival as u64 + 8).saturating_sub(random.next() % 16),
-                        by,
-                    });
+                    let mut near = || (arrival as u64 + 8).saturating_sub(random.next() % 16);
+                    let order = match by {
+                        Some(by) => Order::Numbered { number: near(), by },
+                        None => Order::Local { behind: near() },
+                    };
                     let number = match order {
                         Order::Numbered { number, .. } => number,
-                        Order::Local => {
+                        Order::Local { behind } => {
                             let numbers = model.conflicting(&scope).map(|known| known.rank.0);
-                            numbers.max().unwrap_or(0)
+                            numbers.max().unwrap_or(0).max(behind)
                         }
                     };
                     let rank = (number, arrival);

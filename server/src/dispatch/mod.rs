@@ -10,6 +10,8 @@
 //! ```
 
 mod batch;
+mod blocking;
+mod blocking_tests;
 mod core;
 mod credit;
 mod deliver;
@@ -24,6 +26,7 @@ mod observed;
 mod pool;
 mod publish;
 mod publish_tests;
+mod queues;
 mod serial;
 mod stress;
 pub(crate) mod testing;

@@ -270,7 +270,7 @@ impl Core {
         }
     }
 
-    fn reply_error(
+    pub(super) fn reply_error(
         &mut self,
         session: &mut Session,
         error: &ErrorReply,

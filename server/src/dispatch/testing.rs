@@ -205,6 +205,9 @@ impl Core {
         assert!(self.locks.is_empty(), "{id:?} has locks");
         assert!(self.granted.is_empty(), "{id:?} has locks to hand out");
         assert!(self.transactions.is_empty(), "{id:?} has transactions");
+        assert!(self.blocked.is_empty(), "{id:?} has blocked commands");
+        assert!(self.queues.is_empty(), "{id:?} has queues for keys");
+        assert!(self.state.shard.awaited().is_empty(), "{id:?} awaits keys");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
         assert!(self.state.subscribers.is_empty(), "{id:?} has subscribers");

@@ -17,6 +17,7 @@
 use slab::Slab;
 
 use super::batch::{Head, Held, LockAnswer, LockRequest, Then, Ticket, Watch, Work};
+use super::blocking::Terms;
 use super::core::Core;
 use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Order, Scope};
@@ -34,6 +35,8 @@ pub(super) enum Plan {
     EveryCore { each: CoreFn, merge: Merge },
     /// A command of several rounds.
     Rounds(Box<dyn Rounds>),
+    /// The first attempt at a command that may block.
+    Block(Terms),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
 }
@@ -319,7 +322,10 @@ impl Core {
                 session.at_barrier = false;
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
-            (Plan::Exec { .. }, None) => self.unlock(owner.session, &held),
+            (Plan::Block(terms), Some(session)) => {
+                self.attempt_under_locks(session, owner, args, terms, held);
+            }
+            (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
             (plan, session) => {
                 self.work_under_locks(session, owner, args.as_args(), plan, held, Then::Release);
             }
@@ -342,7 +348,9 @@ impl Core {
             Plan::EveryCore { each, merge } => {
                 (Finish::Merge(merge), self.asks_of_every_core(args, each))
             }
-            Plan::Exec { .. } => unreachable!("an `EXEC` is no command on several cores"),
+            Plan::Exec { .. } | Plan::Block(_) => {
+                unreachable!("neither is a command on several cores")
+            }
         };
         self.gather_parts(session, owner, args, finish, asks, (locks, then));
     }
@@ -380,6 +388,11 @@ impl Core {
             } else {
                 self.unlock(session.id, &executing.locks);
             }
+        }
+        let blocked = session.blocked.as_ref();
+        let wait = blocked.and_then(|blocked| blocked.wait.filter(|_| !blocked.is_being_served));
+        if let Some(number) = wait.or(session.ended_wait) {
+            self.end_wait(number);
         }
         if let Some(lock) = session.awaits_lock
             && !self.granted.iter().any(|(granted, _)| *granted == lock)

@@ -7,7 +7,7 @@ use super::locks::{Asked, Order, Scope};
 use super::transaction::{Coordinator, claims_of};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
-use crate::session::{LockId, Session, SessionId, gate};
+use crate::session::{LockId, Session, SessionId, WaitNumber, gate};
 
 /// Who waits for locks of this core's shard.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Waiter {
         ticket: Ticket,
         watcher: Option<u64>,
     },
+    /// A command that blocked, for its next attempt.
+    Wait(WaitNumber),
     /// A transaction of this core.
     Own {
         transaction: u32,
@@ -37,28 +39,46 @@ impl Core {
         scope: Scope,
         waiter: Waiter,
     ) -> Option<LockId> {
+        let (lock, is_granted) = self.ask_for(order, scope, waiter);
+        is_granted.then_some(lock)
+    }
+
+    /// As [`Self::ask_here`]; also names the locks that are waited for.
+    pub(super) fn ask_for(
+        &mut self,
+        order: Order<Coordinator>,
+        scope: Scope,
+        waiter: Waiter,
+    ) -> (LockId, bool) {
         let asked = self.locks.ask(order, scope, waiter);
         self.set_gate(gate::LOCKS, true);
-        let wounded = match asked {
-            Asked::Granted(lock) => return Some(lock),
-            Asked::Waits(_, wounded) => wounded,
-        };
-        let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
-        self.wounded.extend(wounded);
-        None
+        match asked {
+            Asked::Granted(lock) => (lock, true),
+            Asked::Waits(lock, wounded) => {
+                let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
+                self.wounded.extend(wounded);
+                (lock, false)
+            }
+        }
     }
 
     fn tell_wounded(&mut self, Coordinator { core, ticket }: Coordinator, lock: LockId) {
         if core != self.state.id {
             let answer = LockAnswer::Wounded(lock);
             self.outboxes[core.index()].answer_for_locks(ticket, answer);
-        } else if let Ticket::Locks { transaction, .. } = ticket {
-            self.yield_locks(core, transaction as usize, lock);
+            return;
+        }
+        match ticket {
+            Ticket::Locks { transaction, .. } => self.yield_locks(core, transaction as usize, lock),
+            Ticket::Wait { number, .. } => self.wait_wounded(core, number, lock),
+            _ => unreachable!("only transactions and waits hold locks in an order"),
         }
     }
 
     /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
     pub(super) fn release_locks(&mut self, id: LockId) {
+        // Who waited for what was written under them comes before all others.
+        self.serve_written();
         self.locks.release(id, &mut self.granted);
         self.set_gate(gate::LOCKS, !self.locks.is_empty());
     }
@@ -98,7 +118,8 @@ impl Core {
             return true;
         }
         let waiter = Waiter::Session(session.id);
-        match self.locks.ask(Order::Local, scope, waiter) {
+        let behind = self.queues.behind_all(&scope);
+        match self.locks.ask(Order::Local { behind }, scope, waiter) {
             Asked::Waits(lock, _) => session.awaits_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }
@@ -124,7 +145,8 @@ impl Core {
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask(request.head, args.iter_from(0));
         let waiter = Waiter::Request { from, batch: alone };
-        self.locks.ask(Order::Local, scope, waiter);
+        let behind = self.queues.behind_all(&scope);
+        self.locks.ask(Order::Local { behind }, scope, waiter);
         true
     }
 
@@ -169,6 +191,7 @@ impl Core {
     fn go_on_with_locks(&mut self, lock: LockId, waiter: Waiter) {
         match waiter {
             Waiter::Session(id) => self.resume_with_locks(id, lock),
+            Waiter::Wait(number) => self.tell_wait_granted(number, lock),
             Waiter::Request { from, batch } => self.run_with_locks(from, batch, lock),
             Waiter::Remote {
                 to,

@@ -90,7 +90,15 @@ pub struct Blocked {
     pub seq: ReplySeq,
     /// Whether the client wants no reply; its place stays empty.
     pub quiet: bool,
+    /// The wait for keys, if it is for these.
+    pub wait: Option<WaitNumber>,
+    /// Whether what it waits for may just have come: the wait cannot be ended until that is clear.
+    pub is_being_served: bool,
 }
+
+/// A wait for keys, known by its place in the order of all (`dispatch::blocking`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaitNumber(pub u64);
 
 /// A place in a shard's table of locks (`dispatch::locks`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +159,8 @@ pub struct Session {
     pub input_ended: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
+    /// A wait for keys that has ended before anything came, which the keys' cores have yet to be told.
+    pub ended_wait: Option<WaitNumber>,
     /// Set while commands behind a barrier wait for the replies before them.
     pub at_barrier: bool,
     /// Commands run.
@@ -210,6 +220,7 @@ impl Session {
             closing: Closing::No,
             input_ended: false,
             blocked: None,
+            ended_wait: None,
             at_barrier: false,
             commands: 0,
             last_command: "NULL",
@@ -273,9 +284,10 @@ impl Session {
 
     /// Ends the wait of a blocked session: with `error`, or with the reply of a time-out. Whether it was blocked.
     pub fn unblock(&mut self, error: Option<&ErrorReply>) -> bool {
-        let Some(blocked) = self.blocked.take() else {
+        let Some(blocked) = self.blocked.take_if(|blocked| !blocked.is_being_served) else {
             return false;
         };
+        self.ended_wait = blocked.wait;
         let protocol = self.protocol;
         self.output.fill(blocked.seq, |out| {
             if blocked.quiet {

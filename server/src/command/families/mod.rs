@@ -24,6 +24,8 @@ pub(super) mod pubsub;
 pub(super) mod scan;
 pub(super) mod slowlog;
 pub(crate) mod strings;
+#[cfg(test)]
+pub(super) mod take;
 pub(crate) mod testing;
 pub(crate) mod transactions;
 mod transfer;

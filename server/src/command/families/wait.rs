@@ -92,5 +92,7 @@ fn answer_or_wait(
         on_timeout: answer,
         seq,
         quiet: false,
+        wait: None,
+        is_being_served: false,
     });
 }

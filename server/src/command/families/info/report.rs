@@ -32,7 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, session_bytes, monitors, subscribers,
+    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -103,17 +103,23 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let stats = &core.stats;
     let memory = core.shard.memory();
+    let awaited_keys = core.shard.awaited().len() as u64;
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
-    let (mut blocked, mut session_bytes, mut subscribers) = (0, 0, 0);
+    let (mut blocked, mut timed_waits) = (0, 0);
+    let (mut session_bytes, mut subscribers) = (0, 0);
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
+        let until_ms = session.blocked.as_ref().and_then(|wait| wait.until_ms);
+        timed_waits += u64::from(until_ms.is_some());
         session_bytes += session.memory_bytes() as u64;
         subscribers += u64::from(session.is_subscriber());
     }
     let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
     let sums = Sums {
         blocked,
+        timed_waits,
+        awaited_keys,
         session_bytes,
         monitors: core.monitors.len() as u64,
         subscribers,

@@ -190,9 +190,10 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
     fields.add("blocked_clients", report.sums.blocked);
     fields.add("tracking_clients", 0);
     fields.add("pubsub_clients", report.sums.subscribers);
-    fields.add_all(0, &["watching_clients", "clients_in_timeout_table"]);
+    fields.add("watching_clients", 0);
+    fields.add("clients_in_timeout_table", report.sums.timed_waits);
     fields.add("total_watched_keys", 0);
-    fields.add("total_blocking_keys", 0);
+    fields.add("total_blocking_keys", report.sums.awaited_keys);
     fields.add("total_blocking_keys_on_nokey", 0);
     fields.add("larder_monitors", report.sums.monitors);
 }

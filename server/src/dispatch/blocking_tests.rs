@@ -1,0 +1,327 @@
+//! Commands that block, of a test type (`families::take`), on servers of one and of several cores.
+
+#![cfg(test)]
+
+use super::testing::{Client, Random, Server, key_on, seeds};
+
+const CORES: [u16; 3] = [1, 2, 3];
+
+fn taken(key: &str, value: &str) -> String {
+    format!(
+        "*2\r\n${}\r\n{key}\r\n${}\r\n{value}\r\n",
+        key.len(),
+        value.len()
+    )
+}
+
+fn disconnect(mut server: Server, clients: &[Client]) {
+    for client in clients {
+        server.disconnect(*client);
+    }
+    server.assert_nothing_is_left();
+}
+
+/// A key of each core.
+fn keys(cores: u16) -> Vec<String> {
+    (0..cores)
+        .map(|core| key_on(core, cores, "queue"))
+        .collect()
+}
+
+#[test]
+fn what_is_there_is_taken_at_once_and_the_first_key_that_has_something_counts() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let client = server.connect(0);
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        server.send(client, format!("SET {last} ab\r\n").as_bytes());
+        let take = format!("TEST.TAKE none {} 0\r\n", keys.join(" "));
+        assert_eq!(server.send(client, take.as_bytes()), taken(last, "a"));
+        server.send(client, format!("SET {} x\r\n", keys[0]).as_bytes());
+        assert_eq!(server.send(client, take.as_bytes()), taken(&keys[0], "x"));
+        disconnect(server, &[client]);
+    }
+}
+
+#[test]
+fn who_waits_is_served_by_a_write_of_any_core_in_the_order_they_came() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores);
+        let take = format!("TEST.TAKE {} 0\r\nPING\r\n", keys.join(" "));
+        let waiting: Vec<Client> = (0..6)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for client in &waiting {
+            assert_eq!(server.send(*client, take.as_bytes()), "");
+        }
+        let writer = server.connect(usize::from(cores) - 1);
+        let served = |key: &str, value: &str| taken(key, value) + "+PONG\r\n";
+        // One element serves one, two serve two; nothing else changes.
+        for (at, (word, key)) in [("a", &keys[0]), ("bc", keys.last().unwrap())]
+            .iter()
+            .enumerate()
+        {
+            let append = format!("APPEND {key} {word}\r\n");
+            assert_eq!(
+                server.send(writer, append.as_bytes()),
+                format!(":{}\r\n", word.len())
+            );
+            let first = if at == 0 { 0 } else { 1 };
+            for (offset, value) in word.chars().enumerate() {
+                let heard = server.send(waiting[first + offset], b"");
+                assert_eq!(heard, served(key, &value.to_string()), "{cores} cores");
+            }
+            assert_eq!(server.send(waiting[first + word.len()], b""), "");
+        }
+        // A write of a whole transaction serves once it is over.
+        let key = &keys[0];
+        let multi = format!("MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {key} yz\r\nEXEC\r\n");
+        server.send(writer, multi.as_bytes());
+        assert_eq!(server.send(waiting[3], b""), served(key, "y"));
+        assert_eq!(server.send(waiting[4], b""), served(key, "z"));
+        assert_eq!(server.send(waiting[5], b""), "");
+        server.send(
+            writer,
+            format!("SET other v\r\nRENAME other {key}\r\n").as_bytes(),
+        );
+        assert_eq!(server.send(waiting[5], b""), served(key, "v"));
+        disconnect(server, &[waiting, vec![writer]].concat());
+    }
+}
+
+#[test]
+fn a_wait_ends_by_time_by_unblock_and_with_its_client() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores).join(" ");
+        let clients: Vec<Client> = (0..4)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        let [timed, unblocked, failed, gone] = clients[..] else {
+            unreachable!()
+        };
+        let id = |server: &mut Server, client| {
+            let reply = server.send(client, b"CLIENT ID\r\n");
+            reply.trim_start_matches(':').trim().to_owned()
+        };
+        let ids = [id(&mut server, unblocked), id(&mut server, failed)];
+        server.send(timed, format!("TEST.TAKE {keys} 100\r\n").as_bytes());
+        for client in [unblocked, failed, gone] {
+            assert_eq!(
+                server.send(client, format!("TEST.TAKE {keys} 0\r\n").as_bytes()),
+                ""
+            );
+        }
+        let other = server.connect(0);
+        let info = server.send(other, b"INFO clients\r\n");
+        assert!(info.contains("blocked_clients:4"), "{info}");
+        server.advance(99);
+        assert_eq!(server.send(timed, b""), "");
+        server.advance(2);
+        assert_eq!(server.send(timed, b""), "*-1\r\n");
+        let unblock = |id: &str, how: &str| format!("CLIENT UNBLOCK {id} {how}\r\n");
+        assert_eq!(
+            server.send(other, unblock(&ids[0], "TIMEOUT").as_bytes()),
+            ":1\r\n"
+        );
+        assert_eq!(server.send(unblocked, b""), "*-1\r\n");
+        assert_eq!(
+            server.send(other, unblock(&ids[1], "ERROR").as_bytes()),
+            ":1\r\n"
+        );
+        assert_eq!(
+            server.send(failed, b""),
+            "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+        );
+        server.disconnect(gone);
+        // Nobody is left who would take it.
+        let first = keys.split(' ').next().unwrap();
+        server.send(other, format!("SET {first} v\r\n").as_bytes());
+        assert_eq!(
+            server.send(other, format!("GET {first}\r\n").as_bytes()),
+            "$1\r\nv\r\n"
+        );
+        disconnect(server, &[timed, unblocked, failed, other]);
+    }
+}
+
+#[test]
+fn inside_multi_nothing_waits() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let client = server.connect(0);
+        let keys = keys(cores).join(" ");
+        let multi =
+            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nTEST.CARRY {keys} 0\r\nPING\r\nEXEC\r\n");
+        let multi = if cores == 2 {
+            multi
+        } else {
+            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nPING\r\nPING\r\nEXEC\r\n")
+        };
+        let reply = server.send(client, multi.as_bytes());
+        assert!(reply.contains("*3\r\n*-1\r\n"), "{reply}");
+        assert!(reply.ends_with("+PONG\r\n"), "{reply}");
+        disconnect(server, &[client]);
+    }
+}
+
+#[test]
+fn what_is_carried_on_serves_who_waits_there() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let hops: Vec<String> = (0..5)
+            .map(|at| key_on(at % cores, cores, &format!("hop{at}")))
+            .collect();
+        let carriers: Vec<Client> = (0..4)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for (client, pair) in carriers.iter().zip(hops.windows(2)) {
+            let carry = format!("TEST.CARRY {} {} 0\r\n", pair[0], pair[1]);
+            assert_eq!(server.send(*client, carry.as_bytes()), "");
+        }
+        let writer = server.connect(0);
+        server.send(writer, format!("SET {} v\r\n", hops[0]).as_bytes());
+        for client in &carriers {
+            assert_eq!(server.send(*client, b""), "$1\r\nv\r\n");
+        }
+        let last = format!("GET {}\r\n", hops[4]);
+        assert_eq!(server.send(writer, last.as_bytes()), "$1\r\nv\r\n");
+        disconnect(server, &[carriers, vec![writer]].concat());
+    }
+}
+
+/// What may happen next in the server: a turn of all cores, or one batch that arrives.
+fn stir(server: &mut Server, random: &mut Random, cores: usize) {
+    match random.below(3) {
+        0 => drop(server.turn()),
+        1 => server.ship_from(random.below(cores)),
+        _ => {
+            let (from, to) = (random.below(cores), random.below(cores));
+            server.deliver_one(from, to);
+        }
+    }
+}
+
+/// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
+/// taken once, and in the order of its key.
+fn work(seed: u64) {
+    const CORES: u16 = 3;
+    const PRODUCED: u8 = 60;
+    let mut random = Random(seed);
+    let mut server = Server::new(CORES);
+    let keys = keys(CORES);
+    let mut consumers: Vec<(Client, bool)> = Vec::new();
+    let mut produced = 0;
+    let mut taken: Vec<u8> = Vec::new();
+    let producer = server.connect(0);
+    let mut steps = 0;
+    while taken.len() < usize::from(PRODUCED) {
+        steps += 1;
+        assert!(steps < 200_000, "seed {seed}: only {taken:?} were taken");
+        stir(&mut server, &mut random, CORES.into());
+        match random.below(12) {
+            0 if produced < PRODUCED => {
+                let key = random.below(keys.len());
+                let mut append = format!("APPEND {} ", keys[key]).into_bytes();
+                append.push(b'0' + produced);
+                append.extend_from_slice(b"\r\n");
+                server.receive(producer, &append);
+                produced += 1;
+            }
+            1 if consumers.len() < 6 => {
+                let client = server.connect(random.below(CORES.into()));
+                consumers.push((client, false));
+            }
+            2 => server.advance(random.below(30) as u64),
+            3 if !consumers.is_empty() => {
+                // Who breaks off may take something along: only one who waits for nothing does.
+                let at = random.below(consumers.len());
+                if !consumers[at].1 && server.take_output(consumers[at].0).is_empty() {
+                    let (client, _) = consumers.swap_remove(at);
+                    server.disconnect(client);
+                }
+            }
+            _ if !consumers.is_empty() => {
+                let at = random.below(consumers.len());
+                let (client, waits) = consumers[at];
+                if !waits {
+                    let limit = random.of(&[0, 10, 50]);
+                    // Were all to wait for ever for one key, the others would keep what they have.
+                    let short = limit.max(10);
+                    let command = match random.below(4) {
+                        0 => {
+                            let (from, to) = (random.below(3), random.below(3));
+                            format!("TEST.CARRY {} {} {short}\r\n", keys[from], keys[to])
+                        }
+                        1 => format!("TEST.TAKE {} {short}\r\n", keys[random.below(3)]),
+                        _ => format!("TEST.TAKE {} {limit}\r\n", keys.join(" ")),
+                    };
+                    server.receive(client, command.as_bytes());
+                    consumers[at].1 = true;
+                    continue;
+                }
+                let reply = server.take_output(client);
+                if reply.is_empty() {
+                    continue;
+                }
+                consumers[at].1 = false;
+                if reply.starts_with(b"*2\r\n") {
+                    taken.push(reply[reply.len() - 3]);
+                }
+            }
+            _ => {}
+        }
+        drop(server.take_output(producer));
+    }
+    taken.sort_unstable();
+    let expected: Vec<u8> = (0..PRODUCED).map(|at| b'0' + at).collect();
+    assert_eq!(taken, expected, "seed {seed}");
+    for (client, _) in consumers {
+        server.disconnect(client);
+    }
+    server.disconnect(producer);
+    server.assert_nothing_is_left();
+}
+
+#[test]
+fn whatever_is_under_way_every_element_is_taken_once() {
+    for seed in 0..seeds(60) {
+        work(seed);
+    }
+}
+
+#[test]
+fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+    const CORES: u16 = 3;
+    for seed in 0..seeds(60) {
+        let mut random = Random(seed);
+        let mut server = Server::new(CORES);
+        let keys = keys(CORES);
+        let waiting: Vec<Client> = (0..5)
+            .map(|_| server.connect(random.below(CORES.into())))
+            .collect();
+        for client in &waiting {
+            let take = if random.one_in(2) {
+                format!("TEST.TAKE {} 0\r\n", keys[0])
+            } else {
+                format!("TEST.TAKE {} 0\r\n", keys.join(" "))
+            };
+            assert_eq!(server.send(*client, take.as_bytes()), "");
+        }
+        let writer = server.connect(random.below(CORES.into()));
+        // The writer itself would take what it wrote, were it not for those who wait.
+        let commands = format!("APPEND {0} 01234\r\nGETDEL {0}\r\n", keys[0]);
+        server.receive(writer, commands.as_bytes());
+        for _ in 0..random.below(400) {
+            stir(&mut server, &mut random, CORES.into());
+        }
+        for (at, client) in waiting.iter().enumerate() {
+            let heard = server.send(*client, b"");
+            assert_eq!(heard, taken(&keys[0], &at.to_string()), "seed {seed}");
+        }
+        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "seed {seed}");
+        disconnect(server, &[waiting, vec![writer]].concat());
+    }
+}
