@@ -7,7 +7,7 @@ mod args;
 mod commands_md;
 mod context;
 mod families;
-mod pushes;
+pub mod pushes;
 mod spec;
 mod table;
 

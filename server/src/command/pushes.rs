@@ -3,13 +3,16 @@
 //! A message is encoded once and copied to each session it goes to. It never waits for a session: one that does not take
 //! what it is sent is closed at its class's output limit.
 
+use std::sync::atomic::Ordering;
+
 use crate::config::Config;
-use crate::observe::Stats;
+use crate::observe::{PartWriter, Stats};
 use crate::resp::{Protocol, Reply};
 use crate::session::{Closing, Session, SessionId};
+use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
-use super::CoreState;
+use super::{CoreCall, CoreState};
 
 /// What is needed to push to a session of the core.
 struct Pusher<'a> {
@@ -44,6 +47,34 @@ impl Pusher<'_> {
         }
         true
     }
+}
+
+/// Whether a core has sessions that a message to a channel may concern.
+pub fn has_subscribers(gauges: &CoreGauges) -> bool {
+    gauges.topics.load(Ordering::Acquire) > 0
+}
+
+/// The same for a shard channel.
+pub fn has_shard_subscribers(gauges: &CoreGauges) -> bool {
+    gauges.shard_topics.load(Ordering::Acquire) > 0
+}
+
+/// A [`super::CoreFn`] that hands the message at argument 2 to the core's subscribers to the channel at argument 1, and
+/// answers how many got it.
+pub fn publish_each(call: &mut CoreCall<'_>) {
+    publish_on_core(call, Topic::Channel);
+}
+
+/// The same for a shard channel.
+pub fn spublish_each(call: &mut CoreCall<'_>) {
+    publish_on_core(call, Topic::ShardChannel);
+}
+
+fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
+    let asking = call.asking.as_deref_mut();
+    let (channel, message) = (call.args.at(1), call.args.at(2));
+    let received = call.core.publish_here(topic, channel, message, asking);
+    PartWriter(call.out).number(received);
 }
 
 impl CoreState {

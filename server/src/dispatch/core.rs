@@ -131,9 +131,7 @@ impl Core {
         self.state.clock = clock;
         self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
-        if self.state.shared.config_version() != self.config_version {
-            self.refresh_config();
-        }
+        self.notice_config();
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
@@ -153,6 +151,16 @@ impl Core {
         }
     }
 
+    /// Takes a changed configuration in. Besides at the beginning of a turn this is done for what comes within it: a client
+    /// that was told of the change may be its cause.
+    #[inline]
+    pub(super) fn notice_config(&mut self) {
+        if self.state.shared.config_version() != self.config_version {
+            self.refresh_config();
+        }
+    }
+
+    #[cold]
     fn refresh_config(&mut self) {
         self.config_version = self.state.shared.config_version();
         self.state.config = self.state.shared.config();
@@ -166,6 +174,7 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
+        self.choose_notes();
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -259,6 +268,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        self.act_on_notes(None);
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background();

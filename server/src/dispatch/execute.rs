@@ -90,7 +90,9 @@ impl Core {
             }
         };
         if self.state.shared.slots.cores() > 1
-            && (!self.has_room_for(command, target) || must_come_behind(session, resolved))
+            && (!self.has_room_for(command, target)
+                || self.has_no_room_for_notes()
+                || must_come_behind(session, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -181,6 +183,9 @@ impl Core {
             }
         }
         end_skip(session);
+        if gates & gate::NOTES != 0 {
+            self.act_on_notes(Some(session));
+        }
     }
 
     /// Runs a command that is not one for another core alone.
@@ -281,6 +286,7 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
+        self.notice_config();
         // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
         if let Some(mark) = mark
             && !wants_reply(session)

@@ -13,7 +13,7 @@ use super::transaction::{LocksHeld, held_on};
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -235,7 +235,7 @@ impl Core {
 
     fn part_here(
         &mut self,
-        session: Option<&mut Session>,
+        mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
@@ -259,7 +259,7 @@ impl Core {
             }
             Work::Part(run) => run(&mut CoreCall {
                 core: &mut self.state,
-                asking: session,
+                asking: session.as_deref_mut(),
                 asking_client_id: owner.client_id,
                 db: owner.db,
                 protocol: owner.protocol,
@@ -267,6 +267,9 @@ impl Core {
                 out: &mut out,
             }),
             Work::Lock(_) | Work::Unlock => unreachable!("locks of this core are asked for here"),
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            self.act_on_notes(session);
         }
         out
     }

@@ -20,6 +20,8 @@ mod input;
 pub mod limits;
 mod locks;
 mod multi;
+mod notes;
+mod notes_tests;
 mod observed;
 mod pool;
 mod publish;

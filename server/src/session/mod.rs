@@ -120,6 +120,8 @@ pub mod gate {
     pub const TIME_EACH: u32 = 1 << 11;
     /// Keys of the core's shard are locked (a core's gate).
     pub const LOCKS: u32 = 1 << 12;
+    /// What the journal notes is acted on behind each command (a core's gate).
+    pub const NOTES: u32 = 1 << 13;
 }
 
 /// A client connection.
