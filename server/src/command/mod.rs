@@ -7,6 +7,7 @@ mod args;
 mod commands_md;
 mod context;
 mod families;
+pub mod invalidate;
 pub mod pushes;
 mod spec;
 mod table;

@@ -78,6 +78,28 @@ fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
 }
 
 impl CoreState {
+    /// Pushes a message, encoded as an array of RESP2, to session `id`, which may be `asking`, the one at work. False: it is
+    /// gone, or about to go.
+    pub(super) fn push_to(
+        &mut self,
+        id: SessionId,
+        message: &[u8],
+        asking: Option<&mut Session>,
+    ) -> bool {
+        let mut pusher = Pusher {
+            config: &self.config,
+            stats: &mut self.stats,
+            dirty: &mut self.dirty,
+            soft_limit_exceeded: &mut self.soft_limit_exceeded,
+            now_ms: self.clock.monotonic_ms(),
+        };
+        let session = match asking {
+            Some(session) if session.id == id => Some(session),
+            _ => self.sessions.get_mut(id),
+        };
+        session.is_some_and(|session| pusher.push(session, message))
+    }
+
     /// Hands a message published to `channel` to this core's subscribers; how many got it. `topic` is the kind of the
     /// channel, `asking` the session that publishes if it is this core's, which the table of sessions lacks.
     pub fn publish_here(

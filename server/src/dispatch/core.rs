@@ -22,7 +22,9 @@ use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
-use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, Subscribers, gate};
+use crate::session::{
+    Closing, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
+};
 use crate::shared::Shared;
 
 /// What the runtime is to do with a connection.
@@ -88,6 +90,10 @@ impl Core {
                 sessions: Sessions::default(),
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
+                readers: Readers::default(),
+                newly_read: Vec::new(),
+                prefixes: Prefixes::default(),
+                told: Vec::new(),
                 soft_limit_exceeded: false,
                 shared,
                 commands,
@@ -174,7 +180,7 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
-        self.choose_notes();
+        self.state.choose_notes();
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -241,6 +247,7 @@ impl Core {
                 self.state.paused.retain(|paused| *paused != id);
             }
             self.state.subscribers.leave(&mut session);
+            self.state.end_tracking(&mut session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -268,7 +275,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
-        self.act_on_notes(None);
+        self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background();
@@ -474,6 +481,7 @@ impl Core {
         let stuck = !self.waiting.is_empty()
             || !self.backlog.is_empty()
             || !self.granted.is_empty()
+            || !state.told.is_empty()
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         [period, timer, soon].into_iter().flatten().min()

@@ -139,6 +139,7 @@ impl Core {
                         core: state,
                         asking: None,
                         asking_client_id: request.client_id,
+                        reader: request.reading.reader(request.origin(from)),
                         db: request.db,
                         protocol: request.protocol,
                         args,
@@ -149,7 +150,7 @@ impl Core {
             }
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(None);
+            self.act_on_notes(None, Some(request.origin(from)));
         }
         if let Some(locks) = request.locks
             && locks.then == Then::Release
@@ -174,12 +175,14 @@ impl Core {
             protocol,
             access,
             first_key,
+            reading,
             ..
         } = *request;
         let place = Place {
             db,
             protocol,
             access,
+            reader: reading.reader(request.origin(from)),
             first_key,
         };
         let apart = is_timed_apart(command, args, self.state.gates);

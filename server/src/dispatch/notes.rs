@@ -1,4 +1,5 @@
-//! Acting on what the journal noted of a command, as soon as the command has run: keyspace notifications.
+//! Acting on what the journal noted of a command, as soon as the command has run: clients that keep what it changed are
+//! told (`command::invalidate`), and keyspace notifications are published.
 //!
 //! The core that owns a key publishes what happened to it. Its own subscribers are given the message here, a session that
 //! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
@@ -6,44 +7,68 @@
 
 use std::io::Write;
 
-use larder_engine::{DbIndex, Event};
+use larder_engine::{DbIndex, Event, Extent};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
 use crate::command::{CoreFn, pushes};
 use crate::routing::CoreId;
-use crate::session::{Session, SessionId, gate};
+use crate::session::{Reader, Session, SessionId, gate};
 use crate::topics::Topic;
 
 impl Core {
-    /// Whether notes are kept follows from who reads them.
-    pub(super) fn choose_notes(&mut self) {
-        let on = !self.state.config.notify_keyspace_events.is_off();
-        self.set_gate(gate::NOTES, on);
-        self.state.shard.journal().keep_notes(on);
-    }
-
-    /// Acts on the notes there are. `session` is the one whose command ran, where it is this core's.
+    /// Acts on the notes there are. `session` is the one whose command ran, where it is this core's; `by` is the same,
+    /// wherever it is.
     #[inline]
-    pub(super) fn act_on_notes(&mut self, session: Option<&mut Session>) {
+    pub(super) fn act_on_notes(&mut self, session: Option<&mut Session>, by: Option<Reader>) {
         if self.state.shard.journal().has_notes() {
-            self.act(session);
+            self.act(session, by);
         }
     }
 
+    /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
+    pub(super) fn end_notes(&mut self) {
+        self.act_on_notes(None, None);
+        if self.state.gates & gate::NOTES != 0 {
+            self.state.tell_prefixes();
+            self.state.publish_tracked_keys();
+            self.state.limit_readers();
+            self.state.choose_notes();
+        }
+        self.tell_what_is_told();
+    }
+
     #[cold]
-    fn act(&mut self, mut session: Option<&mut Session>) {
+    fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
         let notes = self.state.shard.journal().take_notes();
         let somebody_listens = (0..self.state.shared.cores())
             .any(|core| pushes::has_subscribers(self.state.shared.gauges(CoreId(core))));
-        if somebody_listens {
-            for note in notes.iter() {
+        for note in notes.iter() {
+            if note.extent == Extent::Key {
+                let session = session.as_deref_mut();
+                self.state.key_changed(note.key, note.event, by, session);
+            }
+            if somebody_listens {
                 for event in note.events() {
                     self.notify(note.db, note.key, event, session.as_deref_mut());
                 }
             }
         }
         self.state.shard.journal().return_notes(notes);
+        self.state.remember_newly_read();
+        self.tell_what_is_told();
+    }
+
+    /// Passes on what other cores are to do.
+    #[inline]
+    pub(super) fn tell_what_is_told(&mut self) {
+        if self.state.told.is_empty() {
+            return;
+        }
+        for told in std::mem::take(&mut self.state.told) {
+            let args: Vec<&[u8]> = told.args.iter().map(Vec::as_slice).collect();
+            self.tell(told.to, told.run, &args);
+        }
     }
 
     /// Publishes an event, if the configuration asks for it, to the channel of the key and to that of the event.

@@ -66,6 +66,7 @@ impl Core {
                 asking_client_id: session.client_id,
                 db: session.db,
                 protocol: session.protocol,
+                reader: None,
                 core: &mut self.state,
                 asking: Some(&mut *session),
                 args,

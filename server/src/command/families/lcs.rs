@@ -296,6 +296,9 @@ impl Rounds for Apart {
 /// The command's arguments, with the second string in the place of its key; answers the reply.
 fn answer_there(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    if let Some(reader) = call.reader {
+        core.remember_key(call.args.at(1), reader);
+    }
     let key = core.shard.hasher().key(call.args.at(1));
     let value = match core.shard.read(call.db, key, Access::Touch) {
         Some(entry) => {

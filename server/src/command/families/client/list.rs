@@ -8,10 +8,11 @@ use crate::command::{Args, CoreCall, SessionCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol, Reply};
-use crate::session::{Closing, Session, gate};
+use crate::session::{Closing, Session, TrackingMode, gate};
 use crate::topics::Topic;
 
 use super::super::connection::DEFAULT_USER;
+use super::tracking;
 
 /// The classes of clients; masters and replicas there are none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     let written = write!(
         line,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
-         rbp={} obl={in_buffer} oll={list_len} omem={in_list} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={} lib-name=",
+         rbp={} obl={in_buffer} oll={list_len} omem={in_list} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir={} resp={} lib-name=",
         now_ms.saturating_sub(session.connected_ms) / 1000,
         now_ms.saturating_sub(session.last_heard_ms) / 1000,
         flags(session),
@@ -197,6 +198,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         session.memory_bytes() + running_bytes,
         if pending > 0 { "rw" } else { "r" },
         session.last_command,
+        tracking::redirection(session),
         match session.protocol {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
@@ -219,11 +221,21 @@ fn wire_bytes(args: &Args<'_>) -> usize {
 }
 
 fn flags(session: &Session) -> String {
+    let tracking = session.tracking();
     let marks = [
         (session.gates & gate::MONITOR != 0, 'O'),
         (session.multi.is_some(), 'x'),
         (session.is_subscriber(), 'P'),
         (session.blocked.is_some() || session.paused, 'b'),
+        (tracking.is_some(), 't'),
+        (
+            tracking.is_some_and(|tracking| tracking.redirect_is_broken),
+            'R',
+        ),
+        (
+            tracking.is_some_and(|tracking| tracking.mode == TrackingMode::Broadcast),
+            'B',
+        ),
         (session.closing == Closing::AfterReplies, 'c'),
         (session.closing == Closing::Now, 'A'),
         (session.peer.unix, 'U'),
