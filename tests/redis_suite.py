@@ -59,6 +59,7 @@ DEFAULT_UNITS = {
     "shared": [
         "protocol", "type/string", "type/incr", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
         "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
+        "pubsub", "tracking",
     ],
     "own": ["querybuf", "pubsubshard"],
 }
