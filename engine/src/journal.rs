@@ -1,8 +1,16 @@
 //! The journal: the one place through which every change of the keyspace passes.
 //!
 //! A mutation emits exactly one [`Record`] for each effect it has: what changed, deterministic and with absolute
-//! deadlines ([`Effect`]), and why, in the vocabulary of keyspace notifications ([`Event`]). The append log, replicas,
-//! notifications and client tracking read that one stream. With no consumer a record costs a counter.
+//! deadlines ([`Effect`]), and why, in the vocabulary of keyspace notifications ([`Event`]). There are two ways to read
+//! that one stream:
+//!
+//! - a **tap** sees each record as it is made, values included: what writes changes down (an append log, a replica's
+//!   feed);
+//! - **notes** are kept of which keys changed and why, for the owner of the shard to take behind the command: what acts
+//!   on other sessions, which no mutation can wait for or call into (notifications, client tracking, those who wait for a
+//!   key). All of them read the same notes.
+//!
+//! Watched keys ([`Watches`]) are marked as the record is made. With none of these, a record costs a counter and a test.
 
 use crate::awaited::AwaitedKeys;
 use crate::watch::Watches;
@@ -62,8 +70,27 @@ pub enum EventClass {
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
     Evicted,
+    /// `n`: a key came to be.
+    New,
+    /// `m`: a key that was read is not there.
+    Missed,
     /// No event is published.
     Silent,
+}
+
+impl EventClass {
+    /// The letter of `notify-keyspace-events`.
+    pub fn letter(self) -> Option<char> {
+        match self {
+            Self::Generic => Some('g'),
+            Self::String => Some('$'),
+            Self::Expired => Some('x'),
+            Self::Evicted => Some('e'),
+            Self::New => Some('n'),
+            Self::Missed => Some('m'),
+            Self::Silent => None,
+        }
+    }
 }
 
 macro_rules! events {
@@ -121,6 +148,10 @@ events! {
     Expired = ("expired", Expired),
     /// The entry was evicted.
     Evicted = ("evicted", Evicted),
+    /// The key came to be; what follows says how.
+    New = ("new", New),
+    /// The key was read and is not there: no change.
+    Missed = ("keymiss", Missed),
     /// A change that publishes nothing (an overwritten destination, `FLUSHDB`).
     Silent = ("", Silent),
 }
@@ -138,6 +169,29 @@ pub struct Record<'a> {
     pub event: Event,
 }
 
+/// What else a change was: the events that go with its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Besides(u8);
+
+impl Besides {
+    /// Nothing else.
+    pub const NOTHING: Self = Self(0);
+    /// The key was not there before, or was removed to be written anew.
+    pub const NEW_KEY: Self = Self(1);
+    /// The command gave the key a deadline of its own.
+    pub const DEADLINE: Self = Self(2);
+
+    /// Both `self` and, if `holds`, `other`.
+    #[inline(always)]
+    pub fn and_if(self, holds: bool, other: Self) -> Self {
+        Self(self.0 | if holds { other.0 } else { 0 })
+    }
+
+    fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
 /// A consumer of the journal's records.
 pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 
@@ -145,6 +199,10 @@ pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 #[derive(Default)]
 pub struct Journal {
     changes: u64,
+    /// Whether anybody reads: a tap is attached, or notes are kept.
+    is_read: bool,
+    keeps_notes: bool,
+    notes: Notes,
     tap: Option<Tap>,
     pub(crate) watches: Watches,
     pub(crate) awaited: AwaitedKeys,
@@ -154,6 +212,35 @@ impl Journal {
     /// Attaches the consumer, which sees every record from now on.
     pub fn attach(&mut self, tap: Tap) {
         self.tap = Some(tap);
+        self.is_read = true;
+    }
+
+    /// Keeps notes of changes from now on, or no longer.
+    pub fn keep_notes(&mut self, on: bool) {
+        self.keeps_notes = on;
+        self.is_read = on || self.tap.is_some();
+    }
+
+    /// Whether there are notes to take.
+    #[inline]
+    pub fn has_notes(&self) -> bool {
+        !self.notes.heads.is_empty()
+    }
+
+    /// Takes the notes kept since they were last taken. [`Self::return_notes`] gives their memory back.
+    pub fn take_notes(&mut self) -> Notes {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Takes emptied notes back, for their memory.
+    pub fn return_notes(&mut self, mut notes: Notes) {
+        /// More room than this is not kept.
+        const KEPT_BYTES: usize = 64 * 1024;
+        if !self.has_notes() && notes.keys.capacity() <= KEPT_BYTES {
+            notes.heads.clear();
+            notes.keys.clear();
+            self.notes = notes;
+        }
     }
 
     /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
@@ -164,12 +251,35 @@ impl Journal {
     /// Passes one change to the consumers.
     #[inline(always)]
     pub fn record(&mut self, record: &Record<'_>) {
+        self.record_besides(record, Besides::NOTHING);
+    }
+
+    /// As [`Self::record`], for a change that is something else besides.
+    #[inline(always)]
+    pub fn record_besides(&mut self, record: &Record<'_>, besides: Besides) {
         // A range written silently is a part of a change that has its own record, or none that a client could read.
         let is_part = matches!(
             (&record.effect, record.event),
             (Effect::Arrive, _) | (Effect::WriteRange { .. }, Event::Silent)
         );
         self.changes += u64::from(!is_part);
+        if self.is_read || !self.watches.is_empty() {
+            self.tell(record, besides);
+        }
+    }
+
+    /// Notes an event that is no change: a key that was read is not there, or one is about to come to be.
+    #[inline(always)]
+    pub fn note(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        if self.keeps_notes {
+            self.notes
+                .push(db, key, event, Besides::NOTHING, Extent::Nothing);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, record: &Record<'_>, besides: Besides) {
         if !self.watches.is_empty() {
             self.watches.note(record);
         }
@@ -179,6 +289,96 @@ impl Journal {
         if let Some(tap) = &mut self.tap {
             tap(record);
         }
+        if self.keeps_notes {
+            let extent = match (&record.effect, record.event) {
+                (Effect::WriteRange { .. }, Event::Silent) if besides == Besides::NOTHING => return,
+                (Effect::FlushDb | Effect::SwapDb { .. }, _) => Extent::Database,
+                _ => Extent::Key,
+            };
+            self.notes
+                .push(record.db, record.key, record.event, besides, extent);
+        }
+    }
+}
+
+/// How much a note is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One key.
+    Key,
+    /// A whole database: it was emptied, or exchanged with another.
+    Database,
+    /// Nothing changed.
+    Nothing,
+}
+
+/// Notes of changes, in their order.
+#[derive(Debug, Default)]
+pub struct Notes {
+    heads: Vec<NoteHead>,
+    keys: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NoteHead {
+    db: DbIndex,
+    event: Event,
+    besides: Besides,
+    extent: Extent,
+    /// Where the key ends in `keys`; it begins where the one before it ends.
+    key_end: usize,
+}
+
+/// That a key changed, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// The database.
+    pub db: DbIndex,
+    /// The key; empty where the note is about a database.
+    pub key: &'a [u8],
+    /// Why.
+    pub event: Event,
+    /// How much changed.
+    pub extent: Extent,
+    besides: Besides,
+}
+
+impl Note<'_> {
+    /// The events to publish, in their order.
+    pub fn events(&self) -> impl Iterator<Item = Event> {
+        let new = self.besides.has(Besides::NEW_KEY).then_some(Event::New);
+        let own = (self.event != Event::Silent).then_some(self.event);
+        let expire = self.besides.has(Besides::DEADLINE).then_some(Event::Expire);
+        [new, own, expire].into_iter().flatten()
+    }
+}
+
+impl Notes {
+    fn push(&mut self, db: DbIndex, key: &[u8], event: Event, besides: Besides, extent: Extent) {
+        self.keys.extend_from_slice(key);
+        self.heads.push(NoteHead {
+            db,
+            event,
+            besides,
+            extent,
+            key_end: self.keys.len(),
+        });
+    }
+
+    /// The notes.
+    pub fn iter(&self) -> impl Iterator<Item = Note<'_>> {
+        let mut key_start = 0;
+        self.heads.iter().map(move |head| {
+            let key = &self.keys[key_start..head.key_end];
+            key_start = head.key_end;
+            Note {
+                db: head.db,
+                key,
+                event: head.event,
+                extent: head.extent,
+                besides: head.besides,
+            }
+        })
     }
 }
 
@@ -194,13 +394,58 @@ mod tests {
                 offset: 0,
                 bytes: b"x",
             };
-            journal.record(&Record {
+            let record = Record {
                 db: DbIndex(0),
                 key: b"k",
                 effect,
                 event,
-            });
+            };
+            journal.record(&record);
             assert_eq!(journal.changes(), changes);
         }
+    }
+
+    fn remove(key: &[u8], event: Event) -> Record<'_> {
+        Record {
+            db: DbIndex(2),
+            key,
+            effect: Effect::Remove,
+            event,
+        }
+    }
+
+    #[test]
+    fn notes_are_kept_while_they_are_asked_for_and_taken_once() {
+        let mut journal = Journal::default();
+        journal.record(&remove(b"before", Event::Del));
+        journal.keep_notes(true);
+        journal.record(&remove(b"", Event::Expired));
+        journal.note(DbIndex(0), b"absent", Event::Missed);
+        let both = Besides::NEW_KEY.and_if(true, Besides::DEADLINE);
+        journal.record_besides(&remove(b"key", Event::Set), both);
+        let notes = journal.take_notes();
+        let told: Vec<_> = notes
+            .iter()
+            .map(|note| (note.key, note.extent, note.events().collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (&b""[..], Extent::Key, vec![Event::Expired]),
+                (b"absent", Extent::Nothing, vec![Event::Missed]),
+                (
+                    b"key",
+                    Extent::Key,
+                    vec![Event::New, Event::Set, Event::Expire]
+                ),
+            ]
+        );
+        assert!(!journal.has_notes());
+        journal.return_notes(notes);
+        assert!(!journal.has_notes());
+        journal.keep_notes(false);
+        journal.record(&remove(b"after", Event::Del));
+        assert!(!journal.has_notes());
+        assert_eq!(journal.changes(), 4);
     }
 }

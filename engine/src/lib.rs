@@ -27,7 +27,7 @@ mod watch;
 pub use awaited::AwaitedKeys;
 pub use entry::EntryRef;
 pub use error::StoreError;
-pub use journal::{Effect, Event, EventClass, Journal, Record, Tap};
+pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
 pub use key::{Key, KeyHasher};
 pub use shard::{Access, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange};
 pub use units::{AccessClock, DbIndex, UnixMillis};

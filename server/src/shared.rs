@@ -52,6 +52,8 @@ pub struct CoreGauges {
     pub topics: AtomicU64,
     /// Shard channels that its sessions are subscribed to.
     pub shard_topics: AtomicU64,
+    /// Keys remembered to have been read by clients that keep caches.
+    pub tracked_keys: AtomicU64,
 }
 
 /// The state of `CLIENT PAUSE`.
@@ -161,6 +163,14 @@ impl Shared {
     /// The gauges of `core`.
     pub fn gauges(&self, core: CoreId) -> &CoreGauges {
         &self.cores[core.index()]
+    }
+
+    /// Keys that all cores remember to have been read by clients that keep caches, as they last published.
+    pub fn tracked_keys(&self) -> u64 {
+        let cores = self.cores.iter();
+        cores
+            .map(|gauges| gauges.tracked_keys.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Bytes in use on all cores but `core`, as they last published.

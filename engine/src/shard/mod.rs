@@ -200,15 +200,31 @@ impl Shard {
         self.keyspace(db).prefetch(hashes, &self.memory);
     }
 
+    /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
+    /// [`Self::get`].
+    #[inline]
+    pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
+        let item = self.find(db, key);
+        if item.is_none() {
+            self.journal.note(db, key.bytes(), Event::Missed);
+        }
+        Some(self.look_at(item?, access))
+    }
+
     /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found.
     #[inline]
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let item = self.find(db, key)?;
+        Some(self.look_at(item, access))
+    }
+
+    #[inline(always)]
+    fn look_at(&mut self, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
         if access == Access::Touch {
             self.memory.set_access(item, self.clock);
         }
-        Some(self.memory.entry(item).with_access(before))
+        self.memory.entry(item).with_access(before)
     }
 
     /// `watcher` watches one more key.

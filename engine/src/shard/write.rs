@@ -4,7 +4,7 @@
 
 use super::{Shard, TtlChange};
 use crate::item::Form;
-use crate::journal::{Effect, Event, Record};
+use crate::journal::{Besides, Effect, Event, Record};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::memory::Content;
 use crate::raw::Block;
@@ -41,7 +41,7 @@ impl Shard {
             value,
         };
         self.store(db, key, existing, &content)?;
-        self.journal.record(&Record {
+        let record = Record {
             db,
             key: key.bytes(),
             effect: Effect::Put {
@@ -51,7 +51,14 @@ impl Shard {
                 expires_at: deadline,
             },
             event,
-        });
+        };
+        // As in Redis, which restores to a key it has removed, and restores the deadline with the rest.
+        let is_restored = event == Event::Restore;
+        let has_own_deadline = matches!(ttl, TtlChange::At(_)) && !is_restored;
+        let besides = Besides::NOTHING
+            .and_if(existing.is_none() || is_restored, Besides::NEW_KEY)
+            .and_if(has_own_deadline, Besides::DEADLINE);
+        self.journal.record_besides(&record, besides);
         Ok(())
     }
 
@@ -74,7 +81,7 @@ impl Shard {
             value: &image.bytes,
         };
         self.store(db, key, existing, &content)?;
-        self.journal.record(&Record {
+        let record = Record {
             db,
             key: key.bytes(),
             effect: Effect::Put {
@@ -84,7 +91,9 @@ impl Shard {
                 expires_at: image.expires_at,
             },
             event,
-        });
+        };
+        // As in Redis, where such a key is removed first.
+        self.journal.record_besides(&record, Besides::NEW_KEY);
         Ok(())
     }
 
@@ -138,7 +147,8 @@ impl Shard {
             return Err(StoreError::TooLarge);
         }
         let form = Form::new(Kind::String, Encoding::Raw);
-        let len = match self.find(db, key) {
+        let existing = self.find(db, key);
+        let len = match existing {
             Some(item) => {
                 let (new, len) = self
                     .memory
@@ -150,7 +160,7 @@ impl Shard {
             }
             None => self.create_range(db, key, offset, bytes, form)?,
         };
-        self.journal.record(&Record {
+        let record = Record {
             db,
             key: key.bytes(),
             effect: Effect::WriteRange {
@@ -158,7 +168,9 @@ impl Shard {
                 bytes,
             },
             event,
-        });
+        };
+        let besides = Besides::NOTHING.and_if(existing.is_none(), Besides::NEW_KEY);
+        self.journal.record_besides(&record, besides);
         Ok(len)
     }
 
@@ -291,6 +303,8 @@ impl Shard {
             }
             self.attach(to_db, to_key.hash(), moved);
         }
+        // As in Redis, where this is said before the move.
+        self.journal.note(to_db, to_key.bytes(), Event::New);
         self.journal.record(&Record {
             db: from_db,
             key: from_key.bytes(),

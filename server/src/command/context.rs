@@ -7,12 +7,16 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
+use crate::command::invalidate::Told;
 use crate::command::{Args, CommandTable, Flags};
 use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions, Subscribers};
+use crate::session::{
+    Closing, OUTPUT_HIGH_WATER_BYTES, Prefixes, Reader, Readers, Session, SessionId, Sessions,
+    Subscribers,
+};
 use crate::shared::Shared;
 
 /// The time of the present turn.
@@ -59,6 +63,14 @@ pub struct CoreState {
     pub monitors: Vec<SessionId>,
     /// Who among its sessions is subscribed to what.
     pub subscribers: Subscribers,
+    /// Who has read which of its keys, and is to be told of changes.
+    pub readers: Readers,
+    /// What has been read and is yet to be remembered: notes of the journal come before it.
+    pub newly_read: Vec<(Box<[u8]>, Reader)>,
+    /// Prefixes of keys whose changes clients of any core are to be told of.
+    pub prefixes: Prefixes,
+    /// What other cores are to do.
+    pub told: Vec<Told>,
     /// Set while a session may be beyond the soft limit of its output, so that time has to be watched.
     pub soft_limit_exceeded: bool,
     /// Lines of this turn for the monitors of all cores.
@@ -254,6 +266,8 @@ pub struct CoreCall<'a> {
     pub db: DbIndex,
     /// Its protocol.
     pub protocol: Protocol,
+    /// The session, if its client keeps what the command reads and is to be told of changes.
+    pub reader: Option<Reader>,
     /// The arguments.
     pub args: Args<'a>,
     /// Where the partial result goes.

@@ -7,7 +7,8 @@ mod args;
 mod commands_md;
 mod context;
 mod families;
-mod pushes;
+pub mod invalidate;
+pub mod pushes;
 mod spec;
 mod table;
 

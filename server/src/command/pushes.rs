@@ -3,13 +3,16 @@
 //! A message is encoded once and copied to each session it goes to. It never waits for a session: one that does not take
 //! what it is sent is closed at its class's output limit.
 
+use std::sync::atomic::Ordering;
+
 use crate::config::Config;
-use crate::observe::Stats;
+use crate::observe::{PartWriter, Stats};
 use crate::resp::{Protocol, Reply};
 use crate::session::{Closing, Session, SessionId};
+use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
-use super::CoreState;
+use super::{CoreCall, CoreState};
 
 /// What is needed to push to a session of the core.
 struct Pusher<'a> {
@@ -46,7 +49,57 @@ impl Pusher<'_> {
     }
 }
 
+/// Whether a core has sessions that a message to a channel may concern.
+pub fn has_subscribers(gauges: &CoreGauges) -> bool {
+    gauges.topics.load(Ordering::Acquire) > 0
+}
+
+/// The same for a shard channel.
+pub fn has_shard_subscribers(gauges: &CoreGauges) -> bool {
+    gauges.shard_topics.load(Ordering::Acquire) > 0
+}
+
+/// A [`super::CoreFn`] that hands the message at argument 2 to the core's subscribers to the channel at argument 1, and
+/// answers how many got it.
+pub fn publish_each(call: &mut CoreCall<'_>) {
+    publish_on_core(call, Topic::Channel);
+}
+
+/// The same for a shard channel.
+pub fn spublish_each(call: &mut CoreCall<'_>) {
+    publish_on_core(call, Topic::ShardChannel);
+}
+
+fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
+    let asking = call.asking.as_deref_mut();
+    let (channel, message) = (call.args.at(1), call.args.at(2));
+    let received = call.core.publish_here(topic, channel, message, asking);
+    PartWriter(call.out).number(received);
+}
+
 impl CoreState {
+    /// Pushes a message, encoded as an array of RESP2, to session `id`, which may be `asking`, the one at work. False: it is
+    /// gone, or about to go.
+    pub(super) fn push_to(
+        &mut self,
+        id: SessionId,
+        message: &[u8],
+        asking: Option<&mut Session>,
+    ) -> bool {
+        let mut pusher = Pusher {
+            config: &self.config,
+            stats: &mut self.stats,
+            dirty: &mut self.dirty,
+            soft_limit_exceeded: &mut self.soft_limit_exceeded,
+            now_ms: self.clock.monotonic_ms(),
+        };
+        let session = match asking {
+            Some(session) if session.id == id => Some(session),
+            _ => self.sessions.get_mut(id),
+        };
+        session.is_some_and(|session| pusher.push(session, message))
+    }
+
     /// Hands a message published to `channel` to this core's subscribers; how many got it. `topic` is the kind of the
     /// channel, `asking` the session that publishes if it is this core's, which the table of sessions lacks.
     pub fn publish_here(

@@ -64,11 +64,6 @@ const NOT_DONE: &[(&str, Asks, &str)] = &[
         "there are no ACLs yet: only requirepass protects the server",
     ),
     (
-        "notify-keyspace-events",
-        Unless(""),
-        "there is no publish/subscribe yet: no notification is sent",
-    ),
-    (
         "daemonize",
         If("yes"),
         "the server stays in the foreground; let a service manager start it",

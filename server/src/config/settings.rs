@@ -83,6 +83,8 @@ pub struct Settings {
     pub latency_tracking_info_percentiles: Vec<f64>,
     /// Classes of keyspace notifications sent.
     pub notify_keyspace_events: KeyspaceEvents,
+    /// Keys remembered for clients that keep caches; 0 is any number.
+    pub tracking_table_max_keys: u64,
     /// Who may use `DEBUG`.
     pub enable_debug_command: ProtectedAction,
     /// Who may set protected directives.
@@ -350,6 +352,7 @@ impl Settings {
             notify_keyspace_events: KeyspaceEvents(
                 value::event_bits(&text("notify-keyspace-events")).unwrap_or_default(),
             ),
+            tracking_table_max_keys: values.number("tracking-table-max-keys"),
             enable_debug_command: values.protected_action("enable-debug-command"),
             enable_protected_configs: values.protected_action("enable-protected-configs"),
             enable_module_command: values.protected_action("enable-module-command"),

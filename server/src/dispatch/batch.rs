@@ -5,9 +5,10 @@ use larder_engine::{Access, DbIndex};
 
 use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
-use crate::command::{Args, Command, CoreFn, FirstKey};
+use crate::command::{Args, Command, CoreFn, FirstKey, Flags};
 use crate::resp::{ArgRange, Protocol};
-use crate::session::{LockId, ReplySeq, SessionId, WaitNumber};
+use crate::routing::CoreId;
+use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, WaitNumber};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -159,6 +160,8 @@ pub(super) struct Head {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
+    /// Whether the session's client keeps what the command reads.
+    pub(super) reading: Reading,
     /// The first key's hash, if it is known.
     pub(super) first_key: FirstKey,
     /// The locks it runs under, if it belongs to a transaction.
@@ -175,8 +178,17 @@ impl Head {
             protocol: Protocol::Resp2,
             access: Access::Peek,
             client_id: 0,
+            reading: Reading::NotRemembered,
             first_key: FirstKey::UNKNOWN,
             locks: None,
+        }
+    }
+
+    /// Whose request it is, if it came from core `from`.
+    pub(super) fn origin(&self, from: CoreId) -> Reader {
+        Reader {
+            core: from,
+            session: self.ticket.session(),
         }
     }
 }
@@ -258,6 +270,31 @@ impl LockAnswer {
                 }
             }
         }
+    }
+}
+
+/// Whether what a command reads is remembered, for its client to be told of changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Remembered,
+    NotRemembered,
+}
+
+impl Reading {
+    /// That of the next command of `session`, if it is `command`.
+    #[inline]
+    pub(super) fn of(session: &Session, command: &Command) -> Self {
+        if session.is_reading_tracked() && command.spec.flags.has(Flags::READONLY) {
+            Self::Remembered
+        } else {
+            Self::NotRemembered
+        }
+    }
+
+    /// The session to remember, if it is `itself`.
+    #[inline]
+    pub(super) fn reader(self, itself: Reader) -> Option<Reader> {
+        (self == Self::Remembered).then_some(itself)
     }
 }
 

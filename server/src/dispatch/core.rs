@@ -24,7 +24,9 @@ use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
-use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, Subscribers, gate};
+use crate::session::{
+    Closing, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
+};
 use crate::shared::Shared;
 
 /// What the runtime is to do with a connection.
@@ -94,6 +96,10 @@ impl Core {
                 sessions: Sessions::default(),
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
+                readers: Readers::default(),
+                newly_read: Vec::new(),
+                prefixes: Prefixes::default(),
+                told: Vec::new(),
                 soft_limit_exceeded: false,
                 shared,
                 commands,
@@ -139,9 +145,7 @@ impl Core {
         self.state.clock = clock;
         self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
-        if self.state.shared.config_version() != self.config_version {
-            self.refresh_config();
-        }
+        self.notice_config();
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
@@ -161,6 +165,16 @@ impl Core {
         }
     }
 
+    /// Takes a changed configuration in. Besides at the beginning of a turn this is done for what comes within it: a client
+    /// that was told of the change may be its cause.
+    #[inline]
+    pub(super) fn notice_config(&mut self) {
+        if self.state.shared.config_version() != self.config_version {
+            self.refresh_config();
+        }
+    }
+
+    #[cold]
     fn refresh_config(&mut self) {
         self.config_version = self.state.shared.config_version();
         self.state.config = self.state.shared.config();
@@ -174,6 +188,7 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
+        self.state.choose_notes();
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -240,6 +255,7 @@ impl Core {
                 self.state.paused.retain(|paused| *paused != id);
             }
             self.state.subscribers.leave(&mut session);
+            self.state.end_tracking(&mut session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);
@@ -267,6 +283,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background();
@@ -476,6 +493,7 @@ impl Core {
         let stuck = !self.waiting.is_empty()
             || !self.backlog.is_empty()
             || !self.granted.is_empty()
+            || !state.told.is_empty()
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         [period, timer, soon].into_iter().flatten().min()

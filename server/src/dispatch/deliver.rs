@@ -8,11 +8,12 @@ use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId};
+use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId, gate};
 
 impl Core {
     /// A batch from another core: its answers take their places, its requests run here.
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
+        self.notice_config();
         for credit in &batch.credits {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
             if let Some(aside) = aside {
@@ -102,7 +103,7 @@ impl Core {
                 self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
             }
             for request in run {
-                if self.outboxes[from.index()].is_full() {
+                if self.outboxes[from.index()].is_full() || self.has_no_room_for_notes() {
                     return done;
                 }
                 done += 1;
@@ -143,6 +144,7 @@ impl Core {
                         core: state,
                         asking: None,
                         asking_client_id: request.client_id,
+                        reader: request.reading.reader(request.origin(from)),
                         db: request.db,
                         protocol: request.protocol,
                         args,
@@ -151,6 +153,9 @@ impl Core {
                 });
                 self.debts.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            self.act_on_notes(None, Some(request.origin(from)));
         }
         self.serve_written();
         if let Some(locks) = request.locks
@@ -176,12 +181,14 @@ impl Core {
             protocol,
             access,
             first_key,
+            reading,
             ..
         } = *request;
         let place = Place {
             db,
             protocol,
             access,
+            reader: reading.reader(request.origin(from)),
             first_key,
         };
         let apart = is_timed_apart(command, args, self.state.gates);

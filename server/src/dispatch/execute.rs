@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use larder_engine::Access;
 
-use super::batch::{Head, Ticket, Work};
+use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
@@ -20,7 +20,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Queueing, ReplyMode, Session, gate};
+use crate::session::{Closing, Queueing, Reader, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -52,7 +52,8 @@ impl Core {
         {
             self.count_call(session, command);
             self.timing.ran(command.id);
-            self.run_here(session, args, command, run, target, false);
+            let how = (false, Reading::NotRemembered);
+            self.run_here(session, args, command, run, target, how);
             self.serve_written();
             return true;
         }
@@ -91,7 +92,9 @@ impl Core {
             }
         };
         if self.state.shared.slots.cores() > 1
-            && (!self.has_room_for(command, target) || must_come_behind(session, resolved))
+            && (!self.has_room_for(command, target)
+                || self.has_no_room_for_notes()
+                || must_come_behind(session, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -148,6 +151,7 @@ impl Core {
             session.reply(|reply| reply.error(error));
         }
         end_skip(session);
+        session.end_caching();
     }
 
     /// Runs an admitted command, or sends it where it runs.
@@ -182,7 +186,14 @@ impl Core {
                 self.observe_slow(session, args, command.spec, micros);
             }
         }
-        end_skip(session);
+        end_command(session, command.spec);
+        if gates & gate::NOTES != 0 {
+            let by = Reader {
+                core: self.state.id,
+                session: session.id,
+            };
+            self.act_on_notes(Some(session), Some(by));
+        }
     }
 
     /// Runs a command that is not one for another core alone.
@@ -196,11 +207,12 @@ impl Core {
         owner: Option<CoreId>,
         quiet: bool,
     ) {
+        let how = (quiet, Reading::of(session, command));
         match command.spec.run {
-            Run::OnShard(run) => self.run_here(session, args, command, run, target, quiet),
+            Run::OnShard(run) => self.run_here(session, args, command, run, target, how),
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
             Run::FanOut { together, .. } if owner.is_some() => {
-                self.run_here(session, args, command, together, target, quiet);
+                self.run_here(session, args, command, together, target, how);
             }
             Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
             Run::EveryCore { each, merge } => {
@@ -247,12 +259,17 @@ impl Core {
         command: &'static Command,
         run: ShardFn,
         target: Target,
-        quiet: bool,
+        (quiet, reading): (bool, Reading),
     ) {
+        let itself = Reader {
+            core: self.state.id,
+            session: session.id,
+        };
         let place = Place {
             db: session.db,
             protocol: session.protocol,
             access: access_of(session),
+            reader: reading.reader(itself),
             first_key: target.first_key,
         };
         let state = &mut self.state;
@@ -286,6 +303,7 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
+        self.notice_config();
         // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
         if let Some(mark) = mark
             && !wants_reply(session)
@@ -336,6 +354,7 @@ impl Core {
             protocol: session.protocol,
             access: access_of(session),
             client_id: session.client_id,
+            reading: Reading::of(session, command),
             first_key: target.first_key,
             locks: locks_of(session, target.core),
         };
@@ -541,6 +560,8 @@ pub(super) struct Place {
     pub(super) db: larder_engine::DbIndex,
     pub(super) protocol: Protocol,
     pub(super) access: Access,
+    /// Who is to be told when what the command reads changes.
+    pub(super) reader: Option<Reader>,
     pub(super) first_key: FirstKey,
 }
 
@@ -567,6 +588,9 @@ pub(super) fn run_on_shard(
     });
     if let Err(error) = result {
         fail(state, out, began, command, place.protocol, &error);
+    }
+    if let Some(reader) = place.reader {
+        state.remember(command.spec, &args, reader);
     }
 }
 
@@ -658,6 +682,29 @@ fn spoil(session: &mut Session) {
 
 fn wants_reply(session: &Session) -> bool {
     matches!(session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+}
+
+/// Behind a command: what was said of it alone is over, that its reply is to be skipped or its keys are to be tracked.
+/// What was said of an `EXEC` holds to its end, which [`end_exec`] is told of.
+#[inline]
+fn end_command(session: &mut Session, spec: &CommandSpec) {
+    if session.gates & (gate::REPLY_MODE | gate::TRACKING) == 0
+        || session.executing.is_some()
+        || matches!(spec.run, Run::Transaction(TransactionStep::Run))
+    {
+        return;
+    }
+    end_skip(session);
+    // As in Redis, `CLIENT` commands do not count.
+    if !spec.name.starts_with("client|") {
+        session.end_caching();
+    }
+}
+
+/// Behind an `EXEC`.
+pub(super) fn end_exec(session: &mut Session) {
+    end_skip(session);
+    session.end_caching();
 }
 
 /// Behind a command: the one to be skipped is over, or comes next.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, Then, Ticket, Work};
+use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
@@ -14,7 +14,7 @@ use super::transaction::{LocksHeld, held_on};
 use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Reader, ReplySeq, Session, SessionId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -76,6 +76,7 @@ pub(super) struct Owner {
     pub(super) db: DbIndex,
     protocol: Protocol,
     access: Access,
+    reading: Reading,
     pub(super) command: &'static Command,
 }
 
@@ -89,6 +90,7 @@ impl Owner {
             protocol: self.protocol,
             access: self.access,
             client_id: self.client_id,
+            reading: self.reading,
             first_key: FirstKey::UNKNOWN,
             locks,
         }
@@ -110,8 +112,9 @@ impl Core {
         quiet: bool,
     ) {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
+        let seq = (!quiet).then(|| session.output.expect());
         if !remote {
-            let owner = session_owner(session, None, command);
+            let owner = session_owner(session, seq, command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
                 .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner))
@@ -119,12 +122,12 @@ impl Core {
             let protocol = session.protocol;
             let mut reply = Vec::new();
             self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
-            if !quiet {
-                session.output.append(|out| out.extend_from_slice(&reply));
+            if let Some(seq) = seq {
+                let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
+                session.output.fill(seq, write);
             }
             return;
         }
-        let seq = (!quiet).then(|| session.output.expect());
         if let Some(seq) = seq {
             note_write(session, command.spec, seq);
         }
@@ -263,13 +266,18 @@ impl Core {
 
     fn part_here(
         &mut self,
-        session: Option<&mut Session>,
+        mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
     ) -> Vec<u8> {
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
+        let itself = Reader {
+            core: self.state.id,
+            session: owner.session,
+        };
+        let reader = owner.reading.reader(itself);
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
@@ -281,14 +289,16 @@ impl Core {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
+                    reader,
                     first_key: FirstKey::UNKNOWN,
                 };
                 run_on_shard(&mut self.state, &mut out, args, command, run, place);
             }
             Work::Part(run) => run(&mut CoreCall {
                 core: &mut self.state,
-                asking: session,
+                asking: session.as_deref_mut(),
                 asking_client_id: owner.client_id,
+                reader,
                 db: owner.db,
                 protocol: owner.protocol,
                 args,
@@ -297,6 +307,9 @@ impl Core {
             Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
                 unreachable!("locks of this core are asked for here")
             }
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            self.act_on_notes(session, Some(itself));
         }
         out
     }
@@ -336,6 +349,13 @@ impl Core {
                     let session = gather.owner.session;
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
+                    if self.state.gates & gate::NOTES != 0 {
+                        let by = Reader {
+                            core: self.state.id,
+                            session: ticket.session(),
+                        };
+                        self.act_on_notes(session.as_deref_mut(), Some(by));
+                    }
                     if let Some(session) = session {
                         self.state.dirty.push(session.id);
                         self.waiting.push(session.id);
@@ -525,6 +545,7 @@ pub(super) fn session_owner(
         db: session.db,
         protocol: session.protocol,
         access: access_of(session),
+        reading: Reading::of(session, command),
         command,
     }
 }

@@ -22,6 +22,8 @@ mod input;
 pub mod limits;
 mod locks;
 mod multi;
+mod notes;
+mod notes_tests;
 mod observed;
 mod pool;
 mod publish;
@@ -33,6 +35,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod tracking_tests;
 mod transaction;
 mod waits;
 

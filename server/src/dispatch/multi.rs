@@ -11,7 +11,7 @@
 
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
-use super::execute::resolve;
+use super::execute::{end_exec, resolve};
 use super::gather::{KeptArgs, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::transaction::{LocksHeld, Plan, scope_of};
@@ -92,10 +92,12 @@ impl Core {
 
     fn exec(&mut self, session: &mut Session, command: &'static Command, quiet: bool) {
         let Some(multi) = end_multi(session) else {
+            end_exec(session);
             return self.reply_error(session, &errors::EXEC_ALONE, command, quiet);
         };
         if multi.state == Queueing::Spoilt {
             self.end_watch(session);
+            end_exec(session);
             self.show_exec(session);
             return self.reply_error(session, &errors::EXEC_ABORTED, command, quiet);
         }
@@ -123,6 +125,7 @@ impl Core {
         self.end_watch(session);
         if watch == Watch::Broken {
             self.unlock(session.id, &locks);
+            end_exec(session);
             if !quiet {
                 session.reply(|reply| reply.null_array());
             }
@@ -161,6 +164,7 @@ impl Core {
             std::mem::take(&mut executing.pushes),
         );
         session.executing = None;
+        end_exec(session);
         self.unlock(session.id, &locks);
         session.output.append(|out| out.extend_from_slice(&pushes));
         self.show_exec(session);

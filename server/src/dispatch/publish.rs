@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::batch::Work;
 use super::core::Core;
 use super::gather::Finish;
-use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge, Run};
+use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session};
@@ -24,10 +24,11 @@ pub(super) fn note_write(session: &mut Session, spec: &CommandSpec, seq: ReplySe
     }
 }
 
-/// Whether the command has to wait until what the session wrote before it is written.
+/// Whether the command has to wait until what the session wrote before it is written: a message, lest who hears it finds
+/// the old value, and a subscription, lest it brings word of what was before it.
 #[inline]
 pub(super) fn must_come_behind(session: &Session, command: &Command) -> bool {
-    matches!(command.spec.run, Run::SomeCores { .. })
+    command.spec.flags.has(Flags::PUBSUB)
         && session
             .last_write
             .is_some_and(|seq| !session.output.is_ready(seq))
@@ -65,6 +66,7 @@ impl Core {
                 asking_client_id: session.client_id,
                 db: session.db,
                 protocol: session.protocol,
+                reader: None,
                 core: &mut self.state,
                 asking: Some(&mut *session),
                 args,

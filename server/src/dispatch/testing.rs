@@ -201,6 +201,8 @@ impl Core {
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
+        assert!(self.state.told.is_empty(), "{id:?} has something to tell");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");
         assert!(self.granted.is_empty(), "{id:?} has locks to hand out");

@@ -279,9 +279,37 @@ pub const BAD_CLIENT_NAME: ErrorReply =
 pub const CACHING_WITHOUT_TRACKING: ErrorReply = ErrorReply::fixed(
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
 );
-/// `CLIENT TRACKING ON`.
-pub const NO_TRACKING: ErrorReply =
-    ErrorReply::fixed("ERR client-side caching is not supported yet");
+/// `CLIENT CACHING YES` in another mode.
+pub const CACHING_YES_WITHOUT_OPT_IN: ErrorReply = ErrorReply::fixed(
+    "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.",
+);
+/// `CLIENT CACHING NO` in another mode.
+pub const CACHING_NO_WITHOUT_OPT_OUT: ErrorReply = ErrorReply::fixed(
+    "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.",
+);
+/// `CLIENT TRACKING` with two clients to be told.
+pub const REDIRECT_TWICE: ErrorReply =
+    ErrorReply::fixed("ERR A client can only redirect to a single other client");
+/// `CLIENT TRACKING REDIRECT` to a client that there is not.
+pub const NO_SUCH_REDIRECT: ErrorReply =
+    ErrorReply::fixed("ERR The client ID you want redirect to does not exist");
+/// `CLIENT TRACKING ON PREFIX` in another mode.
+pub const PREFIX_WITHOUT_BROADCAST: ErrorReply =
+    ErrorReply::fixed("ERR PREFIX option requires BCAST mode to be enabled");
+/// `CLIENT TRACKING ON` with `BCAST` or without, otherwise than before.
+pub const BROADCAST_SWITCHED: ErrorReply = ErrorReply::fixed(
+    "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then re-enabling it with a different mode.",
+);
+/// `CLIENT TRACKING ON BCAST OPTIN`.
+pub const OPTIONS_WITH_BROADCAST: ErrorReply =
+    ErrorReply::fixed("ERR OPTIN and OPTOUT are not compatible with BCAST");
+/// `CLIENT TRACKING ON OPTIN OPTOUT`.
+pub const OPT_IN_AND_OUT: ErrorReply =
+    ErrorReply::fixed("ERR You can't specify both OPTIN mode and OPTOUT mode");
+/// `CLIENT TRACKING ON OPTIN` where it was `OPTOUT`, or the reverse.
+pub const OPT_SWITCHED: ErrorReply = ErrorReply::fixed(
+    "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.",
+);
 /// `CLIENT LIST ID` with something else than numbers.
 pub const INVALID_CLIENT_ID: ErrorReply = ErrorReply::fixed("ERR Invalid client ID");
 /// `CLIENT KILL ID` with something else than a positive number.
@@ -308,6 +336,16 @@ pub fn not_as_subscriber(name: &str) -> ErrorReply {
     ErrorReply::new(format!(
         "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
     ))
+}
+
+/// Prefixes of one client of which one begins with the other.
+pub fn prefixes_overlap(prefix: &[u8], which: &str, other: &[u8]) -> ErrorReply {
+    let mut text = b"ERR Prefix '".to_vec();
+    text.extend_from_slice(shown(prefix, prefix.len()));
+    text.extend_from_slice(format!("' overlaps with {which} prefix '").as_bytes());
+    text.extend_from_slice(shown(other, other.len()));
+    text.extend_from_slice(b"'. Prefixes for a single client must not overlap.");
+    ErrorReply::new(text)
 }
 
 /// `SLOWLOG GET` with a count that there is not.

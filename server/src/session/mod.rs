@@ -5,9 +5,12 @@ mod large;
 mod limits;
 mod multi;
 mod output;
+mod prefixes;
+mod readers;
 mod subscribers;
 mod subscriptions;
 mod table;
+mod tracking;
 mod unread;
 
 pub use crowd::Crowd;
@@ -15,9 +18,12 @@ pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeA
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use multi::{Executing, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
+pub use prefixes::{Changed, Prefixes};
+pub use readers::{Reader, Readers};
 pub use subscribers::Subscribers;
 pub use subscriptions::Subscriptions;
 pub use table::{SessionId, Sessions};
+pub use tracking::{OwnChanges, Redirect, Tracking, TrackingMode};
 
 use std::net::IpAddr;
 
@@ -118,6 +124,8 @@ pub mod gate {
     pub const MULTI: u32 = 1 << 5;
     /// The connection is subscribed to something: with RESP2 it may do little else.
     pub const SUBSCRIBER: u32 = 1 << 4;
+    /// `CLIENT TRACKING` is on.
+    pub const TRACKING: u32 = 1 << 6;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).
@@ -128,6 +136,8 @@ pub mod gate {
     pub const TIME_EACH: u32 = 1 << 11;
     /// Keys of the core's shard are locked (a core's gate).
     pub const LOCKS: u32 = 1 << 12;
+    /// What the journal notes is acted on behind each command (a core's gate).
+    pub const NOTES: u32 = 1 << 13;
 }
 
 /// A client connection.
@@ -173,6 +183,8 @@ pub struct Session {
     pub last_heard_ms: u64,
     /// What it is subscribed to, if anything.
     subscriptions: Option<Box<Subscriptions>>,
+    /// What it asked for with `CLIENT TRACKING`, if that is on.
+    tracking: Option<Box<Tracking>>,
     /// The last reply awaited from another core to a command that writes; a message published waits for it.
     pub last_write: Option<ReplySeq>,
     /// Set while `CLIENT PAUSE` holds its next command back.
@@ -227,6 +239,7 @@ impl Session {
             connected_ms: now_ms,
             last_heard_ms: now_ms,
             subscriptions: None,
+            tracking: None,
             last_write: None,
             paused: false,
             awaits_room: false,

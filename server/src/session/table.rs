@@ -12,6 +12,23 @@ pub struct SessionId {
 }
 
 impl SessionId {
+    /// Bytes of [`Self::to_bytes`].
+    pub const BYTES: usize = 8;
+
+    /// A form to send to another core.
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        (u64::from(self.index) << 32 | u64::from(self.generation)).to_le_bytes()
+    }
+
+    /// What [`Self::to_bytes`] was made of.
+    pub fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+        let word = u64::from_le_bytes(bytes);
+        Self {
+            index: (word >> 32) as u32,
+            generation: word as u32,
+        }
+    }
+
     /// Its place, dense from zero, reused after the session ends.
     #[inline]
     pub fn index(self) -> usize {

@@ -158,8 +158,9 @@ fn set(call: &mut SessionCall<'_>) -> CommandResult {
         .shared
         .update_config(|present| present.with_from(origin, &changes))
         .map_err(|error| ErrorReply::new(format!("ERR {error}")))?;
-    // In force for the next command of this turn; the other cores see it with their next turn.
+    // In force for the next command of this turn. The other cores see it with their next turn, which is now.
     call.core.config = call.core.shared.config();
+    call.core.tell_others(|_| {}, &[]);
     call.reply(|reply| reply.ok());
     Ok(())
 }

@@ -232,6 +232,7 @@ fn quit(call: &mut SessionCall<'_>) -> CommandResult {
 fn reset(call: &mut SessionCall<'_>) -> CommandResult {
     super::monitor::leave(call);
     call.core.subscribers.leave(call.session);
+    call.core.end_tracking(call.session);
     let needs_auth = call.core.config.requirepass.is_some();
     let session = &mut *call.session;
     session.db = DbIndex(0);

@@ -130,6 +130,7 @@ fn flush(call: &mut CoreCall<'_>, databases: std::ops::Range<u16>) -> CommandRes
             shard.flush(db);
         }
     }
+    call.core.forget_everything_read(call.asking.as_deref_mut());
     Ok(())
 }
 

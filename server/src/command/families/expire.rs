@@ -252,7 +252,7 @@ fn read_deadline(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) {
     let now = call.shard.now();
     let found = call
         .shard
-        .get(call.db, key, Access::Peek)
+        .read(call.db, key, Access::Peek)
         .map(|entry| entry.expires_at());
     call.stats.count_lookup(found.is_some());
     call.reply.integer(match found {

@@ -73,8 +73,11 @@ pub(super) fn strings(call: &mut CoreCall<'_>) {
     succeed(call.out);
     for key in call.args.iter_from(0) {
         let core = &mut *call.core;
+        if let Some(reader) = call.reader {
+            core.remember_key(key, reader);
+        }
         let key = core.shard.hasher().key(key);
-        let Some(entry) = core.shard.get(call.db, key, Access::Touch) else {
+        let Some(entry) = core.shard.read(call.db, key, Access::Touch) else {
             core.stats.misses += 1;
             call.out.push(MISSING);
             continue;

@@ -221,7 +221,7 @@ fn lcs(call: &mut ShardCall<'_>) -> CommandResult {
     let mut values = [Vec::new(), Vec::new()];
     for (at, value) in values.iter_mut().enumerate() {
         let key = call.key(1 + at);
-        match call.shard.get(call.db, key, call.access) {
+        match call.shard.read(call.db, key, call.access) {
             Some(entry) => {
                 call.stats.hits += 1;
                 *value = entry.string().ok_or(errors::LCS_NOT_STRINGS)?.to_vec();
@@ -296,8 +296,11 @@ impl Rounds for Apart {
 /// The command's arguments, with the second string in the place of its key; answers the reply.
 fn answer_there(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    if let Some(reader) = call.reader {
+        core.remember_key(call.args.at(1), reader);
+    }
     let key = core.shard.hasher().key(call.args.at(1));
-    let value = match core.shard.get(call.db, key, Access::Touch) {
+    let value = match core.shard.read(call.db, key, Access::Touch) {
         Some(entry) => {
             core.stats.hits += 1;
             entry.string().ok_or(errors::LCS_NOT_STRINGS)

@@ -263,7 +263,7 @@ fn bitfield_ro(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn read_only(call: &mut ShardCall<'_>, operations: &[Operation]) -> CommandResult {
     let key = call.key(1);
-    let value = match call.shard.get(call.db, key, call.access) {
+    let value = match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
             call.stats.hits += 1;
             entry.string().ok_or(errors::WRONG_TYPE)?

@@ -126,7 +126,7 @@ fn setbit(call: &mut ShardCall<'_>) -> CommandResult {
 /// The string at argument 1, counted as read; `None` if there is none.
 fn read<'c>(call: &'c mut ShardCall<'_>) -> Result<Option<&'c [u8]>, ErrorReply> {
     let key = call.key(1);
-    match call.shard.get(call.db, key, call.access) {
+    match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
             call.stats.hits += 1;
             entry.string().ok_or(errors::WRONG_TYPE).map(Some)

@@ -196,7 +196,7 @@ fn bitop(call: &mut ShardCall<'_>) -> CommandResult {
     let mut combination = Combination::new(Operation::parse(&call.args)?);
     for at in 3..call.args.len() {
         let key = call.key(at);
-        match call.shard.get(call.db, key, call.access) {
+        match call.shard.read(call.db, key, call.access) {
             Some(entry) => {
                 call.stats.hits += 1;
                 combination.add(entry.string().ok_or(errors::WRONG_TYPE)?);

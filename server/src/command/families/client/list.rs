@@ -8,10 +8,11 @@ use crate::command::{Args, CoreCall, SessionCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol, Reply};
-use crate::session::{Closing, Session, gate};
+use crate::session::{Closing, Session, TrackingMode, gate};
 use crate::topics::Topic;
 
 use super::super::connection::DEFAULT_USER;
+use super::tracking;
 
 /// The classes of clients; masters and replicas there are none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,10 +152,17 @@ pub(super) fn info(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
+/// Bytes of a client's output that Redis counts as `obl`; the others are `omem`.
+const REDIS_BUFFER_BYTES: usize = 16 * 1024;
+
 /// The line of one connection. `running`: the command it runs at the moment.
 fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     let running_bytes = running.map_or(0, |args| wire_bytes(&args));
     let pending = session.output.pending_bytes();
+    // Redis has a buffer of a fixed size, and what that does not hold in a list.
+    let in_buffer = pending.min(REDIS_BUFFER_BYTES);
+    let in_list = pending - in_buffer;
+    let list_len = in_list.div_ceil(REDIS_BUFFER_BYTES);
     let mut line = Vec::with_capacity(400);
     let written = write!(
         line,
@@ -166,7 +174,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     let written = write!(
         line,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
-         rbp={} obl={pending} oll=0 omem=0 tot-mem={} events={} cmd={} user={DEFAULT_USER} redir=-1 resp={} lib-name=",
+         rbp={} obl={in_buffer} oll={list_len} omem={in_list} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir={} resp={} lib-name=",
         now_ms.saturating_sub(session.connected_ms) / 1000,
         now_ms.saturating_sub(session.last_heard_ms) / 1000,
         flags(session),
@@ -190,6 +198,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         session.memory_bytes() + running_bytes,
         if pending > 0 { "rw" } else { "r" },
         session.last_command,
+        tracking::redirection(session),
         match session.protocol {
             Protocol::Resp2 => 2,
             Protocol::Resp3 => 3,
@@ -212,11 +221,21 @@ fn wire_bytes(args: &Args<'_>) -> usize {
 }
 
 fn flags(session: &Session) -> String {
+    let tracking = session.tracking();
     let marks = [
         (session.gates & gate::MONITOR != 0, 'O'),
         (session.multi.is_some(), 'x'),
         (session.is_subscriber(), 'P'),
         (session.blocked.is_some() || session.paused, 'b'),
+        (tracking.is_some(), 't'),
+        (
+            tracking.is_some_and(|tracking| tracking.redirect_is_broken),
+            'R',
+        ),
+        (
+            tracking.is_some_and(|tracking| tracking.mode == TrackingMode::Broadcast),
+            'B',
+        ),
         (session.closing == Closing::AfterReplies, 'c'),
         (session.closing == Closing::Now, 'A'),
         (session.peer.unix, 'U'),

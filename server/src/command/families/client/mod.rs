@@ -3,6 +3,7 @@
 mod kill;
 mod list;
 mod pause;
+mod tracking;
 
 use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::ErrorReply;
@@ -31,7 +32,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "6.0.0",
         syntax: "<YES|NO>",
         summary: "Says whether the keys of the next command are to be tracked.",
-        run: Run::OnSession(caching),
+        run: Run::OnSession(tracking::caching),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -53,7 +54,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         group: Group::Connection,
         since: "6.0.0",
         summary: "Returns the id of the client that tracking notifications are redirected to.",
-        run: Run::OnSession(get_redirection),
+        run: Run::OnSession(tracking::get_redirection),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -206,7 +207,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         syntax: "<ON|OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
         summary: "Turns tracking for client-side caching on or off.",
         complexity: "O(1). Some options may introduce additional complexity",
-        run: Run::OnSession(tracking),
+        run: Run::Rounds(tracking::begin),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -217,7 +218,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         group: Group::Connection,
         since: "6.2.0",
         summary: "Describes the tracking of the connection.",
-        run: Run::OnSession(tracking_info),
+        run: Run::OnSession(tracking::info),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -331,10 +332,6 @@ fn on_or_off(call: &SessionCall<'_>, at: usize) -> Result<bool, ErrorReply> {
     }
 }
 
-fn caching(_: &mut SessionCall<'_>) -> CommandResult {
-    Err(errors::CACHING_WITHOUT_TRACKING)
-}
-
 fn get_name(call: &mut SessionCall<'_>) -> CommandResult {
     let name = call.session.name.clone();
     call.reply(|reply| {
@@ -344,11 +341,6 @@ fn get_name(call: &mut SessionCall<'_>) -> CommandResult {
             reply.bulk(&name)
         }
     });
-    Ok(())
-}
-
-fn get_redirection(call: &mut SessionCall<'_>) -> CommandResult {
-    call.reply(|reply| reply.integer(-1));
     Ok(())
 }
 
@@ -415,28 +407,6 @@ fn set_info(call: &mut SessionCall<'_>) -> CommandResult {
 fn set_name(call: &mut SessionCall<'_>) -> CommandResult {
     call.session.name = valid_name(call.args.at(2))?;
     call.reply(|reply| reply.ok());
-    Ok(())
-}
-
-fn tracking(call: &mut SessionCall<'_>) -> CommandResult {
-    if on_or_off(call, 2)? {
-        return Err(errors::NO_TRACKING);
-    }
-    call.reply(|reply| reply.ok());
-    Ok(())
-}
-
-fn tracking_info(call: &mut SessionCall<'_>) -> CommandResult {
-    call.reply(|reply| {
-        reply.map(3);
-        reply.text("flags");
-        reply.set(1);
-        reply.text("off");
-        reply.text("redirect");
-        reply.integer(-1);
-        reply.text("prefixes");
-        reply.array(0);
-    });
     Ok(())
 }
 

@@ -46,7 +46,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 
 fn dump(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let entry = call.shard.get(call.db, key, call.access);
+    let entry = call.shard.read(call.db, key, call.access);
     call.stats.count_lookup(entry.is_some());
     match entry {
         Some(entry) => {

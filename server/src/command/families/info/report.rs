@@ -32,7 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers,
+    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -52,6 +52,8 @@ macro_rules! facts {
             pub(super) maxmemory: u64,
             /// Names subscribed to, by topic.
             pub(super) topics: [u64; Topic::ALL.len()],
+            /// Prefixes that clients want to hear of.
+            pub(super) prefixes: u64,
         }
 
         impl Facts {
@@ -62,6 +64,7 @@ macro_rules! facts {
                 part.number(self.clients);
                 part.number(self.maxmemory);
                 self.topics.iter().for_each(|names| part.number(*names));
+                part.number(self.prefixes);
             }
 
             fn read(part: &mut PartReader<'_>) -> Self {
@@ -72,6 +75,7 @@ macro_rules! facts {
                     clients: part.number(),
                     maxmemory: part.number(),
                     topics: std::array::from_fn(|_| part.number()),
+                    prefixes: part.number(),
                 }
             }
         }
@@ -106,7 +110,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let awaited_keys = core.shard.awaited().len() as u64;
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
-    let (mut session_bytes, mut subscribers) = (0, 0);
+    let (mut session_bytes, mut subscribers, mut tracking) = (0, 0, 0);
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
@@ -114,6 +118,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         timed_waits += u64::from(until_ms.is_some());
         session_bytes += session.memory_bytes() as u64;
         subscribers += u64::from(session.is_subscriber());
+        tracking += u64::from(session.tracking().is_some());
     }
     let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
     let sums = Sums {
@@ -123,6 +128,9 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         session_bytes,
         monitors: core.monitors.len() as u64,
         subscribers,
+        tracking,
+        tracked_keys: core.readers.keys(),
+        tracked_readings: core.readers.readings(),
         entry_bytes: memory.entry_bytes,
         table_bytes: memory.table_bytes,
         arena_bytes: memory.arena_bytes,
@@ -156,7 +164,11 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let tells_facts = core.id == CoreId(0);
     part.number(tells_facts.into());
     if tells_facts {
-        facts(&core.config, &core.shared, core.clock.unix.0).write(&mut part);
+        let facts = Facts {
+            prefixes: core.prefixes.len() as u64,
+            ..facts(&core.config, &core.shared, core.clock.unix.0)
+        };
+        facts.write(&mut part);
     }
     sums.write(&mut part);
     part.number(core.shard.databases().into());
@@ -208,6 +220,7 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         clients: shared.clients(),
         maxmemory: config.maxmemory_bytes,
         topics: Topic::ALL.map(|topic| shared.topics.count(topic)),
+        prefixes: 0,
     }
 }
 

@@ -188,7 +188,7 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
         ],
     );
     fields.add("blocked_clients", report.sums.blocked);
-    fields.add("tracking_clients", 0);
+    fields.add("tracking_clients", report.sums.tracking);
     fields.add("pubsub_clients", report.sums.subscribers);
     fields.add("watching_clients", 0);
     fields.add("clients_in_timeout_table", report.sums.timed_waits);
@@ -404,14 +404,9 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
         0,
         &["total_active_defrag_time", "current_active_defrag_time"],
     );
-    fields.add_all(
-        0,
-        &[
-            "tracking_total_keys",
-            "tracking_total_items",
-            "tracking_total_prefixes",
-        ],
-    );
+    fields.add("tracking_total_keys", sums.tracked_keys);
+    fields.add("tracking_total_items", sums.tracked_readings);
+    fields.add("tracking_total_prefixes", report.facts.prefixes);
     fields.add("unexpected_error_replies", 0);
     fields.add("total_error_replies", sums.error_replies);
     fields.add("dump_payload_sanitizations", 0);

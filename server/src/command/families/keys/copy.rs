@@ -60,7 +60,7 @@ pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
     if options.db == call.db && from.bytes() == to.bytes() {
         return Err(errors::SAME_OBJECT);
     }
-    let source = call.shard.get(call.db, from, call.access);
+    let source = call.shard.read(call.db, from, call.access);
     call.stats.count_lookup(source.is_some());
     let Some(image) = source.map(|entry| entry.image()) else {
         call.reply.integer(0);
@@ -152,7 +152,7 @@ fn fetch(call: &mut CoreCall<'_>) {
         return Answer::failed(call.out, &error);
     }
     let key = core.shard.hasher().key(call.args.at(1));
-    let source = core.shard.get(call.db, key, Access::Touch);
+    let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
     match source {
         Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),

@@ -186,7 +186,7 @@ fn count_found(call: &mut ShardCall<'_>, access: Access) {
     let mut found = 0;
     for at in 1..call.args.len() {
         let key = call.key(at);
-        let there = call.shard.get(call.db, key, access).is_some();
+        let there = call.shard.read(call.db, key, access).is_some();
         call.stats.count_lookup(there);
         found += u64::from(there);
     }
@@ -197,7 +197,7 @@ fn kind(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let kind = call
         .shard
-        .get(call.db, key, Access::Peek)
+        .read(call.db, key, Access::Peek)
         .map(|entry| entry.kind());
     call.stats.count_lookup(kind.is_some());
     call.reply.status(kind.map_or("none", |kind| kind.name()));

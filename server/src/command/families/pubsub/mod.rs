@@ -5,13 +5,10 @@
 
 mod inspect;
 
-use std::sync::atomic::Ordering;
-
-use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Keys, Run, SessionCall};
-use crate::observe::{PartReader, PartWriter};
+use crate::command::{Args, CommandSpec, Flags, Group, Keys, Run, SessionCall, pushes};
+use crate::observe::PartReader;
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
-use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
 /// The family's table.
@@ -32,8 +29,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total \
             number of subscribed patterns (by any client).",
         run: Run::SomeCores {
-            which: has_subscribers,
-            each: publish_each,
+            which: pushes::has_subscribers,
+            each: pushes::publish_each,
             merge: publish_merge,
         },
         ..PUBLISHING
@@ -66,8 +63,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Sends a message to a shard channel, and answers how many got it.",
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard channel.",
         run: Run::SomeCores {
-            which: has_shard_subscribers,
-            each: spublish_each,
+            which: pushes::has_shard_subscribers,
+            each: pushes::spublish_each,
             merge: publish_merge,
         },
         ..PUBLISHING
@@ -199,30 +196,6 @@ fn tell(call: &mut SessionCall<'_>, topic: Topic, word: &str, name: Option<&[u8]
         }
         reply.count(count);
     });
-}
-
-fn has_subscribers(gauges: &CoreGauges) -> bool {
-    gauges.topics.load(Ordering::Acquire) > 0
-}
-
-fn has_shard_subscribers(gauges: &CoreGauges) -> bool {
-    gauges.shard_topics.load(Ordering::Acquire) > 0
-}
-
-fn publish_each(call: &mut CoreCall<'_>) {
-    publish_on_core(call, Topic::Channel);
-}
-
-fn spublish_each(call: &mut CoreCall<'_>) {
-    publish_on_core(call, Topic::ShardChannel);
-}
-
-fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
-    let asking = call.asking.as_deref_mut();
-    let received = call
-        .core
-        .publish_here(topic, call.args.at(1), call.args.at(2), asking);
-    PartWriter(call.out).number(received);
 }
 
 fn publish_merge(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {

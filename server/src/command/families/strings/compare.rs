@@ -116,7 +116,7 @@ fn digest_of(value: &[u8]) -> String {
 
 fn digest(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    match call.shard.get(call.db, key, call.access) {
+    match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
             call.stats.hits += 1;
             let value = entry.string().ok_or(errors::WRONG_TYPE)?;

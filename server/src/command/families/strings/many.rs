@@ -109,7 +109,7 @@ fn mget(call: &mut ShardCall<'_>) -> CommandResult {
     call.reply.array(call.args.len() - 1);
     for at in 1..call.args.len() {
         let key = call.key(at);
-        match call.shard.get(call.db, key, call.access) {
+        match call.shard.read(call.db, key, call.access) {
             Some(entry) => {
                 call.stats.hits += 1;
                 match entry.string() {

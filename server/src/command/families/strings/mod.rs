@@ -140,7 +140,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 
 fn get(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    match call.shard.get(call.db, key, call.access) {
+    match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
             call.stats.hits += 1;
             call.reply.bulk(entry.string().ok_or(errors::WRONG_TYPE)?);
@@ -269,7 +269,7 @@ fn getdel(call: &mut ShardCall<'_>) -> CommandResult {
 fn getex(call: &mut ShardCall<'_>) -> CommandResult {
     let options = Options::parse(&call.args, 2, Grammar::GetEx)?;
     let key = call.key(1);
-    let Some(entry) = call.shard.get(call.db, key, call.access) else {
+    let Some(entry) = call.shard.read(call.db, key, call.access) else {
         call.stats.misses += 1;
         call.reply.null();
         return Ok(());

@@ -115,7 +115,7 @@ fn append(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn strlen(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let len = match call.shard.get(call.db, key, call.access) {
+    let len = match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
             call.stats.hits += 1;
             entry.string().ok_or(errors::WRONG_TYPE)?.len()
@@ -151,7 +151,7 @@ fn setrange(call: &mut ShardCall<'_>) -> CommandResult {
 fn getrange(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let (start, end) = (call.args.integer(2)?, call.args.integer(3)?);
-    let Some(entry) = call.shard.get(call.db, key, call.access) else {
+    let Some(entry) = call.shard.read(call.db, key, call.access) else {
         call.stats.misses += 1;
         call.reply.bulk(b"");
         return Ok(());

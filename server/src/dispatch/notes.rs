@@ -1,0 +1,121 @@
+//! Acting on what the journal noted of a command, as soon as the command has run: clients that keep what it changed are
+//! told (`command::invalidate`), and keyspace notifications are published.
+//!
+//! The core that owns a key publishes what happened to it. Its own subscribers are given the message here, a session that
+//! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
+//! their order, and so do all events of one core; those of keys on different cores in any.
+
+use std::io::Write;
+
+use larder_engine::{DbIndex, Event, Extent};
+
+use super::batch::{Head, Ticket, Work};
+use super::core::Core;
+use crate::command::{CoreFn, pushes};
+use crate::routing::CoreId;
+use crate::session::{Reader, Session, SessionId, gate};
+use crate::topics::Topic;
+
+impl Core {
+    /// Acts on the notes there are. `session` is the one whose command ran, where it is this core's; `by` is the same,
+    /// wherever it is.
+    #[inline]
+    pub(super) fn act_on_notes(&mut self, session: Option<&mut Session>, by: Option<Reader>) {
+        if self.state.shard.journal().has_notes() {
+            self.act(session, by);
+        }
+    }
+
+    /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
+    pub(super) fn end_notes(&mut self) {
+        self.act_on_notes(None, None);
+        if self.state.gates & gate::NOTES != 0 {
+            self.state.tell_prefixes();
+            self.state.publish_tracked_keys();
+            self.state.limit_readers();
+            self.state.choose_notes();
+        }
+        self.tell_what_is_told();
+    }
+
+    #[cold]
+    fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
+        let notes = self.state.shard.journal().take_notes();
+        let somebody_listens = (0..self.state.shared.cores())
+            .any(|core| pushes::has_subscribers(self.state.shared.gauges(CoreId(core))));
+        for note in notes.iter() {
+            if note.extent == Extent::Key {
+                let session = session.as_deref_mut();
+                self.state.key_changed(note.key, note.event, by, session);
+            }
+            if somebody_listens {
+                for event in note.events() {
+                    self.notify(note.db, note.key, event, session.as_deref_mut());
+                }
+            }
+        }
+        self.state.shard.journal().return_notes(notes);
+        self.state.remember_newly_read();
+        self.tell_what_is_told();
+    }
+
+    /// Passes on what other cores are to do.
+    #[inline]
+    pub(super) fn tell_what_is_told(&mut self) {
+        if self.state.told.is_empty() {
+            return;
+        }
+        for told in std::mem::take(&mut self.state.told) {
+            let args: Vec<&[u8]> = told.args.iter().map(Vec::as_slice).collect();
+            self.tell(told.to, told.run, &args);
+        }
+    }
+
+    /// Publishes an event, if the configuration asks for it, to the channel of the key and to that of the event.
+    fn notify(&mut self, db: DbIndex, key: &[u8], event: Event, mut session: Option<&mut Session>) {
+        let classes = self.state.config.notify_keyspace_events;
+        let Some(class) = event.class().letter() else {
+            return;
+        };
+        if !classes.has(class) {
+            return;
+        }
+        let name = event.name().as_bytes();
+        for (space, subject, message) in [('K', key, name), ('E', name, key)] {
+            if !classes.has(space) {
+                continue;
+            }
+            let word = if space == 'K' { "keyspace" } else { "keyevent" };
+            let mut channel = Vec::with_capacity(subject.len() + 24);
+            write!(channel, "__{word}@{}__:", db.0).expect("writing to memory");
+            channel.extend_from_slice(subject);
+            self.publish(&channel, message, session.as_deref_mut());
+        }
+    }
+
+    /// Publishes a message of the server's own.
+    fn publish(&mut self, channel: &[u8], message: &[u8], session: Option<&mut Session>) {
+        self.state
+            .publish_here(Topic::Channel, channel, message, session);
+        for core in (0..self.state.shared.cores()).map(CoreId) {
+            if core != self.state.id && pushes::has_subscribers(self.state.shared.gauges(core)) {
+                self.tell(core, pushes::publish_each, &[b"publish", channel, message]);
+            }
+        }
+    }
+
+    /// Has core `to` run something of which no answer comes. It keeps its place among what that core is asked.
+    pub(super) fn tell(&mut self, to: CoreId, run: CoreFn, args: &[&[u8]]) {
+        let nobody = Ticket::Discard {
+            session: SessionId::default(),
+        };
+        let head = Head::of(nobody, Work::Part(run));
+        self.outboxes[to.index()].ask(head, args.iter().copied());
+    }
+
+    /// Whether what the journal notes finds no room for now among what other cores have yet to take.
+    #[inline]
+    pub(super) fn has_no_room_for_notes(&self) -> bool {
+        self.state.gates & gate::NOTES != 0 && self.outboxes.iter().any(|outbox| outbox.is_full())
+    }
+}
