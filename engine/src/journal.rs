@@ -263,7 +263,7 @@ impl Journal {
             (Effect::Arrive, _) | (Effect::WriteRange { .. }, Event::Silent)
         );
         self.changes += u64::from(!is_part);
-        if self.is_read || !self.watches.is_empty() {
+        if self.is_read || !self.watches.is_empty() || !self.awaited.is_empty() {
             self.tell(record, besides);
         }
     }
