@@ -7,14 +7,18 @@
 //! * [`server`] starts a process on a free port and ends it again.
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
+//! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
+//! * [`transfer`] moves money between accounts and counts it.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
+pub mod history;
 pub mod inprocess;
 pub mod model;
 pub mod quoting;
+pub mod random;
 pub mod resp;
 pub mod scratch;
 pub mod server;
