@@ -1,7 +1,7 @@
 //! Histories of random clients on whole servers, checked for strict serializability (`larder_tests::history`); and the
 //! same on a server whose transactions lock nothing, which must be found out.
 //!
-//! `LARDER_HISTORY_OPERATIONS` sets how many operations are played on each server (5,000 without it).
+//! `LARDER_HISTORY_OPERATIONS` sets how many operations are played on each server (15,000 without it).
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use larder_tests::server::{IoBackend, Options, Server};
 const CLIENTS: usize = 10;
 
 fn operations() -> i64 {
-    std::env::var("LARDER_HISTORY_OPERATIONS").map_or(5_000, |count| count.parse().unwrap())
+    std::env::var("LARDER_HISTORY_OPERATIONS").map_or(15_000, |count| count.parse().unwrap())
 }
 
 fn is_strictly_serializable(cores: usize) {
