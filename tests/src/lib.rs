@@ -8,12 +8,13 @@
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
-//! * [`transfer`] moves money between accounts and counts it.
+//! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
+pub mod fragile;
 pub mod history;
 pub mod inprocess;
 pub mod model;
@@ -23,6 +24,7 @@ pub mod resp;
 pub mod scratch;
 pub mod server;
 pub mod tools;
+pub mod transfer;
 
 /// What support code returns when it cannot go on: a sentence for the person reading the test's output.
 pub type Outcome<T> = Result<T, String>;

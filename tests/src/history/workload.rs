@@ -14,9 +14,9 @@ use super::calls::{Call, End, Step};
 use super::keys::{Chore, Keys};
 use super::{Action, Fate, Key, Operation, Token, Value};
 use crate::Outcome;
-use crate::client::{Arrival, Client, REPLY_TIMEOUT};
+use crate::client::Client;
+use crate::fragile::Fragile;
 use crate::random::Random;
-use crate::resp::Reply;
 
 /// Keys in use at a time.
 const KEYS: u32 = 8;
@@ -47,17 +47,6 @@ pub enum Cuts {
     None,
 }
 
-/// Whether a server runs scripts.
-///
-/// # Errors
-/// It does not say.
-pub fn has_scripts(client: &mut Client) -> Outcome<bool> {
-    match client.call(&["COMMAND", "INFO", "eval"])? {
-        Reply::Array(commands) => Ok(matches!(commands[..], [Reply::Array(_)])),
-        other => Err(format!("COMMAND INFO: {:?}", other.lines())),
-    }
-}
-
 /// What the clients share.
 struct Stage {
     plan: Plan,
@@ -67,7 +56,7 @@ struct Stage {
     keys: Mutex<Keys>,
     next_token: AtomicU32,
     operations_left: AtomicI64,
-    /// The connections' numbers, for `CLIENT KILL`.
+    /// The connections' numbers, for `CLIENT KILL`; the last is nobody's to kill.
     ids: Vec<AtomicI64>,
 }
 
@@ -99,12 +88,12 @@ pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
     let stage = Stage {
         plan,
         address,
-        scripts: has_scripts(&mut first)?,
+        scripts: first.knows_command("EVAL")?,
         started: Instant::now(),
         keys: Mutex::new(Keys::new(KEYS)),
         next_token: AtomicU32::new(1),
         operations_left: AtomicI64::new(plan.operations),
-        ids: (0..plan.clients).map(|_| AtomicI64::new(0)).collect(),
+        ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
     };
     let mut director = Player::new(&stage, plan.clients)?;
     let made = (0..KEYS).map(|key| (Key(key), stage.token())).collect();
@@ -145,36 +134,19 @@ struct Player<'a> {
     stage: &'a Stage,
     number: usize,
     random: Random,
-    client: Client,
+    connection: Fragile<'a>,
     history: Vec<Operation>,
 }
 
 impl<'a> Player<'a> {
     fn new(stage: &'a Stage, number: usize) -> Outcome<Self> {
-        let mut player = Self {
+        Ok(Self {
             stage,
             number,
             random: Random::new(stage.plan.seed ^ ((number as u64) << 32)),
-            client: Client::connect(stage.address)?,
+            connection: Fragile::connect(stage.address, &stage.ids[number])?,
             history: Vec::new(),
-        };
-        player.tell_id()?;
-        Ok(player)
-    }
-
-    /// Others may kill this connection from now on.
-    fn tell_id(&mut self) -> Outcome<()> {
-        let id = self.client.call(&["CLIENT", "ID"])?;
-        let id = id.integer().ok_or("CLIENT ID is no number")?;
-        if let Some(slot) = self.stage.ids.get(self.number) {
-            slot.store(id, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn connect_anew(&mut self) -> Outcome<()> {
-        self.client = Client::connect(self.stage.address)?;
-        self.tell_id()
+        })
     }
 
     fn play(mut self) -> Outcome<Vec<Operation>> {
@@ -184,7 +156,8 @@ impl<'a> Player<'a> {
             if let Some(chore) = chore {
                 self.do_chore(&chore)?;
             } else if cuts && self.random.one_in(200) {
-                self.kill_another()?;
+                let victim = self.random.below(self.stage.plan.clients);
+                self.connection.kill(&self.stage.ids[victim])?;
             } else if self.random.one_in(4) {
                 self.watch_and_exec()?;
             } else {
@@ -209,11 +182,19 @@ impl<'a> Player<'a> {
             bytes.truncate(self.random.between(1, bytes.len()));
         }
         let invoked_ns = self.stage.now_ns();
-        let mut is_open = self.client.send_raw(&bytes).is_ok() && manner == Manner::Waits;
+        self.connection.send(&bytes);
+        let mut is_open = manner == Manner::Waits;
         let mut done = Vec::new();
         for call in calls {
-            let replies = if is_open { self.replies(call)? } else { None };
+            let replies = if is_open {
+                self.connection.replies(call.replies())?
+            } else {
+                None
+            };
             is_open = replies.is_some();
+            if !is_open && self.stage.plan.cuts == Cuts::None {
+                return Err(format!("{call:?}: the server closed the connection"));
+            }
             let completed_ns = replies.as_ref().map_or(u64::MAX, |_| self.stage.now_ns());
             let (fate, actions) = match &replies {
                 Some(replies) => call.decode(replies)?,
@@ -235,22 +216,9 @@ impl<'a> Player<'a> {
             }
         }
         if !is_open {
-            self.connect_anew()?;
+            self.connection.connect_anew()?;
         }
         Ok(done)
-    }
-
-    /// The replies to a call; none if the connection was cut.
-    fn replies(&mut self, call: &Call) -> Outcome<Option<Vec<Reply>>> {
-        let mut replies = Vec::new();
-        while replies.len() < call.replies() {
-            match self.client.arrival(REPLY_TIMEOUT)? {
-                Arrival::Reply(reply) => replies.push(reply),
-                Arrival::Closed if self.stage.plan.cuts == Cuts::Some => return Ok(None),
-                other => return Err(format!("{call:?}: {other:?} instead of a reply")),
-            }
-        }
-        Ok(Some(replies))
     }
 
     fn any_call(&mut self) -> Call {
@@ -385,20 +353,5 @@ impl<'a> Player<'a> {
             self.send(&[Call::Plain(Step::Del(unused))], Manner::Waits)?;
         }
         Ok(())
-    }
-
-    fn kill_another(&mut self) -> Outcome<()> {
-        let victim = self.random.below(self.stage.ids.len());
-        let id = self.stage.ids[victim].load(Ordering::Relaxed);
-        if victim == self.number || id == 0 {
-            return Ok(());
-        }
-        let sent = self.client.send(&["CLIENT", "KILL", "ID", &id.to_string()]);
-        match self.client.arrival(REPLY_TIMEOUT)? {
-            // The victim may have been gone already.
-            Arrival::Reply(Reply::Integer(0 | 1)) => Ok(()),
-            Arrival::Closed => self.connect_anew(),
-            other => Err(format!("CLIENT KILL, {sent:?}: {other:?}")),
-        }
     }
 }
