@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use larder_tests::history::workload::{self, Cuts, Plan};
 use larder_tests::history::{self, Fate};
 use larder_tests::server::{IoBackend, Options, Server};
+use larder_tests::tools;
 
 const CLIENTS: usize = 10;
 
@@ -16,57 +17,69 @@ fn operations() -> i64 {
     std::env::var("LARDER_HISTORY_OPERATIONS").map_or(15_000, |count| count.parse().unwrap())
 }
 
-fn is_strictly_serializable(cores: usize) {
-    for backend in IoBackend::under_test() {
-        let mut server = Server::start(&Options::larder(cores, backend)).unwrap();
-        let plan = Plan {
-            clients: CLIENTS,
-            operations: operations(),
-            // A slow machine plays fewer.
-            time_max: Duration::from_millis(operations() as u64),
-            cuts: Cuts::Some,
-            seed: std::process::id().into(),
+fn is_strictly_serializable(options: &Options) {
+    let mut server = Server::start(options).unwrap();
+    let plan = Plan {
+        clients: CLIENTS,
+        operations: operations(),
+        // A slow machine plays fewer.
+        time_max: Duration::from_millis(operations() as u64),
+        cuts: Cuts::Some,
+        seed: std::process::id().into(),
+    };
+    let started = Instant::now();
+    let history = workload::play(server.address(), plan)
+        .unwrap_or_else(|why| panic!("{}: {why}\n{}", server.label(), server.log_tail()));
+    let played = started.elapsed();
+    assert!(server.is_running(), "{}", server.log_tail());
+    let checked = history::check(&history)
+        .unwrap_or_else(|violation| panic!("{}: {violation}", server.label()));
+    let count = |form: &str, fate: Fate| {
+        let of_form = |operation: &&history::Operation| {
+            operation.form.starts_with(form) && operation.fate == fate
         };
-        let started = Instant::now();
-        let history = workload::play(server.address(), plan)
-            .unwrap_or_else(|why| panic!("{}: {why}\n{}", server.label(), server.log_tail()));
-        let played = started.elapsed();
-        assert!(server.is_running(), "{}", server.log_tail());
-        let checked = history::check(&history)
-            .unwrap_or_else(|violation| panic!("{}: {violation}", server.label()));
-        let count = |form: &str, fate: Fate| {
-            let of_form = |operation: &&history::Operation| {
-                operation.form.starts_with(form) && operation.fate == fate
-            };
-            history.iter().filter(of_form).count()
-        };
-        println!(
-            "{}: {checked:?}; {} committed and {} aborted transactions, {} scripts, {} operations cut; \
-             played for {played:?}, checked in {:?}",
-            server.label(),
-            count("MULTI", Fate::Happened),
-            count("MULTI and EXEC", Fate::DidNot),
-            count("EVAL", Fate::Happened),
-            count("", Fate::Unknown),
-            started.elapsed() - played
-        );
-        // The clients did meet, and had their way.
-        for form in ["GET", "MGET", "APPEND", "MSET", "DEL", "MULTI"] {
-            assert!(count(form, Fate::Happened) > 0, "no {form}");
-        }
-        assert!(count("MULTI and EXEC, with", Fate::DidNot) > 0);
-        assert!(checked.dependencies > checked.operations);
+        history.iter().filter(of_form).count()
+    };
+    println!(
+        "{}: {checked:?}; {} committed and {} aborted transactions, {} scripts, {} operations cut; \
+         played for {played:?}, checked in {:?}",
+        server.label(),
+        count("MULTI", Fate::Happened),
+        count("MULTI and EXEC", Fate::DidNot),
+        count("EVAL", Fate::Happened),
+        count("", Fate::Unknown),
+        started.elapsed() - played
+    );
+    // The clients did meet, and had their way.
+    for form in ["GET", "MGET", "APPEND", "MSET", "DEL", "MULTI"] {
+        assert!(count(form, Fate::Happened) > 0, "no {form}");
     }
+    let has_scripts = server.connect().unwrap().knows_command("EVAL").unwrap();
+    assert_eq!(has_scripts, count("EVAL", Fate::Happened) > 0);
+    assert!(count("MULTI and EXEC, with", Fate::DidNot) > 0);
+    assert!(checked.dependencies > checked.operations);
 }
 
 #[test]
 fn clients_of_two_cores_see_a_strictly_serializable_history() {
-    is_strictly_serializable(2);
+    for backend in IoBackend::under_test() {
+        is_strictly_serializable(&Options::larder(2, backend));
+    }
 }
 
 #[test]
 fn clients_of_four_cores_see_a_strictly_serializable_history() {
-    is_strictly_serializable(4);
+    for backend in IoBackend::under_test() {
+        is_strictly_serializable(&Options::larder(4, backend));
+    }
+}
+
+/// What one thread does one after the other is strictly serializable: a violation here is the checker's.
+#[test]
+fn clients_of_redis_server_see_a_strictly_serializable_history() {
+    if let Some(redis) = tools::find_or_skip("redis-server") {
+        is_strictly_serializable(&Options::redis(redis));
+    }
 }
 
 /// Only debug builds can be made to lock nothing.

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use larder_tests::server::{IoBackend, Options, Server};
+use larder_tests::tools;
 use larder_tests::transfer::{self, Plan};
 
 fn plan(cores: u16) -> Plan {
@@ -23,35 +24,47 @@ fn plan(cores: u16) -> Plan {
     }
 }
 
-fn keeps_the_sum(cores: u16) {
-    for backend in IoBackend::under_test() {
-        let mut server = Server::start(&Options::larder(cores.into(), backend)).unwrap();
-        let report = transfer::run(server.address(), plan(cores))
-            .unwrap_or_else(|why| panic!("{}: {why}\n{}", server.label(), server.log_tail()));
-        println!("{}: {report}", server.label());
-        assert!(server.is_running(), "{}", server.log_tail());
-        // They did work, meet, and get cut.
-        for count in [
-            report.watched,
-            report.blind,
-            report.conflicts,
-            report.cuts,
-            report.kills,
-            report.sums,
-        ] {
-            assert!(count > 0, "{report}");
-        }
+fn keeps_the_sum(options: &Options, cores: u16) {
+    let mut server = Server::start(options).unwrap();
+    let report = transfer::run(server.address(), plan(cores))
+        .unwrap_or_else(|why| panic!("{}: {why}\n{}", server.label(), server.log_tail()));
+    println!("{}: {report}", server.label());
+    assert!(server.is_running(), "{}", server.log_tail());
+    // They did work, meet, and get cut.
+    for count in [
+        report.watched,
+        report.blind,
+        report.conflicts,
+        report.cuts,
+        report.kills,
+        report.sums,
+    ] {
+        assert!(count > 0, "{report}");
     }
+    let has_scripts = server.connect().unwrap().knows_command("EVAL").unwrap();
+    assert_eq!(has_scripts, report.scripts > 0);
 }
 
 #[test]
 fn no_money_is_lost_or_made_on_two_cores() {
-    keeps_the_sum(2);
+    for backend in IoBackend::under_test() {
+        keeps_the_sum(&Options::larder(2, backend), 2);
+    }
 }
 
 #[test]
 fn no_money_is_lost_or_made_on_four_cores() {
-    keeps_the_sum(4);
+    for backend in IoBackend::under_test() {
+        keeps_the_sum(&Options::larder(4, backend), 4);
+    }
+}
+
+/// A failure here is the test's own.
+#[test]
+fn no_money_is_lost_or_made_in_redis_server() {
+    if let Some(redis) = tools::find_or_skip("redis-server") {
+        keeps_the_sum(&Options::redis(redis), 1);
+    }
 }
 
 /// Only debug builds can be made to lock nothing.
