@@ -51,7 +51,9 @@ fn is_strictly_serializable(options: &Options) {
         started.elapsed() - played
     );
     // The clients did meet, and had their way.
-    for form in ["GET", "MGET", "APPEND", "MSET", "DEL", "MULTI"] {
+    for form in [
+        "GET", "MGET", "APPEND", "COPY", "MSET", "DEL", "RENAME", "MULTI",
+    ] {
         assert!(count(form, Fate::Happened) > 0, "no {form}");
     }
     let has_scripts = server.connect().unwrap().knows_command("EVAL").unwrap();
@@ -134,7 +136,7 @@ mod planted {
             for cores in [2, 4] {
                 let (violation, round) = violation(cores, backend);
                 println!("{cores} cores, {backend:?}, round {round}: {violation}\n");
-                assert!(violation.operations.len() >= 2, "a cycle: {violation}");
+                assert!(!violation.operations.is_empty(), "{violation}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the clients of a workload send, and what the replies say: a command, a transaction or a script, as one operation of
 //! the history.
 
-use super::{Action, Fate, Key, Token, Value};
+use super::{Action, Copied, Fate, Key, Token, Value};
 use crate::Outcome;
 use crate::resp::{Reply, encode};
 
@@ -28,6 +28,10 @@ pub enum Step {
     Msetnx(Vec<(Key, Token)>),
     /// `DEL` of keys that are there.
     Del(Vec<Key>),
+    /// `COPY`
+    Copy(Key, Copied),
+    /// `RENAME` of a key that is there.
+    Rename(Key, Copied),
     /// `WATCH`
     Watch(Vec<Key>),
     /// `UNWATCH`
@@ -81,13 +85,23 @@ impl Step {
             Self::Mset(written) => pairs("MSET", written),
             Self::Msetnx(written) => pairs("MSETNX", written),
             Self::Del(keys) => named("DEL", keys),
+            Self::Copy(key, into) => vec![
+                text("COPY"),
+                text(&key.to_string()),
+                text(&into.to_string()),
+            ],
+            Self::Rename(key, into) => vec![
+                text("RENAME"),
+                text(&key.to_string()),
+                text(&into.to_string()),
+            ],
             Self::Watch(keys) => named("WATCH", keys),
             Self::Unwatch => named("UNWATCH", &[]),
         }
     }
 
     /// What it did if it happened, as far as is known without a reply.
-    fn writes(&self) -> Vec<Action> {
+    fn effects(&self) -> Vec<Action> {
         match self {
             Self::Append(key, token) => vec![Action::Append {
                 key: *key,
@@ -99,6 +113,8 @@ impl Step {
                 .map(|&(key, token)| Action::Write { key, token })
                 .collect(),
             Self::Del(keys) => keys.iter().map(|&key| Action::Delete { key }).collect(),
+            &Self::Copy(key, into) => vec![Action::Copy { key, into }],
+            &Self::Rename(key, into) => vec![Action::Copy { key, into }, Action::Delete { key }],
             Self::Get(_) | Self::Mget(_) | Self::Watch(_) | Self::Unwatch => Vec::new(),
         }
     }
@@ -115,12 +131,22 @@ impl Step {
             (Self::Append(key, token), Reply::Integer(length)) => {
                 return Ok(vec![append(*key, *token, *length)]);
             }
-            (Self::Mset(_) | Self::Watch(_) | Self::Unwatch, Reply::Status(text)) => text == b"OK",
+            (
+                Self::Mset(_) | Self::Rename(..) | Self::Watch(_) | Self::Unwatch,
+                Reply::Status(text),
+            ) => text == b"OK",
+            (Self::Copy(..), Reply::Integer(1)) => true,
+            (Self::Copy(key, _), Reply::Integer(0)) => {
+                return Ok(vec![Action::Read {
+                    key: *key,
+                    value: Value::default(),
+                }]);
+            }
             (Self::Msetnx(_), Reply::Integer(count)) => *count == 1,
             (Self::Del(keys), Reply::Integer(count)) => *count == keys.len() as i64,
             _ => false,
         };
-        as_expected.then(|| self.writes()).ok_or_else(wrong)
+        as_expected.then(|| self.effects()).ok_or_else(wrong)
     }
 }
 
@@ -194,6 +220,8 @@ impl Call {
             Self::Plain(Step::Mset(_)) => "MSET",
             Self::Plain(Step::Msetnx(_)) => "MSETNX",
             Self::Plain(Step::Del(_)) => "DEL",
+            Self::Plain(Step::Copy(..)) => "COPY",
+            Self::Plain(Step::Rename(..)) => "RENAME",
             Self::Plain(Step::Watch(_)) => "WATCH",
             Self::Plain(Step::Unwatch) => "UNWATCH",
             Self::Multi {
@@ -207,10 +235,10 @@ impl Call {
 
     /// What it did if it happened, as far as is known without replies.
     #[must_use]
-    pub fn writes(&self) -> Vec<Action> {
+    pub fn effects(&self) -> Vec<Action> {
         match self {
-            Self::Plain(step) => step.writes(),
-            Self::Multi { steps, .. } => steps.iter().flat_map(Step::writes).collect(),
+            Self::Plain(step) => step.effects(),
+            Self::Multi { steps, .. } => steps.iter().flat_map(Step::effects).collect(),
             Self::Script(keys) => keys
                 .iter()
                 .filter_map(|&(key, token)| {
@@ -249,10 +277,10 @@ impl Call {
                 }
                 let results = match (end, last) {
                     (End::Discard, last) if is(last, "OK") => {
-                        return Ok((Fate::DidNot, self.writes()));
+                        return Ok((Fate::DidNot, self.effects()));
                     }
                     (End::Exec, Reply::NullArray) if !watched.is_empty() => {
-                        return Ok((Fate::DidNot, self.writes()));
+                        return Ok((Fate::DidNot, self.effects()));
                     }
                     (End::Exec, Reply::Array(results)) if results.len() == steps.len() => results,
                     _ => return Err(wrong()),

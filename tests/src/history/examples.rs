@@ -75,6 +75,13 @@ fn delete(key: u32) -> Action {
     Action::Delete { key: Key(key) }
 }
 
+fn copy(key: u32, into: u32) -> Action {
+    Action::Copy {
+        key: Key(key),
+        into: Copied(into),
+    }
+}
+
 fn found(history: &[Operation]) -> Box<Violation> {
     check(history).expect_err("this history is not strictly serializable")
 }
@@ -321,6 +328,31 @@ fn nobody_sees_a_value_from_before_the_replacement_or_behind_the_deletion() {
         at(0, 20, 30, vec![delete(1)]),
     ];
     assert_eq!(found(&empty_too_early).anomaly, Anomaly::AgainstRealTime);
+}
+
+#[test]
+fn a_copy_is_a_read_of_what_it_holds_in_the_end() {
+    let history = |fate: Fate, holds: &[u32]| {
+        let copying = at(1, 40, 50, vec![copy(1, 7), delete(1)]);
+        let mut history = [
+            at(0, 0, 10, vec![write(1, 1)]),
+            at(0, 20, 30, vec![append(1, 2, 2)]),
+            with_fate(copying, fate),
+            at(0, 60, 70, vec![read(1, &[])]),
+        ];
+        reveal(
+            &mut history,
+            &HashMap::from([(Copied(7), Value::of(holds))]),
+        );
+        history
+    };
+    for fate in [Fate::Happened, Fate::Unknown] {
+        assert!(check(&history(fate, &[1, 2])).is_ok());
+        let old = found(&history(fate, &[1]));
+        assert_eq!(old.anomaly, Anomaly::LostUpdate, "{old}");
+    }
+    let empty = found(&history(Fate::Happened, &[]));
+    assert_eq!(empty.anomaly, Anomaly::LostUpdate, "{empty}");
 }
 
 #[test]

@@ -333,9 +333,14 @@ fn because(recovered: &Recovered, edge: &Edge) -> String {
     }
     let of_key = &recovered.keys[edge.key];
     let key: Key = of_key.key;
-    let shown = |version: usize| match of_key.versions.get(version).and_then(|v| v.token) {
-        Some(token) => format!("{token}"),
-        None => "nothing there".into(),
+    let shown = |version: usize| match of_key.versions.get(version) {
+        Some(&Version {
+            token: Some(token), ..
+        }) => token.to_string(),
+        Some(Version {
+            writer: Some(_), ..
+        }) => "deletion".into(),
+        _ => "nothing".into(),
     };
     let (this, next) = (shown(edge.version), shown(edge.version + 1));
     match edge.kind {

@@ -1,7 +1,7 @@
 //! The keys a workload works on: a few at a time, so that its clients meet; each for a limited life, so that values stay short.
 //!
 //! A key is made by `MSET` or `MSETNX`, grows by appends, is replaced by `MSET` when it is worn, and in the end deleted with
-//! others of its age. Whoever sees that keys are worn takes them for the [`Chore`]; nobody else replaces them meanwhile,
+//! others of its age, or renamed. Whoever sees that keys are worn takes them for the [`Chore`]; nobody else replaces them meanwhile,
 //! as a history's checker asks.
 
 use super::{Fate, Key};

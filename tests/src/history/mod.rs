@@ -16,8 +16,9 @@
 //! these edges have no cycle. A cycle is a broken promise, and its kind of edges is the anomaly's name.
 //!
 //! Two things are added to Elle's histories, so that more commands take part: a key may be **replaced** by a value that is
-//! one new token ([`Action::Write`]: `SET`, `MSET`, `MSETNX`), and **deleted** once ([`Action::Delete`]). Replacements of
-//! one key must not overlap in time, so that their order is known; everything else may overlap them.
+//! one new token ([`Action::Write`]: `SET`, `MSET`, `MSETNX`), and **deleted** once ([`Action::Delete`]: `DEL`, `RENAME`). Replacements of
+//! one key must not overlap in time, so that their order is known; everything else may overlap them. And it may be **copied**
+//! ([`Action::Copy`]: `COPY`, `RENAME`), which is a read whose value shows later.
 //!
 //! An operation whose connection broke may have happened or not ([`Fate::Unknown`]): it has if somebody saw a token of it,
 //! and it may have happened at any time after it was sent.
@@ -36,6 +37,7 @@ pub mod keys;
 pub mod versions;
 pub mod workload;
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 
 /// A key, by its number.
@@ -45,6 +47,16 @@ pub struct Key(pub u32);
 impl fmt::Display for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "history:{}", self.0)
+    }
+}
+
+/// A key that is written once, with the value of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Copied(pub u32);
+
+impl fmt::Display for Copied {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "history:copy:{}", self.0)
     }
 }
 
@@ -133,6 +145,13 @@ pub enum Action {
         /// Nothing, where there was no such key.
         value: Value,
     },
+    /// It copied the value to another key, which nobody else writes: what it saw is known to [`reveal`] when that is read.
+    Copy {
+        /// From this key.
+        key: Key,
+        /// To the copy of this number.
+        into: Copied,
+    },
     /// It put a token behind the value.
     Append {
         /// Of this key.
@@ -162,6 +181,7 @@ impl Action {
     pub fn key(&self) -> Key {
         match self {
             Self::Read { key, .. }
+            | Self::Copy { key, .. }
             | Self::Append { key, .. }
             | Self::Write { key, .. }
             | Self::Delete { key } => *key,
@@ -173,7 +193,7 @@ impl Action {
     pub fn token(&self) -> Option<Token> {
         match self {
             Self::Append { token, .. } | Self::Write { token, .. } => Some(*token),
-            Self::Read { .. } | Self::Delete { .. } => None,
+            Self::Read { .. } | Self::Copy { .. } | Self::Delete { .. } => None,
         }
     }
 }
@@ -182,6 +202,7 @@ impl fmt::Display for Action {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { key, value } => write!(out, "{key} was {value}"),
+            Self::Copy { key, into } => write!(out, "{key} copied to {into}"),
             Self::Append { key, token, length } => {
                 write!(out, "{key} append {token}")?;
                 match length {
@@ -233,9 +254,11 @@ impl fmt::Display for Operation {
             ms(self.invoked_ns)
         )?;
         match self.fate {
-            Fate::Happened => write!(out, "{:.3} ms", ms(self.completed_ns))?,
+            Fate::Happened if self.completed_ns < u64::MAX => {
+                write!(out, "{:.3} ms", ms(self.completed_ns))?;
+            }
             Fate::DidNot => write!(out, "{:.3} ms, did not happen", ms(self.completed_ns))?,
-            Fate::Unknown => out.write_str("no reply")?,
+            Fate::Happened | Fate::Unknown => out.write_str("no reply")?,
         }
         write!(out, ", {}", self.form)?;
         for action in &self.actions {
@@ -341,7 +364,28 @@ pub struct Checked {
     pub dependencies: usize,
 }
 
-/// Checks that a history is strictly serializable.
+/// Puts what the copies hold in the end in the place of what is known of the copying operations: reads of these values. One
+/// without a reply has happened if there is its copy.
+pub fn reveal(history: &mut [Operation], copies: &HashMap<Copied, Value>) {
+    for operation in history {
+        for action in &mut operation.actions {
+            let Action::Copy { key, into } = *action else {
+                continue;
+            };
+            let value = copies.get(&into).cloned().unwrap_or_default();
+            let is_there = value.length() > 0;
+            match operation.fate {
+                Fate::DidNot => continue,
+                Fate::Unknown if !is_there => continue,
+                Fate::Unknown => operation.fate = Fate::Happened,
+                Fate::Happened => {}
+            }
+            *action = Action::Read { key, value };
+        }
+    }
+}
+
+/// Checks that a history is strictly serializable. A copy that was not revealed tells nothing.
 ///
 /// # Errors
 /// The first broken promise that is found; of cycles the shortest.

@@ -128,7 +128,7 @@ impl<'a> Book<'a> {
             match action {
                 Action::Write { token, .. } => self.replacements.push((at, Some(*token))),
                 Action::Delete { .. } => self.replacements.push((at, None)),
-                Action::Read { .. } | Action::Append { .. } => {}
+                Action::Read { .. } | Action::Copy { .. } | Action::Append { .. } => {}
             }
         }
         self.replacements
@@ -165,7 +165,12 @@ impl<'a> Book<'a> {
                 self.places.push(None);
                 continue;
             };
-            let Some(epoch) = self.epoch_of(history, authors, at, value)? else {
+            let epoch = if value.length() == 0 && self.is_deleted_later(event) {
+                Some(0)
+            } else {
+                self.epoch_of(history, authors, at, value)?
+            };
+            let Some(epoch) = epoch else {
                 self.places.push(None);
                 continue;
             };
@@ -192,6 +197,13 @@ impl<'a> Book<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the operation of this event deletes the key in a later one.
+    fn is_deleted_later(&self, event: usize) -> bool {
+        let (at, _) = self.events[event];
+        let mut own = self.events[event..].iter().take_while(|(of, _)| *of == at);
+        own.any(|(_, action)| matches!(action, Action::Delete { .. }))
     }
 
     /// In which epoch this value was read; none if it may have been several.

@@ -1,10 +1,11 @@
 //! Random clients on a server, and the history of what they did and saw.
 //!
 //! Each client sends, over a connection of its own, pipelines of reads and appends, alone, in transactions and in scripts;
-//! transactions behind a `WATCH`; and now and then the chore of replacing or deleting worn keys ([`super::keys`]). Some cut
+//! transactions behind a `WATCH`; and now and then the chore of replacing, deleting or renaming worn keys ([`super::keys`]). Some cut
 //! connections: their own in the middle of a command, or another's by `CLIENT KILL`; what was under way has no reply
 //! then, and the client connects anew.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -12,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use super::calls::{Call, End, Step};
 use super::keys::{Chore, Keys};
-use super::{Action, Fate, Key, Operation, Token, Value};
+use super::{Action, Copied, Fate, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::client::Client;
 use crate::fragile::Fragile;
 use crate::random::Random;
+use crate::resp::Reply;
 
 /// Keys in use at a time.
 const KEYS: u32 = 8;
@@ -55,6 +57,7 @@ struct Stage {
     started: Instant,
     keys: Mutex<Keys>,
     next_token: AtomicU32,
+    next_copy: AtomicU32,
     operations_left: AtomicI64,
     /// The connections' numbers, for `CLIENT KILL`; the last is nobody's to kill.
     ids: Vec<AtomicI64>,
@@ -67,6 +70,10 @@ impl Stage {
 
     fn token(&self) -> Token {
         Token(self.next_token.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn copy(&self) -> Copied {
+        Copied(self.next_copy.fetch_add(1, Ordering::Relaxed))
     }
 
     fn now_ns(&self) -> u64 {
@@ -92,6 +99,7 @@ pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
         started: Instant::now(),
         keys: Mutex::new(Keys::new(KEYS)),
         next_token: AtomicU32::new(1),
+        next_copy: AtomicU32::new(0),
         operations_left: AtomicI64::new(plan.operations),
         ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
     };
@@ -118,7 +126,24 @@ pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
         director.send(&[Call::Plain(Step::Mget(some.to_vec()))], Manner::Waits)?;
     }
     history.extend(director.history);
+    let copies: Vec<Copied> = (0..stage.next_copy.into_inner()).map(Copied).collect();
+    super::reveal(&mut history, &read_copies(&mut first, &copies)?);
     Ok(history)
+}
+
+fn read_copies(client: &mut Client, copies: &[Copied]) -> Outcome<HashMap<Copied, Value>> {
+    let mut values = HashMap::new();
+    for some in copies.chunks(100) {
+        let mut args = vec!["MGET".to_owned()];
+        args.extend(some.iter().map(Copied::to_string));
+        let Reply::Array(replies) = client.call(&args)? else {
+            return Err("MGET is not answered by an array".into());
+        };
+        for (copy, reply) in some.iter().zip(replies) {
+            values.extend(reply.bytes().map(|bytes| (*copy, Value(bytes.to_vec()))));
+        }
+    }
+    Ok(values)
 }
 
 /// What a client does when it has sent.
@@ -198,7 +223,7 @@ impl<'a> Player<'a> {
             let completed_ns = replies.as_ref().map_or(u64::MAX, |_| self.stage.now_ns());
             let (fate, actions) = match &replies {
                 Some(replies) => call.decode(replies)?,
-                None => (Fate::Unknown, call.writes()),
+                None => (Fate::Unknown, call.effects()),
             };
             if !actions.is_empty() {
                 self.stage.operations_left.fetch_sub(1, Ordering::Relaxed);
@@ -222,6 +247,9 @@ impl<'a> Player<'a> {
     }
 
     fn any_call(&mut self) -> Call {
+        if self.random.one_in(20) {
+            return Call::Plain(self.copy());
+        }
         match self.random.below(10) {
             0 | 1 => Call::Plain(self.get()),
             2 | 3 => Call::Plain(self.append()),
@@ -261,6 +289,10 @@ impl<'a> Player<'a> {
         Step::Append(key, self.stage.token())
     }
 
+    fn copy(&mut self) -> Step {
+        Step::Copy(self.keys(1)[0], self.stage.copy())
+    }
+
     fn mget(&mut self) -> Step {
         let count = self.random.between(2, 4);
         Step::Mget(self.keys(count))
@@ -269,9 +301,10 @@ impl<'a> Player<'a> {
     fn steps(&mut self) -> Vec<Step> {
         let count = self.random.between(1, 4);
         (0..count)
-            .map(|_| match self.random.below(5) {
-                0 => self.get(),
-                1 => self.mget(),
+            .map(|_| match self.random.below(12) {
+                0 | 1 => self.get(),
+                2 | 3 => self.mget(),
+                4 => self.copy(),
                 _ => self.append(),
             })
             .collect()
@@ -350,7 +383,14 @@ impl<'a> Player<'a> {
         let fate = done.first().map_or(Fate::Unknown, |(fate, _)| *fate);
         let unused = self.stage.keys().done(chore, fate);
         if !unused.is_empty() {
-            self.send(&[Call::Plain(Step::Del(unused))], Manner::Waits)?;
+            let ends = if self.random.one_in(2) {
+                vec![Call::Plain(Step::Del(unused))]
+            } else {
+                let renamed = unused.iter();
+                let renamed = renamed.map(|key| Step::Rename(*key, self.stage.copy()));
+                renamed.map(Call::Plain).collect()
+            };
+            self.send(&ends, Manner::Waits)?;
         }
         Ok(())
     }
