@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::AddAssign;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_server::routing::SlotMap;
@@ -42,6 +42,9 @@ const SUM_SCRIPT: &str = "local sum = 0 \
     for _, key in ipairs(KEYS) do sum = sum + tonumber(redis.call('GET', key)) end \
     return sum";
 
+/// On a slow machine it takes longer, by this at most, until all that is to happen has happened.
+const EXTRA_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Who takes part, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -49,7 +52,7 @@ pub struct Plan {
     pub writers: usize,
     /// Clients that add it up.
     pub readers: usize,
-    /// For so long.
+    /// For so long, and until of everything in a [`Report`] there was something.
     pub time: Duration,
     /// Cores of the server, all of which must have accounts.
     pub cores: u16,
@@ -85,6 +88,21 @@ impl Report {
     #[must_use]
     pub fn transfers(&self) -> u64 {
         self.watched + self.blind + self.scripts
+    }
+
+    /// Of what there was something, a bit each.
+    fn seen(&self) -> u32 {
+        let counts = [
+            self.watched,
+            self.blind,
+            self.scripts,
+            self.conflicts,
+            self.cuts,
+            self.kills,
+            self.sums,
+        ];
+        let bits = counts.iter().zip(0..);
+        bits.fold(0, |seen, (count, bit)| seen | u32::from(*count > 0) << bit)
     }
 }
 
@@ -142,15 +160,14 @@ struct Bank {
     until: Instant,
     /// Somebody has failed: the others need not go on.
     has_failed: AtomicBool,
+    /// As [`Report::seen`] has it: by anybody so far, and in the end.
+    seen: AtomicU32,
+    to_be_seen: u32,
     /// The connections' numbers, for `CLIENT KILL`: writers, readers, then the one that kills.
     ids: Vec<AtomicI64>,
 }
 
 impl Bank {
-    fn is_open(&self) -> bool {
-        Instant::now() < self.until && !self.has_failed.load(Ordering::Relaxed)
-    }
-
     fn connect(&self, number: usize) -> Outcome<Fragile<'_>> {
         Fragile::connect(self.address, &self.ids[number])
     }
@@ -180,12 +197,26 @@ pub fn run(address: SocketAddr, plan: Plan) -> Outcome<Report> {
     }
     first.call(&open)?;
     let clients = plan.writers + plan.readers;
+    let has_scripts = first.knows_command("EVAL")?;
+    let everything = Report {
+        watched: 1,
+        blind: 1,
+        scripts: has_scripts.into(),
+        conflicts: 1,
+        refused: 0,
+        unanswered: 0,
+        cuts: 1,
+        kills: 1,
+        sums: 1,
+    };
     let bank = Bank {
         plan,
         address,
-        has_scripts: first.knows_command("EVAL")?,
+        has_scripts,
         until: Instant::now() + plan.time,
         has_failed: AtomicBool::new(false),
+        seen: AtomicU32::new(0),
+        to_be_seen: everything.seen(),
         ids: (0..=clients).map(|_| AtomicI64::new(0)).collect(),
     };
     let works: Vec<Outcome<Report>> = std::thread::scope(|scope| {
@@ -260,8 +291,18 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
+    fn goes_on(&self) -> bool {
+        if self.bank.has_failed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let own = self.report.seen();
+        let seen = self.bank.seen.fetch_or(own, Ordering::Relaxed) | own;
+        let (now, end) = (Instant::now(), self.bank.until);
+        now < end || now < end + EXTRA_TIME_MAX && seen != self.bank.to_be_seen
+    }
+
     fn kill(mut self) -> Outcome<Report> {
-        while self.bank.is_open() {
+        while self.goes_on() {
             std::thread::sleep(KILL_INTERVAL);
             let victim = self.random.below(self.number);
             if self.connection.kill(&self.bank.ids[victim])? == Kill::One {
@@ -284,7 +325,7 @@ impl Worker<'_> {
             transaction.extend(encode(&["GET", key]));
         }
         transaction.extend(encode(&["EXEC"]));
-        while self.bank.is_open() {
+        while self.goes_on() {
             let kinds = if self.bank.has_scripts { 3 } else { 2 };
             let (bytes, replies) = match self.random.below(kinds) {
                 0 => (encode(&mget), 1),
@@ -303,7 +344,7 @@ impl Worker<'_> {
     }
 
     fn write(mut self) -> Outcome<Report> {
-        while self.bank.is_open() {
+        while self.goes_on() {
             let is_intact = match self.random.below(4) {
                 0 | 1 => self.transfer_watched()?,
                 2 if self.bank.has_scripts => self.transfer_by_scripts()?,

@@ -55,6 +55,9 @@ struct Place {
     length: usize,
 }
 
+/// Of an epoch, which token of whom stands at which place.
+type Places = BTreeMap<usize, (Token, usize)>;
+
 /// All that happened to one key.
 struct Book<'a> {
     key: Key,
@@ -392,8 +395,8 @@ impl<'a> Book<'a> {
         history: &[Operation],
         authors: &HashMap<Token, Author>,
         happened: &[bool],
-    ) -> Result<Vec<BTreeMap<usize, (Token, usize)>>, Box<Violation>> {
-        let mut epochs = vec![BTreeMap::new(); self.longest.len()];
+    ) -> Result<Vec<Places>, Box<Violation>> {
+        let mut epochs = vec![Places::new(); self.longest.len()];
         let mut seen = HashMap::new();
         for (epoch, longest) in self.longest.iter().enumerate() {
             let start = epoch.checked_sub(1).map(|before| self.replacements[before]);
