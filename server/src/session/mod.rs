@@ -149,6 +149,8 @@ pub struct Session {
     pub closing: Closing,
     /// The client sends nothing more; what it has sent is still answered.
     pub input_ended: bool,
+    /// The connection is closed; the session is there only until its `EXEC` has come to its end.
+    pub connection_closed: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
     /// Set while commands behind a barrier wait for the replies before them.
@@ -209,6 +211,7 @@ impl Session {
             no_evict: false,
             closing: Closing::No,
             input_ended: false,
+            connection_closed: false,
             blocked: None,
             at_barrier: false,
             commands: 0,
