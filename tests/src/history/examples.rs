@@ -331,6 +331,21 @@ fn nobody_sees_a_value_from_before_the_replacement_or_behind_the_deletion() {
 }
 
 #[test]
+fn a_violation_is_named_by_a_cycle_without_real_time_and_shown_by_a_shorter_one_with_it() {
+    // The last saw nothing of the first, which was over by then; by way of the second it has come after it too.
+    let history = [
+        at(0, 0, 10, vec![append(3, 4, 1), append(1, 1, 1)]),
+        at(1, 0, 90, vec![append(2, 2, 1), read(1, &[1])]),
+        at(2, 20, 30, vec![append(2, 3, 2), read(3, &[])]),
+    ];
+    let violation = found(&history);
+    assert_eq!(violation.anomaly, Anomaly::ReadSkew, "{violation}");
+    let mut shown = violation.operations.clone();
+    shown.sort_unstable();
+    assert_eq!(shown, [0, 2], "{violation}");
+}
+
+#[test]
 fn a_copy_is_a_read_of_what_it_holds_in_the_end() {
     let history = |fate: Fate, holds: &[u32]| {
         let copying = at(1, 40, 50, vec![copy(1, 7), delete(1)]);

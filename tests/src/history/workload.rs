@@ -180,7 +180,7 @@ impl<'a> Player<'a> {
             let chore = self.stage.keys().chore();
             if let Some(chore) = chore {
                 self.do_chore(&chore)?;
-            } else if cuts && self.random.one_in(200) {
+            } else if cuts && self.random.one_in(80) {
                 let victim = self.random.below(self.stage.plan.clients);
                 self.connection.kill(&self.stage.ids[victim])?;
             } else if self.random.one_in(4) {
@@ -188,7 +188,7 @@ impl<'a> Player<'a> {
             } else {
                 let count = self.random.between(1, PIPELINE_MAX);
                 let calls: Vec<Call> = (0..count).map(|_| self.any_call()).collect();
-                let hangs_up = cuts && self.random.one_in(200);
+                let hangs_up = cuts && self.random.one_in(80);
                 let manner = if hangs_up {
                     Manner::HangsUp
                 } else {
