@@ -118,6 +118,17 @@ impl Client {
         self.call(&crate::quoting::split(line)?)
     }
 
+    /// Whether the server has this command.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub fn knows_command(&mut self, name: &str) -> Outcome<bool> {
+        match self.call(&["COMMAND", "INFO", name])? {
+            Reply::Array(commands) => Ok(matches!(commands[..], [Reply::Array(_)])),
+            other => Err(format!("COMMAND INFO {name}: {:?}", other.lines())),
+        }
+    }
+
     /// Waits up to `patience` for a reply or for the end of the connection.
     ///
     /// # Errors

@@ -7,18 +7,24 @@
 //! * [`server`] starts a process on a free port and ends it again.
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
+//! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
+//! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
+pub mod fragile;
+pub mod history;
 pub mod inprocess;
 pub mod model;
 pub mod quoting;
+pub mod random;
 pub mod resp;
 pub mod scratch;
 pub mod server;
 pub mod tools;
+pub mod transfer;
 
 /// What support code returns when it cannot go on: a sentence for the person reading the test's output.
 pub type Outcome<T> = Result<T, String>;

@@ -150,7 +150,6 @@ impl Core {
         locks: &LocksHeld,
         reply: &[u8],
     ) {
-        let has_session = session.is_some();
         if let Some(session) = session {
             session.at_barrier = false;
             session.blocked = None;
@@ -159,7 +158,7 @@ impl Core {
             output.fill(attempt.terms.seq, |out| out.extend_from_slice(reply));
         }
         match attempt.which {
-            Which::InExec => self.end_orphaned(has_session, owner.session),
+            Which::InExec => {}
             Which::First(_) => self.unlock(owner.session, locks),
             Which::Again(number) => self.end_wait(number),
         }
@@ -179,7 +178,7 @@ impl Core {
                 session.at_barrier = false;
                 time_out(session, owner, terms);
             }
-            (Which::InExec, None) => self.end_orphaned(false, owner.session),
+            (Which::InExec, None) => unreachable!("a session stays until its `EXEC` is over"),
             (Which::First(args), Some(session)) => {
                 session.at_barrier = false;
                 self.park(session, owner, args, terms, locks);

@@ -244,12 +244,18 @@ impl Core {
         }
     }
 
-    /// The runtime has closed the connection.
+    /// The runtime has closed the connection. An `EXEC` under way comes to its end all the same, and the session with it.
     pub fn closed(&mut self, id: SessionId) {
-        if let Some(mut session) = self.state.sessions.remove(id) {
-            for answer in session.large_answers.take(|_| true) {
-                self.give_credit(answer.from, id, answer.bytes);
-            }
+        let Some(session) = self.state.sessions.get_mut(id) else {
+            return;
+        };
+        let is_executing = session.executing.is_some();
+        session.connection_closed = true;
+        session.closing = Closing::Now;
+        for answer in session.large_answers.take(|_| true) {
+            self.give_credit(answer.from, id, answer.bytes);
+        }
+        if !is_executing && let Some(mut session) = self.state.sessions.remove(id) {
             self.forget_locks(&mut session);
             if session.paused {
                 self.state.paused.retain(|paused| *paused != id);

@@ -431,7 +431,7 @@ impl Core {
             }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
             if had_rounds {
-                self.end_rounds(session.is_some(), &gather);
+                self.end_rounds(&gather);
             } else {
                 let args = gather.args.as_args();
                 self.write_reply(
@@ -458,20 +458,10 @@ impl Core {
         }
     }
 
-    /// A command of several rounds is done: gives back its locks, or those of an `EXEC` whose session is gone meanwhile.
-    fn end_rounds(&mut self, has_session: bool, gather: &Gather) {
-        let session = gather.owner.session;
+    /// A command of several rounds is done: gives back its locks, unless they are those of an `EXEC`.
+    fn end_rounds(&mut self, gather: &Gather) {
         if gather.then == Then::Release {
-            self.unlock(session, &gather.locks);
-        } else {
-            self.end_orphaned(has_session, session);
-        }
-    }
-
-    /// A command of several rounds inside an `EXEC` is done: gives back the locks of the latter if its session is gone.
-    pub(super) fn end_orphaned(&mut self, has_session: bool, session: SessionId) {
-        if !has_session && let Some(orphaned) = self.transactions.take_orphaned(session) {
-            self.unlock(session, &orphaned);
+            self.unlock(gather.owner.session, &gather.locks);
         }
     }
 

@@ -76,14 +76,12 @@ impl Core {
 
     /// Runs what the session has received and not yet run.
     pub(super) fn run_unread(&mut self, session: &mut Session) {
+        // An `EXEC` holds locks, and is all or nothing: whether the client takes its replies, or is still there, is no matter.
+        if session.executing.is_some() && !session.at_barrier {
+            self.go_on_executing(session);
+        }
         if session.is_stalled() {
             return;
-        }
-        if session.executing.is_some() {
-            self.go_on_executing(session);
-            if session.is_stalled() {
-                return;
-            }
         }
         let (query, at) = session.take_unread();
         let used = self.run_input(session, &query[at..]);
@@ -119,7 +117,11 @@ impl Core {
             session.awaits_room = false;
             self.run_unread(&mut session);
             self.settle(&mut session);
+            let is_over = session.connection_closed;
             self.state.sessions.put_back(session);
+            if is_over {
+                self.closed(id);
+            }
         }
         // Those that still wait come first next time, in the order they came.
         waiting.append(&mut self.waiting);

@@ -41,3 +41,9 @@ mod waits;
 
 pub use batch::Batch;
 pub use core::{Core, Intent};
+
+/// Plants a bug: the cores of this thread lock nothing from now on, so that tests see that they would notice.
+#[cfg(debug_assertions)]
+pub(crate) fn plant_no_locks() {
+    locks::LOCKS_ARE_OFF.set(true);
+}

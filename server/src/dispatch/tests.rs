@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::Intent;
-use super::testing::{Client, Server, key_on};
+use super::testing::{Client, Random, Server, key_on};
 use crate::config::Config;
 use crate::routing::CoreId;
 use crate::session::OUTPUT_HIGH_WATER_BYTES;
@@ -108,6 +108,71 @@ fn a_client_that_is_gone_leaves_nothing_behind() {
     }
     assert!(server.cores[0].state().sessions.is_empty());
     assert_eq!(server.cores[0].state().shared.clients(), 0);
+}
+
+#[test]
+fn an_exec_whose_client_leaves_while_it_runs_is_done_to_its_end_or_not_at_all() {
+    let keys: Vec<String> = (0..4)
+        .map(|at| key_on(at % 2, 2, &format!("k{at}")))
+        .collect();
+    let [first, from, into, last] = &keys[..] else {
+        unreachable!("there are four")
+    };
+    let mut ends = [0, 0];
+    for seed in 0..200 {
+        let mut random = Random(seed);
+        let mut server = Server::new(2);
+        let client = server.connect(0);
+        server.send(client, format!("SET {from} v\r\n").as_bytes());
+        let exec = format!(
+            "MULTI\r\nSET {first} v\r\nCOPY {from} {into}\r\nRENAME {from} {into}2\r\nSET {last} v\r\nEXEC\r\n"
+        );
+        server.receive(client, exec.as_bytes());
+        for _ in 0..random.below(40) {
+            match random.below(3) {
+                0 => drop(server.turn()),
+                1 => server.ship(),
+                _ => drop(server.deliver_one(random.below(2), random.below(2))),
+            }
+        }
+        server.disconnect(client);
+        server.turns();
+        let other = server.connect(1);
+        let there = server.send(
+            other,
+            format!("EXISTS {first} {into} {into}2 {last}\r\nEXISTS {from}\r\n").as_bytes(),
+        );
+        match &there[..] {
+            ":4\r\n:0\r\n" => ends[1] += 1,
+            ":0\r\n:1\r\n" => ends[0] += 1,
+            _ => panic!("seed {seed}: a half of the transaction is done: {there}"),
+        }
+        server.disconnect(other);
+        server.assert_nothing_is_left();
+    }
+    assert!(ends[0] > 0 && ends[1] > 0, "both happen: {ends:?}");
+}
+
+#[test]
+fn an_exec_whose_client_does_not_read_gives_its_locks_back() {
+    let (near, far) = (key_on(0, 2, "near"), key_on(1, 2, "far"));
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let value = "v".repeat(9 << 20);
+    let set = format!(
+        "*3\r\n$3\r\nSET\r\n${}\r\n{near}\r\n${}\r\n{value}\r\n",
+        near.len(),
+        value.len()
+    );
+    assert_eq!(server.send(client, set.as_bytes()), "+OK\r\n");
+    let exec = format!(
+        "MULTI\r\nGET {near}\r\nGET {near}\r\nCOPY {near} {far}\r\nSET {near} w\r\nEXEC\r\n"
+    );
+    server.receive(client, exec.as_bytes());
+    server.turns();
+    let other = server.connect(1);
+    let reply = server.send(other, format!("GET {near}\r\n").as_bytes());
+    assert_eq!(reply, "$1\r\nw\r\n");
 }
 
 #[test]

@@ -47,8 +47,6 @@ pub(super) struct Transactions {
     pending: Slab<Transaction>,
     /// Those that wait for earlier commands of their own sessions.
     behind_own: Vec<usize>,
-    /// Locks of an `EXEC` whose session is gone, until the command under way is done.
-    orphaned: Vec<(SessionId, LocksHeld)>,
 }
 
 struct Transaction {
@@ -89,16 +87,10 @@ impl Transactions {
         !self.behind_own.is_empty()
     }
 
-    /// The locks that an `EXEC` of a session that is gone still holds.
-    pub(super) fn take_orphaned(&mut self, session: SessionId) -> Option<LocksHeld> {
-        let at = self.orphaned.iter().position(|(of, _)| *of == session)?;
-        Some(self.orphaned.swap_remove(at).1)
-    }
-
     /// Whether there is none.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.behind_own.is_empty() && self.orphaned.is_empty()
+        self.pending.is_empty() && self.behind_own.is_empty()
     }
 }
 
@@ -378,16 +370,6 @@ impl Core {
     pub(super) fn forget_locks(&mut self, session: &mut Session) {
         if let Some(watched) = session.watched.take() {
             self.forget_watch(session.id, session.client_id, &watched);
-        }
-        if let Some(executing) = session.executing.take() {
-            if session.at_barrier {
-                // A command of several rounds is still at work under them.
-                self.transactions
-                    .orphaned
-                    .push((session.id, executing.locks));
-            } else {
-                self.unlock(session.id, &executing.locks);
-            }
         }
         let blocked = session.blocked.as_ref();
         let wait = blocked.and_then(|blocked| blocked.wait.filter(|_| !blocked.is_being_served));

@@ -54,6 +54,7 @@ pub(super) fn run_core(
     gate: &Receiver<()>,
 ) -> Result<(), String> {
     let core = task.mail.id().0;
+    task.tuning.apply_to_thread();
     let result = match task.backend {
         Taken::IoUring => run_in_glommio(task, ready, gate),
         Taken::Epoll => run_alone(task, ready, gate),

@@ -29,6 +29,17 @@ pub struct Tuning {
     pub(super) wake_by: WakeBy,
     pub(super) buffers: BufferSizes,
     pub(super) tcp_port: TcpPort,
+    #[cfg(debug_assertions)]
+    pub(super) locks: Locks,
+}
+
+/// Whether transactions lock keys. A release build has no choice.
+#[cfg(debug_assertions)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locks {
+    On,
+    /// A planted bug, which tests must find.
+    Off,
 }
 
 impl Default for Tuning {
@@ -42,6 +53,8 @@ impl Default for Tuning {
                 bytes: 16 << 10,
             },
             tcp_port: TcpPort::Configured,
+            #[cfg(debug_assertions)]
+            locks: Locks::On,
         }
     }
 }
@@ -94,5 +107,22 @@ impl Tuning {
     pub fn with_wake_by(mut self, wake_by: WakeBy) -> Self {
         self.wake_by = wake_by;
         self
+    }
+
+    /// With a planted bug: transactions lock nothing, and are not atomic. Tests of atomicity must notice.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_locks(mut self) -> Self {
+        self.locks = Locks::Off;
+        self
+    }
+
+    /// Makes on a core's own thread the choices that go with the thread.
+    pub(super) fn apply_to_thread(self) {
+        #[cfg(debug_assertions)]
+        if self.locks == Locks::Off {
+            crate::dispatch::plant_no_locks();
+        }
     }
 }

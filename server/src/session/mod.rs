@@ -167,6 +167,8 @@ pub struct Session {
     pub closing: Closing,
     /// The client sends nothing more; what it has sent is still answered.
     pub input_ended: bool,
+    /// The connection is closed; the session is there only until its `EXEC` has come to its end.
+    pub connection_closed: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
     /// A wait for keys that has ended before anything came, which the keys' cores have yet to be told.
@@ -231,6 +233,7 @@ impl Session {
             no_evict: false,
             closing: Closing::No,
             input_ended: false,
+            connection_closed: false,
             blocked: None,
             ended_wait: None,
             at_barrier: false,
