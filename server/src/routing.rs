@@ -2,7 +2,7 @@
 //!
 //! Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crc::{CRC_16_XMODEM, Crc, Table};
 
@@ -20,6 +20,12 @@ impl Slot {
     #[inline]
     pub fn of(key: &[u8]) -> Self {
         Self(CRC16.checksum(hash_tag(key)) % SLOTS)
+    }
+
+    /// The slot of this number, if there is one.
+    pub fn new(number: i64) -> Option<Self> {
+        let number = u16::try_from(number).ok()?;
+        (number < SLOTS).then_some(Self(number))
     }
 
     /// Its number.
@@ -59,6 +65,18 @@ impl CoreId {
 pub struct SlotMap {
     owners: Box<[AtomicU16]>,
     cores: u16,
+    version: AtomicU64,
+}
+
+/// Slots in a row that belong to one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotRange {
+    /// The first.
+    pub first: Slot,
+    /// The last.
+    pub last: Slot,
+    /// Their owner.
+    pub owner: CoreId,
 }
 
 impl SlotMap {
@@ -68,7 +86,34 @@ impl SlotMap {
         let owners = (0..u32::from(SLOTS))
             .map(|slot| AtomicU16::new((slot * u32::from(cores) / u32::from(SLOTS)) as u16))
             .collect();
-        Self { owners, cores }
+        Self {
+            owners,
+            cores,
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts the changes of the table.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The table as ranges, in order.
+    pub fn ranges(&self) -> Vec<SlotRange> {
+        let mut ranges: Vec<SlotRange> = Vec::new();
+        for slot in (0..SLOTS).map(Slot) {
+            let owner = self.owner(slot);
+            match ranges.last_mut() {
+                Some(range) if range.owner == owner => range.last = slot,
+                _ => ranges.push(SlotRange {
+                    first: slot,
+                    last: slot,
+                    owner,
+                }),
+            }
+        }
+        ranges
     }
 
     /// Number of cores.

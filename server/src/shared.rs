@@ -1,7 +1,7 @@
 //! What the cores share: the configuration, the slot table, and a few gauges each core publishes once a turn.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
@@ -26,6 +26,8 @@ pub struct Shared {
     pub started_unix_ms: i64,
     /// The port listened on, 0 without TCP; the configured port may have been 0 for a free one.
     pub port: AtomicU32,
+    /// The ports of the cores, where each has one of its own.
+    core_ports: OnceLock<Box<[u16]>>,
     /// The I/O backend taken (`io_uring` or `epoll`), for `INFO`.
     pub backend: ArcSwap<String>,
     /// What `CLIENT PAUSE` asked for.
@@ -80,6 +82,7 @@ impl Shared {
             run_id,
             started_unix_ms,
             port: AtomicU32::new(0),
+            core_ports: OnceLock::new(),
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
@@ -117,6 +120,35 @@ impl Shared {
                 return Ok(());
             }
         }
+    }
+
+    /// Each core listens on a port of its own, these: from now on the cores are nodes to cluster clients.
+    ///
+    /// # Panics
+    /// They have been given before, or are not as many as there are cores.
+    pub fn set_core_ports(&self, ports: Vec<u16>) {
+        assert_eq!(
+            ports.len(),
+            usize::from(self.cores()),
+            "a port for each core"
+        );
+        let given = self.core_ports.set(ports.into());
+        assert!(given.is_ok(), "the cores get their ports once");
+    }
+
+    /// The ports of the cores, if each has one of its own (`core-endpoints yes`).
+    pub fn core_ports(&self) -> Option<&[u16]> {
+        self.core_ports.get().map(|ports| &**ports)
+    }
+
+    /// 40 hex digits that name `core` as a node to cluster clients, as long as the server runs.
+    pub fn node_id(&self, core: CoreId) -> String {
+        format!("{}{:04x}", &self.run_id[..36], core.0)
+    }
+
+    /// 40 hex digits that name the shard whose only node is `core`.
+    pub fn shard_id(&self, core: CoreId) -> String {
+        format!("{:04x}{}", core.0, &self.run_id[4..])
     }
 
     /// A client id never given before.

@@ -10,6 +10,7 @@ mod families;
 mod pushes;
 mod spec;
 mod table;
+mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
@@ -20,6 +21,7 @@ pub use spec::{
     RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
 };
 pub use table::{Command, CommandTable};
+pub use topology::{Question, Topology};
 
 /// The tables of all families.
 pub static FAMILIES: &[&[CommandSpec]] = &[
@@ -37,6 +39,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::strings::PART,
     families::numbers::COMMANDS,
     families::client::COMMANDS,
+    families::cluster::COMMANDS,
     families::config::COMMANDS,
     families::connection::COMMANDS,
     families::debug::COMMANDS,

@@ -18,7 +18,7 @@ use super::pool::BufferPool;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
-use crate::command::{Clock, CommandTable, CoreState};
+use crate::command::{Clock, CommandTable, CoreState, Topology};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
@@ -101,6 +101,7 @@ impl Core {
                 paused: Vec::new(),
                 held_by: [false; 2],
                 timers: BinaryHeap::new(),
+                topology: Topology::default(),
                 active_expire: true,
                 random: 0,
             },

@@ -13,14 +13,14 @@ use super::limits::TIMED_ARGS_BYTES;
 use super::locks::Scope;
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
-use super::transaction::Plan;
+use super::transaction::{Plan, mode_of, whole_access};
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
     SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Queueing, ReplyMode, Session, gate};
+use crate::session::{Closing, Endpoint, Queueing, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -201,6 +201,10 @@ impl Core {
                 self.run_here(session, args, command, together, target, quiet);
             }
             Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
+            Run::EveryCore { each, merge } if is_by_node(session, command) => {
+                let own = vec![self.ask_of_core(self.state.id, args, each)];
+                self.gather(session, args, command, Finish::Merge(merge), own, quiet);
+            }
             Run::EveryCore { each, merge } => {
                 let is_alone = self.state.shared.cores() == 1;
                 if command.spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_alone {
@@ -386,6 +390,12 @@ impl Core {
         quiet: bool,
     ) -> Option<Box<dyn Rounds>> {
         begin(&args, &self.state.shared.slots)
+            .map(|mut rounds| {
+                if is_by_node(session, command) {
+                    rounds.keep_to(self.state.id);
+                }
+                rounds
+            })
             .inspect_err(|error| {
                 self.count_failure(error, command);
                 if !quiet {
@@ -393,6 +403,11 @@ impl Core {
                 }
             })
             .ok()
+    }
+
+    /// A command on one core, as a question.
+    fn ask_of_core<'a>(&self, core: CoreId, args: Args<'a>, each: CoreFn) -> Ask<'a> {
+        (core, Work::Part(each), args.iter_from(0).collect())
     }
 
     /// A command on every core, as questions.
@@ -453,6 +468,10 @@ impl Core {
                 let mut scopes = self.scopes_of_multi(session, multi);
                 let all_here = scopes.iter().all(|(core, _)| *core == here);
                 all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
+            }
+            (Run::EveryCore { .. }, _) if is_by_node(session, command) => {
+                let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
+                is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
             }
             (Run::OnShard(_) | Run::FanOut { .. }, _) => {
                 let is_here = self.common_core(command.spec, args) == Some(here);
@@ -627,6 +646,11 @@ fn key_range(command: &Command) -> (usize, usize) {
         unreachable!("a command that spreads has its keys in a range")
     };
     (first.into(), step.into())
+}
+
+/// Whether the command, coming from this client, is about the core that serves it alone.
+fn is_by_node(session: &Session, command: &Command) -> bool {
+    session.peer.endpoint == Endpoint::Core && command.spec.flags.has(Flags::BY_NODE)
 }
 
 /// Whether an HTTP request is being passed off as commands, as a web page can make a browser do: its lines would be

@@ -10,6 +10,7 @@
 //! ```
 
 mod batch;
+mod cluster_tests;
 mod core;
 mod credit;
 mod deliver;

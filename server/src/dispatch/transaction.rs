@@ -425,7 +425,7 @@ pub(super) fn claims_of<'a>(
     })
 }
 
-fn mode_of(access: KeyAccess) -> Mode {
+pub(super) fn mode_of(access: KeyAccess) -> Mode {
     match access {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,
@@ -433,7 +433,7 @@ fn mode_of(access: KeyAccess) -> Mode {
 }
 
 /// What a command on the keyspace as a whole does with it.
-fn whole_access(command: &Command) -> KeyAccess {
+pub(super) fn whole_access(command: &Command) -> KeyAccess {
     if command.spec.flags.has(Flags::WRITE) {
         KeyAccess::Write
     } else {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(super) mod client;
+pub(super) mod cluster;
 pub(super) mod config;
 pub(super) mod connection;
 pub(super) mod databases;

@@ -22,7 +22,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "scan",
         tips: &["nondeterministic_output", "request_policy:special"],
         arity: -2,
-        flags: Flags::READONLY,
+        flags: Flags::READONLY.with(Flags::BY_NODE),
         categories: &[Category::Keyspace],
         since: "2.8.0",
         syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
@@ -35,7 +35,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "keys",
         tips: &["request_policy:all_shards", "nondeterministic_output_order"],
         arity: 2,
-        flags: Flags::READONLY.with(Flags::WHOLE_KEYSPACE),
+        flags: Flags::READONLY
+            .with(Flags::WHOLE_KEYSPACE)
+            .with(Flags::BY_NODE),
         categories: &[Category::Keyspace, Category::Dangerous],
         syntax: "pattern",
         summary: "Answers all keys that match a pattern.",
@@ -49,7 +51,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "randomkey",
         tips: &["request_policy:all_shards", "nondeterministic_output"],
-        flags: Flags::READONLY,
+        flags: Flags::READONLY.with(Flags::BY_NODE),
         categories: &[Category::Keyspace],
         summary: "Answers a key of the selected database chosen at random.",
         run: Run::EveryCore {
@@ -209,6 +211,16 @@ impl Scan {
 }
 
 impl Rounds for Scan {
+    fn keep_to(&mut self, core: CoreId) {
+        self.cores = core.0 + 1;
+        if self.cursor.core < core.0 {
+            self.cursor = Cursor {
+                core: core.0,
+                position: 0,
+            };
+        }
+    }
+
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         if let Some(answer) = answers.first() {
             self.take(answer);
