@@ -14,6 +14,7 @@ pub mod client;
 pub mod dialogue;
 pub mod inprocess;
 pub mod model;
+pub mod programs;
 pub mod quoting;
 pub mod resp;
 pub mod scratch;
