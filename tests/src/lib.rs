@@ -8,7 +8,7 @@
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
-//! * [`tools`] finds the external programs some tests need.
+//! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
