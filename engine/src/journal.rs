@@ -145,6 +145,10 @@ pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 pub struct Journal {
     changes: u64,
     tap: Option<Tap>,
+    /// A second consumer, for a time.
+    guest: Option<Tap>,
+    /// Whether there is any consumer.
+    is_read: bool,
     pub(crate) watches: Watches,
 }
 
@@ -152,6 +156,13 @@ impl Journal {
     /// Attaches the consumer, which sees every record from now on.
     pub fn attach(&mut self, tap: Tap) {
         self.tap = Some(tap);
+        self.is_read = true;
+    }
+
+    /// Lets `guest` see every record too from now on, or no guest any more.
+    pub fn set_guest(&mut self, guest: Option<Tap>) {
+        self.guest = guest;
+        self.is_read = self.tap.is_some() || self.guest.is_some();
     }
 
     /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
@@ -171,8 +182,10 @@ impl Journal {
         if !self.watches.is_empty() {
             self.watches.note(record);
         }
-        if let Some(tap) = &mut self.tap {
-            tap(record);
+        if self.is_read {
+            for tap in self.tap.iter_mut().chain(&mut self.guest) {
+                tap(record);
+            }
         }
     }
 }

@@ -28,6 +28,11 @@ impl Slot {
         (number < SLOTS).then_some(Self(number))
     }
 
+    /// All slots, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SLOTS).map(Self)
+    }
+
     /// Its number.
     pub fn number(self) -> u16 {
         self.0
@@ -93,6 +98,15 @@ impl SlotMap {
         }
     }
 
+    /// Gives `slots` to `owner`. No core may have anything under way that depends on who has them.
+    pub fn assign(&self, slots: &[Slot], owner: CoreId) {
+        assert!(owner.0 < self.cores, "there is such a core");
+        for slot in slots {
+            self.owners[usize::from(slot.0)].store(owner.0, Ordering::Relaxed);
+        }
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Counts the changes of the table.
     #[inline]
     pub fn version(&self) -> u64 {
@@ -102,7 +116,7 @@ impl SlotMap {
     /// The table as ranges, in order.
     pub fn ranges(&self) -> Vec<SlotRange> {
         let mut ranges: Vec<SlotRange> = Vec::new();
-        for slot in (0..SLOTS).map(Slot) {
+        for slot in Slot::all() {
             let owner = self.owner(slot);
             match ranges.last_mut() {
                 Some(range) if range.owner == owner => range.last = slot,

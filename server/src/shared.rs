@@ -34,6 +34,8 @@ pub struct Shared {
     pub pause: Pause,
     /// Connections that are monitors, on all cores.
     pub monitors: AtomicU64,
+    /// How far slots have been moved.
+    pub rebalance: Rebalance,
     /// What is subscribed to, on all cores.
     pub topics: Topics,
     /// Set once the server is to end.
@@ -45,11 +47,34 @@ pub struct Shared {
     cores: Box<[CachePadded<CoreGauges>]>,
 }
 
+/// How far the last rebalance has come; one core at a time writes it.
+#[derive(Debug, Default)]
+pub struct Rebalance {
+    /// One is under way.
+    pub busy: AtomicBool,
+    /// Cores that are yet to find the keys of slots they are to give.
+    pub collecting: AtomicU32,
+    /// Slots yet to move.
+    pub slots_left: AtomicU64,
+    /// Slots that have moved.
+    pub slots_moved: AtomicU64,
+    /// Entries that have moved.
+    pub keys_moved: AtomicU64,
+    /// Times that slots could not move yet, because a client had to read first.
+    pub retries: AtomicU64,
+    /// The longest time that commands were held back.
+    pub longest_pause_us: AtomicU64,
+    /// Why it has failed; empty if it has not.
+    pub failure: ArcSwap<String>,
+}
+
 /// What a core publishes of itself.
 #[derive(Debug, Default)]
 pub struct CoreGauges {
     /// Bytes of memory in use, as of its last turn.
     pub used_bytes: AtomicU64,
+    /// Microseconds it has spent on commands, as of its last period.
+    pub busy_us: AtomicU64,
     /// Channels and patterns that its sessions are subscribed to.
     pub topics: AtomicU64,
     /// Shard channels that its sessions are subscribed to.
@@ -86,6 +111,7 @@ impl Shared {
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
+            rebalance: Rebalance::default(),
             topics: Topics::default(),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),

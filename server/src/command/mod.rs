@@ -16,6 +16,7 @@ pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
+pub use families::rebalance::moving;
 pub use spec::{
     Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round, Rounds,
     RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
@@ -29,6 +30,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::keys::COMMANDS,
     families::expire::COMMANDS,
     families::scan::COMMANDS,
+    families::rebalance::COMMANDS,
     families::object::COMMANDS,
     families::databases::COMMANDS,
     families::transactions::COMMANDS,

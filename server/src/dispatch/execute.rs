@@ -10,7 +10,7 @@ use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
-use super::locks::Scope;
+use super::locks::{Mode, Scope};
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
 use super::transaction::{Plan, mode_of, whole_access};
@@ -460,6 +460,21 @@ impl Core {
         (finish, asks)
     }
 
+    /// What of this core's shard has to be free before a command may begin.
+    fn scope_to_await(
+        &self,
+        session: &Session,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<Scope> {
+        if self.state.moving.holds_commands_back() {
+            // Wherever its keys are: slots are about to move.
+            let is_apart = matches!(command.spec.run, Run::OnSession(_));
+            return (!is_apart).then_some(Scope::Whole(Mode::Shared));
+        }
+        self.scope_if_here(session, command, args)
+    }
+
     /// What a command needs of this core's shard, if it works there and nowhere else.
     fn scope_if_here(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Scope> {
         let here = self.state.id;
@@ -527,7 +542,7 @@ impl Core {
             return Admission::Wait;
         }
         if gates & gate::LOCKS != 0
-            && let Some(scope) = self.scope_if_here(session, command, args)
+            && let Some(scope) = self.scope_to_await(session, command, args)
             && !self.may_pass_locks(session, scope)
         {
             return Admission::Wait;

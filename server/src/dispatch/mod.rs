@@ -25,6 +25,8 @@ mod observed;
 mod pool;
 mod publish;
 mod publish_tests;
+mod rebalance;
+mod rebalance_tests;
 mod serial;
 mod stress;
 pub(crate) mod testing;

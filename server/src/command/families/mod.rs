@@ -22,6 +22,7 @@ pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;
 pub(super) mod pubsub;
+pub(crate) mod rebalance;
 pub(super) mod scan;
 pub(super) mod slowlog;
 pub(crate) mod strings;
