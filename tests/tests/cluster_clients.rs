@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use larder_tests::client::Client;
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::{programs, tools};
 
@@ -220,6 +222,83 @@ fn larder_bench_finds_a_cluster() {
         assert_eq!(
             client.run("DBSIZE").unwrap().integer(),
             Some(2000),
+            "{text}"
+        );
+    });
+}
+
+/// What `LARDER REBALANCE STATUS` says.
+fn rebalance_status(client: &mut Client) -> String {
+    let reply = client.run("LARDER REBALANCE STATUS").unwrap();
+    reply.lines().join(" ")
+}
+
+/// Waits until no slot is to move.
+fn wait_for_rebalance(client: &mut Client) -> String {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let status = rebalance_status(client);
+        if !status.contains("\"moving\"") {
+            return status;
+        }
+        assert!(Instant::now() < deadline, "{status}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn slots_move_under_load_and_no_client_sees_an_error() {
+    let bench = programs::larder_bench().unwrap();
+    on_every_shape(|server, cores| {
+        let port = server.address().port();
+        let load = |seed: &str| {
+            let mut command = Command::new(&bench);
+            command.args(["run", "--server", &format!("127.0.0.1:{port}"), "--cluster"]);
+            command.args([
+                "--preload",
+                "--verify",
+                "--keys",
+                "3000",
+                "--operations",
+                "60000",
+            ]);
+            command.args([
+                "--clients",
+                "8",
+                "--pipeline",
+                "4",
+                "--threads",
+                "1",
+                "--seed",
+                seed,
+            ]);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let running = load("1");
+        let mut client = server.connect().unwrap();
+        let orders = ["MOVE 0-3000 1", "MOVE 100-500 16000-16383 0", "EVEN", ""];
+        for order in orders.iter().cycle().take(8) {
+            let reply = client.run(&format!("LARDER REBALANCE {order}")).unwrap();
+            assert_eq!(reply.lines().join(" "), "+OK", "{order}");
+            let status = wait_for_rebalance(&mut client);
+            assert!(status.contains("\"idle\""), "{order}: {status}");
+        }
+        let output = running.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{}, {cores} cores:\n{text}",
+            server.label()
+        );
+        assert!(text.contains("60,000 operations"), "{text}");
+        assert_eq!(
+            client.run("DBSIZE").unwrap().integer(),
+            Some(3000),
             "{text}"
         );
     });
