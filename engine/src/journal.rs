@@ -199,11 +199,13 @@ pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 #[derive(Default)]
 pub struct Journal {
     changes: u64,
-    /// Whether anybody reads: a tap is attached, or notes are kept.
+    /// Whether anybody reads: a tap or a guest is attached, or notes are kept.
     is_read: bool,
     keeps_notes: bool,
     notes: Notes,
     tap: Option<Tap>,
+    /// A second consumer, for a time.
+    guest: Option<Tap>,
     pub(crate) watches: Watches,
     pub(crate) awaited: AwaitedKeys,
 }
@@ -218,7 +220,7 @@ impl Journal {
     /// Keeps notes of changes from now on, or no longer.
     pub fn keep_notes(&mut self, on: bool) {
         self.keeps_notes = on;
-        self.is_read = on || self.tap.is_some();
+        self.see_who_reads();
     }
 
     /// Whether there are notes to take.
@@ -241,6 +243,16 @@ impl Journal {
             notes.keys.clear();
             self.notes = notes;
         }
+    }
+
+    /// Lets `guest` see every record too from now on, or no guest any more.
+    pub fn set_guest(&mut self, guest: Option<Tap>) {
+        self.guest = guest;
+        self.see_who_reads();
+    }
+
+    fn see_who_reads(&mut self) {
+        self.is_read = self.keeps_notes || self.tap.is_some() || self.guest.is_some();
     }
 
     /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
@@ -286,7 +298,7 @@ impl Journal {
         if !self.awaited.is_empty() {
             self.awaited.note(record);
         }
-        if let Some(tap) = &mut self.tap {
+        for tap in self.tap.iter_mut().chain(&mut self.guest) {
             tap(record);
         }
         if self.keeps_notes {

@@ -83,6 +83,23 @@ impl Watches {
         !watch.broken
     }
 
+    /// Breaks the watch of `watcher`, whatever it watches.
+    pub fn spoil(&mut self, watcher: u64) {
+        if let Some(watch) = self.watchers.get_mut(&watcher) {
+            watch.broken = true;
+        }
+    }
+
+    /// Breaks the watches of all keys that `is_gone`: what becomes of them is not seen here any more.
+    pub fn spoil_keys(&mut self, is_gone: impl Fn(&[u8]) -> bool) {
+        let gone = self.keys.iter().filter(|((_, key), _)| is_gone(key));
+        for (watcher, _) in gone.flat_map(|(_, watchers)| watchers) {
+            if let Some(watch) = self.watchers.get_mut(watcher) {
+                watch.broken = true;
+            }
+        }
+    }
+
     /// A change has been made.
     #[cold]
     pub(crate) fn note(&mut self, record: &Record<'_>) {

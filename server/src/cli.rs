@@ -31,9 +31,9 @@ Larder's own directives:
       Whether each thread keeps to its CPU; auto: if there are enough
       [default: auto]
   --core-endpoints yes|no
-      Each core also listens on a port of its own and presents itself as a node
-      of a cluster, so that cluster clients send a command straight to the core
-      that owns the key [default: no]
+      Each core also listens on a port of its own, behind PORT, and presents
+      itself as a node of a cluster, so that cluster clients send a command
+      straight to the core that owns the key [default: no]
   --io-backend auto|io_uring|epoll
       How sockets are served; auto: by io_uring where the kernel allows it
       [default: auto]

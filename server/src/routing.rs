@@ -2,7 +2,7 @@
 //!
 //! Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use crc::{CRC_16_XMODEM, Crc, Table};
 
@@ -20,6 +20,17 @@ impl Slot {
     #[inline]
     pub fn of(key: &[u8]) -> Self {
         Self(CRC16.checksum(hash_tag(key)) % SLOTS)
+    }
+
+    /// The slot of this number, if there is one.
+    pub fn new(number: i64) -> Option<Self> {
+        let number = u16::try_from(number).ok()?;
+        (number < SLOTS).then_some(Self(number))
+    }
+
+    /// All slots, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..SLOTS).map(Self)
     }
 
     /// Its number.
@@ -59,6 +70,18 @@ impl CoreId {
 pub struct SlotMap {
     owners: Box<[AtomicU16]>,
     cores: u16,
+    version: AtomicU64,
+}
+
+/// Slots in a row that belong to one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotRange {
+    /// The first.
+    pub first: Slot,
+    /// The last.
+    pub last: Slot,
+    /// Their owner.
+    pub owner: CoreId,
 }
 
 impl SlotMap {
@@ -68,7 +91,43 @@ impl SlotMap {
         let owners = (0..u32::from(SLOTS))
             .map(|slot| AtomicU16::new((slot * u32::from(cores) / u32::from(SLOTS)) as u16))
             .collect();
-        Self { owners, cores }
+        Self {
+            owners,
+            cores,
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Gives `slots` to `owner`. No core may have anything under way that depends on who has them.
+    pub fn assign(&self, slots: &[Slot], owner: CoreId) {
+        assert!(owner.0 < self.cores, "there is such a core");
+        for slot in slots {
+            self.owners[usize::from(slot.0)].store(owner.0, Ordering::Relaxed);
+        }
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Counts the changes of the table.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The table as ranges, in order.
+    pub fn ranges(&self) -> Vec<SlotRange> {
+        let mut ranges: Vec<SlotRange> = Vec::new();
+        for slot in Slot::all() {
+            let owner = self.owner(slot);
+            match ranges.last_mut() {
+                Some(range) if range.owner == owner => range.last = slot,
+                _ => ranges.push(SlotRange {
+                    first: slot,
+                    last: slot,
+                    owner,
+                }),
+            }
+        }
+        ranges
     }
 
     /// Number of cores.

@@ -1,7 +1,7 @@
 //! What the cores share: the configuration, the slot table, and a few gauges each core publishes once a turn.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
@@ -26,12 +26,16 @@ pub struct Shared {
     pub started_unix_ms: i64,
     /// The port listened on, 0 without TCP; the configured port may have been 0 for a free one.
     pub port: AtomicU32,
+    /// The ports of the cores, where each has one of its own.
+    core_ports: OnceLock<Box<[u16]>>,
     /// The I/O backend taken (`io_uring` or `epoll`), for `INFO`.
     pub backend: ArcSwap<String>,
     /// What `CLIENT PAUSE` asked for.
     pub pause: Pause,
     /// Connections that are monitors, on all cores.
     pub monitors: AtomicU64,
+    /// How far slots have been moved.
+    pub rebalance: Rebalance,
     /// What is subscribed to, on all cores.
     pub topics: Topics,
     /// Set once the server is to end.
@@ -43,11 +47,34 @@ pub struct Shared {
     cores: Box<[CachePadded<CoreGauges>]>,
 }
 
+/// How far the last rebalance has come; one core at a time writes it.
+#[derive(Debug, Default)]
+pub struct Rebalance {
+    /// One is under way.
+    pub busy: AtomicBool,
+    /// Cores that are yet to find the keys of slots they are to give.
+    pub collecting: AtomicU32,
+    /// Slots yet to move.
+    pub slots_left: AtomicU64,
+    /// Slots that have moved.
+    pub slots_moved: AtomicU64,
+    /// Entries that have moved.
+    pub keys_moved: AtomicU64,
+    /// Times that slots could not move yet, because a client had to read first.
+    pub retries: AtomicU64,
+    /// The longest time that commands were held back.
+    pub longest_pause_us: AtomicU64,
+    /// Why it has failed; empty if it has not.
+    pub failure: ArcSwap<String>,
+}
+
 /// What a core publishes of itself.
 #[derive(Debug, Default)]
 pub struct CoreGauges {
     /// Bytes of memory in use, as of its last turn.
     pub used_bytes: AtomicU64,
+    /// Microseconds it has spent on commands, as of its last period.
+    pub busy_us: AtomicU64,
     /// Channels and patterns that its sessions are subscribed to.
     pub topics: AtomicU64,
     /// Shard channels that its sessions are subscribed to.
@@ -82,9 +109,11 @@ impl Shared {
             run_id,
             started_unix_ms,
             port: AtomicU32::new(0),
+            core_ports: OnceLock::new(),
             backend: ArcSwap::from_pointee(String::new()),
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
+            rebalance: Rebalance::default(),
             topics: Topics::default(),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
@@ -119,6 +148,43 @@ impl Shared {
                 return Ok(());
             }
         }
+    }
+
+    /// Each core listens on a port of its own, these: from now on the cores are nodes to cluster clients.
+    ///
+    /// # Panics
+    /// They have been given before, or are not as many as there are cores.
+    pub fn set_core_ports(&self, ports: Vec<u16>) {
+        assert_eq!(
+            ports.len(),
+            usize::from(self.cores()),
+            "a port for each core"
+        );
+        let given = self.core_ports.set(ports.into());
+        assert!(given.is_ok(), "the cores get their ports once");
+    }
+
+    /// The ports of the cores, if each has one of its own (`core-endpoints yes`).
+    pub fn core_ports(&self) -> Option<&[u16]> {
+        self.core_ports.get().map(|ports| &**ports)
+    }
+
+    /// 40 hex digits that name `core` as a node to cluster clients, as long as the server runs.
+    pub fn node_id(&self, core: CoreId) -> String {
+        self.id_of(core, 0x9E37_79B1)
+    }
+
+    /// 40 hex digits that name the shard whose only node is `core`.
+    pub fn shard_id(&self, core: CoreId) -> String {
+        self.id_of(core, 0x85EB_CA6B)
+    }
+
+    /// The run's id with eight digits of the core's own in front, where people look: an odd `step` gives no two cores the same.
+    fn id_of(&self, core: CoreId, step: u32) -> String {
+        let (first, rest) = self.run_id.split_at(8);
+        let first = u32::from_str_radix(first, 16).expect("a run's id is of hex digits");
+        let first = first.wrapping_add((u32::from(core.0) + 1).wrapping_mul(step));
+        format!("{first:08x}{rest}")
     }
 
     /// A client id never given before.

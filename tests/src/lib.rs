@@ -10,7 +10,7 @@
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
-//! * [`tools`] finds the external programs some tests need.
+//! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
 pub mod client;
 pub mod dialogue;
@@ -18,6 +18,7 @@ pub mod fragile;
 pub mod history;
 pub mod inprocess;
 pub mod model;
+pub mod programs;
 pub mod quoting;
 pub mod random;
 pub mod resp;

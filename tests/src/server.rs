@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::client::Client;
+use crate::programs;
 use crate::resp::Reply;
 use crate::scratch::ScratchDir;
 
@@ -58,6 +59,8 @@ impl IoBackend {
 pub struct Options {
     program: Program,
     directives: Vec<String>,
+    /// Ports behind the server's own that it takes too.
+    more_ports: u16,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +76,7 @@ impl Options {
         Self {
             program: Program::Larder { cores, backend },
             directives: Vec::new(),
+            more_ports: 0,
         }
     }
 
@@ -82,7 +86,17 @@ impl Options {
         Self {
             program: Program::Redis(path),
             directives: Vec::new(),
+            more_ports: 0,
         }
+    }
+
+    /// With an endpoint for each core, on the ports behind the server's own.
+    #[must_use]
+    pub fn with_core_endpoints(mut self) -> Self {
+        if let Program::Larder { cores, .. } = self.program {
+            self.more_ports = u16::try_from(cores).unwrap_or(u16::MAX);
+        }
+        self.directive("core-endpoints", "yes")
     }
 
     /// Adds a directive and its value.
@@ -111,7 +125,7 @@ impl Server {
     pub fn start(options: &Options) -> Outcome<Self> {
         let (program, label) = match &options.program {
             Program::Larder { cores, backend } => (
-                larder_program()?,
+                programs::larder_server()?,
                 format!("larder, {cores} cores, {}", backend.directive()),
             ),
             Program::Redis(path) => (path.clone(), "redis-server".into()),
@@ -122,7 +136,7 @@ impl Server {
             || std::fs::File::create(&log).map_err(|why| format!("making the log: {why}"));
         let output = open_log()?;
         let errors = output.try_clone().map_err(|why| why.to_string())?;
-        let port = free_port()?;
+        let port = free_ports(options.more_ports)?;
         let mut command = Command::new(&program);
         command
             .current_dir(scratch.path())
@@ -309,8 +323,8 @@ impl Drop for Server {
     }
 }
 
-/// A port nothing listens on, and which this process has not given out before.
-fn free_port() -> Outcome<u16> {
+/// A port nothing listens on, with `more` such ports behind it, none of which this process has given out before.
+fn free_ports(more: u16) -> Outcome<u16> {
     static GIVEN: OnceLock<Mutex<HashSet<u16>>> = OnceLock::new();
     loop {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -320,65 +334,15 @@ fn free_port() -> Outcome<u16> {
             .get_or_init(Mutex::default)
             .lock()
             .map_err(|why| why.to_string())?;
-        if given.insert(port) {
+        let Some(last) = port.checked_add(more) else {
+            continue;
+        };
+        let mut behind = port + 1..=last;
+        let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let are_new = (port..=last).all(|port| !given.contains(&port));
+        if are_new && behind.all(is_free) {
+            given.extend(port..=last);
             return Ok(port);
         }
     }
-}
-
-/// The binary under test: `LARDER_SERVER_BIN`, or the workspace's own, brought up to date by cargo once per process.
-fn larder_program() -> Outcome<PathBuf> {
-    static PROGRAM: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    PROGRAM
-        .get_or_init(|| match std::env::var_os("LARDER_SERVER_BIN") {
-            Some(path) => {
-                let path = PathBuf::from(path);
-                path.canonicalize()
-                    .map_err(|why| format!("LARDER_SERVER_BIN, {}: {why}", path.display()))
-            }
-            None => build_larder(),
-        })
-        .clone()
-}
-
-fn build_larder() -> Outcome<PathBuf> {
-    let own = std::env::current_exe().map_err(|why| why.to_string())?;
-    // target/PROFILE/deps/test-binary or target/PROFILE/binary
-    let profile_dir = own
-        .ancestors()
-        .skip(1)
-        .find(|dir| dir.file_name().is_some_and(|name| name != "deps"))
-        .ok_or("the test does not run from a target directory")?;
-    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target_dir = profile_dir
-        .parent()
-        .ok_or("the target directory has no parent")?;
-    let built = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "larder-server",
-            "--bin",
-            "larder-server",
-            "--profile",
-            profile,
-        ])
-        .arg("--target-dir")
-        .arg(target_dir)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|why| format!("running cargo: {why}"))?;
-    if !built.status.success() {
-        return Err(format!(
-            "building larder-server:\n{}",
-            String::from_utf8_lossy(&built.stderr)
-        ));
-    }
-    Ok(profile_dir.join("larder-server"))
 }

@@ -1,5 +1,5 @@
 //! Real clients against Larder with 1, 2 and 4 cores on both I/O backends: the PyPI `redis`, the npm `ioredis`,
-//! redis-cli and redis-benchmark, over TCP and over a unix socket.
+//! redis-cli and redis-benchmark, over TCP and over a unix socket. Cluster clients are in `cluster_clients`.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};

@@ -224,6 +224,22 @@ impl Shard {
         true
     }
 
+    /// Removes `key` because another shard has it now, even past its deadline, which is for that shard to see; whether it
+    /// was there.
+    pub fn hand_over(&mut self, db: DbIndex, key: Key<'_>) -> bool {
+        let Some(item) = self.keyspace(db).find(key, &self.memory) else {
+            return false;
+        };
+        self.delete(db, key.hash(), item);
+        self.journal.record(&Record {
+            db,
+            key: key.bytes(),
+            effect: Effect::Remove,
+            event: Event::Silent,
+        });
+        true
+    }
+
     /// Sets or removes the deadline of `key`; whether the entry exists. A deadline that has passed is the caller's to
     /// turn into a removal.
     ///

@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
 use crate::command::invalidate::Told;
-use crate::command::{Args, CommandTable, Flags};
+use crate::command::moving::Moving;
+use crate::command::{Args, CommandTable, Flags, Topology};
 use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -81,6 +82,10 @@ pub struct CoreState {
     pub held_by: [bool; 2],
     /// When sessions' waits end, in milliseconds of the monotonic clock, the earliest on top; stale ones are harmless.
     pub timers: BinaryHeap<Reverse<(u64, SessionId)>>,
+    /// What it does about slots that move.
+    pub moving: Moving,
+    /// What it tells cluster clients of the cores.
+    pub topology: Topology,
     /// Whether the expiry hand moves (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
     /// State of the core's random numbers.

@@ -11,16 +11,19 @@ pub mod invalidate;
 pub mod pushes;
 mod spec;
 mod table;
+mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
+pub use families::rebalance::moving;
 pub use spec::{
     Blocking, Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round,
     Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
 };
 pub use table::{Command, CommandTable};
+pub use topology::{Question, Topology};
 
 /// The tables of all families.
 pub static FAMILIES: &[&[CommandSpec]] = &[
@@ -28,6 +31,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::keys::COMMANDS,
     families::expire::COMMANDS,
     families::scan::COMMANDS,
+    families::rebalance::COMMANDS,
     families::object::COMMANDS,
     families::databases::COMMANDS,
     families::transactions::COMMANDS,
@@ -38,6 +42,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::strings::PART,
     families::numbers::COMMANDS,
     families::client::COMMANDS,
+    families::cluster::COMMANDS,
     families::config::COMMANDS,
     families::connection::COMMANDS,
     families::debug::COMMANDS,

@@ -152,6 +152,8 @@ flags! {
     ALLOW_BUSY = 15, "allow_busy";
     /// Sees or changes the keyspace as a whole: nothing else touches it meanwhile.
     WHOLE_KEYSPACE = 31, "";
+    /// From a client of a core's own endpoint, it is about that core alone: such clients ask every node.
+    BY_NODE = 27, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }
@@ -229,6 +231,7 @@ pub enum Group {
     Pubsub,
     Server,
     Transactions,
+    Cluster,
 }
 
 impl Group {
@@ -242,6 +245,7 @@ impl Group {
             Self::Pubsub => "pubsub",
             Self::Server => "server",
             Self::Transactions => "transactions",
+            Self::Cluster => "cluster",
         }
     }
 }
@@ -428,6 +432,9 @@ pub trait Rounds {
     /// # Errors
     /// The command's reply is this error.
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
+
+    /// Asks `core` alone from now on: for commands with [`Flags::BY_NODE`].
+    fn keep_to(&mut self, _core: CoreId) {}
 }
 
 /// What a round comes to.

@@ -131,6 +131,14 @@ impl CommandTable {
         }
     }
 
+    /// `LARDER REBALANCE`, in whose name the server moves slots.
+    pub fn rebalance(&self) -> &Command {
+        let larder = self.find(b"larder");
+        larder
+            .and_then(|larder| larder.subcommand(b"rebalance"))
+            .expect("it is in the table")
+    }
+
     /// Every command, subcommands within theirs.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Command> {
         self.commands.iter()

@@ -36,7 +36,17 @@ const NOT_DONE: &[(&str, Asks, &str)] = &[
     (
         "cluster-enabled",
         If("yes"),
-        "there is no cluster of servers yet: this server holds every slot",
+        "there is no cluster of servers yet: this server holds every slot (core-endpoints makes its cores nodes)",
+    ),
+    (
+        "cluster-announce-port",
+        Unless("0"),
+        "has no effect: cluster clients are told the ports that the cores listen on",
+    ),
+    (
+        "cluster-announce-hostname",
+        Unless(""),
+        "has no effect: cluster clients are told cluster-announce-ip, or the address they connected to",
     ),
     (
         "maxmemory-policy",

@@ -15,6 +15,8 @@ pub struct Settings {
     pub core_pinning: CorePinning,
     /// Whether each core listens on a port of its own, as a cluster node.
     pub core_endpoints: bool,
+    /// The address at which cluster clients are told to find the cores; `None`: the one they connected to.
+    pub cluster_announce_ip: Option<String>,
     /// How sockets are served.
     pub io_backend: IoBackend,
     /// Addresses to listen on; one with a `-` before it may be missing on the host.
@@ -310,6 +312,7 @@ impl Settings {
                 _ => CorePinning::Auto,
             },
             core_endpoints: values.flag("core-endpoints"),
+            cluster_announce_ip: unset_if_empty("cluster-announce-ip"),
             io_backend: match text("io-backend").as_str() {
                 "io_uring" => IoBackend::IoUring,
                 "epoll" => IoBackend::Epoll,

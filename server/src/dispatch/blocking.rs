@@ -33,6 +33,8 @@ struct WaitingCommand {
     terms: Terms,
     /// The cores of its keys.
     cores: Vec<CoreId>,
+    /// The version of the slot table by which these are the cores.
+    table: u64,
     phase: Phase,
 }
 
@@ -222,6 +224,19 @@ impl Core {
         if let Some(until_ms) = terms.until_ms {
             self.state.add_timer(until_ms, session.id);
         }
+        self.register_wait(number, owner, args, terms, locks);
+    }
+
+    /// Tells the cores of the keys who waits.
+    fn register_wait(
+        &mut self,
+        number: WaitNumber,
+        owner: Owner,
+        args: KeptArgs,
+        terms: Terms,
+        locks: &LocksHeld,
+    ) {
+        let blocking = blocking_of(owner);
         let words = args.as_args();
         let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, words, scopes));
         let cores: Vec<CoreId> = scopes.iter().map(|(core, _)| *core).collect();
@@ -241,9 +256,49 @@ impl Core {
             args,
             terms,
             cores,
+            table: self.state.shared.slots.version(),
             phase: Phase::Parked,
         };
         self.blocked.commands.insert(number, command);
+    }
+
+    /// Sends those on who wait where their keys no longer are, since slots have moved.
+    #[inline]
+    pub(super) fn follow_moved_slots(&mut self) {
+        if !self.blocked.commands.is_empty() {
+            self.send_waits_on();
+        }
+    }
+
+    #[cold]
+    fn send_waits_on(&mut self) {
+        let table = self.state.shared.slots.version();
+        let waits = self.blocked.commands.iter();
+        let outdated = waits.filter(|(_, command)| command.table != table);
+        let mut numbers: Vec<WaitNumber> = outdated.map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        for number in numbers {
+            self.send_wait_on(number);
+        }
+    }
+
+    /// Has the cores that have the keys now know of the wait, with the place in the order that it has. They look whether
+    /// the keys hold anything: it may have come while nobody there waited for it.
+    fn send_wait_on(&mut self, number: WaitNumber) {
+        let Some(command) = self.blocked.commands.remove(&number) else {
+            return;
+        };
+        let WaitingCommand {
+            owner,
+            args,
+            terms,
+            cores,
+            ..
+        } = command;
+        for core in cores {
+            self.step_wait_on(core, owner.session, number, WaitStep::End);
+        }
+        self.register_wait(number, owner, args, terms, &LocksHeld::new());
     }
 
     fn tell_of_wait(
@@ -285,9 +340,13 @@ impl Core {
     /// A core of the keys has granted its locks; the attempt begins when all have.
     pub(super) fn wait_granted(&mut self, from: CoreId, number: WaitNumber, lock: LockId) {
         // A wait that has ended meanwhile has told that core so, which takes the locks back.
+        let table = self.state.shared.slots.version();
         let Some(command) = self.blocked.commands.get_mut(&number) else {
             return;
         };
+        if command.table != table {
+            return self.send_wait_on(number);
+        }
         if let Phase::Parked = command.phase {
             command.phase = Phase::Locking(LocksHeld::new());
             let (session, cores) = (command.owner.session, command.cores.clone());

@@ -17,10 +17,12 @@ use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TE
 use super::locks::Locks;
 use super::pool::BufferPool;
 use super::queues::Queues;
+use super::rebalance::Job;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
-use crate::command::{Clock, CommandTable, CoreState};
+use crate::command::moving::{self, Moving};
+use crate::command::{Clock, CommandTable, CoreState, Topology};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
@@ -64,6 +66,8 @@ pub struct Core {
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
     pub(super) queues: Queues,
+    /// The rebalance that this core drives.
+    pub(super) job: Option<Job>,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -113,6 +117,8 @@ impl Core {
                 paused: Vec::new(),
                 held_by: [false; 2],
                 timers: BinaryHeap::new(),
+                moving: Moving::default(),
+                topology: Topology::default(),
                 active_expire: true,
                 random: 0,
             },
@@ -127,6 +133,7 @@ impl Core {
             transactions: Transactions::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
+            job: None,
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -282,7 +289,11 @@ impl Core {
             self.retry_behind_own();
         }
         self.run_granted();
+        if self.has_slots_to_move() {
+            self.tend_moving(now_ms);
+        }
         self.end_waits(now_ms);
+        self.follow_moved_slots();
         self.resume_waiting();
         self.run_granted();
         if now_ms >= self.next_period_ms {
@@ -356,12 +367,16 @@ impl Core {
     }
 
     fn background(&mut self) -> bool {
-        self.state.shard.tend(TEND_BUDGET)
+        let collects =
+            self.state.moving.is_collecting() && moving::go_on_collecting(&mut self.state);
+        self.state.shard.tend(TEND_BUDGET) || collects
     }
 
     fn periodic(&mut self, now_ms: u64) {
         self.state.stats.sample_rates(now_ms);
-        if self.state.active_expire {
+        self.publish_load();
+        // What is given to another core expires there.
+        if self.state.active_expire && !self.state.moving.stands_still() {
             self.expire_step();
         }
         let timeout_ms = self.state.config.timeout_secs * 1000;
@@ -391,6 +406,19 @@ impl Core {
             }
             *soft_limit_exceeded |= session.is_over_soft_limit();
         }
+    }
+
+    /// Tells the others how much time the core has spent on commands.
+    fn publish_load(&self) {
+        let nanos: u64 = self
+            .state
+            .stats
+            .by_command
+            .iter()
+            .map(|command| command.nanos)
+            .sum();
+        let gauges = self.state.shared.gauges(self.state.id);
+        gauges.busy_us.store(nanos / 1000, Ordering::Relaxed);
     }
 
     fn expire_step(&mut self) {
@@ -502,7 +530,8 @@ impl Core {
             || !state.told.is_empty()
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        [period, timer, soon].into_iter().flatten().min()
+        let moving = self.rebalance_wake_ms();
+        [period, timer, soon, moving].into_iter().flatten().min()
     }
 
     /// The core's state, for tests and for what stands above dispatch.

@@ -64,6 +64,14 @@ impl Debts {
         debt.is_some_and(|debt| debt.set_aside.is_some())
     }
 
+    /// Whether any request set aside is such.
+    pub(super) fn any_aside(&self, is_such: impl Fn(&Batch, &Request) -> bool) -> bool {
+        let aside = self.of.values().filter_map(|debt| debt.set_aside.as_ref());
+        let mut requests =
+            aside.flat_map(|batch| batch.requests.iter().map(move |request| (batch, request)));
+        requests.any(|(batch, request)| is_such(batch, request))
+    }
+
     /// The client has taken `bytes` of a session's large answers. What was set aside, if it may run now: before all else
     /// that has come from that core since.
     pub(super) fn credit(

@@ -10,17 +10,17 @@ use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
-use super::locks::Scope;
+use super::locks::{Mode, Scope};
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
-use super::transaction::Plan;
+use super::transaction::{Plan, mode_of, whole_access};
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
     SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Queueing, Reader, ReplyMode, Session, gate};
+use crate::session::{Closing, Endpoint, Queueing, Reader, ReplyMode, Session, gate};
 
 /// What the gates decide.
 enum Admission {
@@ -215,6 +215,10 @@ impl Core {
                 self.run_here(session, args, command, together, target, how);
             }
             Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
+            Run::EveryCore { each, merge } if is_by_node(session, command) => {
+                let own = vec![self.ask_of_core(self.state.id, args, each)];
+                self.gather(session, args, command, Finish::Merge(merge), own, quiet);
+            }
             Run::EveryCore { each, merge } => {
                 let is_alone = self.state.shared.cores() == 1;
                 if command.spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_alone {
@@ -410,6 +414,12 @@ impl Core {
         quiet: bool,
     ) -> Option<Box<dyn Rounds>> {
         begin(&args, &self.state.shared.slots)
+            .map(|mut rounds| {
+                if is_by_node(session, command) {
+                    rounds.keep_to(self.state.id);
+                }
+                rounds
+            })
             .inspect_err(|error| {
                 self.count_failure(error, command);
                 if !quiet {
@@ -417,6 +427,11 @@ impl Core {
                 }
             })
             .ok()
+    }
+
+    /// A command on one core, as a question.
+    fn ask_of_core<'a>(&self, core: CoreId, args: Args<'a>, each: CoreFn) -> Ask<'a> {
+        (core, Work::Part(each), args.iter_from(0).collect())
     }
 
     /// A command on every core, as questions.
@@ -469,6 +484,21 @@ impl Core {
         (finish, asks)
     }
 
+    /// What of this core's shard has to be free before a command may begin.
+    fn scope_to_await(
+        &self,
+        session: &Session,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<Scope> {
+        if self.state.moving.holds_commands_back() {
+            // Wherever its keys are: slots are about to move.
+            let is_apart = matches!(command.spec.run, Run::OnSession(_));
+            return (!is_apart).then_some(Scope::Whole(Mode::Shared));
+        }
+        self.scope_if_here(session, command, args)
+    }
+
     /// What a command needs of this core's shard, if it works there and nowhere else.
     fn scope_if_here(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Scope> {
         let here = self.state.id;
@@ -477,6 +507,10 @@ impl Core {
                 let mut scopes = self.scopes_of_multi(session, multi);
                 let all_here = scopes.iter().all(|(core, _)| *core == here);
                 all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
+            }
+            (Run::EveryCore { .. }, _) if is_by_node(session, command) => {
+                let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
+                is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
             }
             (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {
                 let is_here = self.common_core(command.spec, args) == Some(here);
@@ -532,7 +566,7 @@ impl Core {
             return Admission::Wait;
         }
         if gates & gate::LOCKS != 0
-            && let Some(scope) = self.scope_if_here(session, command, args)
+            && let Some(scope) = self.scope_to_await(session, command, args)
             && !self.may_pass_locks(session, scope)
         {
             return Admission::Wait;
@@ -656,6 +690,11 @@ fn key_range(command: &Command) -> (usize, usize) {
         unreachable!("a command that spreads has its keys in a range")
     };
     (first.into(), step.into())
+}
+
+/// Whether the command, coming from this client, is about the core that serves it alone.
+fn is_by_node(session: &Session, command: &Command) -> bool {
+    session.peer.endpoint == Endpoint::Core && command.spec.flags.has(Flags::BY_NODE)
 }
 
 /// Whether an HTTP request is being passed off as commands, as a web page can make a browser do: its lines would be

@@ -11,7 +11,7 @@ use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
-use crate::command::{Args, Command, CoreCall, FirstKey, Merge, Round, Rounds, Run};
+use crate::command::{Args, Command, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Reader, ReplySeq, Session, SessionId, gate};
@@ -81,6 +81,20 @@ pub(super) struct Owner {
 }
 
 impl Owner {
+    /// No client at all: the server itself.
+    pub(super) fn nobody(command: &'static Command) -> Self {
+        Self {
+            session: SessionId::default(),
+            client_id: 0,
+            seq: None,
+            db: DbIndex(0),
+            protocol: Protocol::Resp2,
+            access: Access::Peek,
+            reading: Reading::NotRemembered,
+            command,
+        }
+    }
+
     /// What a request of its says besides the arguments.
     pub(super) fn head(&self, ticket: Ticket, work: Work, locks: Option<Held>) -> Head {
         Head {
@@ -262,6 +276,12 @@ impl Core {
             let head = owner.head(ticket, work, locks);
             self.outboxes[core.index()].ask(head, args.iter().copied());
         }
+    }
+
+    /// Runs a part on this core for the server itself.
+    pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
+        let owner = Owner::nobody(self.state.commands.rebalance());
+        self.part_here(None, Work::Part(run), &[argument], owner);
     }
 
     fn part_here(

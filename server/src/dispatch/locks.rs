@@ -245,6 +245,30 @@ impl<W, T: Copy> Locks<W, T> {
         Asked::Waits(id, wounded)
     }
 
+    /// Takes out those who wait and are such, in their order. Who waits no longer by that is added to `granted`.
+    pub(super) fn take_waiters(
+        &mut self,
+        is_such: impl Fn(&W) -> bool,
+        granted: &mut Vec<(LockId, W)>,
+    ) -> Vec<W> {
+        let waiting = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.waiter.as_ref().is_some_and(&is_such));
+        let mut waiting: Vec<((u64, u64), LockId)> = waiting
+            .map(|(index, entry)| (entry.rank, LockId(index as u32)))
+            .collect();
+        waiting.sort_unstable_by_key(|(rank, _)| *rank);
+        let taken: Vec<W> = waiting
+            .iter()
+            .filter_map(|(_, id)| self.entries[id.0 as usize].waiter.take())
+            .collect();
+        for (_, id) in waiting {
+            self.release(id, granted);
+        }
+        taken
+    }
+
     /// The entries that conflict with `scope`, once for each key in which they do.
     fn conflicting(&self, scope: &Scope) -> Vec<LockId> {
         let mut found = Vec::new();

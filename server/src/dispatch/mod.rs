@@ -12,6 +12,7 @@
 mod batch;
 mod blocking;
 mod blocking_tests;
+mod cluster_tests;
 mod core;
 mod credit;
 mod deliver;
@@ -29,6 +30,8 @@ mod pool;
 mod publish;
 mod publish_tests;
 mod queues;
+mod rebalance;
+mod rebalance_tests;
 mod serial;
 mod stress;
 pub(crate) mod testing;

@@ -15,7 +15,9 @@ use super::execute::{end_exec, resolve};
 use super::gather::{KeptArgs, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::transaction::{LocksHeld, Plan, scope_of};
-use crate::command::{Args, Command, CoreCall, Flags, Request, Round, Rounds, TransactionStep};
+use crate::command::{
+    Args, Command, CoreCall, Flags, Request, Round, Rounds, Run, TransactionStep,
+};
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Executing, Multi, Queueing, Session, SessionId, Watched, gate};
@@ -102,7 +104,7 @@ impl Core {
             return self.reply_error(session, &errors::EXEC_ABORTED, command, quiet);
         }
         let scopes = self.scopes_of_multi(session, &multi);
-        if scopes.iter().all(|(core, _)| *core == self.state.id) {
+        if scopes.iter().all(|(core, _)| *core == self.state.id) && self.is_immediate(&multi) {
             // Nobody comes between, and `EXEC` has waited for whoever holds locks here.
             let watch = self.watch_of(session.client_id);
             return self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
@@ -208,6 +210,12 @@ impl Core {
             let command = resolve(commands.find(args.at(0)), args).ok()?;
             Some((command, args))
         })
+    }
+
+    /// Whether commands whose keys are all here run one right after the other: none asks other cores and waits.
+    fn is_immediate(&self, multi: &Multi) -> bool {
+        let mut commands = self.queued(multi);
+        commands.all(|(command, _)| !matches!(command.spec.run, Run::Rounds(_)))
     }
 
     /// The flags of all commands queued together.
@@ -337,6 +345,10 @@ fn watch_part(call: &mut CoreCall<'_>) {
         let shard = &mut call.core.shard;
         let key = shard.hasher().key(call.args.at(at));
         shard.watch(call.asking_client_id, call.db, key);
+        if call.core.shared.slots.core_of(call.args.at(at)) != call.core.id {
+            // Its slot has moved while this was on its way: what becomes of the key is not seen here.
+            call.core.shard.watches().spoil(call.asking_client_id);
+        }
     }
 }
 

@@ -113,7 +113,12 @@ impl Core {
             scope,
             lock: None,
         };
+        let keys = wait.keys.clone();
         self.queues.waits.insert(number, wait);
+        // What came before it was known here has woken nobody.
+        for key in keys {
+            self.wake_next(db, &key, None);
+        }
     }
 
     /// Wakes those who waited for what has been written. They have their locks, or their places among those who wait for

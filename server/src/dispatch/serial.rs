@@ -3,7 +3,10 @@
 
 #![cfg(test)]
 
+use std::sync::atomic::Ordering;
+
 use super::testing::{Client, Random, Server, key_on, seeds};
+use crate::routing::Slot;
 
 const CORES: u16 = 3;
 const KEYS: usize = 5;
@@ -26,10 +29,18 @@ enum Asked {
     Copy,
 }
 
-/// What may happen next in the server: a turn of all cores, or one batch that arrives.
+/// Whether slots move meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slots {
+    Stay,
+    Move,
+}
+
+/// What may happen next in the server: a turn of all cores, a little later, or one batch that arrives.
 fn stir(server: &mut Server, random: &mut Random) {
     match random.below(3) {
         0 => {
+            server.now_ms += random.below(4) as u64;
             server.turn();
         }
         1 => server.ship_from(random.below(CORES.into())),
@@ -48,7 +59,7 @@ fn numbers(reply: &str) -> Vec<u64> {
 
 /// Lets one writer, several readers and copiers work on the same keys, and panics at the first reply that no order of the
 /// commands explains.
-fn work(seed: u64, commands: usize) {
+fn work(seed: u64, commands: usize, slots: Slots) {
     let mut random = Random(seed);
     let mut server = Server::new(CORES);
     let keys: Vec<String> = (0..KEYS)
@@ -67,9 +78,19 @@ fn work(seed: u64, commands: usize) {
     server.send(workers[0].client, write(1).as_bytes());
     let (mut written, mut seen) = (1, 1);
     let mut answered = 0;
+    let mover = server.connect(random.below(CORES.into()));
     while answered < commands {
         for _ in 0..random.below(4) {
             stir(&mut server, &mut random);
+        }
+        if slots == Slots::Move && random.one_in(20) {
+            let slot = Slot::of(keys[random.below(KEYS)].as_bytes()).number();
+            let order = format!(
+                "LARDER REBALANCE MOVE {slot} {}\r\n",
+                random.below(CORES.into())
+            );
+            server.receive(mover, order.as_bytes());
+            server.take_output(mover);
         }
         let at = random.below(workers.len());
         let worker = &mut workers[at];
@@ -136,9 +157,24 @@ fn work(seed: u64, commands: usize) {
                 );
                 seen = seen.max(value);
             }
-            Asked::Copy => assert_eq!(reply, ":1\r\n"),
+            Asked::Copy => assert_eq!(reply, ":1\r\n", "seed {seed}"),
         }
     }
+    if slots == Slots::Move {
+        let table = server.cores[0].state().shared.slots.version();
+        assert!(table > 0, "slots have moved");
+    }
+    while server.cores[0]
+        .state()
+        .shared
+        .rebalance
+        .busy
+        .load(Ordering::Relaxed)
+    {
+        server.advance(1);
+        server.turns();
+    }
+    server.disconnect(mover);
     for worker in workers {
         server.disconnect(worker.client);
     }
@@ -150,13 +186,29 @@ fn work(seed: u64, commands: usize) {
 fn without_locks_this_test_would_fail() {
     super::locks::LOCKS_ARE_OFF.set(true);
     for seed in 0..20 {
-        work(seed, 400);
+        work(seed, 400, Slots::Stay);
+    }
+}
+
+#[test]
+#[should_panic(expected = "seed")]
+fn without_a_standstill_this_test_would_fail() {
+    crate::command::moving::STANDSTILL_IS_OFF.set(true);
+    for seed in 0..100 {
+        work(seed, 400, Slots::Move);
+    }
+}
+
+#[test]
+fn slots_that_move_change_nothing_of_what_is_seen() {
+    for seed in 0..seeds(10) {
+        work(seed, 400, Slots::Move);
     }
 }
 
 #[test]
 fn nobody_sees_half_of_a_command_on_several_cores_or_an_older_state_than_was_seen_before() {
     for seed in 0..seeds(20) {
-        work(seed, 400);
+        work(seed, 400, Slots::Stay);
     }
 }

@@ -235,6 +235,12 @@ const ON_OTHERS: &[&str] = &[
     "COMMAND DOCS",
     "COMMAND INFO get mset nosuch",
     "COMMAND LIST",
+    "LARDER REBALANCE",
+    "LARDER REBALANCE EVEN",
+    "LARDER REBALANCE STATUS",
+    "LARDER REBALANCE MOVE 0-3000 N",
+    "LARDER REBALANCE MOVE 9000-9400 1 16000 0",
+    "CLUSTER COUNTKEYSINSLOT 1",
     "OBJECT FREQ K",
     "OBJECT IDLETIME K",
 ];
@@ -274,6 +280,8 @@ struct Kind {
     alone: bool,
     /// Whether what it is told may depend on others and on time.
     chaotic: bool,
+    /// Whether it may watch keys: a watch ends where a slot moves.
+    watches: bool,
     /// Begins its keys.
     prefix: &'static str,
 }
@@ -288,6 +296,9 @@ fn command(random: &mut Random, kind: Kind, out: &mut Vec<u8>) {
     };
     // What ends or silences a session is rarer than the rest.
     let mut text = random.of(table);
+    if text.starts_with("WATCH") && !kind.watches {
+        text = "UNWATCH";
+    }
     if ["QUIT", "CLIENT REPLY OFF"].contains(&text) && !random.one_in(4) {
         text = "CLIENT REPLY ON";
     }
@@ -464,6 +475,7 @@ fn what_a_client_hears_depends_neither_on_cores_nor_on_cuts() {
     let kind = Kind {
         alone: true,
         chaotic: false,
+        watches: true,
         prefix: "k:",
     };
     for seed in 0..seeds(12) {
@@ -491,50 +503,108 @@ fn what_a_client_hears_depends_neither_on_cores_nor_on_cuts() {
     }
 }
 
+/// Whether slots move meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slots {
+    Stay,
+    Move,
+}
+
 #[test]
 fn what_clients_with_keys_of_their_own_hear_does_not_depend_on_each_other() {
-    const PREFIXES: [&str; 4] = ["k:a", "k:b", "k:c", "k:d"];
     for seed in 0..seeds(6) {
-        let random = &mut Random(seed ^ 0xABCD);
-        let scripts = PREFIXES.map(|prefix| {
-            let kind = Kind {
-                alone: false,
-                chaotic: false,
-                prefix,
-            };
-            script(random, kind)
-        });
-        for cores in CORES {
-            let mut server = Server::new(cores);
-            let mut talks: Vec<Talk> = scripts
-                .iter()
-                .map(|bytes| {
-                    let core = random.below(cores.into());
-                    Talk::new(&mut server, core, bytes.clone())
-                })
-                .collect();
-            while talks.iter().any(|talk| !talk.is_over()) {
-                let talk = &mut talks[random.below(PREFIXES.len())];
-                talk.say(&mut server, 1 + random.below(500));
-                stir(&mut server, random);
-                talk.hear(&mut server, random.below(10_000));
+        talk_beside_each_other(seed, Slots::Stay);
+    }
+}
+
+#[test]
+fn what_clients_hear_does_not_depend_on_slots_that_move() {
+    for seed in 0..seeds(8) {
+        talk_beside_each_other(seed, Slots::Move);
+    }
+}
+
+/// Has some slots of the clients' keys move, and a little time pass: too little for what clients are told of deadlines.
+fn move_some(server: &mut Server, random: &mut Random, mover: Client) {
+    const MOVES_MAX: u64 = 40;
+    const STEP_MS: u64 = 8;
+    let version = server.cores[0].state().shared.slots.version();
+    if version < MOVES_MAX && random.one_in(4) {
+        let key = format!("k:{}{}", random.of(&["a", "b", "c", "d"]), random.below(24));
+        let slot = crate::routing::Slot::of(key.as_bytes()).number();
+        let core = random.below(server.cores.len());
+        server.receive(
+            mover,
+            format!("LARDER REBALANCE MOVE {slot} {core}\r\n").as_bytes(),
+        );
+        server.take_output(mover);
+        server.now_ms += STEP_MS;
+    }
+}
+
+fn talk_beside_each_other(seed: u64, slots: Slots) {
+    const PREFIXES: [&str; 4] = ["k:a", "k:b", "k:c", "k:d"];
+    let random = &mut Random(seed ^ 0xABCD);
+    let scripts = PREFIXES.map(|prefix| {
+        let kind = Kind {
+            alone: false,
+            chaotic: false,
+            watches: slots == Slots::Stay,
+            prefix,
+        };
+        script(random, kind)
+    });
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let mut talks: Vec<Talk> = scripts
+            .iter()
+            .map(|bytes| {
+                let core = random.below(cores.into());
+                Talk::new(&mut server, core, bytes.clone())
+            })
+            .collect();
+        let mover = server.connect(0);
+        while talks.iter().any(|talk| !talk.is_over()) {
+            let talk = &mut talks[random.below(PREFIXES.len())];
+            talk.say(&mut server, 1 + random.below(500));
+            stir(&mut server, random);
+            talk.hear(&mut server, random.below(10_000));
+            if slots == Slots::Move {
+                move_some(&mut server, random, mover);
             }
-            server.turns();
-            for (at, talk) in talks.iter_mut().enumerate() {
-                talk.hear_out(&mut server);
-                if !talk.closed {
-                    server.disconnect(talk.client);
-                }
-                let alone = expected(&scripts[at..=at], at);
-                assert_same(
-                    &talk.heard,
-                    &alone[0],
-                    &format!("seed {seed}, client {at}, {cores} cores"),
-                    &scripts[at],
-                );
-            }
-            server.assert_nothing_is_left();
         }
+        server.turns();
+        for (at, talk) in talks.iter_mut().enumerate() {
+            talk.hear_out(&mut server);
+            if !talk.closed {
+                server.disconnect(talk.client);
+            }
+            let alone = expected(&scripts[at..=at], at);
+            assert_same(
+                &talk.heard,
+                &alone[0],
+                &format!("seed {seed}, client {at}, {cores} cores"),
+                &scripts[at],
+            );
+        }
+        if slots == Slots::Move {
+            assert!(
+                server.cores[0].state().shared.slots.version() > 0,
+                "slots have moved"
+            );
+            while server.cores[0]
+                .state()
+                .shared
+                .rebalance
+                .busy
+                .load(std::sync::atomic::Ordering::Relaxed)
+            {
+                server.advance(1);
+                server.turns();
+            }
+        }
+        server.disconnect(mover);
+        server.assert_nothing_is_left();
     }
 }
 
@@ -543,6 +613,7 @@ fn clients_that_come_and_go_in_the_midst_of_anything_leave_nothing_behind() {
     let kind = Kind {
         alone: true,
         chaotic: true,
+        watches: true,
         prefix: "k:",
     };
     for seed in 0..seeds(12) {

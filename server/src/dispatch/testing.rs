@@ -12,7 +12,7 @@ use super::{Batch, Core, Intent};
 use crate::command::Clock;
 use crate::config::Config;
 use crate::routing::CoreId;
-use crate::session::{Peer, SessionId};
+use crate::session::{Endpoint, Peer, SessionId};
 use crate::shared::Shared;
 use crate::topics::Topic;
 
@@ -54,6 +54,25 @@ impl Server {
         };
         server.turns();
         server
+    }
+
+    /// A server whose cores have endpoints of their own, core `i` on port `7001 + i`.
+    pub(crate) fn with_core_endpoints(cores: u16) -> Self {
+        let mut server = Self::new(cores);
+        let ports = (0..cores).map(|core| 7001 + core).collect();
+        server.cores[0].state().shared.set_core_ports(ports);
+        server
+    }
+
+    /// A client that connects to the endpoint of `core` at `host`.
+    pub(crate) fn connect_to_core(&mut self, core: usize, host: &str) -> Client {
+        let peer = Peer {
+            addr: "127.0.0.1:40000".into(),
+            local_addr: format!("{host}:{}", 7001 + core).into(),
+            endpoint: Endpoint::Core,
+            ..Peer::default()
+        };
+        (core, self.cores[core].connect(peer).unwrap())
     }
 
     /// A client that connects to `core`.

@@ -23,7 +23,9 @@ use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Order, Scope};
 use super::publish::note_write;
 use super::waits::Waiter;
-use crate::command::{Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Spread};
+use crate::command::{
+    Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
+};
 use crate::routing::CoreId;
 use crate::session::{LockId, Multi, Session, SessionId};
 
@@ -39,6 +41,8 @@ pub(super) enum Plan {
     Block(Terms),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
+    /// Slots move, in several rounds.
+    Move(Box<dyn Rounds>),
 }
 
 /// Transactions that this core coordinates and that do not hold all their locks yet.
@@ -56,6 +60,8 @@ struct Transaction {
     /// Its place in the order of all transactions.
     number: u64,
     scopes: Vec<(CoreId, Scope)>,
+    /// The version of the slot table by which these are the cores.
+    table: u64,
     watcher: Option<u64>,
     watch: Watch,
     held: LocksHeld,
@@ -139,12 +145,36 @@ impl Core {
         watcher: Option<u64>,
     ) {
         session.at_barrier = true;
+        self.begin(owner, args, plan, scopes, watcher, Some(session));
+    }
+
+    /// Begins to move slots: `rounds` are asked under the locks of all shards as a whole.
+    pub(super) fn begin_move(&mut self, rounds: Box<dyn Rounds>) {
+        let owner = Owner::nobody(self.state.commands.rebalance());
+        let scopes = self.scopes(|scopes| {
+            let scopes = scopes.iter_mut();
+            scopes.for_each(|(_, scope)| scope.add_whole(Mode::Exclusive));
+        });
+        let plan = Plan::Move(rounds);
+        self.begin(owner, KeptArgs::default(), plan, scopes, None, None);
+    }
+
+    fn begin(
+        &mut self,
+        owner: Owner,
+        args: KeptArgs,
+        plan: Plan,
+        scopes: Vec<(CoreId, Scope)>,
+        watcher: Option<u64>,
+        session: Option<&mut Session>,
+    ) {
         let id = self.transactions.pending.insert(Transaction {
             owner,
             args,
             plan,
             number: self.state.shared.next_transaction(),
             scopes,
+            table: self.state.shared.slots.version(),
             watcher,
             watch: Watch::Intact,
             held: LocksHeld::new(),
@@ -153,7 +183,7 @@ impl Core {
         });
         self.state.stats.transactions += 1;
         self.ask_all_for_locks(id);
-        self.go_on_if_answered(id, Some(session));
+        self.go_on_if_answered(id, session);
     }
 
     /// Asks every core of a transaction for its locks.
@@ -263,6 +293,16 @@ impl Core {
         if transaction.missing > 0 {
             return;
         }
+        if !transaction.is_behind_own && self.has_moved(id, session.as_deref()) {
+            self.state.stats.transaction_retries += 1;
+            let transaction = &mut self.transactions.pending[id];
+            let held = std::mem::take(&mut transaction.held);
+            let of = transaction.owner.session;
+            self.unlock(of, &held);
+            self.ask_all_for_locks(id);
+            return self.go_on_if_answered(id, session);
+        }
+        let transaction = &mut self.transactions.pending[id];
         if !transaction.is_behind_own {
             let transaction = self.transactions.pending.remove(id);
             return self.begin_work(transaction, session);
@@ -272,6 +312,43 @@ impl Core {
         let session = transaction.owner.session;
         self.unlock(session, &held);
         self.transactions.behind_own.push(id);
+    }
+
+    /// Whether keys of a transaction have moved to other cores since it asked for its locks. If so, it knows where they are
+    /// now. With its locks held this is so until its work is done: slots move under all locks there are.
+    fn has_moved(&mut self, id: usize, session: Option<&Session>) -> bool {
+        let table = self.state.shared.slots.version();
+        let transaction = &self.transactions.pending[id];
+        if transaction.table == table {
+            return false;
+        }
+        let scopes = match (&transaction.plan, session) {
+            // The whole of every shard; or whoever wanted it is gone.
+            (Plan::Move(_), _) | (Plan::Exec { .. }, None) => return false,
+            (Plan::Exec { multi, .. }, Some(session)) => self.scopes_of_multi(session, multi),
+            _ => self.scopes(|scopes| {
+                let args = transaction.args.as_args();
+                scope_of(&self.state, transaction.owner.command, args, scopes);
+            }),
+        };
+        let slots = &self.state.shared.slots;
+        let transaction = &mut self.transactions.pending[id];
+        transaction.table = table;
+        if scopes == transaction.scopes {
+            return false;
+        }
+        transaction.scopes = scopes;
+        if let Plan::Rounds(rounds) = &mut transaction.plan
+            && let Run::FanOut {
+                spread: Spread::Rounds(begin),
+                ..
+            } = transaction.owner.command.spec.run
+        {
+            let begun = begin(&transaction.args.as_args(), slots);
+            *rounds =
+                begun.unwrap_or_else(|_| unreachable!("it has begun with these arguments before"));
+        }
+        true
     }
 
     /// Asks again for those whose sessions have got the replies to all their earlier commands, or are gone.
@@ -335,7 +412,9 @@ impl Core {
         then: Then,
     ) {
         let (finish, asks) = match plan {
-            Plan::Rounds(rounds) => return self.run_rounds(session, owner, rounds, locks, then),
+            Plan::Rounds(rounds) | Plan::Move(rounds) => {
+                return self.run_rounds(session, owner, rounds, locks, then);
+            }
             Plan::Spread(spread) => self.split(args, owner.command, spread),
             Plan::EveryCore { each, merge } => {
                 (Finish::Merge(merge), self.asks_of_every_core(args, each))
@@ -420,7 +499,7 @@ pub(super) fn claims_of<'a>(
     })
 }
 
-fn mode_of(access: KeyAccess) -> Mode {
+pub(super) fn mode_of(access: KeyAccess) -> Mode {
     match access {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,
@@ -428,7 +507,7 @@ fn mode_of(access: KeyAccess) -> Mode {
 }
 
 /// What a command on the keyspace as a whole does with it.
-fn whole_access(command: &Command) -> KeyAccess {
+pub(super) fn whole_access(command: &Command) -> KeyAccess {
     if command.spec.flags.has(Flags::WRITE) {
         KeyAccess::Write
     } else {

@@ -226,12 +226,17 @@ impl Core {
     }
 
     fn run_with_locks(&mut self, from: CoreId, batch: Box<Batch>, lock: LockId) {
+        self.run_alone(from, batch);
+        self.release_locks(lock);
+    }
+
+    /// Runs a command of another core's session that waited, or sets it aside.
+    pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
         for request in &batch.requests {
             if self.debts.is_empty() || !self.debts.set_aside(from, &batch, request) {
                 self.run_request(from, &batch, request);
             }
         }
-        self.release_locks(lock);
         self.keep_spare(batch);
     }
 }

@@ -432,6 +432,31 @@ fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
     ErrorReply::new([before.as_bytes(), text, behind.as_bytes()].concat())
 }
 
+// CLUSTER.
+
+/// Cluster commands where the cores have no endpoints of their own.
+pub const CLUSTER_DISABLED: ErrorReply =
+    ErrorReply::fixed("ERR This instance has cluster support disabled");
+/// `CLUSTER COUNTKEYSINSLOT` of what is no slot.
+pub const INVALID_SLOT: ErrorReply = ErrorReply::fixed("ERR Invalid slot");
+/// `CLUSTER GETKEYSINSLOT` of what is no slot, or of a negative number of keys.
+pub const INVALID_SLOT_OR_COUNT: ErrorReply =
+    ErrorReply::fixed("ERR Invalid slot or number of keys");
+
+/// `LARDER REBALANCE` with a core that there is not.
+pub const INVALID_CORE: ErrorReply = ErrorReply::fixed("ERR Invalid core");
+/// `LARDER REBALANCE` on one core.
+pub const ONE_CORE: ErrorReply =
+    ErrorReply::fixed("ERR This server runs on one core, which owns every slot");
+/// `LARDER REBALANCE` while one is under way.
+pub const REBALANCING: ErrorReply =
+    ErrorReply::fixed("ERR A rebalance is under way (LARDER REBALANCE STATUS)");
+
+/// A cluster command about a node that there is not.
+pub fn unknown_node(id: &[u8]) -> ErrorReply {
+    ErrorReply::new([b"ERR Unknown node ", id].concat())
+}
+
 // DUMP and RESTORE.
 
 /// `RESTORE` to a key that exists, without `REPLACE`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::backend::Token;
-use crate::session::{Peer, SessionId};
+use crate::session::{Endpoint, Peer, SessionId};
 
 /// What is under way on the receiving side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Connections {
 }
 
 /// Where a connection comes from, as Redis shows it: `ip:port`, `[ip6]:port`, or the socket's path and `:0`.
-pub(super) fn peer_of(socket: &OwnedFd, unix_path: Option<&str>) -> Peer {
+pub(super) fn peer_of(socket: &OwnedFd, unix_path: Option<&str>, endpoint: Endpoint) -> Peer {
     let fd = socket.as_raw_fd();
     if let Some(path) = unix_path {
         return Peer {
@@ -129,6 +129,7 @@ pub(super) fn peer_of(socket: &OwnedFd, unix_path: Option<&str>) -> Peer {
             local_addr: format!("{path}:0").into(),
             fd,
             unix: true,
+            endpoint,
         };
     }
     let socket = SockRef::from(socket);
@@ -147,6 +148,7 @@ pub(super) fn peer_of(socket: &OwnedFd, unix_path: Option<&str>) -> Peer {
         local_addr: text(socket.local_addr()),
         fd,
         unix: false,
+        endpoint,
     }
 }
 

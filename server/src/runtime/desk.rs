@@ -10,7 +10,7 @@ use super::listen::Listener;
 use super::mail::{Arrival, Mail};
 use super::ring::os;
 use crate::dispatch::{Core, Intent};
-use crate::session::SessionId;
+use crate::session::{Endpoint, SessionId};
 
 /// How long no connection is accepted after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
@@ -107,7 +107,7 @@ impl Desk {
     /// Takes in connections that another core accepted.
     pub(super) fn take_arrivals(&mut self) {
         while let Some(Arrival { socket, unix_path }) = self.mail.next_arrival() {
-            self.take_in(socket, unix_path.as_deref());
+            self.take_in(socket, unix_path.as_deref(), Endpoint::Server);
         }
     }
 
@@ -230,8 +230,8 @@ impl Desk {
     }
 
     /// A client has connected.
-    fn take_in(&mut self, socket: OwnedFd, unix_path: Option<&str>) {
-        let peer = peer_of(&socket, unix_path);
+    fn take_in(&mut self, socket: OwnedFd, unix_path: Option<&str>, endpoint: Endpoint) {
+        let peer = peer_of(&socket, unix_path, endpoint);
         if !peer.unix {
             prepare_tcp(&socket, self.core.state().config.tcp_keepalive_secs.into());
         }
@@ -282,16 +282,17 @@ impl Desk {
 
 impl Events for Desk {
     fn accepted(&mut self, listener: usize, socket: OwnedFd) {
-        let Some((Listener { unix_path, .. }, Accepting::On)) = self.listeners.get(listener) else {
+        let Some((listener, Accepting::On)) = self.listeners.get(listener) else {
             return;
         };
-        match unix_path.clone() {
-            None => self.take_in(socket, None),
+        let endpoint = listener.endpoint;
+        match listener.unix_path.clone() {
+            None => self.take_in(socket, None, endpoint),
             Some(path) => {
                 let place = self.next_place;
                 self.next_place = (place + 1) % self.mail.mesh().len();
                 if place == self.mail.id().index() {
-                    self.take_in(socket, Some(&path));
+                    self.take_in(socket, Some(&path), endpoint);
                 } else {
                     let arrival = Arrival {
                         socket,

@@ -225,6 +225,7 @@ mod tests {
     use super::super::work::GlommioWork;
     use super::*;
     use crate::config::Config;
+    use crate::session::Endpoint;
 
     /// What comes in one turn of a [`Script`].
     enum Comes {
@@ -337,6 +338,7 @@ mod tests {
         let listener = Listener {
             socket: UnixStream::pair().unwrap().0.into(),
             unix_path: Some("socket".into()),
+            endpoint: Endpoint::Server,
         };
         let log = Arc::default();
         let mut script = VecDeque::from(turns);

@@ -1,4 +1,12 @@
-//! Listening sockets: for TCP one a core and address, sharing the port (SO_REUSEPORT), and one unix socket.
+//! Listening sockets: for TCP one a core and address, sharing the port (SO_REUSEPORT), and one unix socket; with
+//! `core-endpoints yes` one more a core and address, on a port of the core's own.
+//!
+//! ```text
+//!  port P       core 0, core 1, core 2, …      the kernel deals connections out
+//!  port P+1     core 0
+//!  port P+2             core 1                 a cluster client's choice
+//!  port P+3                     core 2
+//! ```
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -12,6 +20,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::{BindAddress, Config};
+use crate::session::Endpoint;
 
 /// How long a port is waited for that a server stopped a moment ago still holds: the kernel takes its rings apart after
 /// the process has ended.
@@ -32,6 +41,8 @@ pub(super) struct Listener {
     pub(super) socket: OwnedFd,
     /// Its path, for a unix socket.
     pub(super) unix_path: Option<Arc<str>>,
+    /// What it is to clients.
+    pub(super) endpoint: Endpoint,
 }
 
 /// What the server listens on.
@@ -41,6 +52,8 @@ pub(super) struct Listeners {
     pub(super) of_cores: Vec<Vec<Listener>>,
     /// The TCP port; 0 without TCP.
     pub(super) port: u16,
+    /// The cores' own ports; none without `core-endpoints yes`. While one is 0 it is to be found.
+    pub(super) core_ports: Vec<u16>,
     /// The addresses, for people.
     pub(super) addresses: Vec<String>,
     /// What could not be listened on and need not.
@@ -68,6 +81,7 @@ pub(super) fn listen(config: &Config, cores: u16, tcp: TcpPort) -> Result<Listen
     let mut listeners = Listeners {
         of_cores: (0..cores).map(|_| Vec::new()).collect(),
         port: 0,
+        core_ports: core_ports(config, cores, tcp)?,
         addresses: Vec::new(),
         notes: Vec::new(),
         unix: None,
@@ -120,9 +134,10 @@ impl Listeners {
                     core.push(Listener {
                         socket: socket.into(),
                         unix_path: None,
+                        endpoint: Endpoint::Server,
                     });
                 }
-                Ok(())
+                self.add_core_ports(ip, backlog)
             }
             Err(why) => {
                 let text = format!("Failed listening on port {} ({ip}): {why}", address.port());
@@ -137,6 +152,22 @@ impl Listeners {
                 Ok(())
             }
         }
+    }
+
+    /// The port of its own of each core, if they have such, on one more address.
+    fn add_core_ports(&mut self, ip: IpAddr, backlog: i32) -> Result<(), String> {
+        for (core, port) in self.core_ports.iter_mut().enumerate() {
+            let (mut sockets, bound) = open_all(SocketAddr::new(ip, *port), 1, backlog)
+                .map_err(|why| format!("Failed listening on port {port} ({ip}), core {core}'s own (core-endpoints): {why}"))?;
+            *port = bound;
+            let socket = sockets.pop().expect("one was asked for");
+            self.of_cores[core].push(Listener {
+                socket: socket.into(),
+                unix_path: None,
+                endpoint: Endpoint::Core,
+            });
+        }
+        Ok(())
     }
 
     fn add_unix(&mut self, path: &Path, mode: Option<u32>, backlog: i32) -> Result<(), String> {
@@ -160,9 +191,33 @@ impl Listeners {
         self.of_cores[0].push(Listener {
             socket: socket.into(),
             unix_path: Some(text.into()),
+            endpoint: Endpoint::Server,
         });
         Ok(())
     }
+}
+
+/// The ports that the cores are to listen on by themselves, 0 for any free one; empty if they do not.
+///
+/// # Errors
+/// One line: there are no such ports.
+fn core_ports(config: &Config, cores: u16, tcp: TcpPort) -> Result<Vec<u16>, String> {
+    if !config.core_endpoints {
+        return Ok(Vec::new());
+    }
+    if tcp == TcpPort::AnyFree {
+        return Ok(vec![0; usize::from(cores)]);
+    }
+    if config.port == 0 {
+        return Err("core-endpoints yes needs a TCP port to count from, and port is 0".to_owned());
+    }
+    let ports = (1..=cores).map(|offset| config.port.checked_add(offset));
+    ports.collect::<Option<Vec<u16>>>().ok_or_else(|| {
+        format!(
+            "core-endpoints yes needs the {cores} ports behind port {}, and there are not so many",
+            config.port
+        )
+    })
 }
 
 fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {

@@ -73,6 +73,12 @@ impl Server {
             "listening: {}",
             or_none(listeners.addresses.join(", "))
         ));
+        if !listeners.core_ports.is_empty() {
+            report.push(format!(
+                "core endpoints: {}",
+                ports_of_cores(&listeners.core_ports)
+            ));
+        }
         report.push(match config.maxmemory_bytes {
             0 => "memory limit: none".to_owned(),
             bytes => format!("memory limit: {bytes} bytes"),
@@ -94,6 +100,9 @@ impl Server {
             u32::from(listeners.port),
             std::sync::atomic::Ordering::Relaxed,
         );
+        if !listeners.core_ports.is_empty() {
+            shared.set_core_ports(listeners.core_ports);
+        }
         shared.backend.store(Arc::new(backend.name().to_owned()));
         let (mesh, mails) =
             Mesh::new(cores).map_err(|error| format!("cannot make the cores' mail: {error}"))?;
@@ -278,6 +287,15 @@ impl Drop for PidFile {
         // Someone else may have removed it.
         let _ = fs::remove_file(&self.0);
     }
+}
+
+/// The cores' own ports, for people.
+fn ports_of_cores(ports: &[u16]) -> String {
+    let each = ports.iter().enumerate();
+    let each: Vec<String> = each
+        .map(|(core, port)| format!("core {core} on port {port}"))
+        .collect();
+    each.join(", ")
 }
 
 fn or_none(text: String) -> String {

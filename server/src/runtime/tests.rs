@@ -312,3 +312,104 @@ fn a_port_in_use_is_said_in_one_line() {
         "{error}"
     );
 }
+
+/// Asks and takes whatever comes until it ends with `end`.
+fn ask_until(stream: &mut TcpStream, request: &[u8], end: &str) -> String {
+    stream.write_all(request).unwrap();
+    let mut got = Vec::new();
+    while !got.ends_with(end.as_bytes()) {
+        let mut bytes = [0; 4096];
+        let len = stream.read(&mut bytes).unwrap();
+        assert!(len > 0, "the connection ended");
+        got.extend_from_slice(&bytes[..len]);
+    }
+    String::from_utf8(got).unwrap()
+}
+
+#[test]
+fn a_connection_to_a_core_s_own_port_is_served_by_that_core_and_the_report_names_the_ports() {
+    const CORES: u16 = 3;
+    for backend in BACKENDS {
+        let directives = ["--core-endpoints", "yes"];
+        let server = start_with(backend, CORES, Tuning::default(), &directives);
+        let ports = server.shared().core_ports().unwrap().to_vec();
+        let line = format!(
+            "core endpoints: core 0 on port {}, core 1 on port {}, core 2 on port {}",
+            ports[0], ports[1], ports[2]
+        );
+        assert!(server.report().contains(&line), "{:?}", server.report());
+        for (core, port) in (0..CORES).zip(&ports) {
+            let id = server.shared().node_id(crate::routing::CoreId(core));
+            // Whichever connection it is.
+            for _ in 0..4 {
+                let mut client = TcpStream::connect(("127.0.0.1", *port)).unwrap();
+                let expected = format!("$40\r\n{id}\r\n");
+                expect(&mut client, b"CLUSTER MYID\r\n", expected.as_bytes());
+                let (request, reply) = dialogue(50, 20);
+                expect(&mut client, &request, &reply);
+            }
+        }
+        let mut client = connect(&server);
+        let slots = ask_until(&mut client, b"CLUSTER SLOTS\r\nPING\r\n", "+PONG\r\n");
+        for port in ports {
+            assert!(
+                slots.contains(&format!("$9\r\n127.0.0.1\r\n:{port}\r\n")),
+                "{slots}"
+            );
+        }
+        server.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_core_s_port_in_use_is_said_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let shared = (port - 2).to_string();
+    let words = [
+        "--port",
+        &shared,
+        "--bind",
+        "127.0.0.1",
+        "--cores",
+        "2",
+        "--core-endpoints",
+        "yes",
+        "--io-backend",
+        "epoll",
+    ];
+    let config = Config::load(None, &words.map(str::to_owned)).unwrap();
+    let Err(error) = Server::start(config) else {
+        panic!("a server on a port that is taken");
+    };
+    let error = error.to_string();
+    // The shared port, or the first core's, may be taken too.
+    assert!(
+        error.starts_with("Failed listening on port ") && !error.contains('\n'),
+        "{error}"
+    );
+    for (port, expected) in [
+        (
+            "0",
+            "core-endpoints yes needs a TCP port to count from, and port is 0",
+        ),
+        (
+            "65534",
+            "core-endpoints yes needs the 2 ports behind port 65534, and there are not so many",
+        ),
+    ] {
+        let words = [
+            "--port",
+            port,
+            "--cores",
+            "2",
+            "--core-endpoints",
+            "yes",
+            "--io-backend",
+            "epoll",
+        ];
+        let config = Config::load(None, &words.map(str::to_owned)).unwrap();
+        let error = Server::start(config).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+}

@@ -43,6 +43,19 @@ pub struct Peer {
     pub fd: i32,
     /// Whether it came by a unix socket.
     pub unix: bool,
+    /// Which of the server's endpoints it came to.
+    pub endpoint: Endpoint,
+}
+
+/// What a connection was made to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The port or the unix socket of the server as a whole.
+    #[default]
+    Server,
+    /// The port of the core that serves it: to a cluster client that core is a node, and commands about all keys are about
+    /// that node's.
+    Core,
 }
 
 impl Peer {
@@ -51,6 +64,13 @@ impl Peer {
         let (host, _port) = self.addr.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         host.parse().ok().filter(|_| !self.unix)
+    }
+
+    /// The address of the server that the client connected to; `None` for a unix socket.
+    pub fn local_host(&self) -> Option<&str> {
+        let (host, _port) = self.local_addr.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(host).filter(|host| !self.unix && *host != "?")
     }
 
     /// Whether the client is on this host.

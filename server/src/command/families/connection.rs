@@ -186,6 +186,10 @@ fn hello(call: &mut SessionCall<'_>) -> CommandResult {
         call.session.protocol = protocol;
     }
     let client_id = call.session.client_id;
+    let mode = match call.core.shared.core_ports() {
+        Some(_) => "cluster",
+        None => "standalone",
+    };
     call.reply(|reply| {
         reply.map(7);
         reply.text("server");
@@ -197,7 +201,7 @@ fn hello(call: &mut SessionCall<'_>) -> CommandResult {
         reply.text("id");
         reply.count(client_id);
         reply.text("mode");
-        reply.text("standalone");
+        reply.text(mode);
         reply.text("role");
         reply.text("master");
         reply.text("modules");

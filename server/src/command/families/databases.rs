@@ -13,7 +13,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["request_policy:all_shards", "response_policy:agg_sum"],
         flags: Flags::READONLY
             .with(Flags::FAST)
-            .with(Flags::WHOLE_KEYSPACE),
+            .with(Flags::WHOLE_KEYSPACE)
+            .with(Flags::BY_NODE),
         categories: &[Category::Keyspace],
         group: Group::Server,
         summary: "Answers the number of keys in the selected database.",

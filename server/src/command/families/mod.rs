@@ -2,6 +2,7 @@
 
 pub(crate) mod bits;
 pub(super) mod client;
+pub(super) mod cluster;
 pub(super) mod config;
 pub(super) mod connection;
 pub(super) mod databases;
@@ -21,6 +22,7 @@ pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;
 pub(super) mod pubsub;
+pub(crate) mod rebalance;
 pub(super) mod scan;
 pub(super) mod slowlog;
 pub(crate) mod strings;

@@ -1,12 +1,15 @@
 //! Walking the keyspace: `SCAN`, `KEYS` and `RANDOMKEY`, over all cores.
 //!
 //! ```text
-//! cursor of SCAN, 64 bits:  [ core (16) | position in that core's shard (48) ]
+//! cursor of SCAN, 64 bits:  [ table × cores + core (16) | position in that core's shard (48) ]
 //! ```
 //! A scan walks one core after the other, in their order, and asks the next within the same command until it has visited
 //! as many entries as `COUNT` says. Each shard guarantees that an entry present from the beginning to the end of its part
-//! of the scan is visited; keys do not change cores, so that the whole has the guarantee too. Zero begins and ends a scan:
-//! a later core is begun at a cursor whose upper bits are not zero.
+//! of the scan is visited; keys change cores when slots move, and then the scan begins again, so that the whole has the
+//! guarantee too: `table` counts the changes of the slot table, as far as there is room. Zero begins and ends a scan: a
+//! later core is begun at a cursor whose upper bits are not zero.
+
+use std::ops::Range;
 
 use larder_engine::{ScanCursor, parse_canonical_i64};
 
@@ -22,7 +25,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "scan",
         tips: &["nondeterministic_output", "request_policy:special"],
         arity: -2,
-        flags: Flags::READONLY,
+        flags: Flags::READONLY.with(Flags::BY_NODE),
         categories: &[Category::Keyspace],
         since: "2.8.0",
         syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
@@ -35,7 +38,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "keys",
         tips: &["request_policy:all_shards", "nondeterministic_output_order"],
         arity: 2,
-        flags: Flags::READONLY.with(Flags::WHOLE_KEYSPACE),
+        flags: Flags::READONLY
+            .with(Flags::WHOLE_KEYSPACE)
+            .with(Flags::BY_NODE),
         categories: &[Category::Keyspace, Category::Dangerous],
         syntax: "pattern",
         summary: "Answers all keys that match a pattern.",
@@ -49,7 +54,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "randomkey",
         tips: &["request_policy:all_shards", "nondeterministic_output"],
-        flags: Flags::READONLY,
+        flags: Flags::READONLY.with(Flags::BY_NODE),
         categories: &[Category::Keyspace],
         summary: "Answers a key of the selected database chosen at random.",
         run: Run::EveryCore {
@@ -77,19 +82,47 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn of(number: u64) -> Self {
+    /// Where core `core` begins.
+    fn at(core: u16) -> Self {
+        Self { core, position: 0 }
+    }
+}
+
+/// How a cursor is written: it holds for one state of the slot table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct CursorForm {
+    cores: u16,
+    /// The version of the slot table, as far as there is room.
+    table: u16,
+}
+
+impl CursorForm {
+    /// The form for a table of `cores` cores, at this version.
+    fn new(cores: u16, version: u64) -> Self {
+        let tables = (1 << (u64::BITS - POSITION_BITS)) / u64::from(cores);
         Self {
-            core: (number >> POSITION_BITS) as u16,
-            position: number & ((1 << POSITION_BITS) - 1),
+            cores,
+            table: (version % tables) as u16,
         }
     }
 
-    fn number(self) -> u64 {
+    /// The place of this number; none if it was for another table.
+    fn read(self, number: u64) -> Option<Cursor> {
+        let upper = (number >> POSITION_BITS) as u16;
+        let cursor = Cursor {
+            core: upper % self.cores,
+            position: number & ((1 << POSITION_BITS) - 1),
+        };
+        (upper / self.cores == self.table).then_some(cursor)
+    }
+
+    fn number(self, cursor: Cursor) -> u64 {
         assert!(
-            self.position >> POSITION_BITS == 0,
+            cursor.position >> POSITION_BITS == 0,
             "a shard's scan position has 48 bits"
         );
-        (u64::from(self.core) << POSITION_BITS) | self.position
+        let upper = self.table * self.cores + cursor.core;
+        (u64::from(upper) << POSITION_BITS) | cursor.position
     }
 }
 
@@ -122,7 +155,9 @@ fn parse_cursor(text: &[u8]) -> Result<u64, ErrorReply> {
 
 /// Begins `SCAN`.
 fn scan(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
-    let cursor = Cursor::of(parse_cursor(args.at(1))?);
+    let (cores, version) = (slots.cores(), slots.version());
+    let cursor = parse_cursor(args.at(1))?;
+    let cursor = CursorForm::new(cores, version).read(cursor);
     let mut count = DEFAULT_COUNT;
     let mut pattern = &b"*"[..];
     let mut kind = None;
@@ -146,19 +181,26 @@ fn scan(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>
         at += 2;
     }
     Ok(Box::new(Scan {
-        cores: slots.cores(),
-        cursor,
+        all_cores: cores,
+        cores: 0..cores,
+        version,
+        // Where slots have moved since, keys may have come to cores that were visited: it begins again.
+        cursor: cursor.unwrap_or(Cursor::at(0)),
         to_visit: count.unsigned_abs(),
         pattern: pattern.to_vec(),
         kind,
-        questions_left: u32::from(slots.cores()) + EXTRA_QUESTIONS_MAX,
+        questions_left: u32::from(cores) + EXTRA_QUESTIONS_MAX,
         found: Found::default(),
     }))
 }
 
 #[derive(Debug)]
 struct Scan {
-    cores: u16,
+    all_cores: u16,
+    /// Those that are asked.
+    cores: Range<u16>,
+    /// The version of the slot table that the cursor is for.
+    version: u64,
     cursor: Cursor,
     to_visit: u64,
     pattern: Vec<u8>,
@@ -178,8 +220,8 @@ impl Scan {
     /// Takes what a core found, and moves on.
     fn take(&mut self, answer: &[u8]) {
         let (numbers, encoded) = answer
-            .split_first_chunk::<24>()
-            .expect("a scan's answer begins with three numbers");
+            .split_first_chunk::<32>()
+            .expect("a scan's answer begins with four numbers");
         let number = |at: usize| {
             let bytes = numbers[at * 8..][..8].try_into();
             u64::from_le_bytes(bytes.expect("each number has eight bytes"))
@@ -187,6 +229,10 @@ impl Scan {
         self.cursor.position = number(0);
         if self.cursor.position == 0 {
             self.cursor.core += 1;
+        }
+        if number(3) != self.version {
+            self.version = number(3);
+            self.cursor = Cursor::at(self.cores.start);
         }
         self.to_visit = self.to_visit.saturating_sub(number(1));
         self.found.keys += number(2);
@@ -209,16 +255,24 @@ impl Scan {
 }
 
 impl Rounds for Scan {
+    fn keep_to(&mut self, core: CoreId) {
+        self.cores = core.0..core.0 + 1;
+        if self.cursor.core < core.0 {
+            self.cursor = Cursor::at(core.0);
+        }
+    }
+
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         if let Some(answer) = answers.first() {
             self.take(answer);
         }
-        let ended = self.cursor.core >= self.cores;
+        let ended = self.cursor.core >= self.cores.end;
         if !ended && self.to_visit > 0 && self.questions_left > 0 {
             self.questions_left -= 1;
             return Ok(Round::Ask(vec![self.request()]));
         }
-        let next = if ended { 0 } else { self.cursor.number() };
+        let form = CursorForm::new(self.all_cores, self.version);
+        let next = if ended { 0 } else { form.number(self.cursor) };
         reply.array(2);
         reply.text(&next.to_string());
         reply.array(self.found.keys as usize);
@@ -228,7 +282,7 @@ impl Rounds for Scan {
 }
 
 /// Scans this core's shard. Arguments: position, entries to visit, pattern, perhaps a type. Answers the next position, the
-/// number of entries visited, the number of keys found, and these as bulk strings.
+/// number of entries visited, the number of keys found, the version of the slot table, and the keys as bulk strings.
 fn scan_shard(call: &mut CoreCall<'_>) {
     let args = call.args;
     let number = |at: usize| {
@@ -238,7 +292,7 @@ fn scan_shard(call: &mut CoreCall<'_>) {
     let (position, to_visit) = (ScanCursor(number(0)), number(1));
     let (pattern, kind) = (args.at(2), args.get(3));
     let header = call.out.len();
-    call.out.extend_from_slice(&[0; 24]);
+    call.out.extend_from_slice(&[0; 32]);
     let (mut visited, mut found) = (0u64, 0u64);
     let mut reply = Reply::new(call.out, Protocol::Resp2);
     let next = call.core.shard.scan(
@@ -255,7 +309,7 @@ fn scan_shard(call: &mut CoreCall<'_>) {
             }
         },
     );
-    let numbers = [next.0, visited, found];
+    let numbers = [next.0, visited, found, call.core.shared.slots.version()];
     for (slot, number) in call.out[header..].chunks_exact_mut(8).zip(numbers) {
         slot.copy_from_slice(&number.to_le_bytes());
     }
@@ -334,18 +388,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_carries_core_and_position() {
-        for (core, position) in [(0, 0), (1, 0), (65_535, (1 << 48) - 1), (7, 12_345)] {
-            let cursor = Cursor { core, position };
-            assert_eq!(Cursor::of(cursor.number()), cursor);
-        }
-        assert_eq!(
-            Cursor::of(1 << 48),
-            Cursor {
-                core: 1,
-                position: 0
+    fn a_cursor_carries_core_and_position_and_holds_for_one_slot_table() {
+        for (cores, version) in [(1, 0), (2, 0), (2, 7), (64, 1023), (64, 12_345), (1000, 66)] {
+            let form = CursorForm::new(cores, version);
+            for (core, position) in [(0, 0), (cores - 1, (1 << 48) - 1), (cores / 2, 12_345)] {
+                let cursor = Cursor { core, position };
+                let number = form.number(cursor);
+                assert_eq!(form.read(number), Some(cursor));
+                let later = CursorForm::new(cores, version + 1);
+                assert_eq!(later.read(number).is_some(), later == form);
             }
-        );
+        }
+        // As long as no slot has moved, the upper bits are the core.
+        assert_eq!(CursorForm::new(2, 0).read(1 << 48), Some(Cursor::at(1)));
+        // What no scan gave begins one.
+        assert_eq!(CursorForm::new(3, 0).read(u64::MAX), None);
     }
 
     #[test]

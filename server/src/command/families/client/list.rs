@@ -257,7 +257,7 @@ fn flags(session: &Session) -> String {
 mod tests {
     use super::*;
     use crate::command::families::wire::words;
-    use crate::session::{Peer, SessionId};
+    use crate::session::{Endpoint, Peer, SessionId};
 
     #[test]
     fn the_line_of_a_connection_has_the_fields_of_redis_in_their_order() {
@@ -266,6 +266,7 @@ mod tests {
             local_addr: "127.0.0.1:6".into(),
             fd: 8,
             unix: false,
+            endpoint: Endpoint::Server,
         };
         let mut session = Session::new(3, SessionId::default(), peer, 1000);
         session.last_command = "client|list";

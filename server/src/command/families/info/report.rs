@@ -67,6 +67,11 @@ macro_rules! facts {
                 part.number(self.prefixes);
             }
 
+            /// Whether the cores are nodes to cluster clients.
+            pub(super) fn is_cluster(&self) -> bool {
+                !self.core_ports.is_empty()
+            }
+
             fn read(part: &mut PartReader<'_>) -> Self {
                 Self {
                     $($name: part.text().to_owned(),)*
@@ -82,7 +87,7 @@ macro_rules! facts {
     };
 }
 
-facts! { run_id, port, backend, cores, config_file, hz, maxclients, policy, percentiles }
+facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, policy, percentiles }
 
 /// Keys of one database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -205,6 +210,10 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
             .port
             .load(std::sync::atomic::Ordering::Relaxed)
             .to_string(),
+        core_ports: {
+            let ports = shared.core_ports().unwrap_or_default().iter();
+            ports.map(u16::to_string).collect::<Vec<_>>().join(",")
+        },
         backend: String::clone(&shared.backend.load()),
         cores: shared.cores().to_string(),
         config_file: config

@@ -83,7 +83,7 @@ impl Section {
             Self::Latencystats => latency_stats(report, &mut fields),
             Self::Cluster => {
                 fields.title("Cluster");
-                fields.add("cluster_enabled", 0);
+                fields.add("cluster_enabled", u8::from(report.facts.is_cluster()));
             }
             Self::Keyspace => keyspace(report, &mut fields),
         }
@@ -154,7 +154,12 @@ fn server(report: &Report, fields: &mut Fields<'_>) {
     fields.add("redis_git_sha1", "00000000");
     fields.add("redis_git_dirty", 0);
     fields.add("redis_build_id", 0);
-    fields.add("redis_mode", "standalone");
+    let mode = if report.facts.is_cluster() {
+        "cluster"
+    } else {
+        "standalone"
+    };
+    fields.add("redis_mode", mode);
     fields.add("os", machine::system());
     fields.add("arch_bits", usize::BITS);
     fields.add("monotonic_clock", "POSIX clock_gettime");

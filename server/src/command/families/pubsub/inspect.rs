@@ -78,7 +78,7 @@ pub(super) static SUBCOMMANDS: &[CommandSpec] = &[
 
 const INSPECTING: CommandSpec = CommandSpec {
     arity: -2,
-    flags: Flags::PUBSUB.with(Flags::ANYTIME),
+    flags: Flags::PUBSUB.with(Flags::ANYTIME).with(Flags::BY_NODE),
     group: Group::Pubsub,
     since: "2.8.0",
     ..CommandSpec::BASE

@@ -1,0 +1,382 @@
+//! Slots on their way from one core to another: what each core does of it. Who asks, and when, is `dispatch::rebalance`.
+//!
+//! ```text
+//!  giver     collects the keys of the slots: walks its table beside its work, and notes what is written meanwhile
+//!  all       stand still: no command of a client that concerns keys begins, and what was under way is done
+//!  giver     gives copies of the entries, a bounded part at a time      taker   takes them
+//!            the slot table changes
+//!  all       settle: the giver drops what it gave, watches of keys that have gone are broken, commands begin again
+//! ```
+//! Nothing is lost when the taker has no memory left: it drops what it took, and the slots stay where they are.
+//!
+//! Cost: while it collects, a look at every entry of the giver, some a turn, and the keys of the slots in memory;
+//! standing still takes as long as copying the entries of a few slots does.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor};
+
+use super::super::transfer::{self, Answer};
+use crate::command::CoreCall;
+use crate::observe::{PartReader, PartWriter};
+use crate::resp::ErrorReply;
+use crate::routing::{CoreId, SLOTS, Slot};
+
+/// Entries a giver looks at in one turn while it collects.
+const COLLECT_ENTRIES: usize = 2000;
+/// Bytes of entries given at a time.
+const GIVE_BYTES: usize = 1 << 20;
+
+/// What a core knows of slots that move.
+#[derive(Default)]
+pub struct Moving {
+    /// What a client has asked for, and the core has yet to begin.
+    pub ordered: Option<Order>,
+    collected: Option<Collected>,
+    standstill: Option<Standstill>,
+    /// Cores whose mark has come: they have sent nothing behind it that depends on the slot table.
+    marks: u16,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// A planted bug: nobody waits while slots move. Tests that look for lost writes must find some.
+    pub static STANDSTILL_IS_OFF: Cell<bool> = const { Cell::new(false) };
+    /// Entries that a core takes before it says that memory is out.
+    pub static TAKES_AT_MOST: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// What is to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// These slots, to this core.
+    To(Vec<Slot>, CoreId),
+    /// Every slot, to the core that had it at start.
+    Even,
+    /// From cores that have much to do to cores that have little.
+    ByLoad,
+}
+
+/// A core that stands still.
+#[derive(Default)]
+struct Standstill {
+    slots: Vec<Slot>,
+    /// It has told the others that it sends nothing more.
+    has_marked: bool,
+    /// What was under way to it has come and is done.
+    is_quiet: bool,
+    /// Something under way to it waits until a client reads.
+    is_held_up: bool,
+    /// Keys to be given yet, and what was given.
+    to_give: Option<Vec<Box<[u8]>>>,
+    given: Vec<(DbIndex, Box<[u8]>)>,
+    taken: Vec<(DbIndex, Box<[u8]>)>,
+}
+
+/// The keys of some slots.
+struct Collected {
+    is_wanted: Rc<[bool]>,
+    by_slot: Rc<RefCell<BySlot>>,
+    /// Databases were exchanged, and the walk may have missed what was in them.
+    begins_again: Rc<Cell<bool>>,
+    /// Where the walk goes on; none once it is over.
+    at: Option<(u16, ScanCursor)>,
+}
+
+type BySlot = HashMap<Slot, HashSet<Box<[u8]>>>;
+
+impl Moving {
+    /// Whether the core stands still.
+    #[inline]
+    pub fn stands_still(&self) -> bool {
+        self.standstill.is_some()
+    }
+
+    /// Whether commands that concern keys may not begin on this core.
+    pub fn holds_commands_back(&self) -> bool {
+        #[cfg(test)]
+        if STANDSTILL_IS_OFF.get() {
+            return false;
+        }
+        self.stands_still()
+    }
+
+    /// The slots for whose sake it stands still.
+    pub fn slots(&self) -> &[Slot] {
+        self.standstill.as_ref().map_or(&[], |still| &still.slots)
+    }
+
+    /// Whether the others are yet to be told; this notes that they are.
+    pub fn takes_leave(&mut self) -> bool {
+        let still = self.standstill.as_mut();
+        still.is_some_and(|still| !std::mem::replace(&mut still.has_marked, true))
+    }
+
+    /// Whether the marks of `others` cores have come.
+    pub fn has_marks_of(&self, others: u16) -> bool {
+        self.marks == others
+    }
+
+    /// What was under way is done, except what waits for a client to read, if there is such.
+    pub fn note_quiet(&mut self, is_held_up: bool) {
+        if let Some(still) = &mut self.standstill {
+            still.is_quiet = true;
+            still.is_held_up = is_held_up;
+        }
+    }
+
+    /// Whether the core has keys to collect.
+    #[inline]
+    pub fn is_collecting(&self) -> bool {
+        self.collected
+            .as_ref()
+            .is_some_and(|collected| collected.at.is_some())
+    }
+}
+
+/// Arguments of a part that are a list of slots.
+pub fn slots_argument(slots: &[Slot]) -> Vec<u8> {
+    let numbers = slots.iter().map(|slot| slot.number().to_le_bytes());
+    numbers.flatten().collect()
+}
+
+fn slots_of(argument: &[u8]) -> Vec<Slot> {
+    let numbers = argument.chunks_exact(2).map(|two| [two[0], two[1]]);
+    let slots = numbers.map(|number| Slot::new(u16::from_le_bytes(number).into()));
+    slots.map(|slot| slot.expect("a slot's number")).collect()
+}
+
+/// Begins to collect the keys of slots.
+pub fn collect(call: &mut CoreCall<'_>) {
+    let mut is_wanted = vec![false; usize::from(SLOTS)];
+    for slot in slots_of(call.args.at(0)) {
+        is_wanted[usize::from(slot.number())] = true;
+    }
+    let is_wanted: Rc<[bool]> = is_wanted.into();
+    let by_slot: Rc<RefCell<BySlot>> = Rc::default();
+    let begins_again: Rc<Cell<bool>> = Rc::default();
+    let (wanted, keys, again) = (
+        Rc::clone(&is_wanted),
+        Rc::clone(&by_slot),
+        Rc::clone(&begins_again),
+    );
+    let guest = move |record: &Record<'_>| match record.effect {
+        Effect::Put { .. } | Effect::WriteRange { .. } | Effect::Arrive => {
+            note(&wanted, &keys, record.key);
+        }
+        Effect::MoveTo { key, .. } => note(&wanted, &keys, key),
+        Effect::SwapDb { .. } => again.set(true),
+        Effect::Deadline(_) | Effect::Remove | Effect::FlushDb => {}
+    };
+    call.core.shard.journal().set_guest(Some(Box::new(guest)));
+    call.core.moving.collected = Some(Collected {
+        is_wanted,
+        by_slot,
+        begins_again,
+        at: Some((0, ScanCursor(0))),
+    });
+}
+
+fn note(is_wanted: &[bool], by_slot: &RefCell<BySlot>, key: &[u8]) {
+    let slot = Slot::of(key);
+    if is_wanted[usize::from(slot.number())] {
+        let mut by_slot = by_slot.borrow_mut();
+        let keys = by_slot.entry(slot).or_default();
+        if !keys.contains(key) {
+            keys.insert(key.into());
+        }
+    }
+}
+
+/// A step of the walk. `true`: more is to come.
+pub fn go_on_collecting(core: &mut crate::command::CoreState) -> bool {
+    let Some(collected) = &mut core.moving.collected else {
+        return false;
+    };
+    let Some((db, cursor)) = collected.at else {
+        return false;
+    };
+    let (db, cursor) = if collected.begins_again.take() {
+        (0, ScanCursor(0))
+    } else {
+        (db, cursor)
+    };
+    let (wanted, keys) = (&collected.is_wanted, &collected.by_slot);
+    let next = core
+        .shard
+        .scan(DbIndex(db), cursor, COLLECT_ENTRIES, &mut |entry| {
+            note(wanted, keys, entry.key());
+        });
+    collected.at = match next {
+        ScanCursor(0) if db + 1 == core.shard.databases() => None,
+        ScanCursor(0) => Some((db + 1, ScanCursor(0))),
+        next => Some((db, next)),
+    };
+    if collected.at.is_none() {
+        let collecting = &core.shared.rebalance.collecting;
+        collecting.fetch_sub(1, Ordering::AcqRel);
+    }
+    collected.at.is_some()
+}
+
+/// Forgets what was collected.
+pub fn end_collecting(call: &mut CoreCall<'_>) {
+    call.core.shard.journal().set_guest(None);
+    call.core.moving.collected = None;
+}
+
+/// The core stands still from now on.
+pub fn stand_still(call: &mut CoreCall<'_>) {
+    call.core.moving.standstill = Some(Standstill {
+        slots: slots_of(call.args.at(0)),
+        ..Standstill::default()
+    });
+}
+
+/// Another core has sent all it had for this one.
+pub fn take_mark(call: &mut CoreCall<'_>) {
+    call.core.moving.marks += 1;
+}
+
+/// Whether what was under way to a core is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quiet {
+    /// Not yet.
+    Soon,
+    /// It is.
+    Now,
+    /// Not before a client reads what it asked for.
+    HeldUp,
+}
+
+impl Quiet {
+    /// Reads what [`is_quiet`] answered.
+    pub fn read(answer: &[u8]) -> Self {
+        match answer {
+            [0] => Self::Soon,
+            [1] => Self::Now,
+            _ => Self::HeldUp,
+        }
+    }
+}
+
+/// Answers whether what was under way to the core is done.
+pub fn is_quiet(call: &mut CoreCall<'_>) {
+    let still = call.core.moving.standstill.as_ref();
+    let still = still.expect("it stands still");
+    call.out.push(match (still.is_quiet, still.is_held_up) {
+        (false, _) => 0,
+        (true, false) => 1,
+        (true, true) => 2,
+    });
+}
+
+/// Gives copies of some entries: whether there are more, then database, key and image of each.
+pub fn give(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
+    let still = core.moving.standstill.as_mut();
+    let still = still.expect("it stands still");
+    let collected = core.moving.collected.as_ref();
+    let by_slot = &collected.expect("the keys were collected").by_slot;
+    let to_give = still.to_give.get_or_insert_with(|| {
+        let mut by_slot = by_slot.borrow_mut();
+        let keys = still.slots.iter().filter_map(|slot| by_slot.remove(slot));
+        keys.flatten().collect()
+    });
+    call.out.push(0);
+    let mut image = Vec::new();
+    while call.out.len() < GIVE_BYTES {
+        let Some(bytes) = to_give.pop() else {
+            return;
+        };
+        let key = core.shard.hasher().key(&bytes);
+        for db in (0..core.shard.databases()).map(DbIndex) {
+            if core.shard.is_empty(db) {
+                continue;
+            }
+            if let Some(entry) = core.shard.get(db, key, Access::Peek) {
+                image.clear();
+                transfer::encode(&entry.image(), &mut image);
+                let mut part = PartWriter(call.out);
+                part.number(db.0.into());
+                part.bytes(&bytes);
+                part.bytes(&image);
+                still.given.push((db, bytes.clone()));
+            }
+        }
+    }
+    call.out[0] = u8::from(!to_give.is_empty());
+}
+
+/// Takes entries that another core gave. Answers yes and their number, or that memory is out.
+pub fn take(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
+    let still = core.moving.standstill.as_mut();
+    let still = still.expect("it stands still");
+    let mut part = PartReader::new(call.args.at(0));
+    let mut count: u64 = 0;
+    while !part.is_at_end() {
+        let db = DbIndex(part.number() as u16);
+        let (bytes, image) = (part.bytes(), transfer::decode(part.bytes()));
+        let key = core.shard.hasher().key(bytes);
+        let put = core.shard.put(db, key, &image, Event::Silent);
+        #[cfg(test)]
+        let put = match TAKES_AT_MOST.get() {
+            Some(most) if still.taken.len() >= most => {
+                core.shard.hand_over(db, key);
+                Err(larder_engine::StoreError::OutOfMemory)
+            }
+            _ => put,
+        };
+        if let Err(error) = put {
+            return Answer::failed(call.out, &ErrorReply::from(error));
+        }
+        still.taken.push((db, bytes.into()));
+        count += 1;
+    }
+    Answer::yes(call.out, |out| out.extend_from_slice(&count.to_le_bytes()));
+}
+
+/// How many entries the answer of [`take`] says were taken.
+///
+/// # Errors
+/// The core has no memory left.
+pub fn taken(answer: &[u8]) -> Result<u64, ErrorReply> {
+    match Answer::of(answer)? {
+        Answer::Yes(count) => Ok(u64::from_le_bytes(
+            count.try_into().expect("a number of eight bytes"),
+        )),
+        Answer::No => unreachable!("who is given entries takes them, or fails"),
+    }
+}
+
+/// The slots have their new owner: drops what was given, and goes on. Watches of keys that are not this core's any more
+/// are broken: what becomes of the keys is not seen here.
+pub fn settle(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
+    let given = core.moving.standstill.take().map(|still| still.given);
+    drop_all(core, given.unwrap_or_default());
+    let (slots, own) = (&core.shared.slots, core.id);
+    core.shard
+        .watches()
+        .spoil_keys(|key| slots.core_of(key) != own);
+    core.moving.marks = 0;
+}
+
+/// The slots stay where they are: drops what was taken, and goes on.
+pub fn go_back(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
+    let taken = core.moving.standstill.take().map(|still| still.taken);
+    drop_all(core, taken.unwrap_or_default());
+    core.moving.marks = 0;
+}
+
+fn drop_all(core: &mut crate::command::CoreState, entries: Vec<(DbIndex, Box<[u8]>)>) {
+    for (db, key) in entries {
+        let key = core.shard.hasher().key(&key);
+        core.shard.hand_over(db, key);
+    }
+}
