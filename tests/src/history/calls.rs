@@ -1,5 +1,5 @@
-//! What the clients of a workload send, and what the replies say: a command, a transaction or a script, as one operation of
-//! the history.
+//! What the clients of a workload send, and what the replies say: a command (a script is one) or a transaction, as one
+//! operation of the history.
 
 use super::{Action, Copied, Fate, Key, Token, Value};
 use crate::Outcome;
@@ -32,6 +32,8 @@ pub enum Step {
     Copy(Key, Copied),
     /// `RENAME` of a key that is there.
     Rename(Key, Copied),
+    /// `EVAL` of a script that reads all keys, then appends to some.
+    Script(Vec<(Key, Option<Token>)>),
     /// `WATCH`
     Watch(Vec<Key>),
     /// `UNWATCH`
@@ -61,8 +63,6 @@ pub enum Call {
         /// `EXEC` or `DISCARD`.
         end: End,
     },
-    /// `EVAL` of a script that reads all keys, then appends to some.
-    Script(Vec<(Key, Option<Token>)>),
 }
 
 impl Step {
@@ -95,6 +95,19 @@ impl Step {
                 text(&key.to_string()),
                 text(&into.to_string()),
             ],
+            Self::Script(keys) => {
+                let mut args = vec![
+                    b"EVAL".to_vec(),
+                    SCRIPT.into(),
+                    keys.len().to_string().into(),
+                ];
+                args.extend(keys.iter().map(|(key, _)| key.to_string().into_bytes()));
+                args.extend(
+                    keys.iter()
+                        .map(|(_, token)| token.map_or_else(Vec::new, Token::to_bytes)),
+                );
+                args
+            }
             Self::Watch(keys) => named("WATCH", keys),
             Self::Unwatch => named("UNWATCH", &[]),
         }
@@ -115,6 +128,16 @@ impl Step {
             Self::Del(keys) => keys.iter().map(|&key| Action::Delete { key }).collect(),
             &Self::Copy(key, into) => vec![Action::Copy { key, into }],
             &Self::Rename(key, into) => vec![Action::Copy { key, into }, Action::Delete { key }],
+            Self::Script(keys) => keys
+                .iter()
+                .filter_map(|&(key, token)| {
+                    token.map(|token| Action::Append {
+                        key,
+                        token,
+                        length: None,
+                    })
+                })
+                .collect(),
             Self::Get(_) | Self::Mget(_) | Self::Watch(_) | Self::Unwatch => Vec::new(),
         }
     }
@@ -122,6 +145,7 @@ impl Step {
     fn decode(&self, reply: &Reply) -> Outcome<Vec<Action>> {
         let wrong = || format!("{self:?} is answered by {:?}", reply.lines());
         let as_expected = match (self, reply) {
+            (Self::Script(keys), _) => return decode_script(keys, reply),
             (Self::Get(key), _) => return Ok(vec![read(*key, reply).ok_or_else(wrong)?]),
             (Self::Mget(keys), Reply::Array(values)) if values.len() == keys.len() => {
                 let values = keys.iter().zip(values);
@@ -185,19 +209,6 @@ impl Call {
                 }]));
                 bytes
             }
-            Self::Script(keys) => {
-                let mut args = vec![
-                    b"EVAL".to_vec(),
-                    SCRIPT.into(),
-                    keys.len().to_string().into(),
-                ];
-                args.extend(keys.iter().map(|(key, _)| key.to_string().into_bytes()));
-                args.extend(
-                    keys.iter()
-                        .map(|(_, token)| token.map_or_else(Vec::new, Token::to_bytes)),
-                );
-                encode(&args)
-            }
         }
     }
 
@@ -206,7 +217,7 @@ impl Call {
     pub fn replies(&self) -> usize {
         match self {
             Self::Multi { steps, .. } => steps.len() + 2,
-            Self::Plain(_) | Self::Script(_) => 1,
+            Self::Plain(_) => 1,
         }
     }
 
@@ -222,6 +233,7 @@ impl Call {
             Self::Plain(Step::Del(_)) => "DEL",
             Self::Plain(Step::Copy(..)) => "COPY",
             Self::Plain(Step::Rename(..)) => "RENAME",
+            Self::Plain(Step::Script(_)) => "EVAL",
             Self::Plain(Step::Watch(_)) => "WATCH",
             Self::Plain(Step::Unwatch) => "UNWATCH",
             Self::Multi {
@@ -229,7 +241,6 @@ impl Call {
             } => "MULTI and DISCARD",
             Self::Multi { watched, .. } if watched.is_empty() => "MULTI and EXEC",
             Self::Multi { .. } => "MULTI and EXEC, with what was read since WATCH",
-            Self::Script(_) => "EVAL",
         }
     }
 
@@ -239,16 +250,6 @@ impl Call {
         match self {
             Self::Plain(step) => step.effects(),
             Self::Multi { steps, .. } => steps.iter().flat_map(Step::effects).collect(),
-            Self::Script(keys) => keys
-                .iter()
-                .filter_map(|&(key, token)| {
-                    token.map(|token| Action::Append {
-                        key,
-                        token,
-                        length: None,
-                    })
-                })
-                .collect(),
         }
     }
 
@@ -260,7 +261,6 @@ impl Call {
         let last = replies.last().ok_or("a call has a reply")?;
         match self {
             Self::Plain(step) => Ok((Fate::Happened, step.decode(last)?)),
-            Self::Script(keys) => Ok((Fate::Happened, decode_script(keys, last)?)),
             Self::Multi {
                 watched,
                 steps,

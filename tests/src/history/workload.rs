@@ -254,7 +254,7 @@ impl<'a> Player<'a> {
             0 | 1 => Call::Plain(self.get()),
             2 | 3 => Call::Plain(self.append()),
             4 | 5 => Call::Plain(self.mget()),
-            6 | 7 if self.stage.scripts => self.script(),
+            6 | 7 if self.stage.scripts => Call::Plain(self.script()),
             _ => Call::Multi {
                 watched: Vec::new(),
                 steps: self.steps(),
@@ -305,12 +305,13 @@ impl<'a> Player<'a> {
                 0 | 1 => self.get(),
                 2 | 3 => self.mget(),
                 4 => self.copy(),
+                5 if self.stage.scripts => self.script(),
                 _ => self.append(),
             })
             .collect()
     }
 
-    fn script(&mut self) -> Call {
+    fn script(&mut self) -> Step {
         let count = self.random.between(1, 3);
         let mut keys = Vec::new();
         for key in self.keys(count) {
@@ -320,7 +321,7 @@ impl<'a> Player<'a> {
             }
             keys.push((key, appends.then(|| self.stage.token())));
         }
-        Call::Script(keys)
+        Step::Script(keys)
     }
 
     /// A transaction on what was watched and read before; sometimes the watch is given up.
