@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use super::testing::{Client, Random, Server, key_on, seeds};
+use crate::routing::Slot;
 
 const CORES: [u16; 3] = [1, 2, 3];
 
@@ -216,6 +217,7 @@ fn work(seed: u64) {
     let mut produced = 0;
     let mut taken: Vec<u8> = Vec::new();
     let producer = server.connect(0);
+    let admin = server.connect(1);
     let mut steps = 0;
     while taken.len() < usize::from(PRODUCED) {
         steps += 1;
@@ -235,6 +237,13 @@ fn work(seed: u64) {
                 consumers.push((client, false));
             }
             2 => server.advance(random.below(30) as u64),
+            // Half of the runs move the keys about meanwhile.
+            4 if seed % 2 == 0 && random.one_in(40) => {
+                let slot = Slot::of(keys[random.below(keys.len())].as_bytes()).number();
+                let core = random.below(CORES.into());
+                let order = format!("LARDER REBALANCE MOVE {slot} {core}\r\n");
+                server.receive(admin, order.as_bytes());
+            }
             3 if !consumers.is_empty() => {
                 // Who breaks off may take something along: only one who waits for nothing does.
                 let at = random.below(consumers.len());
@@ -274,6 +283,7 @@ fn work(seed: u64) {
             _ => {}
         }
         drop(server.take_output(producer));
+        drop(server.take_output(admin));
     }
     taken.sort_unstable();
     let expected: Vec<u8> = (0..PRODUCED).map(|at| b'0' + at).collect();
@@ -282,6 +292,11 @@ fn work(seed: u64) {
         server.disconnect(client);
     }
     server.disconnect(producer);
+    server.disconnect(admin);
+    while server.is_rebalancing() {
+        server.advance(1);
+        server.turns();
+    }
     server.assert_nothing_is_left();
 }
 

@@ -3,7 +3,6 @@
 #![cfg(test)]
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
 
 use super::testing::{Client, Random, Server, key_on, seeds};
 use crate::routing::{CoreId, Slot};
@@ -13,18 +12,13 @@ const CORES: u16 = 3;
 /// Lets time pass until no slot is to move.
 fn finish(server: &mut Server) {
     for _ in 0..1_000_000 {
-        if !is_busy(server) {
+        if !server.is_rebalancing() {
             return;
         }
         server.advance(1);
         server.turns();
     }
     panic!("the rebalance does not end");
-}
-
-fn is_busy(server: &mut Server) -> bool {
-    let shared = &server.cores[0].state().shared;
-    shared.rebalance.busy.load(Ordering::Relaxed)
 }
 
 fn owner(server: &mut Server, key: &str) -> usize {
@@ -129,7 +123,7 @@ fn what_is_written_while_keys_are_collected_moves_too() {
         server.take_output(client);
         server.send(admin, b"LARDER REBALANCE MOVE 0-3000 1\r\n");
         let mut written = 0;
-        while is_busy(&mut server) {
+        while server.is_rebalancing() {
             server.now_ms += 1;
             for _ in 0..random.below(20) {
                 let (one, other) = (random.below(4000), random.below(4000));
@@ -328,7 +322,7 @@ fn slots_whose_commands_wait_for_a_client_to_read_move_when_it_has() {
         server.advance(1);
         server.turns();
     }
-    assert!(is_busy(&mut server));
+    assert!(server.is_rebalancing());
     assert_ne!(status(&mut server, admin, "retries"), "0");
     assert_eq!(owner(&mut server, &key), 1);
     // Others are served meanwhile.
@@ -337,7 +331,7 @@ fn slots_whose_commands_wait_for_a_client_to_read_move_when_it_has() {
         ":1048576\r\n"
     );
     let mut taken = 0;
-    while is_busy(&mut server) || taken < 60 << 20 {
+    while server.is_rebalancing() || taken < 60 << 20 {
         taken += server.take_output(client).len();
         server.advance(1);
         server.turns();
@@ -388,7 +382,7 @@ fn a_busy_core_sheds_slots_to_the_others_and_even_takes_them_back() {
     let keys: Vec<String> = (0..50)
         .map(|at| key_on(1, CORES, &format!("hot{at}")))
         .collect();
-    while is_busy(&mut server) {
+    while server.is_rebalancing() {
         let gets: String = keys.iter().map(|key| format!("SET {key} v\r\n")).collect();
         server.send(client, gets.as_bytes());
         server.advance(50);
@@ -440,4 +434,41 @@ fn an_order_that_makes_no_sense_is_refused() {
         "-ERR This server runs on one core, which owns every slot\r\n"
     );
     assert!(alone.send(client, b"LARDER HELP\r\n").starts_with('*'));
+}
+
+#[test]
+fn who_waits_for_a_key_follows_it_to_another_core_and_keeps_its_place() {
+    let mut server = Server::new(CORES);
+    let admin = server.connect(0);
+    let keys: Vec<String> = (0..CORES)
+        .map(|core| key_on(core, CORES, "queue"))
+        .collect();
+    let waiting: Vec<Client> = (0..6)
+        .map(|at| server.connect(at % usize::from(CORES)))
+        .collect();
+    for (at, client) in waiting.iter().enumerate() {
+        let take = match at % 2 {
+            0 => format!("TEST.TAKE {} 0\r\n", keys[0]),
+            _ => format!("TEST.TAKE {} 0\r\n", keys.join(" ")),
+        };
+        assert_eq!(server.send(*client, take.as_bytes()), "");
+    }
+    for (value, core) in ["01", "2", "345"].iter().zip([2, 1, 0]) {
+        move_key(&mut server, admin, &keys[0], core);
+        let append = format!("APPEND {} {value}\r\n", keys[0]);
+        server.send(admin, append.as_bytes());
+        for digit in value.chars() {
+            let first = waiting[digit.to_digit(10).unwrap() as usize];
+            let heard = server.send(first, b"");
+            assert!(heard.ends_with(&format!("\r\n{digit}\r\n")), "{heard}");
+        }
+    }
+    assert_eq!(
+        server.send(admin, format!("EXISTS {}\r\n", keys[0]).as_bytes()),
+        ":0\r\n"
+    );
+    for client in waiting.into_iter().chain([admin]) {
+        server.disconnect(client);
+    }
+    server.assert_nothing_is_left();
 }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use larder_engine::UnixMillis;
 
@@ -192,6 +193,12 @@ impl Server {
         true
     }
 
+    /// Whether slots are to move.
+    pub(crate) fn is_rebalancing(&mut self) -> bool {
+        let shared = &self.cores[0].state().shared;
+        shared.rebalance.busy.load(Ordering::Relaxed)
+    }
+
     /// Panics unless nothing is left behind: no session, no question without its answer, no request that has yet to run.
     pub(crate) fn assert_nothing_is_left(&mut self) {
         self.turns();
@@ -201,7 +208,7 @@ impl Server {
         let shared = &self.cores[0].state().shared;
         assert_eq!(shared.clients(), 0, "no client is counted");
         assert_eq!(
-            shared.monitors.load(std::sync::atomic::Ordering::Relaxed),
+            shared.monitors.load(Ordering::Relaxed),
             0,
             "no monitor is counted"
         );
