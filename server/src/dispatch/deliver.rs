@@ -182,7 +182,6 @@ impl Core {
             db,
             protocol,
             access,
-            reader: reading.reader(request.origin(from)),
             first_key,
         };
         let apart = is_timed_apart(command, args, self.state.gates);
@@ -191,6 +190,9 @@ impl Core {
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
             run_on_shard(state, out, args, command, run, place)
         });
+        if let Some(reader) = reading.reader(request.origin(from)) {
+            self.state.remember(command.spec, &args, reader);
+        }
         self.debts.owe(from, request.ticket.session(), bytes);
         // A part of a spread command is no call of its own.
         if matches!(request.ticket, Ticket::Part { .. }) {

@@ -27,14 +27,20 @@ impl Core {
     }
 
     /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
+    #[inline]
     pub(super) fn end_notes(&mut self) {
-        self.act_on_notes(None, None);
-        if self.state.gates & gate::NOTES != 0 {
-            self.state.tell_prefixes();
-            self.state.publish_tracked_keys();
-            self.state.limit_readers();
-            self.state.choose_notes();
+        if self.state.gates & gate::NOTES != 0 || !self.state.told.is_empty() {
+            self.end_notes_kept();
         }
+    }
+
+    #[cold]
+    fn end_notes_kept(&mut self) {
+        self.act_on_notes(None, None);
+        self.state.tell_prefixes();
+        self.state.publish_tracked_keys();
+        self.state.limit_readers();
+        self.state.choose_notes();
         self.tell_what_is_told();
     }
 
