@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Request, Then, Ticket, Work};
+use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
@@ -190,7 +190,8 @@ impl Core {
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
             run_on_shard(state, out, args, command, run, place)
         });
-        if let Some(reader) = reading.reader(request.origin(from)) {
+        if reading == Reading::Remembered {
+            let reader = request.origin(from);
             self.state.remember(command.spec, &args, reader);
         }
         self.debts.owe(from, request.ticket.session(), bytes);

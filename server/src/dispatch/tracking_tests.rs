@@ -406,3 +406,45 @@ fn with_resp2_and_nobody_else_to_tell_nothing_is_said() {
         assert_eq!(server.send(reader, b"PING\r\n"), invalid(&["k"]));
     }
 }
+
+#[test]
+fn a_client_that_is_blocked_hears_of_changes_meanwhile() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let reader = tracking(&mut server, 0, "ON");
+        let writer = server.connect(usize::from(cores) - 1);
+        let id = client_id(&mut server, reader);
+        let keys = keys(cores);
+        let mut reads = String::new();
+        for key in &keys {
+            reads += &format!("GET {key}\r\n");
+        }
+        assert_eq!(
+            server.send(reader, (reads.clone() + "WAIT 1 0\r\n").as_bytes()),
+            "_\r\n".repeat(keys.len())
+        );
+        for key in &keys {
+            server.send(writer, format!("SET {key} v\r\n").as_bytes());
+            assert_eq!(server.send(reader, b""), invalid(&[key]));
+        }
+        let unblock = format!("CLIENT UNBLOCK {id}\r\n");
+        assert_eq!(server.send(writer, unblock.as_bytes()), ":1\r\n");
+        assert_eq!(server.send(reader, b""), ":0\r\n");
+        // Blocked behind replies that are still to come, told of something before these have come.
+        let read_first = format!(
+            "GET {}\r\nGET {}\r\nWAIT 1 0\r\n",
+            keys[0],
+            keys[keys.len() - 1]
+        );
+        server.receive(reader, read_first.as_bytes());
+        let own = server.connect(0);
+        server.receive(own, format!("SET {} w\r\n", keys[0]).as_bytes());
+        let value = "$1\r\nv\r\n";
+        assert_eq!(
+            server.send(reader, b""),
+            value.repeat(2) + &invalid(&[&keys[0]])
+        );
+        assert_eq!(server.send(writer, unblock.as_bytes()), ":1\r\n");
+        assert_eq!(server.send(reader, b"PING\r\n"), ":0\r\n+PONG\r\n");
+    }
+}
