@@ -108,7 +108,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let stats = &core.stats;
     let memory = core.shard.memory();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
-    let (mut blocked, mut session_bytes, mut subscribers, mut tracking) = (0, 0, 0, 0);
+    let (mut blocked, mut subscribers, mut tracking) = (0, 0, 0);
+    let mut session_bytes = core.readers.memory_bytes() as u64;
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
