@@ -217,8 +217,11 @@ impl Journal {
         self.is_read = true;
     }
 
-    /// Keeps notes of changes from now on, or no longer.
+    /// Keeps notes of changes from now on, or no longer; then those there are have no reader.
     pub fn keep_notes(&mut self, on: bool) {
+        if !on {
+            self.notes = Notes::default();
+        }
         self.keeps_notes = on;
         self.see_who_reads();
     }
@@ -284,9 +287,15 @@ impl Journal {
     #[inline(always)]
     pub fn note(&mut self, db: DbIndex, key: &[u8], event: Event) {
         if self.keeps_notes {
-            self.notes
-                .push(db, key, event, Besides::NOTHING, Extent::Nothing);
+            self.note_down(db, key, event);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_down(&mut self, db: DbIndex, key: &[u8], event: Event) {
+        self.notes
+            .push(db, key, event, Besides::NOTHING, Extent::Nothing);
     }
 
     #[cold]

@@ -119,6 +119,7 @@ impl CoreState {
     pub fn choose_notes(&mut self) {
         let on = !self.config.notify_keyspace_events.is_off()
             || !self.readers.is_empty()
+            || !self.newly_read.is_empty()
             || !self.prefixes.is_empty();
         if on {
             self.gates |= gate::NOTES;
@@ -129,6 +130,7 @@ impl CoreState {
     }
 
     /// Remembers that `reader` has read the keys among `args`.
+    #[cold]
     pub fn remember(&mut self, spec: &CommandSpec, args: &Args<'_>, reader: Reader) {
         for at in spec.keys.positions(args) {
             self.remember_key(args.at(at), reader);
@@ -383,12 +385,12 @@ impl CoreState {
         }
     }
 
-    /// A database has been emptied: tells every session of this core that keeps a cache that nothing in it holds any more,
+    /// A database has been emptied, or exchanged for another: tells every session of this core that keeps a cache that nothing in it holds any more,
     /// and forgets who read what here. As in Redis, databases are not told apart.
     ///
-    /// That each core tells its own is enough. A flush begins when it holds the locks of all cores: what one of these
+    /// That each core tells its own is enough. Such a command begins when it holds the locks of all cores: what one of these
     /// clients reads is either answered from before on every core, and then its place among the replies comes before this
-    /// message, or it finds the key gone.
+    /// message, or it finds what is there since.
     pub fn forget_everything_read(&mut self, mut asking: Option<&mut Session>) {
         self.readers.clear();
         let all = self.sessions.iter().chain(asking.as_deref());

@@ -75,7 +75,7 @@ pub struct Core {
     pub(super) buffers: BufferPool,
     config_version: u64,
     next_period_ms: u64,
-    /// Bytes of the sessions and their buffers when last added up.
+    /// Bytes of the sessions, their buffers and what is remembered for them, when last added up.
     session_bytes: u64,
 }
 
@@ -386,9 +386,10 @@ impl Core {
             stats,
             config,
             soft_limit_exceeded,
+            readers,
             ..
         } = &mut self.state;
-        self.session_bytes = 0;
+        self.session_bytes = readers.memory_bytes() as u64;
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
             self.session_bytes += session.memory_bytes() as u64;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Request, Then, Ticket, Work};
+use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
@@ -188,7 +188,6 @@ impl Core {
             db,
             protocol,
             access,
-            reader: reading.reader(request.origin(from)),
             first_key,
         };
         let apart = is_timed_apart(command, args, self.state.gates);
@@ -197,6 +196,10 @@ impl Core {
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
             run_on_shard(state, out, args, command, run, place)
         });
+        if reading == Reading::Remembered {
+            let reader = request.origin(from);
+            self.state.remember(command.spec, &args, reader);
+        }
         self.debts.owe(from, request.ticket.session(), bytes);
         // A part of a spread command is no call of its own.
         if matches!(request.ticket, Ticket::Part { .. }) {

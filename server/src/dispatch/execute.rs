@@ -265,15 +265,10 @@ impl Core {
         target: Target,
         (quiet, reading): (bool, Reading),
     ) {
-        let itself = Reader {
-            core: self.state.id,
-            session: session.id,
-        };
         let place = Place {
             db: session.db,
             protocol: session.protocol,
             access: access_of(session),
-            reader: reading.reader(itself),
             first_key: target.first_key,
         };
         let state = &mut self.state;
@@ -284,6 +279,13 @@ impl Core {
                 out.truncate(began);
             }
         });
+        if reading == Reading::Remembered {
+            let reader = Reader {
+                core: state.id,
+                session: session.id,
+            };
+            state.remember(command.spec, &args, reader);
+        }
     }
 
     fn run_on_session(
@@ -594,8 +596,6 @@ pub(super) struct Place {
     pub(super) db: larder_engine::DbIndex,
     pub(super) protocol: Protocol,
     pub(super) access: Access,
-    /// Who is to be told when what the command reads changes.
-    pub(super) reader: Option<Reader>,
     pub(super) first_key: FirstKey,
 }
 
@@ -622,9 +622,6 @@ pub(super) fn run_on_shard(
     });
     if let Err(error) = result {
         fail(state, out, began, command, place.protocol, &error);
-    }
-    if let Some(reader) = place.reader {
-        state.remember(command.spec, &args, reader);
     }
 }
 

@@ -309,10 +309,12 @@ impl Core {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
-                    reader,
                     first_key: FirstKey::UNKNOWN,
                 };
                 run_on_shard(&mut self.state, &mut out, args, command, run, place);
+                if let Some(reader) = reader {
+                    self.state.remember(command.spec, &args, reader);
+                }
             }
             Work::Part(run) => run(&mut CoreCall {
                 core: &mut self.state,

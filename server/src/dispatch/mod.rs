@@ -38,6 +38,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod tracking_model;
 mod tracking_tests;
 mod transaction;
 mod waits;

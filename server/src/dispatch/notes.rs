@@ -4,6 +4,10 @@
 //! The core that owns a key publishes what happened to it. Its own subscribers are given the message here, a session that
 //! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
 //! their order, and so do all events of one core; those of keys on different cores in any.
+//!
+//! Whoever acts on changes next (clients that block on a key, say) needs two places: `CoreState::choose_notes`, which has
+//! notes kept while somebody reads them, and `Core::act`, which walks them once for all. With no reader nothing is kept,
+//! and no command comes here.
 
 use std::io::Write;
 
@@ -27,14 +31,20 @@ impl Core {
     }
 
     /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
+    #[inline]
     pub(super) fn end_notes(&mut self) {
-        self.act_on_notes(None, None);
-        if self.state.gates & gate::NOTES != 0 {
-            self.state.tell_prefixes();
-            self.state.publish_tracked_keys();
-            self.state.limit_readers();
-            self.state.choose_notes();
+        if self.state.gates & gate::NOTES != 0 || !self.state.told.is_empty() {
+            self.end_notes_kept();
         }
+    }
+
+    #[cold]
+    fn end_notes_kept(&mut self) {
+        self.act_on_notes(None, None);
+        self.state.tell_prefixes();
+        self.state.publish_tracked_keys();
+        self.state.limit_readers();
+        self.state.choose_notes();
         self.tell_what_is_told();
     }
 

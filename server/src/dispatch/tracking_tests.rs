@@ -2,9 +2,7 @@
 
 #![cfg(test)]
 
-use std::collections::{BTreeMap, VecDeque};
-
-use super::testing::{Client, Random, Server, key_on, replies, seeds};
+use super::testing::{Client, Server, key_on};
 
 const CORES: [u16; 3] = [1, 2, 3];
 
@@ -409,156 +407,44 @@ fn with_resp2_and_nobody_else_to_tell_nothing_is_said() {
     }
 }
 
-/// A client that keeps what it reads, and forgets what it is told of.
-struct Cache {
-    client: Client,
-    /// The keys of the commands not yet answered.
-    asked: VecDeque<Vec<usize>>,
-    kept: BTreeMap<usize, Vec<u8>>,
-    unparsed: Vec<u8>,
-}
-
-impl Cache {
-    fn ask(&mut self, server: &mut Server, keys: Vec<usize>) {
-        let names: Vec<String> = keys.iter().map(|key| format!("key:{key}")).collect();
-        let command = match &names[..] {
-            [name] => format!("GET {name}\r\n"),
-            names => format!("MGET {}\r\n", names.join(" ")),
-        };
-        server.receive(self.client, command.as_bytes());
-        self.asked.push_back(keys);
-    }
-
-    /// Takes what has come, in its order.
-    fn hear(&mut self, server: &mut Server) {
-        let bytes = server.take_output(self.client);
-        self.unparsed.extend(bytes);
-        for reply in replies(&std::mem::take(&mut self.unparsed)) {
-            let text = String::from_utf8_lossy(&reply).into_owned();
-            if text.starts_with('>') {
-                if text.ends_with("\r\n_\r\n") {
-                    self.kept.clear();
-                }
-                for word in text
-                    .split("\r\n")
-                    .filter_map(|word| word.strip_prefix("key:"))
-                {
-                    self.kept.remove(&word.parse().unwrap());
-                }
-                continue;
-            }
-            let keys = self.asked.pop_front().unwrap();
-            let mut rest = text.as_str();
-            if text.starts_with('*') {
-                rest = rest.split_once("\r\n").unwrap().1;
-            }
-            for key in keys {
-                let lines = if rest.starts_with('_') { 1 } else { 2 };
-                let end = rest.match_indices("\r\n").nth(lines - 1).unwrap().0 + 2;
-                self.kept.insert(key, rest[..end].into());
-                rest = &rest[end..];
-            }
-        }
-    }
-}
-
 #[test]
-fn no_cache_keeps_what_is_out_of_date_whatever_happens_between_the_cores() {
-    const KEYS: usize = 8;
-    for seed in 0..seeds(40) {
-        for cores in CORES {
-            let random = &mut Random(seed ^ 0xCAC4E);
-            let mut server = Server::new(cores);
-            let modes = [
-                "ON",
-                "ON BCAST",
-                "ON NOLOOP",
-                "ON BCAST PREFIX key:1 PREFIX key:2",
-            ];
-            let mut caches: Vec<Cache> = (0..4)
-                .map(|at| Cache {
-                    client: tracking(&mut server, random.below(cores.into()), modes[at]),
-                    asked: VecDeque::new(),
-                    kept: BTreeMap::new(),
-                    unparsed: Vec::new(),
-                })
-                .collect();
-            let writers: Vec<Client> = (0..3)
-                .map(|_| server.connect(random.below(cores.into())))
-                .collect();
-            for _ in 0..200 {
-                let key = random.below(KEYS);
-                match random.below(6) {
-                    0 | 1 => {
-                        let other = random.below(KEYS);
-                        let number = random.below(100);
-                        let write = random.of(&[
-                            "SET k n",
-                            "APPEND k n",
-                            "DEL k",
-                            "SET k n PX 3",
-                            "MSET k n l n",
-                            "RENAME k l",
-                            "COPY k l REPLACE",
-                            "PEXPIRE k 2",
-                            "GETDEL k",
-                            "BITOP NOT k l",
-                            "FLUSHALL",
-                            "SETBIT k n 1",
-                        ]);
-                        let words = write.split(' ').map(|word| match word {
-                            "k" => format!("key:{key}"),
-                            "l" => format!("key:{other}"),
-                            "n" => number.to_string(),
-                            word => word.to_owned(),
-                        });
-                        let write = words.collect::<Vec<_>>().join(" ");
-                        server.receive(random.of(&writers), (write + "\r\n").as_bytes());
-                    }
-                    2 | 3 => {
-                        let cache = &mut caches[random.below(4)];
-                        let keys = (0..1 + random.below(3))
-                            .map(|_| random.below(KEYS))
-                            .collect();
-                        cache.ask(&mut server, keys);
-                    }
-                    4 => caches[random.below(4)].hear(&mut server),
-                    _ => {}
-                }
-                if random.one_in(2) {
-                    server.turn();
-                }
-                for from in 0..cores.into() {
-                    if random.one_in(2) {
-                        server.ship_from(from);
-                    }
-                    for to in 0..cores.into() {
-                        if random.one_in(2) {
-                            server.deliver_one(from, to);
-                        }
-                    }
-                }
-                if random.one_in(20) {
-                    server.advance(2);
-                }
-            }
-            server.turns();
-            server.advance(200);
-            server.turns();
-            let other = server.connect(0);
-            server.send(other, b"HELLO 3\r\n");
-            for (cache, mode) in caches.iter_mut().zip(modes) {
-                cache.hear(&mut server);
-                assert!(cache.asked.is_empty());
-                for (key, kept) in &cache.kept {
-                    if mode.contains("PREFIX") && !mode.contains(&format!("key:{key}")) {
-                        continue;
-                    }
-                    let now = server.send(other, format!("GET key:{key}\r\n").as_bytes());
-                    let kept = String::from_utf8_lossy(kept);
-                    assert_eq!(kept, now, "seed {seed}, {cores} cores, key:{key}");
-                }
-            }
+fn a_client_that_is_blocked_hears_of_changes_meanwhile() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let reader = tracking(&mut server, 0, "ON");
+        let writer = server.connect(usize::from(cores) - 1);
+        let id = client_id(&mut server, reader);
+        let keys = keys(cores);
+        let mut reads = String::new();
+        for key in &keys {
+            reads += &format!("GET {key}\r\n");
         }
+        assert_eq!(
+            server.send(reader, (reads.clone() + "WAIT 1 0\r\n").as_bytes()),
+            "_\r\n".repeat(keys.len())
+        );
+        for key in &keys {
+            server.send(writer, format!("SET {key} v\r\n").as_bytes());
+            assert_eq!(server.send(reader, b""), invalid(&[key]));
+        }
+        let unblock = format!("CLIENT UNBLOCK {id}\r\n");
+        assert_eq!(server.send(writer, unblock.as_bytes()), ":1\r\n");
+        assert_eq!(server.send(reader, b""), ":0\r\n");
+        // Blocked behind replies that are still to come, told of something before these have come.
+        let read_first = format!(
+            "GET {}\r\nGET {}\r\nWAIT 1 0\r\n",
+            keys[0],
+            keys[keys.len() - 1]
+        );
+        server.receive(reader, read_first.as_bytes());
+        let own = server.connect(0);
+        server.receive(own, format!("SET {} w\r\n", keys[0]).as_bytes());
+        let value = "$1\r\nv\r\n";
+        assert_eq!(
+            server.send(reader, b""),
+            value.repeat(2) + &invalid(&[&keys[0]])
+        );
+        assert_eq!(server.send(writer, unblock.as_bytes()), ":1\r\n");
+        assert_eq!(server.send(reader, b"PING\r\n"), ":0\r\n+PONG\r\n");
     }
 }

@@ -301,7 +301,9 @@ impl Session {
             .append(|out| write(&mut Reply::new(out, protocol)));
     }
 
-    /// Writes a message that is no reply, encoded as an array of RESP2, behind the replies owed.
+    /// Writes a message that is no reply, encoded as an array of RESP2: behind the replies owed, but in front of one that the
+    /// session is blocked for, whose client is to hear of what happens meanwhile. (Whoever ends the wait does so before it
+    /// acts on the notes of what it then ran: word of that belongs behind the reply.)
     pub fn push(&mut self, message: &[u8]) {
         let sigil = match self.protocol {
             Protocol::Resp2 => b'*',
@@ -311,10 +313,11 @@ impl Session {
             out.push(sigil);
             out.extend_from_slice(&message[1..]);
         };
-        match &mut self.executing {
+        match (&mut self.executing, &mut self.blocked) {
             // Not in the midst of the reply of `EXEC`.
-            Some(executing) => write(&mut executing.pushes),
-            None => self.output.append(write),
+            (Some(executing), _) => write(&mut executing.pushes),
+            (None, Some(blocked)) => blocked.seq = self.output.append_before(blocked.seq, write),
+            (None, None) => self.output.append(write),
         }
     }
 

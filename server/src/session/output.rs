@@ -69,6 +69,20 @@ impl Output {
         seq
     }
 
+    /// Writes something in front of the last reply that is awaited, which may be long in coming; that reply's new number.
+    pub fn append_before(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>)) -> ReplySeq {
+        if self.is_next(seq) {
+            write(&mut self.ready);
+            return seq;
+        }
+        let start = self.late.len();
+        write(&mut self.late);
+        let len = self.late.len() - start;
+        let at = usize::try_from(seq.0 - self.first).expect("usize has 64 bits");
+        self.order.insert(at, Slot::Filled { start, len });
+        ReplySeq(seq.0 + 1)
+    }
+
     /// Writes the reply kept a place for.
     ///
     /// # Panics
@@ -272,5 +286,23 @@ mod tests {
         output.fill(second, write("2"));
         output.expect();
         output.fill(second, write("2"));
+    }
+
+    #[test]
+    fn what_is_written_before_an_awaited_reply_comes_behind_all_others() {
+        let mut output = Output::default();
+        let push = |text: &'static [u8]| move |out: &mut Vec<u8>| out.extend_from_slice(text);
+        let first = output.expect();
+        let last = output.expect();
+        let last = output.append_before(last, push(b"a"));
+        let last = output.append_before(last, push(b"b"));
+        output.fill(first, push(b"1"));
+        assert_eq!(output.unsent(), b"1ab");
+        assert_eq!(output.append_before(last, push(b"c")), last);
+        assert_eq!(output.unsent(), b"1abc");
+        output.append(push(b"behind"));
+        output.fill(last, push(b"2"));
+        assert_eq!(output.unsent(), b"1abc2behind");
+        assert_eq!(output.outstanding(), 0);
     }
 }

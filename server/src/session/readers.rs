@@ -50,6 +50,8 @@ pub struct Readers {
     entries: Vec<Entry>,
     places: HashMap<Arc<[u8]>, u32, RandomState>,
     readings: u64,
+    /// Bytes of all keys.
+    key_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Readers {
             Some(&place) => place as usize,
             None => {
                 let key: Arc<[u8]> = Arc::from(key);
+                self.key_bytes += key.len();
                 let place = self.entries.len();
                 let short = u32::try_from(place).expect("fewer keys than four billion");
                 self.places.insert(Arc::clone(&key), short);
@@ -99,6 +102,7 @@ impl Readers {
             *known.expect("every entry has its place") = place as u32;
         }
         self.readings -= entry.readers.len() as u64;
+        self.key_bytes -= entry.key.len();
         entry
     }
 
@@ -115,6 +119,15 @@ impl Readers {
     /// Number of pairs of a key and a reader.
     pub fn readings(&self) -> u64 {
         self.readings
+    }
+
+    /// Bytes of memory held, as near as they can be told without asking the allocator.
+    pub fn memory_bytes(&self) -> usize {
+        /// The two counters in front of a shared key.
+        const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+        let of_entry = size_of::<Entry>() + size_of::<(Arc<[u8]>, u32)>() + COUNTS_BYTES;
+        let readings = self.readings as usize * size_of::<Reader>();
+        self.entries.len() * of_entry + self.key_bytes + readings
     }
 
     /// Whether no key is remembered.
@@ -167,6 +180,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(readers.keys(), model.len() as u64);
+                prop_assert_eq!(readers.key_bytes, model.keys().map(Vec::len).sum::<usize>());
+                prop_assert_eq!(readers.memory_bytes() == 0, model.is_empty());
                 prop_assert_eq!(readers.readings(), model.values().map(|set| set.len() as u64).sum());
             }
         }

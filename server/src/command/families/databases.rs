@@ -153,6 +153,8 @@ fn exchange(call: &mut CoreCall<'_>) -> CommandResult {
     let second = db_number(second, shard.databases())?;
     if first != second {
         shard.swap(first, second);
+        // Redis tells nobody. What was read is out of date all the same.
+        call.core.forget_everything_read(call.asking.as_deref_mut());
     }
     Ok(())
 }

@@ -115,7 +115,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let awaited_keys = core.shard.awaited().len() as u64;
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
-    let (mut session_bytes, mut subscribers, mut tracking) = (0, 0, 0);
+    let (mut subscribers, mut tracking) = (0, 0);
+    let mut session_bytes = core.readers.memory_bytes() as u64;
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
