@@ -244,6 +244,15 @@ impl<W, T: Copy> Locks<W, T> {
         Asked::Waits(id, wounded)
     }
 
+    /// Whether anybody who waits is such.
+    pub(super) fn any_waiter(&self, is_such: impl Fn(&W) -> bool) -> bool {
+        let mut waiters = self
+            .entries
+            .iter()
+            .filter_map(|(_, entry)| entry.waiter.as_ref());
+        waiters.any(is_such)
+    }
+
     /// Takes out those who wait and are such, in their order. Who waits no longer by that is added to `granted`.
     pub(super) fn take_waiters(
         &mut self,

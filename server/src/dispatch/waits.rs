@@ -29,6 +29,20 @@ pub(super) enum Waiter {
     },
 }
 
+impl Waiter {
+    /// Whether it is a command that this session of another core has sent. By its number, a transaction that the session
+    /// began later could come before it.
+    fn is_request_of(&self, core: CoreId, session: SessionId) -> bool {
+        match self {
+            Self::Request { from, batch } => {
+                let mut requests = batch.requests.iter();
+                *from == core && requests.any(|request| request.head.ticket.session() == session)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Core {
     /// Asks for locks of this core's shard, and notes whom that wounds. None: `waiter` waits for them.
     pub(super) fn ask_here(
@@ -65,7 +79,12 @@ impl Core {
 
     /// A transaction of another core asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
-        let answer = if self.debts.has_set_aside(from, ticket.session()) {
+        let session = ticket.session();
+        let answer = if self.debts.has_set_aside(from, session)
+            || self
+                .locks
+                .any_waiter(|waiter| waiter.is_request_of(from, session))
+        {
             LockAnswer::BehindOwn
         } else {
             let watcher = request.watcher;
