@@ -30,8 +30,7 @@ pub(super) enum Waiter {
 }
 
 impl Waiter {
-    /// Whether it is a command that this session of another core has sent. By its number, a transaction that the session
-    /// began later could come before it.
+    /// Whether it is a command that this session of another core has sent.
     fn is_request_of(&self, core: CoreId, session: SessionId) -> bool {
         match self {
             Self::Request { from, batch } => {
@@ -80,13 +79,10 @@ impl Core {
     /// A transaction of another core asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
         let session = ticket.session();
-        let answer = if self.debts.has_set_aside(from, session)
-            || self
-                .locks
-                .any_waiter(|waiter| waiter.is_request_of(from, session))
-        {
+        let answer = if self.debts.has_set_aside(from, session) {
             LockAnswer::BehindOwn
         } else {
+            self.put_before(from, session, request.number);
             let watcher = request.watcher;
             let waiter = Waiter::Remote {
                 to: from,
@@ -103,6 +99,14 @@ impl Core {
             }
         };
         self.outboxes[from.index()].answer_for_locks(ticket, answer);
+    }
+
+    /// Puts what a session of another core has sent, and waits here, before a transaction that it began later.
+    fn put_before(&mut self, from: CoreId, session: SessionId, number: u64) {
+        let is_own = |waiter: &Waiter| waiter.is_request_of(from, session);
+        let wounded = self.locks.promote(is_own, number, &mut self.granted);
+        let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
+        self.wounded.extend(wounded);
     }
 
     /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
