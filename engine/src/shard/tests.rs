@@ -713,3 +713,53 @@ fn what_is_too_large_is_refused_and_changes_nothing() {
     assert!(shard.is_empty(DB));
     assert_eq!(shard.journal().changes(), 0);
 }
+
+#[test]
+fn an_entry_handed_over_leaves_without_an_event_even_past_its_deadline() {
+    let mut shard = shard();
+    let (db, hasher) = (DbIndex(0), shard.hasher().clone());
+    shard.set_now(UnixMillis(1000));
+    for (key, ttl) in [
+        ("stays", TtlChange::Clear),
+        ("due", TtlChange::At(UnixMillis(1500))),
+    ] {
+        let key = hasher.key(key.as_bytes());
+        shard
+            .set(db, key, b"v", StringForm::Detect, ttl, Event::Set)
+            .expect("memory");
+    }
+    shard.watch(1, db, hasher.key(b"stays"));
+    shard.watch(2, db, hasher.key(b"absent"));
+    let log: Rc<RefCell<Vec<String>>> = Rc::default();
+    let sink = Rc::clone(&log);
+    let guest = move |record: &Record<'_>| sink.borrow_mut().push(describe(record));
+    shard.journal().set_guest(Some(Box::new(guest)));
+    shard.set_now(UnixMillis(2000));
+    for (key, is_there) in [("stays", true), ("due", true), ("absent", false)] {
+        assert_eq!(
+            shard.hand_over(db, hasher.key(key.as_bytes())),
+            is_there,
+            "{key}"
+        );
+    }
+    assert!(shard.is_empty(db));
+    assert_eq!(shard.expired_total(), 0);
+    assert_eq!(log.borrow().len(), 2);
+    shard.journal().set_guest(None);
+    assert!(!shard.watch_holds(1) && shard.watch_holds(2));
+    shard.watches().spoil_keys(|key| key == b"absent");
+    assert!(!shard.watch_holds(2));
+    let key = hasher.key(b"k");
+    shard
+        .set(
+            db,
+            key,
+            b"v",
+            StringForm::Detect,
+            TtlChange::Clear,
+            Event::Set,
+        )
+        .expect("memory");
+    assert_eq!(log.borrow().len(), 2, "the guest has gone");
+    shard.check();
+}

@@ -20,6 +20,9 @@
 //! for good for a higher number, and the lowest number of all waits for nobody. What waits on this shard alone
 //! ([`Order::Local`]) comes behind whoever is there, and holds nothing elsewhere.
 //!
+//! What a session has sent to a shard before its transaction comes before it: where it waits still, it is given the
+//! transaction's number ([`Locks::promote`]), and with it the right to wound.
+//!
 //! A key is known by its hash, whatever its database: two keys of one hash are locked together, which is slower and right.
 //! Cost: a look-up and a push a key, and a glance at each who shares it; nothing while no transaction is under way.
 
@@ -245,6 +248,53 @@ impl<W, T: Copy> Locks<W, T> {
         Asked::Waits(id, wounded)
     }
 
+    /// Gives those who wait and are such this number, if theirs is higher, so that they come before whoever comes with it
+    /// next. Who waits no longer by that is added to `granted`; holders that are in the way and come later are wounded.
+    pub(super) fn promote(
+        &mut self,
+        is_such: impl Fn(&W) -> bool,
+        number: u64,
+        granted: &mut Vec<(LockId, W)>,
+    ) -> Vec<(LockId, T)> {
+        let such = self.entries.iter().filter(|(_, entry)| {
+            entry.rank.0 > number && entry.waiter.as_ref().is_some_and(&is_such)
+        });
+        let mut such: Vec<((u64, u64), LockId)> = such
+            .map(|(index, entry)| (entry.rank, LockId(index as u32)))
+            .collect();
+        such.sort_unstable_by_key(|(rank, _)| *rank);
+        let mut wounded = Vec::new();
+        for (before, id) in such {
+            // Among themselves they keep their order: it is that of their arrival.
+            let rank = (number, before.1);
+            let mut passed = 0;
+            for other in self.conflicting(&self.entry(id).scope) {
+                let entry = &mut self.entries[other.0 as usize];
+                if other == id || entry.rank < rank {
+                    continue;
+                }
+                if !entry.holds() && entry.rank < before {
+                    entry.conflicts += 1;
+                    passed += 1;
+                } else if entry.holds()
+                    && let Some(by) = entry.by
+                {
+                    wounded.push((other, by));
+                }
+            }
+            let entry = &mut self.entries[id.0 as usize];
+            entry.rank = rank;
+            entry.conflicts -= passed;
+            if entry.holds() {
+                let waiter = entry.waiter.take().expect("it was waiting until now");
+                granted.push((id, waiter));
+            }
+        }
+        wounded.sort_unstable_by_key(|(id, _)| id.0);
+        wounded.dedup_by_key(|(id, _)| id.0);
+        wounded
+    }
+
     /// Takes out those who wait and are such, in their order. Who waits no longer by that is added to `granted`.
     pub(super) fn take_waiters(
         &mut self,
@@ -414,7 +464,7 @@ mod tests {
     fn who_conflicts_with_nobody_before_it_holds_and_holders_in_the_way_are_wounded() {
         for seed in 0..seeds(200) {
             let mut random = Random(seed);
-            let mut locks: Locks<(), u32> = Locks::default();
+            let mut locks: Locks<usize, u32> = Locks::default();
             let mut model = Model::default();
             for arrival in 0..300 {
                 if model.entries.is_empty() || !random.one_in(3) {
@@ -441,7 +491,7 @@ mod tests {
                         .collect();
                     expected.sort_by_key(|(id, _)| id.0);
                     let holds = model.is_free(&scope, rank);
-                    let id = match locks.ask(order, scope.clone(), ()) {
+                    let id = match locks.ask(order, scope.clone(), arrival) {
                         Asked::Granted(id) => {
                             assert!(holds);
                             id
@@ -459,13 +509,36 @@ mod tests {
                         holds,
                         by,
                     });
+                } else if random.one_in(4) {
+                    // One of those that wait gets a lower number.
+                    let at = random.below(model.entries.len());
+                    let number = random.below(arrival + 8) as u64;
+                    let known = &model.entries[at];
+                    let (arrived, scope) = (known.rank.1, known.scope.clone());
+                    if known.holds || known.rank.0 <= number {
+                        continue;
+                    }
+                    let rank = (number, known.rank.1);
+                    let in_the_way = model
+                        .conflicting(&scope)
+                        .filter(|known| known.holds && known.rank > rank);
+                    let mut expected: Vec<(LockId, u32)> = in_the_way
+                        .filter_map(|known| Some((known.id, known.by?)))
+                        .collect();
+                    expected.sort_by_key(|(id, _)| id.0);
+                    let mut granted = Vec::new();
+                    let wounded = locks.promote(|waiter| *waiter == arrived, number, &mut granted);
+                    model.entries[at].rank = rank;
+                    assert_eq!(wounded, expected, "seed {seed}");
+                    let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
+                    assert_eq!(granted, model.grant(), "seed {seed}");
                 } else {
                     // A holder is done, or a waiter gives up.
                     let at = random.below(model.entries.len());
                     let gone = model.entries.remove(at);
                     let mut granted = Vec::new();
                     locks.release(gone.id, &mut granted);
-                    let mut granted: Vec<LockId> = granted.into_iter().map(|(id, ())| id).collect();
+                    let mut granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
                     let mut expected = model.grant();
                     granted.sort_by_key(|id| id.0);
                     expected.sort_by_key(|id| id.0);

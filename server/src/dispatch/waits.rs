@@ -31,6 +31,19 @@ pub(super) enum Waiter {
     },
 }
 
+impl Waiter {
+    /// Whether it is a command that this session of another core has sent.
+    fn is_request_of(&self, core: CoreId, session: SessionId) -> bool {
+        match self {
+            Self::Request { from, batch } => {
+                let mut requests = batch.requests.iter();
+                *from == core && requests.any(|request| request.head.ticket.session() == session)
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Core {
     /// Asks for locks of this core's shard, and notes whom that wounds. None: `waiter` waits for them.
     pub(super) fn ask_here(
@@ -85,9 +98,11 @@ impl Core {
 
     /// A transaction of another core asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
-        let answer = if self.debts.has_set_aside(from, ticket.session()) {
+        let session = ticket.session();
+        let answer = if self.debts.has_set_aside(from, session) {
             LockAnswer::BehindOwn
         } else {
+            self.put_before(from, session, request.number);
             let watcher = request.watcher;
             let waiter = Waiter::Remote {
                 to: from,
@@ -104,6 +119,14 @@ impl Core {
             }
         };
         self.outboxes[from.index()].answer_for_locks(ticket, answer);
+    }
+
+    /// Puts what a session of another core has sent, and waits here, before a transaction that it began later.
+    fn put_before(&mut self, from: CoreId, session: SessionId, number: u64) {
+        let is_own = |waiter: &Waiter| waiter.is_request_of(from, session);
+        let wounded = self.locks.promote(is_own, number, &mut self.granted);
+        let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
+        self.wounded.extend(wounded);
     }
 
     /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
