@@ -9,6 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
+use crate::script::{BusyScripts, ScriptCache};
 use crate::topics::Topics;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
@@ -34,6 +35,12 @@ pub struct Shared {
     pub monitors: AtomicU64,
     /// What is subscribed to, on all cores.
     pub topics: Topics,
+    /// The scripts all cores know.
+    pub scripts: ScriptCache,
+    /// Those that keep a core busy.
+    pub busy: BusyScripts,
+    /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
+    pub scripts_may_call_all: AtomicBool,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -84,6 +91,9 @@ impl Shared {
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
             topics: Topics::default(),
+            scripts: ScriptCache::default(),
+            busy: BusyScripts::new(cores),
+            scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),

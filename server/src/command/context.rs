@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{Closing, OUTPUT_HIGH_WATER_BYTES, Session, SessionId, Sessions, Subscribers};
 use crate::shared::Shared;
 
@@ -73,6 +74,8 @@ pub struct CoreState {
     pub active_expire: bool,
     /// State of the core's random numbers.
     pub random: u64,
+    /// Its scripts.
+    pub scripts: Engine,
 }
 
 impl CoreState {

@@ -15,9 +15,10 @@ pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
+pub(crate) use families::script::{busy, no_script};
 pub use spec::{
-    Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round, Rounds,
-    RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
+    Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request, Round,
+    Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
 };
 pub use table::{Command, CommandTable};
 
@@ -53,4 +54,5 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::script::COMMANDS,
 ];

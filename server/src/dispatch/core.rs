@@ -15,6 +15,7 @@ use super::input::InputScratch;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
 use super::pool::BufferPool;
+use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
@@ -22,6 +23,7 @@ use crate::command::{Clock, CommandTable, CoreState};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{Closing, LockId, Peer, Session, SessionId, Sessions, Subscribers, gate};
 use crate::shared::Shared;
 
@@ -56,6 +58,7 @@ pub struct Core {
     /// Holders of locks that an earlier transaction waits for, and that have yet to hear of it.
     pub(super) wounded: Vec<(Coordinator, LockId)>,
     pub(super) transactions: Transactions,
+    pub(super) scripts: Scripts,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -103,6 +106,7 @@ impl Core {
                 timers: BinaryHeap::new(),
                 active_expire: true,
                 random: 0,
+                scripts: Engine::default(),
             },
             outboxes: (0..cores).map(|_| Box::default()).collect(),
             spare: Vec::new(),
@@ -113,6 +117,7 @@ impl Core {
             granted: Vec::new(),
             wounded: Vec::new(),
             transactions: Transactions::default(),
+            scripts: Scripts::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -122,6 +127,7 @@ impl Core {
             session_bytes: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
+        core.state.scripts = Engine::new(core.state.next_random());
         core.refresh_config();
         Ok(core)
     }
@@ -136,6 +142,7 @@ impl Core {
         }
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
@@ -259,9 +266,10 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        let script_goes_on = self.continue_script();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
-        let more = self.background();
+        let more = self.background() | script_goes_on;
         let used = self.used_bytes();
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
@@ -273,9 +281,10 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard, and its sessions with their buffers as of the last period.
+    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.state.shard.memory().used_bytes() + self.session_bytes
+        let scripts = self.state.scripts.held_bytes() as u64;
+        self.state.shard.memory().used_bytes() + self.session_bytes + scripts
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -326,7 +335,7 @@ impl Core {
 
     fn periodic(&mut self, now_ms: u64) {
         self.state.stats.sample_rates(now_ms);
-        if self.state.active_expire {
+        if self.state.active_expire && !self.is_script_suspended() {
             self.expire_step();
         }
         let timeout_ms = self.state.config.timeout_secs * 1000;

@@ -102,7 +102,7 @@ impl Core {
                 self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
             }
             for request in run {
-                if self.outboxes[from.index()].is_full() {
+                if self.outboxes[from.index()].is_full() || self.waits_for_script(&request.head) {
                     return done;
                 }
                 done += 1;
@@ -162,6 +162,12 @@ impl Core {
         request: &Head,
         command: &'static Command,
     ) {
+        if self.refuse_request_while_busy(from, request, command) {
+            return;
+        }
+        if let Run::Script(_) = command.spec.run {
+            return self.run_script_for(from, args, request, command);
+        }
         let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
             unreachable!("only commands on a shard hop")
         };

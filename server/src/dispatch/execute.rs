@@ -98,7 +98,7 @@ impl Core {
         }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
-            match self.pass_gates(session, args, resolved, gates) {
+            match self.pass_gates(session, args, resolved, target, gates) {
                 Admission::Run => {}
                 Admission::Wait => return false,
                 Admission::Queue => {
@@ -160,6 +160,10 @@ impl Core {
     ) {
         self.count_call(session, command);
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        if let Run::Script(_) = command.spec.run {
+            self.begin_script(session, args, command, quiet);
+            return end_skip(session);
+        }
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
             Run::FanOut { .. } => self.common_core(command.spec, args),
@@ -185,7 +189,7 @@ impl Core {
 
     /// Runs a command that is not one for another core alone.
     #[inline]
-    fn start(
+    pub(super) fn start(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -221,6 +225,7 @@ impl Core {
             Run::SomeCores { which, each, merge } => {
                 self.ask_some_cores(session, args, command, which, (each, merge), quiet);
             }
+            Run::Script(_) => unreachable!("a script begins elsewhere"),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
     }
@@ -303,7 +308,7 @@ impl Core {
     }
 
     /// Sends the command to the core that owns its keys.
-    fn hop(
+    pub(super) fn hop(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -338,7 +343,7 @@ impl Core {
     }
 
     /// The one core that owns all keys of the command, if there is one.
-    fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
+    pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
         if slots.cores() == 1 {
             return Some(self.state.id);
@@ -469,11 +474,17 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
+        target: Target,
         gates: u32,
     ) -> Admission {
         let spec = command.spec;
         if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
             return Admission::Refuse(errors::NO_AUTH);
+        }
+        if gates & gate::BUSY != 0
+            && let Some(error) = self.refuse_while_busy(command, args, target)
+        {
+            return Admission::Refuse(error);
         }
         if gates & gate::MONITOR != 0
             && !matches!(spec.name, "quit" | "reset")
@@ -486,13 +497,10 @@ impl Core {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
                 spec.flags.with(self.flags_of_multi(multi))
             }
-            _ => spec.flags,
+            _ => self.flags_of(spec, args),
         };
-        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) {
-            let used = self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id);
-            if used > self.state.config.maxmemory_bytes {
-                return Admission::Refuse(errors::OUT_OF_MEMORY);
-            }
+        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) && self.is_out_of_memory() {
+            return Admission::Refuse(errors::OUT_OF_MEMORY);
         }
         if gates & gate::SUBSCRIBER != 0
             && session.protocol == Protocol::Resp2

@@ -24,6 +24,7 @@ mod observed;
 mod pool;
 mod publish;
 mod publish_tests;
+mod script;
 mod serial;
 mod stress;
 pub(crate) mod testing;

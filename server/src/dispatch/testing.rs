@@ -201,6 +201,7 @@ impl Core {
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");
         assert!(self.granted.is_empty(), "{id:?} has locks to hand out");

@@ -110,6 +110,8 @@ pub mod gate {
     pub const MULTI: u32 = 1 << 5;
     /// The connection is subscribed to something: with RESP2 it may do little else.
     pub const SUBSCRIBER: u32 = 1 << 4;
+    /// The session is none of a client's: a script's commands run as its.
+    pub const SCRIPT: u32 = 1 << 7;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).
@@ -120,6 +122,8 @@ pub mod gate {
     pub const TIME_EACH: u32 = 1 << 11;
     /// Keys of the core's shard are locked (a core's gate).
     pub const LOCKS: u32 = 1 << 12;
+    /// A script keeps some core busy (a core's gate).
+    pub const BUSY: u32 = 1 << 14;
 }
 
 /// A client connection.

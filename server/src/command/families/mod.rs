@@ -22,6 +22,7 @@ pub(crate) mod numbers;
 pub(super) mod object;
 pub(super) mod pubsub;
 pub(super) mod scan;
+pub(crate) mod script;
 pub(super) mod slowlog;
 pub(crate) mod strings;
 pub(crate) mod testing;

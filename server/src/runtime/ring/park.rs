@@ -115,8 +115,8 @@ mod tests {
     use io_uring::opcode;
 
     use super::*;
-    use crate::runtime::core_thread::executor;
     use crate::runtime::backend::Patience;
+    use crate::runtime::core_thread::executor;
 
     fn on_an_executor<T>(test: impl Future<Output = T>) -> T {
         executor(Placement::Unbound).unwrap().run(test)

@@ -32,7 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, session_bytes, monitors, subscribers,
+    blocked, session_bytes, monitors, subscribers, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -52,6 +52,9 @@ macro_rules! facts {
             pub(super) maxmemory: u64,
             /// Names subscribed to, by topic.
             pub(super) topics: [u64; Topic::ALL.len()],
+            pub(super) scripts: u64,
+            pub(super) script_bytes: u64,
+            pub(super) evicted_scripts: u64,
         }
 
         impl Facts {
@@ -62,6 +65,9 @@ macro_rules! facts {
                 part.number(self.clients);
                 part.number(self.maxmemory);
                 self.topics.iter().for_each(|names| part.number(*names));
+                part.number(self.scripts);
+                part.number(self.script_bytes);
+                part.number(self.evicted_scripts);
             }
 
             fn read(part: &mut PartReader<'_>) -> Self {
@@ -72,6 +78,9 @@ macro_rules! facts {
                     clients: part.number(),
                     maxmemory: part.number(),
                     topics: std::array::from_fn(|_| part.number()),
+                    scripts: part.number(),
+                    script_bytes: part.number(),
+                    evicted_scripts: part.number(),
                 }
             }
         }
@@ -101,6 +110,7 @@ pub(super) struct Report {
 /// Writes a core's part.
 pub(super) fn write(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    let lua_bytes = core.scripts.used_bytes(&core.shared.scripts) as u64;
     let stats = &core.stats;
     let memory = core.shard.memory();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
@@ -117,6 +127,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         session_bytes,
         monitors: core.monitors.len() as u64,
         subscribers,
+        lua_bytes,
         entry_bytes: memory.entry_bytes,
         table_bytes: memory.table_bytes,
         arena_bytes: memory.arena_bytes,
@@ -202,6 +213,9 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         clients: shared.clients(),
         maxmemory: config.maxmemory_bytes,
         topics: Topic::ALL.map(|topic| shared.topics.count(topic)),
+        scripts: shared.scripts.len() as u64,
+        script_bytes: shared.scripts.used_bytes() as u64,
+        evicted_scripts: shared.scripts.evictions(),
     }
 }
 
@@ -246,7 +260,9 @@ impl Report {
 
     /// What `maxmemory` bounds.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.sums.entry_bytes + self.sums.table_bytes + self.sums.session_bytes
+        let sums = &self.sums;
+        let data = sums.entry_bytes + sums.table_bytes;
+        data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes
     }
 }
 
@@ -265,6 +281,9 @@ mod tests {
                 Facts {
                     run_id: "abc".to_owned(),
                     maxmemory: 5,
+                    scripts: 6,
+                    script_bytes: 7,
+                    evicted_scripts: 8,
                     ..Facts::default()
                 }
                 .write(&mut part);
