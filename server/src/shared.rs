@@ -9,7 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
-use crate::script::{BusyScripts, ScriptCache};
+use crate::script::{BusyScripts, ScriptCache, UndeclaredScripts};
 use crate::topics::Topics;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
@@ -39,6 +39,10 @@ pub struct Shared {
     pub scripts: ScriptCache,
     /// Those that keep a core busy.
     pub busy: BusyScripts,
+    /// Those that reach keys they do not declare.
+    pub undeclared: UndeclaredScripts,
+    /// Set while a script that has begun waits for locks of keys it did not declare.
+    pub script_waits_for_all: AtomicBool,
     /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     pub scripts_may_call_all: AtomicBool,
     /// Set once the server is to end.
@@ -92,7 +96,9 @@ impl Shared {
             monitors: AtomicU64::new(0),
             topics: Topics::default(),
             scripts: ScriptCache::default(),
-            busy: BusyScripts::new(cores),
+            busy: BusyScripts::default(),
+            undeclared: UndeclaredScripts::default(),
+            script_waits_for_all: AtomicBool::new(false),
             scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),

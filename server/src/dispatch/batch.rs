@@ -167,9 +167,11 @@ pub(super) enum Then {
 /// Locks a transaction asks a shard for.
 #[derive(Clone, Debug)]
 pub(super) struct LockRequest {
-    /// The transaction's place in the order.
+    /// The transaction's place in the order. Zero: before all others, for a script under way.
     pub(super) number: u64,
     pub(super) scope: Scope,
+    /// What it holds of this shard already.
+    pub(super) beside: Option<LockId>,
     /// The client whose watch of this shard's keys must be intact.
     pub(super) watcher: Option<u64>,
 }

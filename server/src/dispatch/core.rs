@@ -266,7 +266,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
-        let script_goes_on = self.continue_script();
+        let script_goes_on = self.continue_scripts();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on;

@@ -8,7 +8,7 @@ use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId};
+use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId, gate};
 
 impl Core {
     /// A batch from another core: its answers take their places, its requests run here.
@@ -52,7 +52,7 @@ impl Core {
         let was_held_back = session.is_held_back();
         let output = &session.output;
         let taken = session.large_answers.take(|seq| output.is_ready(seq));
-        if was_held_back && !session.is_held_back() {
+        if was_held_back && !session.is_held_back() && !id.is_messenger() {
             self.waiting.push(id);
         }
         for answer in taken {
@@ -102,7 +102,7 @@ impl Core {
                 self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
             }
             for request in run {
-                if self.outboxes[from.index()].is_full() || self.waits_for_script(&request.head) {
+                if self.outboxes[from.index()].is_full() {
                     return done;
                 }
                 done += 1;
@@ -120,7 +120,9 @@ impl Core {
     fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
         let is_of_locks = matches!(request.head.work, Work::Lock(_) | Work::Unlock);
         !is_of_locks
-            && (!self.debts.is_empty() && self.debts.set_aside(from, batch, request)
+            && (self.state.gates & gate::BUSY != 0
+                && self.refuse_request_while_busy(from, &request.head)
+                || !self.debts.is_empty() && self.debts.set_aside(from, batch, request)
                 || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
     }
 
@@ -162,9 +164,6 @@ impl Core {
         request: &Head,
         command: &'static Command,
     ) {
-        if self.refuse_request_while_busy(from, request, command) {
-            return;
-        }
         if let Run::Script(_) = command.spec.run {
             return self.run_script_for(from, args, request, command);
         }

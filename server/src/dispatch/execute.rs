@@ -13,6 +13,7 @@ use super::limits::TIMED_ARGS_BYTES;
 use super::locks::Scope;
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
+use super::script::ScriptPlace;
 use super::transaction::Plan;
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
@@ -73,6 +74,21 @@ impl Core {
         command: Option<&'static Command>,
         target: Target,
     ) -> bool {
+        let has_run = self.try_execute(session, args, command, target);
+        if has_run && let Some(lock) = session.granted_lock.take() {
+            // It held it while it ran. What waits behind goes on after this command at the earliest.
+            self.release_locks(lock);
+        }
+        has_run
+    }
+
+    fn try_execute(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
         if command.is_none() && is_http(args) {
             session.closing = Closing::Now;
             return true;
@@ -90,7 +106,9 @@ impl Core {
             }
         };
         if self.state.shared.slots.cores() > 1
-            && (!self.has_room_for(command, target) || must_come_behind(session, resolved))
+            && (!self.has_room_for(command, target)
+                || must_come_behind(session, resolved)
+                || self.script_must_wait(session, args, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -451,13 +469,23 @@ impl Core {
     }
 
     /// What a command needs of this core's shard, if it works there and nowhere else.
-    fn scope_if_here(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Scope> {
+    fn scope_if_here(
+        &self,
+        session: &Session,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Option<Scope> {
         let here = self.state.id;
         match (command.spec.run, &session.multi) {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
                 let mut scopes = self.scopes_of_multi(session, multi);
                 let all_here = scopes.iter().all(|(core, _)| *core == here);
                 all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
+            }
+            (Run::Script(_), _) => {
+                let is_here =
+                    self.place_of_script(session, args, command) == Ok(ScriptPlace::Core(here));
+                is_here.then(|| self.scope_here(command, args))
             }
             (Run::OnShard(_) | Run::FanOut { .. }, _) => {
                 let is_here = self.common_core(command.spec, args) == Some(here);

@@ -19,10 +19,12 @@ use slab::Slab;
 use super::batch::{Head, Held, LockAnswer, LockRequest, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
-use super::locks::{Claim, Mode, Order, Scope};
+use super::locks::{Claim, Mode, Scope};
 use super::publish::note_write;
-use super::waits::Waiter;
-use crate::command::{Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Spread};
+use super::waits::{Waiter, order_of};
+use crate::command::{
+    Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
+};
 use crate::routing::CoreId;
 use crate::session::{LockId, Multi, Session, SessionId};
 
@@ -36,6 +38,8 @@ pub(super) enum Plan {
     Rounds(Box<dyn Rounds>),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
+    /// A script, to begin or to go on; the owner's session is its messenger.
+    Script,
 }
 
 /// Transactions that this core coordinates and that do not hold all their locks yet.
@@ -55,6 +59,8 @@ struct Transaction {
     /// Its place in the order of all transactions.
     number: u64,
     scopes: Vec<(CoreId, Scope)>,
+    /// What it has of these cores already.
+    beside: LocksHeld,
     watcher: Option<u64>,
     watch: Watch,
     held: LocksHeld,
@@ -143,19 +149,55 @@ impl Core {
         scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
-        session.at_barrier = true;
-        let id = self.transactions.pending.insert(Transaction {
-            owner,
-            args,
-            plan,
-            number: self.state.shared.next_transaction(),
+        self.add_transaction(
+            session,
+            Transaction {
+                owner,
+                args,
+                plan,
+                number: self.state.shared.next_transaction(),
+                scopes,
+                beside: LocksHeld::new(),
+                watcher,
+                watch: Watch::Intact,
+                held: LocksHeld::new(),
+                missing: 0,
+                is_behind_own: false,
+            },
+        );
+    }
+
+    /// Asks for locks for a script. `beside`: those it holds, if it cannot give them back; it then comes before all others.
+    pub(super) fn begin_script_transaction(
+        &mut self,
+        messenger: &mut Session,
+        command: &'static Command,
+        scopes: Vec<(CoreId, Scope)>,
+        beside: Option<LocksHeld>,
+    ) {
+        let number = match beside {
+            Some(_) => 0,
+            None => self.state.shared.next_transaction(),
+        };
+        let transaction = Transaction {
+            owner: session_owner(messenger, None, command),
+            args: KeptArgs::default(),
+            plan: Plan::Script,
+            number,
             scopes,
-            watcher,
+            beside: beside.unwrap_or_default(),
+            watcher: None,
             watch: Watch::Intact,
             held: LocksHeld::new(),
             missing: 0,
             is_behind_own: false,
-        });
+        };
+        self.add_transaction(messenger, transaction);
+    }
+
+    fn add_transaction(&mut self, session: &mut Session, transaction: Transaction) {
+        session.at_barrier = true;
+        let id = self.transactions.pending.insert(transaction);
         self.state.stats.transactions += 1;
         self.ask_all_for_locks(id);
         self.go_on_if_answered(id, Some(session));
@@ -176,6 +218,8 @@ impl Core {
         let transaction = &self.transactions.pending[id];
         let (number, owner, watcher) = (transaction.number, transaction.owner, transaction.watcher);
         let (core, scope) = transaction.scopes[at].clone();
+        let beside = transaction.beside.iter().find(|(of, _)| *of == core);
+        let beside = beside.map(|(_, lock)| *lock);
         let ticket = Ticket::Locks {
             session: owner.session,
             transaction: id as u32,
@@ -186,20 +230,18 @@ impl Core {
             let request = LockRequest {
                 number,
                 scope,
+                beside,
                 watcher,
             };
             return self.outboxes[core.index()].ask_for_locks(head, request);
         }
-        let order = Order::Numbered {
-            number,
-            by: Coordinator { core, ticket },
-        };
+        let order = order_of(number, Coordinator { core, ticket });
         let transaction = id as u32;
         let waiter = Waiter::Own {
             transaction,
             watcher,
         };
-        if let Some(lock) = self.ask_here(order, scope, waiter) {
+        if let Some(lock) = self.ask_here(beside, order, scope, waiter) {
             let watch = self.watch_for(watcher);
             self.note_granted(id, core, lock, watch);
         }
@@ -237,10 +279,19 @@ impl Core {
         let mut session = self.state.sessions.take_out(session);
         self.go_on_if_answered(id, session.as_deref_mut());
         if let Some(session) = session {
+            self.look_again(session);
+        }
+    }
+
+    /// Puts back a session for which something it waited for has come.
+    pub(super) fn look_again(&mut self, session: Box<Session>) {
+        if session.id.is_messenger() {
+            self.scripts.note_answer(session.id);
+        } else {
             self.state.dirty.push(session.id);
             self.waiting.push(session.id);
-            self.state.sessions.put_back(session);
         }
+        self.state.sessions.put_back(session);
     }
 
     /// An earlier transaction waits for locks of this one: it gives them back and asks for them again, unless it works
@@ -320,6 +371,7 @@ impl Core {
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
             (Plan::Exec { .. }, None) => self.unlock(owner.session, &held),
+            (Plan::Script, _) => self.grant_script(owner.session, held),
             (plan, session) => {
                 self.work_under_locks(session, owner, args.as_args(), plan, held, Then::Release);
             }
@@ -342,7 +394,7 @@ impl Core {
             Plan::EveryCore { each, merge } => {
                 (Finish::Merge(merge), self.asks_of_every_core(args, each))
             }
-            Plan::Exec { .. } => unreachable!("an `EXEC` is no command on several cores"),
+            Plan::Exec { .. } | Plan::Script => unreachable!("it is no command on several cores"),
         };
         self.gather_parts(session, owner, args, finish, asks, (locks, then));
     }
@@ -398,6 +450,13 @@ pub(super) fn scope_of(
 ) {
     if command.spec.flags.has(Flags::WHOLE_KEYSPACE) {
         let mode = mode_of(whole_access(command));
+        scopes
+            .iter_mut()
+            .for_each(|(_, scope)| scope.add_whole(mode));
+    }
+    if let Run::Script(_) = command.spec.run
+        && let Some(mode) = super::script::claim_on_all(state, command, args)
+    {
         scopes
             .iter_mut()
             .for_each(|(_, scope)| scope.add_whole(mode));

@@ -418,13 +418,9 @@ pub const TOO_MANY_KEYS: ErrorReply =
     ErrorReply::fixed("ERR Number of keys can't be greater than number of args");
 /// Fewer than no keys.
 pub const NEGATIVE_KEYS: ErrorReply = ErrorReply::fixed("ERR Number of keys can't be negative");
-/// A script's keys live on several cores.
-pub const SCRIPT_KEYS_APART: ErrorReply = ErrorReply::fixed(
-    "ERR the keys of a script must live on one core of this server: give them a common {hash tag}",
-);
-/// A script calls a command whose keys do not live where it runs.
-pub const SCRIPT_KEY_ELSEWHERE: ErrorReply = ErrorReply::fixed(
-    "ERR Script attempted to access a key of another core than the one it runs on: declare all keys, with a common {hash tag}",
+/// A script that reaches more than it declared, after it has begun, while another one does.
+pub const SCRIPT_KEYS_UNDECLARED: ErrorReply = ErrorReply::fixed(
+    "ERR Script attempted to access a key that it did not declare, after others, while another script did the same: run it again",
 );
 /// A script that says that it writes, where it must not.
 pub const SCRIPT_WRITES_IN_RO: ErrorReply =

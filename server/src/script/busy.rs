@@ -1,11 +1,10 @@
-//! The scripts that keep a core busy, as all cores see them: who asks to end one need not ask the core it runs on, which
-//! answers little meanwhile.
+//! The scripts that keep cores busy, as all cores see them: who asks to end one need not ask the core it runs on.
 //!
 //! A script enters when it has run for `busy-reply-threshold` and leaves when it is over. It may be ended unless it has
 //! written; which of a kill and a first write comes first is decided by one atomic word.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::routing::CoreId;
@@ -19,15 +18,78 @@ pub enum Kind {
     Function,
 }
 
-/// A script that keeps its core busy.
-#[derive(Clone, Debug)]
+/// A script that keeps cores busy.
+#[derive(Debug)]
 pub struct BusyScript {
+    /// What runs it.
+    pub kind: Kind,
     /// Its SHA-1, or the function's name.
     pub name: String,
     /// The command that runs it.
     pub command: Vec<Box<[u8]>>,
     /// When it began.
     pub began: Instant,
+    /// The cores whose keys it may have in its hands.
+    pub cores: Vec<CoreId>,
+    is_everywhere: AtomicBool,
+    state: AtomicU8,
+}
+
+const WROTE: u8 = 1 << 0;
+const KILLED: u8 = 1 << 1;
+
+impl BusyScript {
+    /// A script that began at `began` and concerns `cores`.
+    pub fn new(
+        kind: Kind,
+        name: String,
+        command: Vec<Box<[u8]>>,
+        began: Instant,
+        cores: Vec<CoreId>,
+    ) -> Self {
+        Self {
+            kind,
+            name,
+            command,
+            began,
+            cores,
+            is_everywhere: AtomicBool::new(false),
+            state: AtomicU8::new(0),
+        }
+    }
+
+    /// The script is about to write. False: it was killed before.
+    pub fn may_write(&self) -> bool {
+        self.state.fetch_or(WROTE, Ordering::AcqRel) & KILLED == 0
+    }
+
+    /// Whether it is to end.
+    pub fn is_killed(&self) -> bool {
+        self.state.load(Ordering::Acquire) & KILLED != 0
+    }
+
+    /// It concerns all cores from now on.
+    pub fn concerns_all(&self) {
+        self.is_everywhere.store(true, Ordering::Release);
+    }
+
+    fn concerns(&self, core: CoreId) -> bool {
+        self.is_everywhere.load(Ordering::Acquire) || self.cores.contains(&core)
+    }
+
+    fn kill(&self, kind: Kind) -> Kill {
+        let killed = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+                (self.kind == kind && state & WROTE == 0).then_some(state | KILLED)
+            });
+        match killed {
+            Ok(_) => Kill::Done,
+            // As in Redis, that it has written is said before of which kind it is.
+            Err(state) if state & WROTE != 0 => Kill::Unkillable,
+            Err(_) => Kill::Other(self.kind),
+        }
+    }
 }
 
 /// What came of an attempt to end a script.
@@ -43,52 +105,19 @@ pub enum Kill {
     Other(Kind),
 }
 
-const BUSY: u8 = 1 << 0;
-const FUNCTION: u8 = 1 << 1;
-const WROTE: u8 = 1 << 2;
-const KILLED: u8 = 1 << 3;
-
-#[derive(Debug, Default)]
-struct OfCore {
-    state: AtomicU8,
-    script: Mutex<Option<BusyScript>>,
-}
-
-impl OfCore {
-    fn script(&self) -> MutexGuard<'_, Option<BusyScript>> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn kind(&self) -> Option<Kind> {
-        kind_of(self.state.load(Ordering::Acquire))
-    }
-}
-
-fn kind_of(state: u8) -> Option<Kind> {
-    match state {
-        state if state & BUSY == 0 => None,
-        state if state & FUNCTION == 0 => Some(Kind::Script),
-        _ => Some(Kind::Function),
-    }
-}
-
 /// The busy scripts of all cores.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct BusyScripts {
     count: AtomicU32,
-    cores: Box<[OfCore]>,
+    scripts: Mutex<Vec<Arc<BusyScript>>>,
 }
 
 impl BusyScripts {
-    /// None yet, of `cores` cores.
-    pub fn new(cores: u16) -> Self {
-        Self {
-            count: AtomicU32::new(0),
-            cores: (0..cores).map(|_| OfCore::default()).collect(),
-        }
+    fn scripts(&self) -> MutexGuard<'_, Vec<Arc<BusyScript>>> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether some core is busy.
+    /// Whether there is one.
     #[inline]
     pub fn any(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
@@ -96,55 +125,39 @@ impl BusyScripts {
 
     /// What keeps `core` busy.
     pub fn on(&self, core: CoreId) -> Option<Kind> {
-        self.cores[core.index()].kind()
+        let scripts = self.scripts();
+        let script = scripts.iter().find(|script| script.concerns(core))?;
+        Some(script.kind)
     }
 
     /// What keeps some core busy.
     pub fn on_any(&self) -> Option<Kind> {
-        self.cores.iter().find_map(OfCore::kind)
+        self.first().map(|script| script.kind)
     }
 
     /// The script that keeps some core busy, the first there is.
-    pub fn first(&self) -> Option<(Kind, BusyScript)> {
-        self.cores
-            .iter()
-            .find_map(|core| Some((core.kind()?, core.script().clone()?)))
+    pub fn first(&self) -> Option<Arc<BusyScript>> {
+        self.scripts().first().cloned()
     }
 
-    /// A script of `core` has run for too long.
-    pub fn enter(&self, core: CoreId, kind: Kind, wrote: bool, script: BusyScript) {
-        let own = &self.cores[core.index()];
-        *own.script() = Some(script);
-        let kind = if kind == Kind::Function { FUNCTION } else { 0 };
-        let wrote = if wrote { WROTE } else { 0 };
-        own.state.store(BUSY | kind | wrote, Ordering::Release);
+    /// A script has run for too long.
+    pub fn enter(&self, script: BusyScript) -> Arc<BusyScript> {
+        let script = Arc::new(script);
+        self.scripts().push(Arc::clone(&script));
         self.count.fetch_add(1, Ordering::Release);
+        script
     }
 
-    /// The script of `core` is over.
-    pub fn leave(&self, core: CoreId) {
-        let own = &self.cores[core.index()];
-        own.state.store(0, Ordering::Release);
-        *own.script() = None;
+    /// A script that was busy is over.
+    pub fn leave(&self, script: &Arc<BusyScript>) {
+        self.scripts().retain(|other| !Arc::ptr_eq(other, script));
         self.count.fetch_sub(1, Ordering::Release);
     }
 
-    /// Whether the script of `core` is to end.
-    pub fn is_killed(&self, core: CoreId) -> bool {
-        self.cores[core.index()].state.load(Ordering::Acquire) & KILLED != 0
-    }
-
-    /// The busy script of `core` is about to write. False: it was killed before.
-    pub fn may_write(&self, core: CoreId) -> bool {
-        let before = self.cores[core.index()]
-            .state
-            .fetch_or(WROTE, Ordering::AcqRel);
-        before & KILLED == 0
-    }
-
-    /// Ends the busy scripts of a kind on all cores.
+    /// Ends the busy scripts of a kind.
     pub fn kill(&self, kind: Kind) -> Kill {
-        let outcomes: Vec<Kill> = self.cores.iter().map(|core| kill(core, kind)).collect();
+        let scripts = self.scripts();
+        let outcomes: Vec<Kill> = scripts.iter().map(|script| script.kill(kind)).collect();
         let is = |kill: &Kill| outcomes.contains(kill);
         let other = outcomes.iter().find(|kill| matches!(kill, Kill::Other(_)));
         match other {
@@ -156,48 +169,53 @@ impl BusyScripts {
     }
 }
 
-fn kill(core: &OfCore, kind: Kind) -> Kill {
-    let killed = core
-        .state
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-            (kind_of(state) == Some(kind) && state & WROTE == 0).then_some(state | KILLED)
-        });
-    match killed {
-        Ok(_) => Kill::Done,
-        // As in Redis, that it has written is said before of which kind it is.
-        Err(state) if state & WROTE != 0 && state & BUSY != 0 => Kill::Unkillable,
-        Err(state) => kind_of(state).map_or(Kill::NotBusy, Kill::Other),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn script() -> BusyScript {
-        BusyScript {
-            name: "f".to_owned(),
-            command: vec![(*b"fcall").into()],
-            began: Instant::now(),
-        }
+    fn script(kind: Kind, core: u16) -> BusyScript {
+        let command = vec![(*b"fcall").into()];
+        BusyScript::new(
+            kind,
+            "f".to_owned(),
+            command,
+            Instant::now(),
+            vec![CoreId(core)],
+        )
     }
 
     #[test]
     fn a_script_is_killed_unless_it_has_written() {
-        let busy = BusyScripts::new(2);
+        let busy = BusyScripts::default();
         assert_eq!(busy.kill(Kind::Script), Kill::NotBusy);
-        busy.enter(CoreId(1), Kind::Script, false, script());
+        let own = busy.enter(script(Kind::Script, 1));
         assert!(busy.any() && busy.on(CoreId(0)).is_none());
+        assert_eq!(busy.on(CoreId(1)), Some(Kind::Script));
         assert_eq!(busy.on_any(), Some(Kind::Script));
         assert_eq!(busy.kill(Kind::Function), Kill::Other(Kind::Script));
-        assert!(!busy.is_killed(CoreId(1)));
+        assert!(!own.is_killed());
         assert_eq!(busy.kill(Kind::Script), Kill::Done);
-        assert!(busy.is_killed(CoreId(1)) && !busy.may_write(CoreId(1)));
-        busy.leave(CoreId(1));
-        assert!(!busy.any() && busy.first().is_none() && !busy.is_killed(CoreId(1)));
-        busy.enter(CoreId(0), Kind::Function, false, script());
-        assert!(busy.may_write(CoreId(0)));
+        assert!(own.is_killed() && !own.may_write());
+        busy.leave(&own);
+        assert!(!busy.any() && busy.first().is_none());
+        let own = busy.enter(script(Kind::Function, 0));
+        assert!(own.may_write());
         assert_eq!(busy.kill(Kind::Function), Kill::Unkillable);
-        assert_eq!(busy.first().unwrap().1.name, "f");
+        assert_eq!(busy.first().unwrap().name, "f");
+    }
+
+    #[test]
+    fn several_scripts_may_be_busy_and_each_concerns_its_cores() {
+        let busy = BusyScripts::default();
+        let one = busy.enter(script(Kind::Script, 0));
+        let other = busy.enter(script(Kind::Function, 1));
+        assert_eq!(busy.on(CoreId(1)), Some(Kind::Function));
+        assert_eq!(busy.on(CoreId(2)), None);
+        other.concerns_all();
+        assert_eq!(busy.on(CoreId(2)), Some(Kind::Function));
+        assert_eq!(busy.kill(Kind::Script), Kill::Done);
+        assert!(one.is_killed() && !other.is_killed());
+        busy.leave(&one);
+        assert_eq!(busy.on(CoreId(0)), Some(Kind::Function));
     }
 }

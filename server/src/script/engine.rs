@@ -1,6 +1,7 @@
-//! A core's machine and the scripts it has compiled.
+//! A core's machines and the scripts they have compiled.
 //!
-//! The machine is made when the first script runs, and anew after the scripts were flushed. What was compiled is found by
+//! A machine is made when the first script runs, one more for each script that runs while others wait for other cores, and
+//! anew after the scripts were flushed. What was compiled is found by
 //! the text (`EVAL`: one hash, one comparison) or by the SHA-1 (`EVALSHA`) without asking the other cores.
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use larder_engine::KeyHasher;
 
 use super::cache::{Origin, Script, ScriptCache, Sha};
+use super::limits::IDLE_MACHINES_MAX;
 use super::vm::Vm;
 
 /// Why a script cannot run.
@@ -22,10 +24,9 @@ pub enum NoScript {
     BadLua(Vec<u8>),
 }
 
-/// A core's scripts.
-#[derive(Default)]
-pub struct Engine {
-    vm: Option<Vm>,
+/// A machine and the scripts it has compiled.
+pub struct Machine {
+    vm: Vm,
     /// The cache's count of flushes when the machine was made.
     flushes: u64,
     /// The scripts the machine has compiled.
@@ -34,6 +35,17 @@ pub struct Engine {
     by_text: HashMap<u64, Arc<Script>>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
+}
+
+/// A core's scripts.
+#[derive(Default)]
+pub struct Engine {
+    /// The machine in use.
+    machine: Option<Machine>,
+    /// Those that have done with scripts that had to wait.
+    idle: Vec<Machine>,
+    /// Bytes that Lua holds in machines whose scripts wait.
+    parked_bytes: usize,
     seed: u64,
 }
 
@@ -51,17 +63,46 @@ impl Engine {
     /// # Panics
     /// If no script was found with it yet.
     pub fn vm(&mut self) -> &mut Vm {
-        self.vm.as_mut().expect("a script was found before it runs")
+        &mut self.machine().vm
+    }
+
+    fn machine(&mut self) -> &mut Machine {
+        let machine = self.machine.as_mut();
+        machine.expect("a script was found before it runs")
+    }
+
+    /// Takes the machine away, in the midst of a script: the next script gets another one.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn park(&mut self) -> Machine {
+        let machine = self.machine.take().expect("a script is under way");
+        self.parked_bytes += machine.vm.used_bytes();
+        machine
+    }
+
+    /// Takes a machine back whose script goes on.
+    pub fn unpark(&mut self, machine: Machine) {
+        self.parked_bytes -= machine.vm.used_bytes();
+        if let Some(other) = self.machine.replace(machine)
+            && self.idle.len() < IDLE_MACHINES_MAX
+        {
+            self.idle.push(other);
+        }
     }
 
     /// Whether a script is under way.
     pub fn is_running(&self) -> bool {
-        self.vm.as_ref().is_some_and(|vm| !vm.is_idle())
+        self.machine
+            .as_ref()
+            .is_some_and(|machine| !machine.vm.is_idle())
     }
 
-    /// Bytes that Lua holds, of a machine that is no longer of use too.
+    /// Bytes that Lua holds, of machines that are no longer of use too.
     pub fn held_bytes(&self) -> usize {
-        self.vm.as_ref().map_or(0, Vm::used_bytes)
+        let machines = self.machine.iter().chain(&self.idle);
+        let bytes = machines.map(|machine| machine.vm.used_bytes());
+        bytes.sum::<usize>() + self.parked_bytes
     }
 
     /// Bytes that Lua holds; a small heap is rid of its garbage first.
@@ -69,7 +110,7 @@ impl Engine {
         /// What is collected within a fraction of a millisecond.
         const SMALL_BYTES: usize = 1 << 20;
         self.forget_flushed(cache);
-        if let Some(vm) = &mut self.vm
+        if let Some(Machine { vm, .. }) = &mut self.machine
             && vm.is_idle()
             && vm.used_bytes() < SMALL_BYTES
         {
@@ -78,24 +119,32 @@ impl Engine {
         self.held_bytes()
     }
 
-    /// Drops the machine if the scripts were flushed since it was made, unless one of them still runs.
+    /// Drops machines made before the scripts were flushed, unless one of their scripts still runs.
     #[inline]
     fn forget_flushed(&mut self, cache: &ScriptCache) {
-        if self.flushes != cache.flushes() && !self.is_running() {
-            self.vm = None;
-            self.flushes = cache.flushes();
-            self.compiled = HashMap::new();
-            self.by_text = HashMap::new();
+        let flushes = cache.flushes();
+        let is_stale = |machine: &Machine| machine.flushes != flushes && machine.vm.is_idle();
+        if self.machine.as_ref().is_some_and(is_stale) {
+            self.machine = None;
         }
+        self.idle.retain(|machine| !is_stale(machine));
     }
 
     /// Sees to it that there is a machine.
     #[inline]
-    fn ready(&mut self, cache: &ScriptCache) -> &mut Vm {
+    fn ready(&mut self, cache: &ScriptCache) {
         self.forget_flushed(cache);
-        let seed = self.seed;
-        self.vm
-            .get_or_insert_with(|| Vm::new(seed).expect("there is address space for a stack"))
+        if self.machine.is_none() {
+            let seed = self.seed;
+            let machine = self.idle.pop().unwrap_or_else(|| Machine {
+                vm: Vm::new(seed).expect("there is address space for a stack"),
+                flushes: cache.flushes(),
+                compiled: HashMap::new(),
+                by_text: HashMap::new(),
+                sweep_at: 0,
+            });
+            self.machine = Some(machine);
+        }
     }
 
     /// The script of this text, compiled.
@@ -110,7 +159,7 @@ impl Engine {
     ) -> Result<Arc<Script>, NoScript> {
         self.ready(cache);
         let hash = hasher.hash(text);
-        if let Some(script) = self.by_text.get(&hash)
+        if let Some(script) = self.machine().by_text.get(&hash)
             && *script.text == *text
             && !script.is_forgotten()
         {
@@ -118,7 +167,8 @@ impl Engine {
             return Ok(Arc::clone(script));
         }
         let script = self.add(cache, text, Origin::Evaluated)?;
-        self.by_text.insert(hash, Arc::clone(&script));
+        let by_text = &mut self.machine().by_text;
+        by_text.insert(hash, Arc::clone(&script));
         Ok(script)
     }
 
@@ -128,7 +178,7 @@ impl Engine {
     /// No core knows it.
     pub fn find_sha(&mut self, cache: &ScriptCache, sha: &Sha) -> Result<Arc<Script>, NoScript> {
         self.ready(cache);
-        if let Some(script) = self.compiled.get(sha)
+        if let Some(script) = self.machine().compiled.get(sha)
             && !script.is_forgotten()
         {
             script.mark_run();
@@ -159,7 +209,7 @@ impl Engine {
         origin: Origin,
     ) -> Result<Arc<Script>, NoScript> {
         let script = cache.make(text).map_err(NoScript::BadFlags)?;
-        if let Some(present) = self.compiled.get(&script.sha)
+        if let Some(present) = self.machine().compiled.get(&script.sha)
             && !present.is_forgotten()
         {
             return Ok(cache.insert(script, origin));
@@ -195,16 +245,19 @@ impl Engine {
         if !self.vm().is_idle() {
             return;
         }
-        if let Some(old) = self.compiled.insert(script.sha, Arc::clone(script))
+        let machine = self.machine();
+        if let Some(old) = machine.compiled.insert(script.sha, Arc::clone(script))
             && old.id != script.id
         {
-            self.vm().forget(old.id);
+            machine.vm.forget(old.id);
         }
-        if self.compiled.len() > self.sweep_at {
-            self.sweep();
+        if machine.compiled.len() > machine.sweep_at {
+            machine.sweep();
         }
     }
+}
 
+impl Machine {
     /// Forgets here what was forgotten everywhere.
     fn sweep(&mut self) {
         const SWEEP_MIN: usize = 1000;
@@ -215,7 +268,6 @@ impl Engine {
             sweep_at,
             ..
         } = self;
-        let vm = vm.as_mut().expect("it has compiled scripts");
         compiled.retain(|_, script| {
             if script.is_forgotten() {
                 vm.forget(script.id);
@@ -275,7 +327,8 @@ mod tests {
             let text = format!("return {number}");
             engine.find_text(&cache, &hasher, text.as_bytes()).unwrap();
         }
-        assert!(cache.len() <= 501 && engine.compiled.len() <= 1001);
-        assert!(engine.by_text.len() <= 1001);
+        let machine = engine.machine();
+        assert!(cache.len() <= 501 && machine.compiled.len() <= 1001);
+        assert!(machine.by_text.len() <= 1001);
     }
 }

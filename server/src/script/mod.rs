@@ -6,9 +6,10 @@
 //!   ├ sandbox   the world of the scripts, in Lua: read-only tables, errors with their places
 //!   ├ libs      what scripts find in it: redis, cjson, cmsgpack, bit, struct, patterns, random numbers
 //!   └ convert   replies to Lua values and back
-//!  engine      a core's machine and the scripts it has compiled
+//!  engine      a core's machines and the scripts they have compiled
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
+//!  undeclared  the scripts that reach keys they do not declare
 //!  flags       what a script says of itself in its first line
 //! ```
 //!
@@ -27,14 +28,16 @@ mod limits;
 mod number;
 mod sandbox;
 mod tests;
+mod undeclared;
 mod vm;
 mod words;
 
 pub use busy::{BusyScript, BusyScripts, Kill, Kind};
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
-pub use engine::{Engine, NoScript};
+pub use engine::{Engine, Machine, NoScript};
 pub use exchange::ReplyError;
 pub use flags::{ScriptFlags, flags_of_text};
 pub use libs::Ask;
+pub use undeclared::UndeclaredScripts;
 pub use vm::{GoOn, RunOptions, Step, Vm};
 pub use words::Words;

@@ -1,138 +1,106 @@
 //! Scripts that run for too long.
 //!
 //! From `busy-reply-threshold` on, a script has the core for a slice of each turn only: between the slices clients are
-//! answered that the server is busy, and can end the script or the server. Its effects are not seen meanwhile, and for the
-//! script no time goes by: no key of this core is read, written or expired but by the script.
+//! answered that the server is busy, and can end the script or the server. Its effects are not seen meanwhile: it has locks of
+//! what it may reach, or bars its core (`reach`). For the script no time goes by on its core.
 //!
-//! Clients of other cores go on with keys of theirs. What has no key, or keys of this core, is refused everywhere; of what
-//! was on its way here already, parts of larger commands wait, and the rest is refused.
+//! Clients go on with keys of cores that the script does not concern. What has no key, or keys of a core that it concerns, is
+//! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::batch::{Head, Ticket};
+use super::super::batch::{Head, Work};
 use super::super::core::Core;
 use super::super::input::Target;
-use super::{Owner, Progress, Suspended};
+use super::parked::State;
+use super::reach::Covers;
+use super::{Progress, Waits};
 use crate::command::{Args, Command, Flags, Run, busy};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
-use crate::script::{BusyScript, GoOn, Kind, Words};
-use crate::session::gate;
+use crate::script::BusyScript;
+use crate::session::{SessionId, gate};
 
 /// How long a busy script has the core in one turn; its own looks at the clock may make it longer.
 const SLICE: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// Whether a script is under way that lets others be answered.
+    /// Whether a script is under way that has locks of this core, or bars it.
     pub(in crate::dispatch) fn is_script_suspended(&self) -> bool {
-        let running = self.scripts.running.as_ref();
-        running.is_some_and(|running| running.suspended.is_some())
+        !self.scripts.parked.is_empty()
     }
 
     /// Whether the script that has just run a command has had the core for long enough.
     pub(super) fn is_script_overdue(&mut self) -> bool {
-        let running = self.scripts.running.as_ref().expect("a script runs");
+        let running = self.running();
         let last = running.last;
-        match &running.suspended {
-            Some(suspended) => last.saturating_duration_since(suspended.resumed) >= SLICE,
+        match running.resumed {
+            Some(resumed) => last.saturating_duration_since(resumed) >= SLICE,
             None => self.state.scripts.vm().is_overdue_at(last),
         }
     }
 
-    /// The script under way has run for too long: it goes on at the end of each turn.
-    pub(super) fn suspend_script(&mut self, owner: Owner, args: Args<'_>) {
-        let mut words = Words::default();
-        for arg in args.iter_from(0) {
-            let fits = words.push(arg);
-            assert!(fits, "arguments are addressed by 32 bits all along");
-        }
-        let began = self.state.scripts.vm().began();
-        let running = self.scripts.running.as_mut().expect("a script runs");
-        let script = BusyScript {
-            name: running.name.clone(),
-            command: words.range(0, words.len()).map(Into::into).collect(),
-            began,
+    /// A script that was parked has run for too long: it goes on at the end of each turn.
+    pub(super) fn note_busy(&mut self, id: SessionId) {
+        let parked = self.scripts.parked.get_mut(&id).expect("just parked");
+        let State::Begun(running, _) = &mut parked.state else {
+            unreachable!("it has begun")
         };
-        running.suspended = Some(Suspended {
-            owner,
-            words,
-            clock: self.state.clock,
-            resumed: began,
-        });
-        let (kind, wrote) = (running.kind, running.wrote);
-        let busy = &self.state.shared.busy;
-        busy.enter(self.state.id, kind, wrote, script);
-        self.set_gate(gate::BUSY, true);
-        eprintln!(
-            "larder-server: warning: a script has run for {} ms and goes on: {}",
-            began.elapsed().as_millis(),
-            self.scripts
-                .running
-                .as_ref()
-                .map_or("", |running| &running.name),
+        if running.busy.is_some() {
+            return;
+        }
+        let mut cores: Vec<CoreId> = running.hold.locks.iter().map(|(core, _)| *core).collect();
+        cores.push(self.state.id);
+        let words = parked.words.range(0, parked.words.len());
+        let script = BusyScript::new(
+            running.kind,
+            running.name.clone(),
+            words.map(Into::into).collect(),
+            running.began,
+            cores,
         );
+        if running.wrote {
+            script.may_write();
+        }
+        if running.hold.covers == Covers::Everything {
+            script.concerns_all();
+        }
+        running.busy = Some(self.state.shared.busy.enter(script));
+        self.set_gate(gate::BUSY, true);
+        let parked = &self.scripts.parked[&id];
+        if let State::Begun(running, _) = &parked.state {
+            let millis = running.began.elapsed().as_millis();
+            let name = &running.name;
+            eprintln!(
+                "larder-server: warning: a script has run for {millis} ms and goes on: {name}"
+            );
+        }
     }
 
-    /// Gives a busy script its slice of the turn. Whether one is still under way.
-    pub(in crate::dispatch) fn continue_script(&mut self) -> bool {
-        if !self.is_script_suspended() {
+    /// A busy script is over.
+    pub(super) fn note_no_longer_busy(&mut self, script: &Arc<BusyScript>) {
+        self.state.shared.busy.leave(script);
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
+    }
+
+    /// Gives busy scripts their slices of the turn. Whether some are still under way.
+    pub(in crate::dispatch) fn continue_scripts(&mut self) -> bool {
+        if self.scripts.parked.is_empty() {
             return false;
         }
-        let how = if self.state.shared.busy.is_killed(self.state.id) {
-            GoOn::Die
-        } else {
-            GoOn::On
-        };
-        let running = self.scripts.running.as_mut().expect("one is suspended");
-        let suspended = running.suspended.as_mut().expect("it is this one");
-        let began = Instant::now();
-        suspended.resumed = began;
-        running.last = began;
-        // For the script it is still the time when it began.
-        let now = std::mem::replace(&mut self.state.clock, suspended.clock);
-        self.state.shard.set_now(self.state.clock.unix);
-        let step = self.state.scripts.vm().resume(how);
-        let progress = self.drive(step);
-        self.state.clock = now;
-        self.state.shard.set_now(now.unix);
-        self.timing.took_apart(began.elapsed());
-        if progress == Progress::Over {
-            self.end_busy_script();
+        let waits_for_turn = |state: &State| matches!(state, State::Begun(running, _) if running.waits == Waits::Slice);
+        let parked = self.scripts.parked.iter();
+        let busy: Vec<SessionId> = parked
+            .filter(|(_, parked)| waits_for_turn(&parked.state))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut goes_on = false;
+        for id in busy {
+            goes_on |= self.resume_script(id, Instant::now()) == Progress::Suspended;
         }
-        progress == Progress::Suspended
-    }
-
-    /// A busy script is over: its reply goes to who waits for it.
-    fn end_busy_script(&mut self) {
-        let running = self.scripts.running.as_mut().expect("it is over now");
-        let suspended = running.suspended.take().expect("it was busy");
-        let (command, began) = (running.command, self.state.scripts.vm().began());
-        let mut out = Vec::new();
-        self.finish_script(command, &mut out);
-        self.state.shared.busy.leave(self.state.id);
-        self.set_gate(gate::BUSY, self.state.shared.busy.any());
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.state.stats.ran(command.id, 1, nanos);
-        let (bytes, ranges) = suspended.words.parts();
-        let args = Args::new(bytes, ranges);
-        match suspended.owner {
-            Owner::Core { from, ticket } => {
-                self.answer_core(from, ticket, &out, (command, args, nanos / 1000));
-            }
-            Owner::Session { id, seq } => {
-                let Some(mut session) = self.state.sessions.take_out(id) else {
-                    return;
-                };
-                session.at_barrier = false;
-                if let Some(seq) = seq {
-                    session.output.fill(seq, |to| to.extend_from_slice(&out));
-                }
-                self.observe_slow(&session, args, command.spec, nanos / 1000);
-                self.state.dirty.push(id);
-                self.waiting.push(id);
-                self.state.sessions.put_back(session);
-            }
-        }
+        self.run_granted();
+        goes_on
     }
 
     /// What a client is told instead of running a command while some core is busy, if that concerns it.
@@ -158,24 +126,23 @@ impl Core {
         kind.map(busy)
     }
 
-    /// Whether another core's request has to wait until the busy script is over: a part of a larger command, which has no
-    /// way to say that it was refused.
-    pub(in crate::dispatch) fn waits_for_script(&self, request: &Head) -> bool {
-        self.is_script_suspended() && matches!(request.ticket, Ticket::Part { .. })
-    }
-
-    /// Refuses another core's request because of the busy script, unless that does not concern it.
+    /// Refuses another core's request because of a busy script, unless that does not concern it.
+    #[cold]
     pub(in crate::dispatch) fn refuse_request_while_busy(
         &mut self,
         from: CoreId,
         request: &Head,
-        command: &'static Command,
     ) -> bool {
-        if !self.is_script_suspended() || command.spec.flags.has(Flags::ALLOW_BUSY) {
+        let Work::Command(command) = request.work else {
+            return false;
+        };
+        if request.locks.is_some() || command.spec.flags.has(Flags::ALLOW_BUSY) {
             return false;
         }
-        let kind = self.scripts.running.as_ref().map(|running| running.kind);
-        let error = busy(kind.unwrap_or(Kind::Script));
+        let Some(kind) = self.state.shared.busy.on(self.state.id) else {
+            return false;
+        };
+        let error = busy(kind);
         self.count_error(&error);
         self.state.stats.by_command[command.id.index()].rejected += 1;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {

@@ -1,5 +1,5 @@
 //! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
-//! the script's input.
+//! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -7,21 +7,23 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::execute::{Place, access_of, run_on_shard};
 use super::super::input::Target;
+use super::Waits;
+use super::reach::Reach;
 use crate::command::{Args, Command, Flags, Run};
 use crate::observe::CommandId;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::script::Ask;
-use crate::session::{Session, gate};
+use crate::session::{Executing, Session, SessionId, gate};
 
 impl Core {
-    /// Answers what the script asks for. The buffers are the machine's, and go back to it.
-    pub(super) fn answer_script(&mut self, ask: Ask) {
+    /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
+    pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Waits> {
         let vm = self.state.scripts.vm();
         let protocol = vm.protocol();
         let words = std::mem::take(&mut *vm.words());
         let mut out = std::mem::take(&mut *vm.reply());
         out.clear();
-        let client = self.scripts.client.take();
+        let client = self.running().client.take();
         let mut client = client.expect("no other command of a script is at work");
         client.protocol = protocol;
         let (bytes, ranges) = words.parts();
@@ -33,20 +35,22 @@ impl Core {
                 _ => {
                     // There is one user, who may do anything.
                     Reply::new(&mut out, protocol).integer(1);
-                    Ok(())
+                    Ok(None)
                 }
             },
         };
-        if let Err(error) = result {
+        let waits = result.unwrap_or_else(|error| {
             Reply::new(&mut out, protocol).error(&error);
-        }
-        self.scripts.client = Some(client);
+            None
+        });
+        self.running().client = Some(client);
         let vm = self.state.scripts.vm();
         *vm.words() = words;
         *vm.reply() = out;
+        waits
     }
 
-    /// Runs a command of the script under way.
+    /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
     ///
     /// # Errors
     /// It may not run. What it answers itself, errors included, is in `out`.
@@ -55,7 +59,7 @@ impl Core {
         client: &mut Session,
         args: Args<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), ErrorReply> {
+    ) -> Result<Option<Waits>, ErrorReply> {
         let command = match resolve(self.state.commands.find(args.at(0)), args) {
             Ok(command) => command,
             Err(Unresolved::Unknown) => {
@@ -67,13 +71,22 @@ impl Core {
             }
         };
         let target = self.target(self.state.commands.find(args.at(0)), args);
-        if let Err(error) = self.admit_for_script(command, args, target) {
-            return Err(self.reject_for_script(command.id, error));
-        }
-        self.state.stats.commands += 1;
+        let admitted = self
+            .admit_for_script(command)
+            .and_then(|()| self.reach(command, args, target));
+        let reach = match admitted {
+            Ok(Reach::Locks) => return Ok(Some(Waits::Locks)),
+            Ok(reach) => reach,
+            Err(error) => return Err(self.reject_for_script(command.id, error)),
+        };
+        self.note_touched(command)?;
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(client, args, command.spec);
         }
+        if reach == Reach::Elsewhere {
+            return Ok(self.send_for_script(client, args, command, target, out));
+        }
+        self.state.stats.commands += 1;
         let began = Instant::now();
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
@@ -88,18 +101,64 @@ impl Core {
             _ => {
                 let owner = Some(self.state.id);
                 self.start(client, args, command, target, owner, false);
-                let len = client.output.unsent().len();
-                out.extend_from_slice(client.output.unsent());
-                client.output.advance(len);
+                take_output(client, out);
             }
         }
         let took = began.elapsed();
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.state.stats.ran(command.id, 1, nanos);
-        let running = self.scripts.running.as_mut().expect("a script asks");
-        running.last = began + took;
+        self.running().last = began + took;
         self.observe_slow(client, args, command.spec, nanos / 1000);
-        Ok(())
+        Ok(None)
+    }
+
+    /// Runs a command that concerns other cores, under the script's locks. Some: the reply comes later.
+    fn send_for_script(
+        &mut self,
+        client: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        out: &mut Vec<u8>,
+    ) -> Option<Waits> {
+        let mut hold = std::mem::take(&mut self.running().hold);
+        let id = self.messenger(&mut hold);
+        let locks = hold.locks.clone();
+        self.running().hold = hold;
+        let messenger = self.state.sessions.take_out(id);
+        let mut messenger = messenger.expect("a script's messenger stays as long as the script");
+        messenger.db = client.db;
+        messenger.protocol = client.protocol;
+        messenger.set_gate(gate::NO_TOUCH, client.gates & gate::NO_TOUCH != 0);
+        messenger.executing = (!locks.is_empty()).then(|| {
+            Box::new(Executing {
+                locks,
+                rest: None,
+                pushes: Vec::new(),
+            })
+        });
+        let gates = messenger.gates | self.state.gates;
+        self.run(&mut messenger, args, command, target, gates);
+        let is_answered = messenger.output.outstanding() == 0;
+        self.state.sessions.put_back(messenger);
+        if is_answered {
+            self.take_reply(id, out);
+            return None;
+        }
+        Some(Waits::Answer)
+    }
+
+    /// Takes the reply to a command that concerned other cores.
+    pub(super) fn take_reply(&mut self, messenger: SessionId, out: &mut Vec<u8>) {
+        let session = self.state.sessions.get_mut(messenger);
+        let session = session.expect("a script's messenger stays as long as the script");
+        out.clear();
+        take_output(session, out);
+        let owes = !session.large_answers.is_empty();
+        if owes {
+            self.give_credits(messenger);
+        }
+        self.running().last = Instant::now();
     }
 
     fn reject_for_script(&mut self, command: CommandId, error: ErrorReply) -> ErrorReply {
@@ -108,13 +167,8 @@ impl Core {
         error
     }
 
-    /// Whether the script under way may run a command, and can here.
-    fn admit_for_script(
-        &mut self,
-        command: &'static Command,
-        args: Args<'_>,
-        target: Target,
-    ) -> Result<(), ErrorReply> {
+    /// Whether the script under way may run a command.
+    fn admit_for_script(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
         let flags = command.spec.flags;
         let may_call_all = &self.state.shared.scripts_may_call_all;
         if flags.has(Flags::NOSCRIPT) && !may_call_all.load(Ordering::Relaxed)
@@ -122,8 +176,7 @@ impl Core {
         {
             return Err(errors::NOT_FROM_SCRIPT);
         }
-        let running = self.scripts.running.as_mut();
-        let running = running.expect("a script asks");
+        let running = self.running();
         if !running.may_write && flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
             return Err(errors::SCRIPT_IS_READ_ONLY);
         }
@@ -131,25 +184,32 @@ impl Core {
         if running.is_out_of_memory && !running.wrote && flags.has(Flags::DENYOOM) {
             return Err(errors::OUT_OF_MEMORY);
         }
-        if flags.has(Flags::WRITE) && !running.wrote {
+        Ok(())
+    }
+
+    /// A command of the script under way is about to run.
+    fn note_touched(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
+        let running = self.running();
+        if !matches!(command.spec.run, Run::OnSession(_)) {
+            running.touched = true;
+        }
+        if command.spec.flags.has(Flags::WRITE) && !running.wrote {
             running.wrote = true;
-            if running.suspended.is_some() && !self.state.shared.busy.may_write(self.state.id) {
+            let was_killed = running.busy.as_ref().is_some_and(|busy| !busy.may_write());
+            if was_killed {
                 // It was killed before it could write, and is told so instead of this.
-                return Err(errors::UNKILLABLE);
+                return Err(self.reject_for_script(command.id, errors::UNKILLABLE));
             }
         }
-        let is_here = match command.spec.run {
-            Run::OnShard(_) => target.core == self.state.id,
-            Run::FanOut { .. } => self.common_core(command.spec, args) == Some(self.state.id),
-            Run::OnSession(_) => true,
-            _ => self.state.shared.cores() == 1,
-        };
-        if is_here {
-            Ok(())
-        } else {
-            Err(errors::SCRIPT_KEY_ELSEWHERE)
-        }
+        Ok(())
     }
+}
+
+/// Takes all that is written to a session.
+fn take_output(session: &mut Session, out: &mut Vec<u8>) {
+    let len = session.output.unsent().len();
+    out.extend_from_slice(session.output.unsent());
+    session.output.advance(len);
 }
 
 /// Why a script's command is none.

@@ -1,21 +1,28 @@
 //! Scripts: on which core one runs, and how it begins and ends there.
 //!
 //! ```text
-//!  begin_script ── keys elsewhere? ── hop ──▶ run_script_for            (on the keys' core)
-//!       └────────────── here ──▶ run_script ◀───┘
-//!                                  │ start
-//!            call ◀── Call ── drive ── Done ──▶ finish: the reply
-//!             └──── answer ─────▶  │
-//!                                Tick, or too long ──▶ busy: goes on at the end of each turn
+//!  begin_script ── keys on one other core? ── hop ──▶ run_script_for        (on the keys' core)
+//!       ├────────── all here ──▶ run_script ◀──────────────┘
+//!       │                          │ start
+//!       │    call ◀── Call ─────── drive ── Done ──▶ the reply
+//!       │      └── answer ──────▶   │
+//!       │                           └ not now: other cores' locks or answers, or too long ──▶ parked, and resumed from there
+//!       └─ on several cores ──▶ locks of all keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
 //! ```
+//! A script on one core holds no locks: nothing comes between its commands. One that has to wait locks what it may reach, or
+//! has locked it from the beginning (`reach`): either way it takes effect at one moment.
 //!
-//! One script runs at a time on a core. Cost of one over that of its commands: its arguments are copied once and made Lua
-//! strings, and each command's reply is made a Lua value.
+//! Any number of scripts are under way on a core, each in a machine of its own; one is at work at a time. Cost of one over
+//! that of its commands: its arguments are copied once and made Lua strings, and each command's reply is made a Lua value.
 
 mod busy;
 mod call;
+mod parked;
+mod place;
+mod reach;
 mod tests;
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,48 +32,76 @@ use super::batch::{Head, Ticket};
 use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
-use crate::command::{
-    Args, Clock, Command, CommandSpec, FirstKey, Flags, Invoke, Run, busy, no_script,
-};
+use super::publish::note_write;
+use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::script::{GoOn, Kind, RunOptions, Script, ScriptFlags, Step, Words};
+use crate::script::{BusyScript, GoOn, Kind, RunOptions, Script, ScriptFlags, Step};
 use crate::session::{Peer, ReplySeq, Session, SessionId, gate};
+use parked::Parked;
+pub(super) use place::Place as ScriptPlace;
+pub(super) use place::claim_on_all;
+use place::{Place, number_of_keys};
+use reach::Hold;
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
 
 /// A core's dealings with scripts.
+#[derive(Default)]
 pub(super) struct Scripts {
-    /// The client as which scripts run commands; absent while one does.
-    client: Option<Box<Session>>,
-    running: Option<Running>,
-}
-
-impl Default for Scripts {
-    fn default() -> Self {
-        let peer = Peer {
-            addr: "?:0".into(),
-            ..Peer::default()
-        };
-        let mut client = Session::new(0, SessionId::default(), peer, 0);
-        client.set_gate(gate::SCRIPT, true);
-        Self {
-            client: Some(Box::new(client)),
-            running: None,
-        }
-    }
+    /// The script at work.
+    running: Option<Box<Running>>,
+    /// Those that wait, by their messengers.
+    parked: HashMap<SessionId, Parked>,
+    /// Of those, the ones that may be able to go on.
+    ready: VecDeque<SessionId>,
+    /// Those that have their locks, and begin when fewer are under way.
+    queue: VecDeque<SessionId>,
+    /// Those on several cores that have begun.
+    begun: usize,
+    /// Clients as which scripts run commands, for the next scripts.
+    clients: Vec<Box<Session>>,
 }
 
 impl Scripts {
+    /// Whether some script may be able to go on.
+    #[inline]
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Something has come for a script's messenger.
+    pub(super) fn note_answer(&mut self, messenger: SessionId) {
+        self.ready.push_back(messenger);
+    }
+
     /// Whether no script is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_none()
+        self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
+    }
+
+    /// A client as which a script runs commands.
+    fn client(&mut self) -> Box<Session> {
+        self.clients.pop().unwrap_or_else(|| {
+            let mut client = nobody(SessionId::default());
+            client.set_gate(gate::SCRIPT, true);
+            Box::new(client)
+        })
     }
 }
 
-/// The script under way.
+/// A session without a client.
+fn nobody(id: SessionId) -> Session {
+    let peer = Peer {
+        addr: "?:0".into(),
+        ..Peer::default()
+    };
+    Session::new(0, id, peer, 0)
+}
+
+/// A script that has begun.
 struct Running {
     command: &'static Command,
     name: String,
@@ -75,21 +110,32 @@ struct Running {
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
     is_out_of_memory: bool,
     wrote: bool,
+    /// It has seen or changed something.
+    touched: bool,
+    /// The client as which it runs commands; absent while one runs.
+    client: Option<Box<Session>>,
     /// When it last ran a command to its end.
     last: Instant,
+    hold: Hold,
+    waits: Waits,
+    began: Instant,
     /// Set once it has run for too long.
-    suspended: Option<Suspended>,
+    busy: Option<Arc<BusyScript>>,
+    /// When it last got the core back, if it is busy.
+    resumed: Option<Instant>,
 }
 
-/// What a script that has run for too long leaves behind.
-struct Suspended {
-    owner: Owner,
-    /// The command that runs it, to be told of in the slow log.
-    words: Words,
-    /// The time as the script sees it throughout.
-    clock: Clock,
-    /// When it last got the core back.
-    resumed: Instant,
+/// What a script needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// The locks it has asked for.
+    Locks,
+    /// Nothing more: it has them.
+    Granted,
+    /// The answers to its command.
+    Answer,
+    /// Its slice of the next turn.
+    Slice,
 }
 
 /// Who waits for a script's reply.
@@ -120,17 +166,16 @@ struct Caller {
     access: Access,
 }
 
-/// The number of keys a script is called with.
-fn number_of_keys(args: Args<'_>) -> Result<usize, ErrorReply> {
-    let number = args.integer(NUMBER_OF_KEYS)?;
-    if number > args.len() as i64 - (NUMBER_OF_KEYS as i64 + 1) {
-        return Err(errors::TOO_MANY_KEYS);
+fn caller_of(session: &Session) -> Caller {
+    Caller {
+        db: session.db,
+        protocol: session.protocol,
+        access: access_of(session),
     }
-    usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
 }
 
 impl Core {
-    /// Begins a script of `session`: here, or on the core that owns its keys.
+    /// Begins a script of `session`: here, on the core that owns its keys, or on several.
     pub(super) fn begin_script(
         &mut self,
         session: &mut Session,
@@ -141,21 +186,24 @@ impl Core {
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             self.tell_monitors(session, args, command.spec);
         }
-        let owner = number_of_keys(args).and_then(|_| {
-            self.common_core(command.spec, args)
-                .ok_or(errors::SCRIPT_KEYS_APART)
-        });
-        match owner {
-            Ok(core) if core != self.state.id => {
+        match self.place_of_script(session, args, command) {
+            Ok(Place::Core(core)) if core != self.state.id => {
                 let target = Target {
                     core,
                     first_key: FirstKey::UNKNOWN,
                 };
                 self.hop(session, args, command, target, quiet);
             }
-            Ok(_) => self.run_script_here(session, args, command, quiet),
+            Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
+            Ok(Place::Cores) => {
+                let seq = (!quiet).then(|| session.output.expect());
+                if let Some(seq) = seq {
+                    note_write(session, command.spec, seq);
+                }
+                self.begin_script_on_cores(session, args, command, seq);
+            }
             Err(error) => {
-                self.count_script_failure(&error, command);
+                self.count_failure(&error, command);
                 if !quiet {
                     session.reply(|reply| reply.error(&error));
                 }
@@ -170,23 +218,15 @@ impl Core {
         command: &'static Command,
         quiet: bool,
     ) {
-        let caller = Caller {
-            db: session.db,
-            protocol: session.protocol,
-            access: access_of(session),
-        };
         let began = Instant::now();
         let mut out = Vec::new();
-        if self.run_script(caller, args, command, &mut out) == Progress::Suspended {
+        let is_in_exec = session.executing.is_some();
+        let caller = caller_of(session);
+        if self.run_script(caller, args, command, is_in_exec, &mut out) == Progress::Suspended {
             let seq = (!quiet).then(|| session.output.expect());
             session.at_barrier = true;
-            return self.suspend_script(
-                Owner::Session {
-                    id: session.id,
-                    seq,
-                },
-                args,
-            );
+            let id = session.id;
+            return self.park_script(Owner::Session { id, seq }, args);
         }
         if !quiet {
             session.output.append(|to| to.extend_from_slice(&out));
@@ -210,8 +250,8 @@ impl Core {
         };
         let (ticket, began) = (request.ticket, Instant::now());
         let mut out = Vec::new();
-        if self.run_script(caller, args, command, &mut out) == Progress::Suspended {
-            return self.suspend_script(Owner::Core { from, ticket }, args);
+        if self.run_script(caller, args, command, false, &mut out) == Progress::Suspended {
+            return self.park_script(Owner::Core { from, ticket }, args);
         }
         let micros = self.timed_apart(command, began);
         self.answer_core(from, ticket, &out, (command, args, micros));
@@ -234,51 +274,57 @@ impl Core {
         }
     }
 
-    /// Runs a script; its reply goes to `out` if it is over.
+    /// Runs a script without locks; its reply goes to `out` if it is over.
     fn run_script(
         &mut self,
         caller: Caller,
         args: Args<'_>,
         command: &'static Command,
+        is_in_exec: bool,
         out: &mut Vec<u8>,
     ) -> Progress {
-        let step = match self.start_script(caller, args, command) {
+        let mut hold = self.hold_of(args, command);
+        hold.is_in_exec = is_in_exec;
+        let step = match self.start_script(caller, args, command, hold) {
             Ok(step) => step,
-            Err(error) => {
-                self.count_script_failure(&error, command);
+            Err((error, _)) => {
+                self.count_failure(&error, command);
                 Reply::new(out, caller.protocol).error(&error);
                 return Progress::Over;
             }
         };
         let progress = self.drive(step);
         if progress == Progress::Over {
-            self.finish_script(command, out);
+            let running = self.finish_script(out);
+            if let Some(messenger) = running.hold.messenger {
+                self.state.sessions.remove(messenger);
+            }
         }
         progress
     }
 
-    fn count_script_failure(&mut self, error: &ErrorReply, command: &'static Command) {
-        self.count_error(error);
-        self.state.stats.by_command[command.id.index()].failed += 1;
-    }
-
     /// Starts a script. Its first step.
+    ///
+    /// # Errors
+    /// It cannot run. What it holds comes back.
     fn start_script(
         &mut self,
         caller: Caller,
         args: Args<'_>,
         command: &'static Command,
-    ) -> Result<Step, ErrorReply> {
-        if self.scripts.running.is_some() {
-            // Only a script that has run for too long leaves another one room to come here.
-            return Err(busy(Kind::Script));
-        }
-        let keys = number_of_keys(args)?;
-        let script = self.find_script(command, args)?;
+        hold: Hold,
+    ) -> Result<Step, (ErrorReply, Hold)> {
         let is_out_of_memory = self.is_out_of_memory();
-        let may_write = check_flags(script.flags, command.spec.flags, is_out_of_memory)?;
-        let client = self.scripts.client.as_mut();
-        let client = client.expect("no other script is at work");
+        let admitted = number_of_keys(args).and_then(|keys| {
+            let script = self.find_script(command, args)?;
+            let may_write = check_flags(script.flags, command.spec.flags, is_out_of_memory)?;
+            Ok((keys, script, may_write))
+        });
+        let (keys, script, may_write) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Err((error, hold)),
+        };
+        let mut client = self.scripts.client();
         client.db = caller.db;
         client.set_gate(gate::NO_TOUCH, caller.access == Access::Peek);
         let config = &self.state.config;
@@ -288,16 +334,22 @@ impl Core {
             patience: (threshold_ms > 0).then(|| Duration::from_millis(threshold_ms)),
             log_level: config.loglevel,
         };
-        self.scripts.running = Some(Running {
+        self.scripts.running = Some(Box::new(Running {
             command,
             name: script.name().to_owned(),
             kind: Kind::Script,
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
+            touched: false,
+            client: Some(client),
             last: Instant::now(),
-            suspended: None,
-        });
+            hold,
+            waits: Waits::Granted,
+            began: Instant::now(),
+            busy: None,
+            resumed: None,
+        }));
         let vm = self.state.scripts.vm();
         let mut words = vm.words();
         words.clear();
@@ -333,15 +385,30 @@ impl Core {
         max > 0 && self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id) > max
     }
 
-    /// Does what the script asks for until it is over, or has had the core for too long.
+    /// The script at work.
+    fn running(&mut self) -> &mut Running {
+        let running = self.scripts.running.as_mut();
+        running.expect("a script is at work")
+    }
+
+    /// Does what the script asks for until it is over, or cannot go on at once.
     fn drive(&mut self, mut step: Step) -> Progress {
         loop {
             match step {
                 Step::Done => return Progress::Over,
-                Step::Tick => return Progress::Suspended,
-                Step::Call(ask) => self.answer_script(ask),
+                Step::Tick => {
+                    self.running().waits = Waits::Slice;
+                    return Progress::Suspended;
+                }
+                Step::Call(ask) => {
+                    if let Some(waits) = self.answer_script(ask) {
+                        self.running().waits = waits;
+                        return Progress::Suspended;
+                    }
+                }
             }
             if self.is_script_overdue() {
+                self.running().waits = Waits::Slice;
                 return Progress::Suspended;
             }
             step = self.state.scripts.vm().resume(GoOn::On);
@@ -349,18 +416,23 @@ impl Core {
     }
 
     /// Takes the reply of the script that is over.
-    fn finish_script(&mut self, command: &'static Command, out: &mut Vec<u8>) {
-        self.scripts.running = None;
+    fn finish_script(&mut self, out: &mut Vec<u8>) -> Box<Running> {
+        let mut running = self.scripts.running.take().expect("a script is at work");
+        if let Some(client) = running.client.take()
+            && self.scripts.clients.is_empty()
+        {
+            self.scripts.clients.push(client);
+        }
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());
         let errors = vm.reply_errors().clone();
-        if errors.is_empty() {
-            return;
+        if !errors.is_empty() {
+            self.state.stats.by_command[running.command.id.index()].failed += 1;
+            for error in errors.iter().filter(|error| !error.is_counted) {
+                self.state.stats.count_error(&error.code);
+            }
         }
-        self.state.stats.by_command[command.id.index()].failed += 1;
-        for error in errors.iter().filter(|error| !error.is_counted) {
-            self.state.stats.count_error(&error.code);
-        }
+        running
     }
 }
 

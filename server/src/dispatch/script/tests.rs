@@ -66,37 +66,42 @@ fn a_script_run_on_one_core_is_known_to_the_others() {
 }
 
 #[test]
-fn keys_on_several_cores_and_keys_elsewhere_are_refused() {
-    let mut server = Server::new(2);
-    let client = server.connect(0);
-    let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
-    let apart = run(
-        &mut server,
-        client,
-        &["EVAL", "return 1", "2", &here, &there],
-    );
-    assert!(
-        apart.starts_with("-ERR the keys of a script must live on one core"),
-        "{apart}"
-    );
-    let get = "return redis.pcall('GET', ARGV[1]).err";
-    let elsewhere = run(&mut server, client, &["EVAL", get, "1", &here, &there]);
-    assert!(elsewhere.contains("a key of another core"), "{elsewhere}");
-    let several = "return redis.pcall('MGET', KEYS[1], ARGV[1]).err";
-    let elsewhere = run(&mut server, client, &["EVAL", several, "1", &here, &there]);
-    assert!(elsewhere.contains("a key of another core"), "{elsewhere}");
-    // A script without keys runs on its client's core.
-    let keyless = "return redis.call('SET', ARGV[1], 'x')";
-    assert_eq!(
-        run(&mut server, client, &["EVAL", keyless, "0", &here]),
-        "+OK\r\n"
-    );
-    assert!(run(&mut server, client, &["EVAL", keyless, "0", &there]).starts_with("-ERR"));
-    let other = server.connect(1);
-    assert_eq!(
-        run(&mut server, other, &["EVAL", keyless, "0", &there]),
-        "+OK\r\n"
-    );
+fn a_script_reaches_keys_of_all_cores_declared_or_not() {
+    for cores in [2, 3] {
+        let mut server = Server::new(cores);
+        let clients: Vec<Client> = (0..cores).map(|core| server.connect(core.into())).collect();
+        let (a, b) = (key_on(0, cores, "a"), key_on(cores - 1, cores, "b"));
+        for client in clients.iter().copied() {
+            let both = "redis.call('SET', KEYS[1], ARGV[1]) redis.call('SET', KEYS[2], ARGV[1]) \
+                        return redis.call('MGET', KEYS[1], KEYS[2])";
+            let reply = run(&mut server, client, &["EVAL", both, "2", &a, &b, "x"]);
+            assert_eq!(reply, "*2\r\n$1\r\nx\r\n$1\r\nx\r\n");
+            // None declared.
+            let keyless = "redis.call('SET', ARGV[1], 'y') redis.call('RENAME', ARGV[1], ARGV[2]) \
+                           return redis.call('GET', ARGV[2])";
+            for _ in 0..2 {
+                let reply = run(&mut server, client, &["EVAL", keyless, "0", &a, &b]);
+                assert_eq!(reply, "$1\r\ny\r\n");
+            }
+            // One declared, the other reached after a write.
+            let more = "redis.call('SET', KEYS[1], 'z') redis.call('APPEND', ARGV[1], 'z') \
+                        return redis.call('EXISTS', KEYS[1], ARGV[1])";
+            for _ in 0..2 {
+                let reply = run(&mut server, client, &["EVAL", more, "1", &a, &b]);
+                assert_eq!(reply, ":2\r\n");
+            }
+            let whole = "redis.call('SET', KEYS[1], 'z') return redis.call('DBSIZE')";
+            let reply = run(&mut server, client, &["EVAL", whole, "1", &a]);
+            assert_eq!(reply, ":2\r\n");
+            let flush = "redis.call('FLUSHALL') return redis.call('DBSIZE')";
+            assert_eq!(run(&mut server, client, &["EVAL", flush, "0"]), ":0\r\n");
+            run(&mut server, client, &["SCRIPT", "FLUSH"]);
+        }
+        for client in clients {
+            server.disconnect(client);
+        }
+        server.assert_nothing_is_left();
+    }
 }
 
 #[test]
