@@ -60,8 +60,8 @@ pub(super) struct Scripts {
     queue: VecDeque<SessionId>,
     /// Those on several cores that have begun.
     begun: usize,
-    /// Clients as which scripts run commands, for the next scripts.
-    clients: Vec<Box<Session>>,
+    /// A client as which the next script runs commands.
+    client: Option<Box<Session>>,
 }
 
 impl Scripts {
@@ -84,7 +84,7 @@ impl Scripts {
 
     /// A client as which a script runs commands.
     fn client(&mut self) -> Box<Session> {
-        self.clients.pop().unwrap_or_else(|| {
+        self.client.take().unwrap_or_else(|| {
             let mut client = nobody(SessionId::default());
             client.set_gate(gate::SCRIPT, true);
             Box::new(client)
@@ -418,11 +418,7 @@ impl Core {
     /// Takes the reply of the script that is over.
     fn finish_script(&mut self, out: &mut Vec<u8>) -> Box<Running> {
         let mut running = self.scripts.running.take().expect("a script is at work");
-        if let Some(client) = running.client.take()
-            && self.scripts.clients.is_empty()
-        {
-            self.scripts.clients.push(client);
-        }
+        self.scripts.client = running.client.take();
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());
         let errors = vm.reply_errors().clone();

@@ -275,7 +275,7 @@ impl Core {
         self.timing.took_apart(began.elapsed());
         match over {
             Some(ended) => {
-                self.end_parked(owner, args, command, ended, &out);
+                self.end_parked(owner, args, command, &ended, &out);
                 Progress::Over
             }
             None => {
@@ -317,7 +317,7 @@ impl Core {
         owner: Owner,
         args: Args<'_>,
         command: &'static Command,
-        ended: Ended,
+        ended: &Ended,
         out: &[u8],
     ) {
         if let Some(busy) = &ended.busy {
