@@ -9,7 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
-use crate::script::{BusyScripts, ScriptCache, UndeclaredScripts};
+use crate::script::{BusyScripts, KnownScripts, ScriptCache};
 use crate::topics::Topics;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
@@ -39,8 +39,8 @@ pub struct Shared {
     pub scripts: ScriptCache,
     /// Those that keep a core busy.
     pub busy: BusyScripts,
-    /// Those that reach keys they do not declare.
-    pub undeclared: UndeclaredScripts,
+    /// Which of them keep to the keys they declare.
+    pub known_scripts: KnownScripts,
     /// Set while a script that has begun waits for locks of keys it did not declare.
     pub script_waits_for_all: AtomicBool,
     /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
@@ -97,7 +97,7 @@ impl Shared {
             topics: Topics::default(),
             scripts: ScriptCache::default(),
             busy: BusyScripts::default(),
-            undeclared: UndeclaredScripts::default(),
+            known_scripts: KnownScripts::default(),
             script_waits_for_all: AtomicBool::new(false),
             scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

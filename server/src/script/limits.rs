@@ -31,8 +31,8 @@ pub(super) const DOCUMENT_DEPTH_MAX: usize = 1_500;
 /// Scripts run by `EVAL` alone that are remembered; those of `SCRIPT LOAD` stay until they are flushed.
 pub(super) const EVALUATED_SCRIPTS_MAX: usize = 500;
 
-/// Scripts remembered because they reach keys that they do not declare.
-pub(super) const UNDECLARED_SCRIPTS_MAX: usize = 10_000;
+/// Scripts of which it is remembered whether they keep to the keys they declare.
+pub(super) const KNOWN_SCRIPTS_MAX: usize = 10_000;
 
 /// Machines a core keeps beside the one it uses, for when scripts wait for other cores again.
 pub(super) const IDLE_MACHINES_MAX: usize = 8;

@@ -9,7 +9,7 @@
 //!  engine      a core's machines and the scripts they have compiled
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
-//!  undeclared  the scripts that reach keys they do not declare
+//!  known       which scripts keep to the keys they declare
 //!  flags       what a script says of itself in its first line
 //! ```
 //!
@@ -23,12 +23,12 @@ mod engine;
 mod exchange;
 mod flags;
 mod hostile;
+mod known;
 mod libs;
 mod limits;
 mod number;
 mod sandbox;
 mod tests;
-mod undeclared;
 mod vm;
 mod words;
 
@@ -37,7 +37,7 @@ pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
 pub use engine::{Engine, Machine, NoScript};
 pub use exchange::ReplyError;
 pub use flags::{ScriptFlags, flags_of_text};
+pub use known::{Habit, KnownScripts};
 pub use libs::Ask;
-pub use undeclared::UndeclaredScripts;
 pub use vm::{GoOn, RunOptions, Step, Vm};
 pub use words::Words;

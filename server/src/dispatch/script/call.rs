@@ -13,7 +13,7 @@ use crate::command::{Args, Command, Flags, Run};
 use crate::observe::CommandId;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::script::Ask;
-use crate::session::{Executing, Session, SessionId, gate};
+use crate::session::{Executing, Holds, Session, SessionId, gate};
 
 impl Core {
     /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
@@ -133,6 +133,7 @@ impl Core {
         messenger.executing = (!locks.is_empty()).then(|| {
             Box::new(Executing {
                 locks,
+                holds: Holds::Keys,
                 rest: None,
                 pushes: Vec::new(),
             })

@@ -8,13 +8,14 @@ use super::super::core::Core;
 use super::super::limits::SCRIPTS_ON_CORES_MAX;
 use super::super::locks::Scope;
 use super::super::transaction::{LocksHeld, scope_of};
+use super::place::hash_of_name;
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
-use crate::command::{Args, Clock, Command, Invoke, Run};
+use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
-use crate::script::{Ask, BusyScript, GoOn, Machine, Step, Words};
-use crate::session::{ReplySeq, Session, SessionId};
+use crate::script::{Ask, BusyScript, GoOn, Habit, Machine, Step, Words};
+use crate::session::{Holds, ReplySeq, Session, SessionId};
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -77,11 +78,16 @@ impl Core {
             None => Covers::Keys,
         };
         let id = self.messenger(&mut hold);
-        let locks = session.executing.as_ref().map(|executing| &executing.locks);
-        let is_granted = locks.is_some();
-        if let Some(locks) = locks {
+        let is_granted = session.executing.is_some();
+        if let Some(executing) = &session.executing {
             hold.is_in_exec = true;
-            hold.locks.clone_from(locks);
+            hold.locks.clone_from(&executing.locks);
+            let only_reads = command.spec.flags.has(Flags::READONLY);
+            hold.covers = match executing.holds {
+                Holds::All => Covers::Everything,
+                Holds::AllToRead if only_reads => Covers::Everything,
+                Holds::AllToRead | Holds::Keys => Covers::Keys,
+            };
         }
         let waits = if is_granted {
             Waits::Granted
@@ -150,6 +156,8 @@ impl Core {
     }
 
     fn park(&mut self, (owner, words, caller, clock): (Owner, Words, Caller, Clock)) {
+        let last = self.running().last;
+        let is_overdue = self.state.scripts.vm().is_overdue_at(last);
         let mut running = self.scripts.running.take().expect("a script is at work");
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
@@ -170,6 +178,7 @@ impl Core {
         match waits {
             Waits::Locks => self.ask_for_everything(id),
             Waits::Slice => self.note_busy(id),
+            Waits::Answer if is_overdue => self.note_busy(id),
             Waits::Answer | Waits::Granted => {}
         }
     }
@@ -180,13 +189,11 @@ impl Core {
         let State::Begun(running, _) = &mut parked.state else {
             unreachable!("it has begun")
         };
-        let hasher = &self.state.shared.hasher;
-        let undeclared = &self.state.shared.undeclared;
-        undeclared.add(hasher.hash(running.name.as_bytes()));
-        if let Run::Script(Invoke::Text) = running.command.spec.run {
-            let text = parked.words.range(1, 2).next().unwrap_or_default();
-            undeclared.add(hasher.hash(text));
-        }
+        let (hasher, known) = (&self.state.shared.hasher, &self.state.shared.known_scripts);
+        known.note(hasher.hash(running.name.as_bytes()), Habit::Undeclared);
+        let (bytes, ranges) = parked.words.parts();
+        let hash = hash_of_name(&self.state, Args::new(bytes, ranges), running.command);
+        known.note(hash, Habit::Undeclared);
         let (command, mode) = (running.command, running.mode());
         if let Some(busy) = &running.busy {
             busy.concerns_all();
@@ -342,7 +349,13 @@ impl Core {
                     }
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
                     match &mut session.executing {
-                        Some(executing) if is_in_exec => executing.locks = locks,
+                        Some(executing) if is_in_exec => {
+                            let has_more = executing.locks.len() < locks.len();
+                            if has_more && ended.hold.covers == Covers::Everything {
+                                executing.holds = Holds::All;
+                            }
+                            executing.locks = locks;
+                        }
                         _ => self.unlock(id, &locks),
                     }
                     self.look_again(session);
@@ -355,6 +368,10 @@ impl Core {
             },
         }
         if ended.hold.is_counted {
+            if ended.hold.covers == Covers::Keys {
+                let hash = hash_of_name(&self.state, args, command);
+                self.state.shared.known_scripts.note(hash, Habit::Declared);
+            }
             self.scripts.begun -= 1;
             let next = self.scripts.queue.pop_front();
             self.scripts.ready.extend(next);

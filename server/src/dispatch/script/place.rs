@@ -1,7 +1,8 @@
 //! On which core a script runs.
 //!
-//! With all its keys on one core it runs there, whoever asks. With keys on several, or if it was seen to reach keys it did
-//! not declare, it runs on its client's core under locks of what it may reach, and its commands go where their keys are.
+//! With all its keys on one core it runs there, whoever asks. With keys on several, or if it is not known to keep to the keys
+//! it declares (`script::known`), it runs on its client's core, under locks of what it may reach, and its commands go where
+//! their keys are.
 
 use super::super::core::Core;
 use super::super::locks::Mode;
@@ -9,6 +10,7 @@ use super::NUMBER_OF_KEYS;
 use crate::command::{Args, Command, CoreState, Flags, Invoke, Run};
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
+use crate::script::Habit;
 use crate::session::Session;
 
 /// Where a script runs.
@@ -29,13 +31,24 @@ pub(super) fn number_of_keys(args: Args<'_>) -> Result<usize, ErrorReply> {
     usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
 }
 
-/// Whether the script that a command names was seen to reach keys it did not declare.
-fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+/// By which the script that a command names is known.
+pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command) -> u64 {
     let hasher = &state.shared.hasher;
-    state.shared.undeclared.has(|| match command.spec.run {
+    match command.spec.run {
         Run::Script(Invoke::Sha) => hasher.hash(&args.at(1).to_ascii_lowercase()),
         _ => hasher.hash(args.at(1)),
-    })
+    }
+}
+
+fn habit_of(state: &CoreState, args: Args<'_>, command: &Command) -> Option<Habit> {
+    let hash = hash_of_name(state, args, command);
+    state.shared.known_scripts.habit(hash)
+}
+
+/// Whether the script that a command names was seen to reach keys it did not declare.
+fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+    state.shared.known_scripts.any_undeclared()
+        && habit_of(state, args, command) == Some(Habit::Undeclared)
 }
 
 /// How a script locks all keys of all cores from the beginning, if it does: inside an `EXEC`, which could not wait for more
@@ -76,11 +89,17 @@ impl Core {
                 false => Place::Cores,
             });
         }
-        if is_undeclared(&self.state, args, command) {
-            return Ok(Place::Cores);
+        match self.common_core(command.spec, args) {
+            Some(core) if core == self.state.id => {
+                let is_undeclared = is_undeclared(&self.state, args, command);
+                Ok(if is_undeclared { Place::Cores } else { here })
+            }
+            // It is run elsewhere only if it is known to stay there.
+            Some(core) if habit_of(&self.state, args, command) == Some(Habit::Declared) => {
+                Ok(Place::Core(core))
+            }
+            _ => Ok(Place::Cores),
         }
-        let core = self.common_core(command.spec, args);
-        Ok(core.map_or(Place::Cores, Place::Core))
     }
 
     /// Whether a script on several cores has to wait: it would overtake what its session has sent to them before.

@@ -79,7 +79,8 @@ pub(super) enum Reach {
 impl Running {
     /// How it locks what it asks for.
     pub(super) fn mode(&self) -> Mode {
-        if self.may_write {
+        // What an `EXEC` has is not asked for twice.
+        if self.may_write || self.hold.is_in_exec {
             Mode::Exclusive
         } else {
             Mode::Shared

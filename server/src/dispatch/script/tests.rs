@@ -424,7 +424,8 @@ fn a_busy_script_can_be_killed_by_anyone() {
             ),
         ] {
             let mut server = impatient(cores);
-            let client = server.connect(0);
+            // The key is on this core: elsewhere the script would never let the server come to rest.
+            let client = server.connect(usize::from(cores) - 1);
             let others: Vec<Client> = (0..cores).map(|core| server.connect(core.into())).collect();
             let count = if key.is_some() { "1" } else { "0" };
             let mut eval = vec!["EVAL", script, count];
@@ -463,6 +464,119 @@ fn a_busy_script_can_be_killed_by_anyone() {
             server.assert_nothing_is_left();
         }
     }
+}
+
+#[test]
+fn a_script_on_several_cores_that_is_busy_can_be_killed_and_stops_what_concerns_its_cores() {
+    let mut server = impatient(3);
+    let keys = [0, 1].map(|core| key_on(core, 3, "k"));
+    let elsewhere = key_on(2, 3, "k");
+    let (client, other) = (server.connect(0), server.connect(2));
+    let endless = "while true do redis.call('EXISTS', KEYS[1], KEYS[2]) end";
+    server.receive(client, &encode(&["EVAL", endless, "2", &keys[0], &keys[1]]));
+    server.some_turns(5);
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    server.some_turns(5);
+    let mut ask = |words: &[&str]| {
+        server.receive(other, &encode(words));
+        server.some_turns(10);
+        String::from_utf8(server.take_output(other)).unwrap()
+    };
+    for key in &keys {
+        assert_eq!(ask(&["GET", key]), BUSY);
+    }
+    assert_eq!(ask(&["PING"]), BUSY);
+    assert_eq!(ask(&["SET", &elsewhere, "x"]), "+OK\r\n");
+    assert_eq!(ask(&["SCRIPT", "KILL"]), "+OK\r\n");
+    assert!(server.send(client, b"").starts_with(KILLED));
+    assert_eq!(run(&mut server, other, &["GET", &keys[0]]), "$-1\r\n");
+    server.disconnect(client);
+    server.disconnect(other);
+    server.assert_nothing_is_left();
+}
+
+#[test]
+fn scripts_run_inside_exec_wherever_their_keys_are() {
+    let mut server = Server::new(3);
+    let (a, b, c) = (key_on(0, 3, "a"), key_on(1, 3, "b"), key_on(2, 3, "c"));
+    let reader = server.connect(1);
+    for core in 0..3 {
+        let client = server.connect(core);
+        let both =
+            "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('APPEND', KEYS[2], ARGV[1])";
+        let undeclared = "redis.call('APPEND', KEYS[1], 'u') return redis.call('MGET', ARGV[1], ARGV[2], KEYS[1])";
+        let keyless = "return redis.call('DEL', ARGV[1], ARGV[2], ARGV[3])";
+        for nested in [&[][..], &["SET", &a, "0"]] {
+            let mut pipeline = encode(&["MULTI"]);
+            if !nested.is_empty() {
+                pipeline.extend(encode(nested));
+            }
+            pipeline.extend(encode(&["EVAL", both, "2", &a, &b, "x"]));
+            // Twice: what the first had to ask for, the second has.
+            for _ in 0..2 {
+                pipeline.extend(encode(&["EVAL", undeclared, "1", &a, &b, &c]));
+            }
+            pipeline.extend(encode(&["GET", &a]));
+            pipeline.extend(encode(&["EVAL", "return redis.call('SELECT', 99)", "0"]));
+            pipeline.extend(encode(&["EXEC"]));
+            let reply = server.send(client, &pipeline);
+            let body = ":1\r\n*3\r\n$1\r\nx\r\n$-1\r\n$2\r\nxu\r\n*3\r\n$1\r\nx\r\n$-1\r\n$3\r\nxuu\r\n$3\r\nxuu\r\n-ERR DB index is out of range";
+            assert!(reply.contains(body), "{reply}");
+            assert_eq!(run(&mut server, reader, &["GET", &b]), "$1\r\nx\r\n");
+            let reply = run(&mut server, client, &["EVAL", keyless, "0", &a, &b, &c]);
+            assert_eq!(reply, ":2\r\n");
+            run(&mut server, client, &["SCRIPT", "FLUSH"]);
+        }
+        server.disconnect(client);
+    }
+    server.disconnect(reader);
+    server.assert_nothing_is_left();
+}
+
+#[test]
+fn what_a_client_watches_a_script_on_several_cores_changes() {
+    let mut server = Server::new(2);
+    let (a, b) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
+    let (watcher, other) = (server.connect(0), server.connect(1));
+    run(&mut server, watcher, &["WATCH", &b]);
+    let set = "for i = 1, #KEYS do redis.call('SET', KEYS[i], 'x') end";
+    run(&mut server, other, &["EVAL", set, "2", &a, &b]);
+    run(&mut server, watcher, &["MULTI"]);
+    run(&mut server, watcher, &["GET", &a]);
+    assert_eq!(run(&mut server, watcher, &["EXEC"]), "*-1\r\n");
+}
+
+#[test]
+fn a_core_serves_others_while_a_script_waits_for_another_core() {
+    let mut server = Server::new(2);
+    let (here, there, free) = (key_on(0, 2, "a"), key_on(1, 2, "b"), key_on(0, 2, "c"));
+    let (client, other) = (server.connect(0), server.connect(0));
+    let both = "redis.call('SET', KEYS[1], 'x') redis.call('SET', KEYS[2], 'x')";
+    server.receive(client, &encode(&["EVAL", both, "2", &here, &there]));
+    // The locks, then the first command on the other core, are under way.
+    for _ in 0..2 {
+        server.turn();
+        server.ship();
+        server.deliver_one(0, 1);
+        server.turn();
+        server.ship();
+        server.deliver_one(1, 0);
+    }
+    let mut seen = Vec::new();
+    for command in [
+        encode(&["SET", &free, "y"]),
+        encode(&["EVAL", "return redis.call('GET', KEYS[1])", "1", &free]),
+        encode(&["GET", &here]),
+    ] {
+        server.receive(other, &command);
+        server.turn();
+        seen.extend(server.take_output(other));
+    }
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(seen.starts_with("+OK\r\n$1\r\ny\r\n"), "{seen}");
+    let rest = server.send(other, b"");
+    assert_eq!(format!("{seen}{rest}"), "+OK\r\n$1\r\ny\r\n$1\r\nx\r\n");
+    assert_eq!(server.send(client, b""), "$-1\r\n");
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn flush(call: &mut SessionCall<'_>) -> CommandResult {
         return Err(errors::SCRIPT_FLUSH_MODE);
     }
     call.core.shared.scripts.flush();
-    call.core.shared.undeclared.clear();
+    call.core.shared.known_scripts.clear();
     call.reply(|reply| reply.ok());
     Ok(())
 }
