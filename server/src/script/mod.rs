@@ -17,6 +17,7 @@
 
 mod arguments;
 mod busy;
+mod bytecode;
 mod cache;
 mod convert;
 mod engine;

@@ -11,6 +11,7 @@ local raw = ...
 
 local FAIL, take_error, describe = raw.FAIL, raw.take_error, raw.describe
 local locate, name_of_level, open = raw.locate, raw.name_of_level, raw.open
+local keep_callers, dump = raw.keep_callers, string.dump
 local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
 local rawget, rawset, rawequal, pairs, pcall, xpcall = rawget, rawset, rawequal, pairs, pcall, xpcall
 local setmetatable, getmetatable, getfenv, setfenv = setmetatable, getmetatable, getfenv, setfenv
@@ -577,6 +578,10 @@ end
 -- Compiles a script. Answers why it could not.
 function run.compile(id, text)
     local chunk, err = compile(text, "@user_script", EVAL_ENV)
+    if chunk then
+        local kept = keep_callers(dump(chunk))
+        chunk = kept and setfenv(loadstring(kept), EVAL_ENV) or chunk
+    end
     scripts[id] = chunk
     return err
 end

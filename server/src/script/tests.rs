@@ -306,6 +306,14 @@ fn errors_say_what_and_where() {
             "ERR Lua redis lib command arguments must be strings or integers script: sha, on @user_script:1.",
         ),
         (
+            "\nreturn redis.call({})",
+            "ERR Lua redis lib command arguments must be strings or integers script: sha, on @user_script:2.",
+        ),
+        (
+            "local function f()\nreturn redis.call({})\nend\nreturn f()",
+            "ERR Lua redis lib command arguments must be strings or integers script: sha, on @user_script:2.",
+        ),
+        (
             "\nredis.call('raw', '-NO such thing\\r\\n')",
             "NO such thing script: sha, on @user_script:2.",
         ),

@@ -24,6 +24,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 use mlua::debug::DebugEvent;
 use mlua::{HookTriggers, Lua, LuaOptions, Scope, StdLib, Table, Value, VmState};
 
+use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
 use super::libs::{Ask, TICK, caller, fail, interrupt, open, take_error};
@@ -508,6 +509,13 @@ fn furnish<'scope, 'env>(
     caller(scope, raw, exchange, names, ask)?;
     lua.set_named_registry_value(TICK, scope.create_function(move |_, ()| tick())?)?;
     watch(lua, exchange);
+    let keep_callers = lua.create_function(|lua, chunk: mlua::LuaString| {
+        let mut bytes = chunk.as_bytes().to_vec();
+        keep_callers(&mut bytes)
+            .map(|()| lua.create_string(&bytes))
+            .transpose()
+    })?;
+    raw.raw_set("keep_callers", keep_callers)?;
     let shared = Rc::clone(exchange);
     let open = lua.create_function(move |lua, library: String| open(lua, &shared, &library))?;
     raw.raw_set("open", open)?;
