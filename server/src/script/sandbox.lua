@@ -228,7 +228,7 @@ function base.rawget(of, key)
 end
 
 function base.rawset(of, key, value)
-    if REAL[of] then error(READONLY, 2) end
+    if REAL[of] then error(READONLY, 0) end
     expect_table(of, "rawset")
     return rawset(of, key, value)
 end
@@ -249,7 +249,7 @@ function base.getmetatable(...)
 end
 
 function base.setmetatable(of, ...)
-    if REAL[of] then error(READONLY, 2) end
+    if REAL[of] then error(READONLY, 0) end
     expect_table(of, "setmetatable")
     local meta = ...
     if type(meta) ~= "table" and (meta ~= nil or select("#", ...) == 0) then
@@ -369,7 +369,7 @@ complete("math", libraries.math)
 local patterns = complete("string", libraries.string)
 
 function libraries.table.insert(into, ...)
-    if REAL[into] then error(READONLY, 2) end
+    if REAL[into] then error(READONLY, 0) end
     expect_table(into, "insert")
     local at, value, more = ...
     if more ~= nil or at == nil and select("#", ...) == 0 then

@@ -271,7 +271,7 @@ fn errors_say_what_and_where() {
         ),
         (
             "setmetatable(_G, {})",
-            "ERR user_script:1: Attempt to modify a readonly table script: sha, on @user_script:1.",
+            "ERR Attempt to modify a readonly table script: sha, on @user_script:1.",
         ),
         (
             "getmetatable(_G).__index = {}",
@@ -287,11 +287,11 @@ fn errors_say_what_and_where() {
         ),
         (
             "rawset(_G, 'a', 1)",
-            "ERR user_script:1: Attempt to modify a readonly table script: sha, on @user_script:1.",
+            "ERR Attempt to modify a readonly table script: sha, on @user_script:1.",
         ),
         (
             "table.insert(redis, 1)",
-            "ERR user_script:1: Attempt to modify a readonly table script: sha, on @user_script:1.",
+            "ERR Attempt to modify a readonly table script: sha, on @user_script:1.",
         ),
         (
             "local _, t = pairs(redis) t.call = 1",
