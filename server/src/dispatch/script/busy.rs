@@ -4,7 +4,7 @@
 //! answered that the server is busy, and can end the script or the server. Its effects are not seen meanwhile: it has locks of
 //! what it may reach, or bars its core (`reach`). For the script no time goes by on its core.
 //!
-//! Clients go on with keys of cores that the script does not concern. What has no key, or keys of a core that it concerns, is
+//! Clients go on with keys of cores that the script does not concern; one that declares no keys concerns all. What has no key, or keys of a core that it concerns, is
 //! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
 
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Core {
         if running.wrote {
             script.may_write();
         }
-        if running.hold.covers == Covers::Everything {
+        if running.hold.covers == Covers::Everything || running.hold.is_keyless() {
             script.concerns_all();
         }
         running.busy = Some(self.state.shared.busy.enter(script));

@@ -58,6 +58,11 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    /// Whether it declared no keys: then it may come to reach any.
+    pub(super) fn is_keyless(&self) -> bool {
+        self.declared.is_empty()
+    }
+
     /// All its locks.
     pub(super) fn all(&self, own: CoreId) -> LocksHeld {
         let bar = self.bar.map(|bar| (own, bar));
@@ -171,7 +176,7 @@ impl Core {
             Covers::Nothing if owner != Some(self.state.id) => false,
             Covers::Nothing => {
                 // Without declared keys it is none that is likely to find all it reaches on one core.
-                let may_reach = self.state.shared.cores() == 1 || !hold.declared.is_empty();
+                let may_reach = self.state.shared.cores() == 1 || !hold.is_keyless();
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 if may_reach && !is_locked {
                     return true;
