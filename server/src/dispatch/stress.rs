@@ -251,9 +251,9 @@ const ON_OTHERS: &[&str] = &[
     "SCRIPT FLUSH",
     "SCRIPT KILL",
     "CONFIG SET busy-reply-threshold 1",
-    "EVAL local\tn=0;while(n<3e4)do\tn=n+1;redis.call([[GET]],KEYS[1])end 1 K",
-    "EVAL local\tn=0;while(n<3e3)do\tn=n+1;redis.call([[EXISTS]],KEYS[1],KEYS[2])end 2 K K",
-    "EVAL local\tn=0;while(n<1e5)do\tn=n+1;end;return(redis.call([[GET]],ARGV[1])) 0 K",
+    "EVAL local\tn=0;while(n<2e3)do\tn=n+1;redis.call([[GET]],KEYS[1])end 1 K",
+    "EVAL local\tn=0;while(n<2e2)do\tn=n+1;redis.call([[EXISTS]],KEYS[1],KEYS[2])end 2 K K",
+    "EVAL local\tn=0;while(n<3e4)do\tn=n+1;end;return(redis.call([[GET]],ARGV[1])) 0 K",
 ];
 
 /// Bytes that are no command, or hardly one.
