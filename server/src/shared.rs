@@ -9,6 +9,7 @@ use larder_engine::KeyHasher;
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
+use crate::script::{BusyScripts, KnownScripts, ScriptCache};
 use crate::topics::Topics;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
@@ -38,6 +39,16 @@ pub struct Shared {
     pub rebalance: Rebalance,
     /// What is subscribed to, on all cores.
     pub topics: Topics,
+    /// The scripts all cores know.
+    pub scripts: ScriptCache,
+    /// Those that keep a core busy.
+    pub busy: BusyScripts,
+    /// Which of them keep to the keys they declare.
+    pub known_scripts: KnownScripts,
+    /// Set while a script that has begun waits for locks of keys it did not declare.
+    pub script_waits_for_all: AtomicBool,
+    /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
+    pub scripts_may_call_all: AtomicBool,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -115,6 +126,11 @@ impl Shared {
             monitors: AtomicU64::new(0),
             rebalance: Rebalance::default(),
             topics: Topics::default(),
+            scripts: ScriptCache::default(),
+            busy: BusyScripts::default(),
+            known_scripts: KnownScripts::default(),
+            script_waits_for_all: AtomicBool::new(false),
+            scripts_may_call_all: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),

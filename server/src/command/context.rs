@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::observe::{Observed, Stats};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{
     Closing, OUTPUT_HIGH_WATER_BYTES, Prefixes, Reader, Readers, Session, SessionId, Sessions,
     Subscribers,
@@ -90,6 +91,8 @@ pub struct CoreState {
     pub active_expire: bool,
     /// State of the core's random numbers.
     pub random: u64,
+    /// Its scripts.
+    pub scripts: Engine,
 }
 
 impl CoreState {

@@ -18,9 +18,10 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::monitor;
 pub use families::rebalance::moving;
+pub(crate) use families::script::{busy, no_script};
 pub use spec::{
-    Blocking, Category, CommandSpec, CoreFn, Flags, Group, KeyAccess, Keys, Merge, Request, Round,
-    Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
+    Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request,
+    Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};
@@ -59,6 +60,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::script::COMMANDS,
     #[cfg(test)]
     families::take::COMMANDS,
 ];

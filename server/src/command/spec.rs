@@ -142,6 +142,8 @@ flags! {
     NO_AUTH = 12, "no_auth";
     /// Does what writes do though it is none: it waits while writes are paused. Redis does not show it.
     MAY_REPLICATE = 16, "";
+    /// Its keys may be none.
+    NO_MANDATORY_KEYS = 19, "no_mandatory_keys";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
@@ -171,6 +173,11 @@ impl Flags {
     /// The union of two sets.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The set without `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether all of `other` are in the set.
@@ -230,6 +237,7 @@ pub enum Group {
     Connection,
     Pubsub,
     Server,
+    Scripting,
     Transactions,
     Cluster,
 }
@@ -244,6 +252,7 @@ impl Group {
             Self::Connection => "connection",
             Self::Pubsub => "pubsub",
             Self::Server => "server",
+            Self::Scripting => "scripting",
             Self::Transactions => "transactions",
             Self::Cluster => "cluster",
         }
@@ -372,6 +381,17 @@ pub enum Run {
     Blocking(Blocking),
     /// A step of a client's own transaction.
     Transaction(TransactionStep),
+    /// Runs a script, on the core that owns its keys.
+    Script(Invoke),
+}
+
+/// How a script is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invoke {
+    /// By its text.
+    Text,
+    /// By its SHA-1.
+    Sha,
 }
 
 /// A command that may block.

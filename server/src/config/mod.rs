@@ -32,6 +32,11 @@ pub use table::DIRECTIVES;
 use crate::glob::{self, Case};
 use value::Saving;
 
+/// The version of Redis whose behaviour clients can count on; what `HELLO` and `INFO` say.
+pub const REDIS_VERSION: &str = "7.4.0";
+/// The same as a number, a byte for each part.
+pub const REDIS_VERSION_NUMBER: u32 = 0x0007_0400;
+
 /// Everything that can be configured. Its [`Settings`] are read as its own fields.
 #[derive(Clone, Debug)]
 pub struct Config {

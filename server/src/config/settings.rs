@@ -107,6 +107,8 @@ pub struct Settings {
     pub pidfile: Option<PathBuf>,
     /// Most entries of a set of integers kept as such.
     pub set_max_intset_entries: usize,
+    /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
+    pub busy_reply_threshold_ms: u64,
     /// Seconds a shutdown waits at most.
     pub shutdown_timeout_secs: u32,
 }
@@ -371,6 +373,7 @@ impl Settings {
             logfile: unset_if_empty("logfile").map(PathBuf::from),
             pidfile: unset_if_empty("pidfile").map(PathBuf::from),
             set_max_intset_entries: values.number("set-max-intset-entries"),
+            busy_reply_threshold_ms: values.number("busy-reply-threshold"),
             shutdown_timeout_secs: values.number("shutdown-timeout"),
         }
     }

@@ -5,7 +5,7 @@ use larder_engine::{Access, DbIndex};
 
 use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
-use crate::command::{Args, Command, CoreFn, FirstKey, Flags};
+use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Run};
 use crate::resp::{ArgRange, Protocol};
 use crate::routing::CoreId;
 use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, WaitNumber};
@@ -212,9 +212,11 @@ pub(super) enum Then {
 /// Locks a transaction asks a shard for.
 #[derive(Clone, Debug)]
 pub(super) struct LockRequest {
-    /// The transaction's place in the order.
+    /// The transaction's place in the order. Zero: before all others, for a script under way.
     pub(super) number: u64,
     pub(super) scope: Scope,
+    /// What it holds of this shard already.
+    pub(super) beside: Option<LockId>,
     /// The client whose watch of this shard's keys must be intact.
     pub(super) watcher: Option<u64>,
 }
@@ -284,7 +286,10 @@ impl Reading {
     /// That of the next command of `session`, if it is `command`.
     #[inline]
     pub(super) fn of(session: &Session, command: &Command) -> Self {
-        if session.is_reading_tracked() && command.spec.flags.has(Flags::READONLY) {
+        // A script is asked of each of its commands.
+        let may_read =
+            command.spec.flags.has(Flags::READONLY) || matches!(command.spec.run, Run::Script(_));
+        if session.is_reading_tracked() && may_read {
             Self::Remembered
         } else {
             Self::NotRemembered

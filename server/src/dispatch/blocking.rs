@@ -19,7 +19,7 @@ use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{Args, Blocking, Command, Rounds, Run, WaitLimit};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
-use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber};
+use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber, gate};
 
 /// Commands of this core's sessions that wait for keys.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(super) struct Attempt {
 }
 
 enum Which {
-    /// Inside an `EXEC`, where nothing waits.
+    /// Inside an `EXEC` or a script, where nothing waits.
     InExec,
     /// The first, with the command's arguments.
     First(KeptArgs),
@@ -110,8 +110,9 @@ impl Core {
         };
         let owner = session_owner(session, Some(seq), command);
         let attempt = |which| Box::new(Attempt { terms, which });
-        if let Some(executing) = &session.executing {
-            let locks = executing.locks.clone();
+        let executing = session.executing.as_ref();
+        if executing.is_some() || session.gates & gate::SCRIPT != 0 {
+            let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
             session.at_barrier = true;
             let attempt = attempt(Which::InExec);
             return self.attempt(Some(session), owner, rounds, (locks, Then::Keep), attempt);
@@ -183,7 +184,7 @@ impl Core {
             (Which::InExec, None) => unreachable!("a session stays until its `EXEC` is over"),
             (Which::First(args), Some(session)) => {
                 session.at_barrier = false;
-                self.park(session, owner, args, terms, locks);
+                self.block(session, owner, args, terms, locks);
             }
             (Which::First(_), None) => self.unlock(owner.session, locks),
             (Which::Again(number), Some(session)) => {
@@ -203,7 +204,7 @@ impl Core {
     }
 
     /// The session blocks. The cores of the keys are told while the locks are held, which they give back.
-    fn park(
+    fn block(
         &mut self,
         session: &mut Session,
         owner: Owner,

@@ -18,6 +18,7 @@ use super::locks::Locks;
 use super::pool::BufferPool;
 use super::queues::Queues;
 use super::rebalance::Job;
+use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
@@ -26,6 +27,7 @@ use crate::command::{Clock, CommandTable, CoreState, Topology};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
+use crate::script::Engine;
 use crate::session::{
     Closing, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
 };
@@ -68,6 +70,7 @@ pub struct Core {
     pub(super) queues: Queues,
     /// The rebalance that this core drives.
     pub(super) job: Option<Job>,
+    pub(super) scripts: Scripts,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -121,6 +124,7 @@ impl Core {
                 topology: Topology::default(),
                 active_expire: true,
                 random: 0,
+                scripts: Engine::default(),
             },
             outboxes: (0..cores).map(|_| Box::default()).collect(),
             spare: Vec::new(),
@@ -134,6 +138,7 @@ impl Core {
             blocked: Waiting::default(),
             queues: Queues::default(),
             job: None,
+            scripts: Scripts::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -143,6 +148,7 @@ impl Core {
             session_bytes: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
+        core.state.scripts = Engine::new(core.state.next_random());
         core.refresh_config();
         Ok(core)
     }
@@ -155,6 +161,7 @@ impl Core {
         self.notice_config();
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
@@ -300,10 +307,11 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        let script_goes_on = self.continue_scripts();
         self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
-        let more = self.background();
+        let more = self.background() | script_goes_on;
         let used = self.used_bytes();
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
@@ -315,9 +323,10 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard, and its sessions with their buffers as of the last period.
+    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.state.shard.memory().used_bytes() + self.session_bytes
+        let scripts = self.state.scripts.held_bytes() as u64;
+        self.state.shard.memory().used_bytes() + self.session_bytes + scripts
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -376,7 +385,8 @@ impl Core {
         self.state.stats.sample_rates(now_ms);
         self.publish_load();
         // What is given to another core expires there.
-        if self.state.active_expire && !self.state.moving.stands_still() {
+        let may_expire = !self.state.moving.stands_still() && !self.is_script_suspended();
+        if self.state.active_expire && may_expire {
             self.expire_step();
         }
         let timeout_ms = self.state.config.timeout_secs * 1000;

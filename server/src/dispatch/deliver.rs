@@ -53,7 +53,7 @@ impl Core {
         let was_held_back = session.is_held_back();
         let output = &session.output;
         let taken = session.large_answers.take(|seq| output.is_ready(seq));
-        if was_held_back && !session.is_held_back() {
+        if was_held_back && !session.is_held_back() && !id.is_messenger() {
             self.waiting.push(id);
         }
         for answer in taken {
@@ -121,7 +121,9 @@ impl Core {
     fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
         let is_of_locks = !matches!(request.head.work, Work::Command(_) | Work::Part(_));
         !is_of_locks
-            && (!self.debts.is_empty() && self.debts.set_aside(from, batch, request)
+            && (self.state.gates & gate::BUSY != 0
+                && self.refuse_request_while_busy(from, &request.head)
+                || !self.debts.is_empty() && self.debts.set_aside(from, batch, request)
                 || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
     }
 
@@ -173,6 +175,9 @@ impl Core {
         request: &Head,
         command: &'static Command,
     ) {
+        if let Run::Script(_) = command.spec.run {
+            return self.run_script_for(from, args, request, command);
+        }
         let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
             unreachable!("only commands on a shard hop")
         };

@@ -13,6 +13,7 @@ use super::limits::TIMED_ARGS_BYTES;
 use super::locks::{Mode, Scope};
 use super::multi::{is_queued, locks_of};
 use super::publish::{must_come_behind, note_write};
+use super::script::ScriptPlace;
 use super::transaction::{Plan, mode_of, whole_access};
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
@@ -75,6 +76,21 @@ impl Core {
         command: Option<&'static Command>,
         target: Target,
     ) -> bool {
+        let has_run = self.try_execute(session, args, command, target);
+        if has_run && let Some(lock) = session.granted_lock.take() {
+            // It held it while it ran. What waits behind goes on after this command at the earliest.
+            self.release_locks(lock);
+        }
+        has_run
+    }
+
+    fn try_execute(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
         if command.is_none() && is_http(args) {
             session.closing = Closing::Now;
             return true;
@@ -94,7 +110,8 @@ impl Core {
         if self.state.shared.slots.cores() > 1
             && (!self.has_room_for(command, target)
                 || self.has_no_room_for_notes()
-                || must_come_behind(session, resolved))
+                || must_come_behind(session, resolved)
+                || self.script_must_wait(session, args, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -102,7 +119,7 @@ impl Core {
         }
         let gates = session.gates | self.state.gates;
         if gates != 0 {
-            match self.pass_gates(session, args, resolved, gates) {
+            match self.pass_gates(session, args, resolved, target, gates) {
                 Admission::Run => {}
                 Admission::Wait => return false,
                 Admission::Queue => {
@@ -172,6 +189,9 @@ impl Core {
             _ => None,
         };
         match owner {
+            _ if matches!(command.spec.run, Run::Script(_)) => {
+                self.begin_script(session, args, command, quiet);
+            }
             Some(core) if core != self.state.id => {
                 self.hop(session, args, command, Target { core, ..target }, quiet);
             }
@@ -198,7 +218,7 @@ impl Core {
 
     /// Runs a command that is not one for another core alone.
     #[inline]
-    fn start(
+    pub(super) fn start(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -242,6 +262,7 @@ impl Core {
             Run::SomeCores { which, each, merge } => {
                 self.ask_some_cores(session, args, command, which, (each, merge), quiet);
             }
+            Run::Script(_) => unreachable!("a script begins elsewhere"),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
     }
@@ -332,7 +353,7 @@ impl Core {
     }
 
     /// Sends the command to the core that owns its keys.
-    fn hop(
+    pub(super) fn hop(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
@@ -368,7 +389,7 @@ impl Core {
     }
 
     /// The one core that owns all keys of the command, if there is one.
-    fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
+    pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
         if slots.cores() == 1 {
             return Some(self.state.id);
@@ -490,7 +511,7 @@ impl Core {
     fn scope_to_await(
         &self,
         session: &Session,
-        command: &Command,
+        command: &'static Command,
         args: Args<'_>,
     ) -> Option<Scope> {
         if self.state.moving.holds_commands_back() {
@@ -502,7 +523,12 @@ impl Core {
     }
 
     /// What a command needs of this core's shard, if it works there and nowhere else.
-    fn scope_if_here(&self, session: &Session, command: &Command, args: Args<'_>) -> Option<Scope> {
+    fn scope_if_here(
+        &self,
+        session: &Session,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Option<Scope> {
         let here = self.state.id;
         match (command.spec.run, &session.multi) {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
@@ -513,6 +539,11 @@ impl Core {
             (Run::EveryCore { .. }, _) if is_by_node(session, command) => {
                 let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
                 is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
+            }
+            (Run::Script(_), _) => {
+                let is_here =
+                    self.place_of_script(session, args, command) == Ok(ScriptPlace::Core(here));
+                is_here.then(|| self.scope_here(command, args))
             }
             (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {
                 let is_here = self.common_core(command.spec, args) == Some(here);
@@ -529,11 +560,17 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
+        target: Target,
         gates: u32,
     ) -> Admission {
         let spec = command.spec;
         if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
             return Admission::Refuse(errors::NO_AUTH);
+        }
+        if gates & gate::BUSY != 0
+            && let Some(error) = self.refuse_while_busy(command, args, target)
+        {
+            return Admission::Refuse(error);
         }
         if gates & gate::MONITOR != 0
             && !matches!(spec.name, "quit" | "reset")
@@ -546,13 +583,10 @@ impl Core {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
                 spec.flags.with(self.flags_of_multi(multi))
             }
-            _ => spec.flags,
+            _ => self.flags_of(spec, args),
         };
-        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) {
-            let used = self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id);
-            if used > self.state.config.maxmemory_bytes {
-                return Admission::Refuse(errors::OUT_OF_MEMORY);
-            }
+        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) && self.is_out_of_memory() {
+            return Admission::Refuse(errors::OUT_OF_MEMORY);
         }
         if gates & gate::SUBSCRIBER != 0
             && session.protocol == Protocol::Resp2

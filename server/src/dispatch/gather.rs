@@ -349,6 +349,9 @@ impl Core {
                 };
                 let was_held_back = session.is_held_back();
                 session.output.fill(seq, |out| out.extend_from_slice(bytes));
+                if session.id.is_messenger() {
+                    return self.scripts.note_answer(session.id);
+                }
                 let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
                 close_beyond_limit(session, limit, &mut self.state.stats);
                 if was_held_back {
@@ -379,9 +382,7 @@ impl Core {
                         self.act_on_notes(session.as_deref_mut(), Some(by));
                     }
                     if let Some(session) = session {
-                        self.state.dirty.push(session.id);
-                        self.waiting.push(session.id);
-                        self.state.sessions.put_back(session);
+                        self.look_again(session);
                     }
                 }
             }

@@ -36,3 +36,6 @@ pub const SCRATCH_RANGES: usize = 64 * 1024;
 
 /// Emptied batches a core keeps for each other core.
 pub const SPARE_BATCHES: usize = 2;
+
+/// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
+pub const SCRIPTS_ON_CORES_MAX: usize = 64;

@@ -23,6 +23,9 @@
 //! What a session has sent to a shard before its transaction comes before it: where it waits still, it is given the
 //! transaction's number ([`Locks::promote`]), and with it the right to wound.
 //!
+//! A script under way that reaches keys it did not declare ([`Order::First`]) has a lower number than all: it holds what it
+//! has, and waits for holders only, which do not wait for it: one such script at a time, in the whole server, may wait.
+//!
 //! A key is known by its hash, whatever its database: two keys of one hash are locked together, which is slower and right.
 //! Cost: a look-up and a push a key, and a glance at each who shares it; nothing while no transaction is under way.
 
@@ -115,6 +118,10 @@ pub(super) enum Order<T> {
     Numbered { number: u64, by: T },
     /// Work of this shard alone: behind whatever is there, and behind those of numbers below `behind` that are to come.
     Local { behind: u64 },
+    /// Work that is under way and cannot give back what it holds: before all who wait.
+    First,
+    /// The same, that goes on meanwhile with what nobody holds.
+    Bar,
 }
 
 /// The answer to a request for locks.
@@ -146,6 +153,10 @@ struct Entry<W, T> {
     conflicts: usize,
     by: Option<T>,
     waiter: Option<W>,
+    /// It keeps newcomers out before it holds.
+    bars: bool,
+    /// Another entry of the same work, which is not in its way.
+    kin: Option<LockId>,
 }
 
 impl<W, T> Entry<W, T> {
@@ -189,16 +200,39 @@ impl<W, T: Copy> Locks<W, T> {
         !self.conflicting(scope).is_empty()
     }
 
+    /// Whether somebody but `own` has keys of `scope`.
+    pub(super) fn is_held(&self, scope: &Scope, own: Option<LockId>) -> bool {
+        let mut conflicting = self.conflicting(scope).into_iter();
+        conflicting.any(|id| {
+            let entry = self.entry(id);
+            Some(id) != own && (entry.holds() || entry.bars)
+        })
+    }
+
     /// Asks for `scope`. If it has to wait, `waiter` is handed back by [`Self::release`] of what it waits for.
-    pub(super) fn ask(&mut self, order: Order<T>, mut scope: Scope, waiter: W) -> Asked<T> {
+    pub(super) fn ask(&mut self, order: Order<T>, scope: Scope, waiter: W) -> Asked<T> {
+        self.ask_beside(None, order, scope, waiter)
+    }
+
+    /// As [`Self::ask`], for work that has asked here before, as `kin`, and keeps that. It must be given back before `kin`.
+    pub(super) fn ask_beside(
+        &mut self,
+        kin: Option<LockId>,
+        order: Order<T>,
+        mut scope: Scope,
+        waiter: W,
+    ) -> Asked<T> {
         scope.normalize();
-        let conflicting = self.conflicting(&scope);
+        let mut conflicting = self.conflicting(&scope);
+        conflicting.retain(|id| Some(*id) != kin);
         let (number, by) = match order {
             Order::Numbered { number, by } => (number, Some(by)),
             Order::Local { behind } => {
                 let numbers = conflicting.iter().map(|id| self.entry(*id).rank.0);
-                (numbers.max().unwrap_or(0).max(behind), None)
+                // Behind those who come first, whose number is zero.
+                (numbers.max().unwrap_or(0).max(behind).max(1), None)
             }
+            Order::First | Order::Bar => (0, None),
         };
         let rank = (number, self.arrivals);
         self.arrivals += 1;
@@ -229,6 +263,8 @@ impl<W, T: Copy> Locks<W, T> {
             conflicts,
             by,
             waiter: (conflicts > 0).then_some(waiter),
+            bars: matches!(order, Order::Bar),
+            kin,
         });
         let id = LockId(u32::try_from(index).expect("sessions bound the entries of a core"));
         match scope {
@@ -369,7 +405,7 @@ impl<W, T: Copy> Locks<W, T> {
         }
         for other in self.conflicting(&gone.scope) {
             let entry = &mut self.entries[other.0 as usize];
-            if !gone.is_before(entry) {
+            if !gone.is_before(entry) || gone.kin == Some(other) {
                 continue;
             }
             entry.conflicts -= 1;
@@ -479,8 +515,9 @@ mod tests {
                         Order::Numbered { number, .. } => number,
                         Order::Local { behind } => {
                             let numbers = model.conflicting(&scope).map(|known| known.rank.0);
-                            numbers.max().unwrap_or(0).max(behind)
+                            numbers.max().unwrap_or(0).max(behind).max(1)
                         }
+                        Order::First | Order::Bar => 0,
                     };
                     let rank = (number, arrival);
                     let in_the_way = model

@@ -32,6 +32,7 @@ mod publish_tests;
 mod queues;
 mod rebalance;
 mod rebalance_tests;
+mod script;
 mod serial;
 mod stress;
 pub(crate) mod testing;

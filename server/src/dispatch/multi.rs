@@ -20,7 +20,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Executing, Multi, Queueing, Session, SessionId, Watched, gate};
+use crate::session::{Executing, Holds, Multi, Queueing, Session, SessionId, Watched, gate};
 
 impl Core {
     /// Runs one of the commands about transactions.
@@ -93,7 +93,7 @@ impl Core {
     }
 
     fn exec(&mut self, session: &mut Session, command: &'static Command, quiet: bool) {
-        let Some(multi) = end_multi(session) else {
+        let Some(mut multi) = end_multi(session) else {
             end_exec(session);
             return self.reply_error(session, &errors::EXEC_ALONE, command, quiet);
         };
@@ -109,10 +109,25 @@ impl Core {
             let watch = self.watch_of(session.client_id);
             return self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
         }
+        multi.holds = self.holds_of(&scopes);
         let owner = session_owner(session, None, command);
         let plan = Plan::Exec { multi, quiet };
         let watcher = session.watched.as_ref().map(|_| session.client_id);
         self.begin_transaction(session, owner, KeptArgs::default(), plan, scopes, watcher);
+    }
+
+    fn holds_of(&self, scopes: &[(CoreId, Scope)]) -> Holds {
+        let are_all = |modes: &[Mode]| {
+            let is_whole =
+                |scope: &Scope| matches!(scope, Scope::Whole(mode) if modes.contains(mode));
+            scopes.len() == usize::from(self.state.shared.cores())
+                && scopes.iter().all(|(_, scope)| is_whole(scope))
+        };
+        match () {
+            () if are_all(&[Mode::Exclusive]) => Holds::All,
+            () if are_all(&[Mode::Exclusive, Mode::Shared]) => Holds::AllToRead,
+            () => Holds::Keys,
+        }
     }
 
     /// Runs what was queued, or nothing if a watched key has changed. All locks are held.
@@ -138,6 +153,7 @@ impl Core {
         }
         session.executing = Some(Box::new(Executing {
             locks,
+            holds: multi.holds,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
         }));

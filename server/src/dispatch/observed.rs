@@ -92,7 +92,7 @@ impl Core {
         spec: &CommandSpec,
     ) {
         if monitor::is_shown(spec) {
-            self.show(session, args, spec);
+            self.tell_monitors(session, args, spec);
         }
     }
 
@@ -108,10 +108,11 @@ impl Core {
             len: name.len() as u32,
         };
         let spec = command.expect("`EXEC` is a command").spec;
-        self.show(session, Args::new(name, &[range]), spec);
+        self.tell_monitors(session, Args::new(name, &[range]), spec);
     }
 
-    fn show(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
+    /// Shows a command to the monitors.
+    pub(super) fn tell_monitors(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
         let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
         let lines = &mut self.state.monitor_lines;
         monitor::write_line(lines, unix_micros, session, spec, &args);

@@ -214,7 +214,7 @@ impl Core {
             by,
         };
         let scope = wait.scope.clone();
-        let (lock, is_granted) = self.ask_for(order, scope, Waiter::Wait(number));
+        let (lock, is_granted) = self.ask_for(None, order, scope, Waiter::Wait(number));
         if let Some(wait) = self.queues.waits.get_mut(&number) {
             wait.lock = Some(lock);
         }

@@ -15,6 +15,8 @@ const KEYS: usize = 5;
 struct Worker {
     client: Client,
     asked: Option<Asked>,
+    /// What it has heard of the answer.
+    heard: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,66 @@ enum Asked {
     ReadOne { at_least: u64 },
     /// A key is copied to another core.
     Copy,
+}
+
+/// How it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// By a command.
+    Command,
+    /// By a script that declares all keys.
+    Script,
+    /// By one that declares none.
+    Keyless,
+    /// By one that declares the first, and reaches it before the others.
+    Partly,
+    /// By one that declares all, inside an `EXEC`.
+    Exec,
+    /// By one that declares the first, inside an `EXEC` that names no other either.
+    ExecPartly,
+}
+
+impl How {
+    const ALL: [Self; 6] = [
+        Self::Command,
+        Self::Script,
+        Self::Keyless,
+        Self::Partly,
+        Self::Exec,
+        Self::ExecPartly,
+    ];
+
+    fn is_in_exec(self) -> bool {
+        matches!(self, Self::Exec | Self::ExecPartly)
+    }
+}
+
+fn encode(words: &[&str]) -> Vec<u8> {
+    crate::resp::encode_command(words.iter().map(|word| word.as_bytes()))
+}
+
+/// A script on `keys`, of which it declares as many as `how` says. Its text is a new one each time, if `nonce` is: what was
+/// learnt of one is not known of the other.
+fn script(how: How, body: &str, keys: &[String], more: &[&str], nonce: u64) -> Vec<u8> {
+    let declared = match how {
+        How::Keyless => 0,
+        How::Partly | How::ExecPartly => 1,
+        _ => keys.len(),
+    };
+    let text = format!(
+        "local keys = {{}} for i = 1, #KEYS do keys[i] = KEYS[i] end \
+         while #keys < {} do keys[#keys + 1] = ARGV[#keys + 1 - #KEYS] end {body} -- {nonce}",
+        keys.len()
+    );
+    let number = declared.to_string();
+    let mut words = vec!["EVAL", &text, &number];
+    words.extend(keys.iter().map(String::as_str));
+    words.extend(more);
+    let eval = encode(&words);
+    if how.is_in_exec() {
+        return [encode(&["MULTI"]), eval, encode(&["EXEC"])].concat();
+    }
+    eval
 }
 
 /// Whether slots move meanwhile.
@@ -57,27 +119,54 @@ fn numbers(reply: &str) -> Vec<u64> {
     lines.filter_map(|line| line.parse().ok()).collect()
 }
 
+fn write_all(how: How, keys: &[String], number: u64, nonce: u64) -> Vec<u8> {
+    if how == How::Command {
+        let pairs: String = keys.iter().map(|key| format!(" {key} {number}")).collect();
+        return format!("MSET{pairs}\r\n").into_bytes();
+    }
+    let body = "for i = 1, #keys do redis.call('SET', keys[i], ARGV[#ARGV]) end return redis.status_reply('OK')";
+    script(how, body, keys, &[&number.to_string()], nonce)
+}
+
+fn read_all(how: How, keys: &[String], nonce: u64) -> Vec<u8> {
+    if how == How::Command {
+        return format!("MGET {}\r\n", keys.join(" ")).into_bytes();
+    }
+    let body = "local found = {} for i = 1, #keys do found[i] = redis.call('GET', keys[i]) end return found";
+    script(how, body, keys, &[], nonce)
+}
+
+/// Lines of the answer.
+fn lines_of_answer(asked: Asked, how: How) -> usize {
+    let own = match asked {
+        Asked::WriteAll(_) | Asked::Copy => 1,
+        Asked::ReadAll { .. } => 1 + 2 * KEYS,
+        Asked::ReadOne { .. } => 2,
+    };
+    own + if how.is_in_exec() { 3 } else { 0 }
+}
+
 /// Lets one writer, several readers and copiers work on the same keys, and panics at the first reply that no order of the
 /// commands explains.
-fn work(seed: u64, commands: usize, slots: Slots) {
+/// Returns how many readers were told to try again.
+fn work(seed: u64, commands: usize, writing: &[How], reading: &[How], slots: Slots) -> usize {
     let mut random = Random(seed);
     let mut server = Server::new(CORES);
     let keys: Vec<String> = (0..KEYS)
         .map(|at| key_on(at as u16 % CORES, CORES, &format!("key{at}")))
         .collect();
-    let write = |number: u64| {
-        let pairs: String = keys.iter().map(|key| format!(" {key} {number}")).collect();
-        format!("MSET{pairs}\r\n")
-    };
     let mut workers: Vec<Worker> = (0..6)
         .map(|at| Worker {
             client: server.connect(at % usize::from(CORES)),
             asked: None,
+            heard: String::new(),
         })
         .collect();
-    server.send(workers[0].client, write(1).as_bytes());
+    let first = write_all(How::Command, &keys, 1, 0);
+    server.send(workers[0].client, &first);
+    let mut ways = vec![How::Command; workers.len()];
     let (mut written, mut seen) = (1, 1);
-    let mut answered = 0;
+    let (mut answered, mut refused) = (0, 0);
     let mover = server.connect(random.below(CORES.into()));
     while answered < commands {
         for _ in 0..random.below(4) {
@@ -95,37 +184,70 @@ fn work(seed: u64, commands: usize, slots: Slots) {
         let at = random.below(workers.len());
         let worker = &mut workers[at];
         let Some(asked) = worker.asked else {
+            let mut how = random.of(if at == 0 { writing } else { reading });
+            let nonce = random.below(8) as u64 * random.below(1000) as u64;
             let (asked, command) = match at {
                 0 => {
                     written += 1;
-                    (Asked::WriteAll(written), write(written))
+                    let command = write_all(how, &keys, written, nonce);
+                    (Asked::WriteAll(written), command)
                 }
                 1 | 2 => {
-                    let command = format!("MGET {}\r\n", keys.join(" "));
+                    // The second reader begins on another core.
+                    let mut keys = keys.clone();
+                    keys.rotate_left(at - 1);
+                    let command = read_all(how, &keys, nonce);
                     (Asked::ReadAll { at_least: seen }, command)
                 }
+                3 if how == How::Script => {
+                    let key = &keys[random.below(KEYS)];
+                    let command = encode(&["EVAL", "return redis.call('GET', KEYS[1])", "1", key]);
+                    (Asked::ReadOne { at_least: seen }, command)
+                }
                 3 => {
+                    how = How::Command;
                     let key = random.below(KEYS);
-                    let command = format!("GET {}\r\n", keys[key]);
+                    let command = format!("GET {}\r\n", keys[key]).into_bytes();
                     (Asked::ReadOne { at_least: seen }, command)
                 }
                 _ => {
+                    how = How::Command;
                     let (from, to) = (&keys[at - 4], &keys[KEYS - 1]);
-                    let command = format!("COPY {from} {to}:copy REPLACE\r\n");
+                    let command = format!("COPY {from} {to}:copy REPLACE\r\n").into_bytes();
                     (Asked::Copy, command)
                 }
             };
             worker.asked = Some(asked);
-            server.receive(worker.client, command.as_bytes());
+            ways[at] = how;
+            server.receive(worker.client, &command);
             continue;
         };
-        let reply = server.take_output(worker.client);
-        if reply.is_empty() {
+        let more = server.take_output(worker.client);
+        worker.heard.push_str(&String::from_utf8(more).unwrap());
+        let how = ways[at];
+        let mut reply = worker.heard.as_str();
+        // A reader that reaches more than it declared, while another script does: it was told to try again.
+        let is_refused = reply.contains("-ERR Script attempted");
+        if !is_refused && reply.matches("\r\n").count() < lines_of_answer(asked, how) {
             continue;
         }
         worker.asked = None;
         answered += 1;
-        let reply = String::from_utf8(reply).unwrap();
+        if is_refused {
+            let may_be = matches!(asked, Asked::ReadAll { .. })
+                && matches!(how, How::Partly | How::ExecPartly);
+            assert!(may_be, "seed {seed}: {how:?} {asked:?}: {reply}");
+            worker.heard.clear();
+            refused += 1;
+            continue;
+        }
+        if how.is_in_exec() {
+            reply = reply
+                .strip_prefix("+OK\r\n+QUEUED\r\n*1\r\n")
+                .expect("the reply of an EXEC");
+        }
+        let reply = reply.to_owned();
+        worker.heard.clear();
         match asked {
             Asked::WriteAll(number) => {
                 assert_eq!(reply, "+OK\r\n");
@@ -179,14 +301,18 @@ fn work(seed: u64, commands: usize, slots: Slots) {
         server.disconnect(worker.client);
     }
     server.assert_nothing_is_left();
+    refused
 }
+
+/// Ways of which none is ever refused half-way.
+const SAFE: [How; 4] = [How::Command, How::Script, How::Keyless, How::Exec];
 
 #[test]
 #[should_panic(expected = "seed")]
 fn without_locks_this_test_would_fail() {
     super::locks::LOCKS_ARE_OFF.set(true);
     for seed in 0..20 {
-        work(seed, 400, Slots::Stay);
+        work(seed, 400, &[How::Command], &[How::Command], Slots::Stay);
     }
 }
 
@@ -195,20 +321,61 @@ fn without_locks_this_test_would_fail() {
 fn without_a_standstill_this_test_would_fail() {
     crate::command::moving::STANDSTILL_IS_OFF.set(true);
     for seed in 0..100 {
-        work(seed, 400, Slots::Move);
+        work(seed, 400, &[How::Command], &[How::Command], Slots::Move);
     }
 }
 
 #[test]
 fn slots_that_move_change_nothing_of_what_is_seen() {
     for seed in 0..seeds(10) {
-        work(seed, 400, Slots::Move);
+        work(seed, 400, &[How::Command], &[How::Command], Slots::Move);
+    }
+}
+
+#[test]
+fn nor_do_they_of_what_scripts_see() {
+    for seed in 0..seeds(8) {
+        work(seed, 400, &SAFE, &SAFE, Slots::Move);
+    }
+}
+
+#[test]
+#[should_panic(expected = "seed")]
+fn without_locks_this_test_would_fail_for_scripts_too() {
+    super::locks::LOCKS_ARE_OFF.set(true);
+    for seed in 0..20 {
+        work(seed, 400, &[How::Script], &[How::Script], Slots::Stay);
     }
 }
 
 #[test]
 fn nobody_sees_half_of_a_command_on_several_cores_or_an_older_state_than_was_seen_before() {
     for seed in 0..seeds(20) {
-        work(seed, 400, Slots::Stay);
+        work(seed, 400, &[How::Command], &[How::Command], Slots::Stay);
     }
+}
+
+#[test]
+fn nobody_sees_half_of_a_script_either() {
+    for seed in 0..seeds(8) {
+        let refused = work(seed, 400, &SAFE, &SAFE, Slots::Stay);
+        assert_eq!(refused, 0);
+    }
+}
+
+#[test]
+fn a_script_that_writes_what_it_did_not_declare_is_one_too() {
+    for seed in 0..seeds(8) {
+        let refused = work(seed, 400, &How::ALL, &SAFE, Slots::Stay);
+        assert_eq!(refused, 0);
+    }
+}
+
+#[test]
+fn of_scripts_that_reach_what_they_did_not_declare_one_may_be_refused_and_none_sees_a_half() {
+    let refused = (0..seeds(8)).map(|seed| work(seed, 400, &SAFE, &How::ALL, Slots::Stay));
+    assert!(
+        refused.sum::<usize>() > 0,
+        "the test meets what it is about"
+    );
 }

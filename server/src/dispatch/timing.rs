@@ -46,6 +46,11 @@ impl TurnTiming {
         self.shared_calls += 1;
     }
 
+    /// Something took this long that no command of the turn is to account for.
+    pub(super) fn took_apart(&mut self, time: std::time::Duration) {
+        self.apart(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// A command was timed by itself.
     pub(super) fn apart(&mut self, nanos: u64) {
         self.apart_nanos += nanos;

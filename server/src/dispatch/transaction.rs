@@ -20,9 +20,9 @@ use super::batch::{Head, Held, LockAnswer, LockRequest, Then, Ticket, Watch, Wor
 use super::blocking::Terms;
 use super::core::Core;
 use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
-use super::locks::{Claim, Mode, Order, Scope};
+use super::locks::{Claim, Mode, Scope};
 use super::publish::note_write;
-use super::waits::Waiter;
+use super::waits::{Waiter, order_of};
 use crate::command::{
     Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
 };
@@ -41,6 +41,8 @@ pub(super) enum Plan {
     Block(Terms),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
+    /// A script, to begin or to go on; the owner's session is its messenger.
+    Script,
     /// Slots move, in several rounds.
     Move(Box<dyn Rounds>),
 }
@@ -62,6 +64,8 @@ struct Transaction {
     scopes: Vec<(CoreId, Scope)>,
     /// The version of the slot table by which these are the cores.
     table: u64,
+    /// What it has of these cores already.
+    beside: LocksHeld,
     watcher: Option<u64>,
     watch: Watch,
     held: LocksHeld,
@@ -144,8 +148,14 @@ impl Core {
         scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
+        let number = self.state.shared.next_transaction();
+        let transaction = self.transaction(owner, args, plan, number, scopes);
+        let transaction = Transaction {
+            watcher,
+            ..transaction
+        };
         session.at_barrier = true;
-        self.begin(owner, args, plan, scopes, watcher, Some(session));
+        self.add_transaction(Some(session), transaction);
     }
 
     /// Begins to move slots: `rounds` are asked under the locks of all shards as a whole.
@@ -156,31 +166,60 @@ impl Core {
             scopes.for_each(|(_, scope)| scope.add_whole(Mode::Exclusive));
         });
         let plan = Plan::Move(rounds);
-        self.begin(owner, KeptArgs::default(), plan, scopes, None, None);
+        let number = self.state.shared.next_transaction();
+        let transaction = self.transaction(owner, KeptArgs::default(), plan, number, scopes);
+        self.add_transaction(None, transaction);
     }
 
-    fn begin(
+    /// Asks for locks for a script. `beside`: those it holds, if it cannot give them back; it then comes before all others.
+    pub(super) fn begin_script_transaction(
         &mut self,
+        messenger: &mut Session,
+        command: &'static Command,
+        scopes: Vec<(CoreId, Scope)>,
+        beside: Option<LocksHeld>,
+    ) {
+        let number = match beside {
+            Some(_) => 0,
+            None => self.state.shared.next_transaction(),
+        };
+        let owner = session_owner(messenger, None, command);
+        let args = KeptArgs::default();
+        let transaction = self.transaction(owner, args, Plan::Script, number, scopes);
+        let transaction = Transaction {
+            beside: beside.unwrap_or_default(),
+            ..transaction
+        };
+        messenger.at_barrier = true;
+        self.add_transaction(Some(messenger), transaction);
+    }
+
+    fn transaction(
+        &self,
         owner: Owner,
         args: KeptArgs,
         plan: Plan,
+        number: u64,
         scopes: Vec<(CoreId, Scope)>,
-        watcher: Option<u64>,
-        session: Option<&mut Session>,
-    ) {
-        let id = self.transactions.pending.insert(Transaction {
+    ) -> Transaction {
+        Transaction {
             owner,
             args,
             plan,
-            number: self.state.shared.next_transaction(),
+            number,
             scopes,
             table: self.state.shared.slots.version(),
-            watcher,
+            beside: LocksHeld::new(),
+            watcher: None,
             watch: Watch::Intact,
             held: LocksHeld::new(),
             missing: 0,
             is_behind_own: false,
-        });
+        }
+    }
+
+    fn add_transaction(&mut self, session: Option<&mut Session>, transaction: Transaction) {
+        let id = self.transactions.pending.insert(transaction);
         self.state.stats.transactions += 1;
         self.ask_all_for_locks(id);
         self.go_on_if_answered(id, session);
@@ -201,6 +240,8 @@ impl Core {
         let transaction = &self.transactions.pending[id];
         let (number, owner, watcher) = (transaction.number, transaction.owner, transaction.watcher);
         let (core, scope) = transaction.scopes[at].clone();
+        let beside = transaction.beside.iter().find(|(of, _)| *of == core);
+        let beside = beside.map(|(_, lock)| *lock);
         let ticket = Ticket::Locks {
             session: owner.session,
             transaction: id as u32,
@@ -211,20 +252,18 @@ impl Core {
             let request = LockRequest {
                 number,
                 scope,
+                beside,
                 watcher,
             };
             return self.outboxes[core.index()].ask_for_locks(head, request);
         }
-        let order = Order::Numbered {
-            number,
-            by: Coordinator { core, ticket },
-        };
+        let order = order_of(number, Coordinator { core, ticket });
         let transaction = id as u32;
         let waiter = Waiter::Own {
             transaction,
             watcher,
         };
-        if let Some(lock) = self.ask_here(order, scope, waiter) {
+        if let Some(lock) = self.ask_here(beside, order, scope, waiter) {
             let watch = self.watch_for(watcher);
             self.note_granted(id, core, lock, watch);
         }
@@ -262,10 +301,19 @@ impl Core {
         let mut session = self.state.sessions.take_out(session);
         self.go_on_if_answered(id, session.as_deref_mut());
         if let Some(session) = session {
+            self.look_again(session);
+        }
+    }
+
+    /// Puts back a session for which something it waited for has come.
+    pub(super) fn look_again(&mut self, session: Box<Session>) {
+        if session.id.is_messenger() {
+            self.scripts.note_answer(session.id);
+        } else {
             self.state.dirty.push(session.id);
             self.waiting.push(session.id);
-            self.state.sessions.put_back(session);
         }
+        self.state.sessions.put_back(session);
     }
 
     /// An earlier transaction waits for locks of this one: it gives them back and asks for them again, unless it works
@@ -326,6 +374,11 @@ impl Core {
             // The whole of every shard; or whoever wanted it is gone.
             (Plan::Move(_), _) | (Plan::Exec { .. }, None) => return false,
             (Plan::Exec { multi, .. }, Some(session)) => self.scopes_of_multi(session, multi),
+            (Plan::Script, _) => match self.scopes_of_new_script(transaction.owner.session) {
+                Some(scopes) => scopes,
+                // The whole of every shard.
+                None => return false,
+            },
             _ => self.scopes(|scopes| {
                 let args = transaction.args.as_args();
                 scope_of(&self.state, transaction.owner.command, args, scopes);
@@ -395,6 +448,7 @@ impl Core {
                 self.attempt_under_locks(session, owner, args, terms, held);
             }
             (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
+            (Plan::Script, _) => self.grant_script(owner.session, held),
             (plan, session) => {
                 self.work_under_locks(session, owner, args.as_args(), plan, held, Then::Release);
             }
@@ -419,8 +473,8 @@ impl Core {
             Plan::EveryCore { each, merge } => {
                 (Finish::Merge(merge), self.asks_of_every_core(args, each))
             }
-            Plan::Exec { .. } | Plan::Block(_) => {
-                unreachable!("neither is a command on several cores")
+            Plan::Exec { .. } | Plan::Block(_) | Plan::Script => {
+                unreachable!("it is no command on several cores")
             }
         };
         self.gather_parts(session, owner, args, finish, asks, (locks, then));
@@ -472,6 +526,13 @@ pub(super) fn scope_of(
 ) {
     if command.spec.flags.has(Flags::WHOLE_KEYSPACE) {
         let mode = mode_of(whole_access(command));
+        scopes
+            .iter_mut()
+            .for_each(|(_, scope)| scope.add_whole(mode));
+    }
+    if let Run::Script(_) = command.spec.run
+        && let Some(mode) = super::script::claim_on_all(state, command, args)
+    {
         scopes
             .iter_mut()
             .for_each(|(_, scope)| scope.add_whole(mode));

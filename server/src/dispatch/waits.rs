@@ -29,6 +29,16 @@ pub(super) enum Waiter {
         transaction: u32,
         watcher: Option<u64>,
     },
+    /// A script of this core, which goes on meanwhile.
+    Bar,
+}
+
+/// The order of a transaction of this number.
+pub(super) fn order_of(number: u64, by: Coordinator) -> Order<Coordinator> {
+    match number {
+        0 => Order::First,
+        number => Order::Numbered { number, by },
+    }
 }
 
 impl Waiter {
@@ -48,22 +58,24 @@ impl Core {
     /// Asks for locks of this core's shard, and notes whom that wounds. None: `waiter` waits for them.
     pub(super) fn ask_here(
         &mut self,
+        beside: Option<LockId>,
         order: Order<Coordinator>,
         scope: Scope,
         waiter: Waiter,
     ) -> Option<LockId> {
-        let (lock, is_granted) = self.ask_for(order, scope, waiter);
+        let (lock, is_granted) = self.ask_for(beside, order, scope, waiter);
         is_granted.then_some(lock)
     }
 
     /// As [`Self::ask_here`]; also names the locks that are waited for.
     pub(super) fn ask_for(
         &mut self,
+        beside: Option<LockId>,
         order: Order<Coordinator>,
         scope: Scope,
         waiter: Waiter,
     ) -> (LockId, bool) {
-        let asked = self.locks.ask(order, scope, waiter);
+        let asked = self.locks.ask_beside(beside, order, scope, waiter);
         self.set_gate(gate::LOCKS, true);
         match asked {
             Asked::Granted(lock) => (lock, true),
@@ -109,11 +121,8 @@ impl Core {
                 ticket,
                 watcher,
             };
-            let order = Order::Numbered {
-                number: request.number,
-                by: Coordinator { core: from, ticket },
-            };
-            match self.ask_here(order, request.scope.clone(), waiter) {
+            let order = order_of(request.number, Coordinator { core: from, ticket });
+            match self.ask_here(request.beside, order, request.scope.clone(), waiter) {
                 Some(lock) => LockAnswer::Granted(lock, self.watch_for(watcher)),
                 None => return,
             }
@@ -132,9 +141,8 @@ impl Core {
     /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
     #[cold]
     pub(super) fn may_pass_locks(&mut self, session: &mut Session, scope: Scope) -> bool {
-        if let Some(granted) = session.granted_lock.take() {
-            // What waits behind goes on after this command at the earliest.
-            self.release_locks(granted);
+        if session.granted_lock.is_some() {
+            // Given back behind the command.
             return true;
         }
         if !self.locks.conflicts(&scope) {
@@ -182,7 +190,7 @@ impl Core {
     /// Lets those go on who have got their locks, and those who get theirs by that.
     #[inline]
     pub(super) fn run_granted(&mut self) {
-        if !self.granted.is_empty() || !self.wounded.is_empty() {
+        if !self.granted.is_empty() || !self.wounded.is_empty() || self.scripts.has_ready() {
             self.run_all_granted();
         }
     }
@@ -200,6 +208,10 @@ impl Core {
                 }
             }
             if !self.granted.is_empty() {
+                continue;
+            }
+            if self.scripts.has_ready() {
+                self.run_ready_scripts();
                 continue;
             }
             // Whoever is wounded hears of it behind the word that it was granted its locks.
@@ -231,6 +243,7 @@ impl Core {
                 let answer = LockAnswer::Granted(lock, self.watch_for(watcher));
                 self.take_lock_answer(self.state.id, transaction as usize, answer);
             }
+            Waiter::Bar => {}
         }
     }
 

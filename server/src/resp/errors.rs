@@ -457,6 +457,66 @@ pub fn unknown_node(id: &[u8]) -> ErrorReply {
     ErrorReply::new([b"ERR Unknown node ", id].concat())
 }
 
+// Scripts.
+
+/// No core knows the script.
+pub const NO_SCRIPT: ErrorReply =
+    ErrorReply::fixed("NOSCRIPT No matching script. Please use EVAL.");
+/// No script runs for long.
+pub const NOT_BUSY: ErrorReply = ErrorReply::fixed("NOTBUSY No scripts in execution right now.");
+/// A script that has written is to be ended.
+pub const UNKILLABLE: ErrorReply = ErrorReply::fixed(
+    "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.",
+);
+/// A script has run for too long.
+pub const BUSY_SCRIPT: ErrorReply = ErrorReply::fixed(
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+);
+/// A function has run for too long.
+pub const BUSY_FUNCTION: ErrorReply = ErrorReply::fixed(
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.",
+);
+/// More keys than arguments.
+pub const TOO_MANY_KEYS: ErrorReply =
+    ErrorReply::fixed("ERR Number of keys can't be greater than number of args");
+/// Fewer than no keys.
+pub const NEGATIVE_KEYS: ErrorReply = ErrorReply::fixed("ERR Number of keys can't be negative");
+/// A script that reaches more than it declared, after it has begun, while another one does.
+pub const SCRIPT_KEYS_UNDECLARED: ErrorReply = ErrorReply::fixed(
+    "ERR Script attempted to access a key that it did not declare, after others, while another script did the same: run it again",
+);
+/// A script that says that it writes, where it must not.
+pub const SCRIPT_WRITES_IN_RO: ErrorReply =
+    ErrorReply::fixed("ERR Can not execute a script with write flag using *_ro command.");
+/// A script calls a command that there is not.
+pub const SCRIPT_UNKNOWN_COMMAND: ErrorReply =
+    ErrorReply::fixed("ERR Unknown Redis command called from script");
+/// A script calls a command with the wrong number of arguments.
+pub const SCRIPT_WRONG_ARITY: ErrorReply =
+    ErrorReply::fixed("ERR Wrong number of args calling Redis command from script");
+/// A script calls a command that is not for scripts.
+pub const NOT_FROM_SCRIPT: ErrorReply =
+    ErrorReply::fixed("ERR This Redis command is not allowed from script");
+/// A script that must not write does.
+pub const SCRIPT_IS_READ_ONLY: ErrorReply =
+    ErrorReply::fixed("ERR Write commands are not allowed from read-only scripts.");
+/// `redis.acl_check_cmd` of a command that there is not.
+pub const SCRIPT_INVALID_COMMAND: ErrorReply =
+    ErrorReply::fixed("ERR Invalid command passed to redis.acl_check_cmd()");
+/// `SCRIPT FLUSH` in another mode.
+pub const SCRIPT_FLUSH_MODE: ErrorReply =
+    ErrorReply::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+/// `SCRIPT DEBUG` in another mode.
+pub const SCRIPT_DEBUG_MODE: ErrorReply = ErrorReply::fixed("ERR Use SCRIPT DEBUG YES/SYNC/NO");
+/// `SCRIPT DEBUG YES`.
+pub const NO_SCRIPT_DEBUGGER: ErrorReply =
+    ErrorReply::fixed("ERR Larder has no debugger of scripts");
+
+/// An error that ends with a text put together elsewhere.
+pub fn with_text(begin: &str, text: &[u8]) -> ErrorReply {
+    quoted(begin, text, "")
+}
+
 // DUMP and RESTORE.
 
 /// `RESTORE` to a key that exists, without `REPLACE`.

@@ -16,7 +16,7 @@ mod unread;
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
-pub use multi::{Executing, Multi, Queueing, Watched};
+pub use multi::{Executing, Holds, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefixes::{Changed, Prefixes};
 pub use readers::{Reader, Readers};
@@ -146,6 +146,8 @@ pub mod gate {
     pub const SUBSCRIBER: u32 = 1 << 4;
     /// `CLIENT TRACKING` is on.
     pub const TRACKING: u32 = 1 << 6;
+    /// The session is none of a client's: a script's commands run as its.
+    pub const SCRIPT: u32 = 1 << 7;
     /// Commands are shown to monitors (a core's gate).
     pub const WATCHED_BY_MONITOR: u32 = 1 << 8;
     /// Commands may be paused (a core's gate).
@@ -158,6 +160,8 @@ pub mod gate {
     pub const LOCKS: u32 = 1 << 12;
     /// What the journal notes is acted on behind each command (a core's gate).
     pub const NOTES: u32 = 1 << 13;
+    /// A script keeps some core busy (a core's gate).
+    pub const BUSY: u32 = 1 << 14;
 }
 
 /// A client connection.

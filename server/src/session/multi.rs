@@ -19,6 +19,8 @@ pub enum Queueing {
 pub struct Multi {
     /// Whether it may be run.
     pub state: Queueing,
+    /// How much its `EXEC` locks.
+    pub holds: Holds,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
     /// Where each command's bytes and ranges begin.
@@ -74,11 +76,25 @@ pub struct Watched {
     pub keys: Vec<(CoreId, u64)>,
 }
 
+/// How much an `EXEC` has locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holds {
+    /// The keys of its commands.
+    #[default]
+    Keys,
+    /// Every key, to read.
+    AllToRead,
+    /// Every key.
+    All,
+}
+
 /// An `EXEC` under way.
 #[derive(Debug)]
 pub struct Executing {
     /// The locks it holds, a core each; none where all its keys are on the session's core.
     pub locks: Vec<(CoreId, LockId)>,
+    /// How much they are of.
+    pub holds: Holds,
     /// The commands, and which of them is next, while it waits for one of several rounds.
     pub rest: Option<(Box<Multi>, usize)>,
     /// Messages that came meanwhile and go out behind the reply.

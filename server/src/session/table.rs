@@ -34,12 +34,27 @@ impl SessionId {
     pub fn index(self) -> usize {
         self.index as usize
     }
+
+    /// Whether it is none of a client's.
+    #[inline]
+    pub fn is_messenger(self) -> bool {
+        self.index & MESSENGER != 0
+    }
+
+    fn place(self) -> usize {
+        (self.index & !MESSENGER) as usize
+    }
 }
+
+/// Set in the place of a session that is none of a client's: it has a table of its own.
+const MESSENGER: u32 = 1 << 31;
 
 /// The sessions of one core.
 #[derive(Debug, Default)]
 pub struct Sessions {
     slots: Slab<Slot>,
+    /// Sessions without a client, as which scripts ask other cores: found by their ids, and no part of any list.
+    messengers: Slab<Slot>,
     generation: u32,
 }
 
@@ -75,6 +90,21 @@ impl Sessions {
         id
     }
 
+    /// Adds a session without a client.
+    pub fn insert_messenger(&mut self, make: impl FnOnce(SessionId) -> Session) -> SessionId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let entry = self.messengers.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("a client waits for each, and those are few");
+        let index = index | MESSENGER;
+        let id = SessionId { index, generation };
+        entry.insert(Slot {
+            generation,
+            session: Some(Box::new(make(id))),
+        });
+        id
+    }
+
     /// The session, unless it has ended or is taken out.
     #[inline]
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
@@ -84,10 +114,11 @@ impl Sessions {
     /// The session, unless it has ended or is taken out.
     #[inline]
     pub fn get(&self, id: SessionId) -> Option<&Session> {
-        let slot = self
-            .slots
-            .get(id.index())
-            .filter(|slot| slot.generation == id.generation)?;
+        let slot = match id.is_messenger() {
+            false => self.slots.get(id.index()),
+            true => self.messengers.get(id.place()),
+        };
+        let slot = slot.filter(|slot| slot.generation == id.generation)?;
         slot.session.as_deref()
     }
 
@@ -109,7 +140,11 @@ impl Sessions {
     /// Ends the session.
     pub fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
         self.slot(id)?;
-        self.slots.try_remove(id.index())?.session
+        let slot = match id.is_messenger() {
+            false => self.slots.try_remove(id.index()),
+            true => self.messengers.try_remove(id.place()),
+        };
+        slot?.session
     }
 
     /// Every session that is not taken out.
@@ -128,9 +163,11 @@ impl Sessions {
 
     #[inline]
     fn slot(&mut self, id: SessionId) -> Option<&mut Slot> {
-        self.slots
-            .get_mut(id.index())
-            .filter(|slot| slot.generation == id.generation)
+        let slot = match id.is_messenger() {
+            false => self.slots.get_mut(id.index()),
+            true => self.messengers.get_mut(id.place()),
+        };
+        slot.filter(|slot| slot.generation == id.generation)
     }
 }
 
@@ -164,5 +201,20 @@ mod tests {
         assert_eq!(sessions.len(), 1);
         sessions.put_back(session);
         assert!(sessions.get_mut(id).is_some());
+    }
+
+    #[test]
+    fn a_messenger_is_found_by_its_id_and_is_in_no_list() {
+        let mut sessions = Sessions::default();
+        let client = insert(&mut sessions, 1);
+        let id = sessions.insert_messenger(|id| Session::new(0, id, Peer::default(), 0));
+        assert!(id.is_messenger() && !client.is_messenger());
+        let messenger = sessions.take_out(id).unwrap();
+        assert!(sessions.get(id).is_none());
+        sessions.put_back(messenger);
+        assert_eq!(sessions.get(id).unwrap().client_id, 0);
+        assert_eq!((sessions.len(), sessions.iter().count()), (1, 1));
+        assert!(sessions.remove(id).is_some() && sessions.get(id).is_none());
+        assert_eq!(sessions.get(client).unwrap().client_id, 1);
     }
 }

@@ -4,13 +4,10 @@ use larder_engine::{DbIndex, parse_canonical_i64};
 
 use crate::command::families::client::valid_name;
 use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
-use crate::config::Config;
+use crate::config::{Config, REDIS_VERSION};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol};
 use crate::session::{Closing, ReplyMode, gate};
-
-/// The version of Redis whose behaviour clients can count on; what `HELLO` and `INFO` say.
-pub(crate) const REDIS_VERSION: &str = "7.4.0";
 
 /// The one user there is.
 pub(crate) const DEFAULT_USER: &str = "default";

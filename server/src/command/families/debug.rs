@@ -106,6 +106,11 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
             at_once: |call| at_once(call, set_active_expire),
             then: set_active_expire,
         })
+    } else if is("set-disable-deny-scripts", 3) {
+        Task::EveryCore(OnEveryCore {
+            at_once: |call| at_once(call, let_scripts_call_all),
+            then: let_scripts_call_all,
+        })
     } else if is("object", 3) {
         Task::KeysCore
     } else if is("protocol", 3) {
@@ -244,6 +249,15 @@ fn sleep(call: &mut CoreCall<'_>) {
 
 fn set_active_expire(call: &mut CoreCall<'_>) {
     call.core.active_expire = call.args.at(2) != b"0";
+}
+
+/// All cores set what they share.
+fn let_scripts_call_all(call: &mut CoreCall<'_>) {
+    let may_call_all = call.args.at(2) != b"0";
+    let shared = &call.core.shared;
+    shared
+        .scripts_may_call_all
+        .store(may_call_all, std::sync::atomic::Ordering::Relaxed);
 }
 
 fn describe_entry(call: &mut CoreCall<'_>) {

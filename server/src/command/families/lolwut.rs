@@ -2,8 +2,8 @@
 
 use larder_engine::parse_canonical_i64;
 
-use crate::command::families::connection::REDIS_VERSION;
 use crate::command::{CommandSpec, CoreState, Flags, Group, Run, SessionCall};
+use crate::config::REDIS_VERSION;
 use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.

@@ -8,6 +8,7 @@ use crate::command::{
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::Reply;
 use crate::resp::errors::{self, CommandResult};
+use crate::routing::CoreId;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -186,6 +187,13 @@ fn each(call: &mut CoreCall<'_>) {
         payload_bytes,
         keys,
         (sessions + asking) as u64,
+        core.scripts.used_bytes(&core.shared.scripts) as u64,
+        // What all cores share, one of them tells.
+        if core.id == CoreId(0) {
+            core.shared.scripts.used_bytes() as u64
+        } else {
+            0
+        },
     ] {
         part.number(number);
     }
@@ -201,6 +209,8 @@ struct Held {
     payload: u64,
     keys: u64,
     sessions: u64,
+    lua: u64,
+    scripts: u64,
     peak: u64,
 }
 
@@ -215,13 +225,15 @@ impl Held {
             held.payload += part.number();
             held.keys += part.number();
             held.sessions += part.number();
+            held.lua += part.number();
+            held.scripts += part.number();
             held.peak += part.number();
         }
         held
     }
 
     fn used(&self) -> u64 {
-        self.entries + self.tables + self.sessions
+        self.entries + self.tables + self.sessions + self.lua + self.scripts
     }
 
     /// Bytes beside keys and values.
@@ -258,7 +270,7 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
         ("clients.normal", held.sessions),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
+        ("lua.caches", held.scripts),
         ("functions.caches", 0),
         ("overhead.total", held.overhead()),
         ("keys.count", held.keys),
@@ -397,7 +409,7 @@ mod tests {
     #[test]
     fn parts_of_all_cores_are_added() {
         let mut part = Vec::new();
-        for number in 1..=7 {
+        for number in 1..=9 {
             PartWriter(&mut part).number(number);
         }
         let held = Held::of(&[&part, &part]);
@@ -405,7 +417,7 @@ mod tests {
             (held.entries, held.tables, held.arenas, held.payload),
             (2, 4, 6, 8)
         );
-        assert_eq!((held.keys, held.sessions, held.peak), (10, 12, 14));
-        assert_eq!(held.used(), 18);
+        assert_eq!((held.keys, held.sessions, held.peak), (10, 12, 18));
+        assert_eq!((held.lua, held.scripts, held.used()), (14, 16, 48));
     }
 }

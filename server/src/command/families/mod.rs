@@ -24,6 +24,7 @@ pub(super) mod object;
 pub(super) mod pubsub;
 pub(crate) mod rebalance;
 pub(super) mod scan;
+pub(crate) mod script;
 pub(super) mod slowlog;
 pub(crate) mod strings;
 #[cfg(test)]

@@ -60,7 +60,9 @@ pub fn write_line(
     let db = session.db.0;
     let source = if session.peer.unix { "unix:" } else { "" };
     // A unix socket's address is its path and a zero where a port would be.
-    let addr = if session.peer.unix {
+    let addr = if session.gates & gate::SCRIPT != 0 {
+        "lua"
+    } else if session.peer.unix {
         session
             .peer
             .addr

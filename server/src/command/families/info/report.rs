@@ -32,7 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings,
+    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
@@ -54,6 +54,9 @@ macro_rules! facts {
             pub(super) topics: [u64; Topic::ALL.len()],
             /// Prefixes that clients want to hear of.
             pub(super) prefixes: u64,
+            pub(super) scripts: u64,
+            pub(super) script_bytes: u64,
+            pub(super) evicted_scripts: u64,
         }
 
         impl Facts {
@@ -65,6 +68,9 @@ macro_rules! facts {
                 part.number(self.maxmemory);
                 self.topics.iter().for_each(|names| part.number(*names));
                 part.number(self.prefixes);
+                part.number(self.scripts);
+                part.number(self.script_bytes);
+                part.number(self.evicted_scripts);
             }
 
             /// Whether the cores are nodes to cluster clients.
@@ -81,6 +87,9 @@ macro_rules! facts {
                     maxmemory: part.number(),
                     topics: std::array::from_fn(|_| part.number()),
                     prefixes: part.number(),
+                    scripts: part.number(),
+                    script_bytes: part.number(),
+                    evicted_scripts: part.number(),
                 }
             }
         }
@@ -110,6 +119,7 @@ pub(super) struct Report {
 /// Writes a core's part.
 pub(super) fn write(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    let lua_bytes = core.scripts.used_bytes(&core.shared.scripts) as u64;
     let stats = &core.stats;
     let memory = core.shard.memory();
     let awaited_keys = core.shard.awaited().len() as u64;
@@ -137,6 +147,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         tracking,
         tracked_keys: core.readers.keys(),
         tracked_readings: core.readers.readings(),
+        lua_bytes,
         entry_bytes: memory.entry_bytes,
         table_bytes: memory.table_bytes,
         arena_bytes: memory.arena_bytes,
@@ -231,6 +242,9 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         maxmemory: config.maxmemory_bytes,
         topics: Topic::ALL.map(|topic| shared.topics.count(topic)),
         prefixes: 0,
+        scripts: shared.scripts.len() as u64,
+        script_bytes: shared.scripts.used_bytes() as u64,
+        evicted_scripts: shared.scripts.evictions(),
     }
 }
 
@@ -275,7 +289,9 @@ impl Report {
 
     /// What `maxmemory` bounds.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.sums.entry_bytes + self.sums.table_bytes + self.sums.session_bytes
+        let sums = &self.sums;
+        let data = sums.entry_bytes + sums.table_bytes;
+        data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes
     }
 }
 
@@ -294,6 +310,9 @@ mod tests {
                 Facts {
                     run_id: "abc".to_owned(),
                     maxmemory: 5,
+                    scripts: 6,
+                    script_bytes: 7,
+                    evicted_scripts: 8,
                     ..Facts::default()
                 }
                 .write(&mut part);

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::machine;
 use super::report::Report;
-use crate::command::families::connection::REDIS_VERSION;
 use crate::command::{Command, CommandTable};
+use crate::config::REDIS_VERSION;
 
 /// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,22 +231,22 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("allocator_active", sums.arena_bytes);
     fields.add("allocator_resident", sums.arena_bytes);
     fields.add_bytes("total_system_memory", machine::total_bytes());
-    fields.add_all(0, &["used_memory_lua", "used_memory_vm_eval"]);
-    fields.add("used_memory_lua_human", "0B");
+    // Scripts and functions share a core's machine.
+    fields.add_bytes("used_memory_lua", sums.lua_bytes);
+    fields.add("used_memory_vm_eval", sums.lua_bytes);
+    fields.add("used_memory_scripts_eval", report.facts.script_bytes);
+    fields.add("number_of_cached_scripts", report.facts.scripts);
     fields.add_all(
         0,
         &[
-            "used_memory_scripts_eval",
-            "number_of_cached_scripts",
             "number_of_functions",
             "number_of_libraries",
             "used_memory_vm_functions",
-            "used_memory_vm_total",
         ],
     );
-    fields.add("used_memory_vm_total_human", "0B");
+    fields.add_bytes("used_memory_vm_total", sums.lua_bytes);
     fields.add("used_memory_functions", 0);
-    fields.add_bytes("used_memory_scripts", 0);
+    fields.add_bytes("used_memory_scripts", report.facts.script_bytes);
     fields.add_bytes("maxmemory", report.facts.maxmemory);
     fields.add("maxmemory_policy", &report.facts.policy);
     fields.add(
@@ -379,11 +379,11 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
             "expire_cycle_cpu_milliseconds",
         ],
     );
+    fields.add_all(0, &["evicted_keys", "evicted_clients"]);
+    fields.add("evicted_scripts", report.facts.evicted_scripts);
     fields.add_all(
         0,
         &[
-            "evicted_keys",
-            "evicted_clients",
             "total_eviction_exceeded_time",
             "current_eviction_exceeded_time",
         ],

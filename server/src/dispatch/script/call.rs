@@ -1,0 +1,244 @@
+//! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
+//! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::super::core::Core;
+use super::super::execute::{Place, access_of, run_on_shard};
+use super::super::input::Target;
+use super::Waits;
+use super::reach::Reach;
+use crate::command::{Args, Command, Flags, Run};
+use crate::observe::CommandId;
+use crate::resp::{ErrorReply, Reply, errors};
+use crate::script::Ask;
+use crate::session::{Executing, Holds, Session, SessionId, gate};
+
+impl Core {
+    /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
+    pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Waits> {
+        let vm = self.state.scripts.vm();
+        let protocol = vm.protocol();
+        let words = std::mem::take(&mut *vm.words());
+        let mut out = std::mem::take(&mut *vm.reply());
+        out.clear();
+        let client = self.running().client.take();
+        let mut client = client.expect("no other command of a script is at work");
+        client.protocol = protocol;
+        let (bytes, ranges) = words.parts();
+        let args = Args::new(bytes, ranges);
+        let result = match ask {
+            Ask::Command => self.run_for_script(&mut client, args, &mut out),
+            Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
+                Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
+                _ => {
+                    // There is one user, who may do anything.
+                    Reply::new(&mut out, protocol).integer(1);
+                    Ok(None)
+                }
+            },
+        };
+        let waits = result.unwrap_or_else(|error| {
+            Reply::new(&mut out, protocol).error(&error);
+            None
+        });
+        self.running().client = Some(client);
+        let vm = self.state.scripts.vm();
+        *vm.words() = words;
+        *vm.reply() = out;
+        waits
+    }
+
+    /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
+    ///
+    /// # Errors
+    /// It may not run. What it answers itself, errors included, is in `out`.
+    fn run_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let command = match resolve(self.state.commands.find(args.at(0)), args) {
+            Ok(command) => command,
+            Err(Unresolved::Unknown) => {
+                self.count_error(&errors::SCRIPT_UNKNOWN_COMMAND);
+                return Err(errors::SCRIPT_UNKNOWN_COMMAND);
+            }
+            Err(Unresolved::Arity(command)) => {
+                return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
+            }
+        };
+        let target = self.target(self.state.commands.find(args.at(0)), args);
+        let admitted = self
+            .admit_for_script(command)
+            .and_then(|()| self.reach(command, args, target));
+        let reach = match admitted {
+            Ok(Reach::Locks) => return Ok(Some(Waits::Locks)),
+            Ok(reach) => reach,
+            Err(error) => return Err(self.reject_for_script(command.id, error)),
+        };
+        self.note_touched(command)?;
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+            self.show_to_monitors(client, args, command.spec);
+        }
+        if reach == Reach::Elsewhere {
+            return Ok(self.send_for_script(client, args, command, target, out));
+        }
+        self.state.stats.commands += 1;
+        let began = Instant::now();
+        match command.spec.run {
+            Run::OnShard(run) | Run::FanOut { together: run, .. } => {
+                let place = Place {
+                    db: client.db,
+                    protocol: client.protocol,
+                    access: access_of(client),
+                    first_key: target.first_key,
+                };
+                run_on_shard(&mut self.state, out, args, command, run, place);
+                let reads = self.running().reads;
+                let is_read = command.spec.flags.has(Flags::READONLY);
+                if let Some(reader) = reads.reading.reader(reads.by).filter(|_| is_read) {
+                    self.state.remember(command.spec, &args, reader);
+                }
+            }
+            _ => {
+                let owner = Some(self.state.id);
+                self.start(client, args, command, target, owner, false);
+                take_output(client, out);
+            }
+        }
+        let took = began.elapsed();
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.state.stats.ran(command.id, 1, nanos);
+        self.running().last = began + took;
+        self.observe_slow(client, args, command.spec, nanos / 1000);
+        Ok(None)
+    }
+
+    /// Runs a command that concerns other cores, under the script's locks. Some: the reply comes later.
+    fn send_for_script(
+        &mut self,
+        client: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        out: &mut Vec<u8>,
+    ) -> Option<Waits> {
+        let mut hold = std::mem::take(&mut self.running().hold);
+        let id = self.messenger(&mut hold);
+        let locks = hold.locks.clone();
+        self.running().hold = hold;
+        let messenger = self.state.sessions.take_out(id);
+        let mut messenger = messenger.expect("a script's messenger stays as long as the script");
+        messenger.db = client.db;
+        messenger.protocol = client.protocol;
+        messenger.set_gate(gate::NO_TOUCH, client.gates & gate::NO_TOUCH != 0);
+        messenger.executing = (!locks.is_empty()).then(|| {
+            Box::new(Executing {
+                locks,
+                holds: Holds::Keys,
+                rest: None,
+                pushes: Vec::new(),
+            })
+        });
+        let gates = messenger.gates | self.state.gates;
+        self.run(&mut messenger, args, command, target, gates);
+        let is_answered = messenger.output.outstanding() == 0;
+        self.state.sessions.put_back(messenger);
+        if is_answered {
+            self.take_reply(id, out);
+            return None;
+        }
+        Some(Waits::Answer)
+    }
+
+    /// Takes the reply to a command that concerned other cores.
+    pub(super) fn take_reply(&mut self, messenger: SessionId, out: &mut Vec<u8>) {
+        let session = self.state.sessions.get_mut(messenger);
+        let session = session.expect("a script's messenger stays as long as the script");
+        out.clear();
+        take_output(session, out);
+        let owes = !session.large_answers.is_empty();
+        if owes {
+            self.give_credits(messenger);
+        }
+        self.running().last = Instant::now();
+    }
+
+    fn reject_for_script(&mut self, command: CommandId, error: ErrorReply) -> ErrorReply {
+        self.count_error(&error);
+        self.state.stats.by_command[command.index()].rejected += 1;
+        error
+    }
+
+    /// Whether the script under way may run a command.
+    fn admit_for_script(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
+        let flags = command.spec.flags;
+        let may_call_all = &self.state.shared.scripts_may_call_all;
+        if flags.has(Flags::NOSCRIPT) && !may_call_all.load(Ordering::Relaxed)
+            || matches!(command.spec.run, Run::Script(_))
+        {
+            return Err(errors::NOT_FROM_SCRIPT);
+        }
+        let running = self.running();
+        if !running.may_write && flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
+            return Err(errors::SCRIPT_IS_READ_ONLY);
+        }
+        // Once it has written, a script is not stopped halfway.
+        if running.is_out_of_memory && !running.wrote && flags.has(Flags::DENYOOM) {
+            return Err(errors::OUT_OF_MEMORY);
+        }
+        Ok(())
+    }
+
+    /// A command of the script under way is about to run.
+    fn note_touched(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
+        let running = self.running();
+        if !matches!(command.spec.run, Run::OnSession(_)) {
+            running.touched = true;
+        }
+        if command.spec.flags.has(Flags::WRITE) && !running.wrote {
+            running.wrote = true;
+            let was_killed = running.busy.as_ref().is_some_and(|busy| !busy.may_write());
+            if was_killed {
+                // It was killed before it could write, and is told so instead of this.
+                return Err(self.reject_for_script(command.id, errors::UNKILLABLE));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes all that is written to a session.
+fn take_output(session: &mut Session, out: &mut Vec<u8>) {
+    let len = session.output.unsent().len();
+    out.extend_from_slice(session.output.unsent());
+    session.output.advance(len);
+}
+
+/// Why a script's command is none.
+enum Unresolved {
+    Unknown,
+    Arity(CommandId),
+}
+
+/// The command a script calls, subcommand and arity settled.
+fn resolve(
+    command: Option<&'static Command>,
+    args: Args<'_>,
+) -> Result<&'static Command, Unresolved> {
+    let command = command.ok_or(Unresolved::Unknown)?;
+    let command = match args.get(1) {
+        Some(name) if !command.subcommands.is_empty() => {
+            command.subcommand(name).ok_or(Unresolved::Unknown)?
+        }
+        _ => command,
+    };
+    if command.spec.accepts(args.len()) {
+        Ok(command)
+    } else {
+        Err(Unresolved::Arity(command.id))
+    }
+}

@@ -1,0 +1,515 @@
+//! Scripts: on which core one runs, and how it begins and ends there.
+//!
+//! ```text
+//!  begin_script ── keys on one other core? ── hop ──▶ run_script_for        (on the keys' core)
+//!       ├────────── all here ──▶ run_script ◀──────────────┘
+//!       │                          │ start
+//!       │    call ◀── Call ─────── drive ── Done ──▶ the reply
+//!       │      └── answer ──────▶   │
+//!       │                           └ not now: other cores' locks or answers, or too long ──▶ parked, and resumed from there
+//!       └─ on several cores ──▶ locks of all keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
+//! ```
+//! A script on one core holds no locks: nothing comes between its commands. One that has to wait locks what it may reach, or
+//! has locked it from the beginning (`reach`): either way it takes effect at one moment.
+//!
+//! Any number of scripts are under way on a core, each in a machine of its own; one is at work at a time. Cost of one over
+//! that of its commands: its arguments are copied once and made Lua strings, and each command's reply is made a Lua value.
+
+mod busy;
+mod call;
+mod parked;
+mod place;
+mod reach;
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use larder_engine::{Access, DbIndex};
+
+use super::batch::{Head, Reading, Ticket};
+use super::core::Core;
+use super::execute::access_of;
+use super::input::Target;
+use super::publish::note_write;
+use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
+use crate::resp::{ErrorReply, Protocol, Reply, errors};
+use crate::routing::CoreId;
+use crate::script::{BusyScript, GoOn, Kind, RunOptions, Script, ScriptFlags, Step};
+use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
+use parked::Parked;
+pub(super) use place::Place as ScriptPlace;
+pub(super) use place::claim_on_all;
+use place::{Place, number_of_keys};
+use reach::Hold;
+
+/// Where the number of a script's keys stands among the arguments.
+const NUMBER_OF_KEYS: usize = 2;
+
+/// A core's dealings with scripts.
+#[derive(Default)]
+pub(super) struct Scripts {
+    /// The script at work.
+    running: Option<Box<Running>>,
+    /// Those that wait, by their messengers.
+    parked: HashMap<SessionId, Parked>,
+    /// Of those, the ones that may be able to go on.
+    ready: VecDeque<SessionId>,
+    /// Those that have their locks, and begin when fewer are under way.
+    queue: VecDeque<SessionId>,
+    /// Those on several cores that have begun.
+    begun: usize,
+    /// A client as which the next script runs commands.
+    client: Option<Box<Session>>,
+}
+
+impl Scripts {
+    /// Whether some script may be able to go on.
+    #[inline]
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Something has come for a script's messenger.
+    pub(super) fn note_answer(&mut self, messenger: SessionId) {
+        self.ready.push_back(messenger);
+    }
+
+    /// Whether no script is under way.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
+    }
+
+    /// A client as which a script runs commands.
+    fn client(&mut self) -> Box<Session> {
+        self.client.take().unwrap_or_else(|| {
+            let mut client = nobody(SessionId::default());
+            client.set_gate(gate::SCRIPT, true);
+            Box::new(client)
+        })
+    }
+}
+
+/// A session without a client.
+fn nobody(id: SessionId) -> Session {
+    let peer = Peer {
+        addr: "?:0".into(),
+        ..Peer::default()
+    };
+    Session::new(0, id, peer, 0)
+}
+
+/// A script that has begun.
+struct Running {
+    command: &'static Command,
+    name: String,
+    kind: Kind,
+    may_write: bool,
+    /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
+    is_out_of_memory: bool,
+    wrote: bool,
+    /// It has seen or changed something.
+    touched: bool,
+    /// The client as which it runs commands; absent while one runs.
+    client: Option<Box<Session>>,
+    /// When it last ran a command to its end.
+    last: Instant,
+    hold: Hold,
+    waits: Waits,
+    reads: Reads,
+    began: Instant,
+    /// Set once it has run for too long.
+    busy: Option<Arc<BusyScript>>,
+    /// When it last got the core back, if it is busy.
+    resumed: Option<Instant>,
+}
+
+/// What a script needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// The locks it has asked for.
+    Locks,
+    /// Nothing more: it has them.
+    Granted,
+    /// The answers to its command.
+    Answer,
+    /// Its slice of the next turn.
+    Slice,
+}
+
+/// Who waits for a script's reply.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    /// A session of this core.
+    Session {
+        id: SessionId,
+        /// The reply's place, if the client wants one.
+        seq: Option<ReplySeq>,
+    },
+    /// Another core.
+    Core { from: CoreId, ticket: Ticket },
+}
+
+/// How far a script has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Over,
+    Suspended,
+}
+
+/// What of a client a script needs.
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    db: DbIndex,
+    protocol: Protocol,
+    access: Access,
+    reads: Reads,
+}
+
+/// Whose changes and readings a script's are.
+#[derive(Clone, Copy, Debug)]
+struct Reads {
+    by: Reader,
+    reading: Reading,
+}
+
+fn caller_of(session: &Session, reads: Reads) -> Caller {
+    Caller {
+        db: session.db,
+        protocol: session.protocol,
+        access: access_of(session),
+        reads,
+    }
+}
+
+impl Core {
+    /// Begins a script of `session`: here, on the core that owns its keys, or on several.
+    pub(super) fn begin_script(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        quiet: bool,
+    ) {
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+            self.tell_monitors(session, args, command.spec);
+        }
+        match self.place_of_script(session, args, command) {
+            Ok(Place::Core(core)) if core != self.state.id => {
+                let target = Target {
+                    core,
+                    first_key: FirstKey::UNKNOWN,
+                };
+                self.hop(session, args, command, target, quiet);
+            }
+            Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
+            Ok(Place::Cores) => {
+                let seq = (!quiet).then(|| session.output.expect());
+                if let Some(seq) = seq {
+                    note_write(session, command.spec, seq);
+                }
+                self.begin_script_on_cores(session, args, command, seq);
+            }
+            Err(error) => {
+                self.count_failure(&error, command);
+                if !quiet {
+                    session.reply(|reply| reply.error(&error));
+                }
+            }
+        }
+    }
+
+    /// Whose a script of this core's session is.
+    fn reads_of(&self, session: &Session, command: &Command) -> Reads {
+        Reads {
+            by: Reader {
+                core: self.state.id,
+                session: session.id,
+            },
+            reading: Reading::of(session, command),
+        }
+    }
+
+    fn run_script_here(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        quiet: bool,
+    ) {
+        let began = Instant::now();
+        let mut out = Vec::new();
+        let is_in_exec = session.executing.is_some();
+        let caller = caller_of(session, self.reads_of(session, command));
+        if self.run_script(caller, args, command, is_in_exec, &mut out) == Progress::Suspended {
+            let seq = (!quiet).then(|| session.output.expect());
+            session.at_barrier = true;
+            let id = session.id;
+            return self.park_script(Owner::Session { id, seq }, args);
+        }
+        if !quiet {
+            session.output.append(|to| to.extend_from_slice(&out));
+        }
+        let micros = self.timed_apart(command, began);
+        self.observe_slow(session, args, command.spec, micros);
+    }
+
+    /// Runs a script of another core's session.
+    pub(super) fn run_script_for(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Head,
+        command: &'static Command,
+    ) {
+        let caller = Caller {
+            db: request.db,
+            protocol: request.protocol,
+            access: request.access,
+            reads: Reads {
+                by: request.origin(from),
+                reading: request.reading,
+            },
+        };
+        let (ticket, began) = (request.ticket, Instant::now());
+        let mut out = Vec::new();
+        if self.run_script(caller, args, command, false, &mut out) == Progress::Suspended {
+            return self.park_script(Owner::Core { from, ticket }, args);
+        }
+        let micros = self.timed_apart(command, began);
+        self.answer_core(from, ticket, &out, (command, args, micros));
+    }
+
+    /// Sends a script's reply to the core that asked; word of it, if it was slow, goes along.
+    fn answer_core(
+        &mut self,
+        from: CoreId,
+        ticket: Ticket,
+        reply: &[u8],
+        (command, args, micros): (&'static Command, Args<'_>, u64),
+    ) {
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(ticket, |to| to.extend_from_slice(reply));
+        self.debts.owe(from, ticket.session(), bytes);
+        let is_heard = !matches!(ticket, Ticket::Discard { .. });
+        if is_heard && self.state.is_worth_telling(micros) {
+            self.outboxes[from.index()].tell_slow(command, micros, args);
+        }
+    }
+
+    /// Runs a script without locks; its reply goes to `out` if it is over.
+    fn run_script(
+        &mut self,
+        caller: Caller,
+        args: Args<'_>,
+        command: &'static Command,
+        is_in_exec: bool,
+        out: &mut Vec<u8>,
+    ) -> Progress {
+        let mut hold = self.hold_of(args, command);
+        hold.is_in_exec = is_in_exec;
+        let step = match self.start_script(caller, args, command, hold) {
+            Ok(step) => step,
+            Err((error, _)) => {
+                self.count_failure(&error, command);
+                Reply::new(out, caller.protocol).error(&error);
+                return Progress::Over;
+            }
+        };
+        let progress = self.drive(step);
+        if progress == Progress::Over {
+            let running = self.finish_script(out);
+            if let Some(messenger) = running.hold.messenger {
+                self.state.sessions.remove(messenger);
+            }
+        }
+        progress
+    }
+
+    /// Starts a script. Its first step.
+    ///
+    /// # Errors
+    /// It cannot run. What it holds comes back.
+    fn start_script(
+        &mut self,
+        caller: Caller,
+        args: Args<'_>,
+        command: &'static Command,
+        hold: Hold,
+    ) -> Result<Step, (ErrorReply, Hold)> {
+        let is_out_of_memory = self.is_out_of_memory();
+        let admitted = number_of_keys(args).and_then(|keys| {
+            let script = self.find_script(command, args)?;
+            let may_write = check_flags(script.flags, command.spec.flags, is_out_of_memory)?;
+            Ok((keys, script, may_write))
+        });
+        let (keys, script, may_write) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Err((error, hold)),
+        };
+        let mut client = self.scripts.client();
+        client.db = caller.db;
+        client.set_gate(gate::NO_TOUCH, caller.access == Access::Peek);
+        let config = &self.state.config;
+        let threshold_ms = config.busy_reply_threshold_ms;
+        let options = RunOptions {
+            protocol: caller.protocol,
+            patience: (threshold_ms > 0).then(|| Duration::from_millis(threshold_ms)),
+            log_level: config.loglevel,
+        };
+        self.scripts.running = Some(Box::new(Running {
+            command,
+            name: script.name().to_owned(),
+            kind: Kind::Script,
+            may_write,
+            is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
+            wrote: false,
+            touched: false,
+            client: Some(client),
+            last: Instant::now(),
+            hold,
+            waits: Waits::Granted,
+            reads: caller.reads,
+            began: Instant::now(),
+            busy: None,
+            resumed: None,
+        }));
+        let vm = self.state.scripts.vm();
+        let mut words = vm.words();
+        words.clear();
+        for arg in args.iter_from(NUMBER_OF_KEYS + 1) {
+            let fits = words.push(arg);
+            assert!(fits, "arguments are addressed by 32 bits all along");
+        }
+        drop(words);
+        Ok(vm.eval(script.id, keys, script.name(), &options))
+    }
+
+    fn find_script(
+        &mut self,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> Result<Arc<Script>, ErrorReply> {
+        let shared = &*self.state.shared;
+        let (engine, name) = (&mut self.state.scripts, args.at(1));
+        let script = match command.spec.run {
+            Run::Script(Invoke::Text) => engine.find_text(&shared.scripts, &shared.hasher, name),
+            Run::Script(Invoke::Sha) => {
+                let sha = crate::script::sha_of(name).ok_or(errors::NO_SCRIPT)?;
+                engine.find_sha(&shared.scripts, &sha)
+            }
+            _ => unreachable!("only scripts are run as such"),
+        };
+        script.map_err(no_script)
+    }
+
+    /// Whether the server holds more than `maxmemory`.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        let max = self.state.config.maxmemory_bytes;
+        max > 0 && self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id) > max
+    }
+
+    /// The script at work.
+    fn running(&mut self) -> &mut Running {
+        let running = self.scripts.running.as_mut();
+        running.expect("a script is at work")
+    }
+
+    /// Does what the script asks for until it is over, or cannot go on at once.
+    fn drive(&mut self, mut step: Step) -> Progress {
+        loop {
+            match step {
+                Step::Done => return Progress::Over,
+                Step::Tick => {
+                    self.running().waits = Waits::Slice;
+                    return Progress::Suspended;
+                }
+                Step::Call(ask) => {
+                    if let Some(waits) = self.answer_script(ask) {
+                        self.running().waits = waits;
+                        return Progress::Suspended;
+                    }
+                }
+            }
+            if self.is_script_overdue() {
+                self.running().waits = Waits::Slice;
+                return Progress::Suspended;
+            }
+            step = self.state.scripts.vm().resume(GoOn::On);
+        }
+    }
+
+    /// Takes the reply of the script that is over.
+    fn finish_script(&mut self, out: &mut Vec<u8>) -> Box<Running> {
+        let mut running = self.scripts.running.take().expect("a script is at work");
+        self.scripts.client = running.client.take();
+        let vm = self.state.scripts.vm();
+        out.extend_from_slice(&vm.reply());
+        let errors = vm.reply_errors().clone();
+        if !errors.is_empty() {
+            self.state.stats.by_command[running.command.id.index()].failed += 1;
+            for error in errors.iter().filter(|error| !error.is_counted) {
+                self.state.stats.count_error(&error.code);
+            }
+        }
+        running
+    }
+}
+
+/// Checks what a script says of itself. Whether it may write.
+fn check_flags(
+    script: ScriptFlags,
+    command: Flags,
+    is_out_of_memory: bool,
+) -> Result<bool, ErrorReply> {
+    let is_read_only = command.has(Flags::READONLY);
+    if script.has(ScriptFlags::UNDECLARED) {
+        return Ok(!is_read_only);
+    }
+    let writes = !script.has(ScriptFlags::NO_WRITES);
+    if writes && is_read_only {
+        return Err(errors::SCRIPT_WRITES_IN_RO);
+    }
+    if is_out_of_memory && writes && !script.has(ScriptFlags::ALLOW_OOM) {
+        return Err(errors::OUT_OF_MEMORY);
+    }
+    Ok(writes)
+}
+
+impl Core {
+    /// A command's flags; of one that runs a script that says what it does, those that follow from this.
+    pub(super) fn flags_of(&self, spec: &CommandSpec, args: Args<'_>) -> Flags {
+        let Run::Script(invoke) = spec.run else {
+            return spec.flags;
+        };
+        let cache = &self.state.shared.scripts;
+        let flags = match invoke {
+            Invoke::Text => crate::script::flags_of_text(args.at(1)),
+            Invoke::Sha => crate::script::sha_of(args.at(1))
+                .and_then(|sha| cache.find(&sha))
+                .map(|script| script.flags),
+        };
+        match flags {
+            Some(flags) if !flags.has(ScriptFlags::UNDECLARED) => declared(spec.flags, flags),
+            _ => spec.flags,
+        }
+    }
+}
+
+/// The flags of a command that runs a script with flags of its own.
+fn declared(command: Flags, script: ScriptFlags) -> Flags {
+    let mut flags = command.without(Flags::STALE.with(Flags::DENYOOM).with(Flags::WRITE));
+    flags = flags.without(Flags::MAY_REPLICATE);
+    if !script.has(ScriptFlags::NO_WRITES) {
+        flags = flags.with(Flags::WRITE);
+        if !script.has(ScriptFlags::ALLOW_OOM) {
+            flags = flags.with(Flags::DENYOOM);
+        }
+    }
+    if script.has(ScriptFlags::ALLOW_STALE) {
+        flags = flags.with(Flags::STALE);
+    }
+    flags
+}

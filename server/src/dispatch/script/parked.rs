@@ -1,0 +1,412 @@
+//! Scripts that wait: for locks, for other cores' answers, or, having run for long, for their slice of the next turn.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::super::core::Core;
+use super::super::limits::SCRIPTS_ON_CORES_MAX;
+use super::super::locks::Scope;
+use super::super::transaction::{LocksHeld, scope_of};
+use super::place::hash_of_name;
+use super::reach::{Covers, Hold};
+use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
+use crate::command::{Args, Clock, Command, Flags};
+use crate::resp::Reply;
+use crate::routing::CoreId;
+use crate::script::{Ask, BusyScript, GoOn, Habit, Machine, Step, Words};
+use crate::session::{Holds, ReplySeq, Session, SessionId};
+
+/// A script that waits.
+pub(super) struct Parked {
+    owner: Owner,
+    /// The command that runs it.
+    pub(super) words: Words,
+    command: &'static Command,
+    caller: Caller,
+    /// The time as the script sees it throughout.
+    clock: Clock,
+    pub(super) state: State,
+}
+
+/// How far a script that waits has come.
+pub(super) enum State {
+    /// It has yet to begin.
+    New(Hold, Waits),
+    /// It is in the midst of something.
+    Begun(Box<Running>, Machine),
+}
+
+impl State {
+    fn waits(&mut self) -> &mut Waits {
+        match self {
+            Self::New(_, waits) => waits,
+            Self::Begun(running, _) => &mut running.waits,
+        }
+    }
+
+    fn hold(&mut self) -> &mut Hold {
+        match self {
+            Self::New(hold, _) => hold,
+            Self::Begun(running, _) => &mut running.hold,
+        }
+    }
+}
+
+fn keep_words(args: Args<'_>) -> Words {
+    let mut words = Words::default();
+    for arg in args.iter_from(0) {
+        let fits = words.push(arg);
+        assert!(fits, "arguments are addressed by 32 bits all along");
+    }
+    words
+}
+
+impl Core {
+    /// Begins a script on several cores: asks for its locks, or has those of an `EXEC`.
+    pub(super) fn begin_script_on_cores(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        seq: Option<ReplySeq>,
+    ) {
+        session.at_barrier = true;
+        let mut hold = self.hold_of(args, command);
+        hold.covers = match claim_on_all(&self.state, command, args) {
+            Some(_) => Covers::Everything,
+            None => Covers::Keys,
+        };
+        let id = self.messenger(&mut hold);
+        let is_granted = session.executing.is_some();
+        if let Some(executing) = &session.executing {
+            hold.is_in_exec = true;
+            hold.locks.clone_from(&executing.locks);
+            let only_reads = command.spec.flags.has(Flags::READONLY);
+            hold.covers = match executing.holds {
+                Holds::All => Covers::Everything,
+                Holds::AllToRead if only_reads => Covers::Everything,
+                Holds::AllToRead | Holds::Keys => Covers::Keys,
+            };
+        }
+        let waits = if is_granted {
+            Waits::Granted
+        } else {
+            Waits::Locks
+        };
+        let parked = Parked {
+            owner: Owner::Session {
+                id: session.id,
+                seq,
+            },
+            words: keep_words(args),
+            command,
+            caller: caller_of(session, self.reads_of(session, command)),
+            clock: self.state.clock,
+            state: State::New(hold, waits),
+        };
+        self.scripts.parked.insert(id, parked);
+        if is_granted {
+            self.scripts.ready.push_back(id);
+        } else {
+            let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
+            self.ask_for_script(id, command, scopes, None);
+        }
+    }
+
+    fn ask_for_script(
+        &mut self,
+        id: SessionId,
+        command: &'static Command,
+        scopes: Vec<(CoreId, Scope)>,
+        beside: Option<LocksHeld>,
+    ) {
+        let messenger = self.state.sessions.take_out(id);
+        let mut messenger = messenger.expect("a script's messenger stays as long as the script");
+        self.begin_script_transaction(&mut messenger, command, scopes, beside);
+        self.state.sessions.put_back(messenger);
+    }
+
+    /// What a script that has yet to begin locks of each core.
+    pub(in crate::dispatch) fn scopes_of_new_script(
+        &self,
+        messenger: SessionId,
+    ) -> Option<Vec<(CoreId, Scope)>> {
+        let parked = self.scripts.parked.get(&messenger)?;
+        let State::New(..) = parked.state else {
+            return None;
+        };
+        let (bytes, ranges) = parked.words.parts();
+        let args = Args::new(bytes, ranges);
+        Some(self.scopes(|scopes| scope_of(&self.state, parked.command, args, scopes)))
+    }
+
+    /// A script has the locks it asked for.
+    pub(in crate::dispatch) fn grant_script(&mut self, messenger: SessionId, held: LocksHeld) {
+        let parked = self.scripts.parked.get_mut(&messenger);
+        let parked = parked.expect("a script that waits is kept");
+        if let State::Begun(running, _) = &mut parked.state {
+            running.hold.covers = Covers::Everything;
+            if running.is_irrevocable() {
+                // It waits for nobody any more.
+                let waits = &self.state.shared.script_waits_for_all;
+                waits.store(false, Ordering::Release);
+            }
+        } else {
+            parked.clock = self.state.clock;
+        }
+        parked.state.hold().locks.splice(0..0, held);
+        *parked.state.waits() = Waits::Granted;
+        self.scripts.ready.push_back(messenger);
+    }
+
+    /// The script at work cannot go on at once.
+    pub(super) fn park_script(&mut self, owner: Owner, args: Args<'_>) {
+        let running = self.running();
+        let client = running.client.as_ref();
+        let client = client.expect("no command of the script runs");
+        let caller = caller_of(client, running.reads);
+        let parked = (owner, keep_words(args), caller, self.state.clock);
+        self.park(parked);
+    }
+
+    fn park(&mut self, (owner, words, caller, clock): (Owner, Words, Caller, Clock)) {
+        let last = self.running().last;
+        let is_overdue = self.state.scripts.vm().is_overdue_at(last);
+        let mut running = self.scripts.running.take().expect("a script is at work");
+        let machine = self.state.scripts.park();
+        let id = self.messenger(&mut running.hold);
+        let (waits, command) = (running.waits, running.command);
+        let is_open = running.hold.covers == Covers::Nothing && running.hold.bar.is_none();
+        if is_open && (running.is_irrevocable() || waits != Waits::Locks) {
+            running.hold.bar = Some(self.bar(running.mode()));
+        }
+        let parked = Parked {
+            owner,
+            words,
+            command,
+            caller,
+            clock,
+            state: State::Begun(running, machine),
+        };
+        self.scripts.parked.insert(id, parked);
+        match waits {
+            Waits::Locks => self.ask_for_everything(id),
+            Waits::Slice => self.note_busy(id),
+            Waits::Answer if is_overdue => self.note_busy(id),
+            Waits::Answer | Waits::Granted => {}
+        }
+    }
+
+    /// Asks for locks of all keys for a script that reaches more than it declared.
+    fn ask_for_everything(&mut self, id: SessionId) {
+        let parked = self.scripts.parked.get_mut(&id).expect("just parked");
+        let State::Begun(running, _) = &mut parked.state else {
+            unreachable!("it has begun")
+        };
+        let (hasher, known) = (&self.state.shared.hasher, &self.state.shared.known_scripts);
+        known.note(hasher.hash(running.name.as_bytes()), Habit::Undeclared);
+        let (bytes, ranges) = parked.words.parts();
+        let hash = hash_of_name(&self.state, Args::new(bytes, ranges), running.command);
+        known.note(hash, Habit::Undeclared);
+        let (command, mode) = (running.command, running.mode());
+        if let Some(busy) = &running.busy {
+            busy.concerns_all();
+        }
+        let beside = if running.is_irrevocable() {
+            Some(running.hold.all(self.state.id))
+        } else {
+            let held = std::mem::take(&mut running.hold.locks);
+            running.hold.covers = Covers::Nothing;
+            self.unlock(id, &held);
+            None
+        };
+        let scopes = self.scopes(|scopes| {
+            scopes
+                .iter_mut()
+                .for_each(|(_, scope)| scope.add_whole(mode));
+        });
+        self.ask_for_script(id, command, scopes, beside);
+    }
+
+    /// Lets scripts go on whose answers or locks have come.
+    pub(in crate::dispatch) fn run_ready_scripts(&mut self) {
+        while let Some(id) = self.scripts.ready.pop_front() {
+            let Some(parked) = self.scripts.parked.get_mut(&id) else {
+                continue;
+            };
+            let is_new = matches!(parked.state, State::New(..));
+            let can_go_on = match parked.state.waits() {
+                Waits::Granted => true,
+                Waits::Answer => {
+                    let messenger = self.state.sessions.get(id);
+                    messenger.is_some_and(|messenger| messenger.output.outstanding() == 0)
+                }
+                Waits::Locks | Waits::Slice => false,
+            };
+            if can_go_on && is_new && self.scripts.begun >= SCRIPTS_ON_CORES_MAX {
+                self.scripts.queue.push_back(id);
+            } else if can_go_on {
+                self.resume_script(id, Instant::now());
+            }
+        }
+    }
+
+    /// Lets a script begin or go on.
+    pub(super) fn resume_script(&mut self, id: SessionId, began: Instant) -> Progress {
+        let parked = self.scripts.parked.remove(&id).expect("it waits");
+        let Parked {
+            owner,
+            words,
+            command,
+            caller,
+            clock,
+            state,
+        } = parked;
+        // For the script it is still the time when it began.
+        let now = std::mem::replace(&mut self.state.clock, clock);
+        self.state.shard.set_now(clock.unix);
+        let (bytes, ranges) = words.parts();
+        let args = Args::new(bytes, ranges);
+        // What others have changed meanwhile is not this script's.
+        self.act_on_notes(None, None);
+        let mut out = Vec::new();
+        let step = match state {
+            State::New(mut hold, _) => {
+                self.scripts.begun += 1;
+                hold.is_counted = true;
+                self.start_script(caller, args, command, hold)
+            }
+            State::Begun(running, machine) => Ok(self.step_on(id, running, machine, began)),
+        };
+        let over = match step {
+            Ok(step) => match self.drive(step) {
+                Progress::Over => Some(self.finish_script(&mut out).into()),
+                Progress::Suspended => None,
+            },
+            Err((error, hold)) => {
+                self.count_failure(&error, command);
+                Reply::new(&mut out, caller.protocol).error(&error);
+                Some(Ended {
+                    hold,
+                    busy: None,
+                    began,
+                })
+            }
+        };
+        self.act_on_notes(None, Some(caller.reads.by));
+        self.state.clock = now;
+        self.state.shard.set_now(now.unix);
+        self.timing.took_apart(began.elapsed());
+        match over {
+            Some(ended) => {
+                self.end_parked(owner, args, command, &ended, &out);
+                Progress::Over
+            }
+            None => {
+                self.park((owner, words, caller, clock));
+                Progress::Suspended
+            }
+        }
+    }
+
+    /// The next step of a script that had to wait.
+    fn step_on(
+        &mut self,
+        id: SessionId,
+        mut running: Box<Running>,
+        machine: Machine,
+        began: Instant,
+    ) -> Step {
+        self.state.scripts.unpark(machine);
+        running.last = began;
+        let is_killed = running.busy.as_ref().is_some_and(|busy| busy.is_killed());
+        running.resumed = running.busy.as_ref().map(|_| began);
+        let waits = running.waits;
+        self.scripts.running = Some(running);
+        if waits == Waits::Answer {
+            let mut reply = std::mem::take(&mut *self.state.scripts.vm().reply());
+            self.take_reply(id, &mut reply);
+            *self.state.scripts.vm().reply() = reply;
+        }
+        match waits {
+            _ if is_killed => self.state.scripts.vm().resume(GoOn::Die),
+            Waits::Granted | Waits::Locks => Step::Call(Ask::Command),
+            Waits::Answer | Waits::Slice => self.state.scripts.vm().resume(GoOn::On),
+        }
+    }
+
+    /// A script that had to wait is over: its reply goes to who waits for it, and its locks are given back.
+    fn end_parked(
+        &mut self,
+        owner: Owner,
+        args: Args<'_>,
+        command: &'static Command,
+        ended: &Ended,
+        out: &[u8],
+    ) {
+        if let Some(busy) = &ended.busy {
+            self.note_no_longer_busy(busy);
+        }
+        let nanos = u64::try_from(ended.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.state.stats.ran(command.id, 1, nanos);
+        let locks = ended.hold.all(self.state.id);
+        let id = ended.hold.messenger.expect("who waits has a messenger");
+        self.state.sessions.remove(id);
+        let is_in_exec = ended.hold.is_in_exec;
+        match owner {
+            Owner::Core { from, ticket } => {
+                self.answer_core(from, ticket, out, (command, args, nanos / 1000));
+                self.unlock(id, &locks);
+            }
+            Owner::Session { id: of, seq } => match self.state.sessions.take_out(of) {
+                Some(mut session) => {
+                    session.at_barrier = false;
+                    if let Some(seq) = seq {
+                        session.output.fill(seq, |to| to.extend_from_slice(out));
+                    }
+                    self.observe_slow(&session, args, command.spec, nanos / 1000);
+                    match &mut session.executing {
+                        Some(executing) if is_in_exec => {
+                            let has_more = executing.locks.len() < locks.len();
+                            if has_more && ended.hold.covers == Covers::Everything {
+                                executing.holds = Holds::All;
+                            }
+                            executing.locks = locks;
+                        }
+                        _ => self.unlock(id, &locks),
+                    }
+                    self.look_again(session);
+                }
+                None => {
+                    self.unlock(id, &locks);
+                }
+            },
+        }
+        if ended.hold.is_counted {
+            if ended.hold.covers == Covers::Keys {
+                let hash = hash_of_name(&self.state, args, command);
+                self.state.shared.known_scripts.note(hash, Habit::Declared);
+            }
+            self.scripts.begun -= 1;
+            let next = self.scripts.queue.pop_front();
+            self.scripts.ready.extend(next);
+        }
+    }
+}
+
+/// What is left of a script that had to wait.
+struct Ended {
+    hold: Hold,
+    busy: Option<Arc<BusyScript>>,
+    began: Instant,
+}
+
+impl From<Box<Running>> for Ended {
+    fn from(running: Box<Running>) -> Self {
+        let Running {
+            hold, busy, began, ..
+        } = *running;
+        Self { hold, busy, began }
+    }
+}

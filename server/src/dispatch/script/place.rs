@@ -1,0 +1,118 @@
+//! On which core a script runs.
+//!
+//! With all its keys on one core it runs there, whoever asks. With keys on several, or if it is not known to keep to the keys
+//! it declares (`script::known`), it runs on its client's core, under locks of what it may reach, and its commands go where
+//! their keys are.
+
+use super::super::core::Core;
+use super::super::locks::Mode;
+use super::NUMBER_OF_KEYS;
+use crate::command::{Args, Command, CoreState, Flags, Invoke, Run};
+use crate::resp::{ErrorReply, errors};
+use crate::routing::CoreId;
+use crate::script::Habit;
+use crate::session::Session;
+
+/// Where a script runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dispatch) enum Place {
+    /// On this core alone.
+    Core(CoreId),
+    /// Under locks of several cores, or of all, from here.
+    Cores,
+}
+
+/// The number of keys a script is called with.
+pub(super) fn number_of_keys(args: Args<'_>) -> Result<usize, ErrorReply> {
+    let number = args.integer(NUMBER_OF_KEYS)?;
+    if number > args.len() as i64 - (NUMBER_OF_KEYS as i64 + 1) {
+        return Err(errors::TOO_MANY_KEYS);
+    }
+    usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
+}
+
+/// By which the script that a command names is known.
+pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command) -> u64 {
+    let hasher = &state.shared.hasher;
+    match command.spec.run {
+        Run::Script(Invoke::Sha) => hasher.hash(&args.at(1).to_ascii_lowercase()),
+        _ => hasher.hash(args.at(1)),
+    }
+}
+
+fn habit_of(state: &CoreState, args: Args<'_>, command: &Command) -> Option<Habit> {
+    let hash = hash_of_name(state, args, command);
+    state.shared.known_scripts.habit(hash)
+}
+
+/// Whether the script that a command names was seen to reach keys it did not declare.
+fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+    state.shared.known_scripts.any_undeclared()
+        && habit_of(state, args, command) == Some(Habit::Undeclared)
+}
+
+/// How a script locks all keys of all cores from the beginning, if it does: inside an `EXEC`, which could not wait for more
+/// locks in its midst, one without keys does too.
+pub(in crate::dispatch) fn claim_on_all(
+    state: &CoreState,
+    command: &Command,
+    args: Args<'_>,
+) -> Option<Mode> {
+    let keys = number_of_keys(args).ok()?;
+    if keys > 0 && !is_undeclared(state, args, command) {
+        return None;
+    }
+    Some(if command.spec.flags.has(Flags::READONLY) {
+        Mode::Shared
+    } else {
+        Mode::Exclusive
+    })
+}
+
+impl Core {
+    /// Where a script of `session` runs.
+    pub(in crate::dispatch) fn place_of_script(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> Result<Place, ErrorReply> {
+        number_of_keys(args)?;
+        let here = Place::Core(self.state.id);
+        if self.state.shared.cores() == 1 {
+            return Ok(here);
+        }
+        if let Some(executing) = &session.executing {
+            // It runs where the `EXEC` does, under its locks if it has any.
+            return Ok(match executing.locks.is_empty() {
+                true => here,
+                false => Place::Cores,
+            });
+        }
+        match self.common_core(command.spec, args) {
+            Some(core) if core == self.state.id => {
+                let is_undeclared = is_undeclared(&self.state, args, command);
+                Ok(if is_undeclared { Place::Cores } else { here })
+            }
+            // It is run elsewhere only if it is known to stay there.
+            Some(core) if habit_of(&self.state, args, command) == Some(Habit::Declared) => {
+                Ok(Place::Core(core))
+            }
+            _ => Ok(Place::Cores),
+        }
+    }
+
+    /// Whether a script on several cores has to wait: it would overtake what its session has sent to them before.
+    #[inline]
+    pub(in crate::dispatch) fn script_must_wait(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        matches!(command.spec.run, Run::Script(_))
+            && session.output.outstanding() > 0
+            && session.multi.is_none()
+            && self.place_of_script(session, args, command) == Ok(Place::Cores)
+    }
+}

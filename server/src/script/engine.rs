@@ -1,0 +1,334 @@
+//! A core's machines and the scripts they have compiled.
+//!
+//! A machine is made when the first script runs, one more for each script that runs while others wait for other cores, and
+//! anew after the scripts were flushed. What was compiled is found by
+//! the text (`EVAL`: one hash, one comparison) or by the SHA-1 (`EVALSHA`) without asking the other cores.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use larder_engine::KeyHasher;
+
+use super::cache::{Origin, Script, ScriptCache, Sha};
+use super::limits::IDLE_MACHINES_MAX;
+use super::vm::Vm;
+
+/// Why a script cannot run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoScript {
+    /// No core knows it.
+    Unknown,
+    /// Its first line cannot be understood; Redis's text, without code word.
+    BadFlags(Vec<u8>),
+    /// It is no Lua; Lua's text.
+    BadLua(Vec<u8>),
+}
+
+/// A machine and the scripts it has compiled.
+pub struct Machine {
+    vm: Vm,
+    /// The cache's count of flushes when the machine was made.
+    flushes: u64,
+    /// The scripts the machine has compiled.
+    compiled: HashMap<Sha, Arc<Script>>,
+    /// The same by the hash of their text, where no two share one.
+    by_text: HashMap<u64, Arc<Script>>,
+    /// How many there may be before those are looked for that were forgotten.
+    sweep_at: usize,
+}
+
+/// A core's scripts.
+#[derive(Default)]
+pub struct Engine {
+    /// The machine in use.
+    machine: Option<Machine>,
+    /// Those that have done with scripts that had to wait.
+    idle: Vec<Machine>,
+    /// Bytes that Lua holds in machines whose scripts wait.
+    parked_bytes: usize,
+    seed: u64,
+}
+
+impl Engine {
+    /// A core's scripts, none yet. Random numbers begin with `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            ..Self::default()
+        }
+    }
+
+    /// The machine.
+    ///
+    /// # Panics
+    /// If no script was found with it yet.
+    pub fn vm(&mut self) -> &mut Vm {
+        &mut self.machine().vm
+    }
+
+    fn machine(&mut self) -> &mut Machine {
+        let machine = self.machine.as_mut();
+        machine.expect("a script was found before it runs")
+    }
+
+    /// Takes the machine away, in the midst of a script: the next script gets another one.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn park(&mut self) -> Machine {
+        let machine = self.machine.take().expect("a script is under way");
+        self.parked_bytes += machine.vm.used_bytes();
+        machine
+    }
+
+    /// Takes a machine back whose script goes on.
+    pub fn unpark(&mut self, machine: Machine) {
+        self.parked_bytes -= machine.vm.used_bytes();
+        if let Some(other) = self.machine.replace(machine)
+            && self.idle.len() < IDLE_MACHINES_MAX
+        {
+            self.idle.push(other);
+        }
+    }
+
+    /// Whether a script is under way.
+    pub fn is_running(&self) -> bool {
+        self.machine
+            .as_ref()
+            .is_some_and(|machine| !machine.vm.is_idle())
+    }
+
+    /// Bytes that Lua holds, of machines that are no longer of use too.
+    pub fn held_bytes(&self) -> usize {
+        let machines = self.machine.iter().chain(&self.idle);
+        let bytes = machines.map(|machine| machine.vm.used_bytes());
+        bytes.sum::<usize>() + self.parked_bytes
+    }
+
+    /// Bytes that Lua holds; a small heap is rid of its garbage first.
+    pub fn used_bytes(&mut self, cache: &ScriptCache) -> usize {
+        /// What is collected within a fraction of a millisecond.
+        const SMALL_BYTES: usize = 1 << 20;
+        self.forget_flushed(cache);
+        if let Some(Machine { vm, .. }) = &mut self.machine
+            && vm.is_idle()
+            && vm.used_bytes() < SMALL_BYTES
+        {
+            vm.collect();
+        }
+        self.held_bytes()
+    }
+
+    /// Drops machines made before the scripts were flushed, unless one of their scripts still runs.
+    #[inline]
+    fn forget_flushed(&mut self, cache: &ScriptCache) {
+        let flushes = cache.flushes();
+        let is_stale = |machine: &Machine| machine.flushes != flushes && machine.vm.is_idle();
+        if self.machine.as_ref().is_some_and(is_stale) {
+            self.machine = None;
+        }
+        self.idle.retain(|machine| !is_stale(machine));
+    }
+
+    /// Sees to it that there is a machine.
+    #[inline]
+    fn ready(&mut self, cache: &ScriptCache) {
+        self.forget_flushed(cache);
+        if self.machine.is_none() {
+            let seed = self.seed;
+            let machine = self.idle.pop().unwrap_or_else(|| Machine {
+                vm: Vm::new(seed).expect("there is address space for a stack"),
+                flushes: cache.flushes(),
+                compiled: HashMap::new(),
+                by_text: HashMap::new(),
+                sweep_at: 0,
+            });
+            self.machine = Some(machine);
+        }
+    }
+
+    /// The script of this text, compiled.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn find_text(
+        &mut self,
+        cache: &ScriptCache,
+        hasher: &KeyHasher,
+        text: &[u8],
+    ) -> Result<Arc<Script>, NoScript> {
+        self.ready(cache);
+        let hash = hasher.hash(text);
+        if let Some(script) = self.machine().by_text.get(&hash)
+            && *script.text == *text
+            && !script.is_forgotten()
+        {
+            script.mark_run();
+            return Ok(Arc::clone(script));
+        }
+        let script = self.add(cache, text, Origin::Evaluated)?;
+        let by_text = &mut self.machine().by_text;
+        by_text.insert(hash, Arc::clone(&script));
+        Ok(script)
+    }
+
+    /// The script with this SHA-1, compiled.
+    ///
+    /// # Errors
+    /// No core knows it.
+    pub fn find_sha(&mut self, cache: &ScriptCache, sha: &Sha) -> Result<Arc<Script>, NoScript> {
+        self.ready(cache);
+        if let Some(script) = self.machine().compiled.get(sha)
+            && !script.is_forgotten()
+        {
+            script.mark_run();
+            return Ok(Arc::clone(script));
+        }
+        let script = cache.find(sha).ok_or(NoScript::Unknown)?;
+        script.mark_run();
+        self.compile(&script)?;
+        self.keep(&script);
+        Ok(script)
+    }
+
+    /// Takes a script into the cache that need not run, `SCRIPT LOAD`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn load(&mut self, cache: &ScriptCache, text: &[u8]) -> Result<Arc<Script>, NoScript> {
+        self.ready(cache);
+        self.add(cache, text, Origin::Loaded)
+    }
+
+    /// A script that this core may not have compiled yet, and perhaps none has.
+    #[cold]
+    fn add(
+        &mut self,
+        cache: &ScriptCache,
+        text: &[u8],
+        origin: Origin,
+    ) -> Result<Arc<Script>, NoScript> {
+        let script = cache.make(text).map_err(NoScript::BadFlags)?;
+        if let Some(present) = self.machine().compiled.get(&script.sha)
+            && !present.is_forgotten()
+        {
+            return Ok(cache.insert(script, origin));
+        }
+        self.compile(&script)?;
+        let own = script.id;
+        let script = cache.insert(script, origin);
+        if script.id != own {
+            // Another core was first: it goes by that one's number.
+            if self.vm().is_idle() {
+                self.vm().forget(own);
+            }
+            self.compile(&script)?;
+        }
+        self.keep(&script);
+        Ok(script)
+    }
+
+    fn compile(&mut self, script: &Script) -> Result<(), NoScript> {
+        let vm = self.vm();
+        let compiled = if vm.is_idle() {
+            vm.compile(script.id, script.lua())
+        } else {
+            // The machine is in the midst of a script: this one is compiled when it is to run.
+            let mut other = Vm::new(0).expect("there is address space for a stack");
+            other.compile(script.id, script.lua())
+        };
+        compiled.map_err(NoScript::BadLua)
+    }
+
+    /// Remembers what was compiled, unless it was elsewhere.
+    fn keep(&mut self, script: &Arc<Script>) {
+        if !self.vm().is_idle() {
+            return;
+        }
+        let machine = self.machine();
+        if let Some(old) = machine.compiled.insert(script.sha, Arc::clone(script))
+            && old.id != script.id
+        {
+            machine.vm.forget(old.id);
+        }
+        if machine.compiled.len() > machine.sweep_at {
+            machine.sweep();
+        }
+    }
+}
+
+impl Machine {
+    /// Forgets here what was forgotten everywhere.
+    fn sweep(&mut self) {
+        const SWEEP_MIN: usize = 1000;
+        let Self {
+            vm,
+            compiled,
+            by_text,
+            sweep_at,
+            ..
+        } = self;
+        compiled.retain(|_, script| {
+            if script.is_forgotten() {
+                vm.forget(script.id);
+            }
+            !script.is_forgotten()
+        });
+        by_text.retain(|_, script| !script.is_forgotten());
+        *sweep_at = SWEEP_MIN.max(2 * compiled.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::cache::sha_of;
+
+    #[test]
+    fn a_script_run_on_one_core_is_known_to_all_until_it_is_flushed() {
+        let cache = ScriptCache::default();
+        let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
+        let (mut one, mut other) = (Engine::new(1), Engine::new(2));
+        let script = one.find_text(&cache, &hasher, b"return 1").unwrap();
+        let again = one.find_text(&cache, &hasher, b"return 1").unwrap();
+        assert!(Arc::ptr_eq(&script, &again));
+        let there = other.find_sha(&cache, &script.sha).unwrap();
+        assert!(Arc::ptr_eq(&script, &there));
+        assert!(other.used_bytes(&cache) > 0);
+        cache.flush();
+        assert_eq!(other.used_bytes(&cache), 0);
+        let unknown = other.find_sha(&cache, &script.sha).unwrap_err();
+        assert_eq!(unknown, NoScript::Unknown);
+        let anew = one.find_text(&cache, &hasher, b"return 1").unwrap();
+        assert_ne!(anew.id, script.id);
+        assert!(other.find_sha(&cache, &script.sha).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_script_is_not_remembered() {
+        let cache = ScriptCache::default();
+        let mut engine = Engine::new(1);
+        let error = engine.load(&cache, b"return (").unwrap_err();
+        assert!(matches!(error, NoScript::BadLua(_)));
+        let error = engine.load(&cache, b"#!x\n").unwrap_err();
+        assert!(matches!(error, NoScript::BadFlags(_)));
+        assert!(cache.is_empty());
+        let sha = sha_of(&[b'0'; 40]).unwrap();
+        let unknown = engine.find_sha(&cache, &sha).unwrap_err();
+        assert_eq!(unknown, NoScript::Unknown);
+    }
+
+    #[test]
+    fn any_number_of_scripts_made_up_on_the_way_takes_bounded_memory() {
+        let cache = ScriptCache::default();
+        let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
+        let mut engine = Engine::new(1);
+        for number in 0..3000 {
+            let text = format!("return {number}");
+            engine.find_text(&cache, &hasher, text.as_bytes()).unwrap();
+        }
+        let machine = engine.machine();
+        assert!(cache.len() <= 501 && machine.compiled.len() <= 1001);
+        assert!(machine.by_text.len() <= 1001);
+    }
+}

@@ -1,0 +1,44 @@
+//! Scripts in Lua 5.1, as Redis runs them.
+//!
+//! ```text
+//!  vm          Lua on a stack of its own: a script leaves it for every command, and when it takes too long
+//!   ├ exchange  what both sides hand each other across the switch
+//!   ├ sandbox   the world of the scripts, in Lua: read-only tables, errors with their places
+//!   ├ libs      what scripts find in it: redis, cjson, cmsgpack, bit, struct, patterns, random numbers
+//!   └ convert   replies to Lua values and back
+//!  engine      a core's machines and the scripts they have compiled
+//!  cache       the scripts all cores know, by their SHA-1
+//!  busy        the scripts that run for too long, for all cores to see
+//!  known       which scripts keep to the keys they declare
+//!  flags       what a script says of itself in its first line
+//! ```
+//!
+//! A machine knows nothing of the core that drives it (`dispatch`): commands are byte strings out, replies in RESP in.
+
+mod arguments;
+mod busy;
+mod bytecode;
+mod cache;
+mod convert;
+mod engine;
+mod exchange;
+mod flags;
+mod hostile;
+mod known;
+mod libs;
+mod limits;
+mod number;
+mod sandbox;
+mod tests;
+mod vm;
+mod words;
+
+pub use busy::{BusyScript, BusyScripts, Kill, Kind};
+pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
+pub use engine::{Engine, Machine, NoScript};
+pub use exchange::ReplyError;
+pub use flags::{ScriptFlags, flags_of_text};
+pub use known::{Habit, KnownScripts};
+pub use libs::Ask;
+pub use vm::{GoOn, RunOptions, Step, Vm};
+pub use words::Words;

@@ -1,0 +1,103 @@
+//! The sandbox: the world of the scripts, written in Lua (`sandbox.lua`), and the way into it.
+
+use mlua::{Function, Lua, Table, Value};
+
+/// The sandbox's source.
+const SOURCE: &str = include_str!("sandbox.lua");
+
+/// The name of its chunk, by which its functions are told from a script's when an error's place is wanted.
+pub(super) const CHUNK: &str = "=[sandbox]";
+
+/// The way into the sandbox of one machine.
+pub(super) struct Sandbox {
+    compile: Function,
+    forget: Function,
+    eval: Function,
+    /// An array of a table's keys and values by turns, or of its keys alone, and how many elements that has.
+    pub(super) flatten: Function,
+}
+
+/// Builds the sandbox over functions of Rust.
+pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
+    let run: Table = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
+    lua.gc_collect()?;
+    Ok(Sandbox {
+        compile: run.raw_get("compile")?,
+        forget: run.raw_get("forget")?,
+        eval: run.raw_get("eval")?,
+        flatten: run.raw_get("flatten")?,
+    })
+}
+
+impl Sandbox {
+    /// Compiles a script. Why it could not be.
+    pub(super) fn compile(&self, lua: &Lua, id: u64, text: &[u8]) -> mlua::Result<Option<Vec<u8>>> {
+        let error: Value = self.compile.call((id, lua.create_string(text)?))?;
+        Ok(match error {
+            Value::String(text) => Some(text.as_bytes().to_vec()),
+            _ => None,
+        })
+    }
+
+    /// Forgets a script.
+    pub(super) fn forget(&self, id: u64) -> mlua::Result<()> {
+        self.forget.call(id)
+    }
+
+    /// Runs a script: whether it ended well, and its value or its error.
+    pub(super) fn eval(&self, id: u64, keys: Table, argv: Table) -> mlua::Result<(bool, Value)> {
+        self.eval.call((id, keys, argv))
+    }
+}
+
+/// Where the error being handled was raised: what was called, if it was Lua's, else who called it. The sandbox's own
+/// functions count as the library functions they stand for. Called by the handler, which is itself called where the
+/// error was raised:
+///
+/// ```text
+///  0 this function   1 handler   2 error, or what failed   3 a wrapper of the sandbox   4 the script
+/// ```
+pub(super) fn locate(lua: &Lua) -> mlua::Result<(Option<String>, i64)> {
+    let place = |level: usize| {
+        lua.inspect_stack(level, |debug| {
+            let source = debug.source();
+            Place {
+                is_native: source.what == "C",
+                is_tail_call: source.what == "tail",
+                source: source
+                    .source
+                    .map(|text| text.into_owned())
+                    .unwrap_or_default(),
+                line: debug.current_line().map_or(-1, |line| line as i64),
+            }
+        })
+    };
+    let mut level = 2;
+    let mut found = place(level);
+    if found.as_ref().is_some_and(|place| place.is_native) {
+        level += 1;
+        found = place(level);
+    }
+    let is_wrapper = |place: &Place| place.source == CHUNK;
+    if found.as_ref().is_some_and(is_wrapper) {
+        while found
+            .as_ref()
+            .is_some_and(|place| is_wrapper(place) || place.is_tail_call)
+        {
+            level += 1;
+            found = place(level);
+        }
+    }
+    Ok(match found {
+        Some(place) => (Some(place.source), place.line),
+        None => (None, -1),
+    })
+}
+
+/// A level of the stack.
+struct Place {
+    is_native: bool,
+    is_tail_call: bool,
+    source: String,
+    line: i64,
+}
