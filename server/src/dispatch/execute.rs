@@ -82,6 +82,7 @@ impl Core {
         has_run
     }
 
+    #[inline(always)]
     fn try_execute(
         &mut self,
         session: &mut Session,
@@ -107,8 +108,7 @@ impl Core {
         };
         if self.state.shared.slots.cores() > 1
             && (!self.has_room_for(command, target)
-                || must_come_behind(session, resolved)
-                || self.script_must_wait(session, args, resolved))
+                || self.has_to_come_behind(session, args, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -137,6 +137,21 @@ impl Core {
         }
         self.run(session, args, resolved, target, gates);
         true
+    }
+
+    /// Whether the command has to wait for what its session has sent to other cores before.
+    #[inline]
+    fn has_to_come_behind(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        match command.spec.run {
+            Run::SomeCores { .. } => must_come_behind(session, command),
+            Run::Script(_) => self.script_must_wait(session, args, command),
+            _ => false,
+        }
     }
 
     /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
@@ -178,13 +193,13 @@ impl Core {
     ) {
         self.count_call(session, command);
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
-        if let Run::Script(_) = command.spec.run {
-            self.begin_script(session, args, command, quiet);
-            return end_skip(session);
-        }
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
             Run::FanOut { .. } => self.common_core(command.spec, args),
+            Run::Script(_) => {
+                self.begin_script(session, args, command, quiet);
+                return end_skip(session);
+            }
             _ => None,
         };
         match owner {

@@ -122,7 +122,10 @@ impl Core {
             return;
         }
         let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
+        // One message does not wait for another.
+        if let Some(seq) = seq
+            && !matches!(command.spec.run, Run::SomeCores { .. })
+        {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);

@@ -19,7 +19,8 @@ use crate::shared::CoreGauges;
 /// The reply with this number is to a command that writes on other cores, if the command writes.
 #[inline]
 pub(super) fn note_write(session: &mut Session, spec: &CommandSpec, seq: ReplySeq) {
-    if spec.flags.has(Flags::WRITE) || matches!(spec.run, Run::Script(_)) {
+    // Scripts among them.
+    if spec.flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
         session.last_write = Some(seq);
     }
 }
