@@ -238,7 +238,7 @@ fn work(seed: u64) {
             }
             2 => server.advance(random.below(30) as u64),
             // Half of the runs move the keys about meanwhile.
-            4 if seed % 2 == 0 && random.one_in(40) => {
+            4 if seed.is_multiple_of(2) && random.one_in(40) => {
                 let slot = Slot::of(keys[random.below(keys.len())].as_bytes()).number();
                 let core = random.below(CORES.into());
                 let order = format!("LARDER REBALANCE MOVE {slot} {core}\r\n");

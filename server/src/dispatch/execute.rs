@@ -84,6 +84,7 @@ impl Core {
         has_run
     }
 
+    #[inline(always)]
     fn try_execute(
         &mut self,
         session: &mut Session,
@@ -110,8 +111,7 @@ impl Core {
         if self.state.shared.slots.cores() > 1
             && (!self.has_room_for(command, target)
                 || self.has_no_room_for_notes()
-                || must_come_behind(session, resolved)
-                || self.script_must_wait(session, args, resolved))
+                || self.has_to_come_behind(session, args, resolved))
         {
             session.awaits_room = true;
             self.waiting.push(session.id);
@@ -141,6 +141,21 @@ impl Core {
         self.run(session, args, resolved, target, gates);
         self.serve_written();
         true
+    }
+
+    /// Whether the command has to wait for what its session has sent to other cores before.
+    #[inline]
+    fn has_to_come_behind(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        match command.spec.run {
+            Run::SomeCores { .. } => must_come_behind(session, command),
+            Run::Script(_) => self.script_must_wait(session, args, command),
+            _ => false,
+        }
     }
 
     /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.

@@ -142,7 +142,10 @@ impl Core {
             }
             return;
         }
-        if let Some(seq) = seq {
+        // One message does not wait for another.
+        if let Some(seq) = seq
+            && !matches!(command.spec.run, Run::SomeCores { .. })
+        {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::batch::Work;
 use super::core::Core;
 use super::gather::Finish;
-use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge, Run};
+use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session};
@@ -19,7 +19,8 @@ use crate::shared::CoreGauges;
 /// The reply with this number is to a command that writes on other cores, if the command writes.
 #[inline]
 pub(super) fn note_write(session: &mut Session, spec: &CommandSpec, seq: ReplySeq) {
-    if spec.flags.has(Flags::WRITE) || matches!(spec.run, Run::Script(_)) {
+    // Scripts among them.
+    if spec.flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
         session.last_write = Some(seq);
     }
 }
