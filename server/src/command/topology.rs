@@ -4,7 +4,9 @@
 //! keeps the replies it has made, and makes them anew when the slot table has changed. A reply also depends on the
 //! protocol and on the host that the client is told, which is the one it connected to: clients may come by several.
 //!
-//! Cost: making a reply walks the slot table, 16384 numbers; one that is kept is found among a few, and copied.
+//! Cost: making a reply walks the slot table, 16384 numbers; one that is kept is found among a few, and copied. Measured on
+//! four cores with 50 connections, a `CLUSTER SLOTS` takes 0.6 (pipelined) to 1.3 µs of server CPU more than a `PING`: ten
+//! thousand clients that ask at once take about 0.1 s of one core, their networking included.
 //!
 //! The forms are those of Redis 7 (`CLUSTER SLOTS`, `SHARDS`, `NODES`), measured against redis-server 7.0.15.
 

@@ -377,7 +377,7 @@ impl Core {
 
     fn background(&mut self) -> bool {
         let collects =
-            self.state.moving.is_collecting() && moving::go_on_collecting(&mut self.state);
+            self.state.moving.is_concerned() && moving::go_on_collecting(&mut self.state);
         self.state.shard.tend(TEND_BUDGET) || collects
     }
 

@@ -93,9 +93,7 @@ impl Core {
     /// Whether there is anything to do about moving slots at the end of this turn.
     #[inline]
     pub(super) fn has_slots_to_move(&self) -> bool {
-        self.job.is_some()
-            || self.state.moving.ordered.is_some()
-            || self.state.moving.stands_still()
+        self.job.is_some() | self.state.moving.is_concerned()
     }
 
     /// What is to be done about moving slots at the end of a turn.
@@ -104,7 +102,7 @@ impl Core {
         if self.state.moving.stands_still() {
             self.become_quiet();
         }
-        if let Some(order) = self.state.moving.ordered.take() {
+        if let Some(order) = self.state.moving.take_order() {
             self.begin_rebalance(order, now_ms);
         }
         if let Some(job) = self.job.take() {
@@ -316,9 +314,15 @@ impl Core {
     }
 
     /// When the rebalance that this core drives needs a turn.
+    #[inline]
     pub(super) fn rebalance_wake_ms(&self) -> Option<u64> {
+        self.job.as_ref().and_then(|job| self.wake_for(job))
+    }
+
+    #[cold]
+    fn wake_for(&self, job: &Job) -> Option<u64> {
         let now_ms = self.state.clock.monotonic_ms();
-        match self.job.as_ref()?.stage {
+        match job.stage {
             Stage::Measuring { until_ms, .. } | Stage::Resting { until_ms } => {
                 Some(until_ms.max(now_ms))
             }

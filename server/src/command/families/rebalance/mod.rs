@@ -92,7 +92,7 @@ fn rebalance(call: &mut SessionCall<'_>) -> CommandResult {
     if shared.rebalance.busy.swap(true, Ordering::AcqRel) {
         return Err(errors::REBALANCING);
     }
-    call.core.moving.ordered = Some(order);
+    call.core.moving.order(order);
     call.reply(|reply| reply.ok());
     Ok(())
 }

@@ -33,8 +33,10 @@ const GIVE_BYTES: usize = 1 << 20;
 /// What a core knows of slots that move.
 #[derive(Default)]
 pub struct Moving {
+    /// Whether there is any of the following. The only one that is looked at every turn.
+    is_concerned: bool,
     /// What a client has asked for, and the core has yet to begin.
-    pub ordered: Option<Order>,
+    ordered: Option<Order>,
     collected: Option<Collected>,
     standstill: Option<Standstill>,
     /// Cores whose mark has come: they have sent nothing behind it that depends on the slot table.
@@ -89,6 +91,30 @@ struct Collected {
 type BySlot = HashMap<Slot, HashSet<Box<[u8]>>>;
 
 impl Moving {
+    /// Whether the core has anything to do about slots that move.
+    #[inline]
+    pub fn is_concerned(&self) -> bool {
+        self.is_concerned
+    }
+
+    /// A client has asked for a rebalance; the core begins it at the end of its turn.
+    pub fn order(&mut self, order: Order) {
+        self.ordered = Some(order);
+        self.note_concern();
+    }
+
+    /// What a client has asked for, if that is yet to begin.
+    pub fn take_order(&mut self) -> Option<Order> {
+        let order = self.ordered.take();
+        self.note_concern();
+        order
+    }
+
+    fn note_concern(&mut self) {
+        self.is_concerned =
+            self.ordered.is_some() || self.collected.is_some() || self.standstill.is_some();
+    }
+
     /// Whether the core stands still.
     #[inline]
     pub fn stands_still(&self) -> bool {
@@ -126,14 +152,6 @@ impl Moving {
             still.is_quiet = true;
             still.is_held_up = is_held_up;
         }
-    }
-
-    /// Whether the core has keys to collect.
-    #[inline]
-    pub fn is_collecting(&self) -> bool {
-        self.collected
-            .as_ref()
-            .is_some_and(|collected| collected.at.is_some())
     }
 }
 
@@ -178,6 +196,7 @@ pub fn collect(call: &mut CoreCall<'_>) {
         begins_again,
         at: Some((0, ScanCursor(0))),
     });
+    call.core.moving.note_concern();
 }
 
 fn note(is_wanted: &[bool], by_slot: &RefCell<BySlot>, key: &[u8]) {
@@ -226,6 +245,7 @@ pub fn go_on_collecting(core: &mut crate::command::CoreState) -> bool {
 pub fn end_collecting(call: &mut CoreCall<'_>) {
     call.core.shard.journal().set_guest(None);
     call.core.moving.collected = None;
+    call.core.moving.note_concern();
 }
 
 /// The core stands still from now on.
@@ -234,6 +254,7 @@ pub fn stand_still(call: &mut CoreCall<'_>) {
         slots: slots_of(call.args.at(0)),
         ..Standstill::default()
     });
+    call.core.moving.note_concern();
 }
 
 /// Another core has sent all it had for this one.
@@ -364,6 +385,7 @@ pub fn settle(call: &mut CoreCall<'_>) {
         .watches()
         .spoil_keys(|key| slots.core_of(key) != own);
     core.moving.marks = 0;
+    core.moving.note_concern();
 }
 
 /// The slots stay where they are: drops what was taken, and goes on.
@@ -372,6 +394,7 @@ pub fn go_back(call: &mut CoreCall<'_>) {
     let taken = core.moving.standstill.take().map(|still| still.taken);
     drop_all(core, taken.unwrap_or_default());
     core.moving.marks = 0;
+    core.moving.note_concern();
 }
 
 fn drop_all(core: &mut crate::command::CoreState, entries: Vec<(DbIndex, Box<[u8]>)>) {
