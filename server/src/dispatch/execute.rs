@@ -152,7 +152,7 @@ impl Core {
         command: &'static Command,
     ) -> bool {
         match command.spec.run {
-            Run::SomeCores { .. } => must_come_behind(session, command),
+            Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
             Run::Script(_) => self.script_must_wait(session, args, command),
             _ => false,
         }
