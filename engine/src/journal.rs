@@ -5,6 +5,7 @@
 //! notifications and client tracking read that one stream. With no consumer a record costs a counter.
 
 use crate::awaited::AwaitedKeys;
+use crate::copied::CopiedKeys;
 use crate::watch::Watches;
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
@@ -148,6 +149,7 @@ pub struct Journal {
     tap: Option<Tap>,
     pub(crate) watches: Watches,
     pub(crate) awaited: AwaitedKeys,
+    pub(crate) copied: CopiedKeys,
 }
 
 impl Journal {
@@ -175,6 +177,9 @@ impl Journal {
         }
         if !self.awaited.is_empty() {
             self.awaited.note(record);
+        }
+        if !self.copied.is_empty() {
+            self.copied.note(record);
         }
         if let Some(tap) = &mut self.tap {
             tap(record);
