@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
-use larder_engine::KeyHasher;
+use larder_engine::{KeyHasher, VersionWords};
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
 use crate::topics::Topics;
+
+/// Keys of a core that others may hold copies of; each has a version word.
+pub const COPIED_KEYS_OF_CORE: usize = 16;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Shared {
     pub monitors: AtomicU64,
     /// What is subscribed to, on all cores.
     pub topics: Topics,
+    /// The versions of the keys that are copied.
+    pub copy_versions: Arc<VersionWords>,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -66,6 +71,7 @@ pub struct Pause {
 impl Shared {
     /// The shared state of a server of `cores` cores.
     pub fn new(config: Config, cores: u16, seeds: [u64; 4], started_unix_ms: i64) -> Arc<Self> {
+        let words = usize::from(cores) * COPIED_KEYS_OF_CORE;
         let run_id = format!(
             "{:016x}{:016x}{:08x}",
             seeds[0] ^ seeds[2],
@@ -84,6 +90,7 @@ impl Shared {
             pause: Pause::default(),
             monitors: AtomicU64::new(0),
             topics: Topics::default(),
+            copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),

@@ -42,6 +42,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::debug::COMMANDS,
     families::info::COMMANDS,
     families::introspect::COMMANDS,
+    families::larder::COMMANDS,
     families::latency::COMMANDS,
     families::lifecycle::COMMANDS,
     families::lolwut::COMMANDS,

@@ -152,6 +152,8 @@ flags! {
     ALLOW_BUSY = 15, "allow_busy";
     /// Sees or changes the keyspace as a whole: nothing else touches it meanwhile.
     WHOLE_KEYSPACE = 31, "";
+    /// A reading command that a copy of its key, if it has but one, answers as well as the key's core. Redis does not show it.
+    FROM_COPY = 30, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }

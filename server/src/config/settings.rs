@@ -15,6 +15,8 @@ pub struct Settings {
     pub core_pinning: CorePinning,
     /// Whether each core listens on a port of its own, as a cluster node.
     pub core_endpoints: bool,
+    /// Whether cores keep copies of the most read keys of others, and answer from these.
+    pub hot_key_copies: bool,
     /// How sockets are served.
     pub io_backend: IoBackend,
     /// Addresses to listen on; one with a `-` before it may be missing on the host.
@@ -308,6 +310,7 @@ impl Settings {
                 _ => CorePinning::Auto,
             },
             core_endpoints: values.flag("core-endpoints"),
+            hot_key_copies: values.flag("hot-key-copies"),
             io_backend: match text("io-backend").as_str() {
                 "io_uring" => IoBackend::IoUring,
                 "epoll" => IoBackend::Epoll,

@@ -10,11 +10,13 @@ use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
+use super::copies::Copies;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
+use super::offers::Offers;
 use super::pool::BufferPool;
 use super::queues::Queues;
 use super::timing::TurnTiming;
@@ -62,6 +64,10 @@ pub struct Core {
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
     pub(super) queues: Queues,
+    /// Copies of other cores' keys.
+    pub(super) copies: Copies,
+    /// The keys others may copy.
+    pub(super) offers: Offers,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -87,6 +93,7 @@ impl Core {
             hasher: shared.hasher.clone(),
         };
         let cores = usize::from(shared.cores());
+        let copy_versions = Arc::clone(&shared.copy_versions);
         let mut core = Self {
             state: CoreState {
                 id,
@@ -121,6 +128,8 @@ impl Core {
             transactions: Transactions::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
+            copies: Copies::new(copy_versions.clone()),
+            offers: Offers::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -130,6 +139,7 @@ impl Core {
             session_bytes: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
+        core.state.shard.copied().share(copy_versions);
         core.refresh_config();
         Ok(core)
     }
@@ -174,6 +184,9 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
+        if !self.state.config.hot_key_copies {
+            self.withdraw_all();
+        }
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -283,7 +296,8 @@ impl Core {
 
     /// Bytes the core holds: its shard, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.state.shard.memory().used_bytes() + self.session_bytes
+        let copy_bytes = self.state.observed.copy_bytes;
+        self.state.shard.memory().used_bytes() + self.session_bytes + copy_bytes
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -338,6 +352,7 @@ impl Core {
 
     fn periodic(&mut self, now_ms: u64) {
         self.state.stats.sample_rates(now_ms);
+        self.review_hot_keys(now_ms);
         if self.state.active_expire {
             self.expire_step();
         }

@@ -169,7 +169,11 @@ impl Core {
         };
         match owner {
             Some(core) if core != self.state.id => {
-                self.hop(session, args, command, Target { core, ..target }, quiet);
+                let is_answered = !self.copies.is_empty()
+                    && self.run_on_copy(session, args, command, target, gates);
+                if !is_answered {
+                    self.hop(session, args, command, Target { core, ..target }, quiet);
+                }
             }
             _ if !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
@@ -318,6 +322,7 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         let ticket = if quiet {
+            session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
             Ticket::Discard {
                 session: session.id,
             }
@@ -572,7 +577,7 @@ pub(super) fn run_on_shard(
 
 /// Takes back what a failed command wrote, and writes its error.
 #[cold]
-fn fail(
+pub(super) fn fail(
     state: &mut CoreState,
     out: &mut Vec<u8>,
     began: usize,

@@ -36,3 +36,12 @@ pub const SCRATCH_RANGES: usize = 64 * 1024;
 
 /// Emptied batches a core keeps for each other core.
 pub const SPARE_BATCHES: usize = 2;
+
+/// The longest value that is copied.
+pub const COPY_MAX_BYTES: usize = 16 * 1024;
+
+/// Bytes of copies a core holds: some hundred of the longest.
+pub const COPIES_MAX_BYTES: u64 = 4 << 20;
+
+/// A copy that is read is fetched anew so often, which keeps the entry's access clock going.
+pub const COPY_REFRESH_MS: u64 = 1000;

@@ -12,6 +12,8 @@
 mod batch;
 mod blocking;
 mod blocking_tests;
+mod copies;
+mod copies_tests;
 mod core;
 mod credit;
 mod deliver;
@@ -23,6 +25,7 @@ pub mod limits;
 mod locks;
 mod multi;
 mod observed;
+mod offers;
 mod pool;
 mod publish;
 mod publish_tests;

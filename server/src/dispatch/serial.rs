@@ -3,21 +3,33 @@
 
 #![cfg(test)]
 
+use larder_engine::DbIndex;
+
 use super::testing::{Client, Random, Server, key_on, seeds};
 
 const CORES: u16 = 3;
 const KEYS: usize = 5;
 
+/// Whether cores answer reads from copies of other cores' keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Hop,
+    FromCopies,
+}
+
 /// A client that sends a command when the last one is answered.
 struct Worker {
     client: Client,
     asked: Option<Asked>,
+    heard: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     /// All keys are set to this number.
     WriteAll(u64),
+    /// The same, by an `EXEC`.
+    WriteEach(u64),
     /// All keys are read; this number had been seen, or its write acknowledged, before.
     ReadAll { at_least: u64 },
     /// One key is read.
@@ -48,7 +60,7 @@ fn numbers(reply: &str) -> Vec<u64> {
 
 /// Lets one writer, several readers and copiers work on the same keys, and panics at the first reply that no order of the
 /// commands explains.
-fn work(seed: u64, commands: usize) {
+fn work(seed: u64, commands: usize, reads: Reads) {
     let mut random = Random(seed);
     let mut server = Server::new(CORES);
     let keys: Vec<String> = (0..KEYS)
@@ -58,13 +70,34 @@ fn work(seed: u64, commands: usize) {
         let pairs: String = keys.iter().map(|key| format!(" {key} {number}")).collect();
         format!("MSET{pairs}\r\n")
     };
-    let mut workers: Vec<Worker> = (0..6)
+    let each = |number: u64| {
+        let sets: String = keys
+            .iter()
+            .map(|key| format!("SET {key} {number}\r\n"))
+            .collect();
+        format!("MULTI\r\n{sets}EXEC\r\n")
+    };
+    let count = match reads {
+        Reads::Hop => 6,
+        Reads::FromCopies => 14,
+    };
+    let mut workers: Vec<Worker> = (0..count)
         .map(|at| Worker {
             client: server.connect(at % usize::from(CORES)),
             asked: None,
+            heard: Vec::new(),
         })
         .collect();
     server.send(workers[0].client, write(1).as_bytes());
+    if reads == Reads::FromCopies {
+        let configure = b"CONFIG SET hot-key-copies yes\r\n";
+        server.send(workers[0].client, configure);
+        for (at, key) in keys.iter().enumerate() {
+            let owner = &mut server.cores[at % usize::from(CORES)];
+            owner.offer(DbIndex(0), key.as_bytes());
+        }
+    }
+    let exec_reply = format!("*{KEYS}\r\n{}", "+OK\r\n".repeat(KEYS)).into_bytes();
     let (mut written, mut seen) = (1, 1);
     let mut answered = 0;
     while answered < commands {
@@ -77,13 +110,16 @@ fn work(seed: u64, commands: usize) {
             let (asked, command) = match at {
                 0 => {
                     written += 1;
-                    (Asked::WriteAll(written), write(written))
+                    match random.one_in(2) {
+                        true => (Asked::WriteAll(written), write(written)),
+                        false => (Asked::WriteEach(written), each(written)),
+                    }
                 }
                 1 | 2 => {
                     let command = format!("MGET {}\r\n", keys.join(" "));
                     (Asked::ReadAll { at_least: seen }, command)
                 }
-                3 => {
+                3 | 6.. => {
                     let key = random.below(KEYS);
                     let command = format!("GET {}\r\n", keys[key]);
                     (Asked::ReadOne { at_least: seen }, command)
@@ -98,16 +134,21 @@ fn work(seed: u64, commands: usize) {
             server.receive(worker.client, command.as_bytes());
             continue;
         };
-        let reply = server.take_output(worker.client);
-        if reply.is_empty() {
+        worker.heard.extend(server.take_output(worker.client));
+        let is_exec = matches!(asked, Asked::WriteEach(_));
+        if worker.heard.is_empty() || is_exec && !worker.heard.ends_with(&exec_reply) {
             continue;
         }
+        let reply = std::mem::take(&mut worker.heard);
         worker.asked = None;
         answered += 1;
         let reply = String::from_utf8(reply).unwrap();
         match asked {
             Asked::WriteAll(number) => {
                 assert_eq!(reply, "+OK\r\n");
+                seen = seen.max(number);
+            }
+            Asked::WriteEach(number) => {
                 seen = seen.max(number);
             }
             Asked::ReadAll { at_least } => {
@@ -143,6 +184,9 @@ fn work(seed: u64, commands: usize) {
         server.disconnect(worker.client);
     }
     server.assert_nothing_is_left();
+    let cores = server.cores.iter_mut();
+    let from_copies: u64 = cores.map(|core| core.state().stats.copy_reads).sum();
+    assert_eq!(from_copies > 0, reads == Reads::FromCopies);
 }
 
 #[test]
@@ -150,13 +194,29 @@ fn work(seed: u64, commands: usize) {
 fn without_locks_this_test_would_fail() {
     super::locks::LOCKS_ARE_OFF.set(true);
     for seed in 0..20 {
-        work(seed, 400);
+        work(seed, 400, Reads::Hop);
+    }
+}
+
+#[test]
+#[should_panic(expected = "seed")]
+fn with_copies_that_outlive_locks_this_test_would_fail() {
+    super::offers::COPIES_OUTLIVE_LOCKS.set(true);
+    for seed in 0..20 {
+        work(seed, 1000, Reads::FromCopies);
+    }
+}
+
+#[test]
+fn nobody_does_with_copies_either() {
+    for seed in 0..seeds(20) {
+        work(seed, 1000, Reads::FromCopies);
     }
 }
 
 #[test]
 fn nobody_sees_half_of_a_command_on_several_cores_or_an_older_state_than_was_seen_before() {
     for seed in 0..seeds(20) {
-        work(seed, 400);
+        work(seed, 400, Reads::Hop);
     }
 }

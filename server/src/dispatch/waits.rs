@@ -50,6 +50,7 @@ impl Core {
         scope: Scope,
         waiter: Waiter,
     ) -> (LockId, bool) {
+        self.end_copies_for(&scope);
         let asked = self.locks.ask(order, scope, waiter);
         self.set_gate(gate::LOCKS, true);
         match asked {

@@ -12,6 +12,7 @@ mod fetch;
 pub(super) mod info;
 pub(super) mod introspect;
 pub(super) mod keys;
+pub(super) mod larder;
 pub(super) mod latency;
 pub(crate) mod lcs;
 pub(super) mod lifecycle;

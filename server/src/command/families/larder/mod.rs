@@ -1,0 +1,48 @@
+//! `LARDER`: what concerns Larder's cores, and has no counterpart in Redis.
+
+mod hotkeys;
+
+use crate::command::{CommandSpec, Flags, Group, Run, SessionCall};
+use crate::resp::errors::CommandResult;
+
+pub(super) use hotkeys::HotKeyReport;
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "larder",
+    arity: -2,
+    group: Group::Server,
+    since: "7.0.0",
+    summary: "A container for commands of Larder's own.",
+    complexity: "Depends on subcommand",
+    subcommands: SUBCOMMANDS,
+    ..CommandSpec::BASE
+}];
+
+static SUBCOMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "larder|help",
+        arity: 2,
+        flags: Flags::ANYTIME,
+        group: Group::Server,
+        since: "7.0.0",
+        summary: "Describes the subcommands.",
+        run: Run::OnSession(help),
+        ..CommandSpec::BASE
+    },
+    hotkeys::SPEC,
+];
+
+const HELP: &[&str] = &[
+    "LARDER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "HOTKEYS [COUNT <count>] [RESET]",
+    "    Return the most used keys of the last seconds, the most used first (default: 10).",
+    "    RESET begins to count anew behind it.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn help(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.help(HELP));
+    Ok(())
+}
