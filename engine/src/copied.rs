@@ -317,8 +317,8 @@ mod tests {
             let (mut shard, words) = shard();
             let before: Vec<Version> = (0..4).map(|word| words.read(word)).collect();
             change(&mut shard);
-            for word in 0..4 {
-                let is_ended = words.read(word) > before[word];
+            for (word, before) in before.into_iter().enumerate() {
+                let is_ended = words.read(word) > before;
                 assert_eq!(is_ended, ended.contains(&word), "{name}: word {word}");
             }
         }

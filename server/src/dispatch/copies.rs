@@ -258,6 +258,9 @@ impl Core {
         let Some(copy) = self.copies.find(first_key.hash(), session.db, key) else {
             return false;
         };
+        if offers::core_of_word(copy.word) != target.core {
+            return false;
+        }
         let is_right = copy.is_right(&words, now);
         if is_right {
             copy.reads += 1;

@@ -47,13 +47,6 @@ thread_local! {
     pub(super) static COPIES_OUTLIVE_LOCKS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-impl Offers {
-    /// The place of word number `word` of all, if it is one of core `core`.
-    fn place(core: CoreId, word: usize) -> usize {
-        word - core.index() * COPIED_KEYS_OF_CORE
-    }
-}
-
 impl Core {
     /// Looks once a second at which keys to offer and which to withdraw.
     pub(super) fn review_hot_keys(&mut self, now_ms: u64) {
@@ -169,7 +162,7 @@ impl Core {
         reads: u64,
         access: Access,
     ) -> Option<CopyMessage> {
-        let at = Offers::place(self.state.id, word);
+        let at = word % COPIED_KEYS_OF_CORE;
         let offer = self.offers.of_word[at].as_mut()?;
         offer.reads += reads;
         // Whoever has asked for an exclusive lock has ended the copies: no other is made until he has given it back.
@@ -219,6 +212,11 @@ impl Core {
             }
         }
     }
+}
+
+/// The core whose key has word number `word`.
+pub(super) fn core_of_word(word: usize) -> CoreId {
+    CoreId((word / COPIED_KEYS_OF_CORE) as u16)
 }
 
 /// Whether a value may be copied.
