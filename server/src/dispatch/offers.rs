@@ -165,6 +165,11 @@ impl Core {
         let at = word % COPIED_KEYS_OF_CORE;
         let offer = self.offers.of_word[at].as_mut()?;
         offer.reads += reads;
+        if self.state.shared.slots.core_of(&offer.key) != self.state.id {
+            // Its slot has moved. What takes it away locks the whole shard, which has ended the copies.
+            self.withdraw(at);
+            return None;
+        }
         // Whoever has asked for an exclusive lock has ended the copies: no other is made until he has given it back.
         let reads_key = Scope::Keys(vec![Claim {
             hash: offer.hash,

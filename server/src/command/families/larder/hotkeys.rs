@@ -20,7 +20,7 @@ pub(super) const SPEC: CommandSpec = CommandSpec {
     flags: Flags::ADMIN.with(Flags::ANYTIME),
     tips: &["request_policy:all_nodes", "nondeterministic_output"],
     group: Group::Server,
-    since: "7.0.0",
+    since: super::LARDER_ITSELF,
     syntax: "[COUNT count] [RESET]",
     summary: "Returns the most used keys of the last seconds.",
     complexity: "O(N) where N is the number of keys counted, at most 32 a core",

@@ -12,12 +12,15 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "larder",
     arity: -2,
     group: Group::Server,
-    since: "7.0.0",
+    since: LARDER_ITSELF,
     summary: "A container for commands of Larder's own.",
     complexity: "Depends on subcommand",
     subcommands: SUBCOMMANDS,
     ..CommandSpec::BASE
 }];
+
+/// In place of a version of Redis.
+const LARDER_ITSELF: &str = "Larder";
 
 static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -25,7 +28,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::ANYTIME,
         group: Group::Server,
-        since: "7.0.0",
+        since: LARDER_ITSELF,
         summary: "Describes the subcommands.",
         run: Run::OnSession(help),
         ..CommandSpec::BASE
