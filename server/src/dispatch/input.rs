@@ -144,7 +144,15 @@ impl Core {
                 self.state.shard.prefetch(session.db, &scratch.hashes);
             }
             if let Some(at) = self.state.observed.hot_keys.pass(scratch.ahead.len()) {
-                self.sample_ahead(session, input, &scratch, at);
+                // Others' keys are noted where the command runs.
+                let ahead = scratch.ahead[at];
+                if let Some(command) = ahead.command
+                    && ahead.target.core == self.state.id
+                {
+                    let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
+                    let args = Args::new(input, ranges);
+                    self.sample(session.db, command, args, ahead.target.first_key);
+                }
             }
             let mut stalled = false;
             for next in &scratch.ahead {
@@ -189,19 +197,6 @@ impl Core {
         }
         self.scratch = scratch;
         used
-    }
-
-    /// Notes the key of a command parsed ahead, if it is one of this core: others are noted where they run.
-    #[cold]
-    fn sample_ahead(&mut self, session: &Session, input: &[u8], scratch: &InputScratch, at: usize) {
-        let ahead = &scratch.ahead[at];
-        let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
-        if let Some(command) = ahead.command
-            && ahead.target.core == self.state.id
-        {
-            let args = Args::new(input, ranges);
-            self.sample(session.db, command, args, ahead.target.first_key);
-        }
     }
 
     /// Notes the key of a command that was sampled.

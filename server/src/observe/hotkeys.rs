@@ -1,4 +1,4 @@
-//! The keys a core works on most, from one command in a hundred.
+//! The keys a core works on most, from one command in a hundred or so.
 //!
 //! Space-Saving (Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams",
 //! ICDT 2005): a fixed number of counters; a key without one takes that of the least counted, and what was counted there is
@@ -12,7 +12,7 @@
 use larder_engine::DbIndex;
 
 /// One command in so many is sampled.
-pub const SAMPLE_INTERVAL: usize = 101;
+pub const SAMPLE_INTERVAL: usize = 127;
 /// Keys that are counted.
 const COUNTERS: usize = 32;
 /// Longer keys are not counted.
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hundred_and_first_command_is_sampled_however_they_come_together() {
+    fn one_command_in_so_many_is_sampled_however_they_come_together() {
         for together in [1, 7, 32, SAMPLE_INTERVAL] {
             let mut hot = HotKeys::default();
             let mut sampled = Vec::new();
