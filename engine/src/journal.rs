@@ -13,6 +13,7 @@
 //! Watched keys ([`Watches`]) are marked as the record is made. With none of these, a record costs a counter and a test.
 
 use crate::awaited::AwaitedKeys;
+use crate::copied::CopiedKeys;
 use crate::watch::Watches;
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
@@ -208,6 +209,7 @@ pub struct Journal {
     guest: Option<Tap>,
     pub(crate) watches: Watches,
     pub(crate) awaited: AwaitedKeys,
+    pub(crate) copied: CopiedKeys,
 }
 
 impl Journal {
@@ -278,7 +280,11 @@ impl Journal {
             (Effect::Arrive, _) | (Effect::WriteRange { .. }, Event::Silent)
         );
         self.changes += u64::from(!is_part);
-        if self.is_read || !self.watches.is_empty() || !self.awaited.is_empty() {
+        if self.is_read
+            || !self.watches.is_empty()
+            || !self.awaited.is_empty()
+            || !self.copied.is_empty()
+        {
             self.tell(record, besides);
         }
     }
@@ -306,6 +312,9 @@ impl Journal {
         }
         if !self.awaited.is_empty() {
             self.awaited.note(record);
+        }
+        if !self.copied.is_empty() {
+            self.copied.note(record);
         }
         for tap in self.tap.iter_mut().chain(&mut self.guest) {
             tap(record);

@@ -7,6 +7,7 @@
 mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
+mod copied;
 mod entry;
 mod error;
 mod expiry;
@@ -25,6 +26,7 @@ mod value;
 mod watch;
 
 pub use awaited::AwaitedKeys;
+pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};

@@ -34,6 +34,9 @@ Larder's own directives:
       Each core also listens on a port of its own, behind PORT, and presents
       itself as a node of a cluster, so that cluster clients send a command
       straight to the core that owns the key [default: no]
+  --hot-key-copies yes|no
+      Cores keep copies of the most read keys of others and answer reads from
+      them, as long as the keys do not change [default: no]
   --io-backend auto|io_uring|epoll
       How sockets are served; auto: by io_uring where the kernel allows it
       [default: auto]
@@ -216,6 +219,7 @@ mod tests {
         for name in [
             "--cores",
             "--core-endpoints",
+            "--hot-key-copies",
             "--core-pinning",
             "--io-backend",
             "--port",

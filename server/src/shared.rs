@@ -5,12 +5,15 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
-use larder_engine::KeyHasher;
+use larder_engine::{KeyHasher, VersionWords};
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
 use crate::script::{BusyScripts, KnownScripts, ScriptCache};
 use crate::topics::Topics;
+
+/// Keys of a core that others may hold copies of; each has a version word.
+pub const COPIED_KEYS_OF_CORE: usize = 16;
 
 /// State of the whole process, behind one `Arc`. Nothing in it is written on the path of a GET.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub struct Shared {
     pub script_waits_for_all: AtomicBool,
     /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     pub scripts_may_call_all: AtomicBool,
+    /// The versions of the keys that are copied.
+    pub copy_versions: Arc<VersionWords>,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
     next_client_id: AtomicU64,
@@ -106,6 +111,7 @@ pub struct Pause {
 impl Shared {
     /// The shared state of a server of `cores` cores.
     pub fn new(config: Config, cores: u16, seeds: [u64; 4], started_unix_ms: i64) -> Arc<Self> {
+        let words = usize::from(cores) * COPIED_KEYS_OF_CORE;
         let run_id = format!(
             "{:016x}{:016x}{:08x}",
             seeds[0] ^ seeds[2],
@@ -131,6 +137,7 @@ impl Shared {
             known_scripts: KnownScripts::default(),
             script_waits_for_all: AtomicBool::new(false),
             scripts_may_call_all: AtomicBool::new(false),
+            copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),

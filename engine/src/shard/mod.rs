@@ -15,6 +15,7 @@ use compaction::Compactor;
 use reclaim::Graveyard;
 
 use crate::awaited::AwaitedKeys;
+use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::Hand;
 use crate::journal::{Effect, Event, Journal, Record};
@@ -256,6 +257,12 @@ impl Shard {
     #[inline]
     pub fn awaited(&mut self) -> &mut AwaitedKeys {
         &mut self.journal.awaited
+    }
+
+    /// Which keys others may hold copies of.
+    #[inline]
+    pub fn copied(&mut self) -> &mut CopiedKeys {
+        &mut self.journal.copied
     }
 
     /// One step of the expiry hand: examines at most `budget` entries and removes those past their deadline.

@@ -16,8 +16,8 @@ mod topology;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
+pub use families::larder::rebalance::moving;
 pub use families::monitor;
-pub use families::rebalance::moving;
 pub(crate) use families::script::{busy, no_script};
 pub use spec::{
     Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request,
@@ -32,7 +32,6 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::keys::COMMANDS,
     families::expire::COMMANDS,
     families::scan::COMMANDS,
-    families::rebalance::COMMANDS,
     families::object::COMMANDS,
     families::databases::COMMANDS,
     families::transactions::COMMANDS,
@@ -49,6 +48,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::debug::COMMANDS,
     families::info::COMMANDS,
     families::introspect::COMMANDS,
+    families::larder::COMMANDS,
     families::latency::COMMANDS,
     families::lifecycle::COMMANDS,
     families::lolwut::COMMANDS,

@@ -156,6 +156,8 @@ flags! {
     WHOLE_KEYSPACE = 31, "";
     /// From a client of a core's own endpoint, it is about that core alone: such clients ask every node.
     BY_NODE = 27, "";
+    /// A reading command that a copy of its key, if it has but one, answers as well as the key's core. Redis does not show it.
+    FROM_COPY = 30, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub core_endpoints: bool,
     /// The address at which cluster clients are told to find the cores; `None`: the one they connected to.
     pub cluster_announce_ip: Option<String>,
+    /// Whether cores keep copies of the most read keys of others, and answer from these.
+    pub hot_key_copies: bool,
     /// How sockets are served.
     pub io_backend: IoBackend,
     /// Addresses to listen on; one with a `-` before it may be missing on the host.
@@ -315,6 +317,7 @@ impl Settings {
             },
             core_endpoints: values.flag("core-endpoints"),
             cluster_announce_ip: unset_if_empty("cluster-announce-ip"),
+            hot_key_copies: values.flag("hot-key-copies"),
             io_backend: match text("io-backend").as_str() {
                 "io_uring" => IoBackend::IoUring,
                 "epoll" => IoBackend::Epoll,

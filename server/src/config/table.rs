@@ -44,6 +44,7 @@ pub static DIRECTIVES: &[Directive] = &[
         "auto",
     )
     .at_start(),
+    Directive::yes_no("hot-key-copies", "no"),
     // Network.
     Directive::yes_no("protected-mode", "yes"),
     Directive::text("unixsocket", "").never(),

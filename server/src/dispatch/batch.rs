@@ -3,6 +3,7 @@
 
 use larder_engine::{Access, DbIndex};
 
+use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
 use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Run};
@@ -19,6 +20,8 @@ pub struct Batch {
     pub(super) credits: Vec<Credit>,
     /// Lines for the monitors of the receiving core.
     pub(super) monitor_lines: Vec<u8>,
+    /// Word of copies of keys.
+    pub(super) copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
@@ -310,6 +313,7 @@ impl Batch {
             && self.answers.is_empty()
             && self.credits.is_empty()
             && self.monitor_lines.is_empty()
+            && self.copies.is_empty()
     }
 
     /// Empties the batch and keeps its memory, unless it grew large.
@@ -317,6 +321,7 @@ impl Batch {
         clear(&mut self.requests);
         clear(&mut self.answers);
         clear(&mut self.credits);
+        clear(&mut self.copies);
         clear(&mut self.slow);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);

@@ -10,11 +10,13 @@ use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
+use super::copies::Copies;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
+use super::offers::Offers;
 use super::pool::BufferPool;
 use super::queues::Queues;
 use super::rebalance::Job;
@@ -71,6 +73,10 @@ pub struct Core {
     /// The rebalance that this core drives.
     pub(super) job: Option<Job>,
     pub(super) scripts: Scripts,
+    /// Copies of other cores' keys.
+    pub(super) copies: Copies,
+    /// The keys others may copy.
+    pub(super) offers: Offers,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
@@ -96,6 +102,7 @@ impl Core {
             hasher: shared.hasher.clone(),
         };
         let cores = usize::from(shared.cores());
+        let copy_versions = Arc::clone(&shared.copy_versions);
         let mut core = Self {
             state: CoreState {
                 id,
@@ -139,6 +146,8 @@ impl Core {
             queues: Queues::default(),
             job: None,
             scripts: Scripts::default(),
+            copies: Copies::new(copy_versions.clone()),
+            offers: Offers::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             waiting: Vec::new(),
@@ -149,6 +158,7 @@ impl Core {
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
+        core.state.shard.copied().share(copy_versions);
         core.refresh_config();
         Ok(core)
     }
@@ -203,6 +213,9 @@ impl Core {
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
+        if !self.state.config.hot_key_copies {
+            self.withdraw_all();
+        }
     }
 
     pub(super) fn set_gate(&mut self, bit: u32, on: bool) {
@@ -326,7 +339,8 @@ impl Core {
     /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
     pub(super) fn used_bytes(&self) -> u64 {
         let scripts = self.state.scripts.held_bytes() as u64;
-        self.state.shard.memory().used_bytes() + self.session_bytes + scripts
+        let besides = self.session_bytes + scripts + self.state.observed.copy_bytes;
+        self.state.shard.memory().used_bytes() + besides
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -386,6 +400,7 @@ impl Core {
         self.publish_load();
         // What is given to another core expires there.
         let may_expire = !self.state.moving.stands_still() && !self.is_script_suspended();
+        self.review_hot_keys(now_ms);
         if self.state.active_expire && may_expire {
             self.expire_step();
         }

@@ -29,6 +29,9 @@ impl Core {
         }
         batch.answers = answers;
         self.state.pass_to_monitors(&batch.monitor_lines);
+        if !batch.copies.is_empty() {
+            self.take_copy_messages(from, &mut batch.copies);
+        }
         self.backlog.push_back((from, batch, 0));
         self.run_backlog();
         self.run_granted();
@@ -102,6 +105,9 @@ impl Core {
             if known > 1 {
                 self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
             }
+            if let Some(at) = self.state.observed.hot_keys.pass(run.len()) {
+                self.sample_request(batch, &run[at]);
+            }
             for request in run {
                 if self.outboxes[from.index()].is_full() || self.has_no_room_for_notes() {
                     return done;
@@ -114,6 +120,15 @@ impl Core {
             }
         }
         done
+    }
+
+    /// Notes the key of a command for another core's session.
+    #[cold]
+    fn sample_request(&mut self, batch: &Batch, request: &Request) {
+        if let Work::Command(command) = request.head.work {
+            let Head { db, first_key, .. } = request.head;
+            self.sample(db, command, batch.args(request), first_key);
+        }
     }
 
     /// Whether a request may not run yet; it is kept until it may.

@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use larder_engine::Access;
 
+use super::admit::Admission;
 use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
-use super::locks::{Mode, Scope};
-use super::multi::{is_queued, locks_of};
-use super::publish::{must_come_behind, note_write};
-use super::script::ScriptPlace;
-use super::transaction::{Plan, mode_of, whole_access};
+use super::multi::locks_of;
+use super::publish::note_write;
+use super::transaction::Plan;
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
     SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
@@ -22,16 +21,6 @@ use crate::command::{
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, Queueing, Reader, ReplyMode, Session, gate};
-
-/// What the gates decide.
-enum Admission {
-    Run,
-    /// Not now: the session stalls before this command.
-    Wait,
-    /// When `EXEC` comes.
-    Queue,
-    Refuse(ErrorReply),
-}
 
 impl Core {
     /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
@@ -143,32 +132,6 @@ impl Core {
         true
     }
 
-    /// Whether the command has to wait for what its session has sent to other cores before.
-    #[inline]
-    fn has_to_come_behind(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
-        match command.spec.run {
-            Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
-            Run::Script(_) => self.script_must_wait(session, args, command),
-            _ => false,
-        }
-    }
-
-    /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
-    #[inline]
-    fn has_room_for(&self, command: Option<&'static Command>, target: Target) -> bool {
-        match command.map(|command| command.spec.run) {
-            Some(Run::OnShard(_)) if target.core == self.state.id => true,
-            Some(Run::OnShard(_)) => !self.outboxes[target.core.index()].is_full(),
-            Some(Run::OnSession(_)) | None => true,
-            _ => !self.outboxes.iter().any(|outbox| outbox.is_full()),
-        }
-    }
-
     /// Says that a command is queued.
     pub(super) fn reply_queued(&mut self, session: &mut Session) {
         if wants_reply(session) {
@@ -208,7 +171,11 @@ impl Core {
                 self.begin_script(session, args, command, quiet);
             }
             Some(core) if core != self.state.id => {
-                self.hop(session, args, command, Target { core, ..target }, quiet);
+                let is_answered = !self.copies.is_empty()
+                    && self.run_on_copy(session, args, command, target, gates);
+                if !is_answered {
+                    self.hop(session, args, command, Target { core, ..target }, quiet);
+                }
             }
             _ if !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
@@ -378,6 +345,7 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         let ticket = if quiet {
+            session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
             Ticket::Discard {
                 session: session.id,
             }
@@ -522,112 +490,6 @@ impl Core {
         (finish, asks)
     }
 
-    /// What of this core's shard has to be free before a command may begin.
-    fn scope_to_await(
-        &self,
-        session: &Session,
-        command: &'static Command,
-        args: Args<'_>,
-    ) -> Option<Scope> {
-        if self.state.moving.holds_commands_back() {
-            // Wherever its keys are: slots are about to move.
-            let is_apart = matches!(command.spec.run, Run::OnSession(_));
-            return (!is_apart).then_some(Scope::Whole(Mode::Shared));
-        }
-        self.scope_if_here(session, command, args)
-    }
-
-    /// What a command needs of this core's shard, if it works there and nowhere else.
-    fn scope_if_here(
-        &self,
-        session: &Session,
-        command: &'static Command,
-        args: Args<'_>,
-    ) -> Option<Scope> {
-        let here = self.state.id;
-        match (command.spec.run, &session.multi) {
-            (Run::Transaction(TransactionStep::Run), Some(multi)) => {
-                let mut scopes = self.scopes_of_multi(session, multi);
-                let all_here = scopes.iter().all(|(core, _)| *core == here);
-                all_here.then(|| scopes.pop().map_or(Scope::NOTHING, |(_, scope)| scope))
-            }
-            (Run::EveryCore { .. }, _) if is_by_node(session, command) => {
-                let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
-                is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
-            }
-            (Run::Script(_), _) => {
-                let is_here =
-                    self.place_of_script(session, args, command) == Ok(ScriptPlace::Core(here));
-                is_here.then(|| self.scope_here(command, args))
-            }
-            (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {
-                let is_here = self.common_core(command.spec, args) == Some(here);
-                is_here.then(|| self.scope_here(command, args))
-            }
-            _ => None,
-        }
-    }
-
-    /// Everything that takes a command off the fast path.
-    #[cold]
-    fn pass_gates(
-        &mut self,
-        session: &mut Session,
-        args: Args<'_>,
-        command: &'static Command,
-        target: Target,
-        gates: u32,
-    ) -> Admission {
-        let spec = command.spec;
-        if gates & gate::NEEDS_AUTH != 0 && !spec.flags.has(Flags::NO_AUTH) {
-            return Admission::Refuse(errors::NO_AUTH);
-        }
-        if gates & gate::BUSY != 0
-            && let Some(error) = self.refuse_while_busy(command, args, target)
-        {
-            return Admission::Refuse(error);
-        }
-        if gates & gate::MONITOR != 0
-            && !matches!(spec.name, "quit" | "reset")
-            && spec.flags.has_any(Flags::WRITE.with(Flags::READONLY))
-        {
-            return Admission::Refuse(errors::NOT_AS_MONITOR);
-        }
-        // `EXEC` is to its gates what it runs.
-        let flags = match (spec.run, &session.multi) {
-            (Run::Transaction(TransactionStep::Run), Some(multi)) => {
-                spec.flags.with(self.flags_of_multi(multi))
-            }
-            _ => self.flags_of(spec, args),
-        };
-        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) && self.is_out_of_memory() {
-            return Admission::Refuse(errors::OUT_OF_MEMORY);
-        }
-        if gates & gate::SUBSCRIBER != 0
-            && session.protocol == Protocol::Resp2
-            && !spec.flags.has(Flags::SUBSCRIBED)
-        {
-            return Admission::Refuse(errors::not_as_subscriber(spec.name));
-        }
-        if gates & gate::MULTI != 0 && is_queued(command) {
-            return Admission::Queue;
-        }
-        if gates & gate::PAUSE != 0 && self.state.is_paused_for(flags) {
-            self.state.hold_for_pause(session);
-            return Admission::Wait;
-        }
-        if gates & gate::LOCKS != 0
-            && let Some(scope) = self.scope_to_await(session, command, args)
-            && !self.may_pass_locks(session, scope)
-        {
-            return Admission::Wait;
-        }
-        if gates & gate::WATCHED_BY_MONITOR != 0 && !spec.flags.has(Flags::SKIP_MONITOR) {
-            self.show_to_monitors(session, args, spec);
-        }
-        Admission::Run
-    }
-
     pub(super) fn count_error(&mut self, error: &ErrorReply) {
         self.state.stats.count_error(error.code());
     }
@@ -676,7 +538,7 @@ pub(super) fn run_on_shard(
 
 /// Takes back what a failed command wrote, and writes its error.
 #[cold]
-fn fail(
+pub(super) fn fail(
     state: &mut CoreState,
     out: &mut Vec<u8>,
     began: usize,
@@ -739,7 +601,7 @@ fn key_range(command: &Command) -> (usize, usize) {
 }
 
 /// Whether the command, coming from this client, is about the core that serves it alone.
-fn is_by_node(session: &Session, command: &Command) -> bool {
+pub(super) fn is_by_node(session: &Session, command: &Command) -> bool {
     session.peer.endpoint == Endpoint::Core && command.spec.flags.has(Flags::BY_NODE)
 }
 

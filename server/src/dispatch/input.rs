@@ -1,11 +1,13 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
+use larder_engine::DbIndex;
+
 use super::core::Core;
 use super::gather::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
-use crate::command::{Args, Command, FirstKey};
+use crate::command::{Args, Command, FirstKey, Flags};
 use crate::config::OutputLimit;
-use crate::observe::Stats;
+use crate::observe::{Stats, Use};
 use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId};
@@ -144,6 +146,17 @@ impl Core {
             if scratch.hashes.len() > 1 {
                 self.state.shard.prefetch(session.db, &scratch.hashes);
             }
+            if let Some(at) = self.state.observed.hot_keys.pass(scratch.ahead.len()) {
+                // Others' keys are noted where the command runs.
+                let ahead = scratch.ahead[at];
+                if let Some(command) = ahead.command
+                    && ahead.target.core == self.state.id
+                {
+                    let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
+                    let args = Args::new(input, ranges);
+                    self.sample(session.db, command, args, ahead.target.first_key);
+                }
+            }
             let mut stalled = false;
             for next in &scratch.ahead {
                 let ranges = &scratch.ranges[next.first_arg as usize..next.end_arg as usize];
@@ -187,6 +200,27 @@ impl Core {
         }
         self.scratch = scratch;
         used
+    }
+
+    /// Notes the key of a command that was sampled.
+    #[cold]
+    pub(super) fn sample(
+        &mut self,
+        db: DbIndex,
+        command: &Command,
+        args: Args<'_>,
+        first_key: FirstKey,
+    ) {
+        if !first_key.is_known() {
+            return;
+        }
+        let what = match command.spec.flags.has(Flags::WRITE) {
+            true => Use::Write,
+            false => Use::Read,
+        };
+        let key = args.at(first_key.at());
+        let hot_keys = &mut self.state.observed.hot_keys;
+        hot_keys.sample(db, key, first_key.hash(), what);
     }
 
     /// Parses up to a run of commands from `at`, which is advanced behind them, and finds the owner and the hash of the

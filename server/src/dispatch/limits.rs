@@ -39,3 +39,11 @@ pub const SPARE_BATCHES: usize = 2;
 
 /// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
 pub const SCRIPTS_ON_CORES_MAX: usize = 64;
+/// The longest value that is copied.
+pub const COPY_MAX_BYTES: usize = 16 * 1024;
+
+/// Bytes of copies a core holds: some hundred of the longest.
+pub const COPIES_MAX_BYTES: u64 = 4 << 20;
+
+/// A copy that is read is fetched anew so often, which keeps the entry's access clock going.
+pub const COPY_REFRESH_MS: u64 = 1000;

@@ -9,10 +9,13 @@
 //!  end_turn -> background steps, timers, statistics; then the runtime sends and ships the outboxes
 //! ```
 
+mod admit;
 mod batch;
 mod blocking;
 mod blocking_tests;
 mod cluster_tests;
+mod copies;
+mod copies_tests;
 mod core;
 mod credit;
 mod deliver;
@@ -26,6 +29,7 @@ mod multi;
 mod notes;
 mod notes_tests;
 mod observed;
+mod offers;
 mod pool;
 mod publish;
 mod publish_tests;

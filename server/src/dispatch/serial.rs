@@ -5,11 +5,20 @@
 
 use std::sync::atomic::Ordering;
 
+use larder_engine::DbIndex;
+
 use super::testing::{Client, Random, Server, key_on, seeds};
 use crate::routing::Slot;
 
 const CORES: u16 = 3;
 const KEYS: usize = 5;
+
+/// Whether cores answer reads from copies of other cores' keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Hop,
+    FromCopies,
+}
 
 /// A client that sends a command when the last one is answered.
 struct Worker {
@@ -150,12 +159,27 @@ fn lines_of_answer(asked: Asked, how: How) -> usize {
 /// commands explains.
 /// Returns how many readers were told to try again.
 fn work(seed: u64, commands: usize, writing: &[How], reading: &[How], slots: Slots) -> usize {
+    work_and_read(seed, commands, (writing, reading), slots, Reads::Hop)
+}
+
+/// As [`work`]; `reads` says how single keys are read.
+fn work_and_read(
+    seed: u64,
+    commands: usize,
+    (writing, reading): (&[How], &[How]),
+    slots: Slots,
+    reads: Reads,
+) -> usize {
     let mut random = Random(seed);
     let mut server = Server::new(CORES);
     let keys: Vec<String> = (0..KEYS)
         .map(|at| key_on(at as u16 % CORES, CORES, &format!("key{at}")))
         .collect();
-    let mut workers: Vec<Worker> = (0..6)
+    let count = match reads {
+        Reads::Hop => 6,
+        Reads::FromCopies => 14,
+    };
+    let mut workers: Vec<Worker> = (0..count)
         .map(|at| Worker {
             client: server.connect(at % usize::from(CORES)),
             asked: None,
@@ -164,6 +188,13 @@ fn work(seed: u64, commands: usize, writing: &[How], reading: &[How], slots: Slo
         .collect();
     let first = write_all(How::Command, &keys, 1, 0);
     server.send(workers[0].client, &first);
+    if reads == Reads::FromCopies {
+        server.send(workers[0].client, b"CONFIG SET hot-key-copies yes\r\n");
+        for (at, key) in keys.iter().enumerate() {
+            let owner = &mut server.cores[at % usize::from(CORES)];
+            owner.offer(DbIndex(0), key.as_bytes());
+        }
+    }
     let mut ways = vec![How::Command; workers.len()];
     let (mut written, mut seen) = (1, 1);
     let (mut answered, mut refused) = (0, 0);
@@ -204,7 +235,7 @@ fn work(seed: u64, commands: usize, writing: &[How], reading: &[How], slots: Slo
                     let command = encode(&["EVAL", "return redis.call('GET', KEYS[1])", "1", key]);
                     (Asked::ReadOne { at_least: seen }, command)
                 }
-                3 => {
+                3 | 6.. => {
                     how = How::Command;
                     let key = random.below(KEYS);
                     let command = format!("GET {}\r\n", keys[key]).into_bytes();
@@ -301,8 +332,14 @@ fn work(seed: u64, commands: usize, writing: &[How], reading: &[How], slots: Slo
         server.disconnect(worker.client);
     }
     server.assert_nothing_is_left();
+    let cores = server.cores.iter_mut();
+    let from_copies: u64 = cores.map(|core| core.state().stats.copy_reads).sum();
+    assert_eq!(from_copies > 0, reads == Reads::FromCopies);
     refused
 }
+
+/// Commands alone.
+const COMMANDS: (&[How], &[How]) = (&[How::Command], &[How::Command]);
 
 /// Ways of which none is ever refused half-way.
 const SAFE: [How; 4] = [How::Command, How::Script, How::Keyless, How::Exec];
@@ -345,6 +382,22 @@ fn without_locks_this_test_would_fail_for_scripts_too() {
     super::locks::LOCKS_ARE_OFF.set(true);
     for seed in 0..20 {
         work(seed, 400, &[How::Script], &[How::Script], Slots::Stay);
+    }
+}
+
+#[test]
+#[should_panic(expected = "seed")]
+fn with_copies_that_outlive_locks_this_test_would_fail() {
+    super::offers::COPIES_OUTLIVE_LOCKS.set(true);
+    for seed in 0..20 {
+        work_and_read(seed, 1000, COMMANDS, Slots::Stay, Reads::FromCopies);
+    }
+}
+
+#[test]
+fn nobody_does_with_copies_either() {
+    for seed in 0..seeds(20) {
+        work_and_read(seed, 1000, COMMANDS, Slots::Stay, Reads::FromCopies);
     }
 }
 

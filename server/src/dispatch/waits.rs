@@ -75,6 +75,7 @@ impl Core {
         scope: Scope,
         waiter: Waiter,
     ) -> (LockId, bool) {
+        self.end_copies_for(&scope);
         let asked = self.locks.ask_beside(beside, order, scope, waiter);
         self.set_gate(gate::LOCKS, true);
         match asked {

@@ -1,12 +1,14 @@
 //! What a core counts about itself: statistics, slow log, latency events. Data only; `INFO` and its kin read it.
 
 mod histogram;
+mod hotkeys;
 mod latency;
 mod parts;
 mod slowlog;
 mod stats;
 
 pub use histogram::Durations;
+pub use hotkeys::{HotKey, HotKeys, KEY_MAX_BYTES, SAMPLE_INTERVAL, Use};
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
 pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
@@ -21,4 +23,8 @@ pub struct Observed {
     pub latency: LatencyMonitor,
     /// Most bytes of memory it has used, as far as it looked.
     pub peak_bytes: u64,
+    /// The keys it works on most.
+    pub hot_keys: HotKeys,
+    /// Bytes of its copies of other cores' keys.
+    pub copy_bytes: u64,
 }

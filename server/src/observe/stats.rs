@@ -48,6 +48,8 @@ pub struct Stats {
     pub misses: u64,
     /// Commands sent to other cores.
     pub hops: u64,
+    /// Commands on keys of other cores that were answered from copies.
+    pub copy_reads: u64,
     /// Commands and `EXEC`s that locked keys of several cores, or of another one.
     pub transactions: u64,
     /// How often one of them gave locks back for an earlier one, or came before its own session's earlier commands.

@@ -150,7 +150,10 @@ impl Rounds for Take {
 fn look_part(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    let found = shard.get(call.db, key, Access::Peek).is_some();
+    // A string may be there and empty.
+    let value = shard.get(call.db, key, Access::Peek);
+    let value = value.and_then(|entry| entry.string());
+    let found = value.is_some_and(|value| !value.is_empty());
     call.out.push(if found { b'1' } else { b'0' });
 }
 

@@ -34,7 +34,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "getbit",
         arity: 3,
-        flags: Flags::READONLY.with(Flags::FAST),
+        flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::Bitmap],
         keys: Keys::FIRST,
         key_flags: &["RO access"],

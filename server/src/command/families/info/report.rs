@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use larder_engine::DbIndex;
 
+use crate::command::families::larder::HotKeyReport;
 use crate::command::{CommandTable, CoreCall};
 use crate::config::Config;
 use crate::observe::{CommandStats, Durations, PartReader, PartWriter};
@@ -34,7 +35,7 @@ macro_rules! sums {
 sums! {
     blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
-    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, transactions, transaction_retries,
+    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
@@ -114,6 +115,8 @@ pub(super) struct Report {
     pub(super) errors: BTreeMap<String, u64>,
     /// By the command's number.
     pub(super) commands: Vec<(CommandStats, Durations)>,
+    /// The most used keys, the most used first.
+    pub(super) hot_keys: Vec<HotKeyReport>,
 }
 
 /// Writes a core's part.
@@ -123,6 +126,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let stats = &core.stats;
     let memory = core.shard.memory();
     let awaited_keys = core.shard.awaited().len() as u64;
+    let copied_keys = core.shard.copied().len() as u64;
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
     let (mut subscribers, mut tracking) = (0, 0);
@@ -161,6 +165,9 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         hits: stats.hits,
         misses: stats.misses,
         hops: stats.hops,
+        copy_reads: stats.copy_reads,
+        copied_keys,
+        copy_bytes: core.observed.copy_bytes,
         transactions: stats.transactions,
         transaction_retries: stats.transaction_retries,
         error_replies: stats.error_replies,
@@ -209,6 +216,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         }
         durations.write(&mut part);
     }
+    HotKeyReport::write(core, &mut part);
 }
 
 fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
@@ -259,6 +267,7 @@ impl Report {
         for part in parts {
             report.add(&mut PartReader::new(part));
         }
+        HotKeyReport::sort(&mut report.hot_keys);
         report
     }
 
@@ -285,12 +294,13 @@ impl Report {
             command.failed += part.number();
             durations.merge(part);
         }
+        HotKeyReport::add(part, &mut self.hot_keys);
     }
 
     /// What `maxmemory` bounds.
     pub(super) fn used_bytes(&self) -> u64 {
         let sums = &self.sums;
-        let data = sums.entry_bytes + sums.table_bytes;
+        let data = sums.entry_bytes + sums.table_bytes + sums.copy_bytes;
         data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes
     }
 }
@@ -333,6 +343,7 @@ mod tests {
                 (0..4).for_each(|number| part.number(number));
                 part.number(0);
             }
+            part.number(0);
             bytes
         };
         let report = Report::of(&[&part(true), &part(false)]);

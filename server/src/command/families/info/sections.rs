@@ -22,13 +22,14 @@ pub(super) enum Section {
     Commandstats,
     Errorstats,
     Latencystats,
+    Hotkeys,
     Cluster,
     Keyspace,
 }
 
 impl Section {
     /// All, in the order they are written in.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Server,
         Self::Clients,
         Self::Memory,
@@ -40,6 +41,7 @@ impl Section {
         Self::Commandstats,
         Self::Errorstats,
         Self::Latencystats,
+        Self::Hotkeys,
         Self::Cluster,
         Self::Keyspace,
     ];
@@ -57,6 +59,7 @@ impl Section {
             Self::Commandstats => "commandstats",
             Self::Errorstats => "errorstats",
             Self::Latencystats => "latencystats",
+            Self::Hotkeys => "hotkeys",
             Self::Cluster => "cluster",
             Self::Keyspace => "keyspace",
         }
@@ -64,7 +67,10 @@ impl Section {
 
     /// Whether it is written when none is asked for.
     pub(super) fn is_default(self) -> bool {
-        !matches!(self, Self::Commandstats | Self::Latencystats)
+        !matches!(
+            self,
+            Self::Commandstats | Self::Latencystats | Self::Hotkeys
+        )
     }
 
     pub(super) fn write(self, report: &Report, text: &mut String) {
@@ -81,6 +87,7 @@ impl Section {
             Self::Commandstats => command_stats(report, &mut fields),
             Self::Errorstats => error_stats(report, &mut fields),
             Self::Latencystats => latency_stats(report, &mut fields),
+            Self::Hotkeys => hot_keys(report, &mut fields),
             Self::Cluster => {
                 fields.title("Cluster");
                 fields.add("cluster_enabled", u8::from(report.facts.is_cluster()));
@@ -434,8 +441,32 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     );
     fields.add_all(0, &["reply_buffer_shrinks", "reply_buffer_expands"]);
     fields.add("larder_hops", sums.hops);
+    fields.add("larder_copy_reads", sums.copy_reads);
+    fields.add("larder_copied_keys", sums.copied_keys);
     fields.add("larder_transactions", sums.transactions);
     fields.add("larder_transaction_retries", sums.transaction_retries);
+}
+
+/// The most used keys; of long ones the beginning.
+fn hot_keys(report: &Report, fields: &mut Fields<'_>) {
+    const KEYS: usize = 10;
+    const KEY_BYTES: usize = 128;
+    fields.title("Hotkeys");
+    for (at, hot) in report.hot_keys.iter().take(KEYS).enumerate() {
+        let key = &hot.key[..hot.key.len().min(KEY_BYTES)];
+        fields.add(
+            &format!("larder_hotkey_{at}"),
+            format_args!(
+                "key={},db={},core={},reads_per_sec={},writes_per_sec={},copied={}",
+                key.escape_ascii(),
+                hot.db.0,
+                hot.core,
+                hot.reads_per_sec,
+                hot.writes_per_sec,
+                u64::from(hot.is_copied),
+            ),
+        );
+    }
 }
 
 fn replication(report: &Report, fields: &mut Fields<'_>) {

@@ -50,7 +50,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         key_flags: &["RO"],
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         arity: -2,
-        flags: Flags::READONLY.with(Flags::FAST),
+        flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::Keyspace],
         keys: Keys::ALL,
         syntax: "key [key ...]",

@@ -24,7 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "get",
         arity: 2,
-        flags: Flags::READONLY.with(Flags::FAST),
+        flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::String],
         keys: Keys::FIRST,
         key_flags: &["RO access"],

@@ -27,7 +27,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "strlen",
         arity: 2,
-        flags: Flags::READONLY.with(Flags::FAST),
+        flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::String],
         keys: Keys::FIRST,
         key_flags: &["RO"],
@@ -67,7 +67,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 
 const GETRANGE: CommandSpec = CommandSpec {
     arity: 4,
-    flags: Flags::READONLY,
+    flags: Flags::READONLY.with(Flags::FROM_COPY),
     categories: &[Category::String],
     keys: Keys::FIRST,
     key_flags: &["RO access"],

@@ -16,65 +16,19 @@ use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
 use moving::Order;
 
-/// The family's table.
-pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
-    name: "larder",
+pub(super) const SPEC: CommandSpec = CommandSpec {
+    name: "larder|rebalance",
     arity: -2,
+    flags: Flags::ADMIN.with(Flags::NOSCRIPT),
     group: Group::Server,
-    since: LARDER_ITSELF,
-    summary: "A container for commands that are Larder's own.",
-    complexity: "Depends on subcommand",
-    subcommands: SUBCOMMANDS,
+    since: super::LARDER_ITSELF,
+    syntax: "[EVEN | STATUS | MOVE <slot | first-last> [<slot | first-last> ...] core]",
+    summary: "Begins to move slots from busy cores to others, to where they were at start, or to a core; or tells how far \
+        that is.",
+    complexity: "O(1); in the background O(N), where N is the number of keys of the cores that give slots.",
+    run: Run::OnSession(rebalance),
     ..CommandSpec::BASE
-}];
-
-/// In place of a version of Redis.
-const LARDER_ITSELF: &str = "Larder";
-
-static SUBCOMMANDS: &[CommandSpec] = &[
-    CommandSpec {
-        name: "larder|help",
-        arity: 2,
-        flags: Flags::ANYTIME,
-        group: Group::Server,
-        since: LARDER_ITSELF,
-        summary: "Describes the subcommands.",
-        run: Run::OnSession(help),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "larder|rebalance",
-        arity: -2,
-        flags: Flags::ADMIN.with(Flags::NOSCRIPT),
-        group: Group::Server,
-        since: LARDER_ITSELF,
-        syntax: "[EVEN | STATUS | MOVE <slot | first-last> [<slot | first-last> ...] core]",
-        summary: "Begins to move slots from busy cores to others, to where they were at start, or to a core; or tells how far \
-            that is.",
-        complexity: "O(1); in the background O(N), where N is the number of keys of the cores that give slots.",
-        run: Run::OnSession(rebalance),
-        ..CommandSpec::BASE
-    },
-];
-
-const HELP: &[&str] = &[
-    "LARDER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-    "REBALANCE",
-    "    Move slots from the cores that have most to do to the others.",
-    "REBALANCE EVEN",
-    "    Give every slot to the core that had it at start.",
-    "REBALANCE MOVE <slot | first-last> [<slot | first-last> ...] <core>",
-    "    Move slots to a core.",
-    "REBALANCE STATUS",
-    "    Tell how far the last rebalance has come.",
-    "HELP",
-    "    Prints this help.",
-];
-
-fn help(call: &mut SessionCall<'_>) -> CommandResult {
-    call.reply(|reply| reply.help(HELP));
-    Ok(())
-}
+};
 
 fn rebalance(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;

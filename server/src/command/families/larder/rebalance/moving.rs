@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor};
 
-use super::super::transfer::{self, Answer};
+use super::super::super::transfer::{self, Answer};
 use crate::command::CoreCall;
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::ErrorReply;

@@ -1,0 +1,61 @@
+//! `LARDER`: what concerns Larder's cores, and has no counterpart in Redis.
+
+mod hotkeys;
+pub(crate) mod rebalance;
+
+use crate::command::{CommandSpec, Flags, Group, Run, SessionCall};
+use crate::resp::errors::CommandResult;
+
+pub(super) use hotkeys::HotKeyReport;
+
+/// The family's table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "larder",
+    arity: -2,
+    group: Group::Server,
+    since: LARDER_ITSELF,
+    summary: "A container for commands of Larder's own.",
+    complexity: "Depends on subcommand",
+    subcommands: SUBCOMMANDS,
+    ..CommandSpec::BASE
+}];
+
+/// In place of a version of Redis.
+const LARDER_ITSELF: &str = "Larder";
+
+static SUBCOMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "larder|help",
+        arity: 2,
+        flags: Flags::ANYTIME,
+        group: Group::Server,
+        since: LARDER_ITSELF,
+        summary: "Describes the subcommands.",
+        run: Run::OnSession(help),
+        ..CommandSpec::BASE
+    },
+    hotkeys::SPEC,
+    rebalance::SPEC,
+];
+
+const HELP: &[&str] = &[
+    "LARDER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "HOTKEYS [COUNT <count>] [RESET]",
+    "    Return the most used keys of the last seconds, the most used first (default: 10).",
+    "    RESET begins to count anew behind it.",
+    "REBALANCE",
+    "    Move slots from the cores that have most to do to the others.",
+    "REBALANCE EVEN",
+    "    Give every slot to the core that had it at start.",
+    "REBALANCE MOVE <slot | first-last> [<slot | first-last> ...] <core>",
+    "    Move slots to a core.",
+    "REBALANCE STATUS",
+    "    Tell how far the last rebalance has come.",
+    "HELP",
+    "    Prints this help.",
+];
+
+fn help(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.help(HELP));
+    Ok(())
+}
