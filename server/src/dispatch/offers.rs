@@ -49,6 +49,7 @@ thread_local! {
 
 impl Core {
     /// Looks once a second at which keys to offer and which to withdraw.
+    #[cold]
     pub(super) fn review_hot_keys(&mut self, now_ms: u64) {
         if !self.state.observed.hot_keys.age(now_ms) || self.state.shared.cores() == 1 {
             return;
@@ -140,6 +141,7 @@ impl Core {
     }
 
     /// Ends all copies of this core's keys for good.
+    #[cold]
     pub(super) fn withdraw_all(&mut self) {
         if !self.state.shard.copied().is_empty() {
             (0..COPIED_KEYS_OF_CORE).for_each(|at| self.withdraw(at));
