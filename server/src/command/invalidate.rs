@@ -427,6 +427,12 @@ impl CoreState {
 /// A session among arguments: its id, and whether it made the change itself.
 const SESSION_BYTES: usize = SessionId::BYTES + 1;
 
+/// Arguments: who has read; the key.
+pub fn remember_each(call: &mut CoreCall<'_>) {
+    let reader = Reader::from_bytes(fixed(call.args.at(0)));
+    call.core.remember_key(call.args.at(1), reader);
+}
+
 /// Arguments: an array of keys; the sessions that have read them.
 fn invalidate_each(call: &mut CoreCall<'_>) {
     let keys = call.args.at(0);

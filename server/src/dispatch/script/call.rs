@@ -97,11 +97,6 @@ impl Core {
                     first_key: target.first_key,
                 };
                 run_on_shard(&mut self.state, out, args, command, run, place);
-                let reads = self.running().reads;
-                let is_read = command.spec.flags.has(Flags::READONLY);
-                if let Some(reader) = reads.reading.reader(reads.by).filter(|_| is_read) {
-                    self.state.remember(command.spec, &args, reader);
-                }
             }
             _ => {
                 let owner = Some(self.state.id);
@@ -199,6 +194,7 @@ impl Core {
         if !matches!(command.spec.run, Run::OnSession(_)) {
             running.touched = true;
         }
+        running.has_read |= command.spec.flags.has(Flags::READONLY);
         if command.spec.flags.has(Flags::WRITE) && !running.wrote {
             running.wrote = true;
             let was_killed = running.busy.as_ref().is_some_and(|busy| !busy.may_write());

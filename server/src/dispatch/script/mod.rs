@@ -33,6 +33,7 @@ use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
 use super::publish::note_write;
+use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
@@ -119,6 +120,8 @@ struct Running {
     hold: Hold,
     waits: Waits,
     reads: Reads,
+    /// It has run a command that reads.
+    has_read: bool,
     began: Instant,
     /// Set once it has run for too long.
     busy: Option<Arc<BusyScript>>,
@@ -320,7 +323,7 @@ impl Core {
         };
         let progress = self.drive(step);
         if progress == Progress::Over {
-            let running = self.finish_script(out);
+            let running = self.finish_script(args, out);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
             }
@@ -372,6 +375,7 @@ impl Core {
             hold,
             waits: Waits::Granted,
             reads: caller.reads,
+            has_read: false,
             began: Instant::now(),
             busy: None,
             resumed: None,
@@ -441,9 +445,28 @@ impl Core {
         }
     }
 
+    /// Has the cores of a script's keys remember that it read them. As in Redis, all it declared count as read once it has
+    /// read anything. Word for other cores goes before that which gives its locks back.
+    fn remember_declared(&mut self, command: &'static Command, args: Args<'_>, reader: Reader) {
+        for at in command.spec.keys.positions(&args) {
+            let key = args.at(at);
+            let core = self.state.shared.slots.core_of(key);
+            if core == self.state.id {
+                self.state.remember_key(key, reader);
+            } else {
+                self.tell(core, remember_each, &[&reader.to_bytes(), key]);
+            }
+        }
+    }
+
     /// Takes the reply of the script that is over.
-    fn finish_script(&mut self, out: &mut Vec<u8>) -> Box<Running> {
+    fn finish_script(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Box<Running> {
         let mut running = self.scripts.running.take().expect("a script is at work");
+        if let Some(reader) = running.reads.reading.reader(running.reads.by)
+            && running.has_read
+        {
+            self.remember_declared(running.command, args, reader);
+        }
         self.scripts.client = running.client.take();
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());

@@ -281,7 +281,7 @@ impl Core {
         };
         let over = match step {
             Ok(step) => match self.drive(step) {
-                Progress::Over => Some(self.finish_script(&mut out).into()),
+                Progress::Over => Some(self.finish_script(args, &mut out).into()),
                 Progress::Suspended => None,
             },
             Err((error, hold)) => {

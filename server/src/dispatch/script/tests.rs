@@ -696,3 +696,46 @@ fn a_server_may_end_while_a_script_keeps_it_busy() {
     assert_eq!(run(&mut server, other, &["SHUTDOWN", "NOSAVE"]), "");
     assert!(server.cores[0].state().shared.is_stopping());
 }
+
+#[test]
+fn a_client_that_keeps_what_it_reads_is_told_of_the_keys_its_scripts_declare() {
+    for cores in [1, 2, 3] {
+        let mut server = Server::new(cores);
+        let reader = server.connect(0);
+        let writer = server.connect(usize::from(cores) - 1);
+        let keys: Vec<String> = (0..cores).map(|core| key_on(core, cores, "k")).collect();
+        let count = keys.len().to_string();
+        server.send(reader, b"HELLO 3\r\nCLIENT TRACKING ON\r\n");
+        let told = |key: &str| {
+            format!(
+                ">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{key}\r\n",
+                key.len()
+            )
+        };
+        // The first script is not known yet, the second is; and one that reads nothing.
+        for script in [GET, GET, "return redis.call('PING')"] {
+            let mut words = vec!["EVAL", script, &count];
+            words.extend(keys.iter().map(String::as_str));
+            run(&mut server, reader, &words);
+            for key in &keys {
+                run(&mut server, writer, &["SET", key, "v"]);
+                let heard = server.send(reader, b"");
+                let expected = if script == GET {
+                    told(key)
+                } else {
+                    String::new()
+                };
+                assert_eq!(heard, expected, "{cores} cores, {script}");
+            }
+        }
+        // What a script writes, others are told of.
+        run(&mut server, reader, &["GET", &keys[0]]);
+        let mut words = vec!["EVAL", "return redis.call('SET', KEYS[1], 'w')", &count];
+        words.extend(keys.iter().map(String::as_str));
+        run(&mut server, writer, &words);
+        assert_eq!(server.send(reader, b""), told(&keys[0]));
+        server.disconnect(reader);
+        server.disconnect(writer);
+        server.assert_nothing_is_left();
+    }
+}
