@@ -9,6 +9,7 @@
 //!  engine      a core's machines and the scripts they have compiled
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
+//!  libraries   the libraries of functions all cores know
 //!  known       which scripts keep to the keys they declare
 //!  flags       what a script says of itself in its first line
 //! ```
@@ -25,6 +26,7 @@ mod exchange;
 mod flags;
 mod hostile;
 mod known;
+mod libraries;
 mod libs;
 mod limits;
 mod number;
@@ -35,10 +37,12 @@ mod words;
 
 pub use busy::{BusyScript, BusyScripts, Kill, Kind};
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
-pub use engine::{Engine, Machine, NoScript};
+pub use engine::{Callable, Engine, Machine, NoScript};
 pub use exchange::ReplyError;
 pub use flags::{ScriptFlags, flags_of_text};
 pub use known::{Habit, KnownScripts};
+pub use libraries::{Function, Libraries, Library, LibraryCache};
 pub use libs::Ask;
-pub use vm::{GoOn, RunOptions, Step, Vm};
+pub use limits::{LIBRARY_LOAD_MAX, LIBRARY_RELOAD_MAX};
+pub use vm::{Code, GoOn, LoadOptions, RunOptions, Step, Vm};
 pub use words::Words;

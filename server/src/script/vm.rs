@@ -27,6 +27,7 @@ use mlua::{HookTriggers, Lua, LuaOptions, Scope, StdLib, Table, Value, VmState};
 use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
+use super::libraries::Function;
 use super::libs::{Ask, TICK, caller, fail, interrupt, open, take_error};
 use super::limits::{GARBAGE_MAX_BYTES, INSTRUCTIONS_PER_LOOK, MEMORY_MAX_BYTES, STACK_BYTES};
 use super::sandbox::{CHUNK, Sandbox, load};
@@ -66,7 +67,32 @@ enum Job {
     Compile { id: u64, text: Arc<[u8]> },
     Forget { id: u64 },
     Collect,
-    Eval { id: u64, keys: usize },
+    LoadLibrary { id: u64, text: Arc<[u8]> },
+    ForgetLibrary { id: u64 },
+    Run { code: Code, keys: usize },
+}
+
+/// What there is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// A compiled script, by its number.
+    Script(u64),
+    /// A function of a loaded library.
+    Function {
+        /// The library's number.
+        library: u64,
+        /// Its place there.
+        index: usize,
+    },
+}
+
+/// How a library is to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// How long it may take.
+    pub limit: Duration,
+    /// From which level on what it logs is shown.
+    pub log_level: LogLevel,
 }
 
 /// How a script is to be run.
@@ -94,6 +120,8 @@ pub struct Vm {
 struct Outcome {
     /// Why it failed.
     error: Cell<Option<Vec<u8>>>,
+    /// The functions that a library registered.
+    functions: Cell<Vec<Function>>,
     client: Cell<Protocol>,
     keys: Cell<usize>,
 }
@@ -171,11 +199,40 @@ impl Vm {
         self.job(Job::Collect);
     }
 
-    /// Runs the compiled script `id` with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
-    /// Errors call it by `name`.
+    /// Loads a library's Lua as the library `id`: its functions.
+    ///
+    /// # Errors
+    /// Redis's text, without code word.
+    pub fn load_library(
+        &mut self,
+        id: u64,
+        text: Arc<[u8]>,
+        options: &LoadOptions,
+    ) -> Result<Vec<Function>, Vec<u8>> {
+        self.exchange.log_level.set(options.log_level);
+        self.exchange.patience.set(Some(options.limit));
+        self.exchange.began.set(Instant::now());
+        self.exchange.killed.set(None);
+        self.job(Job::LoadLibrary { id, text });
+        self.result()?;
+        Ok(self.outcome.functions.take())
+    }
+
+    /// Forgets the library `id`.
+    pub fn forget_library(&mut self, id: u64) {
+        self.job(Job::ForgetLibrary { id });
+    }
+
+    /// Runs the compiled script `id`, as [`Self::run`] does.
     pub fn eval(&mut self, id: u64, keys: usize, name: &str, options: &RunOptions) -> Step {
+        self.run(Code::Script(id), keys, name, options)
+    }
+
+    /// Runs a script or function with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
+    /// Errors call it by `name`.
+    pub fn run(&mut self, code: Code, keys: usize, name: &str, options: &RunOptions) -> Step {
         self.prepare(name, options);
-        self.job(Job::Eval { id, keys })
+        self.job(Job::Run { code, keys })
     }
 
     fn prepare(&self, name: &str, options: &RunOptions) {
@@ -310,22 +367,58 @@ impl Machine<'_> {
             }
             Job::Forget { id } => self.sandbox.forget(id).expect(SOUND),
             Job::Collect => self.lua.gc_collect().expect("scripts have no finalizers"),
-            Job::Eval { id, keys } => {
+            Job::LoadLibrary { id, text } => self.load_library(id, &text),
+            Job::ForgetLibrary { id } => self.sandbox.forget_library(id).expect(SOUND),
+            Job::Run { code, keys } => {
                 self.outcome.keys.set(keys);
-                self.run_script(id);
+                self.run_script(code);
+            }
+        }
+    }
+
+    /// Runs a library's code, and leaves what came of it in the outcome.
+    fn load_library(&self, id: u64, text: &[u8]) {
+        let exchange = self.exchange;
+        exchange.phase.set(Phase::Loading);
+        self.lua
+            .set_memory_limit(exchange.memory_max_bytes)
+            .expect("the machine has its own allocator");
+        let loaded = self.sandbox.load_library(self.lua, id, text);
+        self.lua
+            .set_memory_limit(0)
+            .expect("the machine has its own allocator");
+        if exchange.killed.get().is_some() {
+            watch(self.lua, exchange);
+        }
+        exchange.phase.set(Phase::Idle);
+        let failure = |error: &mlua::Error| match exchange.killed.get() {
+            Some(killed) => killed.text().to_owned(),
+            None => one_line(root_cause(error)),
+        };
+        match loaded {
+            Ok(Ok(functions)) => self.outcome.functions.set(functions),
+            Ok(Err(text)) => self.outcome.error.set(Some(text)),
+            Err(error) => {
+                let text = format!("Error registering functions: ERR {}", failure(&error));
+                self.outcome.error.set(Some(text.into_bytes()));
             }
         }
     }
 
     /// Runs a script, and leaves its reply in the exchange.
-    fn run_script(&self, id: u64) {
+    fn run_script(&self, code: Code) {
         let exchange = self.exchange;
         let (keys, argv) = self.arguments().expect(SOUND);
         exchange.phase.set(Phase::Running);
         self.lua
             .set_memory_limit(exchange.memory_max_bytes)
             .expect("the machine has its own allocator");
-        let result = self.sandbox.eval(id, keys, argv);
+        let result = match code {
+            Code::Script(id) => self.sandbox.eval(id, keys, argv),
+            Code::Function { library, index } => {
+                self.sandbox.call_function((library, index), keys, argv)
+            }
+        };
         self.lua
             .set_memory_limit(0)
             .expect("the machine has its own allocator");
@@ -457,7 +550,7 @@ fn suspend_for(
 
 /// Whatever a killed script does to survive, it fails again at its next line. The sandbox's own lines are spared, which
 /// carry the error where it belongs; only what goes on and on there fails too.
-fn fail_from_now_on(lua: &Lua, killed: Killed) -> mlua::Result<()> {
+pub(super) fn fail_from_now_on(lua: &Lua, killed: Killed) -> mlua::Result<()> {
     let triggers = HookTriggers::EVERY_LINE.every_nth_instruction(INSTRUCTIONS_PER_LOOK);
     lua.set_global_hook(triggers, move |_, debug| {
         let is_line = debug.event() == DebugEvent::Line;
