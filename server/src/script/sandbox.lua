@@ -566,7 +566,9 @@ for name, value in pairs(redis) do
     end
 end
 FUNCTION_GLOBALS.redis = protect(function_redis)
-FUNCTION_GLOBALS.__redis__err__handler = nil
+for _, name in pairs({ "__redis__err__handler", "getfenv", "newproxy", "os", "setfenv" }) do
+    FUNCTION_GLOBALS[name] = nil
+end
 ENV = EVAL_ENV
 
 -- Scripts.
