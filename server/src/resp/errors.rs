@@ -506,8 +506,7 @@ pub const SCRIPT_INVALID_COMMAND: ErrorReply =
 /// `FCALL` of a function that there is not.
 pub const NO_FUNCTION: ErrorReply = ErrorReply::fixed("ERR Function not found");
 /// `FCALL` whose number of keys is none.
-pub const BAD_NUMBER_OF_KEYS: ErrorReply =
-    ErrorReply::fixed("ERR Bad number of keys provided");
+pub const BAD_NUMBER_OF_KEYS: ErrorReply = ErrorReply::fixed("ERR Bad number of keys provided");
 /// `FUNCTION DELETE` of a library that there is not.
 pub const NO_LIBRARY: ErrorReply = ErrorReply::fixed("ERR Library not found");
 /// `FUNCTION FLUSH` in another mode.

@@ -16,9 +16,10 @@ use larder_engine::KeyHasher;
 use super::busy::Kind;
 use super::cache::{Origin, Script, ScriptCache, Sha};
 use super::flags::ScriptFlags;
+use super::job::{Code, LoadOptions};
 use super::libraries::{BAD_NAME, Header, Libraries, Library, LibraryCache, lua_of, name_of};
 use super::limits::IDLE_MACHINES_MAX;
-use super::vm::{Code, LoadOptions, Vm};
+use super::vm::Vm;
 
 /// Why a script cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -497,6 +498,65 @@ mod tests {
         let sha = sha_of(&[b'0'; 40]).unwrap();
         let unknown = engine.find_sha(&cache, &sha).unwrap_err();
         assert_eq!(unknown, NoScript::Unknown);
+    }
+
+    fn options(limit_ms: u64) -> LoadOptions {
+        LoadOptions {
+            limit: std::time::Duration::from_millis(limit_ms),
+            log_level: crate::config::LogLevel::Warning,
+        }
+    }
+
+    fn add(engine: &mut Engine, cache: &LibraryCache, code: &str) -> Result<(), Vec<u8>> {
+        let (scripts, code) = (ScriptCache::default(), code.as_bytes());
+        let library = engine.make_library(&scripts, cache, code, &options(60_000), |_| false)?;
+        cache.change(|libraries| {
+            libraries.remove(&library.name);
+            libraries.add(library)
+        })
+    }
+
+    #[test]
+    fn a_library_is_loaded_on_each_core_when_called_and_forgotten_when_replaced() {
+        let (scripts, cache) = (ScriptCache::default(), LibraryCache::default());
+        let (mut one, mut other) = (Engine::new(1), Engine::new(2));
+        let code = "#!lua name=lib\nredis.register_function('f', function() end)";
+        add(&mut one, &cache, code).unwrap();
+        let find = |engine: &mut Engine, name: &[u8]| {
+            let found = engine.find_function(&scripts, &cache, name, &options(60_000));
+            found.map(|function| function.code)
+        };
+        let first = find(&mut one, b"F").unwrap();
+        assert_eq!(find(&mut other, b"f").unwrap(), first);
+        assert_eq!(
+            find(&mut other, b"g").unwrap_err(),
+            NoScript::UnknownFunction
+        );
+        add(&mut other, &cache, code).unwrap();
+        assert_ne!(find(&mut one, b"f").unwrap(), first);
+        assert_eq!(one.machine().libraries.len(), 1);
+        find(&mut other, b"f").unwrap();
+        assert_eq!(other.machine().libraries.len(), 1);
+        assert_eq!(one.libraries(&cache).len(), 1);
+    }
+
+    #[test]
+    fn a_library_that_loads_for_too_long_is_ended_and_the_machine_goes_on() {
+        let (scripts, cache) = (ScriptCache::default(), LibraryCache::default());
+        let mut engine = Engine::new(1);
+        let endless = b"#!lua name=lib\nlocal a = 1 while true do a = a + 1 end";
+        let error = engine.make_library(&scripts, &cache, endless, &options(5), |_| false);
+        let expected = b"Error registering functions: ERR FUNCTION LOAD timeout";
+        assert_eq!(error.unwrap_err(), expected);
+        let code = "#!lua name=lib\nredis.register_function('f', function() end)";
+        add(&mut engine, &cache, code).unwrap();
+        let none = b"#!lua name=lib\nlocal x = 1";
+        let error = engine.make_library(&scripts, &cache, none, &options(60_000), |_| true);
+        assert_eq!(error.unwrap_err(), b"Library 'lib' already exists");
+        let error = engine.make_library(&scripts, &cache, none, &options(60_000), |_| false);
+        assert_eq!(error.unwrap_err(), b"No functions registered");
+        let found = engine.find_function(&scripts, &cache, b"f", &options(60_000));
+        assert!(found.is_ok() && engine.machine().libraries.len() == 1);
     }
 
     #[test]

@@ -247,10 +247,7 @@ impl LibraryCache {
     ///
     /// # Errors
     /// Those of `change`.
-    pub fn change<E>(
-        &self,
-        change: impl FnOnce(&mut Libraries) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn change<E>(&self, change: impl FnOnce(&mut Libraries) -> Result<(), E>) -> Result<(), E> {
         let changing = self.changing.lock();
         let _changing = changing.unwrap_or_else(PoisonError::into_inner);
         let mut libraries = Libraries::clone(&self.current());
@@ -283,7 +280,10 @@ mod tests {
     #[test]
     fn a_first_line_names_the_engine_and_the_library() {
         let header = Header::parse(b"#!lua NAME=mylib \nreturn").unwrap();
-        assert_eq!((&*header.engine, &*header.name), (&b"lua"[..], &b"mylib"[..]));
+        assert_eq!(
+            (&*header.engine, &*header.name),
+            (&b"lua"[..], &b"mylib"[..])
+        );
         for (code, error) in [
             ("return 1", "Missing library metadata"),
             ("#!lua name=x", "Invalid library metadata"),
@@ -304,7 +304,9 @@ mod tests {
     #[test]
     fn functions_are_found_in_any_case_and_leave_with_their_library() {
         let mut libraries = Libraries::default();
-        libraries.add(library(1, "a", &["First", "second"])).unwrap();
+        libraries
+            .add(library(1, "a", &["First", "second"]))
+            .unwrap();
         let error = libraries.add(library(2, "b", &["third", "FIRST"]));
         assert_eq!(error.unwrap_err(), b"Function FIRST already exists");
         assert!(libraries.get("b").is_none() && libraries.function(b"third").is_none());
@@ -319,7 +321,9 @@ mod tests {
     #[test]
     fn a_change_that_fails_changes_nothing() {
         let cache = LibraryCache::default();
-        cache.change(|all| all.add(library(1, "a", &["f"]))).unwrap();
+        cache
+            .change(|all| all.add(library(1, "a", &["f"])))
+            .unwrap();
         let version = cache.version();
         let mut others = Libraries::default();
         others.add(library(2, "a", &["g"])).unwrap();

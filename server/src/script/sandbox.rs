@@ -30,7 +30,9 @@ pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
     let (run, parts): (Table, Table) = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
     raw.raw_set(
         "check_flag",
-        lua.create_function(|_, name: LuaString| Ok(ScriptFlags::named(&name.as_bytes()).is_some()))?,
+        lua.create_function(|_, name: LuaString| {
+            Ok(ScriptFlags::named(&name.as_bytes()).is_some())
+        })?,
     )?;
     raw.raw_set(
         "check_name",

@@ -17,22 +17,23 @@ use std::cell::{Cell, Ref, RefMut};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mlua::debug::DebugEvent;
-use mlua::{HookTriggers, Lua, LuaOptions, Scope, StdLib, Table, Value, VmState};
+use mlua::{Lua, LuaOptions, Scope, StdLib, Table, Value};
 
 use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
+use super::job::{Code, Job, LoadOptions, RunOptions};
 use super::libraries::Function;
-use super::libs::{Ask, TICK, caller, fail, interrupt, open, take_error};
-use super::limits::{GARBAGE_MAX_BYTES, INSTRUCTIONS_PER_LOOK, MEMORY_MAX_BYTES, STACK_BYTES};
-use super::sandbox::{CHUNK, Sandbox, load};
+use super::libs::{Ask, TICK, caller, fail, open, take_error};
+
+use super::limits::{GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
+use super::sandbox::{Sandbox, load};
+use super::watch::watch;
 use super::words::Words;
-use crate::config::LogLevel;
 use crate::resp::Protocol;
 
 /// Why a machine gives the core back.
@@ -60,50 +61,6 @@ enum Resume {
     Job(Job),
     GoOn(GoOn),
     Quit,
-}
-
-/// What a machine does at the core's behest. All but running scripts end at once.
-enum Job {
-    Compile { id: u64, text: Arc<[u8]> },
-    Forget { id: u64 },
-    Collect,
-    LoadLibrary { id: u64, text: Arc<[u8]> },
-    ForgetLibrary { id: u64 },
-    Run { code: Code, keys: usize },
-}
-
-/// What there is to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// A compiled script, by its number.
-    Script(u64),
-    /// A function of a loaded library.
-    Function {
-        /// The library's number.
-        library: u64,
-        /// Its place there.
-        index: usize,
-    },
-}
-
-/// How a library is to be loaded.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadOptions {
-    /// How long it may take.
-    pub limit: Duration,
-    /// From which level on what it logs is shown.
-    pub log_level: LogLevel,
-}
-
-/// How a script is to be run.
-#[derive(Clone, Copy, Debug)]
-pub struct RunOptions {
-    /// The client's protocol.
-    pub protocol: Protocol,
-    /// After how long it gives the core back from time to time.
-    pub patience: Option<Duration>,
-    /// From which level on what it logs is shown.
-    pub log_level: LogLevel,
 }
 
 /// A virtual machine.
@@ -541,35 +498,11 @@ fn suspend_for(
     }
     match exchange.killed.get() {
         Some(killed) => {
-            fail_from_now_on(lua, killed)?;
+            super::watch::fail_from_now_on(lua, killed)?;
             Err(mlua::Error::runtime(killed.text()))
         }
         None => Ok(()),
     }
-}
-
-/// Whatever a killed script does to survive, it fails again at its next line. The sandbox's own lines are spared, which
-/// carry the error where it belongs; only what goes on and on there fails too.
-pub(super) fn fail_from_now_on(lua: &Lua, killed: Killed) -> mlua::Result<()> {
-    let triggers = HookTriggers::EVERY_LINE.every_nth_instruction(INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |_, debug| {
-        let is_line = debug.event() == DebugEvent::Line;
-        if is_line && debug.source().source.as_deref() == Some(CHUNK) {
-            return Ok(VmState::Continue);
-        }
-        Err(mlua::Error::runtime(killed.text()))
-    })
-}
-
-/// Has the machine look at the clock now and then.
-fn watch(lua: &Lua, exchange: &Rc<Exchange>) {
-    let shared = Rc::clone(exchange);
-    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |lua, _| {
-        interrupt(lua, &shared)?;
-        Ok(VmState::Continue)
-    })
-    .expect(SOUND);
 }
 
 /// Builds the world of the scripts. What calls back to the core lives as long as `scope`.

@@ -17,6 +17,7 @@
 
 mod busy;
 mod call;
+mod functions;
 mod parked;
 mod place;
 mod reach;
@@ -37,7 +38,8 @@ use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, n
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::{
-    BusyScript, Callable, GoOn, Kind, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags, Step,
+    BusyScript, Callable, GoOn, Kind, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags,
+    Step,
 };
 use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
 use parked::Parked;
@@ -407,7 +409,8 @@ impl Core {
                     limit: LIBRARY_RELOAD_MAX,
                     log_level: self.state.config.loglevel,
                 };
-                let found = engine.find_function(&shared.scripts, &shared.libraries, name, &options);
+                let found =
+                    engine.find_function(&shared.scripts, &shared.libraries, name, &options);
                 return found.map_err(no_script);
             }
             _ => unreachable!("only scripts are run as such"),
@@ -498,7 +501,9 @@ impl Core {
         let flags = match invoke {
             Invoke::Function => {
                 let libraries = self.state.scripts.libraries(&self.state.shared.libraries);
-                libraries.function(args.at(1)).map(|function| function.flags)
+                libraries
+                    .function(args.at(1))
+                    .map(|function| function.flags)
             }
             Invoke::Text => crate::script::flags_of_text(args.at(1)),
             Invoke::Sha => crate::script::sha_of(args.at(1))

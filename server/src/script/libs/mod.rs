@@ -21,7 +21,7 @@ use mlua::{Function, IntoLua, LightUserData, Lua, MultiValue, Table, Value};
 use super::arguments::Arguments;
 use super::exchange::{Exchange, Killed, Phase, Raised};
 use super::limits::STEPS_PER_LOOK;
-use super::vm::fail_from_now_on;
+use super::watch::fail_from_now_on;
 
 pub use api::Ask;
 pub(super) use api::{caller, hex, take_error, with_code};

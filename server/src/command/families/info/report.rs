@@ -304,7 +304,10 @@ impl Report {
     pub(super) fn used_bytes(&self) -> u64 {
         let sums = &self.sums;
         let data = sums.entry_bytes + sums.table_bytes;
-        data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes + self.facts.library_bytes
+        data + sums.session_bytes
+            + sums.lua_bytes
+            + self.facts.script_bytes
+            + self.facts.library_bytes
     }
 }
 
