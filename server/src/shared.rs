@@ -9,7 +9,7 @@ use larder_engine::{KeyHasher, VersionWords};
 
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
-use crate::script::{BusyScripts, KnownScripts, ScriptCache};
+use crate::script::{BusyScripts, KnownScripts, LibraryCache, ScriptCache};
 use crate::topics::Topics;
 
 /// Keys of a core that others may hold copies of; each has a version word.
@@ -44,6 +44,8 @@ pub struct Shared {
     pub topics: Topics,
     /// The scripts all cores know.
     pub scripts: ScriptCache,
+    /// The libraries of functions all cores know.
+    pub libraries: LibraryCache,
     /// Those that keep a core busy.
     pub busy: BusyScripts,
     /// Which of them keep to the keys they declare.
@@ -133,6 +135,7 @@ impl Shared {
             rebalance: Rebalance::default(),
             topics: Topics::default(),
             scripts: ScriptCache::default(),
+            libraries: LibraryCache::default(),
             busy: BusyScripts::default(),
             known_scripts: KnownScripts::default(),
             script_waits_for_all: AtomicBool::new(false),

@@ -49,7 +49,12 @@ fn shared_server<'a>(shared: &'a mut Option<Server>, options: &Options) -> Outco
         None => Server::start(options)?,
     };
     let mut client = server.connect()?;
-    for line in ["FLUSHALL", "CONFIG RESETSTAT", "SLOWLOG RESET"] {
+    for line in [
+        "FLUSHALL",
+        "FUNCTION FLUSH",
+        "CONFIG RESETSTAT",
+        "SLOWLOG RESET",
+    ] {
         client.run(line)?;
     }
     Ok(shared.insert(server))

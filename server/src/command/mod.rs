@@ -61,6 +61,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::bits::FIELD,
     families::lcs::COMMANDS,
     families::script::COMMANDS,
+    families::script::FUNCTIONS,
     #[cfg(test)]
     families::take::COMMANDS,
 ];

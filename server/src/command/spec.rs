@@ -394,6 +394,8 @@ pub enum Invoke {
     Text,
     /// By its SHA-1.
     Sha,
+    /// A function of a library, by its name.
+    Function,
 }
 
 /// A command that may block.

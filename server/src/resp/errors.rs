@@ -503,6 +503,22 @@ pub const SCRIPT_IS_READ_ONLY: ErrorReply =
 /// `redis.acl_check_cmd` of a command that there is not.
 pub const SCRIPT_INVALID_COMMAND: ErrorReply =
     ErrorReply::fixed("ERR Invalid command passed to redis.acl_check_cmd()");
+/// `FCALL` of a function that there is not.
+pub const NO_FUNCTION: ErrorReply = ErrorReply::fixed("ERR Function not found");
+/// `FCALL` whose number of keys is none.
+pub const BAD_NUMBER_OF_KEYS: ErrorReply = ErrorReply::fixed("ERR Bad number of keys provided");
+/// `FUNCTION DELETE` of a library that there is not.
+pub const NO_LIBRARY: ErrorReply = ErrorReply::fixed("ERR Library not found");
+/// `FUNCTION FLUSH` in another mode.
+pub const FUNCTION_FLUSH_MODE: ErrorReply =
+    ErrorReply::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+/// `FUNCTION LIST LIBRARYNAME` without a name.
+pub const NO_LIBRARY_NAME: ErrorReply =
+    ErrorReply::fixed("ERR library name argument was not given");
+/// `FUNCTION RESTORE` in another way.
+pub const RESTORE_POLICY: ErrorReply = ErrorReply::fixed(
+    "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+);
 /// `SCRIPT FLUSH` in another mode.
 pub const SCRIPT_FLUSH_MODE: ErrorReply =
     ErrorReply::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option");

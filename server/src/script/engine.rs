@@ -3,13 +3,21 @@
 //! A machine is made when the first script runs, one more for each script that runs while others wait for other cores, and
 //! anew after the scripts were flushed. What was compiled is found by
 //! the text (`EVAL`: one hash, one comparison) or by the SHA-1 (`EVALSHA`) without asking the other cores.
+//!
+//! Functions run in the same machines, in a world of their own. A library is loaded into a machine when a function of it is
+//! first called there, and forgotten there when others have come ([`LibraryCache`]).
 
+use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use larder_engine::KeyHasher;
 
+use super::busy::Kind;
 use super::cache::{Origin, Script, ScriptCache, Sha};
+use super::flags::ScriptFlags;
+use super::job::{Code, LoadOptions};
+use super::libraries::{BAD_NAME, Header, Libraries, Library, LibraryCache, lua_of, name_of};
 use super::limits::IDLE_MACHINES_MAX;
 use super::vm::Vm;
 
@@ -22,6 +30,34 @@ pub enum NoScript {
     BadFlags(Vec<u8>),
     /// It is no Lua; Lua's text.
     BadLua(Vec<u8>),
+    /// There is no function of this name.
+    UnknownFunction,
+    /// The function's library did not load on this core; Redis's text, without code word.
+    BadLibrary(Vec<u8>),
+}
+
+/// A script or function that can run.
+#[derive(Clone, Debug)]
+pub struct Callable {
+    /// What a machine runs.
+    pub code: Code,
+    /// Its SHA-1, or the function's name.
+    pub name: String,
+    /// What it says of itself.
+    pub flags: ScriptFlags,
+    /// Which of the two it is.
+    pub kind: Kind,
+}
+
+impl From<Arc<Script>> for Callable {
+    fn from(script: Arc<Script>) -> Self {
+        Self {
+            code: Code::Script(script.id),
+            name: script.name().to_owned(),
+            flags: script.flags,
+            kind: Kind::Script,
+        }
+    }
 }
 
 /// A machine and the scripts it has compiled.
@@ -35,6 +71,10 @@ pub struct Machine {
     by_text: HashMap<u64, Arc<Script>>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
+    /// The libraries the machine has loaded, by their numbers.
+    libraries: HashMap<u64, Arc<Library>>,
+    /// The version of the libraries of which these may be a part; none after one was loaded that may not come to be one.
+    libraries_version: Option<u64>,
 }
 
 /// A core's scripts.
@@ -47,6 +87,8 @@ pub struct Engine {
     /// Bytes that Lua holds in machines whose scripts wait.
     parked_bytes: usize,
     seed: u64,
+    /// The libraries as this core knows them, and their version.
+    libraries: RefCell<(u64, Arc<Libraries>)>,
 }
 
 impl Engine {
@@ -123,6 +165,9 @@ impl Engine {
     #[inline]
     fn forget_flushed(&mut self, cache: &ScriptCache) {
         let flushes = cache.flushes();
+        // What functions keep between calls is no part of what is flushed.
+        let keep = self.machine.iter_mut().chain(&mut self.idle);
+        keep.for_each(|machine| machine.forget_scripts_of(flushes));
         let is_stale = |machine: &Machine| machine.flushes != flushes && machine.vm.is_idle();
         if self.machine.as_ref().is_some_and(is_stale) {
             self.machine = None;
@@ -142,6 +187,8 @@ impl Engine {
                 compiled: HashMap::new(),
                 by_text: HashMap::new(),
                 sweep_at: 0,
+                libraries: HashMap::new(),
+                libraries_version: None,
             });
             self.machine = Some(machine);
         }
@@ -257,7 +304,142 @@ impl Engine {
     }
 }
 
+/// Functions.
+impl Engine {
+    /// The libraries as of now.
+    pub fn libraries(&self, cache: &LibraryCache) -> Ref<'_, Libraries> {
+        let version = cache.version();
+        if self.libraries.borrow().0 != version {
+            // What is newer than its version is taken again the next time.
+            *self.libraries.borrow_mut() = (version, cache.current());
+        }
+        Ref::map(self.libraries.borrow(), |(_, libraries)| &**libraries)
+    }
+
+    /// The function of this name, its library loaded.
+    ///
+    /// # Errors
+    /// There is none, or its library does not load.
+    pub fn find_function(
+        &mut self,
+        scripts: &ScriptCache,
+        cache: &LibraryCache,
+        name: &[u8],
+        options: &LoadOptions,
+    ) -> Result<Callable, NoScript> {
+        self.ready(scripts);
+        drop(self.libraries(cache));
+        let (version, known) = &*self.libraries.borrow();
+        let (library, index) = known.find(name).ok_or(NoScript::UnknownFunction)?;
+        let machine = self.machine.as_mut().expect("there is one now");
+        if machine.libraries_version != Some(*version) {
+            machine.forget_libraries_beside(known, *version);
+        }
+        if !machine.libraries.contains_key(&library.id) {
+            machine.load(library, options)?;
+        }
+        let function = &library.functions[index];
+        Ok(Callable {
+            code: Code::Function {
+                library: library.id,
+                index,
+            },
+            name: function.name.clone(),
+            flags: function.flags,
+            kind: Kind::Function,
+        })
+    }
+
+    /// A library of this code, loaded here and known to nobody yet. `is_taken` says of a name whether it may not have it.
+    ///
+    /// # Errors
+    /// Redis's text, without code word.
+    pub fn make_library(
+        &mut self,
+        scripts: &ScriptCache,
+        cache: &LibraryCache,
+        code: &[u8],
+        options: &LoadOptions,
+        is_taken: impl FnOnce(&str) -> bool,
+    ) -> Result<Arc<Library>, Vec<u8>> {
+        let header = Header::parse(code)?;
+        let name = name_of(&header.name).ok_or(BAD_NAME)?;
+        if !header.engine.eq_ignore_ascii_case(b"lua") {
+            return Err([b"Engine '", &*header.engine, b"' not found"].concat());
+        }
+        if is_taken(&name) {
+            return Err(format!("Library '{name}' already exists").into_bytes());
+        }
+        self.ready(scripts);
+        let id = cache.next_id();
+        let machine = self.machine();
+        let functions = if machine.vm.is_idle() {
+            machine.vm.load_library(id, lua_of(code), options)?
+        } else {
+            // The machine is in the midst of a script: the library is loaded there when it is called.
+            let mut other = Vm::new(0).expect("there is address space for a stack");
+            other.load_library(id, lua_of(code), options)?
+        };
+        let library = Arc::new(Library {
+            id,
+            name,
+            code: code.into(),
+            functions,
+        });
+        if machine.vm.is_idle() {
+            machine.libraries.insert(id, Arc::clone(&library));
+            machine.libraries_version = None;
+        }
+        if library.functions.is_empty() {
+            return Err(b"No functions registered".to_vec());
+        }
+        Ok(library)
+    }
+}
+
 impl Machine {
+    /// Forgets the scripts, if it has libraries that are to stay, after `flushes` flushes.
+    fn forget_scripts_of(&mut self, flushes: u64) {
+        if self.flushes == flushes || self.libraries.is_empty() || !self.vm.is_idle() {
+            return;
+        }
+        for script in self.compiled.values() {
+            self.vm.forget(script.id);
+        }
+        self.compiled.clear();
+        self.by_text.clear();
+        self.flushes = flushes;
+    }
+
+    /// Forgets the libraries that are not among those known.
+    fn forget_libraries_beside(&mut self, known: &Libraries, version: u64) {
+        let vm = &mut self.vm;
+        self.libraries.retain(|id, library| {
+            let stays = known.has(library);
+            if !stays {
+                vm.forget_library(*id);
+            }
+            stays
+        });
+        self.libraries_version = Some(version);
+    }
+
+    /// Loads a library that has loaded on another core, or in another machine.
+    #[cold]
+    fn load(&mut self, library: &Arc<Library>, options: &LoadOptions) -> Result<(), NoScript> {
+        let functions = self
+            .vm
+            .load_library(library.id, library.lua(), options)
+            .map_err(NoScript::BadLibrary)?;
+        if functions != library.functions {
+            self.vm.forget_library(library.id);
+            let text = "Library registers other functions than when it was loaded";
+            return Err(NoScript::BadLibrary(text.into()));
+        }
+        self.libraries.insert(library.id, Arc::clone(library));
+        Ok(())
+    }
+
     /// Forgets here what was forgotten everywhere.
     fn sweep(&mut self) {
         const SWEEP_MIN: usize = 1000;
@@ -316,6 +498,65 @@ mod tests {
         let sha = sha_of(&[b'0'; 40]).unwrap();
         let unknown = engine.find_sha(&cache, &sha).unwrap_err();
         assert_eq!(unknown, NoScript::Unknown);
+    }
+
+    fn options(limit_ms: u64) -> LoadOptions {
+        LoadOptions {
+            limit: std::time::Duration::from_millis(limit_ms),
+            log_level: crate::config::LogLevel::Warning,
+        }
+    }
+
+    fn add(engine: &mut Engine, cache: &LibraryCache, code: &str) -> Result<(), Vec<u8>> {
+        let (scripts, code) = (ScriptCache::default(), code.as_bytes());
+        let library = engine.make_library(&scripts, cache, code, &options(60_000), |_| false)?;
+        cache.change(|libraries| {
+            libraries.remove(&library.name);
+            libraries.add(library)
+        })
+    }
+
+    #[test]
+    fn a_library_is_loaded_on_each_core_when_called_and_forgotten_when_replaced() {
+        let (scripts, cache) = (ScriptCache::default(), LibraryCache::default());
+        let (mut one, mut other) = (Engine::new(1), Engine::new(2));
+        let code = "#!lua name=lib\nredis.register_function('f', function() end)";
+        add(&mut one, &cache, code).unwrap();
+        let find = |engine: &mut Engine, name: &[u8]| {
+            let found = engine.find_function(&scripts, &cache, name, &options(60_000));
+            found.map(|function| function.code)
+        };
+        let first = find(&mut one, b"F").unwrap();
+        assert_eq!(find(&mut other, b"f").unwrap(), first);
+        assert_eq!(
+            find(&mut other, b"g").unwrap_err(),
+            NoScript::UnknownFunction
+        );
+        add(&mut other, &cache, code).unwrap();
+        assert_ne!(find(&mut one, b"f").unwrap(), first);
+        assert_eq!(one.machine().libraries.len(), 1);
+        find(&mut other, b"f").unwrap();
+        assert_eq!(other.machine().libraries.len(), 1);
+        assert_eq!(one.libraries(&cache).len(), 1);
+    }
+
+    #[test]
+    fn a_library_that_loads_for_too_long_is_ended_and_the_machine_goes_on() {
+        let (scripts, cache) = (ScriptCache::default(), LibraryCache::default());
+        let mut engine = Engine::new(1);
+        let endless = b"#!lua name=lib\nlocal a = 1 while true do a = a + 1 end";
+        let error = engine.make_library(&scripts, &cache, endless, &options(5), |_| false);
+        let expected = b"Error registering functions: ERR FUNCTION LOAD timeout";
+        assert_eq!(error.unwrap_err(), expected);
+        let code = "#!lua name=lib\nredis.register_function('f', function() end)";
+        add(&mut engine, &cache, code).unwrap();
+        let none = b"#!lua name=lib\nlocal x = 1";
+        let error = engine.make_library(&scripts, &cache, none, &options(60_000), |_| true);
+        assert_eq!(error.unwrap_err(), b"Library 'lib' already exists");
+        let error = engine.make_library(&scripts, &cache, none, &options(60_000), |_| false);
+        assert_eq!(error.unwrap_err(), b"No functions registered");
+        let found = engine.find_function(&scripts, &cache, b"f", &options(60_000));
+        assert!(found.is_ok() && engine.machine().libraries.len() == 1);
     }
 
     #[test]

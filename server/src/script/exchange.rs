@@ -16,6 +16,8 @@ pub(super) enum Phase {
     Idle,
     /// A script or function runs.
     Running,
+    /// A library of functions loads.
+    Loading,
 }
 
 /// Why a script had to end before its time.
@@ -23,6 +25,8 @@ pub(super) enum Phase {
 pub(super) enum Killed {
     /// `SCRIPT KILL` or `FUNCTION KILL`.
     ByUser,
+    /// A library took too long to load.
+    LoadTimeout,
 }
 
 impl Killed {
@@ -30,6 +34,7 @@ impl Killed {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::ByUser => "Script killed by user with SCRIPT KILL...",
+            Self::LoadTimeout => "FUNCTION LOAD timeout",
         }
     }
 }
@@ -106,7 +111,7 @@ pub(super) struct Exchange {
     pub(super) killed: Cell<Option<Killed>>,
     /// When the script began.
     pub(super) began: Cell<Instant>,
-    /// After how long it gives the core back from time to time.
+    /// After how long it gives the core back from time to time; of a library that loads, after how long it ends.
     pub(super) patience: Cell<Option<Duration>>,
     /// Bytes Lua holds, as of when the script last gave the core back.
     pub(super) used_bytes: Cell<usize>,

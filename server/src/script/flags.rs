@@ -48,7 +48,8 @@ impl ScriptFlags {
             .map(|(_, name)| name)
     }
 
-    fn named(name: &[u8]) -> Option<Self> {
+    /// The flag of this name, in small letters.
+    pub(super) fn named(name: &[u8]) -> Option<Self> {
         Self::NAMED
             .into_iter()
             .find(|(_, other)| other.as_bytes() == name)

@@ -1,5 +1,7 @@
 //! Every bound of the scripts, by name.
 
+use std::time::Duration;
+
 /// Address space of the stack that a virtual machine runs on. Only what is touched takes memory. The deepest nesting that
 /// the bounds below allow fits in half of it, unoptimised.
 pub(super) const STACK_BYTES: usize = 16 << 20;
@@ -36,3 +38,9 @@ pub(super) const KNOWN_SCRIPTS_MAX: usize = 10_000;
 
 /// Machines a core keeps beside the one it uses, for when scripts wait for other cores again.
 pub(super) const IDLE_MACHINES_MAX: usize = 8;
+
+/// How long a new library of functions may take to load, as in Redis.
+pub const LIBRARY_LOAD_MAX: Duration = Duration::from_millis(500);
+
+/// The same where it is known to load: on the other cores, and when it is restored. Redis sets no bound there.
+pub const LIBRARY_RELOAD_MAX: Duration = Duration::from_secs(5);

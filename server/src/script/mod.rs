@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  vm          Lua on a stack of its own: a script leaves it for every command, and when it takes too long
+//!   ├ job       what a machine is told to do
 //!   ├ exchange  what both sides hand each other across the switch
+//!   ├ watch     looks at the clock, and the end of what was killed
 //!   ├ sandbox   the world of the scripts, in Lua: read-only tables, errors with their places
 //!   ├ libs      what scripts find in it: redis, cjson, cmsgpack, bit, struct, patterns, random numbers
 //!   └ convert   replies to Lua values and back
 //!  engine      a core's machines and the scripts they have compiled
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
+//!  libraries   the libraries of functions all cores know
 //!  known       which scripts keep to the keys they declare
 //!  flags       what a script says of itself in its first line
 //! ```
@@ -24,21 +27,27 @@ mod engine;
 mod exchange;
 mod flags;
 mod hostile;
+mod job;
 mod known;
+mod libraries;
 mod libs;
 mod limits;
 mod number;
 mod sandbox;
 mod tests;
 mod vm;
+mod watch;
 mod words;
 
 pub use busy::{BusyScript, BusyScripts, Kill, Kind};
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
-pub use engine::{Engine, Machine, NoScript};
+pub use engine::{Callable, Engine, Machine, NoScript};
 pub use exchange::ReplyError;
 pub use flags::{ScriptFlags, flags_of_text};
+pub use job::{Code, LoadOptions, RunOptions};
 pub use known::{Habit, KnownScripts};
+pub use libraries::{Function, Libraries, Library, LibraryCache};
 pub use libs::Ask;
-pub use vm::{GoOn, RunOptions, Step, Vm};
+pub use limits::{LIBRARY_LOAD_MAX, LIBRARY_RELOAD_MAX};
+pub use vm::{GoOn, Step, Vm};
 pub use words::Words;

@@ -557,7 +557,18 @@ end
 local EVAL_GLOBALS = new_globals()
 local EVAL_ENV = globals(EVAL_GLOBALS)
 local FUNCTION_GLOBALS = new_globals()
-local FUNCTION_ENV = globals(FUNCTION_GLOBALS)
+globals(FUNCTION_GLOBALS)
+-- What belongs to scripts only.
+local function_redis = {}
+for name, value in pairs(redis) do
+    if name ~= "replicate_commands" and name ~= "breakpoint" and name ~= "debug" then
+        function_redis[name] = value
+    end
+end
+FUNCTION_GLOBALS.redis = protect(function_redis)
+for _, name in pairs({ "__redis__err__handler", "getfenv", "newproxy", "os", "setfenv" }) do
+    FUNCTION_GLOBALS[name] = nil
+end
 ENV = EVAL_ENV
 
 -- Scripts.
@@ -611,4 +622,21 @@ function run.eval(id, keys, argv)
     return settle(xpcall(scripts[id], handler))
 end
 
-return run
+-- For `functions.lua`.
+local parts = {
+    run = run,
+    compile = compile,
+    describe = describe,
+    handler = handler,
+    settle = settle,
+    protect = protect,
+    missing_global = missing_global,
+    real_of = real_of,
+    redis = redis,
+    without_place = without_place,
+    FUNCTION_GLOBALS = FUNCTION_GLOBALS,
+    FUNCTION_META = GLOBALS_META,
+    use_functions_env = function(env) ENV = env end,
+}
+
+return run, parts

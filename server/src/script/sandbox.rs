@@ -1,9 +1,14 @@
-//! The sandbox: the world of the scripts, written in Lua (`sandbox.lua`), and the way into it.
+//! The sandbox: the world of the scripts and functions, written in Lua (`sandbox.lua`, `functions.lua`), and the way into it.
 
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use super::flags::ScriptFlags;
+use super::libraries::{BAD_NAME, Function as Registered, name_of};
 
 /// The sandbox's source.
 const SOURCE: &str = include_str!("sandbox.lua");
+/// The same of what concerns functions only.
+const FUNCTIONS: &str = include_str!("functions.lua");
 
 /// The name of its chunk, by which its functions are told from a script's when an error's place is wanted.
 pub(super) const CHUNK: &str = "=[sandbox]";
@@ -13,18 +18,39 @@ pub(super) struct Sandbox {
     compile: Function,
     forget: Function,
     eval: Function,
+    load_library: Function,
+    forget_library: Function,
+    call_function: Function,
     /// An array of a table's keys and values by turns, or of its keys alone, and how many elements that has.
     pub(super) flatten: Function,
 }
 
 /// Builds the sandbox over functions of Rust.
 pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
-    let run: Table = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
+    let (run, parts): (Table, Table) = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
+    raw.raw_set(
+        "check_flag",
+        lua.create_function(|_, name: LuaString| {
+            Ok(ScriptFlags::named(&name.as_bytes()).is_some())
+        })?,
+    )?;
+    raw.raw_set(
+        "check_name",
+        lua.create_function(|_, name: LuaString| {
+            Ok(name_of(&name.as_bytes()).is_none().then_some(BAD_NAME))
+        })?,
+    )?;
+    lua.load(FUNCTIONS)
+        .set_name(CHUNK)
+        .call::<()>((parts, raw))?;
     lua.gc_collect()?;
     Ok(Sandbox {
         compile: run.raw_get("compile")?,
         forget: run.raw_get("forget")?,
         eval: run.raw_get("eval")?,
+        load_library: run.raw_get("load_library")?,
+        forget_library: run.raw_get("forget_library")?,
+        call_function: run.raw_get("call_function")?,
         flatten: run.raw_get("flatten")?,
     })
 }
@@ -48,6 +74,54 @@ impl Sandbox {
     pub(super) fn eval(&self, id: u64, keys: Table, argv: Table) -> mlua::Result<(bool, Value)> {
         self.eval.call((id, keys, argv))
     }
+
+    /// Runs a library's code: the functions it registered, or Redis's text of why it could not.
+    pub(super) fn load_library(
+        &self,
+        lua: &Lua,
+        id: u64,
+        text: &[u8],
+    ) -> mlua::Result<Result<Vec<Registered>, Vec<u8>>> {
+        let text = lua.create_string(text)?;
+        let (error, made): (Option<LuaString>, Option<Vec<Table>>) =
+            self.load_library.call((id, text))?;
+        if let Some(error) = error {
+            return Ok(Err(error.as_bytes().to_vec()));
+        }
+        let functions: mlua::Result<Vec<Registered>> =
+            made.unwrap_or_default().iter().map(registered).collect();
+        functions.map(Ok)
+    }
+
+    /// Forgets a library.
+    pub(super) fn forget_library(&self, id: u64) -> mlua::Result<()> {
+        self.forget_library.call(id)
+    }
+
+    /// Runs a library's function: whether it ended well, and its value or its error.
+    pub(super) fn call_function(
+        &self,
+        (library, index): (u64, usize),
+        keys: Table,
+        argv: Table,
+    ) -> mlua::Result<(bool, Value)> {
+        self.call_function.call((library, index + 1, keys, argv))
+    }
+}
+
+/// A function as a library registered it.
+fn registered(made: &Table) -> mlua::Result<Registered> {
+    let name: LuaString = made.raw_get("name")?;
+    let description: Option<LuaString> = made.raw_get("description")?;
+    let flags: Vec<LuaString> = made.raw_get("flags")?;
+    let flags = flags
+        .iter()
+        .filter_map(|flag| ScriptFlags::named(&flag.as_bytes()));
+    Ok(Registered {
+        name: name.to_string_lossy(),
+        description: description.map(|text| text.as_bytes().to_vec()),
+        flags: flags.fold(ScriptFlags::default(), ScriptFlags::with),
+    })
 }
 
 /// Where the error being handled was raised: what was called, if it was Lua's, else who called it. The sandbox's own

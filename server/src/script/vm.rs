@@ -17,21 +17,23 @@ use std::cell::{Cell, Ref, RefMut};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mlua::debug::DebugEvent;
-use mlua::{HookTriggers, Lua, LuaOptions, Scope, StdLib, Table, Value, VmState};
+use mlua::{Lua, LuaOptions, Scope, StdLib, Table, Value};
 
 use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
-use super::libs::{Ask, TICK, caller, fail, interrupt, open, take_error};
-use super::limits::{GARBAGE_MAX_BYTES, INSTRUCTIONS_PER_LOOK, MEMORY_MAX_BYTES, STACK_BYTES};
-use super::sandbox::{CHUNK, Sandbox, load};
+use super::job::{Code, Job, LoadOptions, RunOptions};
+use super::libraries::Function;
+use super::libs::{Ask, TICK, caller, fail, open, take_error};
+
+use super::limits::{GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
+use super::sandbox::{Sandbox, load};
+use super::watch::watch;
 use super::words::Words;
-use crate::config::LogLevel;
 use crate::resp::Protocol;
 
 /// Why a machine gives the core back.
@@ -61,25 +63,6 @@ enum Resume {
     Quit,
 }
 
-/// What a machine does at the core's behest. All but running scripts end at once.
-enum Job {
-    Compile { id: u64, text: Arc<[u8]> },
-    Forget { id: u64 },
-    Collect,
-    Eval { id: u64, keys: usize },
-}
-
-/// How a script is to be run.
-#[derive(Clone, Copy, Debug)]
-pub struct RunOptions {
-    /// The client's protocol.
-    pub protocol: Protocol,
-    /// After how long it gives the core back from time to time.
-    pub patience: Option<Duration>,
-    /// From which level on what it logs is shown.
-    pub log_level: LogLevel,
-}
-
 /// A virtual machine.
 pub struct Vm {
     /// Absent only while the machine is being dropped.
@@ -94,6 +77,8 @@ pub struct Vm {
 struct Outcome {
     /// Why it failed.
     error: Cell<Option<Vec<u8>>>,
+    /// The functions that a library registered.
+    functions: Cell<Vec<Function>>,
     client: Cell<Protocol>,
     keys: Cell<usize>,
 }
@@ -171,11 +156,40 @@ impl Vm {
         self.job(Job::Collect);
     }
 
-    /// Runs the compiled script `id` with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
-    /// Errors call it by `name`.
+    /// Loads a library's Lua as the library `id`: its functions.
+    ///
+    /// # Errors
+    /// Redis's text, without code word.
+    pub fn load_library(
+        &mut self,
+        id: u64,
+        text: Arc<[u8]>,
+        options: &LoadOptions,
+    ) -> Result<Vec<Function>, Vec<u8>> {
+        self.exchange.log_level.set(options.log_level);
+        self.exchange.patience.set(Some(options.limit));
+        self.exchange.began.set(Instant::now());
+        self.exchange.killed.set(None);
+        self.job(Job::LoadLibrary { id, text });
+        self.result()?;
+        Ok(self.outcome.functions.take())
+    }
+
+    /// Forgets the library `id`.
+    pub fn forget_library(&mut self, id: u64) {
+        self.job(Job::ForgetLibrary { id });
+    }
+
+    /// Runs the compiled script `id`, as [`Self::run`] does.
     pub fn eval(&mut self, id: u64, keys: usize, name: &str, options: &RunOptions) -> Step {
+        self.run(Code::Script(id), keys, name, options)
+    }
+
+    /// Runs a script or function with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
+    /// Errors call it by `name`.
+    pub fn run(&mut self, code: Code, keys: usize, name: &str, options: &RunOptions) -> Step {
         self.prepare(name, options);
-        self.job(Job::Eval { id, keys })
+        self.job(Job::Run { code, keys })
     }
 
     fn prepare(&self, name: &str, options: &RunOptions) {
@@ -310,22 +324,58 @@ impl Machine<'_> {
             }
             Job::Forget { id } => self.sandbox.forget(id).expect(SOUND),
             Job::Collect => self.lua.gc_collect().expect("scripts have no finalizers"),
-            Job::Eval { id, keys } => {
+            Job::LoadLibrary { id, text } => self.load_library(id, &text),
+            Job::ForgetLibrary { id } => self.sandbox.forget_library(id).expect(SOUND),
+            Job::Run { code, keys } => {
                 self.outcome.keys.set(keys);
-                self.run_script(id);
+                self.run_script(code);
+            }
+        }
+    }
+
+    /// Runs a library's code, and leaves what came of it in the outcome.
+    fn load_library(&self, id: u64, text: &[u8]) {
+        let exchange = self.exchange;
+        exchange.phase.set(Phase::Loading);
+        self.lua
+            .set_memory_limit(exchange.memory_max_bytes)
+            .expect("the machine has its own allocator");
+        let loaded = self.sandbox.load_library(self.lua, id, text);
+        self.lua
+            .set_memory_limit(0)
+            .expect("the machine has its own allocator");
+        if exchange.killed.get().is_some() {
+            watch(self.lua, exchange);
+        }
+        exchange.phase.set(Phase::Idle);
+        let failure = |error: &mlua::Error| match exchange.killed.get() {
+            Some(killed) => killed.text().to_owned(),
+            None => one_line(root_cause(error)),
+        };
+        match loaded {
+            Ok(Ok(functions)) => self.outcome.functions.set(functions),
+            Ok(Err(text)) => self.outcome.error.set(Some(text)),
+            Err(error) => {
+                let text = format!("Error registering functions: ERR {}", failure(&error));
+                self.outcome.error.set(Some(text.into_bytes()));
             }
         }
     }
 
     /// Runs a script, and leaves its reply in the exchange.
-    fn run_script(&self, id: u64) {
+    fn run_script(&self, code: Code) {
         let exchange = self.exchange;
         let (keys, argv) = self.arguments().expect(SOUND);
         exchange.phase.set(Phase::Running);
         self.lua
             .set_memory_limit(exchange.memory_max_bytes)
             .expect("the machine has its own allocator");
-        let result = self.sandbox.eval(id, keys, argv);
+        let result = match code {
+            Code::Script(id) => self.sandbox.eval(id, keys, argv),
+            Code::Function { library, index } => {
+                self.sandbox.call_function((library, index), keys, argv)
+            }
+        };
         self.lua
             .set_memory_limit(0)
             .expect("the machine has its own allocator");
@@ -448,35 +498,11 @@ fn suspend_for(
     }
     match exchange.killed.get() {
         Some(killed) => {
-            fail_from_now_on(lua, killed)?;
+            super::watch::fail_from_now_on(lua, killed)?;
             Err(mlua::Error::runtime(killed.text()))
         }
         None => Ok(()),
     }
-}
-
-/// Whatever a killed script does to survive, it fails again at its next line. The sandbox's own lines are spared, which
-/// carry the error where it belongs; only what goes on and on there fails too.
-fn fail_from_now_on(lua: &Lua, killed: Killed) -> mlua::Result<()> {
-    let triggers = HookTriggers::EVERY_LINE.every_nth_instruction(INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |_, debug| {
-        let is_line = debug.event() == DebugEvent::Line;
-        if is_line && debug.source().source.as_deref() == Some(CHUNK) {
-            return Ok(VmState::Continue);
-        }
-        Err(mlua::Error::runtime(killed.text()))
-    })
-}
-
-/// Has the machine look at the clock now and then.
-fn watch(lua: &Lua, exchange: &Rc<Exchange>) {
-    let shared = Rc::clone(exchange);
-    let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS_PER_LOOK);
-    lua.set_global_hook(triggers, move |lua, _| {
-        interrupt(lua, &shared)?;
-        Ok(VmState::Continue)
-    })
-    .expect(SOUND);
 }
 
 /// Builds the world of the scripts. What calls back to the core lives as long as `scope`.

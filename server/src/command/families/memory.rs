@@ -190,7 +190,8 @@ fn each(call: &mut CoreCall<'_>) {
         core.scripts.used_bytes(&core.shared.scripts) as u64,
         // What all cores share, one of them tells.
         if core.id == CoreId(0) {
-            core.shared.scripts.used_bytes() as u64
+            let libraries = core.shared.libraries.current();
+            (core.shared.scripts.used_bytes() + libraries.used_bytes()) as u64
         } else {
             0
         },

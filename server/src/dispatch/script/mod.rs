@@ -17,6 +17,7 @@
 
 mod busy;
 mod call;
+mod functions;
 mod parked;
 mod place;
 mod reach;
@@ -37,7 +38,10 @@ use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::script::{BusyScript, GoOn, Kind, RunOptions, Script, ScriptFlags, Step};
+use crate::script::{
+    BusyScript, Callable, GoOn, Kind, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags,
+    Step,
+};
 use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
 use parked::Parked;
 pub(super) use place::Place as ScriptPlace;
@@ -343,7 +347,7 @@ impl Core {
         hold: Hold,
     ) -> Result<Step, (ErrorReply, Hold)> {
         let is_out_of_memory = self.is_out_of_memory();
-        let admitted = number_of_keys(args).and_then(|keys| {
+        let admitted = number_of_keys(&self.state, args, command).and_then(|keys| {
             let script = self.find_script(command, args)?;
             let may_write = check_flags(script.flags, command.spec.flags, is_out_of_memory)?;
             Ok((keys, script, may_write))
@@ -364,8 +368,8 @@ impl Core {
         };
         self.scripts.running = Some(Box::new(Running {
             command,
-            name: script.name().to_owned(),
-            kind: Kind::Script,
+            name: script.name.clone(),
+            kind: script.kind,
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
@@ -388,14 +392,14 @@ impl Core {
             assert!(fits, "arguments are addressed by 32 bits all along");
         }
         drop(words);
-        Ok(vm.eval(script.id, keys, script.name(), &options))
+        Ok(vm.run(script.code, keys, &script.name, &options))
     }
 
     fn find_script(
         &mut self,
         command: &'static Command,
         args: Args<'_>,
-    ) -> Result<Arc<Script>, ErrorReply> {
+    ) -> Result<Callable, ErrorReply> {
         let shared = &*self.state.shared;
         let (engine, name) = (&mut self.state.scripts, args.at(1));
         let script = match command.spec.run {
@@ -404,9 +408,18 @@ impl Core {
                 let sha = crate::script::sha_of(name).ok_or(errors::NO_SCRIPT)?;
                 engine.find_sha(&shared.scripts, &sha)
             }
+            Run::Script(Invoke::Function) => {
+                let options = LoadOptions {
+                    limit: LIBRARY_RELOAD_MAX,
+                    log_level: self.state.config.loglevel,
+                };
+                let found =
+                    engine.find_function(&shared.scripts, &shared.libraries, name, &options);
+                return found.map_err(no_script);
+            }
             _ => unreachable!("only scripts are run as such"),
         };
-        script.map_err(no_script)
+        script.map(Callable::from).map_err(no_script)
     }
 
     /// Whether the server holds more than `maxmemory`.
@@ -509,6 +522,12 @@ impl Core {
         };
         let cache = &self.state.shared.scripts;
         let flags = match invoke {
+            Invoke::Function => {
+                let libraries = self.state.scripts.libraries(&self.state.shared.libraries);
+                libraries
+                    .function(args.at(1))
+                    .map(|function| function.flags)
+            }
             Invoke::Text => crate::script::flags_of_text(args.at(1)),
             Invoke::Sha => crate::script::sha_of(args.at(1))
                 .and_then(|sha| cache.find(&sha))

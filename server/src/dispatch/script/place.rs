@@ -22,9 +22,22 @@ pub(in crate::dispatch) enum Place {
     Cores,
 }
 
-/// The number of keys a script is called with.
-pub(super) fn number_of_keys(args: Args<'_>) -> Result<usize, ErrorReply> {
-    let number = args.integer(NUMBER_OF_KEYS)?;
+/// The number of keys a script or function is called with.
+///
+/// # Errors
+/// It is none that fits; or there is no such function, which Redis says before.
+pub(super) fn number_of_keys(
+    state: &CoreState,
+    args: Args<'_>,
+    command: &Command,
+) -> Result<usize, ErrorReply> {
+    let mut number = args.integer(NUMBER_OF_KEYS);
+    if let Run::Script(Invoke::Function) = command.spec.run {
+        let libraries = state.scripts.libraries(&state.shared.libraries);
+        libraries.find(args.at(1)).ok_or(errors::NO_FUNCTION)?;
+        number = number.map_err(|_| errors::BAD_NUMBER_OF_KEYS);
+    }
+    let number = number?;
     if number > args.len() as i64 - (NUMBER_OF_KEYS as i64 + 1) {
         return Err(errors::TOO_MANY_KEYS);
     }
@@ -36,6 +49,13 @@ pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command)
     let hasher = &state.shared.hasher;
     match command.spec.run {
         Run::Script(Invoke::Sha) => hasher.hash(&args.at(1).to_ascii_lowercase()),
+        Run::Script(Invoke::Function) => {
+            // What was seen of a function is forgotten with its library.
+            let libraries = state.scripts.libraries(&state.shared.libraries);
+            let found = libraries.find(args.at(1));
+            let (library, index) = found.map_or((0, 0), |(library, index)| (library.id, index));
+            hasher.hash(format!("function {library} {index}").as_bytes())
+        }
         _ => hasher.hash(args.at(1)),
     }
 }
@@ -58,7 +78,7 @@ pub(in crate::dispatch) fn claim_on_all(
     command: &Command,
     args: Args<'_>,
 ) -> Option<Mode> {
-    let keys = number_of_keys(args).ok()?;
+    let keys = number_of_keys(state, args, command).ok()?;
     if keys > 0 && !is_undeclared(state, args, command) {
         return None;
     }
@@ -77,7 +97,7 @@ impl Core {
         args: Args<'_>,
         command: &'static Command,
     ) -> Result<Place, ErrorReply> {
-        number_of_keys(args)?;
+        number_of_keys(&self.state, args, command)?;
         let here = Place::Core(self.state.id);
         if self.state.shared.cores() == 1 {
             return Ok(here);

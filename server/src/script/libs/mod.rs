@@ -19,8 +19,9 @@ use std::rc::Rc;
 use mlua::{Function, IntoLua, LightUserData, Lua, MultiValue, Table, Value};
 
 use super::arguments::Arguments;
-use super::exchange::{Exchange, Phase, Raised};
+use super::exchange::{Exchange, Killed, Phase, Raised};
 use super::limits::STEPS_PER_LOOK;
+use super::watch::fail_from_now_on;
 
 pub use api::Ask;
 pub(super) use api::{caller, hex, take_error, with_code};
@@ -213,8 +214,15 @@ impl<'a> Patience<'a> {
 /// # Errors
 /// The script is to end.
 pub(super) fn interrupt(lua: &Lua, exchange: &Exchange) -> mlua::Result<()> {
-    if exchange.is_overdue() && exchange.phase.get() == Phase::Running {
-        lua.named_registry_value::<Function>(TICK)?.call::<()>(())?;
+    if exchange.is_overdue() {
+        match exchange.phase.get() {
+            Phase::Running => lua.named_registry_value::<Function>(TICK)?.call::<()>(())?,
+            Phase::Loading => {
+                exchange.killed.set(Some(Killed::LoadTimeout));
+                fail_from_now_on(lua, Killed::LoadTimeout)?;
+            }
+            Phase::Idle => {}
+        }
     }
     match exchange.killed.get() {
         Some(killed) => Err(mlua::Error::runtime(killed.text())),

@@ -1,6 +1,6 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
-mod payload;
+pub(super) mod payload;
 
 use larder_engine::{
     Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,

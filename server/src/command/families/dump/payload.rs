@@ -27,7 +27,7 @@ const TYPE_STRING: u8 = 0;
 
 /// Why a payload cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Invalid {
+pub(in crate::command::families) enum Invalid {
     /// Its version is too new, or its checksum does not fit.
     Footer,
     /// What it holds is no value known here.
@@ -39,13 +39,32 @@ pub(super) fn of_string(value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len() + FOOTER_BYTES + 10);
     out.push(TYPE_STRING);
     write_string(value, &mut out);
-    out.extend_from_slice(&VERSION_WRITTEN.to_le_bytes());
-    let checksum = CRC64.checksum(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
+    seal(&mut out);
     out
 }
 
-fn write_string(value: &[u8], out: &mut Vec<u8>) {
+/// Adds the footer.
+pub(in crate::command::families) fn seal(out: &mut Vec<u8>) {
+    out.extend_from_slice(&VERSION_WRITTEN.to_le_bytes());
+    let checksum = CRC64.checksum(out);
+    out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// What a payload holds without its footer.
+///
+/// # Errors
+/// The footer does not fit.
+pub(in crate::command::families) fn unseal(payload: &[u8]) -> Result<&[u8], Invalid> {
+    let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(Invalid::Footer)?;
+    let (value, version) = checked.split_last_chunk::<2>().ok_or(Invalid::Footer)?;
+    let known = u16::from_le_bytes(*version) <= VERSION_READ_MAX;
+    if !known || u64::from_le_bytes(*checksum) != CRC64.checksum(checked) {
+        return Err(Invalid::Footer);
+    }
+    Ok(value)
+}
+
+pub(in crate::command::families) fn write_string(value: &[u8], out: &mut Vec<u8>) {
     /// Characters of the longest integer of 32 bits.
     const SHORT_INTEGER_BYTES: usize = 11;
     let number = (value.len() <= SHORT_INTEGER_BYTES)
@@ -86,20 +105,14 @@ fn write_string(value: &[u8], out: &mut Vec<u8>) {
 /// # Errors
 /// It is damaged, or of a version or type not known here.
 pub(super) fn to_string(payload: &[u8]) -> Result<Vec<u8>, Invalid> {
-    let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(Invalid::Footer)?;
-    let (value, version) = checked.split_last_chunk::<2>().ok_or(Invalid::Footer)?;
-    let known = u16::from_le_bytes(*version) <= VERSION_READ_MAX;
-    if !known || u64::from_le_bytes(*checksum) != CRC64.checksum(checked) {
-        return Err(Invalid::Footer);
-    }
-    match value.split_first() {
+    match unseal(payload)?.split_first() {
         Some((&TYPE_STRING, rest)) => Input(rest).string().ok_or(Invalid::Value),
         _ => Err(Invalid::Value),
     }
 }
 
 /// What is left to read.
-struct Input<'a>(&'a [u8]);
+pub(in crate::command::families) struct Input<'a>(pub(in crate::command::families) &'a [u8]);
 
 /// What stands where a length may stand.
 enum Length {
@@ -137,14 +150,14 @@ impl<'a> Input<'a> {
         (len <= MAX_VALUE_BYTES).then_some(Length::Bytes(len))
     }
 
-    fn plain_length(&mut self) -> Option<usize> {
+    pub(in crate::command::families) fn plain_length(&mut self) -> Option<usize> {
         match self.length()? {
             Length::Bytes(len) => Some(len),
             Length::Form(_) => None,
         }
     }
 
-    fn string(&mut self) -> Option<Vec<u8>> {
+    pub(in crate::command::families) fn string(&mut self) -> Option<Vec<u8>> {
         let number = match self.length()? {
             Length::Bytes(len) => return self.take(len).map(<[u8]>::to_vec),
             Length::Form(0) => i8::from_le_bytes(self.array()?).into(),

@@ -58,6 +58,9 @@ macro_rules! facts {
             pub(super) scripts: u64,
             pub(super) script_bytes: u64,
             pub(super) evicted_scripts: u64,
+            pub(super) libraries: u64,
+            pub(super) functions: u64,
+            pub(super) library_bytes: u64,
         }
 
         impl Facts {
@@ -72,6 +75,9 @@ macro_rules! facts {
                 part.number(self.scripts);
                 part.number(self.script_bytes);
                 part.number(self.evicted_scripts);
+                part.number(self.libraries);
+                part.number(self.functions);
+                part.number(self.library_bytes);
             }
 
             /// Whether the cores are nodes to cluster clients.
@@ -91,6 +97,9 @@ macro_rules! facts {
                     scripts: part.number(),
                     script_bytes: part.number(),
                     evicted_scripts: part.number(),
+                    libraries: part.number(),
+                    functions: part.number(),
+                    library_bytes: part.number(),
                 }
             }
         }
@@ -224,6 +233,7 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         .latency_tracking_info_percentiles
         .iter()
         .map(|percentile| format!("{percentile}"));
+    let libraries = shared.libraries.current();
     Facts {
         run_id: shared.run_id.clone(),
         port: shared
@@ -253,6 +263,9 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         scripts: shared.scripts.len() as u64,
         script_bytes: shared.scripts.used_bytes() as u64,
         evicted_scripts: shared.scripts.evictions(),
+        libraries: libraries.len() as u64,
+        functions: libraries.functions() as u64,
+        library_bytes: libraries.used_bytes() as u64,
     }
 }
 
@@ -301,7 +314,8 @@ impl Report {
     pub(super) fn used_bytes(&self) -> u64 {
         let sums = &self.sums;
         let data = sums.entry_bytes + sums.table_bytes + sums.copy_bytes;
-        data + sums.session_bytes + sums.lua_bytes + self.facts.script_bytes
+        let lua = sums.lua_bytes + self.facts.script_bytes + self.facts.library_bytes;
+        data + sums.session_bytes + lua
     }
 }
 
@@ -323,6 +337,7 @@ mod tests {
                     scripts: 6,
                     script_bytes: 7,
                     evicted_scripts: 8,
+                    functions: 9,
                     ..Facts::default()
                 }
                 .write(&mut part);

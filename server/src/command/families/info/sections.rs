@@ -243,17 +243,13 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("used_memory_vm_eval", sums.lua_bytes);
     fields.add("used_memory_scripts_eval", report.facts.script_bytes);
     fields.add("number_of_cached_scripts", report.facts.scripts);
-    fields.add_all(
-        0,
-        &[
-            "number_of_functions",
-            "number_of_libraries",
-            "used_memory_vm_functions",
-        ],
-    );
+    fields.add("number_of_functions", report.facts.functions);
+    fields.add("number_of_libraries", report.facts.libraries);
+    fields.add("used_memory_vm_functions", 0);
     fields.add_bytes("used_memory_vm_total", sums.lua_bytes);
-    fields.add("used_memory_functions", 0);
-    fields.add_bytes("used_memory_scripts", report.facts.script_bytes);
+    fields.add("used_memory_functions", report.facts.library_bytes);
+    let script_bytes = report.facts.script_bytes + report.facts.library_bytes;
+    fields.add_bytes("used_memory_scripts", script_bytes);
     fields.add_bytes("maxmemory", report.facts.maxmemory);
     fields.add("maxmemory_policy", &report.facts.policy);
     fields.add(

@@ -1,10 +1,14 @@
-//! Scripts: `EVAL` and its kin, and `SCRIPT`.
+//! Scripts: `EVAL` and its kin, `SCRIPT`, and functions (`function`).
 //!
 //! What runs scripts is dispatch, on the core that owns their keys; here is what clients say about them.
+
+mod function;
 
 use crate::command::{Category, CommandSpec, Flags, Group, Invoke, Keys, Run, SessionCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
+pub(crate) use function::COMMANDS as FUNCTIONS;
+
 use crate::script::{Kill, Kind, NoScript, sha_of};
 
 /// Where the number of keys stands.
@@ -233,7 +237,7 @@ fn load(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The error of a script that cannot run.
+/// The error of a script or function that cannot run.
 pub(crate) fn no_script(why: NoScript) -> ErrorReply {
     match why {
         NoScript::Unknown => errors::NO_SCRIPT,
@@ -241,6 +245,8 @@ pub(crate) fn no_script(why: NoScript) -> ErrorReply {
         NoScript::BadLua(text) => {
             errors::with_text("ERR Error compiling script (new function): ", &text)
         }
+        NoScript::UnknownFunction => errors::NO_FUNCTION,
+        NoScript::BadLibrary(text) => errors::with_text("ERR ", &text),
     }
 }
 
