@@ -50,7 +50,7 @@ DENOMINATORS = {
         "keyspace": 53, "expire": 63, "scan": 17, "introspection": 42, "introspection-2": 43, "slowlog": 14,
         "latency-monitor": 14, "querybuf": 2, "auth": 10, "acl": 90, "info": 17, "limits": 1, "wait": 5,
         "maxmemory": 31, "client-eviction": 17, "networking": 5, "shutdown": 8, "obuf-limits": 9,
-        "pendingquerybuf": 1, "replybufsize": 1, "pubsubshard": 11,
+        "pendingquerybuf": 1, "replybufsize": 1, "pubsubshard": 11, "scripting": 301, "functions": 109,
     },
 }
 

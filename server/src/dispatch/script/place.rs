@@ -52,9 +52,15 @@ pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command)
         Run::Script(Invoke::Function) => {
             // What was seen of a function is forgotten with its library.
             let libraries = state.scripts.libraries(&state.shared.libraries);
-            let found = libraries.find(args.at(1));
-            let (library, index) = found.map_or((0, 0), |(library, index)| (library.id, index));
-            hasher.hash(format!("function {library} {index}").as_bytes())
+            match libraries.find(args.at(1)) {
+                Some((library, index)) => {
+                    let mut name = [0; 16];
+                    name[..8].copy_from_slice(&library.id.to_le_bytes());
+                    name[8..].copy_from_slice(&(index as u64).to_le_bytes());
+                    hasher.hash(&name)
+                }
+                None => hasher.hash(args.at(1)),
+            }
         }
         _ => hasher.hash(args.at(1)),
     }
