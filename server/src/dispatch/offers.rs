@@ -67,7 +67,7 @@ impl Core {
             .take_while(|hot| hot.samples() >= OFFER_SAMPLES)
             .filter(|hot| hot.reads >= OFFER_SAMPLES && hot.reads >= READS_A_CHANGE * hot.writes)
             .take(COPIED_KEYS_OF_CORE)
-            .map(|hot| (hot.db, hot.key.clone()))
+            .map(|hot| (hot.db, hot.key.as_slice().into()))
             .collect();
         for (db, key) in hottest {
             // What others read from their copies is counted there, too.

@@ -27,7 +27,7 @@ pub struct HotKey {
     /// Its database.
     pub db: DbIndex,
     /// The key.
-    pub key: Box<[u8]>,
+    pub key: Vec<u8>,
     /// Its hash.
     pub hash: u64,
     /// Samples of commands that read it.
@@ -86,7 +86,7 @@ impl HotKeys {
         if key.len() > KEY_MAX_BYTES {
             return;
         }
-        let is_it = |own: &HotKey| own.hash == hash && own.db == db && *own.key == *key;
+        let is_it = |own: &HotKey| own.hash == hash && own.db == db && own.key == key;
         let at = match self.counters.iter().position(is_it) {
             Some(at) => at,
             None => self.take_counter(db, key, hash),
@@ -100,22 +100,28 @@ impl HotKeys {
 
     /// A counter for a key that has none; where it is.
     fn take_counter(&mut self, db: DbIndex, key: &[u8], hash: u64) -> usize {
-        let newcomer = |error| HotKey {
-            db,
-            key: key.into(),
-            hash,
-            reads: 0,
-            writes: 0,
-            error,
+        let at = if self.counters.len() < COUNTERS {
+            self.counters.push(HotKey {
+                db,
+                // The last allocation for it: a GET makes none.
+                key: Vec::with_capacity(KEY_MAX_BYTES),
+                hash,
+                reads: 0,
+                writes: 0,
+                error: 0,
+            });
+            self.counters.len() - 1
+        } else {
+            let by_count = |at: &usize| self.counters[*at].upper_bound();
+            let least = (0..COUNTERS).min_by_key(by_count);
+            least.expect("there are counters")
         };
-        if self.counters.len() < COUNTERS {
-            self.counters.push(newcomer(0));
-            return self.counters.len() - 1;
-        }
-        let by_count = |(_, counter): &(usize, &HotKey)| counter.upper_bound();
-        let least = self.counters.iter().enumerate().min_by_key(by_count);
-        let (at, counter) = least.expect("there are counters");
-        self.counters[at] = newcomer(counter.upper_bound());
+        let counter = &mut self.counters[at];
+        counter.error = counter.upper_bound();
+        (counter.db, counter.hash) = (db, hash);
+        (counter.reads, counter.writes) = (0, 0);
+        counter.key.clear();
+        counter.key.extend_from_slice(key);
         at
     }
 
@@ -132,7 +138,6 @@ impl HotKeys {
             counter.writes >>= shift;
             counter.error >>= shift;
         }
-        self.counters.retain(|counter| counter.upper_bound() > 0);
         true
     }
 
@@ -145,7 +150,8 @@ impl HotKeys {
 
     /// What was seen, the most used key first.
     pub fn top(&self) -> Vec<&HotKey> {
-        let mut top: Vec<&HotKey> = self.counters.iter().collect();
+        let counters = self.counters.iter();
+        let mut top: Vec<&HotKey> = counters.filter(|counter| counter.samples() > 0).collect();
         top.sort_unstable_by_key(|counter| std::cmp::Reverse(counter.samples()));
         top
     }
