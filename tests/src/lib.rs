@@ -10,6 +10,7 @@
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
+//! * [`stock`] runs the clients people already have.
 //! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
 pub mod client;
@@ -24,6 +25,7 @@ pub mod random;
 pub mod resp;
 pub mod scratch;
 pub mod server;
+pub mod stock;
 pub mod tools;
 pub mod transfer;
 

@@ -2,65 +2,22 @@
 //! redis-cli and redis-benchmark, over TCP and over a unix socket. Cluster clients are in `cluster_clients`.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::tools;
+use larder_tests::server::{Options, Server};
+use larder_tests::{stock, tools};
 
 const SOCKET: &str = "larder.sock";
 
 /// Runs `with` on a server of every shape.
 fn on_every_shape(with: impl Fn(&Server)) {
-    for backend in IoBackend::under_test() {
-        for cores in [1, 2, 4] {
-            let options = Options::larder(cores, backend).directive("unixsocket", SOCKET);
-            let mut server = Server::start(&options).unwrap();
-            with(&server);
-            assert!(
-                server.is_running(),
-                "{} died\n{}",
-                server.label(),
-                server.log_tail()
-            );
-        }
-    }
-}
-
-fn clients_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+    let options = |cores, backend| Options::larder(cores, backend).directive("unixsocket", SOCKET);
+    stock::on_every_shape(&[1, 2, 4], options, |server, _| with(server)).unwrap();
 }
 
 /// Runs a program to its end, giving what it printed.
 fn run(command: &mut Command, input: &str, server: &Server) -> String {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_owned();
-    let writer =
-        std::thread::spawn(move || std::io::Write::write_all(&mut stdin, input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let label = server.label();
-    assert!(
-        output.status.success(),
-        "{label}: {command:?}\n{text}\n{errors}\n{}",
-        server.log_tail()
-    );
-    text
-}
-
-fn runs(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
+    stock::run(command, input, server).unwrap().output
 }
 
 /// The arguments by which a client script finds the server.
@@ -81,16 +38,11 @@ fn redis_cli(server: &Server) -> Command {
 
 #[test]
 fn redis_py_is_served() {
-    let Some(python) = tools::find_or_skip("python3") else {
+    let Some(python) = stock::redis_py_or_skip() else {
         return;
     };
-    if !runs(Command::new(&python).args(["-c", "import redis"])) {
-        return tools::skip(
-            "the Python package redis is not installed (tests/clients/requirements.txt)",
-        );
-    }
     on_every_shape(|server| {
-        let script = clients_dir().join("redis_py.py");
+        let script = stock::scripts_dir().join("redis_py.py");
         let text = run(
             Command::new(&python).arg(script).args(place(server)),
             "",
@@ -102,20 +54,11 @@ fn redis_py_is_served() {
 
 #[test]
 fn ioredis_is_served() {
-    let Some(node) = tools::find_or_skip("node") else {
+    let Some(node) = stock::ioredis_or_skip() else {
         return;
     };
-    if !runs(
-        Command::new(&node)
-            .args(["--input-type=module", "-e", "import 'ioredis'"])
-            .current_dir(clients_dir()),
-    ) {
-        return tools::skip(
-            "the npm package ioredis is not installed (npm install in tests/clients)",
-        );
-    }
     on_every_shape(|server| {
-        let script = clients_dir().join("ioredis.js");
+        let script = stock::scripts_dir().join("ioredis.js");
         let text = run(
             Command::new(&node).arg(script).args(place(server)),
             "",

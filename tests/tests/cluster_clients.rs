@@ -2,56 +2,25 @@
 //! the PyPI `redis`, the npm `ioredis`, redis-cli, redis-benchmark and larder-bench.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use larder_tests::client::Client;
-use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::{programs, tools};
+use larder_tests::server::{Options, Server};
+use larder_tests::{programs, stock, tools};
 
 const CORES: [usize; 2] = [2, 4];
 
 /// Runs `with` on a server of every shape, and its number of cores.
 fn on_every_shape(with: impl Fn(&Server, usize)) {
-    for backend in IoBackend::under_test() {
-        for cores in CORES {
-            let options = Options::larder(cores, backend).with_core_endpoints();
-            let mut server = Server::start(&options).unwrap();
-            with(&server, cores);
-            assert!(
-                server.is_running(),
-                "{} died\n{}",
-                server.label(),
-                server.log_tail()
-            );
-        }
-    }
+    let options = |cores, backend| Options::larder(cores, backend).with_core_endpoints();
+    stock::on_every_shape(&CORES, options, with).unwrap();
 }
 
-fn clients_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
-}
-
-fn runs(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
-/// Runs a program to its end, giving what it printed.
+/// Runs a program to its end, giving all it printed.
 fn run(command: &mut Command, server: &Server) -> String {
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let label = server.label();
-    assert!(
-        output.status.success(),
-        "{label}: {command:?}\n{text}\n{errors}\n{}",
-        server.log_tail()
-    );
-    text + &errors
+    let printed = stock::run(command, "", server).unwrap();
+    printed.output + &printed.errors
 }
 
 /// Commands that a core got for keys of another, over all cores.
@@ -84,16 +53,11 @@ fn place(server: &Server, cores: usize) -> [String; 3] {
 
 #[test]
 fn redis_py_finds_a_cluster() {
-    let Some(python) = tools::find_or_skip("python3") else {
+    let Some(python) = stock::redis_py_or_skip() else {
         return;
     };
-    if !runs(Command::new(&python).args(["-c", "import redis"])) {
-        return tools::skip(
-            "the Python package redis is not installed (tests/clients/requirements.txt)",
-        );
-    }
     on_every_shape(|server, cores| {
-        let script = clients_dir().join("redis_py_cluster.py");
+        let script = stock::scripts_dir().join("redis_py_cluster.py");
         let mut command = Command::new(&python);
         let text = run(command.arg(script).args(place(server, cores)), server);
         assert!(text.contains("all right"), "{text}");
@@ -102,20 +66,11 @@ fn redis_py_finds_a_cluster() {
 
 #[test]
 fn ioredis_finds_a_cluster() {
-    let Some(node) = tools::find_or_skip("node") else {
+    let Some(node) = stock::ioredis_or_skip() else {
         return;
     };
-    if !runs(
-        Command::new(&node)
-            .args(["--input-type=module", "-e", "import 'ioredis'"])
-            .current_dir(clients_dir()),
-    ) {
-        return tools::skip(
-            "the npm package ioredis is not installed (npm install in tests/clients)",
-        );
-    }
     on_every_shape(|server, cores| {
-        let script = clients_dir().join("ioredis_cluster.js");
+        let script = stock::scripts_dir().join("ioredis_cluster.js");
         let mut command = Command::new(&node);
         let text = run(command.arg(script).args(place(server, cores)), server);
         assert!(text.contains("all right"), "{text}");
