@@ -25,6 +25,8 @@ use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber, 
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
+    /// The version of the slot table by which the cores of all were last looked at.
+    table: u64,
 }
 
 struct WaitingCommand {
@@ -266,7 +268,9 @@ impl Core {
     /// Sends those on who wait where their keys no longer are, since slots have moved.
     #[inline]
     pub(super) fn follow_moved_slots(&mut self) {
-        if !self.blocked.commands.is_empty() {
+        if !self.blocked.commands.is_empty()
+            && self.blocked.table != self.state.shared.slots.version()
+        {
             self.send_waits_on();
         }
     }
@@ -274,6 +278,7 @@ impl Core {
     #[cold]
     fn send_waits_on(&mut self) {
         let table = self.state.shared.slots.version();
+        self.blocked.table = table;
         let waits = self.blocked.commands.iter();
         let outdated = waits.filter(|(_, command)| command.table != table);
         let mut numbers: Vec<WaitNumber> = outdated.map(|(number, _)| *number).collect();

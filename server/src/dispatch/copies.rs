@@ -59,11 +59,13 @@ pub(super) enum CopyMessage {
     Refuse { word: usize },
 }
 
+type ByHash = HashMap<u64, Copy, ahash::RandomState>;
+
 /// A core's copies.
 pub(super) struct Copies {
     words: Arc<VersionWords>,
     /// By the key's hash. Of keys of one hash (one key in two databases, say) one is copied.
-    by_hash: HashMap<u64, Copy, ahash::RandomState>,
+    by_hash: ByHash,
     of_word: HashMap<usize, u64, ahash::RandomState>,
     /// Where the copied entries lie; none before there is one.
     shard: Option<Box<Shard>>,
@@ -108,7 +110,7 @@ impl Copies {
     pub(super) fn new(words: Arc<VersionWords>) -> Self {
         Self {
             words,
-            by_hash: HashMap::default(),
+            by_hash: ByHash::default(),
             of_word: HashMap::default(),
             shard: None,
         }
@@ -118,12 +120,6 @@ impl Copies {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.by_hash.is_empty()
-    }
-
-    /// What is known of this key.
-    fn find(&mut self, hash: u64, db: DbIndex, key: &[u8]) -> Option<&mut Copy> {
-        let copy = self.by_hash.get_mut(&hash)?;
-        (copy.db == db && *copy.key == *key).then_some(copy)
     }
 
     /// What is known of the key with this word.
@@ -222,7 +218,14 @@ impl Copy {
     }
 }
 
-/// Whether the session's next command may run before any that another core has yet to run for it: there is none.
+/// What is known of this key.
+fn find<'a>(by_hash: &'a mut ByHash, hash: u64, db: DbIndex, key: &[u8]) -> Option<&'a mut Copy> {
+    let copy = by_hash.get_mut(&hash)?;
+    (copy.db == db && *copy.key == *key).then_some(copy)
+}
+
+/// Whether the session's next command may run before any that another core has yet to run for it: there is none. And no
+/// gate wants the key's core to see the read, as `CLIENT TRACKING` does.
 fn awaits_nothing(session: &Session) -> bool {
     session.output.outstanding() == 0
         && session.executing.is_none()
@@ -246,24 +249,22 @@ impl Core {
             Run::FanOut { together, .. } if args.len() == 2 => together,
             _ => return false,
         };
-        // What a client that keeps what it reads has read, the key's core remembers.
-        let is_answered_by_copies =
-            command.spec.flags.has(Flags::FROM_COPY) && gates & gate::TRACKING == 0;
+        let is_answered_by_copies = command.spec.flags.has(Flags::FROM_COPY);
         let first_key = target.first_key;
         if !is_answered_by_copies || !first_key.is_known() || !awaits_nothing(session) {
             return false;
         }
         let key = args.at(first_key.at());
-        let words = Arc::clone(&self.copies.words);
         let (now, now_ms) = (self.state.clock.unix, self.state.clock.monotonic_ms());
         let access = access_of(session);
-        let Some(copy) = self.copies.find(first_key.hash(), session.db, key) else {
+        let Copies { words, by_hash, .. } = &mut self.copies;
+        let Some(copy) = find(by_hash, first_key.hash(), session.db, key) else {
             return false;
         };
         if offers::core_of_word(copy.word) != target.core {
             return false;
         }
-        let is_right = copy.is_right(&words, now);
+        let is_right = copy.is_right(words, now);
         if is_right {
             copy.reads += 1;
             if access == Access::Touch {
