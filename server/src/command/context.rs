@@ -107,6 +107,15 @@ impl CoreState {
 }
 
 impl CoreState {
+    /// A session of this core, as other cores know it.
+    #[inline]
+    pub fn reader(&self, session: SessionId) -> Reader {
+        Reader {
+            core: self.id,
+            session,
+        }
+    }
+
     /// Ends a session's wait at `until_ms` of the monotonic clock.
     pub fn add_timer(&mut self, until_ms: u64, session: SessionId) {
         /// Stale timers there may be beside one for every session.

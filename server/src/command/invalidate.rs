@@ -373,10 +373,7 @@ impl CoreState {
                 self.invalidate(id, Invalid::Keys(&all), None);
                 continue;
             }
-            let itself = Some(Reader {
-                core: self.id,
-                session: id,
-            });
+            let itself = Some(self.reader(id));
             let others = changed.iter().filter(|(_, by)| **by != itself);
             let keys: Vec<&[u8]> = others.map(|(key, _)| &**key).collect();
             if !keys.is_empty() {

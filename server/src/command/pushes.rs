@@ -8,14 +8,17 @@ use std::sync::atomic::Ordering;
 use crate::config::Config;
 use crate::observe::{PartWriter, Stats};
 use crate::resp::{Protocol, Reply};
-use crate::session::{Closing, Session, SessionId};
+use crate::session::{Closing, Session, SessionId, Sessions, Subscribers};
 use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
 use super::{CoreCall, CoreState};
 
 /// What is needed to push to a session of the core.
-struct Pusher<'a> {
+struct Pusher<'a, 'b> {
+    sessions: &'a mut Sessions,
+    /// The session at work, which the table lacks.
+    asking: Option<&'b mut Session>,
     config: &'a Config,
     stats: &'a mut Stats,
     dirty: &'a mut Vec<SessionId>,
@@ -23,9 +26,16 @@ struct Pusher<'a> {
     now_ms: u64,
 }
 
-impl Pusher<'_> {
-    /// Pushes a message, encoded as an array of RESP2. False: the session is about to end.
-    fn push(&mut self, session: &mut Session, message: &[u8]) -> bool {
+impl Pusher<'_, '_> {
+    /// Pushes a message, encoded as an array of RESP2. False: the session is gone, or about to go.
+    fn push(&mut self, id: SessionId, message: &[u8]) -> bool {
+        let session = match &mut self.asking {
+            Some(session) if session.id == id => Some(&mut **session),
+            _ => self.sessions.get_mut(id),
+        };
+        let Some(session) = session else {
+            return false;
+        };
         if session.closing != Closing::No {
             return false;
         }
@@ -78,6 +88,22 @@ fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
 }
 
 impl CoreState {
+    fn pusher<'a, 'b>(
+        &'a mut self,
+        asking: Option<&'b mut Session>,
+    ) -> (Pusher<'a, 'b>, &'a Subscribers) {
+        let pusher = Pusher {
+            sessions: &mut self.sessions,
+            asking,
+            config: &self.config,
+            stats: &mut self.stats,
+            dirty: &mut self.dirty,
+            soft_limit_exceeded: &mut self.soft_limit_exceeded,
+            now_ms: self.clock.monotonic_ms(),
+        };
+        (pusher, &self.subscribers)
+    }
+
     /// Pushes a message, encoded as an array of RESP2, to session `id`, which may be `asking`, the one at work. False: it is
     /// gone, or about to go.
     pub(super) fn push_to(
@@ -86,18 +112,8 @@ impl CoreState {
         message: &[u8],
         asking: Option<&mut Session>,
     ) -> bool {
-        let mut pusher = Pusher {
-            config: &self.config,
-            stats: &mut self.stats,
-            dirty: &mut self.dirty,
-            soft_limit_exceeded: &mut self.soft_limit_exceeded,
-            now_ms: self.clock.monotonic_ms(),
-        };
-        let session = match asking {
-            Some(session) if session.id == id => Some(session),
-            _ => self.sessions.get_mut(id),
-        };
-        session.is_some_and(|session| pusher.push(session, message))
+        let (mut pusher, _) = self.pusher(asking);
+        pusher.push(id, message)
     }
 
     /// Hands a message published to `channel` to this core's subscribers; how many got it. `topic` is the kind of the
@@ -107,27 +123,15 @@ impl CoreState {
         topic: Topic,
         channel: &[u8],
         message: &[u8],
-        mut asking: Option<&mut Session>,
+        asking: Option<&mut Session>,
     ) -> u64 {
-        let mut pusher = Pusher {
-            config: &self.config,
-            stats: &mut self.stats,
-            dirty: &mut self.dirty,
-            soft_limit_exceeded: &mut self.soft_limit_exceeded,
-            now_ms: self.clock.monotonic_ms(),
-        };
-        let sessions = &mut self.sessions;
+        let (mut pusher, subscribers) = self.pusher(asking);
         let mut received = 0;
         let mut push = |id: &SessionId, encoded: &[u8]| {
-            let session = match &mut asking {
-                Some(session) if session.id == *id => Some(&mut **session),
-                _ => sessions.get_mut(*id),
-            };
-            let got_it = session.is_some_and(|session| pusher.push(session, encoded));
-            received += u64::from(got_it);
+            received += u64::from(pusher.push(*id, encoded));
         };
         let mut encoded = Vec::new();
-        if let Some(crowd) = self.subscribers.of(topic, channel) {
+        if let Some(crowd) = subscribers.of(topic, channel) {
             let word: &[u8] = match topic {
                 Topic::Channel | Topic::Pattern => b"message",
                 Topic::ShardChannel => b"smessage",
@@ -136,7 +140,7 @@ impl CoreState {
             crowd.iter().for_each(|id| push(id, &encoded));
         }
         if topic == Topic::Channel {
-            for (pattern, crowd) in self.subscribers.matching(channel) {
+            for (pattern, crowd) in subscribers.matching(channel) {
                 encode(&mut encoded, &[b"pmessage", pattern, channel, message]);
                 crowd.iter().for_each(|id| push(id, &encoded));
             }

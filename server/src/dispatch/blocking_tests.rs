@@ -193,18 +193,6 @@ fn what_is_carried_on_serves_who_waits_there() {
     }
 }
 
-/// What may happen next in the server: a turn of all cores, or one batch that arrives.
-fn stir(server: &mut Server, random: &mut Random, cores: usize) {
-    match random.below(3) {
-        0 => drop(server.turn()),
-        1 => server.ship_from(random.below(cores)),
-        _ => {
-            let (from, to) = (random.below(cores), random.below(cores));
-            server.deliver_one(from, to);
-        }
-    }
-}
-
 /// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
 /// taken once, and in the order of its key.
 fn work(seed: u64) {
@@ -222,7 +210,7 @@ fn work(seed: u64) {
     while taken.len() < usize::from(PRODUCED) {
         steps += 1;
         assert!(steps < 200_000, "seed {seed}: only {taken:?} were taken");
-        stir(&mut server, &mut random, CORES.into());
+        server.stir(&mut random);
         match random.below(12) {
             0 if produced < PRODUCED => {
                 let key = random.below(keys.len());
@@ -330,7 +318,7 @@ fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
         let commands = format!("APPEND {0} 01234\r\nGETDEL {0}\r\n", keys[0]);
         server.receive(writer, commands.as_bytes());
         for _ in 0..random.below(400) {
-            stir(&mut server, &mut random, CORES.into());
+            server.stir(&mut random);
         }
         for (at, client) in waiting.iter().enumerate() {
             let heard = server.send(*client, b"");

@@ -76,18 +76,6 @@ fn offer(server: &mut Server, db: u16, key: &str) {
     server.cores[owner.index()].offer(DbIndex(db), key.as_bytes());
 }
 
-/// A turn of all cores, or some batches shipped, or one delivered.
-fn stir(server: &mut Server, random: &mut Random) {
-    match random.below(3) {
-        0 => drop(server.turn()),
-        1 => server.ship_from(random.below(CORES.into())),
-        _ => {
-            let (from, to) = (random.below(CORES.into()), random.below(CORES.into()));
-            server.deliver_one(from, to);
-        }
-    }
-}
-
 /// Sends a request, and waits for so many bytes of reply, but not for anything else to come to rest.
 fn ask(
     server: &mut Server,
@@ -106,7 +94,7 @@ fn ask(
         if len == 0 && random.one_in(20) {
             break;
         }
-        stir(server, random);
+        server.stir(random);
     }
     heard.escape_ascii().to_string()
 }

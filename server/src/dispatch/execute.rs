@@ -20,7 +20,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Endpoint, Queueing, Reader, ReplyMode, Session, gate};
+use crate::session::{Closing, Endpoint, Queueing, ReplyMode, Session, gate};
 
 impl Core {
     /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
@@ -190,10 +190,7 @@ impl Core {
         }
         end_command(session, command.spec);
         if gates & gate::NOTES != 0 {
-            let by = Reader {
-                core: self.state.id,
-                session: session.id,
-            };
+            let by = self.state.reader(session.id);
             self.act_on_notes(Some(session), Some(by));
         }
     }
@@ -283,10 +280,7 @@ impl Core {
             }
         });
         if reading == Reading::Remembered {
-            let reader = Reader {
-                core: state.id,
-                session: session.id,
-            };
+            let reader = state.reader(session.id);
             state.remember(command.spec, &args, reader);
         }
     }

@@ -14,7 +14,7 @@ use super::transaction::{LocksHeld, held_on};
 use crate::command::{Args, Command, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Reader, ReplySeq, Session, SessionId, gate};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -296,10 +296,7 @@ impl Core {
     ) -> Vec<u8> {
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
-        let itself = Reader {
-            core: self.state.id,
-            session: owner.session,
-        };
+        let itself = self.state.reader(owner.session);
         let reader = owner.reading.reader(itself);
         let mut out = Vec::new();
         match work {
@@ -378,10 +375,7 @@ impl Core {
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
                     if self.state.gates & gate::NOTES != 0 {
-                        let by = Reader {
-                            core: self.state.id,
-                            session: ticket.session(),
-                        };
+                        let by = self.state.reader(ticket.session());
                         self.act_on_notes(session.as_deref_mut(), Some(by));
                     }
                     if let Some(session) = session {

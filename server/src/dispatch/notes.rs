@@ -5,7 +5,7 @@
 //! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
 //! their order, and so do all events of one core; those of keys on different cores in any.
 //!
-//! Whoever acts on changes next (clients that block on a key, say) needs two places: `CoreState::choose_notes`, which has
+//! Whoever acts on changes next needs two places: `CoreState::choose_notes`, which has
 //! notes kept while somebody reads them, and `Core::act`, which walks them once for all. With no reader nothing is kept,
 //! and no command comes here.
 

@@ -20,14 +20,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{Batch, Head, Request as BatchRequest, Ticket, Work};
+use super::batch::{Batch, Request as BatchRequest, Work};
 use super::core::Core;
 use super::waits::Waiter;
 use crate::command::moving::{self, Order, Quiet};
 use crate::command::{CoreFn, Request, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
-use crate::session::SessionId;
 use crate::shared::Shared;
 
 /// Slots of a leg: their keys are in memory twice for its time.
@@ -114,20 +113,9 @@ impl Core {
     fn become_quiet(&mut self) {
         let others = self.state.shared.cores() - 1;
         if self.state.moving.takes_leave() {
-            let own = self.state.id.index();
-            for (_, outbox) in self
-                .outboxes
-                .iter_mut()
-                .enumerate()
-                .filter(|(to, _)| *to != own)
-            {
-                let ticket = Ticket::Discard {
-                    session: SessionId::default(),
-                };
-                outbox.ask(
-                    Head::of(ticket, Work::Part(moving::take_mark)),
-                    std::iter::empty(),
-                );
+            let own = self.state.id;
+            for core in (0..=others).map(CoreId).filter(|core| *core != own) {
+                self.tell(core, moving::take_mark, &[]);
             }
         }
         // What came before the last mark is here: it has run, or is set aside, or waits for the locks and runs now.
@@ -305,11 +293,7 @@ impl Core {
         if core == self.state.id {
             self.run_part_here(run, argument);
         } else {
-            let ticket = Ticket::Discard {
-                session: SessionId::default(),
-            };
-            let head = Head::of(ticket, Work::Part(run));
-            self.outboxes[core.index()].ask(head, std::iter::once(argument));
+            self.tell(core, run, &[argument]);
         }
     }
 

@@ -179,6 +179,19 @@ impl Server {
         }
     }
 
+    /// One of the things that may happen next: a turn of all cores, a core's batches put on their way, or one that arrives.
+    pub(crate) fn stir(&mut self, random: &mut Random) {
+        let cores = self.cores.len();
+        match random.below(3) {
+            0 => drop(self.turn()),
+            1 => self.ship_from(random.below(cores)),
+            _ => {
+                let (from, to) = (random.below(cores), random.below(cores));
+                self.deliver_one(from, to);
+            }
+        }
+    }
+
     /// Puts the cores' outboxes on their way.
     pub(crate) fn ship(&mut self) {
         (0..self.cores.len()).for_each(|from| self.ship_from(from));

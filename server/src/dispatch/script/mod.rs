@@ -231,10 +231,7 @@ impl Core {
     /// Whose a script of this core's session is.
     fn reads_of(&self, session: &Session, command: &Command) -> Reads {
         Reads {
-            by: Reader {
-                core: self.state.id,
-                session: session.id,
-            },
+            by: self.state.reader(session.id),
             reading: Reading::of(session, command),
         }
     }
