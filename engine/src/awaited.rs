@@ -1,19 +1,27 @@
 //! Keys that somebody waits for, to learn that something was put there: what blocking commands stand on.
 //!
 //! The journal tells of every change; those that can end a wait, a key of which more is there than before, are noted in
-//! their order until they are taken. With nobody waiting, a change costs one test.
-
-use std::collections::HashMap;
+//! their order until they are taken. With nobody waiting, a change costs one test; with some, one look-up, which allocates
+//! nothing.
 
 use crate::DbIndex;
 use crate::journal::{Effect, Record};
+use crate::key_map::KeyMap;
 
 /// Which keys are waited for, and which of them were written.
 #[derive(Debug, Default)]
 pub struct AwaitedKeys {
-    /// How many wait for a key.
-    waiting: HashMap<DbIndex, HashMap<Box<[u8]>, usize>>,
+    waiting: KeyMap<Awaited>,
     written: Vec<(DbIndex, Box<[u8]>)>,
+}
+
+/// What is known of a key that is waited for.
+#[derive(Debug, Default)]
+struct Awaited {
+    /// How many wait for it.
+    waiters: usize,
+    /// It is among those written.
+    is_written: bool,
 }
 
 impl AwaitedKeys {
@@ -25,16 +33,12 @@ impl AwaitedKeys {
 
     /// Number of keys waited for.
     pub fn len(&self) -> usize {
-        self.waiting.values().map(HashMap::len).sum()
+        self.waiting.len()
     }
 
     /// One more waits for `key`.
     pub fn add(&mut self, db: DbIndex, key: &[u8]) {
-        let keys = self.waiting.entry(db).or_default();
-        match keys.get_mut(key) {
-            Some(count) => *count += 1,
-            None => drop(keys.insert(Box::from(key), 1)),
-        }
+        self.waiting.get_or_default(db, key).waiters += 1;
     }
 
     /// One less waits for `key`.
@@ -42,14 +46,11 @@ impl AwaitedKeys {
     /// # Panics
     /// Nobody waited for it.
     pub fn remove(&mut self, db: DbIndex, key: &[u8]) {
-        let keys = self.waiting.get_mut(&db).expect("somebody waits here");
-        let count = keys.get_mut(key).expect("somebody waits for this key");
-        *count -= 1;
-        if *count == 0 {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.waiting.remove(&db);
-            }
+        let awaited = self.waiting.get_mut(db, key);
+        let awaited = awaited.expect("somebody waits for this key");
+        awaited.waiters -= 1;
+        if awaited.waiters == 0 {
+            self.waiting.remove(db, key);
         }
     }
 
@@ -61,7 +62,13 @@ impl AwaitedKeys {
 
     /// Takes the keys waited for that have been written, each once, in the order of the first write.
     pub fn take_written(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
-        std::mem::take(&mut self.written)
+        let written = std::mem::take(&mut self.written);
+        for (db, key) in &written {
+            if let Some(awaited) = self.waiting.get_mut(*db, key) {
+                awaited.is_written = false;
+            }
+        }
+        written
     }
 
     /// A change has been made.
@@ -70,10 +77,10 @@ impl AwaitedKeys {
         match record.effect {
             // Of a move the arrival is told too; of an exchange `Self::note_exchange`.
             Effect::Put { .. } | Effect::WriteRange { .. } | Effect::Arrive => {
-                if let Some(keys) = self.waiting.get(&record.db)
-                    && keys.contains_key(record.key)
+                if let Some(awaited) = self.waiting.get_mut(record.db, record.key)
+                    && !std::mem::replace(&mut awaited.is_written, true)
                 {
-                    self.push(record.db, record.key.into());
+                    self.written.push((record.db, record.key.into()));
                 }
             }
             Effect::Deadline(_)
@@ -86,19 +93,49 @@ impl AwaitedKeys {
 
     /// The database is exchanged for another, of which `other_has` tells.
     pub(crate) fn note_exchange(&mut self, db: DbIndex, mut other_has: impl FnMut(&[u8]) -> bool) {
-        let Some(keys) = self.waiting.get(&db) else {
-            return;
-        };
-        let come: Vec<Box<[u8]>> = keys.keys().filter(|key| other_has(key)).cloned().collect();
-        for key in come {
-            self.push(db, key);
+        for (of, key, awaited) in self.waiting.iter_mut() {
+            if of == db && !awaited.is_written && other_has(key) {
+                awaited.is_written = true;
+                self.written.push((db, key.into()));
+            }
         }
     }
+}
 
-    fn push(&mut self, db: DbIndex, key: Box<[u8]>) {
-        let place = (db, key);
-        if !self.written.contains(&place) {
-            self.written.push(place);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Event;
+
+    const DB: DbIndex = DbIndex(0);
+
+    #[test]
+    fn a_key_written_again_and_again_is_told_once_each_time_they_are_taken() {
+        let mut awaited = AwaitedKeys::default();
+        for key in [b"b", b"a"] {
+            awaited.add(DB, key);
         }
+        for _ in 0..3 {
+            for key in [b"a", b"c", b"b", b"a"] {
+                let effect = Effect::WriteRange {
+                    offset: 0,
+                    bytes: b"x",
+                };
+                awaited.note(&Record {
+                    db: DB,
+                    key,
+                    effect,
+                    event: Event::Append,
+                });
+            }
+            awaited.note_exchange(DB, |_| true);
+            let written = awaited.take_written();
+            let names: Vec<&[u8]> = written.iter().map(|(_, key)| &**key).collect();
+            assert_eq!(names, [b"a", b"b"]);
+            assert!(!awaited.has_written());
+        }
+        awaited.remove(DB, b"a");
+        awaited.remove(DB, b"b");
+        assert!(awaited.is_empty());
     }
 }

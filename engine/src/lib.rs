@@ -14,6 +14,7 @@ mod expiry;
 mod item;
 mod journal;
 mod key;
+mod key_map;
 mod keyspace;
 pub mod limits;
 mod memory;

@@ -1,23 +1,22 @@
 //! Keys that somebody watches, to learn whether they changed: what `WATCH` stands on.
 //!
 //! A watcher is a number that the caller gives. A watch is broken by the first change of one of its keys, as the journal
-//! tells it, and stays so until it is given up. With nobody watching, a change costs one test.
+//! tells it, and stays so until it is given up: a key that has changed is watched by nobody any more. With nobody watching,
+//! a change costs one test; with some, one look-up, which allocates nothing, and a step for each watch that it breaks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::DbIndex;
 use crate::journal::{Effect, Record};
+use crate::key_map::KeyMap;
 
 /// Who watches what.
 #[derive(Debug, Default)]
 pub struct Watches {
     watchers: HashMap<u64, Watch>,
     /// Who watches a key, and whether it was there when they began.
-    keys: HashMap<Place, Vec<(u64, Presence)>>,
+    keys: KeyMap<BTreeMap<u64, Presence>>,
 }
-
-/// A key of a database.
-type Place = (DbIndex, Box<[u8]>);
 
 /// Whether a key held something when its watch began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub enum Presence {
 #[derive(Debug, Default)]
 struct Watch {
     broken: bool,
-    keys: Vec<Place>,
+    keys: Vec<(DbIndex, Box<[u8]>)>,
 }
 
 impl Watches {
@@ -43,14 +42,16 @@ impl Watches {
 
     /// `watcher` watches one more key.
     pub fn add(&mut self, watcher: u64, db: DbIndex, key: &[u8], presence: Presence) {
-        let place = (db, Box::from(key));
         let watch = self.watchers.entry(watcher).or_default();
-        if watch.keys.contains(&place) {
+        // Nothing mends a broken watch.
+        if watch.broken {
             return;
         }
-        watch.keys.push(place.clone());
-        let watchers = self.keys.entry(place).or_default();
-        watchers.push((watcher, presence));
+        let watchers = self.keys.get_or_default(db, key);
+        if !watchers.contains_key(&watcher) {
+            watchers.insert(watcher, presence);
+            watch.keys.push((db, key.into()));
+        }
     }
 
     /// The keys that `watcher` watches.
@@ -71,13 +72,13 @@ impl Watches {
         let Some(watch) = self.watchers.remove(&watcher) else {
             return true;
         };
-        for place in watch.keys {
-            let Some(watchers) = self.keys.get_mut(&place) else {
+        for (db, key) in watch.keys {
+            let Some(watchers) = self.keys.get_mut(db, &key) else {
                 continue;
             };
-            watchers.retain(|(other, _)| *other != watcher);
+            watchers.remove(&watcher);
             if watchers.is_empty() {
-                self.keys.remove(&place);
+                self.keys.remove(db, &key);
             }
         }
         !watch.broken
@@ -92,8 +93,8 @@ impl Watches {
 
     /// Breaks the watches of all keys that `is_gone`: what becomes of them is not seen here any more.
     pub fn spoil_keys(&mut self, is_gone: impl Fn(&[u8]) -> bool) {
-        let gone = self.keys.iter().filter(|((_, key), _)| is_gone(key));
-        for (watcher, _) in gone.flat_map(|(_, watchers)| watchers) {
+        let gone = self.keys.iter().filter(|(_, key, _)| is_gone(key));
+        for watcher in gone.flat_map(|(_, _, watchers)| watchers.keys()) {
             if let Some(watch) = self.watchers.get_mut(watcher) {
                 watch.broken = true;
             }
@@ -125,21 +126,17 @@ impl Watches {
     }
 
     fn break_one(&mut self, db: DbIndex, key: &[u8]) {
-        let Some(watchers) = self.keys.get(&(db, Box::from(key))) else {
-            return;
-        };
-        for (watcher, _) in watchers {
-            if let Some(watch) = self.watchers.get_mut(watcher) {
+        // Those who watch it have nothing more to learn of it.
+        for watcher in self.keys.remove(db, key).unwrap_or_default().into_keys() {
+            if let Some(watch) = self.watchers.get_mut(&watcher) {
                 watch.broken = true;
             }
         }
     }
 
     fn break_all(&mut self, db: DbIndex, mut breaks: impl FnMut(&[u8], Presence) -> bool) {
-        for ((of, key), watchers) in &self.keys {
-            if *of != db {
-                continue;
-            }
+        let of_db = self.keys.iter().filter(|(of, ..)| *of == db);
+        for (_, key, watchers) in of_db {
             for (watcher, presence) in watchers {
                 if let Some(watch) = self.watchers.get_mut(watcher)
                     && breaks(key, *presence)
@@ -148,5 +145,56 @@ impl Watches {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Event;
+
+    const DB: DbIndex = DbIndex(0);
+
+    fn change(watches: &mut Watches, key: &[u8]) {
+        watches.note(&Record {
+            db: DB,
+            key,
+            effect: Effect::Remove,
+            event: Event::Del,
+        });
+    }
+
+    #[test]
+    fn a_changed_key_breaks_the_watches_of_all_who_watch_it_and_no_others() {
+        let mut watches = Watches::default();
+        for watcher in 0..1000 {
+            watches.add(watcher, DB, b"shared", Presence::Present);
+            watches.add(watcher, DB, &watcher.to_le_bytes(), Presence::Absent);
+        }
+        watches.add(1000, DB, b"other", Presence::Present);
+        change(&mut watches, &7u64.to_le_bytes());
+        let broken = |watches: &Watches| (0..=1000).filter(|&who| watches.is_broken(who)).count();
+        assert_eq!(broken(&watches), 1);
+        change(&mut watches, b"shared");
+        assert_eq!(broken(&watches), 1000);
+        assert!((0..1000).all(|watcher| !watches.end(watcher)));
+        assert!(watches.end(1000));
+        assert!(watches.is_empty() && watches.keys.is_empty());
+    }
+
+    #[test]
+    fn a_key_watched_again_and_again_is_held_once_changed_or_not() {
+        let mut watches = Watches::default();
+        for round in 0..1000 {
+            watches.add(1, DB, b"key", Presence::Present);
+            assert_eq!(watches.keys_of(1).count(), 1);
+            if round > 500 {
+                change(&mut watches, b"key");
+            }
+        }
+        assert!(!watches.end(1));
+        watches.add(1, DB, b"key", Presence::Present);
+        assert!(!watches.is_broken(1), "a new watch is whole");
+        assert!(watches.end(1) && watches.is_empty() && watches.keys.is_empty());
     }
 }

@@ -1,4 +1,5 @@
-//! A GET whose key is on the core that reads it allocates nothing, once buffers have grown to what they need.
+//! A GET whose key is on the core that reads it allocates nothing, once buffers have grown to what they need; nor does a
+//! write of a key that concerns nobody, whatever other keys concern somebody.
 //!
 //! A global allocator counts what this thread allocates while it is told to. Sockets are left out, and so is the arena:
 //! it takes its memory from the kernel, and a lookup takes none.
@@ -9,8 +10,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
+use larder_engine::TtlChange;
 use larder_perf::data::{VALUE, get, pipelines, scattered, set};
 use larder_perf::server::Server;
+use larder_perf::shard::{self, DB, Hashed};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -113,6 +116,71 @@ fn a_get_miss_and_a_set_over_a_value_of_the_same_size_allocate_nothing() {
     };
     round();
     assert_eq!(allocations(&mut round), 0);
+}
+
+/// What a client asks for, by name, so that changes of some keys concern it: of none that the test writes.
+const CONCERNED: &[(&str, &[&str])] = &[
+    ("a watch", &["WATCH watched also:watched"]),
+    (
+        "tracking of keys read",
+        &["HELLO 3", "CLIENT TRACKING ON", "GET read", "GET also:read"],
+    ),
+    (
+        "tracking by prefix",
+        &[
+            "HELLO 3",
+            "CLIENT TRACKING ON BCAST PREFIX user: PREFIX page: PREFIX key: PREFIX key:9",
+            "CLIENT TRACKING OFF",
+            "CLIENT TRACKING ON BCAST PREFIX user: PREFIX page: PREFIX key:9",
+        ],
+    ),
+    (
+        "notifications that nobody hears",
+        &["CONFIG SET notify-keyspace-events KEA"],
+    ),
+    (
+        "notifications of other keys",
+        &[
+            "CONFIG SET notify-keyspace-events KEA",
+            "HELLO 3",
+            "SUBSCRIBE __keyspace@0__:other",
+            "PSUBSCRIBE __key*@0__:*no-such-key",
+        ],
+    ),
+];
+
+#[test]
+fn a_set_of_a_key_that_concerns_nobody_allocates_nothing_whatever_else_does() {
+    for (name, commands) in CONCERNED {
+        let mut server = Server::filled(KEYS);
+        for command in *commands {
+            server.turn(format!("{command}\r\n").as_bytes());
+        }
+        let sets = pipelines((0..KEYS).map(|number| set(number, &VALUE)), 64);
+        let mut round = || assert_eq!(server.run(&sets), KEYS * b"+OK\r\n".len(), "{name}");
+        round();
+        assert_eq!(allocations(&mut round), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_shard_allocates_nothing_for_a_write_while_other_keys_are_watched_awaited_and_copied() {
+    const OTHERS: usize = 1000;
+    let mut shard = shard::filled(KEYS, TtlChange::Clear);
+    for number in KEYS..KEYS + OTHERS {
+        let key = Hashed::of(number);
+        shard.watch(number as u64, DB, key.key());
+        shard.awaited().add(DB, key.key().bytes());
+    }
+    let key = Hashed::of(KEYS);
+    let key = key.key();
+    shard.copied().add(DB, key.bytes(), key.hash(), 0);
+    let keys: Vec<Hashed> = (0..KEYS).map(Hashed::of).collect();
+    let round = || {
+        let write = |key| shard::set(&mut shard, key, &VALUE, TtlChange::Clear);
+        keys.iter().for_each(write);
+    };
+    assert_eq!(allocations(round), 0);
 }
 
 #[test]

@@ -82,6 +82,8 @@ pub struct Core {
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
     pub(super) waiting: Vec<SessionId>,
     pub(super) buffers: BufferPool,
+    /// Room for the name of the channel that a keyspace event is published to.
+    pub(super) event_channel: Vec<u8>,
     config_version: u64,
     next_period_ms: u64,
     /// Bytes of the sessions, their buffers and what is remembered for them, when last added up.
@@ -152,6 +154,7 @@ impl Core {
             scratch: InputScratch::default(),
             waiting: Vec::new(),
             buffers: BufferPool::default(),
+            event_channel: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
             session_bytes: 0,

@@ -34,6 +34,9 @@ pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
 /// Argument ranges of the parsing loop that are kept for the next run.
 pub const SCRATCH_RANGES: usize = 64 * 1024;
 
+/// Room for the name of a channel of keyspace events that is kept from one event to the next.
+pub const EVENT_CHANNEL_KEPT_BYTES: usize = 4 * 1024;
+
 /// Emptied batches a core keeps for each other core.
 pub const SPARE_BATCHES: usize = 2;
 

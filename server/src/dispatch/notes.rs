@@ -15,6 +15,7 @@ use larder_engine::{DbIndex, Event, Extent};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
+use super::limits::EVENT_CHANNEL_KEPT_BYTES;
 use crate::command::{CoreFn, pushes};
 use crate::routing::CoreId;
 use crate::session::{Reader, Session, SessionId, gate};
@@ -96,10 +97,14 @@ impl Core {
                 continue;
             }
             let word = if space == 'K' { "keyspace" } else { "keyevent" };
-            let mut channel = Vec::with_capacity(subject.len() + 24);
+            let mut channel = std::mem::take(&mut self.event_channel);
+            channel.clear();
             write!(channel, "__{word}@{}__:", db.0).expect("writing to memory");
             channel.extend_from_slice(subject);
             self.publish(&channel, message, session.as_deref_mut());
+            if channel.capacity() <= EVENT_CHANNEL_KEPT_BYTES {
+                self.event_channel = channel;
+            }
         }
     }
 
