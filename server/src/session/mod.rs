@@ -5,6 +5,7 @@ mod large;
 mod limits;
 mod multi;
 mod output;
+mod prefix_tree;
 mod prefixes;
 mod readers;
 mod subscribers;
@@ -18,6 +19,7 @@ pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeA
 pub use limits::OUTPUT_HIGH_WATER_BYTES;
 pub use multi::{Executing, Holds, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
+pub use prefix_tree::PrefixTree;
 pub use prefixes::{Changed, Prefixes};
 pub use readers::{Reader, Readers};
 pub use subscribers::Subscribers;

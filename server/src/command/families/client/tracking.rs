@@ -5,6 +5,8 @@
 //! session's own core looks whether the options fit what is on already. Every core then learns of new prefixes. The
 //! session itself changes last, so that its client has the reply only when no change can be missed.
 
+use std::collections::HashSet;
+
 use larder_engine::parse_canonical_i64;
 
 use crate::command::invalidate::fixed;
@@ -13,7 +15,9 @@ use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
-use crate::session::{OwnChanges, Redirect, Session, SessionId, Tracking, TrackingMode};
+use crate::session::{
+    OwnChanges, PrefixTree, Redirect, Session, SessionId, Tracking, TrackingMode,
+};
 
 /// What `CLIENT TRACKING` asks for.
 #[derive(Debug)]
@@ -116,17 +120,33 @@ impl Options {
         ) {
             return Err(errors::OPT_SWITCHED);
         }
-        let existing = present.map_or(&[][..], |tracking| &tracking.prefixes);
-        for (at, prefix) in self.prefixes.iter().enumerate() {
-            if let Some(other) = existing.iter().find(|other| overlap(prefix, other)) {
-                return Err(errors::prefixes_overlap(prefix, "an existing", other));
-            }
-            let mut others = self.prefixes[at + 1..].iter();
-            if let Some(other) = others.find(|other| overlap(prefix, other)) {
-                return Err(errors::prefixes_overlap(prefix, "another provided", other));
-            }
+        self.check_overlaps(present.map_or(&[][..], |tracking| &tracking.prefixes))
+    }
+
+    /// Whether no key begins with two prefixes of the session. The first that overlaps another is named.
+    fn check_overlaps(&self, existing: &[Box<[u8]>]) -> CommandResult {
+        let mut others = PrefixTree::default();
+        for prefix in existing {
+            others.get_or_insert_with(prefix, || ());
         }
-        Ok(())
+        let mut first = None;
+        for (at, prefix) in self.prefixes.iter().enumerate().rev() {
+            if others.overlaps(prefix) {
+                first = Some(at);
+            }
+            others.get_or_insert_with(prefix, || ());
+        }
+        let Some(at) = first else { return Ok(()) };
+        let prefix = &self.prefixes[at];
+        let mut later = self.prefixes[at + 1..].iter();
+        Err(match existing.iter().find(|other| overlap(prefix, other)) {
+            Some(other) => errors::prefixes_overlap(prefix, "an existing", other),
+            None => {
+                let other = later.find(|other| overlap(prefix, other));
+                let other = other.expect("it overlaps one of those looked at before it");
+                errors::prefixes_overlap(prefix, "another provided", other)
+            }
+        })
     }
 
     /// The prefixes that a session that has `present` is to have and has not.
@@ -138,8 +158,11 @@ impl Options {
         if wanted.is_empty() {
             wanted.push(Box::default());
         }
-        let existing = present.map_or(&[][..], |tracking| &tracking.prefixes);
-        wanted.retain(|prefix| !existing.contains(prefix));
+        let existing: HashSet<&[u8]> = present
+            .iter()
+            .flat_map(|tracking| tracking.prefixes.iter().map(|prefix| &**prefix))
+            .collect();
+        wanted.retain(|prefix| !existing.contains(&**prefix));
         wanted
     }
 }
