@@ -106,7 +106,8 @@ impl Desk {
 
     /// Takes in connections that another core accepted.
     pub(super) fn take_arrivals(&mut self) {
-        while let Some(Arrival { socket, unix_path }) = self.mail.next_arrival() {
+        let arrivals: Vec<Arrival> = self.mail.arrivals().collect();
+        for Arrival { socket, unix_path } in arrivals {
             self.take_in(socket, unix_path.as_deref(), Endpoint::Server);
         }
     }

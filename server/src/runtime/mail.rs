@@ -179,12 +179,18 @@ impl Mail {
             .store(ring, Ordering::Release);
     }
 
-    /// Gives `core` what the others have sent.
+    /// Gives `core` what the others have sent by now. What they send meanwhile is for the next turn, which follows at
+    /// once ([`Self::fall_asleep`]): a core that is sent mail faster than it reads has its clients to serve all the same.
     #[inline]
     pub(super) fn deliver(&mut self, core: &mut Core) {
+        self.deliver_to(|from, batch| core.deliver(from, batch));
+    }
+
+    #[inline]
+    fn deliver_to(&mut self, mut take: impl FnMut(CoreId, Box<Batch>)) {
         for (from, inbox) in &mut self.inboxes {
-            while let Some(batch) = inbox.receive() {
-                core.deliver(*from, batch);
+            for batch in inbox.receive_waiting() {
+                take(*from, batch);
             }
         }
     }
@@ -241,9 +247,63 @@ impl Mail {
         }
     }
 
-    /// A connection accepted elsewhere for this core.
+    /// The connections accepted elsewhere for this core by now. The bell rings for those that come meanwhile.
     #[inline]
-    pub(super) fn next_arrival(&self) -> Option<Arrival> {
-        self.mesh.places[self.id.index()].arrivals.pop()
+    pub(super) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
+        let arrivals = &self.mesh.places[self.id.index()].arrivals;
+        (0..arrivals.len()).map_while(|_| arrivals.pop())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// More than there can be at the beginning.
+    const TOO_MANY: usize = 10 * BATCHES_UNDER_WAY;
+
+    #[test]
+    fn a_turn_takes_the_mail_there_is_when_it_begins_however_fast_more_comes() {
+        let (_, mut mails) = Mesh::new(3).unwrap();
+        let mut reader = mails.pop().unwrap();
+        let send = |mails: &mut [Mail], from: CoreId| {
+            let (to, outbox) = mails[from.index()].outboxes.last_mut().unwrap();
+            assert_eq!(*to, CoreId(2));
+            outbox.send(Box::default()).is_ok()
+        };
+        for _ in 0..3 {
+            send(&mut mails, CoreId(0));
+        }
+        while send(&mut mails, CoreId(1)) {}
+        for turn in 0..5 {
+            let mut taken = [0; 2];
+            reader.deliver_to(|from, _| {
+                taken[from.index()] += 1;
+                assert!(taken[from.index()] < TOO_MANY, "the turn does not end");
+                assert!(send(&mut mails, from), "its place is free");
+            });
+            assert_eq!(taken, [3, BATCHES_UNDER_WAY], "turn {turn}");
+            assert!(!reader.fall_asleep(), "the next turn follows at once");
+        }
+    }
+
+    #[test]
+    fn a_turn_takes_the_connections_there_are_when_it_begins_however_fast_more_come() {
+        let (mesh, mails) = Mesh::new(1).unwrap();
+        let hand_over = || {
+            let arrival = Arrival {
+                socket: UnixStream::pair().unwrap().0.into(),
+                unix_path: None,
+            };
+            mesh.hand_over(0, arrival);
+        };
+        hand_over();
+        hand_over();
+        for _ in 0..3 {
+            let arrivals = mails[0].arrivals().take(TOO_MANY);
+            assert_eq!(arrivals.inspect(|_| hand_over()).count(), 2);
+        }
     }
 }

@@ -98,6 +98,25 @@ impl<T: Send> Receiver<T> {
         Some(unsafe { Box::from_raw(value) })
     }
 
+    /// The values there are at this moment, oldest first. Those sent while they are taken stay for the next time: the
+    /// receiver comes to an end whatever the sender does.
+    #[inline]
+    pub(in crate::runtime) fn receive_waiting(&mut self) -> impl Iterator<Item = Box<T>> {
+        (0..self.waiting()).map_while(|_| self.receive())
+    }
+
+    /// Number of values there are.
+    #[inline]
+    fn waiting(&self) -> usize {
+        let slots = &self.slots.0;
+        // Relaxed: a value is looked at when it is received.
+        let is_filled = |ahead: &usize| {
+            let slot = &slots[self.head.wrapping_add(*ahead) & (slots.len() - 1)];
+            !slot.load(Ordering::Relaxed).is_null()
+        };
+        (0..slots.len()).take_while(is_filled).count()
+    }
+
     /// Whether there is nothing to receive.
     #[inline]
     pub(in crate::runtime) fn is_empty(&self) -> bool {
@@ -126,6 +145,22 @@ mod tests {
                 assert_eq!(*receiver.receive().unwrap(), round * 4 + value);
             }
             assert!(receiver.receive().is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_sent_while_values_are_taken_stays_for_the_next_time() {
+        let (mut sender, mut receiver) = queue(4);
+        for waiting in [0, 1, 3, 4] {
+            (0..waiting).for_each(|value| sender.send(Box::new(value)).unwrap());
+            for round in 0..10 {
+                let taken = receiver.receive_waiting().take(1000).inspect(|value| {
+                    sender.send(Box::new(**value)).unwrap();
+                });
+                assert_eq!(taken.map(|value| *value).sum::<u32>(), (0..waiting).sum());
+                assert_eq!(receiver.waiting(), waiting as usize, "round {round}");
+            }
+            assert_eq!(receiver.receive_waiting().count(), waiting as usize);
         }
     }
 
