@@ -3,8 +3,10 @@
 //! `LARDER_TEST_CONNECTIONS` sets how many connections are opened and dropped (2,000 without it).
 #![allow(clippy::unwrap_used)]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_tests::client::{Arrival, Client};
@@ -339,5 +341,66 @@ fn shutdown_ends_the_server() {
                 );
             },
         );
+    }
+}
+
+#[test]
+fn clients_are_served_whatever_storm_of_notifications_their_core_is_told_of() {
+    const PINGS: usize = 300;
+    for backend in IoBackend::under_test() {
+        let options = Options::larder(2, backend)
+            .with_core_endpoints()
+            .directive("notify-keyspace-events", "KEA");
+        let server = Server::start(&options).unwrap();
+        let of_core = |core: u16| {
+            let mut address = server.address();
+            address.set_port(address.port() + 1 + core);
+            address
+        };
+        let storm_is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for core in 0..2 {
+                // Who falls behind is closed, and comes back.
+                scope.spawn(|| {
+                    let address = of_core(core);
+                    let mut chunk = vec![0; 1 << 16];
+                    while !storm_is_over.load(Ordering::Relaxed) {
+                        let mut listener = TcpStream::connect(address).unwrap();
+                        listener
+                            .set_read_timeout(Some(Duration::from_millis(100)))
+                            .unwrap();
+                        listener.write_all(b"PSUBSCRIBE *\r\n").unwrap();
+                        while !storm_is_over.load(Ordering::Relaxed) {
+                            match listener.read(&mut chunk) {
+                                Ok(1..) => {}
+                                Err(why) if why.kind() == ErrorKind::WouldBlock => {}
+                                Ok(0) | Err(_) => break,
+                            }
+                        }
+                    }
+                });
+                scope.spawn(|| {
+                    let mut writer = Client::connect(of_core(core)).unwrap();
+                    let sets: Vec<u8> = (0..200)
+                        .flat_map(|key| format!("SET key:{key} x\r\n").into_bytes())
+                        .collect();
+                    while !storm_is_over.load(Ordering::Relaxed) {
+                        writer.send_raw(&sets).unwrap();
+                        (0..200).for_each(|_| drop(writer.read().unwrap()));
+                    }
+                });
+            }
+            let pings = catch_unwind(|| {
+                let mut clients = [0, 1].map(|core| Client::connect(of_core(core)).unwrap());
+                for _ in 0..PINGS {
+                    for client in &mut clients {
+                        let reply = client.run("PING").unwrap();
+                        assert_eq!(reply, Reply::Status(b"PONG".to_vec()));
+                    }
+                }
+            });
+            storm_is_over.store(true, Ordering::Relaxed);
+            pings.unwrap();
+        });
     }
 }

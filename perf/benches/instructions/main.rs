@@ -21,6 +21,7 @@ use larder_perf::server::Server;
 use larder_perf::shard::{Hashed, filled};
 use larder_perf::work::{self, KEYS, OPERATIONS};
 use larder_server::routing::{CoreId, SlotMap};
+use larder_server::session::Prefixes;
 
 /// A server and what it is to be sent.
 type Fed = (Server, Vec<Vec<u8>>);
@@ -206,6 +207,19 @@ fn written_absent(value: &'static [u8]) -> Written {
     (shard, keys, value)
 }
 
+/// Keys to write while so many others are watched.
+fn written_beside_watched(count: usize) -> Written {
+    let (mut shard, keys, value) = written_present(&VALUE);
+    work::concern::watch(&mut shard, KEYS, count);
+    (shard, keys, value)
+}
+
+/// Keys that change while so many others are prefixes that clients want to hear of.
+fn prefixes(count: usize) -> (Prefixes, Vec<Hashed>) {
+    let keys = work::lookup::present(OPERATIONS, KEYS);
+    (work::concern::prefixes(KEYS, count), keys)
+}
+
 fn dead() -> Asked {
     (
         work::expiry::all_due(KEYS),
@@ -234,9 +248,20 @@ fn lookup_batch<const N: usize>((mut shard, keys): Asked) -> Asked {
 #[bench::insert(args = (&VALUE), setup = written_absent)]
 #[bench::same_size(args = (&VALUE), setup = written_present)]
 #[bench::other_size(args = (&work::set::LONGER_VALUE), setup = written_present)]
+#[bench::beside_1_watched(args = (1), setup = written_beside_watched)]
+#[bench::beside_10000_watched(args = (10_000), setup = written_beside_watched)]
 fn shard_set((mut shard, keys, value): Written) -> Written {
     black_box(work::set::all(&mut shard, &keys, value));
     (shard, keys, value)
+}
+
+#[library_benchmark]
+#[bench::of_1(args = (1), setup = prefixes)]
+#[bench::of_100(args = (100), setup = prefixes)]
+#[bench::of_10000(args = (10_000), setup = prefixes)]
+fn prefixes_note((mut prefixes, keys): (Prefixes, Vec<Hashed>)) -> (Prefixes, Vec<Hashed>) {
+    black_box(work::concern::note(&mut prefixes, &keys));
+    (prefixes, keys)
 }
 
 #[library_benchmark]
@@ -300,6 +325,7 @@ library_benchmark_group!(
         lookup,
         lookup_batch,
         shard_set,
+        prefixes_note,
         expiry_entry,
         expiry_step,
         arena_alloc,

@@ -67,6 +67,8 @@ pub struct CoreState {
     pub subscribers: Subscribers,
     /// Who has read which of its keys, and is to be told of changes.
     pub readers: Readers,
+    /// Set while more keys that were read are remembered than allowed, and are being forgotten.
+    pub forgets_readers: bool,
     /// What has been read and is yet to be remembered: notes of the journal come before it.
     pub newly_read: Vec<(Box<[u8]>, Reader)>,
     /// Prefixes of keys whose changes clients of any core are to be told of.

@@ -17,7 +17,8 @@ use crate::command::{Args, CommandSpec, CoreCall, CoreFn, CoreState};
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{
-    Changed, Closing, Crowd, OwnChanges, Reader, Session, SessionId, TrackingMode, gate,
+    Changed, Closing, Crowd, OwnChanges, READERS_FORGOTTEN_MAX, Reader, Session, SessionId,
+    TrackingMode, gate,
 };
 
 /// What other cores are to do, without an answer. Dispatch takes it from here.
@@ -214,15 +215,24 @@ impl CoreState {
     }
 
     /// Forgets keys chosen at random, as if they had changed, while this core remembers more than its share of what
-    /// `tracking-table-max-keys` allows all cores together, and those more than that.
+    /// `tracking-table-max-keys` allows all cores together, and those more than that. A turn forgets more than it came to
+    /// remember, and no more than some beside: where the limit was lowered, the next turns go on.
     pub fn limit_readers(&mut self) {
+        self.forgets_readers = false;
+        let come = self.readers.take_come();
         let most = self.config.tracking_table_max_keys;
         if most == 0 || self.readers.is_empty() {
             return;
         }
         let cores = u64::from(self.shared.cores());
         let own_share = most / cores + u64::from(u64::from(self.id.0) < most % cores);
+        let mut left = READERS_FORGOTTEN_MAX + 2 * come;
         while self.readers.keys() > own_share && self.shared.tracked_keys() > most {
+            if left == 0 {
+                self.forgets_readers = true;
+                return;
+            }
+            left -= 1;
             let random = self.next_random();
             let Some((key, readers)) = self.readers.forget_any(random) else {
                 return;

@@ -113,6 +113,7 @@ impl Core {
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
                 readers: Readers::default(),
+                forgets_readers: false,
                 newly_read: Vec::new(),
                 prefixes: Prefixes::default(),
                 told: Vec::new(),
@@ -560,7 +561,12 @@ impl Core {
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         let moving = self.rebalance_wake_ms();
-        [period, timer, soon, moving].into_iter().flatten().min()
+        let forgets = state.forgets_readers;
+        let forgetting = forgets.then_some(state.clock.monotonic_ms());
+        [period, timer, soon, moving, forgetting]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The core's state, for tests and for what stands above dispatch.

@@ -371,6 +371,27 @@ fn no_more_keys_are_remembered_than_allowed_and_those_forgotten_are_told_of() {
 }
 
 #[test]
+fn a_turn_forgets_a_few_keys_only_where_the_limit_was_lowered_by_many() {
+    const KEYS: usize = 5000;
+    let mut server = Server::new(1);
+    let reader = tracking(&mut server, 0, "ON");
+    let gets: String = (0..KEYS).map(|key| format!("GET key:{key}\r\n")).collect();
+    server.send(reader, gets.as_bytes());
+    let admin = server.connect(0);
+    server.receive(admin, b"CONFIG SET tracking-table-max-keys 1\r\n");
+    let mut told = 0;
+    while told < KEYS - 1 {
+        let follows_at_once = server.turn();
+        let heard = server.take_output(reader);
+        let count = String::from_utf8_lossy(&heard).matches("inval").count();
+        assert!((1..=256).contains(&count), "{count} in a turn");
+        told += count;
+        assert_eq!(follows_at_once, told < KEYS - 1);
+    }
+    assert_eq!(server.cores[0].state().readers.keys(), 1);
+}
+
+#[test]
 fn a_client_that_goes_while_it_turns_tracking_on_leaves_nothing_behind() {
     for cores in CORES {
         for steps in 0..6 {

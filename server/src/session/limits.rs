@@ -11,6 +11,10 @@ pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
 /// counted; the large ones are weighed too ([`super::LARGE_ANSWERS_MAX_BYTES`]).
 pub(super) const OUTSTANDING_REPLIES_MAX: usize = 1024;
 
+/// Keys that clients have read and that a core forgets in one turn because there are too many, beside twice as many as it
+/// has come to remember in that turn.
+pub const READERS_FORGOTTEN_MAX: u64 = 256;
+
 impl Session {
     /// Whether it may run no command now.
     #[inline]

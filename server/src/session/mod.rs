@@ -16,7 +16,7 @@ mod unread;
 
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
-pub use limits::OUTPUT_HIGH_WATER_BYTES;
+pub use limits::{OUTPUT_HIGH_WATER_BYTES, READERS_FORGOTTEN_MAX};
 pub use multi::{Executing, Holds, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefix_tree::PrefixTree;

@@ -52,6 +52,8 @@ pub struct Readers {
     readings: u64,
     /// Bytes of all keys.
     key_bytes: usize,
+    /// Keys that have come since that was last asked.
+    come: u64,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Readers {
             None => {
                 let key: Arc<[u8]> = Arc::from(key);
                 self.key_bytes += key.len();
+                self.come += 1;
                 let place = self.entries.len();
                 let short = u32::try_from(place).expect("fewer keys than four billion");
                 self.places.insert(Arc::clone(&key), short);
@@ -109,6 +112,11 @@ impl Readers {
     /// Forgets everything.
     pub fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Number of keys that have come since this was last asked.
+    pub fn take_come(&mut self) -> u64 {
+        std::mem::take(&mut self.come)
     }
 
     /// Number of keys somebody has read.
