@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::panic::catch_unwind;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use larder_tests::Outcome;
 use larder_tests::client::{Arrival, Client};
 use larder_tests::resp::Reply;
 use larder_tests::server::{IoBackend, Options, Server};
@@ -346,61 +346,69 @@ fn shutdown_ends_the_server() {
 
 #[test]
 fn clients_are_served_whatever_storm_of_notifications_their_core_is_told_of() {
-    const PINGS: usize = 300;
     for backend in IoBackend::under_test() {
         let options = Options::larder(2, backend)
             .with_core_endpoints()
             .directive("notify-keyspace-events", "KEA");
         let server = Server::start(&options).unwrap();
-        let of_core = |core: u16| {
+        let of_cores = [1, 2].map(|behind| {
             let mut address = server.address();
-            address.set_port(address.port() + 1 + core);
+            address.set_port(address.port() + behind);
             address
-        };
-        let storm_is_over = AtomicBool::new(false);
+        });
+        let is_over = &AtomicBool::new(false);
         std::thread::scope(|scope| {
-            for core in 0..2 {
-                // Who falls behind is closed, and comes back.
-                scope.spawn(|| {
-                    let address = of_core(core);
-                    let mut chunk = vec![0; 1 << 16];
-                    while !storm_is_over.load(Ordering::Relaxed) {
-                        let mut listener = TcpStream::connect(address).unwrap();
-                        listener
-                            .set_read_timeout(Some(Duration::from_millis(100)))
-                            .unwrap();
-                        listener.write_all(b"PSUBSCRIBE *\r\n").unwrap();
-                        while !storm_is_over.load(Ordering::Relaxed) {
-                            match listener.read(&mut chunk) {
-                                Ok(1..) => {}
-                                Err(why) if why.kind() == ErrorKind::WouldBlock => {}
-                                Ok(0) | Err(_) => break,
-                            }
-                        }
-                    }
-                });
-                scope.spawn(|| {
-                    let mut writer = Client::connect(of_core(core)).unwrap();
-                    let sets: Vec<u8> = (0..200)
-                        .flat_map(|key| format!("SET key:{key} x\r\n").into_bytes())
-                        .collect();
-                    while !storm_is_over.load(Ordering::Relaxed) {
-                        writer.send_raw(&sets).unwrap();
-                        (0..200).for_each(|_| drop(writer.read().unwrap()));
-                    }
-                });
+            for address in of_cores {
+                scope.spawn(move || hear_everything(address, is_over));
+                scope.spawn(move || write_on_and_on(address, is_over));
             }
-            let pings = catch_unwind(|| {
-                let mut clients = [0, 1].map(|core| Client::connect(of_core(core)).unwrap());
-                for _ in 0..PINGS {
-                    for client in &mut clients {
-                        let reply = client.run("PING").unwrap();
-                        assert_eq!(reply, Reply::Status(b"PONG".to_vec()));
-                    }
-                }
-            });
-            storm_is_over.store(true, Ordering::Relaxed);
-            pings.unwrap();
+            let pings = of_cores.map(|address| scope.spawn(move || answered_pings(address)));
+            let pings = pings.map(|pings| pings.join().unwrap());
+            is_over.store(true, Ordering::Relaxed);
+            pings.into_iter().for_each(Outcome::unwrap);
         });
     }
+}
+
+/// Hears every message until it `is_over`. Who falls behind is closed by the server, and comes back.
+fn hear_everything(address: SocketAddr, is_over: &AtomicBool) {
+    let mut chunk = vec![0; 1 << 16];
+    while !is_over.load(Ordering::Relaxed) {
+        let mut socket = TcpStream::connect(address).unwrap();
+        let patience = Some(Duration::from_millis(100));
+        socket.set_read_timeout(patience).unwrap();
+        socket.write_all(b"PSUBSCRIBE *\r\n").unwrap();
+        while !is_over.load(Ordering::Relaxed) {
+            match socket.read(&mut chunk) {
+                Ok(1..) => {}
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+    }
+}
+
+/// Writes keys of all cores until it `is_over`.
+fn write_on_and_on(address: SocketAddr, is_over: &AtomicBool) {
+    const SETS: usize = 200;
+    let mut client = Client::connect(address).unwrap();
+    let sets: String = (0..SETS)
+        .map(|key| format!("SET key:{key} x\r\n"))
+        .collect();
+    while !is_over.load(Ordering::Relaxed) {
+        client.send_raw(sets.as_bytes()).unwrap();
+        for _ in 0..SETS {
+            client.read().unwrap();
+        }
+    }
+}
+
+/// Has some hundred PINGs answered, one after the other.
+fn answered_pings(address: SocketAddr) -> Outcome<()> {
+    let mut client = Client::connect(address)?;
+    for _ in 0..300 {
+        let reply = client.run("PING")?;
+        assert_eq!(reply, Reply::Status(b"PONG".to_vec()));
+    }
+    Ok(())
 }

@@ -328,3 +328,21 @@ fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
         disconnect(server, &[waiting, vec![writer]].concat());
     }
 }
+
+#[test]
+fn timers_of_waits_that_were_served_early_do_not_pile_up() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (waiting, writer) = (server.connect(0), server.connect(0));
+        let key = keys(cores).pop().unwrap();
+        for _ in 0..1000 {
+            // Each wait ends at a time of its own, long after it is served.
+            server.advance(1);
+            server.receive(waiting, format!("TEST.TAKE {key} 100000000\r\n").as_bytes());
+            server.send(writer, format!("APPEND {key} x\r\n").as_bytes());
+            assert_eq!(server.send(waiting, b""), taken(&key, "x"));
+        }
+        assert!(server.cores[0].state().timers.len() < 100);
+        disconnect(server, &[waiting, writer]);
+    }
+}
