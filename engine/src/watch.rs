@@ -4,6 +4,7 @@
 //! tells it, and stays so until it is given up: a key that has changed is watched by nobody any more. With nobody watching,
 //! a change costs one test; with some, one look-up, which allocates nothing, and a step for each watch that it breaks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::DbIndex;
@@ -47,9 +48,8 @@ impl Watches {
         if watch.broken {
             return;
         }
-        let watchers = self.keys.get_or_default(db, key);
-        if !watchers.contains_key(&watcher) {
-            watchers.insert(watcher, presence);
+        if let Entry::Vacant(new) = self.keys.get_or_default(db, key).entry(watcher) {
+            new.insert(presence);
             watch.keys.push((db, key.into()));
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! The core that owns a key publishes what happened to it. Its own subscribers are given the message here, a session that
 //! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
-//! their order, and so do all events of one core; those of keys on different cores in any.
+//! their order, and so do all events of one core; those of keys on different cores in any. To act on notes runs no command,
+//! so that notes make no notes.
 //!
 //! Whoever acts on changes next needs two places: `CoreState::choose_notes`, which has
 //! notes kept while somebody reads them, and `Core::act`, which walks them once for all. With no reader nothing is kept,

@@ -188,7 +188,9 @@ impl Core {
         Scope::Keys(claims.map(|(_, claim)| claim).collect())
     }
 
-    /// Lets those go on who have got their locks, and those who get theirs by that.
+    /// Lets those go on who have got their locks, and those who get theirs by that. This ends: sessions go on with input they
+    /// have, and none comes meanwhile; a script goes on until it asks another core or its slice is over; and an attempt at a
+    /// command that blocked ends the wait, or waits for another write.
     #[inline]
     pub(super) fn run_granted(&mut self) {
         if !self.granted.is_empty() || !self.wounded.is_empty() || self.scripts.has_ready() {

@@ -92,6 +92,9 @@ impl Ring {
     /// Submits what is queued and waits with `patience` for a completion; then takes all completions, telling `take` each.
     /// On return everything queued has been submitted and no completion is held back in the kernel.
     ///
+    /// That comes to pass though completions keep coming: each takes something that is given back only later in the turn.
+    /// A receive takes a buffer, an accepted connection a descriptor, and a wake-up the flag that says who sleeps.
+    ///
     /// # Errors
     /// As io_uring_enter(2); an interrupted or timed-out wait only ends early.
     #[inline]
