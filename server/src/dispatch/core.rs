@@ -24,6 +24,7 @@ use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
+use crate::command::closing::{self, Excess};
 use crate::command::moving::{self, Moving};
 use crate::command::{Clock, CommandTable, CoreState, Topology};
 use crate::observe::{Observed, Stats};
@@ -31,7 +32,8 @@ use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
+    Closing, HighWater, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers,
+    gate,
 };
 use crate::shared::Shared;
 
@@ -84,8 +86,16 @@ pub struct Core {
     pub(super) buffers: BufferPool,
     config_version: u64,
     next_period_ms: u64,
-    /// Bytes of the sessions, their buffers and what is remembered for them, when last added up.
-    session_bytes: u64,
+    /// Counts the turns.
+    pub(super) turn: u64,
+    /// Sessions that have had their part of this turn and go on in the next.
+    pub(super) next_turn: Vec<SessionId>,
+    /// Most bytes that the clients of all cores may make the server hold.
+    pub(super) client_bytes_max: u64,
+    /// They hold more, and another core is to close one of its clients.
+    pub(super) clients_are_short: bool,
+    /// It has been asked to in this turn.
+    pub(super) has_asked_to_close: bool,
 }
 
 impl Core {
@@ -115,6 +125,8 @@ impl Core {
                 prefixes: Prefixes::default(),
                 told: Vec::new(),
                 soft_limit_exceeded: false,
+                published_client_bytes: 0,
+                is_asked_to_close: false,
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
@@ -154,7 +166,11 @@ impl Core {
             buffers: BufferPool::default(),
             config_version: 0,
             next_period_ms: 0,
-            session_bytes: 0,
+            turn: 0,
+            next_turn: Vec::new(),
+            client_bytes_max: u64::MAX,
+            clients_are_short: false,
+            has_asked_to_close: false,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
@@ -168,6 +184,11 @@ impl Core {
         self.state.clock = clock;
         self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
+        self.turn += 1;
+        self.has_asked_to_close = false;
+        if !self.next_turn.is_empty() {
+            self.begin_parts_of_turn();
+        }
         self.notice_config();
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
@@ -176,6 +197,17 @@ impl Core {
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
             self.end_pauses();
+        }
+    }
+
+    /// Lets sessions go on that have had their part of the turn before.
+    #[cold]
+    fn begin_parts_of_turn(&mut self) {
+        for id in self.next_turn.drain(..) {
+            if let Some(session) = self.state.sessions.get_mut(id) {
+                session.awaits_turn = false;
+                self.waiting.push(id);
+            }
         }
     }
 
@@ -209,8 +241,13 @@ impl Core {
         let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
             || config.latency_monitor_threshold_ms > 0;
         let limited = config.maxmemory_bytes > 0;
+        let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
+        self.client_bytes_max = config.client_memory_max_bytes();
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
+        for session in self.state.sessions.iter_mut() {
+            session.high_water = high_water;
+        }
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
         if !self.state.config.hot_key_copies {
@@ -247,9 +284,11 @@ impl Core {
         let client_id = self.state.shared.next_client_id();
         let now_ms = self.state.clock.monotonic_ms();
         let needs_auth = self.state.config.requirepass.is_some();
+        let high_water = HighWater::of(self.state.config.client_output_buffer_high_water_bytes);
         Ok(self.state.sessions.insert(|id| {
             let mut session = Session::new(client_id, id, peer, now_ms);
             session.set_gate(gate::NEEDS_AUTH, needs_auth);
+            session.high_water = high_water;
             session
         }))
     }
@@ -321,6 +360,7 @@ impl Core {
             self.periodic(now_ms);
         }
         let script_goes_on = self.continue_scripts();
+        self.end_client_memory();
         self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
@@ -336,10 +376,11 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
+    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers.
     pub(super) fn used_bytes(&self) -> u64 {
         let scripts = self.state.scripts.held_bytes() as u64;
-        let besides = self.session_bytes + scripts + self.state.observed.copy_bytes;
+        let besides =
+            self.state.sessions.memory().bytes() + scripts + self.state.observed.copy_bytes;
         self.state.shard.memory().used_bytes() + besides
     }
 
@@ -414,10 +455,10 @@ impl Core {
             readers,
             ..
         } = &mut self.state;
-        self.session_bytes = readers.memory_bytes() as u64;
+        let mut uncounted_bytes = readers.memory_bytes();
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
-            self.session_bytes += session.memory_bytes() as u64;
+            uncounted_bytes += session.uncounted_bytes();
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
             if silent && session.blocked.is_none() && !listens {
@@ -426,12 +467,13 @@ impl Core {
             }
             let limit = session.output_limit(&config.client_output_buffer_limit);
             if session.exceeds_soft_limit(limit, now_ms) {
-                stats.output_limit_closes += 1;
-                session.closing = Closing::Now;
+                closing::close(session, Excess::SoftLimit, stats);
                 dirty.push(session.id);
             }
             *soft_limit_exceeded |= session.is_over_soft_limit();
         }
+        let memory = sessions.memory_mut();
+        memory.set_others(uncounted_bytes as u64);
     }
 
     /// Tells the others how much time the core has spent on commands.
@@ -485,12 +527,25 @@ impl Core {
         {
             self.buffers.give(buffer);
         }
-        if was_held_back && !session.is_held_back() {
+        if session.is_counted() {
+            self.sent_of_much(id, was_held_back);
+        }
+    }
+
+    /// A session that holds much, or did, holds less.
+    #[cold]
+    fn sent_of_much(&mut self, id: SessionId, was_held_back: bool) {
+        self.weigh_in_place(id);
+        let session = self.state.sessions.get(id);
+        if was_held_back && session.is_some_and(|session| !session.is_held_back()) {
             self.waiting.push(id);
         }
-        if !session.large_answers.is_empty() {
-            self.give_credits(id);
-        }
+    }
+
+    /// Whether there is something to do for the session as soon as [`Self::unsent`] has gone out.
+    pub fn goes_on_when_sent(&self, id: SessionId) -> bool {
+        let session = self.state.sessions.get(id);
+        session.is_some_and(|session| session.output.has_more_behind() || session.is_held_back())
     }
 
     /// What to do with the connection.
@@ -554,10 +609,15 @@ impl Core {
             || !self.backlog.is_empty()
             || !self.granted.is_empty()
             || !state.told.is_empty()
+            || self.clients_are_short
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
+        let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
-        [period, timer, soon, moving].into_iter().flatten().min()
+        [period, timer, soon, at_once, moving]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The core's state, for tests and for what stands above dispatch.

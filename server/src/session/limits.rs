@@ -3,33 +3,127 @@
 use super::{Closing, Session};
 use crate::config::{OutputLimit, OutputLimits};
 
-/// A session with more bytes than this to send runs no further command until its client has read some. It bounds what a
-/// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
-pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
+/// What a session may add in one turn to the replies it has ready, while there are few; then others have their turn.
+const TURN_OUTPUT_BYTES: usize = 16 << 20;
+
+/// The same, while there are many. As much leaves in a turn, so that what a client that reads is owed grows no further.
+const TURN_OUTPUT_BYTES_BEHIND: usize = 1 << 20;
+
+/// The same, while all clients hold more than they may and one on another core is yet to be closed for it.
+const TURN_OUTPUT_BYTES_SHORT: usize = 16 << 10;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come. They are
 /// counted; the large ones are weighed too ([`super::LARGE_ANSWERS_MAX_BYTES`]).
 pub(super) const OUTSTANDING_REPLIES_MAX: usize = 1024;
 
+/// A session with more bytes than this behind a reply of another core runs no further command until that has come; one
+/// whose high water is lower, with more than that.
+const LATE_MAX_BYTES: usize = 16 << 20;
+
+/// How much a session may be owed before it runs no further command.
+#[derive(Clone, Copy, Debug)]
+pub struct HighWater {
+    /// What may be ready to be sent.
+    ready_bytes: usize,
+    /// What may wait behind a reply of another core.
+    late_bytes: usize,
+}
+
+impl HighWater {
+    /// So many bytes of what is ready.
+    pub fn of(ready_bytes: usize) -> Self {
+        Self {
+            ready_bytes,
+            late_bytes: ready_bytes.min(LATE_MAX_BYTES),
+        }
+    }
+}
+
+/// How much a session may add to its replies in a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnAllowance {
+    /// The turn.
+    turn: u64,
+    /// What it may have ready when the turn ends.
+    ready_bytes: usize,
+}
+
+impl TurnAllowance {
+    /// Nothing is held against it.
+    pub const ANY: Self = Self {
+        turn: 0,
+        ready_bytes: usize::MAX,
+    };
+}
+
 impl Session {
     /// Whether it may run no command now.
     #[inline]
     pub fn is_stalled(&self) -> bool {
+        self.waits() || self.is_held_back()
+    }
+
+    /// Whether it may run no further command in this turn.
+    #[inline]
+    pub fn has_to_stop(&self) -> bool {
+        self.waits() || self.is_behind() || self.has_used_turn()
+    }
+
+    #[inline]
+    fn waits(&self) -> bool {
         self.blocked.is_some()
             || self.at_barrier
             || self.paused
             || self.awaits_room
+            || self.awaits_turn
             || self.awaits_lock.is_some()
             || self.closing != Closing::No
-            || self.is_held_back()
     }
 
-    /// Whether it is owed so much that it may run no command now.
+    /// Whether it is owed so much that it may run no command now: by its client, who does not read, or by other cores.
     #[inline]
     pub fn is_held_back(&self) -> bool {
-        self.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
-            || self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+        self.is_above_high_water() || self.is_behind()
+    }
+
+    /// Whether it is owed so much by other cores that it may run no command now.
+    #[inline]
+    fn is_behind(&self) -> bool {
+        self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+            || self.output.late_bytes() > self.high_water.late_bytes
             || self.large_answers.are_too_many()
+    }
+
+    /// Whether its client is to read before it may run a command (`client-output-buffer-high-water`).
+    #[inline]
+    pub fn is_above_high_water(&self) -> bool {
+        self.output.ready_bytes() > self.high_water.ready_bytes
+    }
+
+    /// Whether its client has read enough since to be held back anew.
+    pub fn is_below_half_of_high_water(&self) -> bool {
+        self.output.ready_bytes() < self.high_water.ready_bytes / 2
+    }
+
+    /// Begins its part of a turn, unless it has begun. `is_short`: all clients together hold more than they may.
+    #[inline]
+    pub fn begin_turn(&mut self, turn: u64, is_short: bool) {
+        if self.allowance.turn != turn {
+            let ready = self.output.ready_bytes();
+            let more = match is_short {
+                false if ready <= TURN_OUTPUT_BYTES => TURN_OUTPUT_BYTES,
+                false => TURN_OUTPUT_BYTES_BEHIND,
+                true => TURN_OUTPUT_BYTES_SHORT,
+            };
+            let ready_bytes = (ready + more).min(self.high_water.ready_bytes);
+            self.allowance = TurnAllowance { turn, ready_bytes };
+        }
+    }
+
+    /// Whether it has added to its replies what it may in a turn.
+    #[inline]
+    pub fn has_used_turn(&self) -> bool {
+        self.output.ready_bytes() > self.allowance.ready_bytes
     }
 
     /// The limits of its class of clients.
