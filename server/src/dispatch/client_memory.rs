@@ -14,7 +14,7 @@
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
-use super::limits::SAY_AGAIN_MS;
+use super::limits::{FREED_BYTES, GIVE_BACK_PERIOD_MS, SAY_AGAIN_MS};
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::routing::CoreId;
@@ -98,6 +98,18 @@ impl Core {
         }
     }
 
+    /// Whether clients have let go of so much memory that it is to be given back to the system now.
+    #[inline]
+    pub fn gives_memory_back(&mut self) -> bool {
+        if !self.gives_memory_back {
+            return false;
+        }
+        self.gives_memory_back = false;
+        self.gives_back_from_ms = self.state.clock.monotonic_ms() + GIVE_BACK_PERIOD_MS;
+        self.state.sessions.memory_mut().forget_freed();
+        true
+    }
+
     /// Ends a turn: what has become of the clients' memory in it.
     #[inline]
     pub(super) fn end_client_memory(&mut self) {
@@ -153,6 +165,8 @@ impl Core {
         // The connection is closed when the turn ends. Until then others are not to be closed for what this one held.
         session.discard_buffers();
         self.state.sessions.memory_mut().count(session);
+        // Or what all may hold would be held by the allocators of all cores in turn.
+        self.gives_memory_back |= self.state.sessions.memory().freed_bytes() >= FREED_BYTES;
         self.state.dirty.push(session.id);
     }
 }

@@ -14,7 +14,9 @@ use super::copies::Copies;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
-use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
+use super::limits::{
+    EXPIRE_BUDGET_ENTRIES, FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
+};
 use super::locks::Locks;
 use super::offers::Offers;
 use super::pool::BufferPool;
@@ -94,6 +96,10 @@ pub struct Core {
     pub(super) client_bytes_max: u64,
     /// They hold more, and another core is to close one of its clients.
     pub(super) clients_are_short: bool,
+    /// Memory that clients have let go of is to be given back to the system, and from when on it may be again, in
+    /// milliseconds of the monotonic clock.
+    pub(super) gives_memory_back: bool,
+    pub(super) gives_back_from_ms: u64,
     /// It has been asked to in this turn.
     pub(super) has_asked_to_close: bool,
 }
@@ -170,6 +176,8 @@ impl Core {
             next_turn: Vec::new(),
             client_bytes_max: u64::MAX,
             clients_are_short: false,
+            gives_memory_back: false,
+            gives_back_from_ms: 0,
             has_asked_to_close: false,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
@@ -246,7 +254,7 @@ impl Core {
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         for session in self.state.sessions.iter_mut() {
-            session.high_water = high_water;
+            session.set_high_water(high_water);
         }
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
@@ -288,7 +296,7 @@ impl Core {
         Ok(self.state.sessions.insert(|id| {
             let mut session = Session::new(client_id, id, peer, now_ms);
             session.set_gate(gate::NEEDS_AUTH, needs_auth);
-            session.high_water = high_water;
+            session.set_high_water(high_water);
             session
         }))
     }
@@ -474,6 +482,9 @@ impl Core {
         }
         let memory = sessions.memory_mut();
         memory.set_others(uncounted_bytes as u64);
+        if memory.freed_bytes() >= FREED_BYTES && now_ms >= self.gives_back_from_ms {
+            self.gives_memory_back = true;
+        }
     }
 
     /// Tells the others how much time the core has spent on commands.
@@ -520,26 +531,35 @@ impl Core {
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };
-        let was_held_back = session.is_held_back();
+        if session.is_counted() {
+            return self.sent_of_much(id, count);
+        }
         session.output.advance(count);
         if session.output.unsent().is_empty()
             && let Some(buffer) = session.output.take_buffer()
         {
             self.buffers.give(buffer);
         }
-        if session.is_counted() {
-            self.sent_of_much(id, was_held_back);
-        }
     }
 
-    /// A session that holds much, or did, holds less.
+    /// As [`Self::sent`], for a session that holds much and may be held back for it.
     #[cold]
-    fn sent_of_much(&mut self, id: SessionId, was_held_back: bool) {
-        self.weigh_in_place(id);
-        let session = self.state.sessions.get(id);
-        if was_held_back && session.is_some_and(|session| !session.is_held_back()) {
+    fn sent_of_much(&mut self, id: SessionId, count: usize) {
+        let Some(mut session) = self.state.sessions.take_out(id) else {
+            return;
+        };
+        let was_held_back = session.is_held_back();
+        session.output.advance(count);
+        if let Some(buffer) = session.output.take_buffer() {
+            self.buffers.give(buffer);
+        }
+        session.review_allowance();
+        self.give_credits(&mut session);
+        self.weigh(&mut session);
+        if was_held_back && !session.is_held_back() {
             self.waiting.push(id);
         }
+        self.state.sessions.put_back(session);
     }
 
     /// Whether there is something to do for the session as soon as [`Self::unsent`] has gone out.
@@ -558,7 +578,7 @@ impl Core {
             Closing::AfterReplies if session.output.outstanding() > 0 => Intent::PauseReading,
             Closing::AfterReplies => Intent::CloseAfterSend,
             Closing::No
-                if session.is_stalled() && session.unread_bytes() > QUERY_HIGH_WATER_BYTES =>
+                if session.unread_bytes() > QUERY_HIGH_WATER_BYTES && session.is_stalled() =>
             {
                 Intent::PauseReading
             }
@@ -601,6 +621,7 @@ impl Core {
         let periodic = volatile
             || timed && !state.sessions.is_empty()
             || !state.paused.is_empty()
+            || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);

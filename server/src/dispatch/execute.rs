@@ -308,7 +308,7 @@ impl Core {
         }
         self.notice_config();
         let high_water = self.state.config.client_output_buffer_high_water_bytes;
-        session.high_water = HighWater::of(high_water);
+        session.set_high_water(HighWater::of(high_water));
         // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
         if let Some(mark) = mark
             && !wants_reply(session)

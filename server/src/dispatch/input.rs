@@ -141,7 +141,9 @@ impl Core {
         {
             session.output.give_buffer(buffer);
         }
-        session.begin_turn(self.turn, self.clients_are_short);
+        if self.clients_are_short {
+            session.gets_little(self.turn);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut used = 0;
         loop {
@@ -170,7 +172,7 @@ impl Core {
                     break;
                 }
                 used = next.end;
-                if session.has_to_stop() {
+                if session.has_to_stop() && !session.gets_more(self.turn) {
                     stalled = true;
                     break;
                 }
@@ -178,6 +180,10 @@ impl Core {
             if stalled {
                 // What was parsed ahead is parsed again when the session goes on.
                 session.parser = Parser::default();
+                if session.has_used_turn() && !session.is_stalled() {
+                    session.awaits_turn = true;
+                    self.next_turn.push(session.id);
+                }
                 break;
             }
             if let Stop::Inline(words) = &stop
@@ -190,7 +196,7 @@ impl Core {
             match stop {
                 Stop::Full => {}
                 Stop::Incomplete => break,
-                Stop::Inline(_) if session.has_to_stop() => break,
+                Stop::Inline(_) if session.is_stalled() => break,
                 Stop::Inline(_) => {}
                 Stop::Invalid(error) => {
                     self.refuse_input(session, &error);
@@ -198,10 +204,6 @@ impl Core {
                     break;
                 }
             }
-        }
-        if session.has_used_turn() && !session.is_above_high_water() {
-            session.awaits_turn = true;
-            self.next_turn.push(session.id);
         }
         if scratch.ranges.capacity() > SCRATCH_RANGES {
             scratch.ranges = Vec::new();

@@ -3,14 +3,15 @@
 use super::{Closing, Session};
 use crate::config::{OutputLimit, OutputLimits};
 
-/// What a session may add in one turn to the replies it has ready, while there are few; then others have their turn.
-const TURN_OUTPUT_BYTES: usize = 16 << 20;
+/// A session may have so much ready before it takes turns with others.
+const TURNS_FROM_BYTES: usize = 16 << 20;
 
-/// The same, while there are many. As much leaves in a turn, so that what a client that reads is owed grows no further.
-const TURN_OUTPUT_BYTES_BEHIND: usize = 1 << 20;
+/// What it may then add in one turn. As much leaves in a turn, so that what a client that reads is owed grows no further.
+const TURN_BYTES: usize = 1 << 20;
 
-/// The same, while all clients hold more than they may and one on another core is yet to be closed for it.
-const TURN_OUTPUT_BYTES_SHORT: usize = 16 << 10;
+/// What any session may add in one turn while all clients hold more than they may, and one on another core is yet to be
+/// closed for it.
+const TURN_BYTES_SHORT: usize = 16 << 10;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come. They are
 /// counted; the large ones are weighed too ([`super::LARGE_ANSWERS_MAX_BYTES`]).
@@ -30,6 +31,12 @@ pub struct HighWater {
 }
 
 impl HighWater {
+    /// None.
+    pub const NONE: Self = Self {
+        ready_bytes: usize::MAX,
+        late_bytes: LATE_MAX_BYTES,
+    };
+
     /// So many bytes of what is ready.
     pub fn of(ready_bytes: usize) -> Self {
         Self {
@@ -39,20 +46,18 @@ impl HighWater {
     }
 }
 
-/// How much a session may add to its replies in a turn.
+/// How much a session may have ready before others have their turn.
 #[derive(Clone, Copy, Debug)]
-pub struct TurnAllowance {
-    /// The turn.
-    turn: u64,
-    /// What it may have ready when the turn ends.
+pub(super) struct Allowance {
     ready_bytes: usize,
+    /// The turn it was last given more in.
+    turn: u64,
 }
 
-impl TurnAllowance {
-    /// Nothing is held against it.
-    pub const ANY: Self = Self {
+impl Allowance {
+    pub(super) const FIRST: Self = Self {
+        ready_bytes: TURNS_FROM_BYTES,
         turn: 0,
-        ready_bytes: usize::MAX,
     };
 }
 
@@ -60,10 +65,10 @@ impl Session {
     /// Whether it may run no command now.
     #[inline]
     pub fn is_stalled(&self) -> bool {
-        self.waits() || self.is_held_back()
+        self.waits() || self.awaits_turn || self.is_held_back()
     }
 
-    /// Whether it may run no further command in this turn.
+    /// Whether it may run no further command, or has to be [given more](Self::gets_more) first.
     #[inline]
     pub fn has_to_stop(&self) -> bool {
         self.waits() || self.is_behind() || self.has_used_turn()
@@ -75,7 +80,6 @@ impl Session {
             || self.at_barrier
             || self.paused
             || self.awaits_room
-            || self.awaits_turn
             || self.awaits_lock.is_some()
             || self.closing != Closing::No
     }
@@ -89,9 +93,10 @@ impl Session {
     /// Whether it is owed so much by other cores that it may run no command now.
     #[inline]
     fn is_behind(&self) -> bool {
-        self.output.outstanding() > OUTSTANDING_REPLIES_MAX
-            || self.output.late_bytes() > self.high_water.late_bytes
-            || self.large_answers.are_too_many()
+        self.output.outstanding() > 0
+            && (self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+                || self.output.late_bytes() > self.high_water.late_bytes
+                || self.large_answers.are_too_many())
     }
 
     /// Whether its client is to read before it may run a command (`client-output-buffer-high-water`).
@@ -105,25 +110,49 @@ impl Session {
         self.output.ready_bytes() < self.high_water.ready_bytes / 2
     }
 
-    /// Begins its part of a turn, unless it has begun. `is_short`: all clients together hold more than they may.
-    #[inline]
-    pub fn begin_turn(&mut self, turn: u64, is_short: bool) {
-        if self.allowance.turn != turn {
-            let ready = self.output.ready_bytes();
-            let more = match is_short {
-                false if ready <= TURN_OUTPUT_BYTES => TURN_OUTPUT_BYTES,
-                false => TURN_OUTPUT_BYTES_BEHIND,
-                true => TURN_OUTPUT_BYTES_SHORT,
-            };
-            let ready_bytes = (ready + more).min(self.high_water.ready_bytes);
-            self.allowance = TurnAllowance { turn, ready_bytes };
-        }
-    }
-
-    /// Whether it has added to its replies what it may in a turn.
+    /// Whether it has ready what it may, as of now.
     #[inline]
     pub fn has_used_turn(&self) -> bool {
         self.output.ready_bytes() > self.allowance.ready_bytes
+    }
+
+    /// Gives a session that has to stop only for what it has ready its part of this turn. False: it has had it, or has to
+    /// stop for something else.
+    #[cold]
+    pub fn gets_more(&mut self, turn: u64) -> bool {
+        if self.waits() || self.is_held_back() || self.allowance.turn == turn {
+            return false;
+        }
+        let ready = self.output.ready_bytes();
+        let ready_bytes = (ready + TURN_BYTES).max(TURNS_FROM_BYTES);
+        let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+        self.allowance = Allowance { ready_bytes, turn };
+        true
+    }
+
+    /// All clients together hold more than they may: it gets little in this turn.
+    #[cold]
+    pub fn gets_little(&mut self, turn: u64) {
+        if self.allowance.turn != turn {
+            let ready_bytes = self.output.ready_bytes() + TURN_BYTES_SHORT;
+            let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+            self.allowance = Allowance { ready_bytes, turn };
+        }
+    }
+
+    /// Sets what it may be owed before it runs no further command.
+    #[inline]
+    pub fn set_high_water(&mut self, high_water: HighWater) {
+        self.high_water = high_water;
+        let allowed = &mut self.allowance.ready_bytes;
+        *allowed = high_water.ready_bytes.min(*allowed);
+    }
+
+    /// Begins anew once its client has taken so much that it need not take turns.
+    pub fn review_allowance(&mut self) {
+        if self.output.ready_bytes() <= TURNS_FROM_BYTES {
+            self.allowance.ready_bytes = TURNS_FROM_BYTES.min(self.high_water.ready_bytes);
+        }
     }
 
     /// The limits of its class of clients.

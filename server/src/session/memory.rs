@@ -8,6 +8,9 @@ use super::{Closing, Session};
 /// A session whose buffers hold so many bytes is counted as soon as they do.
 pub const COUNTED_BYTES: usize = 16 * 1024;
 
+/// What a session that held so many bytes lets go of is worth giving back to the system.
+const FREED_FROM_BYTES: usize = 4 << 20;
+
 /// How much a session holds: the binary logarithm of its bytes, rounded up. Zero: too little to be counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SizeClass(pub u8);
@@ -39,6 +42,8 @@ pub struct SessionMemory {
     /// How many of those counted are of each class, and the classes of which there are any, a bit each.
     of_class: [u32; usize::BITS as usize],
     classes: u64,
+    /// Bytes that those of [`FREED_FROM_BYTES`] have let go of.
+    freed_bytes: u64,
 }
 
 impl Default for SessionMemory {
@@ -48,6 +53,7 @@ impl Default for SessionMemory {
             other_bytes: 0,
             of_class: [0; usize::BITS as usize],
             classes: 0,
+            freed_bytes: 0,
         }
     }
 }
@@ -79,7 +85,8 @@ impl SessionMemory {
 
     #[cold]
     fn recount(&mut self, session: &mut Session) {
-        self.forget(session);
+        let before = session.counted.bytes;
+        self.uncount(session);
         if !session.has_much_to_count() {
             return;
         }
@@ -90,6 +97,9 @@ impl SessionMemory {
             false => SizeClass::NONE,
         };
         session.counted = Counted { bytes, class };
+        if before >= FREED_FROM_BYTES {
+            self.freed_bytes -= bytes.min(before) as u64;
+        }
         self.counted_bytes += bytes as u64;
         if class != SizeClass::NONE {
             self.of_class[usize::from(class.0)] += 1;
@@ -97,10 +107,32 @@ impl SessionMemory {
         }
     }
 
-    /// The session is not counted any more.
+    /// The session has ended.
+    #[inline]
     pub fn forget(&mut self, session: &mut Session) {
+        if session.is_counted() {
+            self.uncount(session);
+        }
+    }
+
+    /// Bytes that sessions which held very much have let go of since [`Self::forget_freed`].
+    #[inline]
+    pub fn freed_bytes(&self) -> u64 {
+        self.freed_bytes
+    }
+
+    /// They have been given back to the system.
+    pub fn forget_freed(&mut self) {
+        self.freed_bytes = 0;
+    }
+
+    #[cold]
+    fn uncount(&mut self, session: &mut Session) {
         let Counted { bytes, class } = std::mem::take(&mut session.counted);
         self.counted_bytes -= bytes as u64;
+        if bytes >= FREED_FROM_BYTES {
+            self.freed_bytes += bytes as u64;
+        }
         if class != SizeClass::NONE {
             let count = &mut self.of_class[usize::from(class.0)];
             *count -= 1;

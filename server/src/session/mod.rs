@@ -16,7 +16,7 @@ mod unread;
 
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
-pub use limits::{HighWater, TurnAllowance};
+pub use limits::HighWater;
 pub use memory::{COUNTED_BYTES, SessionMemory, SizeClass};
 pub use multi::{Executing, Holds, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
@@ -246,13 +246,13 @@ pub struct Session {
     /// What of it came from other cores in large pieces.
     pub large_answers: LargeAnswers,
     /// With more than this it runs no further command until its client has read some.
-    pub high_water: HighWater,
+    high_water: HighWater,
     /// Whether it is known to be held back for that.
     pub is_noted_held_back: bool,
     /// When the log last said so, in milliseconds of the core's monotonic clock.
     pub said_held_back_ms: Option<u64>,
     /// What it may add to its replies in this turn.
-    allowance: TurnAllowance,
+    allowance: limits::Allowance,
     /// What the sum of all sessions' memory has of it.
     counted: memory::Counted,
 }
@@ -299,10 +299,10 @@ impl Session {
             unread: Unread::default(),
             output: Output::default(),
             large_answers: LargeAnswers::default(),
-            high_water: HighWater::of(usize::MAX),
+            high_water: HighWater::NONE,
             is_noted_held_back: false,
             said_held_back_ms: None,
-            allowance: TurnAllowance::ANY,
+            allowance: limits::Allowance::FIRST,
             counted: memory::Counted::default(),
         }
     }

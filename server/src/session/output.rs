@@ -187,14 +187,21 @@ impl Output {
     /// The bytes to send next: those of the first buffer.
     #[inline]
     pub fn unsent(&self) -> &[u8] {
-        let first = self.full.front().unwrap_or(&self.ready);
-        &first[self.sent..]
+        if self.has_more_behind() {
+            return self.unsent_of_full();
+        }
+        &self.ready[self.sent..]
+    }
+
+    #[cold]
+    fn unsent_of_full(&self) -> &[u8] {
+        &self.full[0][self.sent..]
     }
 
     /// Whether there is more to send behind [`Self::unsent`].
     #[inline]
     pub fn has_more_behind(&self) -> bool {
-        !self.full.is_empty()
+        self.full_bytes > 0
     }
 
     /// Whether the reply kept a place for is given, and every reply before it.
@@ -236,7 +243,7 @@ impl Output {
     #[inline]
     pub fn advance(&mut self, count: usize) {
         self.sent += count;
-        if !self.full.is_empty() {
+        if self.has_more_behind() {
             return self.advance_full();
         }
         assert!(
@@ -300,7 +307,7 @@ impl Output {
     /// Takes the buffer away if everything in it was sent.
     #[inline]
     pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
-        let is_sent = self.ready.is_empty() && self.full.is_empty();
+        let is_sent = self.ready.is_empty() && !self.has_more_behind();
         (is_sent && self.has_buffer()).then(|| std::mem::take(&mut self.ready))
     }
 
