@@ -185,3 +185,28 @@ fn a_client_held_back_is_named_and_goes_on_when_it_reads() {
         },
     );
 }
+
+#[test]
+fn a_client_above_its_soft_limit_for_too_long_is_closed_by_name() {
+    for backend in IoBackend::under_test() {
+        let shape = Options::larder(2, backend)
+            .directive("unixsocket", SOCKET)
+            .directive("client-output-buffer-limit", "normal 0 1mb 1");
+        let server = Server::start(&shape).unwrap();
+        let mut other = server.connect().unwrap();
+        let value = vec![b'v'; 100_000];
+        other.call(&[b"SET", &b"large"[..], &value]).unwrap();
+        let mut stream = connect(&server);
+        stream.write_all(b"CLIENT SETNAME slow\r\n").unwrap();
+        stream
+            .write_all(&encode(&[b"GET", b"large"]).repeat(100))
+            .unwrap();
+        while info(&mut other, "client_output_buffer_limit_disconnections") == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let log = server.log();
+        let line = log.lines().find(|line| line.contains("soft limit"));
+        let line = line.unwrap_or_else(|| panic!("the log names no client: {log}"));
+        assert!(line.contains(" name=slow "), "{line}");
+    }
+}

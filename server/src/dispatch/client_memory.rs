@@ -14,7 +14,7 @@
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
-use super::limits::{FREED_BYTES, GIVE_BACK_PERIOD_MS, SAY_AGAIN_MS};
+use super::limits::{ASK_AGAIN_MS, FREED_BYTES, GIVE_BACK_PERIOD_MS, SAY_AGAIN_MS};
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::routing::CoreId;
@@ -124,7 +124,7 @@ impl Core {
     /// be the session at work.
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
-        self.clients_are_short = false;
+        let were_short = std::mem::take(&mut self.clients_are_short);
         while self.state.shared.client_bytes.load(Ordering::Relaxed) > self.client_bytes_max {
             let (core, class) = self.state.largest_client();
             if class == SizeClass::NONE {
@@ -132,16 +132,21 @@ impl Core {
                 return;
             }
             if core != self.state.id {
-                self.clients_are_short = true;
-                if !self.has_asked_to_close {
-                    self.has_asked_to_close = true;
-                    self.state.tell(core, look_at_clients, &[]);
-                }
-                return;
+                return self.ask_to_close(core, were_short);
             }
             self.close_oldest_of(class, at_work.as_deref_mut());
             self.state.publish_client_memory();
         }
+    }
+
+    /// Has another core close one of its clients. It may be at a long command, and is not asked again at once.
+    fn ask_to_close(&mut self, core: CoreId, were_short: bool) {
+        let now_ms = self.state.clock.monotonic_ms();
+        if !were_short || now_ms >= self.asked_to_close_ms + ASK_AGAIN_MS {
+            self.asked_to_close_ms = now_ms;
+            self.state.tell(core, look_at_clients, &[]);
+        }
+        self.clients_are_short = true;
     }
 
     fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) {

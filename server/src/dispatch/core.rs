@@ -100,8 +100,8 @@ pub struct Core {
     /// milliseconds of the monotonic clock.
     pub(super) gives_memory_back: bool,
     pub(super) gives_back_from_ms: u64,
-    /// It has been asked to in this turn.
-    pub(super) has_asked_to_close: bool,
+    /// When another core was last asked to close one, in milliseconds of the monotonic clock.
+    pub(super) asked_to_close_ms: u64,
 }
 
 impl Core {
@@ -178,7 +178,7 @@ impl Core {
             clients_are_short: false,
             gives_memory_back: false,
             gives_back_from_ms: 0,
-            has_asked_to_close: false,
+            asked_to_close_ms: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
@@ -193,7 +193,6 @@ impl Core {
         self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
         self.turn += 1;
-        self.has_asked_to_close = false;
         if !self.next_turn.is_empty() {
             self.begin_parts_of_turn();
         }
@@ -251,6 +250,7 @@ impl Core {
         let limited = config.maxmemory_bytes > 0;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
         self.client_bytes_max = config.client_memory_max_bytes();
+        self.state.is_asked_to_close = true;
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         for session in self.state.sessions.iter_mut() {
@@ -565,7 +565,9 @@ impl Core {
     /// Whether there is something to do for the session as soon as [`Self::unsent`] has gone out.
     pub fn goes_on_when_sent(&self, id: SessionId) -> bool {
         let session = self.state.sessions.get(id);
-        session.is_some_and(|session| session.output.has_more_behind() || session.is_held_back())
+        session.is_some_and(|session| {
+            session.output.has_more_behind() || session.is_above_high_water()
+        })
     }
 
     /// What to do with the connection.

@@ -9,6 +9,9 @@ pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
 /// How long the log does not say again that a client is held back: a slow one may be many times a second.
 pub const SAY_AGAIN_MS: u64 = 10_000;
 
+/// How long a core does not ask another again to close a client because all hold too much.
+pub const ASK_AGAIN_MS: u64 = 10;
+
 /// When clients have let go of so much, it is given back to the system, as the allocator alone would keep it: at once if it
 /// is by clients that were closed because all hold too much, else once in so many milliseconds, for it is soon used again.
 pub const FREED_BYTES: u64 = 64 << 20;
