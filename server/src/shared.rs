@@ -58,6 +58,8 @@ pub struct Shared {
     pub copy_versions: Arc<VersionWords>,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
+    /// Bytes that the clients of all cores make the server hold, as the cores last published.
+    pub client_bytes: AtomicU64,
     next_client_id: AtomicU64,
     next_transaction: AtomicU64,
     next_slowlog_id: AtomicU64,
@@ -97,6 +99,8 @@ pub struct CoreGauges {
     pub topics: AtomicU64,
     /// Shard channels that its sessions are subscribed to.
     pub shard_topics: AtomicU64,
+    /// The [size class](crate::session::SizeClass) of the client that holds most, of those that may be closed for it.
+    pub largest_client: AtomicU64,
     /// Keys remembered to have been read by clients that keep caches.
     pub tracked_keys: AtomicU64,
 }
@@ -142,6 +146,7 @@ impl Shared {
             scripts_may_call_all: AtomicBool::new(false),
             copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
+            client_bytes: AtomicU64::new(0),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),

@@ -60,6 +60,19 @@ def pipelines(client):
     check(replies[2], b"x", "and the commands after it run")
 
 
+def whole_pipeline(client):
+    """redis-py writes a whole pipeline before it reads: replies and requests together outgrow all the kernel's buffers."""
+    client.flushall()
+    value = b"v" * 500
+    client.mset({f"whole:{i}": value for i in range(100)})
+    with client.pipeline(transaction=False) as pipe:
+        for i in range(90000):
+            pipe.get(f"whole:{i % 100}")
+        replies = pipe.execute()
+    check(len(replies), 90000, "replies to a pipeline written whole")
+    check(all(reply == value for reply in replies), True, "the replies to a pipeline written whole")
+
+
 def large_values(client):
     client.flushall()
     value = bytes(range(256)) * (40 * 1024)
@@ -118,7 +131,11 @@ def main():
     if len(sys.argv) > 3:
         ways.append({"unix_socket_path": sys.argv[3]})
     for way in ways:
-        for scenario in (strings, many_keys, pipelines, large_values, threads, server_side):
+        scenarios = [strings, many_keys, pipelines, large_values, threads, server_side]
+        if way is ways[-1]:
+            # A unix socket holds little itself, so that what is written has to be read.
+            scenarios.append(whole_pipeline)
+        for scenario in scenarios:
             client = redis.Redis(**way, socket_timeout=30)
             try:
                 scenario(client)

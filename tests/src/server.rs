@@ -301,11 +301,17 @@ impl Server {
         }
     }
 
+    /// What it wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = std::fs::read(self.scratch.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// The last lines it wrote.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let log = std::fs::read(self.scratch.path().join("log")).unwrap_or_default();
-        let text = String::from_utf8_lossy(&log);
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         let start = lines.len().saturating_sub(30);
         format!(

@@ -15,7 +15,7 @@ use larder_tests::server::{IoBackend, Options, Server};
 
 const MIB: u64 = 1 << 20;
 
-/// What one client's unread replies may cost: a high water of replies, what comes from another core on top, and copies of both.
+/// What one client's unread replies may cost at a high water of 16 MiB: what comes from another core on top, and copies of both.
 const UNREAD_REPLIES_MAX: u64 = 64 * MIB;
 
 /// Runs `with` on a server of every shape, started by the options that `options` makes of the shape's.
@@ -107,7 +107,7 @@ fn connections_that_come_and_go_leave_no_memory_behind() {
 #[test]
 fn a_reader_that_does_not_read_costs_bounded_memory() {
     on_every_shape(
-        |options| options,
+        |options| options.directive("client-output-buffer-high-water", "16mb"),
         |server| {
             let mut other = server.connect().unwrap();
             let value = vec![b'x'; MIB as usize];
@@ -166,6 +166,7 @@ fn a_client_past_its_output_limit_is_dropped() {
             other.call(&[b"SET", &b"large"[..], &value]).unwrap();
             let before = server.resident_bytes().unwrap();
             let mut greedy = server.connect().unwrap();
+            greedy.run("CLIENT SETNAME greedy").unwrap();
             let mut whole_replies = 0;
             for _ in 0..20 {
                 if greedy.send(&["GET", "large"]).is_err() {
@@ -192,6 +193,15 @@ fn a_client_past_its_output_limit_is_dropped() {
                 greedy.is_closed() && whole_replies < 20,
                 "{}: not dropped",
                 server.label()
+            );
+            let log = server.log();
+            let line = log
+                .lines()
+                .find(|line| line.contains("hard limit of client-output-buffer-limit"));
+            let line = line.unwrap_or_else(|| panic!("the log names no client: {log}"));
+            assert!(
+                line.contains(" addr=127.0.0.1:") && line.contains(" name=greedy "),
+                "{line}"
             );
         },
     );

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
+use crate::command::closing::{self, Excess};
 use crate::command::invalidate::Told;
 use crate::command::moving::Moving;
 use crate::command::{Args, CommandTable, Flags, Topology};
@@ -16,8 +17,7 @@ use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, OUTPUT_HIGH_WATER_BYTES, Prefixes, Reader, Readers, Session, SessionId, Sessions,
-    Subscribers,
+    Closing, Prefixes, Reader, Readers, Session, SessionId, Sessions, Subscribers,
 };
 use crate::shared::Shared;
 
@@ -77,6 +77,10 @@ pub struct CoreState {
     pub told: Vec<Told>,
     /// Set while a session may be beyond the soft limit of its output, so that time has to be watched.
     pub soft_limit_exceeded: bool,
+    /// What the core has told the others that its clients hold, in bytes.
+    pub published_client_bytes: u64,
+    /// Another core has asked this one to close clients that hold too much.
+    pub is_asked_to_close: bool,
     /// Lines of this turn for the monitors of all cores.
     pub monitor_lines: Vec<u8>,
     /// Sessions that `CLIENT PAUSE` holds back.
@@ -174,13 +178,14 @@ impl CoreState {
             }
             session.output.append(|out| out.extend_from_slice(lines));
             self.dirty.push(*id);
-            // No command of its own holds a monitor back.
             let limit = &self.config.client_output_buffer_limit.normal;
-            if session.exceeds_hard_limit(limit)
-                || session.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
-            {
-                self.stats.output_limit_closes += 1;
-                session.closing = Closing::Now;
+            closing::close_beyond(session, limit, &mut self.stats);
+            // No command of its own holds a monitor back.
+            if session.is_above_high_water() {
+                closing::close(session, Excess::HighWater, &mut self.stats);
+            }
+            if session.holds_much() {
+                self.sessions.count(*id);
             }
         }
     }

@@ -111,7 +111,8 @@ impl CoreState {
         }
     }
 
-    fn tell(&mut self, to: CoreId, run: CoreFn, args: &[&[u8]]) {
+    /// Has core `to` do something.
+    pub fn tell(&mut self, to: CoreId, run: CoreFn, args: &[&[u8]]) {
         let args = args.iter().map(|arg| arg.to_vec()).collect();
         self.told.push(Told { to, run, args });
     }

@@ -4,6 +4,7 @@
 //! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
 
 mod args;
+pub mod closing;
 mod commands_md;
 mod context;
 mod families;

@@ -12,7 +12,7 @@ use crate::session::{Closing, Session, SessionId, Sessions, Subscribers};
 use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
-use super::{CoreCall, CoreState};
+use super::{CoreCall, CoreState, closing};
 
 /// What is needed to push to a session of the core.
 struct Pusher<'a, 'b> {
@@ -44,9 +44,7 @@ impl Pusher<'_, '_> {
         session.push(message);
         let limits = &self.config.client_output_buffer_limit;
         let limit = session.output_limit(limits);
-        if session.exceeds_hard_limit(limit) {
-            self.stats.output_limit_closes += 1;
-            session.closing = Closing::Now;
+        if closing::close_beyond(session, limit, self.stats) {
             self.dirty.push(session.id);
         } else {
             if was_idle {
@@ -54,6 +52,10 @@ impl Pusher<'_, '_> {
             }
             session.exceeds_soft_limit(limit, self.now_ms);
             *self.soft_limit_exceeded |= session.is_over_soft_limit();
+        }
+        if session.holds_much() {
+            // One at work is counted when it is put back.
+            self.sessions.count(id);
         }
         true
     }

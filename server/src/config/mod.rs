@@ -8,6 +8,7 @@
 
 mod directive;
 mod error;
+mod machine;
 mod notices;
 mod rewrite;
 mod settings;
@@ -24,8 +25,8 @@ use std::sync::OnceLock;
 pub use directive::{Change, Directive, Kind};
 pub use error::{ConfigError, ConfigSetError};
 pub use settings::{
-    BindAddress, CorePinning, Cores, IoBackend, KeyspaceEvents, LogLevel, MaxmemoryPolicy, Origin,
-    OutputLimit, OutputLimits, ProtectedAction, SavePoint, Settings,
+    BindAddress, ClientMemory, CorePinning, Cores, IoBackend, KeyspaceEvents, LogLevel,
+    MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint, Settings,
 };
 pub use table::DIRECTIVES;
 
@@ -184,12 +185,38 @@ impl Config {
     /// machine's memory, since keys of one hash tag can crowd one shard; with one core all of it.
     pub fn memory_ceiling_bytes(&self, cores: u16) -> u64 {
         let total = match self.maxmemory_bytes {
-            0 => physical_memory_bytes().unwrap_or(DEFAULT_CEILING_BYTES),
+            0 => machine::memory_bytes().unwrap_or(DEFAULT_CEILING_BYTES),
             limit => limit,
         };
         total
             .min((total / u64::from(cores.max(1))).saturating_mul(2))
             .max(MIN_CEILING_BYTES)
+    }
+
+    /// Most bytes that the clients of all cores together may make the server hold, before some are closed:
+    /// `maxmemory-clients`, or without it a quarter of the memory there is to use.
+    pub fn client_memory_max_bytes(&self) -> u64 {
+        /// As in Redis: with less, nobody could speak to the server to set it right.
+        const LEAST: u64 = 128 << 10;
+        /// Without `maxmemory-clients`; a small `maxmemory` says little of how much replies may take.
+        const LEAST_BUILT_IN: u64 = 256 << 20;
+        let configured = match self.maxmemory_clients {
+            Some(ClientMemory::Bytes(bytes)) => Some(bytes),
+            Some(ClientMemory::Percent(percent)) if self.maxmemory_bytes > 0 => {
+                let bytes = u128::from(self.maxmemory_bytes) * u128::from(percent) / 100;
+                u64::try_from(bytes).ok()
+            }
+            _ => None,
+        };
+        if let Some(bytes) = configured {
+            return bytes.max(LEAST);
+        }
+        let there_is = machine::usable_bytes().unwrap_or(DEFAULT_CEILING_BYTES);
+        let share = match self.maxmemory_bytes {
+            0 => there_is / 4,
+            limit => (limit / 4).max(LEAST_BUILT_IN),
+        };
+        share.min(there_is / 2).max(LEAST)
     }
 
     fn of(values: Vec<String>, file: Option<PathBuf>, ignored: Vec<&'static str>) -> Self {
@@ -305,13 +332,3 @@ mod tests;
 const DEFAULT_CEILING_BYTES: u64 = 16 << 30;
 /// Smallest ceiling: `maxmemory` can be raised while the server runs, the ceiling cannot.
 const MIN_CEILING_BYTES: u64 = 16 << 30;
-
-/// The machine's memory, as `/proc/meminfo` gives it.
-fn physical_memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}

@@ -54,11 +54,6 @@ const NOT_DONE: &[(&str, Asks, &str)] = &[
         "there is no eviction yet: at maxmemory writes are refused",
     ),
     (
-        "maxmemory-clients",
-        Unless("0"),
-        "clients are not evicted; client-output-buffer-limit bounds each",
-    ),
-    (
         "io-threads",
         Unless("1"),
         "has no effect: every core does its own I/O, see cores",

@@ -49,6 +49,10 @@ pub struct Settings {
     pub client_query_buffer_limit_bytes: u64,
     /// Most bytes of replies not sent yet, by class of client.
     pub client_output_buffer_limit: OutputLimits,
+    /// A client with more bytes of replies than this waiting to be sent runs no command until it has read some.
+    pub client_output_buffer_high_water_bytes: usize,
+    /// Most memory of all clients together, if it is configured.
+    pub maxmemory_clients: Option<ClientMemory>,
     /// Bound of memory; 0 is none.
     pub maxmemory_bytes: u64,
     /// What makes room when the bound is reached.
@@ -177,6 +181,15 @@ pub struct OutputLimit {
     pub soft_bytes: u64,
     /// How long `soft_bytes` may be exceeded.
     pub soft_seconds: u64,
+}
+
+/// How much memory all clients together may make the server hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientMemory {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths of `maxmemory`.
+    Percent(u64),
 }
 
 /// What makes room when `maxmemory` is reached.
@@ -339,6 +352,8 @@ impl Settings {
             proto_max_bulk_bytes: values.number("proto-max-bulk-len"),
             client_query_buffer_limit_bytes: values.number("client-query-buffer-limit"),
             client_output_buffer_limit: output_limits(&text("client-output-buffer-limit")),
+            client_output_buffer_high_water_bytes: values.number("client-output-buffer-high-water"),
+            maxmemory_clients: client_memory(&text("maxmemory-clients")),
             maxmemory_bytes: values.number("maxmemory"),
             maxmemory_policy: maxmemory_policy(&text("maxmemory-policy")),
             maxmemory_samples: values.number("maxmemory-samples"),
@@ -459,6 +474,16 @@ fn output_limits(text: &str) -> OutputLimits {
         normal,
         replica,
         pubsub,
+    }
+}
+
+fn client_memory(text: &str) -> Option<ClientMemory> {
+    match text.strip_suffix('%') {
+        Some(percent) => percent.parse().ok().map(ClientMemory::Percent),
+        None => {
+            let bytes = text.parse().ok().filter(|&bytes| bytes > 0);
+            bytes.map(ClientMemory::Bytes)
+        }
     }
 }
 

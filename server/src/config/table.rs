@@ -63,6 +63,12 @@ pub static DIRECTIVES: &[Directive] = &[
         Kind::OutputLimits,
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
     ),
+    Directive::memory(
+        "client-output-buffer-high-water",
+        65536,
+        LONG_MAX,
+        "1073741824",
+    ),
     Directive::new("bind", Kind::Bind, "127.0.0.1 -::1").at_start(),
     Directive::int("max-new-connections-per-cycle", 1, 1000, "10"),
     Directive::int("max-new-tls-connections-per-cycle", 1, 1000, "1"),

@@ -14,7 +14,9 @@ use super::copies::Copies;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
-use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
+use super::limits::{
+    EXPIRE_BUDGET_ENTRIES, FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
+};
 use super::locks::Locks;
 use super::offers::Offers;
 use super::pool::BufferPool;
@@ -24,6 +26,7 @@ use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
+use crate::command::closing::{self, Excess};
 use crate::command::moving::{self, Moving};
 use crate::command::{Clock, CommandTable, CoreState, Topology};
 use crate::observe::{Observed, Stats};
@@ -31,7 +34,8 @@ use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers, gate,
+    Closing, HighWater, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers,
+    gate,
 };
 use crate::shared::Shared;
 
@@ -86,8 +90,20 @@ pub struct Core {
     pub(super) event_channel: Vec<u8>,
     config_version: u64,
     next_period_ms: u64,
-    /// Bytes of the sessions, their buffers and what is remembered for them, when last added up.
-    session_bytes: u64,
+    /// Counts the turns.
+    pub(super) turn: u64,
+    /// Sessions that have had their part of this turn and go on in the next.
+    pub(super) next_turn: Vec<SessionId>,
+    /// Most bytes that the clients of all cores may make the server hold.
+    pub(super) client_bytes_max: u64,
+    /// They hold more, and another core is to close one of its clients.
+    pub(super) clients_are_short: bool,
+    /// Memory that clients have let go of is to be given back to the system, and from when on it may be again, in
+    /// milliseconds of the monotonic clock.
+    pub(super) gives_memory_back: bool,
+    pub(super) gives_back_from_ms: u64,
+    /// When another core was last asked to close one, in milliseconds of the monotonic clock.
+    pub(super) asked_to_close_ms: u64,
 }
 
 impl Core {
@@ -118,6 +134,8 @@ impl Core {
                 prefixes: Prefixes::default(),
                 told: Vec::new(),
                 soft_limit_exceeded: false,
+                published_client_bytes: 0,
+                is_asked_to_close: false,
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
@@ -158,7 +176,13 @@ impl Core {
             event_channel: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
-            session_bytes: 0,
+            turn: 0,
+            next_turn: Vec::new(),
+            client_bytes_max: u64::MAX,
+            clients_are_short: false,
+            gives_memory_back: false,
+            gives_back_from_ms: 0,
+            asked_to_close_ms: 0,
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
@@ -172,6 +196,10 @@ impl Core {
         self.state.clock = clock;
         self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
+        self.turn += 1;
+        if !self.next_turn.is_empty() {
+            self.begin_parts_of_turn();
+        }
         self.notice_config();
         let pauses = self.state.pauses();
         self.set_gate(gate::PAUSE, pauses.contains(&true));
@@ -180,6 +208,17 @@ impl Core {
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
             self.end_pauses();
+        }
+    }
+
+    /// Lets sessions go on that have had their part of the turn before.
+    #[cold]
+    fn begin_parts_of_turn(&mut self) {
+        for id in self.next_turn.drain(..) {
+            if let Some(session) = self.state.sessions.get_mut(id) {
+                session.awaits_turn = false;
+                self.waiting.push(id);
+            }
         }
     }
 
@@ -213,8 +252,14 @@ impl Core {
         let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
             || config.latency_monitor_threshold_ms > 0;
         let limited = config.maxmemory_bytes > 0;
+        let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
+        self.client_bytes_max = config.client_memory_max_bytes();
+        self.state.is_asked_to_close = true;
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
+        for session in self.state.sessions.iter_mut() {
+            session.set_high_water(high_water);
+        }
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
         if !self.state.config.hot_key_copies {
@@ -251,9 +296,11 @@ impl Core {
         let client_id = self.state.shared.next_client_id();
         let now_ms = self.state.clock.monotonic_ms();
         let needs_auth = self.state.config.requirepass.is_some();
+        let high_water = HighWater::of(self.state.config.client_output_buffer_high_water_bytes);
         Ok(self.state.sessions.insert(|id| {
             let mut session = Session::new(client_id, id, peer, now_ms);
             session.set_gate(gate::NEEDS_AUTH, needs_auth);
+            session.set_high_water(high_water);
             session
         }))
     }
@@ -325,6 +372,7 @@ impl Core {
             self.periodic(now_ms);
         }
         let script_goes_on = self.continue_scripts();
+        self.end_client_memory();
         self.end_notes();
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
@@ -340,10 +388,11 @@ impl Core {
         more
     }
 
-    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
+    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers.
     pub(super) fn used_bytes(&self) -> u64 {
         let scripts = self.state.scripts.held_bytes() as u64;
-        let besides = self.session_bytes + scripts + self.state.observed.copy_bytes;
+        let besides =
+            self.state.sessions.memory().bytes() + scripts + self.state.observed.copy_bytes;
         self.state.shard.memory().used_bytes() + besides
     }
 
@@ -418,10 +467,10 @@ impl Core {
             readers,
             ..
         } = &mut self.state;
-        self.session_bytes = readers.memory_bytes() as u64;
+        let mut uncounted_bytes = readers.memory_bytes();
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
-            self.session_bytes += session.memory_bytes() as u64;
+            uncounted_bytes += session.uncounted_bytes();
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
             if silent && session.blocked.is_none() && !listens {
@@ -430,11 +479,15 @@ impl Core {
             }
             let limit = session.output_limit(&config.client_output_buffer_limit);
             if session.exceeds_soft_limit(limit, now_ms) {
-                stats.output_limit_closes += 1;
-                session.closing = Closing::Now;
+                closing::close(session, Excess::SoftLimit, stats);
                 dirty.push(session.id);
             }
             *soft_limit_exceeded |= session.is_over_soft_limit();
+        }
+        let memory = sessions.memory_mut();
+        memory.set_others(uncounted_bytes as u64);
+        if memory.freed_bytes() >= FREED_BYTES && now_ms >= self.gives_back_from_ms {
+            self.gives_memory_back = true;
         }
     }
 
@@ -482,19 +535,43 @@ impl Core {
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };
-        let was_held_back = session.is_held_back();
+        if session.is_counted() {
+            return self.sent_of_much(id, count);
+        }
         session.output.advance(count);
         if session.output.unsent().is_empty()
             && let Some(buffer) = session.output.take_buffer()
         {
             self.buffers.give(buffer);
         }
+    }
+
+    /// As [`Self::sent`], for a session that holds much and may be held back for it.
+    #[cold]
+    fn sent_of_much(&mut self, id: SessionId, count: usize) {
+        let Some(mut session) = self.state.sessions.take_out(id) else {
+            return;
+        };
+        let was_held_back = session.is_held_back();
+        session.output.advance(count);
+        if let Some(buffer) = session.output.take_buffer() {
+            self.buffers.give(buffer);
+        }
+        session.review_allowance();
+        self.give_credits(&mut session);
+        self.weigh(&mut session);
         if was_held_back && !session.is_held_back() {
             self.waiting.push(id);
         }
-        if !session.large_answers.is_empty() {
-            self.give_credits(id);
-        }
+        self.state.sessions.put_back(session);
+    }
+
+    /// Whether there is something to do for the session as soon as [`Self::unsent`] has gone out.
+    pub fn goes_on_when_sent(&self, id: SessionId) -> bool {
+        let session = self.state.sessions.get(id);
+        session.is_some_and(|session| {
+            session.output.has_more_behind() || session.is_above_high_water()
+        })
     }
 
     /// What to do with the connection.
@@ -507,7 +584,7 @@ impl Core {
             Closing::AfterReplies if session.output.outstanding() > 0 => Intent::PauseReading,
             Closing::AfterReplies => Intent::CloseAfterSend,
             Closing::No
-                if session.is_stalled() && session.unread_bytes() > QUERY_HIGH_WATER_BYTES =>
+                if session.unread_bytes() > QUERY_HIGH_WATER_BYTES && session.is_stalled() =>
             {
                 Intent::PauseReading
             }
@@ -550,6 +627,7 @@ impl Core {
         let periodic = volatile
             || timed && !state.sessions.is_empty()
             || !state.paused.is_empty()
+            || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
@@ -558,12 +636,14 @@ impl Core {
             || !self.backlog.is_empty()
             || !self.granted.is_empty()
             || !state.told.is_empty()
+            || self.clients_are_short
             || self.transactions.has_any_behind_own();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
+        let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;
         let forgetting = forgets.then_some(state.clock.monotonic_ms());
-        [period, timer, soon, moving, forgetting]
+        [period, timer, soon, at_once, moving, forgetting]
             .into_iter()
             .flatten()
             .min()

@@ -1,14 +1,18 @@
-//! What bounds the answers that sessions of other cores have yet to take: credit-based flow control (Kung, Blackwell,
-//! Chapman, "Credit-based flow control for ATM networks", SIGCOMM 1994), for large answers only.
+//! What bounds the answers that are under way to a session of another core, or have come and found its replies to be too
+//! many: credit-based flow control (Kung, Blackwell, Chapman, "Credit-based flow control for ATM networks", SIGCOMM 1994),
+//! for large answers only.
 //!
 //! ```text
 //!  asking core                                  answering core
 //!   GET big ─────────────────────────────────▶  runs, answers; the session owes the answer's bytes
 //!   GET big ─────────────────────────────────▶  the session owes too much: the request is set aside
-//!   the client takes the reply ── credit ────▶  owes less: what was set aside runs, in its order
+//!   the reply stands among those that are
+//!   ready, and these are not too many ─ credit ▶ owes less: what was set aside runs, in its order
 //! ```
-//! Nothing waits for ever: what a session owes a core came before what that core has set aside, so the client takes it
-//! without that. A small answer costs nothing here; a large one a look-up in a table of the sessions that owe.
+//! Nothing waits for ever: what a session owes a core came before what that core has set aside, so it becomes ready without
+//! that, and where too much is ready, the client can take it. (A command that waited for locks may have been overtaken by
+//! others, and is never set aside: `Core::run_alone`.) A small answer costs nothing here; a large one a look-up in a table
+//! of the sessions that owe.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -72,7 +76,7 @@ impl Debts {
         requests.any(|(batch, request)| is_such(batch, request))
     }
 
-    /// The client has taken `bytes` of a session's large answers. What was set aside, if it may run now: before all else
+    /// So many bytes of a session's large answers stand where they belong. What was set aside, if it may run now: before all else
     /// that has come from that core since.
     pub(super) fn credit(
         &mut self,
@@ -103,9 +107,12 @@ mod tests {
 
     const VALUE_BYTES: usize = 1 << 20;
 
-    /// A server of three cores, a client of the first, and a key of each other core, with a large value.
+    const HIGH_WATER_BYTES: usize = 2 << 20;
+
+    /// A server of three cores that keeps few replies, a client of the first, and a key of each other core, with a large
+    /// value.
     fn with_large_values() -> (Server, Client, [String; 2]) {
-        let mut server = Server::new(3);
+        let mut server = Server::configured(3, &[("client-output-buffer-high-water", "2mb")]);
         let client = server.connect(0);
         let keys = [1, 2].map(|core| key_on(core, 3, "large"));
         for key in &keys {
@@ -144,7 +151,7 @@ mod tests {
         let (taken, most) = take_all(&mut server, client);
         let one = VALUE_BYTES + "$1048576\r\n\r\n".len();
         assert_eq!(taken.len(), 400 * (one + "+PONG\r\n".len()));
-        let bound = 2 * (LARGE_ANSWERS_MAX_BYTES as usize + one) + LARGE_ANSWERS_MAX_BYTES as usize;
+        let bound = 2 * (LARGE_ANSWERS_MAX_BYTES as usize + one) + HIGH_WATER_BYTES + one;
         assert!(most <= bound, "{most} bytes held, {bound} allowed");
         server.disconnect(client);
         server.assert_nothing_is_left();

@@ -8,7 +8,7 @@ use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWERS_MAX_BYTES, SessionId, gate};
+use crate::session::{Session, SessionId, gate};
 
 impl Core {
     /// A batch from another core: its answers take their places, its requests run here.
@@ -37,30 +37,27 @@ impl Core {
         self.run_granted();
     }
 
-    /// Tells core `to` that a client has taken so many bytes of its large answers.
+    /// Tells core `to` that so many bytes of its large answers are where they belong.
     pub(super) fn give_credit(&mut self, to: CoreId, session: SessionId, bytes: u64) {
         self.outboxes[to.index()]
             .credits
             .push(Credit { session, bytes });
     }
 
-    /// Tells other cores of the large answers that the session's client has all but taken.
+    /// Tells other cores of the session's large answers that stand among its ready replies, unless there are too many of
+    /// these.
+    #[inline]
+    pub(super) fn give_credits(&mut self, session: &mut Session) {
+        if !session.large_answers.is_empty() && !session.is_above_high_water() {
+            self.give_credits_for_ready(session);
+        }
+    }
+
     #[cold]
-    pub(super) fn give_credits(&mut self, id: SessionId) {
-        let Some(session) = self.state.sessions.get_mut(id) else {
-            return;
-        };
-        if session.output.unsent().len() as u64 > LARGE_ANSWERS_MAX_BYTES / 2 {
-            return;
-        }
-        let was_held_back = session.is_held_back();
+    fn give_credits_for_ready(&mut self, session: &mut Session) {
         let output = &session.output;
-        let taken = session.large_answers.take(|seq| output.is_ready(seq));
-        if was_held_back && !session.is_held_back() && !id.is_messenger() {
-            self.waiting.push(id);
-        }
-        for answer in taken {
-            self.give_credit(answer.from, id, answer.bytes);
+        for answer in session.large_answers.take(|seq| output.is_ready(seq)) {
+            self.give_credit(answer.from, session.id, answer.bytes);
         }
     }
 

@@ -20,7 +20,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Endpoint, Queueing, ReplyMode, Session, gate};
+use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};
 
 impl Core {
     /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
@@ -307,6 +307,8 @@ impl Core {
             session.reply(|reply| reply.error(&error));
         }
         self.notice_config();
+        let high_water = self.state.config.client_output_buffer_high_water_bytes;
+        session.set_high_water(HighWater::of(high_water));
         // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
         if let Some(mark) = mark
             && !wants_reply(session)

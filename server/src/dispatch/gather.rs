@@ -8,13 +8,16 @@ use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
-use super::input::close_beyond_limit;
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
-use crate::command::{Args, Command, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run};
+use crate::command::{
+    Args, Command, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run, closing,
+};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
+use crate::session::{
+    Closing, LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate,
+};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -353,11 +356,19 @@ impl Core {
                     return self.scripts.note_answer(session.id);
                 }
                 let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
-                close_beyond_limit(session, limit, &mut self.state.stats);
+                closing::close_beyond(session, limit, &mut self.state.stats);
+                let id = session.id;
                 if was_held_back {
-                    self.waiting.push(session.id);
+                    self.waiting.push(id);
                 }
-                self.state.dirty.push(session.id);
+                self.state.dirty.push(id);
+                if session.closing == Closing::Now {
+                    // An `EXEC` goes on to its end without the client.
+                    session.output.discard();
+                }
+                if session.holds_much() {
+                    self.weigh_in_place(id);
+                }
             }
             Ticket::Locks { transaction, .. } => {
                 self.take_lock_answer(from, transaction as usize, LockAnswer::read(bytes));
@@ -386,7 +397,8 @@ impl Core {
         }
     }
 
-    /// A large answer has come: the core that gave it is told when the client has taken it, or at once if no client will.
+    /// A large answer has come: the core that gave it is told when it stands among the replies that are ready, or at once if
+    /// it never will.
     #[cold]
     fn keep_large(&mut self, from: CoreId, ticket: Ticket, bytes: u64) {
         let seq = match ticket {

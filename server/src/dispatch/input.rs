@@ -5,9 +5,9 @@ use larder_engine::DbIndex;
 use super::core::Core;
 use super::gather::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
+use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FirstKey, Flags};
-use crate::config::OutputLimit;
-use crate::observe::{Stats, Use};
+use crate::observe::Use;
 use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId};
@@ -94,11 +94,14 @@ impl Core {
     pub(super) fn settle(&mut self, session: &mut Session) {
         let config = &self.state.config;
         if session.unread_bytes() as u64 > config.client_query_buffer_limit_bytes {
-            self.state.stats.query_limit_closes += 1;
-            session.closing = Closing::Now;
+            closing::close(session, Excess::Query, &mut self.state.stats);
         }
         let limit = session.output_limit(&config.client_output_buffer_limit);
-        close_beyond_limit(session, limit, &mut self.state.stats);
+        closing::close_beyond(session, limit, &mut self.state.stats);
+        if session.holds_much() {
+            self.give_credits(session);
+            self.weigh(session);
+        }
         if session.input_ended && session.closing == Closing::No {
             if session.blocked.is_some() {
                 session.closing = Closing::Now;
@@ -138,6 +141,9 @@ impl Core {
         {
             session.output.give_buffer(buffer);
         }
+        if self.clients_are_short {
+            session.gets_little(self.turn);
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut used = 0;
         loop {
@@ -166,7 +172,7 @@ impl Core {
                     break;
                 }
                 used = next.end;
-                if session.is_stalled() {
+                if session.has_to_stop() && !session.gets_more(self.turn) {
                     stalled = true;
                     break;
                 }
@@ -174,6 +180,10 @@ impl Core {
             if stalled {
                 // What was parsed ahead is parsed again when the session goes on.
                 session.parser = Parser::default();
+                if session.has_used_turn() && !session.is_stalled() {
+                    session.awaits_turn = true;
+                    self.next_turn.push(session.id);
+                }
                 break;
             }
             if let Stop::Inline(words) = &stop
@@ -319,13 +329,5 @@ impl Core {
         self.count_error(&error);
         session.reply(|reply| reply.error(&error));
         session.closing = Closing::AfterReplies;
-    }
-}
-
-/// Closes a session that is owed more than the hard limit allows.
-pub(super) fn close_beyond_limit(session: &mut Session, limit: &OutputLimit, stats: &mut Stats) {
-    if session.closing != Closing::Now && session.exceeds_hard_limit(limit) {
-        stats.output_limit_closes += 1;
-        session.closing = Closing::Now;
     }
 }

@@ -6,6 +6,18 @@ pub const RUN_COMMANDS: usize = 32;
 /// A session that runs no command for now and holds more than this many unread bytes is not read from.
 pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
 
+/// How long the log does not say again that a client is held back: a slow one may be many times a second.
+pub const SAY_AGAIN_MS: u64 = 10_000;
+
+/// How long a core does not ask another again to close a client because all hold too much.
+pub const ASK_AGAIN_MS: u64 = 10;
+
+/// When clients have let go of so much, it is given back to the system, as the allocator alone would keep it: at once if it
+/// is by clients that were closed because all hold too much, else once in so many milliseconds, for it is soon used again.
+pub const FREED_BYTES: u64 = 64 << 20;
+/// See [`FREED_BYTES`].
+pub const GIVE_BACK_PERIOD_MS: u64 = 1000;
+
 /// Output buffers kept for reuse by a core, the largest kept, and the bytes of all. A pipeline of a few values of some KiB
 /// fills more than 64 KiB: allocated anew each time, such buffers cost as much as all else (their pages come fresh from
 /// the system).

@@ -20,7 +20,9 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{Executing, Holds, Multi, Queueing, Session, SessionId, Watched, gate};
+use crate::session::{
+    Closing, Executing, Holds, Multi, Queueing, Session, SessionId, Watched, gate,
+};
 
 impl Core {
     /// Runs one of the commands about transactions.
@@ -171,6 +173,13 @@ impl Core {
             let (bytes, ranges) = multi.command(next);
             next += 1;
             self.run_queued(session, Args::new(bytes, ranges));
+            if session.output.has_more_behind() {
+                self.weigh(session);
+            }
+            if session.closing == Closing::Now {
+                // It runs to its end all the same; nobody is to get its replies.
+                session.output.discard();
+            }
         }
         let executing = session.executing.as_mut().expect("set when it began");
         if session.at_barrier {

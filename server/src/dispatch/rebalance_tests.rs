@@ -304,7 +304,8 @@ fn a_watched_key_whose_slot_moves_counts_as_changed() {
 
 #[test]
 fn slots_whose_commands_wait_for_a_client_to_read_move_when_it_has() {
-    let mut server = Server::new(CORES);
+    let high_water = ("client-output-buffer-high-water", "1mb");
+    let mut server = Server::configured(CORES, &[high_water]);
     let (client, admin) = (server.connect(0), server.connect(2));
     let key = key_on(1, CORES, "large");
     server.send(

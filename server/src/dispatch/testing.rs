@@ -102,9 +102,15 @@ impl Server {
 
     /// Takes all there is to send to a client.
     pub(crate) fn take_output(&mut self, (core, id): Client) -> Vec<u8> {
-        let out = self.cores[core].unsent(id).to_vec();
-        self.cores[core].sent(id, out.len());
-        out
+        let mut out = Vec::new();
+        loop {
+            let more = self.cores[core].unsent(id).to_vec();
+            if more.is_empty() {
+                return out;
+            }
+            self.cores[core].sent(id, more.len());
+            out.extend(more);
+        }
     }
 
     /// What is to become of a client's connection.

@@ -5,7 +5,6 @@ use super::Intent;
 use super::testing::{Client, Random, Server, key_on};
 use crate::config::Config;
 use crate::routing::CoreId;
-use crate::session::OUTPUT_HIGH_WATER_BYTES;
 use crate::session::Peer;
 use crate::shared::Shared;
 
@@ -280,11 +279,11 @@ fn batches_of_monitor_lines_leave_no_memory_behind() {
 
 #[test]
 fn a_monitor_that_does_not_read_is_closed() {
-    let mut server = Server::new(2);
+    let mut server = Server::configured(2, &[("client-output-buffer-high-water", "1mb")]);
     let (monitor, client) = (server.connect(1), server.connect(0));
     server.send(monitor, b"MONITOR\r\n");
     let request = format!("ECHO {}\r\n", "x".repeat(60_000));
-    for _ in 0..(OUTPUT_HIGH_WATER_BYTES / 60_000 + 10) {
+    for _ in 0..(1 << 20) / 60_000 + 10 {
         server.send(client, request.as_bytes());
     }
     assert_eq!(server.intent(monitor), Intent::CloseNow);

@@ -269,12 +269,11 @@ impl Core {
         self.release_locks(lock);
     }
 
-    /// Runs a command of another core's session that waited, or sets it aside.
+    /// Runs a command of another core's session that waited. Though the session may owe much, it is not set aside: what the
+    /// session owes may be for later commands, whose replies cannot be taken before this one's.
     pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
         for request in &batch.requests {
-            if self.debts.is_empty() || !self.debts.set_aside(from, &batch, request) {
-                self.run_request(from, &batch, request);
-            }
+            self.run_request(from, &batch, request);
         }
         self.keep_spare(batch);
     }

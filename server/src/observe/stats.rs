@@ -62,6 +62,10 @@ pub struct Stats {
     pub output_limit_closes: u64,
     /// Clients closed for their query buffer.
     pub query_limit_closes: u64,
+    /// Clients closed because all together held too much.
+    pub evicted_clients: u64,
+    /// Times a client was held back because it did not read.
+    pub held_back_clients: u64,
     /// Times bytes of a client were read.
     pub reads: u64,
     /// Times bytes were written to a client.

@@ -15,9 +15,6 @@ use crate::session::{Endpoint, SessionId};
 /// How long no connection is accepted after the process ran out of descriptors.
 const ACCEPT_PAUSE_MS: u64 = 100;
 
-/// A session that had this much to send may have been held back for it, and may go on when it was sent.
-const LARGE_SEND_BYTES: usize = 1 << 20;
-
 /// The state of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Accepting {
@@ -146,8 +143,7 @@ impl Desk {
         if connection.life == Life::Closing || intent == Intent::CloseNow {
             return self.close(backend, id);
         }
-        let unsent_bytes = self.core.unsent(id).len();
-        let unsent = unsent_bytes > 0;
+        let unsent = !self.core.unsent(id).is_empty();
         if intent == Intent::CloseAfterSend {
             if !unsent {
                 return self.close(backend, id);
@@ -156,7 +152,7 @@ impl Desk {
         }
         if unsent && connection.writing == Writing::Idle {
             connection.writing = Writing::Listed;
-            self.follow_up |= connection.life > Life::Open || unsent_bytes >= LARGE_SEND_BYTES;
+            self.follow_up |= connection.life > Life::Open || self.core.goes_on_when_sent(id);
             self.sends.push(Sending {
                 id,
                 socket: connection.socket.as_raw_fd(),

@@ -16,6 +16,7 @@ use super::backend::{Backend, Patience};
 use super::desk::Desk;
 use super::listen::Listener;
 use super::mail::{Mail, Shipped};
+use super::ring::os;
 use crate::command::Clock;
 use crate::dispatch::Core;
 use crate::shared::Shared;
@@ -124,6 +125,9 @@ impl<B: Backend> Driver<B> {
         self.busy = core.end_turn();
         self.shipped = mail.ship(core, backend);
         desk.attend(backend);
+        if desk.core.gives_memory_back() {
+            os::give_memory_back();
+        }
         if self.ending != Ending::No || self.shared.is_stopping() {
             self.end();
         }

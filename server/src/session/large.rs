@@ -1,11 +1,11 @@
-//! Large answers of other cores that the client has yet to take. The core that gave one is told once it has gone out, and
-//! gives no more than so much of them at a time (`dispatch::credit`).
+//! Large answers of other cores that have yet to find their place among the replies that are ready, or found it full. The
+//! core that gave one is told once it has, and gives no more than so much of them at a time (`dispatch::credit`).
 
 use super::ReplySeq;
 use crate::routing::CoreId;
 
-/// Bytes of large answers one core gives a session before the client has taken them. With a core more, as much more: so
-/// many bytes can come on top of [`super::OUTPUT_HIGH_WATER_BYTES`] from each.
+/// Bytes of large answers one core gives a session before they are among its ready replies. With a core more, as much
+/// more: so many bytes can come on top of `client-output-buffer-high-water` from each.
 pub const LARGE_ANSWERS_MAX_BYTES: u64 = 4 << 20;
 
 /// An answer of at least so many bytes is large. Smaller ones are bounded by the number of replies a session may await.

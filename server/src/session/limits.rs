@@ -3,9 +3,15 @@
 use super::{Closing, Session};
 use crate::config::{OutputLimit, OutputLimits};
 
-/// A session with more bytes than this to send runs no further command until its client has read some. It bounds what a
-/// client that does not read makes the server hold to this and one reply, where `client-output-buffer-limit` is off.
-pub const OUTPUT_HIGH_WATER_BYTES: usize = 16 << 20;
+/// A session may have so much ready before it takes turns with others.
+const TURNS_FROM_BYTES: usize = 16 << 20;
+
+/// What it may then add in one turn. As much leaves in a turn, so that what a client that reads is owed grows no further.
+const TURN_BYTES: usize = 1 << 20;
+
+/// What any session may add in one turn while all clients hold more than they may, and one on another core is yet to be
+/// closed for it.
+const TURN_BYTES_SHORT: usize = 16 << 10;
 
 /// Replies from other cores a session may be owed; beyond, it runs no further command until some have come. They are
 /// counted; the large ones are weighed too ([`super::LARGE_ANSWERS_MAX_BYTES`]).
@@ -15,25 +21,142 @@ pub(super) const OUTSTANDING_REPLIES_MAX: usize = 1024;
 /// has come to remember in that turn.
 pub const READERS_FORGOTTEN_MAX: u64 = 256;
 
+/// A session with more bytes than this behind a reply of another core runs no further command until that has come; one
+/// whose high water is lower, with more than that.
+const LATE_MAX_BYTES: usize = 16 << 20;
+
+/// How much a session may be owed before it runs no further command.
+#[derive(Clone, Copy, Debug)]
+pub struct HighWater {
+    /// What may be ready to be sent.
+    ready_bytes: usize,
+    /// What may wait behind a reply of another core.
+    late_bytes: usize,
+}
+
+impl HighWater {
+    /// None.
+    pub const NONE: Self = Self {
+        ready_bytes: usize::MAX,
+        late_bytes: LATE_MAX_BYTES,
+    };
+
+    /// So many bytes of what is ready.
+    pub fn of(ready_bytes: usize) -> Self {
+        Self {
+            ready_bytes,
+            late_bytes: ready_bytes.min(LATE_MAX_BYTES),
+        }
+    }
+}
+
+/// How much a session may have ready before others have their turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    ready_bytes: usize,
+    /// The turn it was last given more in.
+    turn: u64,
+}
+
+impl Allowance {
+    pub(super) const FIRST: Self = Self {
+        ready_bytes: TURNS_FROM_BYTES,
+        turn: 0,
+    };
+}
+
 impl Session {
     /// Whether it may run no command now.
     #[inline]
     pub fn is_stalled(&self) -> bool {
+        self.waits() || self.awaits_turn || self.is_held_back()
+    }
+
+    /// Whether it may run no further command, or has to be [given more](Self::gets_more) first.
+    #[inline]
+    pub fn has_to_stop(&self) -> bool {
+        self.waits() || self.is_behind() || self.has_used_turn()
+    }
+
+    #[inline]
+    fn waits(&self) -> bool {
         self.blocked.is_some()
             || self.at_barrier
             || self.paused
             || self.awaits_room
             || self.awaits_lock.is_some()
             || self.closing != Closing::No
-            || self.is_held_back()
     }
 
-    /// Whether it is owed so much that it may run no command now.
+    /// Whether it is owed so much that it may run no command now: by its client, who does not read, or by other cores.
     #[inline]
     pub fn is_held_back(&self) -> bool {
-        self.output.pending_bytes() > OUTPUT_HIGH_WATER_BYTES
-            || self.output.outstanding() > OUTSTANDING_REPLIES_MAX
-            || self.large_answers.are_too_many()
+        self.is_above_high_water() || self.is_behind()
+    }
+
+    /// Whether it is owed so much by other cores that it may run no command now.
+    #[inline]
+    fn is_behind(&self) -> bool {
+        self.output.outstanding() > 0
+            && (self.output.outstanding() > OUTSTANDING_REPLIES_MAX
+                || self.output.late_bytes() > self.high_water.late_bytes
+                || self.large_answers.are_too_many())
+    }
+
+    /// Whether its client is to read before it may run a command (`client-output-buffer-high-water`).
+    #[inline]
+    pub fn is_above_high_water(&self) -> bool {
+        self.output.ready_bytes() > self.high_water.ready_bytes
+    }
+
+    /// Whether its client has read enough since to be held back anew.
+    pub fn is_below_half_of_high_water(&self) -> bool {
+        self.output.ready_bytes() < self.high_water.ready_bytes / 2
+    }
+
+    /// Whether it has ready what it may, as of now.
+    #[inline]
+    pub fn has_used_turn(&self) -> bool {
+        self.output.ready_bytes() > self.allowance.ready_bytes
+    }
+
+    /// Gives a session that has to stop only for what it has ready its part of this turn. False: it has had it, or has to
+    /// stop for something else.
+    #[cold]
+    pub fn gets_more(&mut self, turn: u64) -> bool {
+        if self.waits() || self.is_held_back() || self.allowance.turn == turn {
+            return false;
+        }
+        let ready = self.output.ready_bytes();
+        let ready_bytes = (ready + TURN_BYTES).max(TURNS_FROM_BYTES);
+        let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+        self.allowance = Allowance { ready_bytes, turn };
+        true
+    }
+
+    /// All clients together hold more than they may: it gets little in this turn.
+    #[cold]
+    pub fn gets_little(&mut self, turn: u64) {
+        if self.allowance.turn != turn {
+            let ready_bytes = self.output.ready_bytes() + TURN_BYTES_SHORT;
+            let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+            self.allowance = Allowance { ready_bytes, turn };
+        }
+    }
+
+    /// Sets what it may be owed before it runs no further command.
+    #[inline]
+    pub fn set_high_water(&mut self, high_water: HighWater) {
+        self.high_water = high_water;
+        let allowed = &mut self.allowance.ready_bytes;
+        *allowed = high_water.ready_bytes.min(*allowed);
+    }
+
+    /// Begins anew once its client has taken so much that it need not take turns.
+    pub fn review_allowance(&mut self) {
+        if self.output.ready_bytes() <= TURNS_FROM_BYTES {
+            self.allowance.ready_bytes = TURNS_FROM_BYTES.min(self.high_water.ready_bytes);
+        }
     }
 
     /// The limits of its class of clients.

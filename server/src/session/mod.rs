@@ -3,6 +3,7 @@
 mod crowd;
 mod large;
 mod limits;
+mod memory;
 mod multi;
 mod output;
 mod prefix_tree;
@@ -16,7 +17,8 @@ mod unread;
 
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
-pub use limits::{OUTPUT_HIGH_WATER_BYTES, READERS_FORGOTTEN_MAX};
+pub use limits::{HighWater, READERS_FORGOTTEN_MAX};
+pub use memory::{COUNTED_BYTES, SessionMemory, SizeClass};
 pub use multi::{Executing, Holds, Multi, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefix_tree::PrefixTree;
@@ -221,6 +223,8 @@ pub struct Session {
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
     pub awaits_room: bool,
+    /// Set while its next command waits for the next turn: it has had its part of this one.
+    pub awaits_turn: bool,
     /// Set while its next command waits for locks of this core's shard.
     pub awaits_lock: Option<LockId>,
     /// Set when it may run that command, as the holder of these locks.
@@ -243,6 +247,16 @@ pub struct Session {
     pub output: Output,
     /// What of it came from other cores in large pieces.
     pub large_answers: LargeAnswers,
+    /// With more than this it runs no further command until its client has read some.
+    high_water: HighWater,
+    /// Whether it is known to be held back for that.
+    pub is_noted_held_back: bool,
+    /// When the log last said so, in milliseconds of the core's monotonic clock.
+    pub said_held_back_ms: Option<u64>,
+    /// What it may add to its replies in this turn.
+    allowance: limits::Allowance,
+    /// What the sum of all sessions' memory has of it.
+    counted: memory::Counted,
 }
 
 impl Session {
@@ -275,6 +289,7 @@ impl Session {
             wrote_unheard: false,
             paused: false,
             awaits_room: false,
+            awaits_turn: false,
             awaits_lock: None,
             multi: None,
             watched: None,
@@ -286,6 +301,11 @@ impl Session {
             unread: Unread::default(),
             output: Output::default(),
             large_answers: LargeAnswers::default(),
+            high_water: HighWater::NONE,
+            is_noted_held_back: false,
+            said_held_back_ms: None,
+            allowance: limits::Allowance::FIRST,
+            counted: memory::Counted::default(),
         }
     }
 

@@ -1,18 +1,29 @@
 //! What a session owes its client: replies in the order of the commands, though some come from other cores.
 //!
 //! ```text
-//!  ready: bytes to send, in order          order: one slot per reply behind the first awaited one
-//!  [ sent | unsent ................ ]      [ awaited #7 ][ filled #8 ][ awaited #9 ][ filled #10 ]
-//!                                                            |                          |
-//!                                          late: [ bytes of #8 ........... bytes of #10 ]
+//!  full: buffers to send, oldest first     ready: the buffer written to
+//!  [ sent | unsent ][ unsent ][ unsent ]   [ unsent ............ ]
+//!
+//!  order: one slot per reply behind the first awaited one
+//!  [ awaited #7 ][ filled #8 ][ awaited #9 ][ filled #10 ]
+//!                      |                          |
+//!  late: [ bytes of #8 ........... bytes of #10 ]
 //! ```
-//! With nothing awaited, replies are written straight to `ready`. When the first awaited reply comes, it and all
-//! filled slots behind it move to `ready`. Cost: one copy for a local reply, one more for a reply that had to wait.
+//! With nothing awaited, replies are written straight to `ready`, which is mostly all there is. One that has grown to
+//! [`BUFFER_BYTES`] is full, and never moved or copied again: a client may be owed any number of buffers. When the first
+//! awaited reply comes, it and all filled slots behind it move to `ready`. Cost: one copy for a local reply, one more for
+//! a reply that had to wait.
 
 use std::collections::VecDeque;
 
 /// Bytes sent or moved that are kept, if they are no more than half of what there is.
 const SPENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of memory of a buffer of replies.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A buffer that holds so many bytes is full. What is left is room for the reply that fills it.
+const FULL_BYTES: usize = BUFFER_BYTES - 64 * 1024;
 
 /// Number of an awaited reply, counted per session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +32,8 @@ pub struct ReplySeq(u64);
 /// A position among the replies owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputMark {
-    ready: usize,
+    /// Bytes of full buffers and of the one written to.
+    written: usize,
     slots: usize,
     late: usize,
 }
@@ -35,7 +47,12 @@ enum Slot {
 /// The replies owed to one client.
 #[derive(Debug, Default)]
 pub struct Output {
+    full: VecDeque<Vec<u8>>,
+    /// Bytes of `full`, those sent included, and the memory they take.
+    full_bytes: usize,
+    full_capacity: usize,
     ready: Vec<u8>,
+    /// Bytes sent of the first buffer.
     sent: usize,
     order: VecDeque<Slot>,
     late: Vec<u8>,
@@ -50,6 +67,7 @@ impl Output {
     #[inline(always)]
     pub fn append<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         if self.order.is_empty() {
+            self.make_room();
             write(&mut self.ready)
         } else {
             let start = self.late.len();
@@ -62,6 +80,27 @@ impl Output {
         }
     }
 
+    /// Begins another buffer if the present one is full.
+    #[inline(always)]
+    fn make_room(&mut self) {
+        if self.ready.len() >= FULL_BYTES {
+            self.set_full_aside();
+            self.ready.reserve_exact(BUFFER_BYTES);
+        }
+    }
+
+    /// Puts the buffer written to behind those that are only sent from.
+    #[cold]
+    fn set_full_aside(&mut self) {
+        let mut buffer = std::mem::take(&mut self.ready);
+        if buffer.capacity() - buffer.len() > buffer.len() / 8 {
+            buffer.shrink_to_fit();
+        }
+        self.full_bytes += buffer.len();
+        self.full_capacity += buffer.capacity();
+        self.full.push_back(buffer);
+    }
+
     /// Keeps the place of a reply that comes later.
     pub fn expect(&mut self) -> ReplySeq {
         let seq = ReplySeq(self.first + self.order.len() as u64);
@@ -72,6 +111,7 @@ impl Output {
     /// Writes something in front of the last reply that is awaited, which may be long in coming; that reply's new number.
     pub fn append_before(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>)) -> ReplySeq {
         if self.is_next(seq) {
+            self.make_room();
             write(&mut self.ready);
             return seq;
         }
@@ -103,10 +143,12 @@ impl Output {
             };
             return result;
         }
+        self.make_room();
         let result = write(&mut self.ready);
         self.order.pop_front();
         self.first += 1;
         while let Some(&Slot::Filled { start, len }) = self.order.front() {
+            self.make_room();
             self.ready.extend_from_slice(&self.late[start..start + len]);
             self.moved += len;
             self.order.pop_front();
@@ -142,10 +184,24 @@ impl Output {
         self.order.len()
     }
 
-    /// The bytes to send next.
+    /// The bytes to send next: those of the first buffer.
     #[inline]
     pub fn unsent(&self) -> &[u8] {
+        if self.has_more_behind() {
+            return self.unsent_of_full();
+        }
         &self.ready[self.sent..]
+    }
+
+    #[cold]
+    fn unsent_of_full(&self) -> &[u8] {
+        &self.full[0][self.sent..]
+    }
+
+    /// Whether there is more to send behind [`Self::unsent`].
+    #[inline]
+    pub fn has_more_behind(&self) -> bool {
+        self.full_bytes > 0
     }
 
     /// Whether the reply kept a place for is given, and every reply before it.
@@ -162,13 +218,34 @@ impl Output {
     /// Bytes that could be sent or wait behind an awaited reply.
     #[inline]
     pub fn pending_bytes(&self) -> usize {
-        self.ready.len() - self.sent + self.late.len() - self.moved
+        self.ready_bytes() + self.late_bytes()
+    }
+
+    /// Bytes that were written and are there yet, though some may have been sent or moved.
+    #[inline]
+    pub fn written_bytes(&self) -> usize {
+        self.full_bytes + self.ready.len() + self.late.len()
+    }
+
+    /// Bytes that could be sent.
+    #[inline]
+    pub fn ready_bytes(&self) -> usize {
+        self.full_bytes + self.ready.len() - self.sent
+    }
+
+    /// Bytes that wait behind an awaited reply.
+    #[inline]
+    pub fn late_bytes(&self) -> usize {
+        self.late.len() - self.moved
     }
 
     /// `count` bytes of [`Self::unsent`] were sent.
     #[inline]
     pub fn advance(&mut self, count: usize) {
         self.sent += count;
+        if self.has_more_behind() {
+            return self.advance_full();
+        }
         assert!(
             self.sent <= self.ready.len(),
             "more was sent than there was"
@@ -176,10 +253,36 @@ impl Output {
         if self.sent == self.ready.len() {
             self.ready.clear();
             self.sent = 0;
+        } else if self.ready.len() >= FULL_BYTES {
+            self.set_full_aside();
         } else if self.sent > SPENT_BYTES_MAX && self.sent > self.ready.len() / 2 {
             self.ready.drain(..self.sent);
             self.sent = 0;
         }
+    }
+
+    /// Lets a full buffer go when it was sent.
+    #[cold]
+    fn advance_full(&mut self) {
+        let len = self.full[0].len();
+        assert!(self.sent <= len, "more was sent than there was");
+        if self.sent == len
+            && let Some(buffer) = self.full.pop_front()
+        {
+            self.full_bytes -= len;
+            self.full_capacity -= buffer.capacity();
+            self.sent = 0;
+            if self.full.is_empty() {
+                self.full = VecDeque::new();
+            }
+        }
+    }
+
+    /// Lets go of what could be sent: the client is not to get it. Places of awaited replies stay.
+    pub fn discard(&mut self) {
+        self.full = VecDeque::new();
+        (self.full_bytes, self.full_capacity, self.sent) = (0, 0, 0);
+        self.ready = Vec::new();
     }
 
     /// Whether there is a buffer to write to without allocating.
@@ -204,13 +307,14 @@ impl Output {
     /// Takes the buffer away if everything in it was sent.
     #[inline]
     pub fn take_buffer(&mut self) -> Option<Vec<u8>> {
-        (self.ready.is_empty() && self.has_buffer()).then(|| std::mem::take(&mut self.ready))
+        let is_sent = self.ready.is_empty() && !self.has_more_behind();
+        (is_sent && self.has_buffer()).then(|| std::mem::take(&mut self.ready))
     }
 
     /// A position to [`Self::rewind`] to.
     pub fn mark(&self) -> OutputMark {
         OutputMark {
-            ready: self.ready.len(),
+            written: self.full_bytes + self.ready.len(),
             slots: self.order.len(),
             late: self.late.len(),
         }
@@ -219,7 +323,15 @@ impl Output {
     /// Takes back what was appended since `mark`; what was expected since stays.
     pub fn rewind(&mut self, mark: OutputMark) {
         if self.order.is_empty() {
-            self.ready.truncate(mark.ready);
+            while self.full_bytes > mark.written
+                && let Some(buffer) = self.full.pop_back()
+            {
+                // What was written since began in this one.
+                self.full_bytes -= buffer.len();
+                self.full_capacity -= buffer.capacity();
+                self.ready = buffer;
+            }
+            self.ready.truncate(mark.written - self.full_bytes);
         } else if self
             .order
             .iter()
@@ -244,7 +356,8 @@ impl Output {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.ready.capacity() + self.late.capacity() + self.order.capacity() * size_of::<Slot>()
+        let order = self.order.capacity() * size_of::<Slot>();
+        self.full_capacity + self.ready.capacity() + self.late.capacity() + order
     }
 }
 
@@ -304,5 +417,76 @@ mod tests {
         output.fill(last, push(b"2"));
         assert_eq!(output.unsent(), b"1abc2behind");
         assert_eq!(output.outstanding(), 0);
+    }
+
+    /// Sends up to `most` bytes.
+    fn take(output: &mut Output, most: usize) -> Vec<u8> {
+        let taken = output.unsent()[..output.unsent().len().min(most)].to_vec();
+        output.advance(taken.len());
+        taken
+    }
+
+    #[test]
+    fn any_number_of_bytes_comes_out_as_it_went_in_in_pieces_of_any_size() {
+        let mut output = Output::default();
+        let (mut written, mut taken, mut next) = (Vec::new(), Vec::new(), 0_u64);
+        let mut random = move |below: usize| {
+            next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (next >> 33) as usize % below
+        };
+        for step in 0..3000 {
+            let at_most = [100, 10_000, 3 << 20][step % 7 % 3];
+            let reply = vec![step as u8; random(at_most)];
+            written.extend_from_slice(&reply);
+            output.append(|out| out.extend_from_slice(&reply));
+            if random(40) == 0 {
+                let most = random(4 << 20);
+                taken.extend(take(&mut output, most));
+            }
+            assert_eq!(output.pending_bytes(), written.len() - taken.len());
+            assert!(output.memory_bytes() < output.pending_bytes() / 8 * 9 + (9 << 20));
+            if written.len() > 64 << 20 {
+                break;
+            }
+        }
+        while output.pending_bytes() > 0 {
+            assert!(
+                !output.unsent().is_empty(),
+                "there is always a next to send"
+            );
+            taken.extend(take(&mut output, 1 << 20));
+        }
+        assert!(taken == written, "the bytes are those written");
+        assert!(output.memory_bytes() < 2 * BUFFER_BYTES);
+    }
+
+    #[test]
+    fn a_buffer_that_is_full_stays_where_it_is_until_it_is_sent() {
+        let mut output = Output::default();
+        let reply = vec![b'x'; 10_000];
+        while !output.has_more_behind() {
+            output.append(|out| out.extend_from_slice(&reply));
+        }
+        let first = output.unsent().as_ptr();
+        for _ in 0..1000 {
+            output.append(|out| out.extend_from_slice(&reply));
+        }
+        output.advance(700_000);
+        assert_eq!(output.unsent().as_ptr(), first.wrapping_add(700_000));
+    }
+
+    #[test]
+    fn what_was_written_since_a_mark_is_taken_back_over_full_buffers_too() {
+        let mut output = Output::default();
+        output.append(write("kept"));
+        let mark = output.mark();
+        for _ in 0..50 {
+            output.append(|out| out.resize(out.len() + 100_000, b'x'));
+        }
+        assert!(output.has_more_behind());
+        output.rewind(mark);
+        assert_eq!((output.unsent(), output.pending_bytes()), (&b"kept"[..], 4));
+        output.append(write(" and more"));
+        assert_eq!(output.unsent(), b"kept and more");
     }
 }

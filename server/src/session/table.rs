@@ -2,7 +2,7 @@
 
 use slab::Slab;
 
-use super::Session;
+use super::{Session, SessionMemory};
 
 /// A session's place in its core's table. The generation tells it from earlier sessions of the same place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,7 @@ pub struct Sessions {
     /// Sessions without a client, as which scripts ask other cores: found by their ids, and no part of any list.
     messengers: Slab<Slot>,
     generation: u32,
+    memory: SessionMemory,
 }
 
 #[derive(Debug)]
@@ -144,7 +145,33 @@ impl Sessions {
             false => self.slots.try_remove(id.index()),
             true => self.messengers.try_remove(id.place()),
         };
-        slot?.session
+        let mut session = slot?.session?;
+        self.memory.forget(&mut session);
+        Some(session)
+    }
+
+    /// Bytes that the sessions hold.
+    #[inline]
+    pub fn memory(&self) -> &SessionMemory {
+        &self.memory
+    }
+
+    /// The same, to be told of a session that is taken out, or of those that are not counted.
+    pub fn memory_mut(&mut self) -> &mut SessionMemory {
+        &mut self.memory
+    }
+
+    /// A session has changed in its place.
+    #[cold]
+    pub fn count(&mut self, id: SessionId) {
+        if let Some(session) = self
+            .slots
+            .get_mut(id.index())
+            .and_then(|slot| slot.session.as_deref_mut())
+            && session.id == id
+        {
+            self.memory.count(session);
+        }
     }
 
     /// Every session that is not taken out.

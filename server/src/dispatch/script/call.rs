@@ -151,14 +151,12 @@ impl Core {
 
     /// Takes the reply to a command that concerned other cores.
     pub(super) fn take_reply(&mut self, messenger: SessionId, out: &mut Vec<u8>) {
-        let session = self.state.sessions.get_mut(messenger);
-        let session = session.expect("a script's messenger stays as long as the script");
+        let session = self.state.sessions.take_out(messenger);
+        let mut session = session.expect("a script's messenger stays as long as the script");
         out.clear();
-        take_output(session, out);
-        let owes = !session.large_answers.is_empty();
-        if owes {
-            self.give_credits(messenger);
-        }
+        take_output(&mut session, out);
+        self.give_credits(&mut session);
+        self.state.sessions.put_back(session);
         self.running().last = Instant::now();
     }
 
@@ -209,9 +207,11 @@ impl Core {
 
 /// Takes all that is written to a session.
 fn take_output(session: &mut Session, out: &mut Vec<u8>) {
-    let len = session.output.unsent().len();
-    out.extend_from_slice(session.output.unsent());
-    session.output.advance(len);
+    while !session.output.unsent().is_empty() {
+        let len = session.output.unsent().len();
+        out.extend_from_slice(session.output.unsent());
+        session.output.advance(len);
+    }
 }
 
 /// Why a script's command is none.

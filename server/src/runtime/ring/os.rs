@@ -47,6 +47,16 @@ pub(in crate::runtime) fn allowed_cpus() -> io::Result<Vec<u16>> {
         .collect())
 }
 
+/// Gives memory that was freed and is kept by the allocator back to the system.
+#[cold]
+pub(in crate::runtime) fn give_memory_back() {
+    // SAFETY: it concerns free memory only, and takes the allocator's own locks.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// A limit of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Limit {

@@ -36,7 +36,7 @@ sums! {
     blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions, transaction_retries,
-    error_replies, output_limit_closes, query_limit_closes, reads, writes, expired, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -182,6 +182,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         error_replies: stats.error_replies,
         output_limit_closes: stats.output_limit_closes,
         query_limit_closes: stats.query_limit_closes,
+        evicted_clients: stats.evicted_clients,
+        held_back_clients: stats.held_back_clients,
         reads: stats.reads,
         writes: stats.writes,
         expired: core

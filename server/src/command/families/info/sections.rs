@@ -382,7 +382,8 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
             "expire_cycle_cpu_milliseconds",
         ],
     );
-    fields.add_all(0, &["evicted_keys", "evicted_clients"]);
+    fields.add("evicted_keys", 0);
+    fields.add("evicted_clients", sums.evicted_clients);
     fields.add("evicted_scripts", report.facts.evicted_scripts);
     fields.add_all(
         0,
@@ -436,6 +437,7 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
         sums.output_limit_closes,
     );
     fields.add_all(0, &["reply_buffer_shrinks", "reply_buffer_expands"]);
+    fields.add("larder_clients_held_back", sums.held_back_clients);
     fields.add("larder_hops", sums.hops);
     fields.add("larder_copy_reads", sums.copy_reads);
     fields.add("larder_copied_keys", sums.copied_keys);
