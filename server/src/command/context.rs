@@ -79,8 +79,6 @@ pub struct CoreState {
     pub soft_limit_exceeded: bool,
     /// What the core has told the others that its clients hold, in bytes.
     pub published_client_bytes: u64,
-    /// Another core has asked this one to close clients that hold too much.
-    pub is_asked_to_close: bool,
     /// Lines of this turn for the monitors of all cores.
     pub monitor_lines: Vec<u8>,
     /// Sessions that `CLIENT PAUSE` holds back.

@@ -18,11 +18,11 @@ use super::limits::{ASK_AGAIN_MS, FREED_BYTES, GIVE_BACK_PERIOD_MS, SAY_AGAIN_MS
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::routing::CoreId;
-use crate::session::{Session, SessionId, SizeClass};
+use crate::session::{Closing, Session, SessionId, SizeClass};
 
 /// Has a core look whether it has to close a client.
 fn look_at_clients(call: &mut CoreCall<'_>) {
-    call.core.is_asked_to_close = true;
+    call.core.sessions.memory_mut().note_change();
 }
 
 impl CoreState {
@@ -74,6 +74,10 @@ impl Core {
     #[cold]
     pub(super) fn weigh_in_place(&mut self, id: SessionId) {
         if let Some(mut session) = self.state.sessions.take_out(id) {
+            if session.closing == Closing::Now {
+                // An `EXEC` goes on to its end without the client.
+                session.output.discard();
+            }
             self.give_credits(&mut session);
             self.weigh(&mut session);
             self.state.sessions.put_back(session);
@@ -113,9 +117,7 @@ impl Core {
     /// Ends a turn: what has become of the clients' memory in it.
     #[inline]
     pub(super) fn end_client_memory(&mut self) {
-        let has_changed = self.state.sessions.memory().bytes() != self.state.published_client_bytes;
-        if has_changed || self.state.is_asked_to_close || self.clients_are_short {
-            self.state.is_asked_to_close = false;
+        if self.state.sessions.memory_mut().take_change() {
             self.bound_clients(None);
         }
     }
@@ -147,6 +149,7 @@ impl Core {
             self.state.tell(core, look_at_clients, &[]);
         }
         self.clients_are_short = true;
+        self.state.sessions.memory_mut().note_change();
     }
 
     fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) {

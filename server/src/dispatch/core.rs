@@ -135,7 +135,6 @@ impl Core {
                 told: Vec::new(),
                 soft_limit_exceeded: false,
                 published_client_bytes: 0,
-                is_asked_to_close: false,
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
@@ -254,7 +253,7 @@ impl Core {
         let limited = config.maxmemory_bytes > 0;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
         self.client_bytes_max = config.client_memory_max_bytes();
-        self.state.is_asked_to_close = true;
+        self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
         self.set_gate(gate::MAXMEMORY, limited);
         for session in self.state.sessions.iter_mut() {
@@ -538,11 +537,9 @@ impl Core {
         if session.is_counted() {
             return self.sent_of_much(id, count);
         }
-        session.output.advance(count);
-        if session.output.unsent().is_empty()
-            && let Some(buffer) = session.output.take_buffer()
-        {
-            self.buffers.give(buffer);
+        match session.output.take_sent(count) {
+            Some(buffer) => self.buffers.give(buffer),
+            None => session.output.advance(count),
         }
     }
 

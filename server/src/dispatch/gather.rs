@@ -15,9 +15,7 @@ use crate::command::{
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{
-    Closing, LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate,
-};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -362,10 +360,6 @@ impl Core {
                     self.waiting.push(id);
                 }
                 self.state.dirty.push(id);
-                if session.closing == Closing::Now {
-                    // An `EXEC` goes on to its end without the client.
-                    session.output.discard();
-                }
                 if session.holds_much() {
                     self.weigh_in_place(id);
                 }

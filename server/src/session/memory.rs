@@ -44,6 +44,8 @@ pub struct SessionMemory {
     classes: u64,
     /// Bytes that those of [`FREED_FROM_BYTES`] have let go of.
     freed_bytes: u64,
+    /// It has changed, or is to be looked at for another reason.
+    has_changed: bool,
 }
 
 impl Default for SessionMemory {
@@ -54,6 +56,7 @@ impl Default for SessionMemory {
             of_class: [0; usize::BITS as usize],
             classes: 0,
             freed_bytes: 0,
+            has_changed: false,
         }
     }
 }
@@ -72,6 +75,7 @@ impl SessionMemory {
 
     /// What those that are not counted were found to hold.
     pub fn set_others(&mut self, bytes: u64) {
+        self.has_changed |= self.other_bytes != bytes;
         self.other_bytes = bytes;
     }
 
@@ -101,6 +105,7 @@ impl SessionMemory {
             self.freed_bytes -= bytes.min(before) as u64;
         }
         self.counted_bytes += bytes as u64;
+        self.has_changed = true;
         if class != SizeClass::NONE {
             self.of_class[usize::from(class.0)] += 1;
             self.classes |= 1 << class.0;
@@ -113,6 +118,17 @@ impl SessionMemory {
         if session.is_counted() {
             self.uncount(session);
         }
+    }
+
+    /// Whether it is to be looked at, since this was last asked.
+    #[inline]
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// It is to be looked at, though it may be as it was.
+    pub fn note_change(&mut self) {
+        self.has_changed = true;
     }
 
     /// Bytes that sessions which held very much have let go of since [`Self::forget_freed`].
@@ -130,6 +146,7 @@ impl SessionMemory {
     fn uncount(&mut self, session: &mut Session) {
         let Counted { bytes, class } = std::mem::take(&mut session.counted);
         self.counted_bytes -= bytes as u64;
+        self.has_changed = true;
         if bytes >= FREED_FROM_BYTES {
             self.freed_bytes += bytes as u64;
         }
@@ -149,7 +166,7 @@ impl Session {
     pub fn holds_much(&self) -> bool {
         self.is_counted()
             || self.multi.is_some()
-            || self.output.written_bytes() + self.unread_bytes() >= COUNTED_BYTES
+            || self.output.written_bytes() + self.unread.len() >= COUNTED_BYTES
     }
 
     /// Whether it is counted.

@@ -239,6 +239,18 @@ impl Output {
         self.late.len() - self.moved
     }
 
+    /// If the `count` bytes sent are all there was: takes the buffer away, emptied. Else [`Self::advance`] is to be told.
+    #[inline]
+    pub fn take_sent(&mut self, count: usize) -> Option<Vec<u8>> {
+        let is_all = count > 0 && !self.has_more_behind() && self.sent + count == self.ready.len();
+        is_all.then(|| {
+            self.sent = 0;
+            let mut buffer = std::mem::take(&mut self.ready);
+            buffer.clear();
+            buffer
+        })
+    }
+
     /// `count` bytes of [`Self::unsent`] were sent.
     #[inline]
     pub fn advance(&mut self, count: usize) {

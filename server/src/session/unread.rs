@@ -12,6 +12,12 @@ pub(super) struct Unread {
 }
 
 impl Unread {
+    /// Bytes kept, those included that commands were made of.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
     }
