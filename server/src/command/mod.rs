@@ -53,6 +53,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::lifecycle::COMMANDS,
     families::lolwut::COMMANDS,
     families::memory::COMMANDS,
+    families::module::COMMANDS,
     monitor::COMMANDS,
     families::pubsub::COMMANDS,
     families::slowlog::COMMANDS,

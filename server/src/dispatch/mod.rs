@@ -31,6 +31,7 @@ mod notes_tests;
 mod observed;
 mod offers;
 mod pool;
+mod protect;
 mod publish;
 mod publish_tests;
 mod queues;

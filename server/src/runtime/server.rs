@@ -15,6 +15,7 @@ use super::mail::Mesh;
 use super::placement::CorePlan;
 use super::probe;
 use super::tuning::Tuning;
+use crate::command::CommandTable;
 use crate::config::Config;
 use crate::shared::Shared;
 
@@ -62,6 +63,8 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_with(config: Config, tuning: Tuning) -> Result<Self, ServerError> {
+        // Each core makes its own.
+        CommandTable::renamed(config.renames()).map_err(|refused| refused.to_string())?;
         let plan = CorePlan::new(&config.cores, config.core_pinning)?;
         let cores = plan.cores;
         let mut report = vec![format!("cores: {}", plan.describe())];
