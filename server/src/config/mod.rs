@@ -155,6 +155,22 @@ impl Config {
         Ok(Self::of(values, self.file.clone(), self.renames.clone()))
     }
 
+    /// Whether the process can hold as many connections as `maxclients` says, if it can hold `possible`.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_maxclients(&self, possible: u64) -> Result<(), ConfigSetError> {
+        if self.maxclients <= possible {
+            return Ok(());
+        }
+        Err(ConfigSetError::Refused {
+            name: "maxclients".to_owned(),
+            reason: format!(
+                "The operating system is not able to handle the specified number of clients, try with {possible}"
+            ),
+        })
+    }
+
     /// Writes the configuration back into its file: comments and order stay, changed directives are updated, missing
     /// ones that differ from their default are appended. The file is replaced in one step.
     ///

@@ -462,7 +462,7 @@ fn the_least_and_the_greatest_value_of_every_directive_fit_its_setting() {
             _ => continue,
         };
         for end in ends {
-            if super::treatment::refusal(directive.name, &end, directive.default).is_some() {
+            if treatment::refusal(directive.name, &end, directive.default).is_some() {
                 continue;
             }
             let words = [format!("--{}", directive.name), end];

@@ -1,6 +1,7 @@
 //! `CONFIG`: the configuration in force, read and changed by clients.
 
 use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Run, SessionCall};
+use crate::config::ConfigSetError;
 use crate::glob;
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -152,10 +153,16 @@ fn set(call: &mut SessionCall<'_>) -> CommandResult {
         .map(|at| (args.at(at), args.at(at + 1)))
         .collect();
     let origin = call.session.peer.origin();
-    call.core
-        .shared
-        .update_config(|present| present.with_from(origin, &changes))
-        .map_err(|error| ErrorReply::new(format!("ERR {error}")))?;
+    let shared = &call.core.shared;
+    shared
+        .update_config(|present| {
+            let next = present.with_from(origin, &changes)?;
+            if next.maxclients > present.maxclients {
+                next.check_maxclients(shared.clients_possible(next.maxclients))?;
+            }
+            Ok(next)
+        })
+        .map_err(|error: ConfigSetError| ErrorReply::new(format!("ERR {error}")))?;
     // In force for the next command of this turn. The other cores see it with their next turn, which is now.
     call.core.config = call.core.shared.config();
     call.core.tell_others(|_| {}, &[]);

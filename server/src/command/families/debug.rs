@@ -6,6 +6,7 @@ use larder_engine::{Access, parse_canonical_i64};
 
 use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Request, Round, Rounds, Run};
 use crate::glob::{self, Case};
+use crate::log;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
@@ -94,7 +95,7 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::Reply(|words, _| Err(ErrorReply::new(words[2].as_slice())))
     } else if is("log", 3) {
         Task::Reply(|words, reply| {
-            eprintln!("DEBUG LOG: {}", String::from_utf8_lossy(&words[2]));
+            log::warn(format_args!("DEBUG LOG: {}", String::from_utf8_lossy(&words[2])));
             reply.ok();
             Ok(())
         })
