@@ -330,7 +330,8 @@ fn the_engine_does_no_input_or_output_and_knows_no_clock() {
 #[test]
 fn the_server_is_layered() {
     let foundation: &[&str] = &[
-        "resp", "observe", "config", "shared", "topics", "routing", "glob", "log", "script", "persist",
+        "resp", "observe", "config", "shared", "topics", "routing", "glob", "log", "script",
+        "persist",
     ];
     let layers: &[&[&str]] = &[
         &["runtime"],

@@ -18,6 +18,7 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
+pub use families::object::lfu_of;
 pub(crate) use families::script::{busy, no_script};
 pub use spec::{
     Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request,

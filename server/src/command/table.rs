@@ -63,7 +63,11 @@ impl CommandTable {
     pub fn global() -> &'static Self {
         static TABLE: OnceLock<CommandTable> = OnceLock::new();
         TABLE.get_or_init(|| {
-            Self::build(specs().map(|spec| (spec, Some(spec.name.to_owned()))).collect())
+            Self::build(
+                specs()
+                    .map(|spec| (spec, Some(spec.name.to_owned())))
+                    .collect(),
+            )
         })
     }
 
@@ -75,12 +79,15 @@ impl CommandTable {
         if renames.is_empty() {
             return Ok(Self::global());
         }
-        let mut names: Vec<_> = specs().map(|spec| (spec, Some(spec.name.to_owned()))).collect();
+        let mut names: Vec<_> = specs()
+            .map(|spec| (spec, Some(spec.name.to_owned())))
+            .collect();
         for (line, rename) in renames.iter().enumerate() {
             let place_of = |wanted: &str| {
-                names
-                    .iter()
-                    .position(|(_, name)| name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(wanted)))
+                names.iter().position(|(_, name)| {
+                    name.as_ref()
+                        .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+                })
             };
             let Some(renamed) = place_of(&rename.from) else {
                 return Err(renames.refused(line, "No such command in rename-command"));
@@ -265,7 +272,10 @@ mod tests {
 
     fn renames(line: &str) -> Renames {
         let args: Vec<String> = line.split(' ').map(|word| word.replace('\'', "")).collect();
-        crate::config::Config::load(None, &args).unwrap().renames().clone()
+        crate::config::Config::load(None, &args)
+            .unwrap()
+            .renames()
+            .clone()
     }
 
     #[test]
@@ -296,16 +306,30 @@ mod tests {
     #[test]
     fn a_rename_that_cannot_be_obeyed_is_refused_with_its_place() {
         for (line, expected) in [
-            ("--rename-command NOSUCH x", "No such command in rename-command"),
-            ("--rename-command config|get x", "No such command in rename-command"),
-            ("--rename-command GET set", "Target command name already exists"),
+            (
+                "--rename-command NOSUCH x",
+                "No such command in rename-command",
+            ),
+            (
+                "--rename-command config|get x",
+                "No such command in rename-command",
+            ),
+            (
+                "--rename-command GET set",
+                "Target command name already exists",
+            ),
             (
                 "--rename-command GET x --rename-command GET y",
                 "No such command in rename-command",
             ),
         ] {
-            let error = CommandTable::renamed(&renames(line)).unwrap_err().to_string();
-            assert_eq!(error, format!("command line: '--rename-command': {expected}"));
+            let error = CommandTable::renamed(&renames(line))
+                .unwrap_err()
+                .to_string();
+            assert_eq!(
+                error,
+                format!("command line: '--rename-command': {expected}")
+            );
         }
     }
 

@@ -25,7 +25,7 @@ use super::timing::TurnTiming;
 use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
 use crate::command::moving::{self, Moving};
-use crate::command::{Clock, CommandTable, CoreState, Topology};
+use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
@@ -95,8 +95,8 @@ impl Core {
     /// The shard's address space could not be reserved.
     pub fn new(id: CoreId, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let config = shared.config();
-        let commands =
-            CommandTable::renamed(config.renames()).expect("the server does not start with names that cannot be");
+        let commands = CommandTable::renamed(config.renames())
+            .expect("the server does not start with names that cannot be");
         let options = ShardOptions {
             databases: config.databases,
             memory_ceiling_bytes: config.memory_ceiling_bytes(shared.cores()),
@@ -214,6 +214,7 @@ impl Core {
         self.set_gate(gate::MAXMEMORY, limited);
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
+        self.state.shard.count_uses(lfu_of(&self.state.config));
         if !self.state.config.hot_key_copies {
             self.withdraw_all();
         }

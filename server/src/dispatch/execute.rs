@@ -120,7 +120,9 @@ impl Core {
                 }
                 Admission::Refuse(error) => {
                     let error = match resolved.spec.run {
-                        Run::Transaction(TransactionStep::Run) => self.abort_exec(session, args, error),
+                        Run::Transaction(TransactionStep::Run) => {
+                            self.abort_exec(session, args, error)
+                        }
                         _ => error,
                     };
                     self.reject(session, resolved, error);
@@ -150,7 +152,9 @@ impl Core {
     #[cold]
     fn count_unresolved(&mut self, command: Option<&'static Command>, args: Args<'_>) {
         let meant = match (command, args.get(1)) {
-            (Some(container), Some(name)) if !container.subcommands.is_empty() => container.subcommand(name),
+            (Some(container), Some(name)) if !container.subcommands.is_empty() => {
+                container.subcommand(name)
+            }
             (command, _) => command,
         };
         if let Some(command) = meant {

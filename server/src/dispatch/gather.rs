@@ -11,7 +11,9 @@ use super::execute::{Place, access_of, run_on_shard};
 use super::input::close_beyond_limit;
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
-use crate::command::{Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run};
+use crate::command::{
+    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
+};
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};

@@ -105,8 +105,7 @@ impl Core {
     /// A command has run.
     #[inline]
     pub(super) fn show_behind(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
-        if self.state.gates & gate::WATCHED_BY_MONITOR != 0
-            && monitor::shown(spec) == Shown::Behind
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 && monitor::shown(spec) == Shown::Behind
         {
             self.tell_monitors(session, args, spec);
         }
@@ -143,9 +142,7 @@ impl Core {
         if let Some(session) = at_work
             && session.gates & gate::MONITOR != 0
         {
-            session
-                .output
-                .append(|out| out.extend_from_slice(&lines));
+            session.output.append(|out| out.extend_from_slice(&lines));
         }
         self.state.pass_to_monitors(&lines);
         let own = self.state.id.index();

@@ -399,7 +399,11 @@ pub const BAD_PROTOCOL_TYPE: ErrorReply = ErrorReply::fixed(
 
 /// The arguments of a subcommand do not fit, though their number does.
 pub fn subcommand_syntax(container: &[u8], subcommand: &[u8]) -> ErrorReply {
-    try_help("ERR unknown subcommand or wrong number of arguments for '", container, subcommand)
+    try_help(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        container,
+        subcommand,
+    )
 }
 
 /// Names a subcommand, and where its container's help is.

@@ -27,7 +27,9 @@ impl AcceptFailures {
             Some(libc::EMFILE) => " (raise the limit with ulimit -n, or lower maxclients)",
             _ => "",
         };
-        Some(format!("cannot accept connections: {error}{hint}; {times} times, trying again"))
+        Some(format!(
+            "cannot accept connections: {error}{hint}; {times} times, trying again"
+        ))
     }
 }
 
@@ -40,11 +42,19 @@ mod tests {
         let mut failures = AcceptFailures::default();
         let full = io::Error::from_raw_os_error(libc::EMFILE);
         let first = failures.note(5, &full).unwrap();
-        assert!(first.contains("ulimit -n") && first.contains("; 1 times"), "{first}");
+        assert!(
+            first.contains("ulimit -n") && first.contains("; 1 times"),
+            "{first}"
+        );
         for millis in 0..QUIET_MS / 100 {
             assert_eq!(failures.note(5 + millis * 100, &full), None);
         }
-        let next = failures.note(5 + QUIET_MS, &io::Error::from_raw_os_error(libc::ENOMEM)).unwrap();
-        assert!(!next.contains("ulimit") && next.contains("; 101 times"), "{next}");
+        let next = failures
+            .note(5 + QUIET_MS, &io::Error::from_raw_os_error(libc::ENOMEM))
+            .unwrap();
+        assert!(
+            !next.contains("ulimit") && next.contains("; 101 times"),
+            "{next}"
+        );
     }
 }

@@ -30,7 +30,10 @@ impl OwnFile {
         let file = Self::at(path);
         match fs::write(path, format!("{}\n", std::process::id())) {
             Ok(()) => Ok(file),
-            Err(error) => Err(format!("pidfile {}: cannot be written: {error}", path.display())),
+            Err(error) => Err(format!(
+                "pidfile {}: cannot be written: {error}",
+                path.display()
+            )),
         }
     }
 }

@@ -167,13 +167,23 @@ mod tests {
         assert_eq!(high.clients_possible(10_000), 10_000);
         assert_eq!(too_few_descriptors(high, 10_000, 10_000), Ok(None));
         let low = limit(|_| 100);
-        assert_eq!((low.clients_possible(10_000), low.clients_possible(7)), (40, 7));
+        assert_eq!(
+            (low.clients_possible(10_000), low.clients_possible(7)),
+            (40, 7)
+        );
         let said = too_few_descriptors(low, 10_000, 40).unwrap().unwrap();
-        assert!(said.starts_with("maxclients is lowered from 10000 to 40: 10060 "), "{said}");
+        assert!(
+            said.starts_with("maxclients is lowered from 10000 to 40: 10060 "),
+            "{said}"
+        );
         assert!(said.contains("limit is 100 "), "{said}");
         let none = limit(|_| 60);
         assert_eq!(none.clients_possible(1), 0);
-        assert!(too_few_descriptors(none, 10_000, 0).unwrap_err().contains("at least 10060"));
+        assert!(
+            too_few_descriptors(none, 10_000, 0)
+                .unwrap_err()
+                .contains("at least 10060")
+        );
     }
 
     #[test]

@@ -95,7 +95,10 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::Reply(|words, _| Err(ErrorReply::new(words[2].as_slice())))
     } else if is("log", 3) {
         Task::Reply(|words, reply| {
-            log::warn(format_args!("DEBUG LOG: {}", String::from_utf8_lossy(&words[2])));
+            log::warn(format_args!(
+                "DEBUG LOG: {}",
+                String::from_utf8_lossy(&words[2])
+            ));
             reply.ok();
             Ok(())
         })

@@ -9,9 +9,7 @@
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-use crate::command::{
-    Args, CommandSpec, Flags, Group, Run, SessionCall, TransactionStep,
-};
+use crate::command::{Args, CommandSpec, Flags, Group, Run, SessionCall, TransactionStep};
 use crate::config::is_sensitive;
 use crate::resp::errors::CommandResult;
 use crate::session::{Session, gate};

@@ -73,7 +73,9 @@ impl Core {
         if let State::Begun(running, _) = &parked.state {
             let millis = running.began.elapsed().as_millis();
             let name = &running.name;
-            log::warn(format_args!("a script has run for {millis} ms and goes on: {name}"));
+            log::warn(format_args!(
+                "a script has run for {millis} ms and goes on: {name}"
+            ));
         }
     }
 

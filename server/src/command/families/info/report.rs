@@ -1,6 +1,5 @@
 //! What `INFO` needs of each core, its way to the core that was asked, and the sum.
 
-
 use larder_engine::DbIndex;
 
 use crate::command::families::larder::HotKeyReport;
