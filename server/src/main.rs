@@ -3,15 +3,21 @@
 use std::process::ExitCode;
 
 use larder_server::config::Config;
+use larder_server::runtime::EndSignals;
 use larder_server::{cli, runtime};
 
 fn main() -> ExitCode {
-    let invocation = cli::parse();
-    let outcome = Config::load(invocation.file.as_deref(), &invocation.directives)
-        .map_err(|error| error.to_string())
-        .and_then(|config| runtime::run(config).map_err(|error| error.to_string()));
-    outcome.unwrap_or_else(|line| {
+    serve().unwrap_or_else(|line| {
         eprintln!("larder-server: {line}");
         ExitCode::FAILURE
     })
+}
+
+fn serve() -> Result<ExitCode, String> {
+    // Before anything that may take time.
+    let signals = EndSignals::heed().map_err(|error| error.to_string())?;
+    let invocation = cli::parse();
+    let config = Config::load(invocation.file.as_deref(), &invocation.directives)
+        .map_err(|error| error.to_string())?;
+    runtime::run(config, &signals).map_err(|error| error.to_string())
 }

@@ -60,11 +60,30 @@ pub struct Shared {
     pub stopping: AtomicBool,
     /// Bytes that the clients of all cores make the server hold, as the cores last published.
     pub client_bytes: AtomicU64,
+    /// How many connections the process can hold; unknown without a runtime.
+    descriptors: OnceLock<Descriptors>,
     next_client_id: AtomicU64,
     next_transaction: AtomicU64,
     next_slowlog_id: AtomicU64,
     clients: AtomicU64,
     cores: Box<[CachePadded<CoreGauges>]>,
+}
+
+/// How the process's limit of file descriptors bounds its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Descriptors {
+    /// Those that are not for connections.
+    pub own: u64,
+    /// Raises the limit to a number as far as that is allowed; the limit in force.
+    pub raise: fn(u64) -> u64,
+}
+
+impl Descriptors {
+    /// How many of `wanted` connections are possible; the limit is raised for them.
+    pub fn clients_possible(&self, wanted: u64) -> u64 {
+        let limit = (self.raise)(wanted.saturating_add(self.own));
+        limit.saturating_sub(self.own).min(wanted)
+    }
 }
 
 /// How far the last rebalance has come; one core at a time writes it.
@@ -147,6 +166,7 @@ impl Shared {
             copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
             client_bytes: AtomicU64::new(0),
+            descriptors: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
             next_transaction: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),
@@ -179,6 +199,17 @@ impl Shared {
                 return Ok(());
             }
         }
+    }
+
+    /// From now on connections are bounded by these descriptors.
+    pub fn set_descriptors(&self, descriptors: Descriptors) {
+        self.descriptors.get_or_init(|| descriptors);
+    }
+
+    /// How many of `wanted` connections are possible.
+    pub fn clients_possible(&self, wanted: u64) -> u64 {
+        let descriptors = self.descriptors.get();
+        descriptors.map_or(wanted, |descriptors| descriptors.clients_possible(wanted))
     }
 
     /// Each core listens on a port of its own, these: from now on the cores are nodes to cluster clients.

@@ -8,11 +8,13 @@ mod compaction;
 mod reclaim;
 #[cfg(test)]
 mod tests;
+mod uses;
 mod walk;
 mod write;
 
 use compaction::Compactor;
 use reclaim::Graveyard;
+pub use uses::Lfu;
 
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
@@ -98,8 +100,10 @@ pub struct Shard {
     memory_ceiling_bytes: u64,
     hasher: KeyHasher,
     now: UnixMillis,
-    /// The access clock of `now`.
+    /// The history of an entry made at `now`.
     clock: AccessClock,
+    lfu: Option<Lfu>,
+    lfu_random: u64,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -126,6 +130,8 @@ impl Shard {
             hasher: options.hasher.clone(),
             now: UnixMillis(0),
             clock: AccessClock(0),
+            lfu: None,
+            lfu_random: 1,
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
@@ -149,7 +155,7 @@ impl Shard {
     /// Advances the clock; called once a turn.
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
-        self.clock = AccessClock::at(now);
+        self.clock = self.history_of_new();
     }
 
     /// The journal.
@@ -223,7 +229,8 @@ impl Shard {
     fn look_at(&mut self, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
         if access == Access::Touch {
-            self.memory.set_access(item, self.clock);
+            let used = self.history_of_used(before);
+            self.memory.set_access(item, used);
         }
         self.memory.entry(item).with_access(before)
     }

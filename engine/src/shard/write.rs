@@ -36,7 +36,7 @@ impl Shard {
         };
         let content = Content {
             form: Form::new(Kind::String, encoding),
-            access: self.clock,
+            access: self.history_over(existing, event),
             deadline,
             value,
         };
@@ -150,9 +150,8 @@ impl Shard {
         let existing = self.find(db, key);
         let len = match existing {
             Some(item) => {
-                let (new, len) = self
-                    .memory
-                    .write_range(item, offset, bytes, form, self.clock)?;
+                let access = self.history_over(existing, event);
+                let (new, len) = self.memory.write_range(item, offset, bytes, form, access)?;
                 if new != item {
                     self.repoint(db, key.hash(), item, new);
                 }

@@ -19,6 +19,7 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
+pub use families::object::lfu_of;
 pub(crate) use families::script::{busy, no_script};
 pub use spec::{
     Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request,
@@ -54,6 +55,7 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::lifecycle::COMMANDS,
     families::lolwut::COMMANDS,
     families::memory::COMMANDS,
+    families::module::COMMANDS,
     monitor::COMMANDS,
     families::pubsub::COMMANDS,
     families::slowlog::COMMANDS,

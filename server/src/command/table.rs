@@ -2,10 +2,14 @@
 //!
 //! An open-addressed table keyed by the name's first eight bytes in lower case and its length, built once at start. A
 //! lookup is one multiplication, one probe and, for names beyond eight bytes, one comparison.
+//!
+//! With `rename-command` a command is found by another name, or by none. That is all that changes, as in Redis: errors,
+//! `COMMAND` and the statistics call it by its own name.
 
 use std::sync::OnceLock;
 
 use crate::command::{CommandSpec, FAMILIES, Flags, Keys};
+use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
 /// A command in the table.
@@ -13,6 +17,8 @@ use crate::observe::CommandId;
 pub struct Command {
     /// What is said about it.
     pub spec: &'static CommandSpec,
+    /// The name it is found by, in lower case.
+    pub name: &'static str,
     /// Its number.
     pub id: CommandId,
     /// Where its first key stands; zero if it has none, or none that the spec alone tells.
@@ -56,18 +62,61 @@ impl CommandTable {
     /// The table of the process.
     pub fn global() -> &'static Self {
         static TABLE: OnceLock<CommandTable> = OnceLock::new();
-        TABLE.get_or_init(|| Self::build(FAMILIES))
+        TABLE.get_or_init(|| {
+            Self::build(
+                specs()
+                    .map(|spec| (spec, Some(spec.name.to_owned())))
+                    .collect(),
+            )
+        })
     }
 
-    fn build(families: &'static [&'static [CommandSpec]]) -> Self {
+    /// The table in which commands are found by the names `renames` gives them. It lives as long as the process.
+    ///
+    /// # Errors
+    /// The first line that cannot be obeyed.
+    pub fn renamed(renames: &Renames) -> Result<&'static Self, ConfigError> {
+        if renames.is_empty() {
+            return Ok(Self::global());
+        }
+        let mut names: Vec<_> = specs()
+            .map(|spec| (spec, Some(spec.name.to_owned())))
+            .collect();
+        for (line, rename) in renames.iter().enumerate() {
+            let place_of = |wanted: &str| {
+                names.iter().position(|(_, name)| {
+                    name.as_ref()
+                        .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+                })
+            };
+            let Some(renamed) = place_of(&rename.from) else {
+                return Err(renames.refused(line, "No such command in rename-command"));
+            };
+            if place_of(&rename.to).is_some_and(|holder| holder != renamed) {
+                return Err(renames.refused(line, "Target command name already exists"));
+            }
+            names[renamed].1 = Some(rename.to.to_ascii_lowercase()).filter(|name| !name.is_empty());
+        }
+        Ok(Box::leak(Box::new(Self::build(names))))
+    }
+
+    fn build(names: Vec<(&'static CommandSpec, Option<String>)>) -> Self {
         let mut table = Self {
             commands: Vec::new(),
             count: 0,
             slots: Box::new([Slot::default(); SLOTS]),
         };
-        for spec in families.iter().copied().flatten() {
+        for (spec, name) in names {
             let command = table.number(spec);
-            table.insert(command);
+            match name {
+                Some(name) if name == spec.name => table.insert(command),
+                Some(name) => table.insert(Command {
+                    name: String::leak(name),
+                    ..command
+                }),
+                // Nothing finds it; its number stays its own.
+                None => {}
+            }
         }
         table
     }
@@ -77,6 +126,7 @@ impl CommandTable {
         self.count += 1;
         Command {
             spec,
+            name: spec.name,
             id,
             first_key: match spec.keys {
                 Keys::Range { first, .. } => first,
@@ -92,7 +142,7 @@ impl CommandTable {
     }
 
     fn insert(&mut self, command: Command) {
-        let name = command.spec.name.as_bytes();
+        let name = command.name.as_bytes();
         assert!(
             self.find(name).is_none(),
             "command {} is specified twice",
@@ -123,7 +173,7 @@ impl CommandTable {
             }
             if slot.prefix == prefix && usize::from(slot.len) == name.len() {
                 let command = &self.commands[usize::from(slot.command) - 1];
-                if name.len() <= 8 || command.spec.name.as_bytes().eq_ignore_ascii_case(name) {
+                if name.len() <= 8 || command.name.as_bytes().eq_ignore_ascii_case(name) {
                     return Some(command);
                 }
             }
@@ -132,8 +182,8 @@ impl CommandTable {
     }
 
     /// `LARDER REBALANCE`, in whose name the server moves slots.
-    pub fn rebalance(&self) -> &Command {
-        let larder = self.find(b"larder");
+    pub fn rebalance() -> &'static Command {
+        let larder = Self::global().find(b"larder");
         larder
             .and_then(|larder| larder.subcommand(b"rebalance"))
             .expect("it is in the table")
@@ -148,6 +198,11 @@ impl CommandTable {
     pub fn count(&self) -> usize {
         self.count.into()
     }
+}
+
+/// What is said about every command, in the order of their numbers.
+fn specs() -> impl Iterator<Item = &'static CommandSpec> {
+    FAMILIES.iter().copied().flatten()
 }
 
 /// The first eight bytes of `name`, letters in lower case; shorter names are filled up with zeros. Reads overlapping
@@ -213,6 +268,69 @@ mod tests {
         assert!(table.find(b"").is_none());
         assert!(table.find(b"\x07et").is_none());
         assert!(table.find(&[0xff; 300]).is_none());
+    }
+
+    fn renames(line: &str) -> Renames {
+        let args: Vec<String> = line.split(' ').map(|word| word.replace('\'', "")).collect();
+        crate::config::Config::load(None, &args)
+            .unwrap()
+            .renames()
+            .clone()
+    }
+
+    #[test]
+    fn a_renamed_command_is_found_by_its_new_name_alone() {
+        let own = |name: &[u8]| CommandTable::global().find(name).unwrap().id;
+        let line = "--rename-command GET MyGet --rename-command SET get --rename-command CONFIG '' \
+                    --rename-command SUBSCRIBE a-rather-long-name --rename-command mget MGET --rename-command MyGet g";
+        let table = CommandTable::renamed(&renames(line)).unwrap();
+        for (name, expected) in [
+            (&b"G"[..], Some(own(b"get"))),
+            (b"GET", Some(own(b"set"))),
+            (b"mGet", Some(own(b"mget"))),
+            (b"A-RATHER-long-name", Some(own(b"subscribe"))),
+            (b"del", Some(own(b"del"))),
+            (b"myget", None),
+            (b"set", None),
+            (b"config", None),
+            (b"subscribe", None),
+            (b"", None),
+        ] {
+            let found = table.find(name).map(|command| command.id);
+            assert_eq!(found, expected, "{}", name.escape_ascii());
+        }
+        assert_eq!(table.count(), CommandTable::global().count());
+        assert_eq!(table.iter().len() + 1, CommandTable::global().iter().len());
+    }
+
+    #[test]
+    fn a_rename_that_cannot_be_obeyed_is_refused_with_its_place() {
+        for (line, expected) in [
+            (
+                "--rename-command NOSUCH x",
+                "No such command in rename-command",
+            ),
+            (
+                "--rename-command config|get x",
+                "No such command in rename-command",
+            ),
+            (
+                "--rename-command GET set",
+                "Target command name already exists",
+            ),
+            (
+                "--rename-command GET x --rename-command GET y",
+                "No such command in rename-command",
+            ),
+        ] {
+            let error = CommandTable::renamed(&renames(line))
+                .unwrap_err()
+                .to_string();
+            assert_eq!(
+                error,
+                format!("command line: '--rename-command': {expected}")
+            );
+        }
     }
 
     #[test]

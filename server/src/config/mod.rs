@@ -2,18 +2,19 @@
 //!
 //! Everything derives from the table of directives ([`table`]): [`value`] brings what a user wrote into the one text that
 //! `CONFIG GET` shows, [`settings`] reads typed fields from those texts, [`source`] loads files and arguments,
-//! [`rewrite`] writes a file back, [`notices`] says what is asked for and not done.
+//! [`rewrite`] writes a file back, [`treatment`] says which directives are obeyed, and which of the others stop the start.
 //!
 //! Values are UTF-8 text; a secret of other bytes is refused.
 
 mod directive;
 mod error;
 mod machine;
-mod notices;
+mod rename;
 mod rewrite;
 mod settings;
 mod source;
 mod table;
+mod treatment;
 mod value;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use std::sync::OnceLock;
 
 pub use directive::{Change, Directive, Kind};
 pub use error::{ConfigError, ConfigSetError};
+pub use rename::{Rename, Renames};
 pub use settings::{
     BindAddress, ClientMemory, CorePinning, Cores, IoBackend, KeyspaceEvents, LogLevel,
     MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint, Settings,
@@ -46,8 +48,7 @@ pub struct Config {
     values: Vec<String>,
     /// The file loaded, as an absolute path.
     file: Option<PathBuf>,
-    /// Names of directives that were read and have no effect.
-    ignored: Vec<&'static str>,
+    renames: Renames,
 }
 
 impl Deref for Config {
@@ -61,7 +62,7 @@ impl Deref for Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self::of(default_values(), None, Vec::new())
+        Self::of(default_values(), None, Renames::default())
     }
 }
 
@@ -152,7 +153,23 @@ impl Config {
                 })?;
             values[found.index] = set;
         }
-        Ok(Self::of(values, self.file.clone(), self.ignored.clone()))
+        Ok(Self::of(values, self.file.clone(), self.renames.clone()))
+    }
+
+    /// Whether the process can hold as many connections as `maxclients` says, if it can hold `possible`.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_maxclients(&self, possible: u64) -> Result<(), ConfigSetError> {
+        if self.maxclients <= possible {
+            return Ok(());
+        }
+        Err(ConfigSetError::Refused {
+            name: "maxclients".to_owned(),
+            reason: format!(
+                "The operating system is not able to handle the specified number of clients, try with {possible}"
+            ),
+        })
     }
 
     /// Writes the configuration back into its file: comments and order stay, changed directives are updated, missing
@@ -176,9 +193,25 @@ impl Config {
         self.file.as_deref()
     }
 
+    /// The names of commands that are not to be found by their own.
+    pub fn renames(&self) -> &Renames {
+        &self.renames
+    }
+
     /// One line for each directive set to something Larder does not do, to be said at start.
     pub fn startup_warnings(&self) -> Vec<String> {
-        notices::notices(&self.ignored, &|name| self.value(name))
+        let values = DIRECTIVES.iter().zip(&self.values);
+        treatment::warnings(
+            values.map(|(directive, value)| (directive.name, value.as_str(), directive.default)),
+        )
+    }
+
+    /// This configuration with no more than `maxclients` connections.
+    #[must_use]
+    pub fn with_maxclients(&self, maxclients: u64) -> Self {
+        let mut values = self.values.clone();
+        values[position("maxclients")] = maxclients.to_string();
+        Self::of(values, self.file.clone(), self.renames.clone())
     }
 
     /// Bytes of memory one of `cores` shards may at most grow to: twice its even share of `maxmemory`, or of the
@@ -219,18 +252,14 @@ impl Config {
         share.min(there_is / 2).max(LEAST)
     }
 
-    fn of(values: Vec<String>, file: Option<PathBuf>, ignored: Vec<&'static str>) -> Self {
+    fn of(values: Vec<String>, file: Option<PathBuf>, renames: Renames) -> Self {
         let settings = Settings::read(&|name| values[position(name)].clone());
         Self {
             settings,
             values,
             file,
-            ignored,
+            renames,
         }
-    }
-
-    fn value(&self, name: &'static str) -> &str {
-        &self.values[position(name)]
     }
 
     fn changed(&self, found: Found, new: &[u8], present: &str) -> Result<String, String> {
@@ -244,6 +273,9 @@ impl Config {
         let set = value::canonical(directive, &words, present, Saving::Replaces)?;
         if directive.change == Change::AtStartOnly && set != present {
             return Err("can't be changed while the server runs".to_owned());
+        }
+        if let Some(why) = treatment::refusal(directive.name, &set, directive.default) {
+            return Err(why.to_owned());
         }
         Ok(set)
     }
@@ -327,6 +359,8 @@ fn default_values() -> Vec<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod treatment_tests;
 
 /// Ceiling where the machine's memory cannot be told.
 const DEFAULT_CEILING_BYTES: u64 = 16 << 30;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub requirepass: Option<String>,
     /// Longest argument and longest string.
     pub proto_max_bulk_bytes: usize,
+    /// The mark of the sockets that are listened on; 0 is none.
+    pub socket_mark_id: u32,
     /// Most bytes of commands not run yet, for a client.
     pub client_query_buffer_limit_bytes: u64,
     /// Most bytes of replies not sent yet, by class of client.
@@ -342,6 +344,7 @@ impl Settings {
             unixsocketperm: u32::from_str_radix(&text("unixsocketperm"), 8)
                 .ok()
                 .filter(|&mode| mode != 0),
+            socket_mark_id: values.number("socket-mark-id"),
             tcp_backlog: values.number("tcp-backlog"),
             tcp_keepalive_secs: values.number("tcp-keepalive"),
             timeout_secs: values.number("timeout"),

@@ -7,6 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Place};
+use super::rename::Renames;
+use super::table::DIRECTIVES;
+use super::treatment::{self, REFUSED_LINES};
 use super::value::{self, Saving};
 use super::{Config, default_values, find, table};
 use crate::glob::{self, Case};
@@ -15,15 +18,13 @@ use crate::resp::parser::words;
 /// How deep files may include each other.
 const MAX_INCLUDE_DEPTH: usize = 16;
 
-/// Directives that are read and have no effect, each with the fewest words behind it.
-const IGNORED: [(&str, usize); 3] = [("user", 1), ("rename-command", 2), ("loadmodule", 1)];
-
 /// Loads `file`, standard input if asked for, and `args`, in this order.
 pub(super) fn load(file: Option<&Path>, args: &[String]) -> Result<Config, ConfigError> {
     let mut loader = Loader {
         values: default_values(),
+        places: vec![None; DIRECTIVES.len()],
         saves_seen: false,
-        ignored: Vec::new(),
+        renames: Renames::default(),
     };
     let (args, mut from_stdin) = without_stdin_mark(args);
     let file = file.filter(|file| {
@@ -44,14 +45,17 @@ pub(super) fn load(file: Option<&Path>, args: &[String]) -> Result<Config, Confi
     for words in directives_of(args)? {
         loader.apply(words, &Place::Argument, 0)?;
     }
-    Ok(Config::of(loader.values, file, loader.ignored))
+    loader.refuse_what_is_not_obeyed()?;
+    Ok(Config::of(loader.values, file, loader.renames))
 }
 
 struct Loader {
     values: Vec<String>,
+    /// Where each directive was set last.
+    places: Vec<Option<Place>>,
     /// A `save` line was read: the default is gone, further lines add.
     saves_seen: bool,
-    ignored: Vec<&'static str>,
+    renames: Renames,
 }
 
 impl Loader {
@@ -105,12 +109,21 @@ impl Loader {
                 };
                 return self.include(pattern, place, depth);
             }
-            if let Some((known, least)) = IGNORED.iter().find(|(known, _)| *known == name) {
+            if name == "rename-command" {
+                let Ok([from, to]) = <[String; 2]>::try_from(words) else {
+                    return refuse("wrong number of arguments");
+                };
+                self.renames.push(from, to, place.clone());
+                return Ok(());
+            }
+            if let Some((_, least, why)) = REFUSED_LINES.iter().find(|(known, ..)| *known == name) {
                 if words.len() < *least {
                     return refuse("wrong number of arguments");
                 }
-                self.ignored.push(known);
-                return Ok(());
+                if name == "user" && treatment::is_unbound_default_user(&words) {
+                    return Ok(());
+                }
+                return refuse(why);
             }
             if table::RETIRED.contains(&name.as_str()) && words.len() == 1 {
                 return Ok(());
@@ -135,6 +148,21 @@ impl Loader {
             .map_err(|reason| refused(place.clone(), &name, reason))?;
         self.saves_seen |= directive.name == "save";
         self.values[found.index] = set;
+        self.places[found.index] = Some(place.clone());
+        Ok(())
+    }
+
+    /// What protects and is not obeyed stops the start, once nothing behind it can take it back.
+    fn refuse_what_is_not_obeyed(&self) -> Result<(), ConfigError> {
+        let set = DIRECTIVES.iter().zip(&self.values).zip(&self.places);
+        for ((directive, value), place) in set {
+            if let (Some(why), Some(place)) = (
+                treatment::refusal(directive.name, value, directive.default),
+                place,
+            ) {
+                return Err(refused(place.clone(), directive.name, why));
+            }
+        }
         Ok(())
     }
 
@@ -234,7 +262,7 @@ fn to_text(words: Vec<Vec<u8>>, place: &Place) -> Result<Vec<String>, ConfigErro
     words.map_err(|_| refused(place.clone(), "", "not UTF-8 text"))
 }
 
-fn refused(place: Place, directive: &str, reason: impl Into<String>) -> ConfigError {
+pub(super) fn refused(place: Place, directive: &str, reason: impl Into<String>) -> ConfigError {
     ConfigError {
         place,
         directive: directive.to_owned(),

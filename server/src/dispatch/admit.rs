@@ -149,7 +149,7 @@ impl Core {
         {
             return Admission::Wait;
         }
-        if gates & gate::WATCHED_BY_MONITOR != 0 && !spec.flags.has(Flags::SKIP_MONITOR) {
+        if gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(session, args, spec);
         }
         Admission::Run

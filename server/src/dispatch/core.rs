@@ -28,7 +28,7 @@ use super::transaction::{Coordinator, Transactions};
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
 use crate::command::moving::{self, Moving};
-use crate::command::{Clock, CommandTable, CoreState, Topology};
+use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
@@ -113,7 +113,8 @@ impl Core {
     /// The shard's address space could not be reserved.
     pub fn new(id: CoreId, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let config = shared.config();
-        let commands = CommandTable::global();
+        let commands = CommandTable::renamed(config.renames())
+            .expect("the server does not start with names that cannot be");
         let options = ShardOptions {
             databases: config.databases,
             memory_ceiling_bytes: config.memory_ceiling_bytes(shared.cores()),
@@ -261,6 +262,7 @@ impl Core {
         }
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
+        self.state.shard.count_uses(lfu_of(&self.state.config));
         if !self.state.config.hot_key_copies {
             self.withdraw_all();
         }
@@ -373,7 +375,7 @@ impl Core {
         let script_goes_on = self.continue_scripts();
         self.end_client_memory();
         self.end_notes();
-        self.deliver_monitor_lines();
+        self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on;
         let used = self.used_bytes();
@@ -420,24 +422,6 @@ impl Core {
                     self.end_wait(number);
                 }
             }
-        }
-    }
-
-    /// Hands this turn's lines to the monitors of all cores.
-    fn deliver_monitor_lines(&mut self) {
-        if self.state.monitor_lines.is_empty() {
-            return;
-        }
-        let lines = std::mem::take(&mut self.state.monitor_lines);
-        self.state.pass_to_monitors(&lines);
-        let own = self.state.id.index();
-        for (_, outbox) in self
-            .outboxes
-            .iter_mut()
-            .enumerate()
-            .filter(|(core, _)| *core != own)
-        {
-            outbox.monitor_lines.extend_from_slice(&lines);
         }
     }
 

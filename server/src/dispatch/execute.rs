@@ -12,6 +12,7 @@ use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
 use super::multi::locks_of;
+use super::protect;
 use super::publish::note_write;
 use super::transaction::Plan;
 use crate::command::{
@@ -89,14 +90,16 @@ impl Core {
         let resolved = match resolve(command, args) {
             Ok(resolved) => resolved,
             Err(error) => {
-                if let Some(command) = command {
-                    self.state.stats.by_command[usize::from(command.id.0)].rejected += 1;
-                }
+                self.count_unresolved(command, args);
                 spoil(session);
                 self.refuse(session, &error);
                 return true;
             }
         };
+        if let Some(error) = protect::refusal(&self.state.config, session, resolved.spec) {
+            self.reject(session, resolved, error);
+            return true;
+        }
         if self.state.shared.slots.cores() > 1
             && (!self.has_room_for(command, target)
                 || self.has_no_room_for_notes()
@@ -116,20 +119,47 @@ impl Core {
                     return true;
                 }
                 Admission::Refuse(error) => {
-                    self.state.stats.by_command[usize::from(resolved.id.0)].rejected += 1;
                     let error = match resolved.spec.run {
-                        Run::Transaction(TransactionStep::Run) => self.abort_exec(session, error),
+                        Run::Transaction(TransactionStep::Run) => {
+                            self.abort_exec(session, args, error)
+                        }
                         _ => error,
                     };
-                    spoil(session);
-                    self.refuse(session, &error);
+                    self.reject(session, resolved, error);
                     return true;
                 }
             }
         }
         self.run(session, args, resolved, target, gates);
         self.serve_written();
+        if gates & gate::MONITOR != 0 {
+            // What a monitor runs it sees behind its reply.
+            self.pass_to_monitors(Some(session));
+        }
         true
+    }
+
+    /// Refuses a command before it runs.
+    #[cold]
+    fn reject(&mut self, session: &mut Session, command: &'static Command, error: ErrorReply) {
+        self.state.stats.by_command[command.id.index()].rejected += 1;
+        spoil(session);
+        self.refuse(session, &error);
+    }
+
+    /// What could not be resolved counts as a refusal of the command, or the subcommand, that there is; as in Redis, not of
+    /// the container of one that there is not.
+    #[cold]
+    fn count_unresolved(&mut self, command: Option<&'static Command>, args: Args<'_>) {
+        let meant = match (command, args.get(1)) {
+            (Some(container), Some(name)) if !container.subcommands.is_empty() => {
+                container.subcommand(name)
+            }
+            (command, _) => command,
+        };
+        if let Some(command) = meant {
+            self.state.stats.by_command[command.id.index()].rejected += 1;
+        }
     }
 
     /// Says that a command is queued.
@@ -306,6 +336,7 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
+        self.show_behind(session, args, command.spec);
         self.notice_config();
         let high_water = self.state.config.client_output_buffer_high_water_bytes;
         session.set_high_water(HighWater::of(high_water));
@@ -580,7 +611,7 @@ fn resolve_subcommand(
         };
     };
     let Some(command) = container.subcommand(name) else {
-        return Err(errors::unknown_subcommand(spec.name, name));
+        return Err(errors::unknown_subcommand(args.at(0), name));
     };
     if !command.spec.accepts(args.len()) {
         return Err(errors::wrong_arity(command.spec.name));

@@ -11,7 +11,7 @@ use super::execute::{Place, access_of, run_on_shard};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
-    Args, Command, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run, closing,
+    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run, closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -284,7 +284,7 @@ impl Core {
 
     /// Runs a part on this core for the server itself.
     pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
-        let owner = Owner::nobody(self.state.commands.rebalance());
+        let owner = Owner::nobody(CommandTable::rebalance());
         self.part_here(None, Work::Part(run), &[argument], owner);
     }
 

@@ -33,6 +33,7 @@ mod observed;
 mod offers;
 mod pipelines_tests;
 mod pool;
+mod protect;
 mod publish;
 mod publish_tests;
 mod queues;

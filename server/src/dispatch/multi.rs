@@ -61,7 +61,7 @@ impl Core {
                 self.end_watch(session);
                 reply_ok(session, quiet);
             }
-            TransactionStep::Run => self.exec(session, command, quiet),
+            TransactionStep::Run => self.exec(session, args, command, quiet),
         }
     }
 
@@ -86,7 +86,13 @@ impl Core {
 
     /// `EXEC` was refused: the transaction is over. The error to answer.
     #[cold]
-    pub(super) fn abort_exec(&mut self, session: &mut Session, error: ErrorReply) -> ErrorReply {
+    pub(super) fn abort_exec(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        error: ErrorReply,
+    ) -> ErrorReply {
+        self.show_exec(session, args.at(0));
         if end_multi(session).is_none() {
             return error;
         }
@@ -94,16 +100,26 @@ impl Core {
         errors::exec_aborted_by(&error)
     }
 
-    fn exec(&mut self, session: &mut Session, command: &'static Command, quiet: bool) {
+    fn exec(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        quiet: bool,
+    ) {
         let Some(mut multi) = end_multi(session) else {
             end_exec(session);
+            self.show_exec(session, args.at(0));
             return self.reply_error(session, &errors::EXEC_ALONE, command, quiet);
         };
         if multi.state == Queueing::Spoilt {
             self.end_watch(session);
             end_exec(session);
-            self.show_exec(session);
+            self.show_exec(session, args.at(0));
             return self.reply_error(session, &errors::EXEC_ABORTED, command, quiet);
+        }
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+            multi.sent_as = args.at(0).into();
         }
         let scopes = self.scopes_of_multi(session, &multi);
         if scopes.iter().all(|(core, _)| *core == self.state.id) && self.is_immediate(&multi) {
@@ -148,7 +164,7 @@ impl Core {
             if !quiet {
                 session.reply(|reply| reply.null_array());
             }
-            return self.show_exec(session);
+            return self.show_exec(session, &multi.sent_as);
         }
         if !quiet {
             session.reply(|reply| reply.array(multi.len()));
@@ -194,7 +210,7 @@ impl Core {
         end_exec(session);
         self.unlock(session.id, &locks);
         session.output.append(|out| out.extend_from_slice(&pushes));
-        self.show_exec(session);
+        self.show_exec(session, &multi.sent_as);
     }
 
     fn run_queued(&mut self, session: &mut Session, args: Args<'_>) {
@@ -205,7 +221,7 @@ impl Core {
         };
         let target = self.target(found, args);
         let gates = session.gates | self.state.gates;
-        if gates & gate::WATCHED_BY_MONITOR != 0 && !command.spec.flags.has(Flags::SKIP_MONITOR) {
+        if gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(session, args, command.spec);
         }
         self.run(session, args, command, target, gates);

@@ -1,8 +1,11 @@
 //! What is told about commands as they run: the slow log, the latency monitor, monitors.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::batch::{SlowHop, Ticket};
 use super::core::Core;
-use crate::command::{Args, CommandSpec, CoreState, Flags, monitor};
+use crate::command::monitor::{self, Shown};
+use crate::command::{Args, CommandSpec, CommandTable, CoreState, Flags};
 use crate::observe::{SlowEntry, shorten};
 use crate::resp::ArgRange;
 use crate::session::{Session, gate};
@@ -87,34 +90,65 @@ impl Core {
     /// A command is about to run, and some core has a monitor.
     pub(super) fn show_to_monitors(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         args: Args<'_>,
         spec: &CommandSpec,
     ) {
-        if monitor::is_shown(spec) {
+        match monitor::shown(spec) {
+            Shown::Before => self.tell_monitors(session, args, spec),
+            // It may make a monitor, which is not to see what was before.
+            Shown::Apart => self.pass_to_monitors(Some(session)),
+            Shown::Behind => {}
+        }
+    }
+
+    /// A command has run.
+    #[inline]
+    pub(super) fn show_behind(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 && monitor::shown(spec) == Shown::Behind
+        {
             self.tell_monitors(session, args, spec);
         }
     }
 
-    /// An `EXEC` is over, and shown behind the commands it ran.
-    pub(super) fn show_exec(&mut self, session: &Session) {
-        if self.state.gates & gate::WATCHED_BY_MONITOR == 0 {
+    /// An `EXEC` is over, and shown behind the commands it ran; `sent_as` is its name as the client sent it.
+    pub(super) fn show_exec(&mut self, session: &Session, sent_as: &[u8]) {
+        if self.state.gates & gate::WATCHED_BY_MONITOR == 0 || sent_as.is_empty() {
             return;
         }
-        let name = b"exec";
-        let command = self.state.commands.find(name);
+        let command = CommandTable::global().find(b"exec");
         let range = ArgRange {
             start: 0,
-            len: name.len() as u32,
+            len: sent_as.len() as u32,
         };
         let spec = command.expect("`EXEC` is a command").spec;
-        self.tell_monitors(session, Args::new(name, &[range]), spec);
+        self.tell_monitors(session, Args::new(sent_as, &[range]), spec);
     }
 
     /// Shows a command to the monitors.
     pub(super) fn tell_monitors(&mut self, session: &Session, args: Args<'_>, spec: &CommandSpec) {
-        let unix_micros = u64::try_from(self.state.clock.unix.0).unwrap_or(0) * 1000;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_micros = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
         let lines = &mut self.state.monitor_lines;
         monitor::write_line(lines, unix_micros, session, spec, &args);
+    }
+
+    /// Hands the lines of this turn so far to the monitors of all cores; `at_work` is missing from the table of sessions.
+    pub(super) fn pass_to_monitors(&mut self, at_work: Option<&mut Session>) {
+        if self.state.monitor_lines.is_empty() {
+            return;
+        }
+        let lines = std::mem::take(&mut self.state.monitor_lines);
+        if let Some(session) = at_work
+            && session.gates & gate::MONITOR != 0
+        {
+            session.output.append(|out| out.extend_from_slice(&lines));
+        }
+        self.state.pass_to_monitors(&lines);
+        let own = self.state.id.index();
+        let others = self.outboxes.iter_mut().enumerate();
+        for (_, outbox) in others.filter(|(core, _)| *core != own) {
+            outbox.monitor_lines.extend_from_slice(&lines);
+        }
     }
 }

@@ -24,7 +24,7 @@ use super::locks::{Claim, Mode, Scope};
 use super::publish::note_write;
 use super::waits::{Waiter, order_of};
 use crate::command::{
-    Args, Command, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
+    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
 };
 use crate::routing::CoreId;
 use crate::session::{LockId, Multi, Session, SessionId};
@@ -160,7 +160,7 @@ impl Core {
 
     /// Begins to move slots: `rounds` are asked under the locks of all shards as a whole.
     pub(super) fn begin_move(&mut self, rounds: Box<dyn Rounds>) {
-        let owner = Owner::nobody(self.state.commands.rebalance());
+        let owner = Owner::nobody(CommandTable::rebalance());
         let scopes = self.scopes(|scopes| {
             let scopes = scopes.iter_mut();
             scopes.for_each(|(_, scope)| scope.add_whole(Mode::Exclusive));

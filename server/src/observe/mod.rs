@@ -1,5 +1,6 @@
 //! What a core counts about itself: statistics, slow log, latency events. Data only; `INFO` and its kin read it.
 
+mod errors;
 mod histogram;
 mod hotkeys;
 mod latency;
@@ -7,6 +8,7 @@ mod parts;
 mod slowlog;
 mod stats;
 
+pub use errors::ErrorCounts;
 pub use histogram::Durations;
 pub use hotkeys::{HotKey, HotKeys, KEY_MAX_BYTES, SAMPLE_INTERVAL, Use};
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};

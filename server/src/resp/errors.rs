@@ -31,12 +31,16 @@ impl ErrorReply {
         &self.0
     }
 
-    /// The code word (`ERR`, `WRONGTYPE`), by which `INFO errorstats` counts.
+    /// The code word (`ERR`, `WRONGTYPE`), by which `INFO errorstats` counts: what stands in front of the first blank. A text
+    /// without one near its beginning, as scripts make them, has none of its own and counts as `ERR`.
     pub fn code(&self) -> &[u8] {
-        self.0
-            .split(|&byte| byte == b' ')
-            .next()
-            .unwrap_or_default()
+        /// Where Redis looks for the blank.
+        const CODE_MAX_BYTES: usize = 30;
+        let beginning = &self.0[..self.0.len().min(CODE_MAX_BYTES + 1)];
+        match beginning.iter().position(|&byte| byte == b' ') {
+            Some(end) if end > 0 => &beginning[..end],
+            _ => b"ERR",
+        }
     }
 }
 
@@ -141,11 +145,8 @@ pub fn unknown_command<'a>(name: &[u8], args: impl Iterator<Item = &'a [u8]>) ->
 }
 
 /// No such subcommand of a container command (`CONFIG FOO`).
-pub fn unknown_subcommand(container: &str, subcommand: &[u8]) -> ErrorReply {
-    let mut text = b"ERR unknown subcommand '".to_vec();
-    text.extend_from_slice(shown(subcommand, 128));
-    text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
-    ErrorReply::new(text)
+pub fn unknown_subcommand(container: &[u8], subcommand: &[u8]) -> ErrorReply {
+    try_help("ERR unknown subcommand '", container, subcommand)
 }
 
 /// The deadline an expiring command was given cannot be.
@@ -373,6 +374,16 @@ pub const INVALID_ARGUMENTS: ErrorReply =
 pub const DEBUG_NOT_ALLOWED: ErrorReply = ErrorReply::fixed(
     "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
 );
+/// `MODULE LOAD` and its kin where they are off.
+pub const MODULE_NOT_ALLOWED: ErrorReply = ErrorReply::fixed(
+    "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+);
+/// A module that cannot be loaded.
+pub const MODULE_NOT_LOADED: ErrorReply =
+    ErrorReply::fixed("ERR Error loading the extension. Please check the server logs.");
+/// `MODULE UNLOAD` of one that there is not.
+pub const NO_SUCH_MODULE: ErrorReply =
+    ErrorReply::fixed("ERR Error unloading module: no such module with that name");
 /// `DEBUG RELOAD` and its kin.
 pub const NO_RELOAD: ErrorReply = ErrorReply::fixed(
     "ERR Larder keeps its dataset in memory only: there is nothing to reload it from",
@@ -387,10 +398,21 @@ pub const BAD_PROTOCOL_TYPE: ErrorReply = ErrorReply::fixed(
 );
 
 /// The arguments of a subcommand do not fit, though their number does.
-pub fn subcommand_syntax(container: &str, subcommand: &[u8]) -> ErrorReply {
-    let mut text = b"ERR unknown subcommand or wrong number of arguments for '".to_vec();
+pub fn subcommand_syntax(container: &[u8], subcommand: &[u8]) -> ErrorReply {
+    try_help(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        container,
+        subcommand,
+    )
+}
+
+/// Names a subcommand, and where its container's help is.
+fn try_help(what: &str, container: &[u8], subcommand: &[u8]) -> ErrorReply {
+    let mut text = what.as_bytes().to_vec();
     text.extend_from_slice(shown(subcommand, 128));
-    text.extend_from_slice(format!("'. Try {} HELP.", container.to_uppercase()).as_bytes());
+    text.extend_from_slice(b"'. Try ");
+    text.extend_from_slice(&container.to_ascii_uppercase());
+    text.extend_from_slice(b" HELP.");
     ErrorReply::new(text)
 }
 

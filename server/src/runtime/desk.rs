@@ -4,12 +4,14 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use super::accept_failures::AcceptFailures;
 use super::backend::{Backend, Ended, Events, Release, Sending, Token};
 use super::connections::{Connections, Life, Receiving, Writing, peer_of, prepare_tcp};
 use super::listen::Listener;
 use super::mail::{Arrival, Mail};
 use super::ring::os;
 use crate::dispatch::{Core, Intent};
+use crate::log;
 use crate::session::{Endpoint, SessionId};
 
 /// How long no connection is accepted after the process ran out of descriptors.
@@ -42,6 +44,7 @@ pub(super) struct Desk {
     follow_up: bool,
     /// The server ends: nothing is accepted or received any more.
     draining: bool,
+    accept_failures: AcceptFailures,
 }
 
 impl Desk {
@@ -61,6 +64,7 @@ impl Desk {
             fresh: Vec::new(),
             follow_up: false,
             draining: false,
+            accept_failures: AcceptFailures::default(),
         }
     }
 
@@ -208,7 +212,10 @@ impl Desk {
             if matches!(accepting, Accepting::Paused(until_ms) if *until_ms <= now_ms) {
                 *accepting = match backend.accept(index, listener.socket.as_fd()) {
                     Ok(()) => Accepting::On,
-                    Err(_) => Accepting::Paused(now_ms + ACCEPT_PAUSE_MS),
+                    Err(error) => {
+                        tell(self.accept_failures.note(now_ms, &error));
+                        Accepting::Paused(now_ms + ACCEPT_PAUSE_MS)
+                    }
                 };
             }
         }
@@ -277,6 +284,13 @@ impl Desk {
     }
 }
 
+/// Writes a line that is due.
+fn tell(line: Option<String>) {
+    if let Some(line) = line {
+        log::warn(format_args!("{line}"));
+    }
+}
+
 impl Events for Desk {
     fn accepted(&mut self, listener: usize, socket: OwnedFd) {
         let Some((listener, Accepting::On)) = self.listeners.get(listener) else {
@@ -305,13 +319,16 @@ impl Events for Desk {
         let now_ms = self.now_ms();
         let (_, accepting) = &mut self.listeners[listener];
         if *accepting == Accepting::On {
-            let passing = error.is_none_or(|error| {
+            let passing = error.as_ref().is_none_or(|error| {
                 matches!(
                     error.raw_os_error(),
                     Some(libc::ECONNABORTED | libc::EINTR | libc::EAGAIN | libc::EPROTO)
                 )
             });
             let pause_ms = if passing { 0 } else { ACCEPT_PAUSE_MS };
+            if let Some(error) = error.filter(|_| !passing) {
+                tell(self.accept_failures.note(now_ms, &error));
+            }
             *accepting = Accepting::Paused(now_ms + pause_ms);
         }
     }

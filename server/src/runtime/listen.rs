@@ -13,12 +13,13 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::own_files::OwnFile;
 use crate::config::{BindAddress, Config};
 use crate::session::Endpoint;
 
@@ -33,6 +34,15 @@ pub(super) enum TcpPort {
     Configured,
     /// Whichever is free.
     AnyFree,
+}
+
+/// What listening sockets have in common.
+#[derive(Clone, Copy, Debug)]
+struct Opening {
+    /// Connections that may wait to be accepted.
+    backlog: i32,
+    /// The mark of what they send, by which the host may route or filter it; 0 is none.
+    mark: u32,
 }
 
 /// A listening socket.
@@ -59,18 +69,7 @@ pub(super) struct Listeners {
     /// What could not be listened on and need not.
     pub(super) notes: Vec<String>,
     /// The unix socket, removed when dropped.
-    pub(super) unix: Option<UnixPath>,
-}
-
-/// The path of a unix socket, removed when dropped.
-#[derive(Debug)]
-pub(super) struct UnixPath(PathBuf);
-
-impl Drop for UnixPath {
-    fn drop(&mut self) {
-        // Someone else may have removed it.
-        let _ = fs::remove_file(&self.0);
-    }
+    pub(super) unix: Option<OwnFile>,
 }
 
 /// Listens on everything `config` asks for, for `cores` cores.
@@ -86,7 +85,10 @@ pub(super) fn listen(config: &Config, cores: u16, tcp: TcpPort) -> Result<Listen
         notes: Vec::new(),
         unix: None,
     };
-    let backlog = i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX);
+    let how = Opening {
+        backlog: i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX),
+        mark: config.socket_mark_id,
+    };
     if tcp == TcpPort::AnyFree || config.port != 0 {
         let port = if tcp == TcpPort::AnyFree {
             0
@@ -99,7 +101,7 @@ pub(super) fn listen(config: &Config, cores: u16, tcp: TcpPort) -> Result<Listen
             match addresses {
                 Ok(addresses) => {
                     for address in addresses {
-                        listeners.add_tcp(bind, address, port, backlog)?;
+                        listeners.add_tcp(bind, address, port, how)?;
                     }
                 }
                 Err(why) if bind.required => return Err(why),
@@ -111,7 +113,7 @@ pub(super) fn listen(config: &Config, cores: u16, tcp: TcpPort) -> Result<Listen
         }
     }
     if let Some(path) = &config.unixsocket {
-        listeners.add_unix(path, config.unixsocketperm, backlog)?;
+        listeners.add_unix(path, config.unixsocketperm, how)?;
     }
     Ok(listeners)
 }
@@ -122,11 +124,11 @@ impl Listeners {
         bind: &BindAddress,
         ip: IpAddr,
         port: u16,
-        backlog: i32,
+        how: Opening,
     ) -> Result<(), String> {
         // With port 0 the first address gets a free one, and the others the same.
         let address = SocketAddr::new(ip, if port == 0 { self.port } else { port });
-        match open_all(address, self.of_cores.len(), backlog) {
+        match open_all(address, self.of_cores.len(), how) {
             Ok((sockets, port)) => {
                 self.port = port;
                 self.addresses.push(SocketAddr::new(ip, port).to_string());
@@ -137,7 +139,7 @@ impl Listeners {
                         endpoint: Endpoint::Server,
                     });
                 }
-                self.add_core_ports(ip, backlog)
+                self.add_core_ports(ip, how)
             }
             Err(why) => {
                 let text = format!("Failed listening on port {} ({ip}): {why}", address.port());
@@ -155,9 +157,9 @@ impl Listeners {
     }
 
     /// The port of its own of each core, if they have such, on one more address.
-    fn add_core_ports(&mut self, ip: IpAddr, backlog: i32) -> Result<(), String> {
+    fn add_core_ports(&mut self, ip: IpAddr, how: Opening) -> Result<(), String> {
         for (core, port) in self.core_ports.iter_mut().enumerate() {
-            let (mut sockets, bound) = open_all(SocketAddr::new(ip, *port), 1, backlog)
+            let (mut sockets, bound) = open_all(SocketAddr::new(ip, *port), 1, how)
                 .map_err(|why| format!("Failed listening on port {port} ({ip}), core {core}'s own (core-endpoints): {why}"))?;
             *port = bound;
             let socket = sockets.pop().expect("one was asked for");
@@ -170,7 +172,7 @@ impl Listeners {
         Ok(())
     }
 
-    fn add_unix(&mut self, path: &Path, mode: Option<u32>, backlog: i32) -> Result<(), String> {
+    fn add_unix(&mut self, path: &Path, mode: Option<u32>, how: Opening) -> Result<(), String> {
         let text = path.display().to_string();
         let failed = |why: io::Error| format!("Failed listening on the unix socket {text}: {why}");
         // Left behind by a server that was killed.
@@ -180,12 +182,12 @@ impl Listeners {
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
         let address = SockAddr::unix(path).map_err(failed)?;
+        self.unix = Some(OwnFile::at(path));
         socket.bind(&address).map_err(failed)?;
-        self.unix = Some(UnixPath(path.to_owned()));
         if let Some(mode) = mode {
             fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
         }
-        socket.listen(backlog).map_err(failed)?;
+        socket.listen(how.backlog).map_err(failed)?;
         self.addresses.push(text.clone());
         // One core accepts and deals the connections out.
         self.of_cores[0].push(Listener {
@@ -235,10 +237,10 @@ fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 /// `count` listening sockets on `address`, and its port.
-fn open_all(address: SocketAddr, count: usize, backlog: i32) -> io::Result<(Vec<Socket>, u16)> {
+fn open_all(address: SocketAddr, count: usize, how: Opening) -> io::Result<(Vec<Socket>, u16)> {
     let deadline = Instant::now() + BIND_PATIENCE;
     loop {
-        match open_all_once(address, count, backlog) {
+        match open_all_once(address, count, how) {
             Err(why) if why.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -250,11 +252,11 @@ fn open_all(address: SocketAddr, count: usize, backlog: i32) -> io::Result<(Vec<
 fn open_all_once(
     mut address: SocketAddr,
     count: usize,
-    backlog: i32,
+    how: Opening,
 ) -> io::Result<(Vec<Socket>, u16)> {
     // SO_REUSEPORT would share the port with any other process of this user that set it too; a socket without it does not.
     if count > 1 && address.port() != 0 {
-        drop(open(address, Sharing::Alone, backlog)?);
+        drop(open(address, Sharing::Alone, how)?);
     }
     let sharing = if count > 1 {
         Sharing::WithCores
@@ -263,7 +265,7 @@ fn open_all_once(
     };
     let mut sockets = Vec::with_capacity(count);
     for _ in 0..count {
-        let socket = open(address, sharing, backlog)?;
+        let socket = open(address, sharing, how)?;
         let bound = socket.local_addr()?.as_socket();
         address.set_port(bound.map_or(address.port(), |bound| bound.port()));
         sockets.push(socket);
@@ -278,7 +280,7 @@ enum Sharing {
     WithCores,
 }
 
-fn open(address: SocketAddr, sharing: Sharing, backlog: i32) -> io::Result<Socket> {
+fn open(address: SocketAddr, sharing: Sharing, how: Opening) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -287,12 +289,15 @@ fn open(address: SocketAddr, sharing: Sharing, backlog: i32) -> io::Result<Socke
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    if how.mark != 0 {
+        socket.set_mark(how.mark)?;
+    }
     socket.set_reuse_address(true)?;
     if sharing == Sharing::WithCores {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(backlog)?;
+    socket.listen(how.backlog)?;
     Ok(socket)
 }
 
@@ -300,13 +305,18 @@ fn open(address: SocketAddr, sharing: Sharing, backlog: i32) -> io::Result<Socke
 mod tests {
     use super::*;
 
+    const PLAIN: Opening = Opening {
+        backlog: 16,
+        mark: 0,
+    };
+
     fn localhost(port: u16) -> SocketAddr {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)
     }
 
     #[test]
     fn the_listeners_of_all_cores_share_one_free_port() {
-        let (sockets, port) = open_all(localhost(0), 3, 16).unwrap();
+        let (sockets, port) = open_all(localhost(0), 3, PLAIN).unwrap();
         assert_ne!(port, 0);
         for socket in sockets {
             assert_eq!(
@@ -318,9 +328,9 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_an_error_even_to_one_who_would_share_it() {
-        let (_held, port) = open_all(localhost(0), 2, 16).unwrap();
+        let (_held, port) = open_all(localhost(0), 2, PLAIN).unwrap();
         for cores in [1, 2] {
-            let error = open_all_once(localhost(port), cores, 16).unwrap_err();
+            let error = open_all_once(localhost(port), cores, PLAIN).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AddrInUse);
         }
     }

@@ -1,20 +1,21 @@
 //! What the host offers: which backend it allows, and limits raised as far as it lets us.
 
-use std::io;
-
 use glommio::Placement;
 
 use super::core_thread::executor;
 use super::ring::os::{self, Limit, kernel_release};
 use super::ring::{self, Missing};
-use crate::config::IoBackend;
+use crate::config::{Config, IoBackend};
+use crate::shared::Descriptors;
 
 /// Locked memory an executor and the core's own ring need: executors with 8 MiB for 32 started, for 64 did not.
 const LOCKED_BYTES_PER_CORE: u64 = 256 << 10;
 /// The least glommio accepts.
 const LOCKED_BYTES_MIN: u64 = 512 << 10;
-/// Descriptors a core needs besides its connections, and the process besides its cores.
-const DESCRIPTORS_PER_CORE: u64 = 16;
+/// Descriptors a core needs besides its connections and listeners: its rings and their events take seven.
+const DESCRIPTORS_PER_CORE: u64 = 8;
+/// Descriptors the process needs besides its cores; as many as Redis sets aside. Most are spare, so that a connection too many
+/// can be accepted to be refused.
 const DESCRIPTORS_BESIDES: u64 = 32;
 
 /// A backend.
@@ -115,26 +116,75 @@ fn explain(missing: &Missing) -> String {
     }
 }
 
-/// Raises the limit of descriptors for `maxclients` connections. A line when it does not suffice.
+/// How the limit of descriptors bounds connections, with `cores` cores.
+pub(super) fn descriptors(config: &Config, cores: u16) -> Descriptors {
+    let listeners = config.bind.len() as u64 * if config.core_endpoints { 2 } else { 1 };
+    Descriptors {
+        own: DESCRIPTORS_BESIDES + (DESCRIPTORS_PER_CORE + listeners) * u64::from(cores),
+        raise: |wanted| os::raise_limit(Limit::Descriptors, wanted).unwrap_or(0),
+    }
+}
+
+/// The line to be said when only `possible` connections of `maxclients` are possible.
 ///
 /// # Errors
-/// The limit cannot be read.
-pub(super) fn raise_descriptors(maxclients: u64, cores: u16) -> io::Result<Option<String>> {
-    let besides = DESCRIPTORS_BESIDES + DESCRIPTORS_PER_CORE * u64::from(cores);
-    let wanted = maxclients + besides;
-    let limit = os::raise_limit(Limit::Descriptors, wanted)?;
-    Ok((limit < wanted).then(|| {
+/// One line: there is no room for a single one.
+pub(super) fn too_few_descriptors(
+    descriptors: Descriptors,
+    maxclients: u64,
+    possible: u64,
+) -> Result<Option<String>, String> {
+    let needed = maxclients + descriptors.own;
+    if possible == 0 {
+        let limit = (descriptors.raise)(0);
+        return Err(format!(
+            "the limit of {limit} file descriptors is too low for the server to start: raise it to at least {needed} \
+             (ulimit -n, LimitNOFILE= of systemd)"
+        ));
+    }
+    Ok((possible < maxclients).then(|| {
         format!(
-            "maxclients {maxclients} needs {wanted} file descriptors and the limit is {limit}: about {} connections are \
-             possible (raise it with ulimit -n)",
-            limit.saturating_sub(besides)
+            "maxclients is lowered from {maxclients} to {possible}: {needed} file descriptors are needed and the limit is \
+             {} (raise it: ulimit -n, LimitNOFILE= of systemd)",
+            possible + descriptors.own
         )
     }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
+
+    #[test]
+    fn maxclients_is_lowered_to_what_the_limit_allows() {
+        let limit = |limit: fn(u64) -> u64| Descriptors {
+            own: 60,
+            raise: limit,
+        };
+        let high = limit(|wanted| wanted.max(1024));
+        assert_eq!(high.clients_possible(10_000), 10_000);
+        assert_eq!(too_few_descriptors(high, 10_000, 10_000), Ok(None));
+        let low = limit(|_| 100);
+        assert_eq!(
+            (low.clients_possible(10_000), low.clients_possible(7)),
+            (40, 7)
+        );
+        let said = too_few_descriptors(low, 10_000, 40).unwrap().unwrap();
+        assert!(
+            said.starts_with("maxclients is lowered from 10000 to 40: 10060 "),
+            "{said}"
+        );
+        assert!(said.contains("limit is 100 "), "{said}");
+        let none = limit(|_| 60);
+        assert_eq!(none.clients_possible(1), 0);
+        assert!(
+            too_few_descriptors(none, 10_000, 0)
+                .unwrap_err()
+                .contains("at least 10060")
+        );
+    }
 
     #[test]
     fn epoll_is_taken_when_asked_for() {

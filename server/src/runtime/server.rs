@@ -1,20 +1,19 @@
 //! A running server: its threads, and how it is started and ended.
 
 use std::fmt;
-use std::fs;
-use std::io::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::core_thread::{CoreTask, run_core};
-use super::listen::{self, UnixPath};
+use super::listen;
 use super::mail::Mesh;
+use super::own_files::OwnFile;
 use super::placement::CorePlan;
 use super::probe;
 use super::tuning::Tuning;
+use crate::command::CommandTable;
 use crate::config::Config;
 use crate::shared::Shared;
 
@@ -44,8 +43,8 @@ pub struct Server {
     ended: Receiver<Result<(), String>>,
     report: Vec<String>,
     /// Removed when the server has ended.
-    _unix: Option<UnixPath>,
-    _pid_file: Option<PidFile>,
+    _unix: Option<OwnFile>,
+    _pid_file: Option<OwnFile>,
 }
 
 impl Server {
@@ -62,17 +61,21 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_with(config: Config, tuning: Tuning) -> Result<Self, ServerError> {
+        // Each core makes its own.
+        CommandTable::renamed(config.renames()).map_err(|refused| refused.to_string())?;
         let plan = CorePlan::new(&config.cores, config.core_pinning)?;
         let cores = plan.cores;
         let mut report = vec![format!("cores: {}", plan.describe())];
-        let short = probe::raise_descriptors(config.maxclients, cores)
-            .map_err(|error| format!("cannot read the limit of file descriptors: {error}"))?;
+        let descriptors = probe::descriptors(&config, cores);
+        let possible = descriptors.clients_possible(config.maxclients);
+        let short = probe::too_few_descriptors(descriptors, config.maxclients, possible)?;
+        let config = config.with_maxclients(possible);
         let (backend, backend_line) = probe::choose(config.io_backend, cores)?;
         let listeners = listen::listen(&config, cores, tuning.tcp_port)?;
-        report.push(format!(
-            "listening: {}",
-            or_none(listeners.addresses.join(", "))
-        ));
+        if listeners.addresses.is_empty() {
+            return Err(NOTHING_TO_LISTEN_ON.to_owned().into());
+        }
+        report.push(format!("listening: {}", listeners.addresses.join(", ")));
         if !listeners.core_ports.is_empty() {
             report.push(format!(
                 "core endpoints: {}",
@@ -85,7 +88,13 @@ impl Server {
         });
         report.push("persistence: none".to_owned());
         report.push(format!("io backend: {backend_line}"));
-        let warnings = listeners.notes.into_iter().chain(short);
+        // As with Redis, a file that cannot be written keeps no server from starting.
+        let pid_file = config.pidfile.as_deref().map(OwnFile::with_process_id);
+        let (pid_file, no_pid_file) = match pid_file.transpose() {
+            Ok(file) => (file, None),
+            Err(why) => (None, Some(why)),
+        };
+        let warnings = listeners.notes.into_iter().chain(short).chain(no_pid_file);
         report.extend(warnings.map(|line| format!("warning: {line}")));
         report.extend(
             config
@@ -94,8 +103,8 @@ impl Server {
                 .map(|line| format!("warning: {line}")),
         );
 
-        let pid_file = config.pidfile.clone().and_then(PidFile::write);
         let shared = Shared::new(config, cores, seeds(), unix_ms());
+        shared.set_descriptors(descriptors);
         shared.port.store(
             u32::from(listeners.port),
             std::sync::atomic::Ordering::Relaxed,
@@ -270,24 +279,9 @@ impl Drop for EndGuard {
     }
 }
 
-/// The file with the process id, removed when dropped.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    /// As with Redis, a file that cannot be written keeps no server from starting.
-    fn write(path: PathBuf) -> Option<Self> {
-        let mut file = fs::File::create(&path).ok()?;
-        writeln!(file, "{}", std::process::id()).ok()?;
-        Some(Self(path))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // Someone else may have removed it.
-        let _ = fs::remove_file(&self.0);
-    }
-}
+/// Why a server that nobody could connect to does not start.
+const NOTHING_TO_LISTEN_ON: &str =
+    "there is nothing to listen on: port is 0, or bind is empty, and there is no unixsocket";
 
 /// The cores' own ports, for people.
 fn ports_of_cores(ports: &[u16]) -> String {
@@ -296,14 +290,6 @@ fn ports_of_cores(ports: &[u16]) -> String {
         .map(|(core, port)| format!("core {core} on port {port}"))
         .collect();
     each.join(", ")
-}
-
-fn or_none(text: String) -> String {
-    if text.is_empty() {
-        "nothing".to_owned()
-    } else {
-        text
-    }
 }
 
 fn unix_ms() -> i64 {

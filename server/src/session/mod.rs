@@ -33,6 +33,7 @@ use std::net::IpAddr;
 
 use larder_engine::DbIndex;
 
+use crate::config::Origin;
 use crate::resp::{ErrorReply, Parser, Protocol, Reply};
 use unread::Unread;
 
@@ -80,6 +81,15 @@ impl Peer {
     /// Whether the client is on this host.
     pub fn is_local(&self) -> bool {
         self.unix || self.ip().is_some_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// Where it is, for what the configuration allows to some.
+    pub fn origin(&self) -> Origin {
+        if self.is_local() {
+            Origin::Local
+        } else {
+            Origin::Remote
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Multi {
     pub state: Queueing,
     /// How much its `EXEC` locks.
     pub holds: Holds,
+    /// The name of its `EXEC` as the client sent it, if there are monitors to see it; else empty.
+    pub sent_as: Box<[u8]>,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
     /// Where each command's bytes and ranges begin.

@@ -1,11 +1,10 @@
 //! `CONFIG`: the configuration in force, read and changed by clients.
 
 use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Run, SessionCall};
-use crate::config::Origin;
+use crate::config::ConfigSetError;
 use crate::glob;
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::session::Peer;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -153,11 +152,17 @@ fn set(call: &mut SessionCall<'_>) -> CommandResult {
         .step_by(2)
         .map(|at| (args.at(at), args.at(at + 1)))
         .collect();
-    let origin = origin(&call.session.peer);
-    call.core
-        .shared
-        .update_config(|present| present.with_from(origin, &changes))
-        .map_err(|error| ErrorReply::new(format!("ERR {error}")))?;
+    let origin = call.session.peer.origin();
+    let shared = &call.core.shared;
+    shared
+        .update_config(|present| {
+            let next = present.with_from(origin, &changes)?;
+            if next.maxclients > present.maxclients {
+                next.check_maxclients(shared.clients_possible(next.maxclients))?;
+            }
+            Ok(next)
+        })
+        .map_err(|error: ConfigSetError| ErrorReply::new(format!("ERR {error}")))?;
     // In force for the next command of this turn. The other cores see it with their next turn, which is now.
     call.core.config = call.core.shared.config();
     call.core.tell_others(|_| {}, &[]);
@@ -165,18 +170,10 @@ fn set(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Whether a client is on this host.
-pub(super) fn origin(peer: &Peer) -> Origin {
-    if peer.is_local() {
-        Origin::Local
-    } else {
-        Origin::Remote
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::config::Origin;
+    use crate::session::Peer;
 
     #[test]
     fn clients_on_this_host_are_local() {
@@ -190,11 +187,12 @@ mod tests {
             ("", false, Origin::Remote),
         ] {
             assert_eq!(
-                origin(&Peer {
+                Peer {
                     addr: addr.into(),
                     unix,
                     ..Peer::default()
-                }),
+                }
+                .origin(),
                 expected,
                 "{addr}"
             );

@@ -1,13 +1,12 @@
-//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it.
+//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/protect.rs`).
 
 use std::time::Duration;
 
 use larder_engine::{Access, parse_canonical_i64};
 
-use crate::command::families::config::origin;
 use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Request, Round, Rounds, Run};
-use crate::config::Origin;
 use crate::glob::{self, Case};
+use crate::log;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
@@ -15,7 +14,7 @@ use crate::routing::{CoreId, SlotMap};
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "debug",
     arity: -2,
-    flags: Flags::OPERATOR,
+    flags: Flags::OPERATOR.with(Flags::PROTECTED),
     group: Group::Server,
     summary: "Helps test suites and debugging.",
     complexity: "Depends on subcommand",
@@ -53,31 +52,15 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
-/// What is to be done once the client is known to be allowed to.
+/// What is to be done.
 #[derive(Debug)]
 enum Task {
     /// Answers what this writes.
     Reply(fn(&[Vec<u8>], &mut Reply<'_>) -> Result<(), ErrorReply>),
     /// Asks all cores, and answers `OK`.
-    EveryCore(OnEveryCore),
+    EveryCore(fn(&mut CoreCall<'_>)),
     /// Asks the core that owns the key at argument 2; its answer is the reply.
     KeysCore,
-}
-
-/// What all cores are asked to do.
-#[derive(Clone, Copy, Debug)]
-struct OnEveryCore {
-    /// Does it where anyone may debug; elsewhere, tells whether the client may.
-    at_once: fn(&mut CoreCall<'_>),
-    /// Does it.
-    then: fn(&mut CoreCall<'_>),
-}
-
-#[derive(Debug)]
-enum State {
-    Begun,
-    AskedWhetherAllowed,
-    AskedToAct,
 }
 
 #[derive(Debug)]
@@ -86,7 +69,7 @@ struct Debug {
     task: Task,
     cores: u16,
     keys_core: CoreId,
-    state: State,
+    has_asked: bool,
 }
 
 fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
@@ -97,20 +80,11 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
             Ok(())
         })
     } else if is("sleep", 3) {
-        Task::EveryCore(OnEveryCore {
-            at_once: |call| at_once(call, sleep),
-            then: sleep,
-        })
+        Task::EveryCore(sleep)
     } else if is("set-active-expire", 3) {
-        Task::EveryCore(OnEveryCore {
-            at_once: |call| at_once(call, set_active_expire),
-            then: set_active_expire,
-        })
+        Task::EveryCore(set_active_expire)
     } else if is("set-disable-deny-scripts", 3) {
-        Task::EveryCore(OnEveryCore {
-            at_once: |call| at_once(call, let_scripts_call_all),
-            then: let_scripts_call_all,
-        })
+        Task::EveryCore(let_scripts_call_all)
     } else if is("object", 3) {
         Task::KeysCore
     } else if is("protocol", 3) {
@@ -121,7 +95,10 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::Reply(|words, _| Err(ErrorReply::new(words[2].as_slice())))
     } else if is("log", 3) {
         Task::Reply(|words, reply| {
-            eprintln!("DEBUG LOG: {}", String::from_utf8_lossy(&words[2]));
+            log::warn(format_args!(
+                "DEBUG LOG: {}",
+                String::from_utf8_lossy(&words[2])
+            ));
             reply.ok();
             Ok(())
         })
@@ -133,14 +110,14 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
     } else if args.is(1, "reload") || args.is(1, "loadaof") || args.is(1, "restart") {
         Task::Reply(|_, _| Err(errors::NO_RELOAD))
     } else {
-        return Err(errors::subcommand_syntax("debug", args.at(1)));
+        return Err(errors::subcommand_syntax(args.at(0), args.at(1)));
     };
     Ok(Box::new(Debug {
         words: args.iter_from(0).map(<[u8]>::to_vec).collect(),
         task,
         cores: slots.cores(),
         keys_core: args.get(2).map_or(CoreId(0), |key| slots.core_of(key)),
-        state: State::Begun,
+        has_asked: false,
     }))
 }
 
@@ -162,9 +139,9 @@ impl Debug {
     }
 
     fn act(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        self.state = State::AskedToAct;
+        self.has_asked = true;
         match self.task {
-            Task::EveryCore(run) => Ok(self.ask_all(run.then)),
+            Task::EveryCore(run) => Ok(self.ask_all(run)),
             Task::KeysCore => Ok(Round::Ask(vec![self.ask(self.keys_core, describe_entry)])),
             Task::Reply(write) => {
                 write(&self.words, reply)?;
@@ -176,63 +153,20 @@ impl Debug {
 
 impl Rounds for Debug {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        match self.state {
-            State::Begun => {
-                self.state = State::AskedWhetherAllowed;
-                // At once where possible: so the time it takes is the command's, for the slow log and the like.
-                match self.task {
-                    Task::EveryCore(run) => Ok(self.ask_all(run.at_once)),
-                    Task::KeysCore | Task::Reply(_) => Ok(self.ask_all(is_allowed)),
-                }
-            }
-            State::AskedWhetherAllowed if answers.iter().all(|answer| answer.is_empty()) => {
-                Err(errors::DEBUG_NOT_ALLOWED)
-            }
-            State::AskedWhetherAllowed if answers.iter().all(|answer| *answer == DONE) => {
-                reply.ok();
-                Ok(Round::Done)
-            }
-            State::AskedWhetherAllowed => self.act(reply),
-            State::AskedToAct => {
-                match self.task {
-                    Task::KeysCore => {
-                        let answer = answers.first().copied().unwrap_or_default();
-                        if answer.is_empty() {
-                            return Err(errors::NO_SUCH_KEY);
-                        }
-                        reply.status(&String::from_utf8_lossy(answer));
-                    }
-                    Task::Reply(_) | Task::EveryCore(_) => reply.ok(),
-                }
-                Ok(Round::Done)
-            }
+        if !self.has_asked {
+            return self.act(reply);
         }
-    }
-}
-
-/// The answer of a core that has done what it was asked.
-const DONE: &[u8] = b"done";
-
-/// Does it where anyone may debug; elsewhere, tells whether the client may.
-fn at_once(call: &mut CoreCall<'_>, run: fn(&mut CoreCall<'_>)) {
-    if call.core.config.enable_debug_command.allows(Origin::Remote) {
-        run(call);
-        call.out.extend_from_slice(DONE);
-    } else {
-        is_allowed(call);
-    }
-}
-
-/// Answers something on the core that has the client, if the client may debug.
-fn is_allowed(call: &mut CoreCall<'_>) {
-    if let Some(session) = call.asking.as_deref()
-        && call
-            .core
-            .config
-            .enable_debug_command
-            .allows(origin(&session.peer))
-    {
-        call.out.push(b'1');
+        match self.task {
+            Task::KeysCore => {
+                let answer = answers.first().copied().unwrap_or_default();
+                if answer.is_empty() {
+                    return Err(errors::NO_SUCH_KEY);
+                }
+                reply.status(&String::from_utf8_lossy(answer));
+            }
+            Task::Reply(_) | Task::EveryCore(_) => reply.ok(),
+        }
+        Ok(Round::Done)
     }
 }
 
@@ -357,20 +291,6 @@ mod tests {
                 Round::Done => return Ok(String::from_utf8(out).unwrap()),
                 Round::Wait => unreachable!("it does not block"),
             }
-        }
-    }
-
-    #[test]
-    fn nothing_is_done_for_a_client_that_may_not_debug() {
-        assert_eq!(
-            played(&["debug", "sleep", "0"], Protocol::Resp2, b""),
-            Err(errors::DEBUG_NOT_ALLOWED)
-        );
-        for answer in [&b"1"[..], DONE] {
-            assert_eq!(
-                played(&["debug", "sleep", "0"], Protocol::Resp2, answer).unwrap(),
-                "+OK\r\n"
-            );
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) mod lcs;
 pub(super) mod lifecycle;
 pub(super) mod lolwut;
 pub(super) mod memory;
+pub(super) mod module;
 pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;

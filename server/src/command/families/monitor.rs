@@ -2,11 +2,14 @@
 //!
 //! A line is `+1700000000.123456 [0 127.0.0.1:1234] "set" "a" "b"`, quoted as `redis-cli` quotes. Secrets are not shown,
 //! and neither are commands for operators.
+//!
+//! Redis shows a command once it has run, but a script before the commands it calls. What only another core runs is shown as it
+//! leaves; where running changes what the line says (`SELECT`, `RESET`) or what monitors see before it (`EXEC`), behind it.
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
-use crate::command::{Args, CommandSpec, Flags, Group, Run, SessionCall};
+use crate::command::{Args, CommandSpec, Flags, Group, Run, SessionCall, TransactionStep};
 use crate::config::is_sensitive;
 use crate::resp::errors::CommandResult;
 use crate::session::{Session, gate};
@@ -23,13 +26,14 @@ pub static COMMANDS: &[CommandSpec] = &[CommandSpec {
 }];
 
 fn monitor(call: &mut SessionCall<'_>) -> CommandResult {
+    // As in Redis, one that is a monitor already gets no reply.
     if call.session.gates & gate::MONITOR == 0 {
         call.session.set_gate(gate::MONITOR, true);
         call.core.monitors.push(call.session.id);
         call.core.shared.monitors.fetch_add(1, Ordering::Relaxed);
         call.core.gates |= gate::WATCHED_BY_MONITOR;
+        call.reply(|reply| reply.ok());
     }
-    call.reply(|reply| reply.ok());
     Ok(())
 }
 
@@ -43,9 +47,26 @@ pub(super) fn leave(call: &mut SessionCall<'_>) {
     }
 }
 
-/// Whether monitors are shown this command.
-pub fn is_shown(spec: &CommandSpec) -> bool {
-    !spec.flags.has_any(Flags::SKIP_MONITOR.with(Flags::ADMIN))
+/// When monitors are shown a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// Never, or by itself.
+    Apart,
+    /// Before it runs.
+    Before,
+    /// When it has run.
+    Behind,
+}
+
+/// When monitors are shown this command.
+pub fn shown(spec: &CommandSpec) -> Shown {
+    match spec.run {
+        _ if spec.flags.has_any(Flags::SKIP_MONITOR.with(Flags::ADMIN)) => Shown::Apart,
+        // Behind the commands it runs.
+        Run::Transaction(TransactionStep::Run) => Shown::Apart,
+        Run::OnSession(_) => Shown::Behind,
+        _ => Shown::Before,
+    }
 }
 
 /// Appends the line monitors get of a command of `session`.

@@ -1,6 +1,6 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
-use larder_engine::{Access, Encoding, EntryRef, parse_canonical_i64};
+use larder_engine::{Access, Encoding, EntryRef, Lfu, parse_canonical_i64};
 
 use crate::command::{Category, CommandSpec, Flags, Keys, Run, ShardCall};
 use crate::config::{Config, MaxmemoryPolicy};
@@ -148,16 +148,21 @@ fn idle_time(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 fn frequency(call: &mut ShardCall<'_>) -> CommandResult {
-    /// The bits of an access clock that count uses under an LFU policy.
-    const FREQUENCY_BITS: u32 = 0xff;
-    match look(call, |entry| entry.access().0 & FREQUENCY_BITS) {
-        Some(_) if !call.config.maxmemory_policy.is_lfu() => {
-            return Err(errors::FREQUENCY_NOT_TRACKED);
-        }
-        Some(frequency) => call.reply.integer(frequency.into()),
-        None => call.reply.null(),
+    let (now, lfu) = (call.shard.now(), lfu_of(call.config));
+    match (look(call, |entry| entry.access()), lfu) {
+        (Some(_), None) => return Err(errors::FREQUENCY_NOT_TRACKED),
+        (Some(history), Some(lfu)) => call.reply.integer(lfu.count(history, now).into()),
+        (None, _) => call.reply.null(),
     }
     Ok(())
+}
+
+/// How uses are counted, if the policy is one that counts them.
+pub fn lfu_of(config: &Config) -> Option<Lfu> {
+    config.maxmemory_policy.is_lfu().then_some(Lfu {
+        log_factor: config.lfu_log_factor,
+        decay_minutes: config.lfu_decay_time_min,
+    })
 }
 
 /// What `read` says about the entry, without that counting as a use.

@@ -108,7 +108,7 @@ fn parse_get(args: &Args<'_>) -> Result<usize, ErrorReply> {
         return Ok(DEFAULT_COUNT);
     };
     if args.len() > 3 {
-        return Err(errors::subcommand_syntax("slowlog", args.at(1)));
+        return Err(errors::subcommand_syntax(args.at(0), args.at(1)));
     }
     match parse_canonical_i64(count) {
         Some(-1) => Ok(usize::MAX),

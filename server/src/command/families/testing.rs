@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use larder_engine::{Access, DbIndex, Event, KeyHasher, Shard, ShardOptions, UnixMillis};
 
-use crate::command::{Args, CommandTable, FirstKey, Run, ShardCall};
+use crate::command::{Args, CommandTable, FirstKey, Run, ShardCall, lfu_of};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -145,6 +145,7 @@ impl Bench {
     pub(crate) fn configure(&mut self, directive: &str, value: &str) {
         let change = (directive.as_bytes(), value.as_bytes());
         self.config = self.config.with(&[change]).unwrap();
+        self.shard.count_uses(lfu_of(&self.config));
     }
 }
 

@@ -20,9 +20,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "exec",
-        flags: Flags::SESSION
-            .with(Flags::SKIP_SLOWLOG)
-            .with(Flags::SKIP_MONITOR),
+        flags: Flags::SESSION.with(Flags::SKIP_SLOWLOG),
         since: "1.2.0",
         summary: "Runs the commands queued, unless a watched key has changed.",
         complexity: "Depends on commands in the transaction",

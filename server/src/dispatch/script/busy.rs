@@ -17,6 +17,7 @@ use super::parked::State;
 use super::reach::Covers;
 use super::{Progress, Waits};
 use crate::command::{Args, Command, Flags, Run, busy};
+use crate::log;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::script::BusyScript;
@@ -72,9 +73,9 @@ impl Core {
         if let State::Begun(running, _) = &parked.state {
             let millis = running.began.elapsed().as_millis();
             let name = &running.name;
-            eprintln!(
-                "larder-server: warning: a script has run for {millis} ms and goes on: {name}"
-            );
+            log::warn(format_args!(
+                "a script has run for {millis} ms and goes on: {name}"
+            ));
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) fn pause(call: &mut SessionCall<'_>) -> CommandResult {
         4 if args.is(3, "all") => &shared.all_until_ms,
         4 if args.is(3, "write") => &shared.writes_until_ms,
         4 => return Err(errors::PAUSE_MODE),
-        _ => return Err(errors::subcommand_syntax("client", args.at(1))),
+        _ => return Err(errors::subcommand_syntax(args.at(0), args.at(1))),
     };
     let timeout_ms = parse_canonical_i64(args.at(2)).ok_or(errors::TIMEOUT_NOT_AN_INTEGER)?;
     let timeout_ms = u64::try_from(timeout_ms).map_err(|_| errors::TIMEOUT_NEGATIVE)?;
@@ -51,7 +51,7 @@ fn parse_unblock(args: &Args<'_>) -> Result<(u64, Ending), ErrorReply> {
         4 if args.is(3, "timeout") => Ending::AsTimeout,
         4 if args.is(3, "error") => Ending::AsError,
         4 => return Err(errors::UNBLOCK_REASON),
-        _ => return Err(errors::subcommand_syntax("client", args.at(1))),
+        _ => return Err(errors::subcommand_syntax(args.at(0), args.at(1))),
     };
     let id = parse_canonical_i64(args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
     Ok((u64::try_from(id).unwrap_or(0), ending))

@@ -3,7 +3,7 @@
 pub(super) mod payload;
 
 use larder_engine::{
-    Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
+    Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 use payload::Invalid;
 
@@ -106,9 +106,7 @@ impl Options {
     fn access(self, now: UnixMillis, lfu: bool) -> Option<AccessClock> {
         const MASK: i64 = (1 << AccessClock::BITS) - 1;
         if lfu {
-            let minutes = now.as_secs() / 60;
-            let frequency = i64::from(self.frequency?);
-            return Some(AccessClock((minutes << 8 & MASK | frequency) as u32));
+            return Some(Lfu::history(now, self.frequency?));
         }
         let idle = self.idle_secs?.min(MASK);
         Some(AccessClock(((now.as_secs() - idle) & MASK) as u32))
@@ -195,6 +193,34 @@ mod tests {
         );
         bench.check(&[("PTTL b", "1234"), ("DUMP nothing", "nil")]);
         assert_eq!(bench.events(), ["restore a", "restore a", "restore b"]);
+    }
+
+    #[test]
+    fn a_restored_frequency_outlives_uses() {
+        let mut bench = Bench::new();
+        bench.configure("maxmemory-policy", "allkeys-lfu");
+        // So that no use raises a count this high.
+        bench.configure("lfu-log-factor", "2000000000");
+        assert_eq!(restore(&mut bench, "a", "0", PAYLOAD, "FREQ 200"), "+OK");
+        bench.check(&[
+            ("OBJECT FREQ a", "200"),
+            ("GET a", "\"hello\""),
+            ("SET a 1", "OK"),
+            ("INCR a", "2"),
+            ("APPEND a 3", "2"),
+            ("SETRANGE a 4 x", "5"),
+            ("SETRANGE a 0 y", "5"),
+            ("EXPIRE a 100", "1"),
+            ("RENAME a b", "OK"),
+            ("OBJECT FREQ b", "200"),
+            // A new key has a count of its own.
+            ("SET c 1", "OK"),
+            ("OBJECT FREQ c", "5"),
+        ]);
+        bench.configure("lfu-log-factor", "0");
+        bench.check(&[("GET b", "\"y3\\x00\\x00x\""), ("OBJECT FREQ b", "201")]);
+        assert_eq!(restore(&mut bench, "b", "0", PAYLOAD, "REPLACE"), "+OK");
+        bench.check(&[("OBJECT FREQ b", "5")]);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! What `INFO` needs of each core, its way to the core that was asked, and the sum.
 
-use std::collections::BTreeMap;
-
 use larder_engine::DbIndex;
 
 use crate::command::families::larder::HotKeyReport;
 use crate::command::{CommandTable, CoreCall};
 use crate::config::Config;
-use crate::observe::{CommandStats, Durations, PartReader, PartWriter};
+use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter};
 use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
@@ -121,7 +119,7 @@ pub(super) struct Report {
     pub(super) facts: Facts,
     pub(super) sums: Sums,
     pub(super) databases: Vec<Database>,
-    pub(super) errors: BTreeMap<String, u64>,
+    pub(super) errors: ErrorCounts,
     /// By the command's number.
     pub(super) commands: Vec<(CommandStats, Durations)>,
     /// The most used keys, the most used first.
@@ -211,10 +209,11 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         part.number(core.shard.len(DbIndex(db)));
         part.number(core.shard.volatile_len(DbIndex(db)));
     }
-    part.number(stats.errors.len() as u64);
-    for (code, count) in &stats.errors {
+    let errors = stats.errors.iter();
+    part.number(errors.len() as u64);
+    for (code, count) in errors {
         part.bytes(code.as_bytes());
-        part.number(*count);
+        part.number(count);
     }
     for (command, durations) in stats.by_command.iter().zip(&stats.durations) {
         for number in [
@@ -299,8 +298,8 @@ impl Report {
             database.volatile += part.number();
         }
         for _ in 0..part.number() {
-            let code = part.text().to_owned();
-            *self.errors.entry(code).or_default() += part.number();
+            let code = part.text();
+            self.errors.add(code, part.number());
         }
         for (command, durations) in &mut self.commands {
             command.calls += part.number();
@@ -376,7 +375,7 @@ mod tests {
                 volatile: 8
             }]
         );
-        assert_eq!(report.errors["ERR"], 14);
+        assert_eq!(report.errors.of("ERR"), 14);
         assert_eq!(
             report.commands[0].0,
             CommandStats {

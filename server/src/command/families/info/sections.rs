@@ -531,7 +531,7 @@ fn command_stats(report: &Report, fields: &mut Fields<'_>) {
 
 fn error_stats(report: &Report, fields: &mut Fields<'_>) {
     fields.title("Errorstats");
-    for (code, count) in &report.errors {
+    for (code, count) in report.errors.iter() {
         // A code may be of a script's making.
         let code: String = code
             .chars()

@@ -1,13 +1,27 @@
 //! `LATENCY HISTOGRAM`: how the durations of commands are distributed.
 
+use std::collections::BTreeMap;
+
 use crate::command::{Args, Command, CommandTable, CoreCall};
 use crate::observe::{Durations, PartReader, PartWriter};
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
-/// A core's distributions: number of the command and distribution of each that ran.
+/// What a core knows: the numbers of the commands asked for, as every core finds them, then number and distribution of each
+/// that ran.
 pub(super) fn each(call: &mut CoreCall<'_>) {
+    let table = call.core.commands;
+    let wanted: Vec<&Command> = if call.args.len() == 2 {
+        table.iter().flat_map(with_subcommands).collect()
+    } else {
+        let named = call.args.iter_from(2).filter_map(|name| named(table, name));
+        named.flat_map(with_subcommands).collect()
+    };
     let mut part = PartWriter(call.out);
+    part.number(wanted.len() as u64);
+    for command in wanted {
+        part.number(u64::from(command.id.0));
+    }
     let ran = call
         .core
         .stats
@@ -21,24 +35,25 @@ pub(super) fn each(call: &mut CoreCall<'_>) {
     }
 }
 
-pub(super) fn merge(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+pub(super) fn merge(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     let table = CommandTable::global();
     let mut merged = vec![Durations::default(); table.count()];
+    let mut wanted = Vec::new();
     for part in parts {
         let mut part = PartReader::new(part);
+        let count = part.number();
+        wanted = (0..count).map(|_| part.number()).collect();
         while !part.is_at_end() {
             let number = usize::try_from(part.number()).expect("the number of a command");
             merged[number].merge(&mut part);
         }
     }
-    let wanted: Vec<&Command> = if args.len() == 2 {
-        table.iter().flat_map(with_subcommands).collect()
-    } else {
-        args.iter_from(2)
-            .filter_map(|name| named(table, name))
-            .flat_map(with_subcommands)
-            .collect()
-    };
+    let commands: BTreeMap<u64, &Command> = table
+        .iter()
+        .flat_map(with_subcommands)
+        .map(|command| (u64::from(command.id.0), command))
+        .collect();
+    let wanted = wanted.iter().filter_map(|number| commands.get(number));
     let shown: Vec<_> = wanted
         .into_iter()
         .map(|command| (command.spec.name, &merged[command.id.index()]))

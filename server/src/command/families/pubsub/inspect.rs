@@ -133,7 +133,7 @@ fn list(call: &mut CoreCall<'_>, topic: Topic) {
 
 fn channels_merge(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     if args.len() > 3 {
-        return Err(errors::subcommand_syntax("pubsub", args.at(1)));
+        return Err(errors::subcommand_syntax(args.at(0), args.at(1)));
     }
     // A channel may have subscribers on several cores.
     let mut names = BTreeSet::new();

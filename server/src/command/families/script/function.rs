@@ -251,7 +251,7 @@ fn delete(call: &mut SessionCall<'_>) -> CommandResult {
 fn flush(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
     if args.len() > 3 {
-        return Err(errors::subcommand_syntax("function", args.at(1)));
+        return Err(errors::subcommand_syntax(args.at(0), args.at(1)));
     }
     if args.len() == 3 && !args.is(2, "sync") && !args.is(2, "async") {
         return Err(errors::FUNCTION_FLUSH_MODE);
@@ -403,7 +403,7 @@ fn restore(call: &mut SessionCall<'_>) -> CommandResult {
         4 if args.is(3, "replace") => Policy::Replace,
         4 if args.is(3, "flush") => Policy::Flush,
         4 => return Err(errors::RESTORE_POLICY),
-        _ => return Err(errors::subcommand_syntax("function", args.at(1))),
+        _ => return Err(errors::subcommand_syntax(args.at(0), args.at(1))),
     };
     let restored = read(call.core, args.at(2))?;
     let changed = call.core.shared.libraries.change(|libraries| {
