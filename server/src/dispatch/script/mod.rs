@@ -21,6 +21,7 @@ mod functions;
 mod parked;
 mod place;
 mod reach;
+mod every_tests;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
