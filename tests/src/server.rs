@@ -384,9 +384,16 @@ impl Server {
 /// What in a server's log no server should write, if there is such a thing.
 #[must_use]
 pub fn fault_in(log: &str) -> Option<String> {
-    const SIGNS: &[&str] = &["panicked at", "AddressSanitizer", "fatal runtime error", "memory allocation of"];
+    const SIGNS: &[&str] = &[
+        "panicked at",
+        "AddressSanitizer",
+        "fatal runtime error",
+        "memory allocation of",
+    ];
     let is_fault = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
-    log.lines().find(is_fault).map(|line| format!("its log says {line:?}"))
+    log.lines()
+        .find(is_fault)
+        .map(|line| format!("its log says {line:?}"))
 }
 
 impl Drop for Server {

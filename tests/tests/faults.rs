@@ -19,7 +19,10 @@ fn a_panic_of_a_core_fails_the_test_that_started_the_server() {
     // Whether an answer comes before the end is all the same.
     drop(server.connect().unwrap().call(&["DEBUG", "PANIC"]));
     let fault = server.stop().unwrap_err();
-    assert!(fault.contains("its log says") && fault.contains("panicked at"), "{fault}");
+    assert!(
+        fault.contains("its log says") && fault.contains("panicked at"),
+        "{fault}"
+    );
 }
 
 #[test]
@@ -32,7 +35,10 @@ fn a_panic_that_the_server_survives_is_noticed_too() {
 #[test]
 fn an_end_by_a_signal_the_test_did_not_send_is_noticed() {
     let mut server = server();
-    let killed = Command::new("kill").args(["-s", "KILL", &server.pid().to_string()]).status().unwrap();
+    let killed = Command::new("kill")
+        .args(["-s", "KILL", &server.pid().to_string()])
+        .status()
+        .unwrap();
     assert!(killed.success());
     server.wait_for_exit(Duration::from_secs(20)).unwrap();
     let fault = server.stop().unwrap_err();

@@ -90,8 +90,14 @@ fn cve_2025_46818_the_metatables_of_basic_types_are_nobodys() {
         ("getmetatable('').__index = function() end", READONLY),
         ("getmetatable('').__call = function() end", READONLY),
         ("getmetatable('').__index.rep = function() end", READONLY),
-        ("rawset(getmetatable(''), '__index', 1)", "-ERR Attempt to modify a readonly table"),
-        ("setmetatable(getmetatable(''), {})", "-ERR Attempt to modify a readonly table"),
+        (
+            "rawset(getmetatable(''), '__index', 1)",
+            "-ERR Attempt to modify a readonly table",
+        ),
+        (
+            "setmetatable(getmetatable(''), {})",
+            "-ERR Attempt to modify a readonly table",
+        ),
         (
             "local t = {} for _, v in pairs({1, true, type, coroutine.create(function() end), cjson.null}) do \
              t[#t + 1] = tostring(getmetatable(v)) end return table.concat(t, ' ')",
@@ -118,12 +124,17 @@ fn cve_2025_46819_long_brackets_of_any_level_are_counted() {
         assert_eq!(bench.run(&unfinished(text)), "*0\r\n", "{text}");
     }
     assert_eq!(
-        bench.run("local e = ('='):rep(1e6) return loadstring('return [' .. e .. '[x]' .. e .. ']')()"),
+        bench.run(
+            "local e = ('='):rep(1e6) return loadstring('return [' .. e .. '[x]' .. e .. ']')()"
+        ),
         "$1\r\nx\r\n"
     );
     // A count beyond 32 bits takes a longer text, which is refused.
     assert!(check_len(CHUNK_MAX_BYTES).is_ok());
-    assert_eq!(check_len(CHUNK_MAX_BYTES + 1).unwrap_err(), b"chunk is too long");
+    assert_eq!(
+        check_len(CHUNK_MAX_BYTES + 1).unwrap_err(),
+        b"chunk is too long"
+    );
 }
 
 #[test]
@@ -133,7 +144,10 @@ fn cve_2024_46981_nothing_of_a_scripts_runs_while_a_machine_closes() {
             "return newproxy(true)",
             "-ERR user_script:1: Script attempted to access nonexistent global variable 'newproxy'",
         ),
-        ("for i = 1, 100 do setmetatable({}, {__gc = error}) end collectgarbage()", "$-1"),
+        (
+            "for i = 1, 100 do setmetatable({}, {__gc = error}) end collectgarbage()",
+            "$-1",
+        ),
     ]);
     // Left as garbage, and as what is held, when the machine is closed.
     let mut bench = Bench::new();
@@ -240,8 +254,14 @@ fn cve_2014_5461_a_call_finds_room_for_parameters_it_was_not_given() {
 #[test]
 fn cve_2020_14147_sizes_in_a_format_do_not_overflow() {
     check(&[
-        ("return struct.size('i2147483648')", "-ERR user_script:1: integral size overflow"),
-        ("return struct.pack('i4294967297', 1)", "-ERR user_script:1: integral size overflow"),
+        (
+            "return struct.size('i2147483648')",
+            "-ERR user_script:1: integral size overflow",
+        ),
+        (
+            "return struct.pack('i4294967297', 1)",
+            "-ERR user_script:1: integral size overflow",
+        ),
     ]);
 }
 
@@ -259,7 +279,11 @@ fn compiled_code_is_refused_in_every_way_in() {
         ),
     ]);
     let mut bench = Bench::new();
-    assert!(bench.run_with(b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00", &[], &[]).starts_with("compile: "));
+    assert!(
+        bench
+            .run_with(b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00", &[], &[])
+            .starts_with("compile: ")
+    );
 }
 
 #[test]
@@ -284,7 +308,9 @@ fn formats_of_any_width_keep_to_their_buffer() {
 #[test]
 fn positions_of_any_size_keep_to_the_text_and_the_table() {
     let mut bench = Bench::new();
-    for far in ["2^31", "2^31 - 1", "-2^31", "2^32 + 1", "2^53", "2^63", "-2^63", "1/0", "-1/0", "0/0"] {
+    for far in [
+        "2^31", "2^31 - 1", "-2^31", "2^32 + 1", "2^53", "2^63", "-2^63", "1/0", "-1/0", "0/0",
+    ] {
         for call in [
             "('abc'):sub(FAR, 2)",
             "('abc'):sub(2, FAR)",
@@ -309,10 +335,21 @@ fn positions_of_any_size_keep_to_the_text_and_the_table() {
             "collectgarbage('setpause', FAR)",
             "collectgarbage('setstepmul', FAR)",
         ] {
-            let script = format!("{} return 1", call.replace("FAR", &format!("({far})")).replace("('abc'):", "local _ = ('abc'):"));
-            let script = if call.starts_with('(') { script } else { format!("local _ = {script}") };
+            let script = format!(
+                "{} return 1",
+                call.replace("FAR", &format!("({far})"))
+                    .replace("('abc'):", "local _ = ('abc'):")
+            );
+            let script = if call.starts_with('(') {
+                script
+            } else {
+                format!("local _ = {script}")
+            };
             let reply = answer(&mut bench, &script);
-            assert!(reply == ":1" || reply.starts_with("-ERR"), "{script}: {reply}");
+            assert!(
+                reply == ":1" || reply.starts_with("-ERR"),
+                "{script}: {reply}"
+            );
         }
     }
 }
@@ -321,9 +358,10 @@ fn positions_of_any_size_keep_to_the_text_and_the_table() {
 fn an_error_of_a_coroutine_without_memory_ends_nothing_but_the_script() {
     // Coroutines that resume each other until Lua's bound on C's stack, in memory that is full: the text of that error has
     // to be there.
-    let fill = "local kept = {} for i = 1, 4096 do kept[i] = i end local function fill() collectgarbage() collectgarbage('stop') \
-                local size, n = 2 ^ 20, 0 while size >= 1 do n = n + 1 \
-                if not pcall(function() kept[n] = ('x'):rep(size) .. n end) then size = size / 2 end end end ";
+    let fill = "local kept = {} for i = 1, 4096 do kept[i] = i end local size, n = 2 ^ 20, 0 \
+                local function add() kept[n] = ('x'):rep(size) .. n end \
+                local function fill() collectgarbage() collectgarbage('stop') \
+                while size >= 1 do n = n + 1 if not pcall(add) then size = size / 2 end end end ";
     let mut bench = Bench::with_memory(8 << 20);
     for overflow in [
         "local chain = {} for i = 1, 230 do chain[i] = coroutine.create(function() return coroutine.resume(chain[i + 1]) end) end \
@@ -335,7 +373,10 @@ fn an_error_of_a_coroutine_without_memory_ends_nothing_but_the_script() {
         "local co = coroutine.create(function(...) return select('#', ...) end) fill() coroutine.resume(co, unpack({}, 1, 7000))",
         "local co = coroutine.create(function(...) return unpack({}, 1, 7000) end) fill() coroutine.resume(co)",
     ] {
-        let reply = answer(&mut bench, &format!("{fill} {overflow} kept = nil return 1"));
-        assert!(reply == ":1" || reply.contains("not enough memory"), "{overflow}: {reply}");
+        let reply = answer(
+            &mut bench,
+            &format!("{fill} {overflow} kept = nil return 1"),
+        );
+        assert_eq!(reply, ":1", "{overflow}");
     }
 }

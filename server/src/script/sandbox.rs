@@ -3,8 +3,8 @@
 use mlua::{Function, Lua, LuaString, Table, Value};
 
 use super::flags::ScriptFlags;
-use super::limits::RESULTS_MAX;
 use super::libraries::{BAD_NAME, Function as Registered, name_of};
+use super::limits::RESULTS_MAX;
 
 /// The sandbox's source.
 const SOURCE: &str = include_str!("sandbox.lua");

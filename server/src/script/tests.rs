@@ -222,6 +222,10 @@ fn replies_become_values() {
         let got = bench.run_with(script.as_bytes(), &[], &[reply.as_bytes()]);
         assert_eq!(got, expected, "{reply:?}");
     }
+    assert_eq!(
+        bench.run("return redis.call('a', -2^63, 2^63)"),
+        "*3\r\n$1\r\na\r\n$23\r\n-9.2233720368547758e+18\r\n$22\r\n9.2233720368547758e+18\r\n"
+    );
     let echo = "return redis.call('a', 1, 0.1, 1e17, -5, 12039611435714932082, KEYS[1])";
     assert_eq!(
         bench.run_with(echo.as_bytes(), &[b"\xff\x00"], &[]),

@@ -41,7 +41,9 @@ const FILLINGS: &[&[&str]] = &[
 /// Names of a command, and how many arguments it takes at least.
 fn commands() -> Vec<(Vec<&'static str>, usize)> {
     let table = CommandTable::global();
-    let all = table.iter().flat_map(|command| std::iter::once(command).chain(command.subcommands.iter()));
+    let all = table
+        .iter()
+        .flat_map(|command| std::iter::once(command).chain(command.subcommands.iter()));
     all.map(|command| {
         let names: Vec<&str> = command.spec.name.split('|').collect();
         let least = usize::from(command.spec.arity.unsigned_abs());
@@ -64,7 +66,10 @@ fn argument_lists(least: usize) -> Vec<Vec<&'static str>> {
 }
 
 fn send(server: &mut Server, client: Client, words: &[&str]) -> String {
-    server.send(client, &encode_command(words.iter().map(|word| word.as_bytes())))
+    server.send(
+        client,
+        &encode_command(words.iter().map(|word| word.as_bytes())),
+    )
 }
 
 /// A server with a key of every type.
@@ -132,7 +137,9 @@ fn every_command_is_answered_from_a_script_and_inside_multi() {
                             server = furnished(cores);
                         }
                         Err(_) => {
-                            wrong.push(format!("{command:?} on {cores}, RESP{protocol}: a panic that ends the core"));
+                            wrong.push(format!(
+                                "{command:?} on {cores}, RESP{protocol}: a panic that ends the core"
+                            ));
                             server = furnished(cores);
                         }
                     }

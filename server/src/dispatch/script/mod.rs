@@ -17,11 +17,11 @@
 
 mod busy;
 mod call;
+mod every_tests;
 mod functions;
 mod parked;
 mod place;
 mod reach;
-mod every_tests;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};

@@ -270,10 +270,10 @@ fn each_argument<'a>(
 /// Appends a command's argument. Numbers are written so that no digit is lost.
 fn push_argument(value: &Value, words: &mut Words) -> Result<(), Raised> {
     /// Below it a number of 17 digits is written without an exponent.
-    const WHOLE_MAX: i64 = 100_000_000_000_000_000;
+    const WHOLE_MAX: u64 = 100_000_000_000_000_000;
     let fits = match value {
         Value::String(text) => words.push(&text.as_bytes()),
-        Value::Integer(number) if number.abs() < WHOLE_MAX => {
+        Value::Integer(number) if number.unsigned_abs() < WHOLE_MAX => {
             words.push(Digits::new().signed(*number))
         }
         Value::Integer(number) => words.push(format_general(*number as f64, 17).as_bytes()),
