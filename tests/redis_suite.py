@@ -76,6 +76,8 @@ START_SECONDS = 20
 # What the suite says when the port for its own test clients was taken before it could listen on it.
 SUITE_PORT_TAKEN = 'address already in use /     while executing / "socket -server accept_test_clients'
 PORT_ATTEMPTS = 5
+# What a server writes only when something is wrong with itself.
+FAULT_SIGNS = ("panicked at", "AddressSanitizer", "fatal runtime error", "memory allocation of")
 
 
 class CannotRun(Exception):
@@ -103,13 +105,27 @@ class Server:
         return self.process.poll() is not None
 
     def stop(self):
+        """Ends it; gives what it did that no server should, or None."""
+        was_killed = False
         if self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(5)
             except subprocess.TimeoutExpired:
+                was_killed = True
                 self.process.kill()
                 self.process.wait()
+        if not was_killed and self.process.returncode != 0:
+            return f"it ended with {self.process.returncode}"
+        return fault_in(self.log_path)
+
+
+def fault_in(log_path):
+    """The line in a server's log that says it panicked, or None."""
+    for line in log_path.read_text(errors="replace").splitlines():
+        if any(sign in line for sign in FAULT_SIGNS):
+            return f"its log says {line!r}"
+    return None
 
 
 def free_port():
@@ -243,8 +259,8 @@ def run_all(options, directory):
             if server and server.died():
                 failed.append(("(the server died)", server.log_path.read_text(errors="replace")[-600:]))
         finally:
-            if server:
-                server.stop()
+            faults = [server.stop()] if server else [fault_in(log) for log in sorted((tree / "tests" / "tmp").glob("server*/std*"))]
+        below.extend(f"{unit}: {fault}" for fault in faults if fault)
         of = DENOMINATORS[way].get(unit)
         floor = floor_of_way.get(unit, 0)
         rows.append((unit, len(passed), len(failed), of))

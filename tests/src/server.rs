@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::client::Client;
 use crate::programs;
 use crate::resp::Reply;
 use crate::scratch::ScratchDir;
+
+/// What an oracle is called in messages.
+const REDIS: &str = "redis-server";
 
 /// How long a server may take until it answers `PING`.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -115,6 +119,12 @@ pub struct Server {
     address: SocketAddr,
     scratch: ScratchDir,
     label: String,
+    /// Whether the test itself sent it a signal to end.
+    is_told: AtomicBool,
+    /// Whether that was one a process does not survive.
+    is_killed: AtomicBool,
+    /// Whether it was stopped and looked at.
+    is_ended: bool,
 }
 
 impl Server {
@@ -128,7 +138,7 @@ impl Server {
                 programs::larder_server()?,
                 format!("larder, {cores} cores, {}", backend.directive()),
             ),
-            Program::Redis(path) => (path.clone(), "redis-server".into()),
+            Program::Redis(path) => (path.clone(), REDIS.into()),
         };
         let scratch = ScratchDir::new("server")?;
         let log = scratch.path().join("log");
@@ -176,6 +186,9 @@ impl Server {
             address,
             scratch,
             label,
+            is_told: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
+            is_ended: false,
         };
         server.wait_until_ready()?;
         Ok(server)
@@ -271,6 +284,12 @@ impl Server {
     /// # Errors
     /// When `kill` does not run.
     pub fn signal(&self, name: &str) -> Outcome<()> {
+        if FATAL_SIGNALS.contains(&name) {
+            self.is_killed.store(true, Ordering::Relaxed);
+        }
+        if ["TERM", "INT"].contains(&name) {
+            self.is_told.store(true, Ordering::Relaxed);
+        }
         let sent = Command::new("kill")
             .args(["-s", name, &self.pid().to_string()])
             .status();
@@ -321,11 +340,77 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+/// Signals, by name, that end a process at once.
+const FATAL_SIGNALS: &[&str] = &["KILL", "ABRT", "SEGV", "BUS"];
+
+/// How long a server may take to end when it is told to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl Server {
+    /// Stops it, and looks at how it fared: no thread of it panicked, and it ended as a process should.
+    ///
+    /// # Errors
+    /// What it did instead, with the end of its log.
+    pub fn stop(mut self) -> Outcome<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Outcome<()> {
+        if std::mem::replace(&mut self.is_ended, true) {
+            return Ok(());
+        }
+        let is_larder = self.label != REDIS;
+        if is_larder && self.is_running() {
+            // A second one would end it at once, and badly.
+            if !self.is_told.load(Ordering::Relaxed) {
+                self.signal("TERM")?;
+            }
+            // One that holds out is a matter of its own, and no panic.
+            drop(self.wait_for_exit(STOP_TIMEOUT));
+        }
+        let had_to_be_killed = self.is_running();
         // It may have ended already; a process that is gone cannot be killed, and need not be.
         drop(self.child.kill());
-        drop(self.child.wait());
+        let status = self.child.wait().map_err(|why| why.to_string())?;
+        if !is_larder {
+            return Ok(());
+        }
+        let log = std::fs::read(self.scratch.path().join("log")).unwrap_or_default();
+        let fault = fault_in(&String::from_utf8_lossy(&log)).or_else(|| {
+            let is_meant = had_to_be_killed || self.is_killed.load(Ordering::Relaxed);
+            (!is_meant && !status.success()).then(|| format!("it ended with {status}"))
+        });
+        match fault {
+            Some(fault) => Err(format!("{}: {fault}\n{}", self.label, self.log_tail())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What in a server's log no server should write, if there is such a thing.
+#[must_use]
+pub fn fault_in(log: &str) -> Option<String> {
+    const SIGNS: &[&str] = &[
+        "panicked at",
+        "AddressSanitizer",
+        "fatal runtime error",
+        "memory allocation of",
+    ];
+    let is_fault = |line: &&str| SIGNS.iter().any(|sign| line.contains(sign));
+    log.lines()
+        .find(is_fault)
+        .map(|line| format!("its log says {line:?}"))
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let ended = self.end();
+        // A test that fails already says why itself.
+        if let Err(fault) = ended
+            && !std::thread::panicking()
+        {
+            panic!("{fault}");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{Args, Blocking, Command, Rounds, Run, WaitLimit};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
-use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber, gate};
+use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber};
 
 /// Commands of this core's sessions that wait for keys.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Core {
         let owner = session_owner(session, Some(seq), command);
         let attempt = |which| Box::new(Attempt { terms, which });
         let executing = session.executing.as_ref();
-        if executing.is_some() || session.gates & gate::SCRIPT != 0 {
+        if !session.may_wait() {
             let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
             session.at_barrier = true;
             let attempt = attempt(Which::InExec);

@@ -12,6 +12,13 @@ pub(super) const MEMORY_MAX_BYTES: usize = 1 << 30;
 /// Memory held after a script above which all garbage is collected at once.
 pub(super) const GARBAGE_MAX_BYTES: usize = 64 << 20;
 
+/// Bytes of a chunk's text: Lua's lexer counts in an `int` what a text repeats. What a script itself has compiled is less.
+pub(super) const CHUNK_MAX_BYTES: usize = i32::MAX as usize;
+const _: () = assert!(MEMORY_MAX_BYTES < CHUNK_MAX_BYTES);
+
+/// Values that `unpack` gives at most (`LUAI_MAXCSTACK`).
+pub(super) const RESULTS_MAX: usize = 8_000;
+
 /// Instructions after which a running script looks at the clock, as in Redis.
 pub(super) const INSTRUCTIONS_PER_LOOK: u32 = 100_000;
 

@@ -25,6 +25,7 @@ mod cache;
 mod convert;
 mod engine;
 mod exchange;
+mod faults;
 mod flags;
 mod hostile;
 mod job;

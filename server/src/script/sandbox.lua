@@ -15,11 +15,13 @@ local keep_callers, dump = raw.keep_callers, string.dump
 local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
 local rawget, rawset, rawequal, pairs, pcall, xpcall = rawget, rawset, rawequal, pairs, pcall, xpcall
 local setmetatable, getmetatable, getfenv, setfenv = setmetatable, getmetatable, getfenv, setfenv
-local loadstring, newproxy, collectgarbage = loadstring, newproxy, collectgarbage
+local loadstring, collectgarbage, tonumber = loadstring, collectgarbage, tonumber
 local byte, concat, find, sub = string.byte, table.concat, string.find, string.sub
+local ceil, floor = math.ceil, math.floor
 -- By these names Lua's own messages call them.
 local insert, remove, sort = table.insert, table.remove, table.sort
 local HOST = getfenv(0)
+local RESULTS_MAX = raw.RESULTS_MAX
 
 local READONLY = "Attempt to modify a readonly table"
 
@@ -95,6 +97,13 @@ local function throw(level)
     error(message, level + 1)
 end
 
+-- A function of Rust that gives no value.
+local function none(fn)
+    return function(...)
+        if fn(...) == FAIL then throw(2) end
+    end
+end
+
 -- A function of Rust that gives one value.
 local function one(fn)
     return function(...)
@@ -157,13 +166,28 @@ local function handler(err)
     return err
 end
 
+-- Arguments that Lua's own functions count with.
+
+-- The 32-bit integer that `luaL_checkint` makes of an argument: cut off, the low bits of what is too large, 0 of what is
+-- none.
+local function int_of(value, number, name)
+    local whole = type(value) == "number" and value or type(value) == "string" and tonumber(value)
+    if not whole then
+        bad_argument(number, name, "number expected, got " .. type(value), 3)
+    end
+    whole = whole < 0 and ceil(whole) or floor(whole)
+    if not (whole > -2 ^ 63 and whole < 2 ^ 63) then return 0 end
+    whole = whole % 2 ^ 32
+    return whole < 2 ^ 31 and whole or whole - 2 ^ 32
+end
+
 -- The base library.
 
 local base = {}
 local ENV
 
 for _, name in pairs({ "_VERSION", "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring",
-    "type", "unpack" }) do
+    "type" }) do
     base[name] = HOST[name]
 end
 base.__redis__err__handler = handler
@@ -179,9 +203,10 @@ local function after_pcall(ok, err, ...)
     elseif type(err) == "table" then
         -- As before Redis 7, which made errors tables.
         local message = err.err
-        if type(message) == "string" or type(message) == "number" then
-            err = message
+        if type(message) ~= "string" and type(message) ~= "number" then
+            return false, err, message
         end
+        err = message
     end
     return false, (without_place(err))
 end
@@ -200,11 +225,14 @@ local function after_xpcall(handle, ok, err, ...)
         err = text
     end
     local handled, result = pcall(handle, (without_place(err)))
-    return false, handled and result or "error in error handling"
+    if not handled then result = "error in error handling" end
+    return false, result
 end
 
 -- Lua's own has the handler run where the error was raised, which is where nothing can interrupt it if that was a hook.
-function base.xpcall(fn, handle)
+function base.xpcall(...)
+    if select("#", ...) < 2 then bad_argument(2, "xpcall", "value expected", 2) end
+    local fn, handle = ...
     return after_xpcall(handle, pcall(fn))
 end
 
@@ -233,6 +261,25 @@ function base.rawset(of, key, value)
     return rawset(of, key, value)
 end
 
+-- The native one takes a number of values above 2^31 for a negative one, and writes beyond its stack.
+function base.unpack(...)
+    local of, first, last = ...
+    if first == nil and last == nil or type(of) ~= "table" then
+        return unpack(...)
+    end
+    local from = first == nil and 1 or int_of(first, 2, "unpack")
+    local to = last == nil and #of or int_of(last, 3, "unpack")
+    if to - from >= RESULTS_MAX then
+        error("too many results to unpack", 2)
+    elseif to == 2 ^ 31 - 1 then
+        -- It counts one beyond the last.
+        local copy = {}
+        for index = from, to do copy[index - from + 1] = rawget(of, index) end
+        return unpack(copy, 1, to - from + 1)
+    end
+    return unpack(...)
+end
+
 -- What scripts see of the metatable that all strings share.
 local STRING_META
 
@@ -258,23 +305,8 @@ function base.setmetatable(of, ...)
     return setmetatable(of, meta)
 end
 
-function base.getfenv(of)
-    if of == nil then of = 1 end
-    if type(of) == "number" and of >= 1 then of = of + 1 end
-    local env = getfenv(of)
-    return env == HOST and ENV or env
-end
-
-function base.setfenv(of, env)
-    expect_table(env, "setfenv")
-    if type(of) == "number" and of >= 1 then of = of + 1 end
-    if of == 0 or getfenv(of) == HOST then
-        error("'setfenv' cannot change environment of given object", 2)
-    end
-    return setfenv(of, env)
-end
-
--- Text only: compiled code can be forged to read and write any memory.
+-- Text only: compiled code can be forged to read and write any memory. And the text as a whole: the parser holds a chunk's
+-- name only once it has read the first byte, and what reads it for `load` is the script's own and may collect garbage.
 local function compile(text, name, env)
     if byte(text) == 27 then
         text = " " .. text
@@ -310,24 +342,6 @@ function base.load(reader, name)
     return compile(concat(pieces), name or "=(load)", ENV)
 end
 
--- A finalizer would run where nothing can interrupt it.
-function base.newproxy(of)
-    local made = newproxy(of)
-    if of == true then
-        local meta = getmetatable(made)
-        META[made] = setmetatable({}, {
-            __index = meta,
-            __newindex = function(_, key, value)
-                if key == "__gc" then error("finalizers are not available to scripts", 2) end
-                meta[key] = value
-            end,
-        })
-    elseif of then
-        META[made] = META[of]
-    end
-    return made
-end
-
 local collector_changed = false
 
 function base.collectgarbage(...)
@@ -358,6 +372,7 @@ end
 -- Adds a library's functions and values of Rust. Gives those that are not for scripts.
 local function complete(library, into)
     local natives = open(library)
+    for name, fn in pairs(natives.none) do into[name] = none(fn) end
     for name, fn in pairs(natives.one) do into[name] = one(fn) end
     for name, fn in pairs(natives.few) do into[name] = few(fn) end
     for name, fn in pairs(natives.many) do into[name] = many(fn) end
@@ -375,13 +390,17 @@ function libraries.table.insert(into, ...)
     if more ~= nil or at == nil and select("#", ...) == 0 then
         error("wrong number of arguments to 'insert'", 2)
     end
-    if value ~= nil and type(at) == "number" and at < 1 then
-        -- The native one moves the elements from there on in one go that nothing can interrupt.
-        for index = #into + 1, at + 1, -1 do
-            rawset(into, index, rawget(into, index - 1))
+    if select("#", ...) == 2 then
+        at = int_of(at, 2, "insert")
+        if at < 1 then
+            -- The native one moves the elements from there on in one go that nothing can interrupt.
+            for index = #into + 1, at + 1, -1 do
+                rawset(into, index, rawget(into, index - 1))
+            end
+            rawset(into, at, value)
+            return
         end
-        rawset(into, at, value)
-        return
+        return insert(into, at, value)
     end
     return insert(into, ...)
 end
@@ -390,6 +409,14 @@ function libraries.table.remove(from, ...)
     if REAL[from] then error(READONLY, 2) end
     expect_table(from, "remove")
     return remove(from, ...)
+end
+
+for _, name in pairs({ "foreach", "foreachi" }) do
+    local native = libraries.table[name]
+    libraries.table[name] = function(of, ...)
+        expect_table(of, name)
+        return native(real_of(of), ...)
+    end
 end
 
 function libraries.table.sort(list, ...)
@@ -566,9 +593,7 @@ for name, value in pairs(redis) do
     end
 end
 FUNCTION_GLOBALS.redis = protect(function_redis)
-for _, name in pairs({ "__redis__err__handler", "getfenv", "newproxy", "os", "setfenv" }) do
-    FUNCTION_GLOBALS[name] = nil
-end
+FUNCTION_GLOBALS.__redis__err__handler = nil
 ENV = EVAL_ENV
 
 -- Scripts.

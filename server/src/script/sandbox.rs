@@ -4,6 +4,7 @@ use mlua::{Function, Lua, LuaString, Table, Value};
 
 use super::flags::ScriptFlags;
 use super::libraries::{BAD_NAME, Function as Registered, name_of};
+use super::limits::RESULTS_MAX;
 
 /// The sandbox's source.
 const SOURCE: &str = include_str!("sandbox.lua");
@@ -12,6 +13,12 @@ const FUNCTIONS: &str = include_str!("functions.lua");
 
 /// The name of its chunk, by which its functions are told from a script's when an error's place is wanted.
 pub(super) const CHUNK: &str = "=[sandbox]";
+
+/// Errors that Lua makes a string of where nothing catches one more: without memory for it, the process would end
+/// (`luaD_throw` of a coroutine that is not running). A string that is there takes no memory.
+const UNPROTECTED_ERRORS: [&str; 2] = ["C stack overflow", "error in error handling"];
+/// Name in the registry of the table that holds them.
+const ERRORS: &str = "larder.errors";
 
 /// The way into the sandbox of one machine.
 pub(super) struct Sandbox {
@@ -27,6 +34,7 @@ pub(super) struct Sandbox {
 
 /// Builds the sandbox over functions of Rust.
 pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
+    raw.raw_set("RESULTS_MAX", RESULTS_MAX)?;
     let (run, parts): (Table, Table) = lua.load(SOURCE).set_name(CHUNK).call(raw)?;
     raw.raw_set(
         "check_flag",
@@ -43,6 +51,7 @@ pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
     lua.load(FUNCTIONS)
         .set_name(CHUNK)
         .call::<()>((parts, raw))?;
+    lua.set_named_registry_value(ERRORS, lua.create_sequence_from(UNPROTECTED_ERRORS)?)?;
     lua.gc_collect()?;
     Ok(Sandbox {
         compile: run.raw_get("compile")?,

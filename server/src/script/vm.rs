@@ -30,7 +30,7 @@ use super::job::{Code, Job, LoadOptions, RunOptions};
 use super::libraries::Function;
 use super::libs::{Ask, TICK, caller, fail, open, take_error};
 
-use super::limits::{GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
+use super::limits::{CHUNK_MAX_BYTES, GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
 use super::sandbox::{Sandbox, load};
 use super::watch::watch;
 use super::words::Words;
@@ -142,6 +142,7 @@ impl Vm {
     /// # Errors
     /// Lua's text, if it is no script.
     pub fn compile(&mut self, id: u64, text: Arc<[u8]>) -> Result<(), Vec<u8>> {
+        check_len(text.len())?;
         self.job(Job::Compile { id, text });
         self.result()
     }
@@ -166,6 +167,7 @@ impl Vm {
         text: Arc<[u8]>,
         options: &LoadOptions,
     ) -> Result<Vec<Function>, Vec<u8>> {
+        check_len(text.len())?;
         self.exchange.log_level.set(options.log_level);
         self.exchange.patience.set(Some(options.limit));
         self.exchange.began.set(Instant::now());
@@ -245,6 +247,14 @@ impl Vm {
     pub fn used_bytes(&self) -> usize {
         self.exchange.used_bytes.get()
     }
+}
+
+/// Whether Lua may be given a text of so many bytes to compile.
+pub(super) fn check_len(bytes: usize) -> Result<(), Vec<u8>> {
+    if bytes > CHUNK_MAX_BYTES {
+        return Err((*b"chunk is too long").into());
+    }
+    Ok(())
 }
 
 impl Drop for Vm {

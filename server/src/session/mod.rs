@@ -270,6 +270,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Whether a command of its may wait: none does in the midst of a transaction or a script.
+    pub fn may_wait(&self) -> bool {
+        self.executing.is_none() && self.gates & gate::SCRIPT == 0
+    }
+
     /// A session of a client that has just connected.
     pub fn new(client_id: u64, id: SessionId, peer: Peer, now_ms: u64) -> Self {
         Self {

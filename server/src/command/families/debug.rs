@@ -34,6 +34,8 @@ const HELP: &[&str] = &[
     "    Write <message> to the server log.",
     "OBJECT <key>",
     "    Show low level info about `key` and associated value.",
+    "PANIC",
+    "    Crash the server simulating a panic.",
     "PROTOCOL <type>",
     "    Reply with a test value of the specified type. <type> can be: string,",
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
@@ -87,6 +89,8 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::EveryCore(let_scripts_call_all)
     } else if is("object", 3) {
         Task::KeysCore
+    } else if is("panic", 2) {
+        Task::Reply(|_, _| panic!("DEBUG PANIC asked for it"))
     } else if is("protocol", 3) {
         Task::Reply(protocol)
     } else if is("stringmatch-len", 4) {

@@ -81,8 +81,7 @@ fn answer_or_wait(
     until_ms: Option<u64>,
     answer: fn(&mut Reply<'_>),
 ) {
-    // Nothing waits in the midst of a transaction.
-    if satisfied || call.session.executing.is_some() {
+    if satisfied || !call.session.may_wait() {
         call.reply(answer);
         return;
     }

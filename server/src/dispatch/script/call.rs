@@ -101,6 +101,7 @@ impl Core {
             _ => {
                 let owner = Some(self.state.id);
                 self.start(client, args, command, target, owner, false);
+                assert!(client.blocked.is_none(), "no command waits inside a script");
                 take_output(client, out);
             }
         }

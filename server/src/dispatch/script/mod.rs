@@ -17,6 +17,7 @@
 
 mod busy;
 mod call;
+mod every_tests;
 mod functions;
 mod parked;
 mod place;

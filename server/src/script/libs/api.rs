@@ -7,7 +7,7 @@ use sha1::{Digest, Sha1};
 
 use super::super::exchange::{Exchange, Phase, Raised};
 use super::super::limits::ARGUMENTS_ONE_BY_ONE;
-use super::super::number::format_general;
+use super::super::number::{format_general, to_i64};
 use super::super::words::Words;
 use super::{Arguments, Outcome, Registrar, raise};
 use crate::config::{LogLevel, REDIS_VERSION, REDIS_VERSION_NUMBER};
@@ -37,19 +37,19 @@ pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
     to.one("status_reply", status_reply)?;
     to.one("replicate_commands", |_| Ok(Value::Boolean(true)))?;
     to.one("breakpoint", |_| Ok(Value::Boolean(false)))?;
-    to.one("debug", |_| Ok(Value::Nil))?;
+    to.none("debug", |_| Ok(()))?;
     let exchange = Rc::clone(to.exchange);
-    to.one("setresp", move |args| set_protocol(args, &exchange))?;
+    to.none("setresp", move |args| set_protocol(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
-    to.one("set_repl", move |args| set_replication(args, &exchange))?;
+    to.none("set_repl", move |args| set_replication(args, &exchange))?;
     let exchange = Rc::clone(to.exchange);
-    to.one("log", move |args| log(args, &exchange))?;
+    to.none("log", move |args| log(args, &exchange))?;
     Ok(())
 }
 
 /// To which of the streams of changes a write goes; both bits are Redis's own.
-const REPL_AOF: i64 = 1;
-const REPL_REPLICA: i64 = 2;
+const REPL_AOF: i32 = 1;
+const REPL_REPLICA: i32 = 2;
 
 fn sha1_hex(args: &Arguments<'_>) -> Outcome {
     if args.len() != 1 {
@@ -133,7 +133,7 @@ fn check_running(exchange: &Exchange, name: &str) -> Result<(), Raised> {
     )))
 }
 
-fn set_protocol(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
+fn set_protocol(args: &Arguments<'_>, exchange: &Exchange) -> Result<(), Raised> {
     check_running(exchange, "setresp")?;
     if args.len() != 1 {
         return Err(Raised::object("redis.setresp() requires one argument."));
@@ -144,25 +144,25 @@ fn set_protocol(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
         _ => return Err(Raised::object("RESP version must be 2 or 3.")),
     };
     exchange.protocol.set(protocol);
-    Ok(Value::Nil)
+    Ok(())
 }
 
 /// Checks its argument only: every change goes to every consumer of the journal.
-fn set_replication(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
+fn set_replication(args: &Arguments<'_>, exchange: &Exchange) -> Result<(), Raised> {
     check_running(exchange, "set_repl")?;
     if args.len() != 1 {
         return Err(Raised::object("redis.set_repl() requires two arguments."));
     }
-    let flags = args.as_number(1).unwrap_or(0.0) as i64;
+    let flags = i32::try_from(to_i64(args.as_number(1).unwrap_or(0.0))).unwrap_or(i32::MIN);
     if flags & !(REPL_AOF | REPL_REPLICA) != 0 {
         return Err(Raised::object(
             "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
         ));
     }
-    Ok(Value::Nil)
+    Ok(())
 }
 
-fn log(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
+fn log(args: &Arguments<'_>, exchange: &Exchange) -> Result<(), Raised> {
     if args.len() < 2 {
         return Err(Raised::object(
             "redis.log() requires two arguments or more.",
@@ -181,7 +181,7 @@ fn log(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
         _ => return Err(Raised::object("Invalid debug level.")),
     };
     if level < exchange.log_level.get() {
-        return Ok(Value::Nil);
+        return Ok(());
     }
     let words: Vec<_> = (2..=args.len())
         .filter_map(|at| args.bytes(at).ok())
@@ -189,7 +189,7 @@ fn log(args: &Arguments<'_>, exchange: &Exchange) -> Outcome {
     let words: Vec<&[u8]> = words.iter().map(|word| &**word).collect();
     let text = words.join(&b' ');
     eprintln!("larder-server: {name}: {}", String::from_utf8_lossy(&text));
-    Ok(Value::Nil)
+    Ok(())
 }
 
 /// What `redis.call` and its kin ask the core for.
@@ -270,10 +270,10 @@ fn each_argument<'a>(
 /// Appends a command's argument. Numbers are written so that no digit is lost.
 fn push_argument(value: &Value, words: &mut Words) -> Result<(), Raised> {
     /// Below it a number of 17 digits is written without an exponent.
-    const WHOLE_MAX: i64 = 100_000_000_000_000_000;
+    const WHOLE_MAX: u64 = 100_000_000_000_000_000;
     let fits = match value {
         Value::String(text) => words.push(&text.as_bytes()),
-        Value::Integer(number) if number.abs() < WHOLE_MAX => {
+        Value::Integer(number) if number.unsigned_abs() < WHOLE_MAX => {
             words.push(Digits::new().signed(*number))
         }
         Value::Integer(number) => words.push(format_general(*number as f64, 17).as_bytes()),

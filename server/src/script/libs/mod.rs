@@ -50,6 +50,8 @@ pub(super) struct Registrar<'a> {
     exchange: &'a Rc<Exchange>,
     /// Functions that give one value.
     one: Table,
+    /// Functions that give none.
+    none: Table,
     /// Functions that give any number of values, in a table.
     many: Table,
     /// Functions that give a few values.
@@ -66,6 +68,7 @@ pub(super) fn open(lua: &Lua, exchange: &Rc<Exchange>, library: &str) -> mlua::R
         lua,
         exchange,
         one: lua.create_table()?,
+        none: lua.create_table()?,
         many: lua.create_table()?,
         few: lua.create_table()?,
         values: lua.create_table()?,
@@ -86,6 +89,7 @@ pub(super) fn open(lua: &Lua, exchange: &Rc<Exchange>, library: &str) -> mlua::R
     }
     lua.create_table_from([
         ("one", to.one),
+        ("none", to.none),
         ("many", to.many),
         ("few", to.few),
         ("values", to.values),
@@ -102,6 +106,17 @@ impl Registrar<'_> {
     ) -> mlua::Result<()> {
         let function = single(self.lua, self.exchange, name, function)?;
         self.one.raw_set(name, function)
+    }
+
+    /// A function that gives no value.
+    fn none(
+        &self,
+        name: &'static str,
+        function: impl Fn(&Arguments<'_>) -> Result<(), Raised> + 'static,
+    ) -> mlua::Result<()> {
+        let function = move |args: &Arguments<'_>| function(args).map(|()| Value::Nil);
+        let function = single(self.lua, self.exchange, name, function)?;
+        self.none.raw_set(name, function)
     }
 
     /// A function that gives any number of values.

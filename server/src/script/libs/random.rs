@@ -51,10 +51,10 @@ pub(super) fn register(to: &Registrar<'_>) -> mlua::Result<()> {
         draw(args, shared.fraction())
     })?;
     let exchange = Rc::clone(to.exchange);
-    to.one("randomseed", move |args| {
+    to.none("randomseed", move |args| {
         check_running(&exchange, "randomseed")?;
         random.seed(args.integer32(1)?);
-        Ok(Value::Nil)
+        Ok(())
     })
 }
 
