@@ -31,7 +31,9 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
 pub use key::{Key, KeyHasher};
-pub use shard::{Access, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange};
+pub use shard::{
+    Access, DeadlineStats, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange,
+};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -59,6 +59,13 @@ impl Watches {
         watch.into_iter().flat_map(|watch| &watch.keys)
     }
 
+    /// Whether a key was there when `watcher` began to watch it, if it does.
+    pub(crate) fn presence(&self, watcher: u64, db: DbIndex, key: &[u8]) -> Option<Presence> {
+        let mut watchers = self.keys.get(&(db, Box::from(key)))?.iter();
+        let (_, presence) = watchers.find(|(other, _)| *other == watcher)?;
+        Some(*presence)
+    }
+
     /// Whether a key that `watcher` watches has changed.
     pub fn is_broken(&self, watcher: u64) -> bool {
         self.watchers
