@@ -20,6 +20,8 @@ mod core;
 mod credit;
 mod deliver;
 mod execute;
+mod expiry;
+mod expiry_tests;
 mod gather;
 mod hostile;
 mod input;
