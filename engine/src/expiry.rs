@@ -1,100 +1,113 @@
-//! The hand that finds entries past their deadline.
+//! The hand that removes entries past their deadline: it goes round the databases, to segments that want to be looked at.
 //!
-//! It walks the segments of each database in turn, forever. A segment knows a lower bound of its deadlines, so the hand
-//! passes those where nothing can be due without touching an entry, and what a cycle costs follows what is due. The bound
-//! of a segment is renewed by examining all of it, over several cycles if the budget says so.
+//! How much it does in a step follows what it is owed. Each deadline that is set pays for a removal and more
+//! ([`SET_DEADLINE_COST`]), so that the dead stay few at any rate of writes; a step's own budget comes on top, and works
+//! off what dies together. See decision 0012.
 
 use crate::UnixMillis;
-use crate::keyspace::{Keyspace, Position};
-use crate::memory::Memory;
+use crate::keyspace::{Items, Keyspace, Look, NEVER};
+use crate::limits::PAID_MAX;
 use crate::raw::Block;
 
-/// Segments passed without examining them that cost as much as one entry examined.
-const PASSED_PER_ENTRY: u32 = 8;
+/// Cost of a removal, in entries read: it hashes the key, and touches the table, the item and its slab.
+pub(crate) const REMOVAL_COST: u32 = 8;
+/// Cost of a look at a segment: all its ticks are read, twice.
+const LOOK_COST: u32 = 16;
+/// Cost of reading a page of an agenda.
+const PAGE_COST: u32 = 16;
+/// What a deadline that is set pays: two removals with what finding them costs. One for its own entry, and one so that a
+/// backlog shrinks under any load.
+const SET_DEADLINE_COST: u32 = 28;
 
-/// Where the hand is, and what it found.
+/// Where the hand is, and what it is owed.
 pub(crate) struct Hand {
     database: usize,
-    /// A position in the segment it is at.
-    at: Position,
-    due: Vec<Due>,
+    /// No segment wants to be looked at before this.
+    due_at: UnixMillis,
+    /// Paid by deadlines set this turn, since the last step.
+    paid: u32,
+    found: Vec<Block>,
 }
 
-/// An entry found past its deadline.
-#[derive(Clone, Copy)]
-pub(crate) struct Due {
+/// What the hand found in a segment.
+pub(crate) struct Found {
     pub(crate) database: usize,
-    pub(crate) item: Block,
+    /// Entries past their deadline, to be removed.
+    pub(crate) due: Vec<Block>,
+    pub(crate) look: Look,
 }
 
 impl Hand {
     pub(crate) fn new() -> Self {
         Self {
             database: 0,
-            at: Position(0),
-            due: Vec::new(),
+            due_at: NEVER,
+            paid: 0,
+            found: Vec::new(),
         }
     }
 
-    /// Takes back the list that [`Self::advance`] gave, for its memory.
-    pub(crate) fn recycle(&mut self, mut due: Vec<Due>) {
-        due.clear();
-        self.due = due;
+    /// No entry is worth removing before this.
+    #[inline]
+    pub(crate) fn due_at(&self) -> UnixMillis {
+        self.due_at
     }
 
-    /// Examines at most `budget` entries, and those past their deadline are answered, with the number examined. They
-    /// must be removed before the hand moves again.
-    pub(crate) fn advance(
+    /// A deadline was set in a table that wants to be looked at at `look_at`.
+    #[inline]
+    pub(crate) fn deadline_set(&mut self, look_at: UnixMillis) {
+        self.due_at = self.due_at.min(look_at);
+        self.paid = self.paid.saturating_add(SET_DEADLINE_COST);
+    }
+
+    /// A turn begins: what is not used in its own is lost, so that a step is never long because of turns long past.
+    pub(crate) fn begin_turn(&mut self) {
+        self.paid = 0;
+    }
+
+    /// Begins a step, with the next database, so that none waits for another that always has something due. What deadlines
+    /// have paid since the last.
+    pub(crate) fn begin_step(&mut self, databases: usize) -> u32 {
+        self.database = (self.database + 1) % databases;
+        std::mem::take(&mut self.paid).min(PAID_MAX)
+    }
+
+    /// The entries past their deadline of a segment that wants to be looked at; `None` if there is no such segment. They must
+    /// be removed, and their list given back, before the next is asked for. Adds to `spent` what finding them cost.
+    pub(crate) fn find(
         &mut self,
         databases: &mut [Keyspace],
-        memory: &Memory,
-        now: UnixMillis,
-        budget: u32,
-    ) -> (Vec<Due>, u32) {
-        let mut due = std::mem::take(&mut self.due);
-        let (mut examined, mut passed) = (0, 0);
-        // One whole round, up to the segment it begins with, is the most: seen twice, that segment could answer the same
-        // entries twice, as entries it passed in an earlier cycle may have become due since.
-        let mut first = None;
-        let mut turns_left = databases.len() + 1;
-        while examined + passed / PASSED_PER_ENTRY < budget && turns_left > 0 {
-            let keyspace = &mut databases[self.database];
-            if keyspace.volatile_len() == 0 {
-                self.turn(databases.len());
-                turns_left -= 1;
-                continue;
-            }
-            let (segment, start, next) = keyspace.segment_at_mut(self.at);
-            let here = (self.database, start);
-            if first == Some(here) {
-                break;
-            }
-            first.get_or_insert(here);
-            if segment.may_be_due(now) {
-                let database = self.database;
-                let found = &mut |item| due.push(Due { database, item });
-                let (more, through) = segment.examine(memory, now, budget - examined, found);
-                examined += more;
-                if !through {
-                    break;
-                }
-            } else {
-                passed += 1;
-            }
-            match next {
-                Some(next) => self.at = next,
-                None => {
-                    self.turn(databases.len());
-                    turns_left -= 1;
-                }
-            }
+        items: Items<'_>,
+        spent: &mut u32,
+    ) -> Option<Found> {
+        if self.due_at > items.now {
+            return None;
         }
-        (due, examined)
+        let mut due = std::mem::take(&mut self.found);
+        let mut pages_read = 0;
+        for _ in 0..databases.len() {
+            let database = self.database;
+            let look = databases[database].look(items, &mut due, &mut pages_read);
+            if let Some(look) = look {
+                *spent += look.examined + LOOK_COST + pages_read * PAGE_COST;
+                return Some(Found {
+                    database,
+                    due,
+                    look,
+                });
+            }
+            self.database = (database + 1) % databases.len();
+        }
+        *spent += pages_read * PAGE_COST;
+        self.found = due;
+        let soonest = databases.iter().map(Keyspace::look_at).min();
+        self.due_at = soonest.unwrap_or(NEVER);
+        None
     }
 
-    /// Goes on to the next database.
-    fn turn(&mut self, databases: usize) {
-        self.database = (self.database + 1) % databases;
-        self.at = Position(0);
+    /// Takes the list of [`Found`] back, for its memory.
+    pub(crate) fn recycle(&mut self, mut due: Vec<Block>) {
+        due.clear();
+        self.found = due;
     }
 }

@@ -65,6 +65,11 @@ impl<T> KeyMap<T> {
         self.0.is_empty()
     }
 
+    /// What the key has.
+    pub(crate) fn get(&self, db: DbIndex, key: &[u8]) -> Option<&T> {
+        self.0.get(&BorrowedKey { db, key })
+    }
+
     /// What the key has, to change it.
     pub(crate) fn get_mut(&mut self, db: DbIndex, key: &[u8]) -> Option<&mut T> {
         self.0.get_mut(&BorrowedKey { db, key })

@@ -33,7 +33,8 @@ pub use error::StoreError;
 pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
 pub use key::{Key, KeyHasher};
 pub use shard::{
-    Access, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange,
+    Access, DeadlineStats, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions,
+    TtlChange,
 };
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};

@@ -21,3 +21,26 @@ pub const DIRECTORY_MAX_BITS: u32 = 28;
 
 /// What `MEMORY USAGE` counts for an entry's place in the table: five bytes a bucket at a load of about five eighths.
 pub const TABLE_SHARE_BYTES: u64 = 8;
+
+/// A segment is looked at when this part of its entries is due: a twentieth, so that with those that wait for their turn
+/// the dead stay below a tenth.
+pub const DEAD_SHARE: usize = 20;
+
+/// A segment none of whose deadlines is so near, in milliseconds, keeps nothing for them but when to look.
+pub const AWAKE_MS: i64 = 60_000;
+
+/// Milliseconds that a dead entry waits for others of its segment, in a small table.
+pub const GRACE_MIN_MS: u32 = 32;
+
+/// The longest that a dead entry waits for others of its segment, in milliseconds.
+pub const GRACE_MAX_MS: u32 = 1000;
+
+/// Entries that one look at a segment reads, but for a second reading of all when ticks are reckoned anew.
+pub const LOOK_MAX_ENTRIES: usize = 512;
+
+/// Segments of a table whose dead are counted to know how many all are.
+pub const SAMPLED_SEGMENTS: usize = 64;
+
+/// The most that deadlines pay for one step of the expiry hand, in entries read: some four thousand deadlines, in a turn that
+/// took longer to set them than the step takes.
+pub const PAID_MAX: u32 = 1 << 17;

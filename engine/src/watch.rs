@@ -60,6 +60,11 @@ impl Watches {
         watch.into_iter().flat_map(|watch| &watch.keys)
     }
 
+    /// Whether a key was there when `watcher` began to watch it, if it does.
+    pub(crate) fn presence(&self, watcher: u64, db: DbIndex, key: &[u8]) -> Option<Presence> {
+        self.keys.get(db, key)?.get(&watcher).copied()
+    }
+
     /// Whether a key that `watcher` watches has changed.
     pub fn is_broken(&self, watcher: u64) -> bool {
         self.watchers

@@ -14,11 +14,18 @@
 //! took 1.1 µs, prefetched in batches of 16 0.4 µs and of 4 likewise; alone, prefetching costs a tenth more, so it is
 //! left out. Of 30 M insertions the longest took 0.76 ms, the doubling of the directory (least of three passes each).
 
+mod agenda;
+mod deadlines;
+mod expiry;
 mod scan;
 mod segment;
 
+pub(crate) use deadlines::NEVER;
+pub(crate) use expiry::Look;
 pub(crate) use scan::Cursor;
 pub(crate) use segment::{Items, Position, Segment};
+
+use agenda::Agenda;
 
 use crate::limits::{DIRECTORY_MAX_BITS, SEGMENT_MAX_ENTRIES, SEGMENT_MERGE_ENTRIES};
 use crate::memory::Memory;
@@ -46,6 +53,10 @@ pub(crate) struct Keyspace {
     by_bits: [u32; DIRECTORY_MAX_BITS as usize + 1],
     len: u64,
     volatile: u64,
+    /// Sum of all deadlines, in milliseconds since the Unix epoch.
+    deadline_sum: i128,
+    /// When to look for entries that are due in which segment.
+    agenda: Agenda,
     segment_bytes: usize,
     /// Bytes of the directory and of the lists of segments, vacant ones included.
     list_bytes: usize,
@@ -63,6 +74,8 @@ impl Keyspace {
             by_bits,
             len: 0,
             volatile: 0,
+            deadline_sum: 0,
+            agenda: Agenda::new(),
             segment_bytes: 0,
             list_bytes: 0,
         };
@@ -87,7 +100,7 @@ impl Keyspace {
     /// Bytes of the lists, counted anew.
     fn count_list_bytes(&self) -> usize {
         let segments: usize = self.chunks.iter().map(chunk_bytes).sum();
-        segments + self.number_bytes()
+        segments + self.number_bytes() + self.agenda.bytes()
     }
 
     /// Bytes of the lists of segment numbers.
@@ -123,17 +136,6 @@ impl Keyspace {
     /// The segment that holds `position`, the first position it stands for, and that of the next segment if there is one.
     pub(crate) fn segment_at(&self, position: Position) -> (&Segment, Position, Option<Position>) {
         let segment = self.segment(self.segment_id(position));
-        let (start, next) = bounds(position, segment.bits());
-        (segment, start, next)
-    }
-
-    /// As [`Self::segment_at`], to change.
-    pub(crate) fn segment_at_mut(
-        &mut self,
-        position: Position,
-    ) -> (&mut Segment, Position, Option<Position>) {
-        let id = self.segment_id(position);
-        let segment = self.segment_mut(id);
         let (start, next) = bounds(position, segment.bits());
         (segment, start, next)
     }
@@ -175,9 +177,11 @@ impl Keyspace {
         while !self.of_hash(hash).has_room() {
             self.make_room(hash, items);
         }
-        self.of_hash_mut(hash).insert(hash, item, deadline);
+        let bucket = self.of_hash_mut(hash).insert(hash, item);
         self.len += 1;
-        self.volatile += u64::from(deadline.is_some());
+        if let Some(at) = deadline {
+            self.set_deadline(hash, bucket, at, items.now);
+        }
     }
 
     /// Points the entry of `old` to `new`; whether `old` was there.
@@ -186,34 +190,28 @@ impl Keyspace {
         self.of_hash_mut(hash).replace(hash, old, new)
     }
 
-    /// Keeps count of a deadline that changed.
-    #[inline]
-    pub(crate) fn deadline_changed(
-        &mut self,
-        hash: u64,
-        was: Option<UnixMillis>,
-        is: Option<UnixMillis>,
-    ) {
-        if was != is {
-            self.volatile += u64::from(is.is_some());
-            self.volatile -= u64::from(was.is_some());
-            self.of_hash_mut(hash).deadline_changed(was, is);
-        }
-    }
-
-    /// Takes an item out of the table; `volatile` says whether it has a deadline.
+    /// Takes an item with this deadline out of the table.
     ///
     /// # Panics
     /// The item is not there.
-    pub(crate) fn remove(&mut self, hash: u64, item: Block, volatile: bool, items: Items<'_>) {
+    pub(crate) fn remove(
+        &mut self,
+        hash: u64,
+        item: Block,
+        deadline: Option<UnixMillis>,
+        items: Items<'_>,
+    ) {
         let segment = self.of_hash_mut(hash);
         assert!(
-            segment.remove(hash, item, volatile),
+            segment.remove(hash, item, deadline.is_some()),
             "the item was found by this hash"
         );
         let (len, buckets) = (segment.len(), segment.buckets());
         self.len -= 1;
-        self.volatile -= u64::from(volatile);
+        if let Some(at) = deadline {
+            self.volatile -= 1;
+            self.deadline_sum -= i128::from(at.0);
+        }
         if self.len == 0 && self.directory.len() > 1 {
             *self = Self::new();
         } else if len.is_multiple_of(SHRINK_INTERVAL) && len * 4 < buckets {
@@ -248,6 +246,7 @@ impl Keyspace {
         segment.rebuild(capacity, items);
         let is = segment.table_bytes();
         self.segment_bytes = self.segment_bytes - was + is;
+        self.plan(self.segment_id(Position::of(hash)), items.now);
     }
 
     /// Divides the segment of `hash`; whether that is allowed.
@@ -278,6 +277,8 @@ impl Keyspace {
         self.directory[first + entries / 2..first + entries].fill(new_id);
         self.by_bits[bits as usize] -= 1;
         self.by_bits[bits as usize + 1] += 2;
+        self.plan(id, items.now);
+        self.plan(new_id, items.now);
         true
     }
 
@@ -348,6 +349,8 @@ impl Keyspace {
         self.directory[first..first + entries].fill(id);
         self.by_bits[bits as usize] -= 2;
         self.by_bits[bits as usize - 1] += 1;
+        self.plan(id, items.now);
+        self.plan(other_id, items.now);
         true
     }
 
@@ -355,6 +358,8 @@ impl Keyspace {
     pub(crate) fn dismantle(&mut self) -> Option<Segment> {
         self.list_bytes -= self.directory.capacity() * size_of::<u32>();
         self.directory = Vec::new();
+        self.list_bytes -= self.agenda.bytes();
+        self.agenda = Agenda::new();
         loop {
             let last = self.chunks.last_mut()?;
             match last.pop() {
@@ -374,7 +379,7 @@ impl Keyspace {
     /// Verifies the directory, the place of every entry, and the sums.
     pub(crate) fn check(&self, items: Items<'_>) {
         assert_eq!(self.directory.len(), 1 << self.bits);
-        let (mut len, mut volatile, mut bytes) = (0, 0, 0);
+        let (mut len, mut volatile, mut deadline_sum, mut bytes) = (0, 0, 0i128, 0);
         let mut by_bits = [0; DIRECTORY_MAX_BITS as usize + 1];
         let mut next = Some(Position(0));
         while let Some(at) = next {
@@ -388,27 +393,35 @@ impl Keyspace {
                     .iter()
                     .all(|&other| other == id)
             );
-            let mut segment_volatile = 0;
             for item in segment.items() {
                 let hash = items.hash(item);
                 assert_eq!(self.segment_id(Position::of(hash)), id);
                 assert!(segment.find(hash, |found| found == item).is_some());
-                if let Some(at) = items.memory.deadline(item) {
-                    segment_volatile += 1;
-                    assert!(at >= segment.soonest());
-                }
+                deadline_sum += items.memory.deadline(item).map_or(0, |at| at.0.into());
             }
-            assert_eq!(segment.volatile(), segment_volatile);
+            segment.deadlines().check(segment.buckets(), |bucket| {
+                items.memory.deadline(segment.bucket(bucket)?)
+            });
+            assert_eq!(self.agenda.time(id), segment.deadlines().look_at());
+            assert!(self.agenda.soonest() <= segment.deadlines().look_at());
             len += segment.len() as u64;
-            volatile += u64::from(segment_volatile);
+            volatile += u64::from(segment.deadlines().volatile());
             bytes += segment.table_bytes();
             by_bits[segment.bits() as usize] += 1;
             next = after;
         }
         assert_eq!(
-            (len, volatile, bytes),
-            (self.len, self.volatile, self.segment_bytes)
+            (len, volatile, deadline_sum, bytes),
+            (
+                self.len,
+                self.volatile,
+                self.deadline_sum,
+                self.segment_bytes
+            )
         );
+        for &id in &self.vacant {
+            assert_eq!(self.agenda.time(id), NEVER);
+        }
         assert_eq!(self.count_list_bytes(), self.list_bytes);
         assert_eq!(by_bits, self.by_bits);
         let segments = self.segments().count() - self.vacant.len();

@@ -6,6 +6,7 @@
 
 use hashbrown::HashTable;
 
+use super::deadlines::{Deadlines, Pace};
 use crate::memory::Memory;
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
@@ -36,11 +37,12 @@ impl Position {
     }
 }
 
-/// What a table needs to know its items' keys, hashes and deadlines.
+/// What a table needs to know its items' keys, hashes and deadlines, and the time.
 #[derive(Clone, Copy)]
 pub(crate) struct Items<'a> {
     pub(crate) memory: &'a Memory,
     pub(crate) hasher: &'a KeyHasher,
+    pub(crate) now: UnixMillis,
 }
 
 impl Items<'_> {
@@ -50,20 +52,10 @@ impl Items<'_> {
     }
 }
 
-/// No deadline: later than any.
-pub(crate) const NEVER: UnixMillis = UnixMillis(i64::MAX);
-
 /// A part of a table.
 pub(crate) struct Segment {
     table: HashTable<u32>,
-    /// No entry's deadline is before this.
-    soonest: UnixMillis,
-    /// What `soonest` will be when the examination is through: the earliest deadline it met or that was set since.
-    renewed: UnixMillis,
-    /// Bucket at which the expiry hand goes on; zero if it has not begun.
-    examined_to: u32,
-    /// Entries with a deadline.
-    volatile: u32,
+    deadlines: Deadlines,
     /// Bits of the position that all entries share.
     bits: u32,
 }
@@ -72,10 +64,7 @@ impl Segment {
     pub(crate) fn new(bits: u32, capacity: usize) -> Self {
         Self {
             table: HashTable::with_capacity(capacity),
-            soonest: NEVER,
-            renewed: NEVER,
-            examined_to: 0,
-            volatile: 0,
+            deadlines: Deadlines::new(),
             bits,
         }
     }
@@ -88,16 +77,12 @@ impl Segment {
         self.table.len()
     }
 
-    pub(crate) fn volatile(&self) -> u32 {
-        self.volatile
-    }
-
-    pub(crate) fn soonest(&self) -> UnixMillis {
-        self.soonest
+    pub(crate) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
     }
 
     pub(crate) fn table_bytes(&self) -> usize {
-        self.table.allocation_size()
+        self.table.allocation_size() + self.deadlines.bytes()
     }
 
     pub(crate) fn buckets(&self) -> usize {
@@ -144,16 +129,14 @@ impl Segment {
         }
     }
 
-    /// Adds an item that is not there; there must be room.
+    /// Adds an item that is not there, and answers its bucket; there must be room. A deadline it has is told apart, by
+    /// [`Self::set_deadline`].
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, item: Block, deadline: Option<UnixMillis>) {
+    pub(crate) fn insert(&mut self, hash: u64, item: Block) -> usize {
         assert!(self.has_room(), "the table makes room before it inserts");
         self.table
-            .insert_unique(hash, item.0, |_| unreachable!("there is room"));
-        if let Some(at) = deadline {
-            self.volatile += 1;
-            self.lower_bound(at);
-        }
+            .insert_unique(hash, item.0, |_| unreachable!("there is room"))
+            .bucket_index()
     }
 
     /// Points the entry of `old` to `new`; whether `old` was there.
@@ -168,73 +151,116 @@ impl Segment {
         }
     }
 
-    /// Takes an item out; whether it was there.
+    /// Takes an item out; whether it was there. `volatile` says whether it has a deadline.
     #[inline]
     pub(crate) fn remove(&mut self, hash: u64, item: Block, volatile: bool) -> bool {
         match self.table.find_entry(hash, |&granule| granule == item.0) {
             Ok(entry) => {
+                if volatile {
+                    self.deadlines.clear(entry.bucket_index());
+                }
                 entry.remove();
-                self.volatile -= u32::from(volatile);
                 true
             }
             Err(_) => false,
         }
     }
 
-    /// Keeps count of a deadline that changed.
+    /// The bucket of an item.
     #[inline]
-    pub(crate) fn deadline_changed(&mut self, was: Option<UnixMillis>, is: Option<UnixMillis>) {
-        self.volatile += u32::from(is.is_some());
-        self.volatile -= u32::from(was.is_some());
-        if let Some(at) = is {
-            self.lower_bound(at);
-        }
+    pub(crate) fn bucket_of(&self, hash: u64, item: Block) -> Option<usize> {
+        self.table
+            .find_bucket_index(hash, |&granule| granule == item.0)
     }
 
-    fn lower_bound(&mut self, deadline: UnixMillis) {
-        self.soonest = self.soonest.min(deadline);
-        self.renewed = self.renewed.min(deadline);
+    /// The entry in `bucket`, which has none, gets a deadline.
+    #[inline]
+    pub(crate) fn set_deadline(&mut self, bucket: usize, deadline: UnixMillis, pace: Pace) {
+        let (buckets, entries) = (self.table.num_buckets(), self.table.len());
+        self.deadlines
+            .set(bucket, (buckets, entries), deadline, pace);
     }
 
-    /// Whether an entry may be due at `now`.
-    pub(crate) fn may_be_due(&self, now: UnixMillis) -> bool {
-        self.volatile > 0 && self.soonest <= now
+    /// The entry in `bucket` loses its deadline.
+    #[inline]
+    pub(crate) fn clear_deadline(&mut self, bucket: usize) {
+        self.deadlines.clear(bucket);
     }
 
-    /// Examines up to `budget` more entries and hands those due at `now` to `due`. How many that were, and whether the
-    /// segment is through.
-    pub(crate) fn examine(
+    /// Finds entries due at `now`, all of them or `most`. How many entries were read for that, and whether all were found;
+    /// if so, and when those found are removed, the next look is to be planned ([`Self::plan`]).
+    pub(crate) fn look(
         &mut self,
         memory: &Memory,
         now: UnixMillis,
-        budget: u32,
-        due: &mut dyn FnMut(Block),
+        most: usize,
+        due: &mut Vec<Block>,
     ) -> (u32, bool) {
-        if self.examined_to == 0 {
-            self.renewed = NEVER;
-            self.prefetch(memory);
-        }
         let mut examined = 0;
-        while (self.examined_to as usize) < self.buckets() {
-            if examined == budget {
-                return (examined, false);
-            }
-            let item = self.bucket(self.examined_to as usize);
-            self.examined_to += 1;
-            let Some(item) = item else { continue };
-            examined += 1;
-            match memory.deadline(item) {
-                Some(at) if at <= now => due(item),
-                Some(at) => self.renewed = self.renewed.min(at),
-                None => {}
+        if self.deadlines.sleeps() {
+            self.prefetch(memory);
+            examined += self.table.len() as u32;
+            let table = &self.table;
+            self.deadlines.wake(table.num_buckets(), now, |bucket| {
+                memory.deadline(Block(*table.get_bucket(bucket)?))
+            });
+        }
+        let begin = due.len();
+        for bucket in self.deadlines.perhaps_due(now).take(most) {
+            let item = Self::volatile_item(&self.table, bucket);
+            memory.prefetch_head(item);
+            due.push(item);
+        }
+        let read = due.len() - begin;
+        let mut at = begin;
+        while at < due.len() {
+            if memory.is_due(due[at], now) {
+                at += 1;
+            } else {
+                due.swap_remove(at);
             }
         }
-        self.examined_to = 0;
-        self.soonest = self.renewed;
-        (examined, true)
+        let in_vain = read - (due.len() - begin);
+        examined += read as u32;
+        if self.deadlines.read_in_vain(in_vain as u32) {
+            examined += self.deadlines.volatile();
+            for bucket in self.deadlines.buckets() {
+                memory.prefetch_head(Self::volatile_item(&self.table, bucket));
+            }
+            let table = &self.table;
+            self.deadlines.rebase(now, |bucket| {
+                let deadline = memory.deadline(Self::volatile_item(table, bucket));
+                deadline.expect("a bucket with a tick has an entry with a deadline")
+            });
+        }
+        (examined, read < most)
     }
 
-    /// Moves all entries to a table with room for `capacity`.
+    /// About how many entries are due at `now`.
+    pub(crate) fn due_about(&self, memory: &Memory, now: UnixMillis) -> u32 {
+        if !self.deadlines.sleeps() {
+            return self.deadlines.due_about(now);
+        }
+        if self.deadlines.look_at() > now {
+            return 0;
+        }
+        // The hand is held up.
+        let due = self.items().filter(|&item| memory.is_due(item, now));
+        due.count() as u32
+    }
+
+    fn volatile_item(table: &HashTable<u32>, bucket: usize) -> Block {
+        let granule = table.get_bucket(bucket);
+        Block(*granule.expect("a bucket with a tick has an entry"))
+    }
+
+    /// Plans when to look next, nothing that is due now being left.
+    pub(crate) fn plan(&mut self, pace: Pace) {
+        self.deadlines.plan(self.table.len(), pace);
+    }
+
+    /// Moves all entries to a table with room for `capacity`. As with all that makes a segment of others, when to look at it
+    /// is yet to be planned.
     pub(crate) fn rebuild(&mut self, capacity: usize, items: Items<'_>) {
         let mut rebuilt = Self::new(self.bits, capacity.max(self.len()));
         self.move_all(&mut rebuilt, items);
@@ -245,7 +271,16 @@ impl Segment {
     pub(crate) fn move_all(&self, target: &mut Self, items: Items<'_>) {
         self.prefetch(items.memory);
         for item in self.items() {
-            target.insert(items.hash(item), item, items.memory.deadline(item));
+            target.take(items.hash(item), item, items);
+        }
+    }
+
+    /// Adds an item of another segment.
+    fn take(&mut self, hash: u64, item: Block, items: Items<'_>) {
+        let bucket = self.insert(hash, item);
+        if let Some(at) = items.memory.deadline(item) {
+            let buckets = self.table.num_buckets();
+            self.deadlines.place(bucket, buckets, at, items.now);
         }
     }
 
@@ -258,7 +293,7 @@ impl Segment {
         let mut halves = [self.len() - upper_len, upper_len]
             .map(|len| Self::new(self.bits + 1, len + len / 8 + 1));
         for (hash, item) in hashes {
-            halves[usize::from(upper(hash))].insert(hash, item, items.memory.deadline(item));
+            halves[usize::from(upper(hash))].take(hash, item, items);
         }
         let [low, high] = halves;
         (low, high)

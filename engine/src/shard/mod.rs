@@ -1,10 +1,12 @@
 //! The shard: sixteen logical databases, their deadlines and their journal, owned by one core.
 //!
-//! A shard is single-threaded and never waits. Its clock stands still within a turn ([`Shard::set_now`]). Every change is
+//! A shard is single-threaded and never waits. Its clock stands still within a turn ([`Shard::begin_turn`]). Every change is
 //! told to the journal once, here and nowhere else. What takes long, freeing a flushed database or compacting memory, is
 //! done in bounded steps by [`Shard::tend`]; nothing else is long, however large the shard: see [`crate::limits`].
 
 mod compaction;
+#[cfg(test)]
+mod expiry_tests;
 mod reclaim;
 #[cfg(test)]
 mod tests;
@@ -19,7 +21,7 @@ pub use uses::Lfu;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
-use crate::expiry::Hand;
+use crate::expiry::{Found, Hand, REMOVAL_COST};
 use crate::journal::{Effect, Event, Journal, Record};
 use crate::keyspace::{Items, Keyspace};
 use crate::memory::Memory;
@@ -65,10 +67,23 @@ pub struct ScanCursor(pub u64);
 /// What one expiry cycle did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpireStats {
-    /// Entries looked at.
+    /// Entries read.
     pub examined: u32,
     /// Entries removed.
     pub expired: u32,
+    /// Whether the budget ended it, and there is more to do at once.
+    pub is_cut_short: bool,
+}
+
+/// The deadlines of a database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeadlineStats {
+    /// Entries that have one.
+    pub volatile: u64,
+    /// About how many of them have reached it and are not yet removed.
+    pub due: u64,
+    /// Milliseconds they all have left together, at least zero; one that is due takes away what it has been due for.
+    pub ttl_sum_ms: u64,
 }
 
 /// Where a shard's bytes are.
@@ -107,6 +122,8 @@ pub struct Shard {
     journal: Journal,
     hand: Hand,
     expired_total: u64,
+    /// Whether nothing that only reads may remove an entry.
+    expiry_is_held: bool,
     graveyard: Graveyard,
     compactor: Compactor,
 }
@@ -135,6 +152,7 @@ impl Shard {
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
+            expiry_is_held: false,
             graveyard: Graveyard::default(),
             compactor: Compactor::default(),
         })
@@ -152,7 +170,13 @@ impl Shard {
         self.now
     }
 
-    /// Advances the clock; called once a turn.
+    /// Begins a turn, at this time.
+    pub fn begin_turn(&mut self, now: UnixMillis) {
+        self.set_now(now);
+        self.hand.begin_turn();
+    }
+
+    /// Sets the clock.
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
         self.clock = self.history_of_new();
@@ -211,17 +235,18 @@ impl Shard {
     /// [`Self::get`].
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
-        let item = self.find(db, key);
+        let item = self.find_to_read(db, key);
         if item.is_none() {
             self.journal.note(db, key.bytes(), Event::Missed);
         }
         Some(self.look_at(item?, access))
     }
 
-    /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found.
+    /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found; while expiry is
+    /// held it is not found and stays.
     #[inline]
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
-        let item = self.find(db, key)?;
+        let item = self.find_to_read(db, key)?;
         Some(self.look_at(item, access))
     }
 
@@ -237,7 +262,7 @@ impl Shard {
 
     /// `watcher` watches one more key.
     pub fn watch(&mut self, watcher: u64, db: DbIndex, key: Key<'_>) {
-        let presence = match self.find(db, key) {
+        let presence = match self.find_to_read(db, key) {
             Some(_) => Presence::Present,
             None => Presence::Absent,
         };
@@ -250,7 +275,12 @@ impl Shard {
             self.journal.watches.keys_of(watcher).cloned().collect();
         for (db, key) in keys {
             let key = self.hasher.key(&key);
-            self.find(db, key);
+            let is_missing = self.find_to_read(db, key).is_none();
+            let watches = &mut self.journal.watches;
+            // One that expiry leaves in place while it is held makes no record.
+            if is_missing && watches.presence(watcher, db, key.bytes()) == Some(Presence::Present) {
+                watches.spoil(watcher);
+            }
         }
         !self.journal.watches.is_broken(watcher)
     }
@@ -272,19 +302,69 @@ impl Shard {
         &mut self.journal.copied
     }
 
-    /// One step of the expiry hand: examines at most `budget` entries and removes those past their deadline.
+    /// One step of the expiry hand: removes entries past their deadline until none is worth it or the step has cost
+    /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
+    /// step may exceed its budget by one look at a segment.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
-        let (due, examined) =
-            self.hand
-                .advance(&mut self.databases, &self.memory, self.now, budget);
-        for due in &due {
-            let db = DbIndex(due.database as u16);
-            let hash = self.hasher.hash(self.memory.key(due.item));
-            self.expire(db, hash, due.item);
+        let paid = self.hand.begin_step(self.databases.len());
+        let budget = budget.saturating_add(paid);
+        let mut stats = ExpireStats::default();
+        let mut spent = 0;
+        while spent < budget {
+            let items = Items {
+                memory: &self.memory,
+                hasher: &self.hasher,
+                now: self.now,
+            };
+            let found = self.hand.find(&mut self.databases, items, &mut spent);
+            let Some(Found {
+                database,
+                due,
+                look,
+            }) = found
+            else {
+                return stats;
+            };
+            self.table_bytes += look.ticks_bytes;
+            for &item in &due {
+                let hash = self.hasher.hash(self.memory.key(item));
+                self.expire(DbIndex(database as u16), hash, item);
+            }
+            spent += due.len() as u32 * REMOVAL_COST;
+            stats.examined += look.examined;
+            stats.expired += due.len() as u32;
+            if look.is_through {
+                let table = &mut self.databases[database];
+                let was = table.table_bytes();
+                table.plan(look.segment, self.now);
+                self.table_bytes = self.table_bytes - was + table.table_bytes();
+            }
+            self.hand.recycle(due);
         }
-        let expired = due.len() as u32;
-        self.hand.recycle(due);
-        ExpireStats { examined, expired }
+        stats.is_cut_short = self.expiry_due_at() <= self.now;
+        stats
+    }
+
+    /// Holds expiry, or lets it go on: meanwhile reading removes nothing, and the caller takes no steps of the hand. What
+    /// writes a key removes a dead entry there all the same.
+    pub fn hold_expiry(&mut self, is_held: bool) {
+        self.expiry_is_held = is_held;
+    }
+
+    /// When a step of the expiry hand is next worth it; later than any time if there is no deadline.
+    #[inline]
+    pub fn expiry_due_at(&self) -> UnixMillis {
+        self.hand.due_at()
+    }
+
+    /// Of the deadlines of `db`: how many, how many have come, and how far they are. In constant time.
+    pub fn deadlines(&self, db: DbIndex) -> DeadlineStats {
+        let keyspace = self.keyspace(db);
+        DeadlineStats {
+            volatile: keyspace.volatile_len(),
+            due: keyspace.due_about(&self.memory, self.now),
+            ttl_sum_ms: u64::try_from(keyspace.ttl_sum_ms(self.now).max(0)).unwrap_or(u64::MAX),
+        }
     }
 
     /// Verifies every invariant of tables, arena and sums. Takes as long as there are entries: for tests.
@@ -296,6 +376,7 @@ impl Shard {
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
+            now: self.now,
         };
         for keyspace in &self.databases {
             keyspace.check(items);
@@ -321,6 +402,19 @@ impl Shard {
     #[inline(always)]
     fn keyspace(&self, db: DbIndex) -> &Keyspace {
         &self.databases[usize::from(db.0)]
+    }
+
+    /// The live item of `key` for what changes nothing: one past its deadline is removed unless expiry is held.
+    #[inline(always)]
+    fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
+        let item = self.keyspace(db).find(key, &self.memory)?;
+        if self.memory.is_due(item, self.now) {
+            if !self.expiry_is_held {
+                self.expire(db, key.hash(), item);
+            }
+            return None;
+        }
+        Some(item)
     }
 
     /// The live item of `key`; one past its deadline is removed.
@@ -355,14 +449,15 @@ impl Shard {
 
     /// Takes an item out of its table.
     fn detach(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let volatile = self.memory.deadline(item).is_some();
+        let deadline = self.memory.deadline(item);
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
+            now: self.now,
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
-        table.remove(hash, item, volatile, items);
+        table.remove(hash, item, deadline, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
     }
 
@@ -372,10 +467,34 @@ impl Shard {
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
+            now: self.now,
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
         table.insert(hash, item, deadline, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
+        if deadline.is_some() {
+            self.hand.deadline_set(table.look_at());
+        }
+    }
+
+    /// The deadline of an item has changed from `was` to `is`.
+    fn deadline_changed(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        (was, is): (Option<UnixMillis>, Option<UnixMillis>),
+    ) {
+        if was == is {
+            return;
+        }
+        let table = &mut self.databases[usize::from(db.0)];
+        let was_bytes = table.table_bytes();
+        table.deadline_changed(hash, item, (was, is), self.now);
+        self.table_bytes = self.table_bytes - was_bytes + table.table_bytes();
+        if is.is_some() {
+            self.hand.deadline_set(table.look_at());
+        }
     }
 }

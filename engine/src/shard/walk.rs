@@ -18,6 +18,7 @@ impl Shard {
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
+            now: self.now,
         };
         let (memory, now) = (&self.memory, self.now);
         let next = self
@@ -43,7 +44,7 @@ impl Shard {
     }
 
     /// A live entry of `db` chosen by `random`, close to uniformly; `None` if there is none. Entries past their deadline
-    /// that it meets on the way are removed, which pays for meeting them.
+    /// that it meets on the way are removed, which pays for meeting them, unless expiry is held.
     pub fn random(&mut self, db: DbIndex, random: u64) -> Option<EntryRef<'_>> {
         let (memory, now): (_, UnixMillis) = (&self.memory, self.now);
         let mut dead = Vec::new();
@@ -52,6 +53,9 @@ impl Shard {
                 .random(random, |item| !memory.is_due(item, now), &mut |item| {
                     dead.push(item)
                 });
+        if self.expiry_is_held {
+            dead.clear();
+        }
         dead.sort_unstable_by_key(|item| item.0);
         dead.dedup();
         for item in dead {

@@ -115,12 +115,15 @@ impl Shard {
             return Ok(());
         };
         let was = self.memory.deadline(item);
+        let mut is_at = item;
         if !self.memory.overwrite(item, content) {
-            let new = self.memory.create(key.bytes(), content)?;
-            self.repoint(db, key.hash(), item, new);
+            is_at = self.memory.create(key.bytes(), content)?;
+            self.repoint(db, key.hash(), item, is_at);
             self.memory.destroy(item);
         }
-        self.databases[usize::from(db.0)].deadline_changed(key.hash(), was, content.deadline);
+        if was.is_some() || content.deadline.is_some() {
+            self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
+        }
         Ok(())
     }
 
@@ -259,7 +262,7 @@ impl Shard {
         if new != item {
             self.repoint(db, key.hash(), item, new);
         }
-        self.databases[usize::from(db.0)].deadline_changed(key.hash(), was, deadline);
+        self.deadline_changed(db, key.hash(), new, (was, deadline));
         self.journal.record(&Record {
             db,
             key: key.bytes(),

@@ -11,10 +11,10 @@ pub fn hand_until_done(shard: &mut Shard) -> usize {
     let mut expired = 0;
     loop {
         let step = shard.expire_cycle(EXPIRE_BUDGET_ENTRIES);
-        if step.expired == 0 {
+        expired += step.expired as usize;
+        if !step.is_cut_short {
             return expired;
         }
-        expired += step.expired as usize;
     }
 }
 

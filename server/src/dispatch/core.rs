@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use larder_engine::{DbIndex, Shard, ShardOptions, StoreError};
+use larder_engine::{Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
@@ -14,9 +14,7 @@ use super::copies::Copies;
 use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
-use super::limits::{
-    EXPIRE_BUDGET_ENTRIES, FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET,
-};
+use super::limits::{FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
 use super::offers::Offers;
 use super::pool::BufferPool;
@@ -194,7 +192,7 @@ impl Core {
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
         self.state.clock = clock;
-        self.state.shard.set_now(clock.unix);
+        self.state.shard.begin_turn(clock.unix);
         self.timing.begin(Instant::now());
         self.turn += 1;
         if !self.next_turn.is_empty() {
@@ -202,7 +200,9 @@ impl Core {
         }
         self.notice_config();
         let pauses = self.state.pauses();
-        self.set_gate(gate::PAUSE, pauses.contains(&true));
+        let is_paused = pauses.contains(&true);
+        self.set_gate(gate::PAUSE, is_paused);
+        self.state.shard.hold_expiry(is_paused);
         self.set_gate(gate::BUSY, self.state.shared.busy.any());
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
@@ -372,12 +372,13 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
+        let expiry_goes_on = self.expire();
         let script_goes_on = self.continue_scripts();
         self.end_client_memory();
         self.end_notes();
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
-        let more = self.background() | script_goes_on;
+        let more = self.background() | script_goes_on | expiry_goes_on;
         let used = self.used_bytes();
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
@@ -434,12 +435,7 @@ impl Core {
     fn periodic(&mut self, now_ms: u64) {
         self.state.stats.sample_rates(now_ms);
         self.publish_load();
-        // What is given to another core expires there.
-        let may_expire = !self.state.moving.stands_still() && !self.is_script_suspended();
         self.review_hot_keys(now_ms);
-        if self.state.active_expire && may_expire {
-            self.expire_step();
-        }
         let timeout_ms = self.state.config.timeout_secs * 1000;
         let CoreState {
             sessions,
@@ -485,17 +481,6 @@ impl Core {
             .sum();
         let gauges = self.state.shared.gauges(self.state.id);
         gauges.busy_us.store(nanos / 1000, Ordering::Relaxed);
-    }
-
-    fn expire_step(&mut self) {
-        /// Steps a period may take while at least a quarter of what is examined has expired, as Redis's cycle goes on.
-        const STEPS_MAX: u32 = 16;
-        for _ in 0..STEPS_MAX {
-            let step = self.state.shard.expire_cycle(EXPIRE_BUDGET_ENTRIES);
-            if step.expired * 4 < step.examined || step.examined == 0 {
-                break;
-            }
-        }
     }
 
     /// Sessions with something to send or whose [`Intent`] changed since the last call.
@@ -598,15 +583,9 @@ impl Core {
     /// When the core needs a turn though nothing comes, in milliseconds of the monotonic clock.
     pub fn next_wake_ms(&self) -> Option<u64> {
         let state = &self.state;
-        let databases = (0..state.shard.databases()).map(DbIndex);
-        let volatile = state.active_expire
-            && databases
-                .into_iter()
-                .any(|db| state.shard.volatile_len(db) > 0);
         let timed = state.config.timeout_secs > 0
             || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
-        let periodic = volatile
-            || timed && !state.sessions.is_empty()
+        let periodic = timed && !state.sessions.is_empty()
             || !state.paused.is_empty()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
@@ -624,7 +603,8 @@ impl Core {
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;
         let forgetting = forgets.then_some(state.clock.monotonic_ms());
-        [period, timer, soon, at_once, moving, forgetting]
+        let expiry = self.expiry_wake_ms();
+        [period, timer, soon, at_once, moving, forgetting, expiry]
             .into_iter()
             .flatten()
             .min()

@@ -21,6 +21,8 @@ mod core;
 mod credit;
 mod deliver;
 mod execute;
+mod expiry;
+mod expiry_tests;
 mod gather;
 mod hostile;
 mod input;

@@ -235,7 +235,11 @@ impl Server {
         const SLICES_MAX: usize = 100_000;
         self.turns();
         for _ in 0..SLICES_MAX {
-            if !self.cores.iter().any(Core::is_script_suspended) {
+            if self
+                .cores
+                .iter()
+                .all(|core| core.oldest_script_time().is_none())
+            {
                 break;
             }
             // Some script has run for long, and goes on in slices.

@@ -71,6 +71,10 @@ pub struct Stats {
     pub writes: u64,
     /// Entries the shard had expired when the counters were last reset.
     pub expired_before: u64,
+    /// Time that steps of the expiry hand took.
+    pub expiry_nanos: u64,
+    /// Steps of the expiry hand that their budget ended.
+    pub expiry_steps_cut_short: u64,
     /// By the command's number.
     pub by_command: Vec<CommandStats>,
     /// How long each command took, by its number.

@@ -10,6 +10,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use larder_engine::UnixMillis;
+
 use super::super::batch::{Head, Work};
 use super::super::core::Core;
 use super::super::input::Target;
@@ -27,9 +29,10 @@ use crate::session::{SessionId, gate};
 const SLICE: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// Whether a script is under way that has locks of this core, or bars it.
-    pub(in crate::dispatch) fn is_script_suspended(&self) -> bool {
-        !self.scripts.parked.is_empty()
+    /// When the oldest script under way began that has locks of this core, or bars it: for it, it is still that time.
+    pub(in crate::dispatch) fn oldest_script_time(&self) -> Option<UnixMillis> {
+        let parked = self.scripts.parked.values();
+        parked.map(|parked| parked.clock.unix).min()
     }
 
     /// Whether the script that has just run a command has had the core for long enough.

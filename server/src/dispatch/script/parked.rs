@@ -25,7 +25,7 @@ pub(super) struct Parked {
     command: &'static Command,
     caller: Caller,
     /// The time as the script sees it throughout.
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) state: State,
 }
 

@@ -26,6 +26,8 @@ pub(super) fn pause(call: &mut SessionCall<'_>) -> CommandResult {
     until_ms.fetch_max(now_ms.saturating_add(timeout_ms), Ordering::Relaxed);
     // For the next command of this turn; the other cores see it with their next turn.
     call.core.gates |= gate::PAUSE;
+    let is_paused = call.core.pauses().contains(&true);
+    call.core.shard.hold_expiry(is_paused);
     call.reply(|reply| reply.ok());
     Ok(())
 }
@@ -34,6 +36,7 @@ pub(super) fn unpause(call: &mut SessionCall<'_>) -> CommandResult {
     let pause = &call.core.shared.pause;
     pause.all_until_ms.store(0, Ordering::Relaxed);
     pause.writes_until_ms.store(0, Ordering::Relaxed);
+    call.core.shard.hold_expiry(false);
     call.reply(|reply| reply.ok());
     Ok(())
 }

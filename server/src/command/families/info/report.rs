@@ -34,7 +34,7 @@ sums! {
     blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings, lua_bytes,
     entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions, transaction_retries,
-    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -111,6 +111,17 @@ facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, 
 pub(super) struct Database {
     pub(super) keys: u64,
     pub(super) volatile: u64,
+    /// Of these, about how many have reached their deadline.
+    pub(super) due: u64,
+    /// Milliseconds the volatile ones have left together.
+    pub(super) ttl_sum_ms: u64,
+}
+
+impl Database {
+    /// Milliseconds a volatile entry has left on average.
+    pub(super) fn ttl_mean_ms(&self) -> u64 {
+        self.ttl_sum_ms.checked_div(self.volatile).unwrap_or(0)
+    }
 }
 
 /// The sum over all cores.
@@ -188,6 +199,8 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
             .shard
             .expired_total()
             .saturating_sub(stats.expired_before),
+        expiry_nanos: stats.expiry_nanos,
+        expiry_steps_cut_short: stats.expiry_steps_cut_short,
         changes: core.shard.journal().changes(),
         commands_per_sec,
         received_per_sec,
@@ -207,7 +220,10 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     part.number(core.shard.databases().into());
     for db in 0..core.shard.databases() {
         part.number(core.shard.len(DbIndex(db)));
-        part.number(core.shard.volatile_len(DbIndex(db)));
+        let deadlines = core.shard.deadlines(DbIndex(db));
+        for number in [deadlines.volatile, deadlines.due, deadlines.ttl_sum_ms] {
+            part.number(number);
+        }
     }
     let errors = stats.errors.iter();
     part.number(errors.len() as u64);
@@ -296,6 +312,9 @@ impl Report {
         for database in &mut self.databases[..databases] {
             database.keys += part.number();
             database.volatile += part.number();
+            database.due += part.number();
+            let ttl_sum_ms = part.number();
+            database.ttl_sum_ms = database.ttl_sum_ms.saturating_add(ttl_sum_ms);
         }
         for _ in 0..part.number() {
             let code = part.text();
@@ -350,8 +369,9 @@ mod tests {
             }
             .write(&mut part);
             part.number(1);
-            part.number(10);
-            part.number(4);
+            for number in [10, 4, 1, 4000] {
+                part.number(number);
+            }
             part.number(1);
             part.bytes(b"ERR");
             part.number(7);
@@ -372,7 +392,9 @@ mod tests {
             report.databases,
             [Database {
                 keys: 20,
-                volatile: 8
+                volatile: 8,
+                due: 2,
+                ttl_sum_ms: 8000,
             }]
         );
         assert_eq!(report.errors.of("ERR"), 14);
