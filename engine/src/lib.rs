@@ -31,6 +31,7 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
 pub use key::{Key, KeyHasher};
+pub use raw::Buffer;
 pub use shard::{Access, ExpireStats, MemoryUsage, ScanCursor, Shard, ShardOptions, TtlChange};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
