@@ -96,7 +96,7 @@ impl Buffer {
     }
 
     /// Where in the buffer `part` lies, if it does.
-    pub(super) fn position_of(&self, part: &[u8]) -> Option<usize> {
+    pub fn position_of(&self, part: &[u8]) -> Option<usize> {
         let at = (part.as_ptr() as usize).checked_sub(self.bytes().as_ptr() as usize)?;
         (at + part.len() <= self.len).then_some(at)
     }

@@ -10,9 +10,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::PAGE_BYTES;
 use super::buffer::Buffer;
-use super::span::{SPAN_MAX_BYTES, Span, Spans};
+use super::span::{Span, Spans};
+use crate::limits::SPAN_MAX_BYTES;
 
 /// Handle of an extent, as it stands in an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -391,6 +391,7 @@ impl Extents {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PAGE_BYTES;
     use super::*;
 
     const LONG: usize = SPAN_MAX_BYTES + 3 * PAGE_BYTES;

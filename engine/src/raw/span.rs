@@ -21,9 +21,8 @@
 
 use super::PAGE_BYTES;
 use super::system::Reservation;
+use crate::limits::SPAN_MAX_BYTES;
 
-/// The longest span.
-pub(crate) const SPAN_MAX_BYTES: usize = 1 << 20;
 const SPAN_MAX_PAGES: u32 = (SPAN_MAX_BYTES / PAGE_BYTES) as u32;
 /// The shortest span anybody asks for. A kept run below is returned before others.
 const SPAN_MIN_PAGES: u32 = 8;

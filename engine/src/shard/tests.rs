@@ -202,7 +202,8 @@ impl Pair {
                 shard
                     .set(db, hasher.key(&key), lent, form, ttl, Event::Set)
                     .expect("memory");
-                shard.end_lending(buffer);
+                shard.end_lending();
+                shard.bury(buffer);
                 model
                     .set(db, &key, &value, form, ttl, Event::Set)
                     .expect("fits");

@@ -22,10 +22,14 @@ impl Shard {
         self.memory.lend(Arc::clone(buffer));
     }
 
-    /// Ends what [`Self::lend`] began. A buffer that nobody else holds, because no entry took it, is given back in bounded
-    /// steps by [`Self::tend`].
-    pub fn end_lending(&mut self, buffer: Arc<Buffer>) {
+    /// Ends what [`Self::lend`] began.
+    pub fn end_lending(&mut self) {
         self.memory.end_lending();
+    }
+
+    /// Lets go of a buffer. If nobody else holds it, no entry and no other core, [`Self::tend`] gives it back in bounded steps,
+    /// and it counts as used until then.
+    pub fn bury(&mut self, buffer: Arc<Buffer>) {
         self.memory.bury(buffer);
     }
 

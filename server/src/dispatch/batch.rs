@@ -1,7 +1,9 @@
 //! What one core sends another in one turn: all commands of all its sessions for that core, all answers it owes, as one
 //! message. Buffers are reused: a batch received is emptied and becomes the next one sent.
 
-use larder_engine::{Access, DbIndex};
+use std::sync::Arc;
+
+use larder_engine::{Access, Buffer, DbIndex};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
@@ -27,6 +29,10 @@ pub struct Batch {
     wait_requests: Vec<WaitRequest>,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
+    /// Buffers that hold the arguments of a request each, where these are large.
+    lent: Vec<Arc<Buffer>>,
+    /// Bytes of those.
+    lent_bytes: usize,
 }
 
 /// What is to run on the receiving core.
@@ -126,7 +132,12 @@ struct KeptArgs {
     start: usize,
     first_range: usize,
     ranges: usize,
+    /// The buffer lent that they begin in; [`NOT_LENT`]: they are among the batch's own bytes.
+    lent: u32,
 }
+
+/// No buffer lent.
+const NOT_LENT: u32 = u32::MAX;
 
 /// An answer to another core.
 #[derive(Clone, Copy, Debug)]
@@ -328,11 +339,53 @@ impl Batch {
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
+        self.lent.clear();
+        self.lent_bytes = 0;
     }
 
     pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
+    }
+
+    /// As [`Self::ask`], with arguments that stand in `buffer`, which travels as it is.
+    pub(super) fn ask_lending(&mut self, head: Head, args: Args<'_>, buffer: &Arc<Buffer>) {
+        let Some(start) = buffer.position_of(args.input()) else {
+            return self.ask(head, args.iter_from(0));
+        };
+        let first_range = self.ranges.len();
+        self.ranges.extend_from_slice(args.ranges());
+        let lent = self.lent.len() as u32;
+        self.lent.push(Arc::clone(buffer));
+        self.lent_bytes += buffer.len();
+        let args = KeptArgs {
+            start,
+            first_range,
+            ranges: args.len(),
+            lent,
+        };
+        self.requests.push(Request { head, args });
+    }
+
+    /// Asks what `request` of another batch asks.
+    pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) {
+        let args = batch.args(request);
+        match batch.lent_with(request) {
+            Some(buffer) => self.ask_lending(request.head, args, buffer),
+            None => self.ask(request.head, args.iter_from(0)),
+        }
+    }
+
+    /// The buffer in which the arguments of `request` stand, if it is none of the batch's own.
+    #[inline]
+    pub(super) fn lent_with(&self, request: &Request) -> Option<&Arc<Buffer>> {
+        self.lent.get(request.args.lent as usize)
+    }
+
+    /// Takes the buffers that were lent.
+    pub(super) fn take_lent(&mut self) -> std::vec::Drain<'_, Arc<Buffer>> {
+        self.lent_bytes = 0;
+        self.lent.drain(..)
     }
 
     /// Asks for locks. `head` says for whom; its work is this.
@@ -387,6 +440,7 @@ impl Batch {
             start,
             first_range,
             ranges: self.ranges.len() - first_range,
+            lent: NOT_LENT,
         }
     }
 
@@ -436,7 +490,11 @@ impl Batch {
 
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
         let ranges = &self.ranges[kept.first_range..][..kept.ranges];
-        Args::new(&self.bytes[kept.start..], ranges)
+        let bytes = match self.lent.get(kept.lent as usize) {
+            None => &self.bytes,
+            Some(buffer) => buffer.bytes(),
+        };
+        Args::new(&bytes[kept.start..], ranges)
     }
 
     pub(super) fn bytes(&self, answer: &Answer) -> &[u8] {
@@ -446,7 +504,7 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() > BATCH_HIGH_WATER_BYTES
+        self.bytes.len() + self.lent_bytes > BATCH_HIGH_WATER_BYTES
     }
 }
 

@@ -82,6 +82,9 @@ impl Core {
 
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        for buffer in batch.take_lent() {
+            self.state.shard.bury(buffer);
+        }
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -144,6 +147,10 @@ impl Core {
 
     pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
+        let lent = batch.lent_with(request);
+        if let Some(buffer) = lent {
+            self.state.shard.lend(buffer);
+        }
         let request = &request.head;
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
@@ -170,6 +177,9 @@ impl Core {
                 });
                 self.debts.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if lent.is_some() {
+            self.state.shard.end_lending();
         }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(request.origin(from)));

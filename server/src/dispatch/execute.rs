@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use larder_engine::Access;
+use larder_engine::limits::SPAN_MAX_BYTES;
 
 use super::admit::Admission;
 use super::batch::{Head, Reading, Ticket, Work};
@@ -362,7 +363,13 @@ impl Core {
             first_key: target.first_key,
             locks: locks_of(session, target.core),
         };
-        self.outboxes[target.core.index()].ask(head, args.iter_from(0));
+        let outbox = &mut self.outboxes[target.core.index()];
+        match &self.lent {
+            Some(buffer) if args.span_bytes() > SPAN_MAX_BYTES => {
+                outbox.ask_lending(head, args, buffer);
+            }
+            _ => outbox.ask(head, args.iter_from(0)),
+        }
     }
 
     /// The one core that owns all keys of the command, if there is one.
