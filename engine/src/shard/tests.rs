@@ -1,5 +1,7 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
+mod large;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -350,56 +352,6 @@ proptest! {
             pair.apply(op);
             pair.compare();
         }
-    }
-}
-
-fn large() -> impl Strategy<Value = Content> {
-    let len = prop_oneof![
-        2 => 20_000usize..70_000,
-        2 => 70_000usize..900_000,
-        3 => 1_000_000usize..1_300_000,
-        1 => 2_000_000usize..4_000_000,
-    ];
-    (len, any::<u8>()).prop_map(|(len, seed)| Content(len, seed))
-}
-
-/// Values of all places in memory on two keys, so that each is overwritten by the others.
-fn op_on_large_values() -> impl Strategy<Value = Op> {
-    let (db, key) = (0u16..1, 20u8..22);
-    let small = (0usize..50, any::<u8>()).prop_map(|(len, seed)| Content(len, seed));
-    prop_oneof![
-        4 => (db.clone(), key.clone(), large()).prop_map(|(d, k, c)| Op::Set(d, k, c, Ttl::Clear)),
-        4 => (db.clone(), key.clone(), large(), 0usize..100_000)
-            .prop_map(|(d, k, c, h)| Op::SetLent(d, k, c, h)),
-        4 => (db.clone(), key.clone(), 0usize..1_500_000, small)
-            .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
-        1 => (db.clone(), key.clone(), 0usize..10_000, large())
-            .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
-        1 => (db.clone(), key.clone()).prop_map(|(d, k)| Op::Remove(d, k)),
-        1 => (db.clone(), key.clone(), Just(Some(100i64))).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
-        1 => (db.clone(), key.clone(), db.clone(), key).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
-        1 => db.prop_map(Op::Flush),
-        2 => (0u32..3000).prop_map(Op::Tend),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 60 }, ..ProptestConfig::default() })]
-
-    #[test]
-    #[cfg_attr(miri, ignore = "megabytes, byte by byte")]
-    fn large_values_do_what_the_model_does(ops in prop::collection::vec(op_on_large_values(), 1..25)) {
-        let mut pair = Pair::new();
-        for op in &ops {
-            pair.apply(op);
-            pair.compare();
-        }
-        pair.shard.flush(DB);
-        tend_to_the_end(&mut pair.shard);
-        let memory = pair.shard.memory();
-        assert_eq!((memory.entry_bytes, memory.payload_bytes), (0, 0));
-        // Free pages and slabs kept for what comes next.
-        assert!(memory.arena_bytes <= (4 << 20) + (2 << 20), "{memory:?}");
     }
 }
 

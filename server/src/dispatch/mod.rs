@@ -23,6 +23,7 @@ mod execute;
 mod gather;
 mod hostile;
 mod input;
+mod large_tests;
 pub mod limits;
 mod locks;
 mod multi;

@@ -84,14 +84,14 @@ impl Session {
                 .append(bytes),
             Query::Bytes(kept) if missing <= SPAN_MAX_BYTES => {
                 if missing > RESERVE_MIN_BYTES && kept.capacity() - kept.len() < bytes.len() {
-                    kept.reserve_exact(missing.max(bytes.len()));
+                    // Of what is missing, `bytes` may or may not be a part.
+                    kept.reserve_exact(missing + bytes.len());
                 }
                 kept.extend_from_slice(bytes);
                 true
             }
             Query::Bytes(kept) => {
                 let kept = &kept[unread.taken..];
-                // Of what is missing, `bytes` may or may not be a part.
                 let capacity = kept.len() + bytes.len() + missing + BEHIND_BYTES;
                 let Some(mut buffer) = Buffer::with_capacity(capacity) else {
                     return false;
