@@ -58,6 +58,8 @@ pub(crate) struct Extents {
     buffer_bytes: u64,
     /// What the content to be written may lie in.
     lent: Option<Arc<Buffer>>,
+    /// Bytes of the side tables, as of the last change.
+    table_bytes: u64,
 }
 
 impl Extents {
@@ -71,6 +73,7 @@ impl Extents {
             dying_bytes: 0,
             buffer_bytes: 0,
             lent: None,
+            table_bytes: 0,
         }
     }
 
@@ -120,6 +123,7 @@ impl Extents {
             self.slots.push(Some(extent));
             u32::try_from(self.slots.len() - 1).expect("2^32 extents exceed any address space")
         };
+        self.table_bytes = self.count_table_bytes();
         ExtentId(slot)
     }
 
@@ -158,6 +162,7 @@ impl Extents {
                 self.dying.push(buffer);
             }
         }
+        self.table_bytes = self.count_table_bytes();
     }
 
     /// Gives `buffer` back in pieces, unless somebody else holds it.
@@ -170,11 +175,20 @@ impl Extents {
     }
 
     /// Gives some pages back that are not in use; whether there were any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn trim_some(&mut self) -> bool {
-        self.trim_dying() || self.spans.trim_some()
+        (!self.dying.is_empty() && self.trim_dying())
+            || (self.spans.keeps_too_much() && self.trim_spans())
     }
 
+    #[cold]
+    fn trim_spans(&mut self) -> bool {
+        let trimmed = self.spans.trim_some();
+        self.table_bytes = self.count_table_bytes();
+        trimmed
+    }
+
+    #[cold]
     fn trim_dying(&mut self) -> bool {
         let Some(mut shared) = self.dying.pop() else {
             return false;
@@ -225,6 +239,7 @@ impl Extents {
             self.end(std::mem::replace(&mut extent, new));
         }
         self.slots[id.0 as usize] = Some(extent);
+        self.table_bytes = self.count_table_bytes();
         is_done
     }
 
@@ -311,6 +326,7 @@ impl Extents {
     }
 
     /// The first `len` bytes.
+    #[inline(never)]
     pub(crate) fn bytes(&self, id: ExtentId, len: usize) -> &[u8] {
         match self.slot(id) {
             Extent::Span(span) => self.spans.bytes(*span, len),
@@ -346,7 +362,12 @@ impl Extents {
     }
 
     /// Bytes of the side tables.
+    #[inline(always)]
     pub(crate) fn table_bytes(&self) -> u64 {
+        self.table_bytes
+    }
+
+    fn count_table_bytes(&self) -> u64 {
         let slots = self.slots.capacity() * size_of::<Option<Extent>>();
         let vacant = self.vacant.capacity() * size_of::<u32>();
         self.spans.table_bytes() + (slots + vacant) as u64
@@ -380,6 +401,7 @@ impl Extents {
         }));
         let vacant = self.slots.iter().filter(|slot| slot.is_none()).count();
         assert_eq!(vacant, self.vacant.len());
+        assert_eq!(self.table_bytes, self.count_table_bytes());
     }
 
     /// Number of extents.

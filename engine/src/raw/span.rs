@@ -273,14 +273,21 @@ impl Spans {
         };
     }
 
+    /// Whether more pages are kept than are to be.
+    #[inline(always)]
+    pub(crate) fn keeps_too_much(&self) -> bool {
+        const KEPT_PAGES: u64 = KEPT_BYTES / PAGE_BYTES as u64;
+        let kept_pages = self.free[Backing::Kept as usize].pages;
+        kept_pages > KEPT_PAGES && kept_pages > KEPT_PAGES + (self.live_pages >> KEPT_SHIFT)
+    }
+
     /// Gives a few kept pages back to the system; whether there were more than are to be kept.
     pub(crate) fn trim_some(&mut self) -> bool {
-        let to_keep = KEPT_BYTES + (self.live_bytes() >> KEPT_SHIFT);
         let (mut pages, mut runs) = (RETURN_PAGES, RETURN_RUNS);
-        if self.kept_bytes() <= to_keep {
+        if !self.keeps_too_much() {
             return false;
         }
-        while pages > 0 && runs > 0 && self.kept_bytes() > to_keep {
+        while pages > 0 && runs > 0 && self.keeps_too_much() {
             let kept = &self.free[Backing::Kept as usize];
             let Some(shortest) = kept.first_from(0) else {
                 break;

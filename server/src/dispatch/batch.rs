@@ -130,8 +130,9 @@ pub(super) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct KeptArgs {
     start: usize,
-    first_range: usize,
-    ranges: usize,
+    /// A command has fewer than 2^31 arguments, and a full batch takes no further one.
+    first_range: u32,
+    ranges: u32,
     /// The buffer lent that they begin in; [`NOT_LENT`]: they are among the batch's own bytes.
     lent: u32,
 }
@@ -360,8 +361,8 @@ impl Batch {
         self.lent_bytes += buffer.len();
         let args = KeptArgs {
             start,
-            first_range,
-            ranges: args.len(),
+            first_range: first_range as u32,
+            ranges: args.len() as u32,
             lent,
         };
         self.requests.push(Request { head, args });
@@ -379,7 +380,10 @@ impl Batch {
     /// The buffer in which the arguments of `request` stand, if it is none of the batch's own.
     #[inline]
     pub(super) fn lent_with(&self, request: &Request) -> Option<&Arc<Buffer>> {
-        self.lent.get(request.args.lent as usize)
+        match request.args.lent {
+            NOT_LENT => None,
+            lent => self.lent.get(lent as usize),
+        }
     }
 
     /// Takes the buffers that were lent.
@@ -438,8 +442,8 @@ impl Batch {
         }
         KeptArgs {
             start,
-            first_range,
-            ranges: self.ranges.len() - first_range,
+            first_range: first_range as u32,
+            ranges: (self.ranges.len() - first_range) as u32,
             lent: NOT_LENT,
         }
     }
@@ -489,10 +493,10 @@ impl Batch {
     }
 
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
-        let ranges = &self.ranges[kept.first_range..][..kept.ranges];
-        let bytes = match self.lent.get(kept.lent as usize) {
-            None => &self.bytes,
-            Some(buffer) => buffer.bytes(),
+        let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
+        let bytes = match kept.lent {
+            NOT_LENT => &self.bytes,
+            lent => self.lent[lent as usize].bytes(),
         };
         Args::new(&bytes[kept.start..], ranges)
     }
