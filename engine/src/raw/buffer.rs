@@ -46,7 +46,7 @@ impl Buffer {
     }
 
     /// The bytes.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&self) -> &[u8] {
         &self.mapping.bytes()[..self.len]
     }

@@ -213,6 +213,7 @@ impl Extents {
         self.dying_bytes
     }
 
+    #[inline(always)]
     fn slot(&self, id: ExtentId) -> &Extent {
         self.slots[id.0 as usize]
             .as_ref()
@@ -326,7 +327,7 @@ impl Extents {
     }
 
     /// The first `len` bytes.
-    #[inline(never)]
+    #[inline(always)]
     pub(crate) fn bytes(&self, id: ExtentId, len: usize) -> &[u8] {
         match self.slot(id) {
             Extent::Span(span) => self.spans.bytes(*span, len),

@@ -232,6 +232,7 @@ impl Spans {
         }
     }
 
+    #[inline(always)]
     fn range(&self, span: Span, len: usize) -> (&Reservation, usize) {
         let end = span.first as usize + span.pages as usize;
         assert!(
@@ -244,7 +245,7 @@ impl Spans {
     }
 
     /// The first `len` bytes of `span`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&self, span: Span, len: usize) -> &[u8] {
         let (reservation, start) = self.range(span, len);
         // SAFETY: `range` checked that the bytes lie below what is carved, which is committed: mapped, readable, and

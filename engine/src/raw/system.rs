@@ -163,6 +163,7 @@ impl Mapping {
     }
 
     /// The whole mapping.
+    #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: mapped readable, initialised by the kernel, and borrowed from `self`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.bytes) }

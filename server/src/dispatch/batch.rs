@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use larder_engine::limits::SPAN_MAX_BYTES;
 use larder_engine::{Access, Buffer, DbIndex};
 
 use super::copies::CopyMessage;
@@ -349,9 +350,12 @@ impl Batch {
         self.requests.push(Request { head, args });
     }
 
-    /// As [`Self::ask`], with arguments that stand in `buffer`, which travels as it is.
+    /// As [`Self::ask`], with arguments that stand in `buffer`. If they are large, it travels as it is.
+    #[cold]
+    #[inline(never)]
     pub(super) fn ask_lending(&mut self, head: Head, args: Args<'_>, buffer: &Arc<Buffer>) {
-        let Some(start) = buffer.position_of(args.input()) else {
+        let is_large = args.span_bytes() > SPAN_MAX_BYTES;
+        let Some(start) = buffer.position_of(args.input()).filter(|_| is_large) else {
             return self.ask(head, args.iter_from(0));
         };
         let first_range = self.ranges.len();

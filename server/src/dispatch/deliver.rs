@@ -1,6 +1,9 @@
 //! What comes from other cores: answers take their places, requests run here.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use larder_engine::Buffer;
 
 use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
 use super::core::Core;
@@ -146,11 +149,29 @@ impl Core {
     }
 
     pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
-        let args = batch.args(request);
-        let lent = batch.lent_with(request);
-        if let Some(buffer) = lent {
-            self.state.shard.lend(buffer);
+        match batch.lent_with(request) {
+            None => self.run_request_of(from, batch, request),
+            Some(buffer) => self.run_large_request(from, batch, request, buffer),
         }
+    }
+
+    /// Runs a request whose arguments stand in a buffer that came with the batch: a large value may be taken from there.
+    #[cold]
+    fn run_large_request(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        buffer: &Arc<Buffer>,
+    ) {
+        self.state.shard.lend(buffer);
+        self.run_request_of(from, batch, request);
+        self.state.shard.end_lending();
+    }
+
+    #[inline(always)]
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        let args = batch.args(request);
         let request = &request.head;
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
@@ -177,9 +198,6 @@ impl Core {
                 });
                 self.debts.owe(from, request.ticket.session(), bytes);
             }
-        }
-        if lent.is_some() {
-            self.state.shard.end_lending();
         }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(request.origin(from)));

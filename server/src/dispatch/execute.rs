@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use larder_engine::Access;
-use larder_engine::limits::SPAN_MAX_BYTES;
 
 use super::admit::Admission;
 use super::batch::{Head, Reading, Ticket, Work};
@@ -365,10 +364,8 @@ impl Core {
         };
         let outbox = &mut self.outboxes[target.core.index()];
         match &self.lent {
-            Some(buffer) if args.span_bytes() > SPAN_MAX_BYTES => {
-                outbox.ask_lending(head, args, buffer);
-            }
-            _ => outbox.ask(head, args.iter_from(0)),
+            Some(buffer) => outbox.ask_lending(head, args, buffer),
+            None => outbox.ask(head, args.iter_from(0)),
         }
     }
 

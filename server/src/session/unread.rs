@@ -20,6 +20,8 @@ const RESERVE_MIN_BYTES: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Unread {
     query: Query,
+    /// Bytes in `query`.
+    len: usize,
     /// Bytes of the front that commands were made of.
     taken: usize,
 }
@@ -39,12 +41,19 @@ impl Default for Query {
     }
 }
 
-impl Unread {
+impl Query {
     fn len(&self) -> usize {
-        match &self.query {
-            Query::Bytes(bytes) => bytes.len(),
-            Query::Buffer(buffer) => buffer.len(),
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Buffer(buffer) => buffer.len(),
         }
+    }
+}
+
+impl Unread {
+    fn new(query: Query, taken: usize) -> Self {
+        let len = query.len();
+        Self { query, len, taken }
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -65,12 +74,12 @@ impl Session {
     /// Number of bytes kept.
     #[inline]
     pub fn unread_bytes(&self) -> usize {
-        self.unread.len() - self.unread.taken
+        self.unread.len - self.unread.taken
     }
 
     /// Capacity kept for them beyond their number.
     pub fn unread_free_bytes(&self) -> usize {
-        self.unread.memory_bytes().saturating_sub(self.unread.len())
+        self.unread.memory_bytes().saturating_sub(self.unread.len)
     }
 
     /// Keeps `bytes` behind what is kept already. Whether there was memory for them.
@@ -78,7 +87,7 @@ impl Session {
     pub fn push_unread(&mut self, bytes: &[u8]) -> bool {
         let missing = self.parser.missing_hint();
         let unread = &mut self.unread;
-        match &mut unread.query {
+        let is_kept = match &mut unread.query {
             Query::Buffer(buffer) => Arc::get_mut(buffer)
                 .expect("nobody else holds what has yet to run")
                 .append(bytes),
@@ -97,18 +106,17 @@ impl Session {
                     return false;
                 };
                 let has_room = buffer.append(kept) && buffer.append(bytes);
-                *unread = Unread {
-                    query: Query::Buffer(Arc::new(buffer)),
-                    taken: 0,
-                };
+                *unread = Unread::new(Query::Buffer(Arc::new(buffer)), 0);
                 has_room
             }
-        }
+        };
+        unread.len = unread.query.len();
+        is_kept
     }
 
     /// Takes the kept bytes out to make commands of them, and where among them they begin.
     pub fn take_unread(&mut self) -> (Query, usize) {
-        let Unread { query, taken } = std::mem::take(&mut self.unread);
+        let Unread { query, taken, .. } = std::mem::take(&mut self.unread);
         (query, taken)
     }
 
@@ -121,20 +129,18 @@ impl Session {
             bytes.drain(..taken);
             taken = 0;
         }
-        let query = Query::Bytes(bytes);
-        self.unread = Unread { query, taken };
+        self.unread = Unread::new(Query::Bytes(bytes), taken);
     }
 
     /// Puts a buffer back; its first `taken` bytes have been used up. Once its command has run it is of no more use here:
     /// what came behind the command is copied out of it.
     pub fn return_buffer(&mut self, buffer: Arc<Buffer>, taken: usize) -> Option<Arc<Buffer>> {
         if taken == 0 {
-            let query = Query::Buffer(buffer);
-            self.unread = Unread { query, taken };
+            self.unread = Unread::new(Query::Buffer(buffer), 0);
             return None;
         }
-        let query = Query::Bytes(buffer.bytes()[taken..].to_vec());
-        self.unread = Unread { query, taken: 0 };
+        let behind = buffer.bytes()[taken..].to_vec();
+        self.unread = Unread::new(Query::Bytes(behind), 0);
         Some(buffer)
     }
 }
