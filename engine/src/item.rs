@@ -14,6 +14,8 @@
 //! six bytes, another eight. All fields are little endian. The form 15 is reserved: with it, the flags could equal the mark
 //! of a free block.
 //!
+//! An extent is named by its number and can be anywhere: a span of pages up to 1 MiB, a mapping of its own beyond.
+//!
 //! Everything here reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
 
 use crate::raw::{Arena, ExtentId};

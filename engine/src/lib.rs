@@ -32,6 +32,7 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
 pub use key::{Key, KeyHasher};
+pub use raw::Buffer;
 pub use shard::{
     Access, DeadlineStats, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions,
     TtlChange,

@@ -3,6 +3,10 @@
 /// Longest string value, in bytes, whatever `proto-max-bulk-len` says (the arena's length fields hold 32 bits).
 pub const MAX_VALUE_BYTES: usize = u32::MAX as usize - 64;
 
+/// Values longer than this lie in a mapping of their own. An argument longer than this is worth receiving into a
+/// [`Buffer`](crate::Buffer), which can become such a value; shorter ones are copied into the shard.
+pub const SPAN_MAX_BYTES: usize = 1 << 20;
+
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;
 

@@ -3,9 +3,11 @@
 //! A mutation that needs memory takes it first and changes nothing if there is none. An item is rewritten in its own
 //! block when the new content fits and would not leave much of it idle; otherwise it moves, and the caller is told.
 
+use std::sync::Arc;
+
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout};
-use crate::raw::{Arena, Block, ExtentId, Extents};
+use crate::raw::{Arena, Block, Buffer, ExtentId, Extents};
 use crate::{AccessClock, StoreError, UnixMillis};
 
 /// Bytes of a block that may lie idle after a rewrite in place.
@@ -34,7 +36,7 @@ impl Memory {
     pub(crate) fn new(ceiling_bytes: u64) -> Result<Self, StoreError> {
         Ok(Self {
             arena: Arena::new(ceiling_bytes).ok_or(StoreError::OutOfMemory)?,
-            extents: Extents::default(),
+            extents: Extents::new(ceiling_bytes),
             payload_bytes: 0,
         })
     }
@@ -164,7 +166,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Copies `bytes` into an extent of their own, if they are to have one.
+    /// Puts `bytes` into an extent of their own, if they are to have one: the buffer they lie in, if that was lent and
+    /// will do, otherwise a copy.
     fn store_field(
         &mut self,
         in_extent: bool,
@@ -173,9 +176,12 @@ impl Memory {
         if !in_extent {
             return Ok(None);
         }
+        if let Some(extent) = self.extents.adopt(bytes) {
+            return Ok(Some(extent));
+        }
         let extent = self
             .extents
-            .create(bytes.len())
+            .create(bytes.len(), 0..0)
             .ok_or(StoreError::OutOfMemory)?;
         self.extents
             .bytes_mut(extent, bytes.len())
@@ -251,7 +257,8 @@ impl Memory {
         let value = content.value;
         if !new.head.value_in_extent()
             || old.key_at != new.key_at
-            || !self.extents.resize(extent, 0, value.len())
+            || self.extents.can_adopt(value)
+            || !self.extents.resize(extent, value.len(), 0..0)
         {
             return false;
         }
@@ -344,7 +351,8 @@ impl Memory {
         let deadline = self.deadline(item);
         let target = match old.value_extent(self.arena.tail(item)) {
             Some(extent) => {
-                if len > old.value_len && !self.extents.resize(extent, old.value_len, len) {
+                let gap = old.value_len..offset.max(old.value_len);
+                if !self.extents.resize(extent, len, gap) {
                     return Err(StoreError::OutOfMemory);
                 }
                 self.extents.bytes_mut(extent, len)[offset..offset + bytes.len()]
@@ -410,7 +418,8 @@ impl Memory {
         let (form, access) = (old.head.form(), old.head.access());
         let new = Layout::plan(form, access, old.key_len, len, deadline);
         let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
-        let Some(extent) = self.extents.create(len) else {
+        let gap = old.value_len..offset.max(old.value_len);
+        let Some(extent) = self.extents.create(len, gap) else {
             new.write_prefix(self.arena.tail_mut(target), deadline);
             self.arena.free(target);
             return Err(StoreError::OutOfMemory);
@@ -487,12 +496,12 @@ impl Memory {
 
     /// Bytes held from the system for items.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.arena.touched_bytes() + self.extents.used_bytes()
+        self.arena.touched_bytes() + self.extents.held_bytes()
     }
 
-    /// Bytes of the arena's side tables.
+    /// Bytes of the side tables of arena and extents.
     pub(crate) fn table_bytes(&self) -> u64 {
-        self.arena.table_bytes()
+        self.arena.table_bytes() + self.extents.table_bytes()
     }
 
     /// The arena, for compaction.
@@ -505,12 +514,27 @@ impl Memory {
         &mut self.arena
     }
 
-    /// Gives back a slab or a piece of an extent of memory nobody reads any more; whether some is left.
+    /// Gives back a slab or some pages of extents of memory nobody reads any more; whether some is left.
     pub(crate) fn release_some(&mut self) -> bool {
-        self.extents.trim_some() || self.extents.destroy_last() || self.arena.discard_some()
+        self.extents.trim_some() || self.extents.destroy_some() || self.arena.discard_some()
     }
 
-    /// Gives back a piece of an extent destroyed before; whether there was one.
+    /// Lends the buffer in which what is written next may lie: a large value there becomes the entry's without a copy.
+    pub(crate) fn lend(&mut self, buffer: Arc<Buffer>) {
+        self.extents.lend(buffer);
+    }
+
+    /// Ends what [`Self::lend`] began.
+    pub(crate) fn end_lending(&mut self) {
+        self.extents.end_lending();
+    }
+
+    /// Gives `buffer` back in pieces, unless somebody else holds it.
+    pub(crate) fn bury(&mut self, buffer: Arc<Buffer>) {
+        self.extents.bury(buffer);
+    }
+
+    /// Gives some pages of extents back that are not in use any more; whether there were any.
     #[inline]
     pub(crate) fn trim_some(&mut self) -> bool {
         self.extents.trim_some()

@@ -7,9 +7,11 @@
 #![allow(unsafe_code)]
 
 mod arena;
+mod buffer;
 mod classes;
 mod extent;
 mod prefetch;
+mod span;
 #[cfg_attr(not(miri), path = "system.rs")]
 #[cfg_attr(miri, path = "system_miri.rs")]
 mod system;
@@ -18,6 +20,7 @@ mod system;
 pub(crate) use arena::FREE_MARK;
 use arena::SLAB_BYTES;
 pub(crate) use arena::{Arena, Block, NthBlock};
+pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
 pub(crate) use prefetch::prefetch_read;
 

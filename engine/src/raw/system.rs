@@ -7,6 +7,8 @@
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
+use super::PAGE_BYTES;
+
 /// Alignment of a reservation: a huge page, so that page tables are shared with nothing else.
 const ALIGN_BYTES: usize = 2 << 20;
 
@@ -148,7 +150,20 @@ impl Mapping {
         }
     }
 
+    /// Takes the part from `at` on (a multiple of a page) out, as a mapping of its own; `None` if there is no such part.
+    pub(crate) fn split_off(&mut self, at: usize) -> Option<Self> {
+        assert!(at > 0 && at.is_multiple_of(PAGE_BYTES));
+        let bytes = self.bytes.checked_sub(at).filter(|&bytes| bytes > 0)?;
+        self.bytes = at;
+        Some(Self {
+            // SAFETY: `at` lies inside the mapping, as just checked.
+            base: unsafe { self.base.add(at) },
+            bytes,
+        })
+    }
+
     /// The whole mapping.
+    #[inline(always)]
     pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: mapped readable, initialised by the kernel, and borrowed from `self`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.bytes) }
@@ -160,6 +175,11 @@ impl Mapping {
         unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr(), self.bytes) }
     }
 }
+
+// SAFETY: a mapping is owned memory without a thread to belong to; through `&self` it is only read.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {

@@ -74,6 +74,11 @@ impl Mapping {
         true
     }
 
+    /// Takes the part from `at` on out; `None` if there is no such part.
+    pub(crate) fn split_off(&mut self, at: usize) -> Option<Self> {
+        (at < self.0.len()).then(|| Self(self.0.split_off(at)))
+    }
+
     /// All of it.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0

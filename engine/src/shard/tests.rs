@@ -1,14 +1,17 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
+mod large;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::StringForm;
 use crate::model::{Model, describe};
+use crate::{Buffer, StringForm};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -73,6 +76,8 @@ enum Op {
     Tend(u32),
     Random(u16, u64),
     Prefetch(u16, u8),
+    /// A value in a buffer that is lent, behind so many other bytes.
+    SetLent(u16, u8, Content, usize),
 }
 
 #[derive(Clone, Debug)]
@@ -184,6 +189,23 @@ impl Pair {
                 shard
                     .set(db, hasher.key(&key), &value, form, ttl, Event::Set)
                     .expect("memory");
+                model
+                    .set(db, &key, &value, form, ttl, Event::Set)
+                    .expect("fits");
+            }
+            Op::SetLent(db, k, ref content, head) => {
+                let (db, key, value) = (DbIndex(db), key_of(k), content.bytes());
+                let mut buffer = Buffer::with_capacity(10).expect("memory");
+                assert!(buffer.append(&vec![b'*'; head]) && buffer.append(&value));
+                let buffer = Arc::new(buffer);
+                shard.lend(&buffer);
+                let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+                let lent = &buffer.bytes()[head..];
+                shard
+                    .set(db, hasher.key(&key), lent, form, ttl, Event::Set)
+                    .expect("memory");
+                shard.end_lending();
+                shard.bury(buffer);
                 model
                     .set(db, &key, &value, form, ttl, Event::Set)
                     .expect("fits");

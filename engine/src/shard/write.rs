@@ -2,6 +2,8 @@
 //!
 //! Each takes the memory it needs first, then changes table and items, then tells the journal once.
 
+use std::sync::Arc;
+
 use super::{Shard, TtlChange};
 use crate::item::Form;
 use crate::journal::{Besides, Effect, Event, Record};
@@ -9,10 +11,28 @@ use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::memory::Content;
 use crate::raw::Block;
 use crate::{
-    AccessClock, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis, ValueImage,
+    AccessClock, Buffer, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis,
+    ValueImage,
 };
 
 impl Shard {
+    /// Lends the buffer in which the arguments of the next commands lie, until [`Self::end_lending`]: a large value that
+    /// fills most of it becomes an entry's without being copied.
+    pub fn lend(&mut self, buffer: &Arc<Buffer>) {
+        self.memory.lend(Arc::clone(buffer));
+    }
+
+    /// Ends what [`Self::lend`] began.
+    pub fn end_lending(&mut self) {
+        self.memory.end_lending();
+    }
+
+    /// Lets go of a buffer. If nobody else holds it, no entry and no other core, [`Self::tend`] gives it back in bounded steps,
+    /// and it counts as used until then.
+    pub fn bury(&mut self, buffer: Arc<Buffer>) {
+        self.memory.bury(buffer);
+    }
+
     /// Writes a whole string, replacing whatever `key` held.
     ///
     /// # Errors

@@ -82,6 +82,16 @@ impl<'a> Args<'a> {
         parse_canonical_i64(self.at(at)).ok_or(errors::NOT_AN_INTEGER)
     }
 
+    /// The bytes that the ranges refer to.
+    pub fn input(&self) -> &'a [u8] {
+        self.input
+    }
+
+    /// Where the arguments stand in [`Self::input`].
+    pub fn ranges(&self) -> &'a [ArgRange] {
+        self.ranges
+    }
+
     /// Bytes from the first argument's beginning to the last one's end, what stands between them included.
     #[inline]
     pub fn span_bytes(&self) -> usize {

@@ -1,7 +1,10 @@
 //! What one core sends another in one turn: all commands of all its sessions for that core, all answers it owes, as one
 //! message. Buffers are reused: a batch received is emptied and becomes the next one sent.
 
-use larder_engine::{Access, DbIndex};
+use std::sync::Arc;
+
+use larder_engine::limits::SPAN_MAX_BYTES;
+use larder_engine::{Access, Buffer, DbIndex};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
@@ -27,6 +30,10 @@ pub struct Batch {
     wait_requests: Vec<WaitRequest>,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
+    /// Buffers that hold the arguments of a request each, where these are large.
+    lent: Vec<Arc<Buffer>>,
+    /// Bytes of those.
+    lent_bytes: usize,
 }
 
 /// What is to run on the receiving core.
@@ -124,9 +131,15 @@ pub(super) struct Request {
 #[derive(Clone, Copy, Debug)]
 struct KeptArgs {
     start: usize,
-    first_range: usize,
-    ranges: usize,
+    /// A command has fewer than 2^31 arguments, and a full batch takes no further one.
+    first_range: u32,
+    ranges: u32,
+    /// The buffer lent that they begin in; [`NOT_LENT`]: they are among the batch's own bytes.
+    lent: u32,
 }
+
+/// No buffer lent.
+const NOT_LENT: u32 = u32::MAX;
 
 /// An answer to another core.
 #[derive(Clone, Copy, Debug)]
@@ -328,11 +341,59 @@ impl Batch {
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
+        self.lent.clear();
+        self.lent_bytes = 0;
     }
 
     pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
+    }
+
+    /// As [`Self::ask`], with arguments that stand in `buffer`. If they are large, it travels as it is.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ask_lending(&mut self, head: Head, args: Args<'_>, buffer: &Arc<Buffer>) {
+        let is_large = args.span_bytes() > SPAN_MAX_BYTES;
+        let Some(start) = buffer.position_of(args.input()).filter(|_| is_large) else {
+            return self.ask(head, args.iter_from(0));
+        };
+        let first_range = self.ranges.len();
+        self.ranges.extend_from_slice(args.ranges());
+        let lent = self.lent.len() as u32;
+        self.lent.push(Arc::clone(buffer));
+        self.lent_bytes += buffer.len();
+        let args = KeptArgs {
+            start,
+            first_range: first_range as u32,
+            ranges: args.len() as u32,
+            lent,
+        };
+        self.requests.push(Request { head, args });
+    }
+
+    /// Asks what `request` of another batch asks.
+    pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) {
+        let args = batch.args(request);
+        match batch.lent_with(request) {
+            Some(buffer) => self.ask_lending(request.head, args, buffer),
+            None => self.ask(request.head, args.iter_from(0)),
+        }
+    }
+
+    /// The buffer in which the arguments of `request` stand, if it is none of the batch's own.
+    #[inline]
+    pub(super) fn lent_with(&self, request: &Request) -> Option<&Arc<Buffer>> {
+        match request.args.lent {
+            NOT_LENT => None,
+            lent => self.lent.get(lent as usize),
+        }
+    }
+
+    /// Takes the buffers that were lent.
+    pub(super) fn take_lent(&mut self) -> std::vec::Drain<'_, Arc<Buffer>> {
+        self.lent_bytes = 0;
+        self.lent.drain(..)
     }
 
     /// Asks for locks. `head` says for whom; its work is this.
@@ -385,8 +446,9 @@ impl Batch {
         }
         KeptArgs {
             start,
-            first_range,
-            ranges: self.ranges.len() - first_range,
+            first_range: first_range as u32,
+            ranges: (self.ranges.len() - first_range) as u32,
+            lent: NOT_LENT,
         }
     }
 
@@ -435,8 +497,12 @@ impl Batch {
     }
 
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
-        let ranges = &self.ranges[kept.first_range..][..kept.ranges];
-        Args::new(&self.bytes[kept.start..], ranges)
+        let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
+        let bytes = match kept.lent {
+            NOT_LENT => &self.bytes,
+            lent => self.lent[lent as usize].bytes(),
+        };
+        Args::new(&bytes[kept.start..], ranges)
     }
 
     pub(super) fn bytes(&self, answer: &Answer) -> &[u8] {
@@ -446,7 +512,7 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() > BATCH_HIGH_WATER_BYTES
+        self.bytes.len() + self.lent_bytes > BATCH_HIGH_WATER_BYTES
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use larder_engine::{Shard, ShardOptions, StoreError};
+use larder_engine::{Buffer, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
@@ -32,8 +32,8 @@ use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, HighWater, LockId, Peer, Prefixes, Readers, Session, SessionId, Sessions, Subscribers,
-    gate,
+    Closing, HighWater, LockId, Peer, Prefixes, Query, Readers, Session, SessionId, Sessions,
+    Subscribers, gate,
 };
 use crate::shared::Shared;
 
@@ -81,6 +81,8 @@ pub struct Core {
     pub(super) offers: Offers,
     pub(super) timing: TurnTiming,
     pub(super) scratch: InputScratch,
+    /// The buffer in which the commands stand that are being run, where one of them is large.
+    pub(super) lent: Option<Arc<Buffer>>,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
     pub(super) waiting: Vec<SessionId>,
     pub(super) buffers: BufferPool,
@@ -169,6 +171,7 @@ impl Core {
             offers: Offers::default(),
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
+            lent: None,
             waiting: Vec::new(),
             buffers: BufferPool::default(),
             event_channel: Vec::new(),
@@ -336,6 +339,9 @@ impl Core {
         }
         if !is_executing && let Some(mut session) = self.state.sessions.remove(id) {
             self.forget_locks(&mut session);
+            if let (Query::Buffer(buffer), _) = session.take_unread() {
+                self.state.shard.bury(buffer);
+            }
             if session.paused {
                 self.state.paused.retain(|paused| *paused != id);
             }

@@ -58,7 +58,7 @@ impl Debts {
             return false;
         }
         let aside = debt.set_aside.get_or_insert_default();
-        aside.ask(request.head, batch.args(request).iter_from(0));
+        aside.ask_as(batch, request);
         true
     }
 

@@ -1,6 +1,9 @@
 //! What comes from other cores: answers take their places, requests run here.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use larder_engine::Buffer;
 
 use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
 use super::core::Core;
@@ -79,6 +82,9 @@ impl Core {
 
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        for buffer in batch.take_lent() {
+            self.state.shard.bury(buffer);
+        }
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -140,6 +146,28 @@ impl Core {
     }
 
     pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        match batch.lent_with(request) {
+            None => self.run_request_of(from, batch, request),
+            Some(buffer) => self.run_large_request(from, batch, request, buffer),
+        }
+    }
+
+    /// Runs a request whose arguments stand in a buffer that came with the batch: a large value may be taken from there.
+    #[cold]
+    fn run_large_request(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        buffer: &Arc<Buffer>,
+    ) {
+        self.state.shard.lend(buffer);
+        self.run_request_of(from, batch, request);
+        self.state.shard.end_lending();
+    }
+
+    #[inline(always)]
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
         match request.work {

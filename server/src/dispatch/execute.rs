@@ -395,7 +395,11 @@ impl Core {
             first_key: target.first_key,
             locks: locks_of(session, target.core),
         };
-        self.outboxes[target.core.index()].ask(head, args.iter_from(0));
+        let outbox = &mut self.outboxes[target.core.index()];
+        match &self.lent {
+            Some(buffer) => outbox.ask_lending(head, args, buffer),
+            None => outbox.ask(head, args.iter_from(0)),
+        }
     }
 
     /// The one core that owns all keys of the command, if there is one.

@@ -1,6 +1,8 @@
 //! A session's bytes become commands: parsed in place a run at a time, hashed and prefetched together, run in order.
 
-use larder_engine::DbIndex;
+use std::sync::Arc;
+
+use larder_engine::{Buffer, DbIndex};
 
 use super::core::Core;
 use super::gather::keep;
@@ -8,9 +10,9 @@ use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FirstKey, Flags};
 use crate::observe::Use;
-use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits};
+use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits, errors};
 use crate::routing::CoreId;
-use crate::session::{Closing, Session, SessionId};
+use crate::session::{Closing, Query, Session, SessionId};
 
 /// A command parsed but not yet run.
 #[derive(Clone, Copy, Debug)]
@@ -63,17 +65,29 @@ impl Core {
         session.last_heard_ms = self.state.clock.monotonic_ms();
         if session.closing == Closing::No {
             if session.has_unread() || session.is_stalled() || session.executing.is_some() {
-                session.push_unread(bytes);
-                self.run_unread(&mut session);
+                if self.keep_unread(&mut session, bytes) {
+                    self.run_unread(&mut session);
+                }
             } else {
                 let used = self.run_input(&mut session, bytes);
                 if session.closing == Closing::No && used < bytes.len() {
-                    session.push_unread(&bytes[used..]);
+                    self.keep_unread(&mut session, &bytes[used..]);
                 }
             }
         }
         self.settle(&mut session);
         self.state.sessions.put_back(session);
+    }
+
+    /// Keeps bytes for later. Without memory for them, which only a large argument needs much of, the client is told so and
+    /// the connection closes: false.
+    fn keep_unread(&mut self, session: &mut Session, bytes: &[u8]) -> bool {
+        let is_kept = session.push_unread(bytes);
+        if !is_kept {
+            self.refuse(session, &errors::OUT_OF_MEMORY);
+            session.closing = Closing::AfterReplies;
+        }
+        is_kept
     }
 
     /// Runs what the session has received and not yet run.
@@ -85,9 +99,27 @@ impl Core {
         if session.is_stalled() {
             return;
         }
-        let (query, at) = session.take_unread();
-        let used = self.run_input(session, &query[at..]);
-        session.return_unread(query, at + used);
+        match session.take_unread() {
+            (Query::Bytes(bytes), at) => {
+                let used = self.run_input(session, &bytes[at..]);
+                session.return_unread(bytes, at + used);
+            }
+            (Query::Buffer(buffer), at) => self.run_large(session, buffer, at),
+        }
+    }
+
+    /// Runs a command with a large argument, which stands in a buffer of its own: where the argument becomes a value, here
+    /// or on another core, the buffer becomes part of that core's shard.
+    #[cold]
+    fn run_large(&mut self, session: &mut Session, buffer: Arc<Buffer>, at: usize) {
+        self.state.shard.lend(&buffer);
+        let outer = self.lent.replace(Arc::clone(&buffer));
+        let used = self.run_input(session, &buffer.bytes()[at..]);
+        self.lent = outer;
+        self.state.shard.end_lending();
+        if let Some(used_up) = session.return_buffer(buffer, at + used) {
+            self.state.shard.bury(used_up);
+        }
     }
 
     /// After a session ran: limits, and word to the runtime.

@@ -26,6 +26,7 @@ mod expiry_tests;
 mod gather;
 mod hostile;
 mod input;
+mod large_tests;
 pub mod limits;
 mod locks;
 mod multi;

@@ -175,7 +175,7 @@ impl Core {
             return false;
         }
         let mut alone = self.spare.pop().unwrap_or_default();
-        alone.ask(request.head, args.iter_from(0));
+        alone.ask_as(batch, request);
         let waiter = Waiter::Request { from, batch: alone };
         let behind = self.queues.behind_all(&scope);
         self.locks.ask(Order::Local { behind }, scope, waiter);

@@ -28,6 +28,7 @@ pub use subscribers::Subscribers;
 pub use subscriptions::Subscriptions;
 pub use table::{SessionId, Sessions};
 pub use tracking::{OwnChanges, Redirect, Tracking, TrackingMode};
+pub use unread::Query;
 
 use std::net::IpAddr;
 

@@ -37,6 +37,11 @@ const BUFFER_GROUP: u16 = 0;
 /// Bytes one SEND entry carries at most.
 const SEND_BYTES_MAX: usize = 1 << 30;
 
+/// A turn that received so many bytes has enough to do: more buffers are lent for the sake of many connections only.
+const TURN_BYTES_ENOUGH: usize = 512 << 10;
+/// So many connections that found no buffer are few.
+const STARVED_FEW: u32 = 4;
+
 /// What a completion belongs to; the upper half of the user data, the lower being a token or an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tag {
@@ -167,7 +172,7 @@ impl Backend for RingBackend {
 
     fn drain(&mut self, events: &mut impl Events) {
         let mut come = std::mem::take(&mut self.come);
-        let mut ran_dry = false;
+        let (mut starved, mut bytes) = (0, 0);
         for completion in come.drain(..) {
             let (result, flags) = (completion.result(), completion.flags());
             let (tag, low) = Tag::split(completion.user_data());
@@ -176,6 +181,7 @@ impl Backend for RingBackend {
                     let token = Token(low);
                     if let Some(buffer) = cqueue::buffer_select(flags) {
                         let len = usize::try_from(result).unwrap_or(0);
+                        bytes += len;
                         if len > 0 {
                             // SAFETY: this completion hands `buffer` over; it is given back below, after its last use.
                             events.received(token, unsafe { self.buffers.received(buffer, len) });
@@ -183,7 +189,7 @@ impl Backend for RingBackend {
                         self.buffers.give_back(buffer);
                     }
                     if !cqueue::more(flags) {
-                        ran_dry |= result == -libc::ENOBUFS;
+                        starved += u32::from(result == -libc::ENOBUFS);
                         events.receiving_ended(token, why_ended(result));
                     }
                 }
@@ -210,7 +216,8 @@ impl Backend for RingBackend {
                 Tag::Send => unreachable!("sends are taken out when completions are taken"),
             }
         }
-        if ran_dry {
+        // A few that send much would take as many buffers as there are, and all others wait until the turn has worked on them.
+        if starved > 0 && (starved > STARVED_FEW || bytes < TURN_BYTES_ENOUGH) {
             self.buffers.grow();
         }
         self.buffers.publish();
