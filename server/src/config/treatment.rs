@@ -55,6 +55,7 @@ pub(super) const OBEYED: &[&str] = &[
     "proto-max-bulk-len",
     "client-query-buffer-limit",
     "client-output-buffer-limit",
+    "client-output-buffer-high-water",
     "cluster-announce-ip",
     // Process.
     "dir",
