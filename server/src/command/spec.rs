@@ -158,6 +158,8 @@ flags! {
     BY_NODE = 27, "";
     /// A reading command that a copy of its key, if it has but one, answers as well as the key's core. Redis does not show it.
     FROM_COPY = 30, "";
+    /// It may use more memory than a few times its arguments. Redis does not show it.
+    GROWS = 28, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }

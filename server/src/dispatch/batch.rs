@@ -25,6 +25,12 @@ pub struct Batch {
     slow: Vec<SlowAnswer>,
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
+    /// Bytes of memory for which a lease goes with it; kept, those counted for it.
+    pub(super) weight: usize,
+    /// Bytes of its requests.
+    pub(super) request_bytes: i64,
+    /// Bytes of requests of the receiving core that have run.
+    pub(super) ran_bytes: i64,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
 }
@@ -328,11 +334,33 @@ impl Batch {
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
+        self.weight = 0;
+        (self.request_bytes, self.ran_bytes) = (0, 0);
     }
 
-    pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
+    /// Bytes of memory that the messages take.
+    #[inline]
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.monitor_lines.len() + self.requests.len() * size_of::<Request>()
+    }
+
+    /// Bytes of `count` requests from number `first` on; answers in between are counted in.
+    #[inline]
+    pub(super) fn run_bytes(&self, first: usize, count: usize) -> usize {
+        let start = |at: usize| match self.requests.get(at) {
+            Some(request) => request.args.start,
+            None => self.bytes.len(),
+        };
+        start(first + count) - start(first)
+    }
+
+    /// Adds a request; the bytes it takes.
+    pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) -> usize {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
+        let bytes = self.bytes.len() - args.start + size_of::<Request>();
+        self.request_bytes += bytes as i64;
+        bytes
     }
 
     /// Asks for locks. `head` says for whom; its work is this.

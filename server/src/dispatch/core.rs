@@ -16,6 +16,7 @@ use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
+use super::memory::Budget;
 use super::offers::Offers;
 use super::pool::BufferPool;
 use super::queues::Queues;
@@ -86,8 +87,7 @@ pub struct Core {
     pub(super) event_channel: Vec<u8>,
     config_version: u64,
     next_period_ms: u64,
-    /// Bytes of the sessions, their buffers and what is remembered for them, when last added up.
-    session_bytes: u64,
+    pub(super) budget: Budget,
 }
 
 impl Core {
@@ -158,12 +158,14 @@ impl Core {
             event_channel: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
-            session_bytes: 0,
+            budget: Budget::new(cores),
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
         core.state.shard.copied().share(copy_versions);
         core.refresh_config();
+        core.settle_lease();
+        core.state.observed.startup_bytes = core.used_bytes();
         Ok(core)
     }
 
@@ -212,9 +214,8 @@ impl Core {
         let slowlog_us = config.slowlog_log_slower_than_us;
         let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
             || config.latency_monitor_threshold_ms > 0;
-        let limited = config.maxmemory_bytes > 0;
         self.set_gate(gate::TIME_EACH, time_each);
-        self.set_gate(gate::MAXMEMORY, limited);
+        self.follow_maxmemory();
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
         if !self.state.config.hot_key_copies {
@@ -288,6 +289,7 @@ impl Core {
         }
         if !is_executing && let Some(mut session) = self.state.sessions.remove(id) {
             self.forget_locks(&mut session);
+            self.budget.forget_buffers(&mut session);
             if session.paused {
                 self.state.paused.retain(|paused| *paused != id);
             }
@@ -329,22 +331,8 @@ impl Core {
         self.deliver_monitor_lines();
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on;
-        let used = self.used_bytes();
-        let peak = &mut self.state.observed.peak_bytes;
-        *peak = used.max(*peak);
-        self.state
-            .shared
-            .gauges(self.state.id)
-            .used_bytes
-            .store(used, Ordering::Relaxed);
+        self.settle_lease();
         more
-    }
-
-    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers as of the last period.
-    pub(super) fn used_bytes(&self) -> u64 {
-        let scripts = self.state.scripts.held_bytes() as u64;
-        let besides = self.session_bytes + scripts + self.state.observed.copy_bytes;
-        self.state.shard.memory().used_bytes() + besides
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -408,6 +396,7 @@ impl Core {
         if self.state.active_expire && may_expire {
             self.expire_step();
         }
+        self.count_sessions();
         let timeout_ms = self.state.config.timeout_secs * 1000;
         let CoreState {
             sessions,
@@ -415,13 +404,10 @@ impl Core {
             stats,
             config,
             soft_limit_exceeded,
-            readers,
             ..
         } = &mut self.state;
-        self.session_bytes = readers.memory_bytes() as u64;
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
-            self.session_bytes += session.memory_bytes() as u64;
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
             if silent && session.blocked.is_none() && !listens {
@@ -484,6 +470,9 @@ impl Core {
         };
         let was_held_back = session.is_held_back();
         session.output.advance(count);
+        if session.counted_bytes > 0 {
+            self.budget.count_buffers(session);
+        }
         if session.output.unsent().is_empty()
             && let Some(buffer) = session.output.take_buffer()
         {
@@ -515,28 +504,6 @@ impl Core {
         }
     }
 
-    /// The batch for core `to`, if there is something in it.
-    pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
-        let outbox = &mut self.outboxes[to.index()];
-        if outbox.is_empty() {
-            return None;
-        }
-        Some(std::mem::replace(
-            outbox,
-            self.spare.pop().unwrap_or_default(),
-        ))
-    }
-
-    /// Takes back a batch that could not be shipped; it goes out first next turn.
-    pub fn return_outbox(&mut self, to: CoreId, batch: Box<Batch>) {
-        let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
-        debug_assert!(
-            empty.is_empty(),
-            "a batch is returned in the turn it was taken"
-        );
-        self.spare.push(empty);
-    }
-
     /// When the core needs a turn though nothing comes, in milliseconds of the monotonic clock.
     pub fn next_wake_ms(&self) -> Option<u64> {
         let state = &self.state;
@@ -548,6 +515,7 @@ impl Core {
         let timed = state.config.timeout_secs > 0
             || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
         let periodic = volatile
+            || self.budget.awaits_period()
             || timed && !state.sessions.is_empty()
             || !state.paused.is_empty()
             || state.soft_limit_exceeded;
@@ -556,6 +524,7 @@ impl Core {
         // Room among what another core has yet to take: soon, but not by asking all the time.
         let stuck = !self.waiting.is_empty()
             || !self.backlog.is_empty()
+            || self.budget.holds_mail()
             || !self.granted.is_empty()
             || !state.told.is_empty()
             || self.transactions.has_any_behind_own();

@@ -44,6 +44,8 @@ struct Gather {
     args: KeptArgs,
     parts: Vec<Vec<u8>>,
     missing: usize,
+    /// Bytes of the parts.
+    part_bytes: usize,
     /// The locks its parts run under.
     locks: LocksHeld,
     /// What becomes of them behind it.
@@ -63,6 +65,11 @@ impl KeptArgs {
     /// The arguments.
     pub(super) fn as_args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
     }
 }
 
@@ -177,6 +184,7 @@ impl Core {
             args: kept,
             parts,
             missing,
+            part_bytes: 0,
             locks,
             then,
             attempt: None,
@@ -242,6 +250,7 @@ impl Core {
             args: KeptArgs::default(),
             parts: Vec::new(),
             missing: 0,
+            part_bytes: 0,
             locks,
             then,
             attempt,
@@ -352,6 +361,9 @@ impl Core {
                 if session.id.is_messenger() {
                     return self.scripts.note_answer(session.id);
                 }
+                if bytes.len() >= LARGE_ANSWER_BYTES {
+                    self.budget.count_buffers(session);
+                }
                 let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
                 close_beyond_limit(session, limit, &mut self.state.stats);
                 if was_held_back {
@@ -369,6 +381,8 @@ impl Core {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part as usize] = bytes.to_vec();
+                gather.part_bytes += bytes.len();
+                self.budget.keep(bytes.len());
                 gather.missing -= 1;
                 if gather.missing == 0 {
                     let session = gather.owner.session;
@@ -419,6 +433,7 @@ impl Core {
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
                 match round {
                     Ok(Round::Ask(requests)) => {
+                        self.budget.let_go(std::mem::take(&mut gather.part_bytes));
                         gather.missing = requests.len();
                         gather.parts = vec![Vec::new(); requests.len()];
                         let asks = requests
@@ -434,6 +449,7 @@ impl Core {
                     Ok(Round::Done) => {}
                     Ok(Round::Wait) => {
                         let gather = self.gathers.pending.remove(id);
+                        self.budget.let_go(gather.part_bytes);
                         let attempt = gather.attempt.expect("only such a command waits");
                         let locks = &gather.locks;
                         return self.attempt_found_nothing(session, owner, *attempt, locks);
@@ -446,6 +462,7 @@ impl Core {
                 }
             }
             let mut gather = self.gathers.pending.remove(id);
+            self.budget.let_go(gather.part_bytes);
             if let Some(attempt) = gather.attempt.take() {
                 return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
             }

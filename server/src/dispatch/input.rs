@@ -64,6 +64,7 @@ impl Core {
         if session.closing == Closing::No {
             if session.has_unread() || session.is_stalled() || session.executing.is_some() {
                 session.push_unread(bytes);
+                self.budget.count_buffers(&mut session);
                 self.run_unread(&mut session);
             } else {
                 let used = self.run_input(&mut session, bytes);
@@ -99,6 +100,7 @@ impl Core {
         }
         let limit = session.output_limit(&config.client_output_buffer_limit);
         close_beyond_limit(session, limit, &mut self.state.stats);
+        self.budget.count_buffers(session);
         if session.input_ended && session.closing == Closing::No {
             if session.blocked.is_some() {
                 session.closing = Closing::Now;
@@ -143,6 +145,7 @@ impl Core {
         loop {
             let mut at = used;
             let stop = self.parse_run(session, input, &mut at, &mut scratch);
+            self.lease_for_run(at - used);
             if scratch.hashes.len() > 1 {
                 self.state.shard.prefetch(session.db, &scratch.hashes);
             }

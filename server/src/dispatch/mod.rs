@@ -25,6 +25,8 @@ mod hostile;
 mod input;
 pub mod limits;
 mod locks;
+mod memory;
+mod memory_tests;
 mod multi;
 mod notes;
 mod notes_tests;

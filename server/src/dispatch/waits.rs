@@ -176,6 +176,9 @@ impl Core {
         }
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask(request.head, args.iter_from(0));
+        alone.weight = alone.memory_bytes();
+        self.budget.keep(alone.weight);
+        self.budget.note_ran(from, -alone.request_bytes);
         let waiter = Waiter::Request { from, batch: alone };
         let behind = self.queues.behind_all(&scope);
         self.locks.ask(Order::Local { behind }, scope, waiter);
@@ -271,8 +274,12 @@ impl Core {
 
     /// Runs a command of another core's session that waited, or sets it aside.
     pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
+        self.budget.note_ran(from, batch.request_bytes);
+        let bytes = batch.memory_bytes();
+        self.lease_for_run(bytes);
         for request in &batch.requests {
-            if self.debts.is_empty() || !self.debts.set_aside(from, &batch, request) {
+            let is_aside = !self.debts.is_empty() && self.set_aside(from, &batch, request);
+            if !is_aside && !self.refuses_request(from, &batch, request, bytes) {
                 self.run_request(from, &batch, request);
             }
         }

@@ -32,6 +32,7 @@ use std::net::IpAddr;
 use larder_engine::DbIndex;
 
 use crate::resp::{ErrorReply, Parser, Protocol, Reply};
+use limits::LARGE_BUFFER_BYTES;
 use unread::Unread;
 
 /// Where a connection comes from, as `CLIENT LIST` shows it.
@@ -243,6 +244,10 @@ pub struct Session {
     pub output: Output,
     /// What of it came from other cores in large pieces.
     pub large_answers: LargeAnswers,
+    /// What its core has counted of [`Self::large_buffer_bytes`].
+    pub counted_bytes: usize,
+    /// Bytes of the requests to other cores since it was last owed nothing.
+    pub sent_bytes: usize,
 }
 
 impl Session {
@@ -286,6 +291,8 @@ impl Session {
             unread: Unread::default(),
             output: Output::default(),
             large_answers: LargeAnswers::default(),
+            counted_bytes: 0,
+            sent_bytes: 0,
         }
     }
 
@@ -348,6 +355,25 @@ impl Session {
             }
         });
         true
+    }
+
+    /// Bytes of what it has received, of what is queued and of what it is owed, if they are so many that they are counted
+    /// at once; else none.
+    #[inline]
+    pub fn large_buffer_bytes(&self) -> usize {
+        let buffered = self.unread.bytes() + self.output.held_bytes();
+        let queued = match (&self.multi, &self.executing) {
+            (None, None) => 0,
+            (multi, executing) => {
+                let rest = executing
+                    .as_ref()
+                    .and_then(|executing| executing.rest.as_ref());
+                let multi = multi.as_ref().or(rest.map(|(multi, _)| multi));
+                multi.map_or(0, |multi| multi.queued_bytes())
+            }
+        };
+        let bytes = buffered + queued;
+        if bytes < LARGE_BUFFER_BYTES { 0 } else { bytes }
     }
 
     /// Bytes of memory the session holds, itself included.

@@ -9,11 +9,19 @@ pub(super) struct Unread {
     bytes: Vec<u8>,
     /// Bytes of the front that commands were made of.
     taken: usize,
+    /// Bytes that are out while commands are made of them.
+    out: usize,
 }
 
 impl Unread {
     pub(super) fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
+    }
+
+    /// Bytes kept, or out.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len() + self.out
     }
 }
 
@@ -42,7 +50,8 @@ impl Session {
 
     /// Takes the kept bytes out to make commands of them: the buffer, and where in it they begin.
     pub fn take_unread(&mut self) -> (Vec<u8>, usize) {
-        let Unread { bytes, taken } = std::mem::take(&mut self.unread);
+        let Unread { bytes, taken, .. } = std::mem::take(&mut self.unread);
+        self.unread.out = bytes.len();
         (bytes, taken)
     }
 
@@ -55,6 +64,10 @@ impl Session {
             bytes.drain(..taken);
             taken = 0;
         }
-        self.unread = Unread { bytes, taken };
+        self.unread = Unread {
+            bytes,
+            taken,
+            out: 0,
+        };
     }
 }
