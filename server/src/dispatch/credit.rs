@@ -52,9 +52,8 @@ impl Debts {
         batch: &Batch,
         request: &Request,
     ) -> Option<usize> {
-        let Some(debt) = self.of.get_mut(&(from, request.head.ticket.session())) else {
-            return None;
-        };
+        let owing = (from, request.head.ticket.session());
+        let debt = self.of.get_mut(&owing)?;
         if debt.bytes < LARGE_ANSWERS_MAX_BYTES && debt.set_aside.is_none() {
             return None;
         }
