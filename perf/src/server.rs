@@ -33,7 +33,7 @@ impl Server {
         let mut started: Vec<_> = (0..cores)
             .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).expect("address space"))
             .collect();
-        // The bound is for the shards' granule alone: in force, it would have every write checked against it.
+        // The bound is for the shards' granule alone.
         shared
             .update_config(|_| Ok::<_, ()>(Config::default()))
             .expect("the change cannot fail");
@@ -52,6 +52,14 @@ impl Server {
             server.cores[core].end_turn();
         }
         server
+    }
+
+    /// The same with a limit of memory far away.
+    pub fn under_far_limit(self) -> Self {
+        self.shared
+            .update_config(|_| Ok::<_, ()>(bounded_config()))
+            .expect("the change cannot fail");
+        self
     }
 
     /// A server of one core with the first `keys` keys.

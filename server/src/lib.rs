@@ -1,9 +1,10 @@
 //! Larder's server: from bytes on a socket to commands on a shard and back.
 //!
 //! Layers, each importing only those to its right (held by the `tidy` test):
-//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, topics, routing, glob, log, script} -> larder-engine`.
+//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, budget, topics, routing, glob, log, script} -> larder-engine`.
 //! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
 
+pub mod budget;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
 use larder_engine::{KeyHasher, VersionWords};
 
+use crate::budget::Pool;
 use crate::config::Config;
 use crate::routing::{CoreId, SlotMap};
 use crate::script::{BusyScripts, KnownScripts, LibraryCache, ScriptCache};
@@ -20,6 +21,8 @@ pub const COPIED_KEYS_OF_CORE: usize = 16;
 pub struct Shared {
     config: ArcSwap<Config>,
     config_version: AtomicU64,
+    /// The memory that `maxmemory` allows and no core has leased.
+    pub memory: Pool,
     /// The table from slot to core.
     pub slots: SlotMap,
     /// The hasher of all shards.
@@ -110,8 +113,8 @@ pub struct Rebalance {
 /// What a core publishes of itself.
 #[derive(Debug, Default)]
 pub struct CoreGauges {
-    /// Bytes of memory in use, as of its last turn.
-    pub used_bytes: AtomicU64,
+    /// Bytes of large batches that have been sent to it and that it has yet to receive.
+    pub mail_bytes: AtomicU64,
     /// Microseconds it has spent on commands, as of its last period.
     pub busy_us: AtomicU64,
     /// Channels and patterns that its sessions are subscribed to.
@@ -144,6 +147,7 @@ impl Shared {
             seeds[0] as u32
         );
         Arc::new(Self {
+            memory: Pool::new(config.maxmemory_bytes),
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),
@@ -194,7 +198,9 @@ impl Shared {
         loop {
             let present = self.config.load_full();
             let next = Arc::new(change(&present)?);
+            let maxmemory_bytes = next.maxmemory_bytes;
             if Arc::ptr_eq(&self.config.compare_and_swap(&present, next), &present) {
+                self.memory.change(present.maxmemory_bytes, maxmemory_bytes);
                 self.config_version.fetch_add(1, Ordering::Release);
                 return Ok(());
             }
@@ -298,18 +304,6 @@ impl Shared {
         let cores = self.cores.iter();
         cores
             .map(|gauges| gauges.tracked_keys.load(Ordering::Relaxed))
-            .sum()
-    }
-
-    /// Bytes in use on all cores but `core`, as they last published.
-    pub fn used_bytes_elsewhere(&self, core: CoreId) -> u64 {
-        let others = self
-            .cores
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != core.index());
-        others
-            .map(|(_, gauges)| gauges.used_bytes.load(Ordering::Relaxed))
             .sum()
     }
 

@@ -213,6 +213,7 @@ impl Shard {
     }
 
     /// Where the bytes are; exact.
+    #[inline]
     pub fn memory(&self) -> MemoryUsage {
         let retired_bytes = self.graveyard.retired_bytes();
         MemoryUsage {
@@ -223,6 +224,11 @@ impl Shard {
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }
+    }
+
+    /// Bytes of the table of `db`.
+    pub fn table_bytes(&self, db: DbIndex) -> u64 {
+        self.keyspace(db).table_bytes()
     }
 
     /// Brings the table's and the entries' cache lines of a batch of hashes of `db` near. A hint: no effect but speed.

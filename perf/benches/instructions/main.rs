@@ -53,6 +53,32 @@ fn overwrites(pipeline: usize) -> Fed {
     warmed(Server::filled(KEYS), pipelines(commands, pipeline))
 }
 
+fn under_far_limit((server, input): Fed) -> Fed {
+    warmed(server.under_far_limit(), input)
+}
+
+fn gets_under_far_limit(pipeline: usize) -> Fed {
+    under_far_limit(gets(pipeline))
+}
+
+fn overwrites_under_far_limit(pipeline: usize) -> Fed {
+    under_far_limit(overwrites(pipeline))
+}
+
+fn inserts_under_far_limit(pipeline: usize) -> Fed {
+    let (server, input) = inserts(pipeline);
+    (server.under_far_limit(), input)
+}
+
+fn far_gets_under_far_limit(pipeline: usize) -> Fed {
+    let (server, input) = far_gets(pipeline);
+    let mut server = server.under_far_limit();
+    for piece in &input {
+        server.turn_with_hops(piece);
+    }
+    (server, input)
+}
+
 /// Keys that are not there cannot be set twice: the server is warmed with others.
 fn inserts(pipeline: usize) -> Fed {
     let commands = (KEYS..KEYS + OPERATIONS).map(|number| data::set(number, &VALUE));
@@ -82,6 +108,8 @@ fn far_gets(pipeline: usize) -> Fed {
 #[library_benchmark]
 #[bench::pipeline_1(args = (1), setup = gets)]
 #[bench::pipeline_64(args = (64), setup = gets)]
+#[bench::limited_1(args = (1), setup = gets_under_far_limit)]
+#[bench::limited_64(args = (64), setup = gets_under_far_limit)]
 fn get_hit((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
@@ -97,6 +125,7 @@ fn get_miss((mut server, input): Fed) -> Fed {
 
 #[library_benchmark]
 #[bench::pipeline_64(args = (64), setup = far_gets)]
+#[bench::limited_64(args = (64), setup = far_gets_under_far_limit)]
 fn get_hop((mut server, input): Fed) -> Fed {
     for piece in &input {
         black_box(server.turn_with_hops(piece));
@@ -107,6 +136,8 @@ fn get_hop((mut server, input): Fed) -> Fed {
 #[library_benchmark]
 #[bench::pipeline_1(args = (1), setup = overwrites)]
 #[bench::pipeline_64(args = (64), setup = overwrites)]
+#[bench::limited_1(args = (1), setup = overwrites_under_far_limit)]
+#[bench::limited_64(args = (64), setup = overwrites_under_far_limit)]
 fn set_overwrite((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
@@ -114,6 +145,7 @@ fn set_overwrite((mut server, input): Fed) -> Fed {
 
 #[library_benchmark]
 #[bench::pipeline_64(args = (64), setup = inserts)]
+#[bench::limited_64(args = (64), setup = inserts_under_far_limit)]
 fn set_insert((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)

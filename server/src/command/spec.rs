@@ -160,6 +160,8 @@ flags! {
     FROM_COPY = 30, "";
     /// Only for those whom a directive allows it (`enable-debug-command`, `enable-module-command`). Redis does not show it.
     PROTECTED = 20, "";
+    /// It may use more memory than a few times its arguments. Redis does not show it.
+    GROWS = 28, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }

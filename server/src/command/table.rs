@@ -25,6 +25,9 @@ pub struct Command {
     pub first_key: u8,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
+    /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
+    /// commands holds for each.
+    pub is_plain: bool,
     /// Its subcommands.
     pub subcommands: Vec<Command>,
 }
@@ -123,6 +126,7 @@ impl CommandTable {
 
     fn number(&mut self, spec: &'static CommandSpec) -> Command {
         let id = CommandId(self.count);
+        let shares_turn = spec.flags.has(Flags::FAST) || spec.complexity == "O(1)";
         self.count += 1;
         Command {
             spec,
@@ -132,7 +136,8 @@ impl CommandTable {
                 Keys::Range { first, .. } => first,
                 _ => 0,
             },
-            shares_turn: spec.flags.has(Flags::FAST) || spec.complexity == "O(1)",
+            shares_turn,
+            is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec
                 .subcommands
                 .iter()

@@ -40,12 +40,19 @@ impl Core {
 
     /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
     #[inline]
-    pub(super) fn has_room_for(&self, command: Option<&'static Command>, target: Target) -> bool {
+    pub(super) fn has_room_for(
+        &self,
+        session: &Session,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> bool {
         match command.map(|command| command.spec.run) {
             Some(Run::OnShard(_)) if target.core == self.state.id => true,
-            Some(Run::OnShard(_)) => !self.outboxes[target.core.index()].is_full(),
+            Some(Run::OnShard(_)) => {
+                !self.is_congested(target.core.index()) && !session.has_sent_much()
+            }
             Some(Run::OnSession(_)) | None => true,
-            _ => !self.outboxes.iter().any(|outbox| outbox.is_full()),
+            _ => !(0..self.outboxes.len()).any(|core| self.is_congested(core)),
         }
     }
 
@@ -127,7 +134,9 @@ impl Core {
             }
             _ => self.flags_of(spec, args),
         };
-        if gates & gate::MAXMEMORY != 0 && flags.has(Flags::DENYOOM) && self.is_out_of_memory() {
+        if gates & gate::MAXMEMORY != 0
+            && self.is_refused_for_memory(session, args, command, target, flags)
+        {
             return Admission::Refuse(errors::OUT_OF_MEMORY);
         }
         if gates & gate::SUBSCRIBER != 0

@@ -28,6 +28,12 @@ pub struct Batch {
     slow: Vec<SlowAnswer>,
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
+    /// Bytes of memory for which a lease goes with it; kept, those counted for it.
+    pub(super) weight: usize,
+    /// Bytes of its requests.
+    pub(super) request_bytes: i64,
+    /// Bytes of requests of the receiving core that have run.
+    pub(super) ran_bytes: i64,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
     /// Buffers that hold the arguments of a request each, where these are large.
@@ -343,17 +349,49 @@ impl Batch {
         clear(&mut self.bytes);
         self.lent.clear();
         self.lent_bytes = 0;
+        self.weight = 0;
+        (self.request_bytes, self.ran_bytes) = (0, 0);
     }
 
-    pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) {
+    /// Bytes of memory that the messages take.
+    #[inline]
+    pub(super) fn memory_bytes(&self) -> usize {
+        let requests = self.requests.len() * size_of::<Request>();
+        self.bytes.len() + self.lent_bytes + self.monitor_lines.len() + requests
+    }
+
+    /// Bytes of `count` requests from number `first` on; answers in between are counted in, and all there are if buffers were
+    /// lent.
+    #[inline]
+    pub(super) fn run_bytes(&self, first: usize, count: usize) -> usize {
+        if !self.lent.is_empty() {
+            return self.bytes.len() + self.lent_bytes;
+        }
+        let start = |at: usize| match self.requests.get(at) {
+            Some(request) => request.args.start,
+            None => self.bytes.len(),
+        };
+        start(first + count) - start(first)
+    }
+
+    /// Adds a request; the bytes it takes.
+    pub(super) fn ask<'a>(&mut self, head: Head, args: impl Iterator<Item = &'a [u8]>) -> usize {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
+        let bytes = self.bytes.len() - args.start + size_of::<Request>();
+        self.request_bytes += bytes as i64;
+        bytes
     }
 
     /// As [`Self::ask`], with arguments that stand in `buffer`. If they are large, it travels as it is.
     #[cold]
     #[inline(never)]
-    pub(super) fn ask_lending(&mut self, head: Head, args: Args<'_>, buffer: &Arc<Buffer>) {
+    pub(super) fn ask_lending(
+        &mut self,
+        head: Head,
+        args: Args<'_>,
+        buffer: &Arc<Buffer>,
+    ) -> usize {
         let is_large = args.span_bytes() > SPAN_MAX_BYTES;
         let Some(start) = buffer.position_of(args.input()).filter(|_| is_large) else {
             return self.ask(head, args.iter_from(0));
@@ -370,10 +408,13 @@ impl Batch {
             lent,
         };
         self.requests.push(Request { head, args });
+        let bytes = buffer.len() + size_of::<Request>();
+        self.request_bytes += bytes as i64;
+        bytes
     }
 
     /// Asks what `request` of another batch asks.
-    pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) {
+    pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) -> usize {
         let args = batch.args(request);
         match batch.lent_with(request) {
             Some(buffer) => self.ask_lending(request.head, args, buffer),

@@ -16,6 +16,7 @@ use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use super::locks::Locks;
+use super::memory::Budget;
 use super::offers::Offers;
 use super::pool::BufferPool;
 use super::queues::Queues;
@@ -104,6 +105,7 @@ pub struct Core {
     pub(super) gives_back_from_ms: u64,
     /// When another core was last asked to close one, in milliseconds of the monotonic clock.
     pub(super) asked_to_close_ms: u64,
+    pub(super) budget: Budget,
 }
 
 impl Core {
@@ -184,11 +186,14 @@ impl Core {
             gives_memory_back: false,
             gives_back_from_ms: 0,
             asked_to_close_ms: 0,
+            budget: Budget::new(cores),
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
         core.state.scripts = Engine::new(core.state.next_random());
         core.state.shard.copied().share(copy_versions);
         core.refresh_config();
+        core.settle_lease();
+        core.state.observed.startup_bytes = core.used_bytes();
         Ok(core)
     }
 
@@ -254,15 +259,14 @@ impl Core {
         let slowlog_us = config.slowlog_log_slower_than_us;
         let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
             || config.latency_monitor_threshold_ms > 0;
-        let limited = config.maxmemory_bytes > 0;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
         self.client_bytes_max = config.client_memory_max_bytes();
         self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
-        self.set_gate(gate::MAXMEMORY, limited);
         for session in self.state.sessions.iter_mut() {
             session.set_high_water(high_water);
         }
+        self.follow_maxmemory();
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
         self.state.shard.count_uses(lfu_of(&self.state.config));
@@ -385,23 +389,8 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
-        let used = self.used_bytes();
-        let peak = &mut self.state.observed.peak_bytes;
-        *peak = used.max(*peak);
-        self.state
-            .shared
-            .gauges(self.state.id)
-            .used_bytes
-            .store(used, Ordering::Relaxed);
+        self.settle_lease();
         more
-    }
-
-    /// Bytes the core holds: its shard, its scripts, and its sessions with their buffers.
-    pub(super) fn used_bytes(&self) -> u64 {
-        let scripts = self.state.scripts.held_bytes() as u64;
-        let besides =
-            self.state.sessions.memory().bytes() + scripts + self.state.observed.copy_bytes;
-        self.state.shard.memory().used_bytes() + besides
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -471,6 +460,7 @@ impl Core {
         }
         let memory = sessions.memory_mut();
         memory.set_others(uncounted_bytes as u64);
+        self.budget.note_period();
         if memory.freed_bytes() >= FREED_BYTES && now_ms >= self.gives_back_from_ms {
             self.gives_memory_back = true;
         }
@@ -564,34 +554,13 @@ impl Core {
         }
     }
 
-    /// The batch for core `to`, if there is something in it.
-    pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
-        let outbox = &mut self.outboxes[to.index()];
-        if outbox.is_empty() {
-            return None;
-        }
-        Some(std::mem::replace(
-            outbox,
-            self.spare.pop().unwrap_or_default(),
-        ))
-    }
-
-    /// Takes back a batch that could not be shipped; it goes out first next turn.
-    pub fn return_outbox(&mut self, to: CoreId, batch: Box<Batch>) {
-        let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
-        debug_assert!(
-            empty.is_empty(),
-            "a batch is returned in the turn it was taken"
-        );
-        self.spare.push(empty);
-    }
-
     /// When the core needs a turn though nothing comes, in milliseconds of the monotonic clock.
     pub fn next_wake_ms(&self) -> Option<u64> {
         let state = &self.state;
         let timed = state.config.timeout_secs > 0
             || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
         let periodic = timed && !state.sessions.is_empty()
+            || self.budget.awaits_period()
             || !state.paused.is_empty()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
@@ -600,6 +569,7 @@ impl Core {
         // Room among what another core has yet to take: soon, but not by asking all the time.
         let stuck = !self.waiting.is_empty()
             || !self.backlog.is_empty()
+            || self.budget.holds_mail()
             || !self.granted.is_empty()
             || !state.told.is_empty()
             || self.clients_are_short

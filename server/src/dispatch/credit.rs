@@ -49,17 +49,24 @@ impl Debts {
         }
     }
 
-    /// Sets a request aside if its session owes too much, or has others set aside already. Whether it did.
-    pub(super) fn set_aside(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
-        let Some(debt) = self.of.get_mut(&(from, request.head.ticket.session())) else {
-            return false;
-        };
+    /// Sets a request aside if its session owes too much, or has others set aside already. The bytes it takes, if it did.
+    pub(super) fn set_aside(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+    ) -> Option<usize> {
+        let owing = (from, request.head.ticket.session());
+        let debt = self.of.get_mut(&owing)?;
         if debt.bytes < LARGE_ANSWERS_MAX_BYTES && debt.set_aside.is_none() {
-            return false;
+            return None;
         }
         let aside = debt.set_aside.get_or_insert_default();
+        let before = aside.memory_bytes();
         aside.ask_as(batch, request);
-        true
+        let bytes = aside.memory_bytes() - before;
+        aside.weight += bytes;
+        Some(bytes)
     }
 
     /// Whether requests of a session are set aside.

@@ -17,9 +17,12 @@ impl Core {
     /// A batch from another core: its answers take their places, its requests run here.
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
         self.notice_config();
+        self.take_in(from, &batch);
         for credit in &batch.credits {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
-            if let Some(aside) = aside {
+            if let Some(mut aside) = aside {
+                // They do not count as under way any more.
+                aside.request_bytes = 0;
                 self.backlog.push_front((from, aside, 0));
             }
         }
@@ -75,6 +78,7 @@ impl Core {
             if done < batch.requests.len() {
                 self.backlog.push_back((from, batch, done));
             } else {
+                self.budget.note_ran(from, batch.request_bytes);
                 self.keep_spare(batch);
             }
         }
@@ -85,6 +89,7 @@ impl Core {
         for buffer in batch.take_lent() {
             self.state.shard.bury(buffer);
         }
+        self.budget.let_go(batch.weight);
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -98,6 +103,8 @@ impl Core {
         let mut hashes = [0u64; AHEAD];
         let mut done = first;
         for run in batch.requests[first..].chunks(AHEAD) {
+            let run_bytes = batch.run_bytes(done, run.len());
+            self.lease_for_run(run_bytes);
             let mut known = 0;
             for request in run {
                 if request.head.first_key.is_known() {
@@ -117,6 +124,9 @@ impl Core {
                 }
                 done += 1;
                 if request.head.locks.is_none() && self.waits_its_turn(from, batch, request) {
+                    continue;
+                }
+                if self.refuses_request(from, batch, request, run_bytes) {
                     continue;
                 }
                 self.run_request(from, batch, request);
@@ -141,8 +151,15 @@ impl Core {
         !is_of_locks
             && (self.state.gates & gate::BUSY != 0
                 && self.refuse_request_while_busy(from, &request.head)
-                || !self.debts.is_empty() && self.debts.set_aside(from, batch, request)
+                || !self.debts.is_empty() && self.set_aside(from, batch, request)
                 || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
+    }
+
+    /// Sets a request aside if its session owes too much. Whether it did.
+    pub(super) fn set_aside(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
+        let bytes = self.debts.set_aside(from, batch, request);
+        self.budget.keep(bytes.unwrap_or(0));
+        bytes.is_some()
     }
 
     pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {

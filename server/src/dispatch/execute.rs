@@ -37,7 +37,7 @@ impl Core {
             && target.core == self.state.id
             && let Some(command) = command
             && let Run::OnShard(run) = command.spec.run
-            && command.shares_turn
+            && command.is_plain
             && command.spec.accepts(args.len())
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
@@ -101,7 +101,7 @@ impl Core {
             return true;
         }
         if self.state.shared.slots.cores() > 1
-            && (!self.has_room_for(command, target)
+            && (!self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
                 || self.has_to_come_behind(session, args, resolved))
         {
@@ -109,7 +109,10 @@ impl Core {
             self.waiting.push(session.id);
             return false;
         }
-        let gates = session.gates | self.state.gates;
+        let mut gates = session.gates | self.state.gates;
+        if self.is_weighed_apart(session, args, resolved, target) {
+            gates |= gate::MAXMEMORY;
+        }
         if gates != 0 {
             match self.pass_gates(session, args, resolved, target, gates) {
                 Admission::Run => {}
@@ -371,6 +374,7 @@ impl Core {
         quiet: bool,
     ) {
         self.state.stats.hops += 1;
+        session.begin_sending();
         let ticket = if quiet {
             session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
             Ticket::Discard {
@@ -396,10 +400,10 @@ impl Core {
             locks: locks_of(session, target.core),
         };
         let outbox = &mut self.outboxes[target.core.index()];
-        match &self.lent {
+        session.sent_bytes += match &self.lent {
             Some(buffer) => outbox.ask_lending(head, args, buffer),
             None => outbox.ask(head, args.iter_from(0)),
-        }
+        };
     }
 
     /// The one core that owns all keys of the command, if there is one.

@@ -45,6 +45,8 @@ struct Gather {
     args: KeptArgs,
     parts: Vec<Vec<u8>>,
     missing: usize,
+    /// Bytes of the parts.
+    part_bytes: usize,
     /// The locks its parts run under.
     locks: LocksHeld,
     /// What becomes of them behind it.
@@ -64,6 +66,11 @@ impl KeptArgs {
     /// The arguments.
     pub(super) fn as_args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
     }
 }
 
@@ -178,6 +185,7 @@ impl Core {
             args: kept,
             parts,
             missing,
+            part_bytes: 0,
             locks,
             then,
             attempt: None,
@@ -243,6 +251,7 @@ impl Core {
             args: KeptArgs::default(),
             parts: Vec::new(),
             missing: 0,
+            part_bytes: 0,
             locks,
             then,
             attempt,
@@ -374,6 +383,8 @@ impl Core {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part as usize] = bytes.to_vec();
+                gather.part_bytes += bytes.len();
+                self.budget.keep(bytes.len());
                 gather.missing -= 1;
                 if gather.missing == 0 {
                     let session = gather.owner.session;
@@ -425,6 +436,7 @@ impl Core {
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
                 match round {
                     Ok(Round::Ask(requests)) => {
+                        self.budget.let_go(std::mem::take(&mut gather.part_bytes));
                         gather.missing = requests.len();
                         gather.parts = vec![Vec::new(); requests.len()];
                         let asks = requests
@@ -440,6 +452,7 @@ impl Core {
                     Ok(Round::Done) => {}
                     Ok(Round::Wait) => {
                         let gather = self.gathers.pending.remove(id);
+                        self.budget.let_go(gather.part_bytes);
                         let attempt = gather.attempt.expect("only such a command waits");
                         let locks = &gather.locks;
                         return self.attempt_found_nothing(session, owner, *attempt, locks);
@@ -452,6 +465,7 @@ impl Core {
                 }
             }
             let mut gather = self.gathers.pending.remove(id);
+            self.budget.let_go(gather.part_bytes);
             if let Some(attempt) = gather.attempt.take() {
                 return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
             }

@@ -66,6 +66,7 @@ impl Core {
         if session.closing == Closing::No {
             if session.has_unread() || session.is_stalled() || session.executing.is_some() {
                 if self.keep_unread(&mut session, bytes) {
+                    self.state.sessions.memory_mut().count(&mut session);
                     self.run_unread(&mut session);
                 }
             } else {
@@ -134,6 +135,7 @@ impl Core {
             self.give_credits(session);
             self.weigh(session);
         }
+        self.budget.note_session_ran();
         if session.input_ended && session.closing == Closing::No {
             if session.blocked.is_some() {
                 session.closing = Closing::Now;
@@ -181,6 +183,7 @@ impl Core {
         loop {
             let mut at = used;
             let stop = self.parse_run(session, input, &mut at, &mut scratch);
+            self.lease_for_run(at - used);
             if scratch.hashes.len() > 1 {
                 self.state.shard.prefetch(session.db, &scratch.hashes);
             }

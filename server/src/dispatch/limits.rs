@@ -63,3 +63,29 @@ pub const COPIES_MAX_BYTES: u64 = 4 << 20;
 
 /// A copy that is read is fetched anew so often, which keeps the entry's access clock going.
 pub const COPY_REFRESH_MS: u64 = 1000;
+
+/// A run of plain commands may use so many times its bytes, and so many bytes besides (a segment that splits). The shortest
+/// command that makes an entry takes 9 bytes, the entry 32.
+pub const RUN_GROWTH: usize = 4;
+/// See [`RUN_GROWTH`].
+pub const RUN_BASE_BYTES: usize = 4096;
+
+/// A batch of so many bytes is counted while it is under way; of smaller ones there are no more than a queue holds.
+pub const BATCH_WEIGHED_BYTES: usize = 64 * 1024;
+
+/// A core that has so many bytes of counted batches to receive is sent no further one. With it comes at most a batch of each
+/// core ([`BATCH_HIGH_WATER_BYTES`] and one message).
+pub const MAIL_MAX_BYTES: u64 = 16 << 20;
+
+/// While a core has so many bytes of another's requests that have yet to run, the other's sessions send it none. What
+/// commands under way need is sent all the same.
+pub const REQUESTS_UNDER_WAY_MAX_BYTES: i64 = 16 << 20;
+
+/// So many bytes of requests that have run are told of at once; fewer with the next batch.
+pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
+
+/// A core that is out of memory collects Lua's garbage if the heaps have grown by so much since it last did.
+pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
+
+/// Steps of house-keeping, of [`TEND_BUDGET`] each, that a core does at most before it refuses a command for want of memory.
+pub const FREEING_STEPS_MAX: usize = 16;

@@ -29,6 +29,8 @@ mod input;
 mod large_tests;
 pub mod limits;
 mod locks;
+mod memory;
+mod memory_tests;
 mod multi;
 mod notes;
 mod notes_tests;

@@ -224,6 +224,43 @@ impl Server {
         true
     }
 
+    /// A turn of one core alone, with what has come for it; what it has to send is put on its way.
+    pub(crate) fn turn_of(&mut self, core: usize) {
+        let clock = self.clock();
+        self.cores[core].begin_turn(clock);
+        for from in 0..self.cores.len() {
+            while self.deliver_one(from, core) {}
+        }
+        while self.cores[core].end_turn() {
+            self.cores[core].begin_turn(clock);
+        }
+        self.ship_from(core);
+    }
+
+    /// Sends `bytes`, and has only those cores take turns that have something to do for it; all else sleeps. All it replied.
+    pub(crate) fn send_alone(&mut self, client: Client, bytes: &[u8]) -> String {
+        let clock = self.clock();
+        self.cores[client.0].begin_turn(clock);
+        self.receive(client, bytes);
+        self.turn_of(client.0);
+        let mut replies = self.take_output(client);
+        while let Some(core) = (0..self.cores.len()).find(|&core| self.has_mail(core)) {
+            self.turn_of(core);
+            replies.extend(self.take_output(client));
+        }
+        String::from_utf8_lossy(&replies).into_owned()
+    }
+
+    fn has_mail(&self, core: usize) -> bool {
+        self.under_way.iter().any(|from| !from[core].is_empty())
+    }
+
+    /// Bytes of the batches under way from one core to another.
+    pub(crate) fn bytes_under_way(&self, from: usize, to: usize) -> usize {
+        let batches = self.under_way[from][to].iter();
+        batches.map(|batch| batch.memory_bytes()).sum()
+    }
+
     /// Whether slots are to move.
     pub(crate) fn is_rebalancing(&mut self) -> bool {
         let shared = &self.cores[0].state().shared;
@@ -270,6 +307,11 @@ impl Core {
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
         assert!(self.waiting.is_empty(), "{id:?} has sessions that wait");
+        assert!(
+            self.budget.is_at_rest(),
+            "{id:?} counts what is gone: {:?}",
+            self.budget
+        );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
         assert!(self.scripts.is_idle(), "{id:?} runs a script");

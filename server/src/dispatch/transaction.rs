@@ -75,6 +75,17 @@ struct Transaction {
     is_behind_own: bool,
 }
 
+impl Transaction {
+    /// Bytes of memory that its arguments take.
+    fn memory_bytes(&self) -> usize {
+        let queued = match &self.plan {
+            Plan::Exec { multi, .. } => multi.queued_bytes(),
+            _ => 0,
+        };
+        self.args.memory_bytes() + queued
+    }
+}
+
 /// A transaction, for who has to tell it something.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Coordinator {
@@ -219,6 +230,7 @@ impl Core {
     }
 
     fn add_transaction(&mut self, session: Option<&mut Session>, transaction: Transaction) {
+        self.budget.keep(transaction.memory_bytes());
         let id = self.transactions.pending.insert(transaction);
         self.state.stats.transactions += 1;
         self.ask_all_for_locks(id);
@@ -353,6 +365,7 @@ impl Core {
         let transaction = &mut self.transactions.pending[id];
         if !transaction.is_behind_own {
             let transaction = self.transactions.pending.remove(id);
+            self.budget.let_go(transaction.memory_bytes());
             return self.begin_work(transaction, session);
         }
         self.state.stats.transaction_retries += 1;

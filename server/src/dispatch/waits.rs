@@ -176,6 +176,9 @@ impl Core {
         }
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask_as(batch, request);
+        alone.weight = alone.memory_bytes();
+        self.budget.keep(alone.weight);
+        self.budget.note_ran(from, -alone.request_bytes);
         let waiter = Waiter::Request { from, batch: alone };
         let behind = self.queues.behind_all(&scope);
         self.locks.ask(Order::Local { behind }, scope, waiter);
@@ -272,8 +275,13 @@ impl Core {
     /// Runs a command of another core's session that waited. Though the session may owe much, it is not set aside: what the
     /// session owes may be for later commands, whose replies cannot be taken before this one's.
     pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
+        self.budget.note_ran(from, batch.request_bytes);
+        let bytes = batch.memory_bytes();
+        self.lease_for_run(bytes);
         for request in &batch.requests {
-            self.run_request(from, &batch, request);
+            if !self.refuses_request(from, &batch, request, bytes) {
+                self.run_request(from, &batch, request);
+            }
         }
         self.keep_spare(batch);
     }

@@ -25,6 +25,10 @@ pub struct Observed {
     pub latency: LatencyMonitor,
     /// Most bytes of memory it has used, as far as it looked.
     pub peak_bytes: u64,
+    /// Bytes of memory it used when it had started.
+    pub startup_bytes: u64,
+    /// Bytes of batches and requests of other cores and for them, and of what waits for these, as of its last turn.
+    pub between_cores_bytes: u64,
     /// The keys it works on most.
     pub hot_keys: HotKeys,
     /// Bytes of its copies of other cores' keys.

@@ -147,6 +147,14 @@ impl Engine {
         bytes.sum::<usize>() + self.parked_bytes
     }
 
+    /// Rids idle machines of their garbage.
+    pub fn collect(&mut self) {
+        let machines = self.machine.iter_mut().chain(&mut self.idle);
+        for machine in machines.filter(|machine| machine.vm.is_idle()) {
+            machine.vm.collect();
+        }
+    }
+
     /// Bytes that Lua holds; a small heap is rid of its garbage first.
     pub fn used_bytes(&mut self, cache: &ScriptCache) -> usize {
         /// What is collected within a fraction of a millisecond.

@@ -23,6 +23,11 @@ impl Words {
         }
     }
 
+    /// Bytes of the strings.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends a string. False: together they would exceed what 32 bits can address.
     pub fn push(&mut self, word: &[u8]) -> bool {
         let start = self.bytes.len();

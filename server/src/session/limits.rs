@@ -65,7 +65,25 @@ impl Allowance {
     };
 }
 
+/// A session that has sent other cores so many bytes of requests since it was last owed nothing sends no more until it is
+/// owed nothing again: that bounds what of its requests can wait there.
+const SENT_MAX_BYTES: usize = 4 << 20;
+
 impl Session {
+    /// A request is about to go to another core.
+    #[inline]
+    pub fn begin_sending(&mut self) {
+        if self.output.outstanding() == 0 {
+            self.sent_bytes = 0;
+        }
+    }
+
+    /// Whether it has to wait for answers before it may send more.
+    #[inline]
+    pub fn has_sent_much(&self) -> bool {
+        self.sent_bytes > SENT_MAX_BYTES && self.output.outstanding() > 0
+    }
+
     /// Whether it may run no command now.
     #[inline]
     pub fn is_stalled(&self) -> bool {

@@ -176,7 +176,7 @@ impl Session {
     }
 
     fn has_much_to_count(&self) -> bool {
-        let queued = self.multi.as_ref().map_or(0, |multi| multi.memory_bytes());
+        let queued = self.queued_memory_bytes();
         self.output.pending_bytes() + self.unread_bytes() + queued >= COUNTED_BYTES
     }
 

@@ -268,6 +268,8 @@ pub struct Session {
     allowance: limits::Allowance,
     /// What the sum of all sessions' memory has of it.
     counted: memory::Counted,
+    /// Bytes of the requests to other cores since it was last owed nothing.
+    pub sent_bytes: usize,
 }
 
 impl Session {
@@ -322,6 +324,7 @@ impl Session {
             said_held_back_ms: None,
             allowance: limits::Allowance::FIRST,
             counted: memory::Counted::default(),
+            sent_bytes: 0,
         }
     }
 
@@ -392,6 +395,14 @@ impl Session {
             + self.unread.memory_bytes()
             + self.output.memory_bytes()
             + self.name.len()
-            + self.multi.as_ref().map_or(0, |multi| multi.memory_bytes())
+            + self.queued_memory_bytes()
+    }
+
+    /// Bytes of memory of what is queued, whether `EXEC` has begun or not.
+    pub(super) fn queued_memory_bytes(&self) -> usize {
+        let executing = self.executing.as_ref();
+        let rest = executing.and_then(|executing| executing.rest.as_ref());
+        let multi = self.multi.as_ref().or(rest.map(|(multi, _)| multi));
+        multi.map_or(0, |multi| multi.memory_bytes())
     }
 }

@@ -63,6 +63,13 @@ impl Multi {
         (&self.bytes[bytes..], &self.ranges[ranges..end])
     }
 
+    /// Bytes of what is queued.
+    pub fn queued_bytes(&self) -> usize {
+        self.bytes.len()
+            + self.ranges.len() * size_of::<ArgRange>()
+            + self.commands.len() * size_of::<(usize, usize)>()
+    }
+
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity()

@@ -1,6 +1,8 @@
 //! `MEMORY`: where the bytes are.
 
-use larder_engine::{Access, DbIndex, MemoryUsage};
+use std::sync::atomic::Ordering;
+
+use larder_engine::{Access, DbIndex};
 
 use crate::command::{
     Args, CommandSpec, CoreCall, Flags, Group, Keys, Run, SessionCall, ShardCall,
@@ -159,93 +161,156 @@ fn usage(call: &mut ShardCall<'_>) -> CommandResult {
 
 /// What a core holds.
 fn each(call: &mut CoreCall<'_>) {
-    let core = &mut *call.core;
-    let MemoryUsage {
-        entry_bytes,
-        table_bytes,
-        arena_bytes,
-        payload_bytes,
-        ..
-    } = core.shard.memory();
-    let keys: u64 = (0..core.shard.databases())
-        .map(|db| core.shard.len(DbIndex(db)))
-        .sum();
-    let sessions: usize = core
-        .sessions
-        .iter()
-        .map(|session| session.memory_bytes())
-        .sum();
-    let asking = call
-        .asking
-        .as_deref()
-        .map_or(0, |session| session.memory_bytes());
+    let held = Held::of_core(call);
+    let shard = &call.core.shard;
     let mut part = PartWriter(call.out);
-    for number in [
-        entry_bytes,
-        table_bytes,
-        arena_bytes,
-        payload_bytes,
-        keys,
-        (sessions + asking) as u64,
-        core.scripts.used_bytes(&core.shared.scripts) as u64,
-        // What all cores share, one of them tells.
-        if core.id == CoreId(0) {
-            let libraries = core.shared.libraries.current();
-            (core.shared.scripts.used_bytes() + libraries.used_bytes()) as u64
-        } else {
-            0
-        },
-    ] {
-        part.number(number);
+    held.write(&mut part);
+    part.number(shard.databases().into());
+    for db in (0..shard.databases()).map(DbIndex) {
+        part.number(shard.len(db));
+        part.number(shard.table_bytes(db));
     }
-    part.number(core.observed.peak_bytes);
 }
 
-/// What all cores hold.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    entries: u64,
-    tables: u64,
-    arenas: u64,
-    payload: u64,
-    keys: u64,
-    sessions: u64,
-    lua: u64,
-    scripts: u64,
-    peak: u64,
+macro_rules! held {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Bytes held: by a core, or by all.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub(super) struct Held {
+            $($(#[$doc])* pub(super) $name: u64,)*
+        }
+
+        impl Held {
+            pub(super) fn write(&self, part: &mut PartWriter<'_>) {
+                $(part.number(self.$name);)*
+            }
+
+            /// Adds another core's.
+            pub(super) fn add(&mut self, part: &mut PartReader<'_>) {
+                $(self.$name += part.number();)*
+            }
+        }
+    };
+}
+
+held! {
+    /// Entries, headers and rounding included.
+    entries,
+    tables,
+    /// What the arenas hold for entries, and what is free in them.
+    arenas,
+    /// Keys and values alone.
+    payload,
+    /// Sessions and their buffers, and what is remembered for them.
+    sessions,
+    /// Machines of scripts.
+    lua,
+    /// Scripts and libraries.
+    scripts,
+    /// Copies of keys.
+    copies,
+    /// What is under way between cores, and what waits for that.
+    between_cores,
+    /// What was held at start.
+    startup,
+    /// The most that was held.
+    peak,
 }
 
 impl Held {
-    fn of(parts: &[&[u8]]) -> Self {
-        let mut held = Self::default();
-        for part in parts {
-            let mut part = PartReader::new(part);
-            held.entries += part.number();
-            held.tables += part.number();
-            held.arenas += part.number();
-            held.payload += part.number();
-            held.keys += part.number();
-            held.sessions += part.number();
-            held.lua += part.number();
-            held.scripts += part.number();
-            held.peak += part.number();
+    /// What the core asked holds.
+    pub(super) fn of_core(call: &mut CoreCall<'_>) -> Self {
+        let core = &mut *call.core;
+        let memory = core.shard.memory();
+        let sessions = core.sessions.iter().chain(call.asking.as_deref());
+        let sessions: usize = sessions.map(|session| session.memory_bytes()).sum();
+        let mail = &core.shared.gauges(core.id).mail_bytes;
+        let mut held = Self {
+            entries: memory.entry_bytes,
+            tables: memory.table_bytes,
+            arenas: memory.arena_bytes,
+            payload: memory.payload_bytes,
+            sessions: (sessions + core.readers.memory_bytes()) as u64,
+            lua: core.scripts.used_bytes(&core.shared.scripts) as u64,
+            copies: core.observed.copy_bytes,
+            between_cores: core.observed.between_cores_bytes + mail.load(Ordering::Relaxed),
+            startup: core.observed.startup_bytes,
+            ..Self::default()
+        };
+        // What all cores share, one of them tells.
+        if core.id == CoreId(0) {
+            let libraries = core.shared.libraries.current();
+            held.scripts = (core.shared.scripts.used_bytes() + libraries.used_bytes()) as u64;
         }
+        held.peak = core.observed.peak_bytes.max(held.used());
         held
     }
 
-    fn used(&self) -> u64 {
-        self.entries + self.tables + self.sessions + self.lua + self.scripts
+    /// What `maxmemory` bounds.
+    pub(super) fn used(&self) -> u64 {
+        let besides = self.copies + self.between_cores;
+        self.entries + self.tables + self.sessions + self.lua + self.scripts + besides
     }
 
-    /// Bytes beside keys and values.
-    fn overhead(&self) -> u64 {
-        self.used().saturating_sub(self.payload)
+    /// Bytes that are no entries.
+    pub(super) fn overhead(&self) -> u64 {
+        self.used() - self.entries
+    }
+
+    /// Bytes of the dataset: as in Redis, all that is no overhead.
+    pub(super) fn dataset(&self) -> u64 {
+        self.entries
+    }
+
+    /// What has come since the start, of which the dataset's share is told.
+    pub(super) fn since_startup(&self) -> u64 {
+        self.used().saturating_sub(self.startup)
+    }
+
+    /// What is used, and what is free in the arenas.
+    pub(super) fn active(&self) -> u64 {
+        self.overhead() + self.arenas.max(self.entries)
+    }
+}
+
+/// What all cores hold, and the keys and the tables of each database.
+#[derive(Debug, Default)]
+struct Report {
+    held: Held,
+    databases: Vec<Database>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Database {
+    keys: u64,
+    table_bytes: u64,
+}
+
+impl Report {
+    fn of(parts: &[&[u8]]) -> Self {
+        let mut report = Self::default();
+        for part in parts {
+            let mut part = PartReader::new(part);
+            report.held.add(&mut part);
+            let databases = usize::try_from(part.number()).expect("a number of databases");
+            report.databases.resize(databases, Database::default());
+            for database in &mut report.databases {
+                database.keys += part.number();
+                database.table_bytes += part.number();
+            }
+        }
+        report
+    }
+
+    fn keys(&self) -> u64 {
+        self.databases.iter().map(|database| database.keys).sum()
     }
 }
 
 fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let held = Held::of(parts);
-    let used = held.used();
+    let report = Report::of(parts);
+    let held = report.held;
+    let (used, active) = (held.used(), held.active());
     let peak = held.peak.max(used);
     let percent = |part: u64, whole: u64| {
         if whole == 0 {
@@ -262,10 +327,10 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
         }
     };
     let resident = super::info::resident_bytes();
-    let numbers = [
+    let first = [
         ("peak.allocated", peak),
         ("total.allocated", used),
-        ("startup.allocated", 0),
+        ("startup.allocated", held.startup),
         ("replication.backlog", 0),
         ("clients.slaves", 0),
         ("clients.normal", held.sessions),
@@ -273,41 +338,54 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
         ("aof.buffer", 0),
         ("lua.caches", held.scripts),
         ("functions.caches", 0),
+    ];
+    let numbers = [
         ("overhead.total", held.overhead()),
-        ("keys.count", held.keys),
+        ("keys.count", report.keys()),
         (
             "keys.bytes-per-key",
-            used.checked_div(held.keys).unwrap_or(0),
+            held.since_startup().checked_div(report.keys()).unwrap_or(0),
         ),
-        ("dataset.bytes", held.entries + held.tables),
-        ("allocator.allocated", held.entries + held.tables),
-        ("allocator.active", held.arenas),
-        ("allocator.resident", held.arenas),
+        ("dataset.bytes", held.dataset()),
+        ("allocator.allocated", used),
+        ("allocator.active", active),
+        ("allocator.resident", active),
     ];
     let doubles = [
         (
             "dataset.percentage",
-            percent(held.entries + held.tables, used),
+            percent(held.dataset(), held.since_startup()),
         ),
         ("peak.percentage", percent(used, peak)),
-        (
-            "allocator-fragmentation.ratio",
-            ratio(held.arenas, held.entries + held.tables),
-        ),
+        ("allocator-fragmentation.ratio", ratio(active, used)),
         ("allocator-rss.ratio", 1.0),
-        ("rss-overhead.ratio", ratio(resident, held.arenas)),
+        ("rss-overhead.ratio", ratio(resident, active)),
         ("fragmentation", ratio(resident, used)),
     ];
     let differences = [
-        (
-            "allocator-fragmentation.bytes",
-            difference(held.arenas, held.entries + held.tables),
-        ),
+        ("allocator-fragmentation.bytes", difference(active, used)),
         ("allocator-rss.bytes", 0),
-        ("rss-overhead.bytes", difference(resident, held.arenas)),
+        ("rss-overhead.bytes", difference(resident, active)),
         ("fragmentation.bytes", difference(resident, used)),
     ];
-    reply.map(numbers.len() + doubles.len() + differences.len());
+    let databases = report.databases.iter().enumerate();
+    let filled: Vec<_> = databases
+        .filter(|(_, database)| database.keys > 0)
+        .collect();
+    reply.map(first.len() + filled.len() + numbers.len() + doubles.len() + differences.len());
+    for (name, value) in first {
+        reply.text(name);
+        reply.count(value);
+    }
+    for (db, database) in filled {
+        reply.text(&format!("db.{db}"));
+        reply.map(2);
+        reply.text("overhead.hashtable.main");
+        reply.count(database.table_bytes);
+        // Deadlines lie in the entries.
+        reply.text("overhead.hashtable.expires");
+        reply.count(0);
+    }
     for (name, value) in numbers {
         reply.text(name);
         reply.count(value);
@@ -330,7 +408,7 @@ fn difference(whole: u64, part: u64) -> i64 {
 fn doctor(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
     /// Below, every ratio is noise.
     const WORTH_LOOKING_AT_BYTES: u64 = 5 << 20;
-    let held = Held::of(parts);
+    let held = Report::of(parts).held;
     let dataset = held.entries + held.tables;
     let report = if held.used() < WORTH_LOOKING_AT_BYTES {
         "There is so little in memory that nothing can be said about it.\n".to_owned()
@@ -365,15 +443,15 @@ fn malloc_stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> Command
     let mut report =
         "arena  held  entries  tables  keys and values  keys (bytes but for the last)\n".to_owned();
     for (core, part) in parts.iter().enumerate() {
-        let held = Held::of(&[part]);
+        let report_of_core = Report::of(&[part]);
+        let keys = report_of_core.keys();
         let Held {
             entries,
             tables,
             arenas,
             payload,
-            keys,
             ..
-        } = held;
+        } = report_of_core.held;
         report.push_str(&format!(
             "{core}  {arenas}  {entries}  {tables}  {payload}  {keys}\n"
         ));
@@ -410,15 +488,18 @@ mod tests {
     #[test]
     fn parts_of_all_cores_are_added() {
         let mut part = Vec::new();
-        for number in 1..=9 {
+        for number in (1..=11).chain([2, 20, 21, 30, 31]) {
             PartWriter(&mut part).number(number);
         }
-        let held = Held::of(&[&part, &part]);
+        let report = Report::of(&[&part, &part]);
+        let held = report.held;
         assert_eq!(
             (held.entries, held.tables, held.arenas, held.payload),
             (2, 4, 6, 8)
         );
-        assert_eq!((held.keys, held.sessions, held.peak), (10, 12, 18));
-        assert_eq!((held.lua, held.scripts, held.used()), (14, 16, 48));
+        assert_eq!((held.sessions, held.startup, held.peak), (10, 20, 22));
+        assert_eq!((held.used(), held.overhead()), (76, 74));
+        let tables = report.databases.iter().map(|database| database.table_bytes);
+        assert_eq!((report.keys(), tables.sum::<u64>()), (100, 104));
     }
 }

@@ -420,12 +420,6 @@ impl Core {
         script.map(Callable::from).map_err(no_script)
     }
 
-    /// Whether the server holds more than `maxmemory`.
-    pub(super) fn is_out_of_memory(&self) -> bool {
-        let max = self.state.config.maxmemory_bytes;
-        max > 0 && self.used_bytes() + self.state.shared.used_bytes_elsewhere(self.state.id) > max
-    }
-
     /// The script at work.
     fn running(&mut self) -> &mut Running {
         let running = self.scripts.running.as_mut();

@@ -105,6 +105,7 @@ impl Core {
             clock: self.state.clock,
             state: State::New(hold, waits),
         };
+        self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         if is_granted {
             self.scripts.ready.push_back(id);
@@ -189,6 +190,7 @@ impl Core {
             clock,
             state: State::Begun(running, machine),
         };
+        self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         match waits {
             Waits::Locks => self.ask_for_everything(id),
@@ -298,6 +300,7 @@ impl Core {
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
         self.timing.took_apart(began.elapsed());
+        self.budget.let_go(words.bytes());
         match over {
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);

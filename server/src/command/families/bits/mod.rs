@@ -20,7 +20,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "setbit",
         arity: 4,
-        flags: Flags::WRITE.with(Flags::DENYOOM),
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Bitmap],
         keys: Keys::FIRST,
         key_flags: &["RW access update"],

@@ -21,7 +21,7 @@ use crate::routing::{CoreId, SlotMap};
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     name: "bitop",
     arity: -4,
-    flags: Flags::WRITE.with(Flags::DENYOOM),
+    flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
     categories: &[Category::Bitmap],
     keys: Keys::Range {
         first: 2,

@@ -31,7 +31,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "restore",
         arity: -4,
-        flags: Flags::WRITE.with(Flags::DENYOOM),
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Keyspace, Category::Dangerous],
         keys: Keys::FIRST,
         key_flags: &["OW update"],

@@ -3,6 +3,7 @@
 use larder_engine::DbIndex;
 
 use crate::command::families::larder::HotKeyReport;
+use crate::command::families::memory::Held;
 use crate::command::{CommandTable, CoreCall};
 use crate::config::Config;
 use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter};
@@ -31,8 +32,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, timed_waits, awaited_keys, session_bytes, monitors, subscribers, tracking, tracked_keys, tracked_readings, lua_bytes,
-    entry_bytes, table_bytes, arena_bytes, payload_bytes, peak_bytes,
+    blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions, transaction_retries,
     error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
@@ -129,6 +129,7 @@ impl Database {
 pub(super) struct Report {
     pub(super) facts: Facts,
     pub(super) sums: Sums,
+    pub(super) held: Held,
     pub(super) databases: Vec<Database>,
     pub(super) errors: ErrorCounts,
     /// By the command's number.
@@ -139,22 +140,19 @@ pub(super) struct Report {
 
 /// Writes a core's part.
 pub(super) fn write(call: &mut CoreCall<'_>) {
+    let held = Held::of_core(call);
     let core = &mut *call.core;
-    let lua_bytes = core.scripts.used_bytes(&core.shared.scripts) as u64;
     let stats = &core.stats;
-    let memory = core.shard.memory();
     let awaited_keys = core.shard.awaited().len() as u64;
     let copied_keys = core.shard.copied().len() as u64;
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
     let (mut subscribers, mut tracking) = (0, 0);
-    let mut session_bytes = core.readers.memory_bytes() as u64;
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.blocked.is_some() || session.paused);
         let until_ms = session.blocked.as_ref().and_then(|wait| wait.until_ms);
         timed_waits += u64::from(until_ms.is_some());
-        session_bytes += session.memory_bytes() as u64;
         subscribers += u64::from(session.is_subscriber());
         tracking += u64::from(session.tracking().is_some());
     }
@@ -163,18 +161,11 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         blocked,
         timed_waits,
         awaited_keys,
-        session_bytes,
         monitors: core.monitors.len() as u64,
         subscribers,
         tracking,
         tracked_keys: core.readers.keys(),
         tracked_readings: core.readers.readings(),
-        lua_bytes,
-        entry_bytes: memory.entry_bytes,
-        table_bytes: memory.table_bytes,
-        arena_bytes: memory.arena_bytes,
-        payload_bytes: memory.payload_bytes,
-        peak_bytes: core.observed.peak_bytes.max(memory.used_bytes()),
         connections: stats.connections,
         rejected_connections: stats.rejected_connections,
         commands: stats.commands,
@@ -217,6 +208,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         facts.write(&mut part);
     }
     sums.write(&mut part);
+    held.write(&mut part);
     part.number(core.shard.databases().into());
     for db in 0..core.shard.databases() {
         part.number(core.shard.len(DbIndex(db)));
@@ -306,6 +298,7 @@ impl Report {
             self.facts = Facts::read(part);
         }
         self.sums.add(part);
+        self.held.add(part);
         let databases = usize::try_from(part.number()).expect("a number of databases");
         self.databases
             .resize(self.databases.len().max(databases), Database::default());
@@ -328,14 +321,6 @@ impl Report {
             durations.merge(part);
         }
         HotKeyReport::add(part, &mut self.hot_keys);
-    }
-
-    /// What `maxmemory` bounds.
-    pub(super) fn used_bytes(&self) -> u64 {
-        let sums = &self.sums;
-        let data = sums.entry_bytes + sums.table_bytes + sums.copy_bytes;
-        let lua = sums.lua_bytes + self.facts.script_bytes + self.facts.library_bytes;
-        data + sums.session_bytes + lua
     }
 }
 
@@ -368,6 +353,11 @@ mod tests {
                 ..Sums::default()
             }
             .write(&mut part);
+            Held {
+                entries: 7,
+                ..Held::default()
+            }
+            .write(&mut part);
             part.number(1);
             for number in [10, 4, 1, 4000] {
                 part.number(number);
@@ -388,6 +378,7 @@ mod tests {
             ("abc", 5)
         );
         assert_eq!((report.sums.hits, report.sums.sent_per_sec), (6, 4));
+        assert_eq!(report.held.used(), 14);
         assert_eq!(
             report.databases,
             [Database {

@@ -211,10 +211,9 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
 }
 
 fn memory(report: &Report, fields: &mut Fields<'_>) {
-    let sums = &report.sums;
-    let used = report.used_bytes();
-    let peak = sums.peak_bytes.max(used);
-    let dataset = sums.entry_bytes + sums.table_bytes;
+    let held = &report.held;
+    let (used, active) = (held.used(), held.active());
+    let peak = held.peak.max(used);
     let resident = machine::resident_bytes();
     fields.title("Memory");
     fields.add_bytes("used_memory", used);
@@ -224,29 +223,29 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
         "used_memory_peak_perc",
         format_args!("{:.2}%", ratio(used, peak) * 100.0),
     );
-    fields.add(
-        "used_memory_overhead",
-        used.saturating_sub(sums.payload_bytes),
-    );
-    fields.add("used_memory_startup", 0);
-    fields.add("used_memory_dataset", dataset);
+    fields.add("used_memory_overhead", held.overhead());
+    fields.add("used_memory_startup", held.startup);
+    fields.add("used_memory_dataset", held.dataset());
     fields.add(
         "used_memory_dataset_perc",
-        format_args!("{:.2}%", ratio(dataset, used) * 100.0),
+        format_args!(
+            "{:.2}%",
+            ratio(held.dataset(), held.since_startup()) * 100.0
+        ),
     );
-    fields.add("allocator_allocated", dataset);
-    fields.add("allocator_active", sums.arena_bytes);
-    fields.add("allocator_resident", sums.arena_bytes);
+    fields.add("allocator_allocated", used);
+    fields.add("allocator_active", active);
+    fields.add("allocator_resident", active);
     fields.add_bytes("total_system_memory", machine::total_bytes());
     // Scripts and functions share a core's machine.
-    fields.add_bytes("used_memory_lua", sums.lua_bytes);
-    fields.add("used_memory_vm_eval", sums.lua_bytes);
+    fields.add_bytes("used_memory_lua", held.lua);
+    fields.add("used_memory_vm_eval", held.lua);
     fields.add("used_memory_scripts_eval", report.facts.script_bytes);
     fields.add("number_of_cached_scripts", report.facts.scripts);
     fields.add("number_of_functions", report.facts.functions);
     fields.add("number_of_libraries", report.facts.libraries);
     fields.add("used_memory_vm_functions", 0);
-    fields.add_bytes("used_memory_vm_total", sums.lua_bytes);
+    fields.add_bytes("used_memory_vm_total", held.lua);
     fields.add("used_memory_functions", report.facts.library_bytes);
     let script_bytes = report.facts.script_bytes + report.facts.library_bytes;
     fields.add_bytes("used_memory_scripts", script_bytes);
@@ -254,19 +253,16 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("maxmemory_policy", &report.facts.policy);
     fields.add(
         "allocator_frag_ratio",
-        format_args!("{:.2}", ratio(sums.arena_bytes, dataset)),
+        format_args!("{:.2}", ratio(active, used)),
     );
-    fields.add(
-        "allocator_frag_bytes",
-        difference(sums.arena_bytes, dataset),
-    );
+    fields.add("allocator_frag_bytes", difference(active, used));
     fields.add("allocator_rss_ratio", "1.00");
     fields.add("allocator_rss_bytes", 0);
     fields.add(
         "rss_overhead_ratio",
-        format_args!("{:.2}", ratio(resident, sums.arena_bytes)),
+        format_args!("{:.2}", ratio(resident, active)),
     );
-    fields.add("rss_overhead_bytes", difference(resident, sums.arena_bytes));
+    fields.add("rss_overhead_bytes", difference(resident, active));
     fields.add(
         "mem_fragmentation_ratio",
         format_args!("{:.2}", ratio(resident, used)),
@@ -281,7 +277,7 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
             "mem_clients_slaves",
         ],
     );
-    fields.add("mem_clients_normal", sums.session_bytes);
+    fields.add("mem_clients_normal", held.sessions);
     fields.add_all(0, &["mem_cluster_links", "mem_aof_buffer"]);
     fields.add("mem_allocator", "larder-arena");
     fields.add_all(
@@ -292,8 +288,9 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
             "lazyfreed_objects",
         ],
     );
-    fields.add("larder_payload_bytes", sums.payload_bytes);
-    fields.add("larder_table_bytes", sums.table_bytes);
+    fields.add("larder_payload_bytes", held.payload);
+    fields.add("larder_table_bytes", held.tables);
+    fields.add("larder_between_cores_bytes", held.between_cores);
 }
 
 fn persistence(report: &Report, fields: &mut Fields<'_>) {

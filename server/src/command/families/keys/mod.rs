@@ -126,7 +126,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "copy",
         key_flags: &["RO access", "OW update"],
         arity: -3,
-        flags: Flags::WRITE.with(Flags::DENYOOM),
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Keyspace],
         keys: PAIR,
         since: "6.2.0",

@@ -41,7 +41,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "setrange",
         arity: 4,
-        flags: Flags::WRITE.with(Flags::DENYOOM),
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::String],
         keys: Keys::FIRST,
         key_flags: &["RW update"],
