@@ -277,7 +277,7 @@ fn requests_that_wait_for_locks_are_bounded_and_all_run() {
 
 #[test]
 fn requests_set_aside_for_a_client_that_does_not_read_are_bounded() {
-    let mut server = Server::new(2);
+    let mut server = Server::configured(2, &[("client-output-buffer-high-water", "4mb")]);
     let (client, other) = (server.connect(0), server.connect(0));
     let [key, next] = ["k", "next"].map(|name| key_on(1, 2, name));
     server.send(client, &set(&key, MIB));
