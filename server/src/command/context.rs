@@ -171,7 +171,7 @@ impl CoreState {
             let Some(session) = self.sessions.get_mut(*id) else {
                 continue;
             };
-            if session.closing == Closing::Now {
+            if session.closing != Closing::No {
                 continue;
             }
             session.output.append(|out| out.extend_from_slice(lines));

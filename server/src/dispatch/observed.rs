@@ -8,7 +8,7 @@ use crate::command::monitor::{self, Shown};
 use crate::command::{Args, CommandSpec, CommandTable, CoreState, Flags};
 use crate::observe::{SlowEntry, shorten};
 use crate::resp::ArgRange;
-use crate::session::{Session, gate};
+use crate::session::{Closing, Session, gate};
 
 impl CoreState {
     /// Whether a command of `micros` belongs in the slow log or among the latency spikes.
@@ -141,6 +141,7 @@ impl Core {
         let lines = std::mem::take(&mut self.state.monitor_lines);
         if let Some(session) = at_work
             && session.gates & gate::MONITOR != 0
+            && session.closing == Closing::No
         {
             session.output.append(|out| out.extend_from_slice(&lines));
         }

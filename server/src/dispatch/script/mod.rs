@@ -221,6 +221,7 @@ impl Core {
                 self.begin_script_on_cores(session, args, command, seq);
             }
             Err(error) => {
+                self.state.stats.ran(command.id, 1, 0);
                 self.count_failure(&error, command);
                 if !quiet {
                     session.reply(|reply| reply.error(&error));
