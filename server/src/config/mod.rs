@@ -207,10 +207,9 @@ impl Config {
 
     /// This configuration with no more than `maxclients` connections.
     #[must_use]
-    pub fn with_maxclients(&self, maxclients: u64) -> Self {
-        let mut values = self.values.clone();
-        values[position("maxclients")] = maxclients.to_string();
-        Self::of(values, self.file.clone(), self.renames.clone())
+    pub fn with_maxclients(mut self, maxclients: u64) -> Self {
+        self.values[position("maxclients")] = maxclients.to_string();
+        Self::of(self.values, self.file, self.renames)
     }
 
     /// Bytes of memory one of `cores` shards may at most grow to: twice its even share of `maxmemory`, or of the

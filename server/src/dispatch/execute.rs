@@ -97,7 +97,7 @@ impl Core {
             }
         };
         if let Some(error) = protect::refusal(&self.state.config, session, resolved.spec) {
-            self.reject(session, resolved, error);
+            self.reject(session, resolved, &error);
             return true;
         }
         if self.state.shared.slots.cores() > 1
@@ -125,7 +125,7 @@ impl Core {
                         }
                         _ => error,
                     };
-                    self.reject(session, resolved, error);
+                    self.reject(session, resolved, &error);
                     return true;
                 }
             }
@@ -141,10 +141,10 @@ impl Core {
 
     /// Refuses a command before it runs.
     #[cold]
-    fn reject(&mut self, session: &mut Session, command: &'static Command, error: ErrorReply) {
+    fn reject(&mut self, session: &mut Session, command: &'static Command, error: &ErrorReply) {
         self.state.stats.by_command[command.id.index()].rejected += 1;
         spoil(session);
-        self.refuse(session, &error);
+        self.refuse(session, error);
     }
 
     /// What could not be resolved counts as a refusal of the command, or the subcommand, that there is; as in Redis, not of
