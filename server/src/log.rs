@@ -35,12 +35,18 @@ pub fn say(lines: &[String]) -> Result<(), String> {
     }
 }
 
-/// Writes a line about something that an operator should know. A log that cannot be written keeps nothing from going on.
+/// Writes a line about something that an operator should know.
 #[cold]
 pub fn warn(text: Arguments<'_>) {
+    tell("warning", text);
+}
+
+/// Writes a line of a level. A log that cannot be written keeps nothing from going on.
+#[cold]
+pub fn tell(level: &str, text: Arguments<'_>) {
     let _ = match FILE.get() {
-        None => writeln!(io::stderr().lock(), "larder-server: warning: {text}"),
-        Some(file) => append(file, &format!("warning: {text}\n")),
+        None => writeln!(io::stderr().lock(), "larder-server: {level}: {text}"),
+        Some(file) => append(file, &format!("{level}: {text}\n")),
     };
 }
 

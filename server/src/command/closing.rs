@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::config::OutputLimit;
+use crate::log;
 use crate::observe::Stats;
 use crate::session::{Closing, Session};
 
@@ -52,11 +53,11 @@ pub fn close(session: &mut Session, excess: Excess, stats: &mut Stats) {
         Excess::AllClients => stats.evicted_clients += 1,
         _ => stats.output_limit_closes += 1,
     }
-    eprintln!(
-        "larder-server: warning: closing a client, as {}: {}",
+    log::warn(format_args!(
+        "closing a client, as {}: {}",
         excess.text(),
         Name(session)
-    );
+    ));
     session.closing = Closing::Now;
 }
 
@@ -73,10 +74,10 @@ pub fn close_beyond(session: &mut Session, limit: &OutputLimit, stats: &mut Stat
 /// Says that a client is held back.
 #[cold]
 pub fn say_held_back(session: &Session) {
-    eprintln!(
-        "larder-server: warning: holding a client back until it reads, as it is owed more than client-output-buffer-high-water: {}",
+    log::warn(format_args!(
+        "holding a client back until it reads, as it is owed more than client-output-buffer-high-water: {}",
         Name(session)
-    );
+    ));
 }
 
 /// A client as the log names it: the fields of `CLIENT LIST` that say who it is and what it holds.

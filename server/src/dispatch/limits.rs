@@ -87,5 +87,6 @@ pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
 /// A core that is out of memory collects Lua's garbage if the heaps have grown by so much since it last did.
 pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 
-/// Steps of house-keeping, of [`TEND_BUDGET`] each, that a core does at most before it refuses a command for want of memory.
-pub const FREEING_STEPS_MAX: usize = 16;
+/// Steps of house-keeping, of [`TEND_BUDGET`] each, that a core does at most before it refuses a command for want of memory:
+/// enough to give back the longest argument there can be.
+pub const FREEING_STEPS_MAX: usize = 1024;

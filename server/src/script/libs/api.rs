@@ -11,6 +11,7 @@ use super::super::number::{format_general, to_i64};
 use super::super::words::Words;
 use super::{Arguments, Outcome, Registrar, raise};
 use crate::config::{LogLevel, REDIS_VERSION, REDIS_VERSION_NUMBER};
+use crate::log;
 use crate::resp::{Digits, Protocol};
 use crate::script::convert::{Names, read_reply};
 
@@ -188,7 +189,7 @@ fn log(args: &Arguments<'_>, exchange: &Exchange) -> Result<(), Raised> {
         .collect();
     let words: Vec<&[u8]> = words.iter().map(|word| &**word).collect();
     let text = words.join(&b' ');
-    eprintln!("larder-server: {name}: {}", String::from_utf8_lossy(&text));
+    log::tell(name, format_args!("{}", String::from_utf8_lossy(&text)));
     Ok(())
 }
 
