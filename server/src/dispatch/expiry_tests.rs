@@ -113,6 +113,35 @@ fn what_dies_together_is_removed_in_turns_that_go_on_serving() {
 }
 
 #[test]
+fn a_turn_that_writes_much_expires_amid_its_writes() {
+    let mut server = Server::configured(1, &[("notify-keyspace-events", "Ex")]);
+    let client = server.connect(0);
+    let subscriber = server.connect(0);
+    server.send(subscriber, b"SUBSCRIBE __keyevent@0__:expired\r\n");
+    const COUNT: usize = 5000;
+    let sets = |name: &str| -> String {
+        (0..COUNT)
+            .map(|n| format!("SET {name}{n} v PX 1000\r\n"))
+            .collect()
+    };
+    server.send(client, sets("old").as_bytes());
+    server.cores[0].state().active_expire = false;
+    server.advance(3000);
+    assert_eq!(entries(&mut server), COUNT as u64);
+    server.cores[0].state().active_expire = true;
+    server.receive(client, sets("new").as_bytes());
+    // Not one turn has ended.
+    let expired = 2 * COUNT as u64 - entries(&mut server);
+    assert!(expired > COUNT as u64 * 9 / 10, "{expired}");
+    let told = server.take_output(subscriber);
+    let told = String::from_utf8_lossy(&told).matches("old").count();
+    assert_eq!(told as u64, expired);
+    server.turns();
+    wait(&mut server, 3000);
+    assert_eq!(entries(&mut server), 0);
+}
+
+#[test]
 fn the_oldest_script_in_its_midst_says_what_is_dead() {
     let mut server = Server::configured(1, &[("busy-reply-threshold", "1")]);
     let client = server.connect(0);

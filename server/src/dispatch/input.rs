@@ -225,6 +225,7 @@ impl Core {
                 break;
             }
             used = at;
+            self.expire_what_is_paid(Some(session));
             match stop {
                 Stop::Full => {}
                 Stop::Incomplete => break,
