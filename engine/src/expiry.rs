@@ -1,12 +1,12 @@
 //! The hand that removes entries past their deadline: it goes round the databases, to segments that want to be looked at.
 //!
 //! How much it does in a step follows what it is owed. Each deadline that is set pays for a removal and more
-//! ([`SET_DEADLINE_COST`]), so that the dead stay few at any rate of writes; a step's own budget comes on top, and works
-//! off what dies together. See decision 0012.
+//! ([`SET_DEADLINE_COST`]), so that the dead stay few at any rate of writes. What a step has as its own budget works off
+//! what dies together. So that no step is long, one is taken as soon as enough is paid for it. See decision 0012.
 
 use crate::UnixMillis;
 use crate::keyspace::{Items, Keyspace, Look, NEVER};
-use crate::limits::PAID_MAX;
+use crate::limits::EXPIRY_PAID_STEP;
 use crate::raw::Block;
 
 /// Cost of a removal, in entries read: it hashes the key, and touches the table, the item and its slab.
@@ -24,7 +24,7 @@ pub(crate) struct Hand {
     database: usize,
     /// No segment wants to be looked at before this.
     due_at: UnixMillis,
-    /// Paid by deadlines set this turn, since the last step.
+    /// Paid by deadlines set since the last step.
     paid: u32,
     found: Vec<Block>,
 }
@@ -60,8 +60,14 @@ impl Hand {
         self.paid = self.paid.saturating_add(SET_DEADLINE_COST);
     }
 
-    /// A turn begins: what is not used in its own is lost, so that a step is never long because of turns long past.
-    pub(crate) fn begin_turn(&mut self) {
+    /// Whether deadlines have paid for a step.
+    #[inline]
+    pub(crate) fn is_paid(&self) -> bool {
+        self.paid >= EXPIRY_PAID_STEP
+    }
+
+    /// No step is to be taken now: what is paid is lost, so that none is long because of deadlines set long ago.
+    pub(crate) fn forgo(&mut self) {
         self.paid = 0;
     }
 
@@ -69,7 +75,7 @@ impl Hand {
     /// have paid since the last.
     pub(crate) fn begin_step(&mut self, databases: usize) -> u32 {
         self.database = (self.database + 1) % databases;
-        std::mem::take(&mut self.paid).min(PAID_MAX)
+        std::mem::take(&mut self.paid)
     }
 
     /// The entries past their deadline of a segment that wants to be looked at; `None` if there is no such segment. They must

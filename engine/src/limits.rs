@@ -39,12 +39,12 @@ pub const GRACE_MIN_MS: u32 = 32;
 /// The longest that a dead entry waits for others of its segment, in milliseconds.
 pub const GRACE_MAX_MS: u32 = 1000;
 
-/// Entries that one look at a segment reads, but for a second reading of all when ticks are reckoned anew.
-pub const LOOK_MAX_ENTRIES: usize = 512;
+/// Entries that one look at a segment reads, but for a second reading of all when ticks are reckoned anew: what a step of the
+/// expiry hand may exceed its budget by.
+pub const LOOK_MAX_ENTRIES: usize = 256;
 
 /// Segments of a table whose dead are counted to know how many all are.
 pub const SAMPLED_SEGMENTS: usize = 64;
 
-/// The most that deadlines pay for one step of the expiry hand, in entries read: some four thousand deadlines, in a turn that
-/// took longer to set them than the step takes.
-pub const PAID_MAX: u32 = 1 << 17;
+/// When deadlines have paid so much for the expiry hand, in entries read, a step is due: some 75 deadlines.
+pub const EXPIRY_PAID_STEP: u32 = 2048;

@@ -1,6 +1,6 @@
 //! The shard: sixteen logical databases, their deadlines and their journal, owned by one core.
 //!
-//! A shard is single-threaded and never waits. Its clock stands still within a turn ([`Shard::begin_turn`]). Every change is
+//! A shard is single-threaded and never waits. Its clock stands still within a turn ([`Shard::set_now`]). Every change is
 //! told to the journal once, here and nowhere else. What takes long, freeing a flushed database or compacting memory, is
 //! done in bounded steps by [`Shard::tend`]; nothing else is long, however large the shard: see [`crate::limits`].
 
@@ -170,12 +170,6 @@ impl Shard {
         self.now
     }
 
-    /// Begins a turn, at this time.
-    pub fn begin_turn(&mut self, now: UnixMillis) {
-        self.set_now(now);
-        self.hand.begin_turn();
-    }
-
     /// Sets the clock.
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
@@ -309,11 +303,11 @@ impl Shard {
     }
 
     /// One step of the expiry hand: removes entries past their deadline until none is worth it or the step has cost
-    /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
-    /// step may exceed its budget by one look at a segment.
+    /// `budget`, or what the deadlines set since the last step have paid if that is more, in entries read. A removal
+    /// costs 8 of them; the step may exceed its budget by one look at a segment.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
         let paid = self.hand.begin_step(self.databases.len());
-        let budget = budget.saturating_add(paid);
+        let budget = budget.max(paid);
         let mut stats = ExpireStats::default();
         let mut spent = 0;
         while spent < budget {
@@ -349,6 +343,18 @@ impl Shard {
         }
         stats.is_cut_short = self.expiry_due_at() <= self.now;
         stats
+    }
+
+    /// Whether the deadlines set since the last step of the hand have paid for another, so that it should not wait for the
+    /// turn's end, when it would be a long one.
+    #[inline]
+    pub fn expiry_is_paid(&self) -> bool {
+        self.hand.is_paid()
+    }
+
+    /// Instead of a step of the hand: what deadlines have paid for it is lost.
+    pub fn forgo_expiry(&mut self) {
+        self.hand.forgo();
     }
 
     /// Holds expiry, or lets it go on: meanwhile reading removes nothing, and the caller takes no steps of the hand. What

@@ -200,7 +200,7 @@ impl Core {
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
         self.state.clock = clock;
-        self.state.shard.begin_turn(clock.unix);
+        self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
         self.turn += 1;
         if !self.next_turn.is_empty() {

@@ -131,6 +131,7 @@ impl Core {
                 }
                 self.run_request(from, batch, request);
             }
+            self.expire_what_is_paid(None);
         }
         done
     }

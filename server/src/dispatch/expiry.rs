@@ -1,8 +1,9 @@
-//! When the expiry hand moves: at the end of each turn in which something is due, and a core that has nothing else to do
-//! wakes for it.
+//! When the expiry hand moves: whenever a turn's writes have paid for a step, between two runs of commands, and at the end of
+//! each turn in which something is due. A core that has nothing else to do wakes for it.
 //!
-//! A step is bounded by its budget and by what the turn's writes have paid ([`Shard::expire_cycle`](larder_engine::Shard::expire_cycle)); if
-//! that ends it, the next turn comes at once, and serves whoever has sent something before it goes on.
+//! So every step is short, and all of a turn are in proportion to what it wrote. If its budget ends the last one
+//! ([`Shard::expire_cycle`](larder_engine::Shard::expire_cycle)), the next turn comes at once, and serves whoever has
+//! sent something before it goes on.
 //!
 //! For a script time stands still. While some wait in their midst, only what was dead when the oldest began is removed:
 //! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not.
@@ -13,6 +14,7 @@ use larder_engine::UnixMillis;
 
 use super::core::Core;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS};
+use crate::session::Session;
 
 impl Core {
     /// Whether entries may be removed by themselves.
@@ -27,27 +29,46 @@ impl Core {
         self.oldest_script_time().map_or(now, |time| time.min(now))
     }
 
-    /// A step of the expiry hand, if something is due. Whether more is, so that the next turn should not wait.
+    /// A step of the expiry hand that the turn's writes have paid for, after a run of commands of `session` or of another
+    /// core's.
+    #[inline]
+    pub(super) fn expire_what_is_paid(&mut self, session: Option<&mut Session>) {
+        if self.state.shard.expiry_is_paid() {
+            self.expire_amid(session);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn expire_amid(&mut self, session: Option<&mut Session>) {
+        self.step_of_expiry(0);
+        self.act_on_notes(session, None);
+    }
+
+    /// The turn's last step of the expiry hand, if something is due. Whether more is, so that the next turn should not wait.
     pub(super) fn expire(&mut self) -> bool {
+        let is_cut_short = self.step_of_expiry(EXPIRE_BUDGET_ENTRIES);
+        self.state.stats.expiry_steps_cut_short += u64::from(is_cut_short);
+        is_cut_short
+    }
+
+    fn step_of_expiry(&mut self, budget: u32) -> bool {
         let due_at = self.state.shard.expiry_due_at();
         let now = self.state.shard.now();
-        if due_at > now || !self.may_expire() || self.is_paused() {
-            return false;
-        }
-        let as_of = self.expiry_time();
-        if due_at > as_of {
+        let may_not = due_at > now || !self.may_expire() || self.is_paused();
+        let as_of = if may_not { now } else { self.expiry_time() };
+        if may_not || due_at > as_of {
+            self.state.shard.forgo_expiry();
             return false;
         }
         let began = Instant::now();
         let shard = &mut self.state.shard;
         shard.set_now(as_of);
-        let step = shard.expire_cycle(EXPIRE_BUDGET_ENTRIES);
+        let step = shard.expire_cycle(budget);
         shard.set_now(now);
         let time = began.elapsed();
         self.timing.took_apart(time);
-        let stats = &mut self.state.stats;
-        stats.expiry_nanos += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        stats.expiry_steps_cut_short += u64::from(step.is_cut_short);
+        self.state.stats.expiry_nanos += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         step.is_cut_short
     }
 

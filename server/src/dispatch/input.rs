@@ -228,6 +228,7 @@ impl Core {
                 break;
             }
             used = at;
+            self.expire_what_is_paid(Some(session));
             match stop {
                 Stop::Full => {}
                 Stop::Incomplete => break,
