@@ -6,6 +6,7 @@
 pub mod arena;
 pub mod expiry;
 pub mod lookup;
+pub mod order;
 pub mod parser;
 pub mod reply;
 pub mod routing;
