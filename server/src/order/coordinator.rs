@@ -113,7 +113,9 @@ impl<P: Default> Coordinator<P> {
         self.shipped.is_some() || !self.concerned.is_empty()
     }
 
-    /// Gives the gathered transactions their place, and wakes those concerned that sleep.
+    /// Gives the gathered transactions their place, and wakes those concerned that sleep. At the end of every turn, whether
+    /// there are any or not, since it also wakes who sleeps far behind.
+    #[inline]
     pub fn publish<M, const N: usize>(
         &mut self,
         follower: &mut Follower<M, P, N>,
@@ -121,6 +123,10 @@ impl<P: Default> Coordinator<P> {
     ) -> Publication {
         if self.shipped.is_none() {
             if self.concerned.is_empty() {
+                // Ticks fill the ring too.
+                if follower.cursor().is_look_due() {
+                    self.rouse(Publication::Nothing, follower, post);
+                }
                 return Publication::Nothing;
             }
             if !self.ship_parts(follower, post) {

@@ -193,6 +193,9 @@ impl<M, P, const N: usize> Follower<M, P, N> {
                 self.parts_in_hand -= 1;
                 return Some(parts);
             }
+            if coordinator == self.cursor.me() {
+                return None;
+            }
             let next = hand
                 .parcel
                 .take()

@@ -298,6 +298,13 @@ impl<const N: usize> Cursor<N> {
         has_room
     }
 
+    /// Whether it is time to look for [`laggards`](Self::laggards).
+    #[inline]
+    #[must_use]
+    pub fn is_look_due(&self) -> bool {
+        self.laggards_due
+    }
+
     /// Cores half a ring behind, as often as it is worth a look: each quarter of a ring, and when the ring is full. One that
     /// sleeps is to be woken to come by; one that is awake comes by of itself.
     pub fn laggards(&mut self) -> impl Iterator<Item = CoreId> {

@@ -315,7 +315,7 @@ fn time_advances_with_the_turn_and_before_what_it_brings() {
 fn a_turns_transactions_share_an_entry_and_wake_only_whom_they_concern() {
     let (mut follower, _, _) = pair(1);
     let mut desk = Desk::default();
-    let mut coordinator = Coordinator::new(3);
+    let mut coordinator = Coordinator::<Vec<&str>>::new(3);
     assert_eq!(
         coordinator.publish(&mut follower, &mut desk),
         Publication::Nothing
@@ -344,7 +344,7 @@ fn parts_are_shipped_to_all_or_to_none() {
         full: vec![TWO],
         ..Desk::default()
     };
-    let mut coordinator = Coordinator::new(3);
+    let mut coordinator = Coordinator::<Vec<&str>>::new(3);
     coordinator.parts_for(ONE).push("x");
     coordinator.parts_for(TWO).push("x");
     let publication = coordinator.publish(&mut follower, &mut desk);
@@ -368,7 +368,7 @@ fn what_gathers_while_an_entry_awaits_its_slot_is_in_the_next() {
     }
     let mut desk = Desk::default();
     follower.catch_up(&mut desk);
-    let mut coordinator = Coordinator::new(3);
+    let mut coordinator = Coordinator::<Vec<&str>>::new(3);
     let first = coordinator.ticket();
     coordinator.parts_for(ZERO).push("x");
     let publication = coordinator.publish(&mut follower, &mut desk);
@@ -391,6 +391,21 @@ fn what_gathers_while_an_entry_awaits_its_slot_is_in_the_next() {
         assert!(coordinator.has_passed(ticket, &follower));
     }
     assert!(!coordinator.is_waiting());
+}
+
+#[test]
+fn who_holds_up_ticks_is_woken_though_there_are_no_transactions() {
+    let (mut follower, mut other, _) = pair(1);
+    let mut desk = Desk::default();
+    let mut coordinator = Coordinator::<Vec<&'static str>>::new(3);
+    for ms in 1..5 {
+        follower.begin_turn(ms, &mut desk);
+        let publication = coordinator.publish(&mut follower, &mut desk);
+        assert_eq!(publication, Publication::Nothing);
+        passed(&mut other);
+    }
+    // Core 2 sleeps: told of at each quarter from half a ring on.
+    assert_eq!(desk.roused, [TWO, TWO, TWO]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! accesses may interleave, and every value that weak memory may show them.
 //!
 //! The scenes are small, since their number of executions explodes; what takes many cores and commands to go wrong is
-//! the simulation's (`order_sim`). Bounded to two preemptions an execution; `LARDER_ORDER_PREEMPTIONS=4` is the long form.
+//! the simulation's (`order_sim`). Bounded to three preemptions an execution; `LARDER_ORDER_PREEMPTIONS=6` is the long form.
 
 #[path = "../order_sim/left_out.rs"]
 #[allow(dead_code)]
@@ -72,7 +72,7 @@ use left_out::{Rule, leave_out};
 /// Runs all executions of `scene`, and says how many there were and what was found, if anything.
 fn explore(scene: fn()) -> (usize, Option<String>) {
     let given = std::env::var("LARDER_ORDER_PREEMPTIONS").ok();
-    let bound = given.map_or(2, |text| text.parse().expect("a number of preemptions"));
+    let bound = given.map_or(3, |text| text.parse().expect("a number of preemptions"));
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(bound);
     let executions = Arc::new(AtomicUsize::new(0));

@@ -272,7 +272,7 @@ impl<const N: usize> Core<N> {
     fn turn(&mut self) {
         let me = self.desk.me;
         let now_ms = self.desk.world.clock_ms();
-        if clock() != Clock::Order {
+        if !keeps(Rule::TimeInOrder) {
             self.desk.now_ms = self.desk.now_ms.max(now_ms);
         }
         self.follower.begin_turn(now_ms, &mut self.desk);

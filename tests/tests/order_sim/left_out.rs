@@ -9,6 +9,8 @@ pub(crate) use larder_server::order::Rule;
 pub(crate) enum Clock {
     /// From ticks in the order, as the product does.
     Order,
+    /// The same, but it is the same time always: what is found is found by the order of accesses alone.
+    Stopped,
     /// Each core reads a clock when its turn begins.
     OwnOfEachCore,
     /// The latest of the core's own clock, the entry's time and a shared watermark of times that were judged by.
@@ -28,7 +30,7 @@ pub(crate) fn leave_out(rule: Option<Rule>) {
 /// Whether `rule` is kept.
 pub(crate) fn keeps(rule: Rule) -> bool {
     if rule == Rule::TimeInOrder {
-        return clock() == Clock::Order;
+        return matches!(clock(), Clock::Order | Clock::Stopped);
     }
     LEFT_OUT.get() != Some(rule)
 }
