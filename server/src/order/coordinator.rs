@@ -121,12 +121,25 @@ impl<P: Default> Coordinator<P> {
         follower: &mut Follower<M, P, N>,
         post: &mut impl Post<P>,
     ) -> Publication {
-        if self.shipped.is_none() {
+        let publication = self.publish_gathered(follower, post);
+        // Ticks fill the ring too, so this has nothing to do with what was gathered.
+        if follower.cursor().is_look_due() {
+            Sleepers::before_rousing();
+            for core in follower.cursor_mut().laggards() {
+                post.rouse(core);
+            }
+        }
+        publication
+    }
+
+    fn publish_gathered<M, const N: usize>(
+        &mut self,
+        follower: &mut Follower<M, P, N>,
+        post: &mut impl Post<P>,
+    ) -> Publication {
+        let ships_now = self.shipped.is_none();
+        if ships_now {
             if self.concerned.is_empty() {
-                // Ticks fill the ring too.
-                if follower.cursor().is_look_due() {
-                    self.rouse(Publication::Nothing, follower, post);
-                }
                 return Publication::Nothing;
             }
             if !self.ship_parts(follower, post) {
@@ -143,7 +156,14 @@ impl<P: Default> Coordinator<P> {
             }
             Err(Full) => Publication::AwaitsSlot,
         };
-        self.rouse(publication, follower, post);
+        // Who has parts is woken for their entry, and before for the mail that came with them.
+        if ships_now || self.shipped.is_none() {
+            Sleepers::before_rousing();
+            self.shipped_to.iter().for_each(|core| post.rouse(*core));
+        }
+        if self.shipped.is_none() {
+            self.shipped_to.clear();
+        }
         publication
     }
 
@@ -159,42 +179,30 @@ impl<P: Default> Coordinator<P> {
         if keeps(Rule::AllOrNone) && !self.concerned.iter().all(has_room) {
             return false;
         }
+        let Self {
+            gathering,
+            shipped_to,
+            stamp,
+            ..
+        } = self;
         let mut named = Named::default();
-        for core in std::mem::take(&mut self.concerned) {
+        self.concerned.retain(|&core| {
             named = named.and(groups.naming(core));
             if core != me && !post.has_room(core) {
                 // Left behind, as rule 4 forbids.
-                self.concerned.push(core);
-                continue;
+                return true;
             }
-            let parts = self.gathering[core.index()].take();
+            let parts = gathering[core.index()].take();
             let parts = parts.expect("the concerned have parts");
             if core == me {
                 follower.keep(me, parts);
             } else {
-                post.ship(core, self.stamp, parts);
-                self.shipped_to.push(core);
+                post.ship(core, *stamp, parts);
+                shipped_to.push(core);
             }
-        }
+            false
+        });
         self.shipped = Some(named);
         true
-    }
-
-    /// Wakes whoever has parts of an entry appended, and whoever holds up the ring.
-    fn rouse<M, const N: usize>(
-        &mut self,
-        publication: Publication,
-        follower: &mut Follower<M, P, N>,
-        post: &mut impl Post<P>,
-    ) {
-        Sleepers::before_rousing();
-        if let Publication::At(_) = publication {
-            for core in self.shipped_to.drain(..) {
-                post.rouse(core);
-            }
-        }
-        for core in follower.cursor_mut().laggards() {
-            post.rouse(core);
-        }
     }
 }

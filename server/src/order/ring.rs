@@ -255,7 +255,7 @@ impl<const N: usize> Cursor<N> {
                 .is_ok()
             {
                 self.take_to_end(entry);
-                self.laggards_due |= position % (N as u64 / 4) == 0;
+                self.laggards_due |= position.is_multiple_of(N as u64 / 4);
                 return Ok(Some(Position(position)));
             }
         }

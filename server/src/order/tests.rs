@@ -394,6 +394,25 @@ fn what_gathers_while_an_entry_awaits_its_slot_is_in_the_next() {
 }
 
 #[test]
+fn mail_that_came_with_parts_wakes_its_receiver_before_they_have_their_slot() {
+    let (mut follower, mut other, _) = pair(1);
+    for _ in 0..4 {
+        other.append(Named::default()).unwrap();
+        passed(&mut other);
+    }
+    let mut desk = Desk::default();
+    follower.catch_up(&mut desk);
+    let mut coordinator = Coordinator::<Vec<&str>>::new(3);
+    coordinator.parts_for(ONE).push("x");
+    let publication = coordinator.publish(&mut follower, &mut desk);
+    assert_eq!(publication, Publication::AwaitsSlot);
+    assert_eq!(desk.roused, [ONE, TWO]);
+    desk.roused.clear();
+    coordinator.publish(&mut follower, &mut desk);
+    assert_eq!(desk.roused, [TWO], "once for the mail");
+}
+
+#[test]
 fn who_holds_up_ticks_is_woken_though_there_are_no_transactions() {
     let (mut follower, mut other, _) = pair(1);
     let mut desk = Desk::default();
