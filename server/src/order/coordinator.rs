@@ -108,6 +108,7 @@ impl<P: Default> Coordinator<P> {
     }
 
     /// Whether transactions await their place: the core must not sleep for long.
+    #[inline]
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.shipped.is_some() || !self.concerned.is_empty()
@@ -121,30 +122,27 @@ impl<P: Default> Coordinator<P> {
         follower: &mut Follower<M, P, N>,
         post: &mut impl Post<P>,
     ) -> Publication {
-        let publication = self.publish_gathered(follower, post);
+        let publication = if self.is_waiting() {
+            self.publish_gathered(follower, post)
+        } else {
+            Publication::Nothing
+        };
         // Ticks fill the ring too, so this has nothing to do with what was gathered.
         if follower.cursor().is_look_due() {
-            Sleepers::before_rousing();
-            for core in follower.cursor_mut().laggards() {
-                post.rouse(core);
-            }
+            rouse_laggards(follower, post);
         }
         publication
     }
 
+    #[inline(never)]
     fn publish_gathered<M, const N: usize>(
         &mut self,
         follower: &mut Follower<M, P, N>,
         post: &mut impl Post<P>,
     ) -> Publication {
         let ships_now = self.shipped.is_none();
-        if ships_now {
-            if self.concerned.is_empty() {
-                return Publication::Nothing;
-            }
-            if !self.ship_parts(follower, post) {
-                return Publication::AwaitsRoom;
-            }
+        if ships_now && !self.ship_parts(follower, post) {
+            return Publication::AwaitsRoom;
         }
         let named = self.shipped.expect("shipped above or before");
         let publication = match follower.cursor_mut().append(named) {
@@ -204,5 +202,14 @@ impl<P: Default> Coordinator<P> {
         });
         self.shipped = Some(named);
         true
+    }
+}
+
+/// Wakes whoever holds up the ring asleep.
+#[cold]
+fn rouse_laggards<M, P, const N: usize>(follower: &mut Follower<M, P, N>, post: &mut impl Post<P>) {
+    Sleepers::before_rousing();
+    for core in follower.cursor_mut().laggards() {
+        post.rouse(core);
     }
 }

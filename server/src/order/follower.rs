@@ -106,6 +106,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
     }
 
     /// At the beginning of a turn, `now_ms` by the core's clock: lets the order's time advance, and catches up.
+    #[inline]
     pub fn begin_turn(&mut self, now_ms: u64, station: &mut impl Station<M, P>) {
         if keeps(Rule::TimeInOrder) {
             self.cursor.tick(now_ms);
@@ -152,6 +153,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
         self.parts_in_hand += 1;
     }
 
+    #[inline(never)]
     fn pass_entries(&mut self, station: &mut impl Station<M, P>) {
         let groups = self.cursor.ring().groups();
         let me = self.cursor.me();

@@ -228,12 +228,18 @@ impl<const N: usize> Cursor<N> {
     }
 
     /// Appends a tick, if the order's time is not `now_ms` yet. A full ring lets time stand still for a moment.
+    #[inline]
     pub fn tick(&mut self, now_ms: u64) {
-        let differs = |time_ms| now_ms > time_ms || now_ms.saturating_add(SET_BACK_MS) < time_ms;
-        if differs(self.time_ms) {
-            // Full: time stands still until the others have come by.
-            let _ = self.put(|time_ms| differs(time_ms).then_some(Entry::Tick(now_ms)));
+        if now_ms != self.time_ms {
+            self.append_tick(now_ms);
         }
+    }
+
+    #[inline(never)]
+    fn append_tick(&mut self, now_ms: u64) {
+        let differs = |time_ms| now_ms > time_ms || now_ms.saturating_add(SET_BACK_MS) < time_ms;
+        // Full: time stands still until the others have come by.
+        let _ = self.put(|time_ms| differs(time_ms).then_some(Entry::Tick(now_ms)));
     }
 
     /// Appends what `entry` makes of the time at the end, if anything.
