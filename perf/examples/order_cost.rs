@@ -79,6 +79,7 @@ fn run(mut follower: Follower<Mail, Parts>, mut desk: Desk, count: usize, depth:
     let mut coordinator = Coordinator::<Parts>::new(cores);
     let (mut begun, all) = (0, count * usize::from(cores));
     while desk.answered < all || desk.ran < all || desk.answers.iter().any(|&owed| owed > 0) {
+        let before = (desk.ran, desk.answered);
         follower.begin_turn(0, &mut desk);
         for from in (0..cores).map(CoreId) {
             while let Some(parcel) = desk.receive(from) {
@@ -96,6 +97,10 @@ fn run(mut follower: Follower<Mail, Parts>, mut desk: Desk, count: usize, depth:
             if desk.answers[to.index()] > 0 && desk.has_room(to) {
                 desk.send(to, coordinator.stamp(), None);
             }
+        }
+        if before == (desk.ran, desk.answered) {
+            // Others may need this processor.
+            std::thread::yield_now();
         }
     }
     desk.sum
