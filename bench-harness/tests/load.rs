@@ -576,3 +576,51 @@ fn the_table_goes_to_standard_output_and_json_to_its_file() {
     let report: Report = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(report.totals.operations, 100);
 }
+
+#[test]
+fn a_group_taken_as_one_counts_once_and_fills_the_pipeline_once() {
+    let fake = Fake::resp(State::default());
+    let report = report(
+        &fake.address(),
+        &[
+            "--operations",
+            "300",
+            "--clients",
+            "2",
+            "--pipeline",
+            "5",
+            "--command",
+            "MULTI ; SET __key__ a ; SET __key__ b ; EXEC",
+            "--groups-as-one",
+        ],
+    );
+    let totals = &report.totals;
+    assert_eq!((totals.operations, totals.errors), (300, 0));
+    assert_eq!(report.commands["MULTI SET EXEC"].operations, 300);
+    assert_eq!(report.commands.len(), 1);
+    assert_eq!(histogram(&report).len(), 300);
+    assert_eq!(fake.command_count(), 4 * 300);
+}
+
+#[test]
+fn an_error_within_a_group_taken_as_one_is_told() {
+    let fake = Fake::resp(State::default());
+    let report = report(
+        &fake.address(),
+        &[
+            "--operations",
+            "100",
+            "--clients",
+            "1",
+            "--command",
+            "MULTI ; UNKNOWN2 __key__ ; EXEC",
+            "--command",
+            "GET __key__",
+            "--groups-as-one",
+        ],
+    );
+    let groups = &report.commands["MULTI UNKNOWN2 EXEC"];
+    assert!(groups.operations > 0 && groups.errors == groups.operations);
+    assert_eq!(report.totals.errors, groups.errors);
+    assert_eq!(report.totals.operations, 100);
+}

@@ -1,7 +1,7 @@
 //! Larder's server: from bytes on a socket to commands on a shard and back.
 //!
 //! Layers, each importing only those to its right (held by the `tidy` test):
-//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, budget, topics, routing, glob, log, script} -> larder-engine`.
+//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, budget, order, topics, routing, glob, log, script} -> larder-engine`.
 //! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
 
 pub mod budget;
@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod glob;
 pub mod log;
 pub mod observe;
+pub mod order;
 pub mod resp;
 pub mod routing;
 pub mod runtime;

@@ -11,6 +11,8 @@
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`stock`] runs the clients people already have.
+//! * Two tests include sources of the server and run them in models: `order_sim` (shuttle) and `order_loom` check the order
+//!   of transactions, `server/src/order`.
 //! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
 pub mod client;

@@ -330,8 +330,8 @@ fn the_engine_does_no_input_or_output_and_knows_no_clock() {
 #[test]
 fn the_server_is_layered() {
     let foundation: &[&str] = &[
-        "resp", "observe", "config", "shared", "budget", "topics", "routing", "glob", "log",
-        "script", "persist",
+        "resp", "observe", "config", "shared", "budget", "order", "topics", "routing", "glob",
+        "log", "script", "persist",
     ];
     let layers: &[&[&str]] = &[
         &["runtime"],
@@ -343,7 +343,7 @@ fn the_server_is_layered() {
     let found = layering(&sources(), "server", layers, Siblings::MayImportEachOther);
     assert_none(
         &found,
-        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, topics, routing, glob, log, script",
+        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, order, topics, routing, glob, log, script",
     );
 }
 

@@ -160,6 +160,7 @@ pub(crate) fn results() -> Results {
 
 fn case(pipeline: u64) -> CaseReport<Case, Round, Summary> {
     let case = Case {
+        label: None,
         work: Work::Command("GET".to_owned()),
         pipeline,
         connections: 50,

@@ -101,6 +101,9 @@ pub struct Args {
     /// Commands in place of SET and GET.
     #[command(flatten)]
     pub commands: Commands,
+    /// A template of several commands is one operation: it is counted, timed up to its last reply and pipelined as one.
+    #[arg(long, conflicts_with_all = ["cluster", "replay"], help_heading = "Commands")]
+    pub groups_as_one: bool,
     /// A ready-made workload; see below.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["ratio", "command"], help_heading = "Commands")]
     pub preset: Option<String>,
@@ -377,6 +380,7 @@ mod tests {
             "--user u",
             "--arrivals poisson",
             "--preload-command x",
+            "--groups-as-one --cluster",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -70,6 +70,8 @@ pub struct Settings {
     pub replay: Option<PathBuf>,
     /// What stores every key beforehand, when that is asked for.
     pub preload: Option<String>,
+    /// Whether a template of several commands is one operation.
+    pub groups_as_one: bool,
     /// Whether values are checked.
     pub verify: bool,
     /// Those of the pub/sub preset; 0 without it.
@@ -169,6 +171,7 @@ impl Settings {
             commands: commands(args, preset)?,
             replay: args.replay.clone(),
             preload: args.preload.then(|| preload(args, preset)),
+            groups_as_one: args.groups_as_one,
             verify: args.verify,
             subscribers: if is_pubsub { args.subscribers } else { 0 },
             channels: if is_pubsub { args.channels } else { 0 },

@@ -48,6 +48,8 @@ pub struct Group {
     pub programs: Range<usize>,
     /// Their keys.
     pub draws: Vec<Draw>,
+    /// As how many operations they count.
+    pub operations: usize,
     weight: u64,
 }
 
@@ -115,17 +117,27 @@ impl Workload {
 
     fn add(&mut self, template: &Template, weight: u32, settings: &Settings) -> Result<(), String> {
         let first = self.programs.len();
-        for command in &template.commands {
+        let last = template.commands.len() - 1;
+        for (index, command) in template.commands.iter().enumerate() {
             let compiled = Program::compile(command, settings.protocol, &self.sources);
-            let program =
+            let mut program =
                 compiled.map_err(|error| format!("template `{}`: {error}", template.text))?;
+            program.ends_operation = index == last || !settings.groups_as_one;
             self.programs.push(program);
-            let label = self.label(&command.name);
+            let label = if settings.groups_as_one {
+                self.label(&name_of_all(template))
+            } else {
+                self.label(&command.name)
+            };
             self.label_of.push(label);
         }
+        let programs = &self.programs[first..];
+        let operations = programs.iter().filter(|program| program.ends_operation);
+        let operations = operations.count();
         self.groups.push(Group {
             programs: first..self.programs.len(),
             draws: template.draws.clone(),
+            operations,
             weight: u64::from(weight),
         });
         Ok(())
@@ -144,6 +156,17 @@ impl Workload {
     pub fn trace_len(&self) -> Option<u64> {
         self.trace.as_ref().map(|trace| trace.len())
     }
+}
+
+/// The names of a template's commands, each once: `MULTI SET EXEC`.
+fn name_of_all(template: &Template) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for command in &template.commands {
+        if !names.contains(&command.name.as_str()) {
+            names.push(&command.name);
+        }
+    }
+    names.join(" ")
 }
 
 fn sources(
@@ -307,6 +330,25 @@ mod tests {
         assert!(
             (9_600..10_400).contains(&counts[0]) && counts[2] == 0,
             "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn a_group_counts_as_its_commands_or_as_one() {
+        let words = ["--command", "MULTI ; SET __key__ 1 ; SET __key__ 2 ; EXEC"];
+        let workload = Workload::new(&settings(&words)).unwrap();
+        assert_eq!(workload.labels, ["MULTI", "SET", "EXEC"]);
+        assert_eq!(workload.groups[0].operations, 4);
+        let words = [words[0], words[1], "--command", "PING", "--groups-as-one"];
+        let workload = Workload::new(&settings(&words)).unwrap();
+        assert_eq!(workload.labels, ["MULTI SET EXEC", "PING"]);
+        assert_eq!(workload.label_of, [0, 0, 0, 0, 1]);
+        let ends = |program: &Program| program.ends_operation;
+        let ends: Vec<bool> = workload.programs.iter().map(ends).collect();
+        assert_eq!(ends, [false, false, false, true, true]);
+        assert_eq!(
+            (workload.groups[0].operations, workload.groups[1].operations),
+            (1, 1)
         );
     }
 

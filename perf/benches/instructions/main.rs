@@ -340,6 +340,44 @@ fn arena_reuse((mut arena, mut blocks, bytes): Carved) -> Carved {
     (arena, blocks, bytes)
 }
 
+type Cores = [work::order::Core; 2];
+
+#[library_benchmark]
+#[bench::alone(args = (1), setup = work::order::two_cores)]
+fn order_append(mut cores: Cores) -> Cores {
+    work::order::append(&mut cores, OPERATIONS);
+    cores
+}
+
+#[library_benchmark]
+#[bench::with_parts(args = (OPERATIONS), setup = work::order::to_be_passed)]
+#[bench::of_no_concern(args = (OPERATIONS), setup = work::order::of_no_concern)]
+fn order_entry(mut cores: Cores) -> Cores {
+    black_box(work::order::catch_up(&mut cores));
+    cores
+}
+
+#[library_benchmark]
+#[bench::nothing(args = (1), setup = work::order::two_cores)]
+fn order_look(mut cores: Cores) -> Cores {
+    black_box(work::order::look(&mut cores, OPERATIONS));
+    cores
+}
+
+#[library_benchmark]
+#[bench::nothing(args = (1), setup = work::order::two_cores)]
+fn order_turn(mut cores: Cores) -> Cores {
+    black_box(work::order::turns_with_nothing(&mut cores, OPERATIONS));
+    cores
+}
+
+#[library_benchmark]
+#[bench::on_both_cores(args = (1), setup = work::order::two_cores)]
+fn order_transaction(mut cores: Cores) -> Cores {
+    black_box(work::order::transactions(&mut cores, OPERATIONS));
+    cores
+}
+
 library_benchmark_group!(
     name = hot_paths,
     benchmarks = [
@@ -361,7 +399,12 @@ library_benchmark_group!(
         expiry_entry,
         expiry_step,
         arena_alloc,
-        arena_reuse
+        arena_reuse,
+        order_append,
+        order_entry,
+        order_look,
+        order_turn,
+        order_transaction
     ]
 );
 

@@ -7,6 +7,7 @@ pub mod arena;
 pub mod concern;
 pub mod expiry;
 pub mod lookup;
+pub mod order;
 pub mod parser;
 pub mod reply;
 pub mod routing;

@@ -66,6 +66,9 @@ pub(crate) const PRELOAD_ONLY: [&str; 7] = [
 /// One load, the same for every server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Case {
+    /// What reports call it, where that is not what is sent.
+    #[serde(default)]
+    pub(crate) label: Option<String>,
     /// What is sent.
     pub(crate) work: Work,
     /// Commands in flight per connection.
@@ -134,7 +137,7 @@ impl Case {
     /// Its value on `axis`, as a report shows it; empty where there is nothing to say.
     pub(crate) fn value(&self, axis: Axis) -> String {
         match axis {
-            Axis::Work => self.work.label(),
+            Axis::Work => self.label.clone().unwrap_or_else(|| self.work.label()),
             Axis::Pipeline => format!("pipeline {}", self.pipeline),
             Axis::Connections => match self.connections {
                 1 => "1 connection".to_owned(),
@@ -164,9 +167,10 @@ impl Case {
 
     /// Its name for `--only`, skip rules and JSON: lower case, no spaces.
     pub(crate) fn name(&self) -> String {
-        let mut name = match &self.work {
-            Work::Ratio(ratio) => format!("ratio-{ratio}"),
-            other => other.label(),
+        let mut name = match (&self.label, &self.work) {
+            (Some(label), _) => label.clone(),
+            (None, Work::Ratio(ratio)) => format!("ratio-{ratio}"),
+            (None, other) => other.label(),
         };
         name += &format!(
             "-{}b-{}-{}k-c{}-p{}",
@@ -250,6 +254,9 @@ impl Case {
 /// Not exactly one of `command`, `ratio` and `preset`, or a list with a value that is none.
 pub(super) fn expand(matrix: &Cases) -> Result<Vec<Case>, String> {
     let works = works(matrix)?;
+    if matrix.name.is_some() && works.len() > 1 {
+        return Err("[[cases]]: one name is for one command, ratio or preset".to_owned());
+    }
     let rates = match &matrix.rate {
         Some(rates) => rates.numbers("rate")?.into_iter().map(Some).collect(),
         None => vec![None],
@@ -263,6 +270,7 @@ pub(super) fn expand(matrix: &Cases) -> Result<Vec<Case>, String> {
                     for connections in matrix.connections.numbers("connections")? {
                         for pipeline in matrix.pipeline.numbers("pipeline")? {
                             cases.extend(rates.iter().map(|rate| Case {
+                                label: matrix.name.clone(),
                                 work: work.clone(),
                                 pipeline,
                                 connections,
@@ -366,6 +374,20 @@ mod tests {
         );
         let preset = &cases("preset = \"ycsb-a\"").unwrap()[0];
         assert_eq!(preset.load_arguments(1)[..2], ["--preset", "ycsb-a"]);
+    }
+
+    #[test]
+    fn a_name_stands_for_what_is_sent_in_reports_and_patterns() {
+        let text = "name = \"MGET 2\"\ncommand = \"MGET __key__ __key__\"\nconnections = 8";
+        let case = &cases(text).unwrap()[0];
+        assert_eq!(case.title(&[Axis::Work]), "MGET 2");
+        assert_eq!(case.name(), "mget_2-64b-uniform-100000k-c8-p1");
+        assert_eq!(
+            case.load_arguments(1)[..2],
+            ["--command", "MGET __key__ __key__"]
+        );
+        let two = "name = \"a\"\ncommand = [\"PING\", \"GET\"]";
+        assert!(cases(two).unwrap_err().contains("one name"));
     }
 
     #[test]

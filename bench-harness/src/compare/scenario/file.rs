@@ -126,6 +126,8 @@ pub(crate) struct Skip {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Cases {
+    /// What reports call the one command, ratio or preset.
+    pub(super) name: Option<String>,
     pub(super) command: Option<List>,
     pub(super) ratio: Option<List>,
     pub(super) preset: Option<List>,

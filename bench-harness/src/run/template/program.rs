@@ -53,6 +53,8 @@ pub struct Program {
     pub(crate) more_keys: Vec<usize>,
     /// What its reply tells.
     pub(crate) reads: Reads,
+    /// Whether its reply completes an operation: with `--groups-as-one` only that of a template's last command does.
+    pub(crate) ends_operation: bool,
 }
 
 /// A place in a command that is written anew every time.
@@ -107,6 +109,7 @@ impl Program {
             first_key: keys.first().copied(),
             more_keys: if keys.len() > 1 { keys } else { Vec::new() },
             reads: command.reads(protocol),
+            ends_operation: true,
         };
         if protocol.is_resp() {
             program.compile_resp(command, sources);

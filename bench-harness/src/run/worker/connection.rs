@@ -115,7 +115,7 @@ impl<S: Scanner> Connection<S> {
 pub(super) struct Client {
     /// The connection to each node.
     pub(super) connections: Vec<Option<usize>>,
-    /// Replies owed on all of them.
+    /// Operations owed on all of them.
     pub(super) owed: usize,
     /// Whether it stands in the line of those that can take another command (open loop).
     pub(super) in_line: bool,

@@ -54,9 +54,9 @@ impl<S: Scanner> Worker<S> {
             return Ok(());
         };
         self.issue(group, client, due_ns)?;
-        let commands = self.context.workload.groups[group].programs.len();
+        let operations = self.context.workload.groups[group].operations;
         if let Some(schedule) = &mut self.schedule {
-            schedule.take(commands as u64);
+            schedule.take(operations as u64);
         }
         Ok(())
     }

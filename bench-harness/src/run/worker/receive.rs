@@ -179,15 +179,20 @@ impl<S: Scanner> Worker<S> {
                 self.sums.promised += reply.integer.max(0) as u64;
             }
         }
-        self.recorder.answered(label, owed.due_ns, now_ns);
+        let ends_operation = workload.programs[program].ends_operation;
+        if ends_operation {
+            self.recorder.answered(label, owed.due_ns, now_ns);
+        }
         if self.connections[index].value_is_wrong {
             self.count_wrong_value(index, owed);
         }
         if !self.context.workload.programs[program].more_keys.is_empty() {
             drop(self.take_more_keys(index, owed));
         }
-        self.clients[client].owed -= 1;
-        self.owed -= 1;
+        if ends_operation {
+            self.clients[client].owed -= 1;
+            self.owed -= 1;
+        }
     }
 
     #[cold]

@@ -77,7 +77,7 @@ impl<S: Scanner> Worker<S> {
         due_ns: u64,
     ) -> Result<(), RunError> {
         let programs = self.context.workload.groups[group].programs.clone();
-        let commands = programs.len();
+        let operations = self.context.workload.groups[group].operations;
         for program in programs {
             let node = if self.map.nodes().len() == 1 {
                 0
@@ -92,9 +92,9 @@ impl<S: Scanner> Worker<S> {
             };
             self.put(owed, client, node, due_ns)?;
         }
-        self.clients[client].owed += commands;
-        self.owed += commands;
-        self.left = self.left.saturating_sub(commands as u64);
+        self.clients[client].owed += operations;
+        self.owed += operations;
+        self.left = self.left.saturating_sub(operations as u64);
         Ok(())
     }
 
