@@ -51,7 +51,7 @@ impl Lfu {
         let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
         // One use in so many counts.
         let uses = above_new * u64::from(self.log_factor) + 1;
-        let counts = random % uses == 0;
+        let counts = random.is_multiple_of(uses);
         Self::history(now, count.saturating_add(counts.into()))
     }
 }
