@@ -11,6 +11,8 @@ use crate::raw::Block;
 
 /// Cost of a removal, in entries read: it hashes the key, and touches the table, the item and its slab.
 pub(crate) const REMOVAL_COST: u32 = 8;
+/// Bytes given back to the system that cost as much as reading an entry: the pages of a slab, when its last entry goes.
+pub(crate) const GIVEN_BACK_BYTES: u64 = 64;
 /// Cost of a look at a segment: all its ticks are read, twice.
 const LOOK_COST: u32 = 16;
 /// Cost of reading a page of an agenda.
@@ -67,6 +69,7 @@ impl Hand {
     }
 
     /// No step is to be taken now: what is paid is lost, so that none is long because of deadlines set long ago.
+    #[inline]
     pub(crate) fn forgo(&mut self) {
         self.paid = 0;
     }

@@ -41,6 +41,19 @@ pub fn set(number: usize, value: &[u8]) -> Vec<u8> {
     encode_command([b"SET".as_slice(), &key(number), value].into_iter())
 }
 
+/// As [`set`], with a time to live.
+pub fn set_px(number: usize, value: &[u8], ttl_ms: u64) -> Vec<u8> {
+    let ttl = ttl_ms.to_string();
+    let args = [
+        b"SET".as_slice(),
+        &key(number),
+        value,
+        b"PX",
+        ttl.as_bytes(),
+    ];
+    encode_command(args.into_iter())
+}
+
 /// The commands in pieces of `pipeline`, each what one read from a socket would give.
 pub fn pipelines(commands: impl Iterator<Item = Vec<u8>>, pipeline: usize) -> Vec<Vec<u8>> {
     let commands: Vec<_> = commands.collect();

@@ -195,6 +195,10 @@ impl Deadlines {
     /// Plans the next look at a segment of `entries` entries, none of which was found due at the present: when a
     /// `DEAD_SHARE`th of them is due, as far as ticks tell, but not long after the first of them.
     pub(crate) fn plan(&mut self, entries: usize, pace: Pace) {
+        if self.sleeps() {
+            // Its removals made the table smaller, and it was planned then.
+            return;
+        }
         self.early = 0;
         let first = self.ticks.iter().min().map_or(Tick::NONE, |&tick| tick);
         let first_ms = self.base.0.saturating_add_unsigned(first.start_ms());
@@ -413,6 +417,9 @@ mod tests {
         known.plan(1, pace(5000));
         assert!(!known.sleeps());
         assert_eq!(known.look_at().0, 100 + AWAKE_MS + 1);
+        known.plan(1, pace(100 + AWAKE_MS + 1));
+        assert!(known.sleeps() && known.look_at() <= hour);
+        // Planned again, it goes on sleeping until the same time.
         known.plan(1, pace(100 + AWAKE_MS + 1));
         assert!(known.sleeps() && known.look_at() <= hour);
         known.clear(3);

@@ -21,9 +21,10 @@ pub use uses::Lfu;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
-use crate::expiry::{Found, Hand, REMOVAL_COST};
+use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Effect, Event, Journal, Record};
 use crate::keyspace::{Items, Keyspace};
+use crate::limits::LOOK_MAX_ENTRIES;
 use crate::memory::Memory;
 use crate::raw::Block;
 use crate::watch::{Presence, Watches};
@@ -303,11 +304,11 @@ impl Shard {
     }
 
     /// One step of the expiry hand: removes entries past their deadline until none is worth it or the step has cost
-    /// `budget`, or what the deadlines set since the last step have paid if that is more, in entries read. A removal
-    /// costs 8 of them; the step may exceed its budget by one look at a segment.
+    /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
+    /// step may exceed its budget by one look at a segment.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
         let paid = self.hand.begin_step(self.databases.len());
-        let budget = budget.max(paid);
+        let budget = budget.saturating_add(paid);
         let mut stats = ExpireStats::default();
         let mut spent = 0;
         while spent < budget {
@@ -326,14 +327,22 @@ impl Shard {
                 return stats;
             };
             self.table_bytes += look.ticks_bytes;
+            let mut removed = 0;
             for &item in &due {
+                let held = self.memory.held_bytes();
                 let hash = self.hasher.hash(self.memory.key(item));
                 self.expire(DbIndex(database as u16), hash, item);
+                removed += 1;
+                let given_back = held.saturating_sub(self.memory.held_bytes());
+                spent += REMOVAL_COST + (given_back / GIVEN_BACK_BYTES) as u32;
+                if spent > budget.saturating_add(LOOK_MAX_ENTRIES as u32 * REMOVAL_COST) {
+                    // Many were the last of their slabs. The segment is still due, and is found again.
+                    break;
+                }
             }
-            spent += due.len() as u32 * REMOVAL_COST;
             stats.examined += look.examined;
-            stats.expired += due.len() as u32;
-            if look.is_through {
+            stats.expired += removed as u32;
+            if look.is_through && removed == due.len() {
                 let table = &mut self.databases[database];
                 let was = table.table_bytes();
                 table.plan(look.segment, self.now);
@@ -353,6 +362,7 @@ impl Shard {
     }
 
     /// Instead of a step of the hand: what deadlines have paid for it is lost.
+    #[inline]
     pub fn forgo_expiry(&mut self) {
         self.hand.forgo();
     }
@@ -442,6 +452,7 @@ impl Shard {
 
     /// Removes an item past its deadline.
     #[cold]
+    #[inline(never)]
     fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
         self.journal.record(&Record {
             db,

@@ -85,6 +85,25 @@ fn inserts(pipeline: usize) -> Fed {
     (Server::filled(KEYS), pipelines(commands, pipeline))
 }
 
+/// As [`overwrites`], of entries with a deadline, each of which gets a later one.
+fn overwrites_of_deadlines(pipeline: usize) -> Fed {
+    let sets = |ttl_ms| {
+        let numbers = (0..OPERATIONS).map(|at| at * (KEYS / OPERATIONS));
+        pipelines(
+            numbers.map(move |number| data::set_px(number, &VALUE, ttl_ms)),
+            pipeline,
+        )
+    };
+    let (server, _) = warmed(Server::filled(KEYS), sets(20_000));
+    (server, sets(30_000))
+}
+
+/// As [`inserts`], with deadlines.
+fn inserts_with_deadlines(pipeline: usize) -> Fed {
+    let commands = (KEYS..KEYS + OPERATIONS).map(|number| data::set_px(number, &VALUE, 30_000));
+    (Server::filled(KEYS), pipelines(commands, pipeline))
+}
+
 /// GETs of keys that all live on the core the client is not on.
 fn far_gets(pipeline: usize) -> Fed {
     let mut server = Server::new(2);
@@ -147,6 +166,14 @@ fn set_overwrite((mut server, input): Fed) -> Fed {
 #[bench::pipeline_64(args = (64), setup = inserts)]
 #[bench::limited_64(args = (64), setup = inserts_under_far_limit)]
 fn set_insert((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::insert_pipeline_64(args = (64), setup = inserts_with_deadlines)]
+#[bench::overwrite_pipeline_64(args = (64), setup = overwrites_of_deadlines)]
+fn set_px((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -386,6 +413,7 @@ library_benchmark_group!(
         get_hop,
         set_overwrite,
         set_insert,
+        set_px,
         parse,
         parse_halved,
         reply_bulk,

@@ -46,7 +46,18 @@ impl Core {
     }
 
     /// The turn's last step of the expiry hand, if something is due. Whether more is, so that the next turn should not wait.
+    #[inline]
     pub(super) fn expire(&mut self) -> bool {
+        let shard = &mut self.state.shard;
+        if shard.expiry_due_at() > shard.now() {
+            shard.forgo_expiry();
+            return false;
+        }
+        self.expire_at_end()
+    }
+
+    #[inline(never)]
+    fn expire_at_end(&mut self) -> bool {
         let is_cut_short = self.step_of_expiry(EXPIRE_BUDGET_ENTRIES);
         self.state.stats.expiry_steps_cut_short += u64::from(is_cut_short);
         is_cut_short

@@ -27,7 +27,7 @@ pub const POOLED_BUFFER_MAX_BYTES: usize = 1 << 20;
 /// See [`POOLED_BUFFERS`].
 pub const POOLED_BYTES: usize = 32 << 20;
 
-/// What a turn's last step of the expiry hand may cost whatever the turn's deadlines pay, in entries read: some five hundred
+/// What a turn's last step of the expiry hand may cost besides what deadlines pay, in entries read: some five hundred
 /// removals, in a tenth of a millisecond or two.
 pub const EXPIRE_BUDGET_ENTRIES: u32 = 4096;
 
