@@ -534,6 +534,12 @@ impl Memory {
         self.extents.bury(buffer);
     }
 
+    /// Whether there may be pages of extents to give back.
+    #[inline]
+    pub(crate) fn has_some_to_trim(&self) -> bool {
+        self.extents.has_some_to_trim()
+    }
+
     /// Gives some pages of extents back that are not in use any more; whether there were any.
     #[inline]
     pub(crate) fn trim_some(&mut self) -> bool {

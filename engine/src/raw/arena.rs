@@ -374,6 +374,7 @@ impl Arena {
     }
 
     /// Whether enough of the touched memory is free for compaction to be worth a look: an eighth, and a few slabs.
+    #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
         let free = self.touched_bytes.saturating_sub(self.live_bytes);
         free > (2 * KEPT_FREE_SLABS * SLAB_BYTES) as u64 && free > self.touched_bytes / 8
@@ -405,6 +406,7 @@ impl Arena {
     }
 
     /// The slab being emptied.
+    #[inline]
     pub(crate) fn evacuating(&self) -> Option<SlabId> {
         self.evacuating
     }

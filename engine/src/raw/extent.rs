@@ -174,6 +174,12 @@ impl Extents {
         }
     }
 
+    /// Whether there may be pages to give back.
+    #[inline(always)]
+    pub(crate) fn has_some_to_trim(&self) -> bool {
+        !self.dying.is_empty() || self.spans.keeps_too_much()
+    }
+
     /// Gives some pages back that are not in use; whether there were any.
     #[inline(always)]
     pub(crate) fn trim_some(&mut self) -> bool {

@@ -118,6 +118,8 @@ pub struct Shard {
     now: UnixMillis,
     /// The history of an entry made at `now`.
     clock: AccessClock,
+    /// The history that another use now leaves as it is; none has it if each use counts.
+    history_of_just_used: u32,
     lfu: Option<Lfu>,
     lfu_random: u64,
     journal: Journal,
@@ -148,6 +150,7 @@ impl Shard {
             hasher: options.hasher.clone(),
             now: UnixMillis(0),
             clock: AccessClock(0),
+            history_of_just_used: 0,
             lfu: None,
             lfu_random: 1,
             journal: Journal::default(),
@@ -174,7 +177,7 @@ impl Shard {
     /// Sets the clock.
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
-        self.clock = self.history_of_new();
+        self.set_clock();
     }
 
     /// The journal.
@@ -254,7 +257,7 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
-        if access == Access::Touch {
+        if access == Access::Touch && before.0 != self.history_of_just_used {
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }

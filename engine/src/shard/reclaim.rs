@@ -40,6 +40,7 @@ impl Graveyard {
         tables.map(Keyspace::table_bytes).sum()
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.hollow_tables.is_empty() && self.retired.is_empty()
     }
@@ -94,7 +95,22 @@ impl Shard {
     /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.
     ///
     /// `budget` counts entries freed or moved; what a step costs beyond them is at most one segment or slab.
+    #[inline]
     pub fn tend(&mut self, budget: u32) -> bool {
+        self.has_to_tend() && self.tend_some(budget)
+    }
+
+    /// Whether there may be something to do.
+    #[inline(always)]
+    fn has_to_tend(&self) -> bool {
+        let arena = self.memory.arena();
+        self.memory.has_some_to_trim()
+            || !self.graveyard.is_empty()
+            || arena.evacuating().is_some()
+            || arena.is_sparse()
+    }
+
+    fn tend_some(&mut self, budget: u32) -> bool {
         let mut left = budget;
         while left > 0 {
             let spent = if self.memory.trim_some() {

@@ -64,7 +64,17 @@ impl Shard {
     /// Has uses counted by `lfu`; none: has the time of the last kept. Histories of before are not translated, as in Redis.
     pub fn count_uses(&mut self, lfu: Option<Lfu>) {
         self.lfu = lfu;
+        self.set_clock();
+    }
+
+    /// What the clock says to histories.
+    #[inline]
+    pub(super) fn set_clock(&mut self) {
         self.clock = self.history_of_new();
+        self.history_of_just_used = match self.lfu {
+            None => self.clock.0,
+            Some(_) => u32::MAX,
+        };
     }
 
     /// The history of an entry that is made now.

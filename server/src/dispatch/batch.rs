@@ -537,6 +537,7 @@ impl Batch {
         self.args_at(request.args)
     }
 
+    #[inline(always)]
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
         let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
         let bytes = match kept.lent {

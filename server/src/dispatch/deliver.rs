@@ -1,9 +1,6 @@
 //! What comes from other cores: answers take their places, requests run here.
 
-use std::sync::Arc;
 use std::time::Instant;
-
-use larder_engine::Buffer;
 
 use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
 use super::core::Core;
@@ -163,25 +160,16 @@ impl Core {
         bytes.is_some()
     }
 
+    /// Runs a request. If its arguments stand in a buffer that came with the batch, a large value may be taken from there.
     pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
-        match batch.lent_with(request) {
-            None => self.run_request_of(from, batch, request),
-            Some(buffer) => self.run_large_request(from, batch, request, buffer),
+        let lent = batch.lent_with(request);
+        if let Some(buffer) = lent {
+            self.state.shard.lend(buffer);
         }
-    }
-
-    /// Runs a request whose arguments stand in a buffer that came with the batch: a large value may be taken from there.
-    #[cold]
-    fn run_large_request(
-        &mut self,
-        from: CoreId,
-        batch: &Batch,
-        request: &Request,
-        buffer: &Arc<Buffer>,
-    ) {
-        self.state.shard.lend(buffer);
         self.run_request_of(from, batch, request);
-        self.state.shard.end_lending();
+        if lent.is_some() {
+            self.state.shard.end_lending();
+        }
     }
 
     #[inline(always)]
@@ -226,6 +214,7 @@ impl Core {
     }
 
     /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    #[inline(always)]
     fn run_command_for(
         &mut self,
         from: CoreId,

@@ -23,8 +23,19 @@ use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};
 
+/// What has become of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Executed {
+    /// It has run or is on its way to another core: of its session only what that is owed has changed.
+    Plainly,
+    /// It has run, or has begun to.
+    Otherwise,
+    /// It must wait, and the session is stalled.
+    NotYet,
+}
+
 impl Core {
-    /// Runs a command of `session`, or begins to. False: it must wait, and the session is stalled.
+    /// Runs a command of `session`, or begins to.
     #[inline(always)]
     pub(super) fn execute(
         &mut self,
@@ -32,23 +43,41 @@ impl Core {
         args: Args<'_>,
         command: Option<&'static Command>,
         target: Target,
-    ) -> bool {
+    ) -> Executed {
         if session.gates | self.state.gates == 0
-            && target.core == self.state.id
             && let Some(command) = command
             && let Run::OnShard(run) = command.spec.run
             && command.is_plain
             && command.spec.accepts(args.len())
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
-            self.count_call(session, command);
-            self.timing.ran(command.id);
-            let how = (false, Reading::NotRemembered);
-            self.run_here(session, args, command, run, target, how);
-            self.serve_written();
-            return true;
+            if target.core == self.state.id {
+                self.count_call(session, command);
+                self.timing.ran(command.id);
+                let how = (false, Reading::NotRemembered);
+                self.run_here(session, args, command, run, target, how);
+                self.serve_written();
+                return Executed::Plainly;
+            }
+            if self.may_just_hop(session, target) {
+                self.count_call(session, command);
+                self.hop(session, args, command, target, false);
+                return Executed::Plainly;
+            }
         }
-        self.execute_any(session, args, command, target)
+        match self.execute_any(session, args, command, target) {
+            true => Executed::Otherwise,
+            false => Executed::NotYet,
+        }
+    }
+
+    /// Whether a plain command on a key of another core has but to be sent there, gates apart.
+    #[inline(always)]
+    fn may_just_hop(&self, session: &Session, target: Target) -> bool {
+        !self.is_congested(target.core.index())
+            && !session.has_sent_much()
+            && self.copies.is_empty()
+            && session.granted_lock.is_none()
     }
 
     #[inline]
@@ -58,7 +87,7 @@ impl Core {
         self.state.stats.commands += 1;
     }
 
-    /// As [`Self::execute`], for whatever is not a plain command on a key of this core.
+    /// As [`Self::execute`], for whatever is not a plain command on one key. False: it must wait, and the session is stalled.
     fn execute_any(
         &mut self,
         session: &mut Session,

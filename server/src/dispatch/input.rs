@@ -5,6 +5,7 @@ use std::sync::Arc;
 use larder_engine::{Buffer, DbIndex};
 
 use super::core::Core;
+use super::execute::Executed;
 use super::gather::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::closing::{self, Excess};
@@ -202,12 +203,16 @@ impl Core {
             for next in &scratch.ahead {
                 let ranges = &scratch.ranges[next.first_arg as usize..next.end_arg as usize];
                 let args = Args::new(input, ranges);
-                if !self.execute(session, args, next.command, next.target) {
-                    stalled = true;
-                    break;
-                }
+                let has_to_stop = match self.execute(session, args, next.command, next.target) {
+                    Executed::Plainly => session.is_owed_its_part(),
+                    Executed::Otherwise => session.has_to_stop(),
+                    Executed::NotYet => {
+                        stalled = true;
+                        break;
+                    }
+                };
                 used = next.end;
-                if session.has_to_stop() && !session.gets_more(self.turn) {
+                if has_to_stop && !session.gets_more(self.turn) {
                     stalled = true;
                     break;
                 }
@@ -356,7 +361,7 @@ impl Core {
         let args = kept.as_args();
         let command = self.state.commands.find(args.at(0));
         let target = self.target(command, args);
-        self.execute(session, args, command, target)
+        self.execute(session, args, command, target) != Executed::NotYet
     }
 
     /// Answers input that is no command as Redis does: an error, then the connection closes.

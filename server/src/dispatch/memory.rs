@@ -189,6 +189,7 @@ impl Core {
     }
 
     /// Ends a turn: leases what is used, and gives back what is not needed.
+    #[inline(always)]
     pub(super) fn settle_lease(&mut self) {
         let outbox_bytes = self.outbox_bytes();
         let used = self.used_bytes_with(outbox_bytes);
@@ -308,8 +309,8 @@ impl Core {
         let Work::Command(command) = request.head.work else {
             return false;
         };
-        let is_plain = command.is_plain && run_bytes <= TIMED_ARGS_BYTES;
-        if is_plain && self.state.gates & gate::MAXMEMORY == 0 {
+        let is_light_run = run_bytes <= TIMED_ARGS_BYTES;
+        if is_light_run && self.state.gates & gate::MAXMEMORY == 0 && command.is_plain {
             return false;
         }
         self.refuses_weighed(from, batch, request, command)

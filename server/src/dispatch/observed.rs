@@ -134,10 +134,15 @@ impl Core {
     }
 
     /// Hands the lines of this turn so far to the monitors of all cores; `at_work` is missing from the table of sessions.
+    #[inline]
     pub(super) fn pass_to_monitors(&mut self, at_work: Option<&mut Session>) {
-        if self.state.monitor_lines.is_empty() {
-            return;
+        if !self.state.monitor_lines.is_empty() {
+            self.pass_lines(at_work);
         }
+    }
+
+    #[cold]
+    fn pass_lines(&mut self, at_work: Option<&mut Session>) {
         let lines = std::mem::take(&mut self.state.monitor_lines);
         if let Some(session) = at_work
             && session.gates & gate::MONITOR != 0

@@ -141,7 +141,11 @@ impl Engine {
     }
 
     /// Bytes that Lua holds, of machines that are no longer of use too.
+    #[inline]
     pub fn held_bytes(&self) -> usize {
+        if self.machine.is_none() && self.idle.is_empty() {
+            return self.parked_bytes;
+        }
         let machines = self.machine.iter().chain(&self.idle);
         let bytes = machines.map(|machine| machine.vm.used_bytes());
         bytes.sum::<usize>() + self.parked_bytes

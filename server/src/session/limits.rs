@@ -93,7 +93,13 @@ impl Session {
     /// Whether it may run no further command, or has to be [given more](Self::gets_more) first.
     #[inline]
     pub fn has_to_stop(&self) -> bool {
-        self.waits() || self.is_behind() || self.has_used_turn()
+        self.waits() || self.is_owed_its_part()
+    }
+
+    /// Whether it may run no further command for what it is owed.
+    #[inline]
+    pub fn is_owed_its_part(&self) -> bool {
+        self.is_behind() || self.has_used_turn()
     }
 
     #[inline]
