@@ -98,15 +98,21 @@ impl Shard {
     /// when it looked that up; one that sets a value counts here; a key that is restored is a new one.
     #[inline(always)]
     pub(super) fn history_over(&mut self, existing: Option<Block>, event: Event) -> AccessClock {
-        match (existing, self.lfu) {
-            (Some(item), Some(lfu)) if event != Event::Restore => {
-                let before = self.memory.layout(item).head.access();
-                match event {
-                    Event::Set => self.count_use(lfu, before),
-                    _ => before,
-                }
-            }
-            _ => self.clock,
+        match self.lfu {
+            None => self.clock,
+            Some(lfu) => self.count_over(lfu, existing, event),
+        }
+    }
+
+    #[cold]
+    fn count_over(&mut self, lfu: Lfu, existing: Option<Block>, event: Event) -> AccessClock {
+        let Some(item) = existing.filter(|_| event != Event::Restore) else {
+            return self.clock;
+        };
+        let before = self.memory.layout(item).head.access();
+        match event {
+            Event::Set => self.count_use(lfu, before),
+            _ => before,
         }
     }
 

@@ -45,25 +45,44 @@ impl Core {
         target: Target,
     ) -> Executed {
         if session.gates | self.state.gates == 0
+            && target.core == self.state.id
             && let Some(command) = command
             && let Run::OnShard(run) = command.spec.run
             && command.is_plain
             && command.spec.accepts(args.len())
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
-            if target.core == self.state.id {
-                self.count_call(session, command);
-                self.timing.ran(command.id);
-                let how = (false, Reading::NotRemembered);
-                self.run_here(session, args, command, run, target, how);
-                self.serve_written();
-                return Executed::Plainly;
-            }
-            if self.may_just_hop(session, target) {
-                self.count_call(session, command);
-                self.hop(session, args, command, target, false);
-                return Executed::Plainly;
-            }
+            self.count_call(session, command);
+            self.timing.ran(command.id);
+            let how = (false, Reading::NotRemembered);
+            self.run_here(session, args, command, run, target, how);
+            self.serve_written();
+            return Executed::Plainly;
+        }
+        self.execute_otherwise(session, args, command, target)
+    }
+
+    /// As [`Self::execute`], for whatever is not a plain command on a key of this core: it may be one on a key of another.
+    #[inline(never)]
+    fn execute_otherwise(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: Option<&'static Command>,
+        target: Target,
+    ) -> Executed {
+        if session.gates | self.state.gates == 0
+            && target.core != self.state.id
+            && let Some(command) = command
+            && matches!(command.spec.run, Run::OnShard(_))
+            && command.is_plain
+            && command.spec.accepts(args.len())
+            && args.span_bytes() <= TIMED_ARGS_BYTES
+            && self.may_just_hop(session, target)
+        {
+            self.count_call(session, command);
+            self.hop(session, args, command, target, false);
+            return Executed::Plainly;
         }
         match self.execute_any(session, args, command, target) {
             true => Executed::Otherwise,
