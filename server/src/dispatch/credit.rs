@@ -111,6 +111,7 @@ impl Debts {
 mod tests {
     use super::super::testing::{Client, Server, key_on};
     use super::*;
+    use crate::session::LargeAnswer;
 
     const VALUE_BYTES: usize = 1 << 20;
 
@@ -173,6 +174,26 @@ mod tests {
         assert!(taken.len() > 200 * VALUE_BYTES);
         assert!(most < 16 * VALUE_BYTES, "{most} bytes held");
         server.disconnect(client);
+        server.assert_nothing_is_left();
+    }
+
+    #[test]
+    fn credit_comes_back_for_large_answers_that_made_a_small_reply() {
+        let mut server = Server::new(2);
+        let (core, id) = server.connect(0);
+        let bytes = 2 * LARGE_ANSWERS_MAX_BYTES;
+        // As after many `INFO`s: each core's part is long, and the reply made of them short.
+        let session = server.cores[core].state().sessions.get_mut(id).unwrap();
+        let seq = session.output.expect();
+        session
+            .output
+            .fill(seq, |out| out.extend_from_slice(b"+OK\r\n"));
+        let from = CoreId(1);
+        session.large_answers.push(LargeAnswer { from, seq, bytes });
+        server.cores[1].debts.owe(CoreId(0), id, bytes as usize);
+        let get = format!("GET {}\r\n", key_on(1, 2, "k"));
+        assert!(server.send((core, id), get.as_bytes()).ends_with("$-1\r\n"));
+        server.disconnect((core, id));
         server.assert_nothing_is_left();
     }
 

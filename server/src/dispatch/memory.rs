@@ -198,6 +198,8 @@ impl Core {
         let between_cores = &mut self.state.observed.between_cores_bytes;
         *between_cores = self.budget.kept + outbox_bytes;
         let budget = &mut self.budget;
+        // Batches are about to be shipped, those too that were held back in the last turn.
+        budget.mail_waits = false;
         let pool = &self.state.shared.memory;
         budget.room = if self.state.gates & gate::MAXMEMORY == 0 {
             budget.lease.trim(pool, used, budget.room_max)
@@ -380,8 +382,8 @@ impl Core {
     #[cold]
     fn hand_over(&mut self, to: CoreId, bytes: usize) -> Option<usize> {
         let mail = &self.state.shared.gauges(to).mail_bytes;
-        self.budget.mail_waits = mail.load(Ordering::Relaxed) > MAIL_MAX_BYTES;
-        if self.budget.mail_waits {
+        if mail.load(Ordering::Relaxed) > MAIL_MAX_BYTES {
+            self.budget.mail_waits = true;
             return None;
         }
         mail.fetch_add(bytes as u64, Ordering::Relaxed);

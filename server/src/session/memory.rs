@@ -161,11 +161,13 @@ impl SessionMemory {
 }
 
 impl Session {
-    /// Whether it is counted, or is to be.
+    /// Whether it is counted, or is to be, or has large answers that other cores are to be told of. (Of those, a small reply
+    /// may have been made.)
     #[inline]
     pub fn holds_much(&self) -> bool {
         self.is_counted()
             || self.multi.is_some()
+            || !self.large_answers.is_empty()
             || self.output.written_bytes() + self.unread.len() >= COUNTED_BYTES
     }
 
