@@ -4,6 +4,7 @@
 
 use larder_engine::DbIndex;
 
+use super::limits::PERIOD_MS;
 use super::testing::{Client, Server};
 
 const DB: DbIndex = DbIndex(0);
@@ -25,12 +26,19 @@ fn wait(server: &mut Server, ms: u64) {
     server.turns();
 }
 
+/// Lets the period go by after which sessions that have run are added up.
+fn be_quiet(server: &mut Server) {
+    wait(server, PERIOD_MS);
+}
+
 #[test]
 fn a_core_wakes_for_what_expires_and_for_nothing_else() {
     let (mut server, client) = served();
     server.send(client, b"SET k v\r\n");
+    be_quiet(&mut server);
     assert_eq!(server.cores[0].next_wake_ms(), None);
-    server.send(client, b"SET far v EX 86400\r\nSET near v PX 500\r\n");
+    server.send(client, b"SET far v EX 86400\r\nSET near v PX 600\r\n");
+    be_quiet(&mut server);
     let wake_ms = server.cores[0].next_wake_ms().unwrap() - server.now_ms;
     assert!((400..600).contains(&wake_ms), "{wake_ms}");
     wait(&mut server, wake_ms);
@@ -44,6 +52,7 @@ fn a_core_wakes_for_what_expires_and_for_nothing_else() {
     assert!(wake_ms > 80_000_000, "{wake_ms}");
     server.send(client, b"PERSIST far\r\n");
     wait(&mut server, 100_000_000);
+    be_quiet(&mut server);
     assert_eq!(server.cores[0].next_wake_ms(), None);
 }
 
