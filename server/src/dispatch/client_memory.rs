@@ -65,9 +65,14 @@ impl Core {
         if session.id.is_messenger() {
             return;
         }
+        self.count_memory(session);
+        self.bound_clients(Some(session));
+    }
+
+    /// As [`Self::weigh`], closing nobody.
+    pub(super) fn count_memory(&mut self, session: &mut Session) {
         self.note_high_water(session);
         self.state.sessions.memory_mut().count(session);
-        self.bound_clients(Some(session));
     }
 
     /// A session in its place, which holds much, has changed.

@@ -264,7 +264,11 @@ impl Core {
         self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
         for session in self.state.sessions.iter_mut() {
+            let was_held_back = session.is_held_back();
             session.set_high_water(high_water);
+            if was_held_back && !session.is_held_back() {
+                self.waiting.push(session.id);
+            }
         }
         self.follow_maxmemory();
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
@@ -525,7 +529,8 @@ impl Core {
         }
         session.review_allowance();
         self.give_credits(&mut session);
-        self.weigh(&mut session);
+        // Who is to be closed is seen when the turn ends: what others have sent is yet to be told here.
+        self.count_memory(&mut session);
         if was_held_back && !session.is_held_back() {
             self.waiting.push(id);
         }

@@ -133,8 +133,12 @@ impl Core {
         let limit = session.output_limit(&config.client_output_buffer_limit);
         closing::close_beyond(session, limit, &mut self.state.stats);
         if session.holds_much() {
+            let was_held_back = session.is_held_back();
             self.give_credits(session);
             self.weigh(session);
+            if was_held_back && !session.is_held_back() {
+                self.waiting.push(session.id);
+            }
         }
         self.budget.note_session_ran();
         if session.input_ended && session.closing == Closing::No {
@@ -220,10 +224,7 @@ impl Core {
             if stalled {
                 // What was parsed ahead is parsed again when the session goes on.
                 session.parser = Parser::default();
-                if session.has_used_turn() && !session.is_stalled() {
-                    session.awaits_turn = true;
-                    self.next_turn.push(session.id);
-                }
+                self.leave_turn(session);
                 break;
             }
             if let Stop::Inline(words) = &stop
@@ -237,7 +238,10 @@ impl Core {
             match stop {
                 Stop::Full => {}
                 Stop::Incomplete => break,
-                Stop::Inline(_) if session.is_stalled() => break,
+                Stop::Inline(_) if session.has_to_stop() && !session.gets_more(self.turn) => {
+                    self.leave_turn(session);
+                    break;
+                }
                 Stop::Inline(_) => {}
                 Stop::Invalid(error) => {
                     self.refuse_input(session, &error);
@@ -251,6 +255,15 @@ impl Core {
         }
         self.scratch = scratch;
         used
+    }
+
+    /// A session has to stop: if only because it has had its part of the turn, it goes on in the next.
+    #[cold]
+    fn leave_turn(&mut self, session: &mut Session) {
+        if session.has_used_turn() && !session.is_stalled() {
+            session.awaits_turn = true;
+            self.next_turn.push(session.id);
+        }
     }
 
     /// Notes the key of a command that was sampled.

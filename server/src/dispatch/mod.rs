@@ -24,6 +24,7 @@ mod execute;
 mod expiry;
 mod expiry_tests;
 mod gather;
+mod held_back_tests;
 mod hostile;
 mod input;
 mod large_tests;

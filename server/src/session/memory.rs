@@ -91,14 +91,14 @@ impl SessionMemory {
     fn recount(&mut self, session: &mut Session) {
         let before = session.counted.bytes;
         self.uncount(session);
-        if !session.has_much_to_count() {
+        // What is about to be closed holds nothing that another client is to be closed for.
+        if session.closing == Closing::Now || !session.has_much_to_count() {
             return;
         }
         let bytes = session.memory_bytes();
-        let may_be_closed = !session.no_evict && session.closing != Closing::Now;
-        let class = match may_be_closed {
-            true => SizeClass::of(bytes),
-            false => SizeClass::NONE,
+        let class = match session.no_evict {
+            true => SizeClass::NONE,
+            false => SizeClass::of(bytes),
         };
         session.counted = Counted { bytes, class };
         if before >= FREED_FROM_BYTES {
