@@ -22,19 +22,6 @@ fn with_values(cores: u16, bytes: usize, directives: &[(&str, &str)]) -> (Server
     (server, keys)
 }
 
-/// Reads whatever comes until nothing does; its bytes.
-fn read_all(server: &mut Server, client: Client) -> Vec<u8> {
-    let mut taken = Vec::new();
-    loop {
-        server.turns();
-        let more = server.take_output(client);
-        if more.is_empty() {
-            return taken;
-        }
-        taken.extend(more);
-    }
-}
-
 #[test]
 fn a_session_held_back_for_a_large_part_of_a_reply_goes_on_when_credit_was_given_for_it() {
     let (mut server, keys) = with_values(2, 5 * MIB, &[]);
@@ -44,7 +31,7 @@ fn a_session_held_back_for_a_large_part_of_a_reply_goes_on_when_credit_was_given
     let mut commands = format!("MGET {} {}\r\n", key_on(0, 2, "none"), keys[1]);
     commands += &format!("GET {small}\r\n").repeat(1100);
     server.receive(client, commands.as_bytes());
-    let taken = read_all(&mut server, client);
+    let taken = server.read_all(client);
     let one = "$1\r\nv\r\n".len();
     let first = format!("*2\r\n$-1\r\n${}\r\n\r\n", 5 * MIB).len() + 5 * MIB;
     assert_eq!(taken.len(), first + 1100 * one);
@@ -63,7 +50,7 @@ fn a_raised_high_water_lets_those_go_on_that_were_held_back() {
         server.turns();
         let set = b"CONFIG SET client-output-buffer-high-water 1gb\r\n";
         assert_eq!(server.send(operator, set), "+OK\r\n");
-        let taken = read_all(&mut server, client);
+        let taken = server.read_all(client);
         assert_eq!(taken.len(), 50 * (100_000 + "$100000\r\n\r\n".len()));
     }
 }
@@ -104,7 +91,7 @@ fn quoted_inline_commands_have_their_part_of_a_turn_as_others_do() {
     let session = server.cores[core].state().sessions.get(id).unwrap();
     let held = session.output.pending_bytes();
     assert!(held < 24 * MIB, "{held} in one turn");
-    let taken = read_all(&mut server, client);
+    let taken = server.read_all(client);
     let one = format!("${MIB}\r\n\r\n").len() + MIB;
     assert_eq!(taken.len(), 200 * one);
 }

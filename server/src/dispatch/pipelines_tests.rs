@@ -65,15 +65,7 @@ fn assert_whole_pipeline_is_answered(cores: u16, setup: &[Vec<u8>], commands: &[
         server.send(client, command);
     }
     write_whole(&mut server, client, &commands.concat());
-    let mut replies = Vec::new();
-    loop {
-        let more = server.take_output(client);
-        if more.is_empty() {
-            break;
-        }
-        replies.extend(more);
-        server.turns();
-    }
+    let replies = server.read_all(client);
     assert_eq!(replies.len(), expected.len(), "on {cores} cores");
     assert!(replies == expected, "on {cores} cores: replies differ");
     server.disconnect(client);
@@ -172,15 +164,7 @@ fn a_pipeline_whose_replies_are_not_wanted_is_run_whole() {
             ]
         }));
         write_whole(&mut server, client, &commands.concat());
-        let mut replies = Vec::new();
-        loop {
-            let more = server.take_output(client);
-            if more.is_empty() {
-                break;
-            }
-            replies.extend(more);
-            server.turns();
-        }
+        let replies = server.read_all(client);
         let value = format!("$100000\r\n{}\r\n", "v".repeat(100_000));
         let expected: String = (301..=600).map(|n| format!("{value}:{n}\r\n")).collect();
         assert!(

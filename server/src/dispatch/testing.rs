@@ -113,6 +113,19 @@ impl Server {
         }
     }
 
+    /// Takes output, turn after turn, until none comes; its bytes.
+    pub(crate) fn read_all(&mut self, client: Client) -> Vec<u8> {
+        let mut taken = Vec::new();
+        loop {
+            self.turns();
+            let more = self.take_output(client);
+            if more.is_empty() {
+                return taken;
+            }
+            taken.extend(more);
+        }
+    }
+
     /// What is to become of a client's connection.
     pub(crate) fn intent(&self, (core, id): Client) -> Intent {
         self.cores[core].intent(id)

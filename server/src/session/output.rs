@@ -366,12 +366,6 @@ impl Output {
         }
     }
 
-    /// Bytes of replies held, sent ones that have yet to be forgotten included.
-    #[inline]
-    pub fn held_bytes(&self) -> usize {
-        self.ready.len() + self.late.len()
-    }
-
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         let order = self.order.capacity() * size_of::<Slot>();
