@@ -58,8 +58,6 @@ pub struct Shared {
     pub busy: BusyScripts,
     /// Which of them keep to the keys they declare.
     pub known_scripts: KnownScripts,
-    /// Set while a script that has begun waits for locks of keys it did not declare.
-    pub script_waits_for_all: AtomicBool,
     /// Scripts may call commands that are not for scripts (`DEBUG SET-DISABLE-DENY-SCRIPTS`).
     pub scripts_may_call_all: AtomicBool,
     /// The versions of the keys that are copied.
@@ -71,7 +69,7 @@ pub struct Shared {
     /// How many connections the process can hold; unknown without a runtime.
     descriptors: OnceLock<Descriptors>,
     next_client_id: AtomicU64,
-    next_transaction: AtomicU64,
+    next_wait: AtomicU64,
     next_slowlog_id: AtomicU64,
     clients: AtomicU64,
     cores: Box<[CachePadded<CoreGauges>]>,
@@ -172,14 +170,13 @@ impl Shared {
             libraries: LibraryCache::default(),
             busy: BusyScripts::default(),
             known_scripts: KnownScripts::default(),
-            script_waits_for_all: AtomicBool::new(false),
             scripts_may_call_all: AtomicBool::new(false),
             copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
             client_bytes: AtomicU64::new(0),
             descriptors: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
-            next_transaction: AtomicU64::new(1),
+            next_wait: AtomicU64::new(1),
             next_slowlog_id: AtomicU64::new(0),
             clients: AtomicU64::new(0),
             cores: (0..cores).map(|_| CachePadded::default()).collect(),
@@ -267,9 +264,9 @@ impl Shared {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A place in the order of transactions over several cores, behind all given before.
-    pub fn next_transaction(&self) -> u64 {
-        self.next_transaction.fetch_add(1, Ordering::Relaxed)
+    /// A number for a wait for keys: those who wait for a key are served in the order of their numbers.
+    pub fn next_wait(&self) -> u64 {
+        self.next_wait.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A number for a slow-log entry.

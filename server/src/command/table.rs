@@ -51,6 +51,8 @@ pub struct CommandTable {
     commands: Vec<Command>,
     count: u16,
     slots: Box<[Slot; SLOTS]>,
+    /// By number: the command in `commands`, or that and the subcommand in its.
+    by_id: Vec<(u16, Option<u16>)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,6 +110,7 @@ impl CommandTable {
             commands: Vec::new(),
             count: 0,
             slots: Box::new([Slot::default(); SLOTS]),
+            by_id: Vec::new(),
         };
         for (spec, name) in names {
             let command = table.number(spec);
@@ -121,7 +124,25 @@ impl CommandTable {
                 None => {}
             }
         }
+        table.by_id = vec![(u16::MAX, None); table.count()];
+        for (at, command) in table.commands.iter().enumerate() {
+            table.by_id[command.id.index()] = (at as u16, None);
+            for (sub, command) in command.subcommands.iter().enumerate() {
+                table.by_id[command.id.index()] = (at as u16, Some(sub as u16));
+            }
+        }
         table
+    }
+
+    /// The command of this number.
+    ///
+    /// # Panics
+    /// If nothing finds it: it has no name.
+    #[inline]
+    pub fn get(&self, id: CommandId) -> &Command {
+        let (at, sub) = self.by_id[id.index()];
+        let command = &self.commands[usize::from(at)];
+        sub.map_or(command, |sub| &command.subcommands[usize::from(sub)])
     }
 
     fn number(&mut self, spec: &'static CommandSpec) -> Command {

@@ -3,14 +3,15 @@
 use super::core::Core;
 use super::execute::is_by_node;
 use super::input::Target;
-use super::locks::{Mode, Scope};
+use super::limits::{BATCH_HIGH_WATER_BYTES, IN_ORDER_MAX};
+use super::locks::Scope;
 use super::multi::is_queued;
 use super::publish::must_come_behind;
 use super::script::ScriptPlace;
 use super::transaction::{mode_of, whole_access};
 use crate::command::{Args, Command, Flags, Run, TransactionStep};
 use crate::resp::{ErrorReply, Protocol, errors};
-use crate::session::{Session, gate};
+use crate::session::{QueuedCommand, QueuedPlace, Session, gate};
 
 /// What the gates decide.
 pub(super) enum Admission {
@@ -23,17 +24,29 @@ pub(super) enum Admission {
 }
 
 impl Core {
-    /// Whether the command has to wait for what its session has sent to other cores before.
-    #[inline]
-    pub(super) fn has_to_come_behind(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
-        match command.spec.run {
-            Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
-            Run::Script(_) => self.script_must_wait(session, args, command),
+    /// Whether a command may run though its core has yet to pass a transaction that its session has begun: it takes a place
+    /// in the order behind that, or concerns no keys.
+    pub(super) fn may_take_place(&self, session: &Session, command: &'static Command) -> bool {
+        let spec = command.spec;
+        match spec.run {
+            _ if session.gates & gate::MULTI != 0 && is_queued(command) => true,
+            Run::OnShard(_) | Run::FanOut { .. } | Run::Script(_) => true,
+            Run::EveryCore { .. } => {
+                spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_by_node(session, command)
+            }
+            Run::OnSession(_) => {
+                let concerns = Flags::WRITE.with(Flags::READONLY).with(Flags::PUBSUB);
+                !spec.flags.has_any(concerns.with(Flags::ADMIN))
+            }
+            Run::Transaction(TransactionStep::Begin | TransactionStep::Discard) => true,
+            Run::Transaction(TransactionStep::Run) => {
+                let needs_session = |queued: &QueuedCommand| queued.place == QueuedPlace::Session;
+                session.watched.is_none()
+                    && session
+                        .multi
+                        .as_ref()
+                        .is_some_and(|multi| !multi.commands().iter().any(needs_session))
+            }
             _ => false,
         }
     }
@@ -47,28 +60,49 @@ impl Core {
         target: Target,
     ) -> bool {
         match command.map(|command| command.spec.run) {
+            _ if session.gates & gate::IN_ORDER != 0 && !self.has_room_in_order(session) => false,
             Some(Run::OnShard(_)) if target.core == self.state.id => true,
             Some(Run::OnShard(_)) => {
                 !self.is_congested(target.core.index()) && !session.has_sent_much()
             }
             Some(Run::OnSession(_)) | None => true,
-            _ => !(0..self.outboxes.len()).any(|core| self.is_congested(core)),
+            _ => {
+                !(0..self.outboxes.len()).any(|core| self.is_congested(core))
+                    && self.has_room_in_order(session)
+            }
         }
     }
 
-    /// What of this core's shard has to be free before a command may begin.
-    fn scope_to_await(
-        &self,
-        session: &Session,
+    /// Whether a session may have another transaction under way. What other cores have yet to run of its commands, and what
+    /// they answer, is not held back once it has a place, and so is bounded here.
+    fn has_room_in_order(&self, session: &Session) -> bool {
+        let outstanding = session.output.outstanding();
+        let most = match session.large_answers.is_empty() {
+            true => IN_ORDER_MAX,
+            false => 0,
+        };
+        outstanding <= most && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
+    }
+
+    /// Whether neither locks nor slots on the move are in a command's way. If not, it waits for them.
+    fn may_begin(
+        &mut self,
+        session: &mut Session,
         command: &'static Command,
         args: Args<'_>,
-    ) -> Option<Scope> {
-        if self.state.moving.holds_commands_back() {
+    ) -> bool {
+        let is_apart = matches!(command.spec.run, Run::OnSession(_));
+        if self.state.moving.holds_commands_back() && !is_apart {
             // Wherever its keys are: slots are about to move.
-            let is_apart = matches!(command.spec.run, Run::OnSession(_));
-            return (!is_apart).then_some(Scope::Whole(Mode::Shared));
+            session.awaits_room = true;
+            self.waiting.push(session.id);
+            return false;
         }
-        self.scope_if_here(session, command, args)
+        // What takes a place in the order waits there.
+        session.gates & gate::IN_ORDER != 0
+            || self
+                .scope_if_here(session, command, args)
+                .is_none_or(|scope| self.may_pass_locks(session, scope))
     }
 
     /// What a command needs of this core's shard, if it works there and nowhere else.
@@ -152,10 +186,7 @@ impl Core {
             self.state.hold_for_pause(session);
             return Admission::Wait;
         }
-        if gates & gate::LOCKS != 0
-            && let Some(scope) = self.scope_to_await(session, command, args)
-            && !self.may_pass_locks(session, scope)
-        {
+        if gates & gate::LOCKS != 0 && !self.may_begin(session, command, args) {
             return Admission::Wait;
         }
         if gates & gate::WATCHED_BY_MONITOR != 0 {
@@ -163,4 +194,11 @@ impl Core {
         }
         Admission::Run
     }
+}
+
+/// Whether the command has to wait for what its session has sent to other cores before.
+#[inline]
+pub(super) fn has_to_come_behind(session: &Session, command: &'static Command) -> bool {
+    matches!(command.spec.run, Run::SomeCores { .. } | Run::OnSession(_))
+        && must_come_behind(session, command)
 }

@@ -26,6 +26,8 @@ pub struct Batch {
     /// Word of copies of keys.
     pub(super) copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
+    /// The commands of its `EXEC`s.
+    queued: Vec<Request>,
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
     /// Bytes of memory for which a lease goes with it; kept, those counted for it.
@@ -53,6 +55,10 @@ pub(super) enum Work {
     Command(&'static Command),
     /// A part of a command; the answer is of a form the command knows.
     Part(CoreFn),
+    /// A command on the keyspace as a whole.
+    Each(&'static Command),
+    /// The commands of an `EXEC`, all on this core; the answer is its reply.
+    Exec(Queued),
     /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].
     Lock(u32),
     /// Locks are given back. There is no answer.
@@ -63,14 +69,19 @@ pub(super) enum Work {
     Wait(WaitNumber, WaitStep),
 }
 
+/// Commands that were queued since `MULTI`: which of a batch's these are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queued {
+    first: u32,
+    count: u32,
+    /// Whether the client watches keys of the core, which must be intact.
+    pub(super) watched: bool,
+}
+
 /// What a waiting command's coordinator asks of a core of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitStep {
-    /// Its locks, unless they have been asked for. The answer is a [`LockAnswer`].
-    Lock,
-    /// To give its locks back, as an earlier transaction waits for them, and ask for them again.
-    Yield,
-    /// To give its locks back: there was nothing. It goes on waiting.
+    /// To give up what it has reserved: there was nothing. It goes on waiting.
     GoOn,
     /// To forget it.
     End,
@@ -101,7 +112,7 @@ pub(super) enum Ticket {
         session: SessionId,
         transaction: u32,
     },
-    /// The locks of a waiting command.
+    /// Word for a waiting command: one of its keys has been written.
     Wait {
         session: SessionId,
         number: WaitNumber,
@@ -235,14 +246,10 @@ pub(super) enum Then {
     Release,
 }
 
-/// Locks a transaction asks a shard for.
+/// Locks a transaction asks a shard for, at its place in the order.
 #[derive(Clone, Debug)]
 pub(super) struct LockRequest {
-    /// The transaction's place in the order. Zero: before all others, for a script under way.
-    pub(super) number: u64,
     pub(super) scope: Scope,
-    /// What it holds of this shard already.
-    pub(super) beside: Option<LockId>,
     /// The client whose watch of this shard's keys must be intact.
     pub(super) watcher: Option<u64>,
 }
@@ -254,31 +261,17 @@ pub(super) enum Watch {
     Broken,
 }
 
-/// The answer to a [`LockRequest`].
+/// The answer to a [`LockRequest`]: the transaction holds the locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LockAnswer {
-    /// The transaction holds them.
-    Granted(LockId, Watch),
-    /// An earlier transaction waits for these locks: they are to be given back and asked for anew, unless the transaction
-    /// works already.
-    Wounded(LockId),
-    /// Commands that the session sent before have yet to run here: the transaction must come again when they have.
-    BehindOwn,
+pub(super) struct LockAnswer {
+    pub(super) lock: LockId,
+    pub(super) watch: Watch,
 }
 
 impl LockAnswer {
-    fn write(self, out: &mut Vec<u8>) {
-        match self {
-            Self::Granted(LockId(id), watch) => {
-                out.push(if watch == Watch::Intact { 0 } else { 1 });
-                out.extend_from_slice(&id.to_le_bytes());
-            }
-            Self::Wounded(LockId(id)) => {
-                out.push(2);
-                out.extend_from_slice(&id.to_le_bytes());
-            }
-            Self::BehindOwn => {}
-        }
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.watch == Watch::Broken));
+        out.extend_from_slice(&self.lock.0.to_le_bytes());
     }
 
     /// Reads an answer.
@@ -286,17 +279,15 @@ impl LockAnswer {
     /// # Panics
     /// If `bytes` are none: they come from a core of this process.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        match bytes {
-            [] => Self::BehindOwn,
-            [what, id @ ..] => {
-                let id = id.try_into().expect("the place of locks is four bytes");
-                let id = LockId(u32::from_le_bytes(id));
-                match what {
-                    0 => Self::Granted(id, Watch::Intact),
-                    1 => Self::Granted(id, Watch::Broken),
-                    _ => Self::Wounded(id),
-                }
-            }
+        let (watch, lock) = bytes.split_at(1);
+        let lock = lock.try_into().expect("the place of locks is four bytes");
+        Self {
+            lock: LockId(u32::from_le_bytes(lock)),
+            watch: if watch[0] == 0 {
+                Watch::Intact
+            } else {
+                Watch::Broken
+            },
         }
     }
 }
@@ -346,6 +337,7 @@ impl Batch {
         clear(&mut self.credits);
         clear(&mut self.copies);
         clear(&mut self.slow);
+        clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);
         clear(&mut self.monitor_lines);
@@ -360,7 +352,7 @@ impl Batch {
     /// Bytes of memory that the messages take.
     #[inline]
     pub(super) fn memory_bytes(&self) -> usize {
-        let requests = self.requests.len() * size_of::<Request>();
+        let requests = (self.requests.len() + self.queued.len()) * size_of::<Request>();
         self.bytes.len() + self.lent_bytes + self.monitor_lines.len() + requests
     }
 
@@ -419,6 +411,11 @@ impl Batch {
 
     /// Asks what `request` of another batch asks.
     pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) -> usize {
+        if let Work::Exec(queued) = request.head.work {
+            let commands = batch.queued(queued).iter();
+            let commands = commands.map(|request| (request.head, batch.args(request)));
+            return self.ask_exec(request.head, queued.watched, commands);
+        }
         let args = batch.args(request);
         match batch.lent_with(request) {
             Some(buffer) => self.ask_lending(request.head, args, buffer),
@@ -441,15 +438,43 @@ impl Batch {
         self.lent.drain(..)
     }
 
-    /// Asks for locks. `head` says for whom; its work is this.
-    pub(super) fn ask_for_locks(&mut self, head: Head, request: LockRequest) {
+    /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.
+    pub(super) fn ask_exec<'a>(
+        &mut self,
+        head: Head,
+        watched: bool,
+        commands: impl Iterator<Item = (Head, Args<'a>)>,
+    ) -> usize {
+        let (first, before) = (self.queued.len(), self.bytes.len());
+        for (head, args) in commands {
+            let args = self.keep_args(args.iter_from(0));
+            self.queued.push(Request { head, args });
+        }
+        let count = self.queued.len() - first;
+        let work = Work::Exec(Queued {
+            first: first as u32,
+            count: count as u32,
+            watched,
+        });
+        let bytes = self.bytes.len() - before + count * size_of::<Request>();
+        self.request_bytes += bytes as i64;
+        bytes + self.ask(Head { work, ..head }, std::iter::empty())
+    }
+
+    /// The commands of an `EXEC`.
+    pub(super) fn queued(&self, queued: Queued) -> &[Request] {
+        &self.queued[queued.first as usize..][..queued.count as usize]
+    }
+
+    /// Asks for locks. `head` says for whom; its work is this. The bytes it takes.
+    pub(super) fn ask_for_locks(&mut self, head: Head, request: LockRequest) -> usize {
         let index = self.lock_requests.len() as u32;
         self.lock_requests.push(request);
         let head = Head {
             work: Work::Lock(index),
             ..head
         };
-        self.ask(head, std::iter::empty());
+        self.ask(head, std::iter::empty())
     }
 
     /// Says that a session waits. `head` says for whom; its work is this.
@@ -471,11 +496,6 @@ impl Batch {
     /// The request for locks of this index.
     pub(super) fn lock_request(&self, index: u32) -> &LockRequest {
         &self.lock_requests[index as usize]
-    }
-
-    /// Answers a request for locks.
-    pub(super) fn answer_for_locks(&mut self, ticket: Ticket, answer: LockAnswer) {
-        self.answer(ticket, |out| answer.write(out));
     }
 
     /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they

@@ -3,23 +3,23 @@
 //! ```text
 //!  first attempt    as any command: here, or as a transaction under the locks of all its keys on all cores
 //!  nothing there    the keys' cores are told who waits, under the same locks, so that no write is missed; the session blocks
-//!  a key written    its core has asked for the locks there ([`super::queues`]) and says when they are granted; the locks of
-//!                   the other cores are asked for; under all of them the next attempt
+//!  a key written    its core reserves it ([`super::queues`]) and says so; the next attempt is a transaction like the first
 //!  the end          served, or time is over, or `CLIENT UNBLOCK`, or the client is gone: the keys' cores forget it
 //! ```
-//! Every wait has a number of the order that transactions have, given once: those who wait for a key are served in this
-//! order, and before whoever comes later, on however many cores they are.
+//! Every wait has a number, given once: those who wait for a key are served in this order, and before single commands that
+//! come later. (A transaction on several cores may come first: it has a place in the order of all transactions, and does
+//! not wait for one that is yet to be given.)
 
 use std::collections::HashMap;
 
-use super::batch::{Head, Held, LockAnswer, Then, Ticket, WaitRequest, WaitStep, Work};
+use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
 use super::gather::{KeptArgs, Owner, keep_args, session_owner};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{Args, Blocking, Command, Rounds, Run, WaitLimit};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
-use crate::session::{Blocked, LockId, ReplySeq, Session, SessionId, WaitNumber};
+use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 
 /// Commands of this core's sessions that wait for keys.
 #[derive(Default)]
@@ -44,8 +44,8 @@ struct WaitingCommand {
 enum Phase {
     /// No key has been written.
     Parked,
-    /// Some locks are granted.
-    Locking(LocksHeld),
+    /// It has been woken, and asks for its locks.
+    Woken,
     /// It is under way.
     Working,
 }
@@ -127,8 +127,8 @@ impl Core {
             let attempt = attempt(Which::First(keep_args(args)));
             return self.attempt(Some(session), owner, rounds, locks, attempt);
         }
-        let plan = Plan::Block(terms);
-        self.begin_transaction(session, owner, keep_args(args), plan, scopes, None);
+        session.at_barrier = true;
+        self.begin_transaction(owner, keep_args(args), Plan::Block(terms), scopes, None);
     }
 
     /// Makes the first attempt, under locks of several cores.
@@ -165,7 +165,10 @@ impl Core {
         match attempt.which {
             Which::InExec => {}
             Which::First(_) => self.unlock(owner.session, locks),
-            Which::Again(number) => self.end_wait(number),
+            Which::Again(number) => {
+                self.end_wait(number);
+                self.unlock(owner.session, locks);
+            }
         }
     }
 
@@ -189,20 +192,33 @@ impl Core {
                 self.block(session, owner, args, terms, locks);
             }
             (Which::First(_), None) => self.unlock(owner.session, locks),
-            (Which::Again(number), Some(session)) => {
-                let now_ms = self.state.clock.monotonic_ms();
-                if terms.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-                    session.blocked = None;
-                    time_out(session, owner, terms);
-                    return self.end_wait(number);
-                }
-                if let Some(blocked) = &mut session.blocked {
-                    blocked.is_being_served = false;
-                }
-                self.go_on_waiting(number);
+            (Which::Again(number), session) => {
+                self.attempt_again_found_nothing(number, session, owner, terms);
+                self.unlock(owner.session, locks);
             }
-            (Which::Again(number), None) => self.end_wait(number),
         }
+    }
+
+    fn attempt_again_found_nothing(
+        &mut self,
+        number: WaitNumber,
+        session: Option<&mut Session>,
+        owner: Owner,
+        terms: Terms,
+    ) {
+        let Some(session) = session else {
+            return self.end_wait(number);
+        };
+        let now_ms = self.state.clock.monotonic_ms();
+        if terms.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+            session.blocked = None;
+            time_out(session, owner, terms);
+            return self.end_wait(number);
+        }
+        if let Some(blocked) = &mut session.blocked {
+            blocked.is_being_served = false;
+        }
+        self.go_on_waiting(number);
     }
 
     /// The session blocks. The cores of the keys are told while the locks are held, which they give back.
@@ -214,7 +230,7 @@ impl Core {
         terms: Terms,
         locks: &LocksHeld,
     ) {
-        let number = WaitNumber(self.state.shared.next_transaction());
+        let number = WaitNumber(self.state.shared.next_wait());
         let blocking = blocking_of(owner);
         session.blocked = Some(Blocked {
             until_ms: terms.until_ms,
@@ -327,94 +343,60 @@ impl Core {
         self.outboxes[core.index()].ask_to_await(head, request);
     }
 
-    /// A core of the keys has answered, of its own accord or when asked for locks.
-    pub(super) fn take_wait_answer(
-        &mut self,
-        from: CoreId,
-        number: WaitNumber,
-        answer: LockAnswer,
-    ) {
-        match answer {
-            LockAnswer::Granted(lock, _) => self.wait_granted(from, number, lock),
-            LockAnswer::Wounded(lock) => self.wait_wounded(from, number, lock),
-            LockAnswer::BehindOwn => {
-                unreachable!("nothing comes before a session's blocked command")
-            }
-        }
-    }
-
-    /// A core of the keys has granted its locks; the attempt begins when all have.
-    pub(super) fn wait_granted(&mut self, from: CoreId, number: WaitNumber, lock: LockId) {
-        // A wait that has ended meanwhile has told that core so, which takes the locks back.
+    /// A key that is waited for has been written, and is reserved: the next attempt begins.
+    pub(super) fn wait_woken(&mut self, number: WaitNumber) {
         let table = self.state.shared.slots.version();
+        // A wait that has ended meanwhile has told that core so.
         let Some(command) = self.blocked.commands.get_mut(&number) else {
+            return;
+        };
+        let Phase::Parked = command.phase else {
             return;
         };
         if command.table != table {
             return self.send_wait_on(number);
         }
-        if let Phase::Parked = command.phase {
-            command.phase = Phase::Locking(LocksHeld::new());
-            let (session, cores) = (command.owner.session, command.cores.clone());
-            for core in cores.into_iter().filter(|core| *core != from) {
-                self.step_wait_on(core, session, number, WaitStep::Lock);
+        command.phase = Phase::Woken;
+        let owner = command.owner;
+        if self.outboxes.len() == 1 {
+            // Nobody comes between.
+            let mut session = self.state.sessions.take_out(owner.session);
+            self.attempt_again(number, session.as_deref_mut(), LocksHeld::new());
+            if let Some(session) = session {
+                self.look_again(session);
             }
+            return;
         }
-        let Some(command) = self.blocked.commands.get_mut(&number) else {
-            unreachable!("asking for locks ends no wait")
-        };
-        let Phase::Locking(held) = &mut command.phase else {
-            unreachable!("a core grants the locks of an attempt once")
-        };
-        held.push((from, lock));
-        if held.len() == command.cores.len() {
-            self.attempt_again(number);
-        }
+        let command = &self.blocked.commands[&number];
+        let args = command.args.as_args();
+        let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, args, scopes));
+        let plan = Plan::BlockAgain(number);
+        self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
     }
 
-    /// An earlier transaction waits for locks of an attempt: they are given back and asked for again, unless it is under
-    /// way and soon over.
-    pub(super) fn wait_wounded(&mut self, by: CoreId, number: WaitNumber, lock: LockId) {
+    /// Makes the next attempt, under its locks.
+    pub(super) fn attempt_again(
+        &mut self,
+        number: WaitNumber,
+        mut session: Option<&mut Session>,
+        locks: LocksHeld,
+    ) {
         let Some(command) = self.blocked.commands.get_mut(&number) else {
-            return;
+            let session = session.map_or_else(SessionId::default, |session| session.id);
+            return self.unlock(session, &locks);
         };
-        let Phase::Locking(held) = &mut command.phase else {
-            return;
-        };
-        let Some(at) = held.iter().position(|held| *held == (by, lock)) else {
-            return;
-        };
-        held.swap_remove(at);
-        let session = command.owner.session;
-        self.state.stats.transaction_retries += 1;
-        self.step_wait_on(by, session, number, WaitStep::Yield);
-    }
-
-    fn attempt_again(&mut self, number: WaitNumber) {
-        let Some(command) = self.blocked.commands.get_mut(&number) else {
-            unreachable!("it has just got its locks")
-        };
-        let Phase::Locking(locks) = std::mem::replace(&mut command.phase, Phase::Working) else {
-            unreachable!("it has just got its locks")
-        };
+        command.phase = Phase::Working;
         let (owner, terms) = (command.owner, command.terms);
         let rounds = begin_attempt(owner, &command.args, &self.state.shared.slots);
-        let mut session = self.state.sessions.take_out(owner.session);
-        if let Some(blocked) = session
+        let blocked = session
             .as_mut()
-            .and_then(|session| session.blocked.as_mut())
-        {
+            .and_then(|session| session.blocked.as_mut());
+        if let Some(blocked) = blocked {
             blocked.is_being_served = true;
         }
         let which = Which::Again(number);
         let attempt = Box::new(Attempt { terms, which });
-        let locks = (locks, Then::Keep);
-        self.attempt(session.as_deref_mut(), owner, rounds, locks, attempt);
-        if let Some(session) = session {
-            self.state.dirty.push(session.id);
-            self.waiting.push(session.id);
-            self.state.sessions.put_back(session);
-        }
+        self.attempt(session, owner, rounds, (locks, Then::Keep), attempt);
     }
 
     /// The attempt is over, and more is waited for.

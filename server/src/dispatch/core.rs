@@ -25,7 +25,7 @@ use super::queues::Queues;
 use super::rebalance::Job;
 use super::script::Scripts;
 use super::timing::TurnTiming;
-use super::transaction::{Coordinator, Transactions};
+use super::transaction::Transactions;
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
 use crate::command::moving::{self, Moving};
@@ -67,11 +67,9 @@ pub struct Core {
     /// What sessions of other cores have yet to take of this one's answers.
     pub(super) debts: Debts,
     /// Who holds and who awaits locks of the shard.
-    pub(super) locks: Locks<Waiter, Coordinator>,
+    pub(super) locks: Locks<Waiter>,
     /// Those who have got their locks and have yet to go on.
     pub(super) granted: Vec<(LockId, Waiter)>,
-    /// Holders of locks that an earlier transaction waits for, and that have yet to hear of it.
-    pub(super) wounded: Vec<(Coordinator, LockId)>,
     pub(super) transactions: Transactions,
     /// Commands of this core's sessions that wait for keys.
     pub(super) blocked: Waiting,
@@ -93,6 +91,8 @@ pub struct Core {
     pub(super) buffers: BufferPool,
     /// Room for the name of the channel that a keyspace event is published to.
     pub(super) event_channel: Vec<u8>,
+    /// Room for the replies of an `EXEC`.
+    pub(super) exec_replies: Vec<u8>,
     config_version: u64,
     next_period_ms: u64,
     /// Counts the turns.
@@ -170,7 +170,6 @@ impl Core {
             debts: Debts::default(),
             locks: Locks::default(),
             granted: Vec::new(),
-            wounded: Vec::new(),
             transactions: Transactions::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
@@ -184,6 +183,7 @@ impl Core {
             waiting: Vec::new(),
             buffers: BufferPool::default(),
             event_channel: Vec::new(),
+            exec_replies: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
             turn: 0,
@@ -377,8 +377,8 @@ impl Core {
     pub fn end_turn(&mut self) -> bool {
         let now_ms = self.state.clock.monotonic_ms();
         self.run_backlog();
-        if self.transactions.has_any_behind_own() {
-            self.retry_behind_own();
+        if self.state.gates & gate::LOCKS != 0 {
+            self.choose_lock_gate();
         }
         self.run_granted();
         if self.has_slots_to_move() {
@@ -590,8 +590,7 @@ impl Core {
             || !self.granted.is_empty()
             || self.awaits_place()
             || !state.told.is_empty()
-            || self.clients_are_short
-            || self.transactions.has_any_behind_own();
+            || self.clients_are_short;
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();

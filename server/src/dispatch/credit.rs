@@ -69,10 +69,10 @@ impl Debts {
         Some(bytes)
     }
 
-    /// Whether requests of a session are set aside.
-    pub(super) fn has_set_aside(&self, from: CoreId, session: SessionId) -> bool {
-        let debt = self.of.get(&(from, session));
-        debt.is_some_and(|debt| debt.set_aside.is_some())
+    /// Takes what is set aside of a session, which runs though it owes too much.
+    pub(super) fn take_aside(&mut self, from: CoreId, session: SessionId) -> Option<Box<Batch>> {
+        let debt = self.of.get_mut(&(from, session));
+        debt.and_then(|debt| debt.set_aside.take())
     }
 
     /// Whether any request set aside is such.

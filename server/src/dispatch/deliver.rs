@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Reading, Request, Then, Ticket, Work};
+use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
-use super::limits::{RUN_COMMANDS, SPARE_BATCHES};
+use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use crate::command::{Args, Command, CoreCall, Run};
+use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
 
@@ -23,6 +24,18 @@ impl Core {
                 self.backlog.push_front((from, aside, 0));
             }
         }
+        self.take_answers(from, &mut batch);
+        self.state.pass_to_monitors(&batch.monitor_lines);
+        if !batch.copies.is_empty() {
+            self.take_copy_messages(from, &mut batch.copies);
+        }
+        self.backlog.push_back((from, batch, 0));
+        self.run_backlog();
+        self.run_granted();
+    }
+
+    /// Takes in a batch's answers.
+    pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
             self.take_answer(from, answer.ticket, batch.bytes(&answer));
@@ -31,13 +44,45 @@ impl Core {
             self.observe_slow_hop(&slow);
         }
         batch.answers = answers;
-        self.state.pass_to_monitors(&batch.monitor_lines);
-        if !batch.copies.is_empty() {
-            self.take_copy_messages(from, &mut batch.copies);
+    }
+
+    /// The session owes so much more, if the answer is large and another core's.
+    #[inline]
+    pub(super) fn owe(&mut self, to: CoreId, session: SessionId, bytes: usize) {
+        if to != self.state.id {
+            self.debts.owe(to, session, bytes);
         }
-        self.backlog.push_back((from, batch, 0));
-        self.run_backlog();
-        self.run_granted();
+    }
+
+    /// Runs what these sessions of core `from` have sent, and what waits for room among the answers.
+    pub(super) fn run_backlog_of(&mut self, from: CoreId, sessions: &[SessionId]) {
+        for at in 0..self.backlog.len() {
+            if self.backlog[at].0 != from {
+                continue;
+            }
+            let (_, batch, first) = &mut self.backlog[at];
+            let first = *first;
+            let mut batch = std::mem::take(batch);
+            for index in first..batch.requests.len() {
+                let request = batch.requests[index];
+                if sessions.contains(&request.head.ticket.session()) {
+                    batch.requests[index].head.work = Work::Unlock;
+                    batch.requests[index].head.locks = None;
+                    self.run_or_put_behind(from, &batch, &request);
+                }
+            }
+            self.backlog[at].1 = batch;
+        }
+    }
+
+    /// Runs a request, unless its keys are locked.
+    fn run_or_put_behind(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        let waits = request.head.locks.is_none()
+            && !self.locks.is_empty()
+            && self.waits_for_locks(from, batch, request);
+        if !waits {
+            self.run_request(from, batch, request);
+        }
     }
 
     /// Tells core `to` that so many bytes of its large answers are where they belong.
@@ -145,7 +190,10 @@ impl Core {
     /// Whether a request may not run yet; it is kept until it may.
     #[inline]
     fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
-        let is_of_locks = !matches!(request.head.work, Work::Command(_) | Work::Part(_));
+        let is_of_locks = !matches!(
+            request.head.work,
+            Work::Command(_) | Work::Part(_) | Work::Exec(_)
+        );
         !is_of_locks
             && (self.state.gates & gate::BUSY != 0
                 && self.refuse_request_while_busy(from, &request.head)
@@ -179,6 +227,8 @@ impl Core {
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Each(command) => self.run_each(from, args, request, command),
+            Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
                 self.queue_wait(from, request.ticket.session(), request.db, wait);
@@ -199,7 +249,7 @@ impl Core {
                         out,
                     });
                 });
-                self.debts.owe(from, request.ticket.session(), bytes);
+                self.owe(from, request.ticket.session(), bytes);
             }
         }
         if self.state.gates & gate::NOTES != 0 {
@@ -210,6 +260,89 @@ impl Core {
             && locks.then == Then::Release
         {
             self.release_locks(locks.id);
+        }
+    }
+
+    /// Runs a core's part of a command on the keyspace as a whole.
+    fn run_each(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Head,
+        command: &'static Command,
+    ) {
+        let Run::EveryCore { each, .. } = command.spec.run else {
+            unreachable!("such a command runs on every core")
+        };
+        let mut asking = (from == self.state.id)
+            .then(|| self.state.sessions.take_out(request.ticket.session()))
+            .flatten();
+        let state = &mut self.state;
+        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+            each(&mut CoreCall {
+                core: state,
+                asking: asking.as_deref_mut(),
+                asking_client_id: request.client_id,
+                reader: request.reading.reader(request.origin(from)),
+                db: request.db,
+                protocol: request.protocol,
+                args,
+                out,
+            });
+        });
+        if let Some(session) = asking {
+            self.state.sessions.put_back(session);
+        }
+        self.owe(from, request.ticket.session(), bytes);
+    }
+
+    /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.
+    fn run_exec_for(&mut self, from: CoreId, batch: &Batch, request: &Head, queued: Queued) {
+        let is_broken = queued.watched && self.watch_of(request.client_id) == Watch::Broken;
+        let mut replies = std::mem::take(&mut self.exec_replies);
+        replies.clear();
+        let commands = batch.queued(queued);
+        let mut reply = Reply::new(&mut replies, request.protocol);
+        if is_broken {
+            reply.null_array();
+        } else {
+            reply.array(commands.len());
+            for command in commands {
+                self.run_one_for(from, batch, command, &mut replies);
+                if self.state.gates & gate::NOTES != 0 {
+                    self.act_on_notes(None, Some(request.origin(from)));
+                }
+                self.serve_written();
+            }
+        }
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));
+        self.owe(from, request.ticket.session(), bytes);
+        if replies.capacity() <= EXEC_REPLIES_KEPT_BYTES {
+            self.exec_replies = replies;
+        }
+    }
+
+    /// Runs a command of an `EXEC`; its reply is a part of a longer answer.
+    fn run_one_for(&mut self, from: CoreId, batch: &Batch, request: &Request, out: &mut Vec<u8>) {
+        let Work::Command(command) = request.head.work else {
+            unreachable!("an EXEC runs commands")
+        };
+        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
+            unreachable!("only commands on a shard are sent elsewhere")
+        };
+        let args = batch.args(request);
+        let place = Place::of(&request.head);
+        let apart = is_timed_apart(command, args, self.state.gates);
+        let began = apart.then(Instant::now);
+        run_on_shard(&mut self.state, out, args, command, run, place);
+        if request.head.reading == Reading::Remembered {
+            let reader = request.head.origin(from);
+            self.state.remember(command.spec, &args, reader);
+        }
+        match began {
+            None => self.timing.ran(command.id),
+            Some(began) => drop(self.timed_apart(command, began)),
         }
     }
 
@@ -228,20 +361,7 @@ impl Core {
         let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
             unreachable!("only commands on a shard hop")
         };
-        let Head {
-            db,
-            protocol,
-            access,
-            first_key,
-            reading,
-            ..
-        } = *request;
-        let place = Place {
-            db,
-            protocol,
-            access,
-            first_key,
-        };
+        let (place, reading) = (Place::of(request), request.reading);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
@@ -252,7 +372,7 @@ impl Core {
             let reader = request.origin(from);
             self.state.remember(command.spec, &args, reader);
         }
-        self.debts.owe(from, request.ticket.session(), bytes);
+        self.owe(from, request.ticket.session(), bytes);
         // A part of a spread command is no call of its own.
         if matches!(request.ticket, Ticket::Part { .. }) {
             return;

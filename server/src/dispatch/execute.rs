@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use larder_engine::Access;
 
-use super::admit::Admission;
+use super::admit::{Admission, has_to_come_behind};
 use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::{Ask, Finish};
@@ -14,7 +14,6 @@ use super::limits::TIMED_ARGS_BYTES;
 use super::multi::locks_of;
 use super::protect;
 use super::publish::note_write;
-use super::transaction::Plan;
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
     SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
@@ -100,7 +99,7 @@ impl Core {
     }
 
     #[inline]
-    fn count_call(&mut self, session: &mut Session, command: &'static Command) {
+    pub(super) fn count_call(&mut self, session: &mut Session, command: &'static Command) {
         session.commands += 1;
         session.last_command = command.spec.name;
         self.state.stats.commands += 1;
@@ -148,14 +147,27 @@ impl Core {
             self.reject(session, resolved, &error);
             return true;
         }
-        if self.state.shared.slots.cores() > 1
-            && (!self.has_room_for(session, command, target)
+        if self.state.shared.slots.cores() > 1 {
+            if session.gates & gate::BEHIND_SCRIPT != 0 {
+                if session.output.outstanding() > 0 {
+                    session.awaits_room = true;
+                    self.waiting.push(session.id);
+                    return false;
+                }
+                session.set_gate(gate::BEHIND_SCRIPT, false);
+            }
+            if session.gates & gate::IN_ORDER != 0 && !self.may_take_place(session, resolved) {
+                session.awaits_entry = true;
+                return false;
+            }
+            if !self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
-                || self.has_to_come_behind(session, args, resolved))
-        {
-            session.awaits_room = true;
-            self.waiting.push(session.id);
-            return false;
+                || has_to_come_behind(session, resolved)
+            {
+                session.awaits_room = true;
+                self.waiting.push(session.id);
+                return false;
+            }
         }
         let mut gates = session.gates | self.state.gates;
         if self.is_weighed_apart(session, args, resolved, target) {
@@ -166,7 +178,7 @@ impl Core {
                 Admission::Run => {}
                 Admission::Wait => return false,
                 Admission::Queue => {
-                    self.queue(session, args, resolved);
+                    self.queue(session, args, resolved, target);
                     return true;
                 }
                 Admission::Refuse(error) => {
@@ -251,7 +263,7 @@ impl Core {
             _ if matches!(command.spec.run, Run::Script(_)) => {
                 self.begin_script(session, args, command, quiet);
             }
-            Some(core) if core != self.state.id => {
+            Some(core) if core != self.state.id || gates & gate::IN_ORDER != 0 => {
                 let is_answered = !self.copies.is_empty()
                     && self.run_on_copy(session, args, command, target, gates);
                 if !is_answered {
@@ -302,8 +314,8 @@ impl Core {
             Run::EveryCore { each, merge } => {
                 let is_alone = self.state.shared.cores() == 1;
                 if command.spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_alone {
-                    let plan = Plan::EveryCore { each, merge };
-                    return self.begin_on_cores(session, args, command, plan, quiet);
+                    let run = (each, merge);
+                    return self.begin_on_every_core(session, args, command, run, quiet);
                 }
                 let asks = self.asks_of_every_core(args, each);
                 self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
@@ -447,11 +459,27 @@ impl Core {
             first_key: target.first_key,
             locks: locks_of(session, target.core),
         };
+        if session.gates & gate::IN_ORDER != 0 {
+            return self.hop_in_order(session, target.core, head, args);
+        }
         let outbox = &mut self.outboxes[target.core.index()];
         session.sent_bytes += match &self.lent {
             Some(buffer) => outbox.ask_lending(head, args, buffer),
             None => outbox.ask(head, args.iter_from(0)),
         };
+    }
+
+    /// Sends a command behind a transaction of its session: it takes a place of its own.
+    fn hop_in_order(&mut self, session: &mut Session, core: CoreId, head: Head, args: Args<'_>) {
+        let lent = self.lent.clone();
+        let parts = self.parts_for(core);
+        let bytes = match &lent {
+            Some(buffer) => parts.ask_lending(head, args, buffer),
+            None => parts.ask(head, args.iter_from(0)),
+        };
+        session.sent_bytes += bytes;
+        self.transactions.gathered_bytes += bytes;
+        self.join(session);
     }
 
     /// The one core that owns all keys of the command, if there is one.
@@ -477,20 +505,17 @@ impl Core {
         spread: Spread,
         quiet: bool,
     ) {
-        let plan = match spread {
-            Spread::Rounds(begin) => match self.rounds(session, args, command, begin, quiet) {
-                Some(rounds) => Plan::Rounds(rounds),
-                None => return,
-            },
-            _ => {
-                let (first, step) = key_range(command);
-                if !(args.len() - first).is_multiple_of(step) {
-                    return self.refuse(session, &errors::wrong_arity(command.spec.name));
-                }
-                Plan::Spread(spread)
+        if let Spread::Rounds(begin) = spread {
+            if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
+                self.begin_rounds_on_cores(session, args, command, rounds, quiet);
             }
-        };
-        self.begin_on_cores(session, args, command, plan, quiet);
+            return;
+        }
+        let (first, step) = key_range(command);
+        if !(args.len() - first).is_multiple_of(step) {
+            return self.refuse(session, &errors::wrong_arity(command.spec.name));
+        }
+        self.begin_spread(session, args, command, spread, quiet);
     }
 
     /// A command of several rounds, ready to begin. None: its arguments were wrong, and that is said.
@@ -591,6 +616,19 @@ pub(super) struct Place {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) first_key: FirstKey,
+}
+
+impl Place {
+    /// That of a request.
+    #[inline(always)]
+    pub(super) fn of(head: &Head) -> Self {
+        Self {
+            db: head.db,
+            protocol: head.protocol,
+            access: head.access,
+            first_key: head.first_key,
+        }
+    }
 }
 
 /// Runs a command on the core's shard; its reply, or its error, goes to the end of `out`.

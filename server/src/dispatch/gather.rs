@@ -11,7 +11,8 @@ use super::execute::{Place, access_of, run_on_shard};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
-    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run, closing,
+    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
+    closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -28,6 +29,8 @@ pub(super) enum Finish {
     All,
     /// Array replies; element `i` is the next one of part `.0[i]`.
     Gather(Vec<usize>),
+    /// The replies of an `EXEC`'s commands, each a part.
+    Exec,
     /// The parts are a round's answers.
     Rounds(Box<dyn Rounds>),
 }
@@ -172,29 +175,37 @@ impl Core {
         asks: Vec<Ask<'_>>,
         (locks, then): (LocksHeld, Then),
     ) {
-        let missing = asks.len();
-        let parts = vec![Vec::new(); missing];
-        let kept = if matches!(finish, Finish::Merge(_)) {
-            keep_args(args)
-        } else {
-            KeptArgs::default()
+        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let gather = &mut self.gathers.pending[id];
+        (gather.locks, gather.then) = (locks, then);
+        self.ask(id, owner, session.as_deref_mut(), asks, then);
+        self.finish_if_complete(id, session);
+    }
+
+    /// Begins to gather `count` parts of a reply, whose place is kept already.
+    pub(super) fn begin_gather(
+        &mut self,
+        owner: Owner,
+        args: Args<'_>,
+        finish: Finish,
+        count: usize,
+    ) -> u32 {
+        let kept = match finish {
+            Finish::Merge(_) => keep_args(args),
+            _ => KeptArgs::default(),
         };
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish,
             args: kept,
-            parts,
-            missing,
+            parts: vec![Vec::new(); count],
+            missing: count,
             part_bytes: 0,
-            locks,
-            then,
+            locks: LocksHeld::new(),
+            then: Then::Keep,
             attempt: None,
         });
-        if let Some(session) = session.as_deref_mut() {
-            session.at_barrier = false;
-        }
-        self.ask(id, owner, session.as_deref_mut(), asks, then);
-        self.finish_if_complete(id, session);
+        id as u32
     }
 
     /// Begins a command of several rounds that needs no locks.
@@ -336,8 +347,13 @@ impl Core {
                 args,
                 out: &mut out,
             }),
-            Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
-                unreachable!("locks of this core are asked for here")
+            Work::Each(_)
+            | Work::Exec(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Await(_)
+            | Work::Wait(..) => {
+                unreachable!("it is no part of a gathered reply")
             }
         }
         if self.state.gates & gate::NOTES != 0 {
@@ -348,7 +364,7 @@ impl Core {
 
     /// An answer from another core.
     pub(super) fn take_answer(&mut self, from: CoreId, ticket: Ticket, bytes: &[u8]) {
-        if bytes.len() >= LARGE_ANSWER_BYTES {
+        if bytes.len() >= LARGE_ANSWER_BYTES && from != self.state.id {
             self.keep_large(from, ticket, bytes.len() as u64);
         }
         match ticket {
@@ -374,11 +390,10 @@ impl Core {
                 }
             }
             Ticket::Locks { transaction, .. } => {
-                self.take_lock_answer(from, transaction as usize, LockAnswer::read(bytes));
+                let LockAnswer { lock, watch } = LockAnswer::read(bytes);
+                self.take_grant(from, transaction as usize, lock, watch);
             }
-            Ticket::Wait { number, .. } => {
-                self.take_wait_answer(from, number, LockAnswer::read(bytes));
-            }
+            Ticket::Wait { number, .. } => self.wait_woken(number),
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
@@ -516,7 +531,7 @@ impl Core {
     ) {
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-'))
-            && !matches!(finish, Finish::Merge(_))
+            && !matches!(finish, Finish::Merge(_) | Finish::Exec)
         {
             out.extend_from_slice(error);
             return;
@@ -551,6 +566,10 @@ impl Core {
                             .expect("a part answers one element a key"),
                     );
                 }
+            }
+            Finish::Exec => {
+                Reply::new(out, protocol).array(parts.len());
+                parts.iter().for_each(|part| out.extend_from_slice(part));
             }
             Finish::Rounds(_) => unreachable!("rounds write their own reply"),
         }
@@ -648,6 +667,16 @@ fn line_bytes(reply: &[u8]) -> usize {
         .position(|&byte| byte == b'\n')
         .expect("a reply has a line")
         + 1
+}
+
+impl Gathers {
+    /// Whether a command of several rounds is under way, `except` this one.
+    pub(super) fn has_rounds(&self, except: CommandId) -> bool {
+        let mut gathers = self.pending.iter();
+        gathers.any(|(_, gather)| {
+            matches!(gather.finish, Finish::Rounds(_)) && gather.owner.command.id != except
+        })
+    }
 }
 
 #[cfg(test)]

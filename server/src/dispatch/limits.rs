@@ -90,3 +90,9 @@ pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 /// Steps of house-keeping, of [`TEND_BUDGET`] each, that a core does at most before it refuses a command for want of memory:
 /// enough to give back the longest argument there can be.
 pub const FREEING_STEPS_MAX: usize = 1024;
+
+/// Room for the replies of an `EXEC` that is kept from one to the next.
+pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
+
+/// Replies a session may await when it begins another transaction. With large answers among them it may await none.
+pub const IN_ORDER_MAX: usize = 256;

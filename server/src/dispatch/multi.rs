@@ -3,7 +3,9 @@
 //! ```text
 //!  MULTI      commands are queued in the session, each looked up and checked as it comes
 //!  EXEC       all on this core: they run one after another, at once
-//!             else: the locks of all their keys, and of the keys watched, on all cores (`transaction`); then the commands
+//!             all on another, what is watched included: sent there as one request, answered once
+//!             each on one core, nothing watched: each is a part of a transaction without locks (`transaction`)
+//!             else: the locks of all their keys, and of the keys watched, on all cores; then the commands
 //!             run as they would outside, under these locks; behind the last one the locks are given back
 //!  WATCH      the core of a key notes who watches it (`larder_engine::Watches`), and says with the lock whether it changed
 //! ```
@@ -11,17 +13,19 @@
 
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
-use super::execute::{end_exec, resolve};
-use super::gather::{KeptArgs, session_owner};
+use super::execute::end_exec;
+use super::gather::{Finish, KeptArgs, session_owner};
+use super::input::Target;
 use super::locks::{Claim, Mode, Scope};
-use super::transaction::{LocksHeld, Plan, scope_of};
+use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{
-    Args, Command, CoreCall, Flags, Request, Round, Rounds, Run, TransactionStep,
+    Args, Command, CoreCall, FirstKey, Flags, Request, Round, Rounds, Run, TransactionStep,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{
-    Closing, Executing, Holds, Multi, Queueing, Session, SessionId, Watched, gate,
+    Closing, Executing, Holds, Multi, QueuedCommand, QueuedPlace, Queueing, ReplySeq, Session,
+    SessionId, Watched, gate,
 };
 
 impl Core {
@@ -66,7 +70,13 @@ impl Core {
     }
 
     /// Queues a command of a session between `MULTI` and `EXEC`.
-    pub(super) fn queue(&mut self, session: &mut Session, args: Args<'_>, command: &Command) {
+    pub(super) fn queue(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+    ) {
         let limit = self.state.config.client_query_buffer_limit_bytes;
         let multi = session.multi.as_mut().expect("the gate says so");
         if command.spec.flags.has(Flags::NO_MULTI) {
@@ -79,9 +89,84 @@ impl Core {
         }
         // Nothing of a transaction that cannot run any more needs to be kept.
         if multi.state == Queueing::Good {
-            multi.push(args.iter_from(0));
+            let (first_key, place) = (
+                target.first_key,
+                self.place_of_queued(command, args, target),
+            );
+            let hash = first_key.is_known().then_some(first_key.hash());
+            let table = self.state.shared.slots.version();
+            let multi = session.multi.as_mut().expect("the gate says so");
+            if multi.is_empty() {
+                multi.table = table;
+            }
+            multi.push(command.id, place, hash, args.iter_from(0));
         }
         self.reply_queued(session);
+    }
+
+    fn place_of_queued(
+        &self,
+        command: &'static Command,
+        args: Args<'_>,
+        target: Target,
+    ) -> QueuedPlace {
+        match command.spec.run {
+            Run::OnShard(_) if target.first_key.is_known() => QueuedPlace::Core(target.core),
+            Run::OnShard(_) => QueuedPlace::Anywhere,
+            Run::FanOut { .. } => match self.common_core(command.spec, args) {
+                Some(core) => QueuedPlace::Core(core),
+                None => QueuedPlace::Several,
+            },
+            Run::OnSession(_) => QueuedPlace::Session,
+            _ => QueuedPlace::Several,
+        }
+    }
+
+    /// Where an `EXEC` of `session` runs; slots may have moved since its commands were queued.
+    pub(super) fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
+        let here = self.state.id;
+        if self.state.shared.cores() == 1 {
+            return ExecPlace::Core(here);
+        }
+        let table = self.state.shared.slots.version();
+        if multi.table != table {
+            multi.find_places(table, |multi, at| {
+                let (bytes, ranges) = multi.command(at);
+                let args = Args::new(bytes, ranges);
+                let command = self.state.commands.get(multi.commands()[at].id);
+                let found = self.state.commands.find(args.at(0));
+                self.place_of_queued(command, args, self.target(found, args))
+            });
+        }
+        let (mut cores, mut needs_session) = (None, false);
+        let watched = session.watched.iter().flat_map(|watched| &watched.keys);
+        let watched = watched.map(|(core, _)| QueuedPlace::Core(*core));
+        let places = multi.commands().iter().map(|command| command.place);
+        for place in places.chain(watched) {
+            match place {
+                QueuedPlace::Core(core) if cores.is_none_or(|other| other == core) => {
+                    cores = Some(core);
+                }
+                QueuedPlace::Core(_) if session.watched.is_some() => return ExecPlace::Locks,
+                // The rest may still need locks.
+                QueuedPlace::Core(_) => {
+                    let needs_locks = |command: &QueuedCommand| {
+                        matches!(command.place, QueuedPlace::Several | QueuedPlace::Session)
+                    };
+                    return match multi.commands().iter().any(needs_locks) {
+                        true => ExecPlace::Locks,
+                        false => ExecPlace::Cores,
+                    };
+                }
+                QueuedPlace::Anywhere => {}
+                QueuedPlace::Session => needs_session = true,
+                QueuedPlace::Several => return ExecPlace::Locks,
+            }
+        }
+        match cores {
+            Some(core) if core != here && needs_session => ExecPlace::Locks,
+            core => ExecPlace::Core(core.unwrap_or(here)),
+        }
     }
 
     /// `EXEC` was refused: the transaction is over. The error to answer.
@@ -121,17 +206,146 @@ impl Core {
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             multi.sent_as = args.at(0).into();
         }
-        let scopes = self.scopes_of_multi(session, &multi);
-        if scopes.iter().all(|(core, _)| *core == self.state.id) && self.is_immediate(&multi) {
+        let is_in_order = session.gates & gate::IN_ORDER != 0;
+        match self.place_of_exec(session, &mut multi) {
             // Nobody comes between, and `EXEC` has waited for whoever holds locks here.
-            let watch = self.watch_of(session.client_id);
-            return self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
+            ExecPlace::Core(core) if core == self.state.id && !is_in_order => {
+                let watch = self.watch_of(session.client_id);
+                self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
+            }
+            ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
+            ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
+            ExecPlace::Locks => {
+                let scopes = self.scopes_of_multi(session, &multi);
+                multi.holds = self.holds_of(&scopes);
+                let owner = session_owner(session, None, command);
+                let plan = Plan::Exec { multi, quiet };
+                let watcher = session.watched.as_ref().map(|_| session.client_id);
+                session.at_barrier = true;
+                self.begin_transaction(owner, KeptArgs::default(), plan, scopes, watcher);
+            }
         }
-        multi.holds = self.holds_of(&scopes);
+    }
+
+    /// Sends an `EXEC` to the core of all its keys, as one request.
+    fn send_exec(
+        &mut self,
+        session: &mut Session,
+        multi: &Multi,
+        core: CoreId,
+        command: &'static Command,
+        quiet: bool,
+    ) {
+        self.state.stats.hops += 1;
+        session.begin_sending();
+        let seq = (!quiet).then(|| session.output.expect());
+        let ticket = match seq {
+            Some(seq) => Ticket::Reply {
+                session: session.id,
+                seq,
+            },
+            None => Ticket::Discard {
+                session: session.id,
+            },
+        };
+        self.note_queued(session, multi, seq);
+        let owner = session_owner(session, seq, command);
+        let head = owner.head(ticket, Work::Unlock, None);
+        let heads: Vec<Head> = self.heads_of_queued(session, multi, ticket).collect();
+        let commands = heads.into_iter().enumerate().map(|(at, head)| {
+            let (bytes, ranges) = multi.command(at);
+            (head, Args::new(bytes, ranges))
+        });
+        let is_in_order = session.gates & gate::IN_ORDER != 0;
+        let outbox = match is_in_order {
+            true => self.parts_for(core),
+            false => &mut self.outboxes[core.index()],
+        };
+        let bytes = outbox.ask_exec(head, session.watched.is_some(), commands);
+        if is_in_order {
+            self.transactions.gathered_bytes += bytes;
+            self.join(session);
+        }
+        session.sent_bytes += bytes;
+        self.end_watch(session);
+        end_exec(session);
+    }
+
+    /// Runs the commands of an `EXEC` as parts of one transaction, each on the core of its keys.
+    fn exec_in_parts(
+        &mut self,
+        session: &mut Session,
+        multi: &Multi,
+        command: &'static Command,
+        quiet: bool,
+    ) {
+        self.state.stats.transactions += 1;
+        let seq = (!quiet).then(|| session.output.expect());
+        self.note_queued(session, multi, seq);
+        let owner = session_owner(session, seq, command);
+        let no_args = Args::new(&[], &[]);
+        let gather = self.begin_gather(owner, no_args, Finish::Exec, multi.len());
+        let here = self.state.id;
+        for at in 0..multi.len() {
+            let queued = multi.commands()[at];
+            let core = match queued.place {
+                QueuedPlace::Core(core) => core,
+                _ => here,
+            };
+            let ticket = Ticket::Part {
+                session: session.id,
+                gather,
+                part: at as u32,
+            };
+            let head = self.head_of_queued(session, queued, ticket);
+            let (bytes, ranges) = multi.command(at);
+            self.add_part(core, head, Args::new(bytes, ranges).iter_from(0));
+        }
+        self.join(session);
+        end_exec(session);
+    }
+
+    /// The commands of an `EXEC` are about to go where they run.
+    fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: Option<ReplySeq>) {
+        let flags = self.flags_of_multi(multi);
+        if flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
+            match seq {
+                Some(seq) => session.last_write = Some(seq),
+                None => session.wrote_unheard = true,
+            }
+        }
+        for at in 0..multi.len() {
+            let command = self.state.commands.get(multi.commands()[at].id);
+            self.count_call(session, command);
+            if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+                let (bytes, ranges) = multi.command(at);
+                self.show_to_monitors(session, Args::new(bytes, ranges), command.spec);
+            }
+        }
+        self.show_exec(session, &multi.sent_as);
+    }
+
+    fn heads_of_queued<'a>(
+        &'a self,
+        session: &'a Session,
+        multi: &'a Multi,
+        ticket: Ticket,
+    ) -> impl Iterator<Item = Head> {
+        let commands = multi.commands().iter();
+        commands.map(move |queued| self.head_of_queued(session, *queued, ticket))
+    }
+
+    fn head_of_queued(&self, session: &Session, queued: QueuedCommand, ticket: Ticket) -> Head {
+        let command = self.state.commands.get(queued.id);
+        let first_key = match queued.hash {
+            Some(hash) => FirstKey::new(command.first_key, hash),
+            None => FirstKey::UNKNOWN,
+        };
         let owner = session_owner(session, None, command);
-        let plan = Plan::Exec { multi, quiet };
-        let watcher = session.watched.as_ref().map(|_| session.client_id);
-        self.begin_transaction(session, owner, KeptArgs::default(), plan, scopes, watcher);
+        Head {
+            first_key,
+            ..owner.head(ticket, Work::Command(command), None)
+        }
     }
 
     fn holds_of(&self, scopes: &[(CoreId, Scope)]) -> Holds {
@@ -186,9 +400,10 @@ impl Core {
             .and_then(|executing| executing.rest.take());
         let (multi, mut next) = rest.expect("there is more to run");
         while next < multi.len() && !session.at_barrier {
+            let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
             next += 1;
-            self.run_queued(session, Args::new(bytes, ranges));
+            self.run_queued(session, Args::new(bytes, ranges), queued);
             if session.output.has_more_behind() {
                 self.weigh(session);
             }
@@ -213,13 +428,19 @@ impl Core {
         self.show_exec(session, &multi.sent_as);
     }
 
-    fn run_queued(&mut self, session: &mut Session, args: Args<'_>) {
-        let found = self.state.commands.find(args.at(0));
-        let command = match resolve(found, args) {
-            Ok(command) => command,
-            Err(_) => unreachable!("commands are looked up before they are queued"),
+    fn run_queued(&mut self, session: &mut Session, args: Args<'_>, queued: QueuedCommand) {
+        let command = self.state.commands.get(queued.id);
+        let here = self.state.id;
+        let target = Target {
+            core: match queued.place {
+                QueuedPlace::Core(core) => core,
+                _ => here,
+            },
+            first_key: match queued.hash {
+                Some(hash) => FirstKey::new(command.first_key, hash),
+                None => FirstKey::UNKNOWN,
+            },
         };
-        let target = self.target(found, args);
         let gates = session.gates | self.state.gates;
         if gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(session, args, command.spec);
@@ -232,6 +453,12 @@ impl Core {
         self.scopes(|scopes| {
             for (command, args) in self.queued(multi) {
                 scope_of(&self.state, command, args, scopes);
+                if let Run::Script(_) = command.spec.run {
+                    // It may come to reach anything, and in an `EXEC` cannot begin again.
+                    let mode = super::script::mode_of_all(command);
+                    let scopes = scopes.iter_mut();
+                    scopes.for_each(|(_, scope)| scope.add_whole(mode));
+                }
             }
             let watched = session.watched.iter().flat_map(|watched| &watched.keys);
             for &(core, hash) in watched {
@@ -245,18 +472,11 @@ impl Core {
 
     fn queued<'a>(&self, multi: &'a Multi) -> impl Iterator<Item = (&'static Command, Args<'a>)> {
         let commands = self.state.commands;
-        (0..multi.len()).filter_map(move |at| {
+        (0..multi.len()).map(move |at| {
             let (bytes, ranges) = multi.command(at);
-            let args = Args::new(bytes, ranges);
-            let command = resolve(commands.find(args.at(0)), args).ok()?;
-            Some((command, args))
+            let command = commands.get(multi.commands()[at].id);
+            (command, Args::new(bytes, ranges))
         })
-    }
-
-    /// Whether commands whose keys are all here run one right after the other: none asks other cores and waits.
-    fn is_immediate(&self, multi: &Multi) -> bool {
-        let mut commands = self.queued(multi);
-        commands.all(|(command, _)| !matches!(command.spec.run, Run::Rounds(_)))
     }
 
     /// The flags of all commands queued together.
@@ -337,10 +557,21 @@ impl Core {
     }
 }
 
+/// Where an `EXEC` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExecPlace {
+    /// On this core alone.
+    Core(CoreId),
+    /// Each command on one core, and nothing is watched.
+    Cores,
+    /// Under locks.
+    Locks,
+}
+
 /// The locks of an `EXEC` under way, for a command on core `core`.
 pub(super) fn locks_of(session: &Session, core: CoreId) -> Option<Held> {
     let executing = session.executing.as_ref()?;
-    super::transaction::held_on(&executing.locks, core, Then::Keep)
+    held_on(&executing.locks, core, Then::Keep)
 }
 
 /// Whether a command is queued between `MULTI` and `EXEC`.

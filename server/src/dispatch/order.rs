@@ -15,7 +15,7 @@ use super::core::Core;
 use super::lines::Lines;
 use crate::command::Clock;
 use crate::order::{
-    Coordinator, Cursor, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
+    Coordinator, Cursor, Follower, Parcel, Position, Post, Publication, Sleepers, Station, Ticket,
 };
 use crate::routing::CoreId;
 use crate::shared::Shared;
@@ -113,7 +113,9 @@ impl Core {
         self.order.follower = Some(follower);
         if passed != self.order.own_passed {
             self.order.own_passed = passed;
+            self.leave_entries(passed);
         }
+        self.take_own_mail();
     }
 
     /// Takes what the others have sent by now. What they send meanwhile is for the next turn, which follows at once
@@ -169,6 +171,9 @@ impl Core {
             .take()
             .expect("nothing is published amid catching up");
         let publication = coordinator.publish(&mut follower, self);
+        if !matches!(publication, Publication::AwaitsRoom) {
+            self.transactions.gathered_bytes = 0;
+        }
         self.order.stamp = coordinator.stamp().0;
         self.order.coordinator = Some(coordinator);
         self.order.follower = Some(follower);
@@ -252,9 +257,60 @@ impl Core {
 }
 
 impl Core {
-    /// Runs this core's parts of the entry at `position`.
-    fn run_parts_at(&mut self, _position: Position, _coordinator: CoreId, _parts: Box<Batch>) {
-        unreachable!("no core makes parts");
+    /// The parts of core `core` in the entry that gathers.
+    pub(super) fn parts_for(&mut self, core: CoreId) -> &mut Batch {
+        #[cfg(any(test, debug_assertions))]
+        if super::locks::LOCKS_ARE_OFF.get() {
+            return &mut self.outboxes[core.index()];
+        }
+        let coordinator = self.order.coordinator.as_mut();
+        let coordinator = coordinator.expect("nothing is added amid publishing");
+        let spare = &mut self.spare;
+        coordinator.parts_for_with(core, || spare.pop().unwrap_or_default())
+    }
+
+    /// The entry that gathers.
+    pub(super) fn entry_ticket(&self) -> Ticket {
+        let coordinator = self.order.coordinator.as_ref();
+        coordinator
+            .expect("nothing is added amid publishing")
+            .ticket()
+    }
+
+    /// Whether there are answers to this core's own transactions.
+    #[inline]
+    pub(super) fn has_own_mail(&self) -> bool {
+        !self.outboxes[self.state.id.index()].is_empty()
+    }
+
+    /// Takes the answers of this core to its own transactions.
+    #[inline]
+    pub(super) fn take_own_mail(&mut self) {
+        while self.has_own_mail() {
+            self.take_own_batch();
+        }
+    }
+
+    fn take_own_batch(&mut self) {
+        let own = self.state.id;
+        let empty = self.spare.pop().unwrap_or_default();
+        let mut batch = std::mem::replace(&mut self.outboxes[own.index()], empty);
+        self.take_answers(own, &mut batch);
+        for request in &batch.requests {
+            // None but where transactions keep no order.
+            self.run_request(own, &batch, request);
+        }
+        self.recycle(batch);
+    }
+
+    /// Keeps an emptied batch of this core's own for reuse.
+    pub(super) fn recycle(&mut self, mut batch: Box<Batch>) {
+        for buffer in batch.take_lent() {
+            self.state.shard.bury(buffer);
+        }
+        self.budget.let_go(std::mem::take(&mut batch.weight));
+        batch.clear();
+        self.spare.push(batch);
     }
 }
 
@@ -276,7 +332,8 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
     }
 
     fn run_parts(&mut self, position: Position, coordinator: CoreId, parts: Box<Batch>) {
-        self.run_parts_at(position, coordinator, parts);
+        let _ = position;
+        self.run_parts_of(coordinator, parts);
     }
 
     fn time_is(&mut self, ms: u64) {

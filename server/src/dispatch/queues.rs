@@ -1,12 +1,12 @@
 //! Who waits for keys of this core's shard, in the order they came: the keys' side of blocking commands.
 //!
 //! ```text
-//!  a key is written      the first who waits for it and has not been woken is: its locks are asked for here and now, in the
-//!                        order of its number, which is lower than any newcomer's. So nobody comes between.
+//!  a key is written      the first who waits for it and has not been woken is: what its attempt needs of this shard is
+//!                        reserved here and now, so that no single command comes between
 //!  its attempt is over   it is gone, or goes on waiting; behind it the next is woken, if the key still holds something;
-//!                        only then are the locks given back
+//!                        only then is the reservation given up
 //! ```
-//! The attempt is made by the core of the session ([`super::blocking`]), which is told when the locks are granted.
+//! The attempt is made by the core of the session ([`super::blocking`]), which is told.
 //!
 //! Cost: a wait is a step in a map for each key; a write of a key that nobody waits for costs a look-up while somebody waits
 //! for another, and a test while nobody waits at all.
@@ -16,10 +16,9 @@ use std::ops::Bound;
 
 use larder_engine::{Access, DbIndex};
 
-use super::batch::{LockAnswer, Ticket, WaitRequest, WaitStep};
+use super::batch::{Ticket, WaitRequest, WaitStep};
 use super::core::Core;
-use super::locks::{Order, Scope};
-use super::transaction::Coordinator;
+use super::locks::{Kind, Scope};
 use super::waits::Waiter;
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, WaitNumber};
@@ -42,25 +41,11 @@ struct Queued {
     keys: Vec<Box<[u8]>>,
     /// What an attempt locks of this shard.
     scope: Scope,
-    /// The locks for an attempt, asked for and perhaps granted.
-    lock: Option<LockId>,
+    /// It has been woken: what is reserved for its attempt.
+    reserved: Option<LockId>,
 }
 
 impl Queues {
-    /// A number behind all who wait for the keys of `scope`.
-    pub(super) fn behind_all(&self, scope: &Scope) -> u64 {
-        let behind = |queue: &BTreeSet<WaitNumber>| queue.last().map_or(0, |last| last.0 + 1);
-        match scope {
-            Scope::Keys(claims) => {
-                let queues = claims
-                    .iter()
-                    .filter_map(|claim| self.of_hash.get(&claim.hash));
-                queues.map(behind).max().unwrap_or(0)
-            }
-            Scope::Whole(_) => self.of_hash.values().map(behind).max().unwrap_or(0),
-        }
-    }
-
     /// Whether nobody waits.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
@@ -79,7 +64,7 @@ impl Queues {
         let mut behind = queue.range((from, Bound::Unbounded)).copied();
         behind.find(|number| {
             let wait = &self.waits[number];
-            wait.lock.is_none() && wait.db == db && wait.keys.iter().any(|own| **own == *key)
+            wait.reserved.is_none() && wait.db == db && wait.keys.iter().any(|own| **own == *key)
         })
     }
 }
@@ -111,7 +96,7 @@ impl Core {
             db,
             keys,
             scope,
-            lock: None,
+            reserved: None,
         };
         let keys = wait.keys.clone();
         self.queues.waits.insert(number, wait);
@@ -121,8 +106,8 @@ impl Core {
         }
     }
 
-    /// Wakes those who waited for what has been written. They have their locks, or their places among those who wait for
-    /// them, when this returns; the attempts come later.
+    /// Wakes those who waited for what has been written. What they need is reserved when this returns; the attempts come
+    /// later.
     #[inline(always)]
     pub(super) fn serve_written(&mut self) {
         if self.state.shard.awaited().has_written() {
@@ -146,18 +131,13 @@ impl Core {
             return;
         }
         if let Some(number) = self.queues.next((db, key), hash, after) {
-            self.lock_for_wait(number);
+            self.wake(number);
         }
     }
 
     /// A step of a wait, asked for by the core of its session.
     pub(super) fn step_wait(&mut self, number: WaitNumber, step: WaitStep) {
         match step {
-            WaitStep::Lock => self.lock_for_wait(number),
-            WaitStep::Yield => {
-                self.unlock_wait(number);
-                self.lock_for_wait(number);
-            }
             WaitStep::GoOn => {
                 let Some(wait) = self.queues.waits.get(&number) else {
                     return;
@@ -166,13 +146,13 @@ impl Core {
                 for key in keys {
                     self.wake_next(db, &key, Some(number));
                 }
-                self.unlock_wait(number);
+                self.end_reservation(number);
             }
             WaitStep::End => self.end_queued(number),
         }
     }
 
-    /// Forgets who waits, wakes the next for the same keys, and gives the locks back, in this order.
+    /// Forgets who waits, wakes the next for the same keys, and gives up what is reserved, in this order.
     fn end_queued(&mut self, number: WaitNumber) {
         let Some(wait) = self.queues.waits.remove(&number) else {
             return;
@@ -188,67 +168,29 @@ impl Core {
             }
             self.wake_next(wait.db, key, Some(number));
         }
-        if let Some(lock) = wait.lock {
-            self.forget_lock_of_wait(number, lock);
+        if let Some(reserved) = wait.reserved {
+            self.release_locks(reserved);
         }
     }
 
-    /// Asks for the locks of an attempt, unless that has been done.
-    fn lock_for_wait(&mut self, number: WaitNumber) {
+    /// Wakes who waits: reserves what its attempt needs, and tells the core that makes it.
+    fn wake(&mut self, number: WaitNumber) {
         let Some(wait) = self.queues.waits.get(&number) else {
             return;
         };
-        if wait.lock.is_some() {
-            return;
-        }
-        let ticket = Ticket::Wait {
-            session: wait.session,
-            number,
-        };
-        let by = Coordinator {
-            core: wait.to,
-            ticket,
-        };
-        let order = Order::Numbered {
-            number: number.0,
-            by,
-        };
-        let scope = wait.scope.clone();
-        let (lock, is_granted) = self.ask_for(None, order, scope, Waiter::Wait(number));
+        let (to, session, scope) = (wait.to, wait.session, wait.scope.clone());
+        let reserved = self.ask_here(Kind::Reservation, scope, Waiter::Nobody);
         if let Some(wait) = self.queues.waits.get_mut(&number) {
-            wait.lock = Some(lock);
+            wait.reserved = reserved;
         }
-        if is_granted {
-            self.granted.push((lock, Waiter::Wait(number)));
-        }
+        self.outboxes[to.index()].answer(Ticket::Wait { session, number }, |_| {});
     }
 
-    /// Gives the locks of an attempt back.
-    fn unlock_wait(&mut self, number: WaitNumber) {
+    /// Gives up what is reserved for an attempt.
+    fn end_reservation(&mut self, number: WaitNumber) {
         let wait = self.queues.waits.get_mut(&number);
-        if let Some(lock) = wait.and_then(|wait| wait.lock.take()) {
-            self.forget_lock_of_wait(number, lock);
+        if let Some(reserved) = wait.and_then(|wait| wait.reserved.take()) {
+            self.release_locks(reserved);
         }
-    }
-
-    fn forget_lock_of_wait(&mut self, number: WaitNumber, lock: LockId) {
-        // It may have been granted and not be told so yet.
-        self.granted
-            .retain(|(_, waiter)| !matches!(waiter, Waiter::Wait(of) if *of == number));
-        self.release_locks(lock);
-    }
-
-    /// The locks of an attempt are granted: tells the core that makes it.
-    pub(super) fn tell_wait_granted(&mut self, number: WaitNumber, lock: LockId) {
-        let Some(wait) = self.queues.waits.get(&number) else {
-            unreachable!("a wait that ends takes its locks along")
-        };
-        let (to, session) = (wait.to, wait.session);
-        if to == self.state.id {
-            return self.wait_granted(to, number, lock);
-        }
-        let ticket = Ticket::Wait { session, number };
-        let answer = LockAnswer::Granted(lock, super::batch::Watch::Intact);
-        self.outboxes[to.index()].answer_for_locks(ticket, answer);
     }
 }

@@ -4,15 +4,14 @@
 //! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long:
 //!
 //! ```text
-//!  locks of all cores, whole      a transaction like FLUSHALL: nothing else works under locks
-//!  stand still                    no session begins a command that concerns keys: none is sent by the old table any more
-//!  marks                          each core tells each other, behind all that it has sent
-//!  quiet                          marks have come, what waits for the locks has run: nothing by the old table is left
+//!  stand still                    no session begins a command that concerns keys; what is under way comes to its end
+//!  marks                          each core tells each other, behind all that it has sent by the old table
+//!  quiet                          all marks have come: nothing by the old table is left
 //!  give, take, give, take …       copies of the entries
 //!  the table changes              all at once: nobody looks at it
 //!  settle                         the giver drops its copies; all go on
 //! ```
-//! What waits as a transaction, with no lock yet, asks anew when it finds that the table has changed (`transaction`).
+//! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -20,11 +19,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{Batch, Request as BatchRequest, Work};
+use super::batch::{Batch, Request as BatchRequest, Then, Work};
 use super::core::Core;
-use super::waits::Waiter;
+use super::gather::Owner;
+use super::transaction::LocksHeld;
 use crate::command::moving::{self, Order, Quiet};
-use crate::command::{CoreFn, Request, Round, Rounds};
+use crate::command::{CommandTable, CoreFn, Request, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
@@ -112,23 +112,14 @@ impl Core {
     /// Tells the others that nothing by the old table comes any more, and runs what has come from them and waits.
     fn become_quiet(&mut self) {
         let others = self.state.shared.cores() - 1;
-        if self.state.moving.takes_leave() {
+        if !self.has_work_under_way() && self.state.moving.takes_leave() {
             let own = self.state.id;
             for core in (0..=others).map(CoreId).filter(|core| *core != own) {
                 self.tell(core, moving::take_mark, &[]);
             }
         }
-        // What came before the last mark is here: it has run, or is set aside, or waits for the locks and runs now.
-        let has_all = self.state.moving.has_marks_of(others);
-        let waiting = self.locks.take_waiters(
-            |waiter| matches!(waiter, Waiter::Request { .. }),
-            &mut self.granted,
-        );
-        for waiter in waiting {
-            if let Waiter::Request { from, batch } = waiter {
-                self.run_alone(from, batch);
-            }
-        }
+        // What came before the last mark is here, and has run or is set aside.
+        let has_all = self.state.moving.has_left() && self.state.moving.has_marks_of(others);
         if has_all {
             let slots = self.state.moving.slots();
             let is_held_up = self
@@ -234,7 +225,8 @@ impl Core {
             outcome,
             began_us: self.state.clock.monotonic_us,
         };
-        self.begin_move(Box::new(rounds));
+        let owner = Owner::nobody(CommandTable::rebalance());
+        self.run_rounds(None, owner, Box::new(rounds), LocksHeld::new(), Then::Keep);
     }
 
     /// Slots have moved, or have not: what comes next.
@@ -391,7 +383,7 @@ fn legs(shared: &Shared, mut moves: Vec<(Slot, CoreId)>) -> VecDeque<Leg> {
     legs
 }
 
-/// A few slots that move, under the locks of all cores.
+/// A few slots that move, while all cores stand still.
 struct MoveRounds {
     shared: Arc<Shared>,
     slots: Vec<Slot>,

@@ -1,78 +1,69 @@
-//! Commands on several cores, as one: the locks on every core first, then the work on any.
+//! Transactions: commands on several cores, as one.
 //!
 //! ```text
-//!  coordinator (the session's core)             cores of the keys
-//!   a number, what to lock ──────────────────▶  granted at once, or when those before are done
-//!   all granted ◀─────────────────────────────  (or wounded: given back to an earlier one, and asked for again)
-//!   the work, under the locks ───────────────▶  runs, and gives the locks back
-//!   the reply ◀───────────────────────────────
-//! ```
-//! Strictly serializable: all locks are held before any work is done, so the moment at which the last one is granted is the
-//! moment of the whole (two-phase locking; Bernstein, Hadzilacos, Goodman, "Concurrency Control and Recovery", 1987). A
-//! command on one core alone runs at once, unless its keys are locked: then it waits in their queues like a transaction.
-//! See [`super::locks`] for why nobody waits for ever.
+//!  no data flows between the cores (MSET, MGET, FLUSHALL, EXEC of commands on one core each)
+//!   parts ── at their place in the order each core runs its own ──▶ answers ──▶ the reply
 //!
-//! A session's later commands wait until its transaction holds its locks: from then on they come behind it wherever they go.
+//!  data flows (RENAME, COPY, EXEC with watched keys on several cores, scripts over cores)
+//!   requests for locks ── at their place each core grants them, or queues them ([`super::locks`]) ──▶ all granted
+//!   the work, in rounds, under the locks; behind it, or with its last part, they are given back
+//! ```
+//! Strictly serializable: the place in the order is the moment of the whole. What data flows for holds its keys from its place
+//! on, so that nobody sees that its work comes later.
+//!
+//! What a session sends behind a transaction, before its own core has passed that place, takes places of its own behind it,
+//! in the same entry or a later one: nothing overtakes, and nothing waits.
+
+use std::collections::VecDeque;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, LockRequest, Then, Ticket, Watch, Work};
+use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
 use super::blocking::Terms;
 use super::core::Core;
-use super::gather::{Finish, KeptArgs, Owner, keep_args, session_owner};
+use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::publish::note_write;
-use super::waits::{Waiter, order_of};
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
 };
+use crate::order::Ticket as EntryTicket;
 use crate::routing::CoreId;
-use crate::session::{LockId, Multi, Session, SessionId};
+use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 
 /// What a transaction does once it holds its locks.
 pub(super) enum Plan {
-    /// A command that spreads, one part a core.
-    Spread(Spread),
-    /// A command on every core.
-    EveryCore { each: CoreFn, merge: Merge },
     /// A command of several rounds.
     Rounds(Box<dyn Rounds>),
     /// The first attempt at a command that may block.
     Block(Terms),
+    /// Another.
+    BlockAgain(WaitNumber),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
-    /// A script, to begin or to go on; the owner's session is its messenger.
+    /// A script, to begin; the owner's session is its messenger.
     Script,
-    /// Slots move, in several rounds.
-    Move(Box<dyn Rounds>),
 }
 
-/// Transactions that this core coordinates and that do not hold all their locks yet.
+/// The transactions of this core's sessions.
 #[derive(Default)]
 pub(super) struct Transactions {
+    /// Those that do not hold all their locks yet.
     pending: Slab<Transaction>,
-    /// Those that wait for earlier commands of their own sessions.
-    behind_own: Vec<usize>,
+    /// Sessions with transactions whose entry this core has not passed, by entry.
+    joined: VecDeque<(EntryTicket, SessionId)>,
+    /// Bytes of the parts that have no place yet.
+    pub(super) gathered_bytes: usize,
 }
 
 struct Transaction {
     owner: Owner,
     args: KeptArgs,
     plan: Plan,
-    /// Its place in the order of all transactions.
-    number: u64,
-    scopes: Vec<(CoreId, Scope)>,
-    /// The version of the slot table by which these are the cores.
-    table: u64,
-    /// What it has of these cores already.
-    beside: LocksHeld,
-    watcher: Option<u64>,
     watch: Watch,
     held: LocksHeld,
     /// Cores that have yet to answer.
     missing: usize,
-    /// Some core has yet to run earlier commands of the session: it must come again when they have run.
-    is_behind_own: bool,
 }
 
 impl Transaction {
@@ -86,13 +77,6 @@ impl Transaction {
     }
 }
 
-/// A transaction, for who has to tell it something.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Coordinator {
-    pub(super) core: CoreId,
-    pub(super) ticket: Ticket,
-}
-
 /// The locks a transaction holds, a core each.
 pub(super) type LocksHeld = Vec<(CoreId, LockId)>;
 
@@ -103,26 +87,130 @@ pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Hel
 }
 
 impl Transactions {
-    /// Whether some transaction has to come again by itself.
-    pub(super) fn has_any_behind_own(&self) -> bool {
-        !self.behind_own.is_empty()
-    }
-
-    /// Whether there is none.
-    #[cfg(test)]
+    /// Whether none awaits locks.
     pub(super) fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.behind_own.is_empty()
+        self.pending.is_empty()
     }
 }
 
 impl Core {
-    /// Begins a command on several cores. Inside an `EXEC`, which holds its locks already, it works at once.
-    pub(super) fn begin_on_cores(
+    /// Begins a command that spreads: each core has a part in it.
+    pub(super) fn begin_spread(
         &mut self,
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        plan: Plan,
+        spread: Spread,
+        quiet: bool,
+    ) {
+        let (finish, asks) = self.split(args, command, spread);
+        self.begin_parts(session, args, command, (finish, asks), quiet);
+    }
+
+    /// Begins a command on every core.
+    pub(super) fn begin_on_every_core(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        (each, merge): (CoreFn, Merge),
+        quiet: bool,
+    ) {
+        let asks = self.asks_of_every_core(args, each);
+        let asks = asks.into_iter();
+        let asks = asks.map(|(core, _, args)| (core, Work::Each(command), args));
+        let parts = (Finish::Merge(merge), asks.collect());
+        self.begin_parts(session, args, command, parts, quiet);
+    }
+
+    /// Begins a command whose parts know nothing of each other. Inside an `EXEC` that holds its locks it works at once.
+    fn begin_parts(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        (finish, asks): (Finish, Vec<Ask<'_>>),
+        quiet: bool,
+    ) {
+        let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
+        let owner = session_owner(session, seq, command);
+        if let Some(executing) = &session.executing {
+            let locks = executing.locks.clone();
+            return self.gather_parts(
+                Some(session),
+                owner,
+                args,
+                finish,
+                asks,
+                (locks, Then::Keep),
+            );
+        }
+        self.state.stats.transactions += 1;
+        let gather = self.begin_gather(owner, args, finish, asks.len());
+        for (part, (core, work, args)) in asks.into_iter().enumerate() {
+            let ticket = Ticket::Part {
+                session: owner.session,
+                gather,
+                part: part as u32,
+            };
+            let head = owner.head(ticket, work, None);
+            self.add_part(core, head, args.iter().copied());
+        }
+        self.join(session);
+    }
+
+    /// Adds a part to the entry that gathers.
+    #[inline]
+    pub(super) fn add_part<'a>(
+        &mut self,
+        core: CoreId,
+        head: Head,
+        args: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let bytes = self.parts_for(core).ask(head, args);
+        self.transactions.gathered_bytes += bytes;
+    }
+
+    /// A session has a part in the entry that gathers: what it sends from now on comes behind.
+    #[inline]
+    pub(super) fn join(&mut self, session: &mut Session) {
+        let ticket = self.entry_ticket();
+        session.set_gate(gate::IN_ORDER, true);
+        if session.entry != Some(ticket.0) {
+            session.entry = Some(ticket.0);
+            self.transactions.joined.push_back((ticket, session.id));
+        }
+    }
+
+    /// This core has passed so many of its own entries: whoever waited for one of them goes on.
+    pub(super) fn leave_entries(&mut self, passed: u64) {
+        while let Some(&(ticket, id)) = self.transactions.joined.front()
+            && ticket.0 < passed
+        {
+            self.transactions.joined.pop_front();
+            if let Some(session) = self.state.sessions.get_mut(id)
+                && session.entry == Some(ticket.0)
+            {
+                session.entry = None;
+                session.set_gate(gate::IN_ORDER, false);
+                if session.awaits_entry {
+                    session.awaits_entry = false;
+                    self.waiting.push(id);
+                }
+            }
+        }
+    }
+
+    /// Begins a command of several rounds, data flowing between cores.
+    pub(super) fn begin_rounds_on_cores(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
         let seq = (!quiet).then(|| session.output.expect());
@@ -133,10 +221,17 @@ impl Core {
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
-            return self.work_under_locks(Some(session), owner, args, plan, locks, Then::Keep);
+            return self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
         }
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-        self.begin_transaction(session, owner, keep_args(args), plan, scopes, None);
+        self.begin_transaction(
+            owner,
+            KeptArgs::default(),
+            Plan::Rounds(rounds),
+            scopes,
+            None,
+        );
+        self.join(session);
     }
 
     /// What `add` locks of each core; the cores of which it locks nothing are left out.
@@ -149,171 +244,35 @@ impl Core {
         scopes
     }
 
-    /// Begins a transaction: asks for its locks. What the client named by `watcher` watches must be intact.
+    /// Begins a transaction: its requests for locks take their place. What the client named by `watcher` watches must be intact.
     pub(super) fn begin_transaction(
         &mut self,
-        session: &mut Session,
         owner: Owner,
         args: KeptArgs,
         plan: Plan,
         scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
-        let number = self.state.shared.next_transaction();
-        let transaction = self.transaction(owner, args, plan, number, scopes);
         let transaction = Transaction {
-            watcher,
-            ..transaction
-        };
-        session.at_barrier = true;
-        self.add_transaction(Some(session), transaction);
-    }
-
-    /// Begins to move slots: `rounds` are asked under the locks of all shards as a whole.
-    pub(super) fn begin_move(&mut self, rounds: Box<dyn Rounds>) {
-        let owner = Owner::nobody(CommandTable::rebalance());
-        let scopes = self.scopes(|scopes| {
-            let scopes = scopes.iter_mut();
-            scopes.for_each(|(_, scope)| scope.add_whole(Mode::Exclusive));
-        });
-        let plan = Plan::Move(rounds);
-        let number = self.state.shared.next_transaction();
-        let transaction = self.transaction(owner, KeptArgs::default(), plan, number, scopes);
-        self.add_transaction(None, transaction);
-    }
-
-    /// Asks for locks for a script. `beside`: those it holds, if it cannot give them back; it then comes before all others.
-    pub(super) fn begin_script_transaction(
-        &mut self,
-        messenger: &mut Session,
-        command: &'static Command,
-        scopes: Vec<(CoreId, Scope)>,
-        beside: Option<LocksHeld>,
-    ) {
-        let number = match beside {
-            Some(_) => 0,
-            None => self.state.shared.next_transaction(),
-        };
-        let owner = session_owner(messenger, None, command);
-        let args = KeptArgs::default();
-        let transaction = self.transaction(owner, args, Plan::Script, number, scopes);
-        let transaction = Transaction {
-            beside: beside.unwrap_or_default(),
-            ..transaction
-        };
-        messenger.at_barrier = true;
-        self.add_transaction(Some(messenger), transaction);
-    }
-
-    fn transaction(
-        &self,
-        owner: Owner,
-        args: KeptArgs,
-        plan: Plan,
-        number: u64,
-        scopes: Vec<(CoreId, Scope)>,
-    ) -> Transaction {
-        Transaction {
             owner,
             args,
             plan,
-            number,
-            scopes,
-            table: self.state.shared.slots.version(),
-            beside: LocksHeld::new(),
-            watcher: None,
             watch: Watch::Intact,
             held: LocksHeld::new(),
-            missing: 0,
-            is_behind_own: false,
-        }
-    }
-
-    fn add_transaction(&mut self, session: Option<&mut Session>, transaction: Transaction) {
+            missing: scopes.len(),
+        };
         self.budget.keep(transaction.memory_bytes());
-        let id = self.transactions.pending.insert(transaction);
         self.state.stats.transactions += 1;
-        self.ask_all_for_locks(id);
-        self.go_on_if_answered(id, session);
-    }
-
-    /// Asks every core of a transaction for its locks.
-    fn ask_all_for_locks(&mut self, id: usize) {
-        let transaction = &mut self.transactions.pending[id];
-        transaction.is_behind_own = false;
-        transaction.missing = transaction.scopes.len();
-        for at in 0..transaction.missing {
-            self.ask_for_locks(id, at);
-        }
-    }
-
-    /// Asks the core of a transaction's scope number `at` for its locks.
-    fn ask_for_locks(&mut self, id: usize, at: usize) {
-        let transaction = &self.transactions.pending[id];
-        let (number, owner, watcher) = (transaction.number, transaction.owner, transaction.watcher);
-        let (core, scope) = transaction.scopes[at].clone();
-        let beside = transaction.beside.iter().find(|(of, _)| *of == core);
-        let beside = beside.map(|(_, lock)| *lock);
+        let id = self.transactions.pending.insert(transaction);
         let ticket = Ticket::Locks {
             session: owner.session,
             transaction: id as u32,
         };
-        if core != self.state.id {
-            self.state.stats.hops += 1;
-            let head = owner.head(ticket, Work::Unlock, None);
-            let request = LockRequest {
-                number,
-                scope,
-                beside,
-                watcher,
-            };
-            return self.outboxes[core.index()].ask_for_locks(head, request);
-        }
-        let order = order_of(number, Coordinator { core, ticket });
-        let transaction = id as u32;
-        let waiter = Waiter::Own {
-            transaction,
-            watcher,
-        };
-        if let Some(lock) = self.ask_here(beside, order, scope, waiter) {
-            let watch = self.watch_for(watcher);
-            self.note_granted(id, core, lock, watch);
-        }
-    }
-
-    fn note_granted(&mut self, id: usize, by: CoreId, lock: LockId, watch: Watch) {
-        let transaction = &mut self.transactions.pending[id];
-        transaction.missing -= 1;
-        transaction.held.push((by, lock));
-        if watch == Watch::Broken {
-            transaction.watch = watch;
-        }
-    }
-
-    pub(super) fn watch_for(&mut self, watcher: Option<u64>) -> Watch {
-        watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id))
-    }
-
-    /// A core has answered a transaction's request for locks.
-    pub(super) fn take_lock_answer(&mut self, from: CoreId, id: usize, answer: LockAnswer) {
-        match answer {
-            LockAnswer::Granted(lock, watch) => self.note_granted(id, from, lock, watch),
-            LockAnswer::BehindOwn => {
-                let transaction = &mut self.transactions.pending[id];
-                transaction.missing -= 1;
-                transaction.is_behind_own = true;
-            }
-            LockAnswer::Wounded(lock) => return self.yield_locks(from, id, lock),
-        }
-        let transaction = &self.transactions.pending[id];
-        if transaction.missing > 0 {
-            return;
-        }
-        let session = transaction.owner.session;
-        let mut session = self.state.sessions.take_out(session);
-        self.go_on_if_answered(id, session.as_deref_mut());
-        if let Some(session) = session {
-            self.look_again(session);
+        let head = owner.head(ticket, Work::Unlock, None);
+        for (core, scope) in scopes {
+            let request = LockRequest { scope, watcher };
+            let bytes = self.parts_for(core).ask_for_locks(head, request);
+            self.transactions.gathered_bytes += bytes;
         }
     }
 
@@ -328,117 +287,23 @@ impl Core {
         self.state.sessions.put_back(session);
     }
 
-    /// An earlier transaction waits for locks of this one: it gives them back and asks for them again, unless it works
-    /// already and is soon done. (Its number in the table may be another's by now, which then yields without need.)
-    pub(super) fn yield_locks(&mut self, core: CoreId, id: usize, lock: LockId) {
-        let Some(transaction) = self.transactions.pending.get_mut(id) else {
-            return;
-        };
-        let held = &mut transaction.held;
-        let Some(at) = held.iter().position(|held| *held == (core, lock)) else {
-            return;
-        };
-        held.swap_remove(at);
-        transaction.missing += 1;
-        let session = transaction.owner.session;
-        let scope = transaction.scopes.iter().position(|(of, _)| *of == core);
-        self.state.stats.transaction_retries += 1;
-        self.unlock(session, &[(core, lock)]);
-        self.ask_for_locks(id, scope.expect("it holds locks that it asked for"));
-    }
-
-    /// Once every core has answered: does the work, or comes again later if it must.
-    fn go_on_if_answered(&mut self, id: usize, session: Option<&mut Session>) {
+    /// A core has granted a transaction its locks there. With the last, the work begins.
+    pub(super) fn take_grant(&mut self, from: CoreId, id: usize, lock: LockId, watch: Watch) {
         let transaction = &mut self.transactions.pending[id];
+        transaction.missing -= 1;
+        transaction.held.push((from, lock));
+        if watch == Watch::Broken {
+            transaction.watch = watch;
+        }
         if transaction.missing > 0 {
             return;
         }
-        if !transaction.is_behind_own && self.has_moved(id, session.as_deref()) {
-            self.state.stats.transaction_retries += 1;
-            let transaction = &mut self.transactions.pending[id];
-            let held = std::mem::take(&mut transaction.held);
-            let of = transaction.owner.session;
-            self.unlock(of, &held);
-            self.ask_all_for_locks(id);
-            return self.go_on_if_answered(id, session);
-        }
-        let transaction = &mut self.transactions.pending[id];
-        if !transaction.is_behind_own {
-            let transaction = self.transactions.pending.remove(id);
-            self.budget.let_go(transaction.memory_bytes());
-            return self.begin_work(transaction, session);
-        }
-        self.state.stats.transaction_retries += 1;
-        let held = std::mem::take(&mut transaction.held);
-        let session = transaction.owner.session;
-        self.unlock(session, &held);
-        self.transactions.behind_own.push(id);
-    }
-
-    /// Whether keys of a transaction have moved to other cores since it asked for its locks. If so, it knows where they are
-    /// now. With its locks held this is so until its work is done: slots move under all locks there are.
-    fn has_moved(&mut self, id: usize, session: Option<&Session>) -> bool {
-        let table = self.state.shared.slots.version();
-        let transaction = &self.transactions.pending[id];
-        if transaction.table == table {
-            return false;
-        }
-        let scopes = match (&transaction.plan, session) {
-            // The whole of every shard; or whoever wanted it is gone.
-            (Plan::Move(_), _) | (Plan::Exec { .. }, None) => return false,
-            (Plan::Exec { multi, .. }, Some(session)) => self.scopes_of_multi(session, multi),
-            (Plan::Script, _) => match self.scopes_of_new_script(transaction.owner.session) {
-                Some(scopes) => scopes,
-                // The whole of every shard.
-                None => return false,
-            },
-            _ => self.scopes(|scopes| {
-                let args = transaction.args.as_args();
-                scope_of(&self.state, transaction.owner.command, args, scopes);
-            }),
-        };
-        let slots = &self.state.shared.slots;
-        let transaction = &mut self.transactions.pending[id];
-        transaction.table = table;
-        if scopes == transaction.scopes {
-            return false;
-        }
-        transaction.scopes = scopes;
-        if let Plan::Rounds(rounds) = &mut transaction.plan
-            && let Run::FanOut {
-                spread: Spread::Rounds(begin),
-                ..
-            } = transaction.owner.command.spec.run
-        {
-            let begun = begin(&transaction.args.as_args(), slots);
-            *rounds =
-                begun.unwrap_or_else(|_| unreachable!("it has begun with these arguments before"));
-        }
-        true
-    }
-
-    /// Asks again for those whose sessions have got the replies to all their earlier commands, or are gone.
-    pub(super) fn retry_behind_own(&mut self) {
-        for id in std::mem::take(&mut self.transactions.behind_own) {
-            let owner = self.transactions.pending[id].owner;
-            let is_next = self
-                .state
-                .sessions
-                .get(owner.session)
-                .is_none_or(|session| match owner.seq {
-                    Some(seq) => session.output.is_next(seq),
-                    None => session.output.outstanding() == 0,
-                });
-            if is_next {
-                self.ask_all_for_locks(id);
-                let mut session = self.state.sessions.take_out(owner.session);
-                self.go_on_if_answered(id, session.as_deref_mut());
-                if let Some(session) = session {
-                    self.state.sessions.put_back(session);
-                }
-            } else {
-                self.transactions.behind_own.push(id);
-            }
+        let transaction = self.transactions.pending.remove(id);
+        self.budget.let_go(transaction.memory_bytes());
+        let mut session = self.state.sessions.take_out(transaction.owner.session);
+        self.begin_work(transaction, session.as_deref_mut());
+        if let Some(session) = session {
+            self.look_again(session);
         }
     }
 
@@ -460,37 +325,14 @@ impl Core {
             (Plan::Block(terms), Some(session)) => {
                 self.attempt_under_locks(session, owner, args, terms, held);
             }
+            (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
             (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
             (Plan::Script, _) => self.grant_script(owner.session, held),
-            (plan, session) => {
-                self.work_under_locks(session, owner, args.as_args(), plan, held, Then::Release);
+            // What it began it ends, whether its client is there or not.
+            (Plan::Rounds(rounds), session) => {
+                self.run_rounds(session, owner, rounds, held, Then::Release);
             }
         }
-    }
-
-    /// Does the work of one command on several cores. `then` says what becomes of the locks behind it.
-    fn work_under_locks(
-        &mut self,
-        session: Option<&mut Session>,
-        owner: Owner,
-        args: Args<'_>,
-        plan: Plan,
-        locks: LocksHeld,
-        then: Then,
-    ) {
-        let (finish, asks) = match plan {
-            Plan::Rounds(rounds) | Plan::Move(rounds) => {
-                return self.run_rounds(session, owner, rounds, locks, then);
-            }
-            Plan::Spread(spread) => self.split(args, owner.command, spread),
-            Plan::EveryCore { each, merge } => {
-                (Finish::Merge(merge), self.asks_of_every_core(args, each))
-            }
-            Plan::Exec { .. } | Plan::Block(_) | Plan::Script => {
-                unreachable!("it is no command on several cores")
-            }
-        };
-        self.gather_parts(session, owner, args, finish, asks, (locks, then));
     }
 
     /// Gives back locks of a transaction, behind the work it has sent.
@@ -526,6 +368,91 @@ impl Core {
             && !self.granted.iter().any(|(granted, _)| *granted == lock)
         {
             self.release_locks(lock);
+        }
+    }
+
+    /// Whether something of this core's sessions is under way that may yet ask other cores for more.
+    pub(super) fn has_work_under_way(&self) -> bool {
+        self.awaits_place()
+            || !self.transactions.is_empty()
+            || !self.transactions.joined.is_empty()
+            || self.scripts.has_any()
+            || self.gathers.has_rounds(CommandTable::rebalance().id)
+            || self
+                .state
+                .sessions
+                .iter()
+                .any(|session| session.executing.is_some())
+    }
+
+    /// Runs this core's parts of an entry of core `from`.
+    pub(super) fn run_parts_of(&mut self, from: CoreId, parts: Box<Batch>) {
+        self.notice_config();
+        if !self.backlog.is_empty() || !self.debts.is_empty() {
+            self.run_what_came_before(from, &parts);
+        }
+        self.lease_for_run(parts.memory_bytes());
+        self.prefetch_parts(&parts);
+        for request in &parts.requests {
+            match request.head.work {
+                Work::Lock(index) => {
+                    self.lock_for(from, request.head.ticket, parts.lock_request(index));
+                }
+                _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
+                _ => self.run_request(from, &parts, request),
+            }
+        }
+        if from == self.state.id {
+            self.recycle(parts);
+        } else {
+            self.budget.note_ran(from, parts.request_bytes);
+            self.keep_spare(parts);
+        }
+    }
+
+    /// Runs what the sessions with parts here have sent before, and what has not run yet for want of room among the
+    /// answers: their parts are not to overtake it.
+    #[cold]
+    fn run_what_came_before(&mut self, from: CoreId, parts: &Batch) {
+        let sessions = parts.requests.iter();
+        let mut sessions: Vec<SessionId> = sessions
+            .map(|request| request.head.ticket.session())
+            .collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        self.run_backlog_of(from, &sessions);
+        for session in sessions {
+            if let Some(mut aside) = self.debts.take_aside(from, session) {
+                // They do not count as under way any more.
+                aside.request_bytes = 0;
+                self.run_alone(from, aside);
+            }
+        }
+    }
+
+    /// Brings the entries near that parts work on.
+    fn prefetch_parts(&mut self, parts: &Batch) {
+        let _ = parts;
+    }
+
+    /// What a part locks of this core's shard.
+    pub(super) fn scope_of_part(&self, batch: &Batch, request: &Request) -> Scope {
+        let args = batch.args(request);
+        match request.head.work {
+            Work::Command(command) => self.scope_here(command, args),
+            Work::Each(command) => Scope::Whole(mode_of(whole_access(command))),
+            Work::Exec(queued) => {
+                let mut scope = Scope::NOTHING;
+                for request in batch.queued(queued) {
+                    if let Scope::Keys(claims) = self.scope_of_part(batch, request) {
+                        claims.into_iter().for_each(|claim| scope.add(claim));
+                    }
+                }
+                scope
+            }
+            Work::Part(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
+                Scope::NOTHING
+            }
         }
     }
 }

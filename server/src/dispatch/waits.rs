@@ -1,103 +1,46 @@
-//! Who waits for locks of this core's shard, and goes on when they are granted: commands of its own sessions, commands of
-//! other cores' sessions, and transactions, in one order (`locks`).
+//! Who waits for locks of this core's shard, and goes on when they are granted: commands of its own sessions, commands and
+//! parts of transactions of any core's, and transactions that ask for locks ([`super::locks`]).
 
-use super::batch::{Batch, LockAnswer, LockRequest, Request, Ticket, Work};
+use super::batch::{Batch, LockAnswer, LockRequest, Request, Ticket, Watch};
 use super::core::Core;
-use super::locks::{Asked, Order, Scope};
-use super::transaction::{Coordinator, claims_of};
+use super::locks::{Asked, Kind, Scope};
+use super::transaction::claims_of;
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
-use crate::session::{LockId, Session, SessionId, WaitNumber, gate};
+use crate::session::{LockId, Session, SessionId, gate};
 
 /// Who waits for locks of this core's shard.
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// A session of this core, with its next command.
     Session(SessionId),
-    /// A command of another core's session, alone in a batch.
+    /// A command of a session of another core, or a part of a transaction of any, alone in a batch.
     Request { from: CoreId, batch: Box<Batch> },
-    /// A transaction of another core.
-    Remote {
+    /// A transaction that asks for locks.
+    Transaction {
         to: CoreId,
         ticket: Ticket,
         watcher: Option<u64>,
     },
-    /// A command that blocked, for its next attempt.
-    Wait(WaitNumber),
-    /// A transaction of this core.
-    Own {
-        transaction: u32,
-        watcher: Option<u64>,
-    },
-    /// A script of this core, which goes on meanwhile.
-    Bar,
-}
-
-/// The order of a transaction of this number.
-pub(super) fn order_of(number: u64, by: Coordinator) -> Order<Coordinator> {
-    match number {
-        0 => Order::First,
-        number => Order::Numbered { number, by },
-    }
-}
-
-impl Waiter {
-    /// Whether it is a command that this session of another core has sent.
-    fn is_request_of(&self, core: CoreId, session: SessionId) -> bool {
-        match self {
-            Self::Request { from, batch } => {
-                let mut requests = batch.requests.iter();
-                *from == core && requests.any(|request| request.head.ticket.session() == session)
-            }
-            _ => false,
-        }
-    }
+    /// Nobody: these locks are never waited for.
+    Nobody,
 }
 
 impl Core {
-    /// Asks for locks of this core's shard, and notes whom that wounds. None: `waiter` waits for them.
-    pub(super) fn ask_here(
-        &mut self,
-        beside: Option<LockId>,
-        order: Order<Coordinator>,
-        scope: Scope,
-        waiter: Waiter,
-    ) -> Option<LockId> {
-        let (lock, is_granted) = self.ask_for(beside, order, scope, waiter);
-        is_granted.then_some(lock)
+    /// Whether commands have to look for locks follows from whether there are any, and from whether slots are on the move.
+    pub(super) fn choose_lock_gate(&mut self) {
+        let is_on = !self.locks.is_empty() || self.state.moving.stands_still();
+        self.set_gate(gate::LOCKS, is_on);
     }
 
-    /// As [`Self::ask_here`]; also names the locks that are waited for.
-    pub(super) fn ask_for(
-        &mut self,
-        beside: Option<LockId>,
-        order: Order<Coordinator>,
-        scope: Scope,
-        waiter: Waiter,
-    ) -> (LockId, bool) {
+    /// Asks for locks of this core's shard. None: `waiter` waits for them.
+    pub(super) fn ask_here(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Option<LockId> {
         self.end_copies_for(&scope);
-        let asked = self.locks.ask_beside(beside, order, scope, waiter);
+        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
         self.set_gate(gate::LOCKS, true);
         match asked {
-            Asked::Granted(lock) => (lock, true),
-            Asked::Waits(lock, wounded) => {
-                let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
-                self.wounded.extend(wounded);
-                (lock, false)
-            }
-        }
-    }
-
-    fn tell_wounded(&mut self, Coordinator { core, ticket }: Coordinator, lock: LockId) {
-        if core != self.state.id {
-            let answer = LockAnswer::Wounded(lock);
-            self.outboxes[core.index()].answer_for_locks(ticket, answer);
-            return;
-        }
-        match ticket {
-            Ticket::Locks { transaction, .. } => self.yield_locks(core, transaction as usize, lock),
-            Ticket::Wait { number, .. } => self.wait_wounded(core, number, lock),
-            _ => unreachable!("only transactions and waits hold locks in an order"),
+            Asked::Granted(lock) => Some(lock),
+            Asked::Waits(_) => None,
         }
     }
 
@@ -106,37 +49,26 @@ impl Core {
         // Who waited for what was written under them comes before all others.
         self.serve_written();
         self.locks.release(id, &mut self.granted);
-        self.set_gate(gate::LOCKS, !self.locks.is_empty());
+        self.choose_lock_gate();
     }
 
-    /// A transaction of another core asks for locks.
+    /// The place of a transaction has come that asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
-        let session = ticket.session();
-        let answer = if self.debts.has_set_aside(from, session) {
-            LockAnswer::BehindOwn
-        } else {
-            self.put_before(from, session, request.number);
-            let watcher = request.watcher;
-            let waiter = Waiter::Remote {
-                to: from,
-                ticket,
-                watcher,
-            };
-            let order = order_of(request.number, Coordinator { core: from, ticket });
-            match self.ask_here(request.beside, order, request.scope.clone(), waiter) {
-                Some(lock) => LockAnswer::Granted(lock, self.watch_for(watcher)),
-                None => return,
-            }
+        let watcher = request.watcher;
+        let waiter = Waiter::Transaction {
+            to: from,
+            ticket,
+            watcher,
         };
-        self.outboxes[from.index()].answer_for_locks(ticket, answer);
+        if let Some(lock) = self.ask_here(Kind::InOrder, request.scope.clone(), waiter) {
+            self.grant(from, ticket, lock, watcher);
+        }
     }
 
-    /// Puts what a session of another core has sent, and waits here, before a transaction that it began later.
-    fn put_before(&mut self, from: CoreId, session: SessionId, number: u64) {
-        let is_own = |waiter: &Waiter| waiter.is_request_of(from, session);
-        let wounded = self.locks.promote(is_own, number, &mut self.granted);
-        let wounded = wounded.into_iter().map(|(lock, by)| (by, lock));
-        self.wounded.extend(wounded);
+    fn grant(&mut self, to: CoreId, ticket: Ticket, lock: LockId, watcher: Option<u64>) {
+        let watch = watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id));
+        let answer = LockAnswer { lock, watch };
+        self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
     }
 
     /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
@@ -150,9 +82,11 @@ impl Core {
             return true;
         }
         let waiter = Waiter::Session(session.id);
-        let behind = self.queues.behind_all(&scope);
-        match self.locks.ask(Order::Local { behind }, scope, waiter) {
-            Asked::Waits(lock, _) => session.awaits_lock = Some(lock),
+        match self
+            .locks
+            .ask(Kind::Alone, scope, waiter, &mut self.granted)
+        {
+            Asked::Waits(lock) => session.awaits_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }
         false
@@ -166,23 +100,46 @@ impl Core {
         batch: &Batch,
         request: &Request,
     ) -> bool {
-        let Work::Command(command) = request.head.work else {
-            return false;
-        };
-        let args = batch.args(request);
-        let scope = self.scope_here(command, args);
-        if !self.locks.conflicts(&scope) {
-            return false;
+        let scope = self.scope_of_part(batch, request);
+        let waits = self.locks.conflicts(&scope);
+        if waits {
+            self.put_behind_locks(Kind::Alone, scope, from, batch, request);
         }
+        waits
+    }
+
+    /// Whether a part, whose place has come, has to wait for locks. If so, it does.
+    #[cold]
+    pub(super) fn part_waits(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
+        let scope = self.scope_of_part(batch, request);
+        let waits = self.locks.conflicts_in_order(&scope);
+        if waits {
+            self.put_behind_locks(Kind::InOrder, scope, from, batch, request);
+        }
+        waits
+    }
+
+    fn put_behind_locks(
+        &mut self,
+        kind: Kind,
+        scope: Scope,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+    ) {
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask_as(batch, request);
         alone.weight = alone.memory_bytes();
         self.budget.keep(alone.weight);
-        self.budget.note_ran(from, -alone.request_bytes);
+        if from != self.state.id {
+            self.budget.note_ran(from, -alone.request_bytes);
+        }
         let waiter = Waiter::Request { from, batch: alone };
-        let behind = self.queues.behind_all(&scope);
-        self.locks.ask(Order::Local { behind }, scope, waiter);
-        true
+        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
+        assert!(
+            matches!(asked, Asked::Waits(_)),
+            "it conflicts, and comes last"
+        );
     }
 
     /// What a command whose keys all live here locks.
@@ -196,60 +153,41 @@ impl Core {
     /// command that blocked ends the wait, or waits for another write.
     #[inline]
     pub(super) fn run_granted(&mut self) {
-        if !self.granted.is_empty() || !self.wounded.is_empty() || self.scripts.has_ready() {
+        if !self.granted.is_empty() || self.scripts.has_ready() || self.has_own_mail() {
             self.run_all_granted();
         }
     }
 
     #[cold]
     fn run_all_granted(&mut self) {
-        let mut stuck = Vec::new();
         loop {
-            for (lock, waiter) in std::mem::take(&mut self.granted) {
-                match waiter {
-                    Waiter::Request { from, .. } if self.outboxes[from.index()].is_full() => {
-                        stuck.push((lock, waiter));
-                    }
-                    _ => self.go_on_with_locks(lock, waiter),
+            self.take_own_mail();
+            let granted = std::mem::take(&mut self.granted);
+            if !granted.is_empty() {
+                for (lock, waiter) in granted {
+                    self.go_on_with_locks(lock, waiter);
                 }
-            }
-            if !self.granted.is_empty() {
-                continue;
-            }
-            if self.scripts.has_ready() {
+            } else if self.scripts.has_ready() {
                 self.run_ready_scripts();
-                continue;
+            } else if !self.has_own_mail() {
+                return;
             }
-            // Whoever is wounded hears of it behind the word that it was granted its locks.
-            let Some((wounded, lock)) = self.wounded.pop() else {
-                break;
-            };
-            self.tell_wounded(wounded, lock);
         }
-        self.granted = stuck;
     }
 
     fn go_on_with_locks(&mut self, lock: LockId, waiter: Waiter) {
         match waiter {
             Waiter::Session(id) => self.resume_with_locks(id, lock),
-            Waiter::Wait(number) => self.tell_wait_granted(number, lock),
-            Waiter::Request { from, batch } => self.run_with_locks(from, batch, lock),
-            Waiter::Remote {
+            Waiter::Request { from, batch } => {
+                self.run_alone(from, batch);
+                self.release_locks(lock);
+            }
+            Waiter::Transaction {
                 to,
                 ticket,
                 watcher,
-            } => {
-                let answer = LockAnswer::Granted(lock, self.watch_for(watcher));
-                self.outboxes[to.index()].answer_for_locks(ticket, answer);
-            }
-            Waiter::Own {
-                transaction,
-                watcher,
-            } => {
-                let answer = LockAnswer::Granted(lock, self.watch_for(watcher));
-                self.take_lock_answer(self.state.id, transaction as usize, answer);
-            }
-            Waiter::Bar => {}
+            } => self.grant(to, ticket, lock, watcher),
+            Waiter::Nobody => unreachable!("such locks are granted at once"),
         }
     }
 
@@ -267,15 +205,12 @@ impl Core {
         self.state.sessions.put_back(session);
     }
 
-    fn run_with_locks(&mut self, from: CoreId, batch: Box<Batch>, lock: LockId) {
-        self.run_alone(from, batch);
-        self.release_locks(lock);
-    }
-
     /// Runs a command of another core's session that waited. Though the session may owe much, it is not set aside: what the
     /// session owes may be for later commands, whose replies cannot be taken before this one's.
     pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
-        self.budget.note_ran(from, batch.request_bytes);
+        if from != self.state.id {
+            self.budget.note_ran(from, batch.request_bytes);
+        }
         let bytes = batch.memory_bytes();
         self.lease_for_run(bytes);
         for request in &batch.requests {

@@ -108,6 +108,7 @@ impl Session {
             || self.at_barrier
             || self.paused
             || self.awaits_room
+            || self.awaits_entry
             || self.awaits_lock.is_some()
             || self.closing != Closing::No
     }

@@ -19,7 +19,7 @@ pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::{HighWater, READERS_FORGOTTEN_MAX};
 pub use memory::{COUNTED_BYTES, SessionMemory, SizeClass};
-pub use multi::{Executing, Holds, Multi, Queueing, Watched};
+pub use multi::{Executing, Holds, Multi, QueuedCommand, QueuedPlace, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefix_tree::PrefixTree;
 pub use prefixes::{Changed, Prefixes};
@@ -177,6 +177,11 @@ pub mod gate {
     pub const NOTES: u32 = 1 << 13;
     /// A script keeps some core busy (a core's gate).
     pub const BUSY: u32 = 1 << 14;
+    /// A transaction of the session is in an entry of the order that its core has not passed: what comes behind takes places
+    /// of its own, or waits.
+    pub const IN_ORDER: u32 = 1 << 15;
+    /// A script of the session runs on another core, which may come to reach anything: what comes behind waits for it.
+    pub const BEHIND_SCRIPT: u32 = 1 << 16;
 }
 
 /// A client connection.
@@ -234,6 +239,10 @@ pub struct Session {
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
     pub awaits_room: bool,
+    /// The last of its core's entries that it has a transaction in, by number, until the core has passed that.
+    pub entry: Option<u64>,
+    /// Set while its next command waits until that has been passed.
+    pub awaits_entry: bool,
     /// Set while its next command waits for the next turn: it has had its part of this one.
     pub awaits_turn: bool,
     /// Set while its next command waits for locks of this core's shard.
@@ -307,6 +316,8 @@ impl Session {
             wrote_unheard: false,
             paused: false,
             awaits_room: false,
+            entry: None,
+            awaits_entry: false,
             awaits_turn: false,
             awaits_lock: None,
             multi: None,

@@ -1,6 +1,7 @@
 //! What a session has queued between `MULTI` and `EXEC`.
 
 use super::LockId;
+use crate::observe::CommandId;
 use crate::resp::ArgRange;
 use crate::routing::CoreId;
 
@@ -14,6 +15,33 @@ pub enum Queueing {
     Spoilt,
 }
 
+/// Where a queued command runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueuedPlace {
+    /// On this core: it has keys, and all live there.
+    Core(CoreId),
+    /// On any: it has no keys.
+    Anywhere,
+    /// Where its session is.
+    Session,
+    /// On several cores, or on any number of them.
+    Several,
+}
+
+/// What has been found out about a queued command.
+#[derive(Clone, Copy, Debug)]
+pub struct QueuedCommand {
+    /// Which command it is, its subcommand settled.
+    pub id: CommandId,
+    /// Where it runs.
+    pub place: QueuedPlace,
+    /// The hash of its first key, if it has a first key that the command alone tells.
+    pub hash: Option<u64>,
+    /// Where its bytes and ranges begin.
+    start: usize,
+    first_range: usize,
+}
+
 /// Commands queued, in one buffer.
 #[derive(Debug, Default)]
 pub struct Multi {
@@ -23,17 +51,30 @@ pub struct Multi {
     pub holds: Holds,
     /// The name of its `EXEC` as the client sent it, if there are monitors to see it; else empty.
     pub sent_as: Box<[u8]>,
+    /// The version of the slot table by which the places were found.
+    pub table: u64,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
-    /// Where each command's bytes and ranges begin.
-    commands: Vec<(usize, usize)>,
+    commands: Vec<QueuedCommand>,
 }
 
 impl Multi {
     /// Adds a command.
-    pub fn push<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) {
+    pub fn push<'a>(
+        &mut self,
+        id: CommandId,
+        place: QueuedPlace,
+        hash: Option<u64>,
+        args: impl Iterator<Item = &'a [u8]>,
+    ) {
         let start = self.bytes.len();
-        self.commands.push((start, self.ranges.len()));
+        self.commands.push(QueuedCommand {
+            id,
+            place,
+            hash,
+            start,
+            first_range: self.ranges.len(),
+        });
         for arg in args {
             self.ranges.push(ArgRange {
                 start: (self.bytes.len() - start) as u32,
@@ -55,26 +96,39 @@ impl Multi {
 
     /// The bytes of command `at`, and the ranges of its arguments in them.
     pub fn command(&self, at: usize) -> (&[u8], &[ArgRange]) {
-        let (bytes, ranges) = self.commands[at];
-        let end = self
-            .commands
-            .get(at + 1)
-            .map_or(self.ranges.len(), |next| next.1);
-        (&self.bytes[bytes..], &self.ranges[ranges..end])
+        let QueuedCommand {
+            start, first_range, ..
+        } = self.commands[at];
+        let next = self.commands.get(at + 1);
+        let end = next.map_or(self.ranges.len(), |next| next.first_range);
+        (&self.bytes[start..], &self.ranges[first_range..end])
+    }
+
+    /// What has been found out about the commands.
+    pub fn commands(&self) -> &[QueuedCommand] {
+        &self.commands
+    }
+
+    /// The places anew, since slots have moved.
+    pub fn find_places(&mut self, table: u64, place: impl Fn(&Self, usize) -> QueuedPlace) {
+        self.table = table;
+        for at in 0..self.commands.len() {
+            self.commands[at].place = place(self, at);
+        }
     }
 
     /// Bytes of what is queued.
     pub fn queued_bytes(&self) -> usize {
         self.bytes.len()
             + self.ranges.len() * size_of::<ArgRange>()
-            + self.commands.len() * size_of::<(usize, usize)>()
+            + self.commands.len() * size_of::<QueuedCommand>()
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
             + self.ranges.capacity() * size_of::<ArgRange>()
-            + self.commands.capacity() * size_of::<(usize, usize)>()
+            + self.commands.capacity() * size_of::<QueuedCommand>()
     }
 }
 

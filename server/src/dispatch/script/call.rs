@@ -71,14 +71,13 @@ impl Core {
             }
         };
         let target = self.target(self.state.commands.find(args.at(0)), args);
-        let admitted = self
-            .admit_for_script(command)
-            .and_then(|()| self.reach(command, args, target));
-        let reach = match admitted {
-            Ok(Reach::Locks) => return Ok(Some(Waits::Locks)),
-            Ok(reach) => reach,
-            Err(error) => return Err(self.reject_for_script(command.id, error)),
-        };
+        if let Err(error) = self.admit_for_script(command) {
+            return Err(self.reject_for_script(command.id, error));
+        }
+        let reach = self.reach(command, args, target);
+        if reach == Reach::Beyond {
+            return Ok(Some(Waits::Everything));
+        }
         self.note_touched(command)?;
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(client, args, command.spec);
@@ -190,9 +189,6 @@ impl Core {
     /// A command of the script under way is about to run.
     fn note_touched(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
         let running = self.running();
-        if !matches!(command.spec.run, Run::OnSession(_)) {
-            running.touched = true;
-        }
         running.has_read |= command.spec.flags.has(Flags::READONLY);
         if command.spec.flags.has(Flags::WRITE) && !running.wrote {
             running.wrote = true;

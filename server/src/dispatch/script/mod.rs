@@ -5,12 +5,14 @@
 //!       ├────────── all here ──▶ run_script ◀──────────────┘
 //!       │                          │ start
 //!       │    call ◀── Call ─────── drive ── Done ──▶ the reply
-//!       │      └── answer ──────▶   │
-//!       │                           └ not now: other cores' locks or answers, or too long ──▶ parked, and resumed from there
-//!       └─ on several cores ──▶ locks of all keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
+//!       │      └── answer ──────▶   ├ not now: other cores' answers, or too long ──▶ parked, and resumed from there
+//!       │                           └ it reaches beyond its keys ──▶ begins again, with locks of everything
+//!       └─ on several cores ──▶ locks of its keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
 //! ```
-//! A script on one core holds no locks: nothing comes between its commands. One that has to wait locks what it may reach, or
-//! has locked it from the beginning (`reach`): either way it takes effect at one moment.
+//! A script on one core holds no locks: nothing comes between its commands. One on several locks its keys from its place in
+//! the order on. Either way it takes effect at one moment. The keys that a script declares are believed until it reaches for
+//! others: then what it did is undone, and it begins again as a transaction on the whole keyspace, as which it begins at
+//! once the next time.
 //!
 //! Any number of scripts are under way on a core, each in a machine of its own; one is at work at a time. Cost of one over
 //! that of its commands: its arguments are copied once and made Lua strings, and each command's reply is made a Lua value.
@@ -44,10 +46,10 @@ use crate::script::{
     Step,
 };
 use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
-use parked::Parked;
+use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
-pub(super) use place::claim_on_all;
-use place::{Place, number_of_keys};
+use place::{Place, keeps_to_its_keys, number_of_keys};
+pub(super) use place::{claim_on_all, mode_of_all};
 use reach::Hold;
 
 /// Where the number of a script's keys stands among the arguments.
@@ -80,6 +82,11 @@ impl Scripts {
     /// Something has come for a script's messenger.
     pub(super) fn note_answer(&mut self, messenger: SessionId) {
         self.ready.push_back(messenger);
+    }
+
+    /// Whether any script that has begun, or is about to, has yet to end.
+    pub(super) fn has_any(&self) -> bool {
+        !self.parked.is_empty()
     }
 
     /// Whether no script is under way.
@@ -116,8 +123,6 @@ struct Running {
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
     is_out_of_memory: bool,
     wrote: bool,
-    /// It has seen or changed something.
-    touched: bool,
     /// The client as which it runs commands; absent while one runs.
     client: Option<Box<Session>>,
     /// When it last ran a command to its end.
@@ -141,6 +146,8 @@ enum Waits {
     Locks,
     /// Nothing more: it has them.
     Granted,
+    /// Locks of everything: it has to begin again.
+    Everything,
     /// The answers to its command.
     Answer,
     /// Its slice of the next turn.
@@ -155,6 +162,8 @@ enum Owner {
         id: SessionId,
         /// The reply's place, if the client wants one.
         seq: Option<ReplySeq>,
+        /// The session runs no other command until the script is over.
+        is_held: bool,
     },
     /// Another core.
     Core { from: CoreId, ticket: Ticket },
@@ -165,6 +174,8 @@ enum Owner {
 enum Progress {
     Over,
     Suspended,
+    /// It has reached beyond the keys it declared, and ended for that.
+    Beyond,
 }
 
 /// What of a client a script needs.
@@ -206,11 +217,10 @@ impl Core {
         }
         match self.place_of_script(session, args, command) {
             Ok(Place::Core(core)) if core != self.state.id => {
-                let target = Target {
-                    core,
-                    first_key: FirstKey::UNKNOWN,
-                };
-                self.hop(session, args, command, target, quiet);
+                self.send_script(session, args, command, core, quiet);
+            }
+            Ok(Place::Core(core)) if session.gates & gate::IN_ORDER != 0 => {
+                self.send_script(session, args, command, core, quiet);
             }
             Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
             Ok(Place::Cores) => {
@@ -230,7 +240,28 @@ impl Core {
         }
     }
 
-    /// Whose a script of this core's session is.
+    /// Sends a script to the core of its keys. As long as it is not known to keep to these, the session waits for it: it
+    /// may come to have effects on other cores.
+    fn send_script(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        core: CoreId,
+        quiet: bool,
+    ) {
+        let is_known = keeps_to_its_keys(&self.state, args, command);
+        let target = Target {
+            core,
+            first_key: FirstKey::UNKNOWN,
+        };
+        self.hop(session, args, command, target, quiet);
+        if !is_known {
+            session.set_gate(gate::BEHIND_SCRIPT, true);
+        }
+    }
+
+    /// For whom a script of this core's session reads and writes.
     fn reads_of(&self, session: &Session, command: &Command) -> Reads {
         Reads {
             by: self.state.reader(session.id),
@@ -249,11 +280,18 @@ impl Core {
         let mut out = Vec::new();
         let is_in_exec = session.executing.is_some();
         let caller = caller_of(session, self.reads_of(session, command));
-        if self.run_script(caller, args, command, is_in_exec, &mut out) == Progress::Suspended {
-            let seq = (!quiet).then(|| session.output.expect());
+        let progress = self.run_script(caller, args, command, is_in_exec, &mut out);
+        if progress != Progress::Over {
+            let owner = Owner::Session {
+                id: session.id,
+                seq: (!quiet).then(|| session.output.expect()),
+                is_held: true,
+            };
             session.at_barrier = true;
-            let id = session.id;
-            return self.park_script(Owner::Session { id, seq }, args);
+            return match progress {
+                Progress::Beyond => self.begin_again(owner, keep_words(args), command, caller),
+                _ => self.park_script(owner, args),
+            };
         }
         if !quiet {
             session.output.append(|to| to.extend_from_slice(&out));
@@ -281,8 +319,13 @@ impl Core {
         };
         let (ticket, began) = (request.ticket, Instant::now());
         let mut out = Vec::new();
-        if self.run_script(caller, args, command, false, &mut out) == Progress::Suspended {
-            return self.park_script(Owner::Core { from, ticket }, args);
+        let owner = Owner::Core { from, ticket };
+        match self.run_script(caller, args, command, false, &mut out) {
+            Progress::Over => {}
+            Progress::Suspended => return self.park_script(owner, args),
+            Progress::Beyond => {
+                return self.begin_again(owner, keep_words(args), command, caller);
+            }
         }
         let micros = self.timed_apart(command, began);
         self.answer_core(from, ticket, &out, (command, args, micros));
@@ -298,7 +341,7 @@ impl Core {
     ) {
         let outbox = &mut self.outboxes[from.index()];
         let bytes = outbox.answer(ticket, |to| to.extend_from_slice(reply));
-        self.debts.owe(from, ticket.session(), bytes);
+        self.owe(from, ticket.session(), bytes);
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
         if is_heard && self.state.is_worth_telling(micros) {
             self.outboxes[from.index()].tell_slow(command, micros, args);
@@ -325,10 +368,13 @@ impl Core {
             }
         };
         let progress = self.drive(step);
-        if progress == Progress::Over {
+        if progress != Progress::Suspended {
             let running = self.finish_script(args, out);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
+            }
+            if progress == Progress::Over && !running.hold.is_keyless() {
+                self.note_kept_to_keys(args, command);
             }
         }
         progress
@@ -372,7 +418,6 @@ impl Core {
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
-            touched: false,
             client: Some(client),
             last: Instant::now(),
             hold,
@@ -431,17 +476,24 @@ impl Core {
     fn drive(&mut self, mut step: Step) -> Progress {
         loop {
             match step {
+                Step::Done if self.running().waits == Waits::Everything => return Progress::Beyond,
                 Step::Done => return Progress::Over,
                 Step::Tick => {
                     self.running().waits = Waits::Slice;
                     return Progress::Suspended;
                 }
-                Step::Call(ask) => {
-                    if let Some(waits) = self.answer_script(ask) {
+                Step::Call(ask) => match self.answer_script(ask) {
+                    Some(Waits::Everything) => {
+                        self.running().waits = Waits::Everything;
+                        step = self.state.scripts.vm().resume(GoOn::Die);
+                        continue;
+                    }
+                    Some(waits) => {
                         self.running().waits = waits;
                         return Progress::Suspended;
                     }
-                }
+                    None => {}
+                },
             }
             if self.is_script_overdue() {
                 self.running().waits = Waits::Slice;
@@ -470,6 +522,7 @@ impl Core {
         let mut running = self.scripts.running.take().expect("a script is at work");
         if let Some(reader) = running.reads.reading.reader(running.reads.by)
             && running.has_read
+            && running.waits != Waits::Everything
         {
             self.remember_declared(running.command, args, reader);
         }
@@ -477,7 +530,7 @@ impl Core {
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());
         let errors = vm.reply_errors().clone();
-        if !errors.is_empty() {
+        if !errors.is_empty() && running.waits != Waits::Everything {
             self.state.stats.by_command[running.command.id.index()].failed += 1;
             for error in errors.iter().filter(|error| !error.is_counted) {
                 self.state.stats.count_error(&error.code);

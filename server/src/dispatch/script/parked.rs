@@ -1,20 +1,20 @@
 //! Scripts that wait: for locks, for other cores' answers, or, having run for long, for their slice of the next turn.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::super::core::Core;
+use super::super::gather::{KeptArgs, session_owner};
 use super::super::limits::SCRIPTS_ON_CORES_MAX;
-use super::super::locks::Scope;
-use super::super::transaction::{LocksHeld, scope_of};
-use super::place::hash_of_name;
+use super::super::locks::{Mode, Scope};
+use super::super::transaction::{LocksHeld, Plan, scope_of};
+use super::place::{hash_of_name, mode_of_all};
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
-use crate::script::{Ask, BusyScript, GoOn, Habit, Machine, Step, Words};
+use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, ReplySeq, Session, SessionId};
 
 /// A script that waits.
@@ -53,7 +53,7 @@ impl State {
     }
 }
 
-fn keep_words(args: Args<'_>) -> Words {
+pub(super) fn keep_words(args: Args<'_>) -> Words {
     let mut words = Words::default();
     for arg in args.iter_from(0) {
         let fits = words.push(arg);
@@ -71,7 +71,6 @@ impl Core {
         command: &'static Command,
         seq: Option<ReplySeq>,
     ) {
-        session.at_barrier = true;
         let mut hold = self.hold_of(args, command);
         hold.covers = match claim_on_all(&self.state, command, args) {
             Some(_) => Covers::Everything,
@@ -89,6 +88,7 @@ impl Core {
                 Holds::AllToRead | Holds::Keys => Covers::Keys,
             };
         }
+        session.at_barrier |= is_granted;
         let waits = if is_granted {
             Waits::Granted
         } else {
@@ -98,6 +98,7 @@ impl Core {
             owner: Owner::Session {
                 id: session.id,
                 seq,
+                is_held: is_granted,
             },
             words: keep_words(args),
             command,
@@ -111,7 +112,8 @@ impl Core {
             self.scripts.ready.push_back(id);
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-            self.ask_for_script(id, command, scopes, None);
+            self.ask_for_script(id, command, scopes);
+            self.join(session);
         }
     }
 
@@ -120,43 +122,54 @@ impl Core {
         id: SessionId,
         command: &'static Command,
         scopes: Vec<(CoreId, Scope)>,
-        beside: Option<LocksHeld>,
     ) {
-        let messenger = self.state.sessions.take_out(id);
-        let mut messenger = messenger.expect("a script's messenger stays as long as the script");
-        self.begin_script_transaction(&mut messenger, command, scopes, beside);
-        self.state.sessions.put_back(messenger);
+        let messenger = self.state.sessions.get_mut(id);
+        let messenger = messenger.expect("a script's messenger stays as long as the script");
+        let owner = session_owner(messenger, None, command);
+        self.begin_transaction(owner, KeptArgs::default(), Plan::Script, scopes, None);
     }
 
-    /// What a script that has yet to begin locks of each core.
-    pub(in crate::dispatch) fn scopes_of_new_script(
-        &self,
-        messenger: SessionId,
-    ) -> Option<Vec<(CoreId, Scope)>> {
-        let parked = self.scripts.parked.get(&messenger)?;
-        let State::New(..) = parked.state else {
-            return None;
-        };
-        let (bytes, ranges) = parked.words.parts();
+    /// A script that has reached beyond the keys it declared begins again, with locks of everything.
+    pub(super) fn begin_again(
+        &mut self,
+        owner: Owner,
+        words: Words,
+        command: &'static Command,
+        caller: Caller,
+    ) {
+        let (bytes, ranges) = words.parts();
         let args = Args::new(bytes, ranges);
-        Some(self.scopes(|scopes| scope_of(&self.state, parked.command, args, scopes)))
+        let hash = hash_of_name(&self.state, args, command);
+        self.state
+            .shared
+            .known_scripts
+            .note(hash, Habit::Undeclared);
+        let mut hold = self.hold_of(args, command);
+        hold.covers = Covers::Everything;
+        let id = self.messenger(&mut hold);
+        let mode = mode_of_all(command);
+        let scopes = self.scopes(|scopes| {
+            let scopes = scopes.iter_mut();
+            scopes.for_each(|(_, scope)| scope.add_whole(mode));
+        });
+        let parked = Parked {
+            owner,
+            words,
+            command,
+            caller,
+            clock: self.state.clock,
+            state: State::New(hold, Waits::Locks),
+        };
+        self.budget.keep(parked.words.bytes());
+        self.scripts.parked.insert(id, parked);
+        self.ask_for_script(id, command, scopes);
     }
 
     /// A script has the locks it asked for.
     pub(in crate::dispatch) fn grant_script(&mut self, messenger: SessionId, held: LocksHeld) {
         let parked = self.scripts.parked.get_mut(&messenger);
         let parked = parked.expect("a script that waits is kept");
-        if let State::Begun(running, _) = &mut parked.state {
-            running.hold.covers = Covers::Everything;
-            if running.is_irrevocable() {
-                // It waits for nobody any more.
-                let waits = &self.state.shared.script_waits_for_all;
-                waits.store(false, Ordering::Release);
-            }
-        } else {
-            parked.clock = self.state.clock;
-        }
-        parked.state.hold().locks.splice(0..0, held);
+        parked.state.hold().locks = held;
         *parked.state.waits() = Waits::Granted;
         self.scripts.ready.push_back(messenger);
     }
@@ -178,9 +191,12 @@ impl Core {
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
         let (waits, command) = (running.waits, running.command);
-        let is_open = running.hold.covers == Covers::Nothing && running.hold.bar.is_none();
-        if is_open && (running.is_irrevocable() || waits != Waits::Locks) {
-            running.hold.bar = Some(self.bar(running.mode()));
+        if running.hold.covers == Covers::Nothing && running.hold.bar.is_none() {
+            let mode = match running.may_write {
+                true => Mode::Exclusive,
+                false => Mode::Shared,
+            };
+            running.hold.bar = Some(self.bar(mode));
         }
         let parked = Parked {
             owner,
@@ -193,42 +209,10 @@ impl Core {
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         match waits {
-            Waits::Locks => self.ask_for_everything(id),
             Waits::Slice => self.note_busy(id),
             Waits::Answer if is_overdue => self.note_busy(id),
-            Waits::Answer | Waits::Granted => {}
+            Waits::Answer | Waits::Granted | Waits::Locks | Waits::Everything => {}
         }
-    }
-
-    /// Asks for locks of all keys for a script that reaches more than it declared.
-    fn ask_for_everything(&mut self, id: SessionId) {
-        let parked = self.scripts.parked.get_mut(&id).expect("just parked");
-        let State::Begun(running, _) = &mut parked.state else {
-            unreachable!("it has begun")
-        };
-        let (hasher, known) = (&self.state.shared.hasher, &self.state.shared.known_scripts);
-        known.note(hasher.hash(running.name.as_bytes()), Habit::Undeclared);
-        let (bytes, ranges) = parked.words.parts();
-        let hash = hash_of_name(&self.state, Args::new(bytes, ranges), running.command);
-        known.note(hash, Habit::Undeclared);
-        let (command, mode) = (running.command, running.mode());
-        if let Some(busy) = &running.busy {
-            busy.concerns_all();
-        }
-        let beside = if running.is_irrevocable() {
-            Some(running.hold.all(self.state.id))
-        } else {
-            let held = std::mem::take(&mut running.hold.locks);
-            running.hold.covers = Covers::Nothing;
-            self.unlock(id, &held);
-            None
-        };
-        let scopes = self.scopes(|scopes| {
-            scopes
-                .iter_mut()
-                .for_each(|(_, scope)| scope.add_whole(mode));
-        });
-        self.ask_for_script(id, command, scopes, beside);
     }
 
     /// Lets scripts go on whose answers or locks have come.
@@ -244,7 +228,7 @@ impl Core {
                     let messenger = self.state.sessions.get(id);
                     messenger.is_some_and(|messenger| messenger.output.outstanding() == 0)
                 }
-                Waits::Locks | Waits::Slice => false,
+                Waits::Locks | Waits::Slice | Waits::Everything => false,
             };
             if can_go_on && is_new && self.scripts.begun >= SCRIPTS_ON_CORES_MAX {
                 self.scripts.queue.push_back(id);
@@ -281,10 +265,14 @@ impl Core {
             }
             State::Begun(running, machine) => Ok(self.step_on(id, running, machine, began)),
         };
+        let mut is_beyond = false;
         let over = match step {
             Ok(step) => match self.drive(step) {
-                Progress::Over => Some(self.finish_script(args, &mut out).into()),
                 Progress::Suspended => None,
+                progress => {
+                    is_beyond = progress == Progress::Beyond;
+                    Some(self.finish_script(args, &mut out).into())
+                }
             },
             Err((error, hold)) => {
                 self.count_failure(&error, command);
@@ -302,6 +290,11 @@ impl Core {
         self.timing.took_apart(began.elapsed());
         self.budget.let_go(words.bytes());
         match over {
+            Some(ended) if is_beyond => {
+                self.end_hold(&ended);
+                self.begin_again(owner, words, command, caller);
+                Progress::Over
+            }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
                 Progress::Over
@@ -334,8 +327,7 @@ impl Core {
         }
         match waits {
             _ if is_killed => self.state.scripts.vm().resume(GoOn::Die),
-            Waits::Granted | Waits::Locks => Step::Call(Ask::Command),
-            Waits::Answer | Waits::Slice => self.state.scripts.vm().resume(GoOn::On),
+            _ => self.state.scripts.vm().resume(GoOn::On),
         }
     }
 
@@ -348,49 +340,49 @@ impl Core {
         ended: &Ended,
         out: &[u8],
     ) {
-        if let Some(busy) = &ended.busy {
-            self.note_no_longer_busy(busy);
-        }
         let nanos = u64::try_from(ended.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.stats.ran(command.id, 1, nanos);
-        let locks = ended.hold.all(self.state.id);
-        let id = ended.hold.messenger.expect("who waits has a messenger");
-        self.state.sessions.remove(id);
-        let is_in_exec = ended.hold.is_in_exec;
         match owner {
             Owner::Core { from, ticket } => {
                 self.answer_core(from, ticket, out, (command, args, nanos / 1000));
-                self.unlock(id, &locks);
             }
-            Owner::Session { id: of, seq } => match self.state.sessions.take_out(of) {
-                Some(mut session) => {
-                    session.at_barrier = false;
+            Owner::Session {
+                id: of,
+                seq,
+                is_held,
+            } => {
+                if let Some(mut session) = self.state.sessions.take_out(of) {
+                    if is_held {
+                        session.at_barrier = false;
+                    }
                     if let Some(seq) = seq {
                         session.output.fill(seq, |to| to.extend_from_slice(out));
                     }
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
-                    match &mut session.executing {
-                        Some(executing) if is_in_exec => {
-                            let has_more = executing.locks.len() < locks.len();
-                            if has_more && ended.hold.covers == Covers::Everything {
-                                executing.holds = Holds::All;
-                            }
-                            executing.locks = locks;
-                        }
-                        _ => self.unlock(id, &locks),
-                    }
                     self.look_again(session);
                 }
-                None => {
-                    self.unlock(id, &locks);
-                }
-            },
+            }
+        }
+        if ended.hold.covers != Covers::Everything && !ended.hold.is_keyless() {
+            self.note_kept_to_keys(args, command);
+        }
+        self.end_hold(ended);
+    }
+
+    /// Gives back what a script had.
+    fn end_hold(&mut self, ended: &Ended) {
+        if let Some(busy) = &ended.busy {
+            self.note_no_longer_busy(busy);
+        }
+        let id = ended.hold.messenger.expect("who waits has a messenger");
+        self.state.sessions.remove(id);
+        if let Some(bar) = ended.hold.bar {
+            self.release_locks(bar);
+        }
+        if !ended.hold.is_in_exec {
+            self.unlock(id, &ended.hold.locks);
         }
         if ended.hold.is_counted {
-            if ended.hold.covers == Covers::Keys {
-                let hash = hash_of_name(&self.state, args, command);
-                self.state.shared.known_scripts.note(hash, Habit::Declared);
-            }
             self.scripts.begun -= 1;
             let next = self.scripts.queue.pop_front();
             self.scripts.ready.extend(next);

@@ -1,8 +1,8 @@
 //! On which core a script runs.
 //!
-//! With all its keys on one core it runs there, whoever asks. With keys on several, or if it is not known to keep to the keys
-//! it declares (`script::known`), it runs on its client's core, under locks of what it may reach, and its commands go where
-//! their keys are.
+//! With all its keys on one core it runs there, whoever asks; without keys, where its client is. With keys on several, it runs
+//! on its client's core, under locks of these, and its commands go where their keys are; so it does under locks of
+//! everything if it is known to reach beyond the keys it declares (`script::known`).
 
 use super::super::core::Core;
 use super::super::locks::Mode;
@@ -77,22 +77,27 @@ fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
         && habit_of(state, args, command) == Some(Habit::Undeclared)
 }
 
-/// How a script locks all keys of all cores from the beginning, if it does: inside an `EXEC`, which could not wait for more
-/// locks in its midst, one without keys does too.
+/// Whether the script that a command names was seen to keep to the keys it declares.
+pub(super) fn keeps_to_its_keys(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+    habit_of(state, args, command) == Some(Habit::Declared)
+}
+
+/// How a script locks all keys of all cores from the beginning, if it does.
 pub(in crate::dispatch) fn claim_on_all(
     state: &CoreState,
     command: &Command,
     args: Args<'_>,
 ) -> Option<Mode> {
-    let keys = number_of_keys(state, args, command).ok()?;
-    if keys > 0 && !is_undeclared(state, args, command) {
-        return None;
-    }
-    Some(if command.spec.flags.has(Flags::READONLY) {
+    is_undeclared(state, args, command).then(|| mode_of_all(command))
+}
+
+/// How a script locks all keys of all cores, if it does.
+pub(in crate::dispatch) fn mode_of_all(command: &Command) -> Mode {
+    if command.spec.flags.has(Flags::READONLY) {
         Mode::Shared
     } else {
         Mode::Exclusive
-    })
+    }
 }
 
 impl Core {
@@ -115,30 +120,18 @@ impl Core {
                 false => Place::Cores,
             });
         }
-        match self.common_core(command.spec, args) {
-            Some(core) if core == self.state.id => {
-                let is_undeclared = is_undeclared(&self.state, args, command);
-                Ok(if is_undeclared { Place::Cores } else { here })
-            }
-            // It is run elsewhere only if it is known to stay there.
-            Some(core) if habit_of(&self.state, args, command) == Some(Habit::Declared) => {
-                Ok(Place::Core(core))
-            }
-            _ => Ok(Place::Cores),
+        if is_undeclared(&self.state, args, command) {
+            return Ok(Place::Cores);
         }
+        let core = self.common_core(command.spec, args);
+        Ok(core.map_or(Place::Cores, Place::Core))
     }
 
-    /// Whether a script on several cores has to wait: it would overtake what its session has sent to them before.
-    #[inline]
-    pub(in crate::dispatch) fn script_must_wait(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
-        matches!(command.spec.run, Run::Script(_))
-            && session.output.outstanding() > 0
-            && session.multi.is_none()
-            && self.place_of_script(session, args, command) == Ok(Place::Cores)
+    /// A script has kept to the keys it declares.
+    pub(super) fn note_kept_to_keys(&self, args: Args<'_>, command: &'static Command) {
+        if self.state.shared.cores() > 1 && !keeps_to_its_keys(&self.state, args, command) {
+            let hash = hash_of_name(&self.state, args, command);
+            self.state.shared.known_scripts.note(hash, Habit::Declared);
+        }
     }
 }

@@ -24,6 +24,7 @@ use crate::command::CoreCall;
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::ErrorReply;
 use crate::routing::{CoreId, SLOTS, Slot};
+use crate::session::gate;
 
 /// Entries a giver looks at in one turn while it collects.
 const COLLECT_ENTRIES: usize = 2000;
@@ -141,6 +142,13 @@ impl Moving {
         still.is_some_and(|still| !std::mem::replace(&mut still.has_marked, true))
     }
 
+    /// Whether the others have been told.
+    pub fn has_left(&self) -> bool {
+        self.standstill
+            .as_ref()
+            .is_some_and(|still| still.has_marked)
+    }
+
     /// Whether the marks of `others` cores have come.
     pub fn has_marks_of(&self, others: u16) -> bool {
         self.marks == others
@@ -255,6 +263,8 @@ pub fn stand_still(call: &mut CoreCall<'_>) {
         ..Standstill::default()
     });
     call.core.moving.note_concern();
+    // Commands have to look.
+    call.core.gates |= gate::LOCKS;
 }
 
 /// Another core has sent all it had for this one.
