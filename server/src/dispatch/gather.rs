@@ -347,8 +347,22 @@ impl Core {
                 args,
                 out: &mut out,
             }),
-            Work::Each(_)
-            | Work::Exec(_)
+            Work::Each(command) => {
+                let Run::EveryCore { each, .. } = command.spec.run else {
+                    unreachable!("such a command runs on every core")
+                };
+                each(&mut CoreCall {
+                    core: &mut self.state,
+                    asking: session.as_deref_mut(),
+                    asking_client_id: owner.client_id,
+                    reader,
+                    db: owner.db,
+                    protocol: owner.protocol,
+                    args,
+                    out: &mut out,
+                });
+            }
+            Work::Exec(_)
             | Work::Lock(_)
             | Work::Unlock
             | Work::Await(_)
