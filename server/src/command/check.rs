@@ -1,8 +1,7 @@
 //! What must agree in what is said of a command. A table that contradicts itself does not compile.
 
 use crate::command::{
-    BeginSearch, CommandSpec, FindKeys, Finer, Flags, KeyAccess, KeyFlags, KeySpec, Run,
-    Spread,
+    BeginSearch, CommandSpec, FindKeys, Finer, Flags, KeyAccess, KeyFlags, KeySpec, Run, Spread,
 };
 
 /// The tables, none of whose commands contradicts itself.

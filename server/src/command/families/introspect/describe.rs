@@ -40,7 +40,8 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
     let admin = flag(Flags::ADMIN) || own(Category::Admin);
     [
         ("keyspace", own(Category::Keyspace)),
-        ("read", flag(Flags::READONLY)),
+        // What a script reads is known to the commands it calls.
+        ("read", flag(Flags::READONLY) && !own(Category::Scripting)),
         ("write", flag(Flags::WRITE)),
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
