@@ -119,7 +119,6 @@ const WORDS: &[&str] = &[
     "REPLACE",
     "AUTH",
     "AUTH2",
-    "IFEQ",
     "u8",
 ];
 

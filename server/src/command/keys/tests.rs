@@ -213,6 +213,37 @@ fn each_key_has_the_access_of_its_own_specification() {
 }
 
 #[test]
+fn what_is_done_with_a_key_follows_from_the_other_arguments() {
+    // As redis-server 8.6.3 answers to COMMAND GETKEYSANDFLAGS.
+    for (words, expected) in [
+        ("set k v ex 10", KeyFlags::OW.update()),
+        ("set k v ifeq x", KeyFlags::RW.update()),
+        ("set k v IFDNE x GET", KeyFlags::RW.access().update()),
+        ("set ifeq get", KeyFlags::OW.update()),
+        ("delex k", KeyFlags::RM.delete()),
+        ("delex k ifne x", KeyFlags::RW.delete()),
+        ("bitfield k", KeyFlags::RO.access()),
+        (
+            "bitfield k get set 0 overflow incrby",
+            KeyFlags::RO.access(),
+        ),
+        ("bitfield k get u8", KeyFlags::RW.access().update()),
+        (
+            "bitfield k get u8 0 set u8 0 1",
+            KeyFlags::RW.access().update(),
+        ),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let spec = CommandTable::global()
+            .find(words[0].as_bytes())
+            .unwrap()
+            .spec;
+        let flags = with_args(&words, |args| spec.keys.specs()[0].flags_in(args));
+        assert_eq!(flags, expected, "{words:?}");
+    }
+}
+
+#[test]
 fn a_channel_is_no_key() {
     for name in ["spublish", "ssubscribe", "sunsubscribe"] {
         let command = CommandTable::global().find(name.as_bytes()).unwrap();

@@ -15,6 +15,7 @@ use crate::command::{
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
+use compare::Comparison;
 use options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 
 pub(super) use part::clamp_range;
@@ -167,10 +168,16 @@ fn store(call: &mut ShardCall<'_>, value: usize, ttl: TtlChange) -> CommandResul
     Ok(())
 }
 
-/// With `GET` it answers the old value.
+/// With `GET` it answers the old value, with a comparison it looks at it.
 fn set_does(args: &Args<'_>) -> KeyFlags {
-    if (3..args.len()).any(|at| args.is(at, "get")) {
+    let mut options = args.iter_from(3);
+    if options
+        .clone()
+        .any(|word| word.eq_ignore_ascii_case(b"get"))
+    {
         KeyFlags::RW.access().update()
+    } else if options.any(|word| Comparison::parse(word, b"").is_some()) {
+        KeyFlags::RW.update()
     } else {
         KeyFlags::OW.update()
     }
