@@ -9,18 +9,13 @@ pub(super) fn write(reply: &mut Reply<'_>, command: &Command) {
     reply.array(10);
     reply.text(spec.name);
     reply.integer(spec.arity.into());
-    let flags: Vec<&str> = spec.told_flags().names().collect();
-    reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.status(flag));
+    write_names(reply, spec.told_flags().names());
     let (range, _) = spec.keys.plain_range();
     reply.integer(range.first);
     reply.integer(range.last);
     reply.integer(range.step);
-    let categories: Vec<&str> = categories(spec).collect();
-    reply.set(categories.len());
-    categories
-        .iter()
-        .for_each(|category| reply.status(&format!("@{category}")));
+    let categories = categories(spec).map(|category| format!("@{category}"));
+    write_names(reply, categories);
     reply.set(spec.tips.len());
     spec.tips.iter().for_each(|tip| reply.text(tip));
     let keys = spec.keys.specs();
@@ -31,6 +26,17 @@ pub(super) fn write(reply: &mut Reply<'_>, command: &Command) {
         .subcommands
         .iter()
         .for_each(|command| write(reply, command));
+}
+
+/// Writes a set of names.
+pub(super) fn write_names(reply: &mut Reply<'_>, names: impl Iterator<Item: AsRef<str>>) {
+    let set = reply.begin_set(1);
+    let mut len = 0;
+    for name in names {
+        reply.status(name.as_ref());
+        len += 1;
+    }
+    reply.end(set, len);
 }
 
 /// Names of the ACL categories, those that the flags imply included, in the order Redis lists them.
@@ -67,9 +73,7 @@ fn write_keys(reply: &mut Reply<'_>, keys: &KeySpec) {
         reply.text(note);
     }
     reply.text("flags");
-    let names = keys.flags().names();
-    reply.set(names.clone().count());
-    names.for_each(|name| reply.status(name));
+    write_names(reply, keys.flags().names());
     reply.text("begin_search");
     match keys.begin_search() {
         BeginSearch::Index(at) => {

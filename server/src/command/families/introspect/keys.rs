@@ -1,5 +1,6 @@
 //! `COMMAND GETKEYS` and `COMMAND GETKEYSANDFLAGS`: which arguments of a command are keys.
 
+use super::describe::write_names;
 use crate::command::{Args, Flags, KeyInArgs, SessionCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -46,11 +47,9 @@ pub(super) fn get_keys_and_flags(call: &mut SessionCall<'_>) -> CommandResult {
     call.reply(|reply| {
         reply.array(keys.len());
         for key in keys {
-            let names = key.spec.flags_in(&args).names();
             reply.array(2);
             reply.bulk(args.at(key.at));
-            reply.set(names.clone().count());
-            names.for_each(|name| reply.status(name));
+            write_names(reply, key.spec.flags_in(&args).names());
         }
     });
     Ok(())
