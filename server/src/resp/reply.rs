@@ -220,8 +220,7 @@ impl<'a> Reply<'a> {
     ///
     /// # Panics
     /// Something that was begun later has not been ended, or what was begun has been taken back.
-    pub fn end(&mut self, deferred: DeferredLen, len: usize) {
-        let DeferredLen { at, marks, unit } = deferred;
+    pub fn end(&mut self, DeferredLen { at, marks, unit }: DeferredLen, len: usize) {
         let place = at..at + marks;
         assert_eq!(
             self.out.get(at),

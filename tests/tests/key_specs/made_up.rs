@@ -117,7 +117,7 @@ fn migrate_many(args: &Args<'_>) -> Found {
 }
 
 /// The specifications of a command where those that redis-server tells of do not say all: made up here, or Larder's own.
-pub fn of(name: &str) -> Option<Keys> {
+pub(crate) fn of(name: &str) -> Option<Keys> {
     match name {
         "sort" => Some(SORT),
         "sort_ro" => Some(SORT_RO),
@@ -130,7 +130,7 @@ pub fn of(name: &str) -> Option<Keys> {
 }
 
 /// The words of a call; `""` is an empty one.
-pub fn words(line: &str) -> Vec<&str> {
+pub(crate) fn words(line: &str) -> Vec<&str> {
     line.split(' ')
         .map(|word| if word == "\"\"" { "" } else { word })
         .collect()
@@ -139,7 +139,7 @@ pub fn words(line: &str) -> Vec<&str> {
 /// Calls of a command, and the keys in each with what is done with them.
 type Calls = &'static [(&'static str, &'static str)];
 
-pub const CASES: &[(Keys, Calls)] = &[
+pub(crate) const CASES: &[(Keys, Calls)] = &[
     (
         ZUNIONSTORE,
         &[

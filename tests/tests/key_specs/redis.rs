@@ -7,15 +7,15 @@ use larder_tests::client::Client;
 use larder_tests::resp::Reply;
 
 /// One command, as `COMMAND INFO` describes it.
-pub struct Described(Vec<Reply>);
+pub(crate) struct Described(Vec<Reply>);
 
 /// One key specification as it is told: note, flags, and both steps as their type and numbers by name.
-pub type Told = (String, Vec<String>, Step, Step);
+pub(crate) type Told = (String, Vec<String>, Step, Step);
 /// A step of a key specification: its type, and what it is made of.
-pub type Step = (String, BTreeMap<String, String>);
+pub(crate) type Step = (String, BTreeMap<String, String>);
 
 /// All commands of a server by name, subcommands as `container|subcommand`.
-pub fn commands(client: &mut Client) -> BTreeMap<String, Described> {
+pub(crate) fn commands(client: &mut Client) -> BTreeMap<String, Described> {
     fn collect(reply: Reply, out: &mut BTreeMap<String, Described>) {
         let Reply::Array(mut parts) = reply else {
             panic!("no description: {reply:?}")
@@ -35,7 +35,7 @@ pub fn commands(client: &mut Client) -> BTreeMap<String, Described> {
 
 /// Of each command what `COMMAND DOCS` says of its version, its group and its keys: the names and types of the arguments
 /// that are keys, and the specification each belongs to.
-pub fn docs(client: &mut Client) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn docs(client: &mut Client) -> BTreeMap<String, Vec<String>> {
     fn collect(reply: &Reply, out: &mut BTreeMap<String, Vec<String>>) {
         for (name, docs) in pairs(reply) {
             let mut told = Vec::new();
@@ -107,12 +107,12 @@ fn step(spec: &Reply, name: &str) -> Step {
 
 impl Described {
     /// All of it but the subcommands, with the flags, categories and tips in order: a set's is free.
-    pub fn described(&self) -> Vec<Reply> {
+    pub(crate) fn described(&self) -> Vec<Reply> {
         self.0.iter().cloned().map(Reply::sorted).collect()
     }
 
     /// Whether a call of so many words, the name included, fits the arity.
-    pub fn accepts(&self, words: usize) -> bool {
+    pub(crate) fn accepts(&self, words: usize) -> bool {
         let arity = self.0[1].integer().unwrap();
         let words = i64::try_from(words).unwrap();
         if arity < 0 {
@@ -123,17 +123,17 @@ impl Described {
     }
 
     /// Whether it has a flag.
-    pub fn has_flag(&self, flag: &str) -> bool {
+    pub(crate) fn has_flag(&self, flag: &str) -> bool {
         texts(&self.0[2]).iter().any(|text| text == flag)
     }
 
     /// First key, last key, step.
-    pub fn plain_range(&self) -> [i64; 3] {
+    pub(crate) fn plain_range(&self) -> [i64; 3] {
         [3, 4, 5].map(|at| self.0[at].integer().unwrap())
     }
 
     /// Its key specifications.
-    pub fn key_specs(&self) -> Vec<Told> {
+    pub(crate) fn key_specs(&self) -> Vec<Told> {
         let specs = items(&self.0[8]).iter();
         let told = specs.map(|spec| {
             let note = value_of(spec, "notes").map(Reply::to_text);
@@ -149,7 +149,7 @@ impl Described {
     }
 
     /// Specifications made of what is told, where that is all there is to know. They live as long as the test.
-    pub fn made_of_what_is_told(&self) -> Keys {
+    pub(crate) fn made_of_what_is_told(&self) -> Keys {
         let specs: Vec<KeySpec> = self.key_specs().into_iter().map(made).collect();
         Keys::of(specs.leak())
     }
@@ -206,7 +206,7 @@ fn made((note, flags, begin, find): Told) -> KeySpec {
 }
 
 /// Specifications in the form they are told in.
-pub fn told(keys: Keys) -> Vec<Told> {
+pub(crate) fn told(keys: Keys) -> Vec<Told> {
     let told = keys.specs().iter().map(|spec| {
         let step = |kind: &str, parts: &[(&str, String)]| -> Step {
             let parts = parts
