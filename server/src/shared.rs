@@ -9,6 +9,7 @@ use larder_engine::{KeyHasher, VersionWords};
 
 use crate::budget::Pool;
 use crate::config::Config;
+use crate::order::{Ring, Sleepers};
 use crate::routing::{CoreId, SlotMap};
 use crate::script::{BusyScripts, KnownScripts, LibraryCache, ScriptCache};
 use crate::topics::Topics;
@@ -25,6 +26,10 @@ pub struct Shared {
     pub memory: Pool,
     /// The table from slot to core.
     pub slots: SlotMap,
+    /// The order of the transactions of all cores.
+    pub order: Arc<Ring>,
+    /// Which cores sleep.
+    pub sleepers: Sleepers,
     /// The hasher of all shards.
     pub hasher: KeyHasher,
     /// 40 hex digits that name this run of the server.
@@ -151,6 +156,8 @@ impl Shared {
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),
+            order: Ring::new(cores, u64::try_from(started_unix_ms).unwrap_or(0)),
+            sleepers: Sleepers::new(cores),
             hasher: KeyHasher::with_seeds(seeds),
             run_id,
             started_unix_ms,

@@ -30,6 +30,10 @@ pub struct Batch {
     wait_requests: Vec<WaitRequest>,
     /// Bytes of memory for which a lease goes with it; kept, those counted for it.
     pub(super) weight: usize,
+    /// The parts of transactions that come behind it.
+    pub(super) parts: Option<Box<Self>>,
+    /// The end of the sender's last entry in the order, when it was shipped.
+    pub(super) stamp: u64,
     /// Bytes of its requests.
     pub(super) request_bytes: i64,
     /// Bytes of requests of the receiving core that have run.

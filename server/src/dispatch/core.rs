@@ -15,9 +15,11 @@ use super::credit::Debts;
 use super::gather::Gathers;
 use super::input::InputScratch;
 use super::limits::{FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
+use super::lines::{Lines, NoLines};
 use super::locks::Locks;
 use super::memory::Budget;
 use super::offers::Offers;
+use super::order::InOrder;
 use super::pool::BufferPool;
 use super::queues::Queues;
 use super::rebalance::Job;
@@ -55,6 +57,8 @@ pub enum Intent {
 #[allow(clippy::vec_box, reason = "batches travel boxed, and keep their boxes")]
 pub struct Core {
     pub(super) state: CoreState,
+    pub(super) lines: Box<dyn Lines>,
+    pub(super) order: InOrder,
     pub(super) outboxes: Vec<Box<Batch>>,
     pub(super) spare: Vec<Box<Batch>>,
     /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
@@ -124,6 +128,7 @@ impl Core {
         };
         let cores = usize::from(shared.cores());
         let copy_versions = Arc::clone(&shared.copy_versions);
+        let order = InOrder::new(id, &shared);
         let mut core = Self {
             state: CoreState {
                 id,
@@ -156,6 +161,8 @@ impl Core {
                 random: 0,
                 scripts: Engine::default(),
             },
+            lines: Box::new(NoLines),
+            order,
             outboxes: (0..cores).map(|_| Box::default()).collect(),
             spare: Vec::new(),
             backlog: VecDeque::new(),
@@ -199,10 +206,9 @@ impl Core {
 
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
-        self.state.clock = clock;
-        self.state.shard.set_now(clock.unix);
         self.timing.begin(Instant::now());
         self.turn += 1;
+        self.follow_clock(clock);
         if !self.next_turn.is_empty() {
             self.begin_parts_of_turn();
         }
@@ -382,6 +388,7 @@ impl Core {
         self.follow_moved_slots();
         self.resume_waiting();
         self.run_granted();
+        self.give_places();
         if now_ms >= self.next_period_ms {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
@@ -397,6 +404,7 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
+        self.append_entry();
         self.settle_lease();
         more
     }
@@ -580,6 +588,7 @@ impl Core {
             || !self.backlog.is_empty()
             || self.budget.holds_mail()
             || !self.granted.is_empty()
+            || self.awaits_place()
             || !state.told.is_empty()
             || self.clients_are_short
             || self.transactions.has_any_behind_own();

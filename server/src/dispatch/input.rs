@@ -57,6 +57,7 @@ enum Stop {
 impl Core {
     /// Bytes of a client, in order. Whole commands run at once; what is left is kept.
     pub fn receive(&mut self, id: SessionId, bytes: &[u8]) {
+        self.catch_up();
         self.notice_config();
         let Some(mut session) = self.state.sessions.take_out(id) else {
             return;

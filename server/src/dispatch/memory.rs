@@ -367,15 +367,41 @@ impl Core {
         } else {
             0
         };
+        Some(self.seal(to, weight, None))
+    }
+
+    /// Whether what there is for core `to` may be shipped: it has taken most of what it was sent before.
+    pub(super) fn may_ship(&self, to: CoreId) -> bool {
+        let mail = &self.state.shared.gauges(to).mail_bytes;
+        self.outboxes[to.index()].memory_bytes() < BATCH_WEIGHED_BYTES
+            || mail.load(Ordering::Relaxed) <= MAIL_MAX_BYTES
+    }
+
+    /// The batch for core `to`, whatever is in it, and the parts of transactions behind it.
+    pub(super) fn take_outbox_with(&mut self, to: CoreId, parts: Box<Batch>) -> Box<Batch> {
+        let bytes = self.outboxes[to.index()].memory_bytes() + parts.memory_bytes();
+        let weight = if bytes >= BATCH_WEIGHED_BYTES {
+            self.lend_lease(to, bytes)
+        } else {
+            0
+        };
+        self.seal(to, weight, Some(parts))
+    }
+
+    /// Takes what is to be sent to core `to`.
+    fn seal(&mut self, to: CoreId, weight: usize, parts: Option<Box<Batch>>) -> Box<Batch> {
         let empty = self.spare.pop().unwrap_or_default();
         let mut batch = std::mem::replace(&mut self.outboxes[to.index()], empty);
+        batch.stamp = self.stamp();
         batch.weight = weight;
-        batch.ran_bytes = ran.max(0);
+        batch.ran_bytes = self.budget.ran[to.index()].max(0);
         self.budget.ran[to.index()] -= batch.ran_bytes;
+        let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes);
+        batch.parts = parts;
         let under_way = &mut self.budget.under_way[to.index()];
-        *under_way += batch.request_bytes;
+        *under_way += batch.request_bytes + of_parts;
         self.budget.is_congested |= *under_way > REQUESTS_UNDER_WAY_MAX_BYTES;
-        Some(batch)
+        batch
     }
 
     /// The lease of a large batch goes with it, if core `to` has taken most of what it was sent before.
@@ -386,10 +412,16 @@ impl Core {
             self.budget.mail_waits = true;
             return None;
         }
+        Some(self.lend_lease(to, bytes))
+    }
+
+    /// So many bytes of the lease go to core `to`.
+    fn lend_lease(&mut self, to: CoreId, bytes: usize) -> usize {
+        let mail = &self.state.shared.gauges(to).mail_bytes;
         mail.fetch_add(bytes as u64, Ordering::Relaxed);
         let pool = &self.state.shared.memory;
         self.budget.lease.hand_over(pool, bytes as u64);
-        Some(bytes)
+        bytes
     }
 
     /// Takes back a batch that could not be shipped; it goes out first next turn.

@@ -29,6 +29,7 @@ mod hostile;
 mod input;
 mod large_tests;
 pub mod limits;
+mod lines;
 mod locks;
 mod memory;
 mod memory_tests;
@@ -37,6 +38,7 @@ mod notes;
 mod notes_tests;
 mod observed;
 mod offers;
+mod order;
 mod pipelines_tests;
 mod pool;
 mod protect;
@@ -59,6 +61,8 @@ mod waits;
 
 pub use batch::Batch;
 pub use core::{Core, Intent};
+pub use lines::Lines;
+pub use order::Shipped;
 
 /// Plants a bug: the cores of this thread lock nothing from now on, so that tests see that they would notice.
 #[cfg(debug_assertions)]

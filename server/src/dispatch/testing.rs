@@ -3,13 +3,15 @@
 
 #![cfg(test)]
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use larder_engine::UnixMillis;
 
-use super::{Batch, Core, Intent};
+use super::{Batch, Core, Intent, Lines};
 use crate::command::Clock;
 use crate::config::Config;
 use crate::routing::CoreId;
@@ -24,8 +26,35 @@ pub(crate) type Client = (usize, SessionId);
 pub(crate) struct Server {
     pub(crate) cores: Vec<Core>,
     pub(crate) now_ms: u64,
-    /// Batches under way from the first core to the second, oldest first.
-    under_way: Vec<Vec<VecDeque<Box<Batch>>>>,
+    under_way: UnderWay,
+}
+
+/// Batches under way from the first core to the second, oldest first.
+type UnderWay = Rc<RefCell<Vec<Vec<VecDeque<Box<Batch>>>>>>;
+
+/// The lines of one core.
+struct Wires {
+    own: usize,
+    under_way: UnderWay,
+}
+
+impl Lines for Wires {
+    fn receive(&mut self, from: CoreId) -> Option<Box<Batch>> {
+        self.under_way.borrow_mut()[from.index()][self.own].pop_front()
+    }
+
+    fn waiting(&self, from: CoreId) -> usize {
+        self.under_way.borrow()[from.index()][self.own].len()
+    }
+
+    fn has_room(&self, _: CoreId) -> bool {
+        true
+    }
+
+    fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        self.under_way.borrow_mut()[self.own][to.index()].push_back(batch);
+        Ok(())
+    }
 }
 
 impl Server {
@@ -43,15 +72,20 @@ impl Server {
         let config = Config::default().with(&directives).unwrap();
         let shared = Shared::new(config, cores, [1, 2, 3, 4], 0);
         let count = usize::from(cores);
-        let cores = (0..cores)
-            .map(|id| Core::new(CoreId(id), Arc::clone(&shared)).unwrap())
-            .collect();
+        let queues = (0..count).map(|_| (0..count).map(|_| VecDeque::new()).collect());
+        let under_way = Rc::new(RefCell::new(queues.collect()));
+        let cores = (0..cores).map(|id| {
+            let mut core = Core::new(CoreId(id), Arc::clone(&shared)).unwrap();
+            let under_way = Rc::clone(&under_way);
+            let own = usize::from(id);
+            core.connect_lines(Box::new(Wires { own, under_way }));
+            core
+        });
+        let cores = cores.collect();
         let mut server = Self {
             cores,
             now_ms: 1_700_000_000_000,
-            under_way: (0..count)
-                .map(|_| (0..count).map(|_| VecDeque::new()).collect())
-                .collect(),
+            under_way,
         };
         server.turns();
         server
@@ -224,16 +258,17 @@ impl Server {
     /// Puts one core's outbox for another on its way.
     pub(crate) fn ship_between(&mut self, from: usize, to: usize) {
         if let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) {
-            self.under_way[from][to].push_back(batch);
+            self.under_way.borrow_mut()[from][to].push_back(batch);
         }
     }
 
     /// Delivers the oldest batch from one core to another. Whether there was one.
     pub(crate) fn deliver_one(&mut self, from: usize, to: usize) -> bool {
-        let Some(batch) = self.under_way[from][to].pop_front() else {
+        let batch = self.under_way.borrow_mut()[from][to].pop_front();
+        let Some(batch) = batch else {
             return false;
         };
-        self.cores[to].deliver(CoreId(from as u16), batch);
+        self.cores[to].take(CoreId(from as u16), batch);
         true
     }
 
@@ -265,12 +300,14 @@ impl Server {
     }
 
     fn has_mail(&self, core: usize) -> bool {
-        self.under_way.iter().any(|from| !from[core].is_empty())
+        let under_way = self.under_way.borrow();
+        under_way.iter().any(|from| !from[core].is_empty())
     }
 
     /// Bytes of the batches under way from one core to another.
     pub(crate) fn bytes_under_way(&self, from: usize, to: usize) -> usize {
-        let batches = self.under_way[from][to].iter();
+        let under_way = self.under_way.borrow();
+        let batches = under_way[from][to].iter();
         batches.map(|batch| batch.memory_bytes()).sum()
     }
 

@@ -30,7 +30,7 @@ pub trait Post<P> {
 
 /// Which entry of its coordinator a transaction is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub struct Ticket(pub u64);
 
 /// What has become of the transactions gathered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub struct Coordinator<P> {
     appended: u64,
 }
 
-impl<P: Default> Coordinator<P> {
+impl<P> Coordinator<P> {
     /// That of one of `cores` cores.
     #[must_use]
     pub fn new(cores: u16) -> Self {
@@ -74,12 +74,21 @@ impl<P: Default> Coordinator<P> {
     }
 
     /// The parts of `core`, to put those of one more transaction behind. That transaction is in the entry of [`Self::ticket`].
-    pub fn parts_for(&mut self, core: CoreId) -> &mut P {
+    pub fn parts_for(&mut self, core: CoreId) -> &mut P
+    where
+        P: Default,
+    {
+        self.parts_for_with(core, P::default)
+    }
+
+    /// The same; `empty` makes what there is to put the first behind.
+    #[inline]
+    pub fn parts_for_with(&mut self, core: CoreId, empty: impl FnOnce() -> P) -> &mut P {
         let parts = &mut self.gathering[core.index()];
         if parts.is_none() {
             self.concerned.push(core);
         }
-        parts.get_or_insert_default()
+        parts.get_or_insert_with(empty)
     }
 
     /// The entry that gathers.

@@ -101,7 +101,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
     /// How many of its own core's entries have been passed.
     #[inline]
     #[must_use]
-    pub(super) fn own_passed(&self) -> u64 {
+    pub fn own_passed(&self) -> u64 {
         self.own_passed
     }
 

@@ -48,7 +48,8 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(core: Core, mail: Mail, listeners: Vec<Listener>) -> Self {
+    pub(super) fn new(mut core: Core, mut mail: Mail, listeners: Vec<Listener>) -> Self {
+        core.connect_lines(mail.take_lines());
         let listeners = listeners
             .into_iter()
             .map(|listener| (listener, Accepting::Paused(0)))

@@ -15,10 +15,10 @@ use larder_engine::UnixMillis;
 use super::backend::{Backend, Patience};
 use super::desk::Desk;
 use super::listen::Listener;
-use super::mail::{Mail, Shipped};
+use super::mail::Mail;
 use super::ring::os;
 use crate::command::Clock;
-use crate::dispatch::Core;
+use crate::dispatch::{Core, Shipped};
 use crate::shared::Shared;
 
 /// How long a core that ends goes on sending what it owes.
@@ -114,16 +114,19 @@ impl<B: Backend> Driver<B> {
     #[inline]
     fn work(&mut self) {
         let Self { backend, desk, .. } = self;
-        desk.mail.wake_up();
+        desk.core.wake_up();
         self.now = Instant::now();
         desk.core.begin_turn(clock(self.now, self.epoch));
         desk.settle_sends(backend);
         backend.drain(desk);
         desk.take_arrivals();
-        let Desk { mail, core, .. } = desk;
-        mail.deliver(core);
+        let core = &mut desk.core;
+        core.take_mail();
         self.busy = core.end_turn();
-        self.shipped = mail.ship(core, backend);
+        self.shipped = core.ship();
+        for place in core.take_wakes() {
+            backend.wake(place);
+        }
         desk.attend(backend);
         if desk.core.gives_memory_back() {
             os::give_memory_back();
@@ -135,7 +138,7 @@ impl<B: Backend> Driver<B> {
 
     /// How long the core may wait for something to come. Unless it may not, the others know that it sleeps.
     #[inline]
-    fn patience(&self) -> Patience {
+    fn patience(&mut self) -> Patience {
         if self.busy || self.backend.has_come() || self.desk.has_follow_up() {
             return Patience::None;
         }
@@ -155,7 +158,7 @@ impl<B: Backend> Driver<B> {
         if self.ending != Ending::No {
             patience = no_longer_than(patience, DRAIN_PERIOD);
         }
-        if self.desk.mail.fall_asleep() {
+        if self.desk.core.fall_asleep() {
             patience
         } else {
             Patience::None

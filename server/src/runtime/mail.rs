@@ -1,22 +1,18 @@
-//! Mail between cores: a queue of batches for each ordered pair, and a flag that says who sleeps.
-//!
-//! A core about to sleep sets its flag, then looks at its inbox once more; a sender fills the inbox, then looks at the
-//! flag. With a full fence between the two steps on both sides, one of them sees the other: no mail waits for a sleeper.
-//! Waking costs a system call, so only a core that sleeps is woken, and the first who sees the flag takes it down.
+//! Mail between cores: a queue of batches for each ordered pair, and what wakes a core ([`crate::order::Sleepers`] says who
+//! sleeps).
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use crossbeam::queue::SegQueue;
 use crossbeam::utils::CachePadded;
 
-use super::backend::Backend;
 use super::ring::os::{WhenEmpty, event_fd};
 use super::ring::spsc::{self, Receiver, Sender};
-use crate::dispatch::{Batch, Core};
+use crate::dispatch::{Batch, Lines};
 use crate::routing::CoreId;
 
 /// Batches under way from one core to another; a batch holds a whole turn, so few are enough.
@@ -33,8 +29,6 @@ pub(super) struct Arrival {
 /// Where a core can be reached.
 #[derive(Debug)]
 struct Place {
-    /// Whether it sleeps, so that it must be woken.
-    asleep: AtomicBool,
     /// Wakes it whatever it does.
     bell: File,
     /// The descriptor of its ring, or -1.
@@ -60,7 +54,6 @@ impl Mesh {
         let places = (0..cores)
             .map(|_| {
                 Ok(CachePadded::new(Place {
-                    asleep: AtomicBool::new(false),
                     bell: event_fd(WhenEmpty::Fail)?,
                     ring: AtomicI32::new(-1),
                     arrivals: SegQueue::new(),
@@ -71,24 +64,24 @@ impl Mesh {
             places,
             drained: AtomicUsize::new(0),
         });
-        let mut mails: Vec<Mail> = (0..cores)
-            .map(|id| Mail {
-                id: CoreId(id),
-                mesh: Arc::clone(&mesh),
-                inboxes: Vec::new(),
-                outboxes: Vec::new(),
-                shipped: Vec::new(),
-            })
-            .collect();
-        for from in 0..cores {
-            for to in (0..cores).filter(|&to| to != from) {
+        let unconnected = || SpscLines {
+            inboxes: (0..cores).map(|_| None).collect(),
+            outboxes: (0..cores).map(|_| None).collect(),
+        };
+        let mut lines: Vec<SpscLines> = (0..cores).map(|_| unconnected()).collect();
+        for from in 0..usize::from(cores) {
+            for to in (0..usize::from(cores)).filter(|&to| to != from) {
                 let (sender, receiver) = spsc::queue(BATCHES_UNDER_WAY);
-                mails[usize::from(from)].outboxes.push((CoreId(to), sender));
-                mails[usize::from(to)]
-                    .inboxes
-                    .push((CoreId(from), receiver));
+                lines[from].outboxes[to] = Some(sender);
+                lines[to].inboxes[from] = Some(receiver);
             }
         }
+        let mails = lines.into_iter().zip(0..cores).map(|(lines, id)| Mail {
+            id: CoreId(id),
+            mesh: Arc::clone(&mesh),
+            lines: Some(lines),
+        });
+        let mails = mails.collect();
         Ok((mesh, mails))
     }
 
@@ -137,23 +130,43 @@ impl Mesh {
     }
 }
 
-/// Whether everything could be shipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shipped {
-    /// Yes.
-    All,
-    /// A queue is full; ship again soon.
-    Some,
-}
-
 /// One core's mail.
 pub(super) struct Mail {
     id: CoreId,
     mesh: Arc<Mesh>,
-    inboxes: Vec<(CoreId, Receiver<Batch>)>,
-    outboxes: Vec<(CoreId, Sender<Batch>)>,
-    /// Receivers of this turn.
-    shipped: Vec<usize>,
+    lines: Option<SpscLines>,
+}
+
+/// One core's ends of the queues.
+struct SpscLines {
+    inboxes: Box<[Option<Receiver<Batch>>]>,
+    outboxes: Box<[Option<Sender<Batch>>]>,
+}
+
+impl Lines for SpscLines {
+    #[inline]
+    fn receive(&mut self, from: CoreId) -> Option<Box<Batch>> {
+        self.inboxes[from.index()].as_mut()?.receive()
+    }
+
+    #[inline]
+    fn waiting(&self, from: CoreId) -> usize {
+        self.inboxes[from.index()]
+            .as_ref()
+            .map_or(0, Receiver::waiting)
+    }
+
+    fn has_room(&self, to: CoreId) -> bool {
+        self.outboxes[to.index()]
+            .as_ref()
+            .is_some_and(Sender::has_room)
+    }
+
+    #[inline]
+    fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        let outbox = self.outboxes[to.index()].as_mut();
+        outbox.expect("a core sends itself nothing").send(batch)
+    }
 }
 
 impl Mail {
@@ -167,6 +180,14 @@ impl Mail {
         &self.mesh
     }
 
+    /// Its ends of the queues, to be taken once.
+    ///
+    /// # Panics
+    /// If they have been taken.
+    pub(super) fn take_lines(&mut self) -> Box<dyn Lines> {
+        Box::new(self.lines.take().expect("a core takes its lines once"))
+    }
+
     /// The descriptor that becomes readable when the bell is rung.
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
         self.mesh.places[self.id.index()].bell.as_fd()
@@ -177,74 +198,6 @@ impl Mail {
         self.mesh.places[self.id.index()]
             .ring
             .store(ring, Ordering::Release);
-    }
-
-    /// Gives `core` what the others have sent by now. What they send meanwhile is for the next turn, which follows at
-    /// once ([`Self::fall_asleep`]): a core that is sent mail faster than it reads has its clients to serve all the same.
-    #[inline]
-    pub(super) fn deliver(&mut self, core: &mut Core) {
-        self.deliver_to(|from, batch| core.deliver(from, batch));
-    }
-
-    #[inline]
-    fn deliver_to(&mut self, mut take: impl FnMut(CoreId, Box<Batch>)) {
-        for (from, inbox) in &mut self.inboxes {
-            for batch in inbox.receive_waiting() {
-                take(*from, batch);
-            }
-        }
-    }
-
-    /// Sends what `core` has for the others and wakes those who sleep.
-    #[inline]
-    pub(super) fn ship(&mut self, core: &mut Core, backend: &mut impl Backend) -> Shipped {
-        let mut all = Shipped::All;
-        for (to, outbox) in &mut self.outboxes {
-            let Some(batch) = core.take_outbox(*to) else {
-                continue;
-            };
-            if let Err(batch) = outbox.send(batch) {
-                core.return_outbox(*to, batch);
-                all = Shipped::Some;
-            }
-            self.shipped.push(to.index());
-        }
-        if !self.shipped.is_empty() {
-            fence(Ordering::SeqCst);
-            for place in self.shipped.drain(..) {
-                let asleep = &self.mesh.places[place].asleep;
-                if asleep.load(Ordering::Relaxed) && asleep.swap(false, Ordering::Relaxed) {
-                    backend.wake(place);
-                }
-            }
-        }
-        all
-    }
-
-    /// Announces that the core sleeps. `false`: there is mail, it must not.
-    #[inline]
-    pub(super) fn fall_asleep(&self) -> bool {
-        if self.inboxes.is_empty() {
-            return true;
-        }
-        let asleep = &self.mesh.places[self.id.index()].asleep;
-        asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let has_mail = self.inboxes.iter().any(|(_, inbox)| !inbox.is_empty());
-        if has_mail {
-            asleep.store(false, Ordering::Relaxed);
-        }
-        !has_mail
-    }
-
-    /// Announces that the core is awake.
-    #[inline]
-    pub(super) fn wake_up(&self) {
-        if !self.inboxes.is_empty() {
-            self.mesh.places[self.id.index()]
-                .asleep
-                .store(false, Ordering::Relaxed);
-        }
     }
 
     /// The connections accepted elsewhere for this core by now. The bell rings for those that come meanwhile.
@@ -263,31 +216,6 @@ mod tests {
 
     /// More than there can be at the beginning.
     const TOO_MANY: usize = 10 * BATCHES_UNDER_WAY;
-
-    #[test]
-    fn a_turn_takes_the_mail_there_is_when_it_begins_however_fast_more_comes() {
-        let (_, mut mails) = Mesh::new(3).unwrap();
-        let mut reader = mails.pop().unwrap();
-        let send = |mails: &mut [Mail], from: CoreId| {
-            let (to, outbox) = mails[from.index()].outboxes.last_mut().unwrap();
-            assert_eq!(*to, CoreId(2));
-            outbox.send(Box::default()).is_ok()
-        };
-        for _ in 0..3 {
-            send(&mut mails, CoreId(0));
-        }
-        while send(&mut mails, CoreId(1)) {}
-        for turn in 0..5 {
-            let mut taken = [0; 2];
-            reader.deliver_to(|from, _| {
-                taken[from.index()] += 1;
-                assert!(taken[from.index()] < TOO_MANY, "the turn does not end");
-                assert!(send(&mut mails, from), "its place is free");
-            });
-            assert_eq!(taken, [3, BATCHES_UNDER_WAY], "turn {turn}");
-            assert!(!reader.fall_asleep(), "the next turn follows at once");
-        }
-    }
 
     #[test]
     fn a_turn_takes_the_connections_there_are_when_it_begins_however_fast_more_come() {

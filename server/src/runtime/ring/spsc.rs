@@ -82,6 +82,17 @@ impl<T: Send> Sender<T> {
     }
 }
 
+impl<T: Send> Sender<T> {
+    /// Whether a value would be taken now.
+    #[inline]
+    pub(in crate::runtime) fn has_room(&self) -> bool {
+        let slots = &self.slots.0;
+        slots[self.tail & (slots.len() - 1)]
+            .load(Ordering::Acquire)
+            .is_null()
+    }
+}
+
 impl<T: Send> Receiver<T> {
     /// The oldest value.
     #[inline]
@@ -98,16 +109,9 @@ impl<T: Send> Receiver<T> {
         Some(unsafe { Box::from_raw(value) })
     }
 
-    /// The values there are at this moment, oldest first. Those sent while they are taken stay for the next time: the
-    /// receiver comes to an end whatever the sender does.
-    #[inline]
-    pub(in crate::runtime) fn receive_waiting(&mut self) -> impl Iterator<Item = Box<T>> {
-        (0..self.waiting()).map_while(|_| self.receive())
-    }
-
     /// Number of values there are.
     #[inline]
-    fn waiting(&self) -> usize {
+    pub(in crate::runtime) fn waiting(&self) -> usize {
         let slots = &self.slots.0;
         // Relaxed: a value is looked at when it is received.
         let is_filled = |ahead: &usize| {
@@ -115,15 +119,6 @@ impl<T: Send> Receiver<T> {
             !slot.load(Ordering::Relaxed).is_null()
         };
         (0..slots.len()).take_while(is_filled).count()
-    }
-
-    /// Whether there is nothing to receive.
-    #[inline]
-    pub(in crate::runtime) fn is_empty(&self) -> bool {
-        let slots = &self.slots.0;
-        slots[self.head & (slots.len() - 1)]
-            .load(Ordering::Acquire)
-            .is_null()
     }
 }
 
@@ -134,14 +129,14 @@ mod tests {
     #[test]
     fn values_come_in_the_order_sent_and_a_full_queue_gives_them_back() {
         let (mut sender, mut receiver) = queue(4);
-        assert!(receiver.is_empty());
+        assert!(receiver.waiting() == 0);
         for round in 0..10 {
             for value in 0..4 {
                 sender.send(Box::new(round * 4 + value)).unwrap();
             }
             assert_eq!(*sender.send(Box::new(99)).unwrap_err(), 99);
             for value in 0..4 {
-                assert!(!receiver.is_empty());
+                assert!(receiver.waiting() > 0);
                 assert_eq!(*receiver.receive().unwrap(), round * 4 + value);
             }
             assert!(receiver.receive().is_none());
@@ -154,13 +149,21 @@ mod tests {
         for waiting in [0, 1, 3, 4] {
             (0..waiting).for_each(|value| sender.send(Box::new(value)).unwrap());
             for round in 0..10 {
-                let taken = receiver.receive_waiting().take(1000).inspect(|value| {
-                    sender.send(Box::new(**value)).unwrap();
-                });
+                let taken = (0..receiver.waiting())
+                    .map_while(|_| receiver.receive())
+                    .take(1000)
+                    .inspect(|value| {
+                        sender.send(Box::new(**value)).unwrap();
+                    });
                 assert_eq!(taken.map(|value| *value).sum::<u32>(), (0..waiting).sum());
                 assert_eq!(receiver.waiting(), waiting as usize, "round {round}");
             }
-            assert_eq!(receiver.receive_waiting().count(), waiting as usize);
+            assert_eq!(
+                (0..receiver.waiting())
+                    .map_while(|_| receiver.receive())
+                    .count(),
+                waiting as usize
+            );
         }
     }
 
@@ -187,7 +190,7 @@ mod tests {
             assert_eq!(*value, expected);
         }
         producer.join().unwrap();
-        assert!(receiver.is_empty());
+        assert!(receiver.waiting() == 0);
     }
 
     #[test]

@@ -1,0 +1,309 @@
+//! This core's place in the order of all transactions ([`crate::order`]): when it catches up, and when it gives its own
+//! transactions their place.
+//!
+//! ```text
+//!  begin_turn   the clock goes on, by a tick of the order; catch up
+//!  receive      catch up, then run what was received
+//!  take_mail    a batch is taken, catch up, its requests run
+//!  publish      ship the parts of this core's transactions, append their entry, catch up: they have their place
+//!  fall_asleep  not while an entry is there whose parts are in hand
+//! ```
+//! A server of one core has no order: nothing of this is done.
+
+use super::batch::Batch;
+use super::core::Core;
+use super::lines::Lines;
+use crate::command::Clock;
+use crate::order::{
+    Coordinator, Cursor, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
+};
+use crate::routing::CoreId;
+use crate::shared::Shared;
+use larder_engine::UnixMillis;
+
+/// How often a turn gives transactions their place, at most: each time, sessions that waited for theirs go on.
+const PUBLICATIONS_MAX: usize = 4;
+
+/// A core as follower and coordinator. Each is absent while it is at work.
+pub(super) struct InOrder {
+    follower: Option<Box<Follower<Box<Batch>, Box<Batch>>>>,
+    coordinator: Option<Box<Coordinator<Box<Batch>>>>,
+    /// Entries of this core that it has passed.
+    own_passed: u64,
+    /// The end of its last entry.
+    stamp: u64,
+    /// Cores to be woken.
+    wakes: Vec<usize>,
+}
+
+impl InOrder {
+    pub(super) fn new(id: CoreId, shared: &Shared) -> Self {
+        let cursor = Cursor::new(&shared.order, id);
+        Self {
+            follower: Some(Box::new(Follower::new(cursor))),
+            coordinator: Some(Box::new(Coordinator::new(shared.cores()))),
+            own_passed: 0,
+            stamp: 0,
+            wakes: Vec::new(),
+        }
+    }
+
+    fn follower(&self) -> Option<&Follower<Box<Batch>, Box<Batch>>> {
+        self.follower.as_deref()
+    }
+}
+
+/// Whether everything could be shipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// Yes.
+    All,
+    /// A queue is full; ship again soon.
+    Some,
+}
+
+impl Core {
+    /// Connects the core with the others, once, before its first turn.
+    pub fn connect_lines(&mut self, lines: Box<dyn Lines>) {
+        self.lines = lines;
+    }
+
+    fn is_alone(&self) -> bool {
+        self.outboxes.len() == 1
+    }
+
+    /// The time is that of the clock, or, among several cores, that of the order, which the clock advances.
+    pub(super) fn follow_clock(&mut self, clock: Clock) {
+        self.state.clock = clock;
+        if self.is_alone() {
+            self.state.shard.set_now(clock.unix);
+            return;
+        }
+        let mut follower = self
+            .order
+            .follower
+            .take()
+            .expect("a turn begins when none is under way");
+        let now_ms = u64::try_from(clock.unix.0).unwrap_or(0);
+        follower.begin_turn(now_ms, self);
+        self.time_is(follower.cursor().time_ms());
+        self.end_catching_up(follower);
+    }
+
+    /// Passes all entries that are there.
+    #[inline]
+    pub(super) fn catch_up(&mut self) {
+        if let Some(follower) = self.order.follower()
+            && follower.cursor().is_behind()
+        {
+            self.pass_entries();
+        }
+    }
+
+    #[inline(never)]
+    fn pass_entries(&mut self) {
+        if let Some(mut follower) = self.order.follower.take() {
+            follower.catch_up(self);
+            self.end_catching_up(follower);
+        }
+    }
+
+    fn end_catching_up(&mut self, follower: Box<Follower<Box<Batch>, Box<Batch>>>) {
+        let passed = follower.own_passed();
+        self.order.follower = Some(follower);
+        if passed != self.order.own_passed {
+            self.order.own_passed = passed;
+        }
+    }
+
+    /// Takes what the others have sent by now. What they send meanwhile is for the next turn, which follows at once
+    /// ([`Self::fall_asleep`]): a core that is sent mail faster than it reads has its clients to serve all the same.
+    #[inline]
+    pub fn take_mail(&mut self) {
+        for from in (0..self.outboxes.len()).map(|from| CoreId(from as u16)) {
+            for _ in 0..self.lines.waiting(from) {
+                // Some of it may have been taken at an entry.
+                let Some(batch) = self.lines.receive(from) else {
+                    break;
+                };
+                self.take(from, batch);
+            }
+        }
+    }
+
+    /// Takes a batch that has come from core `from`.
+    pub(super) fn take(&mut self, from: CoreId, batch: Box<Batch>) {
+        let mut follower = self
+            .order
+            .follower
+            .take()
+            .expect("nothing is taken amid what was taken before");
+        follower.deliver(from, parcel(batch), self);
+        self.end_catching_up(follower);
+    }
+
+    /// Gives this core's transactions their place, again and again as those sessions go on that waited for it.
+    pub(super) fn give_places(&mut self) {
+        for _ in 0..PUBLICATIONS_MAX {
+            if !self.awaits_place() || !self.append_entry() {
+                return;
+            }
+            self.resume_waiting();
+            self.run_granted();
+        }
+    }
+
+    /// Gives this core's transactions their place, and runs its own parts of them. Whether they have one.
+    pub(super) fn append_entry(&mut self) -> bool {
+        if self.is_alone() {
+            return false;
+        }
+        let mut coordinator = self
+            .order
+            .coordinator
+            .take()
+            .expect("nothing is published amid publishing");
+        let mut follower = self
+            .order
+            .follower
+            .take()
+            .expect("nothing is published amid catching up");
+        let publication = coordinator.publish(&mut follower, self);
+        self.order.stamp = coordinator.stamp().0;
+        self.order.coordinator = Some(coordinator);
+        self.order.follower = Some(follower);
+        self.catch_up();
+        matches!(publication, Publication::At(_))
+    }
+
+    /// Sends what is there for the others, and finds out who must be woken for it.
+    pub fn ship(&mut self) -> Shipped {
+        let mut all = Shipped::All;
+        if self.is_alone() {
+            return all;
+        }
+        let mut shipped = false;
+        for to in (0..self.outboxes.len()).map(|to| CoreId(to as u16)) {
+            if to == self.state.id {
+                continue;
+            }
+            let Some(batch) = self.take_outbox(to) else {
+                continue;
+            };
+            if let Err(batch) = self.lines.send(to, batch) {
+                self.return_outbox(to, batch);
+                all = Shipped::Some;
+            }
+            self.order.wakes.push(to.index());
+            shipped = true;
+        }
+        if shipped {
+            Sleepers::before_rousing();
+            let sleepers = &self.state.shared.sleepers;
+            self.order
+                .wakes
+                .retain(|to| sleepers.rouse(CoreId(*to as u16)));
+        }
+        all
+    }
+
+    /// The cores to be woken, if any.
+    pub fn take_wakes(&mut self) -> std::vec::Drain<'_, usize> {
+        self.order.wakes.drain(..)
+    }
+
+    /// Announces that the core sleeps. `false`: something has come, it must not.
+    #[inline]
+    pub fn fall_asleep(&mut self) -> bool {
+        if self.is_alone() {
+            return true;
+        }
+        let id = self.state.id;
+        self.state.shared.sleepers.announce(id);
+        let mut others = (0..self.outboxes.len()).map(|from| CoreId(from as u16));
+        let has_mail = others.any(|from| self.lines.waiting(from) > 0);
+        let may_sleep = self.order.follower().is_some_and(Follower::may_sleep);
+        if has_mail || !may_sleep {
+            self.state.shared.sleepers.withdraw(id);
+        }
+        !has_mail && may_sleep
+    }
+
+    /// Announces that the core is awake.
+    #[inline]
+    pub fn wake_up(&mut self) {
+        if !self.is_alone() {
+            self.state.shared.sleepers.withdraw(self.state.id);
+        }
+    }
+
+    /// Whether transactions of this core have yet to get their place.
+    pub(super) fn awaits_place(&self) -> bool {
+        self.order
+            .coordinator
+            .as_ref()
+            .is_some_and(|coordinator| coordinator.is_waiting())
+    }
+
+    /// The stamp of every batch that is shipped now.
+    pub(super) fn stamp(&self) -> u64 {
+        self.order.stamp
+    }
+}
+
+impl Core {
+    /// Runs this core's parts of the entry at `position`.
+    fn run_parts_at(&mut self, _position: Position, _coordinator: CoreId, _parts: Box<Batch>) {
+        unreachable!("no core makes parts");
+    }
+}
+
+fn parcel(mut batch: Box<Batch>) -> Parcel<Box<Batch>, Box<Batch>> {
+    Parcel {
+        stamp: Position(batch.stamp),
+        parts: batch.parts.take(),
+        mail: batch,
+    }
+}
+
+impl Station<Box<Batch>, Box<Batch>> for Core {
+    fn receive(&mut self, from: CoreId) -> Option<Parcel<Box<Batch>, Box<Batch>>> {
+        self.lines.receive(from).map(parcel)
+    }
+
+    fn run_mail(&mut self, from: CoreId, mail: Box<Batch>) {
+        self.deliver(from, mail);
+    }
+
+    fn run_parts(&mut self, position: Position, coordinator: CoreId, parts: Box<Batch>) {
+        self.run_parts_at(position, coordinator, parts);
+    }
+
+    fn time_is(&mut self, ms: u64) {
+        let now = UnixMillis(ms as i64);
+        self.state.clock.unix = now;
+        self.state.shard.set_now(now);
+    }
+}
+
+impl Post<Box<Batch>> for Core {
+    fn has_room(&self, to: CoreId) -> bool {
+        self.lines.has_room(to) && self.may_ship(to)
+    }
+
+    fn ship(&mut self, to: CoreId, stamp: Position, parts: Box<Batch>) {
+        debug_assert_eq!(
+            stamp.0, self.order.stamp,
+            "all that is shipped bears one stamp"
+        );
+        let batch = self.take_outbox_with(to, parts);
+        let sent = self.lines.send(to, batch);
+        assert!(sent.is_ok(), "there was room");
+    }
+
+    fn rouse(&mut self, core: CoreId) {
+        if self.state.shared.sleepers.rouse(core) {
+            self.order.wakes.push(core.index());
+        }
+    }
+}
