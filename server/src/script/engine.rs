@@ -11,6 +11,7 @@ use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
 use larder_engine::KeyHasher;
 
 use super::busy::Kind;
@@ -66,13 +67,13 @@ pub struct Machine {
     /// The cache's count of flushes when the machine was made.
     flushes: u64,
     /// The scripts the machine has compiled.
-    compiled: HashMap<Sha, Arc<Script>>,
+    compiled: HashMap<Sha, Arc<Script>, RandomState>,
     /// The same by the hash of their text, where no two share one.
-    by_text: HashMap<u64, Arc<Script>>,
+    by_text: HashMap<u64, Arc<Script>, RandomState>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
     /// The libraries the machine has loaded, by their numbers.
-    libraries: HashMap<u64, Arc<Library>>,
+    libraries: HashMap<u64, Arc<Library>, RandomState>,
     /// The version of the libraries of which these may be a part; none after one was loaded that may not come to be one.
     libraries_version: Option<u64>,
 }
@@ -196,10 +197,10 @@ impl Engine {
             let machine = self.idle.pop().unwrap_or_else(|| Machine {
                 vm: Vm::new(seed).expect("there is address space for a stack"),
                 flushes: cache.flushes(),
-                compiled: HashMap::new(),
-                by_text: HashMap::new(),
+                compiled: HashMap::default(),
+                by_text: HashMap::default(),
                 sweep_at: 0,
-                libraries: HashMap::new(),
+                libraries: HashMap::default(),
                 libraries_version: None,
             });
             self.machine = Some(machine);
