@@ -9,9 +9,10 @@
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use ahash::RandomState;
+use ahash::{AHasher, RandomState};
 use larder_engine::KeyHasher;
 
 use super::busy::Kind;
@@ -61,6 +62,9 @@ impl From<Arc<Script>> for Callable {
     }
 }
 
+/// Hashes what no client chooses: numbers of ours, and hashes by a secret key.
+type Unkeyed = BuildHasherDefault<AHasher>;
+
 /// A machine and the scripts it has compiled.
 pub struct Machine {
     vm: Vm,
@@ -69,11 +73,11 @@ pub struct Machine {
     /// The scripts the machine has compiled.
     compiled: HashMap<Sha, Arc<Script>, RandomState>,
     /// The same by the hash of their text, where no two share one.
-    by_text: HashMap<u64, Arc<Script>, RandomState>,
+    by_text: HashMap<u64, Arc<Script>, Unkeyed>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
     /// The libraries the machine has loaded, by their numbers.
-    libraries: HashMap<u64, Arc<Library>, RandomState>,
+    libraries: HashMap<u64, Arc<Library>, Unkeyed>,
     /// The version of the libraries of which these may be a part; none after one was loaded that may not come to be one.
     libraries_version: Option<u64>,
 }
