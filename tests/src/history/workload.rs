@@ -229,6 +229,7 @@ impl<'a> Player<'a> {
                 self.stage.operations_left.fetch_sub(1, Ordering::Relaxed);
                 self.history.push(Operation {
                     client: self.number,
+                    connection: None,
                     form: call.form(),
                     invoked_ns,
                     completed_ns,
