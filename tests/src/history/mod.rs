@@ -35,6 +35,7 @@ pub mod calls;
 mod examples;
 pub mod graph;
 pub mod keys;
+mod player;
 pub mod versions;
 pub mod workload;
 
