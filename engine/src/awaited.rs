@@ -13,6 +13,8 @@ use crate::key_map::KeyMap;
 pub struct AwaitedKeys {
     waiting: KeyMap<Awaited>,
     written: Vec<(DbIndex, Box<[u8]>)>,
+    /// How many had been written when what follows began to be held back.
+    held_from: Option<usize>,
 }
 
 /// What is known of a key that is waited for.
@@ -54,14 +56,17 @@ impl AwaitedKeys {
         }
     }
 
-    /// Whether a key waited for has been written since they were last taken.
+    /// Whether a key waited for has been written since they were last taken. While that may be taken back, none has.
     #[inline]
     pub fn has_written(&self) -> bool {
-        !self.written.is_empty()
+        !self.written.is_empty() && self.held_from.is_none()
     }
 
     /// Takes the keys waited for that have been written, each once, in the order of the first write.
     pub fn take_written(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        if self.held_from.is_some() {
+            return Vec::new();
+        }
         let written = std::mem::take(&mut self.written);
         for (db, key) in &written {
             if let Some(awaited) = self.waiting.get_mut(*db, key) {
@@ -69,6 +74,26 @@ impl AwaitedKeys {
             }
         }
         written
+    }
+
+    /// Holds back that keys are written from now on.
+    pub(crate) fn hold(&mut self) {
+        self.held_from = Some(self.written.len());
+    }
+
+    /// What was held back stands.
+    pub(crate) fn release(&mut self) {
+        self.held_from = None;
+    }
+
+    /// What was held back did not happen.
+    pub(crate) fn drop_held(&mut self) {
+        let held_from = self.held_from.take().unwrap_or(0);
+        for (db, key) in self.written.drain(held_from..) {
+            if let Some(awaited) = self.waiting.get_mut(db, &key) {
+                awaited.is_written = false;
+            }
+        }
     }
 
     /// A change has been made.

@@ -30,7 +30,9 @@ pub use awaited::AwaitedKeys;
 pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
-pub use journal::{Besides, Effect, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap};
+pub use journal::{
+    Besides, Effect, EffectOf, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap,
+};
 pub use key::{Key, KeyHasher};
 pub use raw::Buffer;
 pub use shard::{

@@ -48,3 +48,6 @@ pub const SAMPLED_SEGMENTS: usize = 64;
 
 /// When deadlines have paid so much for the expiry hand, in entries read, a step is due: some 75 deadlines.
 pub const EXPIRY_PAID_STEP: u32 = 2048;
+
+/// Bytes of the lists of an undo log that are kept for the next one.
+pub const UNDO_KEPT_BYTES: u64 = 64 << 10;

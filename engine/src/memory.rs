@@ -24,6 +24,24 @@ pub(crate) struct Content<'a> {
     pub(crate) value: &'a [u8],
 }
 
+/// What an item says of its value beside the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    pub(crate) form: Form,
+    pub(crate) access: AccessClock,
+    pub(crate) deadline: Option<UnixMillis>,
+    pub(crate) value_len: usize,
+}
+
+/// Whether two items may have one buffer for their value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// They may, until either is written in part.
+    Shared,
+    /// Each has its own.
+    Own,
+}
+
 /// Items and their memory.
 pub(crate) struct Memory {
     arena: Arena,
@@ -470,6 +488,122 @@ impl Memory {
         self.arena.free(item);
         self.payload_bytes = self.payload_bytes - old.key_len as u64 + key.len() as u64;
         Ok(target)
+    }
+
+    /// Whether the item's key or value is in an extent.
+    pub(crate) fn has_extents(&self, item: Block) -> bool {
+        let head = self.layout(item).head;
+        head.key_in_extent() || head.value_in_extent()
+    }
+
+    /// What an item says of its value.
+    pub(crate) fn attributes(&self, item: Block) -> Attributes {
+        let layout = self.layout(item);
+        Attributes {
+            form: layout.head.form(),
+            access: layout.head.access(),
+            deadline: self.deadline(item),
+            value_len: layout.value_len,
+        }
+    }
+
+    /// The bytes of an item that has no extents, and the size of its block.
+    pub(crate) fn image(&self, item: Block) -> (&[u8], usize) {
+        let bytes = self.arena.tail(item);
+        let total = Layout::read(bytes).total;
+        (&bytes[..total], self.arena.block_bytes(item))
+    }
+
+    /// Where in that image the key is, and its length.
+    pub(crate) fn key_in_image(&self, item: Block) -> (usize, usize) {
+        let layout = self.layout(item);
+        (layout.key_at, layout.key_len)
+    }
+
+    /// The value of an item, if it is in an extent.
+    pub(crate) fn value_in_extent(&self, item: Block) -> Option<&[u8]> {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extent = layout.value_extent(bytes)?;
+        Some(self.extents.bytes(extent, layout.value_len))
+    }
+
+    /// Writes the item that [`Self::image`] has told of once more.
+    pub(crate) fn restore(&mut self, image: &[u8], block_bytes: usize) -> Option<Block> {
+        let layout = Layout::read(image);
+        let item = self.arena.alloc(block_bytes)?;
+        self.arena.tail_mut(item)[..image.len()].copy_from_slice(image);
+        self.payload_bytes += (layout.key_len + layout.value_len) as u64;
+        Some(item)
+    }
+
+    /// Writes another item with the value and attributes of `item` under `key`.
+    pub(crate) fn duplicate(
+        &mut self,
+        item: Block,
+        key: &[u8],
+        sharing: Sharing,
+    ) -> Result<Block, StoreError> {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extent = layout.value_extent(bytes);
+        let mut content = Content {
+            form: layout.head.form(),
+            access: layout.head.access(),
+            deadline: layout.deadline(bytes),
+            value: &[],
+        };
+        let Some((buffer, start)) = extent.and_then(|extent| self.extents.buffer_of(extent)) else {
+            let value = self.entry(item).value().to_vec();
+            content.value = &value;
+            return self.create(key, &content);
+        };
+        content.value = &buffer.bytes()[start..][..layout.value_len];
+        let lent = match sharing {
+            Sharing::Shared => Some(Arc::clone(&buffer)),
+            Sharing::Own => None,
+        };
+        let lent_before = self.extents.replace_lent(lent);
+        let duplicate = self.create(key, &content);
+        self.extents.replace_lent(lent_before);
+        duplicate
+    }
+
+    /// Takes back what was done to an item in place: gives it the attributes it had, and the bytes `ranges` of its value,
+    /// which are in an extent if there are any; answers where the item is now. Takes no memory.
+    ///
+    /// # Panics
+    /// Somebody else holds the buffer that was written.
+    pub(crate) fn revert(
+        &mut self,
+        item: Block,
+        was: &Attributes,
+        ranges: &[(usize, &[u8])],
+    ) -> Block {
+        let bytes = self.arena.tail(item);
+        let mut layout = Layout::read(bytes);
+        let deadline = layout.deadline(bytes);
+        layout.head = layout.head.with_form(was.form).with_access(was.access);
+        if let Some(extent) = layout.value_extent(bytes) {
+            self.extents
+                .revert(extent, layout.value_len, was.value_len, ranges);
+            self.payload_bytes -= (layout.value_len - was.value_len) as u64;
+            layout
+                .with_value_len(was.value_len)
+                .write_prefix(self.arena.tail_mut(item), deadline);
+        } else {
+            layout.head.write(self.arena.tail_mut(item));
+        }
+        if deadline == was.deadline {
+            return item;
+        }
+        self.set_deadline(item, was.deadline)
+            .expect("the block has held an item with this deadline")
+    }
+
+    /// Lets go of buffers to be given back that another item or another core holds.
+    pub(crate) fn forget_shared(&mut self) {
+        self.extents.forget_shared();
     }
 
     /// Bytes that one item takes, extents included.

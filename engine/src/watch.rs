@@ -16,8 +16,21 @@ use crate::key_map::KeyMap;
 pub struct Watches {
     watchers: HashMap<u64, Watch>,
     /// Who watches a key, and whether it was there when they began.
-    keys: KeyMap<BTreeMap<u64, Presence>>,
+    keys: KeyMap<Watchers>,
+    /// What has been broken, while that may be taken back.
+    held: Option<Broken>,
 }
+
+/// Watches that have been broken.
+#[derive(Debug, Default)]
+struct Broken {
+    watchers: Vec<u64>,
+    /// Keys that nobody watches any more, and who did.
+    keys: Vec<(DbIndex, Box<[u8]>, Watchers)>,
+}
+
+/// Who watches a key.
+type Watchers = BTreeMap<u64, Presence>;
 
 /// Whether a key held something when its watch began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +145,14 @@ impl Watches {
 
     fn break_one(&mut self, db: DbIndex, key: &[u8]) {
         // Those who watch it have nothing more to learn of it.
-        for watcher in self.keys.remove(db, key).unwrap_or_default().into_keys() {
-            if let Some(watch) = self.watchers.get_mut(&watcher) {
-                watch.broken = true;
-            }
+        let Some(watchers) = self.keys.remove(db, key) else {
+            return;
+        };
+        for watcher in watchers.keys() {
+            break_watch(&mut self.watchers, &mut self.held, *watcher);
+        }
+        if let Some(held) = &mut self.held {
+            held.keys.push((db, key.into(), watchers));
         }
     }
 
@@ -143,13 +160,48 @@ impl Watches {
         let of_db = self.keys.iter().filter(|(of, ..)| *of == db);
         for (_, key, watchers) in of_db {
             for (watcher, presence) in watchers {
-                if let Some(watch) = self.watchers.get_mut(watcher)
-                    && breaks(key, *presence)
-                {
-                    watch.broken = true;
+                if breaks(key, *presence) {
+                    break_watch(&mut self.watchers, &mut self.held, *watcher);
                 }
             }
         }
+    }
+
+    /// Notes what is broken from now on, to take it back.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Broken::default());
+    }
+
+    /// What was broken since stays so.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// What was broken since is whole again.
+    pub(crate) fn drop_held(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        for watcher in held.watchers {
+            if let Some(watch) = self.watchers.get_mut(&watcher) {
+                watch.broken = false;
+            }
+        }
+        for (db, key, mut watchers) in held.keys {
+            watchers.retain(|watcher, _| self.watchers.contains_key(watcher));
+            if !watchers.is_empty() {
+                self.keys.get_or_default(db, &key).append(&mut watchers);
+            }
+        }
+    }
+}
+
+fn break_watch(watchers: &mut HashMap<u64, Watch>, held: &mut Option<Broken>, watcher: u64) {
+    let Some(watch) = watchers.get_mut(&watcher) else {
+        return;
+    };
+    if !std::mem::replace(&mut watch.broken, true)
+        && let Some(held) = held
+    {
+        held.watchers.push(watcher);
     }
 }
 

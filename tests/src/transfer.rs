@@ -1,8 +1,8 @@
 //! Money that is moved between accounts on all cores by many clients, and must neither be lost nor made.
 //!
 //! Writers move amounts in transactions, behind a `WATCH` of the balances or blindly, and in scripts where the server has
-//! them; with each transfer goes a count on the writer's own receipt. Readers add up all accounts: every sum must be what
-//! was there at first. Connections are cut all the while, by their clients in the middle of a pipeline and by `CLIENT KILL`.
+//! them, many in one pipeline; with each transfer goes a count on the writer's own receipt. Readers add up all accounts, several
+//! times in one pipeline: every sum must be what was there at first. Connections are cut all the while, by their clients in the middle of a pipeline and by `CLIENT KILL`.
 //! At the end each receipt must show every transfer that was acknowledged, and none that was never asked for.
 
 use std::collections::BTreeSet;
@@ -17,6 +17,7 @@ use larder_server::routing::SlotMap;
 use crate::Outcome;
 use crate::client::Client;
 use crate::fragile::{Fragile, Kill};
+use crate::history::workload::Reach;
 use crate::random::Random;
 use crate::resp::{Reply, encode};
 
@@ -27,19 +28,23 @@ const DEPOSIT: i64 = 1000;
 /// What all have together, at any time.
 const SUM: i64 = ACCOUNTS as i64 * DEPOSIT;
 const AMOUNT_MAX: usize = 20;
-/// Transfers that one client sends at once, at most.
-const PIPELINE_MAX: usize = 3;
+/// Transfers, or sums, that one client sends at once, at most.
+const PIPELINE_MAX: usize = 8;
 /// Between one `CLIENT KILL` and the next.
 const KILL_INTERVAL: Duration = Duration::from_millis(15);
 
+/// From, to and receipt; those that are not declared come behind the amount.
 const TRANSFER_SCRIPT: &str = "local amount = tonumber(ARGV[1]) \
-    if tonumber(redis.call('GET', KEYS[1])) < amount then return 0 end \
-    redis.call('DECRBY', KEYS[1], amount) \
-    redis.call('INCRBY', KEYS[2], amount) \
-    redis.call('INCR', KEYS[3]) \
+    local function key(i) return KEYS[i] or ARGV[1 + i - #KEYS] end \
+    if tonumber(redis.call('GET', key(1))) < amount then return 0 end \
+    redis.call('DECRBY', key(1), amount) \
+    redis.call('INCRBY', key(2), amount) \
+    redis.call('INCR', key(3)) \
     return 1";
 const SUM_SCRIPT: &str = "local sum = 0 \
-    for _, key in ipairs(KEYS) do sum = sum + tonumber(redis.call('GET', key)) end \
+    for _, keys in ipairs({KEYS, ARGV}) do \
+      for _, key in ipairs(keys) do sum = sum + tonumber(redis.call('GET', key)) end \
+    end \
     return sum";
 
 /// On a slow machine it takes longer, by this at most, until all that is to happen has happened.
@@ -56,6 +61,8 @@ pub struct Plan {
     pub time: Duration,
     /// Cores of the server, all of which must have accounts.
     pub cores: u16,
+    /// Which keys scripts reach for.
+    pub reach: Reach,
     /// Of the random numbers.
     pub seed: u64,
 }
@@ -160,6 +167,7 @@ struct Bank {
     until: Instant,
     /// Somebody has failed: the others need not go on.
     has_failed: AtomicBool,
+    next_number: AtomicU32,
     /// As [`Report::seen`] has it: by anybody so far, and in the end.
     seen: AtomicU32,
     to_be_seen: u32,
@@ -215,6 +223,7 @@ pub fn run(address: SocketAddr, plan: Plan) -> Outcome<Report> {
         has_scripts,
         until: Instant::now() + plan.time,
         has_failed: AtomicBool::new(false),
+        next_number: AtomicU32::new(0),
         seen: AtomicU32::new(0),
         to_be_seen: everything.seen(),
         ids: (0..=clients).map(|_| AtomicI64::new(0)).collect(),
@@ -312,43 +321,72 @@ impl Worker<'_> {
         Ok(self.report)
     }
 
-    /// Adds up all accounts, in one way or another.
+    /// Adds up all accounts, in one way or another, several times in one pipeline.
     fn read(mut self) -> Outcome<Report> {
-        let accounts = all_accounts();
-        let mut mget = vec!["MGET".to_owned()];
-        mget.extend(accounts.iter().cloned());
-        let mut script = ["EVAL", SUM_SCRIPT].map(str::to_owned).to_vec();
-        script.push(ACCOUNTS.to_string());
-        script.extend(accounts.iter().cloned());
-        let mut transaction = encode(&["MULTI"]);
-        for key in &accounts {
-            transaction.extend(encode(&["GET", key]));
-        }
-        transaction.extend(encode(&["EXEC"]));
         while self.goes_on() {
-            let kinds = if self.bank.has_scripts { 3 } else { 2 };
-            let (bytes, replies) = match self.random.below(kinds) {
-                0 => (encode(&mget), 1),
-                1 => (transaction.clone(), ACCOUNTS + 2),
-                _ => (encode(&script), 1),
-            };
+            let count = self.random.between(1, PIPELINE_MAX);
+            let sums: Vec<(Vec<u8>, usize)> = (0..count).map(|_| self.any_sum()).collect();
+            let bytes: Vec<u8> = sums.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
             self.connection.send(&bytes);
-            let Some(replies) = self.connection.replies(replies)? else {
-                self.connection.connect_anew()?;
-                continue;
-            };
-            right_sum(replies.last().ok_or("at least one reply was awaited")?)?;
-            self.report.sums += 1;
+            for (_, replies) in sums {
+                let Some(replies) = self.connection.replies(replies)? else {
+                    self.connection.connect_anew()?;
+                    break;
+                };
+                right_sum(replies.last().ok_or("at least one reply was awaited")?)?;
+                self.report.sums += 1;
+            }
         }
         Ok(self.report)
     }
 
+    /// What adds up all accounts, and how many replies it has, the last of which tells.
+    fn any_sum(&mut self) -> (Vec<u8>, usize) {
+        let accounts = all_accounts();
+        let kinds = if self.bank.has_scripts { 3 } else { 2 };
+        match self.random.below(kinds) {
+            0 => (encode(&with_keys(&["MGET"], &accounts)), 1),
+            1 => {
+                let gets = accounts.iter().flat_map(|key| encode(&["GET", key]));
+                let bytes = encode(&["MULTI"]).into_iter().chain(gets);
+                let bytes = bytes.chain(encode(&["EXEC"]));
+                (bytes.collect(), ACCOUNTS + 2)
+            }
+            _ => {
+                let text = self.text_of(SUM_SCRIPT);
+                let declared = self.declared(ACCOUNTS).to_string();
+                (
+                    encode(&with_keys(&["EVAL", &text, &declared], &accounts)),
+                    1,
+                )
+            }
+        }
+    }
+
+    /// A script's text, or one that nobody has run.
+    fn text_of(&mut self, script: &str) -> String {
+        if self.random.one_in(2) {
+            return script.to_owned();
+        }
+        let number = self.bank.next_number.fetch_add(1, Ordering::Relaxed);
+        format!("{script} -- {number}")
+    }
+
+    /// How many of its keys a script declares.
+    fn declared(&mut self, keys: usize) -> usize {
+        match self.bank.plan.reach {
+            Reach::AsDeclared if self.random.one_in(3) => 0,
+            Reach::AsDeclared => keys,
+            Reach::Further => self.random.between(0, keys),
+        }
+    }
+
     fn write(mut self) -> Outcome<Report> {
         while self.goes_on() {
-            let is_intact = match self.random.below(4) {
-                0 | 1 => self.transfer_watched()?,
-                2 if self.bank.has_scripts => self.transfer_by_scripts()?,
-                _ => self.transfer_blindly()?,
+            let is_intact = if self.random.one_in(2) {
+                self.transfer_watched()?
+            } else {
+                self.transfer_in_pipeline()?
             };
             if !is_intact {
                 self.connection.connect_anew()?;
@@ -419,61 +457,74 @@ impl Worker<'_> {
         cuts
     }
 
-    /// Moves amounts whatever the balances are, several transactions at once.
-    fn transfer_blindly(&mut self) -> Outcome<bool> {
-        let transfers = self.random.between(1, PIPELINE_MAX);
+    /// Moves amounts whatever the balances are: several transactions and scripts at once.
+    fn transfer_in_pipeline(&mut self) -> Outcome<bool> {
+        let count = self.random.between(1, PIPELINE_MAX);
+        let kinds = if self.bank.has_scripts { 3 } else { 2 };
+        let transfers: Vec<usize> = (0..count).map(|_| self.random.below(kinds)).collect();
         let mut bytes = Vec::new();
-        for _ in 0..transfers {
-            let (amount, keys) = self.draw(2);
-            let amount = amount.to_string();
-            bytes.extend(encode(&["MULTI"]));
-            bytes.extend(encode(&["DECRBY", &keys[0], &amount]));
-            bytes.extend(encode(&["INCRBY", &keys[1], &amount]));
-            bytes.extend(encode(&["INCR", &receipt(self.number)]));
-            bytes.extend(encode(&["EXEC"]));
+        for kind in &transfers {
+            bytes.extend(match kind {
+                0 => self.transaction(false),
+                1 => self.transaction(true),
+                _ => self.script(),
+            });
         }
-        if self.cuts_within(&mut bytes, transfers as u64) {
+        if self.cuts_within(&mut bytes, count as u64) {
             return Ok(false);
         }
-        for done in 0..transfers {
-            match self.connection.replies(5)?.as_deref() {
-                None => {
-                    self.report.unanswered += (transfers - done) as u64;
-                    return Ok(false);
+        for (done, kind) in transfers.iter().enumerate() {
+            let replies = match kind {
+                0 => 5,
+                1 => 6,
+                _ => 1,
+            };
+            let Some(replies) = self.connection.replies(replies)? else {
+                self.report.unanswered += (count - done) as u64;
+                return Ok(false);
+            };
+            match (kind, replies.last()) {
+                (0, Some(Reply::Array(results))) if results.len() == 3 => self.report.blind += 1,
+                (1, Some(Reply::Array(results))) if results.len() == 3 => self.report.watched += 1,
+                (1, Some(Reply::NullArray)) => self.report.conflicts += 1,
+                (2, Some(Reply::Integer(1))) => self.report.scripts += 1,
+                (2, Some(Reply::Integer(0))) => self.report.refused += 1,
+                (_, other) => {
+                    let lines = other.map(Reply::lines);
+                    return Err(format!("a transfer is answered by {lines:?}"));
                 }
-                Some([.., Reply::Array(results)]) if results.len() == 3 => self.report.blind += 1,
-                Some(other) => return Err(format!("a transfer is answered by {other:?}")),
             }
         }
         Ok(true)
     }
 
-    /// Moves amounts by scripts, several at once.
-    fn transfer_by_scripts(&mut self) -> Outcome<bool> {
-        let transfers = self.random.between(1, PIPELINE_MAX);
-        let mut bytes = Vec::new();
-        for _ in 0..transfers {
-            let (amount, mut keys) = self.draw(2);
-            keys.push(receipt(self.number));
-            let mut args = with_keys(&["EVAL", TRANSFER_SCRIPT, "3"], &keys);
-            args.push(amount.to_string());
-            bytes.extend(encode(&args));
-        }
-        if self.cuts_within(&mut bytes, transfers as u64) {
-            return Ok(false);
-        }
-        for done in 0..transfers {
-            match self.connection.reply()? {
-                None => {
-                    self.report.unanswered += (transfers - done) as u64;
-                    return Ok(false);
-                }
-                Some(Reply::Integer(1)) => self.report.scripts += 1,
-                Some(Reply::Integer(0)) => self.report.refused += 1,
-                Some(other) => return Err(format!("a transfer is answered by {other:?}")),
-            }
-        }
-        Ok(true)
+    /// A transaction that moves an amount, behind a `WATCH` of both accounts or without: five replies, or six.
+    fn transaction(&mut self, watches: bool) -> Vec<u8> {
+        let (amount, keys) = self.draw(2);
+        let amount = amount.to_string();
+        let watch = encode(&["WATCH", &keys[0], &keys[1]]);
+        let commands = [
+            if watches { watch } else { Vec::new() },
+            encode(&["MULTI"]),
+            encode(&["DECRBY", &keys[0], &amount]),
+            encode(&["INCRBY", &keys[1], &amount]),
+            encode(&["INCR", &receipt(self.number)]),
+            encode(&["EXEC"]),
+        ];
+        commands.concat()
+    }
+
+    /// A script that moves an amount: one reply.
+    fn script(&mut self) -> Vec<u8> {
+        let (amount, mut keys) = self.draw(2);
+        keys.push(receipt(self.number));
+        let declared = self.declared(keys.len());
+        let undeclared = keys.split_off(declared);
+        let text = self.text_of(TRANSFER_SCRIPT);
+        let mut args = with_keys(&["EVAL", &text, &declared.to_string()], &keys);
+        args.push(amount.to_string());
+        args.extend(undeclared);
+        encode(&args)
     }
 }
 

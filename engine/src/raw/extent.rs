@@ -115,6 +115,19 @@ impl Extents {
         self.lent = None;
     }
 
+    /// Exchanges what is lent.
+    pub(crate) fn replace_lent(&mut self, lent: Option<Arc<Buffer>>) -> Option<Arc<Buffer>> {
+        std::mem::replace(&mut self.lent, lent)
+    }
+
+    /// The buffer that the extent is, and where in it the content begins; `None` if it is a span.
+    pub(crate) fn buffer_of(&self, id: ExtentId) -> Option<(Arc<Buffer>, usize)> {
+        match self.slot(id) {
+            Extent::Span(_) => None,
+            Extent::Buffer { buffer, start } => Some((Arc::clone(buffer), *start as usize)),
+        }
+    }
+
     fn insert(&mut self, extent: Extent) -> ExtentId {
         let slot = if let Some(slot) = self.vacant.pop() {
             self.slots[slot as usize] = Some(extent);
@@ -214,6 +227,20 @@ impl Extents {
         true
     }
 
+    /// Lets go of buffers to be given back that somebody else holds, who then gives them back.
+    pub(crate) fn forget_shared(&mut self) {
+        let mut forgotten = 0;
+        self.dying.retain(|buffer| {
+            let is_shared = Arc::strong_count(buffer) > 1;
+            if is_shared {
+                forgotten += buffer.held_bytes() as u64;
+            }
+            !is_shared
+        });
+        self.dying_bytes -= forgotten;
+        self.buffer_bytes -= forgotten;
+    }
+
     /// Bytes that are in no extent any more and not yet given back, but count as used.
     pub(crate) fn dying_bytes(&self) -> u64 {
         self.dying_bytes
@@ -248,6 +275,32 @@ impl Extents {
         self.slots[id.0 as usize] = Some(extent);
         self.table_bytes = self.count_table_bytes();
         is_done
+    }
+
+    /// Takes back writes to an extent of `len` bytes: `ranges` are what was at these offsets, in the order in which they are
+    /// written, and it was `was_len` bytes long, no more than now.
+    ///
+    /// # Panics
+    /// It was written, and somebody else holds it.
+    pub(crate) fn revert(
+        &mut self,
+        id: ExtentId,
+        len: usize,
+        was_len: usize,
+        ranges: &[(usize, &[u8])],
+    ) {
+        let is = self.bytes(id, len);
+        let differs = |&(at, was): &(usize, &[u8])| is[at..][..was.len()] != *was;
+        if ranges.iter().any(differs) {
+            let bytes = self.bytes_mut(id, len);
+            for &(at, was) in ranges {
+                bytes[at..][..was.len()].copy_from_slice(was);
+            }
+        }
+        if was_len < len {
+            let is_shortened = self.resize(id, was_len, was_len..was_len);
+            assert!(is_shortened, "to become shorter takes no memory");
+        }
     }
 
     fn resize_span(&mut self, span: &mut Span, len: usize, zero: Range<usize>) -> bool {

@@ -10,12 +10,14 @@ mod expiry_tests;
 mod reclaim;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod uses;
 mod walk;
 mod write;
 
 use compaction::Compactor;
 use reclaim::Graveyard;
+use undo::{Sums, UndoLog};
 pub use uses::Lfu;
 
 use crate::awaited::AwaitedKeys;
@@ -129,6 +131,8 @@ pub struct Shard {
     expiry_is_held: bool,
     graveyard: Graveyard,
     compactor: Compactor,
+    undo: UndoLog,
+    undo_sums: Sums,
 }
 
 impl Shard {
@@ -159,6 +163,8 @@ impl Shard {
             expiry_is_held: false,
             graveyard: Graveyard::default(),
             compactor: Compactor::default(),
+            undo: UndoLog::default(),
+            undo_sums: Sums::default(),
         })
     }
 
@@ -218,6 +224,8 @@ impl Shard {
             entry_bytes: self.memory.item_bytes_total() + retired_bytes,
             table_bytes: self.table_bytes
                 + self.graveyard.table_bytes()
+                + self.undo.used_bytes()
+                + self.journal.held_bytes()
                 + self.memory.table_bytes(),
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
@@ -243,7 +251,7 @@ impl Shard {
         if item.is_none() {
             self.journal.note(db, key.bytes(), Event::Missed);
         }
-        Some(self.look_at(item?, access))
+        Some(self.look_at(db, item?, access))
     }
 
     /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found; while expiry is
@@ -251,13 +259,16 @@ impl Shard {
     #[inline]
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let item = self.find_to_read(db, key)?;
-        Some(self.look_at(item, access))
+        Some(self.look_at(db, item, access))
     }
 
     #[inline(always)]
-    fn look_at(&mut self, item: Block, access: Access) -> EntryRef<'_> {
+    fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
+            if self.undo.is_open {
+                self.before_use(db, item);
+            }
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
@@ -409,9 +420,11 @@ impl Shard {
         let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
         assert_eq!(tables, self.table_bytes);
         if self.graveyard.is_empty() {
-            let live = self.databases.iter().flat_map(Keyspace::segments);
+            let tables = self.databases.iter().chain(self.undo.flushed());
+            let live = tables.flat_map(Keyspace::segments);
+            let live = live.flat_map(|segment| segment.items());
             let (mut bytes, mut payload) = (0, 0);
-            for item in live.flat_map(|segment| segment.items()) {
+            for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 bytes += self.memory.item_bytes(item);
@@ -469,8 +482,13 @@ impl Shard {
 
     /// Takes an item out of its table and frees it.
     fn delete(&mut self, db: DbIndex, hash: u64, item: Block) {
+        let is_kept = self.undo.is_open && self.before_whole(db, hash, item);
         self.detach(db, hash, item);
-        self.memory.destroy(item);
+        if is_kept {
+            self.keep(db, hash, item);
+        } else {
+            self.memory.destroy(item);
+        }
     }
 
     /// Takes an item out of its table.

@@ -54,13 +54,16 @@ impl Shard {
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.table_bytes -= flushed.table_bytes();
         let removed = flushed.len();
-        self.graveyard.tables.push(flushed);
-        if removed <= FREE_AT_ONCE_ENTRIES {
-            while self.free_segment().is_some() {}
+        let is_undoable = self.undo.is_open;
+        let unneeded = match is_undoable {
+            true => self.undo.flush(db, flushed),
+            false => Some(flushed),
+        };
+        if let Some(table) = unneeded {
+            self.bury_table(table);
         }
-        let entries_left = self.graveyard.tables.iter().map(Keyspace::len).sum::<u64>();
-        if entries_left > 0 && self.databases.iter().all(|keyspace| keyspace.len() == 0) {
-            self.retire_memory();
+        if !is_undoable {
+            self.retire_memory_if_unused();
         }
         self.journal.record(&Record {
             db,
@@ -69,6 +72,23 @@ impl Shard {
             event: Event::Silent,
         });
         removed
+    }
+
+    /// Frees the entries of a table that is in use no more, at once if they are few.
+    pub(super) fn bury_table(&mut self, table: Keyspace) {
+        let entries = table.len();
+        self.graveyard.tables.push(table);
+        if entries <= FREE_AT_ONCE_ENTRIES {
+            while self.free_segment().is_some() {}
+        }
+    }
+
+    /// Gives the whole memory back if all entries in it are those of flushed tables.
+    pub(super) fn retire_memory_if_unused(&mut self) {
+        let entries_left = self.graveyard.tables.iter().map(Keyspace::len).sum::<u64>();
+        if entries_left > 0 && self.databases.iter().all(|keyspace| keyspace.len() == 0) {
+            self.retire_memory();
+        }
     }
 
     /// Exchanges the contents of two databases.
@@ -84,6 +104,9 @@ impl Shard {
             self.journal.awaited.note_exchange(db, has);
         }
         self.databases.swap(usize::from(a.0), usize::from(b.0));
+        if self.undo.is_open {
+            self.undo.exchange(a, b);
+        }
         self.journal.record(&Record {
             db: a,
             key: b"",
@@ -119,6 +142,8 @@ impl Shard {
                 freed
             } else if self.release_some() {
                 ENTRIES_PER_RELEASE
+            } else if self.undo.is_open {
+                return false;
             } else {
                 return self.compact(left);
             };
@@ -129,7 +154,7 @@ impl Shard {
 
     /// Frees a segment of a flushed table with its entries, of the last flushed first; how many those were, if any
     /// segment was left.
-    fn free_segment(&mut self) -> Option<u32> {
+    pub(super) fn free_segment(&mut self) -> Option<u32> {
         while let Some(table) = self.graveyard.tables.last_mut() {
             if let Some(segment) = table.dismantle() {
                 segment.prefetch(&self.memory);

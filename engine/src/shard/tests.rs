@@ -1,6 +1,6 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
-mod large;
+pub(super) mod large;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::{Buffer, StringForm};
 
 const DB: DbIndex = DbIndex(0);
 
-fn shard() -> Shard {
+pub(super) fn shard() -> Shard {
     Shard::new(&ShardOptions {
         databases: 3,
         memory_ceiling_bytes: 1 << 30,
@@ -53,7 +53,7 @@ fn fill(shard: &mut Shard, count: u32, ttl: TtlChange) {
     }
 }
 
-fn tend_to_the_end(shard: &mut Shard) {
+pub(super) fn tend_to_the_end(shard: &mut Shard) {
     let mut steps = 0;
     while shard.tend(1000) {
         steps += 1;
@@ -62,7 +62,7 @@ fn tend_to_the_end(shard: &mut Shard) {
 }
 
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Get(u16, u8),
     Set(u16, u8, Content, Ttl),
     WriteRange(u16, u8, usize, Content),
@@ -81,10 +81,10 @@ enum Op {
 }
 
 #[derive(Clone, Debug)]
-struct Content(usize, u8);
+pub(super) struct Content(usize, u8);
 
 impl Content {
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         (0..self.0)
             .map(|n| b'0' + (n as u8).wrapping_mul(self.1) % 10)
             .collect()
@@ -92,13 +92,13 @@ impl Content {
 }
 
 #[derive(Clone, Debug)]
-enum Ttl {
+pub(super) enum Ttl {
     Clear,
     Keep,
     In(i64),
 }
 
-fn key_of(n: u8) -> Vec<u8> {
+pub(super) fn key_of(n: u8) -> Vec<u8> {
     match n % 24 {
         0 => Vec::new(),
         1 => vec![b'L'; 20_000],
@@ -118,7 +118,7 @@ fn content() -> impl Strategy<Value = Content> {
     (len, any::<u8>()).prop_map(|(len, seed)| Content(len, seed))
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let db = 0u16..3;
     let ttl = prop_oneof![
         Just(Ttl::Clear),

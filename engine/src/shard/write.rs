@@ -8,7 +8,7 @@ use super::{Shard, TtlChange};
 use crate::item::Form;
 use crate::journal::{Besides, Effect, Event, Record};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::memory::Content;
+use crate::memory::{Content, Sharing};
 use crate::raw::Block;
 use crate::{
     AccessClock, Buffer, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis,
@@ -130,16 +130,24 @@ impl Shard {
             return Err(StoreError::TooLarge);
         }
         let Some(item) = existing else {
+            if self.undo.is_open {
+                self.before_new(db, key);
+            }
             let item = self.memory.create(key.bytes(), content)?;
             self.attach(db, key.hash(), item);
             return Ok(());
         };
         let was = self.memory.deadline(item);
         let mut is_at = item;
-        if !self.memory.overwrite(item, content) {
+        let is_kept = self.undo.is_open && self.before_whole(db, key.hash(), item);
+        if is_kept || !self.memory.overwrite(item, content) {
             is_at = self.memory.create(key.bytes(), content)?;
             self.repoint(db, key.hash(), item, is_at);
-            self.memory.destroy(item);
+            if is_kept {
+                self.keep(db, key.hash(), item);
+            } else {
+                self.memory.destroy(item);
+            }
         }
         if was.is_some() || content.deadline.is_some() {
             self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
@@ -148,7 +156,7 @@ impl Shard {
     }
 
     /// Points the table's entry of `old` to `new`.
-    fn repoint(&mut self, db: DbIndex, hash: u64, old: Block, new: Block) {
+    pub(super) fn repoint(&mut self, db: DbIndex, hash: u64, old: Block, new: Block) {
         let replaced = self.databases[usize::from(db.0)].replace(hash, old, new);
         assert!(replaced, "the item was found by this hash");
     }
@@ -173,6 +181,9 @@ impl Shard {
         let existing = self.find(db, key);
         let len = match existing {
             Some(item) => {
+                if self.undo.is_open {
+                    self.before_range(db, key.hash(), item, (offset, bytes.len()))?;
+                }
                 let access = self.history_over(existing, event);
                 let (new, len) = self.memory.write_range(item, offset, bytes, form, access)?;
                 if new != item {
@@ -207,6 +218,9 @@ impl Shard {
     ) -> Result<usize, StoreError> {
         if key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
+        }
+        if self.undo.is_open {
+            self.before_new(db, key);
         }
         let content = Content {
             form,
@@ -277,6 +291,9 @@ impl Shard {
         let Some(item) = self.find(db, key) else {
             return Ok(false);
         };
+        if self.undo.is_open {
+            self.before_deadline(db, key.hash(), item);
+        }
         let was = self.memory.deadline(item);
         let new = self.memory.set_deadline(item, deadline)?;
         if new != item {
@@ -295,8 +312,26 @@ impl Shard {
     /// Sets the access history of `key`, if it exists (`RESTORE ... IDLETIME`, `FREQ`).
     pub fn set_access(&mut self, db: DbIndex, key: Key<'_>, access: AccessClock) {
         if let Some(item) = self.find(db, key) {
+            if self.undo.is_open {
+                self.before_use(db, item);
+            }
             self.memory.set_access(item, access);
         }
+    }
+
+    /// Takes an item out of its table for the undo log to keep; another one of its content, under `key`.
+    #[cold]
+    fn leave_kept(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        key: &[u8],
+    ) -> Result<Block, StoreError> {
+        let duplicate = self.memory.duplicate(item, key, Sharing::Shared)?;
+        self.detach(db, hash, item);
+        self.keep(db, hash, item);
+        Ok(duplicate)
     }
 
     /// Moves the entry at `from` to `to`, of the same or another database of this shard, replacing what is there and
@@ -323,17 +358,25 @@ impl Shard {
         }
         if !(same_key && from_db == to_db) {
             let replaced = self.find(to_db, to_key);
-            self.detach(from_db, from_key.hash(), item);
-            let renamed = if same_key {
-                Ok(item)
+            let is_kept = self.undo.is_open && self.before_whole(from_db, from_key.hash(), item);
+            if self.undo.is_open && replaced.is_none() {
+                self.before_new(to_db, to_key);
+            }
+            let moved = if is_kept {
+                self.leave_kept(from_db, from_key.hash(), item, to_key.bytes())?
             } else {
-                self.memory.rename(item, to_key.bytes())
-            };
-            let moved = match renamed {
-                Ok(moved) => moved,
-                Err(error) => {
-                    self.attach(from_db, from_key.hash(), item);
-                    return Err(error);
+                self.detach(from_db, from_key.hash(), item);
+                let renamed = if same_key {
+                    Ok(item)
+                } else {
+                    self.memory.rename(item, to_key.bytes())
+                };
+                match renamed {
+                    Ok(moved) => moved,
+                    Err(error) => {
+                        self.attach(from_db, from_key.hash(), item);
+                        return Err(error);
+                    }
                 }
             };
             if let Some(replaced) = replaced {

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
 use crate::command::closing::{self, Excess};
-use crate::command::invalidate::Told;
+use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::{Args, CommandTable, Flags, Topology};
 use crate::config::Config;
@@ -69,6 +69,8 @@ pub struct CoreState {
     pub readers: Readers,
     /// Set while more keys that were read are remembered than allowed, and are being forgotten.
     pub forgets_readers: bool,
+    /// How often what clients have read was forgotten on all cores.
+    pub emptied: Emptied,
     /// What has been read and is yet to be remembered: notes of the journal come before it.
     pub newly_read: Vec<(Box<[u8]>, Reader)>,
     /// Prefixes of keys whose changes clients of any core are to be told of.

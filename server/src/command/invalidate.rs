@@ -396,11 +396,22 @@ impl CoreState {
     /// A database has been emptied, or exchanged for another: tells every session of this core that keeps a cache that nothing in it holds any more,
     /// and forgets who read what here. As in Redis, databases are not told apart.
     ///
-    /// That each core tells its own is enough. Such a command begins when it holds the locks of all cores: what one of these
-    /// clients reads is either answered from before on every core, and then its place among the replies comes before this
-    /// message, or it finds what is there since.
-    pub fn forget_everything_read(&mut self, mut asking: Option<&mut Session>) {
+    /// The message waits until every core has done so, and said so behind what it answered before: else an answer from
+    /// before could come behind the message.
+    pub fn forget_everything_read(&mut self, asking: Option<&mut Session>) {
         self.readers.clear();
+        let id = self.id;
+        self.tell_others(everything_forgotten_each, &[&id.0.to_le_bytes()]);
+        self.note_everything_forgotten(id, asking);
+    }
+
+    fn note_everything_forgotten(&mut self, by: CoreId, mut asking: Option<&mut Session>) {
+        self.emptied.by_core[by.index()] += 1;
+        let least = self.emptied.by_core.iter().min();
+        if least.is_none_or(|least| *least == self.emptied.told) {
+            return;
+        }
+        self.emptied.told += 1;
         let all = self.sessions.iter().chain(asking.as_deref());
         let tracking: Vec<SessionId> = all
             .filter(|session| session.tracking().is_some())
@@ -430,6 +441,32 @@ impl CoreState {
             self.tell_others(end_prefix_each, &[&core, prefix]);
         }
     }
+}
+
+/// How often databases have been emptied or exchanged.
+#[derive(Debug)]
+pub struct Emptied {
+    /// As each core has said.
+    by_core: Box<[u64]>,
+    /// As clients of this core have been told.
+    told: u64,
+}
+
+impl Emptied {
+    /// Never yet, on none of so many cores.
+    pub fn new(cores: u16) -> Self {
+        Self {
+            by_core: vec![0; cores.into()].into(),
+            told: 0,
+        }
+    }
+}
+
+/// Argument: the core that has forgotten what was read of its keys, as a database has been emptied or exchanged.
+fn everything_forgotten_each(call: &mut CoreCall<'_>) {
+    let by = u16::from_le_bytes(fixed(call.args.at(0)));
+    call.core
+        .note_everything_forgotten(CoreId(by), call.asking.as_deref_mut());
 }
 
 /// A session among arguments: its id, and whether it made the change itself.

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::execute::is_by_node;
 use super::input::Target;
-use super::limits::{BATCH_HIGH_WATER_BYTES, IN_ORDER_MAX};
+use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
 use super::multi::is_queued;
 use super::publish::must_come_behind;
@@ -76,12 +76,7 @@ impl Core {
     /// Whether a session may have another transaction under way. What other cores have yet to run of its commands, and what
     /// they answer, is not held back once it has a place, and so is bounded here.
     fn has_room_in_order(&self, session: &Session) -> bool {
-        let outstanding = session.output.outstanding();
-        let most = match session.large_answers.is_empty() {
-            true => IN_ORDER_MAX,
-            false => 0,
-        };
-        outstanding <= most && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
+        session.output.outstanding() <= session.window && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
     }
 
     /// Whether neither locks nor slots on the move are in a command's way. If not, it waits for them.

@@ -257,6 +257,7 @@ impl Core {
         let key = args.at(first_key.at());
         let (now, now_ms) = (self.state.clock.unix, self.state.clock.monotonic_ms());
         let access = access_of(session);
+        let is_followed = self.is_followed_by(target.core);
         let Copies { words, by_hash, .. } = &mut self.copies;
         let Some(copy) = find(by_hash, first_key.hash(), session.db, key) else {
             return false;
@@ -264,7 +265,7 @@ impl Core {
         if offers::core_of_word(copy.word) != target.core {
             return false;
         }
-        let is_right = copy.is_right(words, now);
+        let is_right = is_followed && copy.is_right(words, now);
         if is_right {
             copy.reads += 1;
             if access == Access::Touch {

@@ -28,6 +28,7 @@ use super::timing::TurnTiming;
 use super::transaction::Transactions;
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
+use crate::command::invalidate::Emptied;
 use crate::command::moving::{self, Moving};
 use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::observe::{Observed, Stats};
@@ -138,6 +139,7 @@ impl Core {
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
                 readers: Readers::default(),
                 forgets_readers: false,
+                emptied: Emptied::new(cores as u16),
                 newly_read: Vec::new(),
                 prefixes: Prefixes::default(),
                 told: Vec::new(),

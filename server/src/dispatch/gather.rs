@@ -447,6 +447,7 @@ impl Core {
         let session = ticket.session();
         match (seq, self.state.sessions.get_mut(session)) {
             (Some(seq), Some(session)) => {
+                session.narrow_window();
                 session.large_answers.push(LargeAnswer { from, seq, bytes });
             }
             _ => self.give_credit(from, session, bytes),
@@ -517,6 +518,7 @@ impl Core {
                     // Only what raised the barrier takes it down: a reply gathered before it may complete behind it.
                     session.at_barrier = false;
                 }
+                session.widen_window();
                 if let Some(seq) = owner.seq {
                     session
                         .output

@@ -93,6 +93,3 @@ pub const FREEING_STEPS_MAX: usize = 1024;
 
 /// Room for the replies of an `EXEC` that is kept from one to the next.
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
-
-/// Replies a session may await when it begins another transaction. With large answers among them it may await none.
-pub const IN_ORDER_MAX: usize = 256;

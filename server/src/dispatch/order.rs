@@ -242,6 +242,15 @@ impl Core {
         }
     }
 
+    /// Whether another core has passed all transactions that this one has: then what its keys are there is what they are here.
+    pub(super) fn is_followed_by(&self, core: CoreId) -> bool {
+        let follower = self.order.follower();
+        follower.is_some_and(|follower| {
+            let ring = follower.cursor().ring();
+            ring.has_passed(core, follower.last_transactions())
+        })
+    }
+
     /// Whether transactions of this core have yet to get their place.
     pub(super) fn awaits_place(&self) -> bool {
         self.order

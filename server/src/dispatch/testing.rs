@@ -252,6 +252,7 @@ impl Server {
 
     /// Puts one core's outboxes on their way.
     pub(crate) fn ship_from(&mut self, from: usize) {
+        self.cores[from].append_entry();
         (0..self.cores.len()).for_each(|to| self.ship_between(from, to));
     }
 

@@ -68,6 +68,8 @@ pub struct Follower<M, P, const N: usize = SLOTS> {
     early: Vec<CoreId>,
     /// This core's entries that it has passed.
     own_passed: u64,
+    /// The last entry with transactions that it has passed.
+    last_transactions: Position,
 }
 
 impl<M, P, const N: usize> Follower<M, P, N> {
@@ -84,6 +86,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
             parts_in_hand: 0,
             early: Vec::new(),
             own_passed: 0,
+            last_transactions: Position(0),
         }
     }
 
@@ -153,6 +156,12 @@ impl<M, P, const N: usize> Follower<M, P, N> {
         self.parts_in_hand += 1;
     }
 
+    /// The last entry with transactions that it has passed.
+    #[must_use]
+    pub fn last_transactions(&self) -> Position {
+        self.last_transactions
+    }
+
     #[inline(never)]
     fn pass_entries(&mut self, station: &mut impl Station<M, P>) {
         let groups = self.cursor.ring().groups();
@@ -171,6 +180,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
                         }
                     }
                     self.own_passed += u64::from(coordinator == me);
+                    self.last_transactions = self.cursor.position();
                 }
             }
             self.cursor.pass(entry);

@@ -18,7 +18,8 @@
 //! - [`Sleepers`]: who must be woken
 //! - [`rules`]: the rules by name, for the models that leave one out
 //!
-//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]). Dispatch does not use it yet.
+//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]). Dispatch takes its time from it;
+//! its transactions do not use it yet.
 
 mod coordinator;
 mod follower;

@@ -89,6 +89,12 @@ impl<const N: usize> Ring<N> {
         self.passed.len() as u16
     }
 
+    /// Whether `core` has passed what stands at `position`.
+    #[must_use]
+    pub fn has_passed(&self, core: CoreId, position: Position) -> bool {
+        self.passed(core.index()) > position.0
+    }
+
     /// How far `core` has come.
     fn passed(&self, core: usize) -> u64 {
         self.passed[core].load(Ordering::Acquire)

@@ -69,7 +69,24 @@ impl Allowance {
 /// owed nothing again: that bounds what of its requests can wait there.
 const SENT_MAX_BYTES: usize = 4 << 20;
 
+/// Replies a session may await when it begins another transaction, at first, and at most. What a transaction's parts answer
+/// is held back nowhere, so that the size of the first answers decides how many more may come.
+pub(super) const FIRST_WINDOW: usize = 4;
+/// See [`FIRST_WINDOW`].
+const WINDOW_MAX: usize = 256;
+
 impl Session {
+    /// A transaction has been answered.
+    #[inline]
+    pub fn widen_window(&mut self) {
+        self.window = (self.window + 1).min(WINDOW_MAX);
+    }
+
+    /// A large answer has come.
+    pub fn narrow_window(&mut self) {
+        self.window = 0;
+    }
+
     /// A request is about to go to another core.
     #[inline]
     pub fn begin_sending(&mut self) {

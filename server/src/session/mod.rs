@@ -14,6 +14,7 @@ mod subscriptions;
 mod table;
 mod tracking;
 mod unread;
+mod user;
 
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
@@ -29,6 +30,7 @@ pub use subscriptions::Subscriptions;
 pub use table::{SessionId, Sessions};
 pub use tracking::{OwnChanges, Redirect, Tracking, TrackingMode};
 pub use unread::Query;
+pub use user::UserId;
 
 use std::net::IpAddr;
 
@@ -193,6 +195,8 @@ pub struct Session {
     pub id: SessionId,
     /// Where it comes from.
     pub peer: Peer,
+    /// Whom it acts as; with [`gate::NEEDS_AUTH`] it has yet to show that it may.
+    pub user: UserId,
     /// The selected database.
     pub db: DbIndex,
     /// The protocol chosen with `HELLO`.
@@ -241,6 +245,8 @@ pub struct Session {
     pub awaits_room: bool,
     /// The last of its core's entries that it has a transaction in, by number, until the core has passed that.
     pub entry: Option<u64>,
+    /// Replies it may await when it begins another transaction: more with each whose answers were small.
+    pub window: usize,
     /// Set while its next command waits until that has been passed.
     pub awaits_entry: bool,
     /// Set while its next command waits for the next turn: it has had its part of this one.
@@ -293,6 +299,7 @@ impl Session {
             client_id,
             id,
             peer,
+            user: UserId::DEFAULT,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             gates: 0,
@@ -317,6 +324,7 @@ impl Session {
             paused: false,
             awaits_room: false,
             entry: None,
+            window: limits::FIRST_WINDOW,
             awaits_entry: false,
             awaits_turn: false,
             awaits_lock: None,

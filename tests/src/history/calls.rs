@@ -5,13 +5,82 @@ use super::{Action, Copied, Fate, Key, Token, Value};
 use crate::Outcome;
 use crate::resp::{Reply, encode};
 
-/// Reads all keys, then appends to those that have an argument; replies with the values and the new lengths.
-const SCRIPT: &str = "local seen = {} \
-    for i, key in ipairs(KEYS) do seen[i] = redis.call('GET', key) end \
-    for i, token in ipairs(ARGV) do \
-      seen[#KEYS + i] = token ~= '' and redis.call('APPEND', KEYS[i], token) or 0 \
+/// Reads keys and appends to those that have a token, some of the keys declared and the others among the arguments:
+/// `number of keys, undeclared keys, tokens`. Replies with the values read and the new lengths.
+const SCRIPT_KEYS: &str = "local count = tonumber(ARGV[1]) \
+    local keys, tokens, seen = {}, {}, {} \
+    for i = 1, count do \
+      keys[i] = KEYS[i] or ARGV[1 + i - #KEYS] \
+      tokens[i] = ARGV[1 + count - #KEYS + i] \
     end \
+    local function append(i) \
+      return tokens[i] ~= '' and redis.call('APPEND', keys[i], tokens[i]) or 0 \
+    end ";
+const READS_FIRST: &str = "for i, key in ipairs(keys) do seen[i] = redis.call('GET', key) end \
+    for i in ipairs(keys) do seen[count + i] = append(i) end \
     return seen";
+const AS_IT_GOES: &str = "for i, key in ipairs(keys) do \
+      seen[i] = redis.call('GET', key) \
+      seen[count + i] = append(i) \
+    end \
+    local replies = {} \
+    for i = 1, 2 * count do replies[i] = seen[i] end \
+    return replies";
+
+/// A script that reads keys and appends to some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The keys, and what is appended to them.
+    pub keys: Vec<(Key, Option<Token>)>,
+    /// So many of them, from the first on, are declared.
+    pub declared: usize,
+    /// When it appends.
+    pub appends: Appends,
+    /// A number that makes its text one that nobody has run; none for the text that all send.
+    pub fresh: Option<u32>,
+}
+
+/// When a script appends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appends {
+    /// When it has read all keys.
+    AtTheEnd,
+    /// To each key as it comes to it: it reaches for keys when it has written others.
+    AsItGoes,
+}
+
+impl Script {
+    fn args(&self) -> Vec<Vec<u8>> {
+        let deed = match self.appends {
+            Appends::AtTheEnd => READS_FIRST,
+            Appends::AsItGoes => AS_IT_GOES,
+        };
+        let fresh = self.fresh.map(|number| format!(" -- {number}"));
+        let text = format!("{SCRIPT_KEYS}{deed}{}", fresh.unwrap_or_default());
+        let (declared, undeclared) = self.keys.split_at(self.declared);
+        let names = |keys: &[(Key, Option<Token>)]| -> Vec<Vec<u8>> {
+            let names = keys.iter().map(|(key, _)| key.to_string().into_bytes());
+            names.collect()
+        };
+        let mut args = vec![b"EVAL".to_vec(), text.into_bytes()];
+        args.push(self.declared.to_string().into_bytes());
+        args.extend(names(declared));
+        args.push(self.keys.len().to_string().into_bytes());
+        args.extend(names(undeclared));
+        let tokens = self.keys.iter().map(|(_, token)| *token);
+        args.extend(tokens.map(|token| token.map_or_else(Vec::new, Token::to_bytes)));
+        args
+    }
+
+    fn form(&self) -> &'static str {
+        match (self.declared, self.fresh) {
+            (count, None) if count == self.keys.len() => "EVAL",
+            (count, Some(_)) if count == self.keys.len() => "EVAL, first run",
+            (_, None) => "EVAL, undeclared keys",
+            (_, Some(_)) => "EVAL, undeclared keys, first run",
+        }
+    }
+}
 
 /// One command on keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +91,8 @@ pub enum Step {
     Mget(Vec<Key>),
     /// `APPEND`
     Append(Key, Token),
+    /// `SET`
+    Set(Key, Token),
     /// `MSET`
     Mset(Vec<(Key, Token)>),
     /// `MSETNX` of keys that never were.
@@ -32,8 +103,12 @@ pub enum Step {
     Copy(Key, Copied),
     /// `RENAME` of a key that is there.
     Rename(Key, Copied),
-    /// `EVAL` of a script that reads all keys, then appends to some.
-    Script(Vec<(Key, Option<Token>)>),
+    /// `EVAL`
+    Script(Script),
+    /// `EXISTS`, of which is looked only that it is answered.
+    Exists(Vec<Key>),
+    /// `ECHO` of a number: that replies come in the order of the commands.
+    Echo(u32),
     /// `WATCH`
     Watch(Vec<Key>),
     /// `UNWATCH`
@@ -56,8 +131,8 @@ pub enum Call {
     Plain(Step),
     /// A transaction.
     Multi {
-        /// What was read since the `WATCH` that is in force.
-        watched: Vec<(Key, Value)>,
+        /// The keys of the `WATCH` in force.
+        watched: Vec<Key>,
         /// Between `MULTI` and the end.
         steps: Vec<Step>,
         /// `EXEC` or `DISCARD`.
@@ -82,6 +157,7 @@ impl Step {
             Self::Get(key) => named("GET", &[*key]),
             Self::Mget(keys) => named("MGET", keys),
             Self::Append(key, token) => pairs("APPEND", &[(*key, *token)]),
+            Self::Set(key, token) => pairs("SET", &[(*key, *token)]),
             Self::Mset(written) => pairs("MSET", written),
             Self::Msetnx(written) => pairs("MSETNX", written),
             Self::Del(keys) => named("DEL", keys),
@@ -95,19 +171,9 @@ impl Step {
                 text(&key.to_string()),
                 text(&into.to_string()),
             ],
-            Self::Script(keys) => {
-                let mut args = vec![
-                    b"EVAL".to_vec(),
-                    SCRIPT.into(),
-                    keys.len().to_string().into(),
-                ];
-                args.extend(keys.iter().map(|(key, _)| key.to_string().into_bytes()));
-                args.extend(
-                    keys.iter()
-                        .map(|(_, token)| token.map_or_else(Vec::new, Token::to_bytes)),
-                );
-                args
-            }
+            Self::Script(script) => script.args(),
+            Self::Exists(keys) => named("EXISTS", keys),
+            Self::Echo(number) => vec![text("ECHO"), text(&number.to_string())],
             Self::Watch(keys) => named("WATCH", keys),
             Self::Unwatch => named("UNWATCH", &[]),
         }
@@ -121,6 +187,7 @@ impl Step {
                 token: *token,
                 length: None,
             }],
+            &Self::Set(key, token) => vec![Action::Write { key, token }],
             Self::Mset(pairs) | Self::Msetnx(pairs) => pairs
                 .iter()
                 .map(|&(key, token)| Action::Write { key, token })
@@ -128,7 +195,8 @@ impl Step {
             Self::Del(keys) => keys.iter().map(|&key| Action::Delete { key }).collect(),
             &Self::Copy(key, into) => vec![Action::Copy { key, into }],
             &Self::Rename(key, into) => vec![Action::Copy { key, into }, Action::Delete { key }],
-            Self::Script(keys) => keys
+            Self::Script(script) => script
+                .keys
                 .iter()
                 .filter_map(|&(key, token)| {
                     token.map(|token| Action::Append {
@@ -138,14 +206,19 @@ impl Step {
                     })
                 })
                 .collect(),
-            Self::Get(_) | Self::Mget(_) | Self::Watch(_) | Self::Unwatch => Vec::new(),
+            Self::Get(_)
+            | Self::Mget(_)
+            | Self::Exists(_)
+            | Self::Echo(_)
+            | Self::Watch(_)
+            | Self::Unwatch => Vec::new(),
         }
     }
 
     fn decode(&self, reply: &Reply) -> Outcome<Vec<Action>> {
         let wrong = || format!("{self:?} is answered by {:?}", reply.lines());
         let as_expected = match (self, reply) {
-            (Self::Script(keys), _) => return decode_script(keys, reply),
+            (Self::Script(script), _) => return decode_script(&script.keys, reply),
             (Self::Get(key), _) => return Ok(vec![read(*key, reply).ok_or_else(wrong)?]),
             (Self::Mget(keys), Reply::Array(values)) if values.len() == keys.len() => {
                 let values = keys.iter().zip(values);
@@ -156,9 +229,11 @@ impl Step {
                 return Ok(vec![append(*key, *token, *length)]);
             }
             (
-                Self::Mset(_) | Self::Rename(..) | Self::Watch(_) | Self::Unwatch,
+                Self::Set(..) | Self::Mset(_) | Self::Rename(..) | Self::Watch(_) | Self::Unwatch,
                 Reply::Status(text),
             ) => text == b"OK",
+            (Self::Exists(keys), Reply::Integer(count)) => (0..=keys.len() as i64).contains(count),
+            (Self::Echo(number), Reply::Bulk(said)) => said == number.to_string().as_bytes(),
             (Self::Copy(..), Reply::Integer(1)) => true,
             (Self::Copy(key, _), Reply::Integer(0)) => {
                 return Ok(vec![Action::Read {
@@ -233,14 +308,17 @@ impl Call {
             Self::Plain(Step::Del(_)) => "DEL",
             Self::Plain(Step::Copy(..)) => "COPY",
             Self::Plain(Step::Rename(..)) => "RENAME",
-            Self::Plain(Step::Script(_)) => "EVAL",
+            Self::Plain(Step::Set(..)) => "SET",
+            Self::Plain(Step::Script(script)) => script.form(),
+            Self::Plain(Step::Exists(_)) => "EXISTS",
+            Self::Plain(Step::Echo(_)) => "ECHO",
             Self::Plain(Step::Watch(_)) => "WATCH",
             Self::Plain(Step::Unwatch) => "UNWATCH",
             Self::Multi {
                 end: End::Discard, ..
             } => "MULTI and DISCARD",
             Self::Multi { watched, .. } if watched.is_empty() => "MULTI and EXEC",
-            Self::Multi { .. } => "MULTI and EXEC, with what was read since WATCH",
+            Self::Multi { .. } => "MULTI and EXEC, with WATCH",
         }
     }
 
@@ -253,11 +331,11 @@ impl Call {
         }
     }
 
-    /// What it did, by its replies.
+    /// What it did, by its replies. `seen` is what was read of watched keys since they were watched.
     ///
     /// # Errors
     /// A reply that such a command never has.
-    pub fn decode(&self, replies: &[Reply]) -> Outcome<(Fate, Vec<Action>)> {
+    pub fn decode(&self, replies: &[Reply], seen: &[(Key, Value)]) -> Outcome<(Fate, Vec<Action>)> {
         let last = replies.last().ok_or("a call has a reply")?;
         match self {
             Self::Plain(step) => Ok((Fate::Happened, step.decode(last)?)),
@@ -286,7 +364,7 @@ impl Call {
                     _ => return Err(wrong()),
                 };
                 // What was watched is at the EXEC as it was read: that is what WATCH is for.
-                let mut actions: Vec<Action> = watched
+                let mut actions: Vec<Action> = seen
                     .iter()
                     .map(|(key, value)| Action::Read {
                         key: *key,

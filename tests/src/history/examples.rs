@@ -8,6 +8,7 @@ use super::*;
 fn at(client: usize, from_ns: u64, to_ns: u64, actions: Vec<Action>) -> Operation {
     Operation {
         client,
+        connection: None,
         form: "test",
         invoked_ns: from_ns,
         completed_ns: to_ns,
@@ -343,6 +344,72 @@ fn a_violation_is_named_by_a_cycle_without_real_time_and_shown_by_a_shorter_one_
     let mut shown = violation.operations.clone();
     shown.sort_unstable();
     assert_eq!(shown, [0, 2], "{violation}");
+}
+
+/// The same, sent on one connection each by those of one client.
+fn on_connections(mut history: Vec<Operation>, clients: &[usize]) -> Vec<Operation> {
+    for (operation, client) in history.iter_mut().zip(clients) {
+        operation.client = *client;
+        operation.connection = Some(*client);
+    }
+    history
+}
+
+#[test]
+fn what_one_connection_sends_happens_in_its_order_on_each_key() {
+    // In flight at the same time: the append that was sent first comes second.
+    let history = together(vec![vec![append(1, 1, 2)], vec![append(1, 2, 1)]]);
+    check(&on_connections(history.clone(), &[0, 1])).unwrap();
+    let violation = found(&on_connections(history, &[0, 0]));
+    assert_eq!(violation.anomaly, Anomaly::AgainstProgramOrder);
+    let why = "both on history:1, A was sent before B on the same connection";
+    assert!(violation.text.contains(why), "{violation}");
+
+    // A read behind a transaction does not see it.
+    let history = together(vec![
+        vec![append(1, 1, 1), append(2, 2, 1)],
+        vec![read(2, &[])],
+    ]);
+    check(&history).unwrap();
+    let violation = found(&on_connections(history, &[3, 3]));
+    assert_eq!(violation.anomaly, Anomaly::AgainstProgramOrder);
+
+    // Over two keys: A before B on one, B before C on the other; and what A read was written behind what C did.
+    let history = together(vec![
+        vec![append(1, 1, 1), read(3, &[3])],
+        vec![append(1, 2, 2), append(2, 6, 1)],
+        vec![append(2, 4, 2)],
+        vec![read(2, &[6, 4]), append(3, 5, 2)],
+        vec![append(3, 3, 1)],
+    ]);
+    check(&on_connections(history.clone(), &[0, 0, 0, 1, 2])).unwrap();
+    let mut turned = history;
+    turned[0].actions[1] = read(3, &[3, 5]);
+    let violation = found(&on_connections(turned, &[0, 0, 0, 1, 2]));
+    assert_eq!(violation.operations.len(), 4);
+}
+
+#[test]
+fn operations_on_different_keys_may_happen_in_any_order_though_one_connection_sent_them() {
+    let history = together(vec![
+        vec![append(1, 1, 1)],
+        vec![append(2, 2, 1)],
+        vec![read(1, &[]), read(2, &[2])],
+    ]);
+    check(&on_connections(history, &[0, 0, 1])).unwrap();
+}
+
+#[test]
+fn what_had_no_reply_keeps_its_place_on_its_connection_if_it_happened() {
+    let unanswered = with_fate(at(0, 0, 0, vec![append_unanswered(1, 1)]), Fate::Unknown);
+    let others = [
+        at(0, 0, 50, vec![append(1, 2, 1)]),
+        at(1, 60, 70, vec![read(1, &[2, 1])]),
+    ];
+    let history: Vec<_> = [unanswered].into_iter().chain(others).collect();
+    check(&on_connections(history.clone(), &[0, 2, 1])).unwrap();
+    let violation = found(&on_connections(history, &[0, 0, 1]));
+    assert_eq!(violation.anomaly, Anomaly::AgainstProgramOrder);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Write as _;
 
 use super::versions::{Recovered, Version};
-use super::{Anomaly, Checked, Key, Operation, Violation, name};
+use super::{Action, Anomaly, Checked, Key, Operation, Violation, name};
 
 /// From how many operations of a component the shortest cycle is sought.
 const STARTS_MAX: usize = 1000;
@@ -27,6 +27,7 @@ enum Kind {
     WriteWrite,
     WriteRead,
     ReadWrite,
+    Program,
     RealTime,
 }
 
@@ -67,6 +68,7 @@ pub fn check(history: &[Operation], recovered: &Recovered) -> Result<Checked, Bo
         Kind::WriteWrite,
         Kind::WriteRead,
         Kind::ReadWrite,
+        Kind::Program,
         Kind::RealTime,
     ];
     let weakest = kinds
@@ -94,6 +96,7 @@ impl Graph {
             }
         }
         graph.dependencies = graph.edges.iter().map(Vec::len).sum();
+        graph.add_program_order(history, recovered);
         graph.add_real_time(history, &recovered.happened);
         graph
     }
@@ -121,6 +124,30 @@ impl Graph {
         for &reader in &this.readers {
             add(this.writer, Some(reader), Kind::WriteRead);
             add(Some(reader), next, Kind::ReadWrite);
+        }
+    }
+
+    /// Of each connection's operations on a key, each comes behind the one before.
+    fn add_program_order(&mut self, history: &[Operation], recovered: &Recovered) {
+        let keys = recovered.keys.iter().enumerate();
+        let index_of: HashMap<Key, usize> =
+            keys.map(|(index, of_key)| (of_key.key, index)).collect();
+        let mut last_of = HashMap::new();
+        for (at, operation) in history.iter().enumerate() {
+            let (Some(connection), true) = (operation.connection, recovered.happened[at]) else {
+                continue;
+            };
+            let keys: HashSet<Key> = operation.actions.iter().map(Action::key).collect();
+            for key in keys {
+                if let Some(before) = last_of.insert((connection, key), at) {
+                    self.edges[before].push(Edge {
+                        to: at,
+                        kind: Kind::Program,
+                        key: index_of[&key],
+                        version: 0,
+                    });
+                }
+            }
         }
     }
 
@@ -301,6 +328,9 @@ fn anomaly_of(cycle: &[(usize, Edge)]) -> Anomaly {
     if kinds().any(|kind| kind == Kind::RealTime) {
         return Anomaly::AgainstRealTime;
     }
+    if kinds().any(|kind| kind == Kind::Program) {
+        return Anomaly::AgainstProgramOrder;
+    }
     let unseen = kinds().filter(|kind| *kind == Kind::ReadWrite).count();
     let one_key = cycle.iter().all(|(_, edge)| edge.key == cycle[0].1.key);
     let ends_in_write = kinds().any(|kind| kind == Kind::WriteWrite);
@@ -338,6 +368,9 @@ fn because(recovered: &Recovered, edge: &Edge) -> String {
     }
     let of_key = &recovered.keys[edge.key];
     let key: Key = of_key.key;
+    if edge.kind == Kind::Program {
+        return format!("both on {key}, < was sent before > on the same connection");
+    }
     let shown = |version: usize| match of_key.versions.get(version) {
         Some(&Version {
             token: Some(token), ..

@@ -10,10 +10,11 @@
 //!  A ─ww→ B    B wrote the next version of a key after A's
 //!  A ─wr→ B    B read A's version
 //!  A ─rw→ B    B wrote the next version after the one that A read
+//!  A ─po→ B    A was sent before B on the same connection, and both are on one key
 //!  A ─rt→ B    A had its reply before B was sent
 //! ```
-//! A history is strictly serializable if some order of its operations explains every reply and keeps to real time; then
-//! these edges have no cycle. A cycle is a broken promise, and its kind of edges is the anomaly's name.
+//! A history is strictly serializable if some order of its operations explains every reply and keeps to real time; and what a
+//! client sends without waiting for replies is to happen in that order, key by key. Then these edges have no cycle. A cycle is a broken promise, and its kind of edges is the anomaly's name.
 //!
 //! Two things are added to Elle's histories, so that more commands take part: a key may be **replaced** by a value that is
 //! one new token ([`Action::Write`]: `SET`, `MSET`, `MSETNX`), and **deleted** once ([`Action::Delete`]: `DEL`, `RENAME`). Replacements of
@@ -34,6 +35,7 @@ pub mod calls;
 mod examples;
 pub mod graph;
 pub mod keys;
+mod player;
 pub mod versions;
 pub mod workload;
 
@@ -232,6 +234,8 @@ pub enum Fate {
 pub struct Operation {
     /// Whose.
     pub client: usize,
+    /// Its connection, on which it was sent behind those that come before it in the history; none where nothing is known of it.
+    pub connection: Option<usize>,
     /// In which form it was sent.
     pub form: &'static str,
     /// When it was sent, by the clock of all clients.
@@ -291,6 +295,8 @@ pub enum Anomaly {
     ReadSkew,
     /// G2: a cycle with several such reads.
     WriteSkew,
+    /// Some order explains all replies, but not one in which each connection's operations on a key were sent.
+    AgainstProgramOrder,
     /// Some order explains all replies, but it is not that of real time.
     AgainstRealTime,
 }
@@ -308,6 +314,7 @@ impl fmt::Display for Anomaly {
             Self::LostUpdate => "G-single, a lost update",
             Self::ReadSkew => "G-single, read skew",
             Self::WriteSkew => "G2, write skew",
+            Self::AgainstProgramOrder => "an order against that of one connection",
             Self::AgainstRealTime => "an order against real time",
         })
     }

@@ -13,7 +13,7 @@ fn large() -> impl Strategy<Value = Content> {
 }
 
 /// Values of all places in memory on two keys, so that each is overwritten by the others.
-fn op_on_large_values() -> impl Strategy<Value = Op> {
+pub(in crate::shard) fn op_on_large_values() -> impl Strategy<Value = Op> {
     let (db, key) = (0u16..1, 20u8..22);
     let small = (0usize..50, any::<u8>()).prop_map(|(len, seed)| Content(len, seed));
     prop_oneof![

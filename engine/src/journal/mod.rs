@@ -12,14 +12,18 @@
 //!
 //! Watched keys ([`Watches`]) are marked as the record is made. With none of these, a record costs a counter and a test.
 
+mod held;
+
+use held::HeldRecords;
+
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::watch::Watches;
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
-/// What changed, enough to replay it.
+/// What changed, enough to replay it; bytes are `B`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect<'a> {
+pub enum EffectOf<B> {
     /// The entry now holds this value and deadline.
     Put {
         /// The data type.
@@ -27,7 +31,7 @@ pub enum Effect<'a> {
         /// The encoding.
         encoding: Encoding,
         /// The value, in the representation of its encoding.
-        value: &'a [u8],
+        value: B,
         /// The deadline.
         expires_at: Option<UnixMillis>,
     },
@@ -36,7 +40,7 @@ pub enum Effect<'a> {
         /// Where the first byte went.
         offset: u64,
         /// What was written.
-        bytes: &'a [u8],
+        bytes: B,
     },
     /// The deadline changed; `None` removes it.
     Deadline(Option<UnixMillis>),
@@ -47,7 +51,7 @@ pub enum Effect<'a> {
         /// The new database.
         db: DbIndex,
         /// The new key.
-        key: &'a [u8],
+        key: B,
     },
     /// The entry came by the [`Effect::MoveTo`] of the record just before, which is the whole change.
     Arrive,
@@ -58,6 +62,41 @@ pub enum Effect<'a> {
         /// The other database.
         with: DbIndex,
     },
+}
+
+/// What changed, with borrowed bytes.
+pub type Effect<'a> = EffectOf<&'a [u8]>;
+
+impl<B> EffectOf<B> {
+    /// The same effect with other bytes.
+    fn map<C>(self, bytes_of: &mut impl FnMut(B) -> C) -> EffectOf<C> {
+        match self {
+            Self::Put {
+                kind,
+                encoding,
+                value,
+                expires_at,
+            } => EffectOf::Put {
+                kind,
+                encoding,
+                value: bytes_of(value),
+                expires_at,
+            },
+            Self::WriteRange { offset, bytes } => EffectOf::WriteRange {
+                offset,
+                bytes: bytes_of(bytes),
+            },
+            Self::Deadline(deadline) => EffectOf::Deadline(deadline),
+            Self::Remove => EffectOf::Remove,
+            Self::MoveTo { db, key } => EffectOf::MoveTo {
+                db,
+                key: bytes_of(key),
+            },
+            Self::Arrive => EffectOf::Arrive,
+            Self::FlushDb => EffectOf::FlushDb,
+            Self::SwapDb { with } => EffectOf::SwapDb { with },
+        }
+    }
 }
 
 /// Class of a keyspace event: the letter of `notify-keyspace-events`.
@@ -196,6 +235,16 @@ impl Besides {
 /// A consumer of the journal's records.
 pub type Tap = Box<dyn FnMut(&Record<'_>)>;
 
+/// What was made since the journal began to hold back.
+#[derive(Default)]
+struct Held {
+    records: HeldRecords,
+    /// Changes before.
+    changes: u64,
+    /// Notes before.
+    notes: usize,
+}
+
 /// The stream of a shard's changes.
 #[derive(Default)]
 pub struct Journal {
@@ -207,6 +256,8 @@ pub struct Journal {
     tap: Option<Tap>,
     /// A second consumer, for a time.
     guest: Option<Tap>,
+    /// What is told at the end only, while it may be taken back.
+    held: Option<Held>,
     pub(crate) watches: Watches,
     pub(crate) awaited: AwaitedKeys,
     pub(crate) copied: CopiedKeys,
@@ -228,22 +279,25 @@ impl Journal {
         self.see_who_reads();
     }
 
-    /// Whether there are notes to take.
+    /// Whether there are notes to take. While what is done may be taken back, there are none.
     #[inline]
     pub fn has_notes(&self) -> bool {
-        !self.notes.heads.is_empty()
+        !self.notes.heads.is_empty() && self.held.is_none()
     }
 
     /// Takes the notes kept since they were last taken. [`Self::return_notes`] gives their memory back.
     pub fn take_notes(&mut self) -> Notes {
-        std::mem::take(&mut self.notes)
+        match self.held {
+            None => std::mem::take(&mut self.notes),
+            Some(_) => Notes::default(),
+        }
     }
 
     /// Takes emptied notes back, for their memory.
     pub fn return_notes(&mut self, mut notes: Notes) {
         /// More room than this is not kept.
         const KEPT_BYTES: usize = 64 * 1024;
-        if !self.has_notes() && notes.keys.capacity() <= KEPT_BYTES {
+        if self.notes.heads.is_empty() && notes.keys.capacity() <= KEPT_BYTES {
             notes.heads.clear();
             notes.keys.clear();
             self.notes = notes;
@@ -254,6 +308,47 @@ impl Journal {
     pub fn set_guest(&mut self, guest: Option<Tap>) {
         self.guest = guest;
         self.see_who_reads();
+    }
+
+    /// Holds back all that is told from now on.
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(Held {
+            records: HeldRecords::default(),
+            changes: self.changes,
+            notes: self.notes.heads.len(),
+        });
+        self.watches.hold();
+        self.awaited.hold();
+    }
+
+    /// Tells what was held back.
+    pub(crate) fn release(&mut self) {
+        self.watches.release();
+        self.awaited.release();
+        let held = self.held.take().expect("something is held back");
+        for record in held.records.iter() {
+            for tap in self.tap.iter_mut().chain(&mut self.guest) {
+                tap(&record);
+            }
+        }
+    }
+
+    /// Forgets what was held back, as if it had not happened.
+    pub(crate) fn drop_held(&mut self) {
+        self.watches.drop_held();
+        self.awaited.drop_held();
+        let held = self.held.take().expect("something is held back");
+        self.changes = held.changes;
+        self.notes.truncate(held.notes);
+    }
+
+    /// Bytes of what is held back.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        match &self.held {
+            None => 0,
+            Some(held) => held.records.used_bytes(),
+        }
     }
 
     fn see_who_reads(&mut self) {
@@ -316,8 +411,11 @@ impl Journal {
         if !self.copied.is_empty() {
             self.copied.note(record);
         }
-        for tap in self.tap.iter_mut().chain(&mut self.guest) {
-            tap(record);
+        let mut taps = self.tap.iter_mut().chain(&mut self.guest).peekable();
+        match &mut self.held {
+            Some(held) if taps.peek().is_some() => held.records.push(record),
+            Some(_) => {}
+            None => taps.for_each(|tap| tap(record)),
         }
         if self.keeps_notes {
             let extent = match (&record.effect, record.event) {
@@ -393,6 +491,12 @@ impl Notes {
             extent,
             key_end: self.keys.len(),
         });
+    }
+
+    fn truncate(&mut self, notes: usize) {
+        self.heads.truncate(notes);
+        let key_end = self.heads.last().map_or(0, |last| last.key_end);
+        self.keys.truncate(key_end);
     }
 
     /// The notes.

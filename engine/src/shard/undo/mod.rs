@@ -1,0 +1,245 @@
+//! Taking back what was written: [`Shard::begin_undo`] opens a log of what entries were before they changed,
+//! [`Shard::undo`] puts all of it back, and [`Shard::end_undo`] lets it stand.
+//!
+//! ```text
+//!  begin_undo ──▶ commands ──▶ undo       the shard is what it was; nobody has heard of anything
+//!                          └─▶ end_undo   records, notes and word to those who wait go out now
+//! ```
+//! While the log is open, what the commands did is known to nobody: the journal holds its records and notes back. So nobody
+//! else may use the shard in between. Of what nobody can tell some stays: copies that other cores hold have ended, tables may have been
+//! divided, expiry may look sooner than it need. Compaction rests while the log is open, so that what is put back finds
+//! the room that it had.
+//!
+//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
+//! entries that changed took before, and 120 bytes and the key for each of them.
+
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub(super) use log::UndoLog;
+use log::{At, Attribute, Before, Fate, Saved};
+
+use super::Shard;
+use crate::keyspace::Keyspace;
+use crate::memory::Sharing;
+use crate::raw::Block;
+use crate::{DbIndex, Key, StoreError};
+
+/// Sums of the shard as they were when the log was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    expired_total: u64,
+    lfu_random: u64,
+}
+
+impl Shard {
+    /// Opens the log: from now on every change can be taken back.
+    ///
+    /// # Panics
+    /// It is open.
+    pub fn begin_undo(&mut self) {
+        self.undo.open(self.databases.len());
+        self.undo_sums = Sums {
+            expired_total: self.expired_total,
+            lfu_random: self.lfu_random,
+        };
+        self.memory.arena_mut().end_evacuation();
+        self.journal.hold();
+    }
+
+    /// Whether the log is open.
+    #[inline]
+    pub fn is_undoable(&self) -> bool {
+        self.undo.is_open
+    }
+
+    /// Lets stand what was done since [`Self::begin_undo`], and tells of it.
+    ///
+    /// # Panics
+    /// The log is not open.
+    pub fn end_undo(&mut self) {
+        let mut log = self.take_undo();
+        for item in log.kept() {
+            self.memory.destroy(item);
+        }
+        for (_, table) in std::mem::take(&mut log.flushed) {
+            self.bury_table(table);
+        }
+        self.retire_memory_if_unused();
+        log.close();
+        self.undo = log;
+        self.journal.release();
+    }
+
+    /// Takes back what was done since [`Self::begin_undo`]: entries, with deadlines and histories, are what they were, and
+    /// nobody hears of anything. What was written since is freed at once, but for flushed tables.
+    ///
+    /// # Panics
+    /// The log is not open.
+    pub fn undo(&mut self) {
+        let mut log = self.take_undo();
+        self.put_tables_back(&mut log);
+        for saved in log.saved() {
+            self.remove_what_came(&log, saved);
+        }
+        // An item that is kept may have shared its buffer with one that is gone.
+        self.memory.forget_shared();
+        for saved in log.saved() {
+            self.put_back(&log, saved);
+        }
+        log.close();
+        self.undo = log;
+        self.expired_total = self.undo_sums.expired_total;
+        self.lfu_random = self.undo_sums.lfu_random;
+        self.journal.drop_held();
+    }
+
+    /// Takes the log out, so that nothing more is saved in it.
+    fn take_undo(&mut self) -> UndoLog {
+        assert!(self.undo.is_open, "a log is opened before it is closed");
+        std::mem::take(&mut self.undo)
+    }
+
+    /// Gives each database the table that it had. The others go.
+    fn put_tables_back(&mut self, log: &mut UndoLog) {
+        let databases = self.databases.len();
+        let present = std::mem::take(&mut self.databases).into_iter();
+        let flushed = std::mem::take(&mut log.flushed);
+        let numbered = (0..databases).map(|db| log.table_of(db)).zip(present);
+        let (mut tables, came): (Vec<_>, Vec<_>) = numbered
+            .chain(flushed)
+            .partition(|(id, _)| (id.0 as usize) < databases);
+        tables.sort_unstable_by_key(|(id, _)| id.0);
+        self.databases = tables.into_iter().map(|(_, table)| table).collect();
+        self.table_bytes = self.databases.iter().map(Keyspace::table_bytes).sum();
+        for (_, table) in came {
+            self.bury_table(table);
+        }
+    }
+
+    fn remove_what_came(&mut self, log: &UndoLog, saved: &Saved) {
+        if let Before::InPlace = saved.before {
+            return;
+        }
+        let (db, key) = (
+            DbIndex(saved.table.0 as u16),
+            Key::new(log.key(saved), saved.hash),
+        );
+        if let Some(item) = self.keyspace(db).find(key, &self.memory) {
+            self.delete(db, saved.hash, item);
+        }
+    }
+
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved) {
+        let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
+        match saved.before {
+            Before::Absent => {}
+            Before::Copied { image, block_bytes } => {
+                let item = self.restore(log.slice(image), block_bytes);
+                if let Some(access) = log.first_access(saved) {
+                    self.memory.set_access(item, access);
+                }
+                self.attach(db, hash, item);
+            }
+            Before::Kept(item) => {
+                let item = self.revert(log, saved, item);
+                self.attach(db, hash, item);
+            }
+            Before::InPlace => {
+                let key = Key::new(log.key(saved), hash);
+                let item = self.keyspace(db).find(key, &self.memory);
+                let item = item.expect("what changed in place is there");
+                let deadline = self.memory.deadline(item);
+                let reverted = self.revert(log, saved, item);
+                if reverted != item {
+                    self.repoint(db, hash, item, reverted);
+                }
+                let was = self.memory.deadline(reverted);
+                self.deadline_changed(db, hash, reverted, (deadline, was));
+            }
+        }
+    }
+
+    fn restore(&mut self, image: &[u8], block_bytes: usize) -> Block {
+        if let Some(item) = self.memory.restore(image, block_bytes) {
+            return item;
+        }
+        // What came since may wait to be freed.
+        while self.free_segment().is_some() {}
+        let item = self.memory.restore(image, block_bytes);
+        item.expect("all that came is freed, and what was there before had room")
+    }
+
+    fn revert(&mut self, log: &UndoLog, saved: &Saved, item: Block) -> Block {
+        match log.part(saved) {
+            None => item,
+            Some(part) => self.memory.revert(item, &part.was, &part.ranges),
+        }
+    }
+}
+
+/// What mutations call before they change something, while the log is open.
+impl Shard {
+    /// An entry of `key`, which is not there, is about to be made.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_new(&mut self, db: DbIndex, key: Key<'_>) {
+        self.undo.before_new(db, key.hash(), key.bytes());
+    }
+
+    /// The item is about to be destroyed or overwritten as a whole. Whether the caller must leave it as it is, and hand it over
+    /// by [`Self::keep`].
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_whole(&mut self, db: DbIndex, hash: u64, item: Block) -> bool {
+        self.undo.before_whole(At { db, hash, item }, &self.memory) == Fate::Keep
+    }
+
+    /// Hands over an item that another has taken the place of, or none.
+    #[cold]
+    pub(super) fn keep(&mut self, db: DbIndex, hash: u64, item: Block) {
+        self.undo.keep(At { db, hash, item }, item, &self.memory);
+    }
+
+    /// A range of the item's value is about to be written.
+    ///
+    /// # Errors
+    /// The log wants a copy of the value, for which there is no memory.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_range(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        range: (usize, usize),
+    ) -> Result<(), StoreError> {
+        let at = At { db, hash, item };
+        if self.undo.before_range(at, range, &self.memory) == Fate::Keep {
+            let key = self.memory.key(item).to_vec();
+            let copy = self.memory.duplicate(item, &key, Sharing::Own)?;
+            self.undo.keep(at, copy, &self.memory);
+        }
+        Ok(())
+    }
+
+    /// The item's deadline is about to change.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_deadline(&mut self, db: DbIndex, hash: u64, item: Block) {
+        let at = At { db, hash, item };
+        self.undo
+            .before_attributes(at, Attribute::Deadline, &self.memory);
+    }
+
+    /// The item's history is about to change.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_use(&mut self, db: DbIndex, item: Block) {
+        let hash = self.hasher.hash(self.memory.key(item));
+        let at = At { db, hash, item };
+        self.undo
+            .before_attributes(at, Attribute::Access, &self.memory);
+    }
+}

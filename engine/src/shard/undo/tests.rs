@@ -1,0 +1,523 @@
+//! Random commands between opening the log and taking them back leave the shard equal to one that never ran them; let stand,
+//! equal to one that ran them without a log.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use crate::model::describe;
+use crate::shard::tests::large::op_on_large_values;
+use crate::shard::tests::{Op, Ttl, key_of, op, shard, tend_to_the_end};
+use crate::{
+    Access, Buffer, DbIndex, Event, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm, TtlChange,
+    UnixMillis, ValueImage,
+};
+
+const DATABASES: u16 = 3;
+const DB: DbIndex = DbIndex(0);
+/// One who watches all keys, of [`key_of`].
+const WATCHER: u64 = 100;
+
+/// A shard, what has been told of it, and what the commands of a test answered.
+struct Observed {
+    shard: Shard,
+    now: i64,
+    records: Rc<RefCell<Vec<String>>>,
+    answers: Vec<String>,
+}
+
+/// All that somebody could find out about a shard but where its entries lie.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    entries: Vec<BTreeMap<Vec<u8>, ValueImage>>,
+    lens: Vec<(u64, u64)>,
+    expired_total: u64,
+    changes: u64,
+    payload_bytes: u64,
+    records: Vec<String>,
+    notes: Vec<String>,
+    written: Vec<(DbIndex, Box<[u8]>)>,
+    broken: Vec<u64>,
+}
+
+impl Observed {
+    fn new(lfu: bool) -> Self {
+        let mut shard = shard();
+        let records = Rc::new(RefCell::new(Vec::new()));
+        let sink = Rc::clone(&records);
+        shard.journal().attach(Box::new(move |record| {
+            sink.borrow_mut().push(describe(record));
+        }));
+        shard.journal().keep_notes(true);
+        shard.count_uses(lfu.then_some(Lfu {
+            log_factor: 0,
+            decay_minutes: 1,
+        }));
+        shard.set_now(UnixMillis(1_000_000));
+        Self {
+            shard,
+            now: 1_000_000,
+            records,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Somebody watches each key by itself, and somebody waits for it.
+    fn watch_and_wait(&mut self) {
+        let hasher = self.shard.hasher().clone();
+        for db in (0..DATABASES).map(DbIndex) {
+            for n in 0..24 {
+                let key = key_of(n);
+                let watcher = u64::from(db.0) * 1000 + u64::from(n);
+                self.shard.watch(watcher, db, hasher.key(&key));
+                self.shard.watch(WATCHER, db, hasher.key(&key));
+                self.shard.awaited().add(db, &key);
+            }
+        }
+    }
+
+    fn run(&mut self, ops: &[Op]) {
+        for op in ops {
+            let answer = self.answer(op);
+            self.answers.push(answer);
+        }
+    }
+
+    fn answer(&mut self, op: &Op) -> String {
+        let hasher = self.shard.hasher().clone();
+        let now = self.now;
+        let at = |ms: i64| UnixMillis(now + ms);
+        let shard = &mut self.shard;
+        match *op {
+            Op::Get(db, k) => {
+                let access = if k % 3 == 0 {
+                    Access::Peek
+                } else {
+                    Access::Touch
+                };
+                let key = key_of(k);
+                let found = shard.read(DbIndex(db), hasher.key(&key), access);
+                format!("{:?}", found.map(|entry| entry.image()))
+            }
+            Op::Set(db, k, ref content, ref ttl) => {
+                let ttl = match *ttl {
+                    Ttl::Clear => TtlChange::Clear,
+                    Ttl::Keep => TtlChange::Keep,
+                    Ttl::In(ms) => TtlChange::At(at(ms)),
+                };
+                let (key, value, form) = (key_of(k), content.bytes(), StringForm::Detect);
+                let key = hasher.key(&key);
+                format!(
+                    "{:?}",
+                    shard.set(DbIndex(db), key, &value, form, ttl, Event::Set)
+                )
+            }
+            Op::SetLent(db, k, ref content, head) => {
+                let (key, value) = (key_of(k), content.bytes());
+                set_lent(shard, DbIndex(db), hasher.key(&key), &value, head);
+                String::new()
+            }
+            Op::WriteRange(db, k, offset, ref content) => {
+                let (key, value) = (key_of(k), content.bytes());
+                let key = hasher.key(&key);
+                format!(
+                    "{:?}",
+                    shard.write_range(DbIndex(db), key, offset, &value, Event::SetRange)
+                )
+            }
+            Op::Remove(db, k) => {
+                let key = key_of(k);
+                let was_there = match k % 5 {
+                    0 => shard.hand_over(DbIndex(db), hasher.key(&key)),
+                    _ => shard.remove(DbIndex(db), hasher.key(&key), Event::Del),
+                };
+                was_there.to_string()
+            }
+            Op::SetDeadline(db, k, ms) => {
+                let (key, deadline) = (key_of(k), ms.map(at));
+                let key = hasher.key(&key);
+                format!(
+                    "{:?}",
+                    shard.set_deadline(DbIndex(db), key, deadline, Event::Expire)
+                )
+            }
+            Op::Relocate(d, k, e, l) => {
+                let (key, other) = (key_of(k), key_of(l));
+                let (from, to) = (hasher.key(&key), hasher.key(&other));
+                let events = (Event::RenameFrom, Event::RenameTo);
+                format!(
+                    "{:?}",
+                    shard.relocate((DbIndex(d), from), (DbIndex(e), to), events)
+                )
+            }
+            Op::Flush(db) => shard.flush(DbIndex(db)).to_string(),
+            Op::Swap(a, b) => {
+                shard.swap(DbIndex(a), DbIndex(b));
+                String::new()
+            }
+            Op::Wait(ms) => {
+                self.now += ms;
+                shard.set_now(UnixMillis(self.now));
+                String::new()
+            }
+            Op::Expire(budget) => format!("{:?}", shard.expire_cycle(budget)),
+            Op::Tend(budget) => {
+                shard.tend(budget);
+                String::new()
+            }
+            Op::Random(db, random) => {
+                let drawn = shard.random(DbIndex(db), random);
+                format!("{:?}", drawn.map(|entry| entry.key().to_vec()))
+            }
+            Op::Prefetch(db, k) => {
+                // Nothing comes of it; in its place the history is set.
+                let key = key_of(k);
+                shard.set_access(DbIndex(db), hasher.key(&key), crate::AccessClock(7));
+                String::new()
+            }
+        }
+    }
+
+    fn seen(&mut self) -> Seen {
+        self.shard.check();
+        let databases = || (0..DATABASES).map(DbIndex);
+        let mut entries = Vec::new();
+        for db in databases() {
+            let mut of_db = BTreeMap::new();
+            // The dead ones that are still there too.
+            let now = self.shard.now();
+            self.shard.set_now(UnixMillis(0));
+            self.shard.for_each(db, &mut |entry| {
+                of_db.insert(entry.key().to_vec(), entry.image());
+            });
+            self.shard.set_now(now);
+            let mut scanned = 0;
+            self.shard
+                .scan(db, ScanCursor(0), usize::MAX, &mut |_| scanned += 1);
+            let live = of_db
+                .values()
+                .filter(|image| image.expires_at.is_none_or(|at| at > now));
+            assert_eq!(scanned, live.count());
+            entries.push(of_db);
+        }
+        let lens = |db| (self.shard.len(db), self.shard.volatile_len(db));
+        let lens = databases().map(lens).collect();
+        let watches = self.shard.watches();
+        let broken = (0..3000)
+            .filter(|&watcher| watches.is_broken(watcher))
+            .collect();
+        Seen {
+            entries,
+            lens,
+            expired_total: self.shard.expired_total(),
+            broken,
+            changes: self.shard.journal().changes(),
+            payload_bytes: self.shard.memory().payload_bytes,
+            records: self.records.borrow().clone(),
+            notes: {
+                let notes = self.shard.journal().take_notes();
+                notes.iter().map(|note| format!("{note:?}")).collect()
+            },
+            written: {
+                // An exchange of databases tells its keys in any order.
+                let mut written = self.shard.awaited().take_written();
+                written.sort();
+                written
+            },
+        }
+    }
+}
+
+/// Values are long: what differs is said field by field, and of entries by key.
+fn assert_same(is: &Seen, should_be: &Seen) {
+    for (is, should_be) in is.entries.iter().zip(&should_be.entries) {
+        assert!(is.keys().eq(should_be.keys()), "the same keys");
+        for (key, image) in is {
+            let other = &should_be[key];
+            let told = |image: &ValueImage| (image.encoding, image.access, image.expires_at);
+            assert_eq!(
+                told(image),
+                told(other),
+                "{:?}",
+                key.escape_ascii().to_string()
+            );
+            assert!(image.bytes == other.bytes, "the same value");
+        }
+    }
+    assert!(is.records == should_be.records, "the same records");
+    assert_eq!(is.notes, should_be.notes);
+    assert_eq!(is.written, should_be.written);
+    assert_eq!(is.broken, should_be.broken);
+    assert_eq!(is, should_be);
+}
+
+fn set_lent(shard: &mut Shard, db: DbIndex, key: Key<'_>, value: &[u8], head: usize) {
+    let mut buffer = Buffer::with_capacity(10).expect("memory");
+    assert!(buffer.append(&vec![b'*'; head]) && buffer.append(value));
+    let buffer = Arc::new(buffer);
+    shard.lend(&buffer);
+    let lent = &buffer.bytes()[head..];
+    let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+    shard
+        .set(db, key, lent, form, ttl, Event::Set)
+        .expect("memory");
+    shard.end_lending();
+    shard.bury(buffer);
+}
+
+/// Commands whose answers and records do not depend on where entries lie in a table.
+fn is_determined(op: &Op) -> bool {
+    !matches!(op, Op::Random(..) | Op::Expire(_))
+}
+
+fn check(lfu: bool, [before, within, after]: [&[Op]; 3], stands: bool) {
+    let (mut logged, mut plain) = (Observed::new(lfu), Observed::new(lfu));
+    for observed in [&mut logged, &mut plain] {
+        observed.run(before);
+        observed.watch_and_wait();
+        // Some have been written before, and some notes are not yet taken.
+        observed.run(&before[..before.len().min(3)]);
+    }
+    let time = logged.now;
+    let records = logged.records.borrow().len();
+    logged.shard.begin_undo();
+    for (nth, op) in within.iter().enumerate() {
+        logged.run(std::slice::from_ref(op));
+        if nth % 8 == 0 {
+            logged.shard.check();
+        }
+        assert!(!logged.shard.journal().has_notes() && !logged.shard.awaited().has_written());
+    }
+    assert_eq!(
+        logged.records.borrow().len(),
+        records,
+        "nothing is told yet"
+    );
+    if stands {
+        logged.shard.end_undo();
+        plain.run(within);
+        assert!(logged.answers == plain.answers, "the same answers");
+    } else {
+        logged.shard.undo();
+        logged.now = time;
+        logged.shard.set_now(UnixMillis(time));
+        logged.answers.truncate(plain.answers.len());
+    }
+    for observed in [&mut logged, &mut plain] {
+        assert!(!observed.shard.is_undoable());
+        tend_to_the_end(&mut observed.shard);
+    }
+    assert_same(&logged.seen(), &plain.seen());
+    let has_extents = logged.shard.memory().entry_bytes > 30_000;
+    if !has_extents {
+        assert_eq!(
+            logged.shard.memory().entry_bytes,
+            plain.shard.memory().entry_bytes
+        );
+    }
+    let after: Vec<Op> = after
+        .iter()
+        .filter(|op| is_determined(op))
+        .cloned()
+        .collect();
+    for observed in [&mut logged, &mut plain] {
+        observed.run(&after);
+        tend_to_the_end(&mut observed.shard);
+    }
+    assert!(logged.answers == plain.answers, "the same answers");
+    assert_same(&logged.seen(), &plain.seen());
+}
+
+fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(prop_oneof![9 => op(), 1 => op_on_large_values()], 1..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 60 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn undone_the_shard_is_what_one_is_that_never_ran_the_commands(
+        lfu: bool, before in ops(60), within in ops(60), after in ops(20)
+    ) {
+        check(lfu, [&before, &within, &after], false);
+    }
+
+    #[test]
+    fn ended_the_shard_is_what_one_is_that_ran_the_commands_without_a_log(
+        lfu: bool, before in ops(60), within in ops(60), after in ops(20)
+    ) {
+        check(lfu, [&before, &within, &after], true);
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "megabytes, byte by byte")]
+    fn large_values_are_put_back(
+        stands: bool,
+        before in prop::collection::vec(op_on_large_values(), 1..12),
+        within in prop::collection::vec(op_on_large_values(), 1..12),
+        after in prop::collection::vec(op_on_large_values(), 1..4),
+    ) {
+        check(false, [&before, &within, &after], stands);
+    }
+}
+
+fn key(bytes: &[u8]) -> Key<'_> {
+    KeyHasher::with_seeds([1, 2, 3, 4]).key(bytes)
+}
+
+fn set(shard: &mut Shard, name: &[u8], value: &[u8]) {
+    let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+    shard
+        .set(DB, key(name), value, form, ttl, Event::Set)
+        .expect("memory");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn a_large_value_is_neither_copied_to_be_replaced_nor_for_a_byte_of_it() {
+    let mut shard = shard();
+    let large = vec![b'v'; 64 << 20];
+    for name in [&b"replaced"[..], b"removed", b"renamed", b"written"] {
+        set(&mut shard, name, &large);
+    }
+    let used = |shard: &Shard| shard.memory().used_bytes();
+    let before = used(&shard);
+    shard.begin_undo();
+    set(&mut shard, b"replaced", b"small");
+    assert!(shard.remove(DB, key(b"removed"), Event::Del));
+    for n in 0..1000 {
+        shard
+            .write_range(DB, key(b"written"), n * 1000, b"x", Event::SetRange)
+            .expect("memory");
+    }
+    assert!(
+        used(&shard) < before + (1 << 20),
+        "what is kept is what there was"
+    );
+    shard.undo();
+    assert!(used(&shard) < before + (1 << 20));
+    shard.begin_undo();
+    let events = (Event::RenameFrom, Event::RenameTo);
+    let from_to = ((DB, key(b"renamed")), (DB, key(b"other")));
+    shard
+        .relocate(from_to.0, from_to.1, events)
+        .expect("memory");
+    assert!(
+        shard.memory().arena_bytes < before + (65 << 20),
+        "one buffer, counted twice"
+    );
+    shard.undo();
+    tend_to_the_end(&mut shard);
+    shard.check();
+    for name in [&b"replaced"[..], b"removed", b"renamed", b"written"] {
+        let entry = shard.get(DB, key(name), Access::Peek).expect("put back");
+        assert!(entry.string() == Some(&large[..]));
+    }
+    assert!(used(&shard) < before + (1 << 20));
+}
+
+#[test]
+fn a_key_changed_again_and_again_is_saved_once() {
+    let mut shard = shard();
+    set(&mut shard, b"key", &[b'v'; 100]);
+    set(&mut shard, b"large", &[b'v'; 100_000]);
+    shard.begin_undo();
+    let mut used = 0;
+    for round in 0..20_000u32 {
+        set(&mut shard, b"key", &round.to_le_bytes());
+        set(&mut shard, b"new", &round.to_le_bytes());
+        let offset = round as usize * 7 % 90_000;
+        shard
+            .write_range(DB, key(b"large"), offset, b"x", Event::SetRange)
+            .expect("memory");
+        used = used.max(shard.memory().used_bytes());
+    }
+    assert!(used < 500_000, "{used}");
+    shard.undo();
+    shard.check();
+    assert!(
+        shard.memory().used_bytes() < 160_000,
+        "no more than some is kept for the next log"
+    );
+    let large = shard
+        .get(DB, key(b"large"), Access::Peek)
+        .expect("put back");
+    assert!(large.string() == Some(&[b'v'; 100_000]));
+    let other = shard.get(DB, key(b"key"), Access::Peek).expect("put back");
+    assert!(other.string() == Some(&[b'v'; 100]));
+    assert!(shard.get(DB, key(b"new"), Access::Peek).is_none());
+}
+
+#[test]
+fn exchanged_and_flushed_databases_are_what_they_were() {
+    let mut shard = shard();
+    let (first, second) = (DbIndex(0), DbIndex(1));
+    for n in 0..2000u32 {
+        set(&mut shard, &n.to_le_bytes(), b"first");
+    }
+    shard.begin_undo();
+    set(&mut shard, b"a", b"1");
+    assert_eq!(shard.flush(first), 2001);
+    set(&mut shard, b"b", b"2");
+    shard.swap(first, second);
+    set(&mut shard, b"c", b"3");
+    assert_eq!(shard.flush(second), 1);
+    shard.swap(second, DbIndex(2));
+    shard.check();
+    shard.undo();
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert_eq!(
+        [first, second, DbIndex(2)].map(|db| shard.len(db)),
+        [2000, 0, 0]
+    );
+    // Let stand, the memory goes as after a flush.
+    shard.begin_undo();
+    assert_eq!(shard.flush(first), 2000);
+    shard.end_undo();
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert_eq!(shard.memory().entry_bytes, 0);
+}
+
+#[test]
+fn entries_of_other_sizes_make_way_for_those_put_back() {
+    let mut shard = shard();
+    let count = if cfg!(miri) { 300 } else { 10_000u32 };
+    let fill = |shard: &mut Shard, len: usize| {
+        for n in 0..count {
+            set(shard, &n.to_le_bytes(), &vec![b'v'; len]);
+        }
+    };
+    fill(&mut shard, 90);
+    let before = shard.memory();
+    shard.begin_undo();
+    for n in 0..count {
+        assert!(shard.remove(DB, key(&n.to_le_bytes()), Event::Del));
+    }
+    fill(&mut shard, 1500);
+    assert_eq!(shard.flush(DB), count.into());
+    fill(&mut shard, 300);
+    shard.check();
+    shard.undo();
+    tend_to_the_end(&mut shard);
+    shard.check();
+    let after = shard.memory();
+    assert_eq!(shard.len(DB), count.into());
+    assert_eq!(after.entry_bytes, before.entry_bytes);
+    assert!(
+        after.arena_bytes <= before.arena_bytes * 9 / 8 + (2 << 20),
+        "{after:?}"
+    );
+}
+
+#[test]
+#[should_panic(expected = "one log at a time")]
+fn a_log_is_not_opened_twice() {
+    let mut shard = shard();
+    shard.begin_undo();
+    shard.begin_undo();
+}

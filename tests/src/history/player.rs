@@ -1,0 +1,419 @@
+//! One client of a workload: what it sends, while how much is in flight, and the record of it.
+//!
+//! ```text
+//!  sent       GET  APPEND  MULTI…EXEC  EVAL │ WATCH  MGET  MULTI…EXEC      a pipeline is one write
+//!  answered   ────────────▶                 │                              read until few enough are in flight
+//! ```
+//! An operation lasts from the write that had it until its reply is read, so what is in flight together overlaps: what the server
+//! owes such operations beyond each one's moment is the order of the connection, key by key ([`super::graph`]).
+
+use std::collections::VecDeque;
+
+use super::calls::{Appends, Call, End, Script, Step};
+use super::keys::Chore;
+use super::workload::{Cuts, Reach, Stage};
+use super::{Action, Fate, Key, Operation, Token, Value};
+use crate::Outcome;
+use crate::fragile::Fragile;
+use crate::random::Random;
+
+/// Operations in one write, at most.
+const PIPELINE_MAX: usize = 6;
+
+/// What was sent and has no reply yet.
+struct Sent {
+    call: Call,
+    invoked_ns: u64,
+    /// Whose new values it writes.
+    chore: Option<Chore>,
+}
+
+/// What was watched, as the replies read so far have it.
+#[derive(Default)]
+struct Watch {
+    keys: Vec<Key>,
+    /// What was read of them since.
+    seen: Vec<(Key, Value)>,
+}
+
+impl Watch {
+    fn note(&mut self, call: &Call, actions: &[Action]) {
+        match call {
+            Call::Plain(Step::Watch(keys)) => self.keys.extend(keys),
+            Call::Plain(Step::Unwatch) | Call::Multi { .. } => *self = Self::default(),
+            Call::Plain(_) => {
+                for action in actions {
+                    if let Action::Read { key, value } = action
+                        && self.keys.contains(key)
+                    {
+                        self.seen.push((*key, value.clone()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A client at work.
+pub(super) struct Player<'a> {
+    stage: &'a Stage,
+    number: usize,
+    random: Random,
+    connection: Fragile<'a>,
+    connection_number: usize,
+    in_flight: VecDeque<Sent>,
+    watch: Watch,
+    /// To be sent next: the ends of keys that others have replaced.
+    next: Vec<Call>,
+    history: Vec<Operation>,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(stage: &'a Stage, number: usize) -> Outcome<Self> {
+        Ok(Self {
+            stage,
+            number,
+            random: Random::new(stage.plan.seed ^ ((number as u64) << 32)),
+            connection: Fragile::connect(stage.address, &stage.ids[number])?,
+            connection_number: stage.number() as usize,
+            in_flight: VecDeque::new(),
+            watch: Watch::default(),
+            next: Vec::new(),
+            history: Vec::new(),
+        })
+    }
+
+    pub(super) fn into_history(self) -> Vec<Operation> {
+        self.history
+    }
+
+    /// Sends one call and reads its reply.
+    pub(super) fn ask(&mut self, call: Call) -> Outcome<()> {
+        self.send(vec![call]);
+        self.receive(0)
+    }
+
+    pub(super) fn play(mut self) -> Outcome<Vec<Operation>> {
+        let plan = &self.stage.plan;
+        let cuts = plan.cuts == Cuts::Some;
+        while !self.stage.is_over() {
+            if cuts && self.random.one_in(80) {
+                // The reply to CLIENT KILL is not to be taken for another's.
+                self.receive(0)?;
+                let victim = self.random.below(plan.clients);
+                self.connection.kill(&self.stage.ids[victim])?;
+                continue;
+            }
+            let mut calls = std::mem::take(&mut self.next);
+            let chore = self.stage.keys().chore();
+            if let Some(chore) = chore {
+                self.send(calls);
+                self.send_chore(chore);
+            } else {
+                let count = self.random.between(1, PIPELINE_MAX);
+                for _ in 0..count {
+                    if self.random.one_in(6) {
+                        let (look, commit) = self.watch_and_exec();
+                        calls.extend(look);
+                        // Half of them see what they watch before they go on.
+                        if self.random.one_in(2) {
+                            self.send(std::mem::take(&mut calls));
+                            self.receive(0)?;
+                        }
+                        calls.push(commit);
+                    } else {
+                        calls.push(self.any_call());
+                    }
+                }
+                if cuts && self.random.one_in(80) {
+                    self.send_part_and_hang_up(calls)?;
+                    continue;
+                }
+                self.send(calls);
+            }
+            let left = if self.random.one_in(3) {
+                0
+            } else {
+                self.random.below(plan.in_flight + 1)
+            };
+            self.receive(left)?;
+        }
+        while !self.in_flight.is_empty() || !self.next.is_empty() {
+            let calls = std::mem::take(&mut self.next);
+            self.send(calls);
+            self.receive(0)?;
+        }
+        Ok(self.history)
+    }
+
+    fn send(&mut self, calls: Vec<Call>) {
+        let bytes: Vec<u8> = calls.iter().flat_map(Call::encode).collect();
+        self.note_sent(calls);
+        self.connection.send(&bytes);
+    }
+
+    fn note_sent(&mut self, calls: Vec<Call>) {
+        let invoked_ns = self.stage.now_ns();
+        self.in_flight.extend(calls.into_iter().map(|call| Sent {
+            call,
+            invoked_ns,
+            chore: None,
+        }));
+    }
+
+    fn send_part_and_hang_up(&mut self, calls: Vec<Call>) -> Outcome<()> {
+        let mut bytes: Vec<u8> = calls.iter().flat_map(Call::encode).collect();
+        bytes.truncate(self.random.between(1, bytes.len()));
+        self.note_sent(calls);
+        self.connection.send(&bytes);
+        self.give_up()
+    }
+
+    /// Reads replies until so many operations are in flight, or until the connection is cut.
+    fn receive(&mut self, left: usize) -> Outcome<()> {
+        while self.in_flight.len() > left {
+            let sent = self.in_flight.front().expect("some are in flight");
+            let Some(replies) = self.connection.replies(sent.call.replies())? else {
+                if self.stage.plan.cuts == Cuts::None {
+                    let call = &sent.call;
+                    return Err(format!("{call:?}: the server closed the connection"));
+                }
+                return self.give_up();
+            };
+            let sent = self.in_flight.pop_front().expect("some are in flight");
+            let completed_ns = self.stage.now_ns();
+            let (fate, actions) = sent.call.decode(&replies, &self.watch.seen)?;
+            self.watch.note(&sent.call, &actions);
+            self.settle(sent, completed_ns, fate, actions);
+        }
+        Ok(())
+    }
+
+    /// Nothing more will be known of what is in flight.
+    fn give_up(&mut self) -> Outcome<()> {
+        for sent in std::mem::take(&mut self.in_flight) {
+            let effects = sent.call.effects();
+            self.settle(sent, u64::MAX, Fate::Unknown, effects);
+        }
+        self.connection.connect_anew()?;
+        self.connection_number = self.stage.number() as usize;
+        self.watch = Watch::default();
+        Ok(())
+    }
+
+    fn settle(&mut self, sent: Sent, completed_ns: u64, fate: Fate, actions: Vec<Action>) {
+        if let Some(chore) = &sent.chore {
+            let unused = self.stage.keys().done(chore, fate);
+            let ends = self.ends_of(unused);
+            self.next.extend(ends);
+        }
+        if actions.is_empty() {
+            return;
+        }
+        self.stage.count_one();
+        self.history.push(Operation {
+            client: self.number,
+            connection: Some(self.connection_number),
+            form: sent.call.form(),
+            invoked_ns: sent.invoked_ns,
+            completed_ns,
+            fate,
+            actions,
+        });
+    }
+
+    fn any_call(&mut self) -> Call {
+        if self.random.one_in(20) {
+            return Call::Plain(self.copy());
+        }
+        match self.random.below(12) {
+            0 | 1 => Call::Plain(self.get()),
+            2 | 3 => Call::Plain(self.append()),
+            4 | 5 => Call::Plain(self.mget()),
+            6 | 7 if self.stage.scripts => Call::Plain(self.script()),
+            8 => Call::Plain(Step::Echo(self.stage.number())),
+            9 => {
+                let count = self.random.between(1, 4);
+                Call::Plain(Step::Exists(self.keys(count)))
+            }
+            _ => Call::Multi {
+                watched: Vec::new(),
+                steps: self.steps(),
+                end: self.end(),
+            },
+        }
+    }
+
+    fn end(&mut self) -> End {
+        if self.random.one_in(10) {
+            End::Discard
+        } else {
+            End::Exec
+        }
+    }
+
+    fn keys(&mut self, count: usize) -> Vec<Key> {
+        self.stage.keys().pick(&mut self.random, count)
+    }
+
+    fn get(&mut self) -> Step {
+        Step::Get(self.keys(1)[0])
+    }
+
+    fn append(&mut self) -> Step {
+        let key = self.keys(1)[0];
+        self.append_to(key)
+    }
+
+    fn append_to(&mut self, key: Key) -> Step {
+        self.stage.keys().note_append(key);
+        Step::Append(key, self.stage.token())
+    }
+
+    fn copy(&mut self) -> Step {
+        Step::Copy(self.keys(1)[0], self.stage.copy())
+    }
+
+    fn mget(&mut self) -> Step {
+        let count = self.random.between(2, 4);
+        Step::Mget(self.keys(count))
+    }
+
+    /// Of a transaction: on any keys, or all on one.
+    fn steps(&mut self) -> Vec<Step> {
+        let count = self.random.between(1, 4);
+        if self.random.one_in(4) {
+            let key = self.keys(1)[0];
+            return (0..count)
+                .map(|_| match self.random.below(3) {
+                    0 => Step::Get(key),
+                    1 => Step::Copy(key, self.stage.copy()),
+                    _ => self.append_to(key),
+                })
+                .collect();
+        }
+        (0..count)
+            .map(|_| match self.random.below(12) {
+                0 | 1 => self.get(),
+                2 | 3 => self.mget(),
+                4 => self.copy(),
+                5 if self.stage.scripts => self.script(),
+                _ => self.append(),
+            })
+            .collect()
+    }
+
+    fn script(&mut self) -> Step {
+        let count = self.random.between(1, 3);
+        let mut keys = Vec::new();
+        for key in self.keys(count) {
+            let appends = self.random.one_in(2);
+            if appends {
+                self.stage.keys().note_append(key);
+            }
+            keys.push((key, appends.then(|| self.stage.token())));
+        }
+        let declared = match self.stage.plan.reach {
+            Reach::AsDeclared if self.random.one_in(3) => 0,
+            Reach::AsDeclared => count,
+            Reach::Further => self.random.between(0, count),
+        };
+        Step::Script(Script {
+            keys,
+            declared,
+            appends: if self.random.one_in(2) {
+                Appends::AtTheEnd
+            } else {
+                Appends::AsItGoes
+            },
+            fresh: self.random.one_in(2).then(|| self.stage.number()),
+        })
+    }
+
+    /// A look at watched keys and a transaction on them; sometimes with other commands in between, and sometimes the watch is
+    /// given up.
+    fn watch_and_exec(&mut self) -> (Vec<Call>, Call) {
+        let count = self.random.between(1, 3);
+        let keys = self.keys(count);
+        let mut calls = vec![
+            Call::Plain(Step::Watch(keys.clone())),
+            Call::Plain(Step::Mget(keys.clone())),
+        ];
+        let mut watched = keys.clone();
+        match self.random.below(10) {
+            0 => {
+                calls.push(Call::Plain(Step::Unwatch));
+                watched.clear();
+            }
+            1 => calls.push(Call::Plain(self.get())),
+            2 => calls.push(Call::Plain(self.append())),
+            _ => {}
+        }
+        let mut steps: Vec<Step> = keys.iter().map(|key| self.append_to(*key)).collect();
+        if self.random.one_in(3) {
+            steps.truncate(1);
+        }
+        if self.random.one_in(3) {
+            steps.extend(self.steps());
+        }
+        let end = self.end();
+        let commit = Call::Multi {
+            watched,
+            steps,
+            end,
+        };
+        (calls, commit)
+    }
+
+    /// Sends new values for worn keys.
+    fn send_chore(&mut self, chore: Chore) {
+        let written: Vec<(Key, Token)> = match &chore {
+            Chore::Replace(keys) | Chore::Renew { fresh: keys, .. } => {
+                keys.iter().map(|key| (*key, self.stage.token())).collect()
+            }
+        };
+        let in_transaction = |steps| Call::Multi {
+            watched: Vec::new(),
+            steps,
+            end: End::Exec,
+        };
+        let call = match &chore {
+            Chore::Renew { .. } => Call::Plain(Step::Msetnx(written)),
+            Chore::Replace(keys) => match self.random.below(3) {
+                0 => Call::Plain(Step::Mset(written)),
+                1 => {
+                    let sets = written
+                        .into_iter()
+                        .map(|(key, token)| Step::Set(key, token));
+                    in_transaction(sets.collect())
+                }
+                _ => in_transaction(vec![Step::Mget(keys.clone()), Step::Mset(written)]),
+            },
+        };
+        self.send(vec![call]);
+        if let Some(sent) = self.in_flight.back_mut() {
+            sent.chore = Some(chore);
+        }
+    }
+
+    /// What is done to keys that are in use no longer.
+    fn ends_of(&mut self, unused: Vec<Key>) -> Vec<Call> {
+        if unused.is_empty() {
+            return Vec::new();
+        }
+        let way = self.random.below(3);
+        if way == 0 {
+            return vec![Call::Plain(Step::Del(unused))];
+        }
+        let renamed = unused.iter();
+        let renamed = renamed.map(|key| Step::Rename(*key, self.stage.copy()));
+        if way == 1 {
+            return renamed.map(Call::Plain).collect();
+        }
+        vec![Call::Multi {
+            watched: Vec::new(),
+            steps: renamed.collect(),
+            end: End::Exec,
+        }]
+    }
+}
