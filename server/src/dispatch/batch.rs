@@ -252,6 +252,8 @@ pub(super) struct LockRequest {
     pub(super) scope: Scope,
     /// The client whose watch of this shard's keys must be intact.
     pub(super) watcher: Option<u64>,
+    /// It is for a client that waited, and has reserved them.
+    pub(super) is_served: bool,
 }
 
 /// Whether what a client watches is as it was.

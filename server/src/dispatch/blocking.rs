@@ -25,6 +25,8 @@ use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
+    /// Those that were woken while slots moved, and make their attempt when that is over.
+    held_back: Vec<WaitNumber>,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
 }
@@ -291,6 +293,16 @@ impl Core {
         }
     }
 
+    /// Lets those make their attempts that were held back while slots moved.
+    #[inline]
+    pub(super) fn end_holding_back(&mut self) {
+        if !self.blocked.held_back.is_empty() && !self.state.moving.stands_still() {
+            for number in std::mem::take(&mut self.blocked.held_back) {
+                self.wait_woken(number);
+            }
+        }
+    }
+
     #[cold]
     fn send_waits_on(&mut self) {
         let table = self.state.shared.slots.version();
@@ -353,6 +365,10 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
+        if self.state.moving.stands_still() {
+            self.blocked.held_back.push(number);
+            return;
+        }
         if command.table != table {
             return self.send_wait_on(number);
         }

@@ -388,6 +388,7 @@ impl Core {
         }
         self.end_waits(now_ms);
         self.follow_moved_slots();
+        self.end_holding_back();
         self.resume_waiting();
         self.run_granted();
         self.give_places();

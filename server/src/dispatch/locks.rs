@@ -109,6 +109,8 @@ pub(super) enum Kind {
     InOrder,
     /// Work of this core alone.
     Alone,
+    /// The same, of a client that is served: what its reservation keeps back stays behind it.
+    Served,
     /// A client that waits for the keys, and is to be served next.
     Reservation,
     /// A script under way.
@@ -147,6 +149,8 @@ struct Entry<W> {
     kept_back: usize,
     /// What reservations kept from it has been given up.
     passes_reservations: bool,
+    /// Those before it that reservations keep back: who is served does not wait for them, and a reservation keeps them back, too.
+    passed: Vec<LockId>,
     waiter: Option<W>,
 }
 
@@ -223,8 +227,22 @@ impl<W> Locks<W> {
         }
         let is_reservation = |id: &LockId| self.entry(*id).kind == Kind::Reservation;
         let reserved = conflicting.iter().copied().filter(is_reservation).count();
+        let passed: Vec<LockId> = match kind {
+            Kind::Served | Kind::Reservation => {
+                let conflicting = conflicting.iter().copied();
+                conflicting.filter(|id| self.entry(*id).kept_back > 0).collect()
+            }
+            _ => Vec::new(),
+        };
+        if kind == Kind::Reservation {
+            // Who is kept back already stays so.
+            for id in &passed {
+                self.entries[id.0 as usize].kept_back += 1;
+            }
+        }
         let (conflicts, kept_back) = match kind {
             Kind::InOrder => (conflicting.len() - reserved, 0),
+            Kind::Served => (conflicting.len() - reserved - passed.len(), 0),
             Kind::Alone => (conflicting.len() - reserved, reserved),
             Kind::Reservation | Kind::Bar => (0, 0),
         };
@@ -245,6 +263,7 @@ impl<W> Locks<W> {
             conflicts,
             kept_back,
             passes_reservations: false,
+            passed,
             waiter: waits.then_some(waiter),
         });
         self.arrivals += 1;
@@ -336,7 +355,12 @@ impl<W> Locks<W> {
         let mut freed = Vec::new();
         for other in self.conflicting(&gone.scope) {
             let entry = &mut self.entries[other.0 as usize];
-            if !gone.is_before(entry) {
+            let keeps_back = gone.kind == Kind::Reservation && gone.passed.contains(&other);
+            if !gone.is_before(entry) && !keeps_back {
+                continue;
+            }
+            if let Some(at) = entry.passed.iter().position(|passed| *passed == id) {
+                entry.passed.swap_remove(at);
                 continue;
             }
             match (gone.kind, entry.kind) {
@@ -377,6 +401,8 @@ mod tests {
         scope: Scope,
         holds: bool,
         passes_reservations: bool,
+        /// Of a reservation, whom it found kept back.
+        keeps_back: Vec<LockId>,
     }
 
     fn scopes_conflict(one: &Scope, other: &Scope) -> bool {
@@ -399,13 +425,35 @@ mod tests {
             !others.any(|(index, other)| {
                 let is_in_the_way = match (other.kind, own.kind) {
                     (_, Kind::Reservation | Kind::Bar) => false,
-                    (Kind::Reservation, Kind::InOrder) => false,
-                    (Kind::Reservation, Kind::Alone) => index < at && !own.passes_reservations,
+                    (Kind::Reservation, Kind::InOrder | Kind::Served) => false,
+                    (Kind::Reservation, Kind::Alone) => {
+                        (index < at || other.keeps_back.contains(&own.id))
+                            && !own.passes_reservations
+                    }
                     (Kind::Bar, _) => index != at,
                     _ => index < at,
                 };
                 is_in_the_way && scopes_conflict(&own.scope, &other.scope)
             })
+        }
+
+        /// Whom a reservation of `scope` finds kept back by others.
+        fn kept_back(&self, kind: Kind, scope: &Scope) -> Vec<LockId> {
+            if kind != Kind::Reservation {
+                return Vec::new();
+            }
+            let entries = self.entries.iter().enumerate();
+            let waiting = entries.filter(|(at, known)| {
+                known.kind == Kind::Alone
+                    && !known.passes_reservations
+                    && scopes_conflict(&known.scope, scope)
+                    && self.entries.iter().enumerate().any(|(index, other)| {
+                        other.kind == Kind::Reservation
+                            && (index < *at || other.keeps_back.contains(&known.id))
+                            && scopes_conflict(&known.scope, &other.scope)
+                    })
+            });
+            waiting.map(|(_, known)| known.id).collect()
         }
 
         /// Those who come to hold.
@@ -471,7 +519,9 @@ mod tests {
                 let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
                 assert_eq!(granted, freed, "seed {seed}, step {step}");
                 let (Asked::Granted(id) | Asked::Waits(id)) = asked;
+                let keeps_back = model.kept_back(kind, &scope);
                 model.entries.push(Known {
+                    keeps_back,
                     id,
                     kind,
                     scope,

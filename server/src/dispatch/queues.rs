@@ -12,7 +12,6 @@
 //! for another, and a test while nobody waits at all.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Bound;
 
 use larder_engine::{Access, DbIndex};
 
@@ -43,6 +42,8 @@ struct Queued {
     scope: Scope,
     /// It has been woken: what is reserved for its attempt.
     reserved: Option<LockId>,
+    /// It has been woken since its keys were last written.
+    has_tried: bool,
 }
 
 impl Queues {
@@ -52,20 +53,38 @@ impl Queues {
         self.waits.is_empty() && self.of_hash.is_empty()
     }
 
-    /// The next behind `after` who waits for the key and has not been woken.
-    fn next(
-        &self,
-        (db, key): (DbIndex, &[u8]),
-        hash: u64,
-        after: Option<WaitNumber>,
-    ) -> Option<WaitNumber> {
+    /// Who of those that wait for the key is next: the first who has not been woken since it was last written. Nobody while
+    /// another has been woken for it, and has yet to end or to go on: they are served one by one, in their order.
+    fn next(&self, (db, key): (DbIndex, &[u8]), hash: u64) -> Option<WaitNumber> {
         let queue = self.of_hash.get(&hash)?;
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut behind = queue.range((from, Bound::Unbounded)).copied();
-        behind.find(|number| {
+        let mut first = None;
+        for number in queue {
             let wait = &self.waits[number];
-            wait.reserved.is_none() && wait.db == db && wait.keys.iter().any(|own| **own == *key)
-        })
+            if !wait.is_for(db, key) {
+                continue;
+            }
+            if wait.reserved.is_some() {
+                return None;
+            }
+            if !wait.has_tried && first.is_none() {
+                first = Some(*number);
+            }
+        }
+        first
+    }
+
+    /// A key has been written: all who wait for it may try again.
+    fn note_written(&mut self, (db, key): (DbIndex, &[u8]), hash: u64) {
+        for number in self.of_hash.get(&hash).into_iter().flatten() {
+            let wait = self.waits.get_mut(number).expect("who is queued waits");
+            wait.has_tried &= !wait.is_for(db, key);
+        }
+    }
+}
+
+impl Queued {
+    fn is_for(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.db == db && self.keys.iter().any(|own| **own == *key)
     }
 }
 
@@ -97,12 +116,13 @@ impl Core {
             keys,
             scope,
             reserved: None,
+            has_tried: false,
         };
         let keys = wait.keys.clone();
         self.queues.waits.insert(number, wait);
         // What came before it was known here has woken nobody.
         for key in keys {
-            self.wake_next(db, &key, None);
+            self.wake_next(db, &key);
         }
     }
 
@@ -118,19 +138,21 @@ impl Core {
     #[cold]
     fn wake_for_written(&mut self) {
         for (db, key) in self.state.shard.awaited().take_written() {
-            self.wake_next(db, &key, None);
+            let hash = self.state.shard.hasher().hash(&key);
+            self.queues.note_written((db, &key), hash);
+            self.wake_next(db, &key);
         }
     }
 
-    /// Wakes the next behind `after` who waits for a key, if the key holds anything.
-    fn wake_next(&mut self, db: DbIndex, key: &[u8], after: Option<WaitNumber>) {
+    /// Wakes who is next of those that wait for a key, if the key holds anything.
+    fn wake_next(&mut self, db: DbIndex, key: &[u8]) {
         let shard = &mut self.state.shard;
         let found = shard.hasher().key(key);
         let hash = found.hash();
         if shard.get(db, found, Access::Peek).is_none() {
             return;
         }
-        if let Some(number) = self.queues.next((db, key), hash, after) {
+        if let Some(number) = self.queues.next((db, key), hash) {
             self.wake(number);
         }
     }
@@ -143,10 +165,12 @@ impl Core {
                     return;
                 };
                 let (db, keys) = (wait.db, wait.keys.clone());
+                // The next is served before anybody else is let in.
+                let reserved = self.take_reservation(number);
                 for key in keys {
-                    self.wake_next(db, &key, Some(number));
+                    self.wake_next(db, &key);
                 }
-                self.end_reservation(number);
+                reserved.into_iter().for_each(|reserved| self.release_locks(reserved));
             }
             WaitStep::End => self.end_queued(number),
         }
@@ -166,7 +190,7 @@ impl Core {
                     self.queues.of_hash.remove(&hash);
                 }
             }
-            self.wake_next(wait.db, key, Some(number));
+            self.wake_next(wait.db, key);
         }
         if let Some(reserved) = wait.reserved {
             self.release_locks(reserved);
@@ -182,15 +206,14 @@ impl Core {
         let reserved = self.ask_here(Kind::Reservation, scope, Waiter::Nobody);
         if let Some(wait) = self.queues.waits.get_mut(&number) {
             wait.reserved = reserved;
+            wait.has_tried = true;
         }
         self.outboxes[to.index()].answer(Ticket::Wait { session, number }, |_| {});
     }
 
-    /// Gives up what is reserved for an attempt.
-    fn end_reservation(&mut self, number: WaitNumber) {
+    /// What is reserved for an attempt, to be given up.
+    fn take_reservation(&mut self, number: WaitNumber) -> Option<LockId> {
         let wait = self.queues.waits.get_mut(&number);
-        if let Some(reserved) = wait.and_then(|wait| wait.reserved.take()) {
-            self.release_locks(reserved);
-        }
+        wait.and_then(|wait| wait.reserved.take())
     }
 }

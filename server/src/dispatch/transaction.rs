@@ -253,6 +253,7 @@ impl Core {
         scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
+        let is_served = matches!(plan, Plan::BlockAgain(_));
         let transaction = Transaction {
             owner,
             args,
@@ -270,7 +271,11 @@ impl Core {
         };
         let head = owner.head(ticket, Work::Unlock, None);
         for (core, scope) in scopes {
-            let request = LockRequest { scope, watcher };
+            let request = LockRequest {
+                scope,
+                watcher,
+                is_served,
+            };
             let bytes = self.parts_for(core).ask_for_locks(head, request);
             self.transactions.gathered_bytes += bytes;
         }

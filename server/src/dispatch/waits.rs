@@ -60,7 +60,11 @@ impl Core {
             ticket,
             watcher,
         };
-        if let Some(lock) = self.ask_here(Kind::InOrder, request.scope.clone(), waiter) {
+        let kind = match request.is_served {
+            true => Kind::Served,
+            false => Kind::InOrder,
+        };
+        if let Some(lock) = self.ask_here(kind, request.scope.clone(), waiter) {
             self.grant(from, ticket, lock, watcher);
         }
     }
