@@ -138,6 +138,10 @@ impl Core {
         if from != self.state.id {
             self.budget.note_ran(from, -alone.request_bytes);
         }
+        if kind == Kind::InOrder {
+            // For whoever has passed its place, it has happened.
+            self.end_copies_for(&scope);
+        }
         let waiter = Waiter::Request { from, batch: alone };
         let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
         assert!(
