@@ -191,9 +191,15 @@ impl Core {
     }
 }
 
-/// Whether the command has to wait for what its session has sent to other cores before.
+/// Whether the command has to wait for what its session has sent before: a message for what was written, what looks at keys
+/// without a place in the order for all of it.
 #[inline]
 pub(super) fn has_to_come_behind(session: &Session, command: &'static Command) -> bool {
-    matches!(command.spec.run, Run::SomeCores { .. } | Run::OnSession(_))
-        && must_come_behind(session, command)
+    match command.spec.run {
+        Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
+        Run::Rounds(_) | Run::Transaction(TransactionStep::Watch) => {
+            session.output.outstanding() > 0
+        }
+        _ => false,
+    }
 }

@@ -157,7 +157,8 @@ impl Core {
 
     /// Gives this core's transactions their place, and runs its own parts of them. Whether they have one.
     pub(super) fn append_entry(&mut self) -> bool {
-        if self.is_alone() {
+        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
+        if self.is_alone() || !self.awaits_place() && !self.order.follower().is_some_and(is_due) {
             return false;
         }
         let mut coordinator = self
