@@ -95,6 +95,13 @@ impl Shard {
         self.journal.drop_held();
     }
 
+    /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn undo_bytes(&self) -> u64 {
+        self.undo.used_bytes() + self.journal.held_bytes()
+    }
+
     /// Takes the log out, so that nothing more is saved in it.
     fn take_undo(&mut self) -> UndoLog {
         assert!(self.undo.is_open, "a log is opened before it is closed");
