@@ -11,7 +11,7 @@
 //! the room that it had.
 //!
 //! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
-//! entries that changed took before, and 120 bytes and the key for each of them.
+//! entries that changed took before, and up to 160 bytes and the key for each of them.
 
 mod log;
 #[cfg(test)]
