@@ -343,7 +343,6 @@ impl Journal {
     }
 
     /// Bytes of what is held back.
-    #[inline]
     pub(crate) fn held_bytes(&self) -> u64 {
         match &self.held {
             None => 0,

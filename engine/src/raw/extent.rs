@@ -297,7 +297,13 @@ impl Extents {
                 bytes[at..][..was.len()].copy_from_slice(was);
             }
         }
-        if was_len < len {
+        if was_len == len {
+            return;
+        }
+        if let Some(Extent::Span(span)) = &mut self.slots[id.0 as usize] {
+            *span = self.spans.shorten(*span, was_len);
+            self.table_bytes = self.count_table_bytes();
+        } else {
             let is_shortened = self.resize(id, was_len, was_len..was_len);
             assert!(is_shortened, "to become shorter takes no memory");
         }

@@ -220,13 +220,14 @@ impl Shard {
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
         let retired_bytes = self.graveyard.retired_bytes();
+        let mut table_bytes =
+            self.table_bytes + self.graveyard.table_bytes() + self.memory.table_bytes();
+        if self.undo.is_open {
+            table_bytes += self.undo_bytes();
+        }
         MemoryUsage {
             entry_bytes: self.memory.item_bytes_total() + retired_bytes,
-            table_bytes: self.table_bytes
-                + self.graveyard.table_bytes()
-                + self.undo.used_bytes()
-                + self.journal.held_bytes()
-                + self.memory.table_bytes(),
+            table_bytes,
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }

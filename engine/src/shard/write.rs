@@ -129,17 +129,54 @@ impl Shard {
         if key.bytes().len() > MAX_KEY_BYTES || content.value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
+        if self.undo.is_open {
+            return self.store_undoably(db, key, existing, content);
+        }
         let Some(item) = existing else {
-            if self.undo.is_open {
-                self.before_new(db, key);
-            }
-            let item = self.memory.create(key.bytes(), content)?;
-            self.attach(db, key.hash(), item);
-            return Ok(());
+            return self.store_new(db, key, content);
         };
         let was = self.memory.deadline(item);
         let mut is_at = item;
-        let is_kept = self.undo.is_open && self.before_whole(db, key.hash(), item);
+        if !self.memory.overwrite(item, content) {
+            is_at = self.memory.create(key.bytes(), content)?;
+            self.repoint(db, key.hash(), item, is_at);
+            self.memory.destroy(item);
+        }
+        if was.is_some() || content.deadline.is_some() {
+            self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn store_new(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        content: &Content<'_>,
+    ) -> Result<(), StoreError> {
+        let item = self.memory.create(key.bytes(), content)?;
+        self.attach(db, key.hash(), item);
+        Ok(())
+    }
+
+    /// As [`Self::store`], while the undo log is open.
+    #[cold]
+    #[inline(never)]
+    fn store_undoably(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        existing: Option<Block>,
+        content: &Content<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(item) = existing else {
+            self.before_new(db, key);
+            return self.store_new(db, key, content);
+        };
+        let was = self.memory.deadline(item);
+        let mut is_at = item;
+        let is_kept = self.before_whole(db, key.hash(), item);
         if is_kept || !self.memory.overwrite(item, content) {
             is_at = self.memory.create(key.bytes(), content)?;
             self.repoint(db, key.hash(), item, is_at);
@@ -149,9 +186,7 @@ impl Shard {
                 self.memory.destroy(item);
             }
         }
-        if was.is_some() || content.deadline.is_some() {
-            self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
-        }
+        self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
         Ok(())
     }
 

@@ -138,7 +138,6 @@ impl UndoLog {
     }
 
     /// Bytes of the log, without those of the items that it keeps.
-    #[inline(always)]
     pub(crate) fn used_bytes(&self) -> u64 {
         self.used_bytes
     }

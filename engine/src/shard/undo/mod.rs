@@ -11,7 +11,7 @@
 //! the room that it had.
 //!
 //! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
-//! entries that changed took before, and 120 bytes and the key for each of them.
+//! entries that changed took before, and up to 160 bytes and the key for each of them.
 
 mod log;
 #[cfg(test)]
@@ -93,6 +93,13 @@ impl Shard {
         self.expired_total = self.undo_sums.expired_total;
         self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
+    }
+
+    /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn undo_bytes(&self) -> u64 {
+        self.undo.used_bytes() + self.journal.held_bytes()
     }
 
     /// Takes the log out, so that nothing more is saved in it.

@@ -35,6 +35,7 @@ struct Seen {
     entries: Vec<BTreeMap<Vec<u8>, ValueImage>>,
     lens: Vec<(u64, u64)>,
     expired_total: u64,
+    lfu_random: u64,
     changes: u64,
     payload_bytes: u64,
     records: Vec<String>,
@@ -213,6 +214,7 @@ impl Observed {
             entries,
             lens,
             expired_total: self.shard.expired_total(),
+            lfu_random: self.shard.lfu_random,
             broken,
             changes: self.shard.journal().changes(),
             payload_bytes: self.shard.memory().payload_bytes,
@@ -512,6 +514,97 @@ fn entries_of_other_sizes_make_way_for_those_put_back() {
         after.arena_bytes <= before.arena_bytes * 9 / 8 + (2 << 20),
         "{after:?}"
     );
+}
+
+#[test]
+fn a_value_written_and_then_renamed_is_put_back_though_both_had_one_buffer() {
+    let mut shard = shard();
+    let large = vec![b'v'; 2 << 20];
+    set(&mut shard, b"key", &large);
+    shard.begin_undo();
+    let range = |shard: &mut Shard, name: &[u8]| {
+        shard
+            .write_range(DB, key(name), 10, b"xyz", Event::SetRange)
+            .expect("memory");
+    };
+    range(&mut shard, b"key");
+    let (from, to) = ((DB, key(b"key")), (DB, key(b"other")));
+    shard
+        .relocate(from, to, (Event::RenameFrom, Event::RenameTo))
+        .expect("memory");
+    shard.check();
+    shard.undo();
+    tend_to_the_end(&mut shard);
+    shard.check();
+    let entry = shard.get(DB, key(b"key"), Access::Peek).expect("put back");
+    assert!(entry.string() == Some(&large[..]));
+    assert!(shard.get(DB, key(b"other"), Access::Peek).is_none());
+}
+
+#[test]
+fn what_was_appended_to_a_large_value_gives_its_memory_back() {
+    for len in [100_000, 2 << 20] {
+        let mut shard = shard();
+        set(&mut shard, b"key", &vec![b'v'; len]);
+        let before = shard.memory().entry_bytes;
+        shard.begin_undo();
+        shard
+            .write_range(DB, key(b"key"), len, &vec![b'x'; len * 2], Event::Append)
+            .expect("memory");
+        shard.undo();
+        tend_to_the_end(&mut shard);
+        shard.check();
+        let after = shard.memory().entry_bytes;
+        assert!(after <= before * 5 / 4, "{after} after {before}");
+    }
+}
+
+#[test]
+fn an_entry_read_and_then_written_has_the_history_it_had_before_it_was_read() {
+    let mut shard = shard();
+    shard.set_now(UnixMillis(1_000_000));
+    set(&mut shard, b"key", b"value");
+    shard.set_now(UnixMillis(9_000_000));
+    let history = |shard: &mut Shard| {
+        let entry = shard.get(DB, key(b"key"), Access::Peek);
+        entry.expect("it is there").access()
+    };
+    let before = history(&mut shard);
+    shard.begin_undo();
+    shard.get(DB, key(b"key"), Access::Touch);
+    assert_ne!(history(&mut shard), before);
+    set(&mut shard, b"key", b"other");
+    shard.undo();
+    assert_eq!(history(&mut shard), before);
+}
+
+/// Kept items are in no table, where compaction would look for them.
+#[test]
+#[cfg_attr(miri, ignore = "many entries")]
+fn compaction_rests_while_the_log_is_open() {
+    let mut shard = shard();
+    let count = 600_000u32;
+    for n in 0..count {
+        set(&mut shard, &n.to_le_bytes(), b"1234567");
+        if n % 6000 == 0 {
+            set(&mut shard, &(n + count).to_le_bytes(), &[b'v'; 40_000]);
+        }
+    }
+    for n in (0..count).filter(|n| n % 4 != 0) {
+        assert!(shard.remove(DB, key(&n.to_le_bytes()), Event::Del));
+    }
+    assert!(shard.memory.arena().is_sparse());
+    shard.begin_undo();
+    for n in (0..count).filter(|n| n % 6000 == 0) {
+        assert!(shard.remove(DB, key(&(n + count).to_le_bytes()), Event::Del));
+    }
+    tend_to_the_end(&mut shard);
+    shard.check();
+    shard.undo();
+    assert!(shard.memory.arena().is_sparse());
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert!(!shard.memory.arena().is_sparse(), "it goes on afterwards");
 }
 
 #[test]
