@@ -48,6 +48,25 @@ pub fn find_or_skip(program: &str) -> Option<PathBuf> {
 /// The redis-server that the golden dialogues are blessed with.
 pub const ORACLE_VERSION: &str = "7.0.15";
 
+/// The redis-server that dialogues are blessed with, or [`skip`] and `None`.
+///
+/// # Errors
+/// It does not say its version.
+///
+/// # Panics
+/// In CI, when it is missing.
+pub fn oracle_or_skip() -> Outcome<Option<PathBuf>> {
+    let Some(redis) = find_or_skip("redis-server") else {
+        return Ok(None);
+    };
+    let version = redis_version(&redis)?;
+    if version != ORACLE_VERSION {
+        skip(&format!("redis-server is {version}, not {ORACLE_VERSION}"));
+        return Ok(None);
+    }
+    Ok(Some(redis))
+}
+
 /// The version a redis-server says it is.
 ///
 /// # Errors

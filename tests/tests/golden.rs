@@ -121,17 +121,9 @@ fn every_command_of_a_dialogue_has_its_reply() {
 
 #[test]
 fn dialogues_hold_on_the_redis_server_they_were_blessed_with() {
-    let Some(redis) = tools::find_or_skip("redis-server") else {
+    let Some(redis) = tools::oracle_or_skip().unwrap() else {
         return;
     };
-    let version = tools::redis_version(&redis).unwrap();
-    if version != tools::ORACLE_VERSION {
-        tools::skip(&format!(
-            "redis-server is {version}, not {}",
-            tools::ORACLE_VERSION
-        ));
-        return;
-    }
     for script in dialogue::all().unwrap() {
         let options = script
             .server_directives()

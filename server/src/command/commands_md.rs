@@ -63,7 +63,7 @@ fn row(command: &Command) -> String {
     } else {
         format!("{name} {}", spec.syntax)
     };
-    let flags: Vec<&str> = spec.flags.names().collect();
+    let flags: Vec<&str> = spec.told_flags().names().collect();
     let mut summary = cell(spec.summary);
     if let Some((since, instead)) = spec.deprecated {
         let _ = write!(

@@ -4,11 +4,13 @@
 //! Lookup, arity errors, routing, `COMMAND`, `COMMAND DOCS` and `docs/COMMANDS.md` all derive from the specs.
 
 mod args;
+mod check;
 pub mod closing;
 mod commands_md;
 mod context;
 mod families;
 pub mod invalidate;
+mod keys;
 pub mod pushes;
 mod spec;
 mod table;
@@ -21,15 +23,19 @@ pub use families::larder::rebalance::moving;
 pub use families::monitor;
 pub use families::object::lfu_of;
 pub(crate) use families::script::{busy, no_script};
+pub use keys::{
+    BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,
+    Keys, KeysInArgs, PlainRange, Span,
+};
 pub use spec::{
-    Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, KeyAccess, Keys, Merge, Request,
-    Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
+    Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, Merge, Request, Round, Rounds,
+    RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};
 
-/// The tables of all families.
-pub static FAMILIES: &[&[CommandSpec]] = &[
+/// The tables of all families. A command that contradicts itself does not compile.
+pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::strings::COMMANDS,
     families::keys::COMMANDS,
     families::expire::COMMANDS,
@@ -67,4 +73,4 @@ pub static FAMILIES: &[&[CommandSpec]] = &[
     families::script::FUNCTIONS,
     #[cfg(test)]
     families::take::COMMANDS,
-];
+]);

@@ -1,6 +1,6 @@
 //! What is said once about a command, and everything else derives from.
 
-use crate::command::{Args, CoreCall, SessionCall, ShardCall};
+use crate::command::{Args, CoreCall, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -17,11 +17,8 @@ pub struct CommandSpec {
     pub flags: Flags,
     /// ACL categories beyond those the flags imply.
     pub categories: &'static [Category],
-    /// Which arguments are keys.
+    /// Which arguments are keys, and what it does with them.
     pub keys: Keys,
-    /// What it does with its keys, as the key specifications of `COMMAND INFO` say it: words as `RW access update`, one
-    /// text for each specification. With several, each but the last describes one key. Empty: derived from the flags.
-    pub key_flags: &'static [&'static str],
     /// Hints to clients (`COMMAND INFO`, "tips").
     pub tips: &'static [&'static str],
     /// The group it is documented in.
@@ -49,8 +46,7 @@ impl CommandSpec {
         arity: 1,
         flags: Flags::NONE,
         categories: &[],
-        keys: Keys::None,
-        key_flags: &[],
+        keys: Keys::NONE,
         tips: &[],
         group: Group::Generic,
         since: "1.0.0",
@@ -62,17 +58,13 @@ impl CommandSpec {
         subcommands: &[],
     };
 
-    /// What it does with its key number `index`: as [`Self::key_flags`] says, else as its flags do.
-    pub fn key_access(&self, index: usize) -> KeyAccess {
-        let flags = self.key_flags.get(index).or(self.key_flags.last());
-        let reads = match flags {
-            Some(flags) => flags.starts_with("RO"),
-            None => !self.flags.has(Flags::WRITE),
-        };
-        if reads {
-            KeyAccess::Read
+    /// The flags that clients are told, [`Flags::MOVABLE_KEYS`] with them where it follows from the keys.
+    pub fn told_flags(&self) -> Flags {
+        let (_, are_others) = self.keys.plain_range();
+        if are_others {
+            self.flags.with(Flags::MOVABLE_KEYS)
         } else {
-            KeyAccess::Write
+            self.flags
         }
     }
 
@@ -85,15 +77,6 @@ impl CommandSpec {
             count >= -i32::from(self.arity) as usize
         }
     }
-}
-
-/// What a command does with a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyAccess {
-    /// It leaves it as it is.
-    Read,
-    /// It may change it.
-    Write,
 }
 
 /// A set of properties of a command; the names are those of `COMMAND INFO`.
@@ -148,7 +131,7 @@ flags! {
     NO_ASYNC_LOADING = 17, "no_async_loading";
     /// Not inside MULTI.
     NO_MULTI = 13, "no_multi";
-    /// Keys cannot be told from the spec alone.
+    /// Its keys are not one range: follows from its key specifications.
     MOVABLE_KEYS = 14, "movablekeys";
     /// Runs while a script has the server busy.
     ALLOW_BUSY = 15, "allow_busy";
@@ -265,79 +248,6 @@ impl Group {
     }
 }
 
-/// Which arguments are keys.
-#[derive(Clone, Copy, Debug)]
-pub enum Keys {
-    /// None.
-    None,
-    /// From argument `first` to `last` (negative: counted from the end) in steps of `step`.
-    Range {
-        /// The first key.
-        first: u8,
-        /// The last key.
-        last: i8,
-        /// The distance between keys.
-        step: u8,
-    },
-    /// A number of keys stands at argument `count`, the keys behind it.
-    Counted {
-        /// Where the number stands.
-        count: u8,
-    },
-    /// A number of pairs stands at argument `count`, behind it the pairs of a key and its value.
-    CountedPairs {
-        /// Where the number stands.
-        count: u8,
-    },
-}
-
-impl Keys {
-    /// The one key at argument 1.
-    pub const FIRST: Self = Self::Range {
-        first: 1,
-        last: 1,
-        step: 1,
-    };
-    /// Every argument.
-    pub const ALL: Self = Self::Range {
-        first: 1,
-        last: -1,
-        step: 1,
-    };
-
-    /// The positions of the keys among `args`; empty where the arguments do not fit.
-    pub fn positions(self, args: &Args<'_>) -> impl Iterator<Item = usize> + Clone + use<> {
-        let (first, end, step) = match self {
-            Self::None => (0, 0, 1),
-            Self::Range { first, last, step } => {
-                let end = if last >= 0 {
-                    last as usize + 1
-                } else {
-                    (args.len() + 1).saturating_sub(last.unsigned_abs().into())
-                };
-                (usize::from(first), end.min(args.len()), usize::from(step))
-            }
-            Self::Counted { count } | Self::CountedPairs { count } => {
-                let first = usize::from(count) + 1;
-                let step = if matches!(self, Self::CountedPairs { .. }) {
-                    2
-                } else {
-                    1
-                };
-                let number = args
-                    .get(count.into())
-                    .and_then(larder_engine::parse_canonical_i64);
-                let number = number
-                    .and_then(|number| usize::try_from(number).ok())
-                    .unwrap_or(0);
-                let end = number.saturating_mul(step).saturating_add(first);
-                (first, end.min(args.len()), step)
-            }
-        };
-        (first..end.max(first)).step_by(step)
-    }
-}
-
 /// Runs on the shard that owns the key or keys.
 pub type ShardFn = fn(&mut ShardCall<'_>) -> CommandResult;
 /// Runs on the session's core, with the session.
@@ -440,7 +350,7 @@ pub enum TransactionStep {
 }
 
 /// How a command of several keys spreads over cores. Each core gets the command with its own keys (and what belongs to
-/// each key, by the step of [`Keys::Range`]).
+/// each key, by the step of its specification).
 #[derive(Clone, Copy, Debug)]
 pub enum Spread {
     /// Integer replies are added (`DEL`).

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{CommandSpec, FAMILIES, Flags, Keys};
+use crate::command::{CommandSpec, FAMILIES, Flags};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
@@ -132,10 +132,7 @@ impl CommandTable {
             spec,
             name: spec.name,
             id,
-            first_key: match spec.keys {
-                Keys::Range { first, .. } => first,
-                _ => 0,
-            },
+            first_key: spec.keys.first(),
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec

@@ -16,7 +16,7 @@ use super::protect;
 use super::publish::note_write;
 use super::transaction::Plan;
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Keys, Rounds, RoundsFn, Run,
+    Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Rounds, RoundsFn, Run,
     SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
 };
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -677,10 +677,8 @@ fn resolve_subcommand(
 
 /// Where the keys of a command that spreads begin, and their distance.
 fn key_range(command: &Command) -> (usize, usize) {
-    let Keys::Range { first, step, .. } = command.spec.keys else {
-        unreachable!("a command that spreads has its keys in a range")
-    };
-    (first.into(), step.into())
+    let range = command.spec.keys.range();
+    range.expect("a command that spreads has its keys in a range")
 }
 
 /// Whether the command, coming from this client, is about the core that serves it alone.

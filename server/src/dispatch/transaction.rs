@@ -562,12 +562,12 @@ pub(super) fn claims_of<'a>(
     command: &Command,
     args: Args<'a>,
 ) -> impl Iterator<Item = (&'a [u8], Claim)> {
-    let positions = command.spec.keys.positions(&args).enumerate();
-    positions.map(move |(index, at)| {
-        let key = args.at(at);
+    let keys = command.spec.keys.in_args(&args);
+    keys.map(move |found| {
+        let key = args.at(found.at);
         let claim = Claim {
             hash: state.shard.hasher().hash(key),
-            mode: mode_of(command.spec.key_access(index)),
+            mode: mode_of(found.access()),
         };
         (key, claim)
     })

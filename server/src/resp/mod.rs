@@ -8,4 +8,4 @@ mod reply;
 
 pub use errors::ErrorReply;
 pub use parser::{ArgRange, Parsed, Parser, ProtocolError, ProtocolLimits};
-pub use reply::{Digits, Mark, Protocol, REPLY_MAX_BYTES, Reply, encode_command};
+pub use reply::{DeferredLen, Digits, Mark, Protocol, REPLY_MAX_BYTES, Reply, encode_command};

@@ -19,6 +19,21 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(usize);
 
+/// A length that is written when it is known, by [`Reply::end`]. Until then its place is held by as many marks as it is
+/// expected to have digits.
+#[derive(Debug)]
+#[must_use = "without its length a reply is none"]
+pub struct DeferredLen {
+    /// Where the marks begin.
+    at: usize,
+    marks: usize,
+    /// Replies that the length counts as one: the two of a pair, in RESP2.
+    unit: u64,
+}
+
+/// Stands for a digit of a length that is not known yet. No length begins with it.
+const MARK: u8 = b'?';
+
 /// Writes replies to the end of `out`.
 #[derive(Debug)]
 pub struct Reply<'a> {
@@ -166,6 +181,58 @@ impl<'a> Reply<'a> {
         match self.protocol {
             Protocol::Resp2 => self.header(b'*', len as u64),
             Protocol::Resp3 => self.header(b'~', len as u64),
+        }
+    }
+
+    /// Begins an array whose length is known at its end. It costs what [`Self::array`] costs if the length has as many
+    /// digits as `expected`; else what follows is moved once, by the difference.
+    pub fn begin_array(&mut self, expected: usize) -> DeferredLen {
+        self.begin(b'*', 1, expected)
+    }
+
+    /// Begins a map whose number of pairs is known at its end, as [`Self::begin_array`] does.
+    pub fn begin_map(&mut self, expected: usize) -> DeferredLen {
+        match self.protocol {
+            Protocol::Resp2 => self.begin(b'*', 2, expected),
+            Protocol::Resp3 => self.begin(b'%', 1, expected),
+        }
+    }
+
+    /// Begins a set whose length is known at its end, as [`Self::begin_array`] does.
+    pub fn begin_set(&mut self, expected: usize) -> DeferredLen {
+        match self.protocol {
+            Protocol::Resp2 => self.begin(b'*', 1, expected),
+            Protocol::Resp3 => self.begin(b'~', 1, expected),
+        }
+    }
+
+    fn begin(&mut self, sigil: u8, unit: u64, expected: usize) -> DeferredLen {
+        let mut digits = Digits::new();
+        let marks = digits.unsigned(expected as u64 * unit).len();
+        self.out.push(sigil);
+        let at = self.out.len();
+        self.out.resize(at + marks, MARK);
+        self.out.extend_from_slice(b"\r\n");
+        DeferredLen { at, marks, unit }
+    }
+
+    /// Writes the length of what was begun: it has `len` replies, or pairs. Positions behind it ([`Mark`]) hold no longer.
+    ///
+    /// # Panics
+    /// Something that was begun later has not been ended, or what was begun has been taken back.
+    pub fn end(&mut self, DeferredLen { at, marks, unit }: DeferredLen, len: usize) {
+        let place = at..at + marks;
+        assert_eq!(
+            self.out.get(at),
+            Some(&MARK),
+            "what is begun last is ended first"
+        );
+        let mut digits = Digits::new();
+        let digits = digits.unsigned(len as u64 * unit);
+        if digits.len() == marks {
+            self.out[place].copy_from_slice(digits);
+        } else {
+            self.out.splice(place, digits.iter().copied());
         }
     }
 
@@ -355,6 +422,77 @@ mod tests {
             written(Protocol::Resp3, |r| r.double_text("1.5")),
             ",1.5\r\n"
         );
+    }
+
+    /// A set of maps of an array each, by lengths that are known before, or expected to be `expected`.
+    fn nested(protocol: Protocol, lens: [usize; 3], expected: Option<usize>) -> String {
+        let [maps, pairs, elements] = lens;
+        written(protocol, |reply| {
+            let set = expected.map(|expected| reply.begin_set(expected));
+            if set.is_none() {
+                reply.set(maps);
+            }
+            for _ in 0..maps {
+                let map = expected.map(|expected| reply.begin_map(expected));
+                if map.is_none() {
+                    reply.map(pairs);
+                }
+                for _ in 0..pairs {
+                    reply.text("?");
+                    let array = expected.map(|expected| reply.begin_array(expected));
+                    if array.is_none() {
+                        reply.array(elements);
+                    }
+                    (0..elements).for_each(|element| reply.count(element as u64));
+                    if let Some(array) = array {
+                        reply.end(array, elements);
+                    }
+                }
+                if let Some(map) = map {
+                    reply.end(map, pairs);
+                }
+            }
+            if let Some(set) = set {
+                reply.end(set, maps);
+            }
+            reply.ok();
+        })
+    }
+
+    #[test]
+    fn a_length_written_at_the_end_is_as_if_it_had_been_known_whatever_was_expected() {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            for lens in [[0, 0, 0], [1, 5, 9], [3, 4, 10], [10, 50, 2], [2, 3, 101]] {
+                let known = nested(protocol, lens, None);
+                for expected in [0, 1, 4, 5, 9, 10, 99, 100, 5000] {
+                    let deferred = nested(protocol, lens, Some(expected));
+                    assert_eq!(deferred, known, "{lens:?}, {expected} expected");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_expected_length_moves_nothing() {
+        let mut out = Vec::with_capacity(64);
+        let mut reply = Reply::new(&mut out, Protocol::Resp2);
+        let array = reply.begin_array(12);
+        reply.bulk(b"x");
+        let before = reply.out.len();
+        reply.end(array, 99);
+        assert_eq!(reply.out.len(), before);
+        assert_eq!(out, b"*99\r\n$1\r\nx\r\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "what is begun last is ended first")]
+    fn lengths_that_end_in_the_wrong_order_are_noticed() {
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, Protocol::Resp2);
+        let outer = reply.begin_array(1);
+        let inner = reply.begin_array(1);
+        reply.end(outer, 100);
+        reply.end(inner, 1);
     }
 
     #[test]

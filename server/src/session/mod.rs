@@ -14,6 +14,7 @@ mod subscriptions;
 mod table;
 mod tracking;
 mod unread;
+mod user;
 
 pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
@@ -29,6 +30,7 @@ pub use subscriptions::Subscriptions;
 pub use table::{SessionId, Sessions};
 pub use tracking::{OwnChanges, Redirect, Tracking, TrackingMode};
 pub use unread::Query;
+pub use user::UserId;
 
 use std::net::IpAddr;
 
@@ -188,6 +190,8 @@ pub struct Session {
     pub id: SessionId,
     /// Where it comes from.
     pub peer: Peer,
+    /// Whom it acts as; with [`gate::NEEDS_AUTH`] it has yet to show that it may.
+    pub user: UserId,
     /// The selected database.
     pub db: DbIndex,
     /// The protocol chosen with `HELLO`.
@@ -284,6 +288,7 @@ impl Session {
             client_id,
             id,
             peer,
+            user: UserId::DEFAULT,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
             gates: 0,

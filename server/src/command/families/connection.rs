@@ -7,10 +7,7 @@ use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
 use crate::config::{Config, REDIS_VERSION};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol};
-use crate::session::{Closing, ReplyMode, gate};
-
-/// The one user there is.
-pub(crate) const DEFAULT_USER: &str = "default";
+use crate::session::{Closing, ReplyMode, UserId, gate};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -114,7 +111,7 @@ fn auth(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
     let (user, password) = match args.len() {
         2 if call.core.config.requirepass.is_none() => return Err(errors::AUTH_WITHOUT_PASSWORD),
-        2 => (DEFAULT_USER.as_bytes(), args.at(1)),
+        2 => (UserId::DEFAULT.name().as_bytes(), args.at(1)),
         3 => (args.at(1), args.at(2)),
         _ => return Err(errors::SYNTAX),
     };
@@ -124,9 +121,11 @@ fn auth(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 fn authenticate(call: &mut SessionCall<'_>, user: &[u8], password: &[u8]) -> CommandResult {
-    if user != DEFAULT_USER.as_bytes() || !accepts_password(&call.core.config, password) {
+    let user = UserId::named(user).ok_or(errors::WRONG_PASS)?;
+    if !accepts_password(&call.core.config, password) {
         return Err(errors::WRONG_PASS);
     }
+    call.session.user = user;
     call.session.set_gate(gate::NEEDS_AUTH, false);
     Ok(())
 }
@@ -236,6 +235,7 @@ fn reset(call: &mut SessionCall<'_>) -> CommandResult {
     call.core.end_tracking(call.session);
     let needs_auth = call.core.config.requirepass.is_some();
     let session = &mut *call.session;
+    session.user = UserId::DEFAULT;
     session.db = DbIndex(0);
     session.protocol = Protocol::Resp2;
     session.name = Box::default();

@@ -2,7 +2,7 @@
 
 use larder_engine::{Access, Event, UnixMillis, parse_canonical_i64};
 
-use crate::command::{Args, Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -83,8 +83,7 @@ const SETTING: CommandSpec = CommandSpec {
     arity: -3,
     flags: Flags::WRITE.with(Flags::FAST),
     categories: &[Category::Keyspace],
-    keys: Keys::FIRST,
-    key_flags: &["RW update"],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
     ..CommandSpec::BASE
 };
 
@@ -92,8 +91,7 @@ const READING: CommandSpec = CommandSpec {
     arity: 2,
     flags: Flags::READONLY.with(Flags::FAST),
     categories: &[Category::Keyspace],
-    keys: Keys::FIRST,
-    key_flags: &["RO access"],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
     syntax: "key",
     ..CommandSpec::BASE
 };

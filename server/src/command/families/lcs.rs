@@ -9,8 +9,8 @@
 
 use crate::command::families::fetch::{self, Fetched};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, Keys, Request, Round, Rounds, Run,
-    ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
+    Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -23,12 +23,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     arity: -3,
     flags: Flags::READONLY,
     categories: &[Category::String],
-    keys: Keys::Range {
-        first: 1,
-        last: 2,
-        step: 1,
-    },
-    key_flags: &["RO access"],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access()).to(1)]),
     group: Group::String,
     since: "7.0.0",
     syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",

@@ -2,7 +2,6 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::command::families::connection::DEFAULT_USER;
 use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::errors::{self, CommandResult};
 
@@ -167,7 +166,8 @@ fn acl_help(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 fn who_am_i(call: &mut SessionCall<'_>) -> CommandResult {
-    call.reply(|reply| reply.text(DEFAULT_USER));
+    let user = call.session.user;
+    call.reply(|reply| reply.text(user.name()));
     Ok(())
 }
 

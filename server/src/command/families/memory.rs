@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{
-    Args, CommandSpec, CoreCall, Flags, Group, Keys, Run, SessionCall, ShardCall,
+    Args, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Run, SessionCall, ShardCall,
 };
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::Reply;
@@ -102,18 +102,13 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         name: "memory|usage",
         arity: -3,
         flags: Flags::READONLY,
-        keys: Keys::Range {
-            first: 2,
-            last: 2,
-            step: 1,
-        },
+        keys: Keys::of(&[KeySpec::at(2, KeyFlags::RO)]),
         group: Group::Server,
         since: "4.0.0",
         syntax: "key [SAMPLES count]",
         summary: "Returns the memory a key and its value take.",
         complexity: "O(N) where N is the number of samples",
         run: Run::OnShard(usage),
-        key_flags: &["RO"],
         ..CommandSpec::BASE
     },
 ];

@@ -2,7 +2,7 @@
 
 use larder_engine::{Access, Encoding, EntryRef, Lfu, parse_canonical_i64};
 
-use crate::command::{Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::command::{Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::config::{Config, MaxmemoryPolicy};
 use crate::resp::errors::{self, CommandResult};
 
@@ -57,12 +57,7 @@ const LOOKING: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::READONLY,
     categories: &[Category::Keyspace],
-    keys: Keys::Range {
-        first: 2,
-        last: 2,
-        step: 1,
-    },
-    key_flags: &["RO"],
+    keys: Keys::of(&[KeySpec::at(2, KeyFlags::RO)]),
     tips: &["nondeterministic_output"],
     since: "2.2.3",
     syntax: "key",

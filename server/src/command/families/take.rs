@@ -7,8 +7,8 @@ use larder_engine::{Access, Event, parse_canonical_i64};
 
 use super::transfer::Answer;
 use crate::command::{
-    Args, Blocking, Category, CommandSpec, CoreCall, Flags, Group, Keys, Request, Round, Rounds,
-    Run, WaitLimit,
+    Args, Blocking, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys,
+    Request, Round, Rounds, Run, WaitLimit,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
@@ -42,7 +42,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         group: Group::Generic,
         run: Run::Blocking(Blocking {
             begin: carry,
-            awaits: Keys::FIRST,
+            awaits: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
             timeout,
             on_timeout: |reply| reply.null(),
         }),
@@ -50,11 +50,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
 ];
 
-const KEYS: Keys = Keys::Range {
-    first: 1,
-    last: -2,
-    step: 1,
-};
+/// All arguments but the last.
+const KEYS: Keys = Keys::of(&[KeySpec::at(1, KeyFlags::RW.update()).to(-2)]);
 
 fn timeout(args: &Args<'_>) -> Result<WaitLimit, ErrorReply> {
     let millis = parse_canonical_i64(args.at(args.len() - 1));

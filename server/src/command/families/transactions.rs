@@ -1,6 +1,8 @@
 //! `MULTI` and its companions. What they do is in `dispatch::multi`: it concerns all cores.
 
-use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, TransactionStep};
+use crate::command::{
+    Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, TransactionStep,
+};
 
 const STEP: CommandSpec = CommandSpec {
     flags: Flags::SESSION.with(Flags::FAST).with(Flags::ALLOW_BUSY),
@@ -38,8 +40,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "watch",
         arity: -2,
-        keys: Keys::ALL,
-        key_flags: &["RO"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO).to(-1)]),
         since: "2.2.0",
         syntax: "key [key ...]",
         summary: "Makes the next transaction run only if these keys do not change until then.",

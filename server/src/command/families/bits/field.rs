@@ -9,7 +9,9 @@
 use larder_engine::{Encoding, Event, Key};
 
 use super::bit_offset;
-use crate::command::{Args, Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::config::Config;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -21,10 +23,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &[
-            "RW access update variable_flags: This command allows both access and modification of the key",
-        ],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())
+            .variable(bitfield_does)
+            .note("This command allows both access and modification of the key")]),
         group: Group::Bitmap,
         since: "3.2.0",
         syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
@@ -40,8 +41,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::READONLY.with(Flags::FAST),
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::Bitmap,
         since: "6.0.0",
         syntax: "key [GET encoding offset [GET encoding offset ...]]",
@@ -51,6 +51,20 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
 ];
+
+/// It writes unless there are only `GET`s; what is no subcommand is an error, and may as well be a write.
+fn bitfield_does(args: &Args<'_>) -> KeyFlags {
+    let mut at = 2;
+    while at < args.len() {
+        let behind = args.len() - at - 1;
+        at += match () {
+            () if args.is(at, "get") && behind >= 2 => 3,
+            () if args.is(at, "overflow") && behind >= 1 => 2,
+            () => return KeyFlags::RW.access().update(),
+        };
+    }
+    KeyFlags::RO.access()
+}
 
 /// Most bytes a field touches.
 const FIELD_MAX_BYTES: usize = 9;

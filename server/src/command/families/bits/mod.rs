@@ -7,7 +7,9 @@ mod scan;
 use larder_engine::{Encoding, Event, parse_canonical_i64};
 
 use super::strings::clamp_range;
-use crate::command::{Args, Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::config::Config;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -22,8 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 4,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &["RW access update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
         group: Group::Bitmap,
         since: "2.2.0",
         syntax: "key offset value",
@@ -36,8 +37,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 3,
         flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::Bitmap,
         since: "2.2.0",
         syntax: "key offset",
@@ -50,8 +50,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::READONLY,
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::Bitmap,
         since: "2.6.0",
         syntax: "key [start end [BYTE | BIT]]",
@@ -65,8 +64,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -3,
         flags: Flags::READONLY,
         categories: &[Category::Bitmap],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::Bitmap,
         since: "2.8.7",
         syntax: "key bit [start [end [BYTE | BIT]]]",

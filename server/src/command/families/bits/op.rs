@@ -10,8 +10,8 @@ use larder_engine::{DbIndex, Event, Shard, StoreError, StringForm, TtlChange};
 
 use crate::command::families::fetch::{self, Fetched, by_core};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, Keys, Request, Round, Rounds, Run,
-    ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
+    Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -23,12 +23,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     arity: -4,
     flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
     categories: &[Category::Bitmap],
-    keys: Keys::Range {
-        first: 2,
-        last: -1,
-        step: 1,
-    },
-    key_flags: &["OW update", "RO access"],
+    keys: Keys::of(&[
+        KeySpec::at(2, KeyFlags::OW.update()),
+        KeySpec::at(3, KeyFlags::RO.access()).to(-1),
+    ]),
     group: Group::Bitmap,
     since: "2.6.0",
     syntax: "<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]",

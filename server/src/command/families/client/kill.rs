@@ -3,12 +3,11 @@
 use larder_engine::parse_canonical_i64;
 
 use super::list::ClientType;
-use crate::command::families::connection::DEFAULT_USER;
 use crate::command::{Args, CoreCall, CoreState};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::session::{Closing, Session};
+use crate::session::{Closing, Session, UserId};
 
 /// Which connections are to be closed.
 #[derive(Debug, Default)]
@@ -17,6 +16,7 @@ struct Filter<'a> {
     is_old_form: bool,
     id: Option<u64>,
     client_type: Option<ClientType>,
+    user: Option<UserId>,
     addr: Option<&'a [u8]>,
     local_addr: Option<&'a [u8]>,
     spares_asking: bool,
@@ -51,9 +51,8 @@ impl<'a> Filter<'a> {
             } else if args.is(at, "laddr") {
                 filter.local_addr = Some(value);
             } else if args.is(at, "user") {
-                if value != DEFAULT_USER.as_bytes() {
-                    return Err(errors::no_such_user(value));
-                }
+                let user = UserId::named(value);
+                filter.user = Some(user.ok_or_else(|| errors::no_such_user(value))?);
             } else if args.is(at, "skipme") {
                 filter.spares_asking = match value {
                     _ if value.eq_ignore_ascii_case(b"yes") => true,
@@ -79,6 +78,7 @@ impl<'a> Filter<'a> {
             && self
                 .client_type
                 .is_none_or(|class| class == ClientType::of(session))
+            && self.user.is_none_or(|user| user == session.user)
             && is(self.addr, &session.peer.addr)
             && is(self.local_addr, &session.peer.local_addr)
             && now_ms.saturating_sub(session.connected_ms) / 1000 >= self.min_age_secs

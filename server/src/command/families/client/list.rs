@@ -11,7 +11,6 @@ use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Closing, Session, TrackingMode, gate};
 use crate::topics::Topic;
 
-use super::super::connection::DEFAULT_USER;
 use super::tracking;
 
 /// The classes of clients; masters and replicas there are none yet.
@@ -174,7 +173,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     let written = write!(
         line,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
-         rbp={} obl={in_buffer} oll={list_len} omem={in_list} tot-mem={} events={} cmd={} user={DEFAULT_USER} redir={} resp={} lib-name=",
+         rbp={} obl={in_buffer} oll={list_len} omem={in_list} tot-mem={} events={} cmd={} user={} redir={} resp={} lib-name=",
         now_ms.saturating_sub(session.connected_ms) / 1000,
         now_ms.saturating_sub(session.last_heard_ms) / 1000,
         flags(session),
@@ -198,6 +197,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         session.memory_bytes() + running_bytes,
         if pending > 0 { "rw" } else { "r" },
         session.last_command,
+        session.user.name(),
         tracking::redirection(session),
         match session.protocol {
             Protocol::Resp2 => 2,

@@ -24,6 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "cluster",
         arity: -2,
+        flags: Flags::NONE,
         summary: "A container for commands about the cores as nodes of a cluster.",
         complexity: "Depends on subcommand",
         subcommands: SUBCOMMANDS,

@@ -7,7 +7,7 @@ use larder_engine::{
 };
 use payload::Invalid;
 
-use crate::command::{Args, Category, CommandSpec, Flags, Keys, Run, ShardCall};
+use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -18,8 +18,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::READONLY,
         categories: &[Category::Keyspace],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         tips: &["nondeterministic_output"],
         since: "2.6.0",
         syntax: "key",
@@ -33,8 +32,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -4,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Keyspace, Category::Dangerous],
-        keys: Keys::FIRST,
-        key_flags: &["OW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update())]),
         since: "2.6.0",
         syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         summary: "Creates a key from what DUMP answered.",

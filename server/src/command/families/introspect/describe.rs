@@ -1,6 +1,6 @@
 //! A command as `COMMAND INFO` describes it.
 
-use crate::command::{Category, Command, CommandSpec, Flags, Keys};
+use crate::command::{BeginSearch, Category, Command, CommandSpec, FindKeys, Flags, KeySpec};
 use crate::resp::Reply;
 
 /// Writes the description, subcommands' included.
@@ -9,23 +9,18 @@ pub(super) fn write(reply: &mut Reply<'_>, command: &Command) {
     reply.array(10);
     reply.text(spec.name);
     reply.integer(spec.arity.into());
-    let flags: Vec<&str> = flags(spec).collect();
-    reply.set(flags.len());
-    flags.iter().for_each(|flag| reply.status(flag));
-    let (first, last, step) = legacy_range(spec.keys);
-    reply.integer(first);
-    reply.integer(last);
-    reply.integer(step);
-    let categories: Vec<&str> = categories(spec).collect();
-    reply.set(categories.len());
-    categories
-        .iter()
-        .for_each(|category| reply.status(&format!("@{category}")));
+    write_names(reply, spec.told_flags().names());
+    let (range, _) = spec.keys.plain_range();
+    reply.integer(range.first);
+    reply.integer(range.last);
+    reply.integer(range.step);
+    let categories = categories(spec).map(|category| format!("@{category}"));
+    write_names(reply, categories);
     reply.set(spec.tips.len());
     spec.tips.iter().for_each(|tip| reply.text(tip));
-    let keys = key_specs(spec);
+    let keys = spec.keys.specs();
     reply.set(keys.len());
-    keys.iter().for_each(|keys| keys.write(reply));
+    keys.iter().for_each(|keys| write_keys(reply, keys));
     reply.set(command.subcommands.len());
     command
         .subcommands
@@ -33,14 +28,15 @@ pub(super) fn write(reply: &mut Reply<'_>, command: &Command) {
         .for_each(|command| write(reply, command));
 }
 
-fn flags(spec: &CommandSpec) -> impl Iterator<Item = &'static str> {
-    let movable = matches!(spec.keys, Keys::Counted { .. } | Keys::CountedPairs { .. });
-    let flags = if movable {
-        spec.flags.with(Flags::MOVABLE_KEYS)
-    } else {
-        spec.flags
-    };
-    flags.names()
+/// Writes a set of names.
+pub(super) fn write_names(reply: &mut Reply<'_>, names: impl Iterator<Item: AsRef<str>>) {
+    let set = reply.begin_set(1);
+    let mut len = 0;
+    for name in names {
+        reply.status(name.as_ref());
+        len += 1;
+    }
+    reply.end(set, len);
 }
 
 /// Names of the ACL categories, those that the flags imply included, in the order Redis lists them.
@@ -50,7 +46,8 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
     let admin = flag(Flags::ADMIN) || own(Category::Admin);
     [
         ("keyspace", own(Category::Keyspace)),
-        ("read", flag(Flags::READONLY)),
+        // What a script reads is known to the commands it calls.
+        ("read", flag(Flags::READONLY) && !own(Category::Scripting)),
         ("write", flag(Flags::WRITE)),
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
@@ -68,119 +65,63 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
     .filter_map(|(name, has)| has.then_some(name))
 }
 
-/// First key, last key and step, as clients were told before there were key specifications.
-fn legacy_range(keys: Keys) -> (i64, i64, i64) {
-    match keys {
-        Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
-        Keys::None | Keys::Counted { .. } | Keys::CountedPairs { .. } => (0, 0, 0),
+/// Writes a key specification.
+fn write_keys(reply: &mut Reply<'_>, keys: &KeySpec) {
+    reply.map(3 + usize::from(keys.text().is_some()));
+    if let Some(note) = keys.text() {
+        reply.text("notes");
+        reply.text(note);
+    }
+    reply.text("flags");
+    write_names(reply, keys.flags().names());
+    reply.text("begin_search");
+    match keys.begin_search() {
+        BeginSearch::Index(at) => {
+            write_step(reply, "index", 1);
+            write_number(reply, "index", at.into());
+        }
+        BeginSearch::Keyword { word, from } => {
+            write_step(reply, "keyword", 2);
+            reply.text("keyword");
+            reply.text(word);
+            write_number(reply, "startfrom", from.into());
+        }
+        BeginSearch::Unknown => write_step(reply, "unknown", 0),
+    }
+    reply.text("find_keys");
+    match keys.find_keys() {
+        FindKeys::Range { last, step, limit } => {
+            write_step(reply, "range", 3);
+            write_number(reply, "lastkey", last.into());
+            write_number(reply, "keystep", step.into());
+            write_number(reply, "limit", limit.into());
+        }
+        FindKeys::KeyNum {
+            number,
+            first,
+            step,
+        } => {
+            write_step(reply, "keynum", 3);
+            write_number(reply, "keynumidx", number.into());
+            write_number(reply, "firstkey", first.into());
+            write_number(reply, "keystep", step.into());
+        }
+        FindKeys::Unknown => write_step(reply, "unknown", 0),
     }
 }
 
-/// One key specification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct KeySpec {
-    /// What the command does with the keys: `RW`, `access`, `update`, …
-    words: &'static str,
-    note: Option<&'static str>,
-    /// Where the search begins.
-    pub(super) index: i64,
-    find: Find,
+/// Begins one of the two steps in which keys are found: its type, and a map of `len` more, which follow.
+fn write_step(reply: &mut Reply<'_>, kind: &str, len: usize) {
+    reply.map(2);
+    reply.text("type");
+    reply.text(kind);
+    reply.text("spec");
+    reply.map(len);
 }
 
-/// How keys are found from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Find {
-    /// Up to `last`, relative to the first, or to the end if negative.
-    Range { last: i64, step: i64 },
-    /// As many as the number at the index says, behind it.
-    Counted { step: i64 },
-}
-
-impl KeySpec {
-    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.words.split_ascii_whitespace()
-    }
-
-    fn write(&self, reply: &mut Reply<'_>) {
-        reply.map(3 + usize::from(self.note.is_some()));
-        if let Some(note) = self.note {
-            reply.text("notes");
-            reply.text(note);
-        }
-        reply.text("flags");
-        reply.set(self.words().count());
-        self.words().for_each(|word| reply.status(word));
-        reply.text("begin_search");
-        reply.map(2);
-        reply.text("type");
-        reply.text("index");
-        reply.text("spec");
-        reply.map(1);
-        reply.text("index");
-        reply.integer(self.index);
-        reply.text("find_keys");
-        reply.map(2);
-        reply.text("type");
-        let (kind, spec) = match self.find {
-            Find::Range { last, step } => (
-                "range",
-                [("lastkey", last), ("keystep", step), ("limit", 0)],
-            ),
-            Find::Counted { step } => (
-                "keynum",
-                [("keynumidx", 0), ("firstkey", 1), ("keystep", step)],
-            ),
-        };
-        reply.text(kind);
-        reply.text("spec");
-        reply.map(spec.len());
-        for (name, value) in spec {
-            reply.text(name);
-            reply.integer(value);
-        }
-    }
-}
-
-/// The key specifications of a command.
-pub(super) fn key_specs(spec: &CommandSpec) -> Vec<KeySpec> {
-    let derived: &[&str] = match spec.flags {
-        flags if flags.has(Flags::WRITE.with(Flags::DENYOOM)) => &["RW access update"],
-        flags if flags.has(Flags::WRITE) => &["RW update"],
-        _ => &["RO access"],
-    };
-    let texts = if spec.key_flags.is_empty() {
-        derived
-    } else {
-        spec.key_flags
-    };
-    let specs = texts.iter().enumerate().map(|(at, text)| {
-        let (words, note) = match text.split_once(": ") {
-            Some((words, note)) => (words, Some(note)),
-            None => (*text, None),
-        };
-        let at_index = |index: i64, find: Find| KeySpec {
-            words,
-            note,
-            index,
-            find,
-        };
-        match spec.keys {
-            Keys::None => None,
-            Keys::Counted { count } => Some(at_index(count.into(), Find::Counted { step: 1 })),
-            Keys::CountedPairs { count } => Some(at_index(count.into(), Find::Counted { step: 2 })),
-            Keys::Range { first, last, step } => {
-                let step = i64::from(step);
-                let index = i64::from(first) + step * at as i64;
-                let last = match i64::from(last) {
-                    _ if at + 1 < texts.len() => 0,
-                    last if last < 0 => last,
-                    last => last - index,
-                };
-                Some(at_index(index, Find::Range { last, step }))
-            }
-        }
-    });
-    specs.flatten().collect()
+fn write_number(reply: &mut Reply<'_>, name: &str, number: i64) {
+    reply.text(name);
+    reply.integer(number);
 }
 
 #[cfg(test)]
@@ -206,41 +147,5 @@ mod tests {
             categories(spec("ping")).collect::<Vec<_>>(),
             ["fast", "connection"]
         );
-    }
-
-    #[test]
-    fn the_last_key_specification_covers_the_rest_of_the_keys() {
-        static TWO: CommandSpec = CommandSpec {
-            keys: Keys::Range {
-                first: 2,
-                last: -1,
-                step: 1,
-            },
-            key_flags: &["OW update: a note", "RO access"],
-            ..CommandSpec::BASE
-        };
-        let specs = key_specs(&TWO);
-        assert_eq!(
-            (specs[0].index, specs[0].find),
-            (2, Find::Range { last: 0, step: 1 })
-        );
-        assert_eq!(
-            (specs[0].words, specs[0].note),
-            ("OW update", Some("a note"))
-        );
-        assert_eq!(
-            (specs[1].index, specs[1].find),
-            (3, Find::Range { last: -1, step: 1 })
-        );
-        static ONE: CommandSpec = CommandSpec {
-            keys: Keys::Range {
-                first: 1,
-                last: 2,
-                step: 1,
-            },
-            ..CommandSpec::BASE
-        };
-        assert_eq!(key_specs(&ONE)[0].find, Find::Range { last: 1, step: 1 });
-        assert!(key_specs(&CommandSpec::BASE).is_empty());
     }
 }

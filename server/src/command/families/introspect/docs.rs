@@ -5,7 +5,6 @@ use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
 use super::arguments::{Argument, Shape, parse};
-use super::describe::key_specs;
 use super::find;
 
 pub(super) fn docs(call: &mut SessionCall<'_>) -> CommandResult {
@@ -84,10 +83,11 @@ fn write_arguments(
     arguments: &[Argument],
     keys: &mut usize,
 ) {
-    let specs = key_specs(spec).len();
+    let specs = spec.keys.specs().len();
     reply.array(arguments.len());
     for argument in arguments {
-        let is_key = argument.shape == Shape::Word("key") && specs > 0;
+        let names_key = argument.shape == Shape::Word("key");
+        let is_key = names_key && specs > 0;
         let inner = match &argument.shape {
             Shape::OneOf(inner) | Shape::Block(inner) => Some(inner),
             Shape::Word(_) | Shape::Token => None,
@@ -105,7 +105,13 @@ fn write_arguments(
         let own = OWN_TYPES
             .iter()
             .find(|(command, name, _)| *command == spec.name && *name == argument.name);
-        reply.text(own.map_or(argument.type_name(), |(.., kind)| kind));
+        let kind = match own {
+            Some((.., own)) => own,
+            // A key that the command only speaks of (`CLUSTER KEYSLOT`).
+            None if names_key && !is_key => "string",
+            None => argument.type_name(),
+        };
+        reply.text(kind);
         if is_key {
             reply.text("key_spec_index");
             reply.count((*keys).min(specs - 1) as u64);

@@ -216,14 +216,15 @@ fn list(call: &mut SessionCall<'_>) -> CommandResult {
     if args.len() != 2 && !(args.len() == 5 && args.is(2, "filterby") && knows) {
         return Err(errors::SYNTAX);
     }
-    let names: Vec<&str> = all_names(call.core.commands)
-        .map(|command| command.spec)
-        .filter(|spec| wanted(spec))
-        .map(|spec| spec.name)
-        .collect();
+    let table = call.core.commands;
     call.reply(|reply| {
-        reply.array(names.len());
-        names.iter().for_each(|name| reply.text(name));
+        let names = reply.begin_array(table.count());
+        let mut len = 0;
+        for command in all_names(table).filter(|command| wanted(command.spec)) {
+            reply.text(command.spec.name);
+            len += 1;
+        }
+        reply.end(names, len);
     });
     Ok(())
 }

@@ -5,19 +5,20 @@ mod rename;
 
 use larder_engine::{Access, Event};
 
-use crate::command::{Category, CommandSpec, Flags, Keys, Run, ShardCall, Spread};
+use crate::command::{
+    Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Spread,
+};
 use crate::resp::errors::CommandResult;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "del",
-        key_flags: &["RM delete"],
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         arity: -2,
         flags: Flags::WRITE,
         categories: &[Category::Keyspace],
-        keys: Keys::ALL,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RM.delete()).to(-1)]),
         syntax: "key [key ...]",
         summary: "Removes keys and answers how many there were.",
         complexity: "O(N) where N is the number of keys, and the number of elements for a key of another type than string.",
@@ -29,12 +30,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "unlink",
-        key_flags: &["RM delete"],
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         arity: -2,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::Keyspace],
-        keys: Keys::ALL,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RM.delete()).to(-1)]),
         since: "4.0.0",
         syntax: "key [key ...]",
         summary: "Removes keys, giving their memory back later, and answers how many there were.",
@@ -47,12 +47,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "exists",
-        key_flags: &["RO"],
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         arity: -2,
         flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::Keyspace],
-        keys: Keys::ALL,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO).to(-1)]),
         syntax: "key [key ...]",
         summary: "Answers how many of the keys exist, a key named twice counted twice.",
         complexity: "O(N) where N is the number of keys.",
@@ -64,12 +63,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "touch",
-        key_flags: &["RO"],
         tips: &["request_policy:multi_shard", "response_policy:agg_sum"],
         arity: -2,
         flags: Flags::READONLY.with(Flags::FAST),
         categories: &[Category::Keyspace],
-        keys: Keys::ALL,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO).to(-1)]),
         since: "3.2.1",
         syntax: "key [key ...]",
         summary: "Marks keys as just used and answers how many of them exist.",
@@ -82,11 +80,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "type",
-        key_flags: &["RO"],
         arity: 2,
         flags: Flags::READONLY.with(Flags::FAST),
         categories: &[Category::Keyspace],
-        keys: Keys::FIRST,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO)]),
         syntax: "key",
         summary: "Answers the type of the value at a key.",
         run: Run::OnShard(kind),
@@ -94,11 +91,13 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "rename",
-        key_flags: &["RW access delete", "OW update"],
         arity: 3,
         flags: Flags::WRITE,
         categories: &[Category::Keyspace],
-        keys: PAIR,
+        keys: Keys::of(&[
+            KeySpec::at(1, KeyFlags::RW.access().delete()),
+            KeySpec::at(2, KeyFlags::OW.update()),
+        ]),
         syntax: "key newkey",
         summary: "Renames a key, replacing what the new name held.",
         run: Run::FanOut {
@@ -109,11 +108,13 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "renamenx",
-        key_flags: &["RW access delete", "OW insert"],
         arity: 3,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::Keyspace],
-        keys: PAIR,
+        keys: Keys::of(&[
+            KeySpec::at(1, KeyFlags::RW.access().delete()),
+            KeySpec::at(2, KeyFlags::OW.insert()),
+        ]),
         syntax: "key newkey",
         summary: "Renames a key unless the new name is taken.",
         run: Run::FanOut {
@@ -124,11 +125,13 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "copy",
-        key_flags: &["RO access", "OW update"],
         arity: -3,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Keyspace],
-        keys: PAIR,
+        keys: Keys::of(&[
+            KeySpec::at(1, KeyFlags::RO.access()),
+            KeySpec::at(2, KeyFlags::OW.update()),
+        ]),
         since: "6.2.0",
         syntax: "source destination [DB destination-db] [REPLACE]",
         summary: "Copies the value of a key, its deadline included, to another key.",
@@ -141,24 +144,16 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "move",
-        key_flags: &["RW access update"],
         arity: 3,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::Keyspace],
-        keys: Keys::FIRST,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
         syntax: "key db",
         summary: "Moves a key to another database unless that has it already.",
         run: Run::OnShard(copy::move_to_db),
         ..CommandSpec::BASE
     },
 ];
-
-/// Two keys, the first two arguments.
-const PAIR: Keys = Keys::Range {
-    first: 1,
-    last: 2,
-    step: 1,
-};
 
 /// `DEL` and `UNLINK`: the shard gives memory back in the background either way.
 fn remove(call: &mut ShardCall<'_>) -> CommandResult {

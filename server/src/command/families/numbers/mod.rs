@@ -5,7 +5,9 @@ mod wide;
 
 use larder_engine::{Event, StringForm, TtlChange, parse_canonical_i64};
 
-use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::resp::Digits;
 use crate::resp::errors::{self, CommandResult};
 use extended::Extended;
@@ -14,8 +16,7 @@ use extended::Extended;
 const COUNTER: CommandSpec = CommandSpec {
     flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
     categories: &[Category::String],
-    keys: Keys::FIRST,
-    key_flags: &["RW access update"],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
     group: Group::String,
     ..CommandSpec::BASE
 };

@@ -5,7 +5,9 @@
 
 mod inspect;
 
-use crate::command::{Args, CommandSpec, Flags, Group, Keys, Run, SessionCall, pushes};
+use crate::command::{
+    Args, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, SessionCall, pushes,
+};
 use crate::observe::PartReader;
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
@@ -56,8 +58,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "spublish",
-        keys: Keys::FIRST,
-        key_flags: &["not_key"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::NOT_KEY)]),
         since: "7.0.0",
         syntax: "shardchannel message",
         summary: "Sends a message to a shard channel, and answers how many got it.",
@@ -72,8 +73,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "ssubscribe",
         arity: -2,
-        keys: Keys::ALL,
-        key_flags: &["not_key"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::NOT_KEY).to(-1)]),
         since: "7.0.0",
         syntax: "shardchannel [shardchannel ...]",
         summary: "Listens to the messages published to shard channels.",
@@ -93,8 +93,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "sunsubscribe",
         arity: -1,
-        keys: Keys::ALL,
-        key_flags: &["not_key"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::NOT_KEY).to(-1)]),
         since: "7.0.0",
         syntax: "[shardchannel [shardchannel ...]]",
         summary: "Stops listening to shard channels, to all of them without one.",

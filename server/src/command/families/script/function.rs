@@ -8,9 +8,12 @@
 //! Read, not written: 246, as Redis 7.0 had it before it came out: name, engine, a description or none, and the code without
 //! its first line.
 
-use super::{COST, INVOCATION, MAY_WRITE, ONLY_READS, READS, SUBCOMMAND, WRITES, busy, end_busy};
+use super::{
+    COST, INVOCATION, MAY_WRITE, MAY_WRITE_NOTE, ONLY_READS, ONLY_READS_NOTE, READS, SUBCOMMAND,
+    WRITES, busy, end_busy,
+};
 use crate::command::families::dump::payload::{Input, seal, unseal, write_string};
-use crate::command::{CommandSpec, CoreState, Flags, Group, Invoke, Run, SessionCall};
+use crate::command::{CommandSpec, CoreState, Flags, Group, Invoke, Keys, Run, SessionCall};
 use crate::glob::{self, Case};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -21,7 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "fcall",
         flags: WRITES,
-        key_flags: MAY_WRITE,
+        keys: Keys::of(&[MAY_WRITE.note(MAY_WRITE_NOTE)]),
         since: "7.0.0",
         syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Calls a function.",
@@ -32,7 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "fcall_ro",
         flags: READS,
-        key_flags: ONLY_READS,
+        keys: Keys::of(&[ONLY_READS.note(ONLY_READS_NOTE)]),
         since: "7.0.0",
         syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Calls a function that does not write.",

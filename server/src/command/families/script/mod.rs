@@ -4,15 +4,15 @@
 
 mod function;
 
-use crate::command::{Category, CommandSpec, Flags, Group, Invoke, Keys, Run, SessionCall};
+use crate::command::{
+    Category, CommandSpec, Flags, Group, Invoke, KeyFlags, KeySpec, Keys, Run, SessionCall,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 pub(crate) use function::COMMANDS as FUNCTIONS;
 
 use crate::script::{Kill, Kind, NoScript, sha_of};
 
-/// Where the number of keys stands.
-const KEYS: Keys = Keys::Counted { count: 2 };
 /// Of all that run scripts.
 const INVOKES: Flags = Flags::NOSCRIPT
     .with(Flags::STALE)
@@ -20,17 +20,19 @@ const INVOKES: Flags = Flags::NOSCRIPT
     .with(Flags::NO_MANDATORY_KEYS);
 const WRITES: Flags = INVOKES.with(Flags::MAY_REPLICATE);
 const READS: Flags = INVOKES.with(Flags::READONLY);
-const MAY_WRITE: &[&str] = &[
-    "RW access update: We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
-];
-const ONLY_READS: &[&str] =
-    &["RO access: We cannot tell how the keys will be used so we assume the worst, RO and ACCESS"];
+/// Keys that the script may write; their number stands at argument 2.
+const MAY_WRITE: KeySpec = KeySpec::at(2, KeyFlags::RW.access().update()).counted();
+/// Keys that the script only reads.
+const ONLY_READS: KeySpec = KeySpec::at(2, KeyFlags::RO.access()).counted();
+const MAY_WRITE_NOTE: &str =
+    "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE";
+const ONLY_READS_NOTE: &str =
+    "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS";
 const COST: &str = "Depends on the script that is executed.";
 
 const INVOCATION: CommandSpec = CommandSpec {
     arity: -3,
     categories: &[Category::Scripting],
-    keys: KEYS,
     group: Group::Scripting,
     complexity: COST,
     ..CommandSpec::BASE
@@ -41,7 +43,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "eval",
         flags: WRITES,
-        key_flags: MAY_WRITE,
+        keys: Keys::of(&[MAY_WRITE.note(MAY_WRITE_NOTE)]),
         since: "2.6.0",
         syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a script.",
@@ -51,7 +53,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "eval_ro",
         flags: READS,
-        key_flags: ONLY_READS,
+        keys: Keys::of(&[ONLY_READS.note(ONLY_READS_NOTE)]),
         since: "7.0.0",
         syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a script that does not write.",
@@ -61,7 +63,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "evalsha",
         flags: WRITES,
-        key_flags: MAY_WRITE,
+        keys: Keys::of(&[MAY_WRITE]),
         since: "2.6.0",
         syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a known script by its SHA-1.",
@@ -71,7 +73,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "evalsha_ro",
         flags: READS,
-        key_flags: ONLY_READS,
+        keys: Keys::of(&[ONLY_READS]),
         since: "7.0.0",
         syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a known script that does not write, by its SHA-1.",

@@ -5,7 +5,9 @@
 use larder_engine::Event;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -16,8 +18,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::READONLY.with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::String,
         since: "8.4.0",
         syntax: "key",
@@ -31,8 +32,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW delete variable_flags"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete()).variable(delex_does)]),
         group: Group::String,
         since: "8.4.0",
         syntax: "key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]",
@@ -42,6 +42,15 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
 ];
+
+/// With a condition it looks at the value first.
+fn delex_does(args: &Args<'_>) -> KeyFlags {
+    if args.len() > 2 {
+        KeyFlags::RW.delete()
+    } else {
+        KeyFlags::RM.delete()
+    }
+}
 
 /// How a value is held against the operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,18 +9,12 @@ use super::options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 use super::ttl_change;
 use crate::command::families::fetch::{self, by_core};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, Keys, Request, Round, Rounds, Run,
-    ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
+    Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
-
-const PAIRS: Keys = Keys::Range {
-    first: 1,
-    last: -1,
-    step: 2,
-};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -29,8 +23,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::READONLY.with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::ALL,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access()).to(-1)]),
         tips: &["request_policy:multi_shard"],
         group: Group::String,
         syntax: "key [key ...]",
@@ -47,8 +40,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -3,
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: PAIRS,
-        key_flags: &["OW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update()).to(-1).step(2)]),
         tips: &[
             "request_policy:multi_shard",
             "response_policy:all_succeeded",
@@ -69,8 +61,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -3,
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: PAIRS,
-        key_flags: &["OW insert"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.insert()).to(-1).step(2)]),
         tips: &["request_policy:multi_shard", "response_policy:agg_min"],
         group: Group::String,
         since: "1.0.1",
@@ -86,10 +77,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "msetex",
         arity: -4,
-        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::MOVABLE_KEYS),
+        flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: Keys::CountedPairs { count: 1 },
-        key_flags: &["OW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update()).counted().step(2)]),
         group: Group::String,
         since: "8.4.0",
         syntax: "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | \

@@ -10,9 +10,12 @@ mod part;
 
 use larder_engine::{Access, Event, StringForm, TtlChange, UnixMillis};
 
-use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
+use compare::Comparison;
 use options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 
 pub(super) use part::clamp_range;
@@ -26,8 +29,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RO access"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
         group: Group::String,
         syntax: "key",
         summary: "Returns the string value of a key.",
@@ -39,10 +41,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -3,
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &[
-            "RW access update variable_flags: RW and ACCESS due to the optional `GET` argument",
-        ],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())
+            .variable(set_does)
+            .note("RW and ACCESS due to the optional `GET` argument")]),
         group: Group::String,
         syntax: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] \
                  [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
@@ -55,8 +56,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 3,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["OW insert"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.insert())]),
         deprecated: Some(("2.6.12", "`SET` with the `NX` argument")),
         group: Group::String,
         syntax: "key value",
@@ -69,8 +69,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 4,
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["OW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update())]),
         deprecated: Some(("2.6.12", "`SET` with the `EX` argument")),
         group: Group::String,
         since: "2.0.0",
@@ -84,8 +83,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 4,
         flags: Flags::WRITE.with(Flags::DENYOOM),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["OW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update())]),
         deprecated: Some(("2.6.12", "`SET` with the `PX` argument")),
         group: Group::String,
         since: "2.6.0",
@@ -99,8 +97,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 3,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW access update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
         deprecated: Some(("6.2.0", "`SET` with the `GET` argument")),
         group: Group::String,
         syntax: "key value",
@@ -113,8 +110,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW access delete"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().delete())]),
         group: Group::String,
         since: "6.2.0",
         syntax: "key",
@@ -127,8 +123,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -2,
         flags: Flags::WRITE.with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW access update: RW and UPDATE because it changes the TTL"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())
+            .note("RW and UPDATE because it changes the TTL")]),
         group: Group::String,
         since: "6.2.0",
         syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
@@ -170,6 +166,21 @@ fn store(call: &mut ShardCall<'_>, value: usize, ttl: TtlChange) -> CommandResul
     call.shard
         .set(call.db, key, value, StringForm::Detect, ttl, Event::Set)?;
     Ok(())
+}
+
+/// With `GET` it answers the old value, with a comparison it looks at it.
+fn set_does(args: &Args<'_>) -> KeyFlags {
+    let mut options = args.iter_from(3);
+    if options
+        .clone()
+        .any(|word| word.eq_ignore_ascii_case(b"get"))
+    {
+        KeyFlags::RW.access().update()
+    } else if options.any(|word| Comparison::parse(word, b"").is_some()) {
+        KeyFlags::RW.update()
+    } else {
+        KeyFlags::OW.update()
+    }
 }
 
 fn set_with_options(call: &mut ShardCall<'_>) -> CommandResult {

@@ -2,7 +2,9 @@
 
 use larder_engine::{Event, StringForm, TtlChange};
 
-use crate::command::{Category, CommandSpec, Flags, Group, Keys, Run, ShardCall};
+use crate::command::{
+    Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+};
 use crate::config::Config;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -14,8 +16,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 3,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW insert"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]),
         group: Group::String,
         since: "2.0.0",
         syntax: "key value",
@@ -29,8 +30,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 2,
         flags: Flags::READONLY.with(Flags::FAST).with(Flags::FROM_COPY),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RO"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO)]),
         group: Group::String,
         since: "2.2.0",
         syntax: "key",
@@ -43,8 +43,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 4,
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::String],
-        keys: Keys::FIRST,
-        key_flags: &["RW update"],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
         group: Group::String,
         since: "2.2.0",
         syntax: "key offset value",
@@ -69,8 +68,7 @@ const GETRANGE: CommandSpec = CommandSpec {
     arity: 4,
     flags: Flags::READONLY.with(Flags::FROM_COPY),
     categories: &[Category::String],
-    keys: Keys::FIRST,
-    key_flags: &["RO access"],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
     group: Group::String,
     syntax: "key start end",
     summary: "Returns a part of a string value.",
