@@ -54,6 +54,36 @@ pub fn set_px(number: usize, value: &[u8], ttl_ms: u64) -> Vec<u8> {
     encode_command(args.into_iter())
 }
 
+/// A script that reads its first key and writes its last.
+pub const SCRIPT: &str =
+    "local value = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[#KEYS], ARGV[1]) return value";
+
+/// Its SHA-1.
+pub const SCRIPT_SHA: &str = "32729050ae53aed5a14d0b3ffc217e4c43a74826";
+
+/// A library whose function `f` does what [`SCRIPT`] does.
+pub const LIBRARY: &str = "#!lua name=perf
+redis.register_function('f', function(keys, argv)
+    local value = redis.call('GET', keys[1]) redis.call('SET', keys[#keys], argv[1]) return value
+end)";
+
+/// Loads [`LIBRARY`].
+pub fn load_library() -> Vec<u8> {
+    encode_command([b"FUNCTION".as_slice(), b"LOAD", LIBRARY.as_bytes()].into_iter())
+}
+
+/// `command`, one that runs a script, with what it is to run and these keys, as a client sends it.
+pub fn script(command: &str, what: &str, numbers: &[usize]) -> Vec<u8> {
+    let count = numbers.len().to_string();
+    let keys: Vec<_> = numbers.iter().map(|&number| key(number)).collect();
+    let head = [command.as_bytes(), what.as_bytes(), count.as_bytes()].into_iter();
+    let args: Vec<&[u8]> = head
+        .chain(keys.iter().map(<[u8; KEY_BYTES]>::as_slice))
+        .chain([VALUE.as_slice()])
+        .collect();
+    encode_command(args.into_iter())
+}
+
 /// The commands in pieces of `pipeline`, each what one read from a socket would give.
 pub fn pipelines(commands: impl Iterator<Item = Vec<u8>>, pipeline: usize) -> Vec<Vec<u8>> {
     let commands: Vec<_> = commands.collect();
@@ -73,6 +103,17 @@ mod tests {
         );
         assert_eq!(pieces[1], get(2));
         assert_eq!(pieces.len(), 2);
+    }
+
+    #[test]
+    fn a_script_is_called_by_its_text_its_sha_and_as_a_function() {
+        use crate::server::Server;
+        let mut server = Server::filled(2);
+        server.turn(&load_library());
+        for (command, what) in [("EVAL", SCRIPT), ("EVALSHA", SCRIPT_SHA), ("FCALL", "f")] {
+            let replied = server.turn(&script(command, what, &[0, 1]));
+            assert_eq!(replied, "$64\r\n".len() + VALUE.len() + 2, "{command}");
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ type Written = (Shard, Vec<Hashed>, &'static [u8]);
 /// An arena, its blocks, and their size.
 type Carved = (BareArena, Vec<BareBlock>, usize);
 
+/// Pipeline depth of scripts.
+const SCRIPTS_PIPELINE: usize = 16;
+
 /// A server that has been sent `input` once.
 fn warmed(mut server: Server, input: Vec<Vec<u8>>) -> Fed {
     server.run(&input);
@@ -104,6 +107,34 @@ fn inserts_with_deadlines(pipeline: usize) -> Fed {
     (Server::filled(KEYS), pipelines(commands, pipeline))
 }
 
+/// Scripts of so many keys, by their text.
+fn evals(keys: usize) -> Fed {
+    scripts(("EVAL", data::SCRIPT), keys, &[])
+}
+
+/// Scripts of so many keys, by their SHA-1.
+fn evals_by_sha(keys: usize) -> Fed {
+    let numbers: Vec<usize> = (0..keys).collect();
+    let first = data::script("EVAL", data::SCRIPT, &numbers);
+    scripts(("EVALSHA", data::SCRIPT_SHA), keys, &first)
+}
+
+/// Calls of a function with so many keys.
+fn calls(keys: usize) -> Fed {
+    scripts(("FCALL", "f"), keys, &data::load_library())
+}
+
+/// Scripts on a server that has been sent `first`.
+fn scripts((command, what): (&str, &str), keys: usize, first: &[u8]) -> Fed {
+    let commands = scattered(OPERATIONS, KEYS).map(|number| {
+        let numbers: Vec<usize> = (0..keys).map(|at| (number + at) % KEYS).collect();
+        data::script(command, what, &numbers)
+    });
+    let mut server = Server::filled(KEYS);
+    server.turn(first);
+    warmed(server, pipelines(commands, SCRIPTS_PIPELINE))
+}
+
 /// GETs of keys that all live on the core the client is not on.
 fn far_gets(pipeline: usize) -> Fed {
     let mut server = Server::new(2);
@@ -174,6 +205,16 @@ fn set_insert((mut server, input): Fed) -> Fed {
 #[bench::insert_pipeline_64(args = (64), setup = inserts_with_deadlines)]
 #[bench::overwrite_pipeline_64(args = (64), setup = overwrites_of_deadlines)]
 fn set_px((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::one_key(args = (1), setup = evals)]
+#[bench::two_keys(args = (2), setup = evals)]
+#[bench::by_sha(args = (1), setup = evals_by_sha)]
+#[bench::function(args = (1), setup = calls)]
+fn script((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -414,6 +455,7 @@ library_benchmark_group!(
         set_overwrite,
         set_insert,
         set_px,
+        script,
         parse,
         parse_halved,
         reply_bulk,

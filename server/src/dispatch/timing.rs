@@ -1,7 +1,8 @@
 //! How long commands take, without asking the clock twice a command.
 //!
 //! Constant-time commands share the time of their turn equally; the others are timed one by one, and their time is
-//! taken out of the turn's. So `commandstats` and the latency histograms cost two clock readings a turn.
+//! taken out of the turn's. So `commandstats` and the latency histograms cost two clock readings a turn. Of constant-time
+//! commands that scripts call a sample is timed, since a script's own work would blur their share of it.
 
 use std::time::Instant;
 
@@ -17,7 +18,21 @@ pub(super) struct TurnTiming {
     /// Time of commands timed by themselves.
     apart_nanos: u64,
     began: Instant,
+    /// By number, what is known of constant-time commands that scripts call.
+    in_scripts: Vec<InScripts>,
 }
+
+/// What is known of a command that scripts call.
+#[derive(Clone, Debug, Default)]
+struct InScripts {
+    /// How many more are taken to last as long as the last one that was timed.
+    untimed: u8,
+    /// Time of that one.
+    nanos: u64,
+}
+
+/// Of the constant-time commands that scripts call, every so manieth of a kind is timed.
+const TIMED_EVERY: u8 = 16;
 
 impl TurnTiming {
     pub(super) fn new(commands: usize) -> Self {
@@ -27,7 +42,24 @@ impl TurnTiming {
             shared_calls: 0,
             apart_nanos: 0,
             began: Instant::now(),
+            in_scripts: vec![InScripts::default(); commands],
         }
+    }
+
+    /// How long a constant-time command of a script is taken to last, in nanoseconds. None: it is one to be timed.
+    #[inline]
+    pub(super) fn in_script(&mut self, id: CommandId) -> Option<u64> {
+        let known = &mut self.in_scripts[usize::from(id.0)];
+        known.untimed = known.untimed.checked_sub(1)?;
+        Some(known.nanos)
+    }
+
+    /// A constant-time command of a script was timed.
+    pub(super) fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
+        self.in_scripts[usize::from(id.0)] = InScripts {
+            untimed: TIMED_EVERY - 1,
+            nanos,
+        };
     }
 
     /// A turn begins.

@@ -9,8 +9,10 @@
 
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
+use ahash::{AHasher, RandomState};
 use larder_engine::KeyHasher;
 
 use super::busy::Kind;
@@ -60,19 +62,22 @@ impl From<Arc<Script>> for Callable {
     }
 }
 
+/// Hashes what no client chooses: numbers of ours, and hashes by a secret key.
+type Unkeyed = BuildHasherDefault<AHasher>;
+
 /// A machine and the scripts it has compiled.
 pub struct Machine {
     vm: Vm,
     /// The cache's count of flushes when the machine was made.
     flushes: u64,
     /// The scripts the machine has compiled.
-    compiled: HashMap<Sha, Arc<Script>>,
+    compiled: HashMap<Sha, Arc<Script>, RandomState>,
     /// The same by the hash of their text, where no two share one.
-    by_text: HashMap<u64, Arc<Script>>,
+    by_text: HashMap<u64, Arc<Script>, Unkeyed>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
     /// The libraries the machine has loaded, by their numbers.
-    libraries: HashMap<u64, Arc<Library>>,
+    libraries: HashMap<u64, Arc<Library>, Unkeyed>,
     /// The version of the libraries of which these may be a part; none after one was loaded that may not come to be one.
     libraries_version: Option<u64>,
 }
@@ -196,10 +201,10 @@ impl Engine {
             let machine = self.idle.pop().unwrap_or_else(|| Machine {
                 vm: Vm::new(seed).expect("there is address space for a stack"),
                 flushes: cache.flushes(),
-                compiled: HashMap::new(),
-                by_text: HashMap::new(),
+                compiled: HashMap::default(),
+                by_text: HashMap::default(),
                 sweep_at: 0,
-                libraries: HashMap::new(),
+                libraries: HashMap::default(),
                 libraries_version: None,
             });
             self.machine = Some(machine);

@@ -99,6 +99,8 @@ pub struct ReplyError {
 pub(super) struct Exchange {
     /// A script's keys and arguments on their way in, a command's arguments on their way out.
     pub(super) words: RefCell<Words>,
+    /// The names of commands that the sandbox has numbers for, by number.
+    pub(super) names: RefCell<Vec<Box<[u8]>>>,
     /// A command's reply on its way in, a script's on its way out.
     pub(super) reply: RefCell<Vec<u8>>,
     /// The errors in the script's reply.
@@ -129,6 +131,7 @@ impl Exchange {
     pub(super) fn new(memory_max_bytes: usize, seed: u64) -> Self {
         Self {
             words: RefCell::default(),
+            names: RefCell::default(),
             reply: RefCell::default(),
             errors: RefCell::default(),
             protocol: Cell::default(),

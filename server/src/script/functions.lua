@@ -6,11 +6,11 @@
 
 local parts, raw = ...
 
-local run, compile, handler, settle = parts.run, parts.compile, parts.handler, parts.settle
+local run, compile, settle = parts.run, parts.compile, parts.settle
 local protect, missing_global, real_of = parts.protect, parts.missing_global, parts.real_of
 local keep_callers, check_flag, check_name = raw.keep_callers, raw.check_flag, raw.check_name
 local error, type, next, select, tostring = error, type, next, select, tostring
-local getmetatable, setmetatable, setfenv, pcall, xpcall = getmetatable, setmetatable, setfenv, pcall, xpcall
+local getmetatable, setmetatable, setfenv, pcall = getmetatable, setmetatable, setfenv, pcall
 local loadstring, dump, lower = loadstring, string.dump, string.lower
 
 -- Functions by the numbers of their libraries, in the order in which they were registered.
@@ -155,8 +155,15 @@ function run.forget_library(id)
     libraries[id] = nil
 end
 
-function run.call_function(id, index, keys, argv)
+-- What `call_function` was last called with: a machine runs one function at a time.
+local callback, keys, argv
+
+local function invoke()
+    return callback(keys, argv)
+end
+
+function run.call_function(id, index, new_keys, new_argv)
     parts.use_functions_env(FUNCTION_ENV)
-    local callback = libraries[id][index]
-    return settle(xpcall(function() return callback(keys, argv) end, handler))
+    callback, keys, argv = libraries[id][index], new_keys, new_argv
+    return settle(invoke)
 end

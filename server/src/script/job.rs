@@ -1,7 +1,7 @@
 //! What a virtual machine is told to do, and how.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::LogLevel;
 use crate::resp::Protocol;
@@ -42,6 +42,8 @@ pub struct LoadOptions {
 /// How a script is to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
+    /// When it begins.
+    pub began: Instant,
     /// The client's protocol.
     pub protocol: Protocol,
     /// After how long it gives the core back from time to time.

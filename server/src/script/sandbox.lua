@@ -9,7 +9,7 @@
 
 local raw = ...
 
-local FAIL, take_error, describe = raw.FAIL, raw.take_error, raw.describe
+local FAIL, OK, take_error, describe = raw.FAIL, raw.OK, raw.take_error, raw.describe
 local locate, name_of_level, open = raw.locate, raw.name_of_level, raw.open
 local keep_callers, dump = raw.keep_callers, string.dump
 local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
@@ -532,26 +532,30 @@ local redis = libraries.redis
 complete("redis", redis)
 redis.acl_check_cmd = one(raw.acl_check_cmd)
 local call, pcall_command, call_with_many = raw.call, raw.pcall, raw.call_with_many
+-- The numbers of the names of commands that have run before.
+local NAMES = raw.NAMES
 local ARGUMENTS_MAX = raw.ARGUMENTS_MAX
 
 function redis.call(...)
-    local reply
-    if select("#", ...) > ARGUMENTS_MAX then
-        reply = call_with_many(true, select("#", ...), { ... })
+    local number, count, reply = NAMES[(...)], select("#", ...), nil
+    if number and count <= ARGUMENTS_MAX then
+        reply = call(number, count, ...)
     else
-        reply = call(...)
+        reply = call_with_many(true, count, { ... })
     end
+    if reply == OK then return { ok = "OK" } end
     if reply == FAIL then throw(2) end
     return reply
 end
 
 function redis.pcall(...)
-    local reply
-    if select("#", ...) > ARGUMENTS_MAX then
-        reply = call_with_many(false, select("#", ...), { ... })
+    local number, count, reply = NAMES[(...)], select("#", ...), nil
+    if number and count <= ARGUMENTS_MAX then
+        reply = pcall_command(number, count, ...)
     else
-        reply = pcall_command(...)
+        reply = call_with_many(false, count, { ... })
     end
+    if reply == OK then return { ok = "OK" } end
     if reply == FAIL then
         local message, _, name = take_error()
         return { err = message, ignore_error_stats_update = name == "counted" or nil }
@@ -601,13 +605,17 @@ ENV = EVAL_ENV
 local scripts = {}
 local run = {}
 
-local function settle(ok, result)
-    if collector_changed then
-        collector_changed = false
-        collectgarbage("restart")
-        collectgarbage("setpause", 200)
-        collectgarbage("setstepmul", 200)
-    end
+local function reset_collector()
+    collector_changed = false
+    collectgarbage("restart")
+    collectgarbage("setpause", 200)
+    collectgarbage("setstepmul", 200)
+end
+
+-- Runs what has no arguments: whether it ended well, and its value or its error.
+local function settle(fn)
+    local ok, result = xpcall(fn, handler)
+    if collector_changed then reset_collector() end
     return ok, result
 end
 
@@ -644,7 +652,7 @@ function run.eval(id, keys, argv)
     ENV = EVAL_ENV
     EVAL_GLOBALS.KEYS = keys
     EVAL_GLOBALS.ARGV = argv
-    return settle(xpcall(scripts[id], handler))
+    return settle(scripts[id])
 end
 
 -- For `functions.lua`.
@@ -652,7 +660,6 @@ local parts = {
     run = run,
     compile = compile,
     describe = describe,
-    handler = handler,
     settle = settle,
     protect = protect,
     missing_global = missing_global,

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::LogLevel;
@@ -29,12 +29,21 @@ impl Bench {
             vm: Vm::with_memory(1, bytes).unwrap(),
             next_id: 0,
             options: RunOptions {
+                began: Instant::now(),
                 protocol: Protocol::Resp2,
                 patience: None,
                 log_level: LogLevel::Warning,
             },
             ticks_max: usize::MAX,
             ticks: 0,
+        }
+    }
+
+    /// For a script that begins now.
+    fn options_now(&self) -> RunOptions {
+        RunOptions {
+            began: Instant::now(),
+            ..self.options
         }
     }
 
@@ -56,7 +65,7 @@ impl Bench {
     pub(super) fn begin(&mut self, script: &str) {
         self.vm.compile(0, script.as_bytes().into()).unwrap();
         self.vm.words().clear();
-        let step = self.vm.eval(0, 0, "sha", &self.options);
+        let step = self.vm.eval(0, 0, "sha", &self.options_now());
         assert_eq!(step, Step::Call(Ask::Command));
     }
 
@@ -73,7 +82,8 @@ impl Bench {
                 assert!(words.push(word));
             }
         }
-        let mut step = self.vm.eval(id, keys.len(), "sha", &self.options);
+        let options = self.options_now();
+        let mut step = self.vm.eval(id, keys.len(), "sha", &options);
         self.ticks = 0;
         loop {
             step = match step {

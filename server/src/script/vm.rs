@@ -21,15 +21,14 @@ use std::time::Instant;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mlua::{Lua, LuaOptions, Scope, StdLib, Table, Value};
+use mlua::{Either, IntoLua, Lua, LuaOptions, LuaString, Scope, StdLib, Table, Value};
 
 use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
 use super::job::{Code, Job, LoadOptions, RunOptions};
 use super::libraries::Function;
-use super::libs::{Ask, TICK, caller, fail, open, take_error};
-
+use super::libs::{Ask, TICK, caller, fail, ok, open, take_error};
 use super::limits::{CHUNK_MAX_BYTES, GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
 use super::sandbox::{Sandbox, load};
 use super::watch::watch;
@@ -200,7 +199,7 @@ impl Vm {
         script.push_str(name);
         self.exchange.protocol.set(Protocol::Resp2);
         self.exchange.patience.set(options.patience);
-        self.exchange.began.set(Instant::now());
+        self.exchange.began.set(options.began);
         self.exchange.log_level.set(options.log_level);
         self.exchange.killed.set(None);
         self.outcome.client.set(options.protocol);
@@ -428,12 +427,9 @@ impl Machine<'_> {
     fn arguments(&self) -> mlua::Result<(Table, Table)> {
         let words = self.exchange.words.borrow();
         let keys = self.outcome.keys.get();
-        let array = |from, end| -> mlua::Result<Table> {
-            let table = self.lua.create_table_with_capacity(end - from, 0)?;
-            for (index, word) in words.range(from, end).enumerate() {
-                table.raw_set(index + 1, self.lua.create_string(word)?)?;
-            }
-            Ok(table)
+        let array = |from, end| {
+            let words = words.range(from, end).map(text_or_bytes);
+            self.lua.create_sequence_from(words)
         };
         Ok((array(0, keys)?, array(keys, words.len())?))
     }
@@ -484,6 +480,16 @@ impl Machine<'_> {
     }
 }
 
+/// A byte string for Lua. A short one that is text goes there without a reference to it in between.
+fn text_or_bytes(word: &[u8]) -> Either<&str, impl IntoLua> {
+    const LOOKED_AT_BYTES: usize = 256;
+    let text = (word.len() <= LOOKED_AT_BYTES).then(|| std::str::from_utf8(word));
+    match text {
+        Some(Ok(text)) => Either::Left(text),
+        _ => Either::Right(LuaString::wrap(word)),
+    }
+}
+
 const SOUND: &str = "memory is bounded while scripts run only";
 
 fn one_line(error: &mlua::Error) -> String {
@@ -526,6 +532,7 @@ fn furnish<'scope, 'env>(
 ) -> mlua::Result<Sandbox> {
     let raw = &lua.create_table()?;
     raw.raw_set("FAIL", fail())?;
+    raw.raw_set("OK", ok())?;
     raw.raw_set("take_error", take_error(lua, exchange)?)?;
     raw.raw_set(
         "locate",
@@ -542,10 +549,10 @@ fn furnish<'scope, 'env>(
     let shared = Rc::clone(exchange);
     let describe = lua.create_function(move |lua, error: Value| describe(lua, &error, &shared))?;
     raw.raw_set("describe", describe)?;
-    caller(scope, raw, exchange, names, ask)?;
+    caller(lua, scope, raw, exchange, names, ask)?;
     lua.set_named_registry_value(TICK, scope.create_function(move |_, ()| tick())?)?;
     watch(lua, exchange);
-    let keep_callers = lua.create_function(|lua, chunk: mlua::LuaString| {
+    let keep_callers = lua.create_function(|lua, chunk: LuaString| {
         let mut bytes = chunk.as_bytes().to_vec();
         keep_callers(&mut bytes)
             .map(|()| lua.create_string(&bytes))

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::super::core::Core;
-use super::super::execute::{Place, access_of, run_on_shard};
+use super::super::execute::{Place, access_of, is_timed_apart, run_on_shard};
 use super::super::input::Target;
 use super::Waits;
 use super::reach::Reach;
@@ -60,7 +60,8 @@ impl Core {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Waits>, ErrorReply> {
-        let command = match resolve(self.state.commands.find(args.at(0)), args) {
+        let found = self.state.commands.find(args.at(0));
+        let command = match resolve(found, args) {
             Ok(command) => command,
             Err(Unresolved::Unknown) => {
                 self.count_error(&errors::SCRIPT_UNKNOWN_COMMAND);
@@ -70,7 +71,7 @@ impl Core {
                 return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
             }
         };
-        let target = self.target(self.state.commands.find(args.at(0)), args);
+        let target = self.target(found, args);
         let admitted = self
             .admit_for_script(command)
             .and_then(|()| self.reach(command, args, target));
@@ -87,7 +88,11 @@ impl Core {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
         self.state.stats.commands += 1;
-        let began = Instant::now();
+        let is_sampled = !is_timed_apart(command, args, self.state.gates);
+        let known = is_sampled
+            .then(|| self.timing.in_script(command.id))
+            .flatten();
+        let began = known.is_none().then(Instant::now);
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
                 let place = Place {
@@ -105,8 +110,15 @@ impl Core {
                 take_output(client, out);
             }
         }
+        let Some(began) = began else {
+            self.state.stats.ran(command.id, 1, known.unwrap_or(0));
+            return Ok(None);
+        };
         let took = began.elapsed();
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if is_sampled {
+            self.timing.timed_in_script(command.id, nanos);
+        }
         self.state.stats.ran(command.id, 1, nanos);
         self.running().last = began + took;
         self.observe_slow(client, args, command.spec, nanos / 1000);

@@ -68,6 +68,10 @@ pub(super) struct Scripts {
     begun: usize,
     /// A client as which the next script runs commands.
     client: Option<Box<Session>>,
+    /// Memory of the last script's, for the next one.
+    spare: Option<Box<Running>>,
+    /// The same of its reply.
+    reply: Vec<u8>,
 }
 
 impl Scripts {
@@ -86,6 +90,15 @@ impl Scripts {
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
+    }
+
+    /// Keeps a reply's memory for the next one, unless it is much.
+    fn keep_reply(&mut self, mut reply: Vec<u8>) {
+        const KEPT_BYTES: usize = 1 << 16;
+        if reply.capacity() <= KEPT_BYTES {
+            reply.clear();
+            self.reply = reply;
+        }
     }
 
     /// A client as which a script runs commands.
@@ -246,10 +259,11 @@ impl Core {
         quiet: bool,
     ) {
         let began = Instant::now();
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.scripts.reply);
         let is_in_exec = session.executing.is_some();
         let caller = caller_of(session, self.reads_of(session, command));
-        if self.run_script(caller, args, command, is_in_exec, &mut out) == Progress::Suspended {
+        let asked = (args, command, began);
+        if self.run_script(caller, asked, is_in_exec, &mut out) == Progress::Suspended {
             let seq = (!quiet).then(|| session.output.expect());
             session.at_barrier = true;
             let id = session.id;
@@ -258,6 +272,7 @@ impl Core {
         if !quiet {
             session.output.append(|to| to.extend_from_slice(&out));
         }
+        self.scripts.keep_reply(out);
         let micros = self.timed_apart(command, began);
         self.observe_slow(session, args, command.spec, micros);
     }
@@ -281,7 +296,8 @@ impl Core {
         };
         let (ticket, began) = (request.ticket, Instant::now());
         let mut out = Vec::new();
-        if self.run_script(caller, args, command, false, &mut out) == Progress::Suspended {
+        let asked = (args, command, began);
+        if self.run_script(caller, asked, false, &mut out) == Progress::Suspended {
             return self.park_script(Owner::Core { from, ticket }, args);
         }
         let micros = self.timed_apart(command, began);
@@ -309,14 +325,13 @@ impl Core {
     fn run_script(
         &mut self,
         caller: Caller,
-        args: Args<'_>,
-        command: &'static Command,
+        (args, command, began): (Args<'_>, &'static Command, Instant),
         is_in_exec: bool,
         out: &mut Vec<u8>,
     ) -> Progress {
         let mut hold = self.hold_of(args, command);
         hold.is_in_exec = is_in_exec;
-        let step = match self.start_script(caller, args, command, hold) {
+        let step = match self.start_script(caller, (args, command, began), hold) {
             Ok(step) => step,
             Err((error, _)) => {
                 self.count_failure(&error, command);
@@ -330,19 +345,19 @@ impl Core {
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
             }
+            self.scripts.spare = Some(running);
         }
         progress
     }
 
-    /// Starts a script. Its first step.
+    /// Starts a script that came at `began`. Its first step.
     ///
     /// # Errors
     /// It cannot run. What it holds comes back.
     fn start_script(
         &mut self,
         caller: Caller,
-        args: Args<'_>,
-        command: &'static Command,
+        (args, command, began): (Args<'_>, &'static Command, Instant),
         hold: Hold,
     ) -> Result<Step, (ErrorReply, Hold)> {
         let is_out_of_memory = self.is_out_of_memory();
@@ -361,28 +376,37 @@ impl Core {
         let config = &self.state.config;
         let threshold_ms = config.busy_reply_threshold_ms;
         let options = RunOptions {
+            began,
             protocol: caller.protocol,
             patience: (threshold_ms > 0).then(|| Duration::from_millis(threshold_ms)),
             log_level: config.loglevel,
         };
-        self.scripts.running = Some(Box::new(Running {
+        let running = Running {
             command,
-            name: script.name.clone(),
+            name: script.name,
             kind: script.kind,
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
             touched: false,
             client: Some(client),
-            last: Instant::now(),
+            last: began,
             hold,
             waits: Waits::Granted,
             reads: caller.reads,
             has_read: false,
-            began: Instant::now(),
+            began,
             busy: None,
             resumed: None,
-        }));
+        };
+        let running = match self.scripts.spare.take() {
+            Some(mut spare) => {
+                *spare = running;
+                spare
+            }
+            None => Box::new(running),
+        };
+        let running = self.scripts.running.insert(running);
         let vm = self.state.scripts.vm();
         let mut words = vm.words();
         words.clear();
@@ -391,7 +415,7 @@ impl Core {
             assert!(fits, "arguments are addressed by 32 bits all along");
         }
         drop(words);
-        Ok(vm.run(script.code, keys, &script.name, &options))
+        Ok(vm.run(script.code, keys, &running.name, &options))
     }
 
     fn find_script(

@@ -277,7 +277,7 @@ impl Core {
             State::New(mut hold, _) => {
                 self.scripts.begun += 1;
                 hold.is_counted = true;
-                self.start_script(caller, args, command, hold)
+                self.start_script(caller, (args, command, began), hold)
             }
             State::Begun(running, machine) => Ok(self.step_on(id, running, machine, began)),
         };

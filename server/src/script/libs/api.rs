@@ -6,10 +6,10 @@ use mlua::{Function, Lua, LuaString, MultiValue, Scope, Table, Value};
 use sha1::{Digest, Sha1};
 
 use super::super::exchange::{Exchange, Phase, Raised};
-use super::super::limits::ARGUMENTS_ONE_BY_ONE;
+use super::super::limits::{ARGUMENTS_ONE_BY_ONE, NAME_MAX_BYTES, NAMES_MAX};
 use super::super::number::{format_general, to_i64};
 use super::super::words::Words;
-use super::{Arguments, Outcome, Registrar, raise};
+use super::{Arguments, Outcome, Registrar, ok, raise};
 use crate::config::{LogLevel, REDIS_VERSION, REDIS_VERSION_NUMBER};
 use crate::log;
 use crate::resp::{Digits, Protocol};
@@ -202,8 +202,13 @@ pub enum Ask {
     Permission,
 }
 
+/// A command as the sandbox hands it over: its name's number, how many arguments there are with the name, and these. To look
+/// at an argument takes several times what a number does, so the name is skipped: what is a boolean costs nothing.
+type Handed = (usize, usize, bool, Value, Value, Value, MultiValue);
+
 /// The functions that call commands, over `ask`, which has the core answer. They live as long as `scope`.
 pub(in crate::script) fn caller<'scope, 'env>(
+    lua: &Lua,
     scope: &'scope Scope<'scope, 'env>,
     raw: &Table,
     exchange: &'env Exchange,
@@ -211,9 +216,8 @@ pub(in crate::script) fn caller<'scope, 'env>(
     ask: &'env dyn Fn(Ask) -> mlua::Result<()>,
 ) -> mlua::Result<()> {
     raw.raw_set("ARGUMENTS_MAX", ARGUMENTS_ONE_BY_ONE)?;
-    let call = move |lua: &Lua, arguments: Result<(), Raised>, raises: bool| match run_command(
-        lua, arguments, exchange, names, ask,
-    ) {
+    let run = move |lua: &Lua, arguments| run_command(lua, arguments, exchange, names, ask);
+    let answer = move |lua: &Lua, called: Result<Called, Raised>, raises: bool| match called {
         Ok(Called::Value(value)) => Ok(value),
         Ok(Called::Error(text)) if raises => raise(
             exchange,
@@ -226,12 +230,14 @@ pub(in crate::script) fn caller<'scope, 'env>(
         Err(raised) => raise(exchange, raised),
     };
     let each = |raises: bool| {
-        scope.create_function(move |lua, values: MultiValue| {
-            call(lua, each_argument(values.iter(), exchange), raises)
+        scope.create_function(move |lua, command: Handed| {
+            answer(lua, run(lua, words_of(&command, exchange)), raises)
         })
     };
     raw.raw_set("call", each(true)?)?;
     raw.raw_set("pcall", each(false)?)?;
+    let numbers = lua.create_table()?;
+    raw.raw_set("NAMES", &numbers)?;
     let many =
         scope.create_function(move |lua, (raises, count, table): (bool, usize, Table)| {
             exchange.words.borrow_mut().clear();
@@ -239,7 +245,11 @@ pub(in crate::script) fn caller<'scope, 'env>(
                 let value = table.raw_get(index)?;
                 push_argument(&value, &mut exchange.words.borrow_mut())
             });
-            call(lua, arguments, raises)
+            let called = run(lua, arguments);
+            if let Ok(Called::Value(_)) = called {
+                number_name(&numbers, &table.raw_get(1)?, exchange)?;
+            }
+            answer(lua, called, raises)
         })?;
     raw.raw_set("call_with_many", many)?;
     let permission = scope.create_function(move |_, values: MultiValue| {
@@ -257,6 +267,33 @@ enum Called {
     Value(Value),
     /// With this error.
     Error(Vec<u8>),
+}
+
+/// Gives the name of a command that has run a number, by which the sandbox hands it over from now on.
+fn number_name(numbers: &Table, name: &Value, exchange: &Exchange) -> mlua::Result<()> {
+    let mut names = exchange.names.borrow_mut();
+    if let Value::String(text) = name
+        && names.len() < NAMES_MAX
+        && text.as_bytes().len() <= NAME_MAX_BYTES
+        && numbers.raw_get::<Value>(text)?.is_nil()
+    {
+        numbers.raw_set(text, names.len())?;
+        names.push(text.as_bytes().as_ref().into());
+    }
+    Ok(())
+}
+
+/// Puts a command's words into the exchange.
+fn words_of(command: &Handed, exchange: &Exchange) -> Result<(), Raised> {
+    let (number, count, _, first, second, third, rest) = command;
+    let mut words = exchange.words.borrow_mut();
+    words.clear();
+    words.push(&exchange.names.borrow()[*number]);
+    let mut values = [first, second, third].into_iter().chain(rest);
+    values
+        .by_ref()
+        .take(count - 1)
+        .try_for_each(|value| push_argument(value, &mut words))
 }
 
 fn each_argument<'a>(
@@ -310,6 +347,9 @@ fn run_command(
     if let Some(line) = reply.strip_prefix(b"-") {
         let line = line.split(|&byte| byte == b'\r').next().unwrap_or_default();
         return Ok(Called::Error(with_code(line)));
+    }
+    if **reply == *b"+OK\r\n" {
+        return Ok(Called::Value(ok()));
     }
     // The reply is bounded, and its strings are made faster where memory is taken to suffice.
     lua.set_memory_limit(0)?;

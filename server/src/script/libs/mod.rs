@@ -33,6 +33,13 @@ pub(super) fn fail() -> Value {
     )))
 }
 
+/// What a function answers whose value is the status `OK`: the sandbox makes the table, which is a third of the work there.
+pub(super) fn ok() -> Value {
+    Value::LightUserData(LightUserData(std::ptr::without_provenance_mut::<c_void>(
+        usize::MAX - 1,
+    )))
+}
+
 /// `cjson.null`.
 fn null() -> Value {
     Value::LightUserData(LightUserData(std::ptr::null_mut()))
