@@ -10,17 +10,20 @@
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
+//! * [`placed`] finds keys by the core that owns them, [`clock`] is the time of day as servers have it.
 //! * [`stock`] runs the clients people already have.
 //! * Two tests include sources of the server and run them in models: `order_sim` (shuttle) and `order_loom` check the order
 //!   of transactions, `server/src/order`.
 //! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
 pub mod client;
+pub mod clock;
 pub mod dialogue;
 pub mod fragile;
 pub mod history;
 pub mod inprocess;
 pub mod model;
+pub mod placed;
 pub mod programs;
 pub mod quoting;
 pub mod random;
