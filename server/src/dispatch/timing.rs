@@ -104,3 +104,28 @@ impl TurnTiming {
         self.apart_nanos = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_scripts_constant_time_commands_one_of_a_kind_in_sixteen_is_timed() {
+        let mut timing = TurnTiming::new(2);
+        let (one, other) = (CommandId(0), CommandId(1));
+        let mut timed = [0, 0];
+        for _ in 0..160 {
+            // By turns: a sample of all commands together would find one kind only.
+            for (id, nanos) in [(one, 70), (other, 30)] {
+                match timing.in_script(id) {
+                    Some(known) => assert_eq!(known, nanos),
+                    None => {
+                        timed[usize::from(id.0)] += 1;
+                        timing.timed_in_script(id, nanos);
+                    }
+                }
+            }
+        }
+        assert_eq!(timed, [10, 10]);
+    }
+}

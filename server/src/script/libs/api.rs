@@ -416,3 +416,59 @@ pub(in crate::script) fn take_error(lua: &Lua, exchange: &Rc<Exchange>) -> mlua:
         Ok((lua.create_string(&text)?, number, name))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::script::tests::Bench;
+
+    #[test]
+    fn a_name_that_has_a_number_says_what_it_said_before() {
+        let mut bench = Bench::new();
+        let script = "local out = {} for at = 1, 3 do
+            local r = redis.call('echo', 'a', 2, 'b', 1.5) out[at] = #r .. r[1] .. r[3] .. r[5]
+        end return table.concat(out, ' ')";
+        assert_eq!(
+            bench.run(script),
+            "$29\r\n5echo21.5 5echo21.5 5echo21.5\r\n"
+        );
+    }
+
+    #[test]
+    fn arguments_that_are_none_fail_whether_the_name_has_a_number_or_not() {
+        let mut bench = Bench::new();
+        for wrong in [
+            "nil",
+            "'a', nil",
+            "'a', nil, 'b'",
+            "true",
+            "{}",
+            "1, 2, 3, nil",
+        ] {
+            let call = format!("redis.pcall('echo', {wrong}).err");
+            let script =
+                format!("local first = {call} redis.call('echo') return {{first, {call}}}");
+            let text = "ERR Lua redis lib command arguments must be strings or integers";
+            let each = format!("${}\r\n{text}\r\n", text.len());
+            assert_eq!(bench.run(&script), format!("*2\r\n{each}{each}"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_status_is_a_table_of_its_own() {
+        let mut bench = Bench::new();
+        let script = "local a = redis.call('raw', '+OK\\r\\n') a.ok = 'changed' a.x = 1
+            local b = redis.call('raw', '+OK\\r\\n') local c = redis.pcall('raw', '+OK\\r\\n')
+            return {b.ok, c.ok, tostring(b.x), a.ok, type(a)}";
+        let expected =
+            "*5\r\n$2\r\nOK\r\n$2\r\nOK\r\n$3\r\nnil\r\n$7\r\nchanged\r\n$5\r\ntable\r\n";
+        assert_eq!(bench.run(script), expected);
+    }
+
+    #[test]
+    fn any_number_of_names_takes_bounded_numbers() {
+        let mut bench = Bench::new();
+        let script = "for at = 1, 3000 do redis.call('n' .. at) end
+            return redis.call('n2999', 'x')[1] .. redis.call('n7', 'x')[1]";
+        assert_eq!(bench.run(script), "$7\r\nn2999n7\r\n");
+    }
+}
