@@ -1,10 +1,11 @@
 //! Support code of the whole-server tests.
 //!
 //! Most tests of this package see servers from outside only: they start a process, speak RESP over a socket and look
-//! at what comes back, so that one library drives Larder and redis-server alike. Only [`inprocess`] links against
-//! Larder's own code: it drives the cores without sockets, under a clock it sets.
+//! at what comes back, so that one library drives Larder and redis-server alike. [`inprocess`] links against Larder's own
+//! code, to drive the cores without sockets, under a clock it sets; [`placed`] and [`transfer`], to know its slots.
 //!
 //! * [`server`] starts a process on a free port and ends it again.
+//! * [`checks`] holds one check against Larder on several cores, and against redis-server.
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
@@ -16,6 +17,7 @@
 //!   of transactions, `server/src/order`.
 //! * [`programs`] are those of this workspace that tests run, [`tools`] finds the external programs some tests need.
 
+pub mod checks;
 pub mod client;
 pub mod clock;
 pub mod dialogue;

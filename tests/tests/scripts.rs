@@ -9,36 +9,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use larder_tests::Outcome;
+use larder_tests::checks::{on_larder, on_redis};
 use larder_tests::client::Client;
 use larder_tests::placed::key_on;
 use larder_tests::random::Random;
 use larder_tests::resp::{Reply, encode};
 use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::tools;
 
 fn calls() -> usize {
     std::env::var("LARDER_SCRIPT_CALLS").map_or(600, |count| count.parse().unwrap())
-}
-
-/// Checks servers of two and of four cores on each backend, all of them before it fails.
-fn on_larder(check: impl Fn(&Server, u16) -> Outcome<()>) {
-    let mut faults = Vec::new();
-    for backend in IoBackend::under_test() {
-        for cores in [2, 4] {
-            let server = Server::start(&Options::larder(cores.into(), backend)).unwrap();
-            let fault = check(&server, cores).err();
-            faults.extend(fault.map(|fault| format!("{}: {fault}", server.label())));
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-/// A failure on it is the test's own.
-fn on_redis(check: impl Fn(&Server, u16) -> Outcome<()>) {
-    if let Some(program) = tools::find_or_skip("redis-server") {
-        let server = Server::start(&Options::redis(program)).unwrap();
-        check(&server, 1).unwrap();
-    }
 }
 
 // ---- counters in pairs, which are only ever counted up together ------------------------------------------------------

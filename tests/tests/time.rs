@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_tests::Outcome;
+use larder_tests::checks::{on_larder, on_redis};
 use larder_tests::client::Client;
 use larder_tests::clock::{sleep_until, unix_ms};
 use larder_tests::placed::{key_on, keys_round};
 use larder_tests::random::Random;
 use larder_tests::resp::{Reply, encode};
-use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::tools;
+use larder_tests::server::Server;
 
 /// What a key lives in the scripts of [`spinning`].
 const LIFE_MS: i64 = 8;
@@ -28,27 +28,6 @@ const SPIN_MS: u64 = 3 * LIFE_MS as u64;
 
 fn readings() -> usize {
     std::env::var("LARDER_TIME_READINGS").map_or(1000, |count| count.parse().unwrap())
-}
-
-/// Checks servers of two and of four cores on each backend, all of them before it fails.
-fn on_larder(check: impl Fn(&Server, u16) -> Outcome<()>) {
-    let mut faults = Vec::new();
-    for backend in IoBackend::under_test() {
-        for cores in [2, 4] {
-            let server = Server::start(&Options::larder(cores.into(), backend)).unwrap();
-            let fault = check(&server, cores).err();
-            faults.extend(fault.map(|fault| format!("{}: {fault}", server.label())));
-        }
-    }
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
-/// What one thread does one after the other has one time for each: a failure on it is the test's own.
-fn on_redis(check: impl Fn(&Server, u16) -> Outcome<()>) {
-    if let Some(program) = tools::find_or_skip("redis-server") {
-        let server = Server::start(&Options::redis(program)).unwrap();
-        check(&server, 1).unwrap();
-    }
 }
 
 fn is_redis(server: &Server) -> bool {

@@ -62,8 +62,7 @@ pub(super) const fn contradiction(spec: &CommandSpec) -> Option<&'static str> {
 const fn contradiction_in_keys(spec: &CommandSpec, keys: &KeySpec) -> Option<&'static str> {
     let runs_script = matches!(spec.run, Run::Script(_));
     let flags = keys.flags();
-    let is_blind = flags.has(KeyFlags::OW) || flags.has(KeyFlags::RM);
-    if (flags.changes_data() || is_blind) && !spec.flags.has(Flags::WRITE) && !runs_script {
+    if (flags.changes_data() || flags.is_blind()) && !spec.flags.has(Flags::WRITE) && !runs_script {
         return Some("a key specification changes data, but the command does not write");
     }
     match keys.finer() {

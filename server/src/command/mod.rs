@@ -11,6 +11,7 @@ mod context;
 mod families;
 pub mod invalidate;
 mod keys;
+mod named_flags;
 pub mod pushes;
 mod spec;
 mod table;

@@ -1,5 +1,6 @@
 //! What is said once about a command, and everything else derives from.
 
+use super::named_flags::named_flags;
 use crate::command::{Args, CoreCall, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
@@ -83,20 +84,7 @@ impl CommandSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(u32);
 
-macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
-        impl Flags {
-            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
-
-            /// The names of the properties in the set, in order.
-            pub fn names(self) -> impl Iterator<Item = &'static str> {
-                [$((Self::$name, $text)),*].into_iter().filter(move |(flag, text)| self.has(*flag) && !text.is_empty()).map(|(_, text)| text)
-            }
-        }
-    };
-}
-
-flags! {
+named_flags! { Flags:
     /// Changes the keyspace.
     WRITE = 0, "write";
     /// Reads the keyspace.
@@ -158,28 +146,6 @@ impl Flags {
     pub const SESSION: Self = Self::NOSCRIPT.with(Self::ANYTIME);
     /// For operators, at any time, not in scripts.
     pub const OPERATOR: Self = Self::ADMIN.with(Self::SESSION);
-
-    /// The union of two sets.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The set without `other`.
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether all of `other` are in the set.
-    #[inline]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any of `other` is in the set.
-    #[inline]
-    pub const fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
 }
 
 /// An ACL category.

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_server::config::LogLevel;
 use larder_server::resp::{Protocol, Reply};
@@ -24,7 +24,7 @@ const HONEST_ID: u64 = 3;
 
 /// Runs a compiled script with one argument, and gives its reply.
 fn run(vm: &mut Vm, id: u64, argument: &[u8]) -> Vec<u8> {
-    let options = RunOptions { protocol: Protocol::Resp3, patience: Some(Duration::ZERO), log_level: LogLevel::Warning };
+    let options = RunOptions { protocol: Protocol::Resp3, patience: Some(Duration::ZERO), log_level: LogLevel::Warning, began: Instant::now() };
     {
         let mut words = vm.words();
         words.clear();

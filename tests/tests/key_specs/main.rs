@@ -82,6 +82,14 @@ fn connected(server: &Server) -> Client {
     client
 }
 
+/// The redis-server that knows, and a client of it.
+fn oracle() -> Option<(Server, Client)> {
+    let path = tools::oracle_or_skip().unwrap()?;
+    let server = Server::start(&Options::redis(path)).unwrap();
+    let client = connected(&server);
+    Some((server, client))
+}
+
 /// Words that stand for keys, numbers of them and keywords. Redis takes numbers beyond 32 bits for others, so that there
 /// are none here.
 const WORDS: &[&str] = &[
@@ -141,11 +149,9 @@ fn made_up_specifications_find_the_keys_that_redis_finds() {
             assert_eq!(found(*keys, &words), *expected, "{line}");
         }
     }
-    let Some(path) = tools::oracle_or_skip().unwrap() else {
+    let Some((_server, mut client)) = oracle() else {
         return;
     };
-    let server = Server::start(&Options::redis(path)).unwrap();
-    let mut client = connected(&server);
     for (_, calls) in made_up::CASES {
         for (line, expected) in *calls {
             let words = made_up::words(line);
@@ -156,11 +162,9 @@ fn made_up_specifications_find_the_keys_that_redis_finds() {
 
 #[test]
 fn every_specification_of_redis_finds_the_keys_that_redis_finds_whatever_the_arguments() {
-    let Some(path) = tools::oracle_or_skip().unwrap() else {
+    let Some((_server, mut client)) = oracle() else {
         return;
     };
-    let server = Server::start(&Options::redis(path)).unwrap();
-    let mut client = connected(&server);
     let commands = redis::commands(&mut client);
     assert!(commands.len() > 300, "{}", commands.len());
     let mut random = Random::new(8);
@@ -196,11 +200,9 @@ fn every_specification_of_redis_finds_the_keys_that_redis_finds_whatever_the_arg
 
 #[test]
 fn larder_says_of_its_commands_what_redis_says_of_them() {
-    let Some(path) = tools::oracle_or_skip().unwrap() else {
+    let Some((_server, mut oracle)) = oracle() else {
         return;
     };
-    let oracle = Server::start(&Options::redis(path)).unwrap();
-    let mut oracle = connected(&oracle);
     let theirs = redis::commands(&mut oracle);
     let their_docs = redis::docs(&mut oracle);
     let larder = Server::start(&Options::larder(2, IoBackend::under_test()[0])).unwrap();

@@ -1,5 +1,7 @@
 //! What a command does with its keys.
 
+use crate::command::named_flags::named_flags;
+
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyAccess {
@@ -13,20 +15,7 @@ pub enum KeyAccess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyFlags(u16);
 
-macro_rules! key_flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal, $text:literal;)*) => {
-        impl KeyFlags {
-            $($(#[$doc])* pub const $name: Self = Self(1 << $bit);)*
-
-            /// The names of `COMMAND INFO`, in Redis's order.
-            pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
-                [$((Self::$name, $text)),*].into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, text)| text)
-            }
-        }
-    };
-}
-
-key_flags! {
+named_flags! { KeyFlags:
     /// Operation: the value is read.
     RO = 0, "RO";
     /// Operation: the value is changed, and may be read.
@@ -54,20 +43,6 @@ key_flags! {
 impl KeyFlags {
     const OPERATION: Self = Self::RO.with(Self::RW).with(Self::OW).with(Self::RM);
     const CHANGES: Self = Self::UPDATE.with(Self::INSERT).with(Self::DELETE);
-
-    pub(super) const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether any of `other` is in the set.
-    #[inline]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub(super) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
 
     /// With [`Self::ACCESS`].
     pub const fn access(self) -> Self {
@@ -101,7 +76,12 @@ impl KeyFlags {
 
     /// Whether data in the key is changed: a key that is read may be written without that (`PFCOUNT` keeps its result).
     pub const fn changes_data(self) -> bool {
-        self.has(Self::CHANGES)
+        self.has_any(Self::CHANGES)
+    }
+
+    /// Whether the key is replaced or removed without its value being read.
+    pub const fn is_blind(self) -> bool {
+        self.has_any(Self::OW.with(Self::RM))
     }
 
     /// # Panics
@@ -123,7 +103,7 @@ impl KeyFlags {
             !(self.has(Self::RO) && self.changes_data()),
             "RO changes nothing"
         );
-        let is_blind = self.has(Self::OW.with(Self::RM));
+        let is_blind = self.is_blind();
         assert!(
             !(is_blind && self.has(Self::ACCESS)),
             "OW and RM read nothing"
