@@ -86,6 +86,11 @@ impl Core {
         if reach == Reach::Elsewhere {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
+        if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
+            let here = self.state.id;
+            let lock = self.running().hold.lock_on(here);
+            self.open_undo(lock);
+        }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
         let known = is_sampled

@@ -50,7 +50,7 @@ use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
-use reach::Hold;
+use reach::{Covers, Hold};
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
@@ -136,6 +136,8 @@ struct Running {
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
     is_out_of_memory: bool,
     wrote: bool,
+    /// What it does may have to be taken back: it begins again if it reaches beyond its keys.
+    is_undoable: bool,
     /// The client as which it runs commands; absent while one runs.
     client: Option<Box<Session>>,
     /// When it last ran a command to its end.
@@ -416,6 +418,8 @@ impl Core {
             Ok(admitted) => admitted,
             Err(error) => return Err((error, hold)),
         };
+        let is_alone = self.state.shared.cores() == 1;
+        let is_undoable = may_write && !is_alone && hold.covers != Covers::Everything;
         let mut client = self.scripts.client();
         client.db = caller.db;
         client.set_gate(gate::NO_TOUCH, caller.access == Access::Peek);
@@ -434,6 +438,7 @@ impl Core {
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
+            is_undoable,
             client: Some(client),
             last: began,
             hold,
@@ -541,8 +546,26 @@ impl Core {
         }
     }
 
+    /// What the script that is over did on this core stands, or is taken back if it begins again.
+    fn settle_undo(&mut self) {
+        let running = self.scripts.running.as_ref();
+        let running = running.expect("a script is at work");
+        if !running.is_undoable {
+            return;
+        }
+        let begins_again = running.waits == Waits::Everything;
+        let lock = running.hold.lock_on(self.state.id);
+        if self.state.shard.is_undoable() || self.take_up_undo(lock) {
+            match begins_again {
+                true => self.state.shard.undo(),
+                false => self.state.shard.end_undo(),
+            }
+        }
+    }
+
     /// Takes the reply of the script that is over.
     fn finish_script(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Box<Running> {
+        self.settle_undo();
         let mut running = self.scripts.running.take().expect("a script is at work");
         if let Some(reader) = running.reads.reading.reader(running.reads.by)
             && running.has_read
