@@ -118,8 +118,10 @@ impl Core {
                 self.tell(core, moving::take_mark, &[]);
             }
         }
-        // What came before the last mark is here, and has run or is set aside.
-        let has_all = self.state.moving.has_left() && self.state.moving.has_marks_of(others);
+        // What came before the last mark is here, and has run or is set aside; but a script may be in its midst.
+        let has_all = self.state.moving.has_left()
+            && self.state.moving.has_marks_of(others)
+            && !self.scripts.has_any();
         if has_all {
             let slots = self.state.moving.slots();
             let is_held_up = self

@@ -46,7 +46,7 @@ use crate::script::{
     Step,
 };
 use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
-use parked::{Parked, keep_words};
+use parked::{Parked, Postponed, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
@@ -66,6 +66,8 @@ pub(super) struct Scripts {
     ready: VecDeque<SessionId>,
     /// Those that have their locks, and begin when fewer are under way.
     queue: VecDeque<SessionId>,
+    /// Those that begin again once slots have moved.
+    postponed: Vec<Postponed>,
     /// Those on several cores that have begun.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -96,7 +98,8 @@ impl Scripts {
     /// Whether no script is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
+        let has_none = self.parked.is_empty() && self.queue.is_empty() && self.postponed.is_empty();
+        self.running.is_none() && has_none && self.begun == 0
     }
 
     /// Keeps a reply's memory for the next one, unless it is much.
