@@ -36,7 +36,7 @@ use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
-use super::publish::note_write;
+use super::publish::{Publication, note_write};
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -68,6 +68,8 @@ pub(super) struct Scripts {
     queue: VecDeque<SessionId>,
     /// Those that begin again once slots have moved.
     postponed: Vec<Postponed>,
+    /// What the script published that was over last, and has yet to go out.
+    publications: Vec<Publication>,
     /// Those on several cores that have begun.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -141,6 +143,8 @@ struct Running {
     wrote: bool,
     /// What it does may have to be taken back: it begins again if it reaches beyond its keys.
     is_undoable: bool,
+    /// What it has published, as long as it may begin again.
+    publications: Vec<Publication>,
     /// The client as which it runs commands; absent while one runs.
     client: Option<Box<Session>>,
     /// When it last ran a command to its end.
@@ -316,6 +320,7 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
+        self.publish_held(Some(session));
         let micros = self.timed_apart(command, began);
         self.observe_slow(session, args, command.spec, micros);
     }
@@ -350,6 +355,7 @@ impl Core {
         }
         let micros = self.timed_apart(command, began);
         self.answer_core(from, ticket, &out, (command, args, micros));
+        self.publish_held(None);
     }
 
     /// Sends a script's reply to the core that asked; word of it, if it was slow, goes along.
@@ -442,6 +448,7 @@ impl Core {
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
             is_undoable,
+            publications: Vec::new(),
             client: Some(client),
             last: began,
             hold,
@@ -549,6 +556,15 @@ impl Core {
         }
     }
 
+    /// Publishes what the script that is over has published, behind its reply.
+    #[inline]
+    fn publish_held(&mut self, session: Option<&mut Session>) {
+        if !self.scripts.publications.is_empty() {
+            let publications = std::mem::take(&mut self.scripts.publications);
+            self.publish_for_script(session, publications);
+        }
+    }
+
     /// What the script that is over did on this core stands, or is taken back if it begins again.
     fn settle_undo(&mut self) {
         let running = self.scripts.running.as_ref();
@@ -575,6 +591,13 @@ impl Core {
             && running.waits != Waits::Everything
         {
             self.remember_declared(running.command, args, reader);
+        }
+        let publications = std::mem::take(&mut running.publications);
+        if running.waits == Waits::Everything {
+            let bytes = publications.iter().map(Publication::bytes);
+            self.budget.let_go(bytes.sum());
+        } else {
+            self.scripts.publications = publications;
         }
         self.scripts.client = running.client.take();
         let vm = self.state.scripts.vm();

@@ -329,6 +329,7 @@ impl Core {
             }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
+                self.publish_held(None);
                 Progress::Over
             }
             None => {
