@@ -25,6 +25,7 @@ mod parked;
 mod place;
 mod reach;
 mod tests;
+mod undo_tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
