@@ -77,15 +77,18 @@ fn all_of(server: &mut Server, client: Client, keys: &Keys) -> String {
 fn values_deadlines_and_deletions_are_what_they_are_when_it_runs_once() {
     for keys in Keys::all() {
         for body in [
-            "redis.call('APPEND', KEYS[1], 'x') redis.call('APPEND', KEYS[2], 'x')",
-            "redis.call('SET', KEYS[1], 'x', 'NX') redis.call('INCR', KEYS[2])",
-            "redis.call('DEL', KEYS[1], KEYS[2]) redis.call('APPEND', KEYS[1], 'x')",
-            "redis.call('PERSIST', KEYS[1]) redis.call('PEXPIREAT', KEYS[2], '33333333333333')",
-            "redis.pcall('RENAMENX', KEYS[1], KEYS[2]) redis.call('APPEND', KEYS[2], 'x')",
-            "redis.pcall('RENAME', KEYS[1], KEYS[2]) redis.call('COPY', KEYS[2], KEYS[1])",
-            "redis.call('MSET', KEYS[1], 'x', KEYS[2], 'y') redis.call('GETDEL', KEYS[1])",
-            "redis.call('SETRANGE', KEYS[1], 99999, 'x') redis.call('SETBIT', KEYS[2], 7, 1)",
-            "redis.call('MSETNX', KEYS[1], 'x', KEYS[2], 'y') redis.call('PEXPIRE', KEYS[1], -1)",
+            "c('APPEND', KEYS[1], 'x'), c('APPEND', KEYS[2], 'x')",
+            "c('SET', KEYS[1], 'x', 'NX'), c('INCR', KEYS[2])",
+            "c('DEL', KEYS[1], KEYS[2]), c('APPEND', KEYS[1], 'x')",
+            "c('PERSIST', KEYS[1]), c('PEXPIREAT', KEYS[2], '33333333333333')",
+            "c('RENAMENX', KEYS[1], KEYS[2]), c('APPEND', KEYS[2], 'x')",
+            "c('RENAME', KEYS[1], KEYS[2]), c('EXISTS', KEYS[1])",
+            "c('RENAME', KEYS[2], KEYS[1]), c('COPY', KEYS[1], KEYS[2])",
+            "c('UNLINK', KEYS[2]), c('RENAMENX', KEYS[1], KEYS[2]), c('INCR', KEYS[1])",
+            "c('MSET', KEYS[1], 'x', KEYS[2], 'y'), c('GETDEL', KEYS[1])",
+            "c('SETRANGE', KEYS[1], 99999, 'x'), c('SETBIT', KEYS[2], 7, 1)",
+            "c('DEL', KEYS[1]), c('DEL', KEYS[2]), c('MSETNX', KEYS[1], 'x', KEYS[2], 'y')",
+            "c('PEXPIRE', KEYS[1], -1), c('GETEX', KEYS[2], 'EXAT', '33333333333')",
         ] {
             let (mut server, mut single) = (Server::new(3), Server::new(1));
             let mut seen = Vec::new();
@@ -98,7 +101,10 @@ fn values_deadlines_and_deletions_are_what_they_are_when_it_runs_once() {
                 );
                 run(server, client, &["SET", &keys.b, &"2".repeat(5)]);
                 run(server, client, &["SET", &keys.reached, "3"]);
-                let text = format!("{body} {REACH} return redis.call('INCR', ARGV[1])");
+                let text = format!(
+                    "local c = redis.pcall local done = {{{body}}} \
+                     return {{done, redis.call('INCR', ARGV[1])}}"
+                );
                 let reply = keys.eval(server, client, &text);
                 seen.push((reply, all_of(server, client, &keys)));
                 server.disconnect(client);
