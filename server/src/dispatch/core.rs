@@ -393,7 +393,6 @@ impl Core {
         self.end_waits(now_ms);
         self.follow_moved_slots();
         self.end_holding_back();
-        self.begin_postponed();
         self.resume_waiting();
         self.run_granted();
         self.give_places();

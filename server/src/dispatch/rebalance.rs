@@ -118,7 +118,7 @@ impl Core {
                 self.tell(core, moving::take_mark, &[]);
             }
         }
-        // What came before the last mark is here, and has run or is set aside; but a script may be in its midst.
+        // What came before the last mark is here, and has run or is set aside; or it is a script, under way yet.
         let has_all = self.state.moving.has_left()
             && self.state.moving.has_marks_of(others)
             && !self.scripts.has_any();

@@ -47,7 +47,7 @@ use crate::script::{
     Step,
 };
 use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
-use parked::{Parked, Postponed, keep_words};
+use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
@@ -67,8 +67,6 @@ pub(super) struct Scripts {
     ready: VecDeque<SessionId>,
     /// Those that have their locks, and begin when fewer are under way.
     queue: VecDeque<SessionId>,
-    /// Those that begin again once slots have moved.
-    postponed: Vec<Postponed>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
     /// Those on several cores that have begun.
@@ -101,8 +99,7 @@ impl Scripts {
     /// Whether no script is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        let has_none = self.parked.is_empty() && self.queue.is_empty() && self.postponed.is_empty();
-        self.running.is_none() && has_none && self.begun == 0
+        self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
     }
 
     /// Keeps a reply's memory for the next one, unless it is much.

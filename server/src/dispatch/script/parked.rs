@@ -53,9 +53,6 @@ impl State {
     }
 }
 
-/// A script that is to begin again: who waits for it, and what runs it.
-pub(super) type Postponed = (Owner, Words, &'static Command, Caller);
-
 pub(super) fn keep_words(args: Args<'_>) -> Words {
     let mut words = Words::default();
     for arg in args.iter_from(0) {
@@ -152,12 +149,6 @@ impl Core {
             .shared
             .known_scripts
             .note(hash, Habit::Undeclared);
-        if self.state.moving.has_left() {
-            // The others count on nothing more from this core before the slots have moved.
-            self.budget.keep(words.bytes());
-            let postponed = (owner, words, command, caller);
-            return self.scripts.postponed.push(postponed);
-        }
         let mut hold = self.hold_of(args, command);
         hold.covers = Covers::Everything;
         let id = self.messenger(&mut hold);
@@ -177,17 +168,6 @@ impl Core {
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         self.ask_for_script(id, command, scopes, false);
-    }
-
-    /// Begins the scripts again that had to wait until slots had moved.
-    #[inline]
-    pub(in crate::dispatch) fn begin_postponed(&mut self) {
-        if !self.scripts.postponed.is_empty() && !self.state.moving.stands_still() {
-            for (owner, words, command, caller) in std::mem::take(&mut self.scripts.postponed) {
-                self.budget.let_go(words.bytes());
-                self.begin_again(owner, words, command, caller);
-            }
-        }
     }
 
     /// A script has the locks it asked for.
@@ -285,9 +265,6 @@ impl Core {
         let args = Args::new(bytes, ranges);
         // What others have changed meanwhile is not this script's.
         self.act_on_notes(None, None);
-        if let State::Begun(running, _) = &state {
-            self.take_up_undo(running.hold.lock_on(self.state.id));
-        }
         let mut out = Vec::new();
         let step = match state {
             State::New(mut hold, _) => {
