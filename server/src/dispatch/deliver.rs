@@ -224,9 +224,12 @@ impl Core {
     fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
+        let mut undo = request.locks.map(|locks| locks.id);
+        undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) => self.run_each(from, args, request, command),
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
@@ -251,6 +254,9 @@ impl Core {
                 });
                 self.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if let Some(lock) = undo {
+            self.lay_undo_aside(lock);
         }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(request.origin(from)));

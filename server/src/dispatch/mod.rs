@@ -57,6 +57,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod undos;
 mod waits;
 
 pub use batch::Batch;

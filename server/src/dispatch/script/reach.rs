@@ -53,6 +53,12 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    /// Its lock on core `core`, if it has one.
+    pub(super) fn lock_on(&self, core: CoreId) -> Option<LockId> {
+        let held = || self.locks.iter().find(|(of, _)| *of == core);
+        self.bar.or_else(|| held().map(|(_, lock)| *lock))
+    }
+
     /// Whether it declared no keys: then it may come to reach any.
     pub(super) fn is_keyless(&self) -> bool {
         self.declared.is_empty()
