@@ -362,11 +362,7 @@ impl Core {
                     out: &mut out,
                 });
             }
-            Work::Exec(_)
-            | Work::Lock(_)
-            | Work::Unlock
-            | Work::Await(_)
-            | Work::Wait(..) => {
+            Work::Exec(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
         }

@@ -365,6 +365,10 @@ impl Core {
         );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
+        assert!(
+            self.state.emptied.is_settled(),
+            "{id:?} is to tell who emptied it"
+        );
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");
