@@ -367,6 +367,7 @@ impl Core {
             }
             self.state.subscribers.leave(&mut session);
             self.state.end_tracking(&mut session);
+            self.state.forget_emptying(&session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);

@@ -6,6 +6,7 @@ use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, 
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -283,6 +284,10 @@ impl Core {
         let mut asking = (from == self.state.id)
             .then(|| self.state.sessions.take_out(request.ticket.session()))
             .flatten();
+        let is_change = is_change_of_all(request.work);
+        if let Some(session) = asking.as_deref().filter(|_| is_change) {
+            self.state.begin_emptying(session);
+        }
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
             each(&mut CoreCall {
@@ -296,7 +301,8 @@ impl Core {
                 out,
             });
         });
-        if let Some(session) = asking {
+        if let Some(mut session) = asking {
+            self.state.end_emptying(&mut session);
             self.state.sessions.put_back(session);
         }
         self.owe(from, request.ticket.session(), bytes);

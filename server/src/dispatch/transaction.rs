@@ -151,6 +151,9 @@ impl Core {
                 (locks, Then::Keep),
             );
         }
+        if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
+            self.state.expect_emptying(session);
+        }
         self.state.stats.transactions += 1;
         let gather = self.begin_gather(owner, args, finish, asks.len());
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
@@ -527,6 +530,11 @@ pub(super) fn mode_of(access: KeyAccess) -> Mode {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,
     }
+}
+
+/// Whether it changes the keyspace as a whole.
+pub(super) fn is_change_of_all(work: Work) -> bool {
+    matches!(work, Work::Each(command) if whole_access(command) == KeyAccess::Write)
 }
 
 /// What a command on the keyspace as a whole does with it.
