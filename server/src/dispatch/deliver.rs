@@ -227,7 +227,11 @@ impl Core {
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
-            Work::Each(command) => self.run_each(from, args, request, command),
+            Work::Each(command) => {
+                let begun = self.state.pausing.begun;
+                let answer = self.run_each(from, args, request, command);
+                self.answer_each(from, request, answer, begun);
+            }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
@@ -270,29 +274,38 @@ impl Core {
         args: Args<'_>,
         request: &Head,
         command: &'static Command,
-    ) {
+    ) -> Vec<u8> {
         let Run::EveryCore { each, .. } = command.spec.run else {
             unreachable!("such a command runs on every core")
         };
         let mut asking = (from == self.state.id)
             .then(|| self.state.sessions.take_out(request.ticket.session()))
             .flatten();
-        let state = &mut self.state;
-        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            each(&mut CoreCall {
-                core: state,
-                asking: asking.as_deref_mut(),
-                asking_client_id: request.client_id,
-                reader: request.reading.reader(request.origin(from)),
-                db: request.db,
-                protocol: request.protocol,
-                args,
-                out,
-            });
+        let mut out = Vec::new();
+        each(&mut CoreCall {
+            core: &mut self.state,
+            asking: asking.as_deref_mut(),
+            asking_client_id: request.client_id,
+            reader: request.reading.reader(request.origin(from)),
+            db: request.db,
+            protocol: request.protocol,
+            args,
+            out: &mut out,
         });
         if let Some(session) = asking {
             self.state.sessions.put_back(session);
         }
+        out
+    }
+
+    /// Answers a part of a command on every core: at once, unless it has begun a pause.
+    fn answer_each(&mut self, from: CoreId, request: &Head, answer: Vec<u8>, begun_before: u64) {
+        let begun = self.state.pausing.begun;
+        if begun > begun_before && request.locks.is_none() {
+            return self.begin_clearing(from, request.ticket, begun);
+        }
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&answer));
         self.owe(from, request.ticket.session(), bytes);
     }
 

@@ -230,7 +230,9 @@ impl<W> Locks<W> {
         let passed: Vec<LockId> = match kind {
             Kind::Served | Kind::Reservation => {
                 let conflicting = conflicting.iter().copied();
-                conflicting.filter(|id| self.entry(*id).kept_back > 0).collect()
+                conflicting
+                    .filter(|id| self.entry(*id).kept_back > 0)
+                    .collect()
             }
             _ => Vec::new(),
         };

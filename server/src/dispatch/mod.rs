@@ -39,6 +39,8 @@ mod notes_tests;
 mod observed;
 mod offers;
 mod order;
+mod pauses;
+mod pauses_tests;
 mod pipelines_tests;
 mod pool;
 mod protect;

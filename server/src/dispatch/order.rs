@@ -287,6 +287,19 @@ impl Core {
             .ticket()
     }
 
+    /// Entries of this core, those not appended yet included.
+    pub(super) fn entries_begun(&self) -> u64 {
+        let coordinator = self.order.coordinator.as_ref();
+        coordinator
+            .expect("no entry is passed amid publishing")
+            .entries_begun()
+    }
+
+    /// How many of them it has passed.
+    pub(super) fn own_entries_passed(&self) -> u64 {
+        self.order.own_passed
+    }
+
     /// Whether there are answers to this core's own transactions.
     #[inline]
     pub(super) fn has_own_mail(&self) -> bool {

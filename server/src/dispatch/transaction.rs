@@ -23,6 +23,7 @@ use super::blocking::Terms;
 use super::core::Core;
 use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
 use super::locks::{Claim, Mode, Scope};
+use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
@@ -87,6 +88,15 @@ pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Hel
 }
 
 impl Transactions {
+    /// Whether any that awaits locks is to write; what was queued since `MULTI` is, if `does` says so.
+    pub(super) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
+        let mut pending = self.pending.iter();
+        pending.any(|(_, transaction)| match &transaction.plan {
+            Plan::Exec { multi, .. } => does(multi),
+            _ => writes(transaction.owner.command.spec.flags),
+        })
+    }
+
     /// Whether none awaits locks.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
@@ -445,7 +455,9 @@ impl Core {
         let args = batch.args(request);
         match request.head.work {
             Work::Command(command) => self.scope_here(command, args),
-            Work::Each(command) => Scope::Whole(mode_of(whole_access(command))),
+            Work::Each(command) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
+                Scope::Whole(mode_of(whole_access(command)))
+            }
             Work::Exec(queued) => {
                 let mut scope = Scope::NOTHING;
                 for request in batch.queued(queued) {
@@ -455,9 +467,12 @@ impl Core {
                 }
                 scope
             }
-            Work::Part(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
-                Scope::NOTHING
-            }
+            Work::Each(_)
+            | Work::Part(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Await(_)
+            | Work::Wait(..) => Scope::NOTHING,
         }
     }
 }
