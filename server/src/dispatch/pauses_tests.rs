@@ -160,3 +160,15 @@ fn a_pause_does_not_wait_for_a_client_that_does_not_read() {
     assert!(server.read_all(slow).len() > 9 * 3_000_000);
     assert_eq!(written(&mut server), before);
 }
+
+#[test]
+fn a_core_is_woken_for_an_entry_though_mail_goes_to_it_behind() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    assert!(server.cores[1].fall_asleep());
+    server.receive(client, b"CLIENT PAUSE 100000 WRITE\r\n");
+    let core = &mut server.cores[0];
+    core.end_turn();
+    core.ship();
+    assert_eq!(core.take_wakes().collect::<Vec<_>>(), [1]);
+}
