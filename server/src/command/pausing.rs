@@ -16,6 +16,8 @@ pub struct Pausing {
     pub writes_until_ms: u64,
     /// End of the pause of all commands.
     pub all_until_ms: u64,
+    /// The command that runs has begun one.
+    pub has_begun: bool,
     /// Pauses whose place it has passed.
     pub begun: u64,
     /// How many of them each core has cleared.
@@ -28,6 +30,7 @@ impl Pausing {
         Self {
             writes_until_ms: 0,
             all_until_ms: 0,
+            has_begun: false,
             begun: 0,
             cleared: vec![0; cores.into()].into(),
         }

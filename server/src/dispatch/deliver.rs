@@ -228,9 +228,8 @@ impl Core {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
             Work::Each(command) => {
-                let begun = self.state.pausing.begun;
                 let answer = self.run_each(from, args, request, command);
-                self.answer_each(from, request, answer, begun);
+                self.answer_each(from, request, &answer);
             }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
@@ -298,15 +297,28 @@ impl Core {
         out
     }
 
-    /// Answers a part of a command on every core: at once, unless it has begun a pause.
-    fn answer_each(&mut self, from: CoreId, request: &Head, answer: Vec<u8>, begun_before: u64) {
-        let begun = self.state.pausing.begun;
-        if begun > begun_before && request.locks.is_none() {
-            return self.begin_clearing(from, request.ticket, begun);
-        }
+    fn answer_each(&mut self, from: CoreId, request: &Head, answer: &[u8]) {
         let outbox = &mut self.outboxes[from.index()];
-        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&answer));
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
         self.owe(from, request.ticket.session(), bytes);
+    }
+
+    /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
+    /// unless it has begun a pause.
+    pub(super) fn run_at_its_place(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let head = &request.head;
+        self.state.pausing.has_begun = false;
+        let answer = self.run_each(from, batch.args(request), head, command);
+        match std::mem::take(&mut self.state.pausing.has_begun) {
+            true => self.begin_clearing(from, head.ticket),
+            false => self.answer_each(from, head, &answer),
+        }
     }
 
     /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.

@@ -71,12 +71,13 @@ impl Core {
 
     /// The place of a pause has come. It is answered when nothing that was admitted before is under way.
     #[cold]
-    pub(super) fn begin_clearing(&mut self, from: CoreId, ticket: Ticket, number: u64) {
+    pub(super) fn begin_clearing(&mut self, from: CoreId, ticket: Ticket) {
+        self.state.pausing.begun += 1;
         self.clearing.entries = self.entries_begun();
         self.clearing.pauses.push(Unanswered {
             from,
             ticket,
-            number,
+            number: self.state.pausing.begun,
         });
     }
 

@@ -124,6 +124,33 @@ fn what_a_client_queues_while_writes_are_paused_is_held_back_where_it_writes() {
 }
 
 #[test]
+fn a_pause_inside_exec_begins_behind_it_on_all_cores() {
+    let mut server = Server::new(3);
+    let (pausing, other) = (server.connect(0), server.connect(1));
+    let keys = [0, 1, 2].map(|core| key_on(core, 3, "k"));
+    let exec = format!(
+        "MULTI\r\nSET {} a\r\nCLIENT PAUSE 100000 WRITE\r\nSET {} b\r\nEXEC\r\n",
+        keys[0], keys[1]
+    );
+    let replies = server.send(pausing, exec.as_bytes());
+    assert!(
+        replies.ends_with("*3\r\n+OK\r\n+OK\r\n+OK\r\n"),
+        "{replies}"
+    );
+    for key in &keys {
+        assert!(
+            server
+                .send(other, format!("GET {key}\r\n").as_bytes())
+                .starts_with('$')
+        );
+    }
+    let sets = keys.map(|key| format!("SET {key} c\r\n")).concat();
+    assert_eq!(server.send(other, sets.as_bytes()), "");
+    assert_eq!(server.send(pausing, b"CLIENT UNPAUSE\r\n"), "+OK\r\n");
+    assert_eq!(server.send(other, b""), "+OK\r\n+OK\r\n+OK\r\n");
+}
+
+#[test]
 fn a_pause_is_over_on_all_cores_when_its_time_is() {
     let mut server = Server::new(2);
     let (pausing, other) = (server.connect(0), server.connect(1));

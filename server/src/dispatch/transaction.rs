@@ -413,6 +413,9 @@ impl Core {
                 Work::Lock(index) => {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
                 }
+                Work::Each(command) if command.spec.flags.has(Flags::IN_ORDER) => {
+                    self.run_at_its_place(from, &parts, request, command);
+                }
                 _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }

@@ -41,7 +41,7 @@ pub(super) fn pause_each(call: &mut CoreCall<'_>) {
         Held::All => &mut pausing.all_until_ms,
     };
     *until_ms = (*until_ms).max(now_ms.saturating_add(timeout_ms));
-    pausing.begun += 1;
+    pausing.has_begun = true;
     let is_paused = core.pauses().contains(&true);
     if is_paused {
         // For the next command of this turn.
