@@ -40,6 +40,8 @@ mod observed;
 mod offers;
 mod order;
 mod order_tests;
+mod pauses;
+mod pauses_tests;
 mod pipelines_tests;
 mod pool;
 mod protect;
