@@ -73,11 +73,12 @@ fn send_and_hurry(server: &mut Server, client: Client, bytes: &[u8]) -> String {
         server.receive(client, piece);
     }
     for _ in 0..TURNS_MAX {
+        // Replies leave at the end of a turn.
+        server.some_turns(1);
         let reply = server.take_output(client);
         if !reply.is_empty() {
             return String::from_utf8(reply).unwrap();
         }
-        server.some_turns(1);
     }
     panic!("no reply");
 }
