@@ -188,6 +188,8 @@ impl Core {
         if self.is_alone() {
             return all;
         }
+        // Those for whom parts were published know already that they do not sleep any more.
+        let roused = self.order.wakes.len();
         let mut shipped = false;
         for to in (0..self.outboxes.len()).map(|to| CoreId(to as u16)) {
             if to == self.state.id {
@@ -206,9 +208,11 @@ impl Core {
         if shipped {
             Sleepers::before_rousing();
             let sleepers = &self.state.shared.sleepers;
-            self.order
-                .wakes
-                .retain(|to| sleepers.rouse(CoreId(*to as u16)));
+            let mut at = 0;
+            self.order.wakes.retain(|to| {
+                at += 1;
+                at <= roused || sleepers.rouse(CoreId(*to as u16))
+            });
         }
         all
     }
@@ -371,6 +375,34 @@ impl Post<Box<Batch>> for Core {
     fn rouse(&mut self, core: CoreId) {
         if self.state.shared.sleepers.rouse(core) {
             self.order.wakes.push(core.index());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dispatch::testing::{Server, key_on};
+
+    #[test]
+    fn a_core_that_sleeps_is_woken_for_parts_though_mail_goes_to_it_in_the_same_turn() {
+        let mut server = Server::new(2);
+        let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
+        let clients = [server.connect(0), server.connect(0)];
+        for sends in [&[0, 1][..], &[0], &[1]] {
+            server.turns();
+            assert!(server.cores[1].fall_asleep());
+            for which in sends {
+                let command = match which {
+                    0 => format!("GET {there}\r\n"),
+                    _ => format!("MSET {here} 1 {there} 1\r\n"),
+                };
+                server.receive(clients[*which], command.as_bytes());
+            }
+            server.cores[0].end_turn();
+            server.cores[0].ship();
+            let woken: Vec<usize> = server.cores[0].take_wakes().collect();
+            assert_eq!(woken, [1], "{sends:?}");
+            server.cores[1].wake_up();
         }
     }
 }
