@@ -387,21 +387,20 @@ mod tests {
     fn a_core_that_sleeps_is_woken_for_parts_though_mail_goes_to_it_in_the_same_turn() {
         let mut server = Server::new(2);
         let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
-        let clients = [server.connect(0), server.connect(0)];
-        for sends in [&[0, 1][..], &[0], &[1]] {
+        let client = server.connect(0);
+        let (get, mset) = (
+            format!("GET {there}\r\n"),
+            format!("MSET {here} 1 {there} 1\r\n"),
+        );
+        // Of the last the second is sent once the first has its place.
+        for sent in [get.clone(), mset.clone(), mset + &get] {
             server.turns();
             assert!(server.cores[1].fall_asleep());
-            for which in sends {
-                let command = match which {
-                    0 => format!("GET {there}\r\n"),
-                    _ => format!("MSET {here} 1 {there} 1\r\n"),
-                };
-                server.receive(clients[*which], command.as_bytes());
-            }
+            server.receive(client, sent.as_bytes());
             server.cores[0].end_turn();
             server.cores[0].ship();
             let woken: Vec<usize> = server.cores[0].take_wakes().collect();
-            assert_eq!(woken, [1], "{sends:?}");
+            assert_eq!(woken, [1], "{sent}");
             server.cores[1].wake_up();
         }
     }
