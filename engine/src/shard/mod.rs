@@ -241,6 +241,12 @@ impl Shard {
         }
     }
 
+    /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.
+    #[inline]
+    pub fn dying_bytes(&self) -> u64 {
+        self.memory.dying_bytes()
+    }
+
     /// Bytes of the table of `db`.
     pub fn table_bytes(&self, db: DbIndex) -> u64 {
         self.keyspace(db).table_bytes()

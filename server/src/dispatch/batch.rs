@@ -467,6 +467,24 @@ impl Batch {
         bytes + self.ask(Head { work, ..head }, std::iter::empty())
     }
 
+    /// The commands that a request runs.
+    pub(super) fn commands<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> impl Iterator<Item = &'static Command> + 'a {
+        let queued = match request.head.work {
+            Work::Exec(queued) => self.queued(queued),
+            _ => &[],
+        };
+        let heads = std::iter::once(request)
+            .chain(queued)
+            .map(|request| request.head);
+        heads.filter_map(|head| match head.work {
+            Work::Command(command) | Work::Each(command) => Some(command),
+            _ => None,
+        })
+    }
+
     /// The commands of an `EXEC`.
     pub(super) fn queued(&self, queued: Queued) -> &[Request] {
         &self.queued[queued.first as usize..][..queued.count as usize]

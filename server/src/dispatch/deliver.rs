@@ -6,6 +6,7 @@ use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, 
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -230,7 +231,10 @@ impl Core {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
-            Work::Each(command) => self.run_each(from, args, request, command),
+            Work::Each(command) => {
+                let answer = self.run_each(from, args, request, command);
+                self.answer_each(from, request, &answer);
+            }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
@@ -276,30 +280,57 @@ impl Core {
         args: Args<'_>,
         request: &Head,
         command: &'static Command,
-    ) {
+    ) -> Vec<u8> {
         let Run::EveryCore { each, .. } = command.spec.run else {
             unreachable!("such a command runs on every core")
         };
         let mut asking = (from == self.state.id)
             .then(|| self.state.sessions.take_out(request.ticket.session()))
             .flatten();
-        let state = &mut self.state;
-        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            each(&mut CoreCall {
-                core: state,
-                asking: asking.as_deref_mut(),
-                asking_client_id: request.client_id,
-                reader: request.reading.reader(request.origin(from)),
-                db: request.db,
-                protocol: request.protocol,
-                args,
-                out,
-            });
+        let is_change = is_change_of_all(request.work);
+        if let Some(session) = asking.as_deref().filter(|_| is_change) {
+            self.state.begin_emptying(session);
+        }
+        let mut out = Vec::new();
+        each(&mut CoreCall {
+            core: &mut self.state,
+            asking: asking.as_deref_mut(),
+            asking_client_id: request.client_id,
+            reader: request.reading.reader(request.origin(from)),
+            db: request.db,
+            protocol: request.protocol,
+            args,
+            out: &mut out,
         });
-        if let Some(session) = asking {
+        if let Some(mut session) = asking {
+            self.state.end_emptying(&mut session);
             self.state.sessions.put_back(session);
         }
+        out
+    }
+
+    fn answer_each(&mut self, from: CoreId, request: &Head, answer: &[u8]) {
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
         self.owe(from, request.ticket.session(), bytes);
+    }
+
+    /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
+    /// unless it has begun a pause.
+    pub(super) fn run_at_its_place(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let head = &request.head;
+        self.state.pausing.has_begun = false;
+        let answer = self.run_each(from, batch.args(request), head, command);
+        match std::mem::take(&mut self.state.pausing.has_begun) {
+            true => self.begin_clearing(from, head.ticket),
+            false => self.answer_each(from, head, &answer),
+        }
     }
 
     /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.

@@ -692,6 +692,14 @@ fn line_bytes(reply: &[u8]) -> usize {
 }
 
 impl Gathers {
+    /// Whether a command of several rounds is under way that is such.
+    pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
+        let mut gathers = self.pending.iter();
+        gathers.any(|(_, gather)| {
+            matches!(gather.finish, Finish::Rounds(_)) && is_such(gather.owner.command)
+        })
+    }
+
     /// Whether a command of several rounds is under way, `except` this one.
     pub(super) fn has_rounds(&self, except: CommandId) -> bool {
         let mut gathers = self.pending.iter();

@@ -23,6 +23,7 @@ use super::blocking::Terms;
 use super::core::Core;
 use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
 use super::locks::{Claim, Mode, Scope};
+use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
@@ -90,6 +91,15 @@ pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Hel
 }
 
 impl Transactions {
+    /// Whether any that awaits locks is to write; what was queued since `MULTI` is, if `does` says so.
+    pub(super) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
+        let mut pending = self.pending.iter();
+        pending.any(|(_, transaction)| match &transaction.plan {
+            Plan::Exec { multi, .. } => does(multi),
+            _ => writes(transaction.owner.command.spec.flags),
+        })
+    }
+
     /// Whether none awaits locks.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
@@ -150,6 +160,9 @@ impl Core {
                 asks,
                 (locks, Then::Keep),
             );
+        }
+        if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
+            self.state.expect_emptying(session);
         }
         self.state.stats.transactions += 1;
         let gather = self.begin_gather(owner, args, finish, asks.len());
@@ -417,6 +430,9 @@ impl Core {
                 Work::Lock(index) => {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
                 }
+                Work::Each(command) if command.spec.flags.has(Flags::IN_ORDER) => {
+                    self.run_at_its_place(from, &parts, request, command);
+                }
                 _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }
@@ -459,7 +475,9 @@ impl Core {
         let args = batch.args(request);
         match request.head.work {
             Work::Command(command) => self.scope_here(command, args),
-            Work::Each(command) => Scope::Whole(mode_of(whole_access(command))),
+            Work::Each(command) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
+                Scope::Whole(mode_of(whole_access(command)))
+            }
             Work::Exec(queued) => {
                 let mut scope = Scope::NOTHING;
                 for request in batch.queued(queued) {
@@ -469,7 +487,8 @@ impl Core {
                 }
                 scope
             }
-            Work::Part(_)
+            Work::Each(_)
+            | Work::Part(_)
             | Work::Lock(_)
             | Work::Unlock
             | Work::Undo
@@ -527,6 +546,11 @@ pub(super) fn mode_of(access: KeyAccess) -> Mode {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,
     }
+}
+
+/// Whether it changes the keyspace as a whole.
+pub(super) fn is_change_of_all(work: Work) -> bool {
+    matches!(work, Work::Each(command) if whole_access(command) == KeyAccess::Write)
 }
 
 /// What a command on the keyspace as a whole does with it.

@@ -96,6 +96,11 @@ impl Scripts {
         !self.parked.is_empty()
     }
 
+    /// Whether any of those may write.
+    pub(super) fn any_may_write(&self) -> bool {
+        self.parked.values().any(Parked::may_write)
+    }
+
     /// Whether no script is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
@@ -277,7 +282,7 @@ impl Core {
         };
         self.hop(session, args, command, target, quiet);
         if !is_known {
-            session.set_gate(gate::BEHIND_SCRIPT, true);
+            session.set_gate(gate::BEHIND_LAST, true);
         }
     }
 
