@@ -37,7 +37,7 @@ pub use key::{Key, KeyHasher};
 pub use raw::Buffer;
 pub use shard::{
     Access, DeadlineStats, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions,
-    TtlChange,
+    TtlChange, Undo,
 };
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};

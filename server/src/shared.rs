@@ -42,8 +42,6 @@ pub struct Shared {
     core_ports: OnceLock<Box<[u16]>>,
     /// The I/O backend taken (`io_uring` or `epoll`), for `INFO`.
     pub backend: ArcSwap<String>,
-    /// What `CLIENT PAUSE` asked for.
-    pub pause: Pause,
     /// Connections that are monitors, on all cores.
     pub monitors: AtomicU64,
     /// How far slots have been moved.
@@ -130,15 +128,6 @@ pub struct CoreGauges {
     pub tracked_keys: AtomicU64,
 }
 
-/// The state of `CLIENT PAUSE`.
-#[derive(Debug, Default)]
-pub struct Pause {
-    /// End of the pause of writing commands, in milliseconds since the Unix epoch.
-    pub writes_until_ms: AtomicU64,
-    /// End of the pause of all commands.
-    pub all_until_ms: AtomicU64,
-}
-
 impl Shared {
     /// The shared state of a server of `cores` cores.
     pub fn new(config: Config, cores: u16, seeds: [u64; 4], started_unix_ms: i64) -> Arc<Self> {
@@ -162,7 +151,6 @@ impl Shared {
             port: AtomicU32::new(0),
             core_ports: OnceLock::new(),
             backend: ArcSwap::from_pointee(String::new()),
-            pause: Pause::default(),
             monitors: AtomicU64::new(0),
             rebalance: Rebalance::default(),
             topics: Topics::default(),

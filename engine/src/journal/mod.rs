@@ -18,7 +18,7 @@ use held::HeldRecords;
 
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
-use crate::watch::Watches;
+use crate::watch::{BreaksHeld, Watches};
 use crate::{DbIndex, Encoding, Kind, UnixMillis};
 
 /// What changed, enough to replay it; bytes are `B`.
@@ -245,6 +245,23 @@ struct Held {
     notes: usize,
 }
 
+/// What was held back, laid aside: meanwhile others are told of what they do.
+#[derive(Default)]
+pub(crate) struct LaidAside {
+    records: HeldRecords,
+    changes: u64,
+    notes: Notes,
+    breaks: BreaksHeld,
+    written: Vec<(DbIndex, Box<[u8]>)>,
+}
+
+impl LaidAside {
+    /// Bytes of memory.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.records.used_bytes() + self.notes.used_bytes()
+    }
+}
+
 /// The stream of a shard's changes.
 #[derive(Default)]
 pub struct Journal {
@@ -340,6 +357,33 @@ impl Journal {
         let held = self.held.take().expect("something is held back");
         self.changes = held.changes;
         self.notes.truncate(held.notes);
+    }
+
+    /// Lays aside what was held back. It is as if it had not happened, until [`Self::take_up`].
+    pub(crate) fn lay_aside(&mut self) -> LaidAside {
+        let held = self.held.take().expect("something is held back");
+        let changes = self.changes - held.changes;
+        self.changes = held.changes;
+        LaidAside {
+            records: held.records,
+            changes,
+            notes: self.notes.split_off(held.notes),
+            breaks: self.watches.lay_aside(),
+            written: self.awaited.lay_aside(),
+        }
+    }
+
+    /// Goes on holding back, behind what was laid aside.
+    pub(crate) fn take_up(&mut self, aside: LaidAside) {
+        self.hold();
+        self.watches.take_up(aside.breaks);
+        self.awaited.take_up(aside.written);
+        self.changes += aside.changes;
+        if self.keeps_notes {
+            self.notes.append(&aside.notes);
+        }
+        let held = self.held.as_mut().expect("it has just been opened");
+        held.records = aside.records;
     }
 
     /// Bytes of what is held back.
@@ -496,6 +540,26 @@ impl Notes {
         self.heads.truncate(notes);
         let key_end = self.heads.last().map_or(0, |last| last.key_end);
         self.keys.truncate(key_end);
+    }
+
+    /// Takes out all but the first so many.
+    fn split_off(&mut self, notes: usize) -> Self {
+        let mut rest = Self::default();
+        for note in self.iter().skip(notes) {
+            rest.push(note.db, note.key, note.event, note.besides, note.extent);
+        }
+        self.truncate(notes);
+        rest
+    }
+
+    fn append(&mut self, more: &Self) {
+        for note in more.iter() {
+            self.push(note.db, note.key, note.event, note.besides, note.extent);
+        }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        (self.heads.capacity() * size_of::<NoteHead>() + self.keys.capacity()) as u64
     }
 
     /// The notes.

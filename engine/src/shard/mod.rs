@@ -17,6 +17,7 @@ mod write;
 
 use compaction::Compactor;
 use reclaim::Graveyard;
+pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
 
@@ -133,6 +134,9 @@ pub struct Shard {
     compactor: Compactor,
     undo: UndoLog,
     undo_sums: Sums,
+    /// How many logs lie aside, and their bytes.
+    undos_aside: u32,
+    undos_aside_bytes: u64,
 }
 
 impl Shard {
@@ -165,6 +169,8 @@ impl Shard {
             compactor: Compactor::default(),
             undo: UndoLog::default(),
             undo_sums: Sums::default(),
+            undos_aside: 0,
+            undos_aside_bytes: 0,
         })
     }
 
@@ -220,8 +226,10 @@ impl Shard {
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
         let retired_bytes = self.graveyard.retired_bytes();
-        let mut table_bytes =
-            self.table_bytes + self.graveyard.table_bytes() + self.memory.table_bytes();
+        let mut table_bytes = self.undos_aside_bytes
+            + self.table_bytes
+            + self.graveyard.table_bytes()
+            + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -231,6 +239,12 @@ impl Shard {
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }
+    }
+
+    /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.
+    #[inline]
+    pub fn dying_bytes(&self) -> u64 {
+        self.memory.dying_bytes()
     }
 
     /// Bytes of the table of `db`.
@@ -326,6 +340,10 @@ impl Shard {
         let budget = budget.saturating_add(paid);
         let mut stats = ExpireStats::default();
         let mut spent = 0;
+        if self.undos_aside > 0 {
+            // What is due may be what is to be put back.
+            return stats;
+        }
         while spent < budget {
             let items = Items {
                 memory: &self.memory,
@@ -448,7 +466,7 @@ impl Shard {
     fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
         let item = self.keyspace(db).find(key, &self.memory)?;
         if self.memory.is_due(item, self.now) {
-            if !self.expiry_is_held {
+            if !self.expiry_is_held && self.undos_aside == 0 {
                 self.expire(db, key.hash(), item);
             }
             return None;

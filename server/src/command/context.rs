@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
 use crate::command::closing::{self, Excess};
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
+use crate::command::pausing::Pausing;
 use crate::command::{Args, CommandTable, Flags, Topology};
 use crate::config::Config;
 use crate::observe::{Observed, Stats};
@@ -83,7 +83,9 @@ pub struct CoreState {
     pub published_client_bytes: u64,
     /// Lines of this turn for the monitors of all cores.
     pub monitor_lines: Vec<u8>,
-    /// Sessions that `CLIENT PAUSE` holds back.
+    /// What it knows of `CLIENT PAUSE`.
+    pub pausing: Pausing,
+    /// Sessions that it holds back.
     pub paused: Vec<SessionId>,
     /// The pauses ([`Self::pauses`]) that were on when the last of them was held back.
     pub held_by: [bool; 2],
@@ -144,10 +146,8 @@ impl CoreState {
 
     /// Whether all commands are paused, and whether those that write are.
     pub fn pauses(&self) -> [bool; 2] {
-        let pause = &self.shared.pause;
         let now_ms = self.clock.unix.0 as u64;
-        [&pause.all_until_ms, &pause.writes_until_ms]
-            .map(|until_ms| until_ms.load(Ordering::Relaxed) > now_ms)
+        [self.pausing.all_until_ms, self.pausing.writes_until_ms].map(|until_ms| until_ms > now_ms)
     }
 
     /// Whether `CLIENT PAUSE` holds back a command of these flags.

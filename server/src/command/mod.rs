@@ -12,6 +12,7 @@ mod families;
 pub mod invalidate;
 mod keys;
 mod named_flags;
+pub mod pausing;
 pub mod pushes;
 mod spec;
 mod table;

@@ -125,6 +125,8 @@ named_flags! { Flags:
     ALLOW_BUSY = 15, "allow_busy";
     /// Sees or changes the keyspace as a whole: nothing else touches it meanwhile.
     WHOLE_KEYSPACE = 31, "";
+    /// Takes effect on all cores at one place in the order of transactions.
+    IN_ORDER = 29, "";
     /// From a client of a core's own endpoint, it is about that core alone: such clients ask every node.
     BY_NODE = 27, "";
     /// A reading command that a copy of its key, if it has but one, answers as well as the key's core. Redis does not show it.
@@ -254,6 +256,8 @@ pub enum Run {
         which: fn(&CoreGauges) -> bool,
         /// Runs on each of them.
         each: CoreFn,
+        /// Answers the same and does nothing.
+        count: CoreFn,
         /// Makes the reply.
         merge: Merge,
     },

@@ -32,7 +32,8 @@ impl Core {
             _ if session.gates & gate::MULTI != 0 && is_queued(command) => true,
             Run::OnShard(_) | Run::FanOut { .. } | Run::Script(_) => true,
             Run::EveryCore { .. } => {
-                spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_by_node(session, command)
+                let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
+                spec.flags.has_any(takes_place) && !is_by_node(session, command)
             }
             Run::OnSession(_) => {
                 let concerns = Flags::WRITE.with(Flags::READONLY).with(Flags::PUBSUB);
@@ -175,12 +176,12 @@ impl Core {
         {
             return Admission::Refuse(errors::not_as_subscriber(spec.name));
         }
-        if gates & gate::MULTI != 0 && is_queued(command) {
-            return Admission::Queue;
-        }
         if gates & gate::PAUSE != 0 && self.state.is_paused_for(flags) {
             self.state.hold_for_pause(session);
             return Admission::Wait;
+        }
+        if gates & gate::MULTI != 0 && is_queued(command) {
+            return Admission::Queue;
         }
         if gates & gate::LOCKS != 0 && !self.may_begin(session, command, args) {
             return Admission::Wait;

@@ -63,6 +63,8 @@ pub(super) enum Work {
     Lock(u32),
     /// Locks are given back. There is no answer.
     Unlock,
+    /// The same, and what was done under them is taken back.
+    Undo,
     /// A session waits for keys: the batch's word of a wait of this index.
     Await(u32),
     /// A step of a wait that the core knows.
@@ -254,6 +256,8 @@ pub(super) struct LockRequest {
     pub(super) watcher: Option<u64>,
     /// It is for a client that waited, and has reserved them.
     pub(super) is_served: bool,
+    /// What is done under them may have to be taken back.
+    pub(super) is_undoable: bool,
 }
 
 /// Whether what a client watches is as it was.
@@ -461,6 +465,24 @@ impl Batch {
         let bytes = self.bytes.len() - before + count * size_of::<Request>();
         self.request_bytes += bytes as i64;
         bytes + self.ask(Head { work, ..head }, std::iter::empty())
+    }
+
+    /// The commands that a request runs.
+    pub(super) fn commands<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> impl Iterator<Item = &'static Command> + 'a {
+        let queued = match request.head.work {
+            Work::Exec(queued) => self.queued(queued),
+            _ => &[],
+        };
+        let heads = std::iter::once(request)
+            .chain(queued)
+            .map(|request| request.head);
+        heads.filter_map(|head| match head.work {
+            Work::Command(command) | Work::Each(command) => Some(command),
+            _ => None,
+        })
     }
 
     /// The commands of an `EXEC`.

@@ -16,7 +16,7 @@ use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
 use super::gather::{KeptArgs, Owner, keep_args, session_owner};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
-use crate::command::{Args, Blocking, Command, Rounds, Run, WaitLimit};
+use crate::command::{Args, Blocking, Command, Flags, Rounds, Run, WaitLimit};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
@@ -293,10 +293,12 @@ impl Core {
         }
     }
 
-    /// Lets those make their attempts that were held back while slots moved.
+    /// Lets those make their attempts that were held back while slots moved or writes were paused.
     #[inline]
     pub(super) fn end_holding_back(&mut self) {
-        if !self.blocked.held_back.is_empty() && !self.state.moving.stands_still() {
+        let is_over =
+            || !self.state.moving.stands_still() && !self.state.is_paused_for(Flags::WRITE);
+        if !self.blocked.held_back.is_empty() && is_over() {
             for number in std::mem::take(&mut self.blocked.held_back) {
                 self.wait_woken(number);
             }
@@ -365,7 +367,7 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
-        if self.state.moving.stands_still() {
+        if self.state.moving.stands_still() || self.state.is_paused_for(Flags::WRITE) {
             self.blocked.held_back.push(number);
             return;
         }

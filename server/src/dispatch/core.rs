@@ -20,16 +20,19 @@ use super::locks::Locks;
 use super::memory::Budget;
 use super::offers::Offers;
 use super::order::InOrder;
+use super::pauses::Clearing;
 use super::pool::BufferPool;
 use super::queues::Queues;
 use super::rebalance::Job;
 use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::Transactions;
+use super::undos::Undos;
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
 use crate::command::invalidate::Emptied;
 use crate::command::moving::{self, Moving};
+use crate::command::pausing::Pausing;
 use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
@@ -72,6 +75,10 @@ pub struct Core {
     /// Those who have got their locks and have yet to go on.
     pub(super) granted: Vec<(LockId, Waiter)>,
     pub(super) transactions: Transactions,
+    /// What scripts that may begin again have done to the shard.
+    pub(super) undos: Undos,
+    /// Pauses of clients that this core has yet to answer.
+    pub(super) clearing: Clearing,
     /// Commands of this core's sessions that wait for keys.
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
@@ -154,6 +161,7 @@ impl Core {
                 dirty: Vec::new(),
                 monitors: Vec::new(),
                 monitor_lines: Vec::new(),
+                pausing: Pausing::new(cores as u16),
                 paused: Vec::new(),
                 held_by: [false; 2],
                 timers: BinaryHeap::new(),
@@ -173,6 +181,8 @@ impl Core {
             locks: Locks::default(),
             granted: Vec::new(),
             transactions: Transactions::default(),
+            undos: Undos::default(),
+            clearing: Clearing::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
             job: None,
@@ -215,16 +225,10 @@ impl Core {
             self.begin_parts_of_turn();
         }
         self.notice_config();
-        let pauses = self.state.pauses();
-        let is_paused = pauses.contains(&true);
-        self.set_gate(gate::PAUSE, is_paused);
-        self.state.shard.hold_expiry(is_paused);
+        self.follow_pauses();
         self.set_gate(gate::BUSY, self.state.shared.busy.any());
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
-        if !self.state.paused.is_empty() && pauses != self.state.held_by {
-            self.end_pauses();
-        }
     }
 
     /// Lets sessions go on that have had their part of the turn before.
@@ -233,16 +237,6 @@ impl Core {
         for id in self.next_turn.drain(..) {
             if let Some(session) = self.state.sessions.get_mut(id) {
                 session.awaits_turn = false;
-                self.waiting.push(id);
-            }
-        }
-    }
-
-    /// Lets paused sessions try again: each runs its command, or is held back anew.
-    fn end_pauses(&mut self) {
-        for id in std::mem::take(&mut self.state.paused) {
-            if let Some(session) = self.state.sessions.get_mut(id) {
-                session.paused = false;
                 self.waiting.push(id);
             }
         }
@@ -390,6 +384,7 @@ impl Core {
         self.end_waits(now_ms);
         self.follow_moved_slots();
         self.end_holding_back();
+        self.follow_pauses();
         self.resume_waiting();
         self.run_granted();
         self.give_places();
@@ -409,6 +404,7 @@ impl Core {
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
         self.append_entry();
+        self.clear_pauses();
         self.settle_lease();
         more
     }

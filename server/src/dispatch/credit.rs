@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::batch::{Batch, Request};
+use crate::command::Command;
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, SessionId};
 
@@ -73,6 +74,29 @@ impl Debts {
     pub(super) fn take_aside(&mut self, from: CoreId, session: SessionId) -> Option<Box<Batch>> {
         let debt = self.of.get_mut(&(from, session));
         debt.and_then(|debt| debt.set_aside.take())
+    }
+
+    /// Takes all that is set aside of those sessions of which a command that is such is.
+    pub(super) fn take_all_aside(
+        &mut self,
+        is_such: impl Fn(&Command) -> bool,
+    ) -> Vec<(CoreId, Box<Batch>)> {
+        let mut taken = Vec::new();
+        for ((from, _), debt) in &mut self.of {
+            let holds_such = |batch: &mut Box<Batch>| {
+                let commands = batch
+                    .requests
+                    .iter()
+                    .flat_map(|request| batch.commands(request));
+                commands.into_iter().any(&is_such)
+            };
+            taken.extend(
+                debt.set_aside
+                    .take_if(holds_such)
+                    .map(|aside| (*from, aside)),
+            );
+        }
+        taken
     }
 
     /// Whether any request set aside is such.

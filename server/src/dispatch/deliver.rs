@@ -225,10 +225,16 @@ impl Core {
     fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
+        let mut undo = request.locks.map(|locks| locks.id);
+        undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
-            Work::Each(command) => self.run_each(from, args, request, command),
+            Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
+            Work::Each(command) => {
+                let answer = self.run_each(from, args, request, command);
+                self.answer_each(from, request, &answer);
+            }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
@@ -253,6 +259,9 @@ impl Core {
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
+        if let Some(lock) = undo {
+            self.lay_undo_aside(lock);
+        }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(request.origin(from)));
         }
@@ -271,7 +280,7 @@ impl Core {
         args: Args<'_>,
         request: &Head,
         command: &'static Command,
-    ) {
+    ) -> Vec<u8> {
         let Run::EveryCore { each, .. } = command.spec.run else {
             unreachable!("such a command runs on every core")
         };
@@ -282,24 +291,46 @@ impl Core {
         if let Some(session) = asking.as_deref().filter(|_| is_change) {
             self.state.begin_emptying(session);
         }
-        let state = &mut self.state;
-        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            each(&mut CoreCall {
-                core: state,
-                asking: asking.as_deref_mut(),
-                asking_client_id: request.client_id,
-                reader: request.reading.reader(request.origin(from)),
-                db: request.db,
-                protocol: request.protocol,
-                args,
-                out,
-            });
+        let mut out = Vec::new();
+        each(&mut CoreCall {
+            core: &mut self.state,
+            asking: asking.as_deref_mut(),
+            asking_client_id: request.client_id,
+            reader: request.reading.reader(request.origin(from)),
+            db: request.db,
+            protocol: request.protocol,
+            args,
+            out: &mut out,
         });
         if let Some(mut session) = asking {
             self.state.end_emptying(&mut session);
             self.state.sessions.put_back(session);
         }
+        out
+    }
+
+    fn answer_each(&mut self, from: CoreId, request: &Head, answer: &[u8]) {
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
         self.owe(from, request.ticket.session(), bytes);
+    }
+
+    /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
+    /// unless it has begun a pause.
+    pub(super) fn run_at_its_place(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let head = &request.head;
+        self.state.pausing.has_begun = false;
+        let answer = self.run_each(from, batch.args(request), head, command);
+        match std::mem::take(&mut self.state.pausing.has_begun) {
+            true => self.begin_clearing(from, head.ticket),
+            false => self.answer_each(from, head, &answer),
+        }
     }
 
     /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.

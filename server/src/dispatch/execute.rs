@@ -148,13 +148,13 @@ impl Core {
             return true;
         }
         if self.state.shared.slots.cores() > 1 {
-            if session.gates & gate::BEHIND_SCRIPT != 0 {
-                if session.output.outstanding() > 0 {
+            if session.gates & gate::BEHIND_LAST != 0 {
+                if session.output.outstanding() > 0 || session.gates & gate::IN_ORDER != 0 {
                     session.awaits_room = true;
                     self.waiting.push(session.id);
                     return false;
                 }
-                session.set_gate(gate::BEHIND_SCRIPT, false);
+                session.set_gate(gate::BEHIND_LAST, false);
             }
             if session.gates & gate::IN_ORDER != 0 && !self.may_take_place(session, resolved) {
                 session.awaits_entry = true;
@@ -313,8 +313,13 @@ impl Core {
             }
             Run::EveryCore { each, merge } => {
                 let is_alone = self.state.shared.cores() == 1;
-                if command.spec.flags.has(Flags::WHOLE_KEYSPACE) && !is_alone {
+                let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
+                if command.spec.flags.has_any(takes_place) && !is_alone {
                     let run = (each, merge);
+                    if command.spec.flags.has(Flags::IN_ORDER) {
+                        // It concerns what may run next.
+                        session.set_gate(gate::BEHIND_LAST, true);
+                    }
                     return self.begin_on_every_core(session, args, command, run, quiet);
                 }
                 let asks = self.asks_of_every_core(args, each);
@@ -331,7 +336,9 @@ impl Core {
             Run::Transaction(step) => {
                 self.run_transaction_step(session, args, command, step, quiet);
             }
-            Run::SomeCores { which, each, merge } => {
+            Run::SomeCores {
+                which, each, merge, ..
+            } => {
                 self.ask_some_cores(session, args, command, which, (each, merge), quiet);
             }
             Run::Script(_) => unreachable!("a script begins elsewhere"),

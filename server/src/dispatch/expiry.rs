@@ -19,8 +19,9 @@ use crate::session::Session;
 impl Core {
     /// Whether entries may be removed by themselves.
     fn may_expire(&self) -> bool {
-        // What is given to another core expires there.
-        self.state.active_expire && !self.state.moving.stands_still()
+        // What is given to another core expires there; and what a script that waits may have to take back stays as it is.
+        let is_given = self.state.moving.stands_still();
+        self.state.active_expire && !is_given && !self.state.shard.has_undo_aside()
     }
 
     /// The time that decides which entries are removed by themselves.

@@ -282,7 +282,12 @@ impl Core {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, then);
             if core == self.state.id {
+                let mut undo = locks.map(|locks| locks.id);
+                undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                if let Some(lock) = undo {
+                    self.lay_undo_aside(lock);
+                }
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
@@ -362,7 +367,12 @@ impl Core {
                     out: &mut out,
                 });
             }
-            Work::Exec(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
+            Work::Exec(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Undo
+            | Work::Await(_)
+            | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
         }
@@ -682,6 +692,14 @@ fn line_bytes(reply: &[u8]) -> usize {
 }
 
 impl Gathers {
+    /// Whether a command of several rounds is under way that is such.
+    pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
+        let mut gathers = self.pending.iter();
+        gathers.any(|(_, gather)| {
+            matches!(gather.finish, Finish::Rounds(_)) && is_such(gather.owner.command)
+        })
+    }
+
     /// Whether a command of several rounds is under way, `except` this one.
     pub(super) fn has_rounds(&self, except: CommandId) -> bool {
         let mut gathers = self.pending.iter();

@@ -84,6 +84,10 @@ pub const REQUESTS_UNDER_WAY_MAX_BYTES: i64 = 16 << 20;
 /// So many bytes of requests that have run are told of at once; fewer with the next batch.
 pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
 
+/// Large buffers that a core gives back to the system piece by piece are not counted under `maxmemory` up to so many bytes: one
+/// argument of the greatest length and the words beside it. What is beyond counts until it is given back.
+pub const DYING_UNCOUNTED_MAX_BYTES: u64 = 513 << 20;
+
 /// A core that is out of memory collects Lua's garbage if the heaps have grown by so much since it last did.
 pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 

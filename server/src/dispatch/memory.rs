@@ -17,8 +17,9 @@ use super::batch::{Batch, Request, Ticket, Work};
 use super::core::Core;
 use super::input::Target;
 use super::limits::{
-    ACKNOWLEDGED_BYTES, BATCH_WEIGHED_BYTES, FREEING_STEPS_MAX, LUA_GARBAGE_BYTES, MAIL_MAX_BYTES,
-    REQUESTS_UNDER_WAY_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
+    ACKNOWLEDGED_BYTES, BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX,
+    LUA_GARBAGE_BYTES, MAIL_MAX_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH,
+    TEND_BUDGET, TIMED_ARGS_BYTES,
 };
 use super::multi::is_queued;
 use crate::budget::{self, Lease};
@@ -127,7 +128,8 @@ impl Budget {
 }
 
 impl Core {
-    /// Bytes the core holds.
+    /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was
+    /// refused, or that a value is deleted, finds its memory free at once, on every core.
     pub(super) fn used_bytes(&self) -> u64 {
         self.used_bytes_with(self.outbox_bytes())
     }
@@ -137,7 +139,9 @@ impl Core {
         let scripts = self.state.scripts.held_bytes() as u64;
         let sessions = self.state.sessions.memory().bytes();
         let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept;
-        self.state.shard.memory().used_bytes() + besides + outbox_bytes
+        let shard = &self.state.shard;
+        let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
+        shard.memory().used_bytes() - dying + besides + outbox_bytes
     }
 
     /// Small batches are not counted: they leave with the turn.

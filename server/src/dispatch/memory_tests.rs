@@ -66,6 +66,77 @@ fn what_a_refused_command_took_is_let_go_at_once_wherever_its_key_lives() {
     }
 }
 
+/// Sends a command in pieces, and returns its reply in the very turn in which it comes: what is done in steps is still to be done.
+fn send_and_hurry(server: &mut Server, client: Client, bytes: &[u8]) -> String {
+    const TURNS_MAX: usize = 1000;
+    for piece in bytes.chunks(64 * 1024) {
+        server.receive(client, piece);
+    }
+    for _ in 0..TURNS_MAX {
+        // Replies leave at the end of a turn.
+        server.some_turns(1);
+        let reply = server.take_output(client);
+        if !reply.is_empty() {
+            return String::from_utf8(reply).unwrap();
+        }
+    }
+    panic!("no reply");
+}
+
+#[test]
+fn what_large_arguments_took_counts_for_nobody_once_their_command_is_answered() {
+    let large = vec![b'v'; 40 * MIB];
+    for (of, to, other) in (0..8).map(|case| (case / 4, case / 2 % 2, case % 2)) {
+        let key = key_on(to as u16, 2, "large");
+        let far = key_on(1 - to as u16, 2, "large");
+        let (key, far) = (key.as_bytes(), far.as_bytes());
+        let aborted = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+        type Step<'a> = (&'a [&'a [u8]], &'a str);
+        let cases: [&[Step<'_>]; 4] = [
+            &[(&[b"SET", key, &large], OOM)],
+            &[(&[b"MSET", key, b"1", far, &large], OOM)],
+            &[
+                (&[b"MULTI"], "+OK\r\n"),
+                (&[b"SET", key, &large[..3 * MIB]], "+QUEUED\r\n"),
+                (&[b"SET", key, &large], OOM),
+                (&[b"EXEC"], aborted),
+            ],
+            // The client leaves within its argument.
+            &[],
+        ];
+        for (case, steps) in cases.iter().enumerate() {
+            let mut server = Server::configured(2, &[("maxmemory", "10mb")]);
+            let (client, another) = (server.connect(of), server.connect(other));
+            for (words, expected) in *steps {
+                let reply = send_and_hurry(&mut server, client, &command(words));
+                assert_eq!(reply, *expected, "case {case} from core {of} to core {to}");
+            }
+            if steps.is_empty() {
+                let request = command(&[b"SET", key, &large]);
+                for piece in request[..request.len() - 5].chunks(64 * 1024) {
+                    server.receive(client, piece);
+                }
+                server.some_turns(1);
+                server.disconnect(client);
+                server.some_turns(1);
+            }
+            let small = key_on(other as u16, 2, "small");
+            let reply = send_and_hurry(&mut server, another, &set(&small, 1));
+            let dying = server.cores.iter_mut();
+            let dying: Vec<u64> = dying.map(|core| core.state().shard.dying_bytes()).collect();
+            assert_eq!(
+                reply, "+OK\r\n",
+                "case {case}, core {other}, after {of} to {to}: {dying:?} are dying"
+            );
+            server.disconnect(another);
+            if !steps.is_empty() {
+                server.disconnect(client);
+            }
+            server.assert_nothing_is_left();
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused_and_what_fits_is_not_wherever_its_keys_live() {
     let large = vec![b'v'; 12 * MIB];

@@ -41,6 +41,8 @@ mod offers;
 mod order;
 mod order_flow_tests;
 mod order_tests;
+mod pauses;
+mod pauses_tests;
 mod pipelines_tests;
 mod pool;
 mod protect;
@@ -59,6 +61,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod undos;
 mod waits;
 
 pub use batch::Batch;

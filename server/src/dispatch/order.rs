@@ -188,7 +188,8 @@ impl Core {
         if self.is_alone() {
             return all;
         }
-        let mut shipped = false;
+        // Who is to be woken for an entry was found out then, and is not said again.
+        let woken = self.order.wakes.len();
         for to in (0..self.outboxes.len()).map(|to| CoreId(to as u16)) {
             if to == self.state.id {
                 continue;
@@ -201,14 +202,15 @@ impl Core {
                 all = Shipped::Some;
             }
             self.order.wakes.push(to.index());
-            shipped = true;
         }
-        if shipped {
+        if self.order.wakes.len() > woken {
             Sleepers::before_rousing();
             let sleepers = &self.state.shared.sleepers;
-            self.order
-                .wakes
-                .retain(|to| sleepers.rouse(CoreId(*to as u16)));
+            let mut at = 0;
+            self.order.wakes.retain(|to| {
+                at += 1;
+                at <= woken || sleepers.rouse(CoreId(*to as u16))
+            });
         }
         all
     }
@@ -285,6 +287,19 @@ impl Core {
         coordinator
             .expect("nothing is added amid publishing")
             .ticket()
+    }
+
+    /// Entries of this core, those not appended yet included.
+    pub(super) fn entries_begun(&self) -> u64 {
+        let coordinator = self.order.coordinator.as_ref();
+        coordinator
+            .expect("no entry is passed amid publishing")
+            .entries_begun()
+    }
+
+    /// How many of them it has passed.
+    pub(super) fn own_entries_passed(&self) -> u64 {
+        self.order.own_passed
     }
 
     /// Whether there are answers to this core's own transactions.

@@ -405,6 +405,7 @@ impl Core {
         assert!(self.blocked.is_empty(), "{id:?} has blocked commands");
         assert!(self.queues.is_empty(), "{id:?} has queues for keys");
         assert!(self.state.shard.awaited().is_empty(), "{id:?} awaits keys");
+        assert!(self.clearing.is_empty(), "{id:?} has pauses to clear");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
         assert!(self.state.subscribers.is_empty(), "{id:?} has subscribers");

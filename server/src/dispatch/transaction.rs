@@ -23,6 +23,7 @@ use super::blocking::Terms;
 use super::core::Core;
 use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
 use super::locks::{Claim, Mode, Scope};
+use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
@@ -42,7 +43,10 @@ pub(super) enum Plan {
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
     /// A script, to begin; the owner's session is its messenger.
-    Script,
+    Script {
+        /// It may begin again.
+        is_undoable: bool,
+    },
 }
 
 /// The transactions of this core's sessions.
@@ -87,6 +91,15 @@ pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Hel
 }
 
 impl Transactions {
+    /// Whether any that awaits locks is to write; what was queued since `MULTI` is, if `does` says so.
+    pub(super) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
+        let mut pending = self.pending.iter();
+        pending.any(|(_, transaction)| match &transaction.plan {
+            Plan::Exec { multi, .. } => does(multi),
+            _ => writes(transaction.owner.command.spec.flags),
+        })
+    }
+
     /// Whether none awaits locks.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
@@ -257,6 +270,7 @@ impl Core {
         watcher: Option<u64>,
     ) {
         let is_served = matches!(plan, Plan::BlockAgain(_));
+        let is_undoable = matches!(plan, Plan::Script { is_undoable: true });
         let transaction = Transaction {
             owner,
             args,
@@ -278,6 +292,7 @@ impl Core {
                 scope,
                 watcher,
                 is_served,
+                is_undoable,
             };
             let bytes = self.parts_for(core).ask_for_locks(head, request);
             self.transactions.gathered_bytes += bytes;
@@ -335,7 +350,7 @@ impl Core {
             }
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
             (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
-            (Plan::Script, _) => self.grant_script(owner.session, held),
+            (Plan::Script { .. }, _) => self.grant_script(owner.session, held),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 self.run_rounds(session, owner, rounds, held, Then::Release);
@@ -345,6 +360,15 @@ impl Core {
 
     /// Gives back locks of a transaction, behind the work it has sent.
     pub(super) fn unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
+        self.unlock_by(session, held, Work::Unlock);
+    }
+
+    /// The same, and what was done under them on other cores is taken back.
+    pub(super) fn undo_and_unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
+        self.unlock_by(session, held, Work::Undo);
+    }
+
+    fn unlock_by(&mut self, session: SessionId, held: &[(CoreId, LockId)], work: Work) {
         for &(core, id) in held {
             if core == self.state.id {
                 self.release_locks(id);
@@ -356,7 +380,7 @@ impl Core {
             };
             let head = Head {
                 locks: Some(locks),
-                ..Head::of(Ticket::Discard { session }, Work::Unlock)
+                ..Head::of(Ticket::Discard { session }, work)
             };
             self.outboxes[core.index()].ask(head, std::iter::empty());
         }
@@ -406,6 +430,9 @@ impl Core {
                 Work::Lock(index) => {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
                 }
+                Work::Each(command) if command.spec.flags.has(Flags::IN_ORDER) => {
+                    self.run_at_its_place(from, &parts, request, command);
+                }
                 _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }
@@ -448,7 +475,9 @@ impl Core {
         let args = batch.args(request);
         match request.head.work {
             Work::Command(command) => self.scope_here(command, args),
-            Work::Each(command) => Scope::Whole(mode_of(whole_access(command))),
+            Work::Each(command) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
+                Scope::Whole(mode_of(whole_access(command)))
+            }
             Work::Exec(queued) => {
                 let mut scope = Scope::NOTHING;
                 for request in batch.queued(queued) {
@@ -458,9 +487,13 @@ impl Core {
                 }
                 scope
             }
-            Work::Part(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
-                Scope::NOTHING
-            }
+            Work::Each(_)
+            | Work::Part(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Undo
+            | Work::Await(_)
+            | Work::Wait(..) => Scope::NOTHING,
         }
     }
 }

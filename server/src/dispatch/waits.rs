@@ -21,6 +21,7 @@ pub(super) enum Waiter {
         to: CoreId,
         ticket: Ticket,
         watcher: Option<u64>,
+        is_undoable: bool,
     },
     /// Nobody: these locks are never waited for.
     Nobody,
@@ -47,6 +48,9 @@ impl Core {
     /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
     pub(super) fn release_locks(&mut self, id: LockId) {
         // Who waited for what was written under them comes before all others.
+        if !self.undos.is_empty() {
+            self.end_undo(id);
+        }
         self.serve_written();
         self.locks.release(id, &mut self.granted);
         self.choose_lock_gate();
@@ -54,22 +58,32 @@ impl Core {
 
     /// The place of a transaction has come that asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
-        let watcher = request.watcher;
+        let (watcher, is_undoable) = (request.watcher, request.is_undoable);
         let waiter = Waiter::Transaction {
             to: from,
             ticket,
             watcher,
+            is_undoable,
         };
         let kind = match request.is_served {
             true => Kind::Served,
             false => Kind::InOrder,
         };
         if let Some(lock) = self.ask_here(kind, request.scope.clone(), waiter) {
-            self.grant(from, ticket, lock, watcher);
+            self.grant(from, ticket, lock, (watcher, is_undoable));
         }
     }
 
-    fn grant(&mut self, to: CoreId, ticket: Ticket, lock: LockId, watcher: Option<u64>) {
+    fn grant(
+        &mut self,
+        to: CoreId,
+        ticket: Ticket,
+        lock: LockId,
+        (watcher, is_undoable): (Option<u64>, bool),
+    ) {
+        if is_undoable {
+            self.expect_undo(lock);
+        }
         let watch = watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id));
         let answer = LockAnswer { lock, watch };
         self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
@@ -194,7 +208,8 @@ impl Core {
                 to,
                 ticket,
                 watcher,
-            } => self.grant(to, ticket, lock, watcher),
+                is_undoable,
+            } => self.grant(to, ticket, lock, (watcher, is_undoable)),
             Waiter::Nobody => unreachable!("such locks are granted at once"),
         }
     }

@@ -97,6 +97,13 @@ impl<P> Coordinator<P> {
         Ticket(self.appended + u64::from(self.shipped.is_some()))
     }
 
+    /// Entries appended, and those that have yet to be.
+    #[must_use]
+    pub fn entries_begun(&self) -> u64 {
+        let gathers = !self.concerned.is_empty();
+        self.appended + u64::from(self.shipped.is_some()) + u64::from(gathers)
+    }
+
     /// Whether the core itself has passed the entry of `ticket`. Until then, what the session sends behind that transaction
     /// waits, but for other transactions: these may join the entry, or the next.
     #[inline]

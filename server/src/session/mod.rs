@@ -182,8 +182,9 @@ pub mod gate {
     /// A transaction of the session is in an entry of the order that its core has not passed: what comes behind takes places
     /// of its own, or waits.
     pub const IN_ORDER: u32 = 1 << 15;
-    /// A script of the session runs on another core, which may come to reach anything: what comes behind waits for it.
-    pub const BEHIND_SCRIPT: u32 = 1 << 16;
+    /// What comes behind the last command waits for its answer: a script on another core, which may come to reach anything, or
+    /// what decides how commands run.
+    pub const BEHIND_LAST: u32 = 1 << 16;
 }
 
 /// A client connection.

@@ -151,13 +151,16 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "client|pause",
         arity: -3,
-        flags: Flags::OPERATOR,
+        flags: Flags::OPERATOR.with(Flags::IN_ORDER),
         categories: &[Category::Connection],
         group: Group::Connection,
         since: "2.9.50",
         syntax: "timeout [WRITE|ALL]",
         summary: "Holds back the commands of all connections for a while.",
-        run: Run::OnSession(pause::pause),
+        run: Run::EveryCore {
+            each: pause::pause_each,
+            merge: pause::pause_merge,
+        },
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -240,13 +243,16 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "client|unpause",
         arity: 2,
-        flags: Flags::OPERATOR,
+        flags: Flags::OPERATOR.with(Flags::IN_ORDER),
         categories: &[Category::Connection],
         group: Group::Connection,
         since: "6.2.0",
         summary: "Ends a pause of all connections.",
         complexity: "O(N) Where N is the number of paused clients",
-        run: Run::OnSession(pause::unpause),
+        run: Run::EveryCore {
+            each: pause::unpause_each,
+            merge: pause::unpause_merge,
+        },
         ..CommandSpec::BASE
     },
 ];

@@ -1,43 +1,70 @@
 //! `CLIENT PAUSE`, `CLIENT UNPAUSE`, and `CLIENT UNBLOCK`.
 
-use std::sync::atomic::Ordering;
-
 use larder_engine::parse_canonical_i64;
 
-use crate::command::{Args, CoreCall, SessionCall};
+use crate::command::{Args, CoreCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::session::{SessionId, gate};
 
-pub(super) fn pause(call: &mut SessionCall<'_>) -> CommandResult {
-    let args = call.args;
-    let shared = &call.core.shared.pause;
-    let until_ms = match args.len() {
-        3 => &shared.all_until_ms,
-        4 if args.is(3, "all") => &shared.all_until_ms,
-        4 if args.is(3, "write") => &shared.writes_until_ms,
+/// Which commands are held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    Writes,
+    All,
+}
+
+fn parse_pause(args: &Args<'_>) -> Result<(u64, Held), ErrorReply> {
+    let held = match args.len() {
+        3 => Held::All,
+        4 if args.is(3, "all") => Held::All,
+        4 if args.is(3, "write") => Held::Writes,
         4 => return Err(errors::PAUSE_MODE),
         _ => return Err(errors::subcommand_syntax(args.at(0), args.at(1))),
     };
     let timeout_ms = parse_canonical_i64(args.at(2)).ok_or(errors::TIMEOUT_NOT_AN_INTEGER)?;
     let timeout_ms = u64::try_from(timeout_ms).map_err(|_| errors::TIMEOUT_NEGATIVE)?;
-    let now_ms = u64::try_from(call.core.clock.unix.0).unwrap_or(0);
-    until_ms.fetch_max(now_ms.saturating_add(timeout_ms), Ordering::Relaxed);
-    // For the next command of this turn; the other cores see it with their next turn.
-    call.core.gates |= gate::PAUSE;
-    let is_paused = call.core.pauses().contains(&true);
-    call.core.shard.hold_expiry(is_paused);
-    call.reply(|reply| reply.ok());
+    Ok((timeout_ms, held))
+}
+
+/// Begins the pause on a core.
+pub(super) fn pause_each(call: &mut CoreCall<'_>) {
+    let Ok((timeout_ms, held)) = parse_pause(&call.args) else {
+        return;
+    };
+    let core = &mut call.core;
+    let now_ms = u64::try_from(core.clock.unix.0).unwrap_or(0);
+    let pausing = &mut core.pausing;
+    let until_ms = match held {
+        Held::Writes => &mut pausing.writes_until_ms,
+        Held::All => &mut pausing.all_until_ms,
+    };
+    *until_ms = (*until_ms).max(now_ms.saturating_add(timeout_ms));
+    pausing.has_begun = true;
+    let is_paused = core.pauses().contains(&true);
+    if is_paused {
+        // For the next command of this turn.
+        core.gates |= gate::PAUSE;
+    }
+    core.shard.hold_expiry(is_paused);
+}
+
+pub(super) fn pause_merge(args: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    parse_pause(args)?;
+    reply.ok();
     Ok(())
 }
 
-pub(super) fn unpause(call: &mut SessionCall<'_>) -> CommandResult {
-    let pause = &call.core.shared.pause;
-    pause.all_until_ms.store(0, Ordering::Relaxed);
-    pause.writes_until_ms.store(0, Ordering::Relaxed);
+/// Ends all pauses on a core.
+pub(super) fn unpause_each(call: &mut CoreCall<'_>) {
+    call.core.pausing.all_until_ms = 0;
+    call.core.pausing.writes_until_ms = 0;
     call.core.shard.hold_expiry(false);
-    call.reply(|reply| reply.ok());
+}
+
+pub(super) fn unpause_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
+    reply.ok();
     Ok(())
 }
 
