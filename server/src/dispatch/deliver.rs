@@ -336,6 +336,9 @@ impl Core {
     /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.
     fn run_exec_for(&mut self, from: CoreId, batch: &Batch, request: &Head, queued: Queued) {
         let is_broken = queued.watched && self.watch_of(request.client_id) == Watch::Broken;
+        if queued.watched {
+            self.state.shard.watches().end(request.client_id);
+        }
         let mut replies = std::mem::take(&mut self.exec_replies);
         replies.clear();
         let commands = batch.queued(queued);

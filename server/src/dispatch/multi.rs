@@ -267,7 +267,9 @@ impl Core {
             self.join(session);
         }
         session.sent_bytes += bytes;
-        self.end_watch(session);
+        // It ends there, where the commands run: word of that would overtake an `EXEC` that waits for locks.
+        session.ends_watch = false;
+        session.watched = None;
         end_exec(session);
     }
 

@@ -95,6 +95,29 @@ fn what_a_client_watches_on_several_cores_does_not_change_between_the_vote_and_t
     world.end();
 }
 
+#[test]
+fn what_is_watched_is_so_until_an_exec_that_waits_for_locks_has_run() {
+    let mut world = World::new(3);
+    world.says(0, "WATCH K1");
+    assert_eq!(world.rests(0), "+OK\r\n");
+    world.says(2, "MSETNX K1 a K2 a");
+    world.give_place(2);
+    world.pass_mail(2, 1);
+    // The key is locked, and not written yet.
+    world.says(0, "MULTI\r\nAPPEND K1 x\r\nEXEC");
+    world.pass_mail(0, 1);
+    world.pass_mail(1, 0);
+    assert_eq!(world.hears(0), "+OK\r\n+QUEUED\r\n");
+    assert_eq!(world.rests(2), ":1\r\n");
+    assert_eq!(world.rests(0), "*-1\r\n");
+    world.says(0, "MULTI\r\nAPPEND K1 x\r\nEXEC");
+    assert!(
+        world.rests(0).ends_with("*1\r\n:2\r\n"),
+        "it watches nothing more"
+    );
+    world.end();
+}
+
 // Rule 10.
 
 #[test]
