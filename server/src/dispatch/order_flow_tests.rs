@@ -45,6 +45,20 @@ fn what_is_kept_for_a_client_that_waited_is_kept_from_single_commands_and_not_fr
     world.end();
 }
 
+#[test]
+fn what_a_session_sends_behind_a_script_that_begins_again_comes_behind_it() {
+    for core in 0..3 {
+        let mut world = World::new(3);
+        let script =
+            "redis.call('SET', KEYS[1], KEYS[2]) redis.call('SET', ARGV[1], 'new') return 'done'";
+        let eval = format!("EVAL \"{script}\" 2 K1 K2 K0\r\nMGET K0 K1");
+        world.says(core, &eval);
+        let (new, key) = ("new", world.keys[2].clone());
+        assert_eq!(world.rests(core), bulk("done") + &array(&[new, &key]));
+        world.end();
+    }
+}
+
 // Rule 9.
 
 #[test]
