@@ -1,11 +1,14 @@
-//! Larder's cores within the process and without sockets: batches between cores are carried by hand, the clock is set.
+//! Larder's cores within the process and without sockets: their lines are queues of one thread, the clock is set.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use larder_engine::UnixMillis;
 use larder_server::command::Clock;
 use larder_server::config::Config;
-use larder_server::dispatch::{Core, Intent};
+use larder_server::dispatch::{Batch, Core, Intent, Lines};
 use larder_server::routing::CoreId;
 use larder_server::session::{Peer, SessionId};
 use larder_server::shared::Shared;
@@ -33,9 +36,14 @@ impl Cluster {
     /// When a core cannot have its memory.
     pub fn new(cores: u16, now_ms: u64) -> Outcome<Self> {
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], now_ms as i64);
+        let wires = Rc::default();
         let cores = (0..cores)
             .map(|id| {
-                Core::new(CoreId(id), Arc::clone(&shared)).map_err(|why| format!("a core: {why:?}"))
+                let mut core = Core::new(CoreId(id), Arc::clone(&shared))
+                    .map_err(|why| format!("a core: {why:?}"))?;
+                let wires = Rc::clone(&wires);
+                core.connect_lines(Box::new(Ends { own: id, wires }));
+                Ok(core)
             })
             .collect::<Outcome<Vec<_>>>()?;
         let mut cluster = Self { cores, now_ms };
@@ -97,7 +105,7 @@ impl Cluster {
         )
     }
 
-    /// Turns of all cores until no batch is under way.
+    /// Turns of all cores until each would sleep.
     fn come_to_rest(&mut self) {
         loop {
             let clock = Clock {
@@ -105,21 +113,47 @@ impl Cluster {
                 monotonic_us: self.now_ms * 1000,
             };
             for core in &mut self.cores {
-                core.end_turn();
+                core.wake_up();
                 core.begin_turn(clock);
+                core.take_mail();
+                core.end_turn();
+                core.ship();
             }
-            let mut carried = false;
-            for from in 0..self.cores.len() {
-                for to in 0..self.cores.len() {
-                    if let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) {
-                        self.cores[to].deliver(CoreId(from as u16), batch);
-                        carried = true;
-                    }
-                }
-            }
-            if !carried {
+            let asleep = self.cores.iter_mut().map(Core::fall_asleep);
+            if asleep.filter(|is_asleep| !is_asleep).count() == 0 {
                 return;
             }
         }
+    }
+}
+
+/// Batches under way from one core to another, oldest first.
+type Wires = Rc<RefCell<HashMap<(u16, u16), VecDeque<Box<Batch>>>>>;
+
+/// The ends of a core's lines.
+struct Ends {
+    own: u16,
+    wires: Wires,
+}
+
+impl Lines for Ends {
+    fn receive(&mut self, from: CoreId) -> Option<Box<Batch>> {
+        let mut wires = self.wires.borrow_mut();
+        wires.get_mut(&(from.0, self.own))?.pop_front()
+    }
+
+    fn waiting(&self, from: CoreId) -> usize {
+        let wires = self.wires.borrow();
+        wires.get(&(from.0, self.own)).map_or(0, VecDeque::len)
+    }
+
+    fn has_room(&self, _: CoreId) -> bool {
+        true
+    }
+
+    fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        let mut wires = self.wires.borrow_mut();
+        wires.entry((self.own, to.0)).or_default().push_back(batch);
+        Ok(())
     }
 }

@@ -39,6 +39,7 @@ mod notes_tests;
 mod observed;
 mod offers;
 mod order;
+mod order_flow_tests;
 mod order_tests;
 mod pauses;
 mod pauses_tests;

@@ -271,7 +271,7 @@ impl Core {
             self.join(session);
         }
         session.sent_bytes += bytes;
-        // What it watches is watched there, until it runs.
+        // It ends there, where the commands run: word of that would overtake an `EXEC` that waits for locks.
         session.ends_watch = false;
         session.watched = None;
         end_exec(session);

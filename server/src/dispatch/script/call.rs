@@ -83,7 +83,12 @@ impl Core {
         }
         self.note_touched(command)?;
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+            let before = self.state.monitor_lines.len();
             self.show_to_monitors(client, args, command.spec);
+            if self.running().is_undoable {
+                let shown = self.state.monitor_lines.split_off(before);
+                self.running().shown.extend(shown);
+            }
         }
         if reach == Reach::Elsewhere {
             return Ok(self.send_for_script(client, args, command, target, out));

@@ -148,6 +148,8 @@ struct Running {
     is_undoable: bool,
     /// What it has published, as long as it may begin again.
     publications: Vec<Publication>,
+    /// What monitors are to see of it, as long as it may begin again.
+    shown: Vec<u8>,
     /// The client as which it runs commands; absent while one runs.
     client: Option<Box<Session>>,
     /// When it last ran a command to its end.
@@ -452,6 +454,7 @@ impl Core {
             wrote: false,
             is_undoable,
             publications: Vec::new(),
+            shown: Vec::new(),
             client: Some(client),
             last: began,
             hold,
@@ -594,6 +597,9 @@ impl Core {
             && running.waits != Waits::Everything
         {
             self.remember_declared(running.command, args, reader);
+        }
+        if running.waits != Waits::Everything {
+            self.state.monitor_lines.append(&mut running.shown);
         }
         let publications = std::mem::take(&mut running.publications);
         if running.waits == Waits::Everything {

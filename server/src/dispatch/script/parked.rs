@@ -8,14 +8,14 @@ use super::super::gather::{KeptArgs, session_owner};
 use super::super::limits::SCRIPTS_ON_CORES_MAX;
 use super::super::locks::{Mode, Scope};
 use super::super::transaction::{LocksHeld, Plan, scope_of};
-use super::place::{hash_of_name, mode_of_all};
+use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
-use crate::session::{Holds, ReplySeq, Session, SessionId};
+use crate::session::{Holds, ReplySeq, Session, SessionId, gate};
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -127,6 +127,10 @@ impl Core {
             let is_undoable = !only_reads && !covers_all;
             self.ask_for_script(id, command, scopes, is_undoable);
             self.join(session);
+            if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
+                // It may begin again, at a later place.
+                session.set_gate(gate::BEHIND_LAST, true);
+            }
         }
     }
 
