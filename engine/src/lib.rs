@@ -31,7 +31,8 @@ pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
-    Besides, Effect, EffectOf, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap,
+    Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
+    Note, Noted, Notes, Record, Removal, Subscriber, SubscriberId, Transaction,
 };
 pub use key::{Key, KeyHasher};
 pub use raw::Buffer;

@@ -24,7 +24,7 @@ use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
-use crate::journal::{Effect, Event, Journal, Record};
+use crate::journal::{Effect, Event, Journal, Removal};
 use crate::keyspace::{Items, Keyspace};
 use crate::limits::LOOK_MAX_ENTRIES;
 use crate::memory::Memory;
@@ -250,7 +250,7 @@ impl Shard {
     pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let item = self.find_to_read(db, key);
         if item.is_none() {
-            self.journal.note(db, key.bytes(), Event::Missed);
+            self.journal.tell(db, key.bytes(), Event::Missed);
         }
         Some(self.look_at(db, item?, access))
     }
@@ -471,12 +471,10 @@ impl Shard {
     #[cold]
     #[inline(never)]
     fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
-        self.journal.record(&Record {
-            db,
-            key: self.memory.key(item),
-            effect: Effect::Remove,
-            event: Event::Expired,
-        });
+        let key = self.memory.key(item);
+        self.journal
+            .record(db, key, &Effect::Remove(Removal::Expired));
+        self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
         self.delete(db, hash, item);
     }

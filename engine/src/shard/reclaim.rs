@@ -6,7 +6,7 @@
 
 use super::Shard;
 use crate::DbIndex;
-use crate::journal::{Effect, Event, Record};
+use crate::journal::Effect;
 use crate::keyspace::Keyspace;
 use crate::memory::Memory;
 
@@ -65,12 +65,7 @@ impl Shard {
         if !is_undoable {
             self.retire_memory_if_unused();
         }
-        self.journal.record(&Record {
-            db,
-            key: b"",
-            effect: Effect::FlushDb,
-            event: Event::Silent,
-        });
+        self.journal.record(db, b"", &Effect::FlushDb);
         removed
     }
 
@@ -107,12 +102,7 @@ impl Shard {
         if self.undo.is_open {
             self.undo.exchange(a, b);
         }
-        self.journal.record(&Record {
-            db: a,
-            key: b"",
-            effect: Effect::SwapDb { with: b },
-            event: Event::Silent,
-        });
+        self.journal.record(a, b"", &Effect::SwapDb { with: b });
     }
 
     /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.

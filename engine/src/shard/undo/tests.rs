@@ -12,8 +12,8 @@ use crate::model::describe;
 use crate::shard::tests::large::op_on_large_values;
 use crate::shard::tests::{Op, Ttl, key_of, op, shard, tend_to_the_end};
 use crate::{
-    Access, Buffer, DbIndex, Event, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm, TtlChange,
-    UnixMillis, ValueImage,
+    Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm,
+    TtlChange, UnixMillis, ValueImage,
 };
 
 const DATABASES: u16 = 3;
@@ -49,10 +49,15 @@ impl Observed {
         let mut shard = shard();
         let records = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&records);
-        shard.journal().attach(Box::new(move |record| {
-            sink.borrow_mut().push(describe(record));
+        shard.journal().subscribe(Box::new(move |record| {
+            let change = describe(record.db, record.key, &record.effect);
+            sink.borrow_mut()
+                .push(format!("{} {change}", record.sequence));
         }));
-        shard.journal().keep_notes(true);
+        shard.journal().keep_notes(Kept {
+            changes: true,
+            events: true,
+        });
         shard.count_uses(lfu.then_some(Lfu {
             log_factor: 0,
             decay_minutes: 1,
