@@ -22,6 +22,7 @@ mod memory;
 pub mod model;
 mod raw;
 mod shard;
+mod subscribers;
 mod units;
 mod value;
 mod watch;
@@ -32,14 +33,16 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
     Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
-    Note, Noted, Notes, Record, Removal, Subscriber, SubscriberId, Transaction,
+    Note, Noted, Notes, Record, Removal, Subscriber, Transaction,
 };
 pub use key::{Key, KeyHasher};
+pub use keyspace::ContentsId;
 pub use raw::Buffer;
 pub use shard::{
-    Access, DeadlineStats, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions,
-    TtlChange,
+    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,
+    ShardOptions, TtlChange, Upcoming,
 };
+pub use subscribers::SubscriberId;
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -182,12 +182,9 @@ impl Effect<'_> {
         }
     }
 
-    /// Whether no command asked for it.
+    /// Whether the shard did it by itself.
     pub fn is_of_the_shard(&self) -> bool {
-        matches!(
-            self,
-            Self::Remove(Removal::Expired | Removal::Evicted | Removal::HandedOver)
-        )
+        matches!(self, Self::Remove(Removal::Expired | Removal::Evicted))
     }
 }
 

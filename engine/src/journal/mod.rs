@@ -29,14 +29,11 @@ use held::HeldRecords;
 use crate::DbIndex;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
+use crate::subscribers::{SubscriberId, Subscribers};
 use crate::watch::Watches;
 
 /// A consumer of the journal's records.
 pub type Subscriber = Box<dyn FnMut(&Record<'_>)>;
-
-/// Which subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubscriberId(u64);
 
 /// What a record counts as among the changes that clients ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +70,7 @@ pub struct Journal {
     is_read: bool,
     kept: Kept,
     notes: Notes,
-    subscribers: Vec<(SubscriberId, Subscriber)>,
-    next_subscriber: u64,
+    subscribers: Subscribers<Subscriber>,
     /// What is told at the end only, while it may be taken back.
     held: Option<Held>,
     pub(crate) watches: Watches,
@@ -85,19 +81,16 @@ pub struct Journal {
 impl Journal {
     /// Adds a subscriber, which sees every record from now on, in the order in which they have come.
     pub fn subscribe(&mut self, subscriber: Subscriber) -> SubscriberId {
-        let id = SubscriberId(self.next_subscriber);
-        self.next_subscriber += 1;
-        self.subscribers.push((id, subscriber));
+        let id = self.subscribers.add(subscriber);
         self.see_who_reads();
         id
     }
 
     /// Removes a subscriber. Whether it was there.
     pub fn unsubscribe(&mut self, id: SubscriberId) -> bool {
-        let before = self.subscribers.len();
-        self.subscribers.retain(|(other, _)| *other != id);
+        let was_there = self.subscribers.remove(id);
         self.see_who_reads();
-        self.subscribers.len() < before
+        was_there
     }
 
     /// Which notes are kept from now on. With none, those there are have no reader.
@@ -161,9 +154,9 @@ impl Journal {
         let held = self.held.take().expect("something is held back");
         let subscribers = &mut self.subscribers;
         held.records.for_each(|record| {
-            for (_, subscriber) in &mut *subscribers {
-                subscriber(record);
-            }
+            subscribers
+                .iter_mut()
+                .for_each(|subscriber| subscriber(record));
         });
     }
 
@@ -248,18 +241,18 @@ impl Journal {
             match &mut self.held {
                 Some(held) => held.records.push(&record),
                 None => {
-                    for (_, subscriber) in &mut self.subscribers {
-                        subscriber(&record);
-                    }
+                    let subscribers = self.subscribers.iter_mut();
+                    subscribers.for_each(|subscriber| subscriber(&record));
                 }
             }
         }
-        if self.kept.changes && counts != Counts::Nothing && effect.is_on_key() {
-            let author = match effect.is_of_the_shard() {
-                true => Author::Shard,
-                false => Author::Command,
+        if self.kept.changes && counts != Counts::Nothing {
+            let what = match effect {
+                effect if !effect.is_on_key() => Noted::Database,
+                effect if effect.is_of_the_shard() => Noted::Changed(Author::Shard),
+                _ => Noted::Changed(Author::Command),
             };
-            self.notes.push(db, key, Noted::Changed(author));
+            self.notes.push(db, key, what);
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Kept {
 pub enum Noted {
     /// It changed.
     Changed(Author),
+    /// The database changed as a whole; there is no key.
+    Database,
     /// An event is to be published.
     Event(Event),
 }

@@ -7,7 +7,7 @@
 use super::Shard;
 use crate::DbIndex;
 use crate::journal::Effect;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{ContentsId, Keyspace};
 use crate::memory::Memory;
 
 /// A database of up to this many entries is freed at once when it is flushed.
@@ -49,7 +49,11 @@ impl Graveyard {
 impl Shard {
     /// Empties `db`; returns the number of entries removed. The memory is given back in bounded steps by [`Self::tend`].
     pub fn flush(&mut self, db: DbIndex) -> u64 {
-        let empty = Keyspace::new();
+        if self.is_told_before {
+            self.before_flush(db);
+        }
+        let empty = Keyspace::new(ContentsId(self.next_contents));
+        self.next_contents += 1;
         self.table_bytes += empty.table_bytes();
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.table_bytes -= flushed.table_bytes();

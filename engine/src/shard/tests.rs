@@ -321,7 +321,7 @@ impl Pair {
         let notes = self.shard.journal().take_notes();
         let events = notes.iter().filter_map(|note| match note.what {
             Noted::Event(event) => Some((note.db, note.key.to_vec(), event)),
-            Noted::Changed(_) => None,
+            Noted::Changed(_) | Noted::Database => None,
         });
         let expected = std::mem::take(&mut self.model.events);
         assert!(events.eq(expected), "the same events");

@@ -126,8 +126,8 @@ impl Shard {
         if key.bytes().len() > MAX_KEY_BYTES || content.value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if self.undo.is_open {
-            return self.store_undoably(db, key, existing, content);
+        if self.is_told_before {
+            return self.store_told(db, key, existing, content);
         }
         let Some(item) = existing else {
             return self.store_new(db, key, content);
@@ -157,10 +157,10 @@ impl Shard {
         Ok(())
     }
 
-    /// As [`Self::store`], while the undo log is open.
+    /// As [`Self::store`], while somebody is told before.
     #[cold]
     #[inline(never)]
-    fn store_undoably(
+    fn store_told(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
@@ -213,7 +213,7 @@ impl Shard {
         let existing = self.find(db, key);
         let len = match existing {
             Some(item) => {
-                if self.undo.is_open {
+                if self.is_told_before {
                     self.before_range(db, key.hash(), item, (offset, bytes.len()))?;
                 }
                 let access = self.history_over(existing, event);
@@ -256,7 +256,7 @@ impl Shard {
         if key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if self.undo.is_open {
+        if self.is_told_before {
             self.before_new(db, key);
         }
         let content = Content {
@@ -321,7 +321,7 @@ impl Shard {
         let Some(item) = self.find(db, key) else {
             return Ok(false);
         };
-        if self.undo.is_open {
+        if self.is_told_before {
             self.before_deadline(db, key.hash(), item);
         }
         let was = self.memory.deadline(item);
@@ -339,7 +339,7 @@ impl Shard {
     /// Sets the access history of `key`, if it exists (`RESTORE ... IDLETIME`, `FREQ`).
     pub fn set_access(&mut self, db: DbIndex, key: Key<'_>, access: AccessClock) {
         if let Some(item) = self.find(db, key) {
-            if self.undo.is_open {
+            if self.is_told_before {
                 self.before_use(db, item);
             }
             self.memory.set_access(item, access);
@@ -385,8 +385,8 @@ impl Shard {
         }
         if !(same_key && from_db == to_db) {
             let replaced = self.find(to_db, to_key);
-            let is_kept = self.undo.is_open && self.before_whole(from_db, from_key.hash(), item);
-            if self.undo.is_open && replaced.is_none() {
+            let is_kept = self.is_told_before && self.before_whole(from_db, from_key.hash(), item);
+            if self.is_told_before && replaced.is_none() {
                 self.before_new(to_db, to_key);
             }
             let moved = if is_kept {

@@ -22,8 +22,8 @@ const DB: DbIndex = DbIndex(0);
 const WATCHER: u64 = 100;
 
 /// A shard, what has been told of it, and what the commands of a test answered.
-struct Observed {
-    shard: Shard,
+pub(in crate::shard) struct Observed {
+    pub(in crate::shard) shard: Shard,
     now: i64,
     records: Rc<RefCell<Vec<String>>>,
     answers: Vec<String>,
@@ -45,7 +45,7 @@ struct Seen {
 }
 
 impl Observed {
-    fn new(lfu: bool) -> Self {
+    pub(in crate::shard) fn new(lfu: bool) -> Self {
         let mut shard = shard();
         let records = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&records);
@@ -85,7 +85,7 @@ impl Observed {
         }
     }
 
-    fn run(&mut self, ops: &[Op]) {
+    pub(in crate::shard) fn run(&mut self, ops: &[Op]) {
         for op in ops {
             let answer = self.answer(op);
             self.answers.push(answer);
