@@ -131,11 +131,15 @@ impl Core {
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
             Covers::Nothing => {
+                // What it declared nobody had when it began, or it has the lock of it that it waited for.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
-                !is_locked
-                    || !self
-                        .locks
-                        .is_held(&self.scope_here(command, args), hold.bar)
+                !is_locked || {
+                    let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);
+                    let others =
+                        others.filter(|claim| hold.declared.binary_search(&claim.hash).is_err());
+                    let others = Scope::Keys(others.collect());
+                    !self.locks.is_held(&others, hold.bar)
+                }
             }
         }
     }
