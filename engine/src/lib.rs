@@ -33,7 +33,7 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
     Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
-    Note, Noted, Notes, Record, Removal, Subscriber, Transaction,
+    Note, Noted, Notes, Record, Removal, Subscriber, Moment,
 };
 pub use key::{Key, KeyHasher};
 pub use keyspace::ContentsId;

@@ -1,7 +1,7 @@
 //! What a change did: enough to do it again elsewhere, deterministic and with absolute deadlines.
 //!
 //! ```text
-//!  record    sequence | transaction | database | key | effect
+//!  record    sequence | moment | database | key | effect
 //!                                                        ├─ the whole entry   put, moved, gone, its deadline
 //!                                                        ├─ elements of it    bytes of a string, fields, members, entries
 //!                                                        └─ a database        emptied, exchanged
@@ -15,8 +15,8 @@ use crate::{DbIndex, Encoding, Kind, UnixMillis};
 pub struct Record<'a> {
     /// The record's number in its shard: the first is 1, and none is left out.
     pub sequence: u64,
-    /// The transaction over cores that it is a part of. None: work of this core alone, which its number alone orders.
-    pub transaction: Option<Transaction>,
+    /// The moment over cores that it is a part of. None: work of this core alone, which its number alone orders.
+    pub moment: Option<Moment>,
     /// The database.
     pub db: DbIndex,
     /// The key; empty where the effect is on a database.
@@ -27,7 +27,7 @@ pub struct Record<'a> {
 
 /// Transactions that take effect at one moment on all cores concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transaction {
+pub struct Moment {
     /// Their place in the order of all cores.
     pub position: u64,
     /// Who may have records of them.

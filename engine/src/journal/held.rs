@@ -1,6 +1,6 @@
 //! Records that wait to be told: copies, their bytes one behind the other.
 
-use super::{Effect, EffectOf, Element, ElementOf, Record, Transaction};
+use super::{Effect, EffectOf, Element, ElementOf, Record, Moment};
 use crate::DbIndex;
 
 /// Records in their order.
@@ -21,7 +21,7 @@ struct Part {
 #[derive(Clone, Copy, Debug)]
 struct HeldRecord {
     sequence: u64,
-    transaction: Option<Transaction>,
+    moment: Option<Moment>,
     db: DbIndex,
     key: Part,
     effect: EffectOf<Part, Part>,
@@ -66,7 +66,7 @@ impl HeldRecords {
         };
         records.push(HeldRecord {
             sequence: record.sequence,
-            transaction: record.transaction,
+            moment: record.moment,
             db: record.db,
             key,
             effect: record.effect.map(&mut keep, elements_of),
@@ -85,7 +85,7 @@ impl HeldRecords {
             let effect: Effect<'_> = held.effect.map(&mut { bytes }, |_| &changed[..]);
             tell(&Record {
                 sequence: held.sequence,
-                transaction: held.transaction,
+                moment: held.moment,
                 db: held.db,
                 key: bytes(held.key),
                 effect,

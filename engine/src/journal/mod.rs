@@ -19,7 +19,7 @@ mod held;
 mod notes;
 
 pub use effect::{
-    CoreSet, Effect, EffectOf, Element, ElementOf, End, Record, Removal, Transaction,
+    CoreSet, Effect, EffectOf, Element, ElementOf, End, Record, Removal, Moment,
 };
 pub use event::{Event, EventClass};
 pub use notes::{Author, Kept, Note, Noted, Notes};
@@ -65,7 +65,7 @@ pub struct Journal {
     /// The number of the last record.
     sequence: u64,
     /// What the records that are made now are a part of.
-    transaction: Option<Transaction>,
+    moment: Option<Moment>,
     /// Whether anybody reads records: there are subscribers, or changes are noted.
     is_read: bool,
     kept: Kept,
@@ -123,16 +123,16 @@ impl Journal {
         }
     }
 
-    /// The records made from now on are a part of `transaction`. What they were a part of before.
+    /// The records made from now on are a part of `moment`. What they were a part of before.
     #[inline]
-    pub fn set_transaction(&mut self, transaction: Option<Transaction>) -> Option<Transaction> {
-        std::mem::replace(&mut self.transaction, transaction)
+    pub fn set_moment(&mut self, moment: Option<Moment>) -> Option<Moment> {
+        std::mem::replace(&mut self.moment, moment)
     }
 
     /// What the records that are made now are a part of.
     #[inline]
-    pub fn transaction(&self) -> Option<Transaction> {
-        self.transaction
+    pub fn moment(&self) -> Option<Moment> {
+        self.moment
     }
 
     /// Holds back all that is told from now on.
@@ -233,7 +233,7 @@ impl Journal {
         if !self.subscribers.is_empty() {
             let record = Record {
                 sequence: self.sequence,
-                transaction: self.transaction,
+                moment: self.moment,
                 db,
                 key,
                 effect: *effect,

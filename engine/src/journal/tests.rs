@@ -126,17 +126,17 @@ fn a_record_says_which_transaction_it_is_a_part_of() {
     let seen: Rc<RefCell<Vec<Option<u64>>>> = Rc::default();
     let sink = Rc::clone(&seen);
     journal.subscribe(Box::new(move |record| {
-        let position = record.transaction.map(|transaction| transaction.position);
+        let position = record.moment.map(|moment| moment.position);
         sink.borrow_mut().push(position);
     }));
     remove(&mut journal, b"alone");
-    let transaction = Transaction {
+    let moment = Moment {
         position: 7,
         cores: CoreSet(0b11),
     };
-    assert_eq!(journal.set_transaction(Some(transaction)), None);
+    assert_eq!(journal.set_moment(Some(moment)), None);
     remove(&mut journal, b"together");
-    assert_eq!(journal.set_transaction(None), Some(transaction));
+    assert_eq!(journal.set_moment(None), Some(moment));
     remove(&mut journal, b"alone");
     assert_eq!(*seen.borrow(), [None, Some(7), None]);
 }
@@ -183,7 +183,7 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
         if is_held {
             journal.hold();
         }
-        journal.set_transaction(is_held.then_some(Transaction {
+        journal.set_moment(is_held.then_some(Moment {
             position: 1,
             cores: CoreSet(1),
         }));
@@ -193,7 +193,7 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
             remove(&mut journal, b"value");
         }
         if is_held {
-            journal.set_transaction(None);
+            journal.set_moment(None);
             assert_eq!(seen.borrow().len(), 2 * (ELEMENTS.len() + 1));
             journal.release();
         }
@@ -202,19 +202,19 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
     let (at_once, held) = seen.split_at(2 * (ELEMENTS.len() + 1));
     for (at, (once, held)) in at_once.iter().zip(held).enumerate() {
         let number = |text: &str, sequence: usize| {
-            let effect = text.split_once("transaction").expect("a record has one").1;
+            let effect = text.split_once("moment").expect("a record has one").1;
             assert!(text.contains(&format!("sequence: {sequence},")), "{text}");
             effect.to_owned()
         };
         let (once, held) = (number(once, at + 1), number(held, at_once.len() + at + 1));
-        let transaction = format!(
+        let moment = format!(
             "{:?}",
-            Some(Transaction {
+            Some(Moment {
                 position: 1,
                 cores: CoreSet(1)
             })
         );
-        assert_eq!(once.replacen("None", &transaction, 1), held);
+        assert_eq!(once.replacen("None", &moment, 1), held);
     }
     let all = format!("{ELEMENTS:?}");
     assert!(at_once[2 * ELEMENTS.len()].contains(&all), "{all}");
