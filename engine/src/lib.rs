@@ -33,7 +33,7 @@ pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
     Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
-    Note, Noted, Notes, Record, Removal, Subscriber, Moment,
+    Moment, Note, Noted, Notes, Record, Removal, Subscriber,
 };
 pub use key::{Key, KeyHasher};
 pub use keyspace::ContentsId;

@@ -15,7 +15,8 @@ use crate::{DbIndex, Encoding, Kind, UnixMillis};
 pub struct Record<'a> {
     /// The record's number in its shard: the first is 1, and none is left out.
     pub sequence: u64,
-    /// The moment over cores that it is a part of. None: work of this core alone, which its number alone orders.
+    /// When it took effect together with records of other cores. None: it is work of this core alone, which its number alone
+    /// orders.
     pub moment: Option<Moment>,
     /// The database.
     pub db: DbIndex,
@@ -25,12 +26,12 @@ pub struct Record<'a> {
     pub effect: Effect<'a>,
 }
 
-/// Transactions that take effect at one moment on all cores concerned.
+/// The moment at which transactions take effect on all cores concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Their place in the order of all cores.
+    /// Its place in the order of all cores.
     pub position: u64,
-    /// Who may have records of them.
+    /// Who may have records of it.
     pub cores: CoreSet,
 }
 

@@ -1,6 +1,6 @@
 //! Records that wait to be told: copies, their bytes one behind the other.
 
-use super::{Effect, EffectOf, Element, ElementOf, Record, Moment};
+use super::{Effect, EffectOf, Element, ElementOf, Moment, Record};
 use crate::DbIndex;
 
 /// Records in their order.

@@ -18,9 +18,7 @@ mod event;
 mod held;
 mod notes;
 
-pub use effect::{
-    CoreSet, Effect, EffectOf, Element, ElementOf, End, Record, Removal, Moment,
-};
+pub use effect::{CoreSet, Effect, EffectOf, Element, ElementOf, End, Moment, Record, Removal};
 pub use event::{Event, EventClass};
 pub use notes::{Author, Kept, Note, Noted, Notes};
 
@@ -64,7 +62,7 @@ pub struct Journal {
     changes: u64,
     /// The number of the last record.
     sequence: u64,
-    /// What the records that are made now are a part of.
+    /// That of the records that are made now.
     moment: Option<Moment>,
     /// Whether anybody reads records: there are subscribers, or changes are noted.
     is_read: bool,
@@ -123,13 +121,13 @@ impl Journal {
         }
     }
 
-    /// The records made from now on are a part of `moment`. What they were a part of before.
+    /// The records made from now on are of this moment. That of those before.
     #[inline]
     pub fn set_moment(&mut self, moment: Option<Moment>) -> Option<Moment> {
         std::mem::replace(&mut self.moment, moment)
     }
 
-    /// What the records that are made now are a part of.
+    /// The moment of the records that are made now.
     #[inline]
     pub fn moment(&self) -> Option<Moment> {
         self.moment

@@ -76,7 +76,8 @@ impl Core {
     /// Whether a session may have another transaction under way. What other cores have yet to run of its commands, and what
     /// they answer, is not held back once it has a place, and so is bounded here.
     fn has_room_in_order(&self, session: &Session) -> bool {
-        session.output.outstanding() <= session.window && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
+        session.output.outstanding() <= session.window
+            && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
     }
 
     /// Whether neither locks nor slots on the move are in a command's way. If not, it waits for them.

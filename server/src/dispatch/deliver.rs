@@ -224,6 +224,7 @@ impl Core {
     fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
+        let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
@@ -256,6 +257,9 @@ impl Core {
             self.act_on_notes(None, Some(request.origin(from)));
         }
         self.serve_written();
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
         if let Some(locks) = request.locks
             && locks.then == Then::Release
         {

@@ -282,7 +282,11 @@ impl Core {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, then);
             if core == self.state.id {
+                let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                if let Some(before) = before {
+                    self.end_moment(before);
+                }
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
@@ -362,11 +366,7 @@ impl Core {
                     out: &mut out,
                 });
             }
-            Work::Exec(_)
-            | Work::Lock(_)
-            | Work::Unlock
-            | Work::Await(_)
-            | Work::Wait(..) => {
+            Work::Exec(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
         }

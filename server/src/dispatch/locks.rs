@@ -23,6 +23,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
+use larder_engine::Moment;
 use slab::Slab;
 
 use crate::session::LockId;
@@ -152,6 +153,8 @@ struct Entry<W> {
     /// Those before it that reservations keep back: who is served does not wait for them, and a reservation keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
+    /// The moment at which what is done under it takes effect, if it is a transaction's.
+    moment: Option<Moment>,
 }
 
 impl<W> Entry<W> {
@@ -230,7 +233,9 @@ impl<W> Locks<W> {
         let passed: Vec<LockId> = match kind {
             Kind::Served | Kind::Reservation => {
                 let conflicting = conflicting.iter().copied();
-                conflicting.filter(|id| self.entry(*id).kept_back > 0).collect()
+                conflicting
+                    .filter(|id| self.entry(*id).kept_back > 0)
+                    .collect()
             }
             _ => Vec::new(),
         };
@@ -265,6 +270,7 @@ impl<W> Locks<W> {
             passes_reservations: false,
             passed,
             waiter: waits.then_some(waiter),
+            moment: None,
         });
         self.arrivals += 1;
         let id = LockId(u32::try_from(index).expect("sessions bound the entries of a core"));
@@ -282,6 +288,16 @@ impl<W> Locks<W> {
         } else {
             Asked::Granted(id)
         }
+    }
+
+    /// What is done under `id` takes effect at `moment`.
+    pub(super) fn set_moment(&mut self, id: LockId, moment: Option<Moment>) {
+        self.entries[id.0 as usize].moment = moment;
+    }
+
+    /// The moment at which what is done under `id` takes effect, if it is a transaction's.
+    pub(super) fn moment(&self, id: LockId) -> Option<Moment> {
+        self.entry(id).moment
     }
 
     /// Lets all go on that only reservations keep back.

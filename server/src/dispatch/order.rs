@@ -15,11 +15,12 @@ use super::core::Core;
 use super::lines::Lines;
 use crate::command::Clock;
 use crate::order::{
-    Coordinator, Cursor, Follower, Parcel, Position, Post, Publication, Sleepers, Station, Ticket,
+    Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
+    Ticket,
 };
 use crate::routing::CoreId;
 use crate::shared::Shared;
-use larder_engine::UnixMillis;
+use larder_engine::{CoreSet, Moment, UnixMillis};
 
 /// How often a turn gives transactions their place, at most: each time, sessions that waited for theirs go on.
 const PUBLICATIONS_MAX: usize = 4;
@@ -341,9 +342,12 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
         self.deliver(from, mail);
     }
 
-    fn run_parts(&mut self, position: Position, coordinator: CoreId, parts: Box<Batch>) {
-        let _ = position;
-        self.run_parts_of(coordinator, parts);
+    fn run_parts(&mut self, at: EntryAt, parts: Box<Batch>) {
+        let moment = Moment {
+            position: at.position.0,
+            cores: CoreSet(at.named.bits()),
+        };
+        self.run_parts_of(at.coordinator, moment, parts);
     }
 
     fn time_is(&mut self, ms: u64) {

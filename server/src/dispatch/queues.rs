@@ -170,7 +170,9 @@ impl Core {
                 for key in keys {
                     self.wake_next(db, &key);
                 }
-                reserved.into_iter().for_each(|reserved| self.release_locks(reserved));
+                reserved
+                    .into_iter()
+                    .for_each(|reserved| self.release_locks(reserved));
             }
             WaitStep::End => self.end_queued(number),
         }

@@ -256,6 +256,13 @@ impl Core {
         let args = Args::new(bytes, ranges);
         // What others have changed meanwhile is not this script's.
         self.act_on_notes(None, None);
+        let moment = match &state {
+            State::New(hold, _) if hold.locks.is_empty() => hold.moment,
+            State::Begun(running, _) if running.hold.locks.is_empty() => running.hold.moment,
+            State::New(hold, _) => self.moment_under(&hold.locks),
+            State::Begun(running, _) => self.moment_under(&running.hold.locks),
+        };
+        let before = self.state.shard.journal().set_moment(moment);
         let mut out = Vec::new();
         let step = match state {
             State::New(mut hold, _) => {
@@ -285,6 +292,7 @@ impl Core {
             }
         };
         self.act_on_notes(None, Some(caller.reads.by));
+        self.end_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
         self.timing.took_apart(began.elapsed());

@@ -21,6 +21,7 @@ use super::nobody;
 use crate::command::{Args, Command, Flags, Run};
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
+use larder_engine::Moment;
 
 /// What the locks of a script cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Hold {
     pub(super) covers: Covers,
     /// Its locks.
     pub(super) locks: LocksHeld,
+    /// The moment at which it takes effect, if it is a transaction or a part of one.
+    pub(super) moment: Option<Moment>,
     /// Keeps others out of its core while it waits without locks.
     pub(super) bar: Option<LockId>,
     /// Its locks are those of an `EXEC`, which keeps them.
