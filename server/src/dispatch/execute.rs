@@ -455,6 +455,7 @@ impl Core {
             protocol: session.protocol,
             access: access_of(session),
             client_id: session.client_id,
+            user: session.user,
             reading: Reading::of(session, command),
             first_key: target.first_key,
             locks: locks_of(session, target.core),

@@ -16,7 +16,7 @@ use crate::command::{
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -82,6 +82,7 @@ impl KeptArgs {
 pub(super) struct Owner {
     pub(super) session: SessionId,
     client_id: u64,
+    user: UserId,
     /// The reply's place; none if no reply is wanted.
     pub(super) seq: Option<ReplySeq>,
     pub(super) db: DbIndex,
@@ -97,6 +98,7 @@ impl Owner {
         Self {
             session: SessionId::default(),
             client_id: 0,
+            user: UserId::DEFAULT,
             seq: None,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
@@ -115,6 +117,7 @@ impl Owner {
             protocol: self.protocol,
             access: self.access,
             client_id: self.client_id,
+            user: self.user,
             reading: self.reading,
             first_key: FirstKey::UNKNOWN,
             locks,
@@ -606,6 +609,7 @@ pub(super) fn session_owner(
     Owner {
         session: session.id,
         client_id: session.client_id,
+        user: session.user,
         seq,
         db: session.db,
         protocol: session.protocol,

@@ -300,6 +300,13 @@ impl<W> Locks<W> {
         self.entry(id).moment
     }
 
+    /// The first moment of those at which something done under locks takes effect, held or awaited.
+    #[cfg(test)]
+    pub(super) fn oldest_moment(&self) -> Option<Moment> {
+        let moments = self.entries.iter().filter_map(|(_, entry)| entry.moment);
+        moments.min_by_key(|moment| moment.position)
+    }
+
     /// Lets all go on that only reservations keep back.
     #[cold]
     fn give_up_reserved(&mut self, granted: &mut Vec<(LockId, W)>) {

@@ -47,6 +47,7 @@ mod publish_tests;
 mod queues;
 mod rebalance;
 mod rebalance_tests;
+mod records_tests;
 mod script;
 mod serial;
 mod stress;
@@ -57,6 +58,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod user_tests;
 mod waits;
 
 pub use batch::Batch;

@@ -244,6 +244,13 @@ impl Core {
         }
     }
 
+    /// Where the core is in the order.
+    #[cfg(test)]
+    pub(super) fn order_position(&self) -> u64 {
+        let follower = self.order.follower();
+        follower.map_or(0, |follower| follower.cursor().position().0)
+    }
+
     /// Whether another core has passed all transactions that this one has: then what its keys are there is what they are here.
     pub(super) fn is_followed_by(&self, core: CoreId) -> bool {
         let follower = self.order.follower();

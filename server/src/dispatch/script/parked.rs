@@ -15,7 +15,7 @@ use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
-use crate::session::{Holds, ReplySeq, Session, SessionId};
+use crate::session::{Holds, ReplySeq, Session, SessionId, UserId};
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -112,7 +112,7 @@ impl Core {
             self.scripts.ready.push_back(id);
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-            self.ask_for_script(id, command, scopes);
+            self.ask_for_script(id, session.user, command, scopes);
             self.join(session);
         }
     }
@@ -120,11 +120,13 @@ impl Core {
     fn ask_for_script(
         &mut self,
         id: SessionId,
+        user: UserId,
         command: &'static Command,
         scopes: Vec<(CoreId, Scope)>,
     ) {
         let messenger = self.state.sessions.get_mut(id);
         let messenger = messenger.expect("a script's messenger stays as long as the script");
+        messenger.user = user;
         let owner = session_owner(messenger, None, command);
         self.begin_transaction(owner, KeptArgs::default(), Plan::Script, scopes, None);
     }
@@ -162,7 +164,7 @@ impl Core {
         };
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
-        self.ask_for_script(id, command, scopes);
+        self.ask_for_script(id, caller.user, command, scopes);
     }
 
     /// A script has the locks it asked for.
