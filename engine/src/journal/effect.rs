@@ -15,9 +15,8 @@ use crate::{DbIndex, Encoding, Kind, UnixMillis};
 pub struct Record<'a> {
     /// The record's number in its shard: the first is 1, and none is left out.
     pub sequence: u64,
-    /// When it took effect together with records of other cores. None: it is work of this core alone, which its number alone
-    /// orders.
-    pub moment: Option<Moment>,
+    /// When it took effect, in the order of all cores. Of one moment, a shard's records are in the order of their numbers.
+    pub moment: Moment,
     /// The database.
     pub db: DbIndex,
     /// The key; empty where the effect is on a database.
@@ -26,13 +25,29 @@ pub struct Record<'a> {
     pub effect: Effect<'a>,
 }
 
-/// The moment at which transactions take effect on all cores concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A moment in the order of all cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
-    /// Its place in the order of all cores.
+    /// Its position in the order.
     pub position: u64,
-    /// Who may have records of it.
+    /// The cores that may have records of it: transactions take effect there, on all of them at once. None: the work of one core
+    /// alone, before the transactions at this position.
     pub cores: CoreSet,
+}
+
+impl Moment {
+    /// That of work of one core alone which has come to this position.
+    pub fn alone(position: u64) -> Self {
+        Self {
+            position,
+            cores: CoreSet::default(),
+        }
+    }
+
+    /// Whether it is work of one core alone.
+    pub fn is_alone(&self) -> bool {
+        self.cores == CoreSet::default()
+    }
 }
 
 /// Cores, a bit for each group of them as the order names them: a group is one core as long as there are few.

@@ -21,7 +21,7 @@ struct Part {
 #[derive(Clone, Copy, Debug)]
 struct HeldRecord {
     sequence: u64,
-    moment: Option<Moment>,
+    moment: Moment,
     db: DbIndex,
     key: Part,
     effect: EffectOf<Part, Part>,

@@ -62,7 +62,9 @@ pub struct Journal {
     changes: u64,
     /// The number of the last record.
     sequence: u64,
-    /// That of the records that are made now.
+    /// Where this core is in the order of all cores.
+    position: u64,
+    /// That of the records that are made now, unless they are of this core alone, and now.
     moment: Option<Moment>,
     /// Whether anybody reads records: there are subscribers, or changes are noted.
     is_read: bool,
@@ -121,7 +123,14 @@ impl Journal {
         }
     }
 
-    /// The records made from now on are of this moment. That of those before.
+    /// What this core does alone from now on comes to this position in the order of all cores.
+    #[inline]
+    pub fn set_position(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// The records made from now on are of this moment; with none, of this core alone and of the position that it has come to.
+    /// What was set before.
     #[inline]
     pub fn set_moment(&mut self, moment: Option<Moment>) -> Option<Moment> {
         std::mem::replace(&mut self.moment, moment)
@@ -129,8 +138,8 @@ impl Journal {
 
     /// The moment of the records that are made now.
     #[inline]
-    pub fn moment(&self) -> Option<Moment> {
-        self.moment
+    pub fn moment(&self) -> Moment {
+        self.moment.unwrap_or(Moment::alone(self.position))
     }
 
     /// Holds back all that is told from now on.
@@ -231,7 +240,7 @@ impl Journal {
         if !self.subscribers.is_empty() {
             let record = Record {
                 sequence: self.sequence,
-                moment: self.moment,
+                moment: self.moment(),
                 db,
                 key,
                 effect: *effect,

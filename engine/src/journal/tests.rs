@@ -121,13 +121,12 @@ fn each_subscriber_sees_all_records_from_its_coming_to_its_going() {
 }
 
 #[test]
-fn a_record_says_which_transaction_it_is_a_part_of() {
+fn a_record_says_when_it_took_effect() {
     let mut journal = Journal::default();
-    let seen: Rc<RefCell<Vec<Option<u64>>>> = Rc::default();
+    let seen: Rc<RefCell<Vec<Moment>>> = Rc::default();
     let sink = Rc::clone(&seen);
     journal.subscribe(Box::new(move |record| {
-        let position = record.moment.map(|moment| moment.position);
-        sink.borrow_mut().push(position);
+        sink.borrow_mut().push(record.moment);
     }));
     remove(&mut journal, b"alone");
     let moment = Moment {
@@ -135,11 +134,19 @@ fn a_record_says_which_transaction_it_is_a_part_of() {
         cores: CoreSet(0b11),
     };
     assert_eq!(journal.set_moment(Some(moment)), None);
+    journal.set_position(9);
     remove(&mut journal, b"together");
     assert_eq!(journal.set_moment(None), Some(moment));
     remove(&mut journal, b"alone");
-    assert_eq!(*seen.borrow(), [None, Some(7), None]);
+    let alone = Moment::alone;
+    assert_eq!(*seen.borrow(), [alone(0), moment, alone(9)]);
+    assert!(alone(9).is_alone() && !moment.is_alone());
 }
+
+const HELD: Moment = Moment {
+    position: 1,
+    cores: CoreSet(1),
+};
 
 /// One of each.
 const ELEMENTS: [Element<'static>; 10] = [
@@ -183,10 +190,7 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
         if is_held {
             journal.hold();
         }
-        journal.set_moment(is_held.then_some(Moment {
-            position: 1,
-            cores: CoreSet(1),
-        }));
+        journal.set_moment(is_held.then_some(HELD));
         for count in 0..=ELEMENTS.len() {
             let changed = &ELEMENTS[ELEMENTS.len() - count..];
             journal.record(DB, b"value", &Effect::Elements(changed));
@@ -207,14 +211,9 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
             effect.to_owned()
         };
         let (once, held) = (number(once, at + 1), number(held, at_once.len() + at + 1));
-        let moment = format!(
-            "{:?}",
-            Some(Moment {
-                position: 1,
-                cores: CoreSet(1)
-            })
-        );
-        assert_eq!(once.replacen("None", &moment, 1), held);
+        let (before, after) = (Moment::alone(0), HELD);
+        let (before, after) = (format!("{before:?}"), format!("{after:?}"));
+        assert_eq!(once.replacen(&before, &after, 1), held);
     }
     let all = format!("{ELEMENTS:?}");
     assert!(at_once[2 * ELEMENTS.len()].contains(&all), "{all}");

@@ -113,7 +113,11 @@ impl Core {
         command: Option<&'static Command>,
         target: Target,
     ) -> bool {
+        let before = session.granted_lock.map(|lock| self.begin_moment_of(lock));
         let has_run = self.try_execute(session, args, command, target);
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
         if has_run && let Some(lock) = session.granted_lock.take() {
             // It held it while it ran. What waits behind goes on after this command at the earliest.
             self.release_locks(lock);

@@ -153,8 +153,8 @@ struct Entry<W> {
     /// Those before it that reservations keep back: who is served does not wait for them, and a reservation keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
-    /// The moment at which what is done under it takes effect, if it is a transaction's.
-    moment: Option<Moment>,
+    /// The moment at which what is done under it takes effect.
+    moment: Moment,
 }
 
 impl<W> Entry<W> {
@@ -270,7 +270,7 @@ impl<W> Locks<W> {
             passes_reservations: false,
             passed,
             waiter: waits.then_some(waiter),
-            moment: None,
+            moment: Moment::default(),
         });
         self.arrivals += 1;
         let id = LockId(u32::try_from(index).expect("sessions bound the entries of a core"));
@@ -291,20 +291,20 @@ impl<W> Locks<W> {
     }
 
     /// What is done under `id` takes effect at `moment`.
-    pub(super) fn set_moment(&mut self, id: LockId, moment: Option<Moment>) {
+    pub(super) fn set_moment(&mut self, id: LockId, moment: Moment) {
         self.entries[id.0 as usize].moment = moment;
     }
 
-    /// The moment at which what is done under `id` takes effect, if it is a transaction's.
-    pub(super) fn moment(&self, id: LockId) -> Option<Moment> {
+    /// The moment at which what is done under `id` takes effect.
+    pub(super) fn moment(&self, id: LockId) -> Moment {
         self.entry(id).moment
     }
 
-    /// The first moment of those at which something done under locks takes effect, held or awaited.
+    /// The first position at which something done under locks takes effect, held or awaited.
     #[cfg(test)]
-    pub(super) fn oldest_moment(&self) -> Option<Moment> {
-        let moments = self.entries.iter().filter_map(|(_, entry)| entry.moment);
-        moments.min_by_key(|moment| moment.position)
+    pub(super) fn oldest_position(&self) -> Option<u64> {
+        let entries = self.entries.iter();
+        entries.map(|(_, entry)| entry.moment.position).min()
     }
 
     /// Lets all go on that only reservations keep back.

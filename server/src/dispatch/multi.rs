@@ -401,7 +401,7 @@ impl Core {
         let (multi, mut next) = rest.expect("there is more to run");
         let executing = session.executing.as_ref().expect("set when it began");
         let moment = self.moment_under(&executing.locks);
-        let before = self.state.shard.journal().set_moment(moment);
+        let before = moment.map(|moment| self.state.shard.journal().set_moment(Some(moment)));
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
@@ -415,7 +415,9 @@ impl Core {
                 session.output.discard();
             }
         }
-        self.end_moment(before);
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
         let executing = session.executing.as_mut().expect("set when it began");
         if session.at_barrier {
             executing.rest = Some((multi, next));

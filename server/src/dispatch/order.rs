@@ -345,6 +345,10 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
         self.lines.receive(from).map(parcel)
     }
 
+    fn is_at(&mut self, position: Position) {
+        self.state.shard.journal().set_position(position.0);
+    }
+
     fn run_mail(&mut self, from: CoreId, mail: Box<Batch>) {
         self.deliver(from, mail);
     }

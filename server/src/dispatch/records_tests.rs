@@ -2,12 +2,13 @@
 //! every transaction is whole, and replayed it gives what the shards hold.
 //!
 //! ```text
-//!  core 0    1: a, alone   2: at 7   3: at 9   4: b, alone   5: at 8     (its locks came late)
-//!  core 1    1: at 8       2: at 9   3: c, alone
+//!  core 0    a, before 7    at 7    at 9    b, before 10    at 8     (its locks came late)
+//!  core 1    at 8           at 9    c, before 10
 //!  merged    a  [7]  [8 8]  [9 9]  b  c
 //! ```
-//! Moments go by their positions. Work of one core alone comes behind the last moment before it there: nobody touches the keys of
-//! a transaction between its position and the work that it does later, under its locks.
+//! Records go by their positions, what a core did alone before the transactions of a position, and each core's of one place in the
+//! order of their numbers. Nobody touches the keys of a transaction between its position and what it does later, under its locks;
+//! and what waits for locks takes effect where it began to wait.
 
 #![cfg(test)]
 
@@ -28,7 +29,7 @@ const ALIKE: usize = 6;
 
 /// A record, kept.
 struct Kept {
-    moment: Option<Moment>,
+    moment: Moment,
     db: usize,
     key: Vec<u8>,
     change: Change,
@@ -144,30 +145,23 @@ fn replay(replica: &mut Replica, record: &Kept) {
     }
 }
 
-/// Records in the order of one history, each with its core and the position of its moment. Those of a moment stand together.
-fn merge(logs: &[Vec<Kept>]) -> Vec<(usize, Option<u64>, &Kept)> {
-    let mut merged = Vec::new();
-    for (core, log) in logs.iter().enumerate() {
-        let mut latest = None;
-        for record in log {
-            let position = record.moment.map(|moment| moment.position);
-            latest = latest.max(position);
-            // Behind the last moment there: after all those of it, on whatever core.
-            let place = (position.or(latest), position.is_none());
-            merged.push((place, (core, position, record)));
-        }
-    }
+/// Records in the order of one history, each with its core. Those of a moment stand together.
+fn merge(logs: &[Vec<Kept>]) -> Vec<(usize, &Kept)> {
+    let logs = logs.iter().enumerate();
+    let mut merged: Vec<(usize, &Kept)> = logs
+        .flat_map(|(core, log)| log.iter().map(move |record| (core, record)))
+        .collect();
     // Records of one place keep their order on each core.
-    merged.sort_by_key(|(place, _)| *place);
-    merged.into_iter().map(|(_, record)| record).collect()
+    merged.sort_by_key(|(_, Kept { moment, .. })| (moment.position, !moment.is_alone()));
+    merged
 }
 
 impl Core {
-    /// All records of moments below this position have been made.
+    /// All records below this position have been made.
     fn made_below(&self) -> u64 {
         let passed = self.order_position();
-        let oldest = self.locks.oldest_moment();
-        oldest.map_or(passed, |moment| moment.position.min(passed))
+        let oldest = self.locks.oldest_position();
+        oldest.map_or(passed, |oldest| oldest.min(passed))
     }
 }
 
@@ -188,8 +182,7 @@ struct World {
 
 const SET_ALL: &str = "for i=1,#KEYS do redis.call('set',KEYS[i],ARGV[1]) end";
 /// It reaches beyond its keys before it writes.
-const SET_ALL_UNDECLARED: &str =
-    "for i=2,#ARGV do redis.call('exists',ARGV[i]) end for i=2,#ARGV do redis.call('set',ARGV[i],ARGV[1]) end return redis.call('get',ARGV[2])";
+const SET_ALL_UNDECLARED: &str = "for i=2,#ARGV do redis.call('exists',ARGV[i]) end for i=2,#ARGV do redis.call('set',ARGV[i],ARGV[1]) end return redis.call('get',ARGV[2])";
 const THROW: &str =
     "if redis.call('exists',KEYS[1])==1 then redis.call('rename',KEYS[1],KEYS[2]) end";
 
@@ -319,11 +312,7 @@ impl World {
 
     /// Number of records so far, by core, of moments below a position.
     fn records_below(&self, position: u64) -> Vec<usize> {
-        let is_below = |record: &&Kept| {
-            record
-                .moment
-                .is_some_and(|moment| moment.position < position)
-        };
+        let is_below = |record: &&Kept| record.moment.position < position;
         let logs = self.logs.iter();
         logs.map(|log| log.borrow().iter().filter(is_below).count())
             .collect()
@@ -370,21 +359,22 @@ fn check(cores: u16, seed: u64) {
     let mut replicas = vec![vec![BTreeMap::new(); DATABASES]; logs.len()];
     let merged = merge(&logs);
     let (mut was_flushed, mut spread) = (false, 0);
-    for (at, (core, position, record)) in merged.iter().enumerate() {
+    for (at, (core, record)) in merged.iter().enumerate() {
         replay(&mut replicas[*core], record);
         was_flushed |= matches!(record.change, Change::Flush);
-        if let Some(moment) = record.moment {
-            assert!(
-                moment.cores.0 & 1 << core != 0,
-                "whoever has records is named"
-            );
-        }
-        let next = merged.get(at + 1);
-        let next_moment = next.and_then(|(_, next, _)| *next);
-        if position.is_none() || next_moment != *position {
+        let moment = record.moment;
+        if moment.is_alone() {
             world.assert_whole(&replicas, was_flushed);
-        } else if next.is_some_and(|(next, ..)| next != core) {
-            spread += 1;
+            continue;
+        }
+        assert!(
+            moment.cores.0 & 1 << core != 0,
+            "whoever has records is named"
+        );
+        let next = merged.get(at + 1).filter(|(_, next)| next.moment == moment);
+        match next {
+            None => world.assert_whole(&replicas, was_flushed),
+            Some((next, _)) => spread += usize::from(next != core),
         }
     }
     assert!(spread > 0, "some transactions are on several cores");
@@ -408,7 +398,7 @@ fn check(cores: u16, seed: u64) {
                 };
                 held.insert(entry.key().to_vec(), value);
             });
-            assert!(held == entries, "{db:?} of {:?}", core.state().id);
+            assert_eq!(held, entries, "{db:?} of {:?}", core.state().id);
         }
     }
 }
@@ -423,7 +413,7 @@ fn records_of_all_cores_make_one_history_in_which_transactions_are_whole() {
 }
 
 #[test]
-fn a_server_of_one_core_has_no_moments_but_its_own_order() {
+fn a_server_of_one_core_needs_no_order_but_its_own() {
     let mut server = Server::new(1);
     let log = subscribe(&mut server.cores[0]);
     let client = server.connect(0);
@@ -433,5 +423,5 @@ fn a_server_of_one_core_has_no_moments_but_its_own_order() {
     );
     let log = log.borrow();
     assert_eq!(log.len(), 5);
-    assert!(log.iter().all(|record| record.moment.is_none()));
+    assert!(log.iter().all(|record| record.moment == Moment::default()));
 }

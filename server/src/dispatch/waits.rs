@@ -45,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Asks for locks. What is done under them takes effect now.
+    /// Asks for locks. What is done under them takes effect at this moment, however long it waits.
     fn ask_now(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Asked {
         let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
         let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
@@ -54,18 +54,18 @@ impl Core {
         asked
     }
 
-    /// What is done from now on is done under `lock`: its records are of the moment of its transaction. The moment before,
+    /// What is done from now on is done under `lock`, at the moment when it was asked for. The moment before,
     /// which [`Self::end_moment`] takes.
     #[inline]
     pub(super) fn begin_moment_of(&mut self, lock: LockId) -> Option<Moment> {
         let moment = self.locks.moment(lock);
-        self.state.shard.journal().set_moment(moment)
+        self.state.shard.journal().set_moment(Some(moment))
     }
 
     /// The moment of what has locks on several cores, if some are of this one.
     pub(super) fn moment_under(&self, locks: &LocksHeld) -> Option<Moment> {
         let held = held_on(locks, self.state.id, Then::Keep)?;
-        self.locks.moment(held.id)
+        Some(self.locks.moment(held.id))
     }
 
     /// Ends what [`Self::begin_moment_of`] began.
@@ -116,10 +116,7 @@ impl Core {
             return true;
         }
         let waiter = Waiter::Session(session.id);
-        match self
-            .locks
-            .ask(Kind::Alone, scope, waiter, &mut self.granted)
-        {
+        match self.ask_now(Kind::Alone, scope, waiter) {
             Asked::Waits(lock) => session.awaits_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }

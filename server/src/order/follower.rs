@@ -37,6 +37,11 @@ pub trait Station<M, P> {
     /// Takes the oldest parcel out of the inbox from `from`.
     fn receive(&mut self, from: CoreId) -> Option<Parcel<M, P>>;
 
+    /// From now on what runs comes to this position: all entries below have been passed.
+    fn is_at(&mut self, position: Position) {
+        let _ = position;
+    }
+
     /// Runs requests and takes in answers.
     fn run_mail(&mut self, from: CoreId, mail: M);
 
@@ -184,6 +189,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
                 Entry::Transactions { coordinator, named } => {
                     if named.has(ours) {
                         let position = self.cursor.position();
+                        station.is_at(position);
                         if let Some(parts) = self.parts_of(coordinator, position, station) {
                             let at = EntryAt {
                                 position,
@@ -202,6 +208,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
             self.cursor.pass(entry);
         }
         self.cursor.publish();
+        station.is_at(self.cursor.position());
         // They have been taken, and all entries since have been passed.
         while let Some(from) = self.early.pop() {
             self.open_in_hand(from, station);

@@ -377,7 +377,6 @@ impl Core {
     ) -> Progress {
         let mut hold = self.hold_of(args, command);
         hold.is_in_exec = is_in_exec;
-        hold.moment = self.state.shard.journal().moment();
         let step = match self.start_script(caller, (args, command, began), hold) {
             Ok(step) => step,
             Err((error, _)) => {

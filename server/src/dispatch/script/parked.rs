@@ -16,6 +16,7 @@ use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, ReplySeq, Session, SessionId, UserId};
+use larder_engine::Moment;
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -259,10 +260,8 @@ impl Core {
         // What others have changed meanwhile is not this script's.
         self.act_on_notes(None, None);
         let moment = match &state {
-            State::New(hold, _) if hold.locks.is_empty() => hold.moment,
-            State::Begun(running, _) if running.hold.locks.is_empty() => running.hold.moment,
-            State::New(hold, _) => self.moment_under(&hold.locks),
-            State::Begun(running, _) => self.moment_under(&running.hold.locks),
+            State::New(hold, _) => self.moment_of(hold),
+            State::Begun(running, _) => self.moment_of(&running.hold),
         };
         let before = self.state.shard.journal().set_moment(moment);
         let mut out = Vec::new();
@@ -313,6 +312,14 @@ impl Core {
                 self.park((owner, words, caller, clock));
                 Progress::Suspended
             }
+        }
+    }
+
+    /// The moment at which a script takes effect here. None: it has locks, but none here, and does nothing here.
+    fn moment_of(&self, hold: &Hold) -> Option<Moment> {
+        match hold.locks.is_empty() {
+            true => Some(hold.moment),
+            false => self.moment_under(&hold.locks),
         }
     }
 

@@ -41,8 +41,8 @@ pub(super) struct Hold {
     pub(super) covers: Covers,
     /// Its locks.
     pub(super) locks: LocksHeld,
-    /// The moment at which it takes effect, if it is a transaction or a part of one.
-    pub(super) moment: Option<Moment>,
+    /// The moment at which it takes effect, if it has no locks.
+    pub(super) moment: Moment,
     /// Keeps others out of its core while it waits without locks.
     pub(super) bar: Option<LockId>,
     /// Its locks are those of an `EXEC`, which keeps them.
@@ -75,13 +75,14 @@ pub(super) enum Reach {
 
 impl Core {
     /// What a script begins with: no locks, its declared keys.
-    pub(super) fn hold_of(&self, args: Args<'_>, command: &'static Command) -> Hold {
+    pub(super) fn hold_of(&mut self, args: Args<'_>, command: &'static Command) -> Hold {
         let mut declared: Vec<u64> = claims_of(&self.state, command, args)
             .map(|(_, claim)| claim.hash)
             .collect();
         declared.sort_unstable();
         Hold {
             declared,
+            moment: self.state.shard.journal().moment(),
             ..Hold::default()
         }
     }
