@@ -96,6 +96,29 @@ impl AwaitedKeys {
         }
     }
 
+    /// Lays aside what was held back: until [`Self::take_up`] it has not happened.
+    pub(crate) fn lay_aside(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        let held_from = self.held_from.take().unwrap_or(0);
+        let aside = self.written.split_off(held_from);
+        for (db, key) in &aside {
+            if let Some(awaited) = self.waiting.get_mut(*db, key) {
+                awaited.is_written = false;
+            }
+        }
+        aside
+    }
+
+    /// Holds back again what was laid aside.
+    pub(crate) fn take_up(&mut self, aside: Vec<(DbIndex, Box<[u8]>)>) {
+        for (db, key) in aside {
+            if let Some(awaited) = self.waiting.get_mut(db, &key)
+                && !std::mem::replace(&mut awaited.is_written, true)
+            {
+                self.written.push((db, key));
+            }
+        }
+    }
+
     /// A change has been made.
     #[cold]
     pub(crate) fn note(&mut self, db: DbIndex, key: &[u8], effect: &Effect<'_>) {

@@ -40,7 +40,7 @@ pub use keyspace::ContentsId;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,
-    ShardOptions, TtlChange, Upcoming,
+    ShardOptions, TtlChange, Undo, Upcoming,
 };
 pub use subscribers::SubscriberId;
 pub use units::{AccessClock, DbIndex, UnixMillis};

@@ -5,7 +5,7 @@
 //! a change costs one test; with some, one look-up, which allocates nothing, and a step for each watch that it breaks.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::DbIndex;
 use crate::journal::Effect;
@@ -17,16 +17,17 @@ pub struct Watches {
     watchers: HashMap<u64, Watch>,
     /// Who watches a key, and whether it was there when they began.
     keys: KeyMap<Watchers>,
-    /// What has been broken, while that may be taken back.
-    held: Option<Broken>,
+    /// What is broken by changes that may yet be taken back. It breaks when they stand.
+    held: Option<BreaksHeld>,
 }
 
-/// Watches that have been broken.
+/// Watches that are to be broken.
 #[derive(Debug, Default)]
-struct Broken {
-    watchers: Vec<u64>,
-    /// Keys that nobody watches any more, and who did.
-    keys: Vec<(DbIndex, Box<[u8]>, Watchers)>,
+pub(crate) struct BreaksHeld {
+    /// Those of these keys.
+    keys: KeyMap<()>,
+    /// Those of these watchers, whatever they watch.
+    watchers: BTreeSet<u64>,
 }
 
 /// Who watches a key.
@@ -145,15 +146,18 @@ impl Watches {
     }
 
     fn break_one(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(held) = &mut self.held {
+            if self.keys.get(db, key).is_some() {
+                held.keys.get_or_default(db, key);
+            }
+            return;
+        }
         // Those who watch it have nothing more to learn of it.
         let Some(watchers) = self.keys.remove(db, key) else {
             return;
         };
         for watcher in watchers.keys() {
-            break_watch(&mut self.watchers, &mut self.held, *watcher);
-        }
-        if let Some(held) = &mut self.held {
-            held.keys.push((db, key.into(), watchers));
+            break_watch(&mut self.watchers, *watcher);
         }
     }
 
@@ -161,48 +165,52 @@ impl Watches {
         let of_db = self.keys.iter().filter(|(of, ..)| *of == db);
         for (_, key, watchers) in of_db {
             for (watcher, presence) in watchers {
-                if breaks(key, *presence) {
-                    break_watch(&mut self.watchers, &mut self.held, *watcher);
+                if !breaks(key, *presence) {
+                    continue;
+                }
+                match &mut self.held {
+                    Some(held) => drop(held.watchers.insert(*watcher)),
+                    None => break_watch(&mut self.watchers, *watcher),
                 }
             }
         }
     }
 
-    /// Notes what is broken from now on, to take it back.
+    /// Breaks no watch from now on, but notes which.
     pub(crate) fn hold(&mut self) {
-        self.held = Some(Broken::default());
+        self.held = Some(BreaksHeld::default());
     }
 
-    /// What was broken since stays so.
+    /// What happened since stands: the watches break.
     pub(crate) fn release(&mut self) {
+        let held = self.held.take().unwrap_or_default();
+        for (db, key, ()) in held.keys.iter() {
+            self.break_one(db, key);
+        }
+        for watcher in held.watchers {
+            break_watch(&mut self.watchers, watcher);
+        }
+    }
+
+    /// What happened since did not: the watches are whole.
+    pub(crate) fn drop_held(&mut self) {
         self.held = None;
     }
 
-    /// What was broken since is whole again.
-    pub(crate) fn drop_held(&mut self) {
-        let held = self.held.take().unwrap_or_default();
-        for watcher in held.watchers {
-            if let Some(watch) = self.watchers.get_mut(&watcher) {
-                watch.broken = false;
-            }
-        }
-        for (db, key, mut watchers) in held.keys {
-            watchers.retain(|watcher, _| self.watchers.contains_key(watcher));
-            if !watchers.is_empty() {
-                self.keys.get_or_default(db, &key).append(&mut watchers);
-            }
-        }
+    /// Lays aside what was noted: until [`Self::take_up`], watches break at once.
+    pub(crate) fn lay_aside(&mut self) -> BreaksHeld {
+        self.held.take().unwrap_or_default()
+    }
+
+    /// Goes on noting which watches break.
+    pub(crate) fn take_up(&mut self, aside: BreaksHeld) {
+        self.held = Some(aside);
     }
 }
 
-fn break_watch(watchers: &mut HashMap<u64, Watch>, held: &mut Option<Broken>, watcher: u64) {
-    let Some(watch) = watchers.get_mut(&watcher) else {
-        return;
-    };
-    if !std::mem::replace(&mut watch.broken, true)
-        && let Some(held) = held
-    {
-        held.watchers.push(watcher);
+fn break_watch(watchers: &mut HashMap<u64, Watch>, watcher: u64) {
+    if let Some(watch) = watchers.get_mut(&watcher) {
+        watch.broken = true;
     }
 }
 

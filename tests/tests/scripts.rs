@@ -372,7 +372,6 @@ fn counters_count_right(server: &Server, cores: u16) -> Outcome<()> {
 }
 
 #[test]
-#[ignore = "of scripts that reach for more after they wrote, all but one fail"]
 fn counters_on_several_cores_count_every_call_once() {
     on_larder(counters_count_right);
 }

@@ -62,7 +62,6 @@ fn no_money_is_lost_or_made_on_four_cores() {
 }
 
 #[test]
-#[ignore = "of scripts that reach for more after they read or wrote, all but one fail"]
 fn no_money_is_lost_or_made_by_scripts_that_reach_further() {
     for backend in IoBackend::under_test() {
         for cores in [2, 4] {

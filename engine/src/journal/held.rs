@@ -20,7 +20,8 @@ struct Part {
 
 #[derive(Clone, Copy, Debug)]
 struct HeldRecord {
-    sequence: u64,
+    /// The number among the records since the journal began to hold back: what was laid aside may be told behind others.
+    number: u64,
     moment: Moment,
     db: DbIndex,
     key: Part,
@@ -42,7 +43,8 @@ impl HeldRecords {
         bytes as u64
     }
 
-    pub(super) fn push(&mut self, record: &Record<'_>) {
+    /// Keeps a record; there were so many before the journal began to hold back.
+    pub(super) fn push(&mut self, record: &Record<'_>, records_before: u64) {
         let Self {
             records,
             elements,
@@ -65,7 +67,7 @@ impl HeldRecords {
             len: changed.len(),
         };
         records.push(HeldRecord {
-            sequence: record.sequence,
+            number: record.sequence - records_before,
             moment: record.moment,
             db: record.db,
             key,
@@ -73,7 +75,8 @@ impl HeldRecords {
         });
     }
 
-    pub(super) fn for_each(&self, mut tell: impl FnMut(&Record<'_>)) {
+    /// Tells the records, which come behind so many others.
+    pub(super) fn for_each(&self, records_before: u64, mut tell: impl FnMut(&Record<'_>)) {
         let bytes = |part: Part| part.of(&self.bytes);
         let mut changed: Vec<Element<'_>> = Vec::new();
         for held in &self.records {
@@ -84,7 +87,7 @@ impl HeldRecords {
             }
             let effect: Effect<'_> = held.effect.map(&mut { bytes }, |_| &changed[..]);
             tell(&Record {
-                sequence: held.sequence,
+                sequence: records_before + held.number,
                 moment: held.moment,
                 db: held.db,
                 key: bytes(held.key),

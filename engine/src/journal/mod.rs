@@ -28,7 +28,7 @@ use crate::DbIndex;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::subscribers::{SubscriberId, Subscribers};
-use crate::watch::Watches;
+use crate::watch::{BreaksHeld, Watches};
 
 /// A consumer of the journal's records.
 pub type Subscriber = Box<dyn FnMut(&Record<'_>)>;
@@ -54,6 +54,25 @@ struct Held {
     changes: u64,
     /// Notes before.
     notes: usize,
+}
+
+/// What was held back, laid aside: meanwhile others are told of what they do.
+#[derive(Default)]
+pub(crate) struct LaidAside {
+    records: HeldRecords,
+    /// How many records it is, those that nobody reads included.
+    record_count: u64,
+    changes: u64,
+    notes: Notes,
+    breaks: BreaksHeld,
+    written: Vec<(DbIndex, Box<[u8]>)>,
+}
+
+impl LaidAside {
+    /// Bytes of memory.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        self.records.used_bytes() + self.notes.used_bytes()
+    }
 }
 
 /// The stream of a shard's changes.
@@ -160,7 +179,7 @@ impl Journal {
         self.awaited.release();
         let held = self.held.take().expect("something is held back");
         let subscribers = &mut self.subscribers;
-        held.records.for_each(|record| {
+        held.records.for_each(held.sequence, |record| {
             subscribers
                 .iter_mut()
                 .for_each(|subscriber| subscriber(record));
@@ -175,6 +194,37 @@ impl Journal {
         self.changes = held.changes;
         self.sequence = held.sequence;
         self.notes.truncate(held.notes);
+    }
+
+    /// Lays aside what was held back. It is as if it had not happened, until [`Self::take_up`].
+    pub(crate) fn lay_aside(&mut self) -> LaidAside {
+        let held = self.held.take().expect("something is held back");
+        let changes = self.changes - held.changes;
+        let record_count = self.sequence - held.sequence;
+        self.changes = held.changes;
+        self.sequence = held.sequence;
+        LaidAside {
+            records: held.records,
+            record_count,
+            changes,
+            notes: self.notes.split_off(held.notes),
+            breaks: self.watches.lay_aside(),
+            written: self.awaited.lay_aside(),
+        }
+    }
+
+    /// Goes on holding back, behind what was laid aside.
+    pub(crate) fn take_up(&mut self, aside: LaidAside) {
+        self.hold();
+        self.watches.take_up(aside.breaks);
+        self.awaited.take_up(aside.written);
+        self.changes += aside.changes;
+        self.sequence += aside.record_count;
+        if self.kept != Kept::default() {
+            self.notes.append(&aside.notes);
+        }
+        let held = self.held.as_mut().expect("it has just been opened");
+        held.records = aside.records;
     }
 
     /// Bytes of what is held back.
@@ -246,7 +296,7 @@ impl Journal {
                 effect: *effect,
             };
             match &mut self.held {
-                Some(held) => held.records.push(&record),
+                Some(held) => held.records.push(&record, held.sequence),
                 None => {
                     let subscribers = self.subscribers.iter_mut();
                     subscribers.for_each(|subscriber| subscriber(&record));

@@ -96,6 +96,28 @@ impl Notes {
         self.keys.truncate(key_end);
     }
 
+    /// Takes out all but the first so many.
+    pub(super) fn split_off(&mut self, notes: usize) -> Self {
+        let mut rest = Self::default();
+        for note in self.iter().skip(notes) {
+            rest.push(note.db, note.key, note.what);
+        }
+        self.truncate(notes);
+        rest
+    }
+
+    /// Adds others behind.
+    pub(super) fn append(&mut self, more: &Self) {
+        for note in more.iter() {
+            self.push(note.db, note.key, note.what);
+        }
+    }
+
+    /// Bytes of memory.
+    pub(super) fn used_bytes(&self) -> u64 {
+        (self.heads.capacity() * size_of::<NoteHead>() + self.keys.capacity()) as u64
+    }
+
     /// Empties them, and keeps their memory unless it is much.
     pub(super) fn empty(self) -> Self {
         let Self {

@@ -21,6 +21,7 @@ mod write;
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
 use reclaim::Graveyard;
+pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
 
@@ -143,6 +144,9 @@ pub struct Shard {
     before_changes: Subscribers<BeforeChange>,
     undo: UndoLog,
     undo_sums: Sums,
+    /// How many logs lie aside, and their bytes.
+    undos_aside: u32,
+    undos_aside_bytes: u64,
 }
 
 impl Shard {
@@ -179,6 +183,8 @@ impl Shard {
             before_changes: Subscribers::default(),
             undo: UndoLog::default(),
             undo_sums: Sums::default(),
+            undos_aside: 0,
+            undos_aside_bytes: 0,
         })
     }
 
@@ -234,8 +240,10 @@ impl Shard {
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
         let retired_bytes = self.graveyard.retired_bytes();
-        let mut table_bytes =
-            self.table_bytes + self.graveyard.table_bytes() + self.memory.table_bytes();
+        let mut table_bytes = self.undos_aside_bytes
+            + self.table_bytes
+            + self.graveyard.table_bytes()
+            + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -340,6 +348,10 @@ impl Shard {
         let budget = budget.saturating_add(paid);
         let mut stats = ExpireStats::default();
         let mut spent = 0;
+        if self.undos_aside > 0 {
+            // What is due may be what is to be put back.
+            return stats;
+        }
         while spent < budget {
             let items = Items {
                 memory: &self.memory,
@@ -462,7 +474,7 @@ impl Shard {
     fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
         let item = self.keyspace(db).find(key, &self.memory)?;
         if self.memory.is_due(item, self.now) {
-            if !self.expiry_is_held {
+            if !self.expiry_is_held && self.undos_aside == 0 {
                 self.expire(db, key.hash(), item);
             }
             return None;

@@ -84,6 +84,9 @@ impl Shard {
 
     /// Gives the whole memory back if all entries in it are those of flushed tables.
     pub(super) fn retire_memory_if_unused(&mut self) {
+        if self.undos_aside > 0 {
+            return;
+        }
         let entries_left = self.graveyard.tables.iter().map(Keyspace::len).sum::<u64>();
         if entries_left > 0 && self.databases.iter().all(|keyspace| keyspace.len() == 0) {
             self.retire_memory();
@@ -136,7 +139,7 @@ impl Shard {
                 freed
             } else if self.release_some() {
                 ENTRIES_PER_RELEASE
-            } else if self.undo.is_open {
+            } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;
             } else {
                 return self.compact(left);

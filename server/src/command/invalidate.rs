@@ -11,14 +11,16 @@
 //! the answers, behind the answer of the read: a client that is told of a change has the reply that is out of date, or gets
 //! one that is not. Word of changes within a prefix is gathered and told once a turn.
 
+use std::collections::VecDeque;
+
 use larder_engine::{Author, Kept};
 
 use crate::command::{Args, CommandSpec, CoreCall, CoreFn, CoreState};
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{
-    Changed, Closing, Crowd, OwnChanges, READERS_FORGOTTEN_MAX, Reader, Session, SessionId,
-    TrackingMode, gate,
+    Changed, Closing, Crowd, OwnChanges, READERS_FORGOTTEN_MAX, Reader, ReplySeq, Session,
+    SessionId, Tracking, TrackingMode, gate,
 };
 
 /// What other cores are to do, without an answer. Dispatch takes it from here.
@@ -402,6 +404,10 @@ impl CoreState {
     /// before could come behind the message.
     pub fn forget_everything_read(&mut self, asking: Option<&mut Session>) {
         self.readers.clear();
+        if let Some(mut own) = self.emptied.running.take() {
+            own.number = self.emptied.by_core[self.id.index()] + 1;
+            self.emptied.own.push(own);
+        }
         let id = self.id;
         self.tell_others(everything_forgotten_each, &[&id.0.to_le_bytes()]);
         self.note_everything_forgotten(id, asking);
@@ -414,14 +420,61 @@ impl CoreState {
             return;
         }
         self.emptied.told += 1;
+        let told_in_place = self.tell_who_emptied(asking.as_deref_mut());
         let all = self.sessions.iter().chain(asking.as_deref());
         let tracking: Vec<SessionId> = all
-            .filter(|session| session.tracking().is_some())
+            .filter(|session| session.tracking().is_some() && Some(session.id) != told_in_place)
             .map(|session| session.id)
             .collect();
         for id in tracking {
             self.invalidate(id, Invalid::Everything, asking.as_deref_mut());
         }
+    }
+
+    /// A session is about to empty or exchange databases. If it is to hear of that itself, the message has its place behind
+    /// that of the reply: as in Redis, before the replies to what the session sends next, though these may be there first.
+    pub fn expect_emptying(&mut self, session: &mut Session) {
+        let hears = session.tracking().is_some_and(Tracking::hears_itself);
+        self.emptied.begun.push_back(Emptying {
+            session: session.id,
+            place: hears.then(|| session.output.expect()),
+            number: 0,
+        });
+    }
+
+    /// The oldest such command of `session`, if there is any, runs here.
+    pub fn begin_emptying(&mut self, session: &Session) {
+        let mut begun = self.emptied.begun.iter();
+        let at = begun.position(|own| own.session == session.id);
+        self.emptied.running = at.and_then(|at| self.emptied.begun.remove(at));
+    }
+
+    /// It has run. If it emptied nothing, its place stays empty.
+    pub fn end_emptying(&mut self, session: &mut Session) {
+        let own = self.emptied.running.take();
+        if let Some(place) = own.and_then(|own| own.place) {
+            session.fill_with_push(place, None);
+        }
+    }
+
+    /// Forgets the places of a session that has ended.
+    pub fn forget_emptying(&mut self, session: &Session) {
+        self.emptied.begun.retain(|own| own.session != session.id);
+        self.emptied.own.retain(|own| own.session != session.id);
+    }
+
+    /// Tells the session of this core that emptied the database, if one did and kept a place to be told in.
+    fn tell_who_emptied(&mut self, mut asking: Option<&mut Session>) -> Option<SessionId> {
+        let number = self.emptied.told;
+        let mut owns = self.emptied.own.iter();
+        let at = owns.position(|own| own.number == number)?;
+        let own = self.emptied.own.remove(at);
+        let session = self.find(own.session, &mut asking)?;
+        let is_told = session.tracking().is_some_and(Tracking::hears_itself);
+        let message = is_told.then(|| Invalid::Everything.message(session, false));
+        session.fill_with_push(own.place?, message.flatten().as_deref());
+        self.dirty.push(own.session);
+        is_told.then_some(own.session)
     }
 
     /// Ends what a session asked for with `CLIENT TRACKING`.
@@ -452,6 +505,21 @@ pub struct Emptied {
     by_core: Box<[u64]>,
     /// As clients of this core have been told.
     told: u64,
+    /// Commands of this core's sessions that are to do it: that have yet to run here, the one that runs, and those whose
+    /// sessions have yet to be told.
+    begun: VecDeque<Emptying>,
+    running: Option<Emptying>,
+    own: Vec<Emptying>,
+}
+
+/// A command by which a session empties or exchanges databases.
+#[derive(Debug)]
+struct Emptying {
+    session: SessionId,
+    /// Where the session's output has room for the message, if the session is to hear of it.
+    place: Option<ReplySeq>,
+    /// How many times it makes, once it has run on this core.
+    number: u64,
 }
 
 impl Emptied {
@@ -460,7 +528,15 @@ impl Emptied {
         Self {
             by_core: vec![0; cores.into()].into(),
             told: 0,
+            begun: VecDeque::new(),
+            running: None,
+            own: Vec::new(),
         }
+    }
+
+    /// Whether no session awaits word.
+    pub fn is_settled(&self) -> bool {
+        self.begun.is_empty() && self.own.is_empty()
     }
 }
 

@@ -82,6 +82,35 @@ pub fn spublish_each(call: &mut CoreCall<'_>) {
     publish_on_core(call, Topic::ShardChannel);
 }
 
+/// A [`super::CoreFn`] that answers how many of the core's subscribers a message to the channel at argument 1 would reach.
+pub fn count_each(call: &mut CoreCall<'_>) {
+    count_on_core(call, Topic::Channel);
+}
+
+/// The same for a shard channel.
+pub fn scount_each(call: &mut CoreCall<'_>) {
+    count_on_core(call, Topic::ShardChannel);
+}
+
+fn count_on_core(call: &mut CoreCall<'_>, topic: Topic) {
+    let (channel, sessions) = (call.args.at(1), &call.core.sessions);
+    let subscribers = &call.core.subscribers;
+    let direct = subscribers.of(topic, channel).into_iter();
+    let matching = match topic {
+        Topic::Channel => subscribers.matching(channel),
+        Topic::Pattern | Topic::ShardChannel => Vec::new(),
+    };
+    let crowds = direct.chain(matching.into_iter().map(|(_, crowd)| crowd));
+    // The session at work, which the table lacks, is there.
+    let is_there = |id: &&SessionId| {
+        let session = sessions.get(**id);
+        session.is_none_or(|session| session.closing == Closing::No)
+    };
+    let reached = crowds.flat_map(|crowd| crowd.iter()).filter(is_there);
+    let reached = reached.count() as u64;
+    PartWriter(call.out).number(reached);
+}
+
 fn publish_on_core(call: &mut CoreCall<'_>, topic: Topic) {
     let asking = call.asking.as_deref_mut();
     let (channel, message) = (call.args.at(1), call.args.at(2));

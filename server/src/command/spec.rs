@@ -254,6 +254,8 @@ pub enum Run {
         which: fn(&CoreGauges) -> bool,
         /// Runs on each of them.
         each: CoreFn,
+        /// Answers the same and does nothing.
+        count: CoreFn,
         /// Makes the reply.
         merge: Merge,
     },

@@ -63,6 +63,8 @@ pub(super) enum Work {
     Lock(u32),
     /// Locks are given back. There is no answer.
     Unlock,
+    /// The same, and what was done under them is taken back.
+    Undo,
     /// A session waits for keys: the batch's word of a wait of this index.
     Await(u32),
     /// A step of a wait that the core knows.
@@ -257,6 +259,8 @@ pub(super) struct LockRequest {
     pub(super) watcher: Option<u64>,
     /// It is for a client that waited, and has reserved them.
     pub(super) is_served: bool,
+    /// What is done under them may have to be taken back.
+    pub(super) is_undoable: bool,
 }
 
 /// Whether what a client watches is as it was.

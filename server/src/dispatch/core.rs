@@ -26,6 +26,7 @@ use super::rebalance::Job;
 use super::script::Scripts;
 use super::timing::TurnTiming;
 use super::transaction::Transactions;
+use super::undos::Undos;
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
 use crate::command::invalidate::Emptied;
@@ -72,6 +73,8 @@ pub struct Core {
     /// Those who have got their locks and have yet to go on.
     pub(super) granted: Vec<(LockId, Waiter)>,
     pub(super) transactions: Transactions,
+    /// What scripts that may begin again have done to the shard.
+    pub(super) undos: Undos,
     /// Commands of this core's sessions that wait for keys.
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
@@ -173,6 +176,7 @@ impl Core {
             locks: Locks::default(),
             granted: Vec::new(),
             transactions: Transactions::default(),
+            undos: Undos::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
             job: None,
@@ -363,6 +367,7 @@ impl Core {
             }
             self.state.subscribers.leave(&mut session);
             self.state.end_tracking(&mut session);
+            self.state.forget_emptying(&session);
             self.state.shared.release_client();
             let monitors = self.state.monitors.len();
             self.state.monitors.retain(|monitor| *monitor != id);

@@ -6,6 +6,7 @@ use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, 
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -225,9 +226,12 @@ impl Core {
         let args = batch.args(request);
         let request = &request.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
+        let mut undo = request.locks.map(|locks| locks.id);
+        undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) => self.run_each(from, args, request, command),
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
@@ -252,6 +256,9 @@ impl Core {
                 });
                 self.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if let Some(lock) = undo {
+            self.lay_undo_aside(lock);
         }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(request.origin(from)));
@@ -281,6 +288,10 @@ impl Core {
         let mut asking = (from == self.state.id)
             .then(|| self.state.sessions.take_out(request.ticket.session()))
             .flatten();
+        let is_change = is_change_of_all(request.work);
+        if let Some(session) = asking.as_deref().filter(|_| is_change) {
+            self.state.begin_emptying(session);
+        }
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
             each(&mut CoreCall {
@@ -294,7 +305,8 @@ impl Core {
                 out,
             });
         });
-        if let Some(session) = asking {
+        if let Some(mut session) = asking {
+            self.state.end_emptying(&mut session);
             self.state.sessions.put_back(session);
         }
         self.owe(from, request.ticket.session(), bytes);

@@ -335,7 +335,9 @@ impl Core {
             Run::Transaction(step) => {
                 self.run_transaction_step(session, args, command, step, quiet);
             }
-            Run::SomeCores { which, each, merge } => {
+            Run::SomeCores {
+                which, each, merge, ..
+            } => {
                 self.ask_some_cores(session, args, command, which, (each, merge), quiet);
             }
             Run::Script(_) => unreachable!("a script begins elsewhere"),

@@ -6,7 +6,8 @@
 //! sent something before it goes on.
 //!
 //! For a script time stands still. While some wait in their midst, only what was dead when the oldest began is removed:
-//! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not.
+//! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not. The same holds for whoever has
+//! locks or waits for them: what was dead at its moment may go, nothing that died since.
 
 use std::time::Instant;
 
@@ -19,14 +20,16 @@ use crate::session::Session;
 impl Core {
     /// Whether entries may be removed by themselves.
     fn may_expire(&self) -> bool {
-        // What is given to another core expires there.
-        self.state.active_expire && !self.state.moving.stands_still()
+        // What is given to another core expires there; and what a script that waits may have to take back stays as it is.
+        let is_given = self.state.moving.stands_still();
+        self.state.active_expire && !is_given && !self.state.shard.has_undo_aside()
     }
 
     /// The time that decides which entries are removed by themselves.
     fn expiry_time(&self) -> UnixMillis {
         let now = self.state.shard.now();
-        self.oldest_script_time().map_or(now, |time| time.min(now))
+        let times = [self.oldest_script_time(), self.locks.oldest_time()];
+        times.into_iter().flatten().fold(now, UnixMillis::min)
     }
 
     /// A step of the expiry hand that the turn's writes have paid for, after a run of commands of `session` or of another

@@ -286,7 +286,12 @@ impl Core {
             let locks = held_on(&self.gathers.pending[id].locks, core, then);
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
+                let mut undo = locks.map(|locks| locks.id);
+                undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                if let Some(lock) = undo {
+                    self.lay_undo_aside(lock);
+                }
                 if let Some(before) = before {
                     self.end_moment(before);
                 }
@@ -369,7 +374,12 @@ impl Core {
                     out: &mut out,
                 });
             }
-            Work::Exec(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
+            Work::Exec(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Undo
+            | Work::Await(_)
+            | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
         }

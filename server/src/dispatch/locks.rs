@@ -15,7 +15,7 @@
 //!   turn. Transactions pass it: their places are fixed, and the client's is yet to come. For one to pass, it gives up all
 //!   that it keeps back, lest what waits for it be in the transaction's way.
 //! - A *bar* keeps everybody out of the core, until a script is over that has run for long. It comes before all who wait, and
-//!   waits for no holder: the script has not touched what they have.
+//!   waits for nobody: the script has not touched what they have, or came for before it.
 //!
 //! A key is known by its hash, whatever its database: two keys of one hash are locked together, which is slower and right.
 //! Cost: a look-up and a push a key, and a glance at each who shares it; nothing while nothing is locked.
@@ -23,7 +23,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
 use crate::session::LockId;
@@ -155,6 +155,8 @@ struct Entry<W> {
     waiter: Option<W>,
     /// The moment at which what is done under it takes effect.
     moment: Moment,
+    /// The time then.
+    time: UnixMillis,
 }
 
 impl<W> Entry<W> {
@@ -205,12 +207,14 @@ impl<W> Locks<W> {
         conflicting.any(|id| self.entry(id).kind != Kind::Reservation)
     }
 
-    /// Whether somebody has keys of `scope`, apart from the script whose bar is `own`.
-    pub(super) fn is_held(&self, scope: &Scope, own: Option<LockId>) -> bool {
+    /// Whether somebody has keys of `scope`, or came for them before the script did whose bar is `own`, if it has one yet.
+    pub(super) fn is_taken(&self, scope: &Scope, own: Option<LockId>) -> bool {
+        let began = own.map_or(self.arrivals, |bar| self.entry(bar).arrival);
         let mut conflicting = self.conflicting(scope).into_iter();
         conflicting.any(|id| {
             let entry = self.entry(id);
-            Some(id) != own && entry.kind != Kind::Reservation && entry.holds()
+            let is_before = entry.holds() || entry.arrival < began;
+            Some(id) != own && entry.kind != Kind::Reservation && is_before
         })
     }
 
@@ -271,6 +275,7 @@ impl<W> Locks<W> {
             passed,
             waiter: waits.then_some(waiter),
             moment: Moment::default(),
+            time: UnixMillis::default(),
         });
         self.arrivals += 1;
         let id = LockId(u32::try_from(index).expect("sessions bound the entries of a core"));
@@ -290,9 +295,15 @@ impl<W> Locks<W> {
         }
     }
 
-    /// What is done under `id` takes effect at `moment`.
-    pub(super) fn set_moment(&mut self, id: LockId, moment: Moment) {
-        self.entries[id.0 as usize].moment = moment;
+    /// What is done under `id` takes effect at `moment`, when it is this time.
+    pub(super) fn set_moment(&mut self, id: LockId, moment: Moment, time: UnixMillis) {
+        let entry = &mut self.entries[id.0 as usize];
+        (entry.moment, entry.time) = (moment, time);
+    }
+
+    /// The earliest time at which something done under locks takes effect, held or awaited.
+    pub(super) fn oldest_time(&self) -> Option<UnixMillis> {
+        self.entries.iter().map(|(_, entry)| entry.time).min()
     }
 
     /// The moment at which what is done under `id` takes effect.

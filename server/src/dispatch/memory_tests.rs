@@ -245,11 +245,10 @@ fn requests_that_wait_for_locks_are_bounded_and_all_run() {
     let client = server.connect(0);
     let holder = server.connect(2);
     let [key, other] = [key_on(1, 3, "k"), key_on(2, 3, "k")];
-    // The word that it has its locks on core 1 does not arrive for now.
-    server.receive(holder, format!("MSET {key} a {other} a\r\n").as_bytes());
-    server.turn();
-    server.ship();
-    server.deliver_one(2, 1);
+    // It has its locks on core 1 from its place on; the word of that does not arrive for now.
+    server.receive(holder, format!("MSETNX {key} a {other} a\r\n").as_bytes());
+    server.ship_from(2);
+    while server.deliver_one(2, 1) {}
     server.send_alone(client, b"CLIENT REPLY OFF\r\n");
     let request = command(&[b"APPEND", key.as_bytes(), &vec![b'v'; MIB]]);
     let sent = requests_taken(&mut server, client, &request, |server| {
@@ -266,7 +265,7 @@ fn requests_that_wait_for_locks_are_bounded_and_all_run() {
     assert!(server.cores[1].used_bytes() as usize >= (sent - 3) * MIB);
     server.turns();
     server.turns();
-    assert_eq!(server.take_output(holder), b"+OK\r\n");
+    assert_eq!(server.take_output(holder), b":1\r\n");
     let ask = format!("CLIENT REPLY ON\r\nSTRLEN {key}\r\n");
     let reply = server.send(client, ask.as_bytes());
     assert_eq!(reply, format!("+OK\r\n:{}\r\n", sent * MIB + 1));

@@ -39,6 +39,7 @@ mod notes_tests;
 mod observed;
 mod offers;
 mod order;
+mod order_tests;
 mod pipelines_tests;
 mod pool;
 mod protect;
@@ -58,6 +59,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod undos;
 mod user_tests;
 mod waits;
 

@@ -7,12 +7,15 @@
 
 use std::rc::Rc;
 
+use larder_engine::DbIndex;
+
 use super::batch::Work;
 use super::core::Core;
 use super::gather::Finish;
-use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge};
-use crate::resp::Reply;
+use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge, Run};
+use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;
+use crate::script::Words;
 use crate::session::{ReplySeq, Session};
 use crate::shared::CoreGauges;
 
@@ -35,7 +38,64 @@ pub(super) fn must_come_behind(session: &Session, command: &Command) -> bool {
             .is_some_and(|seq| !session.output.is_ready(seq))
 }
 
+/// A message that is published once the script is over that publishes it.
+pub(super) struct Publication {
+    which: fn(&CoreGauges) -> bool,
+    each: CoreFn,
+    /// The command.
+    words: Words,
+}
+
+impl Publication {
+    /// What `command` publishes, if it does.
+    pub(super) fn of(command: &Command, words: Words) -> Option<Self> {
+        let Run::SomeCores { which, each, .. } = command.spec.run else {
+            return None;
+        };
+        Some(Self { which, each, words })
+    }
+
+    /// Bytes of memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.words.bytes()
+    }
+}
+
 impl Core {
+    /// Publishes what a script has published that is over. `session` is the one at work, if it is this core's.
+    pub(super) fn publish_for_script(
+        &mut self,
+        mut session: Option<&mut Session>,
+        publications: Vec<Publication>,
+    ) {
+        for publication in publications {
+            self.budget.let_go(publication.bytes());
+            let Publication { which, each, words } = publication;
+            let (bytes, ranges) = words.parts();
+            let args = Args::new(bytes, ranges);
+            let words: Vec<&[u8]> = args.iter_from(0).collect();
+            for core in (0..self.state.shared.cores()).map(CoreId) {
+                if !which(self.state.shared.gauges(core)) {
+                    continue;
+                }
+                if core != self.state.id {
+                    self.tell(core, each, &words);
+                    continue;
+                }
+                each(&mut CoreCall {
+                    asking_client_id: 0,
+                    db: DbIndex(0),
+                    protocol: Protocol::Resp2,
+                    reader: None,
+                    core: &mut self.state,
+                    asking: session.as_deref_mut(),
+                    args,
+                    out: &mut Vec::new(),
+                });
+            }
+        }
+    }
+
     /// Asks the cores that the command concerns. The reply has its place before anything that those do to the session
     /// itself: what a client publishes to itself comes behind the reply, whichever cores are asked.
     pub(super) fn ask_some_cores(

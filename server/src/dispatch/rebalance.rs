@@ -118,8 +118,10 @@ impl Core {
                 self.tell(core, moving::take_mark, &[]);
             }
         }
-        // What came before the last mark is here, and has run or is set aside.
-        let has_all = self.state.moving.has_left() && self.state.moving.has_marks_of(others);
+        // What came before the last mark is here, and has run or is set aside; or it is a script, under way yet.
+        let has_all = self.state.moving.has_left()
+            && self.state.moving.has_marks_of(others)
+            && !self.scripts.has_any();
         if has_all {
             let slots = self.state.moving.slots();
             let is_held_up = self

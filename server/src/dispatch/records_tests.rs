@@ -181,8 +181,9 @@ struct World {
 }
 
 const SET_ALL: &str = "for i=1,#KEYS do redis.call('set',KEYS[i],ARGV[1]) end";
-/// It reaches beyond its keys before it writes.
-const SET_ALL_UNDECLARED: &str = "for i=2,#ARGV do redis.call('exists',ARGV[i]) end for i=2,#ARGV do redis.call('set',ARGV[i],ARGV[1]) end return redis.call('get',ARGV[2])";
+/// It reaches beyond its keys, most often after it has written.
+const SET_ALL_UNDECLARED: &str =
+    "for i=2,#ARGV do redis.call('set',ARGV[i],ARGV[1]) end return redis.call('get',ARGV[2])";
 const THROW: &str =
     "if redis.call('exists',KEYS[1])==1 then redis.call('rename',KEYS[1],KEYS[2]) end";
 

@@ -27,15 +27,20 @@ pub(crate) struct Server {
     pub(crate) cores: Vec<Core>,
     pub(crate) now_ms: u64,
     under_way: UnderWay,
+    full: Full,
 }
 
 /// Batches under way from the first core to the second, oldest first.
 type UnderWay = Rc<RefCell<Vec<Vec<VecDeque<Box<Batch>>>>>>;
 
+/// Lines that have no room for now, from the first core to the second.
+type Full = Rc<RefCell<Vec<(usize, usize)>>>;
+
 /// The lines of one core.
 struct Wires {
     own: usize,
     under_way: UnderWay,
+    full: Full,
 }
 
 impl Lines for Wires {
@@ -47,11 +52,14 @@ impl Lines for Wires {
         self.under_way.borrow()[from.index()][self.own].len()
     }
 
-    fn has_room(&self, _: CoreId) -> bool {
-        true
+    fn has_room(&self, to: CoreId) -> bool {
+        !self.full.borrow().contains(&(self.own, to.index()))
     }
 
     fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        if !self.has_room(to) {
+            return Err(batch);
+        }
         self.under_way.borrow_mut()[self.own][to.index()].push_back(batch);
         Ok(())
     }
@@ -74,11 +82,14 @@ impl Server {
         let count = usize::from(cores);
         let queues = (0..count).map(|_| (0..count).map(|_| VecDeque::new()).collect());
         let under_way = Rc::new(RefCell::new(queues.collect()));
+        let full = Full::default();
         let cores = (0..cores).map(|id| {
             let mut core = Core::new(CoreId(id), Arc::clone(&shared)).unwrap();
-            let under_way = Rc::clone(&under_way);
-            let own = usize::from(id);
-            core.connect_lines(Box::new(Wires { own, under_way }));
+            core.connect_lines(Box::new(Wires {
+                own: usize::from(id),
+                under_way: Rc::clone(&under_way),
+                full: Rc::clone(&full),
+            }));
             core
         });
         let cores = cores.collect();
@@ -86,6 +97,7 @@ impl Server {
             cores,
             now_ms: 1_700_000_000_000,
             under_way,
+            full,
         };
         server.turns();
         server
@@ -180,7 +192,8 @@ impl Server {
         }
     }
 
-    fn clock(&self) -> Clock {
+    /// What the clocks of all cores show.
+    pub(crate) fn clock(&self) -> Clock {
         Clock {
             unix: UnixMillis(self.now_ms as i64),
             monotonic_us: self.now_ms * 1000,
@@ -318,6 +331,21 @@ impl Server {
         under_way.iter().any(|from| !from[core].is_empty())
     }
 
+    /// The line from one core to another has no room from now on.
+    pub(crate) fn fill_line(&mut self, from: usize, to: usize) {
+        self.full.borrow_mut().push((from, to));
+    }
+
+    /// All lines have room again.
+    pub(crate) fn clear_lines(&mut self) {
+        self.full.borrow_mut().clear();
+    }
+
+    /// Number of the batches under way from one core to another.
+    pub(crate) fn batches_under_way(&self, from: usize, to: usize) -> usize {
+        self.under_way.borrow()[from][to].len()
+    }
+
     /// Bytes of the batches under way from one core to another.
     pub(crate) fn bytes_under_way(&self, from: usize, to: usize) -> usize {
         let under_way = self.under_way.borrow();
@@ -378,6 +406,10 @@ impl Core {
         );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
+        assert!(
+            self.state.emptied.is_settled(),
+            "{id:?} is to tell who emptied it"
+        );
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");

@@ -339,6 +339,58 @@ fn an_emptied_server_is_told_of_once() {
 }
 
 #[test]
+fn who_empties_the_server_is_told_behind_the_reply_and_before_the_next() {
+    let wrong = "-ERR syntax error\r\n";
+    let ok = "+OK\r\n";
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let key = key_on(cores - 1, cores, "key");
+        for (commands, expected) in [
+            (
+                "FLUSHALL\r\nFLUSHALL WHAT\r\nFLUSHDB\r\nGET K\r\nPING\r\n",
+                [ok, EVERYTHING, wrong, ok, EVERYTHING, "_\r\n", "+PONG\r\n"].concat(),
+            ),
+            // Nothing but the message comes of what nobody wants to hear of, and in its place.
+            (
+                "CLIENT REPLY OFF\r\nFLUSHALL\r\nCLIENT REPLY ON\r\nPING\r\n",
+                [EVERYTHING, ok, "+PONG\r\n"].concat(),
+            ),
+            (
+                "SWAPDB 0 0\r\nSWAPDB 0 1\r\nMGET K other\r\n",
+                [ok, ok, EVERYTHING, "*2\r\n_\r\n_\r\n"].concat(),
+            ),
+        ] {
+            let reader = tracking(&mut server, usize::from(cores) - 1, "ON NOLOOP");
+            let commands = commands.replace(" K", &format!(" {key}"));
+            assert_eq!(
+                server.send(reader, commands.as_bytes()),
+                expected,
+                "{cores} cores"
+            );
+            server.disconnect(reader);
+        }
+        // One that goes while it empties the server.
+        for steps in 0..8 {
+            let reader = tracking(&mut server, 0, "ON");
+            server.receive(
+                reader,
+                b"FLUSHALL\r\nFLUSHALL WHAT\r\nCLIENT TRACKING OFF\r\n",
+            );
+            for _ in 0..steps {
+                server.turn();
+                server.ship();
+                for other in 1..usize::from(cores) {
+                    server.deliver_one(0, other);
+                    server.deliver_one(other, 0);
+                }
+            }
+            server.disconnect(reader);
+            server.assert_nothing_is_left();
+        }
+    }
+}
+
+#[test]
 fn no_more_keys_are_remembered_than_allowed_and_those_forgotten_are_told_of() {
     for cores in CORES {
         let mut server = Server::new(cores);

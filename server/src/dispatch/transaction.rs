@@ -43,7 +43,10 @@ pub(super) enum Plan {
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
     /// A script, to begin; the owner's session is its messenger.
-    Script,
+    Script {
+        /// It may begin again.
+        is_undoable: bool,
+    },
 }
 
 /// The transactions of this core's sessions.
@@ -148,6 +151,9 @@ impl Core {
                 asks,
                 (locks, Then::Keep),
             );
+        }
+        if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
+            self.state.expect_emptying(session);
         }
         self.state.stats.transactions += 1;
         let gather = self.begin_gather(owner, args, finish, asks.len());
@@ -255,6 +261,7 @@ impl Core {
         watcher: Option<u64>,
     ) {
         let is_served = matches!(plan, Plan::BlockAgain(_));
+        let is_undoable = matches!(plan, Plan::Script { is_undoable: true });
         let transaction = Transaction {
             owner,
             args,
@@ -276,6 +283,7 @@ impl Core {
                 scope,
                 watcher,
                 is_served,
+                is_undoable,
             };
             let bytes = self.parts_for(core).ask_for_locks(head, request);
             self.transactions.gathered_bytes += bytes;
@@ -333,7 +341,7 @@ impl Core {
             }
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
             (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
-            (Plan::Script, _) => self.grant_script(owner.session, held),
+            (Plan::Script { .. }, _) => self.grant_script(owner.session, held),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 self.run_rounds(session, owner, rounds, held, Then::Release);
@@ -343,6 +351,15 @@ impl Core {
 
     /// Gives back locks of a transaction, behind the work it has sent.
     pub(super) fn unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
+        self.unlock_by(session, held, Work::Unlock);
+    }
+
+    /// The same, and what was done under them on other cores is taken back.
+    pub(super) fn undo_and_unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
+        self.unlock_by(session, held, Work::Undo);
+    }
+
+    fn unlock_by(&mut self, session: SessionId, held: &[(CoreId, LockId)], work: Work) {
         for &(core, id) in held {
             if core == self.state.id {
                 self.release_locks(id);
@@ -354,7 +371,7 @@ impl Core {
             };
             let head = Head {
                 locks: Some(locks),
-                ..Head::of(Ticket::Discard { session }, Work::Unlock)
+                ..Head::of(Ticket::Discard { session }, work)
             };
             self.outboxes[core.index()].ask(head, std::iter::empty());
         }
@@ -458,9 +475,12 @@ impl Core {
                 }
                 scope
             }
-            Work::Part(_) | Work::Lock(_) | Work::Unlock | Work::Await(_) | Work::Wait(..) => {
-                Scope::NOTHING
-            }
+            Work::Part(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Undo
+            | Work::Await(_)
+            | Work::Wait(..) => Scope::NOTHING,
         }
     }
 }
@@ -513,6 +533,11 @@ pub(super) fn mode_of(access: KeyAccess) -> Mode {
         KeyAccess::Read => Mode::Shared,
         KeyAccess::Write => Mode::Exclusive,
     }
+}
+
+/// Whether it changes the keyspace as a whole.
+pub(super) fn is_change_of_all(work: Work) -> bool {
+    matches!(work, Work::Each(command) if whole_access(command) == KeyAccess::Write)
 }
 
 /// What a command on the keyspace as a whole does with it.

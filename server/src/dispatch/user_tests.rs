@@ -20,7 +20,10 @@ fn users(batch: &Batch, found: &mut Vec<UserId>) {
 }
 
 fn runs_something(request: &Request) -> bool {
-    !matches!(request.head.work, Work::Unlock | Work::Wait(..))
+    !matches!(
+        request.head.work,
+        Work::Unlock | Work::Undo | Work::Wait(..)
+    )
 }
 
 /// Sends `bytes`, and sees what goes to other cores for it. How much that was.

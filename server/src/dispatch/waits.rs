@@ -22,6 +22,7 @@ pub(super) enum Waiter {
         to: CoreId,
         ticket: Ticket,
         watcher: Option<u64>,
+        is_undoable: bool,
     },
     /// Nobody: these locks are never waited for.
     Nobody,
@@ -50,7 +51,8 @@ impl Core {
         let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
         let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
         let moment = self.state.shard.journal().moment();
-        self.locks.set_moment(lock, moment);
+        let now = self.state.shard.now();
+        self.locks.set_moment(lock, moment, now);
         asked
     }
 
@@ -77,6 +79,9 @@ impl Core {
     /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
     pub(super) fn release_locks(&mut self, id: LockId) {
         // Who waited for what was written under them comes before all others.
+        if !self.undos.is_empty() {
+            self.end_undo(id);
+        }
         self.serve_written();
         self.locks.release(id, &mut self.granted);
         self.choose_lock_gate();
@@ -84,22 +89,32 @@ impl Core {
 
     /// The place of a transaction has come that asks for locks.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
-        let watcher = request.watcher;
+        let (watcher, is_undoable) = (request.watcher, request.is_undoable);
         let waiter = Waiter::Transaction {
             to: from,
             ticket,
             watcher,
+            is_undoable,
         };
         let kind = match request.is_served {
             true => Kind::Served,
             false => Kind::InOrder,
         };
         if let Some(lock) = self.ask_here(kind, request.scope.clone(), waiter) {
-            self.grant(from, ticket, lock, watcher);
+            self.grant(from, ticket, lock, (watcher, is_undoable));
         }
     }
 
-    fn grant(&mut self, to: CoreId, ticket: Ticket, lock: LockId, watcher: Option<u64>) {
+    fn grant(
+        &mut self,
+        to: CoreId,
+        ticket: Ticket,
+        lock: LockId,
+        (watcher, is_undoable): (Option<u64>, bool),
+    ) {
+        if is_undoable {
+            self.expect_undo(lock);
+        }
         let watch = watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id));
         let answer = LockAnswer { lock, watch };
         self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
@@ -223,7 +238,8 @@ impl Core {
                 to,
                 ticket,
                 watcher,
-            } => self.grant(to, ticket, lock, watcher),
+                is_undoable,
+            } => self.grant(to, ticket, lock, (watcher, is_undoable)),
             Waiter::Nobody => unreachable!("such locks are granted at once"),
         }
     }

@@ -372,20 +372,24 @@ impl Session {
     /// session is blocked for, whose client is to hear of what happens meanwhile. (Whoever ends the wait does so before it
     /// acts on the notes of what it then ran: word of that belongs behind the reply.)
     pub fn push(&mut self, message: &[u8]) {
-        let sigil = match self.protocol {
-            Protocol::Resp2 => b'*',
-            Protocol::Resp3 => b'>',
-        };
-        let write = |out: &mut Vec<u8>| {
-            out.push(sigil);
-            out.extend_from_slice(&message[1..]);
-        };
+        let protocol = self.protocol;
+        let write = |out: &mut Vec<u8>| write_push(out, message, protocol);
         match (&mut self.executing, &mut self.blocked) {
             // Not in the midst of the reply of `EXEC`.
             (Some(executing), _) => write(&mut executing.pushes),
             (None, Some(blocked)) => blocked.seq = self.output.append_before(blocked.seq, write),
             (None, None) => self.output.append(write),
         }
+    }
+
+    /// Writes such a message, if there is one, where a place was kept for it.
+    pub fn fill_with_push(&mut self, place: ReplySeq, message: Option<&[u8]>) {
+        let protocol = self.protocol;
+        self.output.fill(place, |out| {
+            if let Some(message) = message {
+                write_push(out, message, protocol);
+            }
+        });
     }
 
     /// Ends the wait of a blocked session: with `error`, or with the reply of a time-out. Whether it was blocked.
@@ -424,4 +428,13 @@ impl Session {
         let multi = self.multi.as_ref().or(rest.map(|(multi, _)| multi));
         multi.map_or(0, |multi| multi.memory_bytes())
     }
+}
+
+/// Writes a message that is encoded as an array of RESP2, as `protocol` has those that are no replies.
+fn write_push(out: &mut Vec<u8>, message: &[u8], protocol: Protocol) {
+    out.push(match protocol {
+        Protocol::Resp2 => b'*',
+        Protocol::Resp3 => b'>',
+    });
+    out.extend_from_slice(&message[1..]);
 }

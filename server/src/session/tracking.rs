@@ -53,6 +53,13 @@ pub struct Tracking {
     pub prefixes: Vec<Box<[u8]>>,
 }
 
+impl Tracking {
+    /// Whether the client is told by its own connection.
+    pub fn hears_itself(&self) -> bool {
+        self.redirect.is_none()
+    }
+}
+
 impl Session {
     /// The state of tracking, if it is on.
     pub fn tracking(&self) -> Option<&Tracking> {

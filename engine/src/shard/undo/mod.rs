@@ -6,9 +6,11 @@
 //!                          └─▶ end_undo   records, notes and word to those who wait go out now
 //! ```
 //! While the log is open, what the commands did is known to nobody: the journal holds its records and notes back. So nobody
-//! else may use the shard in between. Of what nobody can tell some stays: copies that other cores hold have ended, tables may have been
-//! divided, expiry may look sooner than it need. Compaction rests while the log is open, so that what is put back finds
-//! the room that it had.
+//! else may use the shard in between, unless the log is laid aside ([`Shard::lay_undo_aside`]) until its owner comes back: then
+//! others may use all but what the log's owner has changed, which nobody else may read or write. As long as some log lies
+//! aside, nothing expires by itself. Of what nobody can tell some stays: copies that other cores hold have ended, tables may have been
+//! divided, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
+//! finds the room that it had.
 //!
 //! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
 //! entries that changed took before, and up to 160 bytes and the key for each of them.
@@ -21,6 +23,7 @@ pub(super) use log::UndoLog;
 use log::{At, Attribute, Before, Fate, Saved};
 
 use super::Shard;
+use crate::journal::LaidAside;
 use crate::keyspace::Keyspace;
 use crate::memory::Sharing;
 use crate::raw::Block;
@@ -31,6 +34,18 @@ use crate::{DbIndex, Key, StoreError};
 pub(super) struct Sums {
     expired_total: u64,
     lfu_random: u64,
+}
+
+/// A log that lies aside.
+#[must_use = "dropped, it can neither be taken back nor told"]
+pub struct Undo {
+    log: UndoLog,
+    /// Entries that expired while it was open.
+    expired: u64,
+    lfu_random: u64,
+    told: LaidAside,
+    /// Bytes of it, without the items kept.
+    bytes: u64,
 }
 
 impl Shard {
@@ -96,6 +111,50 @@ impl Shard {
         self.expired_total = self.undo_sums.expired_total;
         self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
+    }
+
+    /// Lays the open log aside: what is done from now on is not in it.
+    ///
+    /// # Panics
+    /// The log is not open.
+    pub fn lay_undo_aside(&mut self) -> Box<Undo> {
+        let log = self.take_undo();
+        self.see_who_is_told();
+        let told = self.journal.lay_aside();
+        let bytes = log.used_bytes() + told.used_bytes();
+        self.undos_aside += 1;
+        self.undos_aside_bytes += bytes;
+        Box::new(Undo {
+            log,
+            expired: self.expired_total - self.undo_sums.expired_total,
+            lfu_random: self.undo_sums.lfu_random,
+            told,
+            bytes,
+        })
+    }
+
+    /// Whether some log lies aside.
+    #[inline]
+    pub fn has_undo_aside(&self) -> bool {
+        self.undos_aside > 0
+    }
+
+    /// Opens a log again that was laid aside.
+    ///
+    /// # Panics
+    /// Another is open.
+    pub fn take_up_undo(&mut self, undo: Box<Undo>) {
+        assert!(!self.undo.is_open, "one log at a time");
+        let undo = *undo;
+        self.undos_aside -= 1;
+        self.undos_aside_bytes -= undo.bytes;
+        self.undo = undo.log;
+        self.see_who_is_told();
+        self.undo_sums = Sums {
+            expired_total: self.expired_total - undo.expired,
+            lfu_random: undo.lfu_random,
+        };
+        self.journal.take_up(undo.told);
     }
 
     /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.

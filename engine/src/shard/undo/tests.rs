@@ -296,6 +296,10 @@ fn check(lfu: bool, [before, within, after]: [&[Op]; 3], stands: bool) {
         if nth % 8 == 0 {
             logged.shard.check();
         }
+        if nth % 3 == 0 {
+            let undo = logged.shard.lay_undo_aside();
+            logged.shard.take_up_undo(undo);
+        }
         assert!(!logged.shard.journal().has_notes() && !logged.shard.awaited().has_written());
     }
     assert_eq!(
@@ -618,4 +622,65 @@ fn a_log_is_not_opened_twice() {
     let mut shard = shard();
     shard.begin_undo();
     shard.begin_undo();
+}
+
+/// What others see and do while a log lies aside is as if its owner had done nothing, but for the keys that it changed.
+#[test]
+fn while_a_log_lies_aside_others_are_told_of_what_they_do_and_lose_nothing_by_it() {
+    for stands in [false, true] {
+        let mut observed = Observed::new(false);
+        let large = vec![b'v'; 100_000];
+        for (name, value) in [
+            (&b"owned"[..], &b"1"[..]),
+            (b"large", &large),
+            (b"other", b"1"),
+        ] {
+            set(&mut observed.shard, name, value);
+        }
+        let shard = &mut observed.shard;
+        drop(shard.journal().take_notes());
+        shard.watch(1, DB, key(b"owned"));
+        shard.watch(2, DB, key(b"other"));
+        shard.awaited().add(DB, b"owned");
+        shard.awaited().add(DB, b"other");
+        let (changes, records) = (shard.journal().changes(), observed.records.borrow().len());
+        shard.begin_undo();
+        set(shard, b"owned", b"2");
+        let soon = Some(UnixMillis(1_000_001));
+        let is_set = shard.set_deadline(DB, key(b"large"), soon, Event::Expire);
+        assert_eq!(is_set, Ok(true));
+        let undo = shard.lay_undo_aside();
+        assert!(!shard.is_undoable() && !shard.journal().has_notes());
+        assert_eq!(shard.journal().changes(), changes, "nothing has happened");
+        set(shard, b"other", b"2");
+        let told = shard.journal().take_notes();
+        let told: Vec<Vec<u8>> = told.iter().map(|note| note.key.to_vec()).collect();
+        assert_eq!(told, [b"other"]);
+        assert_eq!(shard.awaited().take_written(), [(DB, b"other"[..].into())]);
+        assert_eq!(observed.records.borrow().len(), records + 1);
+        assert!(shard.watch_holds(1) && !shard.watch_holds(2));
+        // It would be due now.
+        shard.set_now(UnixMillis(1_000_002));
+        assert!(shard.get(DB, key(b"large"), Access::Peek).is_none());
+        shard.expire_cycle(1000);
+        shard.tend(1000);
+        shard.take_up_undo(undo);
+        if stands {
+            shard.end_undo();
+        } else {
+            shard.undo();
+        }
+        shard.check();
+        let value = |shard: &mut Shard, name: &[u8]| {
+            let found = shard.get(DB, key(name), Access::Peek);
+            found.map(|entry| entry.value().to_vec())
+        };
+        assert_eq!(value(shard, b"other"), Some(b"2".to_vec()));
+        let (owned, is_there): (&[u8], _) = if stands { (b"2", false) } else { (b"1", true) };
+        assert_eq!(value(shard, b"owned"), Some(owned.to_vec()));
+        assert_eq!(value(shard, b"large").is_some(), is_there);
+        assert_eq!(shard.watch_holds(1), !stands);
+        assert_eq!(shard.journal().has_notes(), stands);
+        assert_eq!(shard.awaited().has_written(), stands);
+    }
 }

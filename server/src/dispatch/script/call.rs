@@ -7,7 +7,9 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::execute::{Place, access_of, is_timed_apart, run_on_shard};
 use super::super::input::Target;
+use super::super::publish::Publication;
 use super::Waits;
+use super::parked::keep_words;
 use super::reach::Reach;
 use crate::command::{Args, Command, Flags, Run};
 use crate::observe::CommandId;
@@ -86,6 +88,11 @@ impl Core {
         if reach == Reach::Elsewhere {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
+        if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
+            let here = self.state.id;
+            let lock = self.running().hold.lock_on(here);
+            self.open_undo(lock);
+        }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
         let known = is_sampled
@@ -151,8 +158,28 @@ impl Core {
                 pushes: Vec::new(),
             })
         });
-        let gates = messenger.gates | self.state.gates;
-        self.run(&mut messenger, args, command, target, gates);
+        match command.spec.run {
+            Run::SomeCores {
+                which,
+                count,
+                merge,
+                ..
+            } if self.running().is_undoable => {
+                // It may begin again, and publishes then. The message goes out when it is over.
+                self.count_call(&mut messenger, command);
+                self.timing.ran(command.id);
+                let ask = (count, merge);
+                self.ask_some_cores(&mut messenger, args, command, which, ask, false);
+                let publication = Publication::of(command, keep_words(args));
+                let publication = publication.expect("it is one");
+                self.budget.keep(publication.bytes());
+                self.running().publications.push(publication);
+            }
+            _ => {
+                let gates = messenger.gates | self.state.gates;
+                self.run(&mut messenger, args, command, target, gates);
+            }
+        }
         let is_answered = messenger.output.outstanding() == 0;
         self.state.sessions.put_back(messenger);
         if is_answered {

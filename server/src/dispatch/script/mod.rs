@@ -25,6 +25,7 @@ mod parked;
 mod place;
 mod reach;
 mod tests;
+mod undo_tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
-use super::publish::note_write;
+use super::publish::{Publication, note_write};
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -50,7 +51,7 @@ use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
-use reach::Hold;
+use reach::{Covers, Hold};
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
@@ -66,6 +67,8 @@ pub(super) struct Scripts {
     ready: VecDeque<SessionId>,
     /// Those that have their locks, and begin when fewer are under way.
     queue: VecDeque<SessionId>,
+    /// What the script published that was over last, and has yet to go out.
+    publications: Vec<Publication>,
     /// Those on several cores that have begun.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -136,6 +139,10 @@ struct Running {
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
     is_out_of_memory: bool,
     wrote: bool,
+    /// What it does may have to be taken back: it begins again if it reaches beyond its keys.
+    is_undoable: bool,
+    /// What it has published, as long as it may begin again.
+    publications: Vec<Publication>,
     /// The client as which it runs commands; absent while one runs.
     client: Option<Box<Session>>,
     /// When it last ran a command to its end.
@@ -313,6 +320,7 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
+        self.publish_held(Some(session));
         let micros = self.timed_apart(command, began);
         self.observe_slow(session, args, command.spec, micros);
     }
@@ -348,6 +356,7 @@ impl Core {
         }
         let micros = self.timed_apart(command, began);
         self.answer_core(from, ticket, &out, (command, args, micros));
+        self.publish_held(None);
     }
 
     /// Sends a script's reply to the core that asked; word of it, if it was slow, goes along.
@@ -419,6 +428,8 @@ impl Core {
             Ok(admitted) => admitted,
             Err(error) => return Err((error, hold)),
         };
+        let is_alone = self.state.shared.cores() == 1;
+        let is_undoable = may_write && !is_alone && hold.covers != Covers::Everything;
         let mut client = self.scripts.client();
         client.db = caller.db;
         client.user = caller.user;
@@ -438,6 +449,8 @@ impl Core {
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
             wrote: false,
+            is_undoable,
+            publications: Vec::new(),
             client: Some(client),
             last: began,
             hold,
@@ -545,14 +558,48 @@ impl Core {
         }
     }
 
+    /// Publishes what the script that is over has published, behind its reply.
+    #[inline]
+    fn publish_held(&mut self, session: Option<&mut Session>) {
+        if !self.scripts.publications.is_empty() {
+            let publications = std::mem::take(&mut self.scripts.publications);
+            self.publish_for_script(session, publications);
+        }
+    }
+
+    /// What the script that is over did on this core stands, or is taken back if it begins again.
+    fn settle_undo(&mut self) {
+        let running = self.scripts.running.as_ref();
+        let running = running.expect("a script is at work");
+        if !running.is_undoable {
+            return;
+        }
+        let begins_again = running.waits == Waits::Everything;
+        let lock = running.hold.lock_on(self.state.id);
+        if self.state.shard.is_undoable() || self.take_up_undo(lock) {
+            match begins_again {
+                true => self.state.shard.undo(),
+                false => self.state.shard.end_undo(),
+            }
+        }
+    }
+
     /// Takes the reply of the script that is over.
     fn finish_script(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Box<Running> {
+        self.settle_undo();
         let mut running = self.scripts.running.take().expect("a script is at work");
         if let Some(reader) = running.reads.reading.reader(running.reads.by)
             && running.has_read
             && running.waits != Waits::Everything
         {
             self.remember_declared(running.command, args, reader);
+        }
+        let publications = std::mem::take(&mut running.publications);
+        if running.waits == Waits::Everything {
+            let bytes = publications.iter().map(Publication::bytes);
+            self.budget.let_go(bytes.sum());
+        } else {
+            self.scripts.publications = publications;
         }
         self.scripts.client = running.client.take();
         let vm = self.state.scripts.vm();

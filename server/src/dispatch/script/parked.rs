@@ -89,6 +89,7 @@ impl Core {
                 Holds::AllToRead | Holds::Keys => Covers::Keys,
             };
         }
+        let covers_all = hold.covers == Covers::Everything;
         session.at_barrier |= is_granted;
         let waits = if is_granted {
             Waits::Granted
@@ -113,7 +114,9 @@ impl Core {
             self.scripts.ready.push_back(id);
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-            self.ask_for_script(id, session.user, command, scopes);
+            let only_reads = command.spec.flags.has(Flags::READONLY);
+            let is_undoable = !only_reads && !covers_all;
+            self.ask_for_script(id, session.user, command, scopes, is_undoable);
             self.join(session);
         }
     }
@@ -124,12 +127,14 @@ impl Core {
         user: UserId,
         command: &'static Command,
         scopes: Vec<(CoreId, Scope)>,
+        is_undoable: bool,
     ) {
         let messenger = self.state.sessions.get_mut(id);
         let messenger = messenger.expect("a script's messenger stays as long as the script");
         messenger.user = user;
         let owner = session_owner(messenger, None, command);
-        self.begin_transaction(owner, KeptArgs::default(), Plan::Script, scopes, None);
+        let plan = Plan::Script { is_undoable };
+        self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
     }
 
     /// A script that has reached beyond the keys it declared begins again, with locks of everything.
@@ -165,7 +170,7 @@ impl Core {
         };
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
-        self.ask_for_script(id, caller.user, command, scopes);
+        self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
     /// A script has the locks it asked for.
@@ -200,6 +205,10 @@ impl Core {
                 false => Mode::Shared,
             };
             running.hold.bar = Some(self.bar(mode));
+        }
+        if self.state.shard.is_undoable() {
+            let lock = running.hold.lock_on(self.state.id);
+            self.lay_undo_aside(lock.expect("what it wrote here is locked"));
         }
         let parked = Parked {
             owner,
@@ -300,12 +309,13 @@ impl Core {
         self.budget.let_go(words.bytes());
         match over {
             Some(ended) if is_beyond => {
-                self.end_hold(&ended);
+                self.end_hold(&ended, is_beyond);
                 self.begin_again(owner, words, command, caller);
                 Progress::Over
             }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
+                self.publish_held(None);
                 Progress::Over
             }
             None => {
@@ -383,11 +393,11 @@ impl Core {
         if ended.hold.covers != Covers::Everything && !ended.hold.is_keyless() {
             self.note_kept_to_keys(args, command);
         }
-        self.end_hold(ended);
+        self.end_hold(ended, false);
     }
 
-    /// Gives back what a script had.
-    fn end_hold(&mut self, ended: &Ended) {
+    /// Gives back what a script had. If it begins again, what it did on other cores is taken back.
+    fn end_hold(&mut self, ended: &Ended, begins_again: bool) {
         if let Some(busy) = &ended.busy {
             self.note_no_longer_busy(busy);
         }
@@ -396,8 +406,10 @@ impl Core {
         if let Some(bar) = ended.hold.bar {
             self.release_locks(bar);
         }
-        if !ended.hold.is_in_exec {
-            self.unlock(id, &ended.hold.locks);
+        match begins_again {
+            _ if ended.hold.is_in_exec => {}
+            true => self.undo_and_unlock(id, &ended.hold.locks),
+            false => self.unlock(id, &ended.hold.locks),
         }
         if ended.hold.is_counted {
             self.scripts.begun -= 1;

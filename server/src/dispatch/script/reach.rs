@@ -9,7 +9,7 @@
 //! ```
 //! A script that reaches more than it declared is remembered, and locks everything from the beginning the next time.
 //!
-//! **The bar.** A script without locks that has to wait keeps everybody out of its core, but for what others have: it has not
+//! **The bar.** A script without locks that has to wait keeps everybody out of its core, but for what others have, or came for before it: it has not
 //! touched that, and begins again when it comes to.
 
 use super::super::core::Core;
@@ -56,6 +56,12 @@ pub(super) struct Hold {
 }
 
 impl Hold {
+    /// Its lock on core `core`, if it has one.
+    pub(super) fn lock_on(&self, core: CoreId) -> Option<LockId> {
+        let held = || self.locks.iter().find(|(of, _)| *of == core);
+        self.bar.or_else(|| held().map(|(_, lock)| *lock))
+    }
+
     /// Whether it declared no keys: then it may come to reach any.
     pub(super) fn is_keyless(&self) -> bool {
         self.declared.is_empty()
@@ -142,7 +148,7 @@ impl Core {
                     let others =
                         others.filter(|claim| hold.declared.binary_search(&claim.hash).is_err());
                     let others = Scope::Keys(others.collect());
-                    !self.locks.is_held(&others, hold.bar)
+                    !self.locks.is_taken(&others, hold.bar)
                 }
             }
         }

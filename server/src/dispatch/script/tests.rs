@@ -636,17 +636,29 @@ fn what_was_on_its_way_to_a_core_that_became_busy_is_refused_or_waits() {
     let here = key_on(0, 2, "a");
     let client = server.connect(0);
     let (one, two) = (server.connect(1), server.connect(1));
-    // Both are under way when the script begins.
+    // What came before the script began runs before it.
     server.receive(one, &encode(&["SET", &here, "x"]));
     server.receive(two, &encode(&["DBSIZE"]));
-    server.cores[1].end_turn();
     server.ship_from(1);
     server.receive(client, &encode(&["EVAL", ENDLESS, "1", &here]));
-    assert_eq!(server.send(one, b""), BUSY);
+    // Core 1 begins its next turn behind these, and does not know yet.
+    server.receive(one, &encode(&["SET", &here, "y"]));
+    server.receive(two, &encode(&["DBSIZE"]));
+    server.ship_from(1);
+    while server.deliver_one(1, 0) {}
+    server.ship_from(0);
+    while server.deliver_one(0, 1) {}
+    assert_eq!(
+        server.take_output(one),
+        [b"+OK\r\n", BUSY.as_bytes()].concat()
+    );
+    assert_eq!(server.take_output(two), b":1\r\n");
+    // The part of `DBSIZE` has a place, and cannot be refused: it waits.
     assert_eq!(server.send(two, b""), "");
     run(&mut server, one, &["SCRIPT", "KILL"]);
     assert!(server.send(client, b"").starts_with(KILLED));
-    assert_eq!(server.send(two, b""), ":0\r\n");
+    assert_eq!(server.send(two, b""), ":1\r\n");
+    assert_eq!(run(&mut server, one, &["GET", &here]), "$1\r\nx\r\n");
 }
 
 #[test]

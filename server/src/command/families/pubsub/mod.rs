@@ -33,6 +33,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         run: Run::SomeCores {
             which: pushes::has_subscribers,
             each: pushes::publish_each,
+            count: pushes::count_each,
             merge: publish_merge,
         },
         ..PUBLISHING
@@ -66,6 +67,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         run: Run::SomeCores {
             which: pushes::has_shard_subscribers,
             each: pushes::spublish_each,
+            count: pushes::scount_each,
             merge: publish_merge,
         },
         ..PUBLISHING
