@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use larder_engine::UnixMillis;
+use larder_engine::{Moment, UnixMillis};
 
 use super::core::Core;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS};
@@ -76,9 +76,13 @@ impl Core {
             return false;
         }
         let began = Instant::now();
+        // What is removed was dead before the first of those who have locks or wait for them.
+        let oldest = self.locks.oldest_position();
         let shard = &mut self.state.shard;
         shard.set_now(as_of);
+        let before = shard.journal().set_moment(oldest.map(Moment::alone));
         let step = shard.expire_cycle(budget);
+        shard.journal().set_moment(before);
         shard.set_now(now);
         let time = began.elapsed();
         self.timing.took_apart(time);

@@ -312,7 +312,6 @@ impl<W> Locks<W> {
     }
 
     /// The first position at which something done under locks takes effect, held or awaited.
-    #[cfg(test)]
     pub(super) fn oldest_position(&self) -> Option<u64> {
         let entries = self.entries.iter();
         entries.map(|(_, entry)| entry.moment.position).min()
