@@ -5,7 +5,7 @@
 //! nothing.
 
 use crate::DbIndex;
-use crate::journal::{Effect, Record};
+use crate::journal::Effect;
 use crate::key_map::KeyMap;
 
 /// Which keys are waited for, and which of them were written.
@@ -121,21 +121,13 @@ impl AwaitedKeys {
 
     /// A change has been made.
     #[cold]
-    pub(crate) fn note(&mut self, record: &Record<'_>) {
-        match record.effect {
-            // Of a move the arrival is told too; of an exchange `Self::note_exchange`.
-            Effect::Put { .. } | Effect::WriteRange { .. } | Effect::Arrive => {
-                if let Some(awaited) = self.waiting.get_mut(record.db, record.key)
-                    && !std::mem::replace(&mut awaited.is_written, true)
-                {
-                    self.written.push((record.db, record.key.into()));
-                }
-            }
-            Effect::Deadline(_)
-            | Effect::Remove
-            | Effect::MoveTo { .. }
-            | Effect::FlushDb
-            | Effect::SwapDb { .. } => {}
+    pub(crate) fn note(&mut self, db: DbIndex, key: &[u8], effect: &Effect<'_>) {
+        // Of an exchange `Self::note_exchange` tells.
+        if effect.brings()
+            && let Some(awaited) = self.waiting.get_mut(db, key)
+            && !std::mem::replace(&mut awaited.is_written, true)
+        {
+            self.written.push((db, key.into()));
         }
     }
 
@@ -153,7 +145,7 @@ impl AwaitedKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Event;
+    use crate::journal::Element;
 
     const DB: DbIndex = DbIndex(0);
 
@@ -165,16 +157,11 @@ mod tests {
         }
         for _ in 0..3 {
             for key in [b"a", b"c", b"b", b"a"] {
-                let effect = Effect::WriteRange {
+                let range = Element::Range {
                     offset: 0,
                     bytes: b"x",
                 };
-                awaited.note(&Record {
-                    db: DB,
-                    key,
-                    effect,
-                    event: Event::Append,
-                });
+                awaited.note(DB, key, &Effect::Elements(&[range]));
             }
             awaited.note_exchange(DB, |_| true);
             let written = awaited.take_written();

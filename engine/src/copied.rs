@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::DbIndex;
-use crate::journal::{Effect, Record};
+use crate::journal::Effect;
 
 /// What a key's word was when a copy was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,20 +123,18 @@ impl CopiedKeys {
 
     /// A change has been made.
     #[cold]
-    pub(crate) fn note(&self, record: &Record<'_>) {
-        match record.effect {
-            Effect::FlushDb => self.end_where(|copied| copied.db == record.db),
+    pub(crate) fn note(&self, db: DbIndex, key: &[u8], effect: &Effect<'_>) {
+        match effect {
+            Effect::FlushDb => self.end_where(|copied| copied.db == db),
             Effect::SwapDb { with } => {
-                self.end_where(|copied| copied.db == record.db || copied.db == with);
+                self.end_where(|copied| copied.db == db || copied.db == *with);
             }
-            Effect::MoveTo { db, key } => {
-                self.end_where(|copied| copied.is(record.db, record.key) || copied.is(db, key));
+            _ => {
+                self.end_where(|copied| copied.is(db, key));
+                if let Some((db, key)) = effect.destination() {
+                    self.end_where(|copied| copied.is(db, key));
+                }
             }
-            Effect::Put { .. }
-            | Effect::WriteRange { .. }
-            | Effect::Deadline(_)
-            | Effect::Remove
-            | Effect::Arrive => self.end_where(|copied| copied.is(record.db, record.key)),
         }
     }
 }

@@ -22,6 +22,7 @@ mod memory;
 pub mod model;
 mod raw;
 mod shard;
+mod subscribers;
 mod units;
 mod value;
 mod watch;
@@ -31,14 +32,17 @@ pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
-    Besides, Effect, EffectOf, Event, EventClass, Extent, Journal, Note, Notes, Record, Tap,
+    Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
+    Moment, Note, Noted, Notes, Record, Removal, Subscriber,
 };
 pub use key::{Key, KeyHasher};
+pub use keyspace::ContentsId;
 pub use raw::Buffer;
 pub use shard::{
-    Access, DeadlineStats, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard, ShardOptions,
-    TtlChange, Undo,
+    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,
+    ShardOptions, TtlChange, Undo, Upcoming,
 };
+pub use subscribers::SubscriberId;
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

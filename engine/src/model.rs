@@ -1,11 +1,11 @@
 //! A naive shard: the oracle of property tests and fuzzers. One ordered map a database, everything copied, nothing fast.
 //!
-//! Its mutations have the signatures and the meaning of [`crate::Shard`]'s, and leave the same records in the same order
-//! in [`Model::log`].
+//! Its mutations have the signatures and the meaning of [`crate::Shard`]'s, and leave the same records and events in the
+//! same order in [`Model::log`] and [`Model::events`].
 
 use std::collections::BTreeMap;
 
-use crate::journal::{Effect, Event, Record};
+use crate::journal::{Effect, Element, Event, Removal};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::{
     AccessClock, DbIndex, Encoding, Kind, StoreError, StringForm, TtlChange, UnixMillis, ValueImage,
@@ -18,31 +18,30 @@ pub struct Model {
     now: UnixMillis,
     /// Every record so far, as text.
     pub log: Vec<String>,
+    /// Every event so far.
+    pub events: Vec<(DbIndex, Vec<u8>, Event)>,
 }
 
-/// A record as text, comparable across implementations; long contents by length and checksum.
-pub fn describe(record: &Record<'_>) -> String {
+/// A change as text, comparable across implementations; long contents by length and checksum.
+pub fn describe(db: DbIndex, key: &[u8], effect: &Effect<'_>) -> String {
     let sum = |bytes: &[u8]| {
         let step = |sum: u64, &byte: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(byte));
         (bytes.len(), bytes.iter().fold(7, step))
     };
-    let what = match record.effect {
+    let what = match *effect {
         Effect::Put {
             kind,
             encoding,
             value,
             expires_at,
         } => format!("put {kind:?} {encoding:?} {:?} {expires_at:?}", sum(value)),
-        Effect::WriteRange { offset, bytes } => format!("write {offset} {:?}", sum(bytes)),
+        Effect::Elements([Element::Range { offset, bytes }]) => {
+            format!("write {offset} {:?}", sum(bytes))
+        }
         Effect::MoveTo { db, key } => format!("move to {db:?} {:?}", sum(key)),
         other => format!("{other:?}"),
     };
-    format!(
-        "{:?} {:?} {what} {:?}",
-        record.db,
-        sum(record.key),
-        record.event
-    )
+    format!("{db:?} {:?} {what}", sum(key))
 }
 
 impl Model {
@@ -105,6 +104,7 @@ impl Model {
         event: Event,
     ) -> Result<(), StoreError> {
         let old = self.get(db, key);
+        let is_new = old.is_none();
         let image = ValueImage {
             kind: Kind::String,
             encoding: form.encoding_of(value),
@@ -116,7 +116,12 @@ impl Model {
             },
             access: AccessClock::at(self.now),
         };
-        self.put(db, key, &image, event)
+        self.store(db, key, &image)?;
+        let has_own_deadline = matches!(ttl, TtlChange::At(_));
+        self.tell(db, key, is_new.then_some(Event::New));
+        self.tell(db, key, Some(event));
+        self.tell(db, key, has_own_deadline.then_some(Event::Expire));
+        Ok(())
     }
 
     /// See [`crate::Shard::put`].
@@ -130,6 +135,13 @@ impl Model {
         image: &ValueImage,
         event: Event,
     ) -> Result<(), StoreError> {
+        self.store(db, key, image)?;
+        self.tell(db, key, Some(Event::New));
+        self.tell(db, key, Some(event));
+        Ok(())
+    }
+
+    fn store(&mut self, db: DbIndex, key: &[u8], image: &ValueImage) -> Result<(), StoreError> {
         if image.bytes.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
@@ -141,7 +153,7 @@ impl Model {
             value: &image.bytes,
             expires_at: image.expires_at,
         };
-        self.record(db, key, effect, event);
+        self.record(db, key, effect);
         Ok(())
     }
 
@@ -162,7 +174,9 @@ impl Model {
             return Err(StoreError::TooLarge);
         }
         let access = AccessClock::at(self.now);
-        let mut image = self.get(db, key).unwrap_or(ValueImage {
+        let old = self.get(db, key);
+        let is_new = old.is_none();
+        let mut image = old.unwrap_or(ValueImage {
             kind: Kind::String,
             encoding: Encoding::Raw,
             bytes: Vec::new(),
@@ -176,11 +190,13 @@ impl Model {
         image.bytes[offset..end].copy_from_slice(bytes);
         let len = image.bytes.len();
         self.entries_mut(db).insert(key.to_vec(), image);
-        let effect = Effect::WriteRange {
+        let range = Element::Range {
             offset: offset as u64,
             bytes,
         };
-        self.record(db, key, effect, event);
+        self.record(db, key, Effect::Elements(&[range]));
+        self.tell(db, key, is_new.then_some(Event::New));
+        self.tell(db, key, Some(event));
         Ok(len)
     }
 
@@ -189,7 +205,8 @@ impl Model {
         self.expire_if_due(db, key);
         let found = self.entries_mut(db).remove(key).is_some();
         if found {
-            self.record(db, key, Effect::Remove, event);
+            self.record(db, key, Effect::Remove(Removal::Deleted));
+            self.tell(db, key, Some(event));
         }
         found
     }
@@ -207,7 +224,8 @@ impl Model {
             return false;
         };
         image.expires_at = deadline;
-        self.record(db, key, Effect::Deadline(deadline), event);
+        self.record(db, key, Effect::Deadline(deadline));
+        self.tell(db, key, Some(event));
         true
     }
 
@@ -228,8 +246,11 @@ impl Model {
             db: to.0,
             key: to.1,
         };
-        self.record(from.0, from.1, effect, events.0);
-        self.record(to.0, to.1, Effect::Arrive, events.1);
+        self.tell(to.0, to.1, Some(Event::New));
+        self.record(from.0, from.1, effect);
+        self.tell(from.0, from.1, Some(events.0));
+        self.record(to.0, to.1, Effect::Arrive);
+        self.tell(to.0, to.1, Some(events.1));
         true
     }
 
@@ -237,14 +258,14 @@ impl Model {
     pub fn flush(&mut self, db: DbIndex) -> u64 {
         let removed = self.len(db);
         self.entries_mut(db).clear();
-        self.record(db, b"", Effect::FlushDb, Event::Silent);
+        self.record(db, b"", Effect::FlushDb);
         removed
     }
 
     /// See [`crate::Shard::swap`].
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         self.databases.swap(usize::from(a.0), usize::from(b.0));
-        self.record(a, b"", Effect::SwapDb { with: b }, Event::Silent);
+        self.record(a, b"", Effect::SwapDb { with: b });
     }
 
     /// Removes `key` if its deadline has come; what the expiry hand does to one entry.
@@ -255,7 +276,8 @@ impl Model {
             .is_some_and(|image| self.is_due(image));
         if due {
             self.entries_mut(db).remove(key);
-            self.record(db, key, Effect::Remove, Event::Expired);
+            self.record(db, key, Effect::Remove(Removal::Expired));
+            self.tell(db, key, Some(Event::Expired));
         }
         due
     }
@@ -272,13 +294,12 @@ impl Model {
         &mut self.databases[usize::from(db.0)]
     }
 
-    fn record(&mut self, db: DbIndex, key: &[u8], effect: Effect<'_>, event: Event) {
-        let record = Record {
-            db,
-            key,
-            effect,
-            event,
-        };
-        self.log.push(describe(&record));
+    fn record(&mut self, db: DbIndex, key: &[u8], effect: Effect<'_>) {
+        self.log.push(describe(db, key, &effect));
+    }
+
+    fn tell(&mut self, db: DbIndex, key: &[u8], event: Option<Event>) {
+        self.events
+            .extend(event.map(|event| (db, key.to_vec(), event)));
     }
 }

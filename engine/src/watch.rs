@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::DbIndex;
-use crate::journal::{Effect, Record};
+use crate::journal::Effect;
 use crate::key_map::KeyMap;
 
 /// Who watches what.
@@ -122,18 +122,19 @@ impl Watches {
 
     /// A change has been made.
     #[cold]
-    pub(crate) fn note(&mut self, record: &Record<'_>) {
-        match record.effect {
+    pub(crate) fn note(&mut self, db: DbIndex, key: &[u8], effect: &Effect<'_>) {
+        match effect {
             Effect::FlushDb => {
-                self.break_all(record.db, |_, presence| presence == Presence::Present);
+                self.break_all(db, |_, presence| presence == Presence::Present);
             }
             // Told by the exchange itself: it depends on what the other database holds.
             Effect::SwapDb { .. } => {}
-            Effect::MoveTo { db, key } => {
-                self.break_one(record.db, record.key);
+            _ => {
                 self.break_one(db, key);
+                if let Some((db, key)) = effect.destination() {
+                    self.break_one(db, key);
+                }
             }
-            _ => self.break_one(record.db, record.key),
         }
     }
 
@@ -216,17 +217,12 @@ fn break_watch(watchers: &mut HashMap<u64, Watch>, watcher: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Event;
+    use crate::journal::Removal;
 
     const DB: DbIndex = DbIndex(0);
 
     fn change(watches: &mut Watches, key: &[u8]) {
-        watches.note(&Record {
-            db: DB,
-            key,
-            effect: Effect::Remove,
-            event: Event::Del,
-        });
+        watches.note(DB, key, &Effect::Remove(Removal::Deleted));
     }
 
     #[test]

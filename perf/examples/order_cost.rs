@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam::queue::ArrayQueue;
-use larder_server::order::{Coordinator, Cursor, Follower, Parcel, Position, Post, Ring, Station};
+use larder_server::order::{
+    Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Ring, Station,
+};
 use larder_server::routing::CoreId;
 
 /// Parcels under way from one core to another.
@@ -50,8 +52,8 @@ impl Station<Mail, Parts> for Desk {
         self.answered += answers;
     }
 
-    fn run_parts(&mut self, _position: Position, coordinator: CoreId, parts: Parts) {
-        self.answers[coordinator.index()] += parts.len();
+    fn run_parts(&mut self, at: EntryAt, parts: Parts) {
+        self.answers[at.coordinator.index()] += parts.len();
         self.ran += parts.len();
         self.sum = parts
             .iter()

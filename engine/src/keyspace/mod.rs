@@ -43,6 +43,10 @@ const SHRINK_INTERVAL: usize = 8;
 /// Buckets that are not worth shrinking.
 const MIN_SHRINK_BUCKETS: usize = 16;
 
+/// The contents of a database, as long as it is not emptied: they keep this when databases are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentsId(pub(crate) u64);
+
 /// The entries of a database.
 pub(crate) struct Keyspace {
     directory: Vec<u32>,
@@ -60,10 +64,11 @@ pub(crate) struct Keyspace {
     segment_bytes: usize,
     /// Bytes of the directory and of the lists of segments, vacant ones included.
     list_bytes: usize,
+    id: ContentsId,
 }
 
 impl Keyspace {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(id: ContentsId) -> Self {
         let mut by_bits = [0; DIRECTORY_MAX_BITS as usize + 1];
         by_bits[0] = 1;
         let mut keyspace = Self {
@@ -78,9 +83,15 @@ impl Keyspace {
             agenda: Agenda::new(),
             segment_bytes: 0,
             list_bytes: 0,
+            id,
         };
         keyspace.list_bytes = keyspace.count_list_bytes();
         keyspace
+    }
+
+    /// Which contents these are.
+    pub(crate) fn id(&self) -> ContentsId {
+        self.id
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -213,7 +224,7 @@ impl Keyspace {
             self.deadline_sum -= i128::from(at.0);
         }
         if self.len == 0 && self.directory.len() > 1 {
-            *self = Self::new();
+            *self = Self::new(self.id);
         } else if len.is_multiple_of(SHRINK_INTERVAL) && len * 4 < buckets {
             self.shrink(hash, items);
         }

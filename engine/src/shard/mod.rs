@@ -4,6 +4,9 @@
 //! told to the journal once, here and nowhere else. What takes long, freeing a flushed database or compacting memory, is
 //! done in bounded steps by [`Shard::tend`]; nothing else is long, however large the shard: see [`crate::limits`].
 
+mod before;
+#[cfg(test)]
+mod before_tests;
 mod compaction;
 #[cfg(test)]
 mod expiry_tests;
@@ -15,6 +18,7 @@ mod uses;
 mod walk;
 mod write;
 
+pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
 use reclaim::Graveyard;
 pub use undo::Undo;
@@ -25,11 +29,12 @@ use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
-use crate::journal::{Effect, Event, Journal, Record};
-use crate::keyspace::{Items, Keyspace};
+use crate::journal::{Effect, Event, Journal, Removal};
+use crate::keyspace::{ContentsId, Items, Keyspace};
 use crate::limits::LOOK_MAX_ENTRIES;
 use crate::memory::Memory;
 use crate::raw::Block;
+use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
 use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, UnixMillis};
 
@@ -113,6 +118,8 @@ impl MemoryUsage {
 /// One core's part of the keyspace.
 pub struct Shard {
     databases: Vec<Keyspace>,
+    /// The next contents that come to be have this number.
+    next_contents: u64,
     /// Bytes of the tables of `databases`.
     table_bytes: u64,
     memory: Memory,
@@ -132,6 +139,9 @@ pub struct Shard {
     expiry_is_held: bool,
     graveyard: Graveyard,
     compactor: Compactor,
+    /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
+    is_told_before: bool,
+    before_changes: Subscribers<BeforeChange>,
     undo: UndoLog,
     undo_sums: Sums,
     /// How many logs lie aside, and their bytes.
@@ -149,8 +159,10 @@ impl Shard {
     /// There is to be no database.
     pub fn new(options: &ShardOptions) -> Result<Self, StoreError> {
         assert!(options.databases > 0, "a shard has at least one database");
-        let databases: Vec<Keyspace> = (0..options.databases).map(|_| Keyspace::new()).collect();
+        let ids = (0..options.databases.into()).map(ContentsId);
+        let databases: Vec<Keyspace> = ids.map(Keyspace::new).collect();
         Ok(Self {
+            next_contents: options.databases.into(),
             table_bytes: databases.iter().map(Keyspace::table_bytes).sum(),
             databases,
             memory: Memory::new(options.memory_ceiling_bytes)?,
@@ -167,6 +179,8 @@ impl Shard {
             expiry_is_held: false,
             graveyard: Graveyard::default(),
             compactor: Compactor::default(),
+            is_told_before: false,
+            before_changes: Subscribers::default(),
             undo: UndoLog::default(),
             undo_sums: Sums::default(),
             undos_aside: 0,
@@ -264,7 +278,7 @@ impl Shard {
     pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let item = self.find_to_read(db, key);
         if item.is_none() {
-            self.journal.note(db, key.bytes(), Event::Missed);
+            self.journal.tell(db, key.bytes(), Event::Missed);
         }
         Some(self.look_at(db, item?, access))
     }
@@ -281,7 +295,7 @@ impl Shard {
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
-            if self.undo.is_open {
+            if self.is_told_before {
                 self.before_use(db, item);
             }
             let used = self.history_of_used(before);
@@ -489,19 +503,17 @@ impl Shard {
     #[cold]
     #[inline(never)]
     fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
-        self.journal.record(&Record {
-            db,
-            key: self.memory.key(item),
-            effect: Effect::Remove,
-            event: Event::Expired,
-        });
+        let key = self.memory.key(item);
+        self.journal
+            .record(db, key, &Effect::Remove(Removal::Expired));
+        self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
         self.delete(db, hash, item);
     }
 
     /// Takes an item out of its table and frees it.
     fn delete(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let is_kept = self.undo.is_open && self.before_whole(db, hash, item);
+        let is_kept = self.is_told_before && self.before_whole(db, hash, item);
         self.detach(db, hash, item);
         if is_kept {
             self.keep(db, hash, item);

@@ -6,8 +6,8 @@
 
 use super::Shard;
 use crate::DbIndex;
-use crate::journal::{Effect, Event, Record};
-use crate::keyspace::Keyspace;
+use crate::journal::Effect;
+use crate::keyspace::{ContentsId, Keyspace};
 use crate::memory::Memory;
 
 /// A database of up to this many entries is freed at once when it is flushed.
@@ -49,7 +49,11 @@ impl Graveyard {
 impl Shard {
     /// Empties `db`; returns the number of entries removed. The memory is given back in bounded steps by [`Self::tend`].
     pub fn flush(&mut self, db: DbIndex) -> u64 {
-        let empty = Keyspace::new();
+        if self.is_told_before {
+            self.before_flush(db);
+        }
+        let empty = Keyspace::new(ContentsId(self.next_contents));
+        self.next_contents += 1;
         self.table_bytes += empty.table_bytes();
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.table_bytes -= flushed.table_bytes();
@@ -65,12 +69,7 @@ impl Shard {
         if !is_undoable {
             self.retire_memory_if_unused();
         }
-        self.journal.record(&Record {
-            db,
-            key: b"",
-            effect: Effect::FlushDb,
-            event: Event::Silent,
-        });
+        self.journal.record(db, b"", &Effect::FlushDb);
         removed
     }
 
@@ -110,12 +109,7 @@ impl Shard {
         if self.undo.is_open {
             self.undo.exchange(a, b);
         }
-        self.journal.record(&Record {
-            db: a,
-            key: b"",
-            effect: Effect::SwapDb { with: b },
-            event: Event::Silent,
-        });
+        self.journal.record(a, b"", &Effect::SwapDb { with: b });
     }
 
     /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Model, describe};
-use crate::{Buffer, StringForm};
+use crate::{Buffer, Kept, Noted, StringForm};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -155,9 +155,15 @@ impl Pair {
         let mut shard = shard();
         let log = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&log);
-        shard.journal().attach(Box::new(move |record| {
-            sink.borrow_mut().push(describe(record))
+        shard.journal().subscribe(Box::new(move |record| {
+            let change = describe(record.db, record.key, &record.effect);
+            sink.borrow_mut().push(change);
+            assert_eq!(record.sequence, sink.borrow().len() as u64);
         }));
+        shard.journal().keep_notes(Kept {
+            changes: true,
+            events: true,
+        });
         Self {
             shard,
             model: Model::new(3),
@@ -278,13 +284,8 @@ impl Pair {
             let found = (0..3u16)
                 .flat_map(|db| (0..24u8).map(move |k| (DbIndex(db), key_of(k))))
                 .find(|(db, key)| {
-                    let expected = Record {
-                        db: *db,
-                        key,
-                        effect: Effect::Remove,
-                        event: Event::Expired,
-                    };
-                    describe(&expected) == record
+                    let expected = Effect::Remove(Removal::Expired);
+                    describe(*db, key, &expected) == record
                 });
             let (db, key) = found.expect("nothing but expiries");
             assert!(self.model.expire_if_due(db, &key));
@@ -317,6 +318,13 @@ impl Pair {
             assert!(scanned.iter().eq(seen.keys()));
         }
         assert!(*self.log.borrow() == self.model.log, "the same records");
+        let notes = self.shard.journal().take_notes();
+        let events = notes.iter().filter_map(|note| match note.what {
+            Noted::Event(event) => Some((note.db, note.key.to_vec(), event)),
+            Noted::Changed(_) | Noted::Database => None,
+        });
+        let expected = std::mem::take(&mut self.model.events);
+        assert!(events.eq(expected), "the same events");
     }
 }
 
@@ -706,10 +714,16 @@ fn an_entry_handed_over_leaves_without_an_event_even_past_its_deadline() {
     }
     shard.watch(1, db, hasher.key(b"stays"));
     shard.watch(2, db, hasher.key(b"absent"));
-    let log: Rc<RefCell<Vec<String>>> = Rc::default();
+    let log: Rc<RefCell<Vec<bool>>> = Rc::default();
     let sink = Rc::clone(&log);
-    let guest = move |record: &Record<'_>| sink.borrow_mut().push(describe(record));
-    shard.journal().set_guest(Some(Box::new(guest)));
+    let subscriber = shard.journal().subscribe(Box::new(move |record| {
+        sink.borrow_mut()
+            .push(record.effect == Effect::Remove(Removal::HandedOver));
+    }));
+    shard.journal().keep_notes(Kept {
+        changes: false,
+        events: true,
+    });
     shard.set_now(UnixMillis(2000));
     for (key, is_there) in [("stays", true), ("due", true), ("absent", false)] {
         assert_eq!(
@@ -720,8 +734,9 @@ fn an_entry_handed_over_leaves_without_an_event_even_past_its_deadline() {
     }
     assert!(shard.is_empty(db));
     assert_eq!(shard.expired_total(), 0);
-    assert_eq!(log.borrow().len(), 2);
-    shard.journal().set_guest(None);
+    assert_eq!(*log.borrow(), [true, true]);
+    assert!(!shard.journal().has_notes());
+    assert!(shard.journal().unsubscribe(subscriber));
     assert!(!shard.watch_holds(1) && shard.watch_holds(2));
     shard.watches().spoil_keys(|key| key == b"absent");
     assert!(!shard.watch_holds(2));
@@ -736,6 +751,6 @@ fn an_entry_handed_over_leaves_without_an_event_even_past_its_deadline() {
             Event::Set,
         )
         .expect("memory");
-    assert_eq!(log.borrow().len(), 2, "the guest has gone");
+    assert_eq!(log.borrow().len(), 2, "the subscriber has gone");
     shard.check();
 }

@@ -1,12 +1,12 @@
 //! The mutations of single entries.
 //!
-//! Each takes the memory it needs first, then changes table and items, then tells the journal once.
+//! Each takes the memory it needs first, then changes table and items, then makes the journal's record and tells its events.
 
 use std::sync::Arc;
 
 use super::{Shard, TtlChange};
 use crate::item::Form;
-use crate::journal::{Besides, Effect, Event, Record};
+use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::memory::{Content, Sharing};
 use crate::raw::Block;
@@ -61,24 +61,24 @@ impl Shard {
             value,
         };
         self.store(db, key, existing, &content)?;
-        let record = Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::Put {
-                kind: Kind::String,
-                encoding,
-                value,
-                expires_at: deadline,
-            },
-            event,
+        let effect = Effect::Put {
+            kind: Kind::String,
+            encoding,
+            value,
+            expires_at: deadline,
         };
-        // As in Redis, which restores to a key it has removed, and restores the deadline with the rest.
-        let is_restored = event == Event::Restore;
-        let has_own_deadline = matches!(ttl, TtlChange::At(_)) && !is_restored;
-        let besides = Besides::NOTHING
-            .and_if(existing.is_none() || is_restored, Besides::NEW_KEY)
-            .and_if(has_own_deadline, Besides::DEADLINE);
-        self.journal.record_besides(&record, besides);
+        self.journal.record(db, key.bytes(), &effect);
+        self.journal.tell_each(db, key.bytes(), || {
+            // As in Redis, which restores to a key it has removed, and restores the deadline with the rest.
+            let is_restored = event == Event::Restore;
+            let is_new = existing.is_none() || is_restored;
+            let has_own_deadline = matches!(ttl, TtlChange::At(_)) && !is_restored;
+            [
+                is_new.then_some(Event::New),
+                Some(event),
+                has_own_deadline.then_some(Event::Expire),
+            ]
+        });
         Ok(())
     }
 
@@ -101,19 +101,16 @@ impl Shard {
             value: &image.bytes,
         };
         self.store(db, key, existing, &content)?;
-        let record = Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::Put {
-                kind: image.kind,
-                encoding: image.encoding,
-                value: &image.bytes,
-                expires_at: image.expires_at,
-            },
-            event,
+        let effect = Effect::Put {
+            kind: image.kind,
+            encoding: image.encoding,
+            value: &image.bytes,
+            expires_at: image.expires_at,
         };
+        self.journal.record(db, key.bytes(), &effect);
         // As in Redis, where such a key is removed first.
-        self.journal.record_besides(&record, Besides::NEW_KEY);
+        let events = [Some(Event::New), Some(event)];
+        self.journal.tell_each(db, key.bytes(), || events);
         Ok(())
     }
 
@@ -129,8 +126,8 @@ impl Shard {
         if key.bytes().len() > MAX_KEY_BYTES || content.value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if self.undo.is_open {
-            return self.store_undoably(db, key, existing, content);
+        if self.is_told_before {
+            return self.store_told(db, key, existing, content);
         }
         let Some(item) = existing else {
             return self.store_new(db, key, content);
@@ -160,10 +157,10 @@ impl Shard {
         Ok(())
     }
 
-    /// As [`Self::store`], while the undo log is open.
+    /// As [`Self::store`], while somebody is told before.
     #[cold]
     #[inline(never)]
-    fn store_undoably(
+    fn store_told(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
@@ -216,7 +213,7 @@ impl Shard {
         let existing = self.find(db, key);
         let len = match existing {
             Some(item) => {
-                if self.undo.is_open {
+                if self.is_told_before {
                     self.before_range(db, key.hash(), item, (offset, bytes.len()))?;
                 }
                 let access = self.history_over(existing, event);
@@ -228,17 +225,22 @@ impl Shard {
             }
             None => self.create_range(db, key, offset, bytes, form)?,
         };
-        let record = Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::WriteRange {
-                offset: offset as u64,
-                bytes,
-            },
-            event,
+        // What is written without an event is a part of what is told another time, or, of a string that was there, only makes it
+        // raw.
+        let counts = match (event, existing) {
+            (Event::Silent, Some(_)) => Counts::Nothing,
+            (Event::Silent, None) => Counts::Part,
+            _ => Counts::Change,
         };
-        let besides = Besides::NOTHING.and_if(existing.is_none(), Besides::NEW_KEY);
-        self.journal.record_besides(&record, besides);
+        let range = Element::Range {
+            offset: offset as u64,
+            bytes,
+        };
+        self.journal
+            .record_as(counts, db, key.bytes(), &Effect::Elements(&[range]));
+        self.journal.tell_each(db, key.bytes(), || {
+            [existing.is_none().then_some(Event::New), Some(event)]
+        });
         Ok(len)
     }
 
@@ -254,7 +256,7 @@ impl Shard {
         if key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if self.undo.is_open {
+        if self.is_told_before {
             self.before_new(db, key);
         }
         let content = Content {
@@ -286,12 +288,9 @@ impl Shard {
             return false;
         };
         self.delete(db, key.hash(), item);
-        self.journal.record(&Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::Remove,
-            event,
-        });
+        self.journal
+            .record(db, key.bytes(), &Effect::Remove(Removal::Deleted));
+        self.journal.tell(db, key.bytes(), event);
         true
     }
 
@@ -302,12 +301,8 @@ impl Shard {
             return false;
         };
         self.delete(db, key.hash(), item);
-        self.journal.record(&Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::Remove,
-            event: Event::Silent,
-        });
+        self.journal
+            .record(db, key.bytes(), &Effect::Remove(Removal::HandedOver));
         true
     }
 
@@ -326,7 +321,7 @@ impl Shard {
         let Some(item) = self.find(db, key) else {
             return Ok(false);
         };
-        if self.undo.is_open {
+        if self.is_told_before {
             self.before_deadline(db, key.hash(), item);
         }
         let was = self.memory.deadline(item);
@@ -335,19 +330,16 @@ impl Shard {
             self.repoint(db, key.hash(), item, new);
         }
         self.deadline_changed(db, key.hash(), new, (was, deadline));
-        self.journal.record(&Record {
-            db,
-            key: key.bytes(),
-            effect: Effect::Deadline(deadline),
-            event,
-        });
+        self.journal
+            .record(db, key.bytes(), &Effect::Deadline(deadline));
+        self.journal.tell(db, key.bytes(), event);
         Ok(true)
     }
 
     /// Sets the access history of `key`, if it exists (`RESTORE ... IDLETIME`, `FREQ`).
     pub fn set_access(&mut self, db: DbIndex, key: Key<'_>, access: AccessClock) {
         if let Some(item) = self.find(db, key) {
-            if self.undo.is_open {
+            if self.is_told_before {
                 self.before_use(db, item);
             }
             self.memory.set_access(item, access);
@@ -393,8 +385,8 @@ impl Shard {
         }
         if !(same_key && from_db == to_db) {
             let replaced = self.find(to_db, to_key);
-            let is_kept = self.undo.is_open && self.before_whole(from_db, from_key.hash(), item);
-            if self.undo.is_open && replaced.is_none() {
+            let is_kept = self.is_told_before && self.before_whole(from_db, from_key.hash(), item);
+            if self.is_told_before && replaced.is_none() {
                 self.before_new(to_db, to_key);
             }
             let moved = if is_kept {
@@ -420,22 +412,16 @@ impl Shard {
             self.attach(to_db, to_key.hash(), moved);
         }
         // As in Redis, where this is said before the move.
-        self.journal.note(to_db, to_key.bytes(), Event::New);
-        self.journal.record(&Record {
-            db: from_db,
-            key: from_key.bytes(),
-            effect: Effect::MoveTo {
-                db: to_db,
-                key: to_key.bytes(),
-            },
-            event: events.0,
-        });
-        self.journal.record(&Record {
+        self.journal.tell(to_db, to_key.bytes(), Event::New);
+        let move_to = Effect::MoveTo {
             db: to_db,
             key: to_key.bytes(),
-            effect: Effect::Arrive,
-            event: events.1,
-        });
+        };
+        self.journal.record(from_db, from_key.bytes(), &move_to);
+        self.journal.tell(from_db, from_key.bytes(), events.0);
+        self.journal
+            .record_as(Counts::Part, to_db, to_key.bytes(), &Effect::Arrive);
+        self.journal.tell(to_db, to_key.bytes(), events.1);
         Ok(true)
     }
 }

@@ -5,7 +5,9 @@ use std::hint::black_box;
 
 use larder_server::order::ring::SLOTS;
 use larder_server::order::word::Named;
-use larder_server::order::{Coordinator, Cursor, Follower, Parcel, Position, Post, Ring, Station};
+use larder_server::order::{
+    Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Ring, Station,
+};
 use larder_server::routing::CoreId;
 
 /// Parts, as short as they can be.
@@ -33,7 +35,7 @@ impl Station<Mail, Parts> for Desk {
     }
 
     #[inline]
-    fn run_parts(&mut self, _position: Position, _coordinator: CoreId, parts: Parts) {
+    fn run_parts(&mut self, _at: EntryAt, parts: Parts) {
         self.ran += parts.len();
     }
 

@@ -13,7 +13,7 @@
 
 use std::collections::VecDeque;
 
-use larder_engine::Event;
+use larder_engine::{Author, Kept};
 
 use crate::command::{Args, CommandSpec, CoreCall, CoreFn, CoreState};
 use crate::resp::{Protocol, Reply};
@@ -119,18 +119,20 @@ impl CoreState {
         self.told.push(Told { to, run, args });
     }
 
-    /// Whether notes of changes are kept follows from who reads them.
+    /// Which notes are kept follows from who reads them: tracking goes by changes, notifications by events.
     pub fn choose_notes(&mut self) {
-        let on = !self.config.notify_keyspace_events.is_off()
-            || !self.readers.is_empty()
-            || !self.newly_read.is_empty()
-            || !self.prefixes.is_empty();
-        if on {
-            self.gates |= gate::NOTES;
-        } else {
+        let kept = Kept {
+            events: !self.config.notify_keyspace_events.is_off(),
+            changes: !self.readers.is_empty()
+                || !self.newly_read.is_empty()
+                || !self.prefixes.is_empty(),
+        };
+        if kept == Kept::default() {
             self.gates &= !gate::NOTES;
+        } else {
+            self.gates |= gate::NOTES;
         }
-        self.shard.journal().keep_notes(on);
+        self.shard.journal().keep_notes(kept);
     }
 
     /// Remembers that `reader` has read the keys among `args`.
@@ -170,13 +172,13 @@ impl CoreState {
     pub fn key_changed(
         &mut self,
         key: &[u8],
-        event: Event,
+        author: Author,
         by: Option<Reader>,
         asking: Option<&mut Session>,
     ) {
         if !self.prefixes.is_empty() {
-            let is_own = !matches!(event, Event::Expired | Event::Evicted);
-            self.prefixes.note(key, by.filter(|_| is_own));
+            let by = by.filter(|_| author == Author::Command);
+            self.prefixes.note(key, by);
         }
         self.invalidate_readers(key, by, asking);
     }

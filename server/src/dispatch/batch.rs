@@ -12,7 +12,7 @@ use super::locks::Scope;
 use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Run};
 use crate::resp::{ArgRange, Protocol};
 use crate::routing::CoreId;
-use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, WaitNumber};
+use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -199,6 +199,8 @@ pub(super) struct Head {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) client_id: u64,
+    /// As whom it is done.
+    pub(super) user: UserId,
     /// Whether the session's client keeps what the command reads.
     pub(super) reading: Reading,
     /// The first key's hash, if it is known.
@@ -217,6 +219,7 @@ impl Head {
             protocol: Protocol::Resp2,
             access: Access::Peek,
             client_id: 0,
+            user: UserId::DEFAULT,
             reading: Reading::NotRemembered,
             first_key: FirstKey::UNKNOWN,
             locks: None,
@@ -488,6 +491,12 @@ impl Batch {
     /// The commands of an `EXEC`.
     pub(super) fn queued(&self, queued: Queued) -> &[Request] {
         &self.queued[queued.first as usize..][..queued.count as usize]
+    }
+
+    /// The commands of all its `EXEC`s.
+    #[cfg(test)]
+    pub(super) fn all_queued(&self) -> &[Request] {
+        &self.queued
     }
 
     /// Asks for locks. `head` says for whom; its work is this. The bytes it takes.

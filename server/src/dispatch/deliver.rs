@@ -225,6 +225,7 @@ impl Core {
     fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
+        let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
@@ -266,6 +267,9 @@ impl Core {
             self.act_on_notes(None, Some(request.origin(from)));
         }
         self.serve_written();
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
         if let Some(locks) = request.locks
             && locks.then == Then::Release
         {

@@ -113,7 +113,11 @@ impl Core {
         command: Option<&'static Command>,
         target: Target,
     ) -> bool {
+        let before = session.granted_lock.map(|lock| self.begin_moment_of(lock));
         let has_run = self.try_execute(session, args, command, target);
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
         if has_run && let Some(lock) = session.granted_lock.take() {
             // It held it while it ran. What waits behind goes on after this command at the earliest.
             self.release_locks(lock);
@@ -462,6 +466,7 @@ impl Core {
             protocol: session.protocol,
             access: access_of(session),
             client_id: session.client_id,
+            user: session.user,
             reading: Reading::of(session, command),
             first_key: target.first_key,
             locks: locks_of(session, target.core),

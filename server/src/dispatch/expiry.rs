@@ -6,11 +6,12 @@
 //! sent something before it goes on.
 //!
 //! For a script time stands still. While some wait in their midst, only what was dead when the oldest began is removed:
-//! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not.
+//! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not. The same holds for whoever has
+//! locks or waits for them: what was dead at its moment may go, nothing that died since.
 
 use std::time::Instant;
 
-use larder_engine::UnixMillis;
+use larder_engine::{Moment, UnixMillis};
 
 use super::core::Core;
 use super::limits::{EXPIRE_BUDGET_ENTRIES, PERIOD_MS};
@@ -27,7 +28,8 @@ impl Core {
     /// The time that decides which entries are removed by themselves.
     fn expiry_time(&self) -> UnixMillis {
         let now = self.state.shard.now();
-        self.oldest_script_time().map_or(now, |time| time.min(now))
+        let times = [self.oldest_script_time(), self.locks.oldest_time()];
+        times.into_iter().flatten().fold(now, UnixMillis::min)
     }
 
     /// A step of the expiry hand that the turn's writes have paid for, after a run of commands of `session` or of another
@@ -74,9 +76,13 @@ impl Core {
             return false;
         }
         let began = Instant::now();
+        // What is removed was dead before the first of those who have locks or wait for them.
+        let oldest = self.locks.oldest_position();
         let shard = &mut self.state.shard;
         shard.set_now(as_of);
+        let before = shard.journal().set_moment(oldest.map(Moment::alone));
         let step = shard.expire_cycle(budget);
+        shard.journal().set_moment(before);
         shard.set_now(now);
         let time = began.elapsed();
         self.timing.took_apart(time);

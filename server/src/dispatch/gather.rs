@@ -16,7 +16,7 @@ use crate::command::{
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
 use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
@@ -82,6 +82,7 @@ impl KeptArgs {
 pub(super) struct Owner {
     pub(super) session: SessionId,
     client_id: u64,
+    user: UserId,
     /// The reply's place; none if no reply is wanted.
     pub(super) seq: Option<ReplySeq>,
     pub(super) db: DbIndex,
@@ -97,6 +98,7 @@ impl Owner {
         Self {
             session: SessionId::default(),
             client_id: 0,
+            user: UserId::DEFAULT,
             seq: None,
             db: DbIndex(0),
             protocol: Protocol::Resp2,
@@ -115,6 +117,7 @@ impl Owner {
             protocol: self.protocol,
             access: self.access,
             client_id: self.client_id,
+            user: self.user,
             reading: self.reading,
             first_key: FirstKey::UNKNOWN,
             locks,
@@ -282,11 +285,15 @@ impl Core {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, then);
             if core == self.state.id {
+                let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock);
+                }
+                if let Some(before) = before {
+                    self.end_moment(before);
                 }
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
@@ -612,6 +619,7 @@ pub(super) fn session_owner(
     Owner {
         session: session.id,
         client_id: session.client_id,
+        user: session.user,
         seq,
         db: session.db,
         protocol: session.protocol,

@@ -23,6 +23,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
+use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
 use crate::session::LockId;
@@ -152,6 +153,10 @@ struct Entry<W> {
     /// Those before it that reservations keep back: who is served does not wait for them, and a reservation keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
+    /// The moment at which what is done under it takes effect.
+    moment: Moment,
+    /// The time then.
+    time: UnixMillis,
 }
 
 impl<W> Entry<W> {
@@ -269,6 +274,8 @@ impl<W> Locks<W> {
             passes_reservations: false,
             passed,
             waiter: waits.then_some(waiter),
+            moment: Moment::default(),
+            time: UnixMillis::default(),
         });
         self.arrivals += 1;
         let id = LockId(u32::try_from(index).expect("sessions bound the entries of a core"));
@@ -286,6 +293,28 @@ impl<W> Locks<W> {
         } else {
             Asked::Granted(id)
         }
+    }
+
+    /// What is done under `id` takes effect at `moment`, when it is this time.
+    pub(super) fn set_moment(&mut self, id: LockId, moment: Moment, time: UnixMillis) {
+        let entry = &mut self.entries[id.0 as usize];
+        (entry.moment, entry.time) = (moment, time);
+    }
+
+    /// The earliest time at which something done under locks takes effect, held or awaited.
+    pub(super) fn oldest_time(&self) -> Option<UnixMillis> {
+        self.entries.iter().map(|(_, entry)| entry.time).min()
+    }
+
+    /// The moment at which what is done under `id` takes effect.
+    pub(super) fn moment(&self, id: LockId) -> Moment {
+        self.entry(id).moment
+    }
+
+    /// The first position at which something done under locks takes effect, held or awaited.
+    pub(super) fn oldest_position(&self) -> Option<u64> {
+        let entries = self.entries.iter();
+        entries.map(|(_, entry)| entry.moment.position).min()
     }
 
     /// Lets all go on that only reservations keep back.

@@ -51,6 +51,7 @@ mod publish_tests;
 mod queues;
 mod rebalance;
 mod rebalance_tests;
+mod records_tests;
 mod script;
 mod serial;
 mod stress;
@@ -62,6 +63,7 @@ mod tracking_model;
 mod tracking_tests;
 mod transaction;
 mod undos;
+mod user_tests;
 mod waits;
 
 pub use batch::Batch;

@@ -405,6 +405,9 @@ impl Core {
             .as_mut()
             .and_then(|executing| executing.rest.take());
         let (multi, mut next) = rest.expect("there is more to run");
+        let executing = session.executing.as_ref().expect("set when it began");
+        let moment = self.moment_under(&executing.locks);
+        let before = moment.map(|moment| self.state.shard.journal().set_moment(Some(moment)));
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
@@ -417,6 +420,9 @@ impl Core {
                 // It runs to its end all the same; nobody is to get its replies.
                 session.output.discard();
             }
+        }
+        if let Some(before) = before {
+            self.end_moment(before);
         }
         let executing = session.executing.as_mut().expect("set when it began");
         if session.at_barrier {

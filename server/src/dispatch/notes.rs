@@ -12,7 +12,7 @@
 
 use std::io::Write;
 
-use larder_engine::{DbIndex, Event, Extent};
+use larder_engine::{DbIndex, Event, Noted};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
@@ -56,14 +56,14 @@ impl Core {
         let somebody_listens = (0..self.state.shared.cores())
             .any(|core| pushes::has_subscribers(self.state.shared.gauges(CoreId(core))));
         for note in notes.iter() {
-            if note.extent == Extent::Key {
-                let session = session.as_deref_mut();
-                self.state.key_changed(note.key, note.event, by, session);
-            }
-            if somebody_listens {
-                for event in note.events() {
-                    self.notify(note.db, note.key, event, session.as_deref_mut());
+            let session = session.as_deref_mut();
+            match note.what {
+                Noted::Changed(author) => self.state.key_changed(note.key, author, by, session),
+                Noted::Event(event) if somebody_listens => {
+                    self.notify(note.db, note.key, event, session);
                 }
+                // Of a database, the command itself tells those concerned.
+                Noted::Event(_) | Noted::Database => {}
             }
         }
         self.state.shard.journal().return_notes(notes);

@@ -15,11 +15,12 @@ use super::core::Core;
 use super::lines::Lines;
 use crate::command::Clock;
 use crate::order::{
-    Coordinator, Cursor, Follower, Parcel, Position, Post, Publication, Sleepers, Station, Ticket,
+    Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
+    Ticket,
 };
 use crate::routing::CoreId;
 use crate::shared::Shared;
-use larder_engine::UnixMillis;
+use larder_engine::{CoreSet, Moment, UnixMillis};
 
 /// How often a turn gives transactions their place, at most: each time, sessions that waited for theirs go on.
 const PUBLICATIONS_MAX: usize = 4;
@@ -245,6 +246,13 @@ impl Core {
         }
     }
 
+    /// Where the core is in the order.
+    #[cfg(test)]
+    pub(super) fn order_position(&self) -> u64 {
+        let follower = self.order.follower();
+        follower.map_or(0, |follower| follower.cursor().position().0)
+    }
+
     /// Whether another core has passed all transactions that this one has: then what its keys are there is what they are here.
     pub(super) fn is_followed_by(&self, core: CoreId) -> bool {
         let follower = self.order.follower();
@@ -352,13 +360,20 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
         self.lines.receive(from).map(parcel)
     }
 
+    fn is_at(&mut self, position: Position) {
+        self.state.shard.journal().set_position(position.0);
+    }
+
     fn run_mail(&mut self, from: CoreId, mail: Box<Batch>) {
         self.deliver(from, mail);
     }
 
-    fn run_parts(&mut self, position: Position, coordinator: CoreId, parts: Box<Batch>) {
-        let _ = position;
-        self.run_parts_of(coordinator, parts);
+    fn run_parts(&mut self, at: EntryAt, parts: Box<Batch>) {
+        let moment = Moment {
+            position: at.position.0,
+            cores: CoreSet(at.named.bits()),
+        };
+        self.run_parts_of(at.coordinator, moment, parts);
     }
 
     fn time_is(&mut self, ms: u64) {

@@ -15,7 +15,7 @@ use super::{Batch, Core, Intent, Lines};
 use crate::command::Clock;
 use crate::config::Config;
 use crate::routing::CoreId;
-use crate::session::{Endpoint, Peer, SessionId};
+use crate::session::{Endpoint, Peer, SessionId, UserId};
 use crate::shared::Shared;
 use crate::topics::Topic;
 
@@ -284,6 +284,19 @@ impl Server {
         };
         self.cores[to].take(CoreId(from as u16), batch);
         true
+    }
+
+    /// Shows each batch under way.
+    pub(crate) fn each_under_way(&self, show: impl FnMut(&Batch)) {
+        let under_way = self.under_way.borrow();
+        let batches = under_way.iter().flatten().flatten();
+        batches.map(Box::as_ref).for_each(show);
+    }
+
+    /// A client's commands are those of `user` from now on.
+    pub(crate) fn user_of(&mut self, (core, id): Client, user: UserId) {
+        let session = self.cores[core].state().sessions.get_mut(id);
+        session.expect("the client is there").user = user;
     }
 
     /// A turn of one core alone, with what has come for it; what it has to send is put on its way.

@@ -16,6 +16,7 @@
 
 use std::collections::VecDeque;
 
+use larder_engine::Moment;
 use slab::Slab;
 
 use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
@@ -422,14 +423,15 @@ impl Core {
                 .any(|session| session.executing.is_some())
     }
 
-    /// Runs this core's parts of an entry of core `from`.
-    pub(super) fn run_parts_of(&mut self, from: CoreId, parts: Box<Batch>) {
+    /// Runs this core's parts of an entry of core `from`, which take effect at `moment`.
+    pub(super) fn run_parts_of(&mut self, from: CoreId, moment: Moment, parts: Box<Batch>) {
         self.notice_config();
         if !self.backlog.is_empty() || !self.debts.is_empty() {
             self.run_what_came_before(from, &parts);
         }
         self.lease_for_run(parts.memory_bytes());
         self.prefetch_parts(&parts);
+        let before = self.state.shard.journal().set_moment(Some(moment));
         for request in &parts.requests {
             match request.head.work {
                 Work::Lock(index) => {
@@ -442,6 +444,7 @@ impl Core {
                 _ => self.run_request(from, &parts, request),
             }
         }
+        self.end_moment(before);
         if from == self.state.id {
             self.recycle(parts);
         } else {

@@ -1,13 +1,14 @@
 //! Who waits for locks of this core's shard, and goes on when they are granted: commands of its own sessions, commands and
 //! parts of transactions of any core's, and transactions that ask for locks ([`super::locks`]).
 
-use super::batch::{Batch, LockAnswer, LockRequest, Request, Ticket, Watch};
+use super::batch::{Batch, LockAnswer, LockRequest, Request, Then, Ticket, Watch};
 use super::core::Core;
 use super::locks::{Asked, Kind, Scope};
-use super::transaction::claims_of;
+use super::transaction::{LocksHeld, claims_of, held_on};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
+use larder_engine::Moment;
 
 /// Who waits for locks of this core's shard.
 #[derive(Debug)]
@@ -37,12 +38,42 @@ impl Core {
     /// Asks for locks of this core's shard. None: `waiter` waits for them.
     pub(super) fn ask_here(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Option<LockId> {
         self.end_copies_for(&scope);
-        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
+        let asked = self.ask_now(kind, scope, waiter);
         self.set_gate(gate::LOCKS, true);
         match asked {
             Asked::Granted(lock) => Some(lock),
             Asked::Waits(_) => None,
         }
+    }
+
+    /// Asks for locks. What is done under them takes effect at this moment, however long it waits.
+    fn ask_now(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Asked {
+        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
+        let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
+        let moment = self.state.shard.journal().moment();
+        let now = self.state.shard.now();
+        self.locks.set_moment(lock, moment, now);
+        asked
+    }
+
+    /// What is done from now on is done under `lock`, at the moment when it was asked for. The moment before,
+    /// which [`Self::end_moment`] takes.
+    #[inline]
+    pub(super) fn begin_moment_of(&mut self, lock: LockId) -> Option<Moment> {
+        let moment = self.locks.moment(lock);
+        self.state.shard.journal().set_moment(Some(moment))
+    }
+
+    /// The moment of what has locks on several cores, if some are of this one.
+    pub(super) fn moment_under(&self, locks: &LocksHeld) -> Option<Moment> {
+        let held = held_on(locks, self.state.id, Then::Keep)?;
+        Some(self.locks.moment(held.id))
+    }
+
+    /// Ends what [`Self::begin_moment_of`] began.
+    #[inline]
+    pub(super) fn end_moment(&mut self, before: Option<Moment>) {
+        self.state.shard.journal().set_moment(before);
     }
 
     /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
@@ -100,10 +131,7 @@ impl Core {
             return true;
         }
         let waiter = Waiter::Session(session.id);
-        match self
-            .locks
-            .ask(Kind::Alone, scope, waiter, &mut self.granted)
-        {
+        match self.ask_now(Kind::Alone, scope, waiter) {
             Asked::Waits(lock) => session.awaits_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }
@@ -157,7 +185,7 @@ impl Core {
             self.end_copies_for(&scope);
         }
         let waiter = Waiter::Request { from, batch: alone };
-        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
+        let asked = self.ask_now(kind, scope, waiter);
         assert!(
             matches!(asked, Asked::Waits(_)),
             "it conflicts, and comes last"
@@ -201,7 +229,9 @@ impl Core {
         match waiter {
             Waiter::Session(id) => self.resume_with_locks(id, lock),
             Waiter::Request { from, batch } => {
+                let before = self.begin_moment_of(lock);
                 self.run_alone(from, batch);
+                self.end_moment(before);
                 self.release_locks(lock);
             }
             Waiter::Transaction {

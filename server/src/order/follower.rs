@@ -18,7 +18,7 @@
 
 use super::ring::{Cursor, SLOTS};
 use super::rules::{Rule, keeps};
-use super::word::{Entry, Position};
+use super::word::{Entry, Named, Position};
 use crate::routing::CoreId;
 
 /// What one core ships to another in one go.
@@ -37,14 +37,30 @@ pub trait Station<M, P> {
     /// Takes the oldest parcel out of the inbox from `from`.
     fn receive(&mut self, from: CoreId) -> Option<Parcel<M, P>>;
 
+    /// From now on what runs comes to this position: all entries below have been passed.
+    fn is_at(&mut self, position: Position) {
+        let _ = position;
+    }
+
     /// Runs requests and takes in answers.
     fn run_mail(&mut self, from: CoreId, mail: M);
 
-    /// Runs this core's parts of the entry at `position`. The time is that of the last [`Self::time_is`].
-    fn run_parts(&mut self, position: Position, coordinator: CoreId, parts: P);
+    /// Runs this core's parts of the entry `at`. The time is that of the last [`Self::time_is`].
+    fn run_parts(&mut self, at: EntryAt, parts: P);
 
     /// From now on everything is judged by this time, in milliseconds since the Unix epoch.
     fn time_is(&mut self, ms: u64);
+}
+
+/// An entry of transactions, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryAt {
+    /// Its position.
+    pub position: Position,
+    /// Who ships its parts and gathers the answers.
+    pub coordinator: CoreId,
+    /// Who may have parts of it.
+    pub named: Named,
 }
 
 /// What was taken out of an inbox and has not run.
@@ -173,8 +189,14 @@ impl<M, P, const N: usize> Follower<M, P, N> {
                 Entry::Transactions { coordinator, named } => {
                     if named.has(ours) {
                         let position = self.cursor.position();
+                        station.is_at(position);
                         if let Some(parts) = self.parts_of(coordinator, position, station) {
-                            station.run_parts(position, coordinator, parts);
+                            let at = EntryAt {
+                                position,
+                                coordinator,
+                                named,
+                            };
+                            station.run_parts(at, parts);
                         } else {
                             assert!(!groups.are_exact(), "parts are shipped before their entry");
                         }
@@ -186,6 +208,7 @@ impl<M, P, const N: usize> Follower<M, P, N> {
             self.cursor.pass(entry);
         }
         self.cursor.publish();
+        station.is_at(self.cursor.position());
         // They have been taken, and all entries since have been passed.
         while let Some(from) = self.early.pop() {
             self.open_in_hand(from, station);

@@ -33,8 +33,8 @@ pub mod word;
 mod tests;
 
 pub use coordinator::{Coordinator, Post, Publication, Ticket};
-pub use follower::{Follower, Parcel, Station};
+pub use follower::{EntryAt, Follower, Parcel, Station};
 pub use ring::{Cursor, Full, Ring};
 pub use rules::Rule;
 pub use sleepers::Sleepers;
-pub use word::{Entry, Position};
+pub use word::{Entry, Named, Position};

@@ -188,10 +188,12 @@ impl Station<&'static str, Vec<&'static str>> for Desk {
         self.did.push(format!("{mail} of {}", from.0));
     }
 
-    fn run_parts(&mut self, position: Position, from: CoreId, parts: Vec<&'static str>) {
+    fn run_parts(&mut self, at: EntryAt, parts: Vec<&'static str>) {
         let parts = parts.join(" ");
-        self.did
-            .push(format!("{parts} of {} at {}", from.0, position.0));
+        self.did.push(format!(
+            "{parts} of {} at {}",
+            at.coordinator.0, at.position.0
+        ));
     }
 
     fn time_is(&mut self, ms: u64) {

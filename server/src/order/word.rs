@@ -41,6 +41,13 @@ impl Named {
         Self(self.0 | others.0)
     }
 
+    /// A bit for each group of cores.
+    #[inline]
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
     /// Whether one of `others` is among these.
     #[inline]
     #[must_use]

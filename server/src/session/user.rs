@@ -9,6 +9,10 @@ impl UserId {
     /// Whom a connection acts as that has not said otherwise.
     pub const DEFAULT: Self = Self(0);
 
+    /// One more, as no client can be yet.
+    #[cfg(test)]
+    pub(crate) const OTHER: Self = Self(7);
+
     /// The user called `name`.
     pub fn named(name: &[u8]) -> Option<Self> {
         let default = Self::DEFAULT;

@@ -8,7 +8,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::coordinator::{Coordinator, Post, Publication};
-use super::follower::{Follower, Parcel, Station};
+use super::follower::{EntryAt, Follower, Parcel, Station};
 use super::ring::{Cursor, Full, Ring};
 use super::routing::CoreId;
 use super::sleepers::Sleepers;
@@ -117,7 +117,7 @@ impl Station<u64, Parts> for Desk {
         }
     }
 
-    fn run_parts(&mut self, _position: Position, _coordinator: CoreId, parts: Parts) {
+    fn run_parts(&mut self, _at: EntryAt, parts: Parts) {
         self.ran.borrow_mut().extend(parts);
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use shuttle::rand::{Rng, thread_rng};
 
 use super::coordinator::{Coordinator, Post, Publication, Ticket};
-use super::follower::{Follower, Parcel, Station};
+use super::follower::{EntryAt, Follower, Parcel, Station};
 use super::left_out::{Clock, Rule, clock, keeps};
 use super::ring::{Cursor, Ring};
 use super::routing::CoreId;
@@ -200,7 +200,7 @@ impl Station<Vec<Message>, Parts> for Desk {
         self.run_messages(mail);
     }
 
-    fn run_parts(&mut self, _position: Position, coordinator: CoreId, parts: Parts) {
+    fn run_parts(&mut self, at: EntryAt, parts: Parts) {
         for (command, keys, time_ms) in parts {
             if clock() == Clock::Watermark {
                 self.now_ms = self.now_ms.max(time_ms);
@@ -208,7 +208,7 @@ impl Station<Vec<Message>, Parts> for Desk {
             for (key, writes) in keys {
                 self.touch(command, key, writes);
             }
-            self.answer(command, coordinator);
+            self.answer(command, at.coordinator);
         }
     }
 

@@ -17,7 +17,7 @@
 
 mod log;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use log::UndoLog;
 use log::{At, Attribute, Before, Fate, Saved};
@@ -59,6 +59,7 @@ impl Shard {
             expired_total: self.expired_total,
             lfu_random: self.lfu_random,
         };
+        self.see_who_is_told();
         self.memory.arena_mut().end_evacuation();
         self.journal.hold();
     }
@@ -84,6 +85,7 @@ impl Shard {
         self.retire_memory_if_unused();
         log.close();
         self.undo = log;
+        self.see_who_is_told();
         self.journal.release();
     }
 
@@ -105,6 +107,7 @@ impl Shard {
         }
         log.close();
         self.undo = log;
+        self.see_who_is_told();
         self.expired_total = self.undo_sums.expired_total;
         self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
@@ -116,6 +119,7 @@ impl Shard {
     /// The log is not open.
     pub fn lay_undo_aside(&mut self) -> Box<Undo> {
         let log = self.take_undo();
+        self.see_who_is_told();
         let told = self.journal.lay_aside();
         let bytes = log.used_bytes() + told.used_bytes();
         self.undos_aside += 1;
@@ -145,6 +149,7 @@ impl Shard {
         self.undos_aside -= 1;
         self.undos_aside_bytes -= undo.bytes;
         self.undo = undo.log;
+        self.see_who_is_told();
         self.undo_sums = Sums {
             expired_total: self.expired_total - undo.expired,
             lfu_random: undo.lfu_random,
@@ -159,9 +164,11 @@ impl Shard {
         self.undo.used_bytes() + self.journal.held_bytes()
     }
 
-    /// Takes the log out, so that nothing more is saved in it.
+    /// Takes the log out, so that nothing more is saved in it. Nobody is told of what is put back: of each entry they have been
+    /// told when it was what it will be.
     fn take_undo(&mut self) -> UndoLog {
         assert!(self.undo.is_open, "a log is opened before it is closed");
+        self.is_told_before = false;
         std::mem::take(&mut self.undo)
     }
 
@@ -243,13 +250,17 @@ impl Shard {
     }
 }
 
-/// What mutations call before they change something, while the log is open.
+/// What mutations call before they change something, while somebody is told: first others are ([`super::before`]), then
+/// the log saves what it needs, if it is open.
 impl Shard {
     /// An entry of `key`, which is not there, is about to be made.
     #[cold]
     #[inline(never)]
     pub(super) fn before_new(&mut self, db: DbIndex, key: Key<'_>) {
-        self.undo.before_new(db, key.hash(), key.bytes());
+        self.tell_of_new(db, key.bytes());
+        if self.undo.is_open {
+            self.undo.before_new(db, key.hash(), key.bytes());
+        }
     }
 
     /// The item is about to be destroyed or overwritten as a whole. Whether the caller must leave it as it is, and hand it over
@@ -257,7 +268,9 @@ impl Shard {
     #[cold]
     #[inline(never)]
     pub(super) fn before_whole(&mut self, db: DbIndex, hash: u64, item: Block) -> bool {
-        self.undo.before_whole(At { db, hash, item }, &self.memory) == Fate::Keep
+        self.tell_of_entry(db, item);
+        self.undo.is_open
+            && self.undo.before_whole(At { db, hash, item }, &self.memory) == Fate::Keep
     }
 
     /// Hands over an item that another has taken the place of, or none.
@@ -279,6 +292,10 @@ impl Shard {
         item: Block,
         range: (usize, usize),
     ) -> Result<(), StoreError> {
+        self.tell_of_entry(db, item);
+        if !self.undo.is_open {
+            return Ok(());
+        }
         let at = At { db, hash, item };
         if self.undo.before_range(at, range, &self.memory) == Fate::Keep {
             let key = self.memory.key(item).to_vec();
@@ -292,18 +309,23 @@ impl Shard {
     #[cold]
     #[inline(never)]
     pub(super) fn before_deadline(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let at = At { db, hash, item };
-        self.undo
-            .before_attributes(at, Attribute::Deadline, &self.memory);
+        self.tell_of_entry(db, item);
+        if self.undo.is_open {
+            let at = At { db, hash, item };
+            self.undo
+                .before_attributes(at, Attribute::Deadline, &self.memory);
+        }
     }
 
     /// The item's history is about to change.
     #[cold]
     #[inline(never)]
     pub(super) fn before_use(&mut self, db: DbIndex, item: Block) {
-        let hash = self.hasher.hash(self.memory.key(item));
-        let at = At { db, hash, item };
-        self.undo
-            .before_attributes(at, Attribute::Access, &self.memory);
+        if self.undo.is_open {
+            let hash = self.hasher.hash(self.memory.key(item));
+            let at = At { db, hash, item };
+            self.undo
+                .before_attributes(at, Attribute::Access, &self.memory);
+        }
     }
 }

@@ -12,8 +12,8 @@ use crate::model::describe;
 use crate::shard::tests::large::op_on_large_values;
 use crate::shard::tests::{Op, Ttl, key_of, op, shard, tend_to_the_end};
 use crate::{
-    Access, Buffer, DbIndex, Event, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm, TtlChange,
-    UnixMillis, ValueImage,
+    Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm,
+    TtlChange, UnixMillis, ValueImage,
 };
 
 const DATABASES: u16 = 3;
@@ -22,8 +22,8 @@ const DB: DbIndex = DbIndex(0);
 const WATCHER: u64 = 100;
 
 /// A shard, what has been told of it, and what the commands of a test answered.
-struct Observed {
-    shard: Shard,
+pub(in crate::shard) struct Observed {
+    pub(in crate::shard) shard: Shard,
     now: i64,
     records: Rc<RefCell<Vec<String>>>,
     answers: Vec<String>,
@@ -45,14 +45,19 @@ struct Seen {
 }
 
 impl Observed {
-    fn new(lfu: bool) -> Self {
+    pub(in crate::shard) fn new(lfu: bool) -> Self {
         let mut shard = shard();
         let records = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&records);
-        shard.journal().attach(Box::new(move |record| {
-            sink.borrow_mut().push(describe(record));
+        shard.journal().subscribe(Box::new(move |record| {
+            let change = describe(record.db, record.key, &record.effect);
+            sink.borrow_mut()
+                .push(format!("{} {change}", record.sequence));
         }));
-        shard.journal().keep_notes(true);
+        shard.journal().keep_notes(Kept {
+            changes: true,
+            events: true,
+        });
         shard.count_uses(lfu.then_some(Lfu {
             log_factor: 0,
             decay_minutes: 1,
@@ -80,7 +85,7 @@ impl Observed {
         }
     }
 
-    fn run(&mut self, ops: &[Op]) {
+    pub(in crate::shard) fn run(&mut self, ops: &[Op]) {
         for op in ops {
             let answer = self.answer(op);
             self.answers.push(answer);
@@ -650,7 +655,7 @@ fn while_a_log_lies_aside_others_are_told_of_what_they_do_and_lose_nothing_by_it
         set(shard, b"other", b"2");
         let told = shard.journal().take_notes();
         let told: Vec<Vec<u8>> = told.iter().map(|note| note.key.to_vec()).collect();
-        assert_eq!(told, [b"other"]);
+        assert_eq!(told, [b"other", b"other"], "a change and its event");
         assert_eq!(shard.awaited().take_written(), [(DB, b"other"[..].into())]);
         assert_eq!(observed.records.borrow().len(), records + 1);
         assert!(shard.watch_holds(1) && !shard.watch_holds(2));

@@ -2,10 +2,9 @@
 
 #![cfg(test)]
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use larder_engine::{Access, DbIndex, Event, KeyHasher, Shard, ShardOptions, UnixMillis};
+use larder_engine::{
+    Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
+};
 
 use crate::command::{Args, CommandTable, FirstKey, Run, ShardCall, lfu_of};
 use crate::config::Config;
@@ -20,7 +19,7 @@ pub(crate) struct Bench {
     pub(crate) stats: Stats,
     pub(crate) db: DbIndex,
     pub(crate) protocol: Protocol,
-    events: Rc<RefCell<Vec<String>>>,
+    events: Vec<String>,
 }
 
 impl Bench {
@@ -34,22 +33,17 @@ impl Bench {
         })
         .unwrap();
         shard.set_now(UnixMillis(1_700_000_000_000));
-        let events: Rc<RefCell<Vec<String>>> = Rc::default();
-        let sink = Rc::clone(&events);
-        shard.journal().attach(Box::new(move |record| {
-            if record.event != Event::Silent {
-                let key = String::from_utf8_lossy(record.key);
-                let event = format!("{} {key}", record.event.name());
-                sink.borrow_mut().push(event);
-            }
-        }));
+        shard.journal().keep_notes(Kept {
+            changes: true,
+            events: true,
+        });
         Self {
             shard,
             config,
             stats: Stats::new(CommandTable::global().count()),
             db: DbIndex(0),
             protocol: Protocol::Resp2,
-            events,
+            events: Vec::new(),
         }
     }
 
@@ -63,9 +57,18 @@ impl Bench {
         self.shard.set_now(UnixMillis(self.now() + millis));
     }
 
-    /// Events published so far, as `event key`.
-    pub(crate) fn events(&self) -> Vec<String> {
-        self.events.borrow().clone()
+    /// Events told so far, as `event key`, but for keys that came to be or were missed.
+    pub(crate) fn events(&mut self) -> Vec<String> {
+        let notes = self.shard.journal().take_notes();
+        for note in notes.iter() {
+            if let Noted::Event(event) = note.what
+                && !matches!(event, Event::New | Event::Missed)
+            {
+                let key = String::from_utf8_lossy(note.key);
+                self.events.push(format!("{} {key}", event.name()));
+            }
+        }
+        self.events.clone()
     }
 
     /// Number of journal records so far.

@@ -153,6 +153,7 @@ impl Core {
         let mut messenger = messenger.expect("a script's messenger stays as long as the script");
         messenger.db = client.db;
         messenger.protocol = client.protocol;
+        messenger.user = client.user;
         messenger.set_gate(gate::NO_TOUCH, client.gates & gate::NO_TOUCH != 0);
         messenger.executing = (!locks.is_empty()).then(|| {
             Box::new(Executing {

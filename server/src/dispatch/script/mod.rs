@@ -46,7 +46,7 @@ use crate::script::{
     BusyScript, Callable, GoOn, Kind, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags,
     Step,
 };
-use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, gate};
+use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, UserId, gate};
 use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
@@ -211,6 +211,7 @@ struct Caller {
     db: DbIndex,
     protocol: Protocol,
     access: Access,
+    user: UserId,
     reads: Reads,
 }
 
@@ -226,6 +227,7 @@ fn caller_of(session: &Session, reads: Reads) -> Caller {
         db: session.db,
         protocol: session.protocol,
         access: access_of(session),
+        user: session.user,
         reads,
     }
 }
@@ -342,6 +344,7 @@ impl Core {
             db: request.db,
             protocol: request.protocol,
             access: request.access,
+            user: request.user,
             reads: Reads {
                 by: request.origin(from),
                 reading: request.reading,
@@ -436,6 +439,7 @@ impl Core {
         let is_undoable = may_write && !is_alone && hold.covers != Covers::Everything;
         let mut client = self.scripts.client();
         client.db = caller.db;
+        client.user = caller.user;
         client.set_gate(gate::NO_TOUCH, caller.access == Access::Peek);
         let config = &self.state.config;
         let threshold_ms = config.busy_reply_threshold_ms;

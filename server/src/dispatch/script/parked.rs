@@ -15,7 +15,8 @@ use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
-use crate::session::{Holds, ReplySeq, Session, SessionId, gate};
+use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
+use larder_engine::Moment;
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -125,7 +126,7 @@ impl Core {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
             let only_reads = command.spec.flags.has(Flags::READONLY);
             let is_undoable = !only_reads && !covers_all;
-            self.ask_for_script(id, command, scopes, is_undoable);
+            self.ask_for_script(id, session.user, command, scopes, is_undoable);
             self.join(session);
             if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
                 // It may begin again, at a later place.
@@ -137,12 +138,14 @@ impl Core {
     fn ask_for_script(
         &mut self,
         id: SessionId,
+        user: UserId,
         command: &'static Command,
         scopes: Vec<(CoreId, Scope)>,
         is_undoable: bool,
     ) {
         let messenger = self.state.sessions.get_mut(id);
         let messenger = messenger.expect("a script's messenger stays as long as the script");
+        messenger.user = user;
         let owner = session_owner(messenger, None, command);
         let plan = Plan::Script { is_undoable };
         self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
@@ -181,7 +184,7 @@ impl Core {
         };
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
-        self.ask_for_script(id, command, scopes, false);
+        self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
     /// A script has the locks it asked for.
@@ -279,6 +282,11 @@ impl Core {
         let args = Args::new(bytes, ranges);
         // What others have changed meanwhile is not this script's.
         self.act_on_notes(None, None);
+        let moment = match &state {
+            State::New(hold, _) => self.moment_of(hold),
+            State::Begun(running, _) => self.moment_of(&running.hold),
+        };
+        let before = self.state.shard.journal().set_moment(moment);
         let mut out = Vec::new();
         let step = match state {
             State::New(mut hold, _) => {
@@ -308,6 +316,7 @@ impl Core {
             }
         };
         self.act_on_notes(None, Some(caller.reads.by));
+        self.end_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
         self.timing.took_apart(began.elapsed());
@@ -327,6 +336,14 @@ impl Core {
                 self.park((owner, words, caller, clock));
                 Progress::Suspended
             }
+        }
+    }
+
+    /// The moment at which a script takes effect here. None: it has locks, but none here, and does nothing here.
+    fn moment_of(&self, hold: &Hold) -> Option<Moment> {
+        match hold.locks.is_empty() {
+            true => Some(hold.moment),
+            false => self.moment_under(&hold.locks),
         }
     }
 

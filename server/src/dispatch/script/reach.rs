@@ -22,6 +22,7 @@ use super::nobody;
 use crate::command::{Args, Command, Flags, Run};
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
+use larder_engine::Moment;
 
 /// What the locks of a script cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(super) struct Hold {
     pub(super) covers: Covers,
     /// Its locks.
     pub(super) locks: LocksHeld,
+    /// The moment at which it takes effect, if it has no locks.
+    pub(super) moment: Moment,
     /// Keeps others out of its core while it waits without locks.
     pub(super) bar: Option<LockId>,
     /// Its locks are those of an `EXEC`, which keeps them.
@@ -79,13 +82,14 @@ pub(super) enum Reach {
 
 impl Core {
     /// What a script begins with: no locks, its declared keys.
-    pub(super) fn hold_of(&self, args: Args<'_>, command: &'static Command) -> Hold {
+    pub(super) fn hold_of(&mut self, args: Args<'_>, command: &'static Command) -> Hold {
         let mut declared: Vec<u64> = claims_of(&self.state, command, args)
             .map(|(_, claim)| claim.hash)
             .collect();
         declared.sort_unstable();
         Hold {
             declared,
+            moment: self.state.shard.journal().moment(),
             ..Hold::default()
         }
     }

@@ -152,7 +152,9 @@ mod tests {
         ]);
         assert_eq!(bench.deadline("k"), Some(bench.now() + 5000));
         assert_eq!(bench.encoding("k"), "int");
-        let expected = ["incrby k", "incrby k", "set k", "incrby k", "incrby k"];
+        let expected = [
+            "incrby k", "incrby k", "set k", "expire k", "incrby k", "incrby k",
+        ];
         assert_eq!(bench.events(), expected);
     }
 

@@ -420,9 +420,11 @@ mod tests {
             bench.events(),
             [
                 "set k",
+                "expire k",
                 "set k",
                 "set k",
                 "set k",
+                "expire k",
                 "persist k",
                 "expire k",
                 "set k"
@@ -447,8 +449,10 @@ mod tests {
             [
                 "set k",
                 "set k",
+                "expire k",
                 "expired k",
                 "set k",
+                "expire k",
                 "expired k",
                 "set k",
                 "del k"

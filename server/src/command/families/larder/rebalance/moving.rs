@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor};
+use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor, SubscriberId};
 
 use super::super::super::transfer::{self, Answer};
 use crate::command::CoreCall;
@@ -81,6 +81,8 @@ struct Standstill {
 
 /// The keys of some slots.
 struct Collected {
+    /// What sees the keys that come while the walk is under way.
+    subscriber: SubscriberId,
     is_wanted: Rc<[bool]>,
     by_slot: Rc<RefCell<BySlot>>,
     /// Databases were exchanged, and the walk may have missed what was in them.
@@ -189,16 +191,17 @@ pub fn collect(call: &mut CoreCall<'_>) {
         Rc::clone(&by_slot),
         Rc::clone(&begins_again),
     );
-    let guest = move |record: &Record<'_>| match record.effect {
-        Effect::Put { .. } | Effect::WriteRange { .. } | Effect::Arrive => {
+    let see = move |record: &Record<'_>| {
+        if let Effect::SwapDb { .. } = record.effect {
+            again.set(true);
+        } else if record.effect.brings() {
             note(&wanted, &keys, record.key);
         }
-        Effect::MoveTo { key, .. } => note(&wanted, &keys, key),
-        Effect::SwapDb { .. } => again.set(true),
-        Effect::Deadline(_) | Effect::Remove | Effect::FlushDb => {}
     };
-    call.core.shard.journal().set_guest(Some(Box::new(guest)));
+    end_collecting(call);
+    let subscriber = call.core.shard.journal().subscribe(Box::new(see));
     call.core.moving.collected = Some(Collected {
+        subscriber,
         is_wanted,
         by_slot,
         begins_again,
@@ -251,8 +254,10 @@ pub fn go_on_collecting(core: &mut crate::command::CoreState) -> bool {
 
 /// Forgets what was collected.
 pub fn end_collecting(call: &mut CoreCall<'_>) {
-    call.core.shard.journal().set_guest(None);
-    call.core.moving.collected = None;
+    if let Some(collected) = call.core.moving.collected.take() {
+        let journal = call.core.shard.journal();
+        journal.unsubscribe(collected.subscriber);
+    }
     call.core.moving.note_concern();
 }
 

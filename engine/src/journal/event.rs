@@ -1,0 +1,98 @@
+//! Why an entry changed, or what was asked of one that is not there: the vocabulary of keyspace notifications.
+
+/// Class of a keyspace event: the letter of `notify-keyspace-events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventClass {
+    /// `g`: commands of any type.
+    Generic,
+    /// `$`: string commands.
+    String,
+    /// `x`: an entry reached its deadline.
+    Expired,
+    /// `e`: an entry was evicted for `maxmemory`.
+    Evicted,
+    /// `n`: a key came to be.
+    New,
+    /// `m`: a key that was read is not there.
+    Missed,
+    /// No event is published.
+    Silent,
+}
+
+impl EventClass {
+    /// The letter of `notify-keyspace-events`.
+    pub fn letter(self) -> Option<char> {
+        match self {
+            Self::Generic => Some('g'),
+            Self::String => Some('$'),
+            Self::Expired => Some('x'),
+            Self::Evicted => Some('e'),
+            Self::New => Some('n'),
+            Self::Missed => Some('m'),
+            Self::Silent => None,
+        }
+    }
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = ($text:literal, $class:ident),)*) => {
+        /// Why an entry changed: the event of a keyspace notification.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Event { $($(#[$doc])* $name,)* }
+
+        impl Event {
+            /// The event's name on the wire.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The event's class.
+            pub fn class(self) -> EventClass {
+                match self { $(Self::$name => EventClass::$class,)* }
+            }
+        }
+    };
+}
+
+events! {
+    /// A string was written whole.
+    Set = ("set", String),
+    /// `SETRANGE`.
+    SetRange = ("setrange", String),
+    /// `APPEND`.
+    Append = ("append", String),
+    /// `SETBIT`, `BITFIELD`.
+    SetBit = ("setbit", String),
+    /// `INCR`, `DECR`, `INCRBY`, `DECRBY`.
+    IncrBy = ("incrby", String),
+    /// `INCRBYFLOAT`.
+    IncrByFloat = ("incrbyfloat", String),
+    /// The entry was deleted by a command.
+    Del = ("del", Generic),
+    /// A deadline was set.
+    Expire = ("expire", Generic),
+    /// A deadline was removed.
+    Persist = ("persist", Generic),
+    /// The entry was renamed away.
+    RenameFrom = ("rename_from", Generic),
+    /// The entry came by a rename.
+    RenameTo = ("rename_to", Generic),
+    /// The entry was moved to another database.
+    MoveFrom = ("move_from", Generic),
+    /// The entry came from another database.
+    MoveTo = ("move_to", Generic),
+    /// The entry was copied here.
+    CopyTo = ("copy_to", Generic),
+    /// `RESTORE`.
+    Restore = ("restore", Generic),
+    /// The entry reached its deadline.
+    Expired = ("expired", Expired),
+    /// The entry was evicted.
+    Evicted = ("evicted", Evicted),
+    /// The key came to be; what follows says how.
+    New = ("new", New),
+    /// The key was read and is not there: no change.
+    Missed = ("keymiss", Missed),
+    /// A change that publishes nothing (an overwritten destination, `FLUSHDB`).
+    Silent = ("", Silent),
+}

@@ -1,0 +1,126 @@
+//! Who is told *before* something changes: subscribers, each with what there is still to be seen, and the undo log.
+//!
+//! ```text
+//!  a mutation ── nobody is told? one test ──▶ the change
+//!       └── somebody is ──▶ before_new, before_whole, before_range, before_deadline ──┬─▶ subscribers: the entry as it is
+//!                                                                                     └─▶ the undo log, if it is open
+//! ```
+//! A snapshot that walks the shard while commands go on is such a subscriber: it copies what is about to change and has not been
+//! walked. It is told again of an entry that it has copied, and of changes that then fail for want of memory. It is not told of
+//! uses of an entry, which change its history alone, nor of entries that move in memory or come back by [`Shard::undo`]. Nor is it
+//! told that databases are exchanged: it knows entries by the contents that they are in, which go along.
+
+use super::Shard;
+use crate::entry::EntryRef;
+use crate::keyspace::Keyspace;
+use crate::memory::Memory;
+use crate::raw::Block;
+use crate::subscribers::SubscriberId;
+use crate::{ContentsId, DbIndex};
+
+/// What is about to change.
+pub enum Upcoming<'a> {
+    /// What a key holds.
+    Entry {
+        /// In which contents.
+        contents: ContentsId,
+        /// The key.
+        key: &'a [u8],
+        /// What it holds now, perhaps past its deadline; none: nothing.
+        entry: Option<EntryRef<'a>>,
+    },
+    /// The contents of a database, all of which are about to go.
+    Flush {
+        /// Which contents.
+        contents: ContentsId,
+        /// What they are.
+        entries: Entries<'a>,
+    },
+}
+
+/// The entries of a database, those past their deadline included.
+#[derive(Clone, Copy)]
+pub struct Entries<'a> {
+    table: &'a Keyspace,
+    memory: &'a Memory,
+}
+
+impl Entries<'_> {
+    /// Shows each entry once.
+    pub fn for_each(&self, show: &mut dyn FnMut(EntryRef<'_>)) {
+        for segment in self.table.segments() {
+            for item in segment.items() {
+                show(self.memory.entry(item));
+            }
+        }
+    }
+}
+
+/// A function that is told before something changes.
+pub type BeforeChange = Box<dyn FnMut(&Upcoming<'_>)>;
+
+impl Shard {
+    /// Adds a subscriber that is told before each change from now on.
+    pub fn subscribe_before(&mut self, subscriber: BeforeChange) -> SubscriberId {
+        let id = self.before_changes.add(subscriber);
+        self.see_who_is_told();
+        id
+    }
+
+    /// Removes a subscriber. Whether it was there.
+    pub fn unsubscribe_before(&mut self, id: SubscriberId) -> bool {
+        let was_there = self.before_changes.remove(id);
+        self.see_who_is_told();
+        was_there
+    }
+
+    /// Which contents a database has.
+    pub fn contents_of(&self, db: DbIndex) -> ContentsId {
+        self.keyspace(db).id()
+    }
+
+    /// Whether anybody is told before a change follows from who is there.
+    pub(super) fn see_who_is_told(&mut self) {
+        self.is_told_before = self.undo.is_open || !self.before_changes.is_empty();
+    }
+
+    /// Tells subscribers of an entry that is about to change.
+    pub(super) fn tell_of_entry(&mut self, db: DbIndex, item: Block) {
+        let entry = self.memory.entry(item);
+        let upcoming = Upcoming::Entry {
+            contents: self.contents_of(db),
+            key: entry.key(),
+            entry: Some(entry),
+        };
+        for subscriber in self.before_changes.iter_mut() {
+            subscriber(&upcoming);
+        }
+    }
+
+    /// Tells subscribers of an entry that is about to be made.
+    pub(super) fn tell_of_new(&mut self, db: DbIndex, key: &[u8]) {
+        let upcoming = Upcoming::Entry {
+            contents: self.contents_of(db),
+            key,
+            entry: None,
+        };
+        for subscriber in self.before_changes.iter_mut() {
+            subscriber(&upcoming);
+        }
+    }
+
+    /// Tells subscribers that a database is about to be emptied.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_flush(&mut self, db: DbIndex) {
+        let entries = Entries {
+            table: &self.databases[usize::from(db.0)],
+            memory: &self.memory,
+        };
+        let contents = self.contents_of(db);
+        let upcoming = Upcoming::Flush { contents, entries };
+        for subscriber in self.before_changes.iter_mut() {
+            subscriber(&upcoming);
+        }
+    }
+}

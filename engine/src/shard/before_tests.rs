@@ -1,0 +1,133 @@
+//! Whoever is told before a change can say what a shard was at a moment, whatever has become of it: what a snapshot does.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use proptest::prelude::*;
+
+use super::tests::op;
+use super::undo::tests::Observed;
+use super::*;
+use crate::{AccessClock, ValueImage};
+
+const DATABASES: u16 = 3;
+
+type Contents = BTreeMap<Vec<u8>, ValueImage>;
+
+/// What the entries of a shard were at a moment: those that have changed since.
+#[derive(Default)]
+struct Copies {
+    /// None: there was none.
+    before: HashMap<(ContentsId, Vec<u8>), Option<ValueImage>>,
+}
+
+impl Copies {
+    fn note(&mut self, upcoming: &Upcoming<'_>) {
+        match upcoming {
+            Upcoming::Entry {
+                contents,
+                key,
+                entry,
+            } => self.keep(*contents, key, entry.as_ref().map(image)),
+            Upcoming::Flush { contents, entries } => {
+                let keep = &mut |entry: EntryRef<'_>| {
+                    self.keep(*contents, entry.key(), Some(image(&entry)));
+                };
+                entries.for_each(keep);
+            }
+        }
+    }
+
+    fn keep(&mut self, contents: ContentsId, key: &[u8], before: Option<ValueImage>) {
+        let place = (contents, key.to_vec());
+        self.before.entry(place).or_insert(before);
+    }
+
+    /// What each of `asked` was at that moment, by what `shard` holds now.
+    fn contents_before(&self, shard: &Shard, asked: &[ContentsId]) -> Vec<Contents> {
+        let mut contents: HashMap<ContentsId, Contents> = contents(shard).into_iter().collect();
+        for ((id, key), before) in &self.before {
+            let contents = contents.entry(*id).or_default();
+            match before {
+                Some(image) => contents.insert(key.clone(), image.clone()),
+                None => contents.remove(key),
+            };
+        }
+        let asked = asked.iter();
+        asked
+            .map(|id| contents.remove(id).unwrap_or_default())
+            .collect()
+    }
+}
+
+/// A copy of an entry, but for its history, which uses change.
+fn image(entry: &EntryRef<'_>) -> ValueImage {
+    ValueImage {
+        access: AccessClock(0),
+        ..entry.image()
+    }
+}
+
+/// All entries of a database, dead ones included.
+fn contents_of(shard: &Shard, db: DbIndex) -> Contents {
+    let mut contents = Contents::new();
+    for segment in shard.keyspace(db).segments() {
+        for item in segment.items() {
+            let entry = shard.memory.entry(item);
+            contents.insert(entry.key().to_vec(), image(&entry));
+        }
+    }
+    contents
+}
+
+fn contents(shard: &Shard) -> Vec<(ContentsId, Contents)> {
+    let databases = (0..DATABASES).map(DbIndex);
+    databases
+        .map(|db| (shard.contents_of(db), contents_of(shard, db)))
+        .collect()
+}
+
+/// What becomes of what is done while the log is open.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Undone,
+    Kept,
+    NoLog,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 192 }))]
+
+    #[test]
+    fn what_a_shard_was_is_told_by_what_was_told_before_its_changes(
+        first in proptest::collection::vec(op(), 0..60),
+        then in proptest::collection::vec(op(), 0..60),
+        last in proptest::collection::vec(op(), 0..20),
+        end in prop_oneof![Just(End::Undone), Just(End::Kept), Just(End::NoLog)],
+    ) {
+        let mut observed = Observed::new(false);
+        observed.run(&first);
+        let (ids, moment): (Vec<_>, Vec<_>) = contents(&observed.shard).into_iter().unzip();
+        let copies = Rc::new(RefCell::new(Copies::default()));
+        let sink = Rc::clone(&copies);
+        let subscriber = observed
+            .shard
+            .subscribe_before(Box::new(move |upcoming| sink.borrow_mut().note(upcoming)));
+        if !matches!(end, End::NoLog) {
+            observed.shard.begin_undo();
+        }
+        observed.run(&then);
+        match end {
+            End::Undone => observed.shard.undo(),
+            End::Kept => observed.shard.end_undo(),
+            End::NoLog => {}
+        }
+        prop_assert!(copies.borrow().contents_before(&observed.shard, &ids) == moment);
+        observed.run(&last);
+        prop_assert!(copies.borrow().contents_before(&observed.shard, &ids) == moment);
+        observed.shard.check();
+        prop_assert!(observed.shard.unsubscribe_before(subscriber));
+        prop_assert!(!observed.shard.is_told_before);
+    }
+}
