@@ -25,7 +25,7 @@ use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
-    /// Those that were woken while slots moved, and make their attempt when that is over.
+    /// Those that were woken while writes were paused, and make their attempt when that is over.
     held_back: Vec<WaitNumber>,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
@@ -293,12 +293,10 @@ impl Core {
         }
     }
 
-    /// Lets those make their attempts that were held back while slots moved or writes were paused.
+    /// Lets those make their attempts that were held back while writes were paused.
     #[inline]
     pub(super) fn end_holding_back(&mut self) {
-        let is_over =
-            || !self.state.moving.stands_still() && !self.state.is_paused_for(Flags::WRITE);
-        if !self.blocked.held_back.is_empty() && is_over() {
+        if !self.blocked.held_back.is_empty() && !self.state.is_paused_for(Flags::WRITE) {
             for number in std::mem::take(&mut self.blocked.held_back) {
                 self.wait_woken(number);
             }
@@ -367,7 +365,7 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
-        if self.state.moving.stands_still() || self.state.is_paused_for(Flags::WRITE) {
+        if self.state.is_paused_for(Flags::WRITE) {
             self.blocked.held_back.push(number);
             return;
         }

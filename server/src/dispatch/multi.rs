@@ -217,6 +217,10 @@ impl Core {
             ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
             ExecPlace::Locks => {
                 let scopes = self.scopes_of_multi(session, &multi);
+                if scopes.is_empty() {
+                    let locks = LocksHeld::new();
+                    return self.exec_under_locks(session, multi, locks, Watch::Intact, quiet);
+                }
                 multi.holds = self.holds_of(&scopes);
                 let owner = session_owner(session, None, command);
                 let plan = Plan::Exec { multi, quiet };
@@ -267,7 +271,7 @@ impl Core {
             self.join(session);
         }
         session.sent_bytes += bytes;
-        // It ends there, where the commands run: word of that would overtake an `EXEC` that waits for locks.
+        // What it watches is watched there, until it runs.
         session.ends_watch = false;
         session.watched = None;
         end_exec(session);

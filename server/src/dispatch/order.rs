@@ -389,3 +389,30 @@ impl Post<Box<Batch>> for Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dispatch::testing::{Server, key_on};
+
+    #[test]
+    fn a_core_that_sleeps_is_woken_for_parts_though_mail_goes_to_it_in_the_same_turn() {
+        let mut server = Server::new(2);
+        let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
+        let client = server.connect(0);
+        let (get, mset) = (
+            format!("GET {there}\r\n"),
+            format!("MSET {here} 1 {there} 1\r\n"),
+        );
+        // Behind the last, mail tells that the server is empty.
+        for sent in [get, mset, "FLUSHALL\r\n".to_owned()] {
+            server.turns();
+            assert!(server.cores[1].fall_asleep());
+            server.receive(client, sent.as_bytes());
+            server.cores[0].end_turn();
+            server.cores[0].ship();
+            let woken: Vec<usize> = server.cores[0].take_wakes().collect();
+            assert_eq!(woken, [1], "{sent}");
+            server.cores[1].wake_up();
+        }
+    }
+}

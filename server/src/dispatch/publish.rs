@@ -4,6 +4,9 @@
 //! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its
 //! publisher wrote before it: while such a write is under way to another core, the message waits for its reply. (A write
 //! whose reply the client does not want, `CLIENT REPLY OFF`, is not waited for.)
+//!
+//! What a script publishes that may begin again goes out when it is over, behind its reply; until then it is only counted whom it
+//! will reach.
 
 use std::rc::Rc;
 

@@ -7,6 +7,7 @@
 //!  everything   anything                       the same
 //!  else                                        it begins again, with locks of everything
 //! ```
+//! What it did before it begins again is taken back, on all cores (`dispatch::undos`).
 //! A script that reaches more than it declared is remembered, and locks everything from the beginning the next time.
 //!
 //! **The bar.** A script without locks that has to wait keeps everybody out of its core, but for what others have, or came for before it: it has not
