@@ -481,7 +481,8 @@ impl Core {
 
     /// The flags of all commands queued together.
     pub(super) fn flags_of_multi(&self, multi: &Multi) -> Flags {
-        let flags = self.queued(multi).map(|(command, _)| command.spec.flags);
+        let queued = self.queued(multi);
+        let flags = queued.map(|(command, args)| self.flags_of(command.spec, args));
         flags.fold(Flags::NONE, Flags::with)
     }
 
