@@ -302,6 +302,9 @@ impl Core {
         let how = (quiet, Reading::of(session, command));
         match command.spec.run {
             Run::OnShard(run) => self.run_here(session, args, command, run, target, how),
+            Run::OnSession(run) if self.is_to_run_alone(session, command) => {
+                self.begin_alone(session, args, command, run, quiet);
+            }
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
             Run::FanOut { together, .. } if owner.is_some() => {
                 self.run_here(session, args, command, together, target, how);
@@ -383,7 +386,14 @@ impl Core {
         }
     }
 
-    fn run_on_session(
+    /// Whether a command of a session's own has to wait until nothing else is under way on any core. Inside an `EXEC` nothing is.
+    fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
+        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+            && self.state.shared.cores() > 1
+            && session.executing.is_none()
+    }
+
+    pub(super) fn run_on_session(
         &mut self,
         session: &mut Session,
         args: Args<'_>,

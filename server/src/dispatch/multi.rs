@@ -117,6 +117,9 @@ impl Core {
                 Some(core) => QueuedPlace::Core(core),
                 None => QueuedPlace::Several,
             },
+            Run::OnSession(_) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
+                QueuedPlace::Several
+            }
             Run::OnSession(_) => QueuedPlace::Session,
             _ => QueuedPlace::Several,
         }

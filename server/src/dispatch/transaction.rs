@@ -21,14 +21,16 @@ use slab::Slab;
 use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
 use super::blocking::Terms;
 use super::core::Core;
-use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
+use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
-    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
+    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
+    SessionCall, Spread,
 };
 use crate::order::Ticket as EntryTicket;
+use crate::resp::errors::CommandResult;
 use crate::routing::CoreId;
 use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 
@@ -42,6 +44,11 @@ pub(super) enum Plan {
     BlockAgain(WaitNumber),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
+    /// A command of the session's own about what all cores share; its arguments are the transaction's.
+    Session {
+        run: fn(&mut SessionCall<'_>) -> CommandResult,
+        quiet: bool,
+    },
     /// A script, to begin; the owner's session is its messenger.
     Script,
 }
@@ -244,6 +251,23 @@ impl Core {
         self.join(session);
     }
 
+    /// Begins a command of a session's own that changes what all cores share: at its place nothing else runs on any of them,
+    /// and no transaction is in its midst.
+    pub(super) fn begin_alone(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        run: fn(&mut SessionCall<'_>) -> CommandResult,
+        quiet: bool,
+    ) {
+        let owner = session_owner(session, None, command);
+        let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
+        session.at_barrier = true;
+        let plan = Plan::Session { run, quiet };
+        self.begin_transaction(owner, keep_args(args), plan, scopes, None);
+    }
+
     /// What `add` locks of each core; the cores of which it locks nothing are left out.
     pub(super) fn scopes(&self, add: impl FnOnce(&mut [(CoreId, Scope)])) -> Vec<(CoreId, Scope)> {
         let cores = 0..self.state.shared.cores();
@@ -341,7 +365,14 @@ impl Core {
                 self.attempt_under_locks(session, owner, args, terms, held);
             }
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
-            (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
+            (Plan::Session { run, quiet }, Some(session)) => {
+                session.at_barrier = false;
+                self.run_on_session(session, args.as_args(), owner.command, run, quiet);
+                self.unlock(session.id, &held);
+            }
+            (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
+                self.unlock(owner.session, &held)
+            }
             (Plan::Script, _) => self.grant_script(owner.session, held),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
@@ -532,7 +563,8 @@ pub(super) fn mode_of(access: KeyAccess) -> Mode {
 
 /// What a command on the keyspace as a whole does with it.
 pub(super) fn whole_access(command: &Command) -> KeyAccess {
-    if command.spec.flags.has(Flags::WRITE) {
+    // What all cores share is changed alone.
+    if command.spec.flags.has(Flags::WRITE) || matches!(command.spec.run, Run::OnSession(_)) {
         KeyAccess::Write
     } else {
         KeyAccess::Read
