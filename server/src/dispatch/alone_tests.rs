@@ -40,7 +40,9 @@ fn one_exec_sees_one(begin: &[&str], ask: &[&str], changes: &[Vec<&str>]) {
         server.turns();
         let replies = String::from_utf8_lossy(&server.read_all(reader)).into_owned();
         let (_, replies) = replies.split_once("*4\r\n").expect(&replies);
-        let (first, second) = replies.split_once(":1\r\n:1\r\n").unwrap_or_else(|| panic!("seed {seed}: {replies}"));
+        let (first, second) = replies
+            .split_once(":1\r\n:1\r\n")
+            .unwrap_or_else(|| panic!("seed {seed}: {replies}"));
         assert_eq!(first, second, "seed {seed}");
         server.disconnect(reader);
         server.disconnect(changer);

@@ -510,8 +510,9 @@ impl Core {
                 );
             }
             if let Some(session) = session {
-                if had_rounds {
-                    // Only what raised the barrier takes it down: a reply gathered before it may complete behind it.
+                if had_rounds && gather.then == Then::Keep {
+                    // Only what raised the barrier takes it down: a reply gathered before it, and a transaction whose locks
+                    // are its own, may complete behind it.
                     session.at_barrier = false;
                 }
                 session.widen_window();
