@@ -283,7 +283,7 @@ impl Core {
         }
         end_command(session, command.spec);
         if gates & gate::NOTES != 0 {
-            let by = self.state.reader(session.id);
+            let by = self.changer(session.id);
             self.act_on_notes(Some(session), Some(by));
         }
     }

@@ -367,7 +367,8 @@ impl Core {
             }
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(session, Some(itself));
+            let by = self.changer(owner.session);
+            self.act_on_notes(session, Some(by));
         }
         out
     }
@@ -416,7 +417,7 @@ impl Core {
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
                     if self.state.gates & gate::NOTES != 0 {
-                        let by = self.state.reader(ticket.session());
+                        let by = self.changer(ticket.session());
                         self.act_on_notes(session.as_deref_mut(), Some(by));
                     }
                     if let Some(session) = session {
