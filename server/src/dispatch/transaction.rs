@@ -251,6 +251,13 @@ impl Core {
         self.join(session);
     }
 
+    /// Whether a command of a session's own has to wait until nothing else is under way on any core. Inside an `EXEC` nothing is.
+    pub(super) fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
+        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+            && self.state.shared.cores() > 1
+            && session.executing.is_none()
+    }
+
     /// Begins a command of a session's own that changes what all cores share: at its place nothing else runs on any of them,
     /// and no transaction is in its midst.
     pub(super) fn begin_alone(
