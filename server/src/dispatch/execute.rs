@@ -270,6 +270,10 @@ impl Core {
                     self.hop(session, args, command, Target { core, ..target }, quiet);
                 }
             }
+            // It is timed when it runs.
+            _ if self.is_to_run_alone(session, command) => {
+                self.start(session, args, command, target, owner, quiet);
+            }
             _ if !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);

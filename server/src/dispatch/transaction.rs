@@ -15,6 +15,7 @@
 //! in the same entry or a later one: nothing overtakes, and nothing waits.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -291,9 +292,13 @@ impl Core {
         owner: Owner,
         args: KeptArgs,
         plan: Plan,
-        scopes: Vec<(CoreId, Scope)>,
+        mut scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
+        if scopes.is_empty() {
+            // It is granted at its place all the same.
+            scopes.push((self.state.id, Scope::NOTHING));
+        }
         let is_served = matches!(plan, Plan::BlockAgain(_));
         let transaction = Transaction {
             owner,
@@ -374,7 +379,11 @@ impl Core {
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
             (Plan::Session { run, quiet }, Some(session)) => {
                 session.at_barrier = false;
-                self.run_on_session(session, args.as_args(), owner.command, run, quiet);
+                let (command, args) = (owner.command, args.as_args());
+                let began = Instant::now();
+                self.run_on_session(session, args, command, run, quiet);
+                let micros = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, micros);
                 self.unlock(session.id, &held);
             }
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
