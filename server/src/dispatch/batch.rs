@@ -42,6 +42,8 @@ pub struct Batch {
     pub(super) ran_bytes: i64,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
+    /// The clients of the scripts whose messengers ask, by messenger.
+    scripts_of: Vec<(SessionId, Reader)>,
     /// Buffers that hold the arguments of a request each, where these are large.
     lent: Vec<Arc<Buffer>>,
     /// Bytes of those.
@@ -349,6 +351,7 @@ impl Batch {
         clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);
+        clear(&mut self.scripts_of);
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
@@ -420,6 +423,10 @@ impl Batch {
 
     /// Asks what `request` of another batch asks.
     pub(super) fn ask_as(&mut self, batch: &Self, request: &Request) -> usize {
+        let session = request.head.ticket.session();
+        if let Some(client) = batch.client_of_script(session) {
+            self.name_client(session, client);
+        }
         if let Work::Exec(queued) = request.head.work {
             let commands = batch.queued(queued).iter();
             let commands = commands.map(|request| (request.head, batch.args(request)));
@@ -429,6 +436,28 @@ impl Batch {
         match batch.lent_with(request) {
             Some(buffer) => self.ask_lending(request.head, args, buffer),
             None => self.ask(request.head, args.iter_from(0)),
+        }
+    }
+
+    /// Says whose script `messenger` runs commands for.
+    pub(super) fn name_client(&mut self, messenger: SessionId, client: Reader) {
+        if self.client_of_script(messenger).is_none() {
+            self.scripts_of.push((messenger, client));
+        }
+    }
+
+    fn client_of_script(&self, messenger: SessionId) -> Option<Reader> {
+        let mut scripts = self.scripts_of.iter();
+        let found = scripts.find(|(other, _)| *other == messenger);
+        found.map(|(_, client)| *client)
+    }
+
+    /// Whose request it is, if the batch came from core `from`; what a script asks is its client's.
+    pub(super) fn origin(&self, head: &Head, from: CoreId) -> Reader {
+        let itself = head.origin(from);
+        match itself.session.is_messenger() {
+            true => self.client_of_script(itself.session).unwrap_or(itself),
+            false => itself,
         }
     }
 

@@ -159,10 +159,10 @@ impl Core {
     ) {
         if let Some(session) = session {
             session.at_barrier = false;
-            session.blocked = None;
+            let seq = end_blocking(session, attempt.terms);
             let reply = if attempt.terms.quiet { &[] } else { reply };
             let output = &mut session.output;
-            output.fill(attempt.terms.seq, |out| out.extend_from_slice(reply));
+            output.fill(seq, |out| out.extend_from_slice(reply));
         }
         match attempt.which {
             Which::InExec => {}
@@ -213,8 +213,8 @@ impl Core {
         };
         let now_ms = self.state.clock.monotonic_ms();
         if terms.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-            session.blocked = None;
-            time_out(session, owner, terms);
+            let seq = end_blocking(session, terms);
+            time_out(session, owner, Terms { seq, ..terms });
             return self.end_wait(number);
         }
         if let Some(blocked) = &mut session.blocked {
@@ -227,11 +227,15 @@ impl Core {
     fn block(
         &mut self,
         session: &mut Session,
-        owner: Owner,
+        mut owner: Owner,
         args: KeptArgs,
-        terms: Terms,
+        mut terms: Terms,
         locks: &LocksHeld,
     ) {
+        // Messages that came during the attempt are not to wait for a reply that may be long in coming.
+        session.output.fill(terms.seq, |_| ());
+        terms.seq = session.output.expect();
+        owner.seq = Some(terms.seq);
         let number = WaitNumber(self.state.shared.next_wait());
         let blocking = blocking_of(owner);
         session.blocked = Some(Blocked {
@@ -462,6 +466,12 @@ fn begin_attempt(owner: Owner, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Roun
         Ok(rounds) => rounds,
         Err(_) => unreachable!("the same arguments were right when the command came"),
     }
+}
+
+/// The session is blocked no longer. The place of its reply: messages meanwhile have gone before it.
+fn end_blocking(session: &mut Session, terms: Terms) -> ReplySeq {
+    let blocked = session.blocked.take();
+    blocked.map_or(terms.seq, |blocked| blocked.seq)
 }
 
 /// Answers as if time were over.

@@ -264,7 +264,7 @@ impl Core {
             self.lay_undo_aside(lock);
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(None, Some(request.origin(from)));
+            self.act_on_notes(None, Some(batch.origin(request, from)));
         }
         self.serve_written();
         if let Some(before) = before {

@@ -274,6 +274,10 @@ impl Core {
                     self.hop(session, args, command, Target { core, ..target }, quiet);
                 }
             }
+            // It is timed when it runs.
+            _ if self.is_to_run_alone(session, command) => {
+                self.start(session, args, command, target, owner, quiet);
+            }
             _ if !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);
@@ -287,7 +291,7 @@ impl Core {
         }
         end_command(session, command.spec);
         if gates & gate::NOTES != 0 {
-            let by = self.state.reader(session.id);
+            let by = self.changer(session.id);
             self.act_on_notes(Some(session), Some(by));
         }
     }
@@ -306,6 +310,9 @@ impl Core {
         let how = (quiet, Reading::of(session, command));
         match command.spec.run {
             Run::OnShard(run) => self.run_here(session, args, command, run, target, how),
+            Run::OnSession(run) if self.is_to_run_alone(session, command) => {
+                self.begin_alone(session, args, command, run, quiet);
+            }
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
             Run::FanOut { together, .. } if owner.is_some() => {
                 self.run_here(session, args, command, together, target, how);
@@ -389,7 +396,7 @@ impl Core {
         }
     }
 
-    fn run_on_session(
+    pub(super) fn run_on_session(
         &mut self,
         session: &mut Session,
         args: Args<'_>,

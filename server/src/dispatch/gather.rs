@@ -384,7 +384,8 @@ impl Core {
             }
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(session, Some(itself));
+            let by = self.changer(owner.session);
+            self.act_on_notes(session, Some(by));
         }
         out
     }
@@ -433,7 +434,7 @@ impl Core {
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
                     if self.state.gates & gate::NOTES != 0 {
-                        let by = self.state.reader(ticket.session());
+                        let by = self.changer(ticket.session());
                         self.act_on_notes(session.as_deref_mut(), Some(by));
                     }
                     if let Some(session) = session {
@@ -528,7 +529,8 @@ impl Core {
             }
             if let Some(session) = session {
                 if had_rounds && gather.then == Then::Keep {
-                    // Only what raised the barrier takes it down: what began before it may complete behind it.
+                    // Only what raised the barrier takes it down: a reply gathered before it, and a transaction whose locks
+                    // are its own, may complete behind it.
                     session.at_barrier = false;
                 }
                 session.widen_window();

@@ -396,6 +396,9 @@ impl Core {
     fn seal(&mut self, to: CoreId, weight: usize, parts: Option<Box<Batch>>) -> Box<Batch> {
         let empty = self.spare.pop().unwrap_or_default();
         let mut batch = std::mem::replace(&mut self.outboxes[to.index()], empty);
+        if self.scripts.has_any() {
+            self.name_clients(&mut batch);
+        }
         batch.stamp = self.stamp();
         batch.weight = weight;
         batch.ran_bytes = self.budget.ran[to.index()].max(0);

@@ -10,6 +10,7 @@
 //! ```
 
 mod admit;
+mod alone_tests;
 mod batch;
 mod blocking;
 mod blocking_tests;

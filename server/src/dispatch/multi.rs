@@ -117,6 +117,9 @@ impl Core {
                 Some(core) => QueuedPlace::Core(core),
                 None => QueuedPlace::Several,
             },
+            Run::OnSession(_) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
+                QueuedPlace::Several
+            }
             Run::OnSession(_) => QueuedPlace::Session,
             _ => QueuedPlace::Several,
         }
@@ -217,10 +220,6 @@ impl Core {
             ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
             ExecPlace::Locks => {
                 let scopes = self.scopes_of_multi(session, &multi);
-                if scopes.is_empty() {
-                    let locks = LocksHeld::new();
-                    return self.exec_under_locks(session, multi, locks, Watch::Intact, quiet);
-                }
                 multi.holds = self.holds_of(&scopes);
                 let owner = session_owner(session, None, command);
                 let plan = Plan::Exec { multi, quiet };
@@ -493,7 +492,8 @@ impl Core {
 
     /// The flags of all commands queued together.
     pub(super) fn flags_of_multi(&self, multi: &Multi) -> Flags {
-        let flags = self.queued(multi).map(|(command, _)| command.spec.flags);
+        let queued = self.queued(multi);
+        let flags = queued.map(|(command, args)| self.flags_of(command.spec, args));
         flags.fold(Flags::NONE, Flags::with)
     }
 

@@ -124,6 +124,24 @@ fn what_a_client_queues_while_writes_are_paused_is_held_back_where_it_writes() {
 }
 
 #[test]
+fn an_exec_of_scripts_that_say_they_only_read_is_not_held_back() {
+    for cores in [1, 2] {
+        let mut server = Server::new(cores);
+        let (pausing, other) = (server.connect(0), server.connect(0));
+        assert_eq!(
+            server.send(pausing, b"CLIENT PAUSE 100000 WRITE\r\n"),
+            "+OK\r\n"
+        );
+        let exec = |script: &str| format!("MULTI\r\nEVAL \"{script}\" 0\r\nEXEC\r\n");
+        let reads = exec("#!lua flags=no-writes\\nreturn 12");
+        let replies = server.send(other, reads.as_bytes());
+        assert_eq!(replies, "+OK\r\n+QUEUED\r\n*1\r\n:12\r\n");
+        let writes = exec("#!lua\\nreturn 13");
+        assert_eq!(server.send(other, writes.as_bytes()), "+OK\r\n");
+    }
+}
+
+#[test]
 fn a_pause_inside_exec_begins_behind_it_on_all_cores() {
     let mut server = Server::new(3);
     let (pausing, other) = (server.connect(0), server.connect(1));

@@ -3,7 +3,7 @@
 #![cfg(test)]
 
 use super::Intent;
-use super::testing::{Client, Server, key_on};
+use super::testing::{Client, Random, Server, key_on};
 use crate::routing::CoreId;
 
 const CORES: [u16; 3] = [1, 2, 3];
@@ -354,4 +354,48 @@ fn who_has_the_reply_to_a_subscription_misses_nothing_published_after_it() {
     server.send(subscriber, b"UNSUBSCRIBE a\r\n");
     server.receive(publisher, b"PUBLISH a 2\r\n");
     assert!(server.cores[0].take_outbox(CoreId(1)).is_none());
+}
+
+#[test]
+fn a_push_between_a_command_for_another_core_and_one_that_blocks_takes_nobody_s_place() {
+    for blocks in ["TEST.TAKE none 0", "TEST.TAKE NONE none 0", "WAIT 1 0"] {
+        for seed in 0..50 {
+            let mut random = Random(seed);
+            let mut server = Server::new(2);
+            let (subscriber, publisher) = (server.connect(0), server.connect(0));
+            let (key, none) = (key_on(1, 2, "key"), key_on(1, 2, "none"));
+            server.send(publisher, format!("SET {key} v\r\n").as_bytes());
+            server.send(subscriber, b"HELLO 3\r\nSUBSCRIBE channel\r\n");
+            let blocks = blocks.replace("NONE", &none);
+            let commands = format!("GET {key}\r\n{blocks}\r\nGET {key}\r\n");
+            server.receive(subscriber, commands.as_bytes());
+            for _ in 0..random.below(8) {
+                server.stir(&mut random);
+            }
+            server.receive(publisher, b"PUBLISH channel message\r\n");
+            let id = server.cores[0]
+                .state()
+                .sessions
+                .get(subscriber.1)
+                .unwrap()
+                .client_id;
+            let heard = server.send(subscriber, b"");
+            let push = ">3\r\n$7\r\nmessage\r\n$7\r\nchannel\r\n$7\r\nmessage\r\n";
+            assert!(heard.contains(push), "seed {seed}: {heard}");
+            assert_eq!(heard.replace(push, ""), "$1\r\nv\r\n", "seed {seed}");
+            // It ends one way or the other.
+            let ends = match blocks.split(' ').nth(1) {
+                Some(taken) if seed % 2 == 0 && blocks.starts_with("TEST") => {
+                    format!("APPEND {taken} x\r\n")
+                }
+                _ => format!("CLIENT UNBLOCK {id}\r\n"),
+            };
+            server.send(publisher, ends.as_bytes());
+            let rest = server.send(subscriber, b"");
+            assert!(rest.ends_with("$1\r\nv\r\n"), "seed {seed}: {rest}");
+            server.disconnect(subscriber);
+            server.disconnect(publisher);
+            server.assert_nothing_is_left();
+        }
+    }
 }

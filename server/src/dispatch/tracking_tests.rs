@@ -147,6 +147,41 @@ fn a_client_is_told_of_its_own_changes_behind_the_reply_unless_it_does_not_want_
 }
 
 #[test]
+fn what_a_client_s_script_changes_on_any_core_is_its_own_change() {
+    for cores in [2, 3] {
+        for how in ["ON NOLOOP", "ON BCAST NOLOOP"] {
+            let mut server = Server::new(cores);
+            let keys = [0, 1].map(|core| key_on(core, cores, "key"));
+            let other = tracking(&mut server, 1, "ON");
+            let own = tracking(&mut server, 0, how);
+            let scripts = [
+                "redis.call('set',KEYS[1],1)redis.call('set',KEYS[2],1)",
+                "redis.call('mset',KEYS[1],2,KEYS[2],2)",
+                "redis.call('copy',KEYS[1],KEYS[2],'replace')redis.call('del',KEYS[1],KEYS[2])",
+            ];
+            let declared =
+                scripts.map(|script| format!("EVAL \"{script}\" 2 {} {}\r\n", keys[0], keys[1]));
+            let undeclared = scripts.map(|script| {
+                let script = script.replace("KEYS", "ARGV");
+                format!("EVAL \"{script}\" 0 {} {}\r\n", keys[0], keys[1])
+            });
+            for script in declared.iter().chain(&undeclared) {
+                let reads = format!("MGET {} {}\r\n", keys[0], keys[1]);
+                server.send(own, reads.as_bytes());
+                server.send(other, reads.as_bytes());
+                assert_eq!(
+                    server.send(own, script.as_bytes()),
+                    "_\r\n",
+                    "{how}: {script}"
+                );
+                let told = server.send(other, b"");
+                assert!(told.contains("invalidate"), "{how}: {script}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_remembered_can_be_chosen_for_each_command() {
     for cores in CORES {
         let mut server = Server::new(cores);

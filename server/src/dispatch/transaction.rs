@@ -15,6 +15,7 @@
 //! in the same entry or a later one: nothing overtakes, and nothing waits.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use larder_engine::Moment;
 use slab::Slab;
@@ -22,14 +23,16 @@ use slab::Slab;
 use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
 use super::blocking::Terms;
 use super::core::Core;
-use super::gather::{Ask, Finish, KeptArgs, Owner, session_owner};
+use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
-    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run, Spread,
+    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
+    SessionCall, Spread,
 };
 use crate::order::Ticket as EntryTicket;
+use crate::resp::errors::CommandResult;
 use crate::routing::CoreId;
 use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 
@@ -43,6 +46,11 @@ pub(super) enum Plan {
     BlockAgain(WaitNumber),
     /// What was queued since `MULTI`.
     Exec { multi: Box<Multi>, quiet: bool },
+    /// A command of the session's own about what all cores share; its arguments are the transaction's.
+    Session {
+        run: fn(&mut SessionCall<'_>) -> CommandResult,
+        quiet: bool,
+    },
     /// A script, to begin; the owner's session is its messenger.
     Script {
         /// It may begin again.
@@ -256,6 +264,30 @@ impl Core {
         self.join(session);
     }
 
+    /// Whether a command of a session's own has to wait until nothing else is under way on any core. Inside an `EXEC` nothing is.
+    pub(super) fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
+        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+            && self.state.shared.cores() > 1
+            && session.executing.is_none()
+    }
+
+    /// Begins a command of a session's own that changes what all cores share: at its place nothing else runs on any of them,
+    /// and no transaction is in its midst.
+    pub(super) fn begin_alone(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        run: fn(&mut SessionCall<'_>) -> CommandResult,
+        quiet: bool,
+    ) {
+        let owner = session_owner(session, None, command);
+        let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
+        session.at_barrier = true;
+        let plan = Plan::Session { run, quiet };
+        self.begin_transaction(owner, keep_args(args), plan, scopes, None);
+    }
+
     /// What `add` locks of each core; the cores of which it locks nothing are left out.
     pub(super) fn scopes(&self, add: impl FnOnce(&mut [(CoreId, Scope)])) -> Vec<(CoreId, Scope)> {
         let cores = 0..self.state.shared.cores();
@@ -272,9 +304,13 @@ impl Core {
         owner: Owner,
         args: KeptArgs,
         plan: Plan,
-        scopes: Vec<(CoreId, Scope)>,
+        mut scopes: Vec<(CoreId, Scope)>,
         watcher: Option<u64>,
     ) {
+        if scopes.is_empty() {
+            // It is granted at its place all the same.
+            scopes.push((self.state.id, Scope::NOTHING));
+        }
         let is_served = matches!(plan, Plan::BlockAgain(_));
         let is_undoable = matches!(plan, Plan::Script { is_undoable: true });
         let transaction = Transaction {
@@ -355,7 +391,18 @@ impl Core {
                 self.attempt_under_locks(session, owner, args, terms, held);
             }
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
-            (Plan::Exec { .. } | Plan::Block(_), None) => self.unlock(owner.session, &held),
+            (Plan::Session { run, quiet }, Some(session)) => {
+                session.at_barrier = false;
+                let (command, args) = (owner.command, args.as_args());
+                let began = Instant::now();
+                self.run_on_session(session, args, command, run, quiet);
+                let micros = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, micros);
+                self.unlock(session.id, &held);
+            }
+            (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
+                self.unlock(owner.session, &held)
+            }
             (Plan::Script { .. }, _) => self.grant_script(owner.session, held),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
@@ -563,7 +610,8 @@ pub(super) fn is_change_of_all(work: Work) -> bool {
 
 /// What a command on the keyspace as a whole does with it.
 pub(super) fn whole_access(command: &Command) -> KeyAccess {
-    if command.spec.flags.has(Flags::WRITE) {
+    // What all cores share is changed alone.
+    if command.spec.flags.has(Flags::WRITE) || matches!(command.spec.run, Run::OnSession(_)) {
         KeyAccess::Write
     } else {
         KeyAccess::Read

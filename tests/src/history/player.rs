@@ -184,7 +184,7 @@ impl<'a> Player<'a> {
             let completed_ns = self.stage.now_ns();
             let (fate, actions) = sent.call.decode(&replies, &self.watch.seen)?;
             self.watch.note(&sent.call, &actions);
-            self.settle(sent, completed_ns, fate, actions);
+            self.settle(&sent, completed_ns, fate, actions);
         }
         Ok(())
     }
@@ -193,7 +193,7 @@ impl<'a> Player<'a> {
     fn give_up(&mut self) -> Outcome<()> {
         for sent in std::mem::take(&mut self.in_flight) {
             let effects = sent.call.effects();
-            self.settle(sent, u64::MAX, Fate::Unknown, effects);
+            self.settle(&sent, u64::MAX, Fate::Unknown, effects);
         }
         self.connection.connect_anew()?;
         self.connection_number = self.stage.number() as usize;
@@ -201,7 +201,7 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, sent: Sent, completed_ns: u64, fate: Fate, actions: Vec<Action>) {
+    fn settle(&mut self, sent: &Sent, completed_ns: u64, fate: Fate, actions: Vec<Action>) {
         if let Some(chore) = &sent.chore {
             let unused = self.stage.keys().done(chore, fate);
             let ends = self.ends_of(unused);

@@ -67,7 +67,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "config|set",
         arity: -4,
-        flags: Flags::OPERATOR,
+        flags: Flags::OPERATOR.with(Flags::WHOLE_KEYSPACE),
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         group: Group::Server,
         since: "2.0.0",

@@ -19,6 +19,7 @@
 
 mod busy;
 mod call;
+mod client;
 mod every_tests;
 mod functions;
 mod parked;

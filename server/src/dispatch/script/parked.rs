@@ -24,7 +24,7 @@ pub(super) struct Parked {
     /// The command that runs it.
     pub(super) words: Words,
     command: &'static Command,
-    caller: Caller,
+    pub(super) caller: Caller,
     /// The time as the script sees it throughout.
     pub(super) clock: Clock,
     pub(super) state: State,

@@ -56,7 +56,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 ];
 
 const CHANGES: CommandSpec = CommandSpec {
-    flags: Flags::WRITE.with(Flags::NOSCRIPT),
+    flags: Flags::WRITE
+        .with(Flags::NOSCRIPT)
+        .with(Flags::WHOLE_KEYSPACE),
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     ..TELLS
 };
