@@ -403,10 +403,21 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
-        self.append_entry();
+        if self.append_entry() {
+            self.resume_waiting();
+            self.run_granted();
+        }
         self.clear_pauses();
         self.settle_lease();
-        more
+        more | self.has_to_go_on()
+    }
+
+    /// Whether what the last entry of the turn let go on has yet to: then the next turn follows at once.
+    fn has_to_go_on(&self) -> bool {
+        self.awaits_place()
+            || !self.granted.is_empty()
+            || self.scripts.has_ready()
+            || self.has_own_mail()
     }
 
     /// Ends the waits of blocked sessions whose time is over.

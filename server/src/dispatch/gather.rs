@@ -533,7 +533,7 @@ impl Core {
                     // are its own, may complete behind it.
                     session.at_barrier = false;
                 }
-                session.widen_window();
+                session.end_transaction();
                 if let Some(seq) = owner.seq {
                     session
                         .output

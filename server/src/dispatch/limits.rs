@@ -54,7 +54,7 @@ pub const EVENT_CHANNEL_KEPT_BYTES: usize = 4 * 1024;
 pub const SPARE_BATCHES: usize = 2;
 
 /// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
-pub const SCRIPTS_ON_CORES_MAX: usize = 64;
+pub const SCRIPTS_ON_CORES_MAX: usize = 16;
 /// The longest value that is copied.
 pub const COPY_MAX_BYTES: usize = 16 * 1024;
 

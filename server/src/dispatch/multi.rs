@@ -285,6 +285,7 @@ impl Core {
         quiet: bool,
     ) {
         self.state.stats.transactions += 1;
+        session.begin_transaction();
         let seq = (!quiet).then(|| session.output.expect());
         self.note_queued(session, multi, seq);
         let owner = session_owner(session, seq, command);

@@ -174,6 +174,7 @@ impl Core {
             self.state.expect_emptying(session);
         }
         self.state.stats.transactions += 1;
+        session.begin_transaction();
         let gather = self.begin_gather(owner, args, finish, asks.len());
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let ticket = Ticket::Part {
@@ -253,6 +254,7 @@ impl Core {
             session.at_barrier = true;
             return self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
         }
+        session.begin_transaction();
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         self.begin_transaction(
             owner,

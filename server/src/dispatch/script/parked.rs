@@ -127,6 +127,7 @@ impl Core {
             let only_reads = command.spec.flags.has(Flags::READONLY);
             let is_undoable = !only_reads && !covers_all;
             self.ask_for_script(id, session.user, command, scopes, is_undoable);
+            session.begin_transaction();
             self.join(session);
             if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
                 // It may begin again, at a later place.
@@ -393,8 +394,9 @@ impl Core {
                 is_held,
             } => {
                 if let Some(mut session) = self.state.sessions.take_out(of) {
-                    if is_held {
-                        session.at_barrier = false;
+                    match is_held {
+                        true => session.at_barrier = false,
+                        false => session.end_transaction(),
                     }
                     if let Some(seq) = seq {
                         session.output.fill(seq, |to| to.extend_from_slice(out));
