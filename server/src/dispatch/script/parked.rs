@@ -404,7 +404,7 @@ impl Core {
                 }
             }
         }
-        if ended.hold.covers != Covers::Everything && !ended.hold.is_keyless() {
+        if ended.hold.has_kept() {
             self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);
