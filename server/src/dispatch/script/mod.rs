@@ -408,7 +408,7 @@ impl Core {
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
             }
-            if progress == Progress::Over && !running.hold.is_keyless() {
+            if progress == Progress::Over && running.hold.has_kept() {
                 self.note_kept_to_keys(args, command);
             }
             self.scripts.spare = Some(running);

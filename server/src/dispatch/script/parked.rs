@@ -223,7 +223,7 @@ impl Core {
         }
         if self.state.shard.is_undoable() {
             let lock = running.hold.lock_on(self.state.id);
-            self.lay_undo_aside(lock.expect("what it wrote here is locked"));
+            self.lay_undo_aside(lock.expect("what it wrote here is locked"), caller.reads.by);
         }
         let parked = Parked {
             owner,
@@ -406,7 +406,7 @@ impl Core {
                 }
             }
         }
-        if ended.hold.covers != Covers::Everything && !ended.hold.is_keyless() {
+        if ended.hold.has_kept() {
             self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);

@@ -129,9 +129,7 @@ impl Core {
 
     /// A script has kept to the keys it declares.
     pub(super) fn note_kept_to_keys(&self, args: Args<'_>, command: &'static Command) {
-        if self.state.shared.cores() > 1 && !keeps_to_its_keys(&self.state, args, command) {
-            let hash = hash_of_name(&self.state, args, command);
-            self.state.shared.known_scripts.note(hash, Habit::Declared);
-        }
+        let hash = hash_of_name(&self.state, args, command);
+        self.state.shared.known_scripts.note(hash, Habit::Declared);
     }
 }

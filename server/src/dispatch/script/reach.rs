@@ -19,6 +19,7 @@ use super::super::locks::{Kind, Mode, Scope};
 use super::super::transaction::{LocksHeld, claims_of};
 use super::super::waits::Waiter;
 use super::nobody;
+use super::place::keeps_to_its_keys;
 use crate::command::{Args, Command, Flags, Run};
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
@@ -54,6 +55,8 @@ pub(super) struct Hold {
     pub(super) messenger: Option<SessionId>,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
+    /// It was not known to keep to the keys it declares, and has kept to them so far.
+    keeps_so_far: bool,
 }
 
 impl Hold {
@@ -66,6 +69,12 @@ impl Hold {
     /// Whether it declared no keys: then it may come to reach any.
     pub(super) fn is_keyless(&self) -> bool {
         self.declared.is_empty()
+    }
+
+    /// Whether it was seen to keep to the keys it declared, now that it is over, which nobody knew before. What a script
+    /// without any may come to reach, or one that holds everything, nobody knows.
+    pub(super) fn has_kept(&self) -> bool {
+        self.keeps_so_far && self.covers != Covers::Everything
     }
 }
 
@@ -87,7 +96,11 @@ impl Core {
             .map(|(_, claim)| claim.hash)
             .collect();
         declared.sort_unstable();
+        let keeps_so_far = !declared.is_empty()
+            && self.state.shared.cores() > 1
+            && !keeps_to_its_keys(&self.state, args, command);
         Hold {
+            keeps_so_far,
             declared,
             moment: self.state.shard.journal().moment(),
             ..Hold::default()
@@ -142,6 +155,19 @@ impl Core {
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
             Covers::Nothing => {
+                if hold.keeps_so_far
+                    && claims_of(&self.state, command, args)
+                        .any(|(_, claim)| hold.declared.binary_search(&claim.hash).is_err())
+                {
+                    // With other arguments it may reach for another core.
+                    self.running().hold.keeps_so_far = false;
+                }
+                let hold = &self
+                    .scripts
+                    .running
+                    .as_ref()
+                    .expect("a script is at work")
+                    .hold;
                 // What it declared nobody had when it began, or it has the lock of it that it waited for.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
