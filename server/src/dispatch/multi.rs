@@ -126,7 +126,7 @@ impl Core {
     }
 
     /// Where an `EXEC` of `session` runs; slots may have moved since its commands were queued.
-    pub(super) fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
+    fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
         let here = self.state.id;
         if self.state.shared.cores() == 1 {
             return ExecPlace::Core(here);
@@ -572,7 +572,7 @@ impl Core {
 
 /// Where an `EXEC` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExecPlace {
+enum ExecPlace {
     /// On this core alone.
     Core(CoreId),
     /// Each command on one core, and nothing is watched.

@@ -479,7 +479,6 @@ impl Core {
             self.run_what_came_before(from, &parts);
         }
         self.lease_for_run(parts.memory_bytes());
-        self.prefetch_parts(&parts);
         let before = self.state.shard.journal().set_moment(Some(moment));
         for request in &parts.requests {
             match request.head.work {
@@ -520,11 +519,6 @@ impl Core {
                 self.run_alone(from, aside);
             }
         }
-    }
-
-    /// Brings the entries near that parts work on.
-    fn prefetch_parts(&mut self, parts: &Batch) {
-        let _ = parts;
     }
 
     /// What a part locks of this core's shard.
