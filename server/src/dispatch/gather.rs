@@ -290,7 +290,8 @@ impl Core {
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
                 if let Some(lock) = undo {
-                    self.lay_undo_aside(lock);
+                    let by = self.changer(owner.session);
+                    self.lay_undo_aside(lock, by);
                 }
                 if let Some(before) = before {
                     self.end_moment(before);

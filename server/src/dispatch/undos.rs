@@ -17,11 +17,18 @@ use larder_engine::Undo;
 use super::batch::Work;
 use super::core::Core;
 use crate::command::Flags;
-use crate::session::LockId;
+use crate::session::{LockId, Reader};
 
 /// The logs that lie aside, and the locks under which there may come to be one.
 #[derive(Default)]
-pub(super) struct Undos(HashMap<LockId, Option<Box<Undo>>>);
+pub(super) struct Undos(HashMap<LockId, Aside>);
+
+#[derive(Default)]
+struct Aside {
+    undo: Option<Box<Undo>>,
+    /// The client whose script it is, once it has done something.
+    by: Option<Reader>,
+}
 
 impl Undos {
     /// Whether nothing that is done under some lock may have to be taken back.
@@ -47,7 +54,7 @@ impl Core {
 
     /// Opens the log that lies aside for a lock. Whether one did.
     pub(super) fn take_up_undo(&mut self, lock: Option<LockId>) -> bool {
-        let undo = lock.and_then(|lock| self.undos.0.get_mut(&lock)?.take());
+        let undo = lock.and_then(|lock| self.undos.0.get_mut(&lock)?.undo.take());
         let Some(undo) = undo else {
             return false;
         };
@@ -55,16 +62,16 @@ impl Core {
         true
     }
 
-    /// Lays the open log aside for a lock.
-    pub(super) fn lay_undo_aside(&mut self, lock: LockId) {
-        let undo = self.state.shard.lay_undo_aside();
-        self.undos.0.insert(lock, Some(undo));
+    /// Lays the open log aside for a lock. It is of what `by` has done.
+    pub(super) fn lay_undo_aside(&mut self, lock: LockId, by: Reader) {
+        let undo = Some(self.state.shard.lay_undo_aside());
+        self.undos.0.insert(lock, Aside { undo, by: Some(by) });
     }
 
     /// Work comes under a lock: opens its log, if it is to have one and it is not open. Whether it is to be laid aside again.
     #[cold]
     pub(super) fn enter_undo(&mut self, lock: LockId, work: Work) -> bool {
-        let Some(undo) = self.undos.0.get_mut(&lock) else {
+        let Some(aside) = self.undos.0.get_mut(&lock) else {
             return false;
         };
         let only_reads = match work {
@@ -77,7 +84,7 @@ impl Core {
             // The script itself is at work.
             return false;
         }
-        match undo.take() {
+        match aside.undo.take() {
             Some(undo) => shard.take_up_undo(undo),
             None if only_reads => return false,
             None => shard.begin_undo(),
@@ -97,7 +104,8 @@ impl Core {
     pub(super) fn end_undo(&mut self, lock: LockId) {
         if self.take_up_undo(Some(lock)) {
             self.state.shard.end_undo();
-            self.act_on_notes(None, None);
+            let by = self.undos.0.get(&lock).and_then(|aside| aside.by);
+            self.act_on_notes(None, by);
         }
         self.undos.0.remove(&lock);
     }

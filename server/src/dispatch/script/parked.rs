@@ -222,7 +222,8 @@ impl Core {
         }
         if self.state.shard.is_undoable() {
             let lock = running.hold.lock_on(self.state.id);
-            self.lay_undo_aside(lock.expect("what it wrote here is locked"));
+            let lock = lock.expect("what it wrote here is locked");
+            self.lay_undo_aside(lock, caller.reads.by);
         }
         let parked = Parked {
             owner,
