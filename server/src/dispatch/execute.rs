@@ -167,6 +167,7 @@ impl Core {
             if !self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
+                || self.has_yet_to_hear_of_itself(session)
             {
                 session.awaits_room = true;
                 self.waiting.push(session.id);

@@ -410,6 +410,11 @@ impl Core {
             self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);
+        if let Owner::Session { id, .. } = owner
+            && !ended.hold.is_in_exec
+        {
+            self.await_word_of_script(id, &ended.hold.locks);
+        }
     }
 
     /// Gives back what a script had. If it begins again, what it did on other cores is taken back.
