@@ -603,7 +603,8 @@ fn word_of_a_client_s_own_changes_comes_behind_their_reply_and_before_the_next()
         "EXEC",
         "PING",
     ];
-    let mut expected: [Option<Vec<(String, Vec<String>)>>; 2] = [None, None];
+    type Heard = Vec<(String, Vec<String>)>;
+    let mut expected: [Option<Heard>; 2] = [None, None];
     for cores in CORES {
         for home in 0..cores {
             for (at, hears) in ["CLIENT TRACKING ON", "PSUBSCRIBE __key*"]
