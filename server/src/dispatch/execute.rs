@@ -734,7 +734,7 @@ fn resolve_subcommand(
 }
 
 /// Where the keys of a command that spreads begin, and their distance.
-fn key_range(command: &Command) -> (usize, usize) {
+pub(super) fn key_range(command: &Command) -> (usize, usize) {
     let range = command.spec.keys.range();
     range.expect("a command that spreads has its keys in a range")
 }

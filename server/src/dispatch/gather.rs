@@ -8,6 +8,9 @@ use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
+use super::limits::{
+    GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_REPLY_KEPT_BYTES, GATHERS_KEPT,
+};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
@@ -39,6 +42,32 @@ pub(super) enum Finish {
 #[derive(Default)]
 pub(super) struct Gathers {
     pending: Slab<Gather>,
+    /// Memory of parts of former replies, for later ones.
+    spare: Vec<Vec<Vec<u8>>>,
+    /// Memory of the reply that is made.
+    reply: Vec<u8>,
+}
+
+impl Gathers {
+    /// Room for `count` parts.
+    fn room(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let mut parts = self.spare.pop().unwrap_or_default();
+        parts.resize_with(count, Vec::new);
+        parts
+    }
+
+    /// Keeps the memory of parts that were small.
+    fn recycle(&mut self, mut parts: Vec<Vec<u8>>) {
+        if self.spare.len() < GATHERS_KEPT && parts.len() <= GATHER_PARTS_KEPT {
+            for part in &mut parts {
+                match part.capacity() > GATHER_PART_KEPT_BYTES {
+                    true => *part = Vec::new(),
+                    false => part.clear(),
+                }
+            }
+            self.spare.push(parts);
+        }
+    }
 }
 
 struct Gather {
@@ -197,11 +226,12 @@ impl Core {
             Finish::Merge(_) => keep_args(args),
             _ => KeptArgs::default(),
         };
+        let parts = self.gathers.room(count);
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish,
             args: kept,
-            parts: vec![Vec::new(); count],
+            parts,
             missing: count,
             part_bytes: 0,
             locks: LocksHeld::new(),
@@ -425,7 +455,7 @@ impl Core {
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
-                gather.parts[part as usize] = bytes.to_vec();
+                gather.parts[part as usize].extend_from_slice(bytes);
                 gather.part_bytes += bytes.len();
                 self.budget.keep(bytes.len());
                 gather.missing -= 1;
@@ -474,7 +504,8 @@ impl Core {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
             let owner = gather.owner;
-            let mut reply = Vec::new();
+            let mut reply = std::mem::take(&mut self.gathers.reply);
+            reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
@@ -539,6 +570,10 @@ impl Core {
                         .output
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
+            }
+            self.gathers.recycle(gather.parts);
+            if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
+                self.gathers.reply = reply;
             }
             return;
         }

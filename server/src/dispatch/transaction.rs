@@ -23,6 +23,7 @@ use slab::Slab;
 use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
 use super::blocking::Terms;
 use super::core::Core;
+use super::execute::key_range;
 use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
@@ -33,7 +34,7 @@ use crate::command::{
 };
 use crate::order::Ticket as EntryTicket;
 use crate::resp::errors::CommandResult;
-use crate::routing::CoreId;
+use crate::routing::{CoreId, SlotMap};
 use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 
 /// What a transaction does once it holds its locks.
@@ -67,6 +68,51 @@ pub(super) struct Transactions {
     joined: VecDeque<(EntryTicket, SessionId)>,
     /// Bytes of the parts that have no place yet.
     pub(super) gathered_bytes: usize,
+    /// Memory of the splitting of commands.
+    split: Split,
+}
+
+/// Which keys of a command live on which core.
+#[derive(Default)]
+struct Split {
+    /// The places of the keys among the arguments, and the parts they belong to.
+    keys: Vec<(usize, usize)>,
+    /// The cores, a part each.
+    cores: Vec<CoreId>,
+    /// The arguments from one key to the next.
+    step: usize,
+}
+
+impl Split {
+    fn find(&mut self, args: Args<'_>, command: &Command, slots: &SlotMap) {
+        self.keys.clear();
+        self.cores.clear();
+        self.step = key_range(command).1;
+        for at in command.spec.keys.positions(&args) {
+            let core = slots.core_of(args.at(at));
+            let known = self.cores.iter().position(|other| *other == core);
+            let part = known.unwrap_or_else(|| {
+                self.cores.push(core);
+                self.cores.len() - 1
+            });
+            self.keys.push((at, part));
+        }
+    }
+
+    /// The part that each key belongs to.
+    fn part_of_keys(&self) -> Vec<usize> {
+        self.keys.iter().map(|(_, part)| *part).collect()
+    }
+
+    /// A part's arguments: the command's name, and its keys with what belongs to them.
+    fn args_of<'a>(&self, args: Args<'a>, part: usize) -> impl Iterator<Item = &'a [u8]> {
+        let keys = self.keys.iter().filter(move |(_, of)| *of == part);
+        let of_keys = keys.flat_map(move |(at, _)| {
+            let end = (at + self.step).min(args.len());
+            (*at..end).map(move |at| args.at(at))
+        });
+        std::iter::once(args.at(0)).chain(of_keys)
+    }
 }
 
 struct Transaction {
@@ -125,8 +171,37 @@ impl Core {
         spread: Spread,
         quiet: bool,
     ) {
-        let (finish, asks) = self.split(args, command, spread);
-        self.begin_parts(session, args, command, (finish, asks), quiet);
+        if session.executing.is_some() {
+            let (finish, asks) = self.split(args, command, spread);
+            return self.begin_parts(session, args, command, (finish, asks), quiet);
+        }
+        let mut split = std::mem::take(&mut self.transactions.split);
+        split.find(args, command, &self.state.shared.slots);
+        let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
+        let owner = session_owner(session, seq, command);
+        self.state.stats.transactions += 1;
+        session.begin_transaction();
+        let finish = match spread {
+            Spread::Sum => Finish::Sum,
+            Spread::All => Finish::All,
+            Spread::Gather => Finish::Gather(split.part_of_keys()),
+            Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
+        };
+        let gather = self.begin_gather(owner, args, finish, split.cores.len());
+        for (part, &core) in split.cores.iter().enumerate() {
+            let ticket = Ticket::Part {
+                session: owner.session,
+                gather,
+                part: part as u32,
+            };
+            let head = owner.head(ticket, Work::Command(command), None);
+            self.add_part(core, head, split.args_of(args, part));
+        }
+        self.transactions.split = split;
+        self.join(session);
     }
 
     /// Begins a command on every core.
