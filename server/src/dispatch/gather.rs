@@ -448,8 +448,8 @@ impl Core {
                 }
             }
             Ticket::Locks { transaction, .. } => {
-                let LockAnswer { lock, watch } = LockAnswer::read(bytes);
-                self.take_grant(from, transaction as usize, lock, watch);
+                let answer = LockAnswer::read(bytes);
+                self.take_grant(from, transaction as usize, answer);
             }
             Ticket::Wait { number, .. } => self.wait_woken(number),
             Ticket::Part { gather, part, .. } => {

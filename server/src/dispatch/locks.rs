@@ -306,6 +306,11 @@ impl<W> Locks<W> {
         self.entries.iter().map(|(_, entry)| entry.time).min()
     }
 
+    /// The time at which what is done under `id` takes effect.
+    pub(super) fn time(&self, id: LockId) -> UnixMillis {
+        self.entries[id.0 as usize].time
+    }
+
     /// The moment at which what is done under `id` takes effect.
     pub(super) fn moment(&self, id: LockId) -> Moment {
         self.entry(id).moment

@@ -11,6 +11,8 @@
 //! ```
 //! The reply of `EXEC` is its header, then the replies of the commands as they leave the session anyway.
 
+use larder_engine::UnixMillis;
+
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::execute::end_exec;
@@ -214,7 +216,8 @@ impl Core {
             // Nobody comes between, and `EXEC` has waited for whoever holds locks here.
             ExecPlace::Core(core) if core == self.state.id && !is_in_order => {
                 let watch = self.watch_of(session.client_id);
-                self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
+                let held = (LocksHeld::new(), self.state.clock.unix);
+                self.exec_under_locks(session, multi, held, watch, quiet);
             }
             ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
             ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
@@ -373,7 +376,7 @@ impl Core {
         &mut self,
         session: &mut Session,
         multi: Box<Multi>,
-        locks: LocksHeld,
+        (locks, time): (LocksHeld, UnixMillis),
         watch: Watch,
         quiet: bool,
     ) {
@@ -391,6 +394,7 @@ impl Core {
         }
         session.executing = Some(Box::new(Executing {
             locks,
+            time,
             holds: multi.holds,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
@@ -406,8 +410,8 @@ impl Core {
             .and_then(|executing| executing.rest.take());
         let (multi, mut next) = rest.expect("there is more to run");
         let executing = session.executing.as_ref().expect("set when it began");
-        let moment = self.moment_under(&executing.locks);
-        let before = moment.map(|moment| self.state.shard.journal().set_moment(Some(moment)));
+        let (locks, time) = (executing.locks.clone(), executing.time);
+        let before = self.begin_moment_under(&locks, time);
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
@@ -421,9 +425,7 @@ impl Core {
                 session.output.discard();
             }
         }
-        if let Some(before) = before {
-            self.end_moment(before);
-        }
+        self.end_moment(before);
         let executing = session.executing.as_mut().expect("set when it began");
         if session.at_barrier {
             executing.rest = Some((multi, next));

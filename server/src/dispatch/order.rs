@@ -75,11 +75,14 @@ impl Core {
 
     /// The time is that of the clock, or, among several cores, that of the order, which the clock advances.
     pub(super) fn follow_clock(&mut self, clock: Clock) {
+        let time = self.state.shard.now();
         self.state.clock = clock;
         if self.is_alone() {
             self.state.shard.set_now(clock.unix);
             return;
         }
+        // Entries before the clock's tick are passed at the order's time so far.
+        self.state.clock.unix = time;
         let mut follower = self
             .order
             .follower

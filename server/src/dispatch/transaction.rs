@@ -17,10 +17,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
-use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
+use super::batch::{
+    Batch, Head, Held, LockAnswer, LockRequest, Request, Then, Ticket, Watch, Work,
+};
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::key_range;
@@ -121,6 +123,8 @@ struct Transaction {
     plan: Plan,
     watch: Watch,
     held: LocksHeld,
+    /// The time at its place.
+    time: UnixMillis,
     /// Cores that have yet to answer.
     missing: usize,
 }
@@ -396,6 +400,7 @@ impl Core {
             plan,
             watch: Watch::Intact,
             held: LocksHeld::new(),
+            time: self.state.clock.unix,
             missing: scopes.len(),
         };
         self.budget.keep(transaction.memory_bytes());
@@ -430,12 +435,13 @@ impl Core {
     }
 
     /// A core has granted a transaction its locks there. With the last, the work begins.
-    pub(super) fn take_grant(&mut self, from: CoreId, id: usize, lock: LockId, watch: Watch) {
+    pub(super) fn take_grant(&mut self, from: CoreId, id: usize, answer: LockAnswer) {
         let transaction = &mut self.transactions.pending[id];
         transaction.missing -= 1;
-        transaction.held.push((from, lock));
-        if watch == Watch::Broken {
-            transaction.watch = watch;
+        transaction.held.push((from, answer.lock));
+        transaction.time = answer.time;
+        if answer.watch == Watch::Broken {
+            transaction.watch = answer.watch;
         }
         if transaction.missing > 0 {
             return;
@@ -457,12 +463,13 @@ impl Core {
             plan,
             held,
             watch,
+            time,
             ..
         } = transaction;
         match (plan, session) {
             (Plan::Exec { multi, quiet }, Some(session)) => {
                 session.at_barrier = false;
-                self.exec_under_locks(session, multi, held, watch, quiet);
+                self.exec_under_locks(session, multi, (held, time), watch, quiet);
             }
             (Plan::Block(terms), Some(session)) => {
                 self.attempt_under_locks(session, owner, args, terms, held);
@@ -480,7 +487,7 @@ impl Core {
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
                 self.unlock(owner.session, &held)
             }
-            (Plan::Script { .. }, _) => self.grant_script(owner.session, held),
+            (Plan::Script { .. }, _) => self.grant_script(owner.session, held, time),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 self.run_rounds(session, owner, rounds, held, Then::Release);
@@ -567,7 +574,7 @@ impl Core {
                 _ => self.run_request(from, &parts, request),
             }
         }
-        self.end_moment(before);
+        self.state.shard.journal().set_moment(before);
         if from == self.state.id {
             self.recycle(parts);
         } else {

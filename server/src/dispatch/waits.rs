@@ -8,7 +8,7 @@ use super::transaction::{LocksHeld, claims_of, held_on};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 
 /// Who waits for locks of this core's shard.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ pub(super) enum Waiter {
     },
     /// Nobody: these locks are never waited for.
     Nobody,
+}
+
+/// The moment and the time of what was under way, while something is done at another.
+pub(super) struct MomentBefore {
+    moment: Option<Moment>,
+    time: UnixMillis,
 }
 
 impl Core {
@@ -56,12 +62,41 @@ impl Core {
         asked
     }
 
-    /// What is done from now on is done under `lock`, at the moment when it was asked for. The moment before,
+    /// What is done from now on is done under `lock`, at the moment and the time when it was asked for. The moment before,
     /// which [`Self::end_moment`] takes.
     #[inline]
-    pub(super) fn begin_moment_of(&mut self, lock: LockId) -> Option<Moment> {
-        let moment = self.locks.moment(lock);
-        self.state.shard.journal().set_moment(Some(moment))
+    pub(super) fn begin_moment_of(&mut self, lock: LockId) -> MomentBefore {
+        let (moment, time) = (self.locks.moment(lock), self.locks.time(lock));
+        MomentBefore {
+            moment: self.state.shard.journal().set_moment(Some(moment)),
+            time: self.set_time(time),
+        }
+    }
+
+    /// The same for what has locks on several cores, which were asked for at `time`.
+    pub(super) fn begin_moment_under(
+        &mut self,
+        locks: &LocksHeld,
+        time: UnixMillis,
+    ) -> MomentBefore {
+        match held_on(locks, self.state.id, Then::Keep) {
+            Some(held) => self.begin_moment_of(held.id),
+            None => {
+                let journal = self.state.shard.journal();
+                let before = journal.set_moment(None);
+                journal.set_moment(before);
+                MomentBefore {
+                    moment: before,
+                    time: self.set_time(time),
+                }
+            }
+        }
+    }
+
+    /// What is judged by the time is judged by this one. The one before.
+    fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
+        self.state.shard.set_now(time);
+        std::mem::replace(&mut self.state.clock.unix, time)
     }
 
     /// The moment of what has locks on several cores, if some are of this one.
@@ -72,8 +107,9 @@ impl Core {
 
     /// Ends what [`Self::begin_moment_of`] began.
     #[inline]
-    pub(super) fn end_moment(&mut self, before: Option<Moment>) {
-        self.state.shard.journal().set_moment(before);
+    pub(super) fn end_moment(&mut self, before: MomentBefore) {
+        self.state.shard.journal().set_moment(before.moment);
+        self.set_time(before.time);
     }
 
     /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
@@ -116,7 +152,11 @@ impl Core {
             self.expect_undo(lock);
         }
         let watch = watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id));
-        let answer = LockAnswer { lock, watch };
+        let answer = LockAnswer {
+            lock,
+            watch,
+            time: self.locks.time(lock),
+        };
         self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
     }
 

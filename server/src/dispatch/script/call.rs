@@ -158,6 +158,7 @@ impl Core {
         messenger.executing = (!locks.is_empty()).then(|| {
             Box::new(Executing {
                 locks,
+                time: self.state.clock.unix,
                 holds: Holds::Keys,
                 rest: None,
                 pushes: Vec::new(),

@@ -16,7 +16,7 @@ use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 
 /// A script that waits.
 pub(super) struct Parked {
@@ -189,9 +189,15 @@ impl Core {
     }
 
     /// A script has the locks it asked for.
-    pub(in crate::dispatch) fn grant_script(&mut self, messenger: SessionId, held: LocksHeld) {
+    pub(in crate::dispatch) fn grant_script(
+        &mut self,
+        messenger: SessionId,
+        held: LocksHeld,
+        time: UnixMillis,
+    ) {
         let parked = self.scripts.parked.get_mut(&messenger);
         let parked = parked.expect("a script that waits is kept");
+        parked.clock.unix = time;
         parked.state.hold().locks = held;
         *parked.state.waits() = Waits::Granted;
         self.scripts.ready.push_back(messenger);
@@ -317,7 +323,7 @@ impl Core {
             }
         };
         self.act_on_notes(None, Some(caller.reads.by));
-        self.end_moment(before);
+        self.state.shard.journal().set_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
         self.timing.took_apart(began.elapsed());
