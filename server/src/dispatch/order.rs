@@ -10,15 +10,16 @@
 //! ```
 //! A server of one core has no order: nothing of this is done.
 
-use super::batch::Batch;
+use super::batch::{Batch, Head};
 use super::core::Core;
 use super::lines::Lines;
-use crate::command::Clock;
+use crate::command::{Args, Clock};
 use crate::order::{
     Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
     Ticket,
 };
 use crate::routing::CoreId;
+use crate::session::Session;
 use crate::shared::Shared;
 use larder_engine::{CoreSet, Moment, UnixMillis};
 
@@ -287,6 +288,25 @@ impl Core {
         let coordinator = coordinator.expect("nothing is added amid publishing");
         let spare = &mut self.spare;
         coordinator.parts_for_with(core, || spare.pop().unwrap_or_default())
+    }
+
+    /// Sends a command behind a transaction of its session: it takes a place of its own.
+    pub(super) fn hop_in_order(
+        &mut self,
+        session: &mut Session,
+        core: CoreId,
+        head: Head,
+        args: Args<'_>,
+    ) {
+        let lent = self.lent.clone();
+        let parts = self.parts_for(core);
+        let bytes = match &lent {
+            Some(buffer) => parts.ask_lending(head, args, buffer),
+            None => parts.ask(head, args.iter_from(0)),
+        };
+        session.sent_bytes += bytes;
+        self.transactions.gathered_bytes += bytes;
+        self.join(session);
     }
 
     /// The entry that gathers.
