@@ -1,4 +1,8 @@
-//! Replies that several cores have a part in: asked together, kept until all have answered, then made one.
+//! Replies made of parts that several cores answer, and commands in rounds: all are asked together, their answers are kept
+//! until the last has come, and then the reply is made, or the next round is asked.
+//!
+//! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
+//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
 
@@ -52,9 +56,9 @@ struct Gather {
     part_bytes: usize,
     /// The locks its parts run under.
     locks: LocksHeld,
-    /// What becomes of them behind it.
+    /// Whether they are given back behind it.
     then: Then,
-    /// Its rounds are an attempt at a command that may block.
+    /// Set if its rounds are an attempt at a command that may block.
     attempt: Option<Box<Attempt>>,
 }
 
@@ -468,8 +472,8 @@ impl Core {
         }
     }
 
-    /// Makes the reply if every part is there, or goes on to the next round. A command of several rounds goes on though
-    /// its client is gone: what it began it ends.
+    /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
+    /// so that what it has begun is not left half done.
     fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
@@ -529,8 +533,8 @@ impl Core {
             }
             if let Some(session) = session {
                 if had_rounds && gather.then == Then::Keep {
-                    // Only what raised the barrier takes it down: a reply gathered before it, and a transaction whose locks
-                    // are its own, may complete behind it.
+                    // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
+                    // locks of their own, may be complete only now.
                     session.at_barrier = false;
                 }
                 session.widen_window();
@@ -544,7 +548,7 @@ impl Core {
         }
     }
 
-    /// A command of several rounds is done: gives back its locks, unless they are those of an `EXEC`.
+    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
     fn end_rounds(&mut self, gather: &Gather) {
         if gather.then == Then::Release {
             self.unlock(gather.owner.session, &gather.locks);
@@ -612,7 +616,7 @@ impl Core {
     }
 }
 
-/// The session as the one who gets a reply.
+/// A session as the owner of a reply.
 pub(super) fn session_owner(
     session: &Session,
     seq: Option<ReplySeq>,
