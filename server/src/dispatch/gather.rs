@@ -167,12 +167,11 @@ impl Core {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);
-        let locks = (LocksHeld::new(), Then::Keep);
+        let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
 
-    /// Asks several cores at once, under the locks of a transaction if there are any: each part gives back those of its
-    /// core. The place of the reply is kept already.
+    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
         mut session: Option<&mut Session>,
@@ -180,12 +179,11 @@ impl Core {
         args: Args<'_>,
         finish: Finish,
         asks: Vec<Ask<'_>>,
-        (locks, then): (LocksHeld, Then),
+        locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
-        let gather = &mut self.gathers.pending[id];
-        (gather.locks, gather.then) = (locks, then);
-        self.ask(id, owner, session.as_deref_mut(), asks, then);
+        self.gathers.pending[id].locks = locks;
+        self.ask(id, owner, session.as_deref_mut(), asks);
         self.finish_if_complete(id, session);
     }
 
@@ -284,10 +282,9 @@ impl Core {
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
-        then: Then,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
-            let locks = held_on(&self.gathers.pending[id].locks, core, then);
+            let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
@@ -302,9 +299,6 @@ impl Core {
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
-                if let Some(locks) = locks.filter(|_| then == Then::Release) {
-                    self.release_locks(locks.id);
-                }
                 continue;
             }
             self.state.stats.hops += 1;
@@ -494,7 +488,7 @@ impl Core {
                                 (request.core, Work::Part(request.run), args)
                             })
                             .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks, Then::Keep);
+                        self.ask(id, owner, session.as_deref_mut(), asks);
                         continue;
                     }
                     Ok(Round::Done) => {}

@@ -161,14 +161,7 @@ impl Core {
         let owner = session_owner(session, seq, command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
-            return self.gather_parts(
-                Some(session),
-                owner,
-                args,
-                finish,
-                asks,
-                (locks, Then::Keep),
-            );
+            return self.gather_parts(Some(session), owner, args, finish, asks, locks);
         }
         if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
             self.state.expect_emptying(session);
