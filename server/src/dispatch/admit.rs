@@ -24,8 +24,8 @@ pub(super) enum Admission {
 }
 
 impl Core {
-    /// Whether a command may run though its core has yet to pass a transaction that its session has begun: it takes a place
-    /// in the order behind that, or concerns no keys.
+    /// Whether a command need not wait until this core has passed a transaction that its session began before: it takes a
+    /// place in the order behind that, or concerns no keys.
     pub(super) fn may_take_place(&self, session: &Session, command: &'static Command) -> bool {
         let spec = command.spec;
         match spec.run {

@@ -489,19 +489,6 @@ impl Core {
         };
     }
 
-    /// Sends a command behind a transaction of its session: it takes a place of its own.
-    fn hop_in_order(&mut self, session: &mut Session, core: CoreId, head: Head, args: Args<'_>) {
-        let lent = self.lent.clone();
-        let parts = self.parts_for(core);
-        let bytes = match &lent {
-            Some(buffer) => parts.ask_lending(head, args, buffer),
-            None => parts.ask(head, args.iter_from(0)),
-        };
-        session.sent_bytes += bytes;
-        self.transactions.gathered_bytes += bytes;
-        self.join(session);
-    }
-
     /// The one core that owns all keys of the command, if there is one.
     pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;

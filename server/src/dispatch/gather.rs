@@ -1,4 +1,8 @@
-//! Replies that several cores have a part in: asked together, kept until all have answered, then made one.
+//! Replies made of parts that several cores answer, and commands in rounds: all are asked together, their answers are kept
+//! until the last has come, and then the reply is made, or the next round is asked.
+//!
+//! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
+//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
 
@@ -81,9 +85,9 @@ struct Gather {
     part_bytes: usize,
     /// The locks its parts run under.
     locks: LocksHeld,
-    /// What becomes of them behind it.
+    /// Whether they are given back behind it.
     then: Then,
-    /// Its rounds are an attempt at a command that may block.
+    /// Set if its rounds are an attempt at a command that may block.
     attempt: Option<Box<Attempt>>,
 }
 
@@ -192,12 +196,11 @@ impl Core {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);
-        let locks = (LocksHeld::new(), Then::Keep);
+        let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
 
-    /// Asks several cores at once, under the locks of a transaction if there are any: each part gives back those of its
-    /// core. The place of the reply is kept already.
+    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
         mut session: Option<&mut Session>,
@@ -205,12 +208,11 @@ impl Core {
         args: Args<'_>,
         finish: Finish,
         asks: Vec<Ask<'_>>,
-        (locks, then): (LocksHeld, Then),
+        locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
-        let gather = &mut self.gathers.pending[id];
-        (gather.locks, gather.then) = (locks, then);
-        self.ask(id, owner, session.as_deref_mut(), asks, then);
+        self.gathers.pending[id].locks = locks;
+        self.ask(id, owner, session.as_deref_mut(), asks);
         self.finish_if_complete(id, session);
     }
 
@@ -310,10 +312,9 @@ impl Core {
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
-        then: Then,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
-            let locks = held_on(&self.gathers.pending[id].locks, core, then);
+            let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
@@ -328,9 +329,6 @@ impl Core {
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
-                if let Some(locks) = locks.filter(|_| then == Then::Release) {
-                    self.release_locks(locks.id);
-                }
                 continue;
             }
             self.state.stats.hops += 1;
@@ -498,8 +496,8 @@ impl Core {
         }
     }
 
-    /// Makes the reply if every part is there, or goes on to the next round. A command of several rounds goes on though
-    /// its client is gone: what it began it ends.
+    /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
+    /// so that what it has begun is not left half done.
     fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
@@ -521,7 +519,7 @@ impl Core {
                                 (request.core, Work::Part(request.run), args)
                             })
                             .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks, Then::Keep);
+                        self.ask(id, owner, session.as_deref_mut(), asks);
                         continue;
                     }
                     Ok(Round::Done) => {}
@@ -560,8 +558,8 @@ impl Core {
             }
             if let Some(session) = session {
                 if had_rounds && gather.then == Then::Keep {
-                    // Only what raised the barrier takes it down: a reply gathered before it, and a transaction whose locks
-                    // are its own, may complete behind it.
+                    // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
+                    // locks of their own, may be complete only now.
                     session.at_barrier = false;
                 }
                 session.end_transaction();
@@ -579,7 +577,7 @@ impl Core {
         }
     }
 
-    /// A command of several rounds is done: gives back its locks, unless they are those of an `EXEC`.
+    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
     fn end_rounds(&mut self, gather: &Gather) {
         if gather.then == Then::Release {
             self.unlock(gather.owner.session, &gather.locks);
@@ -647,7 +645,7 @@ impl Core {
     }
 }
 
-/// The session as the one who gets a reply.
+/// A session as the owner of a reply.
 pub(super) fn session_owner(
     session: &Session,
     seq: Option<ReplySeq>,

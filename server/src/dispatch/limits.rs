@@ -55,6 +55,7 @@ pub const SPARE_BATCHES: usize = 2;
 
 /// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
 pub const SCRIPTS_ON_CORES_MAX: usize = 16;
+
 /// The longest value that is copied.
 pub const COPY_MAX_BYTES: usize = 16 * 1024;
 

@@ -4,9 +4,9 @@
 //!  MULTI      commands are queued in the session, each looked up and checked as it comes
 //!  EXEC       all on this core: they run one after another, at once
 //!             all on another, what is watched included: sent there as one request, answered once
-//!             each on one core, nothing watched: each is a part of a transaction without locks (`transaction`)
+//!             each command on one core, nothing watched: each is a part of a transaction (`transaction`)
 //!             else: the locks of all their keys, and of the keys watched, on all cores; then the commands
-//!             run as they would outside, under these locks; behind the last one the locks are given back
+//!             run as they would outside, under these locks, which are given back behind the last one
 //!  WATCH      the core of a key notes who watches it (`larder_engine::Watches`), and says with the lock whether it changed
 //! ```
 //! The reply of `EXEC` is its header, then the replies of the commands as they leave the session anyway.
@@ -127,7 +127,7 @@ impl Core {
         }
     }
 
-    /// Where an `EXEC` of `session` runs; slots may have moved since its commands were queued.
+    /// Where an `EXEC` of `session` runs. Finds the places of its commands again if slots have moved since they were queued.
     fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
         let here = self.state.id;
         if self.state.shared.cores() == 1 {
@@ -174,7 +174,7 @@ impl Core {
         }
     }
 
-    /// `EXEC` was refused: the transaction is over. The error to answer.
+    /// Ends a transaction whose `EXEC` was refused. Answers the error for the client.
     #[cold]
     pub(super) fn abort_exec(
         &mut self,
@@ -273,7 +273,7 @@ impl Core {
             self.join(session);
         }
         session.sent_bytes += bytes;
-        // It ends there, where the commands run: word of that would overtake an `EXEC` that waits for locks.
+        // The watch ends there, when the commands run. A message that ends it would overtake an `EXEC` that waits for locks.
         session.ends_watch = false;
         session.watched = None;
         end_exec(session);
@@ -314,7 +314,7 @@ impl Core {
         end_exec(session);
     }
 
-    /// The commands of an `EXEC` are about to go where they run.
+    /// Counts, and shows to monitors, the commands of an `EXEC` that are about to go where they run.
     fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: Option<ReplySeq>) {
         let flags = self.flags_of_multi(multi);
         if flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
@@ -357,6 +357,7 @@ impl Core {
         }
     }
 
+    /// What a script inside the `EXEC` may reach under these locks.
     fn holds_of(&self, scopes: &[(CoreId, Scope)]) -> Holds {
         let are_all = |modes: &[Mode]| {
             let is_whole =
@@ -577,9 +578,9 @@ impl Core {
 enum ExecPlace {
     /// On this core alone.
     Core(CoreId),
-    /// Each command on one core, and nothing is watched.
+    /// On several, each command on one of them, without locks.
     Cores,
-    /// Under locks.
+    /// On this core, under locks of all it concerns.
     Locks,
 }
 

@@ -101,7 +101,7 @@ impl Core {
         self.state.publish_tracked_keys();
         self.state.limit_readers();
         self.state.choose_notes();
-        self.tell_what_is_told();
+        self.send_told();
     }
 
     #[cold]
@@ -122,12 +122,12 @@ impl Core {
         }
         self.state.shard.journal().return_notes(notes);
         self.state.remember_newly_read();
-        self.tell_what_is_told();
+        self.send_told();
     }
 
-    /// Passes on what other cores are to do.
+    /// Sends other cores what they are to do.
     #[inline]
-    pub(super) fn tell_what_is_told(&mut self) {
+    pub(super) fn send_told(&mut self) {
         if self.state.told.is_empty() {
             return;
         }

@@ -1,12 +1,12 @@
-//! Who waits for keys of this core's shard, in the order they came: the keys' side of blocking commands.
+//! Clients that wait for keys of this core's shard, by number: the keys' side of blocking commands.
 //!
 //! ```text
-//!  a key is written      the first who waits for it and has not been woken is: what its attempt needs of this shard is
-//!                        reserved here and now, so that no single command comes between
-//!  its attempt is over   it is gone, or goes on waiting; behind it the next is woken, if the key still holds something;
-//!                        only then is the reservation given up
+//!  a key is written      the first who waits for it is woken: what its attempt needs of this shard is reserved before
+//!                        anything else runs here, and the core of its session, which makes the attempt, is told
+//!  its attempt is over   it is gone, or goes on waiting; the next is woken, if the key still holds something; only then
+//!                        is the reservation given up
 //! ```
-//! The attempt is made by the core of the session ([`super::blocking`]), which is told.
+//! The session's side is [`super::blocking`]; what a reservation keeps back, [`super::locks`].
 //!
 //! Cost: a wait is a step in a map for each key; a write of a key that nobody waits for costs a look-up while somebody waits
 //! for another, and a test while nobody waits at all.
@@ -53,8 +53,8 @@ impl Queues {
         self.waits.is_empty() && self.of_hash.is_empty()
     }
 
-    /// Who of those that wait for the key is next: the first who has not been woken since it was last written. Nobody while
-    /// another has been woken for it, and has yet to end or to go on: they are served one by one, in their order.
+    /// Who is to be woken next for the key: the first, by number, who has not been since it was last written. Nobody while
+    /// the attempt of another who was woken for it is under way: they are served one by one.
     fn next(&self, (db, key): (DbIndex, &[u8]), hash: u64) -> Option<WaitNumber> {
         let queue = self.of_hash.get(&hash)?;
         let mut first = None;
@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    /// Wakes who is next of those that wait for a key, if the key holds anything.
+    /// Wakes who is next for a key, if the key holds anything.
     fn wake_next(&mut self, db: DbIndex, key: &[u8]) {
         let shard = &mut self.state.shard;
         let found = shard.hasher().key(key);
@@ -178,7 +178,7 @@ impl Core {
         }
     }
 
-    /// Forgets who waits, wakes the next for the same keys, and gives up what is reserved, in this order.
+    /// Forgets a wait, wakes the next for the same keys, and gives up what is reserved, in this order.
     fn end_queued(&mut self, number: WaitNumber) {
         let Some(wait) = self.queues.waits.remove(&number) else {
             return;
@@ -199,7 +199,7 @@ impl Core {
         }
     }
 
-    /// Wakes who waits: reserves what its attempt needs, and tells the core that makes it.
+    /// Wakes a client: reserves what its attempt needs, and tells the core that makes the attempt.
     fn wake(&mut self, number: WaitNumber) {
         let Some(wait) = self.queues.waits.get(&number) else {
             return;

@@ -139,7 +139,7 @@ pub struct Blocked {
     pub is_being_served: bool,
 }
 
-/// A wait for keys, known by its place in the order of all (`dispatch::blocking`).
+/// The number of a wait for keys: those who wait for a key are served in the order of their numbers (`dispatch::blocking`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitNumber(pub u64);
 

@@ -18,7 +18,7 @@ use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
 use larder_engine::{Moment, UnixMillis};
 
-/// A script that waits.
+/// A script that waits, with all it needs to begin or to go on.
 pub(super) struct Parked {
     owner: Owner,
     /// The command that runs it.
@@ -31,7 +31,7 @@ pub(super) struct Parked {
 }
 
 impl Parked {
-    /// Whether it may yet write.
+    /// Whether it may write when it goes on.
     pub(super) fn may_write(&self) -> bool {
         match &self.state {
             State::New(..) => !self.command.spec.flags.has(Flags::READONLY),
@@ -44,7 +44,7 @@ impl Parked {
 pub(super) enum State {
     /// It has yet to begin.
     New(Hold, Waits),
-    /// It is in the midst of something.
+    /// It has begun, and is suspended in its machine.
     Begun(Box<Running>, Machine),
 }
 
@@ -188,7 +188,7 @@ impl Core {
         self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
-    /// A script has the locks it asked for.
+    /// Notes that a script has the locks it asked for: it may go on.
     pub(in crate::dispatch) fn grant_script(
         &mut self,
         messenger: SessionId,
@@ -203,7 +203,7 @@ impl Core {
         self.scripts.ready.push_back(messenger);
     }
 
-    /// The script at work cannot go on at once.
+    /// Puts the script at work aside, since it cannot go on at once.
     pub(super) fn park_script(&mut self, owner: Owner, args: Args<'_>) {
         let running = self.running();
         let client = running.client.as_ref();
@@ -346,7 +346,7 @@ impl Core {
         }
     }
 
-    /// The moment at which a script takes effect here. None: it has locks, but none here, and does nothing here.
+    /// The moment at which a script takes effect here. `None`: its locks are all on other cores, and it does nothing here.
     fn moment_of(&self, hold: &Hold) -> Option<Moment> {
         match hold.locks.is_empty() {
             true => Some(hold.moment),
@@ -379,7 +379,7 @@ impl Core {
         }
     }
 
-    /// A script that had to wait is over: its reply goes to who waits for it, and its locks are given back.
+    /// Ends a script that had to wait: sends its reply to its owner, and gives back its locks.
     fn end_parked(
         &mut self,
         owner: Owner,
@@ -423,7 +423,7 @@ impl Core {
         }
     }
 
-    /// Gives back what a script had. If it begins again, what it did on other cores is taken back.
+    /// Gives back a script's locks, or its bar. If it begins again, other cores first undo what it did there.
     fn end_hold(&mut self, ended: &Ended, begins_again: bool) {
         if let Some(busy) = &ended.busy {
             self.note_no_longer_busy(busy);
