@@ -303,6 +303,16 @@ impl<W> Locks<W> {
         (entry.moment, entry.time) = (moment, time);
     }
 
+    /// Whether somebody holds or awaits the whole shard.
+    pub(super) fn has_whole(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    /// Whether somebody holds or awaits the key of this hash by itself.
+    pub(super) fn has_key(&self, hash: u64) -> bool {
+        self.keys.contains_key(&hash)
+    }
+
     /// The earliest time at which something done under locks takes effect, held or awaited.
     pub(super) fn oldest_time(&self) -> Option<UnixMillis> {
         self.entries.iter().map(|(_, entry)| entry.time).min()

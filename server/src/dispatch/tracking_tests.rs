@@ -557,9 +557,12 @@ fn a_client_that_is_blocked_hears_of_changes_meanwhile() {
     }
 }
 
+/// A reply, and what was pushed behind it.
+type Said = (String, Vec<String>);
+
 /// What comes behind each reply, sorted: which of several keys is told of first depends on the cores.
-fn told_behind_replies(bytes: &str) -> Vec<(String, Vec<String>)> {
-    let mut behind: Vec<(String, Vec<String>)> = Vec::new();
+fn told_behind_replies(bytes: &str) -> Vec<Said> {
+    let mut behind: Vec<Said> = Vec::new();
     for reply in replies(bytes.as_bytes()) {
         let reply = String::from_utf8(reply).unwrap();
         match behind.last_mut() {
@@ -603,8 +606,7 @@ fn word_of_a_client_s_own_changes_comes_behind_their_reply_and_before_the_next()
         "EXEC",
         "PING",
     ];
-    type Heard = Vec<(String, Vec<String>)>;
-    let mut expected: [Option<Heard>; 2] = [None, None];
+    let mut expected: [Option<Vec<Said>>; 2] = [None, None];
     for cores in CORES {
         for home in 0..cores {
             for (at, hears) in ["CLIENT TRACKING ON", "PSUBSCRIBE __key*"]
