@@ -270,7 +270,8 @@ impl Core {
 
     /// Whether a command of a session's own has to wait until nothing else is under way on any core. Inside an `EXEC` nothing is.
     pub(super) fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
-        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+        matches!(command.spec.run, Run::OnSession(_))
+            && command.spec.flags.has(Flags::WHOLE_KEYSPACE)
             && self.state.shared.cores() > 1
             && session.executing.is_none()
     }
