@@ -202,6 +202,12 @@ pub(super) fn has_to_come_behind(session: &Session, command: &'static Command) -
         Run::Rounds(_) | Run::Transaction(TransactionStep::Watch) => {
             session.output.outstanding() > 0
         }
+        Run::EveryCore { .. } => {
+            let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
+            command.spec.flags.has(Flags::READONLY)
+                && !command.spec.flags.has_any(takes_place)
+                && session.output.outstanding() > 0
+        }
         _ => false,
     }
 }

@@ -215,21 +215,6 @@ impl Core {
         self.refuse(session, error);
     }
 
-    /// What could not be resolved counts as a refusal of the command, or the subcommand, that there is; as in Redis, not of
-    /// the container of one that there is not.
-    #[cold]
-    fn count_unresolved(&mut self, command: Option<&'static Command>, args: Args<'_>) {
-        let meant = match (command, args.get(1)) {
-            (Some(container), Some(name)) if !container.subcommands.is_empty() => {
-                container.subcommand(name)
-            }
-            (command, _) => command,
-        };
-        if let Some(command) = meant {
-            self.state.stats.by_command[command.id.index()].rejected += 1;
-        }
-    }
-
     /// Says that a command is queued.
     pub(super) fn reply_queued(&mut self, session: &mut Session) {
         if wants_reply(session) {

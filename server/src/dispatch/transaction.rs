@@ -342,7 +342,8 @@ impl Core {
     /// Whether a session's command runs under locks of everything, since it changes what all cores share. Inside an `EXEC` it
     /// has them.
     pub(super) fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
-        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+        matches!(command.spec.run, Run::OnSession(_))
+            && command.spec.flags.has(Flags::WHOLE_KEYSPACE)
             && self.state.shared.cores() > 1
             && session.executing.is_none()
     }
