@@ -29,6 +29,7 @@ pub(super) enum Waiter {
 }
 
 /// The moment and the time of what was under way, while something is done at another.
+#[derive(Clone, Copy)]
 pub(super) struct MomentBefore {
     moment: Option<Moment>,
     time: UnixMillis,
