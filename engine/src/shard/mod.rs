@@ -350,9 +350,12 @@ impl Shard {
     /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
     /// step may exceed its budget by one look at a segment.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
-        // What is due may be what is to be put back.
-        let all_stay = self.undos_aside > 0;
-        self.expire_cycle_except(budget, |_| all_stay)
+        if self.undos_aside > 0 {
+            // What is due may be what is to be put back.
+            self.hand.begin_step(self.databases.len());
+            return ExpireStats::default();
+        }
+        self.expire_cycle_except(budget, |_| false)
     }
 
     /// As [`Self::expire_cycle`], but the entries stay of whose keys' hashes `stays` says so: among them must be all that
