@@ -96,6 +96,8 @@ pub struct Core {
     pub(super) lent: Option<Arc<Buffer>>,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
     pub(super) waiting: Vec<SessionId>,
+    /// How many of these still waited when they were last looked at.
+    pub(super) looked_at: usize,
     pub(super) buffers: BufferPool,
     /// Room for the name of the channel that a keyspace event is published to.
     pub(super) event_channel: Vec<u8>,
@@ -193,6 +195,7 @@ impl Core {
             scratch: InputScratch::default(),
             lent: None,
             waiting: Vec::new(),
+            looked_at: 0,
             buffers: BufferPool::default(),
             event_channel: Vec::new(),
             exec_replies: Vec::new(),
@@ -416,6 +419,7 @@ impl Core {
     fn has_to_go_on(&self) -> bool {
         self.awaits_place()
             || !self.granted.is_empty()
+            || self.waiting.len() > self.looked_at
             || self.scripts.has_ready()
             || self.has_own_mail()
     }
