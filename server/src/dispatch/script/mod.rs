@@ -37,6 +37,7 @@ use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
+use super::limits::SCRIPTS_ON_CORES_MAX;
 use super::publish::{Publication, note_write};
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
@@ -65,7 +66,7 @@ pub(super) struct Scripts {
     parked: HashMap<SessionId, Parked>,
     /// Of those, the ones that may be able to go on.
     ready: VecDeque<SessionId>,
-    /// Those that have their locks, and begin when fewer are under way.
+    /// Those that have their locks, and begin one after another as long as not too many are under way.
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
@@ -80,10 +81,15 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// Whether some script may be able to go on.
+    /// Whether some script may be able to go on, or to begin.
     #[inline]
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.may_begin() && !self.queue.is_empty()
+    }
+
+    /// Whether so few scripts are under way that another one may begin.
+    fn may_begin(&self) -> bool {
+        self.begun < SCRIPTS_ON_CORES_MAX
     }
 
     /// Something has come for a script's messenger.

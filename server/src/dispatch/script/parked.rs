@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::super::core::Core;
 use super::super::gather::{KeptArgs, session_owner};
-use super::super::limits::SCRIPTS_ON_CORES_MAX;
 use super::super::locks::{Mode, Scope};
 use super::super::transaction::{LocksHeld, Plan, scope_of};
 use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
@@ -188,7 +187,7 @@ impl Core {
         self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
-    /// Notes that a script has the locks it asked for: it may go on.
+    /// Notes that a script has the locks it asked for: it may go on as soon as its messenger is looked at again.
     pub(in crate::dispatch) fn grant_script(
         &mut self,
         messenger: SessionId,
@@ -200,7 +199,6 @@ impl Core {
         parked.clock.unix = time;
         parked.state.hold().locks = held;
         *parked.state.waits() = Waits::Granted;
-        self.scripts.ready.push_back(messenger);
     }
 
     /// Puts the script at work aside, since it cannot go on at once.
@@ -248,25 +246,26 @@ impl Core {
         }
     }
 
-    /// Lets scripts go on whose answers or locks have come.
+    /// Lets scripts go on whose answers have come, and those begin that have their locks.
     pub(in crate::dispatch) fn run_ready_scripts(&mut self) {
-        while let Some(id) = self.scripts.ready.pop_front() {
-            let Some(parked) = self.scripts.parked.get_mut(&id) else {
-                continue;
-            };
-            let is_new = matches!(parked.state, State::New(..));
-            let can_go_on = match parked.state.waits() {
-                Waits::Granted => true,
-                Waits::Answer => {
-                    let messenger = self.state.sessions.get(id);
-                    messenger.is_some_and(|messenger| messenger.output.outstanding() == 0)
+        loop {
+            if let Some(id) = self.scripts.ready.pop_front() {
+                match self.scripts.parked.get(&id).map(|parked| &parked.state) {
+                    Some(State::New(_, Waits::Granted)) => self.scripts.queue.push_back(id),
+                    Some(State::Begun(running, _)) if running.waits == Waits::Answer => {
+                        let messenger = self.state.sessions.get(id);
+                        if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
+                            self.resume_script(id, Instant::now());
+                        }
+                    }
+                    _ => {}
                 }
-                Waits::Locks | Waits::Slice | Waits::Everything => false,
-            };
-            if can_go_on && is_new && self.scripts.begun >= SCRIPTS_ON_CORES_MAX {
-                self.scripts.queue.push_back(id);
-            } else if can_go_on {
+            } else if self.scripts.may_begin()
+                && let Some(id) = self.scripts.queue.pop_front()
+            {
                 self.resume_script(id, Instant::now());
+            } else {
+                return;
             }
         }
     }
@@ -440,8 +439,6 @@ impl Core {
         }
         if ended.hold.is_counted {
             self.scripts.begun -= 1;
-            let next = self.scripts.queue.pop_front();
-            self.scripts.ready.extend(next);
         }
     }
 }
