@@ -406,7 +406,8 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
-        if self.append_entry() {
+        if self.has_to_publish() {
+            self.publish_entry();
             self.resume_waiting();
             self.run_granted();
         }

@@ -164,13 +164,19 @@ impl Core {
     /// the order is full, and they wait for the next time.
     #[inline]
     pub(super) fn append_entry(&mut self) -> bool {
-        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
-        let has_to = self.awaits_place() || self.order.follower().is_some_and(is_due);
-        has_to && !self.is_alone() && self.publish_entry()
+        self.has_to_publish() && self.publish_entry()
     }
 
+    /// Whether transactions await their place, or cores are to be looked for that are far behind.
+    #[inline]
+    pub(super) fn has_to_publish(&self) -> bool {
+        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
+        !self.is_alone() && (self.awaits_place() || self.order.follower().is_some_and(is_due))
+    }
+
+    /// As [`Self::append_entry`], which finds out first whether there is anything to do. Other cores' entries are passed too.
     #[inline(never)]
-    fn publish_entry(&mut self) -> bool {
+    pub(super) fn publish_entry(&mut self) -> bool {
         let mut coordinator = self
             .order
             .coordinator
