@@ -389,6 +389,40 @@ fn others_go_on_meanwhile_and_keep_what_they_wrote() {
     }
 }
 
+/// What it gave a deadline that has passed for others is there to be put back.
+#[test]
+fn a_key_drawn_by_others_meanwhile_does_not_expire() {
+    for seed in 0..seeds(60) {
+        let mut random = Random(seed);
+        let all = Keys::all();
+        let keys = &all[random.below(all.len())];
+        let mut server = Server::new(3);
+        let client = server.connect(0);
+        let others: Vec<Client> = (0..3).map(|core| server.connect(core)).collect();
+        let large = "v".repeat(100_000);
+        for key in [&keys.a, &keys.b] {
+            run(&mut server, client, &["SET", key, &large]);
+        }
+        let text = format!(
+            "redis.call('PEXPIRE', KEYS[1], 2) redis.call('PEXPIRE', KEYS[2], 2) \
+             for i = 1, 5 do redis.call('PUBLISH', 'news', i) end {REACH} \
+             redis.call('PERSIST', KEYS[1]) redis.call('PERSIST', KEYS[2])"
+        );
+        let words = ["EVAL", &text, "2", &keys.a, &keys.b, &keys.reached];
+        server.receive(client, &encode(&words));
+        for _ in 0..60 {
+            server.now_ms += 1;
+            server.receive(others[random.below(3)], b"RANDOMKEY\r\n");
+            server.stir(&mut random);
+        }
+        server.turns();
+        for key in [&keys.a, &keys.b] {
+            let ttl = run(&mut server, client, &["PTTL", key]);
+            assert_eq!(ttl.lines().last(), Some(":-1"), "seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn a_script_that_has_written_and_runs_long_begins_again_from_its_midst() {
     for keys in Keys::all() {
