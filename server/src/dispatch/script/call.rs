@@ -31,7 +31,14 @@ impl Core {
         let (bytes, ranges) = words.parts();
         let args = Args::new(bytes, ranges);
         let result = match ask {
-            Ask::Command => self.run_for_script(&mut client, args, &mut out),
+            Ask::Command => {
+                let hold = &mut self.running().hold;
+                hold.commands += 1;
+                match hold.repeats {
+                    0 => self.run_for_script(&mut client, args, &mut out),
+                    _ => self.repeat_for_script(&mut client, args, &mut out),
+                }
+            }
             Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
                 Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
                 _ => {
@@ -50,6 +57,41 @@ impl Core {
         *vm.words() = words;
         *vm.reply() = out;
         waits
+    }
+
+    /// As [`Self::run_for_script`], of a script that has begun again, and had run this command before: it counts once.
+    #[cold]
+    #[inline(never)]
+    fn repeat_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let id = match resolve(self.state.commands.find(args.at(0)), args) {
+            Ok(command) => Some(command.id),
+            Err(Unresolved::Arity(id)) => Some(id),
+            Err(Unresolved::Unknown) => None,
+        };
+        let stats = &mut self.state.stats;
+        let were_off = std::mem::replace(&mut stats.durations_are_off, true);
+        let before = (stats.commands, stats.hits, stats.misses);
+        let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
+        let of_command = id.map(|id| {
+            let counted = stats.by_command[id.index()].clone();
+            (id, counted, self.timing.calls(id))
+        });
+        let result = self.run_for_script(client, args, out);
+        self.running().hold.repeats -= 1;
+        let stats = &mut self.state.stats;
+        stats.durations_are_off = were_off;
+        (stats.commands, stats.hits, stats.misses) = before;
+        (stats.error_replies, stats.errors) = errors;
+        if let Some((id, counted, calls)) = of_command {
+            stats.by_command[id.index()] = counted;
+            self.timing.set_back(id, calls);
+        }
+        result
     }
 
     /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
@@ -131,8 +173,11 @@ impl Core {
             self.timing.timed_in_script(command.id, nanos);
         }
         self.state.stats.ran(command.id, 1, nanos);
-        self.running().last = began + took;
-        self.observe_slow(client, args, command.spec, nanos / 1000);
+        let running = self.running();
+        running.last = began + took;
+        if running.hold.repeats == 0 {
+            self.observe_slow(client, args, command.spec, nanos / 1000);
+        }
         Ok(None)
     }
 

@@ -70,6 +70,8 @@ pub(super) struct Scripts {
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
+    /// Commands that the script had run which was over last and begins again.
+    repeats: u64,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -613,6 +615,8 @@ impl Core {
         }
         let publications = std::mem::take(&mut running.publications);
         if running.waits == Waits::Everything {
+            // The last one reached beyond, and did not run.
+            self.scripts.repeats = running.hold.commands - 1;
             let bytes = publications.iter().map(Publication::bytes);
             self.budget.let_go(bytes.sum());
         } else {
