@@ -160,7 +160,7 @@ impl Shard {
     /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.
     #[cold]
     #[inline(never)]
-    pub(super) fn undo_bytes(&self) -> u64 {
+    pub fn undo_bytes(&self) -> u64 {
         self.undo.used_bytes() + self.journal.held_bytes()
     }
 

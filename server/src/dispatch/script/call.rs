@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::execute::{Place, access_of, is_timed_apart, run_on_shard};
 use super::super::input::Target;
+use super::super::limits::SCRIPT_HELD_MAX_BYTES;
 use super::super::publish::Publication;
 use super::Waits;
 use super::parked::keep_words;
@@ -120,7 +121,7 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        if reach == Reach::Beyond {
+        if reach == Reach::Beyond || self.running().hold.held_bytes > SCRIPT_HELD_MAX_BYTES {
             return Ok(Some(Waits::Everything));
         }
         self.note_touched(command)?;
@@ -136,6 +137,10 @@ impl Core {
             let here = self.state.id;
             let lock = self.running().hold.lock_on(here);
             self.open_undo(lock);
+            let held_bytes = self.running().hold.held_bytes + self.state.shard.undo_bytes();
+            if held_bytes > SCRIPT_HELD_MAX_BYTES {
+                return Ok(Some(Waits::Everything));
+            }
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
@@ -232,9 +237,15 @@ impl Core {
                 let publication = Publication::of(command, keep_words(args));
                 let publication = publication.expect("it is one");
                 self.budget.keep(publication.bytes());
-                self.running().publications.push(publication);
+                let running = self.running();
+                running.hold.held_bytes += publication.bytes() as u64;
+                running.publications.push(publication);
             }
             _ => {
+                let running = self.running();
+                if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
+                    running.hold.held_bytes += args.span_bytes() as u64;
+                }
                 let gates = messenger.gates | self.state.gates;
                 self.run(&mut messenger, args, command, target, gates);
             }

@@ -53,6 +53,8 @@ pub(super) struct Hold {
     pub(super) is_counted: bool,
     /// The session as which it asks other cores.
     pub(super) messenger: Option<SessionId>,
+    /// Bytes that it has published, and had written on other cores, as long as it may begin again.
+    pub(super) held_bytes: u64,
     /// Commands that it has begun.
     pub(super) commands: u64,
     /// Of those to come, how many were counted before it began again.

@@ -448,6 +448,56 @@ fn a_key_drawn_by_others_meanwhile_does_not_expire() {
     }
 }
 
+#[test]
+fn a_script_that_would_hold_much_back_begins_again_without_a_log() {
+    let name = "KEYS[1] .. string.rep('k', 1000000) .. i";
+    for (body, commands) in [
+        (format!("redis.call('SET', {name}, i)"), 80),
+        (
+            "redis.call('SET', KEYS[2], string.rep('v', 1000000) .. i)".into(),
+            80,
+        ),
+        (
+            "redis.call('PUBLISH', 'news', string.rep('m', 1000000) .. i)".into(),
+            80,
+        ),
+        ("redis.call('SET', KEYS[2], i)".into(), 1000),
+    ] {
+        let [a, b] = [0, 1].map(|core| key_on(core, 3, "k"));
+        let unlimited = ("client-output-buffer-limit", "pubsub 0 0 0");
+        let mut server = Server::configured(3, &[unlimited]);
+        let is_two = body.contains("KEYS[2]");
+        let (client, listener) = (server.connect(0), server.connect(1));
+        run(&mut server, listener, &["SUBSCRIBE", "news"]);
+        let text = format!(
+            "redis.call('INCR', KEYS[1]) for i = 1, {commands} do {body} end return redis.call('GET', KEYS[1])"
+        );
+        let number = if is_two { "2" } else { "1" };
+        let words = ["EVAL", &text, number, &a, &b];
+        assert_eq!(run(&mut server, client, &words), "$1\r\n1\r\n", "{body}");
+        let has_begun_again = server.cores[0]
+            .state()
+            .shared
+            .known_scripts
+            .any_undeclared();
+        assert_eq!(has_begun_again, commands == 80, "{body}");
+        let heard = server
+            .read_all(listener)
+            .iter()
+            .filter(|byte| **byte == b'>' || **byte == b'*')
+            .count();
+        assert_eq!(
+            heard,
+            if body.contains("PUBLISH") {
+                commands
+            } else {
+                0
+            },
+            "{body}"
+        );
+    }
+}
+
 /// What a server has counted, on all cores together: by command its calls, those refused and those that failed; errors by
 /// code; commands; lookups that found and that did not; and entries expired.
 #[derive(Debug, Default, PartialEq)]
