@@ -75,16 +75,17 @@ impl Shard {
     /// # Panics
     /// The log is not open.
     pub fn end_undo(&mut self) {
-        let mut log = self.take_undo();
-        for item in log.kept() {
+        assert!(self.undo.is_open, "a log is opened before it is closed");
+        for item in self.undo.kept() {
             self.memory.destroy(item);
         }
-        for (_, table) in std::mem::take(&mut log.flushed) {
-            self.bury_table(table);
+        if !self.undo.flushed.is_empty() {
+            for (_, table) in std::mem::take(&mut self.undo.flushed) {
+                self.bury_table(table);
+            }
+            self.retire_memory_if_unused();
         }
-        self.retire_memory_if_unused();
-        log.close();
-        self.undo = log;
+        self.undo.close();
         self.see_who_is_told();
         self.journal.release();
     }
