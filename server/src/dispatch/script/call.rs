@@ -33,9 +33,9 @@ impl Core {
         let args = Args::new(bytes, ranges);
         let result = match ask {
             Ask::Command => {
-                let hold = &mut self.running().hold;
-                hold.commands += 1;
-                match hold.repeats {
+                let running = self.running();
+                running.commands += 1;
+                match running.hold.repeats {
                     0 => self.run_for_script(&mut client, args, &mut out),
                     _ => self.repeat_for_script(&mut client, args, &mut out),
                 }
@@ -79,7 +79,7 @@ impl Core {
         let before = (stats.commands, stats.hits, stats.misses);
         let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
         let of_command = id.map(|id| {
-            let counted = stats.by_command[id.index()].clone();
+            let counted = stats.by_command[id.index()];
             (id, counted, self.timing.calls(id))
         });
         let result = self.run_for_script(client, args, out);
@@ -121,7 +121,7 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        if reach == Reach::Beyond || self.running().hold.held_bytes > SCRIPT_HELD_MAX_BYTES {
+        if reach == Reach::Beyond || self.running().held_bytes > SCRIPT_HELD_MAX_BYTES {
             return Ok(Some(Waits::Everything));
         }
         self.note_touched(command)?;
@@ -137,7 +137,7 @@ impl Core {
             let here = self.state.id;
             let lock = self.running().hold.lock_on(here);
             self.open_undo(lock);
-            let held_bytes = self.running().hold.held_bytes + self.state.shard.undo_bytes();
+            let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
             if held_bytes > SCRIPT_HELD_MAX_BYTES {
                 return Ok(Some(Waits::Everything));
             }
@@ -238,13 +238,13 @@ impl Core {
                 let publication = publication.expect("it is one");
                 self.budget.keep(publication.bytes());
                 let running = self.running();
-                running.hold.held_bytes += publication.bytes() as u64;
+                running.held_bytes += publication.bytes() as u64;
                 running.publications.push(publication);
             }
             _ => {
                 let running = self.running();
                 if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
-                    running.hold.held_bytes += args.span_bytes() as u64;
+                    running.held_bytes += args.span_bytes() as u64;
                 }
                 let gates = messenger.gates | self.state.gates;
                 self.run(&mut messenger, args, command, target, gates);

@@ -53,11 +53,7 @@ pub(super) struct Hold {
     pub(super) is_counted: bool,
     /// The session as which it asks other cores.
     pub(super) messenger: Option<SessionId>,
-    /// Bytes that it has published, and had written on other cores, as long as it may begin again.
-    pub(super) held_bytes: u64,
-    /// Commands that it has begun.
-    pub(super) commands: u64,
-    /// Of those to come, how many were counted before it began again.
+    /// Of the commands to come, how many were counted before it began again.
     pub(super) repeats: u64,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
