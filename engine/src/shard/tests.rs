@@ -15,6 +15,15 @@ use crate::{Buffer, Kept, Noted, StringForm};
 
 const DB: DbIndex = DbIndex(0);
 
+/// So many cases of a property, or so few under miri; or as many as `PROPTEST_CASES` says.
+pub(super) fn cases(count: u32, under_miri: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = if cfg!(miri) { under_miri } else { count };
+    }
+    config
+}
+
 pub(super) fn shard() -> Shard {
     Shard::new(&ShardOptions {
         databases: 3,
@@ -268,7 +277,6 @@ impl Pair {
                 let live = model.live(DbIndex(db));
                 assert_eq!(found.is_some(), !live.is_empty());
                 assert!(found.is_none_or(|key| live.contains_key(&key)));
-                self.follow_removals();
             }
             Op::Prefetch(db, k) => {
                 shard.prefetch(DbIndex(db), &[hasher.hash(&key_of(k)); 3]);
@@ -351,7 +359,7 @@ fn a_cycle_meets_no_entry_twice_though_one_passed_before_became_due_since() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 100 }, ..ProptestConfig::default() })]
+    #![proptest_config(cases(100, 2))]
 
     #[test]
     fn the_shard_does_what_the_model_does(ops in prop::collection::vec(op(), 1..120)) {

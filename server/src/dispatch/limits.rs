@@ -85,6 +85,10 @@ pub const REQUESTS_UNDER_WAY_MAX_BYTES: i64 = 16 << 20;
 /// So many bytes of requests that have run are told of at once; fewer with the next batch.
 pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
 
+/// What a script that may begin again holds back in order to: its undo log on its own core, what it has sent to be written on
+/// others, and what it has published. With more than that it begins again, with locks of everything and without a log.
+pub const SCRIPT_HELD_MAX_BYTES: u64 = 64 << 20;
+
 /// Large buffers that a core gives back to the system piece by piece are not counted under `maxmemory` up to so many bytes: one
 /// argument of the greatest length and the words beside it. What is beyond counts until it is given back.
 pub const DYING_UNCOUNTED_MAX_BYTES: u64 = 513 << 20;

@@ -33,7 +33,7 @@ pub(in crate::shard) fn op_on_large_values() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 60 }, ..ProptestConfig::default() })]
+    #![proptest_config(cases(60, 1))]
 
     #[test]
     #[cfg_attr(miri, ignore = "megabytes, byte by byte")]

@@ -75,16 +75,17 @@ impl Shard {
     /// # Panics
     /// The log is not open.
     pub fn end_undo(&mut self) {
-        let mut log = self.take_undo();
-        for item in log.kept() {
+        assert!(self.undo.is_open, "a log is opened before it is closed");
+        for item in self.undo.kept() {
             self.memory.destroy(item);
         }
-        for (_, table) in std::mem::take(&mut log.flushed) {
-            self.bury_table(table);
+        if !self.undo.flushed.is_empty() {
+            for (_, table) in std::mem::take(&mut self.undo.flushed) {
+                self.bury_table(table);
+            }
+            self.retire_memory_if_unused();
         }
-        self.retire_memory_if_unused();
-        log.close();
-        self.undo = log;
+        self.undo.close();
         self.see_who_is_told();
         self.journal.release();
     }
@@ -160,7 +161,7 @@ impl Shard {
     /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.
     #[cold]
     #[inline(never)]
-    pub(super) fn undo_bytes(&self) -> u64 {
+    pub fn undo_bytes(&self) -> u64 {
         self.undo.used_bytes() + self.journal.held_bytes()
     }
 

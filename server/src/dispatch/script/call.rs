@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::execute::{Place, access_of, is_timed_apart, run_on_shard};
 use super::super::input::Target;
+use super::super::limits::SCRIPT_HELD_MAX_BYTES;
 use super::super::publish::Publication;
 use super::Waits;
 use super::parked::keep_words;
@@ -31,7 +32,14 @@ impl Core {
         let (bytes, ranges) = words.parts();
         let args = Args::new(bytes, ranges);
         let result = match ask {
-            Ask::Command => self.run_for_script(&mut client, args, &mut out),
+            Ask::Command => {
+                let running = self.running();
+                running.commands += 1;
+                match running.hold.repeats {
+                    0 => self.run_for_script(&mut client, args, &mut out),
+                    _ => self.repeat_for_script(&mut client, args, &mut out),
+                }
+            }
             Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
                 Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
                 _ => {
@@ -50,6 +58,41 @@ impl Core {
         *vm.words() = words;
         *vm.reply() = out;
         waits
+    }
+
+    /// As [`Self::run_for_script`], of a script that has begun again, and had run this command before: it counts once.
+    #[cold]
+    #[inline(never)]
+    fn repeat_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let id = match resolve(self.state.commands.find(args.at(0)), args) {
+            Ok(command) => Some(command.id),
+            Err(Unresolved::Arity(id)) => Some(id),
+            Err(Unresolved::Unknown) => None,
+        };
+        let stats = &mut self.state.stats;
+        let were_off = std::mem::replace(&mut stats.durations_are_off, true);
+        let before = (stats.commands, stats.hits, stats.misses);
+        let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
+        let of_command = id.map(|id| {
+            let counted = stats.by_command[id.index()];
+            (id, counted, self.timing.calls(id))
+        });
+        let result = self.run_for_script(client, args, out);
+        self.running().hold.repeats -= 1;
+        let stats = &mut self.state.stats;
+        stats.durations_are_off = were_off;
+        (stats.commands, stats.hits, stats.misses) = before;
+        (stats.error_replies, stats.errors) = errors;
+        if let Some((id, counted, calls)) = of_command {
+            stats.by_command[id.index()] = counted;
+            self.timing.set_back(id, calls);
+        }
+        result
     }
 
     /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
@@ -78,7 +121,7 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        if reach == Reach::Beyond {
+        if reach == Reach::Beyond || self.running().held_bytes > SCRIPT_HELD_MAX_BYTES {
             return Ok(Some(Waits::Everything));
         }
         self.note_touched(command)?;
@@ -94,6 +137,10 @@ impl Core {
             let here = self.state.id;
             let lock = self.running().hold.lock_on(here);
             self.open_undo(lock);
+            let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
+            if held_bytes > SCRIPT_HELD_MAX_BYTES {
+                return Ok(Some(Waits::Everything));
+            }
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
@@ -131,8 +178,11 @@ impl Core {
             self.timing.timed_in_script(command.id, nanos);
         }
         self.state.stats.ran(command.id, 1, nanos);
-        self.running().last = began + took;
-        self.observe_slow(client, args, command.spec, nanos / 1000);
+        let running = self.running();
+        running.last = began + took;
+        if running.hold.repeats == 0 {
+            self.observe_slow(client, args, command.spec, nanos / 1000);
+        }
         Ok(None)
     }
 
@@ -187,9 +237,15 @@ impl Core {
                 let publication = Publication::of(command, keep_words(args));
                 let publication = publication.expect("it is one");
                 self.budget.keep(publication.bytes());
-                self.running().publications.push(publication);
+                let running = self.running();
+                running.held_bytes += publication.bytes() as u64;
+                running.publications.push(publication);
             }
             _ => {
+                let running = self.running();
+                if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
+                    running.held_bytes += args.span_bytes() as u64;
+                }
                 let gates = messenger.gates | self.state.gates;
                 self.run(&mut messenger, args, command, target, gates);
             }

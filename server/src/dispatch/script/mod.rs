@@ -70,6 +70,8 @@ pub(super) struct Scripts {
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
+    /// Commands that the script had run which was over last and begins again.
+    repeats: u64,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -154,6 +156,10 @@ struct Running {
     is_undoable: bool,
     /// What it has published, as long as it may begin again.
     publications: Vec<Publication>,
+    /// Bytes that it has published, and had written on other cores, as long as it may begin again.
+    held_bytes: u64,
+    /// Commands that it has begun.
+    commands: u64,
     /// What monitors are to see of it, as long as it may begin again.
     shown: Vec<u8>,
     /// The client as which it runs commands; absent while one runs.
@@ -464,6 +470,8 @@ impl Core {
             wrote: false,
             is_undoable,
             publications: Vec::new(),
+            held_bytes: 0,
+            commands: 0,
             shown: Vec::new(),
             client: Some(client),
             last: began,
@@ -613,6 +621,8 @@ impl Core {
         }
         let publications = std::mem::take(&mut running.publications);
         if running.waits == Waits::Everything {
+            // The last one reached beyond, and did not run.
+            self.scripts.repeats = running.commands - 1;
             let bytes = publications.iter().map(Publication::bytes);
             self.budget.let_go(bytes.sum());
         } else {

@@ -168,6 +168,7 @@ impl Core {
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
         hold.covers = Covers::Everything;
+        hold.repeats = self.scripts.repeats;
         let id = self.messenger(&mut hold);
         let mode = mode_of_all(command);
         let scopes = self.scopes(|scopes| {

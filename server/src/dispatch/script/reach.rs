@@ -53,6 +53,8 @@ pub(super) struct Hold {
     pub(super) is_counted: bool,
     /// The session as which it asks other cores.
     pub(super) messenger: Option<SessionId>,
+    /// Of the commands to come, how many were counted before it began again.
+    pub(super) repeats: u64,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
     /// It was not known to keep to the keys it declares, and has kept to them so far.
