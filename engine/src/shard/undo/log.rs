@@ -97,6 +97,8 @@ pub(crate) struct UndoLog {
     bytes: Vec<u8>,
     parts: Vec<Part>,
     ranges: Vec<Range>,
+    /// Whether it has ranges, or the length, of a value in an extent.
+    has_written_extents: bool,
     /// Bytes of all of this but of the items kept, as of the last change.
     used_bytes: u64,
 }
@@ -134,7 +136,13 @@ impl UndoLog {
         self.bytes.clear();
         self.parts.clear();
         self.ranges.clear();
+        self.has_written_extents = false;
         self.count_bytes();
+    }
+
+    /// Whether it has what was written in place of a value in an extent.
+    pub(crate) fn has_written_extents(&self) -> bool {
+        self.has_written_extents
     }
 
     /// Bytes of the log, without those of the items that it keeps.
@@ -287,6 +295,7 @@ impl UndoLog {
             return Fate::Keep;
         };
         let number = self.part_of(at, state, memory);
+        self.has_written_extents = true;
         let part = &mut self.parts[number];
         // What lies behind goes when the value becomes as short as it was.
         let end = offset.saturating_add(len).min(part.was.value_len);

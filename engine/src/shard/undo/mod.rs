@@ -100,8 +100,6 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // An item that is kept may have shared its buffer with one that is gone.
-        self.memory.forget_shared();
         for saved in log.saved() {
             self.put_back(&log, saved);
         }
@@ -302,6 +300,7 @@ impl Shard {
             let copy = self.memory.duplicate(item, &key, Sharing::Own)?;
             self.undo.keep(at, copy, &self.memory);
         }
+        self.choose_sharing();
         Ok(())
     }
 

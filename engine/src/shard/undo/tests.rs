@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::model::describe;
 use crate::shard::tests::large::op_on_large_values;
-use crate::shard::tests::{Op, Ttl, key_of, op, shard, tend_to_the_end};
+use crate::shard::tests::{Op, Ttl, copy, hold, key_of, op, shard, tend_to_the_end};
 use crate::{
     Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm,
     TtlChange, UnixMillis, ValueImage,
@@ -27,6 +27,8 @@ pub(in crate::shard) struct Observed {
     now: i64,
     records: Rc<RefCell<Vec<String>>>,
     answers: Vec<String>,
+    /// Images that share buffers with the shard, as another core may have them when what was done is taken back.
+    held: Vec<ValueImage>,
 }
 
 /// All that somebody could find out about a shard but where its entries lie.
@@ -68,6 +70,7 @@ impl Observed {
             now: 1_000_000,
             records,
             answers: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -158,6 +161,15 @@ impl Observed {
                     "{:?}",
                     shard.relocate((DbIndex(d), from), (DbIndex(e), to), events)
                 )
+            }
+            Op::Copy(d, k, e, l) => {
+                let (key, other) = (key_of(k), key_of(l));
+                let image = copy(shard, (DbIndex(d), &key), (DbIndex(e), &other));
+                let told = format!("{image:?}");
+                image
+                    .into_iter()
+                    .for_each(|image| hold(&mut self.held, image));
+                told
             }
             Op::Flush(db) => shard.flush(DbIndex(db)).to_string(),
             Op::Swap(a, b) => {
