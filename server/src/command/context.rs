@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
+use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis, ValueImage};
 
 use crate::command::closing::{self, Excess};
 use crate::command::invalidate::{Emptied, Told};
@@ -296,6 +296,10 @@ pub struct CoreCall<'a> {
     pub args: Args<'a>,
     /// Where the partial result goes.
     pub out: &'a mut Vec<u8>,
+    /// The entry that came with the question.
+    pub handed: Option<&'a ValueImage>,
+    /// The entry that goes along with the answer.
+    pub hands: &'a mut Option<ValueImage>,
 }
 
 impl From<StoreError> for ErrorReply {

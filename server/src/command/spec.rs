@@ -6,6 +6,7 @@ use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 use crate::shared::CoreGauges;
+use larder_engine::ValueImage;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -341,6 +342,11 @@ pub trait Rounds {
     /// The command's reply is this error.
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
 
+    /// An entry came with an answer that [`Self::next`] is about to be told.
+    fn hand(&mut self, _image: ValueImage) {
+        unreachable!("no core hands entries to such a command")
+    }
+
     /// Asks `core` alone from now on: for commands with [`Flags::BY_NODE`].
     fn keep_to(&mut self, _core: CoreId) {}
 }
@@ -350,6 +356,8 @@ pub trait Rounds {
 pub enum Round {
     /// Ask these.
     Ask(Vec<Request>),
+    /// Ask this one, and hand it an entry.
+    Hand(Request, ValueImage),
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use larder_engine::limits::SPAN_MAX_BYTES;
-use larder_engine::{Access, Buffer, DbIndex, UnixMillis};
+use larder_engine::{Access, Buffer, DbIndex, UnixMillis, ValueBytes, ValueImage};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
@@ -48,6 +48,12 @@ pub struct Batch {
     lent: Vec<Arc<Buffer>>,
     /// Bytes of those.
     lent_bytes: usize,
+    /// Entries that are handed over with requests.
+    handed: Vec<ValueImage>,
+    /// Entries that are handed over with answers, to the gather of this number, before those are looked at.
+    handed_back: Vec<(u32, ValueImage)>,
+    /// Bytes of copies of values in either.
+    copied_bytes: usize,
 }
 
 /// What is to run on the receiving core.
@@ -159,12 +165,14 @@ struct KeptArgs {
     /// A command has fewer than 2^31 arguments, and a full batch takes no further one.
     first_range: u32,
     ranges: u32,
-    /// The buffer lent that they begin in; [`NOT_LENT`]: they are among the batch's own bytes.
+    /// The buffer lent that they begin in; [`NONE`]: they are among the batch's own bytes.
     lent: u32,
+    /// The entry handed over with them, or [`NONE`].
+    handed: u32,
 }
 
-/// No buffer lent.
-const NOT_LENT: u32 = u32::MAX;
+/// No buffer lent, or no entry handed over.
+const NONE: u32 = u32::MAX;
 
 /// An answer to another core.
 #[derive(Clone, Copy, Debug)]
@@ -361,8 +369,7 @@ impl Batch {
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
-        self.lent.clear();
-        self.lent_bytes = 0;
+        drop(self.take_buffers());
         self.weight = 0;
         (self.request_bytes, self.ran_bytes) = (0, 0);
     }
@@ -371,7 +378,8 @@ impl Batch {
     #[inline]
     pub(super) fn memory_bytes(&self) -> usize {
         let requests = (self.requests.len() + self.queued.len()) * size_of::<Request>();
-        self.bytes.len() + self.lent_bytes + self.monitor_lines.len() + requests
+        let values = self.lent_bytes + self.copied_bytes;
+        self.bytes.len() + values + self.monitor_lines.len() + requests
     }
 
     /// Bytes of `count` requests from number `first` on; answers in between are counted in, and all there are if buffers were
@@ -420,6 +428,7 @@ impl Batch {
             first_range: first_range as u32,
             ranges: args.len() as u32,
             lent,
+            handed: NONE,
         };
         self.requests.push(Request { head, args });
         let bytes = buffer.len() + size_of::<Request>();
@@ -443,6 +452,44 @@ impl Batch {
             Some(buffer) => self.ask_lending(request.head, args, buffer),
             None => self.ask(request.head, args.iter_from(0)),
         }
+    }
+
+    /// As [`Self::ask`], and hands an entry over.
+    pub(super) fn ask_handing<'a>(
+        &mut self,
+        head: Head,
+        args: impl Iterator<Item = &'a [u8]>,
+        image: ValueImage,
+    ) {
+        let copied = image.bytes.copied_bytes();
+        self.ask(head, args);
+        let request = self.requests.last_mut().expect("just added");
+        request.args.handed = self.handed.len() as u32;
+        self.handed.push(image);
+        self.copied_bytes += copied;
+        self.request_bytes += copied as i64;
+    }
+
+    /// The entry handed over with a request.
+    pub(super) fn handed_with(&self, request: &Request) -> Option<&ValueImage> {
+        match request.args.handed {
+            NONE => None,
+            handed => self.handed.get(handed as usize),
+        }
+    }
+
+    /// Hands an entry over with the answer that was added last.
+    pub(super) fn hand_back(&mut self, ticket: Ticket, image: ValueImage) {
+        let Ticket::Part { gather, .. } = ticket else {
+            unreachable!("entries are handed to commands in rounds")
+        };
+        self.copied_bytes += image.bytes.copied_bytes();
+        self.handed_back.push((gather, image));
+    }
+
+    /// Takes the entries that came with answers, with the gathers they are for.
+    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, ValueImage)> {
+        std::mem::take(&mut self.handed_back)
     }
 
     /// Says whose script `messenger` runs commands for.
@@ -471,15 +518,21 @@ impl Batch {
     #[inline]
     pub(super) fn lent_with(&self, request: &Request) -> Option<&Arc<Buffer>> {
         match request.args.lent {
-            NOT_LENT => None,
+            NONE => None,
             lent => self.lent.get(lent as usize),
         }
     }
 
-    /// Takes the buffers that were lent.
-    pub(super) fn take_lent(&mut self) -> std::vec::Drain<'_, Arc<Buffer>> {
-        self.lent_bytes = 0;
-        self.lent.drain(..)
+    /// Takes the buffers that were lent, or that entries handed over lie in. The entries are gone then.
+    pub(super) fn take_buffers(&mut self) -> impl Iterator<Item = Arc<Buffer>> + use<'_> {
+        (self.lent_bytes, self.copied_bytes) = (0, 0);
+        let handed_back = self.handed_back.drain(..).map(|(_, image)| image);
+        let handed = self.handed.drain(..).chain(handed_back);
+        let buffers = handed.filter_map(|image| match image.bytes {
+            ValueBytes::Copied(_) => None,
+            ValueBytes::Shared(buffer, _) => Some(buffer),
+        });
+        self.lent.drain(..).chain(buffers)
     }
 
     /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.
@@ -581,7 +634,8 @@ impl Batch {
             start,
             first_range: first_range as u32,
             ranges: (self.ranges.len() - first_range) as u32,
-            lent: NOT_LENT,
+            lent: NONE,
+            handed: NONE,
         }
     }
 
@@ -633,7 +687,7 @@ impl Batch {
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
         let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
         let bytes = match kept.lent {
-            NOT_LENT => &self.bytes,
+            NONE => &self.bytes,
             lent => self.lent[lent as usize].bytes(),
         };
         Args::new(&bytes[kept.start..], ranges)
@@ -646,7 +700,7 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() + self.lent_bytes > BATCH_HIGH_WATER_BYTES
+        self.bytes.len() + self.lent_bytes + self.copied_bytes > BATCH_HIGH_WATER_BYTES
     }
 }
 

@@ -37,6 +37,9 @@ impl Core {
 
     /// Takes in a batch's answers.
     pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
+        for (gather, image) in batch.take_handed_back() {
+            self.gathers.hand(gather, image);
+        }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
             self.take_answer(from, answer.ticket, batch.bytes(&answer));
@@ -129,7 +132,7 @@ impl Core {
 
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_lent() {
+        for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
         self.budget.let_go(batch.weight);
@@ -222,9 +225,9 @@ impl Core {
     }
 
     #[inline(always)]
-    fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
-        let args = batch.args(request);
-        let request = &request.head;
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
+        let args = batch.args(asked);
+        let request = &asked.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
@@ -245,7 +248,9 @@ impl Core {
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
-                let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+                let mut image = None;
+                let outbox = &mut self.outboxes[from.index()];
+                let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
                         core: state,
                         asking: None,
@@ -255,8 +260,13 @@ impl Core {
                         protocol: request.protocol,
                         args,
                         out,
+                        handed: batch.handed_with(asked),
+                        hands: &mut image,
                     });
                 });
+                if let Some(image) = image {
+                    outbox.hand_back(request.ticket, image);
+                }
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
@@ -305,6 +315,8 @@ impl Core {
             protocol: request.protocol,
             args,
             out: &mut out,
+            handed: None,
+            hands: &mut None,
         });
         if let Some(mut session) = asking {
             self.state.end_emptying(&mut session);

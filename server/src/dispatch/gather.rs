@@ -24,7 +24,7 @@ use crate::command::{
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
-use larder_engine::{Access, DbIndex};
+use larder_engine::{Access, DbIndex, ValueBytes, ValueImage};
 
 /// What makes the reply of the parts.
 pub(super) enum Finish {
@@ -178,7 +178,7 @@ impl Core {
             let owner = session_owner(session, seq, command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
-                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner))
+                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner, &mut None))
                 .collect();
             let protocol = session.protocol;
             let mut reply = Vec::new();
@@ -212,7 +212,7 @@ impl Core {
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks);
+        self.ask(id, owner, session.as_deref_mut(), asks, None);
         self.finish_if_complete(id, session);
     }
 
@@ -305,13 +305,14 @@ impl Core {
         self.finish_if_complete(id, session);
     }
 
-    /// Sends out a round of questions; those to this core are answered at once.
+    /// Sends out a round of questions; those to this core are answered at once. An entry to be handed over goes with the first.
     fn ask(
         &mut self,
         id: usize,
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
+        mut entry: Option<ValueImage>,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
@@ -319,7 +320,10 @@ impl Core {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
-                let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                let answer = self.part_here(session.as_deref_mut(), work, &args, owner, &mut entry);
+                if let Some(image) = entry.take() {
+                    self.gathers.hand(id as u32, image);
+                }
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
                 }
@@ -338,23 +342,30 @@ impl Core {
                 part: part as u32,
             };
             let head = owner.head(ticket, work, locks);
-            self.outboxes[core.index()].ask(head, args.iter().copied());
+            let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
+            match entry.take() {
+                Some(image) => outbox.ask_handing(head, args, image),
+                None => _ = outbox.ask(head, args),
+            }
         }
     }
 
     /// Runs a part on this core for the server itself.
     pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
         let owner = Owner::nobody(CommandTable::rebalance());
-        self.part_here(None, Work::Part(run), &[argument], owner);
+        self.part_here(None, Work::Part(run), &[argument], owner, &mut None);
     }
 
+    /// Runs a part on this core. `entry`: the one handed over to it, and then the one that it hands back.
     fn part_here(
         &mut self,
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
+        entry: &mut Option<ValueImage>,
     ) -> Vec<u8> {
+        let handed = entry.take();
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
         let itself = self.state.reader(owner.session);
@@ -386,6 +397,8 @@ impl Core {
                 protocol: owner.protocol,
                 args,
                 out: &mut out,
+                handed: handed.as_ref(),
+                hands: entry,
             }),
             Work::Each(command) => {
                 let Run::EveryCore { each, .. } = command.spec.run else {
@@ -400,6 +413,8 @@ impl Core {
                     protocol: owner.protocol,
                     args,
                     out: &mut out,
+                    handed: None,
+                    hands: &mut None,
                 });
             }
             Work::Exec(_)
@@ -410,6 +425,9 @@ impl Core {
             | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
+        }
+        if let Some(ValueBytes::Shared(buffer, _)) = handed.map(|image| image.bytes) {
+            self.state.shard.bury(buffer);
         }
         if self.state.gates & gate::NOTES != 0 {
             let by = self.changer(owner.session);
@@ -507,22 +525,10 @@ impl Core {
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
-                match round {
-                    Ok(Round::Ask(requests)) => {
-                        self.budget.let_go(std::mem::take(&mut gather.part_bytes));
-                        gather.missing = requests.len();
-                        gather.parts = vec![Vec::new(); requests.len()];
-                        let asks = requests
-                            .iter()
-                            .map(|request| {
-                                let args = request.args.iter().map(Vec::as_slice).collect();
-                                (request.core, Work::Part(request.run), args)
-                            })
-                            .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks);
-                        continue;
-                    }
-                    Ok(Round::Done) => {}
+                let asked = match round {
+                    Ok(Round::Ask(requests)) => Some((requests, None)),
+                    Ok(Round::Hand(request, entry)) => Some((vec![request], Some(entry))),
+                    Ok(Round::Done) => None,
                     Ok(Round::Wait) => {
                         let gather = self.gathers.pending.remove(id);
                         self.budget.let_go(gather.part_bytes);
@@ -534,7 +540,23 @@ impl Core {
                         reply.clear();
                         Reply::new(&mut reply, owner.protocol).error(&error);
                         self.count_failure(&error, owner.command);
+                        None
                     }
+                };
+                if let Some((requests, entry)) = asked {
+                    let gather = &mut self.gathers.pending[id];
+                    self.budget.let_go(std::mem::take(&mut gather.part_bytes));
+                    gather.missing = requests.len();
+                    gather.parts = vec![Vec::new(); requests.len()];
+                    let asks = requests
+                        .iter()
+                        .map(|request| {
+                            let args = request.args.iter().map(Vec::as_slice).collect();
+                            (request.core, Work::Part(request.run), args)
+                        })
+                        .collect();
+                    self.ask(id, owner, session.as_deref_mut(), asks, entry);
+                    continue;
                 }
             }
             let mut gather = self.gathers.pending.remove(id);
@@ -735,6 +757,14 @@ fn line_bytes(reply: &[u8]) -> usize {
 }
 
 impl Gathers {
+    /// An entry has come for a command in rounds, ahead of the answer that it belongs to.
+    pub(super) fn hand(&mut self, gather: u32, image: ValueImage) {
+        match &mut self.pending[gather as usize].finish {
+            Finish::Rounds(rounds) => rounds.hand(image),
+            _ => unreachable!("entries are handed to commands in rounds"),
+        }
+    }
+
     /// Whether a command of several rounds is under way that is such.
     pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
         let mut gathers = self.pending.iter();

@@ -94,6 +94,8 @@ impl Core {
                     asking: session.as_deref_mut(),
                     args,
                     out: &mut Vec::new(),
+                    handed: None,
+                    hands: &mut None,
                 });
             }
         }
@@ -135,6 +137,8 @@ impl Core {
                 asking: Some(&mut *session),
                 args,
                 out: &mut part,
+                handed: None,
+                hands: &mut None,
             });
         }
         let Some(seq) = seq else { return };

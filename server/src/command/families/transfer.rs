@@ -102,7 +102,7 @@ pub(super) fn decode(bytes: &[u8]) -> ValueImage {
             2 => Encoding::Raw,
             other => unreachable!("no encoding has number {other}"),
         },
-        bytes: value.to_vec(),
+        bytes: value.to_vec().into(),
         expires_at: (*timed != 0).then_some(UnixMillis(deadline)),
         access: AccessClock(access),
     }
@@ -123,7 +123,7 @@ mod tests {
                 let image = ValueImage {
                     kind: Kind::String,
                     encoding,
-                    bytes: bytes.to_vec(),
+                    bytes: bytes.to_vec().into(),
                     expires_at,
                     access: AccessClock(0x00ab_cdef),
                 };

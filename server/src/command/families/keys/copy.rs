@@ -1,10 +1,11 @@
 //! `COPY` and `MOVE`. A key keeps its shard in every database, so that `MOVE` never leaves one; `COPY` between shards
-//! takes two rounds: fetch the image, then check the destination and put it.
+//! takes two rounds: fetch the entry, then check the destination and put it. A large value is not copied before the first write to
+//! either.
 
 use larder_engine::{Access, AccessClock, DbIndex, Event, ValueImage};
 
 use crate::command::families::databases::db_argument;
-use crate::command::families::transfer::{self, Answer};
+use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -62,7 +63,7 @@ pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
     }
     let source = call.shard.read(call.db, from, call.access);
     call.stats.count_lookup(source.is_some());
-    let Some(image) = source.map(|entry| entry.image()) else {
+    let Some(image) = source.map(|entry| entry.shared_image()) else {
         call.reply.integer(0);
         return Ok(());
     };
@@ -89,6 +90,7 @@ pub(super) fn copy_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Ro
         source: slots.core_of(args.at(1)),
         destination: slots.core_of(args.at(2)),
         step: Step::Nothing,
+        entry: None,
     }))
 }
 
@@ -99,6 +101,8 @@ struct Copy {
     source: CoreId,
     destination: CoreId,
     step: Step,
+    /// The entry, between source and destination.
+    entry: Option<ValueImage>,
 }
 
 /// What the answers at hand are to.
@@ -121,18 +125,18 @@ impl Rounds for Copy {
                 }
             }
             Step::Fetch => {
-                let Answer::Yes(image) = Answer::of(answers[0])? else {
+                Answer::of(answers[0])?;
+                let Some(entry) = self.entry.take() else {
                     reply.integer(0);
                     return Ok(Round::Done);
                 };
                 self.step = Step::Put;
-                let mut args = std::mem::take(&mut self.args);
-                args.push(image.to_vec());
-                Request {
+                let request = Request {
                     core: self.destination,
                     run: put,
-                    args,
-                }
+                    args: std::mem::take(&mut self.args),
+                };
+                return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
                 let copied = matches!(Answer::of(answers[0])?, Answer::Yes(_));
@@ -142,9 +146,13 @@ impl Rounds for Copy {
         };
         Ok(Round::Ask(vec![request]))
     }
+
+    fn hand(&mut self, entry: ValueImage) {
+        self.entry = Some(entry);
+    }
 }
 
-/// Answers the image of the source. The arguments are the command's.
+/// Hands over the entry of the source, if there is one. The arguments are the command's.
 fn fetch(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let databases = core.shard.databases();
@@ -154,17 +162,15 @@ fn fetch(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
-    match source {
-        Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),
-        None => Answer::no(call.out),
-    }
+    *call.hands = source.map(|entry| entry.shared_image());
+    Answer::yes(call.out, |_| ());
 }
 
-/// Puts the image, which stands behind the command's arguments, at the destination; answers no if that is taken.
+/// Puts the entry at the destination; answers no if that is taken. The arguments are the command's.
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
-    let end = call.args.len() - 1;
-    let options = match Options::parse(&call.args, end, call.db, shard.databases()) {
+    let databases = shard.databases();
+    let options = match Options::parse(&call.args, call.args.len(), call.db, databases) {
         Ok(options) => options,
         Err(error) => return Answer::failed(call.out, &error),
     };
@@ -173,8 +179,8 @@ fn put(call: &mut CoreCall<'_>) {
     if there && options.taken == Taken::Refuse {
         return Answer::no(call.out);
     }
-    let now = AccessClock::at(shard.now());
-    let image = unused(transfer::decode(call.args.at(end)), now);
+    let entry = call.handed.expect("it comes with the question");
+    let image = unused(entry.clone(), AccessClock::at(shard.now()));
     match shard.put(options.db, key, &image, Event::CopyTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error.into()),

@@ -1,13 +1,14 @@
 //! `RENAME` and `RENAMENX`: on one shard a relocation, between shards three rounds.
 //!
 //! ```text
-//! source core:       fetch image                            remove
-//! destination core:                check, put the image
+//! source core:       hand the entry                          remove
+//! destination core:                  check, put the entry
 //! ```
+//! The source has its entry until the destination has it. A large value is not copied on the way: both have its buffer until then.
 
-use larder_engine::{Access, Event};
+use larder_engine::{Access, Event, ValueImage};
 
-use crate::command::families::transfer::{self, Answer};
+use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -81,6 +82,8 @@ struct Rename {
     source: CoreId,
     destination: CoreId,
     step: Step,
+    /// The entry, between source and destination.
+    entry: Option<ValueImage>,
 }
 
 /// What the answers at hand are to.
@@ -102,6 +105,7 @@ impl Rename {
             source: slots.core_of(from),
             destination: slots.core_of(to),
             step: Step::Nothing,
+            entry: None,
         }
     }
 }
@@ -118,19 +122,19 @@ impl Rounds for Rename {
                 }
             }
             Step::Fetch => {
-                let image = match Answer::of(answers[0])? {
-                    Answer::Yes(image) => image.to_vec(),
-                    Answer::No => return Err(errors::NO_SUCH_KEY),
+                let Some(entry) = self.entry.take() else {
+                    return Err(errors::NO_SUCH_KEY);
                 };
                 self.step = Step::Put;
-                Request {
+                let request = Request {
                     core: self.destination,
                     run: match self.taken {
                         Taken::Replace => put_replacing,
                         Taken::Refuse => put_if_new,
                     },
-                    args: vec![self.to.clone(), image],
-                }
+                    args: vec![self.to.clone()],
+                };
+                return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
                 if let Answer::No = Answer::of(answers[0])? {
@@ -151,19 +155,21 @@ impl Rounds for Rename {
         };
         Ok(Round::Ask(vec![request]))
     }
-}
 
-/// Answers the image of the key at argument 0.
-fn fetch(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let key = shard.hasher().key(call.args.at(0));
-    match shard.get(call.db, key, Access::Touch) {
-        Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),
-        None => Answer::no(call.out),
+    fn hand(&mut self, entry: ValueImage) {
+        self.entry = Some(entry);
     }
 }
 
-/// Puts the image at argument 1 under the key at argument 0.
+/// Hands over the entry of the key at argument 0, if there is one.
+fn fetch(call: &mut CoreCall<'_>) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(0));
+    let found = shard.get(call.db, key, Access::Touch);
+    *call.hands = found.map(|entry| entry.shared_image());
+}
+
+/// Puts the entry under the key at argument 0.
 fn put_replacing(call: &mut CoreCall<'_>) {
     put(call);
 }
@@ -182,8 +188,8 @@ fn put_if_new(call: &mut CoreCall<'_>) {
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    let image = transfer::decode(call.args.at(1));
-    match shard.put(call.db, key, &image, Event::RenameTo) {
+    let entry = call.handed.expect("it comes with the question");
+    match shard.put(call.db, key, entry, Event::RenameTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error.into()),
     }
