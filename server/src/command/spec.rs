@@ -1,12 +1,11 @@
 //! What is said once about a command, and everything else derives from.
 
 use super::named_flags::named_flags;
-use crate::command::{Args, CoreCall, Keys, SessionCall, ShardCall};
+use crate::command::{Args, CoreCall, Handed, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 use crate::shared::CoreGauges;
-use larder_engine::ValueImage;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -343,7 +342,7 @@ pub trait Rounds {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
 
     /// An entry came with an answer that [`Self::next`] is about to be told.
-    fn hand(&mut self, _image: ValueImage) {
+    fn hand(&mut self, _entry: Handed) {
         unreachable!("no core hands entries to such a command")
     }
 
@@ -357,7 +356,7 @@ pub enum Round {
     /// Ask these.
     Ask(Vec<Request>),
     /// Ask this one, and hand it an entry.
-    Hand(Request, ValueImage),
+    Hand(Request, Handed),
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.

@@ -1,15 +1,16 @@
 //! What one core sends another in one turn: all commands of all its sessions for that core, all answers it owes, as one
 //! message. Buffers are reused: a batch received is emptied and becomes the next one sent.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use larder_engine::limits::SPAN_MAX_BYTES;
-use larder_engine::{Access, Buffer, DbIndex, UnixMillis, ValueBytes, ValueImage};
+use larder_engine::{Access, Buffer, DbIndex, UnixMillis};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
-use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Run};
+use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Handed, Run};
 use crate::resp::{ArgRange, Protocol};
 use crate::routing::CoreId;
 use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
@@ -31,7 +32,7 @@ pub struct Batch {
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
     /// Bytes of memory for which a lease goes with it; kept, those counted for it.
-    pub(super) weight: usize,
+    pub(super) weight: Cell<usize>,
     /// The parts of transactions that come behind it.
     pub(super) parts: Option<Box<Self>>,
     /// The end of the sender's last entry in the order, when it was shipped.
@@ -49,11 +50,13 @@ pub struct Batch {
     /// Bytes of those.
     lent_bytes: usize,
     /// Entries that are handed over with requests.
-    handed: Vec<ValueImage>,
+    handed: Vec<Handed>,
     /// Entries that are handed over with answers, to the gather of this number, before those are looked at.
-    handed_back: Vec<(u32, ValueImage)>,
+    handed_back: Vec<(u32, Handed)>,
     /// Bytes of copies of values in either.
     copied_bytes: usize,
+    /// What is leased for either.
+    handed_weight: usize,
 }
 
 /// What is to run on the receiving core.
@@ -370,7 +373,7 @@ impl Batch {
         clear(&mut self.ranges);
         clear(&mut self.bytes);
         drop(self.take_buffers());
-        self.weight = 0;
+        self.weight.set(0);
         (self.request_bytes, self.ran_bytes) = (0, 0);
     }
 
@@ -378,7 +381,7 @@ impl Batch {
     #[inline]
     pub(super) fn memory_bytes(&self) -> usize {
         let requests = (self.requests.len() + self.queued.len()) * size_of::<Request>();
-        let values = self.lent_bytes + self.copied_bytes;
+        let values = self.lent_bytes + self.handed_weight;
         self.bytes.len() + values + self.monitor_lines.len() + requests
     }
 
@@ -459,19 +462,23 @@ impl Batch {
         &mut self,
         head: Head,
         args: impl Iterator<Item = &'a [u8]>,
-        image: ValueImage,
+        entry: Handed,
     ) {
-        let copied = image.bytes.copied_bytes();
         self.ask(head, args);
+        self.request_bytes += entry.image.bytes.copied_bytes() as i64;
         let request = self.requests.last_mut().expect("just added");
         request.args.handed = self.handed.len() as u32;
-        self.handed.push(image);
-        self.copied_bytes += copied;
-        self.request_bytes += copied as i64;
+        self.count_handed(&entry);
+        self.handed.push(entry);
+    }
+
+    fn count_handed(&mut self, entry: &Handed) {
+        self.copied_bytes += entry.image.bytes.copied_bytes();
+        self.handed_weight += entry.weight();
     }
 
     /// The entry handed over with a request.
-    pub(super) fn handed_with(&self, request: &Request) -> Option<&ValueImage> {
+    pub(super) fn handed_with(&self, request: &Request) -> Option<&Handed> {
         match request.args.handed {
             NONE => None,
             handed => self.handed.get(handed as usize),
@@ -479,16 +486,16 @@ impl Batch {
     }
 
     /// Hands an entry over with the answer that was added last.
-    pub(super) fn hand_back(&mut self, ticket: Ticket, image: ValueImage) {
+    pub(super) fn hand_back(&mut self, ticket: Ticket, entry: Handed) {
         let Ticket::Part { gather, .. } = ticket else {
             unreachable!("entries are handed to commands in rounds")
         };
-        self.copied_bytes += image.bytes.copied_bytes();
-        self.handed_back.push((gather, image));
+        self.count_handed(&entry);
+        self.handed_back.push((gather, entry));
     }
 
     /// Takes the entries that came with answers, with the gathers they are for.
-    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, ValueImage)> {
+    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, Handed)> {
         std::mem::take(&mut self.handed_back)
     }
 
@@ -525,14 +532,12 @@ impl Batch {
 
     /// Takes the buffers that were lent, or that entries handed over lie in. The entries are gone then.
     pub(super) fn take_buffers(&mut self) -> impl Iterator<Item = Arc<Buffer>> + use<'_> {
-        (self.lent_bytes, self.copied_bytes) = (0, 0);
-        let handed_back = self.handed_back.drain(..).map(|(_, image)| image);
+        (self.lent_bytes, self.copied_bytes, self.handed_weight) = (0, 0, 0);
+        let handed_back = self.handed_back.drain(..).map(|(_, entry)| entry);
         let handed = self.handed.drain(..).chain(handed_back);
-        let buffers = handed.filter_map(|image| match image.bytes {
-            ValueBytes::Copied(_) => None,
-            ValueBytes::Shared(buffer, _) => Some(buffer),
-        });
-        self.lent.drain(..).chain(buffers)
+        self.lent
+            .drain(..)
+            .chain(handed.filter_map(Handed::into_buffer))
     }
 
     /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.

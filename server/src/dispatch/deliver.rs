@@ -7,7 +7,7 @@ use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::transaction::is_change_of_all;
-use crate::command::{Args, Command, CoreCall, Run};
+use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -37,8 +37,9 @@ impl Core {
 
     /// Takes in a batch's answers.
     pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
-        for (gather, image) in batch.take_handed_back() {
-            self.gathers.hand(gather, image);
+        for (gather, entry) in batch.take_handed_back() {
+            self.count_where_it_arrives(batch, &entry);
+            self.gathers.hand(gather, entry);
         }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
@@ -130,12 +131,19 @@ impl Core {
         }
     }
 
+    /// An entry that came with a batch is where it was to go: what is leased for it counts there, and in the batch no more.
+    fn count_where_it_arrives(&mut self, batch: &Batch, entry: &Handed) {
+        let weight = entry.weight().min(batch.weight.get());
+        batch.weight.set(batch.weight.get() - weight);
+        self.budget.let_go(weight);
+    }
+
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
         for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(batch.weight);
+        self.budget.let_go(batch.weight.get());
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -248,7 +256,7 @@ impl Core {
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
-                let mut image = None;
+                let (handed, mut hands) = (batch.handed_with(asked), None);
                 let outbox = &mut self.outboxes[from.index()];
                 let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
@@ -260,12 +268,15 @@ impl Core {
                         protocol: request.protocol,
                         args,
                         out,
-                        handed: batch.handed_with(asked),
-                        hands: &mut image,
+                        handed,
+                        hands: &mut hands,
                     });
                 });
-                if let Some(image) = image {
-                    outbox.hand_back(request.ticket, image);
+                if let Some(entry) = hands {
+                    outbox.hand_back(request.ticket, entry);
+                }
+                if let Some(entry) = handed {
+                    self.count_where_it_arrives(batch, entry);
                 }
                 self.owe(from, request.ticket.session(), bytes);
             }

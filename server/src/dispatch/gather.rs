@@ -18,13 +18,13 @@ use super::limits::{
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
-    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
-    closing,
+    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
+    Rounds, Run, closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
-use larder_engine::{Access, DbIndex, ValueBytes, ValueImage};
+use larder_engine::{Access, DbIndex};
 
 /// What makes the reply of the parts.
 pub(super) enum Finish {
@@ -312,7 +312,7 @@ impl Core {
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
-        mut entry: Option<ValueImage>,
+        mut entry: Option<Handed>,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
@@ -321,8 +321,8 @@ impl Core {
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner, &mut entry);
-                if let Some(image) = entry.take() {
-                    self.gathers.hand(id as u32, image);
+                if let Some(back) = entry.take() {
+                    self.gathers.hand(id as u32, back);
                 }
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
@@ -344,7 +344,7 @@ impl Core {
             let head = owner.head(ticket, work, locks);
             let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
             match entry.take() {
-                Some(image) => outbox.ask_handing(head, args, image),
+                Some(entry) => outbox.ask_handing(head, args, entry),
                 None => _ = outbox.ask(head, args),
             }
         }
@@ -363,7 +363,7 @@ impl Core {
         work: Work,
         args: &[&[u8]],
         owner: Owner,
-        entry: &mut Option<ValueImage>,
+        entry: &mut Option<Handed>,
     ) -> Vec<u8> {
         let handed = entry.take();
         let kept = keep(args.iter().copied());
@@ -426,7 +426,7 @@ impl Core {
                 unreachable!("it is no part of a gathered reply")
             }
         }
-        if let Some(ValueBytes::Shared(buffer, _)) = handed.map(|image| image.bytes) {
+        if let Some(buffer) = handed.and_then(Handed::into_buffer) {
             self.state.shard.bury(buffer);
         }
         if self.state.gates & gate::NOTES != 0 {
@@ -758,9 +758,9 @@ fn line_bytes(reply: &[u8]) -> usize {
 
 impl Gathers {
     /// An entry has come for a command in rounds, ahead of the answer that it belongs to.
-    pub(super) fn hand(&mut self, gather: u32, image: ValueImage) {
+    pub(super) fn hand(&mut self, gather: u32, entry: Handed) {
         match &mut self.pending[gather as usize].finish {
-            Finish::Rounds(rounds) => rounds.hand(image),
+            Finish::Rounds(rounds) => rounds.hand(entry),
             _ => unreachable!("entries are handed to commands in rounds"),
         }
     }

@@ -365,7 +365,7 @@ impl Core {
         for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(std::mem::take(&mut batch.weight));
+        self.budget.let_go(batch.weight.take());
         batch.clear();
         self.spare.push(batch);
     }

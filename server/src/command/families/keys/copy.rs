@@ -6,7 +6,7 @@ use larder_engine::{Access, AccessClock, DbIndex, Event, ValueImage};
 
 use crate::command::families::databases::db_argument;
 use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
+use crate::command::{Args, CoreCall, Handed, Request, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -102,7 +102,7 @@ struct Copy {
     destination: CoreId,
     step: Step,
     /// The entry, between source and destination.
-    entry: Option<ValueImage>,
+    entry: Option<Handed>,
 }
 
 /// What the answers at hand are to.
@@ -147,7 +147,7 @@ impl Rounds for Copy {
         Ok(Round::Ask(vec![request]))
     }
 
-    fn hand(&mut self, entry: ValueImage) {
+    fn hand(&mut self, entry: Handed) {
         self.entry = Some(entry);
     }
 }
@@ -162,7 +162,7 @@ fn fetch(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
-    *call.hands = source.map(|entry| entry.shared_image());
+    *call.hands = source.map(Handed::copy);
     Answer::yes(call.out, |_| ());
 }
 
@@ -180,7 +180,7 @@ fn put(call: &mut CoreCall<'_>) {
         return Answer::no(call.out);
     }
     let entry = call.handed.expect("it comes with the question");
-    let image = unused(entry.clone(), AccessClock::at(shard.now()));
+    let image = unused(entry.image.clone(), AccessClock::at(shard.now()));
     match shard.put(options.db, key, &image, Event::CopyTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error.into()),
