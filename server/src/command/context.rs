@@ -319,10 +319,10 @@ pub struct CoreCall<'a> {
     pub args: Args<'a>,
     /// Where the partial result goes.
     pub out: &'a mut Vec<u8>,
-    /// The entry that came with the question.
-    pub handed: Option<&'a Handed>,
-    /// The entry that goes along with the answer.
-    pub hands: &'a mut Option<Handed>,
+    /// The entries that came with the question.
+    pub handed: &'a [Handed],
+    /// The entries that go along with the answer.
+    pub hands: &'a mut Vec<Handed>,
 }
 
 /// An entry on its way from one core to another.

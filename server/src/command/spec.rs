@@ -341,8 +341,8 @@ pub trait Rounds {
     /// The command's reply is this error.
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
 
-    /// An entry came with an answer that [`Self::next`] is about to be told.
-    fn hand(&mut self, _entry: Handed) {
+    /// Entries came with an answer that [`Self::next`] is about to be told.
+    fn hand(&mut self, _entries: Vec<Handed>) {
         unreachable!("no core hands entries to such a command")
     }
 
@@ -355,8 +355,8 @@ pub trait Rounds {
 pub enum Round {
     /// Ask these.
     Ask(Vec<Request>),
-    /// Ask this one, and hand it an entry.
-    Hand(Request, Handed),
+    /// Ask this one, and hand it entries.
+    Hand(Request, Vec<Handed>),
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.

@@ -49,10 +49,10 @@ pub struct Batch {
     lent: Vec<Arc<Buffer>>,
     /// Bytes of those.
     lent_bytes: usize,
-    /// Entries that are handed over with requests.
-    handed: Vec<Handed>,
+    /// Entries that are handed over, those of a request each.
+    handed: Vec<Vec<Handed>>,
     /// Entries that are handed over with answers, to the gather of this number, before those are looked at.
-    handed_back: Vec<(u32, Handed)>,
+    handed_back: Vec<(u32, Vec<Handed>)>,
     /// Bytes of copies of values in either.
     copied_bytes: usize,
     /// What is leased for either.
@@ -170,11 +170,11 @@ struct KeptArgs {
     ranges: u32,
     /// The buffer lent that they begin in; [`NONE`]: they are among the batch's own bytes.
     lent: u32,
-    /// The entry handed over with them, or [`NONE`].
+    /// The entries handed over with them, or [`NONE`].
     handed: u32,
 }
 
-/// No buffer lent, or no entry handed over.
+/// No buffer lent, or no entries handed over.
 const NONE: u32 = u32::MAX;
 
 /// An answer to another core.
@@ -457,45 +457,48 @@ impl Batch {
         }
     }
 
-    /// As [`Self::ask`], and hands an entry over.
+    /// As [`Self::ask`], and hands entries over.
     pub(super) fn ask_handing<'a>(
         &mut self,
         head: Head,
         args: impl Iterator<Item = &'a [u8]>,
-        entry: Handed,
+        entries: Vec<Handed>,
     ) {
         self.ask(head, args);
-        self.request_bytes += entry.image.bytes.copied_bytes() as i64;
         let request = self.requests.last_mut().expect("just added");
         request.args.handed = self.handed.len() as u32;
-        self.count_handed(&entry);
-        self.handed.push(entry);
+        self.request_bytes += self.count_handed(&entries) as i64;
+        self.handed.push(entries);
     }
 
-    fn count_handed(&mut self, entry: &Handed) {
-        self.copied_bytes += entry.image.bytes.copied_bytes();
-        self.handed_weight += entry.weight();
+    /// Counts entries that are handed over; the bytes of copies among them.
+    fn count_handed(&mut self, entries: &[Handed]) -> usize {
+        let copied = entries.iter().map(|entry| entry.image.bytes.copied_bytes());
+        let copied = copied.sum::<usize>();
+        self.copied_bytes += copied;
+        self.handed_weight += entries.iter().map(Handed::weight).sum::<usize>();
+        copied
     }
 
-    /// The entry handed over with a request.
-    pub(super) fn handed_with(&self, request: &Request) -> Option<&Handed> {
+    /// The entries handed over with a request.
+    pub(super) fn handed_with(&self, request: &Request) -> &[Handed] {
         match request.args.handed {
-            NONE => None,
-            handed => self.handed.get(handed as usize),
+            NONE => &[],
+            handed => &self.handed[handed as usize],
         }
     }
 
-    /// Hands an entry over with the answer that was added last.
-    pub(super) fn hand_back(&mut self, ticket: Ticket, entry: Handed) {
+    /// Hands entries over with the answer that was added last.
+    pub(super) fn hand_back(&mut self, ticket: Ticket, entries: Vec<Handed>) {
         let Ticket::Part { gather, .. } = ticket else {
             unreachable!("entries are handed to commands in rounds")
         };
-        self.count_handed(&entry);
-        self.handed_back.push((gather, entry));
+        self.count_handed(&entries);
+        self.handed_back.push((gather, entries));
     }
 
     /// Takes the entries that came with answers, with the gathers they are for.
-    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, Handed)> {
+    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, Vec<Handed>)> {
         std::mem::take(&mut self.handed_back)
     }
 
@@ -533,8 +536,8 @@ impl Batch {
     /// Takes the buffers that were lent, or that entries handed over lie in. The entries are gone then.
     pub(super) fn take_buffers(&mut self) -> impl Iterator<Item = Arc<Buffer>> + use<'_> {
         (self.lent_bytes, self.copied_bytes, self.handed_weight) = (0, 0, 0);
-        let handed_back = self.handed_back.drain(..).map(|(_, entry)| entry);
-        let handed = self.handed.drain(..).chain(handed_back);
+        let handed_back = self.handed_back.drain(..).map(|(_, entries)| entries);
+        let handed = self.handed.drain(..).chain(handed_back).flatten();
         self.lent
             .drain(..)
             .chain(handed.filter_map(Handed::into_buffer))

@@ -37,9 +37,9 @@ impl Core {
 
     /// Takes in a batch's answers.
     pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
-        for (gather, entry) in batch.take_handed_back() {
-            self.count_where_it_arrives(batch, &entry);
-            self.gathers.hand(gather, entry);
+        for (gather, entries) in batch.take_handed_back() {
+            self.count_where_they_arrive(batch, &entries);
+            self.gathers.hand(gather, entries);
         }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
@@ -131,9 +131,10 @@ impl Core {
         }
     }
 
-    /// An entry that came with a batch is where it was to go: what is leased for it counts there, and in the batch no more.
-    fn count_where_it_arrives(&mut self, batch: &Batch, entry: &Handed) {
-        let weight = entry.weight().min(batch.weight.get());
+    /// Entries that came with a batch are where they were to go: what is leased for them counts there, and in the batch no more.
+    fn count_where_they_arrive(&mut self, batch: &Batch, entries: &[Handed]) {
+        let weight = entries.iter().map(Handed::weight).sum::<usize>();
+        let weight = weight.min(batch.weight.get());
         batch.weight.set(batch.weight.get() - weight);
         self.budget.let_go(weight);
     }
@@ -256,7 +257,7 @@ impl Core {
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
-                let (handed, mut hands) = (batch.handed_with(asked), None);
+                let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
                 let outbox = &mut self.outboxes[from.index()];
                 let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
@@ -272,11 +273,11 @@ impl Core {
                         hands: &mut hands,
                     });
                 });
-                if let Some(entry) = hands {
-                    outbox.hand_back(request.ticket, entry);
+                if !hands.is_empty() {
+                    outbox.hand_back(request.ticket, hands);
                 }
-                if let Some(entry) = handed {
-                    self.count_where_it_arrives(batch, entry);
+                if !handed.is_empty() {
+                    self.count_where_they_arrive(batch, handed);
                 }
                 self.owe(from, request.ticket.session(), bytes);
             }
@@ -326,8 +327,8 @@ impl Core {
             protocol: request.protocol,
             args,
             out: &mut out,
-            handed: None,
-            hands: &mut None,
+            handed: &[],
+            hands: &mut Vec::new(),
         });
         if let Some(mut session) = asking {
             self.state.end_emptying(&mut session);

@@ -178,7 +178,9 @@ impl Core {
             let owner = session_owner(session, seq, command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
-                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner, &mut None))
+                .map(|(_, work, args)| {
+                    self.part_here(Some(session), *work, args, owner, &mut Vec::new())
+                })
                 .collect();
             let protocol = session.protocol;
             let mut reply = Vec::new();
@@ -212,7 +214,7 @@ impl Core {
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks, None);
+        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
         self.finish_if_complete(id, session);
     }
 
@@ -305,14 +307,14 @@ impl Core {
         self.finish_if_complete(id, session);
     }
 
-    /// Sends out a round of questions; those to this core are answered at once. An entry to be handed over goes with the first.
+    /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
     fn ask(
         &mut self,
         id: usize,
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
-        mut entry: Option<Handed>,
+        mut entries: Vec<Handed>,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
@@ -320,9 +322,10 @@ impl Core {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
-                let answer = self.part_here(session.as_deref_mut(), work, &args, owner, &mut entry);
-                if let Some(back) = entry.take() {
-                    self.gathers.hand(id as u32, back);
+                let answer =
+                    self.part_here(session.as_deref_mut(), work, &args, owner, &mut entries);
+                if !entries.is_empty() {
+                    self.gathers.hand(id as u32, std::mem::take(&mut entries));
                 }
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
@@ -343,9 +346,10 @@ impl Core {
             };
             let head = owner.head(ticket, work, locks);
             let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
-            match entry.take() {
-                Some(entry) => outbox.ask_handing(head, args, entry),
-                None => _ = outbox.ask(head, args),
+            if entries.is_empty() {
+                outbox.ask(head, args);
+            } else {
+                outbox.ask_handing(head, args, std::mem::take(&mut entries));
             }
         }
     }
@@ -353,19 +357,19 @@ impl Core {
     /// Runs a part on this core for the server itself.
     pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
         let owner = Owner::nobody(CommandTable::rebalance());
-        self.part_here(None, Work::Part(run), &[argument], owner, &mut None);
+        self.part_here(None, Work::Part(run), &[argument], owner, &mut Vec::new());
     }
 
-    /// Runs a part on this core. `entry`: the one handed over to it, and then the one that it hands back.
+    /// Runs a part on this core. `entries`: those handed over to it, and then those that it hands back.
     fn part_here(
         &mut self,
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
-        entry: &mut Option<Handed>,
+        entries: &mut Vec<Handed>,
     ) -> Vec<u8> {
-        let handed = entry.take();
+        let handed = std::mem::take(entries);
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
         let itself = self.state.reader(owner.session);
@@ -397,8 +401,8 @@ impl Core {
                 protocol: owner.protocol,
                 args,
                 out: &mut out,
-                handed: handed.as_ref(),
-                hands: entry,
+                handed: &handed,
+                hands: entries,
             }),
             Work::Each(command) => {
                 let Run::EveryCore { each, .. } = command.spec.run else {
@@ -413,8 +417,8 @@ impl Core {
                     protocol: owner.protocol,
                     args,
                     out: &mut out,
-                    handed: None,
-                    hands: &mut None,
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
             Work::Exec(_)
@@ -426,7 +430,7 @@ impl Core {
                 unreachable!("it is no part of a gathered reply")
             }
         }
-        if let Some(buffer) = handed.and_then(Handed::into_buffer) {
+        for buffer in handed.into_iter().filter_map(Handed::into_buffer) {
             self.state.shard.bury(buffer);
         }
         if self.state.gates & gate::NOTES != 0 {
@@ -526,8 +530,8 @@ impl Core {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
                 let asked = match round {
-                    Ok(Round::Ask(requests)) => Some((requests, None)),
-                    Ok(Round::Hand(request, entry)) => Some((vec![request], Some(entry))),
+                    Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
+                    Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
                     Ok(Round::Done) => None,
                     Ok(Round::Wait) => {
                         let gather = self.gathers.pending.remove(id);
@@ -543,7 +547,7 @@ impl Core {
                         None
                     }
                 };
-                if let Some((requests, entry)) = asked {
+                if let Some((requests, entries)) = asked {
                     let gather = &mut self.gathers.pending[id];
                     self.budget.let_go(std::mem::take(&mut gather.part_bytes));
                     gather.missing = requests.len();
@@ -555,7 +559,7 @@ impl Core {
                             (request.core, Work::Part(request.run), args)
                         })
                         .collect();
-                    self.ask(id, owner, session.as_deref_mut(), asks, entry);
+                    self.ask(id, owner, session.as_deref_mut(), asks, entries);
                     continue;
                 }
             }
@@ -757,10 +761,10 @@ fn line_bytes(reply: &[u8]) -> usize {
 }
 
 impl Gathers {
-    /// An entry has come for a command in rounds, ahead of the answer that it belongs to.
-    pub(super) fn hand(&mut self, gather: u32, entry: Handed) {
+    /// Entries have come for a command in rounds, ahead of the answer that they belong to.
+    pub(super) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
         match &mut self.pending[gather as usize].finish {
-            Finish::Rounds(rounds) => rounds.hand(entry),
+            Finish::Rounds(rounds) => rounds.hand(entries),
             _ => unreachable!("entries are handed to commands in rounds"),
         }
     }

@@ -6,6 +6,7 @@
 use larder_engine::limits::SPAN_MAX_BYTES;
 use larder_engine::{Access, DbIndex};
 
+use super::rebalance_tests::move_key;
 use super::testing::{Client, Random, Server, key_on, seeds};
 
 const MIB: usize = 1 << 20;
@@ -119,7 +120,9 @@ fn a_value_that_is_handed_over_counts_once_wherever_it_is() {
     for seed in 0..seeds(60) {
         let mut random = Random(seed);
         let mut server = Server::configured(3, &[("maxmemory", "16mb")]);
-        let (client, other) = (server.connect(random.below(3)), server.connect(2));
+        let [client, other] = [0; 2].map(|_| server.connect(random.below(3)));
+        // Long enough to be weighed by itself.
+        let small = format!("SET {} {}\r\n", key_on(1, 3, "small"), "v".repeat(20_000));
         let (from, to) = (key_on(0, 3, "from"), key_on(1, 3, "to"));
         make(&mut server, client, &from, BYTES);
         let is_taken = random.one_in(2);
@@ -140,8 +143,8 @@ fn a_value_that_is_handed_over_counts_once_wherever_it_is() {
                     free >= most - SLACK,
                     "{free} free: it counts twice, seed {seed}"
                 );
-                if random.one_in(20) {
-                    server.receive(other, b"SET s 1\r\n");
+                if random.one_in(6) {
+                    server.receive(other, small.as_bytes());
                 }
                 replies.extend(server.take_output(other));
             }
@@ -155,7 +158,11 @@ fn a_value_that_is_handed_over_counts_once_wherever_it_is() {
             }
         }
         server.read_all(client);
-        send(&mut server, client, &format!("DEL {from} {to} s"));
+        send(
+            &mut server,
+            client,
+            &format!("DEL {from} {to} {}", key_on(1, 3, "small")),
+        );
         assert_eq!(entry_bytes(&mut server), 0);
         server.disconnect(client);
         server.disconnect(other);
@@ -209,7 +216,7 @@ fn a_script_that_begins_again_finds_what_it_renamed_where_it_was() {
         make(&mut server, client, &from, LARGE);
         let used = entry_bytes(&mut server);
         // It writes in place before, renames within a core and to the other, copies, and reaches for what it did not name.
-        let script = "redis.call('APPEND',KEYS[1],'x') redis.call('RENAME',KEYS[1],KEYS[2]) \
+        let script = "redis.call('SETRANGE',KEYS[1],1,'Z') redis.call('APPEND',KEYS[1],'x') redis.call('RENAME',KEYS[1],KEYS[2]) \
                       redis.call('COPY',KEYS[2],KEYS[3]) redis.call('RENAME',KEYS[2],KEYS[4]) \
                       redis.call('SETRANGE',KEYS[4],0,'Y') redis.call('SET',ARGV[1],'1') \
                       return redis.call('STRLEN',KEYS[4])";
@@ -222,7 +229,7 @@ fn a_script_that_begins_again_finds_what_it_renamed_where_it_was() {
         let last = char::from(b'a' + ((LARGE - 1) % 23) as u8);
         assert_eq!(
             send(&mut server, client, &looks),
-            format!(":0\r\n$2\r\nab\r\n$2\r\nYb\r\n$2\r\n{last}x\r\n:2\r\n")
+            format!(":0\r\n$2\r\naZ\r\n$2\r\nYZ\r\n$2\r\n{last}x\r\n:2\r\n")
         );
         assert!(entry_bytes(&mut server).abs_diff(used) < 8192);
         // One that fails leaves what it did.
@@ -272,6 +279,23 @@ fn transactions_hand_large_values_over_and_watches_see_it() {
         send(&mut server, other, &format!("RENAME {from} {to}"));
     }
     send(&mut server, client, &format!("DEL {to}"));
+    assert_eq!(entry_bytes(&mut server), 0);
+}
+
+#[test]
+fn large_values_of_a_slot_that_moves_are_the_same_memory_on_its_new_core() {
+    let mut server = Server::new(2);
+    let client = server.connect(1);
+    let key = key_on(0, 2, "key");
+    make(&mut server, client, &key, LARGE);
+    let (at, used) = (place(&mut server, 0, &key), entry_bytes(&mut server));
+    for core in [1, 0] {
+        move_key(&mut server, client, &key, core);
+        assert_eq!(place(&mut server, core, &key), at);
+        assert_eq!(place(&mut server, 1 - core, &key), None);
+        assert!(entry_bytes(&mut server).abs_diff(used) < 64);
+    }
+    send(&mut server, client, &format!("DEL {key}"));
     assert_eq!(entry_bytes(&mut server), 0);
 }
 

@@ -94,8 +94,8 @@ impl Core {
                     asking: session.as_deref_mut(),
                     args,
                     out: &mut Vec::new(),
-                    handed: None,
-                    hands: &mut None,
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
         }
@@ -137,8 +137,8 @@ impl Core {
                 asking: Some(&mut *session),
                 args,
                 out: &mut part,
-                handed: None,
-                hands: &mut None,
+                handed: &[],
+                hands: &mut Vec::new(),
             });
         }
         let Some(seq) = seq else { return };

@@ -696,3 +696,34 @@ fn while_a_log_lies_aside_others_are_told_of_what_they_do_and_lose_nothing_by_it
         assert_eq!(shard.awaited().has_written(), stands);
     }
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn a_value_written_in_place_is_put_back_though_what_it_became_is_freed_later() {
+    let mut shard = shard();
+    let large = vec![b'v'; 2 << 20];
+    set(&mut shard, b"large", &large);
+    shard.begin_undo();
+    shard
+        .write_range(DB, key(b"large"), 0, b"x", Event::SetRange)
+        .expect("memory");
+    let other = DbIndex(1);
+    shard.flush(other);
+    // More than are freed at once.
+    for n in 0..400 {
+        let name = format!("{n}");
+        let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+        let name = key(name.as_bytes());
+        shard
+            .set(other, name, b"v", form, ttl, Event::Set)
+            .expect("memory");
+    }
+    let events = (Event::MoveFrom, Event::MoveTo);
+    let (from, to) = ((DB, key(b"large")), (other, key(b"large")));
+    assert_eq!(shard.relocate(from, to, events), Ok(true));
+    shard.undo();
+    let entry = shard.get(DB, key(b"large"), Access::Peek);
+    assert!(entry.expect("put back").value() == large);
+    tend_to_the_end(&mut shard);
+    shard.check();
+}

@@ -90,7 +90,7 @@ pub(super) fn copy_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Ro
         source: slots.core_of(args.at(1)),
         destination: slots.core_of(args.at(2)),
         step: Step::Nothing,
-        entry: None,
+        entry: Vec::new(),
     }))
 }
 
@@ -102,7 +102,7 @@ struct Copy {
     destination: CoreId,
     step: Step,
     /// The entry, between source and destination.
-    entry: Option<Handed>,
+    entry: Vec<Handed>,
 }
 
 /// What the answers at hand are to.
@@ -126,10 +126,11 @@ impl Rounds for Copy {
             }
             Step::Fetch => {
                 Answer::of(answers[0])?;
-                let Some(entry) = self.entry.take() else {
+                let entry = std::mem::take(&mut self.entry);
+                if entry.is_empty() {
                     reply.integer(0);
                     return Ok(Round::Done);
-                };
+                }
                 self.step = Step::Put;
                 let request = Request {
                     core: self.destination,
@@ -147,8 +148,8 @@ impl Rounds for Copy {
         Ok(Round::Ask(vec![request]))
     }
 
-    fn hand(&mut self, entry: Handed) {
-        self.entry = Some(entry);
+    fn hand(&mut self, entry: Vec<Handed>) {
+        self.entry = entry;
     }
 }
 
@@ -162,7 +163,7 @@ fn fetch(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
-    *call.hands = source.map(Handed::copy);
+    call.hands.extend(source.map(Handed::copy));
     Answer::yes(call.out, |_| ());
 }
 
@@ -179,8 +180,8 @@ fn put(call: &mut CoreCall<'_>) {
     if there && options.taken == Taken::Refuse {
         return Answer::no(call.out);
     }
-    let entry = call.handed.expect("it comes with the question");
-    let image = unused(entry.image.clone(), AccessClock::at(shard.now()));
+    let entry = call.handed[0].image.clone();
+    let image = unused(entry, AccessClock::at(shard.now()));
     match shard.put(options.db, key, &image, Event::CopyTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error.into()),

@@ -84,7 +84,7 @@ struct Rename {
     destination: CoreId,
     step: Step,
     /// The entry, between source and destination.
-    entry: Option<Handed>,
+    entry: Vec<Handed>,
     /// What of it counts elsewhere than at the source.
     given_bytes: u64,
     /// The answer to the command, once it is known.
@@ -110,7 +110,7 @@ impl Rename {
             source: slots.core_of(from),
             destination: slots.core_of(to),
             step: Step::Nothing,
-            entry: None,
+            entry: Vec::new(),
             given_bytes: 0,
             outcome: Ok(true),
         }
@@ -129,11 +129,12 @@ impl Rounds for Rename {
                 }
             }
             Step::Fetch => {
-                let Some(entry) = self.entry.take() else {
+                let entry = std::mem::take(&mut self.entry);
+                let [handed] = entry.as_slice() else {
                     return Err(errors::NO_SUCH_KEY);
                 };
                 self.step = Step::Put;
-                self.given_bytes = entry.given_bytes;
+                self.given_bytes = handed.given_bytes;
                 let request = Request {
                     core: self.destination,
                     run: match self.taken {
@@ -148,12 +149,13 @@ impl Rounds for Rename {
                 self.step = Step::End;
                 self.outcome = Answer::of(answers[0]).map(|answer| answer != Answer::No);
                 let given_bytes = self.given_bytes.to_le_bytes().to_vec();
-                if let Some(entry) = self.entry.take() {
+                if !self.entry.is_empty() {
                     let request = Request {
                         core: self.source,
                         run: take_back,
                         args: vec![given_bytes],
                     };
+                    let entry = std::mem::take(&mut self.entry);
                     return Ok(Round::Hand(request, entry));
                 }
                 Request {
@@ -170,15 +172,16 @@ impl Rounds for Rename {
         Ok(Round::Ask(vec![request]))
     }
 
-    fn hand(&mut self, entry: Handed) {
-        self.entry = Some(entry);
+    fn hand(&mut self, entry: Vec<Handed>) {
+        self.entry = entry;
     }
 }
 
 /// Hands over the entry of the key at argument 0, if there is one.
 fn fetch(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    *call.hands = call.core.hand_over(call.db, key, Access::Touch);
+    let handed = call.core.hand_over(call.db, key, Access::Touch);
+    call.hands.extend(handed);
 }
 
 /// Puts the entry under the key at argument 0. If it cannot, it hands the entry back.
@@ -191,7 +194,7 @@ fn put_if_new(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
     if shard.get(call.db, key, Access::Peek).is_some() {
-        *call.hands = call.handed.cloned();
+        call.hands.extend_from_slice(call.handed);
         Answer::no(call.out);
     } else {
         put(call);
@@ -201,11 +204,10 @@ fn put_if_new(call: &mut CoreCall<'_>) {
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    let entry = call.handed.expect("it comes with the question");
-    match shard.put(call.db, key, &entry.image, Event::RenameTo) {
+    match shard.put(call.db, key, &call.handed[0].image, Event::RenameTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => {
-            *call.hands = Some(entry.clone());
+            call.hands.extend_from_slice(call.handed);
             Answer::failed(call.out, &error.into());
         }
     }
