@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -10,6 +10,8 @@ set:   it sends `SET key <value>` twice, and `DEL key`, for a few keys (on a ser
        others PING and GET a small key.
 move:  it copies a key to one of the other half of the slots, which on a server of two cores lies on the other, appends to
        the copy, and renames the source to a third key over there, and back. The others GET a small key of each half.
+read:  it reads a key of each half, one of them on another core than its own, combines one into a key of the other half
+       (BITOP), and has a script read each. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -41,6 +43,18 @@ def line(sock):
             raise SystemExit("the server closed the connection")
         got += chunk
     return got
+
+
+def reply(sock):
+    """Reads a reply; the bytes of a string are not kept."""
+    begins = sock.recv(64, socket.MSG_PEEK)
+    if not begins.startswith(b"$"):
+        return line(sock)
+    header = begins[: begins.index(b"\r\n")]
+    left, room = len(header) + 2 + int(header[1:]) + 2, bytearray(1 << 20)
+    while left:
+        left -= sock.recv_into(room, min(left, len(room)))
+    return header
 
 
 def probe(port, request, ready, over, pipe):
@@ -83,6 +97,22 @@ def copy_and_rename(times, value):
         yield "DEL", command("DEL", source)
 
 
+def read(times, value):
+    keys = [key_of_half(half, "source") for half in range(2)]
+    for key in keys:
+        yield "SET", command("SET", key, value)
+    for _ in range(times):
+        yield "nothing", None
+        for half in range(2):
+            yield f"GET {half}", command("GET", keys[half])
+        for half in range(2):
+            yield f"BITOP {half}", command("BITOP", "NOT", key_of_half(1 - half, "to"), keys[half])
+        for half in range(2):
+            yield f"EVAL {half}", command("EVAL", "return #redis.call('GET', KEYS[1])", 2, keys[half], key_of_half(1 - half, "to"))
+    for key in keys + [key_of_half(half, "to") for half in range(2)]:
+        yield "DEL", command("DEL", key)
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -93,7 +123,8 @@ def measure(port, size, times, do):
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps, asked = copy_and_rename, {f"GET {half}": command("GET", small[half]) for half in range(2)}
+        steps = copy_and_rename if do == "move" else read
+        asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
         ours, theirs = multiprocessing.Pipe()
@@ -108,7 +139,7 @@ def measure(port, size, times, do):
         began = time.monotonic()
         if request:
             sock.sendall(request)
-            line(sock)
+            reply(sock)
         took = time.monotonic() - began
         time.sleep(0.1)  # What the server puts off is its doing, too.
         spans.setdefault(what, []).append((began, time.monotonic(), took))
@@ -126,14 +157,14 @@ def measure(port, size, times, do):
                 wait for at, wait in waits[name] if any(begin <= at + wait and at <= end for begin, end, _ in ours)
             )
             most, tail = hit[-1] * 1e3, hit[int(len(hit) * 0.999)] * 1e3
-            print(f"    {name:5} meanwhile: longest {most:7.2f} ms, 99.9% {tail:7.2f} ms of {len(hit)}")
+            print(f"    {name:6} meanwhile: longest {most:7.2f} ms, 99.9% {tail:7.2f} ms of {len(hit)}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

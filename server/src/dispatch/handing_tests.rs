@@ -215,10 +215,11 @@ fn a_script_that_begins_again_finds_what_it_renamed_where_it_was() {
         let near = key_on(owner, 2, "near");
         make(&mut server, client, &from, LARGE);
         let used = entry_bytes(&mut server);
-        // It writes in place before, renames within a core and to the other, copies, and reaches for what it did not name.
+        // It writes in place, and hands what it wrote to another core, which has it still when it is written back here: renamed
+        // within this core, copied, and renamed to the other. Then it reaches for what it did not name.
         let script = "redis.call('SETRANGE',KEYS[1],1,'Z') redis.call('APPEND',KEYS[1],'x') redis.call('RENAME',KEYS[1],KEYS[2]) \
                       redis.call('COPY',KEYS[2],KEYS[3]) redis.call('RENAME',KEYS[2],KEYS[4]) \
-                      redis.call('SETRANGE',KEYS[4],0,'Y') redis.call('SET',ARGV[1],'1') \
+                      redis.call('SET',ARGV[1],'1') \
                       return redis.call('STRLEN',KEYS[4])";
         let eval = format!("EVAL \"{script}\" 4 {from} {near} {copy} {to}");
         let undeclared = send(&mut server, client, &format!("{eval} {far}"));
@@ -229,7 +230,7 @@ fn a_script_that_begins_again_finds_what_it_renamed_where_it_was() {
         let last = char::from(b'a' + ((LARGE - 1) % 23) as u8);
         assert_eq!(
             send(&mut server, client, &looks),
-            format!(":0\r\n$2\r\naZ\r\n$2\r\nYZ\r\n$2\r\n{last}x\r\n:2\r\n")
+            format!(":0\r\n$2\r\naZ\r\n$2\r\naZ\r\n$2\r\n{last}x\r\n:2\r\n")
         );
         assert!(entry_bytes(&mut server).abs_diff(used) < 8192);
         // One that fails leaves what it did.
