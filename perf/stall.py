@@ -154,7 +154,7 @@ def measure(port, size, times, do):
         print(f"  {what:9} takes {min(seconds):.4f} to {max(seconds):.4f} s")
         for name in probes:
             hit = sorted(
-                wait for at, wait in waits[name] if any(begin <= at + wait and at <= end for begin, end, _ in ours)
+                wait for at, wait in waits[name] if any(begin <= at + wait <= end for begin, end, _ in ours)
             )
             most, tail = hit[-1] * 1e3, hit[int(len(hit) * 0.999)] * 1e3
             print(f"    {name:6} meanwhile: longest {most:7.2f} ms, 99.9% {tail:7.2f} ms of {len(hit)}")
