@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Model, describe};
-use crate::{Buffer, Kept, Noted, StringForm};
+use crate::{Buffer, Kept, Noted, StringForm, ValueImage};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -70,6 +70,29 @@ pub(super) fn tend_to_the_end(shard: &mut Shard) {
     }
 }
 
+/// Stores what is at `from` at `to` as well; what that was.
+pub(super) fn copy(
+    shard: &mut Shard,
+    from: (DbIndex, &[u8]),
+    to: (DbIndex, &[u8]),
+) -> Option<ValueImage> {
+    let hasher = shard.hasher().clone();
+    let found = shard.get(from.0, hasher.key(from.1), Access::Peek);
+    let image = found?.shared_image();
+    shard
+        .put(to.0, hasher.key(to.1), &image, Event::CopyTo)
+        .expect("memory");
+    Some(image)
+}
+
+/// Holds an image until others have come.
+pub(super) fn hold(held: &mut Vec<ValueImage>, image: ValueImage) {
+    held.push(image);
+    if held.len() > 2 {
+        held.remove(0);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Get(u16, u8),
@@ -87,6 +110,8 @@ pub(super) enum Op {
     Prefetch(u16, u8),
     /// A value in a buffer that is lent, behind so many other bytes.
     SetLent(u16, u8, Content, usize),
+    /// An image that shares what it may is stored elsewhere, and somebody else holds it for a while.
+    Copy(u16, u8, u16, u8),
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +167,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
         3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50)])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
         4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
         1 => db.clone().prop_map(Op::Flush),
         1 => (db.clone(), db.clone()).prop_map(|(a, b)| Op::Swap(a, b)),
         2 => (0i64..60).prop_map(Op::Wait),
@@ -157,6 +183,8 @@ struct Pair {
     model: Model,
     now: i64,
     log: Rc<RefCell<Vec<String>>>,
+    /// Images that share buffers with it.
+    held: Vec<ValueImage>,
 }
 
 impl Pair {
@@ -178,6 +206,7 @@ impl Pair {
             model: Model::new(3),
             now: 1_000_000,
             log,
+            held: Vec::new(),
         }
     }
 
@@ -251,6 +280,17 @@ impl Pair {
                 let events = (Event::RenameFrom, Event::RenameTo);
                 let found = shard.relocate((d, hasher.key(&key)), (e, hasher.key(&other)), events);
                 assert_eq!(found, Ok(model.relocate((d, &key), (e, &other), events)));
+            }
+            Op::Copy(d, k, e, l) => {
+                let (d, key, e, other) = (DbIndex(d), key_of(k), DbIndex(e), key_of(l));
+                let image = copy(shard, (d, &key), (e, &other));
+                let expected = model.get(d, &key);
+                assert_eq!(image, expected);
+                if let Some(image) = image {
+                    let stored = model.put(e, &other, &image, Event::CopyTo);
+                    stored.expect("no longer than it was");
+                    hold(&mut self.held, image);
+                }
             }
             Op::Flush(db) => {
                 assert_eq!(shard.flush(DbIndex(db)), model.flush(DbIndex(db)));

@@ -20,7 +20,7 @@ mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
-pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
+pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
 pub use families::object::lfu_of;

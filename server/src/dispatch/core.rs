@@ -167,6 +167,7 @@ impl Core {
                 paused: Vec::new(),
                 held_by: [false; 2],
                 timers: BinaryHeap::new(),
+                given_bytes: 0,
                 moving: Moving::default(),
                 topology: Topology::default(),
                 active_expire: true,

@@ -7,7 +7,7 @@ use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::transaction::is_change_of_all;
-use crate::command::{Args, Command, CoreCall, Run};
+use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -37,6 +37,10 @@ impl Core {
 
     /// Takes in a batch's answers.
     pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
+        for (gather, entries) in batch.take_handed_back() {
+            self.count_where_they_arrive(batch, &entries);
+            self.gathers.hand(gather, entries);
+        }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
             self.take_answer(from, answer.ticket, batch.bytes(&answer));
@@ -127,12 +131,20 @@ impl Core {
         }
     }
 
+    /// Entries that came with a batch are where they were to go: what is leased for them counts there, and in the batch no more.
+    fn count_where_they_arrive(&mut self, batch: &Batch, entries: &[Handed]) {
+        let weight = entries.iter().map(Handed::weight).sum::<usize>();
+        let weight = weight.min(batch.weight.get());
+        batch.weight.set(batch.weight.get() - weight);
+        self.budget.let_go(weight);
+    }
+
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_lent() {
+        for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(batch.weight);
+        self.budget.let_go(batch.weight.get());
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -222,9 +234,9 @@ impl Core {
     }
 
     #[inline(always)]
-    fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
-        let args = batch.args(request);
-        let request = &request.head;
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
+        let args = batch.args(asked);
+        let request = &asked.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
@@ -245,7 +257,9 @@ impl Core {
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
-                let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+                let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
+                let outbox = &mut self.outboxes[from.index()];
+                let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
                         core: state,
                         asking: None,
@@ -255,8 +269,16 @@ impl Core {
                         protocol: request.protocol,
                         args,
                         out,
+                        handed,
+                        hands: &mut hands,
                     });
                 });
+                if !hands.is_empty() {
+                    outbox.hand_back(request.ticket, hands);
+                }
+                if !handed.is_empty() {
+                    self.count_where_they_arrive(batch, handed);
+                }
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
@@ -305,6 +327,8 @@ impl Core {
             protocol: request.protocol,
             args,
             out: &mut out,
+            handed: &[],
+            hands: &mut Vec::new(),
         });
         if let Some(mut session) = asking {
             self.state.end_emptying(&mut session);

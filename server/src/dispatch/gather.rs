@@ -19,8 +19,8 @@ use super::limits::{
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
-    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
-    closing,
+    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
+    Rounds, Run, closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -195,7 +195,9 @@ impl Core {
             let owner = session_owner(session, seq, command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
-                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner))
+                .map(|(_, work, args)| {
+                    self.part_here(Some(session), *work, args, owner, &mut Vec::new())
+                })
                 .collect();
             let protocol = session.protocol;
             let mut reply = Vec::new();
@@ -229,7 +231,7 @@ impl Core {
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks);
+        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
         self.finish_if_complete(id, session);
     }
 
@@ -322,13 +324,14 @@ impl Core {
         self.finish_if_complete(id, session);
     }
 
-    /// Sends out a round of questions; those to this core are answered at once.
+    /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
     fn ask(
         &mut self,
         id: usize,
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
+        mut entries: Vec<Handed>,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
@@ -336,7 +339,11 @@ impl Core {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
-                let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                let answer =
+                    self.part_here(session.as_deref_mut(), work, &args, owner, &mut entries);
+                if !entries.is_empty() {
+                    self.gathers.hand(id as u32, std::mem::take(&mut entries));
+                }
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
                 }
@@ -355,23 +362,31 @@ impl Core {
                 part: part as u32,
             };
             let head = owner.head(ticket, work, locks);
-            self.outboxes[core.index()].ask(head, args.iter().copied());
+            let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
+            if entries.is_empty() {
+                outbox.ask(head, args);
+            } else {
+                outbox.ask_handing(head, args, std::mem::take(&mut entries));
+            }
         }
     }
 
     /// Runs a part on this core for the server itself.
     pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
         let owner = Owner::nobody(CommandTable::rebalance());
-        self.part_here(None, Work::Part(run), &[argument], owner);
+        self.part_here(None, Work::Part(run), &[argument], owner, &mut Vec::new());
     }
 
+    /// Runs a part on this core. `entries`: those handed over to it, and then those that it hands back.
     fn part_here(
         &mut self,
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
+        entries: &mut Vec<Handed>,
     ) -> Vec<u8> {
+        let handed = std::mem::take(entries);
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
         let itself = self.state.reader(owner.session);
@@ -403,6 +418,8 @@ impl Core {
                 protocol: owner.protocol,
                 args,
                 out: &mut out,
+                handed: &handed,
+                hands: entries,
             }),
             Work::Each(command) => {
                 let Run::EveryCore { each, .. } = command.spec.run else {
@@ -417,6 +434,8 @@ impl Core {
                     protocol: owner.protocol,
                     args,
                     out: &mut out,
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
             Work::Exec(_)
@@ -427,6 +446,9 @@ impl Core {
             | Work::Wait(..) => {
                 unreachable!("it is no part of a gathered reply")
             }
+        }
+        for buffer in handed.into_iter().filter_map(Handed::into_buffer) {
+            self.state.shard.bury(buffer);
         }
         if self.state.gates & gate::NOTES != 0 {
             let by = self.changer(owner.session);
@@ -524,22 +546,10 @@ impl Core {
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
-                match round {
-                    Ok(Round::Ask(requests)) => {
-                        self.budget.let_go(std::mem::take(&mut gather.part_bytes));
-                        gather.missing = requests.len();
-                        gather.parts = vec![Vec::new(); requests.len()];
-                        let asks = requests
-                            .iter()
-                            .map(|request| {
-                                let args = request.args.iter().map(Vec::as_slice).collect();
-                                (request.core, Work::Part(request.run), args)
-                            })
-                            .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks);
-                        continue;
-                    }
-                    Ok(Round::Done) => {}
+                let asked = match round {
+                    Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
+                    Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
+                    Ok(Round::Done) => None,
                     Ok(Round::Wait) => {
                         let gather = self.gathers.pending.remove(id);
                         self.budget.let_go(gather.part_bytes);
@@ -551,7 +561,23 @@ impl Core {
                         reply.clear();
                         Reply::new(&mut reply, owner.protocol).error(&error);
                         self.count_failure(&error, owner.command);
+                        None
                     }
+                };
+                if let Some((requests, entries)) = asked {
+                    let gather = &mut self.gathers.pending[id];
+                    self.budget.let_go(std::mem::take(&mut gather.part_bytes));
+                    gather.missing = requests.len();
+                    gather.parts = vec![Vec::new(); requests.len()];
+                    let asks = requests
+                        .iter()
+                        .map(|request| {
+                            let args = request.args.iter().map(Vec::as_slice).collect();
+                            (request.core, Work::Part(request.run), args)
+                        })
+                        .collect();
+                    self.ask(id, owner, session.as_deref_mut(), asks, entries);
+                    continue;
                 }
             }
             let mut gather = self.gathers.pending.remove(id);
@@ -731,6 +757,14 @@ fn line_bytes(reply: &[u8]) -> usize {
 }
 
 impl Gathers {
+    /// Entries have come for a command in rounds, ahead of the answer that they belong to.
+    pub(super) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
+        match &mut self.pending[gather as usize].finish {
+            Finish::Rounds(rounds) => rounds.hand(entries),
+            _ => unreachable!("entries are handed to commands in rounds"),
+        }
+    }
+
     /// Whether a command of several rounds is under way that is such.
     pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
         let mut gathers = self.pending.iter();

@@ -28,6 +28,7 @@ mod execute;
 mod expiry;
 mod expiry_tests;
 mod gather;
+mod handing_tests;
 mod held_back_tests;
 mod hostile;
 mod input;

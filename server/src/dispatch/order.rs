@@ -372,10 +372,10 @@ impl Core {
 
     /// Keeps an emptied batch of this core's own for reuse.
     pub(super) fn recycle(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_lent() {
+        for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(std::mem::take(&mut batch.weight));
+        self.budget.let_go(batch.weight.take());
         batch.clear();
         self.spare.push(batch);
     }

@@ -94,6 +94,8 @@ impl Core {
                     asking: session.as_deref_mut(),
                     args,
                     out: &mut Vec::new(),
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
         }
@@ -135,6 +137,8 @@ impl Core {
                 asking: Some(&mut *session),
                 args,
                 out: &mut part,
+                handed: &[],
+                hands: &mut Vec::new(),
             });
         }
         let Some(seq) = seq else { return };

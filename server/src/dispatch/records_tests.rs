@@ -394,7 +394,7 @@ fn check(cores: u16, seed: u64) {
                 } = entry.image();
                 let value = Value {
                     encoding,
-                    bytes,
+                    bytes: bytes.to_vec(),
                     expires_at,
                 };
                 held.insert(entry.key().to_vec(), value);

@@ -408,6 +408,10 @@ impl Core {
             "{id:?} counts what is gone: {:?}",
             self.budget
         );
+        assert_eq!(
+            self.state.given_bytes, 0,
+            "{id:?} has something to hand over"
+        );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
         assert!(

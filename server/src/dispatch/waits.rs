@@ -216,8 +216,9 @@ impl Core {
     ) {
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask_as(batch, request);
-        alone.weight = alone.memory_bytes();
-        self.budget.keep(alone.weight);
+        let weight = alone.memory_bytes();
+        alone.weight.set(weight);
+        self.budget.keep(weight);
         if from != self.state.id {
             self.budget.note_ran(from, -alone.request_bytes);
         }

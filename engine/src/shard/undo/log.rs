@@ -97,6 +97,8 @@ pub(crate) struct UndoLog {
     bytes: Vec<u8>,
     parts: Vec<Part>,
     ranges: Vec<Range>,
+    /// Whether it has ranges, or the length, of a value in an extent.
+    has_written_extents: bool,
 }
 
 /// What has to become of an item that is about to be destroyed or overwritten.
@@ -131,6 +133,12 @@ impl UndoLog {
         self.bytes.clear();
         self.parts.clear();
         self.ranges.clear();
+        self.has_written_extents = false;
+    }
+
+    /// Whether it has what was written in place of a value in an extent.
+    pub(crate) fn has_written_extents(&self) -> bool {
+        self.has_written_extents
     }
 
     /// Bytes of the log, without those of the items that it keeps.
@@ -278,6 +286,7 @@ impl UndoLog {
             return Fate::Keep;
         };
         let number = self.part_of(at, state, memory);
+        self.has_written_extents = true;
         let part = &mut self.parts[number];
         // What lies behind goes when the value becomes as short as it was.
         let end = offset.saturating_add(len).min(part.was.value_len);

@@ -101,8 +101,6 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // An item that is kept may have shared its buffer with one that is gone.
-        self.memory.forget_shared();
         for saved in log.saved() {
             self.put_back(&log, saved);
         }
@@ -303,6 +301,7 @@ impl Shard {
             let copy = self.memory.duplicate(item, &key, Sharing::Own)?;
             self.undo.keep(at, copy, &self.memory);
         }
+        self.choose_sharing();
         Ok(())
     }
 

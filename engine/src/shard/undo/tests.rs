@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::keyspace::Keyspace;
 use crate::model::describe;
 use crate::shard::tests::large::op_on_large_values;
-use crate::shard::tests::{Op, Ttl, cases, key_of, op, shard, tend_to_the_end};
+use crate::shard::tests::{Op, Ttl, cases, copy, hold, key_of, op, shard, tend_to_the_end};
 use crate::{
     Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm,
     TtlChange, UnixMillis, ValueImage,
@@ -28,6 +28,8 @@ pub(in crate::shard) struct Observed {
     now: i64,
     records: Rc<RefCell<Vec<String>>>,
     answers: Vec<String>,
+    /// Images that share buffers with the shard, as another core may have them when what was done is taken back.
+    held: Vec<ValueImage>,
 }
 
 /// All that somebody could find out about a shard but where its entries lie.
@@ -69,6 +71,7 @@ impl Observed {
             now: 1_000_000,
             records,
             answers: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -159,6 +162,15 @@ impl Observed {
                     "{:?}",
                     shard.relocate((DbIndex(d), from), (DbIndex(e), to), events)
                 )
+            }
+            Op::Copy(d, k, e, l) => {
+                let (key, other) = (key_of(k), key_of(l));
+                let image = copy(shard, (DbIndex(d), &key), (DbIndex(e), &other));
+                let told = format!("{image:?}");
+                image
+                    .into_iter()
+                    .for_each(|image| hold(&mut self.held, image));
+                told
             }
             Op::Flush(db) => shard.flush(DbIndex(db)).to_string(),
             Op::Swap(a, b) => {
@@ -727,4 +739,35 @@ fn while_a_log_lies_aside_others_are_told_of_what_they_do_and_lose_nothing_by_it
         assert_eq!(shard.journal().has_notes(), stands);
         assert_eq!(shard.awaited().has_written(), stands);
     }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn a_value_written_in_place_is_put_back_though_what_it_became_is_freed_later() {
+    let mut shard = shard();
+    let large = vec![b'v'; 2 << 20];
+    set(&mut shard, b"large", &large);
+    shard.begin_undo();
+    shard
+        .write_range(DB, key(b"large"), 0, b"x", Event::SetRange)
+        .expect("memory");
+    let other = DbIndex(1);
+    shard.flush(other);
+    // More than are freed at once.
+    for n in 0..400 {
+        let name = format!("{n}");
+        let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+        let name = key(name.as_bytes());
+        shard
+            .set(other, name, b"v", form, ttl, Event::Set)
+            .expect("memory");
+    }
+    let events = (Event::MoveFrom, Event::MoveTo);
+    let (from, to) = ((DB, key(b"large")), (other, key(b"large")));
+    assert_eq!(shard.relocate(from, to, events), Ok(true));
+    shard.undo();
+    let entry = shard.get(DB, key(b"large"), Access::Peek);
+    assert!(entry.expect("put back").value() == large);
+    tend_to_the_end(&mut shard);
+    shard.check();
 }
