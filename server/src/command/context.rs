@@ -7,6 +7,7 @@ use std::sync::Arc;
 use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
 
 use crate::command::closing::{self, Excess};
+use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
@@ -65,6 +66,8 @@ pub struct CoreState {
     pub monitors: Vec<SessionId>,
     /// Who among its sessions is subscribed to what.
     pub subscribers: Subscribers,
+    /// What of the events of keys has come for these.
+    pub hearing: Hearing,
     /// Who has read which of its keys, and is to be told of changes.
     pub readers: Readers,
     /// Set while more keys that were read are remembered than allowed, and are being forgotten.

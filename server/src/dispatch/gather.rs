@@ -8,18 +8,20 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
+use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_REPLY_KEPT_BYTES, GATHERS_KEPT,
 };
+use super::parts::{Elements, integer_reply};
 use super::publish::note_write;
+use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
     Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
-    closing,
+    Spread, closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -77,8 +79,10 @@ impl Gathers {
 struct Gather {
     owner: Owner,
     finish: Finish,
-    /// A copy of the command's arguments, for [`Finish::Merge`].
+    /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
     args: KeptArgs,
+    /// The events of its parts, if this core tells of them.
+    told: Option<Box<EventsOfCommand>>,
     parts: Vec<Vec<u8>>,
     missing: usize,
     /// Bytes of the parts.
@@ -89,6 +93,16 @@ struct Gather {
     then: Then,
     /// Set if its rounds are an attempt at a command that may block.
     attempt: Option<Box<Attempt>>,
+}
+
+impl Gather {
+    /// Has its events told of by this core, if there is to be something `told`.
+    fn tell(&mut self, told: Option<Box<EventsOfCommand>>, args: Args<'_>) {
+        if told.is_some() {
+            self.args = keep_args(args);
+        }
+        self.told = told;
+    }
 }
 
 /// A copy of a command's arguments.
@@ -102,6 +116,11 @@ impl KeptArgs {
     /// The arguments.
     pub(super) fn as_args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
     }
 
     /// Bytes of memory held.
@@ -203,7 +222,7 @@ impl Core {
     /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
-        mut session: Option<&mut Session>,
+        session: Option<&mut Session>,
         owner: Owner,
         args: Args<'_>,
         finish: Finish,
@@ -211,9 +230,10 @@ impl Core {
         locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Keep, false);
+        self.gathers.pending[id].tell(told, args);
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks);
-        self.finish_if_complete(id, session);
+        self.ask_and_finish(id, session, asks);
     }
 
     /// Begins to gather `count` parts of a reply, whose place is kept already.
@@ -236,11 +256,36 @@ impl Core {
             parts,
             missing: count,
             part_bytes: 0,
+            told: None,
             locks: LocksHeld::new(),
             then: Then::Keep,
             attempt: None,
         });
         id as u32
+    }
+
+    /// Asks several cores under locks that are given back behind it. It is told of by this core.
+    pub(super) fn gather_under_locks(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        args: Args<'_>,
+        spread: Spread,
+        locks: LocksHeld,
+    ) {
+        let (finish, asks) = self.split(args, owner.command, spread);
+        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Release, true);
+        let gather = &mut self.gathers.pending[id];
+        gather.tell(told, args);
+        (gather.locks, gather.then) = (locks, Then::Release);
+        self.ask_and_finish(id, session, asks);
+    }
+
+    fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
+        let owner = self.gathers.pending[id].owner;
+        self.ask(id, owner, session.as_deref_mut(), asks);
+        self.finish_if_complete(id, session);
     }
 
     /// Begins a command of several rounds that needs no locks.
@@ -268,7 +313,21 @@ impl Core {
         locks: LocksHeld,
         then: Then,
     ) {
-        self.start_rounds(session, owner, rounds, (locks, then), None);
+        self.start_rounds(session, owner, rounds, (locks, then), None, None);
+    }
+
+    /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
+    pub(super) fn run_told_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        (args, is_told): (Args<'_>, bool),
+        (locks, then): (LocksHeld, Then),
+    ) {
+        let told = self.begin_events(owner.session, &locks, then, is_told);
+        let told = told.map(|told| (told, keep_args(args)));
+        self.start_rounds(session, owner, rounds, (locks, then), None, told);
     }
 
     /// As [`Self::run_rounds`], for a command that may block.
@@ -280,7 +339,7 @@ impl Core {
         locks: (LocksHeld, Then),
         attempt: Box<Attempt>,
     ) {
-        self.start_rounds(session, owner, rounds, locks, Some(attempt));
+        self.start_rounds(session, owner, rounds, locks, Some(attempt), None);
     }
 
     fn start_rounds(
@@ -290,11 +349,14 @@ impl Core {
         rounds: Box<dyn Rounds>,
         (locks, then): (LocksHeld, Then),
         attempt: Option<Box<Attempt>>,
+        told: Option<(Box<EventsOfCommand>, KeptArgs)>,
     ) {
+        let (told, args) = told.unzip();
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish: Finish::Rounds(rounds),
-            args: KeptArgs::default(),
+            args: args.unwrap_or_default(),
+            told,
             parts: Vec::new(),
             missing: 0,
             part_bytes: 0,
@@ -313,13 +375,18 @@ impl Core {
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
     ) {
+        let is_told = self.gathers.pending[id].told.is_some();
+        let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
+            let locks = locks.map(|locks| Held { tells, ..locks });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
+                let gathered = self.begin_part_here(is_told);
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                self.end_part_here(id, gathered);
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
                 }
@@ -439,6 +506,9 @@ impl Core {
                 let id = session.id;
                 if was_held_back {
                     self.waiting.push(id);
+                } else if session.awaits_room {
+                    // It waits already, and may have waited for this.
+                    self.looked_at = 0;
                 }
                 self.state.dirty.push(id);
                 if session.holds_much() {
@@ -502,6 +572,9 @@ impl Core {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
             let owner = gather.owner;
+            if let Some(told) = &mut gather.told {
+                told.end_round(owner.command, gather.args.as_args());
+            }
             let mut reply = std::mem::take(&mut self.gathers.reply);
             reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
@@ -543,9 +616,7 @@ impl Core {
                 return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
             }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
-            if had_rounds {
-                self.end_rounds(&gather);
-            } else {
+            if !had_rounds {
                 let args = gather.args.as_args();
                 self.write_reply(
                     &gather.finish,
@@ -556,7 +627,7 @@ impl Core {
                     owner.command,
                 );
             }
-            if let Some(session) = session {
+            if let Some(session) = session.as_deref_mut() {
                 if had_rounds && gather.then == Then::Keep {
                     // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
                     // locks of their own, may be complete only now.
@@ -569,18 +640,17 @@ impl Core {
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
+            if let Some(told) = gather.told.take() {
+                self.end_events(owner.session, gather.then, *told, session);
+            }
+            if gather.then == Then::Release {
+                self.unlock(owner.session, &gather.locks);
+            }
             self.gathers.recycle(gather.parts);
             if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
                 self.gathers.reply = reply;
             }
             return;
-        }
-    }
-
-    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
-    fn end_rounds(&mut self, gather: &Gather) {
-        if gather.then == Then::Release {
-            self.unlock(gather.owner.session, &gather.locks);
         }
     }
 
@@ -682,59 +752,12 @@ pub(super) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
     kept
 }
 
-/// The value of an integer reply, `:1\r\n`.
-fn integer_reply(reply: &[u8]) -> i64 {
-    let digits = reply
-        .strip_prefix(b":")
-        .and_then(|rest| rest.strip_suffix(b"\r\n"));
-    digits
-        .and_then(larder_engine::parse_canonical_i64)
-        .expect("the part is an integer reply")
-}
-
-/// The elements of an array reply whose elements are bulk strings or nulls.
-struct Elements<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Elements<'a> {
-    fn of_array(reply: &'a [u8]) -> Self {
-        let header = line_bytes(reply);
-        Self {
-            rest: &reply[header..],
-        }
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let header = line_bytes(self.rest);
-        let body = match self.rest[0] {
-            b'$' => larder_engine::parse_canonical_i64(&self.rest[1..header - 2]).unwrap_or(-1),
-            _ => -1,
-        };
-        let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
-        let (element, rest) = self.rest.split_at(bytes);
-        self.rest = rest;
-        Some(element)
-    }
-}
-
-/// Bytes of the reply's first line, its end included.
-fn line_bytes(reply: &[u8]) -> usize {
-    reply
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .expect("a reply has a line")
-        + 1
-}
-
 impl Gathers {
+    /// The events of a reply's parts, if this core tells of them.
+    pub(super) fn told_of(&mut self, gather: usize) -> Option<&mut EventsOfCommand> {
+        self.pending.get_mut(gather)?.told.as_deref_mut()
+    }
+
     /// Whether a command of several rounds is under way that is such.
     pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
         let mut gathers = self.pending.iter();
