@@ -9,6 +9,7 @@ use larder_engine::{
 };
 
 use crate::command::closing::{self, Excess};
+use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
@@ -67,6 +68,8 @@ pub struct CoreState {
     pub monitors: Vec<SessionId>,
     /// Who among its sessions is subscribed to what.
     pub subscribers: Subscribers,
+    /// What of the events of keys has come for these.
+    pub hearing: Hearing,
     /// Who has read which of its keys, and is to be told of changes.
     pub readers: Readers,
     /// Set while more keys that were read are remembered than allowed, and are being forgotten.

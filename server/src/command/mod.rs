@@ -8,6 +8,7 @@ mod check;
 pub mod closing;
 mod commands_md;
 mod context;
+pub mod events;
 mod families;
 pub mod invalidate;
 mod keys;

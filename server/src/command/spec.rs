@@ -6,6 +6,7 @@ use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 use crate::shared::CoreGauges;
+use crate::topics::Topic;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -254,6 +255,8 @@ pub enum Run {
     SomeCores {
         /// Whether a core is asked.
         which: fn(&CoreGauges) -> bool,
+        /// The kind of its channel.
+        topic: Topic,
         /// Runs on each of them.
         each: CoreFn,
         /// Answers the same and does nothing.

@@ -27,6 +27,8 @@ pub struct Batch {
     /// Word of copies of keys.
     pub(super) copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
+    /// Events of requests that the receiving core tells of.
+    events: Vec<Answer>,
     /// The commands of its `EXEC`s.
     queued: Vec<Request>,
     lock_requests: Vec<LockRequest>,
@@ -253,6 +255,16 @@ impl Head {
 pub(super) struct Held {
     pub(super) id: LockId,
     pub(super) then: Then,
+    pub(super) tells: Tells,
+}
+
+/// Who tells of what happens to keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// The core where it happens.
+    Here,
+    /// The one that asked: it is part of something that concerns several cores.
+    Asker,
 }
 
 /// What becomes of locks behind the work.
@@ -353,6 +365,7 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
             && self.answers.is_empty()
+            && self.events.is_empty()
             && self.credits.is_empty()
             && self.monitor_lines.is_empty()
             && self.copies.is_empty()
@@ -371,6 +384,7 @@ impl Batch {
         clear(&mut self.credits);
         clear(&mut self.copies);
         clear(&mut self.slow);
+        clear(&mut self.events);
         clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);
@@ -669,6 +683,18 @@ impl Batch {
             micros,
             args,
         });
+    }
+
+    /// Says what has happened to keys by the request of `ticket`.
+    pub(super) fn tell_events(&mut self, ticket: Ticket, events: &[u8]) {
+        let (start, len) = (self.bytes.len(), events.len());
+        self.bytes.extend_from_slice(events);
+        self.events.push(Answer { ticket, start, len });
+    }
+
+    /// What has happened to keys by requests of the receiving core.
+    pub(super) fn take_events(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.events)
     }
 
     pub(super) fn slow(&self) -> impl Iterator<Item = SlowHop<'_>> {

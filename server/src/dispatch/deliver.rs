@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, Watch, Work};
+use super::batch::{
+    Batch, Credit, Head, Queued, Reading, Request, Tells, Then, Ticket, Watch, Work,
+};
 use super::core::Core;
 use super::execute::{Place, is_timed_apart, run_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
@@ -40,6 +42,9 @@ impl Core {
         for (gather, entries) in batch.take_handed_back() {
             self.count_where_they_arrive(batch, &entries);
             self.gathers.hand(gather, entries);
+        }
+        for events in batch.take_events() {
+            self.take_events(events.ticket, batch.bytes(&events));
         }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
@@ -282,11 +287,16 @@ impl Core {
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
+        let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
         if let Some(lock) = undo {
+            if tells == Tells::Asker {
+                self.send_held_events(from, request.ticket);
+            }
             self.lay_undo_aside(lock, batch.origin(request, from));
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(None, Some(batch.origin(request, from)));
+            let by = batch.origin(request, from);
+            self.act_for_request(from, request.ticket, tells, by);
         }
         self.serve_written();
         if let Some(before) = before {
@@ -375,6 +385,7 @@ impl Core {
             reply.null_array();
         } else {
             reply.array(commands.len());
+            let told = self.begin_exec_here();
             for command in commands {
                 self.run_one_for(from, batch, command, &mut replies);
                 if self.state.gates & gate::NOTES != 0 {
@@ -382,6 +393,7 @@ impl Core {
                 }
                 self.serve_written();
             }
+            self.end_exec_here(told);
         }
         let outbox = &mut self.outboxes[from.index()];
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));

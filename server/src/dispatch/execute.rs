@@ -168,6 +168,7 @@ impl Core {
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
                 || self.has_yet_to_hear_of_itself(session)
+                || self.would_be_told_early(session, resolved)
             {
                 session.awaits_room = true;
                 self.waiting.push(session.id);
@@ -336,6 +337,16 @@ impl Core {
                 self.run_transaction_step(session, args, command, step, quiet);
             }
             Run::SomeCores {
+                which,
+                topic,
+                count,
+                merge,
+                ..
+            } if self.is_told_among_events(topic) => {
+                self.ask_some_cores(session, args, command, which, (count, merge), quiet);
+                self.tell_message(args.at(1), args.at(2), Some(session));
+            }
+            Run::SomeCores {
                 which, each, merge, ..
             } => {
                 self.ask_some_cores(session, args, command, which, (each, merge), quiet);
@@ -439,6 +450,9 @@ impl Core {
         target: Target,
         quiet: bool,
     ) {
+        if session.executing.is_some() && self.tells_of(session.id) {
+            return self.ask_in_exec(session, args, command, target.core, quiet);
+        }
         self.state.stats.hops += 1;
         session.begin_sending();
         let ticket = if quiet {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
+use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
@@ -16,11 +16,13 @@ use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
+use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
+use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
     Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
-    Rounds, Run, closing,
+    Rounds, Run, Spread, closing,
 };
 use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
@@ -94,8 +96,10 @@ impl Gathers {
 struct Gather {
     owner: Owner,
     finish: Finish,
-    /// A copy of the command's arguments, for [`Finish::Merge`].
+    /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
     args: KeptArgs,
+    /// The events of its parts, if this core tells of them.
+    told: Option<Box<EventsOfCommand>>,
     parts: Vec<Vec<u8>>,
     missing: usize,
     /// Bytes of the parts.
@@ -106,6 +110,16 @@ struct Gather {
     then: Then,
     /// Set if its rounds are an attempt at a command that may block.
     attempt: Option<Box<Attempt>>,
+}
+
+impl Gather {
+    /// Has its events told of by this core, if there is to be something `told`.
+    fn tell(&mut self, told: Option<Box<EventsOfCommand>>, args: Args<'_>) {
+        if told.is_some() {
+            self.args = keep_args(args);
+        }
+        self.told = told;
+    }
 }
 
 /// A copy of a command's arguments.
@@ -119,6 +133,11 @@ impl KeptArgs {
     /// The arguments.
     pub(super) fn as_args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
     }
 
     /// Bytes of memory held.
@@ -222,7 +241,7 @@ impl Core {
     /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
-        mut session: Option<&mut Session>,
+        session: Option<&mut Session>,
         owner: Owner,
         args: Args<'_>,
         finish: Finish,
@@ -230,9 +249,10 @@ impl Core {
         locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Keep, false);
+        self.gathers.pending[id].tell(told, args);
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
-        self.finish_if_complete(id, session);
+        self.ask_and_finish(id, session, asks);
     }
 
     /// Begins to gather `count` parts of a reply, whose place is kept already.
@@ -255,11 +275,36 @@ impl Core {
             parts,
             missing: count,
             part_bytes: 0,
+            told: None,
             locks: LocksHeld::new(),
             then: Then::Keep,
             attempt: None,
         });
         id as u32
+    }
+
+    /// Asks several cores under locks that are given back behind it. It is told of by this core.
+    pub(super) fn gather_under_locks(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        args: Args<'_>,
+        spread: Spread,
+        locks: LocksHeld,
+    ) {
+        let (finish, asks) = self.split(args, owner.command, spread);
+        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Release, true);
+        let gather = &mut self.gathers.pending[id];
+        gather.tell(told, args);
+        (gather.locks, gather.then) = (locks, Then::Release);
+        self.ask_and_finish(id, session, asks);
+    }
+
+    fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
+        let owner = self.gathers.pending[id].owner;
+        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
+        self.finish_if_complete(id, session);
     }
 
     /// Begins a command of several rounds that needs no locks.
@@ -287,7 +332,21 @@ impl Core {
         locks: LocksHeld,
         then: Then,
     ) {
-        self.start_rounds(session, owner, rounds, (locks, then), None);
+        self.start_rounds(session, owner, rounds, (locks, then), None, None);
+    }
+
+    /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
+    pub(super) fn run_told_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        (args, is_told): (Args<'_>, bool),
+        (locks, then): (LocksHeld, Then),
+    ) {
+        let told = self.begin_events(owner.session, &locks, then, is_told);
+        let told = told.map(|told| (told, keep_args(args)));
+        self.start_rounds(session, owner, rounds, (locks, then), None, told);
     }
 
     /// As [`Self::run_rounds`], for a command that may block.
@@ -299,7 +358,7 @@ impl Core {
         locks: (LocksHeld, Then),
         attempt: Box<Attempt>,
     ) {
-        self.start_rounds(session, owner, rounds, locks, Some(attempt));
+        self.start_rounds(session, owner, rounds, locks, Some(attempt), None);
     }
 
     fn start_rounds(
@@ -309,11 +368,14 @@ impl Core {
         rounds: Box<dyn Rounds>,
         (locks, then): (LocksHeld, Then),
         attempt: Option<Box<Attempt>>,
+        told: Option<(Box<EventsOfCommand>, KeptArgs)>,
     ) {
+        let (told, args) = told.unzip();
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish: Finish::Rounds(rounds),
-            args: KeptArgs::default(),
+            args: args.unwrap_or_default(),
+            told,
             parts: Vec::new(),
             missing: 0,
             part_bytes: 0,
@@ -333,14 +395,19 @@ impl Core {
         asks: Vec<Ask<'_>>,
         mut entries: Vec<Handed>,
     ) {
+        let is_told = self.gathers.pending[id].told.is_some();
+        let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
+            let locks = locks.map(|locks| Held { tells, ..locks });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
+                let gathered = self.begin_part_here(is_told);
                 let answer =
                     self.part_here(session.as_deref_mut(), work, &args, owner, &mut entries);
+                self.end_part_here(id, gathered);
                 if !entries.is_empty() {
                     self.gathers.hand(id as u32, std::mem::take(&mut entries));
                 }
@@ -478,6 +545,9 @@ impl Core {
                 let id = session.id;
                 if was_held_back {
                     self.waiting.push(id);
+                } else if session.awaits_room {
+                    // It waits already, and may have waited for this.
+                    self.looked_at = 0;
                 }
                 self.state.dirty.push(id);
                 if session.holds_much() {
@@ -541,6 +611,9 @@ impl Core {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
             let owner = gather.owner;
+            if let Some(told) = &mut gather.told {
+                told.end_round(owner.command, gather.args.as_args());
+            }
             let mut reply = std::mem::take(&mut self.gathers.reply);
             reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
@@ -586,9 +659,7 @@ impl Core {
                 return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
             }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
-            if had_rounds {
-                self.end_rounds(&gather);
-            } else {
+            if !had_rounds {
                 let args = gather.args.as_args();
                 self.write_reply(
                     &gather.finish,
@@ -599,7 +670,7 @@ impl Core {
                     owner.command,
                 );
             }
-            if let Some(session) = session {
+            if let Some(session) = session.as_deref_mut() {
                 if had_rounds && gather.then == Then::Keep {
                     // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
                     // locks of their own, may be complete only now.
@@ -612,18 +683,17 @@ impl Core {
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
+            if let Some(told) = gather.told.take() {
+                self.end_events(owner.session, gather.then, *told, session);
+            }
+            if gather.then == Then::Release {
+                self.unlock(owner.session, &gather.locks);
+            }
             self.gathers.recycle(gather.parts, gather.finish);
             if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
                 self.gathers.reply = reply;
             }
             return;
-        }
-    }
-
-    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
-    fn end_rounds(&mut self, gather: &Gather) {
-        if gather.then == Then::Release {
-            self.unlock(gather.owner.session, &gather.locks);
         }
     }
 
@@ -726,36 +796,6 @@ pub(super) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
     kept
 }
 
-/// The value of an integer reply, `:1\r\n`.
-fn integer_reply(reply: &[u8]) -> i64 {
-    let digits = reply
-        .strip_prefix(b":")
-        .and_then(|rest| rest.strip_suffix(b"\r\n"));
-    digits
-        .and_then(larder_engine::parse_canonical_i64)
-        .expect("the part is an integer reply")
-}
-
-/// The first of the elements of an array reply, which are bulk strings or nulls.
-fn first_element(elements: &[u8]) -> &[u8] {
-    let header = line_bytes(elements);
-    let body = match elements[0] {
-        b'$' => larder_engine::parse_canonical_i64(&elements[1..header - 2]).unwrap_or(-1),
-        _ => -1,
-    };
-    let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
-    &elements[..bytes]
-}
-
-/// Bytes of the reply's first line, its end included.
-fn line_bytes(reply: &[u8]) -> usize {
-    reply
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .expect("a reply has a line")
-        + 1
-}
-
 impl Gathers {
     /// Entries have come for a command in rounds, ahead of the answer that they belong to.
     pub(super) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
@@ -763,6 +803,11 @@ impl Gathers {
             Finish::Rounds(rounds) => rounds.hand(entries),
             _ => unreachable!("entries are handed to commands in rounds"),
         }
+    }
+
+    /// The events of a reply's parts, if this core tells of them.
+    pub(super) fn told_of(&mut self, gather: usize) -> Option<&mut EventsOfCommand> {
+        self.pending.get_mut(gather)?.told.as_deref_mut()
     }
 
     /// Whether a command of several rounds is under way that is such.

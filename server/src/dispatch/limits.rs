@@ -47,8 +47,8 @@ pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
 /// Argument ranges of the parsing loop that are kept for the next run.
 pub const SCRATCH_RANGES: usize = 64 * 1024;
 
-/// Room for the name of a channel of keyspace events that is kept from one event to the next.
-pub const EVENT_CHANNEL_KEPT_BYTES: usize = 4 * 1024;
+/// Bytes of events that a script on several cores may have gathered; beyond, they are told before it is over.
+pub const EVENTS_OF_SCRIPT_MAX_BYTES: usize = 4 << 20;
 
 /// Emptied batches a core keeps for each other core.
 pub const SPARE_BATCHES: usize = 2;

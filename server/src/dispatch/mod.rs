@@ -46,6 +46,7 @@ mod offers;
 mod order;
 mod order_flow_tests;
 mod order_tests;
+mod parts;
 mod pauses;
 mod pauses_tests;
 mod pipelines_tests;
@@ -60,6 +61,8 @@ mod records_tests;
 mod script;
 mod serial;
 mod stress;
+mod telling;
+mod telling_tests;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

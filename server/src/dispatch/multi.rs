@@ -220,8 +220,10 @@ impl Core {
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
             ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
-            ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
-            ExecPlace::Locks => {
+            ExecPlace::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
+                self.exec_in_parts(session, &multi, command, quiet)
+            }
+            ExecPlace::Locks | ExecPlace::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
                 multi.holds = self.holds_of(&scopes);
                 let owner = session_owner(session, None, command);
@@ -393,6 +395,7 @@ impl Core {
         if !quiet {
             session.reply(|reply| reply.array(multi.len()));
         }
+        self.begin_telling_of_exec(session.id, self.flags_of_multi(&multi));
         session.executing = Some(Box::new(Executing {
             locks,
             time,
@@ -416,8 +419,10 @@ impl Core {
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
+            let told = self.begin_command_of_exec(session.id, next);
             next += 1;
             self.run_queued(session, Args::new(bytes, ranges), queued);
+            self.end_command_of_exec(session.id, told);
             if session.output.has_more_behind() {
                 self.weigh(session);
             }
@@ -427,8 +432,9 @@ impl Core {
             }
         }
         self.end_moment(before);
+        let has_to_wait = session.at_barrier || self.awaits_events(session);
         let executing = session.executing.as_mut().expect("set when it began");
-        if session.at_barrier {
+        if has_to_wait {
             executing.rest = Some((multi, next));
             return;
         }
@@ -438,8 +444,9 @@ impl Core {
         );
         session.executing = None;
         end_exec(session);
-        self.unlock(session.id, &locks);
         session.output.append(|out| out.extend_from_slice(&pushes));
+        self.end_telling_of_exec(session);
+        self.unlock(session.id, &locks);
         self.show_exec(session, &multi.sent_as);
     }
 

@@ -21,6 +21,7 @@ use crate::routing::CoreId;
 use crate::script::Words;
 use crate::session::{ReplySeq, Session};
 use crate::shared::CoreGauges;
+use crate::topics::Topic;
 
 /// The reply with this number is to a command that writes on other cores, if the command writes.
 #[inline]
@@ -44,6 +45,7 @@ pub(super) fn must_come_behind(session: &Session, command: &Command) -> bool {
 /// A message that is published once the script is over that publishes it.
 pub(super) struct Publication {
     which: fn(&CoreGauges) -> bool,
+    topic: Topic,
     each: CoreFn,
     /// The command.
     words: Words,
@@ -52,10 +54,18 @@ pub(super) struct Publication {
 impl Publication {
     /// What `command` publishes, if it does.
     pub(super) fn of(command: &Command, words: Words) -> Option<Self> {
-        let Run::SomeCores { which, each, .. } = command.spec.run else {
+        let Run::SomeCores {
+            which, topic, each, ..
+        } = command.spec.run
+        else {
             return None;
         };
-        Some(Self { which, each, words })
+        Some(Self {
+            which,
+            topic,
+            each,
+            words,
+        })
     }
 
     /// Bytes of memory.
@@ -73,9 +83,18 @@ impl Core {
     ) {
         for publication in publications {
             self.budget.let_go(publication.bytes());
-            let Publication { which, each, words } = publication;
+            let Publication {
+                which,
+                topic,
+                each,
+                words,
+            } = publication;
             let (bytes, ranges) = words.parts();
             let args = Args::new(bytes, ranges);
+            if self.is_told_among_events(topic) {
+                self.tell_message(args.at(1), args.at(2), session.as_deref_mut());
+                continue;
+            }
             let words: Vec<&[u8]> = args.iter_from(0).collect();
             for core in (0..self.state.shared.cores()).map(CoreId) {
                 if !which(self.state.shared.gauges(core)) {

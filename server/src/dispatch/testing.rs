@@ -414,6 +414,8 @@ impl Core {
         );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
+        assert!(!self.state.hearing.has_early(), "{id:?} has events to tell");
+        assert!(self.tellings.is_empty(), "{id:?} gathers events");
         assert!(
             self.state.emptied.is_settled(),
             "{id:?} is to tell who emptied it"

@@ -238,6 +238,8 @@ pub struct Session {
     tracking: Option<Box<Tracking>>,
     /// The last reply awaited from another core to a command that writes; a message published waits for it.
     pub last_write: Option<ReplySeq>,
+    /// The number up to which its core has to have told of events before it goes on: what it did itself is among them.
+    pub hears_until: Option<u64>,
     /// Whether it has written on other cores without a reply that would say when (`CLIENT REPLY`).
     pub wrote_unheard: bool,
     /// Set while `CLIENT PAUSE` holds its next command back.
@@ -323,6 +325,7 @@ impl Session {
             subscriptions: None,
             tracking: None,
             last_write: None,
+            hears_until: None,
             wrote_unheard: false,
             paused: false,
             awaits_room: false,

@@ -130,7 +130,10 @@ impl Core {
             self.show_to_monitors(client, args, command.spec);
             self.keep_shown(before);
         }
-        if reach == Reach::Elsewhere {
+        // What it publishes comes behind what it did, if somebody may hear both.
+        let is_held = matches!(command.spec.run, Run::SomeCores { topic, .. }
+            if self.is_told_among_events(topic));
+        if reach == Reach::Elsewhere || is_held {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
         if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
@@ -207,6 +210,11 @@ impl Core {
         let id = self.messenger(&mut hold);
         let locks = hold.locks.clone();
         self.running().hold = hold;
+        // What it publishes is no matter of keys.
+        if !matches!(command.spec.run, Run::SomeCores { .. }) && self.tells_of(id) {
+            let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
+            self.gather_for_script(id, by, is_undoable);
+        }
         let messenger = self.state.sessions.take_out(id);
         let mut messenger = messenger.expect("a script's messenger stays as long as the script");
         messenger.db = client.db;
@@ -225,10 +233,11 @@ impl Core {
         match command.spec.run {
             Run::SomeCores {
                 which,
+                topic,
                 count,
                 merge,
                 ..
-            } if self.running().is_undoable => {
+            } if self.running().is_undoable || self.is_told_among_events(topic) => {
                 // It may begin again, and publishes then. The message goes out when it is over.
                 self.count_call(&mut messenger, command);
                 self.timing.ran(command.id);

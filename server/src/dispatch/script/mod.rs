@@ -339,6 +339,11 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
+        if !self.scripts.publications.is_empty() {
+            // Its messages come behind what it did.
+            let by = self.changer(session.id);
+            self.act_on_notes(Some(session), Some(by));
+        }
         self.publish_held(Some(session));
         let micros = self.timed_apart(command, began);
         self.observe_slow(session, args, command.spec, micros);
@@ -418,6 +423,7 @@ impl Core {
             let running = self.finish_script(args, out);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
+                self.end_telling_of_script(messenger, None, None);
             }
             if progress == Progress::Over && running.hold.has_kept() {
                 self.note_kept_to_keys(args, command);

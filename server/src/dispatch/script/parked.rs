@@ -228,6 +228,9 @@ impl Core {
         }
         if self.state.shard.is_undoable() {
             let lock = running.hold.lock_on(self.state.id);
+            if self.tells_of(id) {
+                self.gather_for_script(id, caller.reads.by, true);
+            }
             self.lay_undo_aside(lock.expect("what it wrote here is locked"), caller.reads.by);
         }
         let parked = Parked {
@@ -322,7 +325,9 @@ impl Core {
                 })
             }
         };
-        self.act_on_notes(None, Some(caller.reads.by));
+        let is_undoable = self.scripts.running.as_ref();
+        let is_undoable = is_undoable.is_some_and(|running| running.is_undoable);
+        self.gather_for_script(id, caller.reads.by, is_undoable);
         self.state.shard.journal().set_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
@@ -336,7 +341,13 @@ impl Core {
             }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
+                let exec = match owner {
+                    Owner::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
+                    Owner::Core { .. } => None,
+                };
+                let told = self.begin_more_of_exec(exec);
                 self.publish_held(None);
+                self.end_command_of_exec(exec.unwrap_or_default(), told);
                 Progress::Over
             }
             None => {
@@ -390,8 +401,11 @@ impl Core {
     ) {
         let nanos = u64::try_from(ended.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.stats.ran(command.id, 1, nanos);
+        let messenger = ended.hold.messenger;
+        let messenger = messenger.expect("who waits has a messenger");
         match owner {
             Owner::Core { from, ticket } => {
+                self.end_telling_of_sent_script(messenger, from, ticket);
                 self.answer_core(from, ticket, out, (command, args, nanos / 1000));
             }
             Owner::Session {
@@ -399,6 +413,7 @@ impl Core {
                 seq,
                 is_held,
             } => {
+                let exec = ended.hold.is_in_exec.then_some(of);
                 if let Some(mut session) = self.state.sessions.take_out(of) {
                     match is_held {
                         true => session.at_barrier = false,
@@ -408,7 +423,10 @@ impl Core {
                         session.output.fill(seq, |to| to.extend_from_slice(out));
                     }
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
+                    self.end_telling_of_script(messenger, exec, Some(&mut session));
                     self.look_again(session);
+                } else {
+                    self.end_telling_of_script(messenger, exec, None);
                 }
             }
         }
@@ -430,6 +448,7 @@ impl Core {
         }
         let id = ended.hold.messenger.expect("who waits has a messenger");
         self.state.sessions.remove(id);
+        self.drop_telling(id);
         if let Some(bar) = ended.hold.bar {
             self.release_locks(bar);
         }

@@ -191,13 +191,16 @@ impl Core {
 
     /// The session as which a script asks other cores.
     pub(super) fn messenger(&mut self, hold: &mut Hold) -> SessionId {
-        let sessions = &mut self.state.sessions;
-        *hold.messenger.get_or_insert_with(|| {
-            sessions.insert_messenger(|id| {
-                let mut messenger = nobody(id);
-                messenger.set_gate(gate::SCRIPT, true);
-                messenger
-            })
-        })
+        if let Some(messenger) = hold.messenger {
+            return messenger;
+        }
+        let messenger = self.state.sessions.insert_messenger(|id| {
+            let mut messenger = nobody(id);
+            messenger.set_gate(gate::SCRIPT, true);
+            messenger
+        });
+        self.begin_telling_of_script(messenger);
+        hold.messenger = Some(messenger);
+        messenger
     }
 }
