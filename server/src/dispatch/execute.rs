@@ -362,6 +362,18 @@ impl Core {
         target: Target,
         (quiet, reading): (bool, Reading),
     ) {
+        if std::env::var("FROM").is_ok() {
+            eprintln!(
+                "core {} here {:?}",
+                self.state.id.0,
+                (0..args.len())
+                    .map(|i| String::from_utf8_lossy(args.at(i))
+                        .chars()
+                        .take(40)
+                        .collect::<String>())
+                    .collect::<Vec<_>>()
+            );
+        }
         let place = Place {
             db: session.db,
             protocol: session.protocol,
@@ -439,18 +451,11 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         session.begin_sending();
-        let ticket = if quiet {
-            session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
-            Ticket::Discard {
-                session: session.id,
-            }
-        } else {
-            let seq = session.output.expect();
-            note_write(session, command.spec, seq);
-            Ticket::Reply {
-                session: session.id,
-                seq,
-            }
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let ticket = Ticket::Reply {
+            session: session.id,
+            seq,
         };
         let head = Head {
             ticket,

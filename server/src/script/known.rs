@@ -1,7 +1,7 @@
 //! What is known of scripts: whether they keep to the keys they declare.
 //!
-//! A script that does not begins with locks of all keys from then on. Of one that was never seen no other core is asked to run
-//! it: were it to reach for more from there, it would be overtaken by what its client sends behind it.
+//! That one does is shown by its text alone ([`super::declared`]): what it did before says nothing of what it does with other
+//! arguments. That one does not is seen when it happens; it begins with locks of all keys from then on.
 //!
 //! A script is known by the hash of what names it, its text or its SHA-1. Two of one hash are taken for one, which is slower
 //! and right.
@@ -12,12 +12,14 @@ use std::sync::{PoisonError, RwLock};
 
 use super::limits::KNOWN_SCRIPTS_MAX;
 
-/// What a script was seen to do.
+/// What is known of a script's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// It keeps to the keys it declares.
+    /// It keeps to those it declares, as its text shows.
     Declared,
-    /// It reaches others too.
+    /// Its text does not show whether it does.
+    Unknown,
+    /// It was seen to reach others.
     Undeclared,
 }
 
@@ -42,7 +44,7 @@ impl KnownScripts {
         habits.get(&hash).copied()
     }
 
-    /// The script whose name has this hash was seen to do so. What was seen once of one that reaches for more stays.
+    /// This is known of the script whose name has this hash. What was seen once of one that reaches for more stays.
     pub fn note(&self, hash: u64, habit: Habit) {
         if self
             .habit(hash)

@@ -238,8 +238,6 @@ pub struct Session {
     tracking: Option<Box<Tracking>>,
     /// The last reply awaited from another core to a command that writes; a message published waits for it.
     pub last_write: Option<ReplySeq>,
-    /// Whether it has written on other cores without a reply that would say when (`CLIENT REPLY`).
-    pub wrote_unheard: bool,
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
@@ -323,7 +321,6 @@ impl Session {
             subscriptions: None,
             tracking: None,
             last_write: None,
-            wrote_unheard: false,
             paused: false,
             awaits_room: false,
             entry: None,

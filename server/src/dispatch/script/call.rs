@@ -78,6 +78,18 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
+        if std::env::var("FROM").is_ok() {
+            eprintln!(
+                "core {} script {reach:?} {:?}",
+                self.state.id.0,
+                (0..args.len())
+                    .map(|i| String::from_utf8_lossy(args.at(i))
+                        .chars()
+                        .take(40)
+                        .collect::<String>())
+                    .collect::<Vec<_>>()
+            );
+        }
         if reach == Reach::Beyond {
             return Ok(Some(Waits::Everything));
         }
@@ -178,8 +190,9 @@ impl Core {
                 count,
                 merge,
                 ..
-            } if self.running().is_undoable => {
-                // It may begin again, and publishes then. The message goes out when it is over.
+            } => {
+                // The message goes out when the script is over: it may begin again, and whom it will reach may be its own client,
+                // whose session is at work.
                 self.count_call(&mut messenger, command);
                 self.timing.ran(command.id);
                 let ask = (count, merge);
