@@ -17,6 +17,7 @@ impl Core {
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
         self.notice_config();
         self.take_in(from, &batch);
+        self.note_heard(from, batch.position);
         for credit in &batch.credits {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
             if let Some(mut aside) = aside {
@@ -69,7 +70,9 @@ impl Core {
                 if sessions.contains(&request.head.ticket.session()) {
                     batch.requests[index].head.work = Work::Unlock;
                     batch.requests[index].head.locks = None;
+                    let before = self.go_back_to(batch.asked_at(index).0);
                     self.run_or_put_behind(from, &batch, &request);
+                    self.return_to(before);
                 }
             }
             self.backlog[at].1 = batch;
@@ -140,12 +143,35 @@ impl Core {
     }
 
     /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    ///
+    /// They are judged by the time at which they were asked for: what its session did afterwards, elsewhere and perhaps sooner,
+    /// had no earlier one.
     fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
+        let mut done = first;
+        while done < batch.requests.len() {
+            let (time, until) = batch.asked_at(done);
+            let before = self.go_back_to(time);
+            done = self.run_some_requests(from, batch, (done, until));
+            self.return_to(before);
+            if done < until {
+                break;
+            }
+        }
+        done
+    }
+
+    /// As [`Self::run_requests`], those from `first` to before `until`.
+    fn run_some_requests(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        (first, until): (usize, usize),
+    ) -> usize {
         /// Requests whose entries are brought near together.
         const AHEAD: usize = RUN_COMMANDS;
         let mut hashes = [0u64; AHEAD];
         let mut done = first;
-        for run in batch.requests[first..].chunks(AHEAD) {
+        for run in batch.requests[first..until].chunks(AHEAD) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
             let mut known = 0;
@@ -225,6 +251,29 @@ impl Core {
     fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let args = batch.args(request);
         let request = &request.head;
+        if std::env::var("FROM").is_ok() {
+            let w = match request.work {
+                Work::Command(c) => c.spec.name,
+                Work::Lock(_) => "LOCK",
+                Work::Unlock => "UNLOCK",
+                Work::Undo => "UNDO",
+                Work::Exec(_) => "EXEC",
+                _ => "other",
+            };
+            eprintln!(
+                "core {} from {} {} locks {:?} {:?}",
+                self.state.id.0,
+                from.0,
+                w,
+                request.locks.map(|l| l.id.0),
+                (0..args.len())
+                    .map(|i| String::from_utf8_lossy(args.at(i))
+                        .chars()
+                        .take(40)
+                        .collect::<String>())
+                    .collect::<Vec<_>>()
+            );
+        }
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
