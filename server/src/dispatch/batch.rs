@@ -39,6 +39,11 @@ pub struct Batch {
     pub(super) parts: Option<Box<Self>>,
     /// The end of the sender's last entry in the order, when it was shipped.
     pub(super) stamp: u64,
+    /// Where the sender was in the order then, and the time there.
+    pub(super) position: u64,
+    pub(super) time: UnixMillis,
+    /// Requests up to these were asked for at an earlier time.
+    times: Vec<(u32, UnixMillis)>,
     /// Bytes of its requests.
     pub(super) request_bytes: i64,
     /// Bytes of requests of the receiving core that have run.
@@ -361,6 +366,25 @@ impl Reading {
 }
 
 impl Batch {
+    /// The time was `time` so far for whoever asked; from now on it is another.
+    pub(super) fn note_time(&mut self, time: UnixMillis) {
+        let asked = self.requests.len() as u32;
+        let noted = self.times.last().map_or(0, |(until, _)| *until);
+        if asked > noted {
+            self.times.push((asked, time));
+        }
+    }
+
+    /// When request `index` was asked for, and the first behind it that was asked for at another time, if any was.
+    #[inline]
+    pub(super) fn asked_at(&self, index: usize) -> (UnixMillis, usize) {
+        let until = self.times.iter().find(|(until, _)| index < *until as usize);
+        match until {
+            Some(&(until, time)) => (time, until as usize),
+            None => (self.time, self.requests.len()),
+        }
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
@@ -385,6 +409,8 @@ impl Batch {
         clear(&mut self.copies);
         clear(&mut self.slow);
         clear(&mut self.events);
+        clear(&mut self.times);
+        (self.time, self.position) = (UnixMillis(0), 0);
         clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);

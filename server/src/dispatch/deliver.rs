@@ -19,6 +19,7 @@ impl Core {
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
         self.notice_config();
         self.take_in(from, &batch);
+        self.note_heard(from, batch.position);
         for credit in &batch.credits {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
             if let Some(mut aside) = aside {
@@ -78,7 +79,9 @@ impl Core {
                 if sessions.contains(&request.head.ticket.session()) {
                     batch.requests[index].head.work = Work::Unlock;
                     batch.requests[index].head.locks = None;
+                    let before = self.go_back_to(batch.asked_at(index).0);
                     self.run_or_put_behind(from, &batch, &request);
+                    self.return_to(before);
                 }
             }
             self.backlog[at].1 = batch;
@@ -157,12 +160,35 @@ impl Core {
     }
 
     /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    ///
+    /// They are judged by the time at which they were asked for: what its session did afterwards, elsewhere and perhaps sooner,
+    /// had no earlier one.
     fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
+        let mut done = first;
+        while done < batch.requests.len() {
+            let (time, until) = batch.asked_at(done);
+            let before = self.go_back_to(time);
+            done = self.run_some_requests(from, batch, (done, until));
+            self.return_to(before);
+            if done < until {
+                break;
+            }
+        }
+        done
+    }
+
+    /// As [`Self::run_requests`], those from `first` to before `until`.
+    fn run_some_requests(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        (first, until): (usize, usize),
+    ) -> usize {
         /// Requests whose entries are brought near together.
         const AHEAD: usize = RUN_COMMANDS;
         let mut hashes = [0u64; AHEAD];
         let mut done = first;
-        for run in batch.requests[first..].chunks(AHEAD) {
+        for run in batch.requests[first..until].chunks(AHEAD) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
             let mut known = 0;

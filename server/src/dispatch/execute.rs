@@ -455,18 +455,11 @@ impl Core {
         }
         self.state.stats.hops += 1;
         session.begin_sending();
-        let ticket = if quiet {
-            session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
-            Ticket::Discard {
-                session: session.id,
-            }
-        } else {
-            let seq = session.output.expect();
-            note_write(session, command.spec, seq);
-            Ticket::Reply {
-                session: session.id,
-                seq,
-            }
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let ticket = Ticket::Reply {
+            session: session.id,
+            seq,
         };
         let head = Head {
             ticket,

@@ -209,9 +209,9 @@ impl Core {
         quiet: bool,
     ) {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         if !remote {
-            let owner = session_owner(session, seq, command);
+            let owner = session_owner(session, Some(seq), command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
                 .map(|(_, work, args)| {
@@ -221,19 +221,14 @@ impl Core {
             let protocol = session.protocol;
             let mut reply = Vec::new();
             self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
-            if let Some(seq) = seq {
-                let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
-                session.output.fill(seq, write);
-            }
-            return;
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
+            return session.output.fill(seq, write);
         }
         // One message does not wait for another.
-        if let Some(seq) = seq
-            && !matches!(command.spec.run, Run::SomeCores { .. })
-        {
+        if !matches!(command.spec.run, Run::SomeCores { .. }) {
             note_write(session, command.spec, seq);
         }
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
@@ -315,8 +310,8 @@ impl Core {
         command: &'static Command,
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        let owner = session_owner(session, Some(seq), command);
         session.at_barrier = true;
         let locks = LocksHeld::new();
         self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);

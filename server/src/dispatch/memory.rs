@@ -403,6 +403,8 @@ impl Core {
             self.name_clients(&mut batch);
         }
         batch.stamp = self.stamp();
+        batch.time = self.state.shard.now();
+        batch.position = self.position_in_order();
         batch.weight = Cell::new(weight);
         batch.ran_bytes = self.budget.ran[to.index()].max(0);
         self.budget.ran[to.index()] -= batch.ran_bytes;

@@ -246,18 +246,13 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         session.begin_sending();
-        let seq = (!quiet).then(|| session.output.expect());
-        let ticket = match seq {
-            Some(seq) => Ticket::Reply {
-                session: session.id,
-                seq,
-            },
-            None => Ticket::Discard {
-                session: session.id,
-            },
+        let seq = session.output.expect_if_wanted(!quiet);
+        let ticket = Ticket::Reply {
+            session: session.id,
+            seq,
         };
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let head = owner.head(ticket, Work::Unlock, None);
         let heads: Vec<Head> = self.heads_of_queued(session, multi, ticket).collect();
         let commands = heads.into_iter().enumerate().map(|(at, head)| {
@@ -291,9 +286,9 @@ impl Core {
     ) {
         self.state.stats.transactions += 1;
         session.begin_transaction();
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let no_args = Args::new(&[], &[]);
         let gather = self.begin_gather(owner, no_args, Finish::Exec, multi.len());
         let here = self.state.id;
@@ -317,13 +312,10 @@ impl Core {
     }
 
     /// Counts, and shows to monitors, the commands of an `EXEC` that are about to go where they run.
-    fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: Option<ReplySeq>) {
+    fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: ReplySeq) {
         let flags = self.flags_of_multi(multi);
         if flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
-            match seq {
-                Some(seq) => session.last_write = Some(seq),
-                None => session.wrote_unheard = true,
-            }
+            session.last_write = Some(seq);
         }
         for at in 0..multi.len() {
             let command = self.state.commands.get(multi.commands()[at].id);

@@ -56,6 +56,44 @@ fn stir_until(server: &mut Server, random: &mut Random, client: Client, end: &st
     panic!("{:?} instead of {end:?}", String::from_utf8_lossy(&out));
 }
 
+/// What `EXEC` says of a pause is no barrier (decision 0017): it is in force for all that comes from then on, and a pause that is
+/// sent by itself waits for what came before.
+#[test]
+fn a_pause_within_a_transaction_holds_back_what_comes_behind_it() {
+    let keys = [key_on(0, 2, "a"), key_on(1, 2, "b")];
+    for core in 0..2 {
+        let mut server = Server::new(2);
+        let (client, other) = (server.connect(core), server.connect(1 - core));
+        let commands = format!(
+            "MULTI\r\nINCR {0}\r\nCLIENT PAUSE 100000 WRITE\r\nINCR {1}\r\nEXEC\r\n",
+            keys[0], keys[1]
+        );
+        let heard = server.send(client, commands.as_bytes());
+        assert!(heard.ends_with("*3\r\n:1\r\n+OK\r\n:1\r\n"), "{heard}");
+        let before = written(&mut server);
+        for key in &keys {
+            let client = server.connect(core);
+            assert_eq!(
+                server.send(client, format!("INCR {key}\r\n").as_bytes()),
+                ""
+            );
+        }
+        assert_eq!(
+            server.send(other, format!("INCR {}\r\n", keys[0]).as_bytes()),
+            ""
+        );
+        assert_eq!(written(&mut server), before);
+        let third = server.connect(core);
+        assert_eq!(
+            server.send(third, b"CLIENT PAUSE 100000 WRITE\r\n"),
+            "+OK\r\n"
+        );
+        assert_eq!(server.send(third, b"CLIENT UNPAUSE\r\n"), "+OK\r\n");
+        let heard = server.send(other, b"");
+        assert!([":2\r\n", ":3\r\n"].contains(&heard.as_str()), "{heard}");
+    }
+}
+
 #[test]
 fn nothing_is_written_behind_the_ok_of_a_pause_wherever_the_write_was_by_then() {
     for seed in 0..seeds(300) {

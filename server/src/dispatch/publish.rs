@@ -2,11 +2,10 @@
 //!
 //! A message goes to the cores that have subscribers, which answer how many got it. Between two cores requests keep their
 //! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its
-//! publisher wrote before it: while such a write is under way to another core, the message waits for its reply. (A write
-//! whose reply the client does not want, `CLIENT REPLY OFF`, is not waited for.)
+//! publisher wrote before it: while such a write is under way to another core, the message waits for its reply.
 //!
-//! What a script publishes that may begin again goes out when it is over, behind its reply; until then it is only counted whom it
-//! will reach.
+//! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
+//! server of one core it goes out at once.)
 
 use std::rc::Rc;
 
@@ -144,7 +143,7 @@ impl Core {
                 .collect();
             return self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
         }
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         let mut part = Vec::new();
         if !cores.is_empty() {
             each(&mut CoreCall {
@@ -160,7 +159,6 @@ impl Core {
                 hands: &mut Vec::new(),
             });
         }
-        let Some(seq) = seq else { return };
         let protocol = session.protocol;
         let mut reply = Vec::new();
         let parts: &[&[u8]] = if cores.is_empty() { &[] } else { &[&part] };

@@ -193,11 +193,9 @@ impl Core {
         }
         let mut split = std::mem::take(&mut self.transactions.split);
         split.find(args, command, &self.state.shared.slots);
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
         self.state.stats.transactions += 1;
         session.begin_transaction();
         let finish = match spread {
@@ -245,11 +243,9 @@ impl Core {
         (finish, asks): (Finish, Vec<Ask<'_>>),
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             return self.gather_parts(Some(session), owner, args, finish, asks, locks);
@@ -329,11 +325,9 @@ impl Core {
         rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;

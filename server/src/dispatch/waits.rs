@@ -95,7 +95,7 @@ impl Core {
     }
 
     /// What is judged by the time is judged by this one. The one before.
-    fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
+    pub(super) fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
         self.state.shard.set_now(time);
         std::mem::replace(&mut self.state.clock.unix, time)
     }

@@ -240,8 +240,6 @@ pub struct Session {
     pub last_write: Option<ReplySeq>,
     /// The number up to which its core has to have told of events before it goes on: what it did itself is among them.
     pub hears_until: Option<u64>,
-    /// Whether it has written on other cores without a reply that would say when (`CLIENT REPLY`).
-    pub wrote_unheard: bool,
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
@@ -326,7 +324,6 @@ impl Session {
             tracking: None,
             last_write: None,
             hears_until: None,
-            wrote_unheard: false,
             paused: false,
             awaits_room: false,
             entry: None,

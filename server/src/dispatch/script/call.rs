@@ -233,12 +233,12 @@ impl Core {
         match command.spec.run {
             Run::SomeCores {
                 which,
-                topic,
                 count,
                 merge,
                 ..
-            } if self.running().is_undoable || self.is_told_among_events(topic) => {
-                // It may begin again, and publishes then. The message goes out when it is over.
+            } => {
+                // The message goes out when the script is over: it may begin again, and whom it will reach may be its own client,
+                // whose session is at work.
                 self.count_call(&mut messenger, command);
                 self.timing.ran(command.id);
                 let ask = (count, merge);

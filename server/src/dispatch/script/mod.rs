@@ -21,6 +21,7 @@ mod call;
 mod client;
 mod every_tests;
 mod functions;
+mod keys_tests;
 mod parked;
 mod place;
 mod reach;
@@ -38,7 +39,7 @@ use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
 use super::limits::SCRIPTS_ON_CORES_MAX;
-use super::publish::{Publication, note_write};
+use super::publish::Publication;
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -52,7 +53,7 @@ use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
-use reach::{Covers, Hold};
+use reach::Hold;
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
@@ -199,8 +200,8 @@ enum Owner {
     /// A session of this core.
     Session {
         id: SessionId,
-        /// The reply's place, if the client wants one.
-        seq: Option<ReplySeq>,
+        /// The reply's place.
+        seq: ReplySeq,
         /// The session runs no other command until the script is over.
         is_held: bool,
     },
@@ -264,13 +265,7 @@ impl Core {
                 self.send_script(session, args, command, core, quiet);
             }
             Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
-            Ok(Place::Cores) => {
-                let seq = (!quiet).then(|| session.output.expect());
-                if let Some(seq) = seq {
-                    note_write(session, command.spec, seq);
-                }
-                self.begin_script_on_cores(session, args, command, seq);
-            }
+            Ok(Place::Cores) => self.begin_script_on_cores(session, args, command, quiet),
             Err(error) => {
                 self.state.stats.ran(command.id, 1, 0);
                 self.count_failure(&error, command);
@@ -281,8 +276,8 @@ impl Core {
         }
     }
 
-    /// Sends a script to the core of its keys. Unless it is known to keep to these, what the session sends next waits for its
-    /// answer: it may yet have effects on other cores.
+    /// Sends a script to the core of its keys. Unless its text shows that it keeps to these, what the session sends next waits for
+    /// its answer: it may yet begin again, at a later place.
     fn send_script(
         &mut self,
         session: &mut Session,
@@ -291,13 +286,13 @@ impl Core {
         core: CoreId,
         quiet: bool,
     ) {
-        let is_known = keeps_to_its_keys(&self.state, args, command);
+        let keeps = keeps_to_its_keys(&self.state, args, command);
         let target = Target {
             core,
             first_key: FirstKey::UNKNOWN,
         };
         self.hop(session, args, command, target, quiet);
-        if !is_known {
+        if !keeps {
             session.set_gate(gate::BEHIND_LAST, true);
         }
     }
@@ -326,7 +321,7 @@ impl Core {
         if progress != Progress::Over {
             let owner = Owner::Session {
                 id: session.id,
-                seq: (!quiet).then(|| session.output.expect()),
+                seq: session.output.expect_if_wanted(!quiet),
                 is_held: true,
             };
             session.at_barrier = true;
@@ -425,9 +420,6 @@ impl Core {
                 self.state.sessions.remove(messenger);
                 self.end_telling_of_script(messenger, None, None);
             }
-            if progress == Progress::Over && running.hold.has_kept() {
-                self.note_kept_to_keys(args, command);
-            }
             self.scripts.spare = Some(running);
         }
         progress
@@ -454,7 +446,7 @@ impl Core {
             Err(error) => return Err((error, hold)),
         };
         let is_alone = self.state.shared.cores() == 1;
-        let is_undoable = may_write && !is_alone && hold.covers != Covers::Everything;
+        let is_undoable = may_write && !is_alone && hold.may_begin_again();
         let mut client = self.scripts.client();
         client.db = caller.db;
         client.user = caller.user;

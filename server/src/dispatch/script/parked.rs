@@ -6,15 +6,16 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::gather::{KeptArgs, session_owner};
 use super::super::locks::{Mode, Scope};
+use super::super::publish::note_write;
 use super::super::transaction::{LocksHeld, Plan, scope_of};
-use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
+use super::place::{hash_of_name, mode_of_all};
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
-use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
+use crate::session::{Holds, Session, SessionId, UserId, gate};
 use larder_engine::{Moment, UnixMillis};
 
 /// A script that waits, with all it needs to begin or to go on.
@@ -79,7 +80,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        seq: Option<ReplySeq>,
+        quiet: bool,
     ) {
         let mut hold = self.hold_of(args, command);
         hold.covers = match claim_on_all(&self.state, command, args) {
@@ -98,7 +99,9 @@ impl Core {
                 Holds::AllToRead | Holds::Keys => Covers::Keys,
             };
         }
-        let covers_all = hold.covers == Covers::Everything;
+        let may_begin_again = !is_granted && hold.may_begin_again();
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
         session.at_barrier |= is_granted;
         let waits = if is_granted {
             Waits::Granted
@@ -124,12 +127,12 @@ impl Core {
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
             let only_reads = command.spec.flags.has(Flags::READONLY);
-            let is_undoable = !only_reads && !covers_all;
+            let is_undoable = !only_reads && may_begin_again;
             self.ask_for_script(id, session.user, command, scopes, is_undoable);
             session.begin_transaction();
             self.join(session);
-            if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
-                // It may begin again, at a later place.
+            if may_begin_again {
+                // At a later place.
                 session.set_gate(gate::BEHIND_LAST, true);
             }
         }
@@ -167,6 +170,7 @@ impl Core {
             .known_scripts
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
+        debug_assert!(!hold.keeps, "its text shows that it keeps to its keys");
         hold.covers = Covers::Everything;
         hold.repeats = self.scripts.repeats;
         let id = self.messenger(&mut hold);
@@ -419,9 +423,7 @@ impl Core {
                         true => session.at_barrier = false,
                         false => session.end_transaction(),
                     }
-                    if let Some(seq) = seq {
-                        session.output.fill(seq, |to| to.extend_from_slice(out));
-                    }
+                    session.output.fill(seq, |to| to.extend_from_slice(out));
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
                     self.end_telling_of_script(messenger, exec, Some(&mut session));
                     self.look_again(session);
@@ -429,9 +431,6 @@ impl Core {
                     self.end_telling_of_script(messenger, exec, None);
                 }
             }
-        }
-        if ended.hold.has_kept() {
-            self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);
         if let Owner::Session { id, .. } = owner
