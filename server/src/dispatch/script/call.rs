@@ -121,7 +121,9 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        if reach == Reach::Beyond || self.running().held_bytes > SCRIPT_HELD_MAX_BYTES {
+        let running = self.running();
+        let holds_much = running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES;
+        if reach == Reach::Beyond || holds_much {
             return Ok(Some(Waits::Everything));
         }
         self.note_touched(command)?;
@@ -210,8 +212,7 @@ impl Core {
         let id = self.messenger(&mut hold);
         let locks = hold.locks.clone();
         self.running().hold = hold;
-        // What it publishes is no matter of keys.
-        if !matches!(command.spec.run, Run::SomeCores { .. }) && self.tells_of(id) {
+        if self.tells_of(id) {
             let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
             self.gather_for_script(id, by, is_undoable);
         }
@@ -249,6 +250,11 @@ impl Core {
                 let running = self.running();
                 running.held_bytes += publication.bytes() as u64;
                 running.publications.push(publication);
+                if !running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES {
+                    running.held_bytes = 0;
+                    let publications = std::mem::take(&mut running.publications);
+                    self.publish_for_script(None, publications);
+                }
             }
             _ => {
                 let running = self.running();
