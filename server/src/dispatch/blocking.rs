@@ -14,7 +14,8 @@ use std::collections::HashMap;
 
 use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
-use super::gather::{KeptArgs, Owner, keep_args, session_owner};
+use super::gather::{Owner, session_owner};
+use super::kept_args::{KeptArgs, keep_args};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{Args, Blocking, Command, Flags, Rounds, Run, WaitLimit};
 use crate::resp::Reply;

@@ -12,6 +12,7 @@ use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_on_shard};
+use super::kept_args::{KeptArgs, keep, keep_args};
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
@@ -24,7 +25,7 @@ use crate::command::{
     Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
     Rounds, Run, Spread, closing,
 };
-use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
+use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
 use larder_engine::{Access, DbIndex};
@@ -119,30 +120,6 @@ impl Gather {
             self.args = keep_args(args);
         }
         self.told = told;
-    }
-}
-
-/// A copy of a command's arguments.
-#[derive(Debug, Default)]
-pub(super) struct KeptArgs {
-    bytes: Vec<u8>,
-    ranges: Vec<ArgRange>,
-}
-
-impl KeptArgs {
-    /// The arguments.
-    pub(super) fn as_args(&self) -> Args<'_> {
-        Args::new(&self.bytes, &self.ranges)
-    }
-
-    /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
-    /// Bytes of memory held.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
     }
 }
 
@@ -771,24 +748,6 @@ pub(super) fn session_owner(
         reading: Reading::of(session, command),
         command,
     }
-}
-
-/// Copies a command's arguments.
-pub(super) fn keep_args(args: Args<'_>) -> KeptArgs {
-    keep(args.iter_from(0))
-}
-
-/// Copies arguments that stand in no one buffer.
-pub(super) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
-    let mut kept = KeptArgs::default();
-    for arg in args {
-        kept.ranges.push(ArgRange {
-            start: kept.bytes.len() as u32,
-            len: arg.len() as u32,
-        });
-        kept.bytes.extend_from_slice(arg);
-    }
-    kept
 }
 
 impl Gathers {

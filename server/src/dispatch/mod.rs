@@ -32,6 +32,7 @@ mod handing_tests;
 mod held_back_tests;
 mod hostile;
 mod input;
+mod kept_args;
 mod large_tests;
 pub mod limits;
 mod lines;

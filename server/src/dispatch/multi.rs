@@ -16,8 +16,9 @@ use larder_engine::UnixMillis;
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::execute::end_exec;
-use super::gather::{Finish, KeptArgs, session_owner};
+use super::gather::{Finish, session_owner};
 use super::input::Target;
+use super::kept_args::KeptArgs;
 use super::locks::{Claim, Mode, Scope};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{

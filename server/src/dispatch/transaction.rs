@@ -26,7 +26,8 @@ use super::batch::{
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::key_range;
-use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
+use super::gather::{Ask, Finish, Owner, session_owner};
+use super::kept_args::{KeptArgs, keep_args};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
 use super::publish::note_write;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::core::Core;
-use super::super::gather::{KeptArgs, session_owner};
+use super::super::gather::session_owner;
+use super::super::kept_args::KeptArgs;
 use super::super::locks::{Mode, Scope};
 use super::super::publish::note_write;
 use super::super::transaction::{LocksHeld, Plan, scope_of};
