@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use larder_engine::{Buffer, Shard, ShardOptions, StoreError};
+use larder_engine::{Buffer, Notes, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
@@ -39,8 +39,8 @@ use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, HighWater, LockId, Peer, Prefixes, Query, Readers, Session, SessionId, Sessions,
-    Subscribers, gate,
+    Closing, Ending, HighWater, LockId, Peer, Prefixes, Query, Reader, Readers, Session, SessionId,
+    Sessions, Subscribers, gate,
 };
 use crate::shared::Shared;
 
@@ -83,6 +83,8 @@ pub struct Core {
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
     pub(super) queues: Queues,
+    /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
+    pub(super) served_notes: Vec<(Notes, Reader)>,
     /// The rebalance that this core drives.
     pub(super) job: Option<Job>,
     pub(super) scripts: Scripts,
@@ -185,6 +187,7 @@ impl Core {
             clearing: Clearing::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
+            served_notes: Vec::new(),
             job: None,
             scripts: Scripts::default(),
             copies: Copies::new(copy_versions.clone()),
@@ -384,6 +387,7 @@ impl Core {
         self.end_waits(now_ms);
         self.follow_moved_slots();
         self.end_holding_back();
+        self.serve_put_off();
         self.follow_pauses();
         self.resume_waiting();
         self.run_granted();
@@ -424,16 +428,13 @@ impl Core {
                 .and_then(|blocked| blocked.until_ms)
                 .is_some_and(|until| until <= now_ms);
             if due {
-                session.unblock(None);
+                session.unblock(Ending::TimedOut);
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
-                let ended = session.ended_wait.take();
                 self.waiting.push(id);
-                if let Some(number) = ended {
-                    self.end_wait(number);
-                }
             }
+            self.tell_of_ending(id);
         }
     }
 

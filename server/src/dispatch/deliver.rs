@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, Watch, Work};
 use super::core::Core;
-use super::execute::{Place, is_timed_apart, run_on_shard};
+use super::execute::{Place, is_timed_apart, run_command_on_shard};
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Run};
@@ -239,9 +239,11 @@ impl Core {
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
-                self.queue_wait(from, request.ticket.session(), request.db, wait);
+                self.queue_wait(from, request, wait, args);
             }
-            Work::Wait(number, step) => self.step_wait(number, step),
+            Work::Wait(number, step) => {
+                self.step_wait(number, step, request.locks.map(|locks| locks.id));
+            }
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
@@ -267,6 +269,9 @@ impl Core {
             self.act_on_notes(None, Some(batch.origin(request, from)));
         }
         self.serve_written();
+        if self.state.gates & gate::NOTES != 0 {
+            self.act_on_notes(None, None);
+        }
         if let Some(before) = before {
             self.end_moment(before);
         }
@@ -356,7 +361,6 @@ impl Core {
                 if self.state.gates & gate::NOTES != 0 {
                     self.act_on_notes(None, Some(request.origin(from)));
                 }
-                self.serve_written();
             }
         }
         let outbox = &mut self.outboxes[from.index()];
@@ -372,14 +376,11 @@ impl Core {
         let Work::Command(command) = request.head.work else {
             unreachable!("an EXEC runs commands")
         };
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            unreachable!("only commands on a shard are sent elsewhere")
-        };
         let args = batch.args(request);
         let place = Place::of(&request.head);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
-        run_on_shard(&mut self.state, out, args, command, run, place);
+        run_command_on_shard(&mut self.state, out, args, command, place);
         if request.head.reading == Reading::Remembered {
             let reader = request.head.origin(from);
             self.state.remember(command.spec, &args, reader);
@@ -402,15 +403,15 @@ impl Core {
         if let Run::Script(_) = command.spec.run {
             return self.run_script_for(from, args, request, command);
         }
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            unreachable!("only commands on a shard hop")
-        };
+        if let Ticket::Attempt { .. } = request.ticket {
+            return self.attempt_for(from, args, request, command);
+        }
         let (place, reading) = (Place::of(request), request.reading);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            run_on_shard(state, out, args, command, run, place)
+            run_command_on_shard(state, out, args, command, place)
         });
         if reading == Reading::Remembered {
             let reader = request.origin(from);

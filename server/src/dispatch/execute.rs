@@ -6,6 +6,7 @@ use std::time::Instant;
 use larder_engine::Access;
 
 use super::admit::{Admission, has_to_come_behind};
+use super::attempts::attempt_once;
 use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::{Ask, Finish};
@@ -199,6 +200,9 @@ impl Core {
         }
         self.run(session, args, resolved, target, gates);
         self.serve_written();
+        if gates & gate::NOTES != 0 {
+            self.act_on_notes(Some(session), None);
+        }
         if gates & gate::MONITOR != 0 {
             // What a monitor runs it sees behind its reply.
             self.pass_to_monitors(Some(session));
@@ -260,10 +264,17 @@ impl Core {
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
-            Run::FanOut { .. } => self.common_core(command.spec, args),
+            Run::FanOut { .. } | Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
         match owner {
+            Some(core)
+                if core != self.state.id
+                    && matches!(command.spec.run, Run::Blocking(_))
+                    && session.may_wait() =>
+            {
+                self.send_attempt(session, args, command, core, quiet);
+            }
             _ if matches!(command.spec.run, Run::Script(_)) => {
                 self.begin_script(session, args, command, quiet);
             }
@@ -340,6 +351,9 @@ impl Core {
                 if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
                     self.begin_rounds(session, rounds, command, quiet);
                 }
+            }
+            Run::Blocking(blocking) if owner.is_some() => {
+                self.attempt_here(session, args, command, blocking, how);
             }
             Run::Blocking(blocking) => {
                 self.begin_blocking(session, args, command, blocking, quiet);
@@ -673,6 +687,24 @@ pub(super) fn run_on_shard(
     });
     if let Err(error) = result {
         fail(state, out, began, command, place.protocol, &error);
+    }
+}
+
+/// Runs a command of a shard, of whatever kind; one that may block does not wait.
+#[inline(always)]
+pub(super) fn run_command_on_shard(
+    state: &mut CoreState,
+    out: &mut Vec<u8>,
+    args: Args<'_>,
+    command: &'static Command,
+    place: Place,
+) {
+    match command.spec.run {
+        Run::OnShard(run) | Run::FanOut { together: run, .. } => {
+            run_on_shard(state, out, args, command, run, place);
+        }
+        Run::Blocking(_) => attempt_once(state, out, args, command, place),
+        _ => unreachable!("such a command runs on no shard alone"),
     }
 }
 

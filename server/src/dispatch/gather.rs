@@ -7,7 +7,7 @@ use slab::Slab;
 use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
-use super::execute::{Place, access_of, run_on_shard};
+use super::execute::{Place, access_of, run_command_on_shard};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
@@ -334,17 +334,13 @@ impl Core {
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
-                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
-                else {
-                    unreachable!("only commands on a shard are spread")
-                };
                 let place = Place {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
                     first_key: FirstKey::UNKNOWN,
                 };
-                run_on_shard(&mut self.state, &mut out, args, command, run, place);
+                run_command_on_shard(&mut self.state, &mut out, args, command, place);
                 if let Some(reader) = reader {
                     self.state.remember(command.spec, &args, reader);
                 }
@@ -421,7 +417,10 @@ impl Core {
                 let LockAnswer { lock, watch } = LockAnswer::read(bytes);
                 self.take_grant(from, transaction as usize, lock, watch);
             }
-            Ticket::Wait { number, .. } => self.wait_woken(number),
+            Ticket::Attempt { session } => self.end_attempt_on(session, bytes),
+            Ticket::Wait { session, number } => {
+                self.take_word_of_wait(from, session, number, bytes);
+            }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
@@ -455,6 +454,10 @@ impl Core {
                 let gather = &self.gathers.pending[gather as usize];
                 let is_reply = !matches!(gather.finish, Finish::Rounds(_));
                 gather.owner.seq.filter(|_| is_reply)
+            }
+            Ticket::Attempt { session } => {
+                let session = self.state.sessions.get(session);
+                session.and_then(|session| Some(session.blocked.as_ref()?.seq))
             }
             Ticket::Locks { .. } | Ticket::Wait { .. } | Ticket::Discard { .. } => None,
         };
@@ -494,10 +497,14 @@ impl Core {
                         continue;
                     }
                     Ok(Round::Done) => {}
-                    Ok(Round::Wait) => {
+                    Ok(Round::Wait(resolved)) => {
                         let gather = self.gathers.pending.remove(id);
                         self.budget.let_go(gather.part_bytes);
-                        let attempt = gather.attempt.expect("only such a command waits");
+                        let mut attempt = gather.attempt.expect("only such a command waits");
+                        if let Some(words) = resolved {
+                            let args = keep(words.iter().map(Vec::as_slice));
+                            self.go_on_from(&mut attempt, args);
+                        }
                         let locks = &gather.locks;
                         return self.attempt_found_nothing(session, owner, *attempt, locks);
                     }

@@ -150,7 +150,8 @@ struct Entry<W> {
     kept_back: usize,
     /// What reservations kept from it has been given up.
     passes_reservations: bool,
-    /// Those before it that reservations keep back: who is served does not wait for them, and a reservation keeps them back, too.
+    /// Those before it that reservations keep back: who is served does not wait for them, but they for him, and a reservation
+    /// keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
     /// The moment at which what is done under it takes effect.
@@ -207,6 +208,28 @@ impl<W> Locks<W> {
         conflicting.any(|id| self.entry(id).kind != Kind::Reservation)
     }
 
+    /// Whether somebody holds the key of `hash`, under other locks than `own`.
+    pub(super) fn holds_other(&self, hash: u64, own: Option<LockId>) -> bool {
+        let mode = Mode::Exclusive;
+        let scope = Scope::Keys(vec![Claim { hash, mode }]);
+        let mut conflicting = self.conflicting(&scope).into_iter();
+        conflicting.any(|id| {
+            let entry = self.entry(id);
+            Some(id) != own && entry.kind != Kind::Reservation && entry.holds()
+        })
+    }
+
+    /// Whether work on `scope` that is due behind `own` has to wait: for holders of other locks, or for transactions whose
+    /// place has come. Work of this core alone that waits itself is passed.
+    pub(super) fn is_in_way(&self, scope: &Scope, own: Option<LockId>) -> bool {
+        let mut conflicting = self.conflicting(scope).into_iter();
+        conflicting.any(|id| {
+            let entry = self.entry(id);
+            let counts = entry.holds() || entry.kind == Kind::InOrder;
+            Some(id) != own && entry.kind != Kind::Reservation && counts
+        })
+    }
+
     /// Whether somebody has keys of `scope`, or came for them before the script did whose bar is `own`, if it has one yet.
     pub(super) fn is_taken(&self, scope: &Scope, own: Option<LockId>) -> bool {
         let began = own.map_or(self.arrivals, |bar| self.entry(bar).arrival);
@@ -243,10 +266,13 @@ impl<W> Locks<W> {
             }
             _ => Vec::new(),
         };
-        if kind == Kind::Reservation {
-            // Who is kept back already stays so.
-            for id in &passed {
-                self.entries[id.0 as usize].kept_back += 1;
+        for id in &passed {
+            let entry = &mut self.entries[id.0 as usize];
+            match kind {
+                // Who is kept back already stays so.
+                Kind::Reservation => entry.kept_back += 1,
+                // And waits for who is served, should the reservation be given up before.
+                _ => entry.conflicts += 1,
             }
         }
         let (conflicts, kept_back) = match kind {
@@ -388,7 +414,7 @@ impl<W> Locks<W> {
         let mut freed = Vec::new();
         for other in self.conflicting(&gone.scope) {
             let entry = &mut self.entries[other.0 as usize];
-            let keeps_back = gone.kind == Kind::Reservation && gone.passed.contains(&other);
+            let keeps_back = gone.passed.contains(&other);
             if !gone.is_before(entry) && !keeps_back {
                 continue;
             }

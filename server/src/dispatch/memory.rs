@@ -332,7 +332,10 @@ impl Core {
     ) -> bool {
         let head = &request.head;
         let is_alone = head.locks.is_none()
-            && matches!(head.ticket, Ticket::Reply { .. } | Ticket::Discard { .. });
+            && matches!(
+                head.ticket,
+                Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
+            );
         let is_light =
             self.state.gates & gate::MAXMEMORY == 0 && is_light(command, batch.args(request));
         if !is_alone

@@ -11,6 +11,7 @@
 
 mod admit;
 mod alone_tests;
+mod attempts;
 mod batch;
 mod blocking;
 mod blocking_tests;

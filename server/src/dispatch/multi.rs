@@ -113,7 +113,7 @@ impl Core {
         match command.spec.run {
             Run::OnShard(_) if target.first_key.is_known() => QueuedPlace::Core(target.core),
             Run::OnShard(_) => QueuedPlace::Anywhere,
-            Run::FanOut { .. } => match self.common_core(command.spec, args) {
+            Run::FanOut { .. } | Run::Blocking(_) => match self.common_core(command.spec, args) {
                 Some(core) => QueuedPlace::Core(core),
                 None => QueuedPlace::Several,
             },

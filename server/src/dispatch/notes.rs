@@ -12,7 +12,7 @@
 
 use std::io::Write;
 
-use larder_engine::{DbIndex, Event, Noted};
+use larder_engine::{DbIndex, Event, Noted, Notes};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
@@ -27,7 +27,7 @@ impl Core {
     /// wherever it is.
     #[inline]
     pub(super) fn act_on_notes(&mut self, session: Option<&mut Session>, by: Option<Reader>) {
-        if self.state.shard.journal().has_notes() {
+        if self.state.shard.journal().has_notes() || !self.served_notes.is_empty() {
             self.act(session, by);
         }
     }
@@ -50,9 +50,25 @@ impl Core {
         self.tell_what_is_told();
     }
 
+    /// Keeps the notes of an attempt for one who waited until some session's are acted on: it may be made while a session is
+    /// at work, which is not to miss what concerns it.
+    pub(super) fn keep_notes_of(&mut self, served: Reader) {
+        if self.state.gates & gate::NOTES != 0 && self.state.shard.journal().has_notes() {
+            let notes = self.state.shard.journal().take_notes();
+            self.served_notes.push((notes, served));
+        }
+    }
+
     #[cold]
     fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
+        for (notes, served) in std::mem::take(&mut self.served_notes) {
+            self.act_on(notes, session.as_deref_mut(), Some(served));
+        }
         let notes = self.state.shard.journal().take_notes();
+        self.act_on(notes, session, by);
+    }
+
+    fn act_on(&mut self, notes: Notes, mut session: Option<&mut Session>, by: Option<Reader>) {
         let somebody_listens = (0..self.state.shared.cores())
             .any(|core| pushes::has_subscribers(self.state.shared.gauges(CoreId(core))));
         for note in notes.iter() {
