@@ -269,9 +269,7 @@ impl Core {
             self.act_on_notes(None, Some(batch.origin(request, from)));
         }
         self.serve_written();
-        if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(None, None);
-        }
+        self.act_on_served(None);
         if let Some(before) = before {
             self.end_moment(before);
         }

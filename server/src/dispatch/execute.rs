@@ -200,9 +200,7 @@ impl Core {
         }
         self.run(session, args, resolved, target, gates);
         self.serve_written();
-        if gates & gate::NOTES != 0 {
-            self.act_on_notes(Some(session), None);
-        }
+        self.act_on_served(Some(session));
         if gates & gate::MONITOR != 0 {
             // What a monitor runs it sees behind its reply.
             self.pass_to_monitors(Some(session));

@@ -59,11 +59,24 @@ impl Core {
         }
     }
 
+    /// Acts on what was changed for those who waited, behind the command that served them.
+    #[inline]
+    pub(super) fn act_on_served(&mut self, session: Option<&mut Session>) {
+        if !self.served_notes.is_empty() {
+            self.act_on_all_served(session);
+        }
+    }
+
     #[cold]
-    fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
+    fn act_on_all_served(&mut self, mut session: Option<&mut Session>) {
         for (notes, served) in std::mem::take(&mut self.served_notes) {
             self.act_on(notes, session.as_deref_mut(), Some(served));
         }
+    }
+
+    #[cold]
+    fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
+        self.act_on_served(session.as_deref_mut());
         let notes = self.state.shard.journal().take_notes();
         self.act_on(notes, session, by);
     }
