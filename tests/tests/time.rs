@@ -206,7 +206,6 @@ fn scripts_have_one_time(server: &Server, cores: u16) -> Outcome<()> {
 }
 
 #[test]
-#[ignore = "keys of other cores live by those cores' clocks while a script runs"]
 fn time_stands_still_for_a_script_wherever_its_keys_are() {
     on_larder(scripts_have_one_time);
 }
@@ -332,7 +331,6 @@ fn limiters_leave_no_immortal_counter(server: &Server, cores: u16) -> Outcome<()
 }
 
 #[test]
-#[ignore = "keys of other cores live by those cores' clocks while a script runs"]
 fn a_rate_limiter_over_cores_leaves_no_counter_without_a_ttl() {
     on_larder(limiters_leave_no_immortal_counter);
 }
@@ -573,7 +571,6 @@ fn readings_are_whole(server: &Server, cores: u16) -> Outcome<()> {
 }
 
 #[test]
-#[ignore = "the parts of one command go by the clocks of their cores"]
 fn keys_of_one_deadline_are_seen_to_go_together() {
     on_larder(readings_are_whole);
 }
@@ -618,7 +615,7 @@ fn pipelines_see_time_go_forward(server: &Server, cores: u16) -> Outcome<()> {
 }
 
 #[test]
-#[ignore = "commands of one pipeline go by the clocks of their keys' cores"]
+#[ignore = "commands of one pipeline go by the times at which their keys' cores come to them"]
 fn behind_a_key_seen_gone_a_pipeline_sees_none_of_its_deadline_alive() {
     on_larder(pipelines_see_time_go_forward);
 }

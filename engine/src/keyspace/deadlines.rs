@@ -218,6 +218,18 @@ impl Deadlines {
         }
     }
 
+    /// Puts the next look off by the grace, though something is due: ticks are reckoned from the present, which what is due is
+    /// before.
+    pub(crate) fn put_off(
+        &mut self,
+        buckets: usize,
+        pace: Pace,
+        deadline: impl Fn(usize) -> Option<UnixMillis>,
+    ) {
+        self.wake(buckets, pace.now, deadline);
+        self.look_at = UnixMillis(pace.now.0.saturating_add(pace.grace_ms.into()));
+    }
+
     fn planned(&self, entries: usize, pace: Pace) -> UnixMillis {
         if self.volatile == 0 {
             return NEVER;

@@ -129,6 +129,22 @@ impl Keyspace {
         self.enter(id, look_at);
     }
 
+    /// As [`Self::plan`], where some that are due have to stay: they are looked at again after a dead entry's grace.
+    pub(crate) fn put_off(&mut self, id: u32, memory: &Memory, now: UnixMillis) {
+        self.plan(id, now);
+        if self.agenda.time(id) > now {
+            return;
+        }
+        let pace = self.pace(now);
+        let segment = self.segment_mut(id);
+        let bytes = segment.deadlines().bytes();
+        segment.put_off(memory, pace);
+        let added = segment.deadlines().bytes() - bytes;
+        let look_at = segment.deadlines().look_at();
+        self.segment_bytes += added;
+        self.enter(id, look_at);
+    }
+
     fn enter(&mut self, id: u32, look_at: UnixMillis) {
         let was = self.agenda.bytes();
         self.agenda.set(id, look_at);

@@ -259,6 +259,15 @@ impl Segment {
         self.deadlines.plan(self.table.len(), pace);
     }
 
+    /// Puts the next look off, though entries are due.
+    pub(crate) fn put_off(&mut self, memory: &Memory, pace: Pace) {
+        let table = &self.table;
+        let buckets = table.num_buckets();
+        self.deadlines.put_off(buckets, pace, |bucket| {
+            memory.deadline(Block(*table.get_bucket(bucket)?))
+        });
+    }
+
     /// Moves all entries to a table with room for `capacity`. As with all that makes a segment of others, when to look at it
     /// is yet to be planned.
     pub(crate) fn rebuild(&mut self, capacity: usize, items: Items<'_>) {

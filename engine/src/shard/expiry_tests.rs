@@ -475,3 +475,39 @@ fn how_many_are_due_and_how_long_the_others_have_is_known() {
     let due = simulation.shard.deadlines(DB).due;
     assert!(due < 2500, "{due}");
 }
+
+#[test]
+fn what_has_to_stay_stays_and_holds_up_nothing_else() {
+    let mut simulation = Simulation::new(9);
+    let keys: Vec<u64> = (0..3000).map(|_| simulation.set_new(Some(500))).collect();
+    let hasher = simulation.shard.hasher().clone();
+    let hash = |key: &u64| hasher.hash(&key.to_le_bytes());
+    let stay: Vec<u64> = keys.iter().step_by(1000).map(hash).collect();
+    let pass = |simulation: &mut Simulation| {
+        simulation.now += 500 + 2 * i64::from(GRACE_MAX_MS);
+        simulation.shard.set_now(UnixMillis(simulation.now));
+    };
+    for round in 0..10 {
+        pass(&mut simulation);
+        let mut steps = 0;
+        while simulation.shard.expiry_due_at().0 <= simulation.now {
+            let stays = |hash| stay.contains(&hash);
+            simulation.shard.expire_cycle_except(BUDGET, stays);
+            simulation.shard.check();
+            steps += 1;
+            assert!(steps < 100, "the hand comes to an end");
+        }
+        assert_eq!(
+            simulation.entries(),
+            stay.len() as u64,
+            "round {round}, {steps} steps"
+        );
+        // Others come and go meanwhile.
+        simulation.set_new(Some(10));
+    }
+    pass(&mut simulation);
+    while simulation.shard.expiry_due_at().0 <= simulation.now {
+        simulation.shard.expire_cycle(BUDGET);
+    }
+    assert_eq!(simulation.entries(), 0);
+}

@@ -350,14 +350,21 @@ impl Shard {
     /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
     /// step may exceed its budget by one look at a segment.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
+        if self.undos_aside > 0 {
+            // What is due may be what is to be put back.
+            self.hand.begin_step(self.databases.len());
+            return ExpireStats::default();
+        }
+        self.expire_cycle_except(budget, |_| false)
+    }
+
+    /// As [`Self::expire_cycle`], but the entries stay of whose keys' hashes `stays` says so: among them must be all that
+    /// undo logs are about that lie aside.
+    pub fn expire_cycle_except(&mut self, budget: u32, stays: impl Fn(u64) -> bool) -> ExpireStats {
         let paid = self.hand.begin_step(self.databases.len());
         let budget = budget.saturating_add(paid);
         let mut stats = ExpireStats::default();
         let mut spent = 0;
-        if self.undos_aside > 0 {
-            // What is due may be what is to be put back.
-            return stats;
-        }
         while spent < budget {
             let items = Items {
                 memory: &self.memory,
@@ -374,10 +381,14 @@ impl Shard {
                 return stats;
             };
             self.table_bytes += look.ticks_bytes;
-            let mut removed = 0;
+            let (mut removed, mut stayed) = (0, 0);
             for &item in &due {
                 let held = self.memory.held_bytes();
                 let hash = self.hasher.hash(self.memory.key(item));
+                if stays(hash) {
+                    stayed += 1;
+                    continue;
+                }
                 self.expire(DbIndex(database as u16), hash, item);
                 removed += 1;
                 let given_back = held.saturating_sub(self.memory.held_bytes());
@@ -389,10 +400,16 @@ impl Shard {
             }
             stats.examined += look.examined;
             stats.expired += removed as u32;
-            if look.is_through && removed == due.len() {
+            let is_done = removed + stayed == due.len();
+            let all_stay = is_done && stayed > 0 && removed == 0;
+            if all_stay || look.is_through && is_done {
                 let table = &mut self.databases[database];
                 let was = table.table_bytes();
-                table.plan(look.segment, self.now);
+                match all_stay {
+                    true => table.put_off(look.segment, &self.memory, self.now),
+                    // What stays is found again: the removals may have brought other entries here.
+                    false => table.plan(look.segment, self.now),
+                }
                 self.table_bytes = self.table_bytes - was + table.table_bytes();
             }
             self.hand.recycle(due);

@@ -24,8 +24,8 @@ pub(super) enum Admission {
 }
 
 impl Core {
-    /// Whether a command may run though its core has yet to pass a transaction that its session has begun: it takes a place
-    /// in the order behind that, or concerns no keys.
+    /// Whether a command need not wait until this core has passed a transaction that its session began before: it takes a
+    /// place in the order behind that, or concerns no keys.
     pub(super) fn may_take_place(&self, session: &Session, command: &'static Command) -> bool {
         let spec = command.spec;
         match spec.run {
@@ -52,7 +52,8 @@ impl Core {
         }
     }
 
-    /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn.
+    /// Whether the outboxes the command may need have room for it; if not, it waits for the next turn. What other cores have
+    /// yet to run of transactions, and what they answer, is not held back once it has a place, and so is bounded here.
     #[inline]
     pub(super) fn has_room_for(
         &self,
@@ -61,7 +62,12 @@ impl Core {
         target: Target,
     ) -> bool {
         match command.map(|command| command.spec.run) {
-            _ if session.gates & gate::IN_ORDER != 0 && !self.has_room_in_order(session) => false,
+            _ if session.gates & gate::IN_ORDER != 0
+                && (session.output.outstanding() > session.window
+                    || self.transactions.gathered_bytes > BATCH_HIGH_WATER_BYTES) =>
+            {
+                false
+            }
             Some(Run::OnShard(_)) if target.core == self.state.id => true,
             Some(Run::OnShard(_)) => {
                 !self.is_congested(target.core.index()) && !session.has_sent_much()
@@ -69,16 +75,10 @@ impl Core {
             Some(Run::OnSession(_)) | None => true,
             _ => {
                 !(0..self.outboxes.len()).any(|core| self.is_congested(core))
-                    && self.has_room_in_order(session)
+                    && session.has_room_in_window()
+                    && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
             }
         }
-    }
-
-    /// Whether a session may have another transaction under way. What other cores have yet to run of its commands, and what
-    /// they answer, is not held back once it has a place, and so is bounded here.
-    fn has_room_in_order(&self, session: &Session) -> bool {
-        session.output.outstanding() <= session.window
-            && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
     }
 
     /// Whether neither locks nor slots on the move are in a command's way. If not, it waits for them.
@@ -201,6 +201,12 @@ pub(super) fn has_to_come_behind(session: &Session, command: &'static Command) -
         Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
         Run::Rounds(_) | Run::Transaction(TransactionStep::Watch) => {
             session.output.outstanding() > 0
+        }
+        Run::EveryCore { .. } => {
+            let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
+            command.spec.flags.has(Flags::READONLY)
+                && !command.spec.flags.has_any(takes_place)
+                && session.output.outstanding() > 0
         }
         _ => false,
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use larder_engine::limits::SPAN_MAX_BYTES;
-use larder_engine::{Access, Buffer, DbIndex};
+use larder_engine::{Access, Buffer, DbIndex, UnixMillis};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
@@ -284,11 +284,14 @@ pub(super) enum Watch {
 pub(super) struct LockAnswer {
     pub(super) lock: LockId,
     pub(super) watch: Watch,
+    /// The time at the place of the request, which is that of the whole transaction.
+    pub(super) time: UnixMillis,
 }
 
 impl LockAnswer {
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.push(u8::from(self.watch == Watch::Broken));
+        out.extend_from_slice(&self.time.0.to_le_bytes());
         out.extend_from_slice(&self.lock.0.to_le_bytes());
     }
 
@@ -297,10 +300,13 @@ impl LockAnswer {
     /// # Panics
     /// If `bytes` are none: they come from a core of this process.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let (watch, lock) = bytes.split_at(1);
+        let (watch, rest) = bytes.split_at(1);
+        let (time, lock) = rest.split_at(8);
+        let time = time.try_into().expect("a time is eight bytes");
         let lock = lock.try_into().expect("the place of locks is four bytes");
         Self {
             lock: LockId(u32::from_le_bytes(lock)),
+            time: UnixMillis(i64::from_le_bytes(time)),
             watch: if watch[0] == 0 {
                 Watch::Intact
             } else {

@@ -98,6 +98,8 @@ pub struct Core {
     pub(super) lent: Option<Arc<Buffer>>,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
     pub(super) waiting: Vec<SessionId>,
+    /// How many of these still waited when they were last looked at.
+    pub(super) looked_at: usize,
     pub(super) buffers: BufferPool,
     /// Room for the name of the channel that a keyspace event is published to.
     pub(super) event_channel: Vec<u8>,
@@ -196,6 +198,7 @@ impl Core {
             scratch: InputScratch::default(),
             lent: None,
             waiting: Vec::new(),
+            looked_at: 0,
             buffers: BufferPool::default(),
             event_channel: Vec::new(),
             exec_replies: Vec::new(),
@@ -407,10 +410,22 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
-        self.append_entry();
+        if self.append_entry() {
+            self.resume_waiting();
+            self.run_granted();
+        }
         self.clear_pauses();
         self.settle_lease();
-        more
+        more | self.has_to_go_on()
+    }
+
+    /// Whether what the last entry of the turn let go on has yet to: then the next turn follows at once.
+    fn has_to_go_on(&self) -> bool {
+        self.awaits_place()
+            || !self.granted.is_empty()
+            || self.waiting.len() > self.looked_at
+            || self.scripts.has_ready()
+            || self.has_own_mail()
     }
 
     /// Ends the waits of blocked sessions whose time is over.

@@ -263,7 +263,7 @@ impl Core {
             }
         }
         if let Some(lock) = undo {
-            self.lay_undo_aside(lock);
+            self.lay_undo_aside(lock, batch.origin(request, from));
         }
         if self.state.gates & gate::NOTES != 0 {
             self.act_on_notes(None, Some(batch.origin(request, from)));

@@ -168,6 +168,7 @@ impl Core {
             if !self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
+                || self.has_yet_to_hear_of_itself(session)
             {
                 session.awaits_room = true;
                 self.waiting.push(session.id);
@@ -214,21 +215,6 @@ impl Core {
         self.state.stats.by_command[command.id.index()].rejected += 1;
         spoil(session);
         self.refuse(session, error);
-    }
-
-    /// What could not be resolved counts as a refusal of the command, or the subcommand, that there is; as in Redis, not of
-    /// the container of one that there is not.
-    #[cold]
-    fn count_unresolved(&mut self, command: Option<&'static Command>, args: Args<'_>) {
-        let meant = match (command, args.get(1)) {
-            (Some(container), Some(name)) if !container.subcommands.is_empty() => {
-                container.subcommand(name)
-            }
-            (command, _) => command,
-        };
-        if let Some(command) = meant {
-            self.state.stats.by_command[command.id.index()].rejected += 1;
-        }
     }
 
     /// Says that a command is queued.
@@ -500,19 +486,6 @@ impl Core {
         };
     }
 
-    /// Sends a command behind a transaction of its session: it takes a place of its own.
-    fn hop_in_order(&mut self, session: &mut Session, core: CoreId, head: Head, args: Args<'_>) {
-        let lent = self.lent.clone();
-        let parts = self.parts_for(core);
-        let bytes = match &lent {
-            Some(buffer) => parts.ask_lending(head, args, buffer),
-            None => parts.ask(head, args.iter_from(0)),
-        };
-        session.sent_bytes += bytes;
-        self.transactions.gathered_bytes += bytes;
-        self.join(session);
-    }
-
     /// The one core that owns all keys of the command, if there is one.
     pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
@@ -763,7 +736,7 @@ fn resolve_subcommand(
 }
 
 /// Where the keys of a command that spreads begin, and their distance.
-fn key_range(command: &Command) -> (usize, usize) {
+pub(super) fn key_range(command: &Command) -> (usize, usize) {
     let range = command.spec.keys.range();
     range.expect("a command that spreads has its keys in a range")
 }

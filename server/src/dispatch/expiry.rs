@@ -5,9 +5,9 @@
 //! ([`Shard::expire_cycle`](larder_engine::Shard::expire_cycle)), the next turn comes at once, and serves whoever has
 //! sent something before it goes on.
 //!
-//! For a script time stands still. While some wait in their midst, only what was dead when the oldest began is removed:
-//! one that goes on for long holds expiry up, as in Redis, and any number of short ones do not. The same holds for whoever has
-//! locks or waits for them: what was dead at its moment may go, nothing that died since.
+//! For a script time stands still, and so it does for whoever has locks or waits for them. Keys that somebody has, or waits
+//! for, stay. While somebody has the whole shard, or a script without locks keeps everybody out in its midst, only what was
+//! dead when the oldest began is removed: one that goes on for long holds expiry up, as in Redis, and any number of short ones do not.
 
 use std::time::Instant;
 
@@ -20,14 +20,19 @@ use crate::session::Session;
 impl Core {
     /// Whether entries may be removed by themselves.
     fn may_expire(&self) -> bool {
-        // What is given to another core expires there; and what a script that waits may have to take back stays as it is.
+        // What is given to another core expires there; and what a script that waits may have to take back stays as it is: its
+        // keys, or anything.
         let is_given = self.state.moving.stands_still();
-        self.state.active_expire && !is_given && !self.state.shard.has_undo_aside()
+        let may_be_taken_back = self.locks.has_whole() && self.state.shard.has_undo_aside();
+        self.state.active_expire && !is_given && !may_be_taken_back
     }
 
     /// The time that decides which entries are removed by themselves.
     fn expiry_time(&self) -> UnixMillis {
         let now = self.state.shard.now();
+        if !self.locks.has_whole() {
+            return now;
+        }
         let times = [self.oldest_script_time(), self.locks.oldest_time()];
         times.into_iter().flatten().fold(now, UnixMillis::min)
     }
@@ -76,12 +81,16 @@ impl Core {
             return false;
         }
         let began = Instant::now();
-        // What is removed was dead before the first of those who have locks or wait for them.
+        // Beside who has the whole shard or waits for it, what is removed was dead before the first of those who have locks.
         let oldest = self.locks.oldest_position();
-        let shard = &mut self.state.shard;
+        let oldest = oldest.filter(|_| self.locks.has_whole());
+        let (shard, locks) = (&mut self.state.shard, &self.locks);
         shard.set_now(as_of);
         let before = shard.journal().set_moment(oldest.map(Moment::alone));
-        let step = shard.expire_cycle(budget);
+        let step = match locks.is_empty() || locks.has_whole() {
+            true => shard.expire_cycle(budget),
+            false => shard.expire_cycle_except(budget, |hash| locks.has_key(hash)),
+        };
         shard.journal().set_moment(before);
         shard.set_now(now);
         let time = began.elapsed();

@@ -5,7 +5,7 @@
 use larder_engine::DbIndex;
 
 use super::limits::PERIOD_MS;
-use super::testing::{Client, Server};
+use super::testing::{Client, Server, key_on};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -167,6 +167,49 @@ fn the_oldest_script_in_its_midst_says_what_is_dead() {
     server.receive(other, b"SCRIPT KILL\r\n");
     server.some_turns(10);
     assert_eq!(entries(&mut server), 0);
+}
+
+#[test]
+fn keys_expire_that_a_script_in_its_midst_on_several_cores_does_not_have() {
+    for writes in [
+        "",
+        "redis.call('set',KEYS[2],1) redis.call('append',KEYS[4],1)",
+    ] {
+        let mut server = Server::configured(2, &[("busy-reply-threshold", "1")]);
+        let client = server.connect(0);
+        for core in 0..2 {
+            server.cores[core].state().active_expire = false;
+        }
+        let on = |core, name| key_on(core, 2, name);
+        let own = [on(0, "dies"), on(0, "a"), on(1, "dies"), on(1, "b")];
+        for key in [&own[0], &own[2], &on(0, "other"), &on(1, "other")] {
+            server.send(client, format!("SET {key} v PX 1000\r\n").as_bytes());
+        }
+        let keys = own.join(" ");
+        let script = format!("EVAL \"{writes} while true do end\" 4 {keys}\r\n");
+        server.receive(client, script.as_bytes());
+        server.some_turns(10);
+        for core in 0..2 {
+            server.cores[core].state().active_expire = true;
+        }
+        server.advance(10_000);
+        server.some_turns(10);
+        for core in &mut server.cores {
+            let written = u64::from(!writes.is_empty());
+            assert_eq!(core.state().shard.len(DB), 1 + written, "{writes}");
+        }
+        // What it has is dead when it is over.
+        if writes.is_empty() {
+            let other = server.connect(0);
+            server.receive(other, b"SCRIPT KILL\r\n");
+            server.some_turns(10);
+            server.advance(1000);
+            server.turns();
+            for core in &mut server.cores {
+                assert_eq!(core.state().shard.len(DB), 0);
+            }
+        }
+    }
 }
 
 #[test]

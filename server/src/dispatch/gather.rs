@@ -1,4 +1,8 @@
-//! Replies that several cores have a part in: asked together, kept until all have answered, then made one.
+//! Replies made of parts that several cores answer, and commands in rounds: all are asked together, their answers are kept
+//! until the last has come, and then the reply is made, or the next round is asked.
+//!
+//! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
+//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
 
@@ -8,6 +12,9 @@ use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::execute::{Place, access_of, run_command_on_shard};
+use super::limits::{
+    GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_REPLY_KEPT_BYTES, GATHERS_KEPT,
+};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
@@ -39,6 +46,32 @@ pub(super) enum Finish {
 #[derive(Default)]
 pub(super) struct Gathers {
     pending: Slab<Gather>,
+    /// Memory of parts of former replies, for later ones.
+    spare: Vec<Vec<Vec<u8>>>,
+    /// Memory of the reply that is made.
+    reply: Vec<u8>,
+}
+
+impl Gathers {
+    /// Room for `count` parts.
+    fn room(&mut self, count: usize) -> Vec<Vec<u8>> {
+        let mut parts = self.spare.pop().unwrap_or_default();
+        parts.resize_with(count, Vec::new);
+        parts
+    }
+
+    /// Keeps the memory of parts that were small.
+    fn recycle(&mut self, mut parts: Vec<Vec<u8>>) {
+        if self.spare.len() < GATHERS_KEPT && parts.len() <= GATHER_PARTS_KEPT {
+            for part in &mut parts {
+                match part.capacity() > GATHER_PART_KEPT_BYTES {
+                    true => *part = Vec::new(),
+                    false => part.clear(),
+                }
+            }
+            self.spare.push(parts);
+        }
+    }
 }
 
 struct Gather {
@@ -52,9 +85,9 @@ struct Gather {
     part_bytes: usize,
     /// The locks its parts run under.
     locks: LocksHeld,
-    /// What becomes of them behind it.
+    /// Whether they are given back behind it.
     then: Then,
-    /// Its rounds are an attempt at a command that may block.
+    /// Set if its rounds are an attempt at a command that may block.
     attempt: Option<Box<Attempt>>,
 }
 
@@ -163,12 +196,11 @@ impl Core {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);
-        let locks = (LocksHeld::new(), Then::Keep);
+        let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
 
-    /// Asks several cores at once, under the locks of a transaction if there are any: each part gives back those of its
-    /// core. The place of the reply is kept already.
+    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
         mut session: Option<&mut Session>,
@@ -176,12 +208,11 @@ impl Core {
         args: Args<'_>,
         finish: Finish,
         asks: Vec<Ask<'_>>,
-        (locks, then): (LocksHeld, Then),
+        locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
-        let gather = &mut self.gathers.pending[id];
-        (gather.locks, gather.then) = (locks, then);
-        self.ask(id, owner, session.as_deref_mut(), asks, then);
+        self.gathers.pending[id].locks = locks;
+        self.ask(id, owner, session.as_deref_mut(), asks);
         self.finish_if_complete(id, session);
     }
 
@@ -197,11 +228,12 @@ impl Core {
             Finish::Merge(_) => keep_args(args),
             _ => KeptArgs::default(),
         };
+        let parts = self.gathers.room(count);
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish,
             args: kept,
-            parts: vec![Vec::new(); count],
+            parts,
             missing: count,
             part_bytes: 0,
             locks: LocksHeld::new(),
@@ -280,17 +312,16 @@ impl Core {
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
-        then: Then,
     ) {
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
-            let locks = held_on(&self.gathers.pending[id].locks, core, then);
+            let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
                 if let Some(lock) = undo {
-                    self.lay_undo_aside(lock);
+                    self.lay_undo_aside(lock, self.changer(owner.session));
                 }
                 if let Some(before) = before {
                     self.end_moment(before);
@@ -298,9 +329,6 @@ impl Core {
                 let gather = &mut self.gathers.pending[id];
                 gather.parts[part] = answer;
                 gather.missing -= 1;
-                if let Some(locks) = locks.filter(|_| then == Then::Release) {
-                    self.release_locks(locks.id);
-                }
                 continue;
             }
             self.state.stats.hops += 1;
@@ -414,8 +442,8 @@ impl Core {
                 }
             }
             Ticket::Locks { transaction, .. } => {
-                let LockAnswer { lock, watch } = LockAnswer::read(bytes);
-                self.take_grant(from, transaction as usize, lock, watch);
+                let answer = LockAnswer::read(bytes);
+                self.take_grant(from, transaction as usize, answer);
             }
             Ticket::Attempt { session } => self.end_attempt_on(session, bytes),
             Ticket::Wait { session, number } => {
@@ -424,7 +452,7 @@ impl Core {
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
-                gather.parts[part as usize] = bytes.to_vec();
+                gather.parts[part as usize].extend_from_slice(bytes);
                 gather.part_bytes += bytes.len();
                 self.budget.keep(bytes.len());
                 gather.missing -= 1;
@@ -471,13 +499,14 @@ impl Core {
         }
     }
 
-    /// Makes the reply if every part is there, or goes on to the next round. A command of several rounds goes on though
-    /// its client is gone: what it began it ends.
+    /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
+    /// so that what it has begun is not left half done.
     fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
             let owner = gather.owner;
-            let mut reply = Vec::new();
+            let mut reply = std::mem::take(&mut self.gathers.reply);
+            reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
@@ -493,7 +522,7 @@ impl Core {
                                 (request.core, Work::Part(request.run), args)
                             })
                             .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks, Then::Keep);
+                        self.ask(id, owner, session.as_deref_mut(), asks);
                         continue;
                     }
                     Ok(Round::Done) => {}
@@ -536,22 +565,26 @@ impl Core {
             }
             if let Some(session) = session {
                 if had_rounds && gather.then == Then::Keep {
-                    // Only what raised the barrier takes it down: a reply gathered before it, and a transaction whose locks
-                    // are its own, may complete behind it.
+                    // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
+                    // locks of their own, may be complete only now.
                     session.at_barrier = false;
                 }
-                session.widen_window();
+                session.end_transaction();
                 if let Some(seq) = owner.seq {
                     session
                         .output
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
+            self.gathers.recycle(gather.parts);
+            if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
+                self.gathers.reply = reply;
+            }
             return;
         }
     }
 
-    /// A command of several rounds is done: gives back its locks, unless they are those of an `EXEC`.
+    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
     fn end_rounds(&mut self, gather: &Gather) {
         if gather.then == Then::Release {
             self.unlock(gather.owner.session, &gather.locks);
@@ -619,7 +652,7 @@ impl Core {
     }
 }
 
-/// The session as the one who gets a reply.
+/// A session as the owner of a reply.
 pub(super) fn session_owner(
     session: &Session,
     seq: Option<ReplySeq>,

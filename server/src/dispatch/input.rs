@@ -171,6 +171,7 @@ impl Core {
         // Those that still wait come first next time, in the order they came.
         waiting.append(&mut self.waiting);
         self.waiting = waiting;
+        self.looked_at = self.waiting.len();
     }
 
     /// Runs the whole commands at the beginning of `input` until none is left or the session stalls. Returns the number

@@ -54,7 +54,8 @@ pub const EVENT_CHANNEL_KEPT_BYTES: usize = 4 * 1024;
 pub const SPARE_BATCHES: usize = 2;
 
 /// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
-pub const SCRIPTS_ON_CORES_MAX: usize = 64;
+pub const SCRIPTS_ON_CORES_MAX: usize = 16;
+
 /// The longest value that is copied.
 pub const COPY_MAX_BYTES: usize = 16 * 1024;
 
@@ -97,3 +98,12 @@ pub const FREEING_STEPS_MAX: usize = 1024;
 
 /// Room for the replies of an `EXEC` that is kept from one to the next.
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
+
+/// Gathered replies of which a core keeps the memory of the parts for later ones, if they were so few and so small.
+pub const GATHERS_KEPT: usize = 256;
+/// See [`GATHERS_KEPT`].
+pub const GATHER_PARTS_KEPT: usize = 16;
+/// See [`GATHERS_KEPT`].
+pub const GATHER_PART_KEPT_BYTES: usize = 256;
+/// The longest gathered reply whose memory is kept for the next one.
+pub const GATHER_REPLY_KEPT_BYTES: usize = 64 * 1024;

@@ -1,21 +1,21 @@
-//! Who may touch which keys of a shard while data flows between cores, and who waits: locks, first come, first served.
+//! Locks of a shard's keys, first come, first served: who may touch them while data flows between cores, and who waits.
 //!
 //! ```text
 //!  "a":  #1 exclusive, holds      #2 shared, waits for #1      #3 exclusive, waits for #1 and #2
 //!  "b":  #3 exclusive, waits too, for it gets all its keys of the shard or none
 //!  now comes #4 for "a", exclusive: it waits for all of them
 //! ```
-//! **No deadlock.** A transaction asks for its locks at its place in the order of all transactions ([`crate::order`]), on
-//! every core at the same one. So whoever waits waits for places before its own, or for work of this core alone, which
-//! waits for nobody elsewhere.
+//! **No deadlock.** A transaction asks for its locks at its place in the order of all transactions ([`crate::order`]), which
+//! is the same on every core. So a transaction waits only for transactions of earlier places, and for work of this core
+//! alone, which waits for nobody on another core.
 //!
 //! Two kinds of entries are not first come, first served:
 //!
-//! - A *reservation* keeps work of this core alone from the keys that a client waits for, until the client has had its
-//!   turn. Transactions pass it: their places are fixed, and the client's is yet to come. For one to pass, it gives up all
-//!   that it keeps back, lest what waits for it be in the transaction's way.
-//! - A *bar* keeps everybody out of the core, until a script is over that has run for long. It comes before all who wait, and
-//!   waits for nobody: the script has not touched what they have, or came for before it.
+//! - A *reservation* keeps back work of this core alone from keys that were written while a client waited for them, until that
+//!   client has been served. Transactions pass it: their places are fixed, and the client's is yet to come. When a transaction asks for
+//!   locks, all that reservations keep back goes on before it, so that the transaction does not wait for what waits for them.
+//! - A *bar* keeps everybody out of the core, until the script is over that waits there. It comes before all who wait, and
+//!   waits for nobody: the script has not touched what holders have, nor what was asked for before it began.
 //!
 //! A key is known by its hash, whatever its database: two keys of one hash are locked together, which is slower and right.
 //! Cost: a look-up and a push a key, and a glance at each who shares it; nothing while nothing is locked.
@@ -103,18 +103,18 @@ impl Scope {
     }
 }
 
-/// What an entry is for.
+/// Who asks for locks. Decision 0017 has a table of who waits for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A transaction at its place in the order.
     InOrder,
     /// Work of this core alone.
     Alone,
-    /// The same, of a client that is served: what its reservation keeps back stays behind it.
+    /// A transaction at its place that serves a client who has waited: what a reservation keeps back stays behind it.
     Served,
     /// A client that waits for the keys, and is to be served next.
     Reservation,
-    /// A script under way.
+    /// A script of this core alone that has begun, and waits.
     Bar,
 }
 
@@ -148,10 +148,10 @@ struct Entry<W> {
     conflicts: usize,
     /// How many it has with reservations before it.
     kept_back: usize,
-    /// What reservations kept from it has been given up.
+    /// It waits for reservations no longer, since a transaction has asked for locks.
     passes_reservations: bool,
-    /// Those before it that reservations keep back: who is served does not wait for them, but they for him, and a reservation
-    /// keeps them back, too.
+    /// Entries before this one that reservations keep back. One who is served does not wait for them, but they for him; a
+    /// reservation keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
     /// The moment at which what is done under it takes effect.
@@ -230,7 +230,8 @@ impl<W> Locks<W> {
         })
     }
 
-    /// Whether somebody has keys of `scope`, or came for them before the script did whose bar is `own`, if it has one yet.
+    /// Whether somebody holds keys of `scope`, or asked for them before the script did whose bar is `own`. A script without a
+    /// bar comes last.
     pub(super) fn is_taken(&self, scope: &Scope, own: Option<LockId>) -> bool {
         let began = own.map_or(self.arrivals, |bar| self.entry(bar).arrival);
         let mut conflicting = self.conflicting(scope).into_iter();
@@ -241,8 +242,8 @@ impl<W> Locks<W> {
         })
     }
 
-    /// Asks for `scope`. If it has to wait, `waiter` is handed back by [`Self::release`] of what it waits for. Who waits no
-    /// longer because reservations give up what they keep back is added to `granted`.
+    /// Asks for `scope`. If that has to wait, [`Self::release`] of what it waits for hands back `waiter`. Those whom
+    /// reservations keep back no longer are added to `granted`.
     pub(super) fn ask(
         &mut self,
         kind: Kind,
@@ -327,9 +328,24 @@ impl<W> Locks<W> {
         (entry.moment, entry.time) = (moment, time);
     }
 
+    /// Whether somebody holds or awaits the whole shard.
+    pub(super) fn has_whole(&self) -> bool {
+        !self.whole.is_empty()
+    }
+
+    /// Whether somebody holds or awaits the key of this hash by itself.
+    pub(super) fn has_key(&self, hash: u64) -> bool {
+        self.keys.contains_key(&hash)
+    }
+
     /// The earliest time at which something done under locks takes effect, held or awaited.
     pub(super) fn oldest_time(&self) -> Option<UnixMillis> {
         self.entries.iter().map(|(_, entry)| entry.time).min()
+    }
+
+    /// The time at which what is done under `id` takes effect.
+    pub(super) fn time(&self, id: LockId) -> UnixMillis {
+        self.entries[id.0 as usize].time
     }
 
     /// The moment at which what is done under `id` takes effect.
@@ -343,7 +359,7 @@ impl<W> Locks<W> {
         entries.map(|(_, entry)| entry.moment.position).min()
     }
 
-    /// Lets all go on that only reservations keep back.
+    /// Ends the wait for reservations of all that they keep back.
     #[cold]
     fn give_up_reserved(&mut self, granted: &mut Vec<(LockId, W)>) {
         let mut freed = Vec::new();

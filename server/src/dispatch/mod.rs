@@ -3,10 +3,13 @@
 //!
 //! ```text
 //!  receive -> input: parse a run of commands, hash keys, prefetch
-//!          -> execute: gates, then  on this shard | hop (batch) | every core / several cores (gather)
-//!  deliver -> requests of other cores run here; answers fill the place kept in their session's output; what a client has
-//!          yet to take is bounded (credit)
-//!  end_turn -> background steps, timers, statistics; then the runtime sends and ships the outboxes
+//!          -> execute: gates (admit), then
+//!               on this shard | on another (hop, batch) | on several (transaction, multi, script)
+//!  take_mail -> pass entries of the order (order), then deliver: requests of other cores run here; answers fill the place
+//!          kept in their session's output (gather); what a client has yet to take is bounded (credit)
+//!  an entry -> this core's parts of it run (transaction), or wait for locks (locks, waits)
+//!  end_turn -> this core's transactions get their place (order); background steps, timers, statistics; then the runtime
+//!          sends and ships the outboxes
 //! ```
 
 mod admit;

@@ -4,12 +4,14 @@
 //!  MULTI      commands are queued in the session, each looked up and checked as it comes
 //!  EXEC       all on this core: they run one after another, at once
 //!             all on another, what is watched included: sent there as one request, answered once
-//!             each on one core, nothing watched: each is a part of a transaction without locks (`transaction`)
+//!             each command on one core, nothing watched: each is a part of a transaction (`transaction`)
 //!             else: the locks of all their keys, and of the keys watched, on all cores; then the commands
-//!             run as they would outside, under these locks; behind the last one the locks are given back
+//!             run as they would outside, under these locks, which are given back behind the last one
 //!  WATCH      the core of a key notes who watches it (`larder_engine::Watches`), and says with the lock whether it changed
 //! ```
 //! The reply of `EXEC` is its header, then the replies of the commands as they leave the session anyway.
+
+use larder_engine::UnixMillis;
 
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
@@ -125,8 +127,8 @@ impl Core {
         }
     }
 
-    /// Where an `EXEC` of `session` runs; slots may have moved since its commands were queued.
-    pub(super) fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
+    /// Where an `EXEC` of `session` runs. Finds the places of its commands again if slots have moved since they were queued.
+    fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
         let here = self.state.id;
         if self.state.shared.cores() == 1 {
             return ExecPlace::Core(here);
@@ -172,7 +174,7 @@ impl Core {
         }
     }
 
-    /// `EXEC` was refused: the transaction is over. The error to answer.
+    /// Ends a transaction whose `EXEC` was refused. Answers the error for the client.
     #[cold]
     pub(super) fn abort_exec(
         &mut self,
@@ -214,7 +216,8 @@ impl Core {
             // Nobody comes between, and `EXEC` has waited for whoever holds locks here.
             ExecPlace::Core(core) if core == self.state.id && !is_in_order => {
                 let watch = self.watch_of(session.client_id);
-                self.exec_under_locks(session, multi, LocksHeld::new(), watch, quiet);
+                let held = (LocksHeld::new(), self.state.clock.unix);
+                self.exec_under_locks(session, multi, held, watch, quiet);
             }
             ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
             ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
@@ -270,7 +273,7 @@ impl Core {
             self.join(session);
         }
         session.sent_bytes += bytes;
-        // It ends there, where the commands run: word of that would overtake an `EXEC` that waits for locks.
+        // The watch ends there, when the commands run. A message that ends it would overtake an `EXEC` that waits for locks.
         session.ends_watch = false;
         session.watched = None;
         end_exec(session);
@@ -285,6 +288,7 @@ impl Core {
         quiet: bool,
     ) {
         self.state.stats.transactions += 1;
+        session.begin_transaction();
         let seq = (!quiet).then(|| session.output.expect());
         self.note_queued(session, multi, seq);
         let owner = session_owner(session, seq, command);
@@ -310,7 +314,7 @@ impl Core {
         end_exec(session);
     }
 
-    /// The commands of an `EXEC` are about to go where they run.
+    /// Counts, and shows to monitors, the commands of an `EXEC` that are about to go where they run.
     fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: Option<ReplySeq>) {
         let flags = self.flags_of_multi(multi);
         if flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
@@ -353,6 +357,7 @@ impl Core {
         }
     }
 
+    /// What a script inside the `EXEC` may reach under these locks.
     fn holds_of(&self, scopes: &[(CoreId, Scope)]) -> Holds {
         let are_all = |modes: &[Mode]| {
             let is_whole =
@@ -372,7 +377,7 @@ impl Core {
         &mut self,
         session: &mut Session,
         multi: Box<Multi>,
-        locks: LocksHeld,
+        (locks, time): (LocksHeld, UnixMillis),
         watch: Watch,
         quiet: bool,
     ) {
@@ -390,6 +395,7 @@ impl Core {
         }
         session.executing = Some(Box::new(Executing {
             locks,
+            time,
             holds: multi.holds,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
@@ -405,8 +411,8 @@ impl Core {
             .and_then(|executing| executing.rest.take());
         let (multi, mut next) = rest.expect("there is more to run");
         let executing = session.executing.as_ref().expect("set when it began");
-        let moment = self.moment_under(&executing.locks);
-        let before = moment.map(|moment| self.state.shard.journal().set_moment(Some(moment)));
+        let (locks, time) = (executing.locks.clone(), executing.time);
+        let before = self.begin_moment_under(&locks, time);
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
@@ -420,9 +426,7 @@ impl Core {
                 session.output.discard();
             }
         }
-        if let Some(before) = before {
-            self.end_moment(before);
-        }
+        self.end_moment(before);
         let executing = session.executing.as_mut().expect("set when it began");
         if session.at_barrier {
             executing.rest = Some((multi, next));
@@ -571,12 +575,12 @@ impl Core {
 
 /// Where an `EXEC` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExecPlace {
+enum ExecPlace {
     /// On this core alone.
     Core(CoreId),
-    /// Each command on one core, and nothing is watched.
+    /// On several, each command on one of them, without locks.
     Cores,
-    /// Under locks.
+    /// On this core, under locks of all it concerns.
     Locks,
 }
 

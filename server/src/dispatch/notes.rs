@@ -17,9 +17,10 @@ use larder_engine::{DbIndex, Event, Noted, Notes};
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
 use super::limits::EVENT_CHANNEL_KEPT_BYTES;
-use crate::command::{CoreFn, pushes};
+use crate::command::{CoreCall, CoreFn, pushes};
+use crate::resp::Protocol;
 use crate::routing::CoreId;
-use crate::session::{Reader, Session, SessionId, gate};
+use crate::session::{LockId, Reader, Session, SessionId, Tracking, gate};
 use crate::topics::Topic;
 
 impl Core {
@@ -30,6 +31,59 @@ impl Core {
         if self.state.shard.journal().has_notes() || !self.served_notes.is_empty() {
             self.act(session, by);
         }
+    }
+
+    /// Whether the session's next command has to wait. A client that hears of its own changes does so behind the reply that
+    /// they belong to and before the next one: where other cores make them, word comes with their answers, and until it has
+    /// come nothing else may be replied.
+    #[inline]
+    pub(super) fn has_yet_to_hear_of_itself(&self, session: &mut Session) -> bool {
+        const HEARING: u32 = gate::TRACKING | gate::SUBSCRIBER;
+        session.gates & HEARING != 0
+            && session.last_write.is_some()
+            && self.awaits_word_of_itself(session)
+    }
+
+    #[cold]
+    fn awaits_word_of_itself(&self, session: &mut Session) -> bool {
+        if !self.hears_of_itself(session) {
+            return false;
+        }
+        let is_answered = session
+            .last_write
+            .is_none_or(|seq| session.output.is_ready(seq));
+        // What came with the answer and waits for room has yet to be heard.
+        if !is_answered || !self.backlog.is_empty() {
+            return true;
+        }
+        session.last_write = None;
+        false
+    }
+
+    /// Whether the session's client hears of what it changes itself.
+    fn hears_of_itself(&self, session: &Session) -> bool {
+        let events_are_told = !self.state.config.notify_keyspace_events.is_off();
+        session.protocol == Protocol::Resp3
+            && (events_are_told && session.is_subscriber()
+                || session.tracking().is_some_and(Tracking::hears_own_changes))
+    }
+
+    /// What a script of the session did on other cores stands as soon as its locks there are given back, which they have been
+    /// told: a client that hears of itself goes on when they have, and have told it.
+    pub(super) fn await_word_of_script(&mut self, id: SessionId, held: &[(CoreId, LockId)]) {
+        let Some(mut session) = self.state.sessions.take_out(id) else {
+            return;
+        };
+        if self.hears_of_itself(&session) {
+            for &(core, _) in held.iter().filter(|(core, _)| *core != self.state.id) {
+                // It is written to nobody.
+                let seq = session.output.expect();
+                let head = Head::of(Ticket::Reply { session: id, seq }, Work::Part(say_nothing));
+                self.outboxes[core.index()].ask(head, std::iter::empty());
+                session.last_write = Some(seq);
+            }
+        }
+        self.state.sessions.put_back(session);
     }
 
     /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
@@ -47,7 +101,7 @@ impl Core {
         self.state.publish_tracked_keys();
         self.state.limit_readers();
         self.state.choose_notes();
-        self.tell_what_is_told();
+        self.send_told();
     }
 
     /// Keeps the notes of an attempt for one who waited until some session's are acted on: it may be made while a session is
@@ -97,12 +151,12 @@ impl Core {
         }
         self.state.shard.journal().return_notes(notes);
         self.state.remember_newly_read();
-        self.tell_what_is_told();
+        self.send_told();
     }
 
-    /// Passes on what other cores are to do.
+    /// Sends other cores what they are to do.
     #[inline]
-    pub(super) fn tell_what_is_told(&mut self) {
+    pub(super) fn send_told(&mut self) {
         if self.state.told.is_empty() {
             return;
         }
@@ -164,3 +218,6 @@ impl Core {
         self.state.gates & gate::NOTES != 0 && self.outboxes.iter().any(|outbox| outbox.is_full())
     }
 }
+
+/// The answer of a core that has done what it was told before.
+fn say_nothing(_: &mut CoreCall<'_>) {}

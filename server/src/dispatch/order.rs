@@ -1,24 +1,25 @@
-//! This core's place in the order of all transactions ([`crate::order`]): when it catches up, and when it gives its own
-//! transactions their place.
+//! A core in the order of all transactions ([`crate::order`]): when it passes entries, and when it gives its own transactions
+//! their place.
 //!
 //! ```text
 //!  begin_turn   the clock goes on, by a tick of the order; catch up
 //!  receive      catch up, then run what was received
 //!  take_mail    a batch is taken, catch up, its requests run
-//!  publish      ship the parts of this core's transactions, append their entry, catch up: they have their place
+//!  give_places  ship the parts of this core's transactions, append their entry, catch up: they have their place
 //!  fall_asleep  not while an entry is there whose parts are in hand
 //! ```
 //! A server of one core has no order: nothing of this is done.
 
-use super::batch::Batch;
+use super::batch::{Batch, Head};
 use super::core::Core;
 use super::lines::Lines;
-use crate::command::Clock;
+use crate::command::{Args, Clock};
 use crate::order::{
     Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
     Ticket,
 };
 use crate::routing::CoreId;
+use crate::session::Session;
 use crate::shared::Shared;
 use larder_engine::{CoreSet, Moment, UnixMillis};
 
@@ -29,9 +30,9 @@ const PUBLICATIONS_MAX: usize = 4;
 pub(super) struct InOrder {
     follower: Option<Box<Follower<Box<Batch>, Box<Batch>>>>,
     coordinator: Option<Box<Coordinator<Box<Batch>>>>,
-    /// Entries of this core that it has passed.
+    /// How many of its own entries it has passed.
     own_passed: u64,
-    /// The end of its last entry.
+    /// The position behind its last entry.
     stamp: u64,
     /// Cores to be woken.
     wakes: Vec<usize>,
@@ -73,13 +74,16 @@ impl Core {
         self.outboxes.len() == 1
     }
 
-    /// The time is that of the clock, or, among several cores, that of the order, which the clock advances.
+    /// Sets the time: alone, the clock's; among several cores, the order's, which the clock advances by a tick.
     pub(super) fn follow_clock(&mut self, clock: Clock) {
+        let time = self.state.shard.now();
         self.state.clock = clock;
         if self.is_alone() {
             self.state.shard.set_now(clock.unix);
             return;
         }
+        // Entries before the clock's tick are passed at the order's time so far.
+        self.state.clock.unix = time;
         let mut follower = self
             .order
             .follower
@@ -156,7 +160,8 @@ impl Core {
         }
     }
 
-    /// Gives this core's transactions their place, and runs its own parts of them. Whether they have one.
+    /// Gives this core's transactions their place, and runs its own parts of them. `false`: there were none, or some queue or
+    /// the order is full, and they wait for the next time.
     pub(super) fn append_entry(&mut self) -> bool {
         let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
         if self.is_alone() || !self.awaits_place() && !self.order.follower().is_some_and(is_due) {
@@ -277,7 +282,7 @@ impl Core {
 }
 
 impl Core {
-    /// The parts of core `core` in the entry that gathers.
+    /// The batch of parts for core `core` in the entry that gathers.
     pub(super) fn parts_for(&mut self, core: CoreId) -> &mut Batch {
         #[cfg(any(test, debug_assertions))]
         if super::locks::LOCKS_ARE_OFF.get() {
@@ -289,7 +294,26 @@ impl Core {
         coordinator.parts_for_with(core, || spare.pop().unwrap_or_default())
     }
 
-    /// The entry that gathers.
+    /// Sends a command behind a transaction of its session: it takes a place of its own.
+    pub(super) fn hop_in_order(
+        &mut self,
+        session: &mut Session,
+        core: CoreId,
+        head: Head,
+        args: Args<'_>,
+    ) {
+        let lent = self.lent.clone();
+        let parts = self.parts_for(core);
+        let bytes = match &lent {
+            Some(buffer) => parts.ask_lending(head, args, buffer),
+            None => parts.ask(head, args.iter_from(0)),
+        };
+        session.sent_bytes += bytes;
+        self.transactions.gathered_bytes += bytes;
+        self.join(session);
+    }
+
+    /// The number, among this core's own, of the entry that gathers.
     pub(super) fn entry_ticket(&self) -> Ticket {
         let coordinator = self.order.coordinator.as_ref();
         coordinator
@@ -297,7 +321,7 @@ impl Core {
             .ticket()
     }
 
-    /// Entries of this core, those not appended yet included.
+    /// How many entries of its own this core has begun: appended, shipped, or gathering.
     pub(super) fn entries_begun(&self) -> u64 {
         let coordinator = self.order.coordinator.as_ref();
         coordinator
@@ -330,7 +354,7 @@ impl Core {
         let mut batch = std::mem::replace(&mut self.outboxes[own.index()], empty);
         self.take_answers(own, &mut batch);
         for request in &batch.requests {
-            // None but where transactions keep no order.
+            // There are requests only where a test has switched locks and places off.
             self.run_request(own, &batch, request);
         }
         self.recycle(batch);

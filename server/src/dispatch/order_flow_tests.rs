@@ -59,6 +59,26 @@ fn what_a_session_sends_behind_a_script_that_begins_again_comes_behind_it() {
     }
 }
 
+#[test]
+fn a_script_that_reached_for_a_key_of_its_own_core_may_reach_for_another_core_the_next_time() {
+    for core in 0..3 {
+        let mut world = World::new(3);
+        let script = "redis.call('SET', KEYS[1], 'k') redis.call('SET', ARGV[1], 'new')";
+        let beside = format!("{}x", world.keys[1]);
+        let beside = (0..).map(|at| format!("{beside}{at}"));
+        let slots = &world.server.cores[0].state().shared.slots;
+        let beside = { beside }.find(|key| slots.core_of(key.as_bytes()).index() == 1);
+        world.says(
+            core,
+            &format!("EVAL \"{script}\" 1 K1 {}", beside.expect("one is found")),
+        );
+        assert_eq!(world.rests(core), NIL);
+        world.says(core, &format!("EVAL \"{script}\" 1 K1 K0\r\nMGET K0 K1"));
+        assert_eq!(world.rests(core), NIL.to_owned() + &array(&["new", "k"]));
+        world.end();
+    }
+}
+
 // Rule 9.
 
 #[test]

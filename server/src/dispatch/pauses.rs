@@ -100,7 +100,7 @@ impl Core {
             self.state.pausing.clear(here, begun);
             let args: [&[u8]; 2] = [&here.0.to_le_bytes(), &begun.to_le_bytes()];
             self.state.tell_others(cleared_each, &args);
-            self.tell_what_is_told();
+            self.send_told();
         }
         if is_paused && self.all_are_cleared() {
             self.run_writes_aside();

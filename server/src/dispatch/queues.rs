@@ -1,4 +1,4 @@
-//! Who waits for keys of this core's shard, in the order they came: the keys' side of blocking commands.
+//! Clients that wait for keys of this core's shard, by number: the keys' side of blocking commands.
 //!
 //! ```text
 //!  a key is written      those who wait for it have their turn, one after another, as long as it holds something:

@@ -317,13 +317,17 @@ impl Server {
         let clock = self.clock();
         self.cores[client.0].begin_turn(clock);
         self.receive(client, bytes);
-        self.turn_of(client.0);
-        let mut replies = self.take_output(client);
-        while let Some(core) = (0..self.cores.len()).find(|&core| self.has_mail(core)) {
+        self.turns_alone(client.0);
+        String::from_utf8_lossy(&self.take_output(client)).into_owned()
+    }
+
+    /// Turns of one core, then of those alone that have mail, until none has.
+    pub(crate) fn turns_alone(&mut self, first: usize) {
+        let mut next = Some(first);
+        while let Some(core) = next {
             self.turn_of(core);
-            replies.extend(self.take_output(client));
+            next = (0..self.cores.len()).find(|&core| self.has_mail(core));
         }
-        String::from_utf8_lossy(&replies).into_owned()
     }
 
     fn has_mail(&self, core: usize) -> bool {

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use super::testing::{Client, Server, key_on};
+use super::testing::{Client, Server, key_on, replies};
 
 const CORES: [u16; 3] = [1, 2, 3];
 
@@ -554,5 +554,83 @@ fn a_client_that_is_blocked_hears_of_changes_meanwhile() {
         );
         assert_eq!(server.send(writer, unblock.as_bytes()), ":1\r\n");
         assert_eq!(server.send(reader, b"PING\r\n"), ":0\r\n+PONG\r\n");
+    }
+}
+
+/// A reply, and what was pushed behind it.
+type Said = (String, Vec<String>);
+
+/// What comes behind each reply, sorted: which of several keys is told of first depends on the cores.
+fn told_behind_replies(bytes: &str) -> Vec<Said> {
+    let mut behind: Vec<Said> = Vec::new();
+    for reply in replies(bytes.as_bytes()) {
+        let reply = String::from_utf8(reply).unwrap();
+        match behind.last_mut() {
+            Some((_, told)) if reply.starts_with('>') => told.push(reply),
+            _ => behind.push((reply, Vec::new())),
+        }
+    }
+    behind.iter_mut().for_each(|(_, told)| told.sort());
+    behind
+}
+
+#[test]
+fn word_of_a_client_s_own_changes_comes_behind_their_reply_and_before_the_next() {
+    let commands = [
+        "SET A 1",
+        "PING",
+        "DEL B",
+        "SET B 1",
+        "GET A",
+        "MSET A 2 B 2",
+        "PING",
+        "MULTI",
+        "SET A 3",
+        "SET B 3",
+        "EXEC",
+        "PING",
+        "GET B",
+        "EVAL \"redis.call('set',KEYS[1],4) return redis.call('set',KEYS[2],4)\" 2 A B",
+        "PING",
+        "MGET A B",
+        "RENAME A B",
+        "PING",
+        "GET B",
+        "SET A 5",
+        "DEL A B",
+        "PING",
+        "MGET A B",
+        "MULTI",
+        "SET A 6",
+        "EVAL \"redis.call('set',KEYS[1],4) return redis.call('set',KEYS[2],4)\" 2 A B",
+        "EXEC",
+        "PING",
+    ];
+    let mut expected: [Option<Vec<Said>>; 2] = [None, None];
+    for cores in CORES {
+        for home in 0..cores {
+            for (at, hears) in ["CLIENT TRACKING ON", "PSUBSCRIBE __key*"]
+                .iter()
+                .enumerate()
+            {
+                let mut server = Server::configured(cores, &[("notify-keyspace-events", "KEA")]);
+                let keys = [key_on(0, cores, "a"), key_on(cores - 1, cores, "b")];
+                let client = server.connect(home.into());
+                server.send(client, format!("HELLO 3\r\n{hears}\r\n").as_bytes());
+                let pipeline = commands
+                    .join("\r\n")
+                    .replace(" A", &format!(" {}", keys[0]));
+                let pipeline = pipeline.replace(" B", &format!(" {}", keys[1])) + "\r\n";
+                let said = server.send(client, pipeline.as_bytes());
+                let said = said.replace(&keys[0], "{0}a").replace(&keys[1], "{0}b");
+                let behind = told_behind_replies(&said);
+                match &expected[at] {
+                    None => expected[at] = Some(behind),
+                    Some(expected) => assert_eq!(&behind, expected, "{hears}, {home} of {cores}"),
+                }
+                server.disconnect(client);
+                server.assert_nothing_is_left();
+            }
+        }
     }
 }

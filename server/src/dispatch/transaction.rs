@@ -6,23 +6,26 @@
 //!
 //!  data flows (RENAME, COPY, EXEC with watched keys on several cores, scripts over cores)
 //!   requests for locks ── at their place each core grants them, or queues them ([`super::locks`]) ──▶ all granted
-//!   the work, in rounds, under the locks; behind it, or with its last part, they are given back
+//!   the work, in rounds, under the locks; behind it they are given back
 //! ```
-//! Strictly serializable: the place in the order is the moment of the whole. What data flows for holds its keys from its place
-//! on, so that nobody sees that its work comes later.
+//! A transaction takes effect at its place in the order, as a whole: that is what makes it strictly serializable. Where data
+//! flows, the work comes later, but its keys are locked from the place on, so that nobody sees them in between.
 //!
-//! What a session sends behind a transaction, before its own core has passed that place, takes places of its own behind it,
-//! in the same entry or a later one: nothing overtakes, and nothing waits.
+//! A session does not wait for its transaction. What it sends before its core has passed that place takes a place of its own
+//! behind it, in the same entry or a later one ([`gate::IN_ORDER`]).
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
-use super::batch::{Batch, Head, Held, LockRequest, Request, Then, Ticket, Watch, Work};
+use super::batch::{
+    Batch, Head, Held, LockAnswer, LockRequest, Request, Then, Ticket, Watch, Work,
+};
 use super::blocking::Terms;
 use super::core::Core;
+use super::execute::key_range;
 use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
@@ -33,7 +36,7 @@ use crate::command::{
 };
 use crate::order::Ticket as EntryTicket;
 use crate::resp::errors::CommandResult;
-use crate::routing::CoreId;
+use crate::routing::{CoreId, SlotMap};
 use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 
 /// What a transaction does once it holds its locks.
@@ -63,10 +66,55 @@ pub(super) enum Plan {
 pub(super) struct Transactions {
     /// Those that do not hold all their locks yet.
     pending: Slab<Transaction>,
-    /// Sessions with transactions whose entry this core has not passed, by entry.
+    /// Sessions with transactions in entries that this core has not passed, in the order of the entries.
     joined: VecDeque<(EntryTicket, SessionId)>,
     /// Bytes of the parts that have no place yet.
     pub(super) gathered_bytes: usize,
+    /// Memory of the splitting of commands.
+    split: Split,
+}
+
+/// Which keys of a command live on which core.
+#[derive(Default)]
+struct Split {
+    /// The places of the keys among the arguments, and the parts they belong to.
+    keys: Vec<(usize, usize)>,
+    /// The cores, a part each.
+    cores: Vec<CoreId>,
+    /// The arguments from one key to the next.
+    step: usize,
+}
+
+impl Split {
+    fn find(&mut self, args: Args<'_>, command: &Command, slots: &SlotMap) {
+        self.keys.clear();
+        self.cores.clear();
+        self.step = key_range(command).1;
+        for at in command.spec.keys.positions(&args) {
+            let core = slots.core_of(args.at(at));
+            let known = self.cores.iter().position(|other| *other == core);
+            let part = known.unwrap_or_else(|| {
+                self.cores.push(core);
+                self.cores.len() - 1
+            });
+            self.keys.push((at, part));
+        }
+    }
+
+    /// The part that each key belongs to.
+    fn part_of_keys(&self) -> Vec<usize> {
+        self.keys.iter().map(|(_, part)| *part).collect()
+    }
+
+    /// A part's arguments: the command's name, and its keys with what belongs to them.
+    fn args_of<'a>(&self, args: Args<'a>, part: usize) -> impl Iterator<Item = &'a [u8]> {
+        let keys = self.keys.iter().filter(move |(_, of)| *of == part);
+        let of_keys = keys.flat_map(move |(at, _)| {
+            let end = (at + self.step).min(args.len());
+            (*at..end).map(move |at| args.at(at))
+        });
+        std::iter::once(args.at(0)).chain(of_keys)
+    }
 }
 
 struct Transaction {
@@ -75,6 +123,8 @@ struct Transaction {
     plan: Plan,
     watch: Watch,
     held: LocksHeld,
+    /// The time at its place.
+    time: UnixMillis,
     /// Cores that have yet to answer.
     missing: usize,
 }
@@ -93,14 +143,14 @@ impl Transaction {
 /// The locks a transaction holds, a core each.
 pub(super) type LocksHeld = Vec<(CoreId, LockId)>;
 
-/// Those of them on core `core`.
+/// The lock among `locks` that is on core `core`, and what is to become of it.
 pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Held> {
     let (_, id) = locks.iter().find(|(of, _)| *of == core)?;
     Some(Held { id: *id, then })
 }
 
 impl Transactions {
-    /// Whether any that awaits locks is to write; what was queued since `MULTI` is, if `does` says so.
+    /// Whether any that awaits locks may write. Of what was queued since `MULTI`, `does` says whether it may.
     pub(super) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
         let mut pending = self.pending.iter();
         pending.any(|(_, transaction)| match &transaction.plan {
@@ -116,7 +166,7 @@ impl Transactions {
 }
 
 impl Core {
-    /// Begins a command that spreads: each core has a part in it.
+    /// Begins a command each of whose cores has a part in it, such as `MGET`.
     pub(super) fn begin_spread(
         &mut self,
         session: &mut Session,
@@ -125,8 +175,37 @@ impl Core {
         spread: Spread,
         quiet: bool,
     ) {
-        let (finish, asks) = self.split(args, command, spread);
-        self.begin_parts(session, args, command, (finish, asks), quiet);
+        if session.executing.is_some() {
+            let (finish, asks) = self.split(args, command, spread);
+            return self.begin_parts(session, args, command, (finish, asks), quiet);
+        }
+        let mut split = std::mem::take(&mut self.transactions.split);
+        split.find(args, command, &self.state.shared.slots);
+        let seq = (!quiet).then(|| session.output.expect());
+        if let Some(seq) = seq {
+            note_write(session, command.spec, seq);
+        }
+        let owner = session_owner(session, seq, command);
+        self.state.stats.transactions += 1;
+        session.begin_transaction();
+        let finish = match spread {
+            Spread::Sum => Finish::Sum,
+            Spread::All => Finish::All,
+            Spread::Gather => Finish::Gather(split.part_of_keys()),
+            Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
+        };
+        let gather = self.begin_gather(owner, args, finish, split.cores.len());
+        for (part, &core) in split.cores.iter().enumerate() {
+            let ticket = Ticket::Part {
+                session: owner.session,
+                gather,
+                part: part as u32,
+            };
+            let head = owner.head(ticket, Work::Command(command), None);
+            self.add_part(core, head, split.args_of(args, part));
+        }
+        self.transactions.split = split;
+        self.join(session);
     }
 
     /// Begins a command on every core.
@@ -145,7 +224,7 @@ impl Core {
         self.begin_parts(session, args, command, parts, quiet);
     }
 
-    /// Begins a command whose parts know nothing of each other. Inside an `EXEC` that holds its locks it works at once.
+    /// Begins a command between whose parts no data flows. Inside an `EXEC` the parts run under the locks of that, at once.
     fn begin_parts(
         &mut self,
         session: &mut Session,
@@ -161,19 +240,13 @@ impl Core {
         let owner = session_owner(session, seq, command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
-            return self.gather_parts(
-                Some(session),
-                owner,
-                args,
-                finish,
-                asks,
-                (locks, Then::Keep),
-            );
+            return self.gather_parts(Some(session), owner, args, finish, asks, locks);
         }
         if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
             self.state.expect_emptying(session);
         }
         self.state.stats.transactions += 1;
+        session.begin_transaction();
         let gather = self.begin_gather(owner, args, finish, asks.len());
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let ticket = Ticket::Part {
@@ -199,7 +272,7 @@ impl Core {
         self.transactions.gathered_bytes += bytes;
     }
 
-    /// A session has a part in the entry that gathers: what it sends from now on comes behind.
+    /// Notes that a session has a transaction in the entry that gathers. What it sends from now on comes behind that.
     #[inline]
     pub(super) fn join(&mut self, session: &mut Session) {
         #[cfg(any(test, debug_assertions))]
@@ -215,7 +288,8 @@ impl Core {
         }
     }
 
-    /// This core has passed so many of its own entries: whoever waited for one of them goes on.
+    /// This core has passed the first `passed` of its own entries: sessions with transactions in these need no more places,
+    /// and those that waited go on.
     pub(super) fn leave_entries(&mut self, passed: u64) {
         while let Some(&(ticket, id)) = self.transactions.joined.front()
             && ticket.0 < passed
@@ -253,6 +327,7 @@ impl Core {
             session.at_barrier = true;
             return self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
         }
+        session.begin_transaction();
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         self.begin_transaction(
             owner,
@@ -264,15 +339,17 @@ impl Core {
         self.join(session);
     }
 
-    /// Whether a command of a session's own has to wait until nothing else is under way on any core. Inside an `EXEC` nothing is.
+    /// Whether a session's command runs under locks of everything, since it changes what all cores share. Inside an `EXEC` it
+    /// has them.
     pub(super) fn is_to_run_alone(&self, session: &Session, command: &Command) -> bool {
-        command.spec.flags.has(Flags::WHOLE_KEYSPACE)
+        matches!(command.spec.run, Run::OnSession(_))
+            && command.spec.flags.has(Flags::WHOLE_KEYSPACE)
             && self.state.shared.cores() > 1
             && session.executing.is_none()
     }
 
-    /// Begins a command of a session's own that changes what all cores share: at its place nothing else runs on any of them,
-    /// and no transaction is in its midst.
+    /// Begins a session's command that changes what all cores share. It asks for locks of everything at its place, and runs
+    /// when it has them: no transaction is in its midst then.
     pub(super) fn begin_alone(
         &mut self,
         session: &mut Session,
@@ -288,7 +365,7 @@ impl Core {
         self.begin_transaction(owner, keep_args(args), plan, scopes, None);
     }
 
-    /// What `add` locks of each core; the cores of which it locks nothing are left out.
+    /// The scope that `add` makes for each core. Cores of which it locks nothing are left out.
     pub(super) fn scopes(&self, add: impl FnOnce(&mut [(CoreId, Scope)])) -> Vec<(CoreId, Scope)> {
         let cores = 0..self.state.shared.cores();
         let mut scopes: Vec<(CoreId, Scope)> =
@@ -298,7 +375,8 @@ impl Core {
         scopes
     }
 
-    /// Begins a transaction: its requests for locks take their place. What the client named by `watcher` watches must be intact.
+    /// Begins a transaction with locks: puts its requests for them into the entry that gathers. With `watcher`, the number of a
+    /// client, each core says with its grant whether what that client watches there is intact.
     pub(super) fn begin_transaction(
         &mut self,
         owner: Owner,
@@ -319,6 +397,7 @@ impl Core {
             plan,
             watch: Watch::Intact,
             held: LocksHeld::new(),
+            time: self.state.clock.unix,
             missing: scopes.len(),
         };
         self.budget.keep(transaction.memory_bytes());
@@ -341,7 +420,7 @@ impl Core {
         }
     }
 
-    /// Puts back a session for which something it waited for has come.
+    /// Puts back a session that something it waited for has come for, and has it go on.
     pub(super) fn look_again(&mut self, session: Box<Session>) {
         if session.id.is_messenger() {
             self.scripts.note_answer(session.id);
@@ -353,12 +432,13 @@ impl Core {
     }
 
     /// A core has granted a transaction its locks there. With the last, the work begins.
-    pub(super) fn take_grant(&mut self, from: CoreId, id: usize, lock: LockId, watch: Watch) {
+    pub(super) fn take_grant(&mut self, from: CoreId, id: usize, answer: LockAnswer) {
         let transaction = &mut self.transactions.pending[id];
         transaction.missing -= 1;
-        transaction.held.push((from, lock));
-        if watch == Watch::Broken {
-            transaction.watch = watch;
+        transaction.held.push((from, answer.lock));
+        transaction.time = answer.time;
+        if answer.watch == Watch::Broken {
+            transaction.watch = answer.watch;
         }
         if transaction.missing > 0 {
             return;
@@ -372,7 +452,7 @@ impl Core {
         }
     }
 
-    /// Does what the transaction is for: it holds all its locks.
+    /// Begins the work of a transaction that holds all its locks.
     fn begin_work(&mut self, transaction: Transaction, session: Option<&mut Session>) {
         let Transaction {
             owner,
@@ -380,12 +460,13 @@ impl Core {
             plan,
             held,
             watch,
+            time,
             ..
         } = transaction;
         match (plan, session) {
             (Plan::Exec { multi, quiet }, Some(session)) => {
                 session.at_barrier = false;
-                self.exec_under_locks(session, multi, held, watch, quiet);
+                self.exec_under_locks(session, multi, (held, time), watch, quiet);
             }
             (Plan::Block(terms), Some(session)) => {
                 self.attempt_under_locks(session, owner, args, terms, held);
@@ -403,7 +484,7 @@ impl Core {
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
                 self.unlock(owner.session, &held)
             }
-            (Plan::Script { .. }, _) => self.grant_script(owner.session, held),
+            (Plan::Script { .. }, _) => self.grant_script(owner.session, held, time),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 self.run_rounds(session, owner, rounds, held, Then::Release);
@@ -411,12 +492,12 @@ impl Core {
         }
     }
 
-    /// Gives back locks of a transaction, behind the work it has sent.
+    /// Gives back a transaction's locks on all cores. On each it comes behind the work that was sent there before.
     pub(super) fn unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
         self.unlock_by(session, held, Work::Unlock);
     }
 
-    /// The same, and what was done under them on other cores is taken back.
+    /// As [`Self::unlock`]; other cores first undo what was done there under these locks.
     pub(super) fn undo_and_unlock(&mut self, session: SessionId, held: &[(CoreId, LockId)]) {
         self.unlock_by(session, held, Work::Undo);
     }
@@ -439,7 +520,7 @@ impl Core {
         }
     }
 
-    /// A session has ended that may have waited for locks, or held some.
+    /// Gives back what a session that has ended holds or awaits: watches, its wait for keys, a lock.
     pub(super) fn forget_locks(&mut self, session: &mut Session) {
         if let Some(watched) = session.watched.take() {
             self.forget_watch(session.id, session.client_id, &watched);
@@ -452,7 +533,7 @@ impl Core {
         }
     }
 
-    /// Whether something of this core's sessions is under way that may yet ask other cores for more.
+    /// Whether this core's sessions have begun something that may yet send requests to other cores.
     pub(super) fn has_work_under_way(&self) -> bool {
         self.awaits_place()
             || !self.transactions.is_empty()
@@ -466,14 +547,13 @@ impl Core {
                 .any(|session| session.executing.is_some())
     }
 
-    /// Runs this core's parts of an entry of core `from`, which take effect at `moment`.
+    /// Runs this core's parts of an entry of core `from`, which take effect at `moment`. A part that meets a lock waits for it.
     pub(super) fn run_parts_of(&mut self, from: CoreId, moment: Moment, parts: Box<Batch>) {
         self.notice_config();
         if !self.backlog.is_empty() || !self.debts.is_empty() {
             self.run_what_came_before(from, &parts);
         }
         self.lease_for_run(parts.memory_bytes());
-        self.prefetch_parts(&parts);
         let before = self.state.shard.journal().set_moment(Some(moment));
         for (at, request) in parts.requests.iter().enumerate() {
             let next = parts.requests.get(at + 1);
@@ -491,7 +571,7 @@ impl Core {
             }
             self.serve_written();
         }
-        self.end_moment(before);
+        self.state.shard.journal().set_moment(before);
         if from == self.state.id {
             self.recycle(parts);
         } else {
@@ -500,8 +580,8 @@ impl Core {
         }
     }
 
-    /// Runs what the sessions with parts here have sent before, and what has not run yet for want of room among the
-    /// answers: their parts are not to overtake it.
+    /// Runs the requests that the sessions of these parts sent before, and that have not run for want of room among the
+    /// answers: the parts must not overtake them.
     #[cold]
     fn run_what_came_before(&mut self, from: CoreId, parts: &Batch) {
         let sessions = parts.requests.iter();
@@ -518,11 +598,6 @@ impl Core {
                 self.run_alone(from, aside);
             }
         }
-    }
-
-    /// Brings the entries near that parts work on.
-    fn prefetch_parts(&mut self, parts: &Batch) {
-        let _ = parts;
     }
 
     /// What a part locks of this core's shard.

@@ -17,11 +17,18 @@ use larder_engine::Undo;
 use super::batch::Work;
 use super::core::Core;
 use crate::command::Flags;
-use crate::session::LockId;
+use crate::session::{LockId, Reader};
 
 /// The logs that lie aside, and the locks under which there may come to be one.
 #[derive(Default)]
-pub(super) struct Undos(HashMap<LockId, Option<Box<Undo>>>);
+pub(super) struct Undos(HashMap<LockId, Option<Aside>>);
+
+/// A log that lies aside.
+struct Aside {
+    undo: Box<Undo>,
+    /// The client of the script: what it is about is this client's change.
+    by: Reader,
+}
 
 impl Undos {
     /// Whether nothing that is done under some lock may have to be taken back.
@@ -47,18 +54,18 @@ impl Core {
 
     /// Opens the log that lies aside for a lock. Whether one did.
     pub(super) fn take_up_undo(&mut self, lock: Option<LockId>) -> bool {
-        let undo = lock.and_then(|lock| self.undos.0.get_mut(&lock)?.take());
-        let Some(undo) = undo else {
+        let aside = lock.and_then(|lock| self.undos.0.get_mut(&lock)?.take());
+        let Some(aside) = aside else {
             return false;
         };
-        self.state.shard.take_up_undo(undo);
+        self.state.shard.take_up_undo(aside.undo);
         true
     }
 
-    /// Lays the open log aside for a lock.
-    pub(super) fn lay_undo_aside(&mut self, lock: LockId) {
+    /// Lays the open log aside for a lock. It is about what a script of the client `by` did.
+    pub(super) fn lay_undo_aside(&mut self, lock: LockId, by: Reader) {
         let undo = self.state.shard.lay_undo_aside();
-        self.undos.0.insert(lock, Some(undo));
+        self.undos.0.insert(lock, Some(Aside { undo, by }));
     }
 
     /// Work comes under a lock: opens its log, if it is to have one and it is not open. Whether it is to be laid aside again.
@@ -78,7 +85,7 @@ impl Core {
             return false;
         }
         match undo.take() {
-            Some(undo) => shard.take_up_undo(undo),
+            Some(aside) => shard.take_up_undo(aside.undo),
             None if only_reads => return false,
             None => shard.begin_undo(),
         }
@@ -95,10 +102,10 @@ impl Core {
     /// A lock is about to be given back: what was done under it stands.
     #[cold]
     pub(super) fn end_undo(&mut self, lock: LockId) {
-        if self.take_up_undo(Some(lock)) {
+        if let Some(Some(aside)) = self.undos.0.remove(&lock) {
+            self.state.shard.take_up_undo(aside.undo);
             self.state.shard.end_undo();
-            self.act_on_notes(None, None);
+            self.act_on_notes(None, Some(aside.by));
         }
-        self.undos.0.remove(&lock);
     }
 }

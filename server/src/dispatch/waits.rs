@@ -1,5 +1,5 @@
-//! Who waits for locks of this core's shard, and goes on when they are granted: commands of its own sessions, commands and
-//! parts of transactions of any core's, and transactions that ask for locks ([`super::locks`]).
+//! Waiting for locks of this core's shard ([`super::locks`]), and going on with them: commands of its own sessions, commands
+//! and parts from any core, and transactions that ask for locks.
 
 use super::batch::{Batch, LockAnswer, LockRequest, Request, Then, Ticket, Watch};
 use super::core::Core;
@@ -8,14 +8,14 @@ use super::transaction::{LocksHeld, claims_of, held_on};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, WaitNumber, gate};
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 
 /// Who waits for locks of this core's shard.
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// A session of this core, with its next command.
     Session(SessionId),
-    /// A command of a session of another core, or a part of a transaction of any, alone in a batch.
+    /// A command of another core's session, or a part from any core; it stands alone in the batch.
     Request { from: CoreId, batch: Box<Batch> },
     /// A transaction that asks for locks.
     Transaction {
@@ -30,14 +30,21 @@ pub(super) enum Waiter {
     Nobody,
 }
 
+/// The moment and the time of what was under way, while something is done at another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MomentBefore {
+    moment: Option<Moment>,
+    time: UnixMillis,
+}
+
 impl Core {
-    /// Whether commands have to look for locks follows from whether there are any, and from whether slots are on the move.
+    /// Has commands look for locks while there are any, and while slots are on the move.
     pub(super) fn choose_lock_gate(&mut self) {
         let is_on = !self.locks.is_empty() || self.state.moving.stands_still();
         self.set_gate(gate::LOCKS, is_on);
     }
 
-    /// Asks for locks of this core's shard. None: `waiter` waits for them.
+    /// Asks for locks of this core's shard, and ends copies of what they are for. `None`: `waiter` waits for them.
     pub(super) fn ask_here(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Option<LockId> {
         self.end_copies_for(&scope);
         let asked = self.ask_now(kind, scope, waiter);
@@ -58,27 +65,57 @@ impl Core {
         asked
     }
 
-    /// What is done from now on is done under `lock`, at the moment when it was asked for. The moment before,
+    /// What is done from now on is done under `lock`, at the moment and the time when it was asked for. The moment before,
     /// which [`Self::end_moment`] takes.
     #[inline]
-    pub(super) fn begin_moment_of(&mut self, lock: LockId) -> Option<Moment> {
-        let moment = self.locks.moment(lock);
-        self.state.shard.journal().set_moment(Some(moment))
+    pub(super) fn begin_moment_of(&mut self, lock: LockId) -> MomentBefore {
+        let (moment, time) = (self.locks.moment(lock), self.locks.time(lock));
+        MomentBefore {
+            moment: self.state.shard.journal().set_moment(Some(moment)),
+            time: self.set_time(time),
+        }
     }
 
-    /// The moment of what has locks on several cores, if some are of this one.
+    /// The same for what has locks on several cores, which were asked for at `time`.
+    pub(super) fn begin_moment_under(
+        &mut self,
+        locks: &LocksHeld,
+        time: UnixMillis,
+    ) -> MomentBefore {
+        match held_on(locks, self.state.id, Then::Keep) {
+            Some(held) => self.begin_moment_of(held.id),
+            None => {
+                let journal = self.state.shard.journal();
+                let before = journal.set_moment(None);
+                journal.set_moment(before);
+                MomentBefore {
+                    moment: before,
+                    time: self.set_time(time),
+                }
+            }
+        }
+    }
+
+    /// What is judged by the time is judged by this one. The one before.
+    fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
+        self.state.shard.set_now(time);
+        std::mem::replace(&mut self.state.clock.unix, time)
+    }
+
+    /// The moment at which what is done under `locks` takes effect here; `None` if none of them is of this core.
     pub(super) fn moment_under(&self, locks: &LocksHeld) -> Option<Moment> {
         let held = held_on(locks, self.state.id, Then::Keep)?;
         Some(self.locks.moment(held.id))
     }
 
-    /// Ends what [`Self::begin_moment_of`] began.
+    /// Goes back to the moment `before`, which [`Self::begin_moment_of`] has answered.
     #[inline]
-    pub(super) fn end_moment(&mut self, before: Option<Moment>) {
-        self.state.shard.journal().set_moment(before);
+    pub(super) fn end_moment(&mut self, before: MomentBefore) {
+        self.state.shard.journal().set_moment(before.moment);
+        self.set_time(before.time);
     }
 
-    /// Gives back locks of this core's shard. Those who come to hold them go on with [`Self::run_granted`].
+    /// Gives back a lock of this core's shard. Those who wait no longer go on in [`Self::run_granted`].
     pub(super) fn release_locks(&mut self, id: LockId) {
         // Who waited for what was written under them comes before all others.
         if !self.undos.is_empty() {
@@ -89,7 +126,7 @@ impl Core {
         self.choose_lock_gate();
     }
 
-    /// The place of a transaction has come that asks for locks.
+    /// Asks for the locks of a transaction, whose place has come.
     pub(super) fn lock_for(&mut self, from: CoreId, ticket: Ticket, request: &LockRequest) {
         let (watcher, is_undoable) = (request.watcher, request.is_undoable);
         let waiter = Waiter::Transaction {
@@ -118,11 +155,15 @@ impl Core {
             self.expect_undo(lock);
         }
         let watch = watcher.map_or(Watch::Intact, |client_id| self.watch_of(client_id));
-        let answer = LockAnswer { lock, watch };
+        let answer = LockAnswer {
+            lock,
+            watch,
+            time: self.locks.time(lock),
+        };
         self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
     }
 
-    /// Whether a command of this core's session, which needs `scope` of this core's shard, may run. If not, it waits for it.
+    /// Whether a command of this core's session that needs `scope` of this shard may run now. If not, the session waits for it.
     #[cold]
     pub(super) fn may_pass_locks(&mut self, session: &mut Session, scope: Scope) -> bool {
         if session.granted_lock.is_some() {
@@ -200,9 +241,9 @@ impl Core {
         Scope::Keys(claims.map(|(_, claim)| claim).collect())
     }
 
-    /// Lets those go on who have got their locks, and those who get theirs by that. This ends: sessions go on with input they
-    /// have, and none comes meanwhile; a script goes on until it asks another core or its slice is over; and an attempt at a
-    /// command that blocked ends the wait, or waits for another write.
+    /// Has those go on who have got their locks, and those who get theirs by that, until nobody is left. This ends: sessions
+    /// run input they have, and none comes meanwhile; a script runs until it asks another core or its slice is over; an attempt
+    /// of a client that waited ends the wait, or waits for another write.
     #[inline]
     pub(super) fn run_granted(&mut self) {
         if !self.granted.is_empty() || self.scripts.has_ready() || self.has_own_mail() {
@@ -261,8 +302,8 @@ impl Core {
         self.state.sessions.put_back(session);
     }
 
-    /// Runs a command of another core's session that waited. Though the session may owe much, it is not set aside: what the
-    /// session owes may be for later commands, whose replies cannot be taken before this one's.
+    /// Runs a command of another core's session that has waited. It is not set aside, however much its session owes: that may
+    /// be for later commands, whose replies cannot be taken before this one's.
     pub(super) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
         if from != self.state.id {
             self.budget.note_ran(from, batch.request_bytes);

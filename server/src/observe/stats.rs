@@ -49,10 +49,8 @@ pub struct Stats {
     pub hops: u64,
     /// Commands on keys of other cores that were answered from copies.
     pub copy_reads: u64,
-    /// Commands and `EXEC`s that locked keys of several cores, or of another one.
+    /// Commands and `EXEC`s with parts on several cores, or with locks.
     pub transactions: u64,
-    /// How often one of them gave locks back for an earlier one, or came before its own session's earlier commands.
-    pub transaction_retries: u64,
     /// Error replies sent.
     pub error_replies: u64,
     /// Error replies by code word.

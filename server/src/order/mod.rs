@@ -7,8 +7,8 @@
 //!   the parts by mail,  └──────────────────┘        answer by mail
 //!   then appends ────────────────▲
 //! ```
-//! A position is the moment at which its transactions take effect on all cores: nothing is locked, and nobody waits for
-//! anybody. After Calvin (Thomson et al., SIGMOD 2012), where nodes agree on the order; here the memory that cores share
+//! The transactions of an entry take effect at its position, on all cores: nothing has to be locked for it, and nobody waits
+//! for anybody. After Calvin (Thomson et al., SIGMOD 2012), where nodes agree on the order; here the memory that cores share
 //! carries it. Decision 0017 has the rules, why they suffice, and what each costs.
 //!
 //! - [`ring`]: append, catch up, reuse of slots, time
@@ -18,8 +18,8 @@
 //! - [`Sleepers`]: who must be woken
 //! - [`rules`]: the rules by name, for the models that leave one out
 //!
-//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]). Dispatch takes its time from it;
-//! its transactions do not use it yet.
+//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]), which `dispatch::order` implements. What
+//! the parts are, commands or requests for locks, the order does not know.
 
 mod coordinator;
 mod follower;

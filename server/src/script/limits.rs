@@ -50,7 +50,7 @@ pub(super) const EVALUATED_SCRIPTS_MAX: usize = 500;
 pub(super) const KNOWN_SCRIPTS_MAX: usize = 10_000;
 
 /// Machines a core keeps beside the one it uses, for when scripts wait for other cores again.
-pub(super) const IDLE_MACHINES_MAX: usize = 8;
+pub(super) const IDLE_MACHINES_MAX: usize = 16;
 
 /// How long a new library of functions may take to load, as in Redis.
 pub const LIBRARY_LOAD_MAX: Duration = Duration::from_millis(500);

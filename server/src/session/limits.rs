@@ -69,17 +69,30 @@ impl Allowance {
 /// owed nothing again: that bounds what of its requests can wait there.
 const SENT_MAX_BYTES: usize = 4 << 20;
 
-/// Replies a session may await when it begins another transaction, at first, and at most. What a transaction's parts answer
+/// Transactions a session may have under way when it begins another, at first, and at most. What a transaction's parts answer
 /// is held back nowhere, so that the size of the first answers decides how many more may come.
 pub(super) const FIRST_WINDOW: usize = 4;
 /// See [`FIRST_WINDOW`].
 const WINDOW_MAX: usize = 256;
 
 impl Session {
+    /// A transaction has begun.
+    #[inline]
+    pub fn begin_transaction(&mut self) {
+        self.transactions += 1;
+    }
+
     /// A transaction has been answered.
     #[inline]
-    pub fn widen_window(&mut self) {
+    pub fn end_transaction(&mut self) {
+        self.transactions = self.transactions.saturating_sub(1);
         self.window = (self.window + 1).min(WINDOW_MAX);
+    }
+
+    /// Whether another transaction may begin.
+    #[inline]
+    pub fn has_room_in_window(&self) -> bool {
+        self.transactions <= self.window || self.output.outstanding() == 0
     }
 
     /// A large answer has come.

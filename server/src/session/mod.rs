@@ -163,7 +163,7 @@ impl Ending {
     }
 }
 
-/// A wait for keys, known by its place in the order of all (`dispatch::blocking`).
+/// The number of a wait for keys: those who wait for a key are served in the order of their numbers (`dispatch::blocking`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitNumber(pub u64);
 
@@ -270,8 +270,10 @@ pub struct Session {
     pub awaits_room: bool,
     /// The last of its core's entries that it has a transaction in, by number, until the core has passed that.
     pub entry: Option<u64>,
-    /// Replies it may await when it begins another transaction: more with each whose answers were small.
+    /// Transactions it may have under way when it begins another: more with each whose answers were small.
     pub window: usize,
+    /// How many are under way.
+    pub transactions: usize,
     /// Set while its next command waits until that has been passed.
     pub awaits_entry: bool,
     /// Set while its next command waits for the next turn: it has had its part of this one.
@@ -350,6 +352,7 @@ impl Session {
             awaits_room: false,
             entry: None,
             window: limits::FIRST_WINDOW,
+            transactions: 0,
             awaits_entry: false,
             awaits_turn: false,
             awaits_lock: None,

@@ -1,5 +1,7 @@
 //! What a session has queued between `MULTI` and `EXEC`.
 
+use larder_engine::UnixMillis;
+
 use super::LockId;
 use crate::observe::CommandId;
 use crate::resp::ArgRange;
@@ -156,6 +158,8 @@ pub enum Holds {
 pub struct Executing {
     /// The locks it holds, a core each; none where all its keys are on the session's core.
     pub locks: Vec<(CoreId, LockId)>,
+    /// The time for all its commands.
+    pub time: UnixMillis,
     /// How much they are of.
     pub holds: Holds,
     /// The commands, and which of them is next, while it waits for one of several rounds.

@@ -58,6 +58,13 @@ impl Tracking {
     pub fn hears_itself(&self) -> bool {
         self.redirect.is_none()
     }
+
+    /// Whether it is told by it of what it changes itself, each change by itself. Word of prefixes belongs to no command.
+    pub fn hears_own_changes(&self) -> bool {
+        self.hears_itself()
+            && self.own_changes == OwnChanges::Told
+            && self.mode != TrackingMode::Broadcast
+    }
 }
 
 impl Session {

@@ -1,11 +1,14 @@
-//! A whole server of several cores in one thread: cores exchange batches by hand, clients are byte strings.
+//! A whole server of several cores in one thread: their lines are queues, clients are byte strings.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use larder_engine::UnixMillis;
 use larder_server::command::Clock;
 use larder_server::config::Config;
-use larder_server::dispatch::Core;
+use larder_server::dispatch::{Batch, Core, Lines};
 use larder_server::routing::CoreId;
 use larder_server::session::{Peer, SessionId};
 use larder_server::shared::Shared;
@@ -23,9 +26,14 @@ impl Server {
     /// A server of `cores` cores and no keys.
     pub(crate) fn new(cores: u16) -> Self {
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], 0);
+        let wires = Wires::default();
         let cores = (0..cores)
-            .map(|id| {
-                Core::new(CoreId(id), Arc::clone(&shared)).expect("address space is to be had")
+            .map(|own| {
+                let core = Core::new(CoreId(own), Arc::clone(&shared));
+                let mut core = core.expect("address space is to be had");
+                let wires = Rc::clone(&wires);
+                core.connect_lines(Box::new(Ends { own, wires }));
+                core
             })
             .collect();
         let mut server = Self {
@@ -66,28 +74,57 @@ impl Server {
         String::from_utf8_lossy(&out).into_owned()
     }
 
-    /// Turns of all cores until no batch is under way.
+    /// Turns of all cores until each would sleep.
     fn turns(&mut self) {
-        let mut shipped = true;
-        while shipped {
-            shipped = false;
+        let mut is_at_rest = false;
+        while !is_at_rest {
             let clock = Clock {
                 unix: UnixMillis(self.now_ms as i64),
                 monotonic_us: self.now_ms * 1000,
             };
             for core in &mut self.cores {
+                core.wake_up();
                 core.begin_turn(clock);
+                core.take_mail();
                 core.end_turn();
+                core.ship();
             }
-            for from in 0..self.cores.len() {
-                for to in 0..self.cores.len() {
-                    if let Some(batch) = self.cores[from].take_outbox(CoreId(to as u16)) {
-                        self.cores[to].deliver(CoreId(from as u16), batch);
-                        shipped = true;
-                    }
-                }
+            is_at_rest = true;
+            for core in &mut self.cores {
+                is_at_rest &= core.fall_asleep();
             }
         }
+    }
+}
+
+/// Batches under way from one core to another, oldest first.
+type Wires = Rc<RefCell<HashMap<(u16, u16), VecDeque<Box<Batch>>>>>;
+
+/// The ends of a core's lines.
+struct Ends {
+    own: u16,
+    wires: Wires,
+}
+
+impl Lines for Ends {
+    fn receive(&mut self, from: CoreId) -> Option<Box<Batch>> {
+        let mut wires = self.wires.borrow_mut();
+        wires.get_mut(&(from.0, self.own))?.pop_front()
+    }
+
+    fn waiting(&self, from: CoreId) -> usize {
+        let wires = self.wires.borrow();
+        wires.get(&(from.0, self.own)).map_or(0, VecDeque::len)
+    }
+
+    fn has_room(&self, _: CoreId) -> bool {
+        true
+    }
+
+    fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        let mut wires = self.wires.borrow_mut();
+        wires.entry((self.own, to.0)).or_default().push_back(batch);
+        Ok(())
     }
 }
 

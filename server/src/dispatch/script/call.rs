@@ -85,10 +85,7 @@ impl Core {
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             let before = self.state.monitor_lines.len();
             self.show_to_monitors(client, args, command.spec);
-            if self.running().is_undoable {
-                let shown = self.state.monitor_lines.split_off(before);
-                self.running().shown.extend(shown);
-            }
+            self.keep_shown(before);
         }
         if reach == Reach::Elsewhere {
             return Ok(self.send_for_script(client, args, command, target, out));
@@ -116,7 +113,10 @@ impl Core {
             }
             _ => {
                 let owner = Some(self.state.id);
+                let before = self.state.monitor_lines.len();
                 self.start(client, args, command, target, owner, false);
+                // Some are shown behind what they do.
+                self.keep_shown(before);
                 assert!(client.blocked.is_none(), "no command waits inside a script");
                 take_output(client, out);
             }
@@ -134,6 +134,14 @@ impl Core {
         self.running().last = began + took;
         self.observe_slow(client, args, command.spec, nanos / 1000);
         Ok(None)
+    }
+
+    /// Keeps the monitors' lines from `before` on until the script is over, if it may begin again.
+    fn keep_shown(&mut self, before: usize) {
+        if self.running().is_undoable && self.state.monitor_lines.len() > before {
+            let shown = self.state.monitor_lines.split_off(before);
+            self.running().shown.extend(shown);
+        }
     }
 
     /// Runs a command that concerns other cores, under the script's locks. Some: the reply comes later.
@@ -158,6 +166,7 @@ impl Core {
         messenger.executing = (!locks.is_empty()).then(|| {
             Box::new(Executing {
                 locks,
+                time: self.state.clock.unix,
                 holds: Holds::Keys,
                 rest: None,
                 pushes: Vec::new(),

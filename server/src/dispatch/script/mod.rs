@@ -9,10 +9,9 @@
 //!       │                           └ it reaches beyond its keys ──▶ begins again, with locks of everything
 //!       └─ on several cores ──▶ locks of its keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
 //! ```
-//! A script on one core holds no locks: nothing comes between its commands. One on several locks its keys from its place in
-//! the order on. Either way it takes effect at one moment. The keys that a script declares are believed until it reaches for
-//! others: then what it did is undone, and it begins again as a transaction on the whole keyspace, as which it begins at
-//! once the next time.
+//! A script on one core holds no locks: nothing comes between its commands. One on several cores locks its keys, from its
+//! place in the order on. Either way it takes effect at one moment. If it reaches for keys that it did not declare, what it
+//! wrote is undone, and it begins again under locks of everything; the next time it begins so at once.
 //!
 //! Any number of scripts are under way on a core, each in a machine of its own; one is at work at a time. Cost of one over
 //! that of its commands: its arguments are copied once and made Lua strings, and each command's reply is made a Lua value.
@@ -38,6 +37,7 @@ use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
 use super::execute::access_of;
 use super::input::Target;
+use super::limits::SCRIPTS_ON_CORES_MAX;
 use super::publish::{Publication, note_write};
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
@@ -66,11 +66,11 @@ pub(super) struct Scripts {
     parked: HashMap<SessionId, Parked>,
     /// Of those, the ones that may be able to go on.
     ready: VecDeque<SessionId>,
-    /// Those that have their locks, and begin when fewer are under way.
+    /// Those that have their locks, and begin one after another as long as not too many are under way.
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
-    /// Those on several cores that have begun.
+    /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
     client: Option<Box<Session>>,
@@ -81,10 +81,15 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    /// Whether some script may be able to go on.
+    /// Whether some script may be able to go on, or to begin.
     #[inline]
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || self.may_begin() && !self.queue.is_empty()
+    }
+
+    /// Whether so few scripts are under way that another one may begin.
+    fn may_begin(&self) -> bool {
+        self.begun < SCRIPTS_ON_CORES_MAX
     }
 
     /// Something has come for a script's messenger.
@@ -206,7 +211,7 @@ enum Progress {
     Beyond,
 }
 
-/// What of a client a script needs.
+/// The client's settings that a script runs with.
 #[derive(Clone, Copy, Debug)]
 struct Caller {
     db: DbIndex,
@@ -216,7 +221,7 @@ struct Caller {
     reads: Reads,
 }
 
-/// Whose changes and readings a script's are.
+/// Who is told of what a script changes and reads.
 #[derive(Clone, Copy, Debug)]
 struct Reads {
     by: Reader,
@@ -270,8 +275,8 @@ impl Core {
         }
     }
 
-    /// Sends a script to the core of its keys. As long as it is not known to keep to these, the session waits for it: it
-    /// may come to have effects on other cores.
+    /// Sends a script to the core of its keys. Unless it is known to keep to these, what the session sends next waits for its
+    /// answer: it may yet have effects on other cores.
     fn send_script(
         &mut self,
         session: &mut Session,
@@ -291,7 +296,7 @@ impl Core {
         }
     }
 
-    /// For whom a script of this core's session reads and writes.
+    /// Who is told of what a script of this session changes and reads.
     fn reads_of(&self, session: &Session, command: &Command) -> Reads {
         Reads {
             by: self.state.reader(session.id),
@@ -408,7 +413,7 @@ impl Core {
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
             }
-            if progress == Progress::Over && !running.hold.is_keyless() {
+            if progress == Progress::Over && running.hold.has_kept() {
                 self.note_kept_to_keys(args, command);
             }
             self.scripts.spare = Some(running);
@@ -553,8 +558,8 @@ impl Core {
         }
     }
 
-    /// Has the cores of a script's keys remember that it read them. As in Redis, all it declared count as read once it has
-    /// read anything. Word for other cores goes before that which gives its locks back.
+    /// Has the cores of a script's keys remember that it read them. As in Redis, all keys it declared count as read once it
+    /// has read anything. Other cores are told of this before its locks there are given back.
     fn remember_declared(&mut self, command: &'static Command, args: Args<'_>, reader: Reader) {
         for at in command.spec.keys.positions(&args) {
             let key = args.at(at);
@@ -567,7 +572,7 @@ impl Core {
         }
     }
 
-    /// Publishes what the script that is over has published, behind its reply.
+    /// Sends the messages of the script that is over, behind its reply.
     #[inline]
     fn publish_held(&mut self, session: Option<&mut Session>) {
         if !self.scripts.publications.is_empty() {
@@ -576,7 +581,7 @@ impl Core {
         }
     }
 
-    /// What the script that is over did on this core stands, or is taken back if it begins again.
+    /// Ends the undo log of the script that is over, on this core: what it did stands, or is undone if it begins again.
     fn settle_undo(&mut self) {
         let running = self.scripts.running.as_ref();
         let running = running.expect("a script is at work");
@@ -627,7 +632,7 @@ impl Core {
     }
 }
 
-/// Checks what a script says of itself. Whether it may write.
+/// Whether a script may write, by the flags that it declares and those of the command that runs it.
 fn check_flags(
     script: ScriptFlags,
     command: Flags,

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::super::core::Core;
 use super::super::gather::{KeptArgs, session_owner};
-use super::super::limits::SCRIPTS_ON_CORES_MAX;
 use super::super::locks::{Mode, Scope};
 use super::super::transaction::{LocksHeld, Plan, scope_of};
 use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
@@ -16,9 +15,9 @@ use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
-use larder_engine::Moment;
+use larder_engine::{Moment, UnixMillis};
 
-/// A script that waits.
+/// A script that waits, with all it needs to begin or to go on.
 pub(super) struct Parked {
     owner: Owner,
     /// The command that runs it.
@@ -31,7 +30,7 @@ pub(super) struct Parked {
 }
 
 impl Parked {
-    /// Whether it may yet write.
+    /// Whether it may write when it goes on.
     pub(super) fn may_write(&self) -> bool {
         match &self.state {
             State::New(..) => !self.command.spec.flags.has(Flags::READONLY),
@@ -44,7 +43,7 @@ impl Parked {
 pub(super) enum State {
     /// It has yet to begin.
     New(Hold, Waits),
-    /// It is in the midst of something.
+    /// It has begun, and is suspended in its machine.
     Begun(Box<Running>, Machine),
 }
 
@@ -127,6 +126,7 @@ impl Core {
             let only_reads = command.spec.flags.has(Flags::READONLY);
             let is_undoable = !only_reads && !covers_all;
             self.ask_for_script(id, session.user, command, scopes, is_undoable);
+            session.begin_transaction();
             self.join(session);
             if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
                 // It may begin again, at a later place.
@@ -187,16 +187,21 @@ impl Core {
         self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
-    /// A script has the locks it asked for.
-    pub(in crate::dispatch) fn grant_script(&mut self, messenger: SessionId, held: LocksHeld) {
+    /// Notes that a script has the locks it asked for: it may go on as soon as its messenger is looked at again.
+    pub(in crate::dispatch) fn grant_script(
+        &mut self,
+        messenger: SessionId,
+        held: LocksHeld,
+        time: UnixMillis,
+    ) {
         let parked = self.scripts.parked.get_mut(&messenger);
         let parked = parked.expect("a script that waits is kept");
+        parked.clock.unix = time;
         parked.state.hold().locks = held;
         *parked.state.waits() = Waits::Granted;
-        self.scripts.ready.push_back(messenger);
     }
 
-    /// The script at work cannot go on at once.
+    /// Puts the script at work aside, since it cannot go on at once.
     pub(super) fn park_script(&mut self, owner: Owner, args: Args<'_>) {
         let running = self.running();
         let client = running.client.as_ref();
@@ -222,7 +227,7 @@ impl Core {
         }
         if self.state.shard.is_undoable() {
             let lock = running.hold.lock_on(self.state.id);
-            self.lay_undo_aside(lock.expect("what it wrote here is locked"));
+            self.lay_undo_aside(lock.expect("what it wrote here is locked"), caller.reads.by);
         }
         let parked = Parked {
             owner,
@@ -241,25 +246,26 @@ impl Core {
         }
     }
 
-    /// Lets scripts go on whose answers or locks have come.
+    /// Lets scripts go on whose answers have come, and those begin that have their locks.
     pub(in crate::dispatch) fn run_ready_scripts(&mut self) {
-        while let Some(id) = self.scripts.ready.pop_front() {
-            let Some(parked) = self.scripts.parked.get_mut(&id) else {
-                continue;
-            };
-            let is_new = matches!(parked.state, State::New(..));
-            let can_go_on = match parked.state.waits() {
-                Waits::Granted => true,
-                Waits::Answer => {
-                    let messenger = self.state.sessions.get(id);
-                    messenger.is_some_and(|messenger| messenger.output.outstanding() == 0)
+        loop {
+            if let Some(id) = self.scripts.ready.pop_front() {
+                match self.scripts.parked.get(&id).map(|parked| &parked.state) {
+                    Some(State::New(_, Waits::Granted)) => self.scripts.queue.push_back(id),
+                    Some(State::Begun(running, _)) if running.waits == Waits::Answer => {
+                        let messenger = self.state.sessions.get(id);
+                        if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
+                            self.resume_script(id, Instant::now());
+                        }
+                    }
+                    _ => {}
                 }
-                Waits::Locks | Waits::Slice | Waits::Everything => false,
-            };
-            if can_go_on && is_new && self.scripts.begun >= SCRIPTS_ON_CORES_MAX {
-                self.scripts.queue.push_back(id);
-            } else if can_go_on {
+            } else if self.scripts.may_begin()
+                && let Some(id) = self.scripts.queue.pop_front()
+            {
                 self.resume_script(id, Instant::now());
+            } else {
+                return;
             }
         }
     }
@@ -316,7 +322,7 @@ impl Core {
             }
         };
         self.act_on_notes(None, Some(caller.reads.by));
-        self.end_moment(before);
+        self.state.shard.journal().set_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
         self.timing.took_apart(began.elapsed());
@@ -339,7 +345,7 @@ impl Core {
         }
     }
 
-    /// The moment at which a script takes effect here. None: it has locks, but none here, and does nothing here.
+    /// The moment at which a script takes effect here. `None`: its locks are all on other cores, and it does nothing here.
     fn moment_of(&self, hold: &Hold) -> Option<Moment> {
         match hold.locks.is_empty() {
             true => Some(hold.moment),
@@ -372,7 +378,7 @@ impl Core {
         }
     }
 
-    /// A script that had to wait is over: its reply goes to who waits for it, and its locks are given back.
+    /// Ends a script that had to wait: sends its reply to its owner, and gives back its locks.
     fn end_parked(
         &mut self,
         owner: Owner,
@@ -393,8 +399,9 @@ impl Core {
                 is_held,
             } => {
                 if let Some(mut session) = self.state.sessions.take_out(of) {
-                    if is_held {
-                        session.at_barrier = false;
+                    match is_held {
+                        true => session.at_barrier = false,
+                        false => session.end_transaction(),
                     }
                     if let Some(seq) = seq {
                         session.output.fill(seq, |to| to.extend_from_slice(out));
@@ -404,13 +411,18 @@ impl Core {
                 }
             }
         }
-        if ended.hold.covers != Covers::Everything && !ended.hold.is_keyless() {
+        if ended.hold.has_kept() {
             self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);
+        if let Owner::Session { id, .. } = owner
+            && !ended.hold.is_in_exec
+        {
+            self.await_word_of_script(id, &ended.hold.locks);
+        }
     }
 
-    /// Gives back what a script had. If it begins again, what it did on other cores is taken back.
+    /// Gives back a script's locks, or its bar. If it begins again, other cores first undo what it did there.
     fn end_hold(&mut self, ended: &Ended, begins_again: bool) {
         if let Some(busy) = &ended.busy {
             self.note_no_longer_busy(busy);
@@ -427,8 +439,6 @@ impl Core {
         }
         if ended.hold.is_counted {
             self.scripts.begun -= 1;
-            let next = self.scripts.queue.pop_front();
-            self.scripts.ready.extend(next);
         }
     }
 }

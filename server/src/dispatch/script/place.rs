@@ -44,7 +44,7 @@ pub(super) fn number_of_keys(
     usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
 }
 
-/// By which the script that a command names is known.
+/// The hash by which the script that a command names is remembered (`script::known`).
 pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command) -> u64 {
     let hasher = &state.shared.hasher;
     match command.spec.run {
@@ -82,7 +82,7 @@ pub(super) fn keeps_to_its_keys(state: &CoreState, args: Args<'_>, command: &Com
     habit_of(state, args, command) == Some(Habit::Declared)
 }
 
-/// How a script locks all keys of all cores from the beginning, if it does.
+/// The mode in which a script locks everything from the beginning; `None` if it does not.
 pub(in crate::dispatch) fn claim_on_all(
     state: &CoreState,
     command: &Command,
@@ -91,7 +91,7 @@ pub(in crate::dispatch) fn claim_on_all(
     is_undeclared(state, args, command).then(|| mode_of_all(command))
 }
 
-/// How a script locks all keys of all cores, if it does.
+/// The mode in which a script locks everything when it does.
 pub(in crate::dispatch) fn mode_of_all(command: &Command) -> Mode {
     if command.spec.flags.has(Flags::READONLY) {
         Mode::Shared
@@ -127,11 +127,9 @@ impl Core {
         Ok(core.map_or(Place::Cores, Place::Core))
     }
 
-    /// A script has kept to the keys it declares.
+    /// Remembers that a script has kept to the keys it declares.
     pub(super) fn note_kept_to_keys(&self, args: Args<'_>, command: &'static Command) {
-        if self.state.shared.cores() > 1 && !keeps_to_its_keys(&self.state, args, command) {
-            let hash = hash_of_name(&self.state, args, command);
-            self.state.shared.known_scripts.note(hash, Habit::Declared);
-        }
+        let hash = hash_of_name(&self.state, args, command);
+        self.state.shared.known_scripts.note(hash, Habit::Declared);
     }
 }

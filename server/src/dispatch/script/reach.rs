@@ -1,17 +1,17 @@
-//! What a script may reach: whether a command of its can run, and where.
+//! What a script may reach: whether one of its commands can run, and where.
 //!
 //! ```text
-//!  holds        reaches                        and then
-//!  nothing      its own core                   runs: nothing comes in between (unless somebody has the key)
-//!  keys         what it declared               runs, here or on the key's core, under these locks
-//!  everything   anything                       the same
-//!  else                                        it begins again, with locks of everything
+//!  it has locks of   and its command concerns       the command
+//!  nothing           keys of this core, not locked  runs: nothing comes between the commands
+//!  its keys          keys that it declared          runs, here or on the key's core, under these locks
+//!  everything        anything                       the same
+//!  any               anything else                  does not run: the script begins again, with locks of everything
 //! ```
-//! What it did before it begins again is taken back, on all cores (`dispatch::undos`).
-//! A script that reaches more than it declared is remembered, and locks everything from the beginning the next time.
+//! What the script wrote before it begins again is undone, on all cores (`dispatch::undos`). It is remembered, and locks
+//! everything from the beginning the next time.
 //!
-//! **The bar.** A script without locks that has to wait keeps everybody out of its core, but for what others have, or came for before it: it has not
-//! touched that, and begins again when it comes to.
+//! **The bar.** A script without locks that has to wait locks its core as a whole until it is over. Excepted is what others
+//! hold, or asked for before it began: it has not touched that, and if it comes to, it begins again.
 
 use super::super::core::Core;
 use super::super::input::Target;
@@ -19,6 +19,7 @@ use super::super::locks::{Kind, Mode, Scope};
 use super::super::transaction::{LocksHeld, claims_of};
 use super::super::waits::Waiter;
 use super::nobody;
+use super::place::keeps_to_its_keys;
 use crate::command::{Args, Command, Flags, Run};
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
@@ -36,7 +37,7 @@ pub(super) enum Covers {
     Everything,
 }
 
-/// What a script has of the keyspace.
+/// What keeps others from the keys of a script: its locks, or its bar.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
     pub(super) covers: Covers,
@@ -54,6 +55,8 @@ pub(super) struct Hold {
     pub(super) messenger: Option<SessionId>,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
+    /// It was not known to keep to the keys it declares, and has kept to them so far.
+    keeps_so_far: bool,
 }
 
 impl Hold {
@@ -67,6 +70,12 @@ impl Hold {
     pub(super) fn is_keyless(&self) -> bool {
         self.declared.is_empty()
     }
+
+    /// Whether it was seen to keep to the keys it declared, now that it is over, which nobody knew before. What a script
+    /// without any may come to reach, or one that holds everything, nobody knows.
+    pub(super) fn has_kept(&self) -> bool {
+        self.keeps_so_far && self.covers != Covers::Everything
+    }
 }
 
 /// How a command of a script can run.
@@ -76,7 +85,7 @@ pub(super) enum Reach {
     Here,
     /// With the help of other cores.
     Elsewhere,
-    /// Nowhere, with what the script has.
+    /// Nowhere under the locks that the script has.
     Beyond,
 }
 
@@ -87,7 +96,11 @@ impl Core {
             .map(|(_, claim)| claim.hash)
             .collect();
         declared.sort_unstable();
+        let keeps_so_far = !declared.is_empty()
+            && self.state.shared.cores() > 1
+            && !keeps_to_its_keys(&self.state, args, command);
         Hold {
+            keeps_so_far,
             declared,
             moment: self.state.shard.journal().moment(),
             ..Hold::default()
@@ -127,7 +140,7 @@ impl Core {
         }
     }
 
-    /// Whether what the script at work has suffices for a command on keys, all of which `owner` owns if one core does.
+    /// Whether the locks of the script at work cover a command on keys. `owner` owns all of these, if one core does.
     fn is_covered(
         &mut self,
         command: &'static Command,
@@ -142,7 +155,20 @@ impl Core {
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
             Covers::Nothing => {
-                // What it declared nobody had when it began, or it has the lock of it that it waited for.
+                if hold.keeps_so_far
+                    && claims_of(&self.state, command, args)
+                        .any(|(_, claim)| hold.declared.binary_search(&claim.hash).is_err())
+                {
+                    // With other arguments it may reach for another core.
+                    self.running().hold.keeps_so_far = false;
+                }
+                let hold = &self
+                    .scripts
+                    .running
+                    .as_ref()
+                    .expect("a script is at work")
+                    .hold;
+                // Nobody had the keys it declared when it began, or it waited for them and has them.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
                     let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::super::limits::SCRIPTS_ON_CORES_MAX;
 use super::super::testing::{Client, Server, key_on};
 
 /// Sends a command of these words.
@@ -32,6 +33,42 @@ fn a_script_runs_where_its_keys_live_whoever_asks() {
                 let reply = run(&mut server, client, &["EVAL", GET, "1", &key]);
                 assert_eq!(reply, format!("$2\r\n{value}\r\n"));
                 assert_eq!(run(&mut server, client, &["GET", &key]), reply);
+            }
+        }
+    }
+}
+
+#[test]
+fn however_many_scripts_over_cores_come_together_each_is_answered() {
+    let script = "return redis.call('GET', KEYS[1]) or redis.call('GET', KEYS[2])";
+    for cores in [2, 3, 5] {
+        for count in [1, SCRIPTS_ON_CORES_MAX, 2 * SCRIPTS_ON_CORES_MAX, 100] {
+            let mut server = Server::new(cores);
+            let clients: Vec<Client> = (0..4).map(|_| server.connect(0)).collect();
+            // Keys of its own for each: none waits for another's locks.
+            let eval = |of: usize, at: usize| {
+                let key = |core: usize| {
+                    key_on(
+                        (core % usize::from(cores)) as u16,
+                        cores,
+                        &format!("{of}:{at}"),
+                    )
+                };
+                encode(&["EVAL", script, "2", &key(at), &key(at + 1)])
+            };
+            // From now on they are known to keep to their keys, and follow one another without waiting.
+            for at in 0..usize::from(cores) {
+                assert_eq!(server.send(clients[0], &eval(0, at)), "$-1\r\n");
+            }
+            for (of, client) in clients.iter().enumerate() {
+                let pipeline: Vec<u8> = (0..count).flat_map(|at| eval(of, at)).collect();
+                server.receive(*client, &pipeline);
+            }
+            // No core takes a turn that has nothing to do: nothing else has those go on that wait.
+            server.turns_alone(0);
+            for client in &clients {
+                let replies = server.take_output(*client);
+                assert_eq!(String::from_utf8_lossy(&replies), "$-1\r\n".repeat(count));
             }
         }
     }

@@ -33,7 +33,7 @@ macro_rules! sums {
 
 sums! {
     blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
-    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions, transaction_retries,
+    connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
     error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
@@ -178,7 +178,6 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         copied_keys,
         copy_bytes: core.observed.copy_bytes,
         transactions: stats.transactions,
-        transaction_retries: stats.transaction_retries,
         error_replies: stats.error_replies,
         output_limit_closes: stats.output_limit_closes,
         query_limit_closes: stats.query_limit_closes,

@@ -443,7 +443,6 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     fields.add("larder_copy_reads", sums.copy_reads);
     fields.add("larder_copied_keys", sums.copied_keys);
     fields.add("larder_transactions", sums.transactions);
-    fields.add("larder_transaction_retries", sums.transaction_retries);
 }
 
 /// The most used keys; of long ones the beginning.
