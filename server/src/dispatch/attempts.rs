@@ -16,8 +16,9 @@ use std::time::Instant;
 use super::batch::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use super::blocking::Terms;
 use super::core::Core;
-use super::execute::{Place, access_of, fail, is_timed_apart};
+use super::execute::is_timed_apart;
 use super::gather::{KeptArgs, keep, keep_args, session_owner};
+use super::on_shard::{Place, access_of, fail};
 use super::transaction::LocksHeld;
 use crate::command::{
     Args, Attempted, Blocking, Command, CommandId, CoreState, FirstKey, Resolved, Run, ShardCall,

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, Watch, Work};
 use super::core::Core;
-use super::execute::{Place, is_timed_apart, run_command_on_shard};
+use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use super::on_shard::{Place, run_command_on_shard};
 use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Run};
 use crate::resp::Reply;

@@ -11,10 +11,10 @@ use slab::Slab;
 use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
-use super::execute::{Place, access_of, run_command_on_shard};
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_REPLY_KEPT_BYTES, GATHERS_KEPT,
 };
+use super::on_shard::{Place, access_of, run_command_on_shard};
 use super::publish::note_write;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{

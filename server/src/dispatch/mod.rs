@@ -43,6 +43,7 @@ mod notes;
 mod notes_tests;
 mod observed;
 mod offers;
+mod on_shard;
 mod order;
 mod order_flow_tests;
 mod order_tests;
