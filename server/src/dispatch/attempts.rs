@@ -36,15 +36,18 @@ pub(super) enum WaitWord {
     Parked,
     /// A key of a wait for keys of several cores has been written.
     Woken,
-    /// The reply follows.
+    /// It has been served. The reply follows.
     Served,
+    /// It has ended as it was asked to. The reply follows.
+    Ended,
     /// The keys live elsewhere by now. The command and its arguments follow.
     Moved,
 }
 
 impl WaitWord {
     fn read(byte: u8) -> Self {
-        let all = [Self::Parked, Self::Woken, Self::Served, Self::Moved];
+        use WaitWord::{Ended, Moved, Parked, Served, Woken};
+        let all = [Parked, Woken, Served, Ended, Moved];
         let mut all = all.into_iter();
         all.find(|word| *word as u8 == byte)
             .expect("it comes from a core of this process")
@@ -310,7 +313,10 @@ impl Core {
         };
         match word {
             WaitWord::Parked => self.begin_wait(&mut session, from, number),
-            WaitWord::Served => session.end_blocked(|out| out.extend_from_slice(rest)),
+            WaitWord::Served | WaitWord::Ended => {
+                session.end_blocked(|out| out.extend_from_slice(rest));
+                self.answer_unblocks(id, word == WaitWord::Ended);
+            }
             WaitWord::Moved => self.send_moved_wait_on(&mut session, number, rest),
             WaitWord::Woken => unreachable!("done above"),
         }
@@ -336,8 +342,8 @@ impl Core {
             // That core was asked to end it, and knows it no longer.
             let (on_timeout, protocol) = (blocked.on_timeout, session.protocol);
             session.ended_wait = None;
-            return session
-                .end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+            session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+            return self.answer_unblocks(session.id, true);
         }
         let (command, args) = read_moved(moved);
         let command = self.state.commands.get(command);
@@ -399,6 +405,7 @@ impl Core {
 
     /// A session has ended that may have waited.
     pub(super) fn forget_wait(&mut self, session: &Session) {
+        self.answer_unblocks(session.id, false);
         let blocked = session.blocked.as_ref();
         let served = blocked.and_then(|blocked| blocked.served_by.zip(blocked.wait));
         if let Some((core, number)) = served {

@@ -17,7 +17,8 @@ use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
 use super::gather::{KeptArgs, Owner, keep_args, session_owner};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
-use crate::command::{Args, Blocking, Command, Flags, Rounds};
+use super::unblocks::Unblocks;
+use crate::command::{Args, Blocking, Command, Rounds};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
@@ -26,8 +27,12 @@ use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
-    /// Those that were woken while writes were paused, and make their attempt when that is over.
+    /// Those that were woken while they were paused, and make their attempt when that is over.
     held_back: Vec<WaitNumber>,
+    /// The pauses that were on when the last of them was held back.
+    held_by: [bool; 2],
+    /// `CLIENT UNBLOCK`s that have yet to be answered.
+    pub(super) unblocks: Unblocks,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
 }
@@ -93,7 +98,12 @@ impl Waiting {
     /// Whether nobody waits.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.commands.is_empty() && self.unblocks.is_empty()
+    }
+
+    /// Whether somebody was woken whose attempt a pause holds back.
+    pub(super) fn has_held_back(&self) -> bool {
+        !self.held_back.is_empty()
     }
 }
 
@@ -169,6 +179,7 @@ impl Core {
             Which::InExec => {}
             Which::First(_) => self.unlock(owner.session, locks),
             Which::Again(number) => {
+                self.answer_unblocks(owner.session, false);
                 self.end_wait(number, locks);
                 self.unlock(owner.session, locks);
             }
@@ -209,7 +220,7 @@ impl Core {
             }
             (Which::First(_), None) => self.unlock(owner.session, locks),
             (Which::Again(number), session) => {
-                self.attempt_again_found_nothing(number, session, (owner, terms), locks);
+                self.attempt_again_found_nothing(number, session, owner, locks);
                 self.unlock(owner.session, locks);
             }
         }
@@ -219,16 +230,19 @@ impl Core {
         &mut self,
         number: WaitNumber,
         session: Option<&mut Session>,
-        (owner, terms): (Owner, Terms),
+        owner: Owner,
         locks: &LocksHeld,
     ) {
         let Some(session) = session else {
             return self.end_wait(number, locks);
         };
-        let now_ms = self.state.clock.monotonic_ms();
-        if terms.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-            let seq = end_blocking(session, terms);
-            time_out(session, owner, Terms { seq, ..terms });
+        let blocked = session.blocked.as_ref();
+        if let Some(ending) = blocked.and_then(|blocked| blocked.ending) {
+            // It was to end while the attempt was under way.
+            let on_timeout = blocking_of(owner.command).on_timeout;
+            let protocol = session.protocol;
+            session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+            self.answer_unblocks(owner.session, true);
             return self.end_wait(number, locks);
         }
         if let Some(blocked) = &mut session.blocked {
@@ -315,10 +329,10 @@ impl Core {
         }
     }
 
-    /// Lets those make their attempts that were held back while writes were paused.
+    /// Lets those make their attempts that a pause has held back.
     #[inline]
     pub(super) fn end_holding_back(&mut self) {
-        if !self.blocked.held_back.is_empty() && !self.state.is_paused_for(Flags::WRITE) {
+        if self.blocked.has_held_back() && self.state.pauses() != self.blocked.held_by {
             for number in std::mem::take(&mut self.blocked.held_back) {
                 self.wait_woken(number);
             }
@@ -388,7 +402,8 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
-        if self.state.is_paused_for(Flags::WRITE) {
+        if self.state.is_paused_for(command.owner.command.spec.flags) {
+            self.blocked.held_by = self.state.pauses();
             self.blocked.held_back.push(number);
             return;
         }

@@ -168,6 +168,7 @@ impl Core {
                 pausing: Pausing::new(cores as u16),
                 paused: Vec::new(),
                 held_by: [false; 2],
+                unblocking: None,
                 timers: BinaryHeap::new(),
                 moving: Moving::default(),
                 topology: Topology::default(),
@@ -595,6 +596,8 @@ impl Core {
         let periodic = timed && !state.sessions.is_empty()
             || self.budget.awaits_period()
             || !state.paused.is_empty()
+            || self.queues.has_put_off()
+            || self.blocked.has_held_back()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);

@@ -234,7 +234,8 @@ impl Core {
             Work::Unlock => {}
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) => {
-                let answer = self.run_each(from, args, request, command);
+                let mut answer = self.run_each(from, args, request, command);
+                self.answer_unblock_now(&mut answer);
                 self.answer_each(from, request, &answer);
             }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
@@ -324,7 +325,7 @@ impl Core {
     }
 
     /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
-    /// unless it has begun a pause.
+    /// unless it has begun a pause, or has yet to learn how a wait ends.
     pub(super) fn run_at_its_place(
         &mut self,
         from: CoreId,
@@ -335,9 +336,12 @@ impl Core {
         let head = &request.head;
         self.state.pausing.has_begun = false;
         let answer = self.run_each(from, batch.args(request), head, command);
-        match std::mem::take(&mut self.state.pausing.has_begun) {
-            true => self.begin_clearing(from, head.ticket),
-            false => self.answer_each(from, head, &answer),
+        if std::mem::take(&mut self.state.pausing.has_begun) {
+            self.begin_clearing(from, head.ticket);
+        } else if let Some((session, is_first)) = self.state.unblocking.take() {
+            self.answer_unblock_later(session, (from, head.ticket), is_first);
+        } else {
+            self.answer_each(from, head, &answer);
         }
     }
 

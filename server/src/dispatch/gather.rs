@@ -407,6 +407,7 @@ impl Core {
                 unreachable!("it is no part of a gathered reply")
             }
         }
+        self.answer_unblock_now(&mut out);
         if self.state.gates & gate::NOTES != 0 {
             let by = self.changer(owner.session);
             self.act_on_notes(session, Some(by));

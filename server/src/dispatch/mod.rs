@@ -68,6 +68,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod unblocks;
 mod undos;
 mod user_tests;
 mod waits;

@@ -37,13 +37,23 @@ use crate::session::{Ending, LockId, Reader, WaitNumber};
 pub(super) struct Queues {
     waits: HashMap<WaitNumber, Queued>,
     /// Who waits for keys of a hash.
-    of_hash: HashMap<u64, BTreeSet<WaitNumber>>,
+    of_hash: HashMap<u64, Queue>,
+    /// How many keys have been written for which somebody waited.
+    writes: u64,
     /// Keys that were written, and for which nobody could be served then.
     put_off: Vec<(DbIndex, Box<[u8]>)>,
     /// The part that runs is not the last one of its transaction here.
     is_mid_transaction: bool,
     /// The version of the slot table by which the keys were last looked at.
     table: u64,
+}
+
+/// Those who wait for keys of one hash.
+#[derive(Debug, Default)]
+struct Queue {
+    waits: BTreeSet<WaitNumber>,
+    /// When one of the keys was last written, by [`Queues::writes`].
+    written: u64,
 }
 
 /// One who waits.
@@ -62,8 +72,8 @@ struct Queued {
     attempts: Option<(&'static Command, KeptArgs)>,
     /// It has its turn: what is reserved for its attempt, or what that waits for.
     reserved: Option<LockId>,
-    /// It has had its turn since its keys were last written.
-    has_tried: bool,
+    /// When it last had its turn, by [`Queues::writes`]: what was written until then is no reason for another.
+    tried: Option<u64>,
 }
 
 /// Whether the others who wait for the key may have their turn.
@@ -81,11 +91,29 @@ impl Queues {
         self.waits.is_empty() && self.of_hash.is_empty() && self.put_off.is_empty()
     }
 
-    /// Who waits for a key of this hash, next behind number `last`.
-    fn next(&self, hash: u64, last: Option<WaitNumber>) -> Option<WaitNumber> {
+    /// Whether this wait is known here: it has been neither served nor ended.
+    pub(super) fn knows(&self, number: WaitNumber) -> bool {
+        self.waits.contains_key(&number)
+    }
+
+    /// Whether a key was written for which somebody waits who could not be served.
+    pub(super) fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Who waits for a key of this hash, next behind number `last`; and when such a key was last written.
+    fn next(&self, hash: u64, last: Option<WaitNumber>) -> Option<(WaitNumber, u64)> {
         let queue = self.of_hash.get(&hash)?;
         let behind = last.map_or(Bound::Unbounded, Bound::Excluded);
-        queue.range((behind, Bound::Unbounded)).next().copied()
+        let mut waits = queue.waits.range((behind, Bound::Unbounded));
+        waits.next().map(|number| (*number, queue.written))
+    }
+
+    /// It has its turn.
+    fn note_tried(&mut self, number: WaitNumber) {
+        if let Some(wait) = self.waits.get_mut(&number) {
+            wait.tried = Some(self.writes);
+        }
     }
 
     /// Says whether the part that runs next is not the last one of its transaction here.
@@ -94,11 +122,11 @@ impl Queues {
         self.is_mid_transaction = is_mid;
     }
 
-    /// A key has been written: all who wait for it may try again.
-    fn note_written(&mut self, (db, key): (DbIndex, &[u8]), hash: u64) {
-        for number in self.of_hash.get(&hash).into_iter().flatten() {
-            let wait = self.waits.get_mut(number).expect("who is queued waits");
-            wait.has_tried &= !wait.is_for(db, key);
+    /// A key of this hash has been written: all who wait for it may try again.
+    fn note_written(&mut self, hash: u64) {
+        if let Some(queue) = self.of_hash.get_mut(&hash) {
+            self.writes += 1;
+            queue.written = self.writes;
         }
     }
 }
@@ -129,9 +157,9 @@ impl Core {
         for key in keys {
             self.serve(head.db, &key, None);
         }
-        if is_served_here {
-            // They may have moved since it was sent.
-            self.send_back_moved();
+        if is_served_here && self.has_moved(number) {
+            // Since it was sent.
+            self.send_back(number);
         }
     }
 
@@ -146,9 +174,7 @@ impl Core {
         let request = self.wait_request(command, args.as_args(), number);
         let takes = request.takes;
         self.add_wait(to, head, request, takes, Some((command, args)));
-        if let Some(wait) = self.queues.waits.get_mut(&number) {
-            wait.has_tried = true;
-        }
+        self.queues.note_tried(number);
     }
 
     fn add_wait(
@@ -172,7 +198,8 @@ impl Core {
         keys.dedup();
         for key in &keys {
             let hash = self.state.shard.hasher().hash(key);
-            self.queues.of_hash.entry(hash).or_default().insert(number);
+            let queue = self.queues.of_hash.entry(hash).or_default();
+            queue.waits.insert(number);
             self.state.shard.awaited().add(head.db, key);
         }
         let wait = Queued {
@@ -183,7 +210,7 @@ impl Core {
             takes,
             attempts,
             reserved: None,
-            has_tried: false,
+            tried: None,
         };
         self.queues.waits.insert(number, wait);
         keys
@@ -206,7 +233,7 @@ impl Core {
         while self.state.shard.awaited().has_written() {
             for (db, key) in self.state.shard.awaited().take_written() {
                 let hash = self.state.shard.hasher().hash(&key);
-                self.queues.note_written((db, &key), hash);
+                self.queues.note_written(hash);
                 self.serve(db, &key, own);
             }
         }
@@ -244,10 +271,10 @@ impl Core {
     fn serve(&mut self, db: DbIndex, key: &[u8], own: Option<LockId>) {
         let hash = self.state.shard.hasher().hash(key);
         let mut last = None;
-        while let Some(number) = self.queues.next(hash, last) {
+        while let Some((number, written)) = self.queues.next(hash, last) {
             last = Some(number);
             let wait = &self.queues.waits[&number];
-            if !wait.is_for(db, key) || wait.has_tried && wait.reserved.is_none() {
+            if !wait.is_for(db, key) {
                 continue;
             }
             if wait.reserved.is_some() {
@@ -255,6 +282,9 @@ impl Core {
                     true => return,
                     false => continue,
                 }
+            }
+            if wait.tried.is_some_and(|tried| tried >= written) {
+                continue;
             }
             let shard = &mut self.state.shard;
             let found = shard.hasher().key(key);
@@ -293,7 +323,8 @@ impl Core {
             let (Asked::Waits(lock) | Asked::Granted(lock)) = asked;
             let wait = self.queues.waits.get_mut(&number);
             let wait = wait.expect("looked at above");
-            (wait.reserved, wait.has_tried) = (Some(lock), true);
+            wait.reserved = Some(lock);
+            self.queues.note_tried(number);
             if let Asked::Granted(_) = asked {
                 self.attempt_under(number, lock);
                 return Behind::HaveTheirTurn;
@@ -328,7 +359,7 @@ impl Core {
         let Some(mut wait) = self.queues.waits.remove(&number) else {
             return;
         };
-        wait.has_tried = true;
+        wait.tried = Some(self.queues.writes);
         let (head, to) = (wait.head, wait.to);
         let (command, args) = wait.attempts.as_ref().expect("it is attempted here");
         let (state, place) = (&mut self.state, Place::of(&head));
@@ -396,19 +427,14 @@ impl Core {
         if let (Some(ending), Some((command, _))) = (ending, &wait.attempts) {
             let on_timeout = blocking_of(command).on_timeout;
             self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
-                out.push(WaitWord::Served as u8);
+                out.push(WaitWord::Ended as u8);
                 ending.write(on_timeout, &mut Reply::new(out, wait.head.protocol));
             });
         }
         for key in &wait.keys {
             self.serve(wait.head.db, key, own);
         }
-        // What has been granted just now is given back when it is looked at.
-        if let Some(reserved) = wait.reserved
-            && !self.granted.iter().any(|(granted, _)| *granted == reserved)
-        {
-            self.release_locks(reserved);
-        }
+        self.give_up(wait.reserved);
     }
 
     fn leave_queues(&mut self, number: WaitNumber, wait: &Queued) {
@@ -416,8 +442,8 @@ impl Core {
             let hash = self.state.shard.hasher().hash(key);
             self.state.shard.awaited().remove(wait.head.db, key);
             if let Some(queue) = self.queues.of_hash.get_mut(&hash) {
-                queue.remove(&number);
-                if queue.is_empty() {
+                queue.waits.remove(&number);
+                if queue.waits.is_empty() {
                     self.queues.of_hash.remove(&hash);
                 }
             }
@@ -428,32 +454,41 @@ impl Core {
     #[cold]
     fn send_back_moved(&mut self) {
         self.queues.table = self.state.shared.slots.version();
-        let (slots, here) = (&self.state.shared.slots, self.state.id);
-        let has_moved = |wait: &Queued| {
-            wait.attempts.as_ref().is_some_and(|(command, args)| {
-                let args = args.as_args();
-                let mut keys = command.spec.keys.positions(&args);
-                keys.any(|at| slots.core_of(args.at(at)) != here)
-            })
-        };
-        let waits = self.queues.waits.iter();
-        let moved = waits.filter(|(_, wait)| has_moved(wait));
-        let mut moved: Vec<WaitNumber> = moved.map(|(number, _)| *number).collect();
+        let waits = self.queues.waits.keys().copied();
+        let mut moved: Vec<WaitNumber> = waits.filter(|number| self.has_moved(*number)).collect();
         moved.sort_unstable();
-        for number in moved {
-            let wait = self.queues.waits.remove(&number);
-            let wait = wait.expect("found above");
-            self.leave_queues(number, &wait);
-            let (command, args) = wait.attempts.as_ref().expect("filtered above");
-            self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
-                out.push(WaitWord::Moved as u8);
-                write_moved(out, command.id, args.as_args());
-            });
-            if let Some(reserved) = wait.reserved
-                && !self.granted.iter().any(|(granted, _)| *granted == reserved)
-            {
-                self.release_locks(reserved);
-            }
+        moved.into_iter().for_each(|number| self.send_back(number));
+    }
+
+    /// Whether a wait that was to be served here has keys elsewhere.
+    fn has_moved(&self, number: WaitNumber) -> bool {
+        let wait = self.queues.waits.get(&number);
+        let attempts = wait.and_then(|wait| wait.attempts.as_ref());
+        attempts.is_some_and(|(command, args)| {
+            let args = args.as_args();
+            let mut keys = command.spec.keys.positions(&args);
+            keys.any(|at| self.state.shared.slots.core_of(args.at(at)) != self.state.id)
+        })
+    }
+
+    fn send_back(&mut self, number: WaitNumber) {
+        let wait = self.queues.waits.remove(&number);
+        let wait = wait.expect("who has moved waits");
+        self.leave_queues(number, &wait);
+        let (command, args) = wait.attempts.as_ref().expect("it was served here");
+        self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
+            out.push(WaitWord::Moved as u8);
+            write_moved(out, command.id, args.as_args());
+        });
+        self.give_up(wait.reserved);
+    }
+
+    /// Gives up what was reserved for a wait that is over here. What has just been granted is given back when it is looked at.
+    fn give_up(&mut self, reserved: Option<LockId>) {
+        if let Some(reserved) = reserved
+            && !self.granted.iter().any(|(granted, _)| *granted == reserved)
+        {
+            self.release_locks(reserved);
         }
     }
 
@@ -467,8 +502,8 @@ impl Core {
         let reserved = self.ask_here(Kind::Reservation, scope, Waiter::Nobody);
         if let Some(wait) = self.queues.waits.get_mut(&number) {
             wait.reserved = reserved;
-            wait.has_tried = true;
         }
+        self.queues.note_tried(number);
         self.outboxes[to.index()].answer(ticket, |out| out.push(WaitWord::Woken as u8));
     }
 

@@ -140,8 +140,22 @@ pub struct Blocked {
     pub is_being_served: bool,
     /// The core on which all the keys live: it serves the wait, and is asked to end it.
     pub served_by: Option<CoreId>,
-    /// How that core is asked to end it.
+    /// How it is to end, if it is not served: the core that serves it has been asked to end it, or the attempt that is under way
+    /// has yet to find nothing.
     pub ending: Option<Ending>,
+}
+
+/// What comes of ending a session's wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblocked {
+    /// It waited for nothing.
+    No,
+    /// It waits no longer.
+    AtOnce,
+    /// It ends, unless it is served first.
+    IsToBe,
+    /// It was to end before.
+    WasToBe,
 }
 
 /// How a wait ends that is not served.
@@ -426,24 +440,30 @@ impl Session {
         blocked.is_some_and(|blocked| !blocked.is_being_served)
     }
 
-    /// Ends the wait of a blocked session, or has it ended by the core that serves it, which may just have done so. Whether
-    /// it was blocked.
-    pub fn unblock(&mut self, ending: Ending) -> bool {
+    /// Ends the wait of a blocked session, unless it is served first.
+    pub fn unblock(&mut self, ending: Ending) -> Unblocked {
         let Some(blocked) = self.blocked.as_mut() else {
-            return false;
+            return Unblocked::No;
         };
+        if blocked.ending.is_some() {
+            return Unblocked::WasToBe;
+        }
         if blocked.is_being_served {
-            return false;
+            if blocked.wait.is_none() {
+                // Its command has not been answered yet: nobody knows whether it waits.
+                return Unblocked::No;
+            }
+            blocked.ending = Some(ending);
+            return Unblocked::IsToBe;
         }
         self.ended_wait = blocked.wait;
         if blocked.served_by.is_some() {
             (blocked.is_being_served, blocked.ending) = (true, Some(ending));
-        } else {
-            let on_timeout = blocked.on_timeout;
-            let protocol = self.protocol;
-            self.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+            return Unblocked::IsToBe;
         }
-        true
+        let (on_timeout, protocol) = (blocked.on_timeout, self.protocol);
+        self.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+        Unblocked::AtOnce
     }
 
     /// The session is blocked no longer; `write` writes the reply, unless the client wants none.

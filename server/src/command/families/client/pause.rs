@@ -6,7 +6,7 @@ use crate::command::{Args, CoreCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::session::{Ending, SessionId, gate};
+use crate::session::{Ending, Unblocked, gate};
 
 /// Which commands are held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,22 +80,38 @@ fn parse_unblock(args: &Args<'_>) -> Result<(u64, Ending), ErrorReply> {
     Ok((u64::try_from(id).unwrap_or(0), ending))
 }
 
-/// Ends the wait of a blocked connection if it is this core's.
+/// Ends the wait of a blocked connection if it is this core's. Where it may be served before, the answer comes when that is
+/// clear.
 pub(super) fn unblock_each(call: &mut CoreCall<'_>) {
     let unblocked = unblock(call);
-    PartWriter(call.out).number(unblocked.is_some().into());
-    if let Some(id) = unblocked {
-        call.core.dirty.push(id);
-        // The timer that is due at once makes the core look at what the session has received meanwhile.
-        call.core.add_timer(0, id);
-    }
+    PartWriter(call.out).number((unblocked == Unblocked::AtOnce).into());
 }
 
-fn unblock(call: &mut CoreCall<'_>) -> Option<SessionId> {
-    let (client_id, ending) = parse_unblock(&call.args).ok()?;
-    let mut sessions = call.core.sessions.iter_mut();
-    let session = sessions.find(|session| session.client_id == client_id)?;
-    session.unblock(ending).then_some(session.id)
+fn unblock(call: &mut CoreCall<'_>) -> Unblocked {
+    let Ok((client_id, ending)) = parse_unblock(&call.args) else {
+        return Unblocked::No;
+    };
+    let core = &mut *call.core;
+    let session = core
+        .sessions
+        .iter_mut()
+        .find(|session| session.client_id == client_id)
+        .map(|session| (session.id, session.unblock(ending)));
+    let Some((id, unblocked)) = session else {
+        return Unblocked::No;
+    };
+    match unblocked {
+        Unblocked::No => {}
+        Unblocked::AtOnce => {
+            core.dirty.push(id);
+            // The timer that is due at once makes the core look at what the session has received meanwhile.
+            core.add_timer(0, id);
+        }
+        Unblocked::IsToBe | Unblocked::WasToBe => {
+            core.unblocking = Some((id, unblocked == Unblocked::IsToBe));
+        }
+    }
+    unblocked
 }
 
 pub(super) fn unblock_merge(
