@@ -381,8 +381,8 @@ impl Core {
             number,
             keys: awaited.map(|at| Box::from(args.at(at))).collect(),
             scope: self.scope_here(command, args),
-            takes: blocking_of(command).takes,
-            command: Some(command),
+            command,
+            is_served_here: true,
         }
     }
 

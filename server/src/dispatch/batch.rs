@@ -98,10 +98,9 @@ pub(super) struct WaitRequest {
     pub(super) keys: Vec<Box<[u8]>>,
     /// What an attempt locks of the core's shard; more than the keys.
     pub(super) scope: Scope,
-    /// Whether an attempt takes what it finds.
-    pub(super) takes: bool,
-    /// The command, if all its keys live on the core, which makes the attempts; its arguments are the request's.
-    pub(super) command: Option<&'static Command>,
+    pub(super) command: &'static Command,
+    /// Whether all its keys live on the core, which makes the attempts: the command's arguments are the request's.
+    pub(super) is_served_here: bool,
 }
 
 /// Where an answer belongs on the core that asked.

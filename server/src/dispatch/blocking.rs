@@ -27,10 +27,6 @@ use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
-    /// Those that were woken while they were paused, and make their attempt when that is over.
-    held_back: Vec<WaitNumber>,
-    /// The pauses that were on when the last of them was held back.
-    held_by: [bool; 2],
     /// `CLIENT UNBLOCK`s that have yet to be answered.
     pub(super) unblocks: Unblocks,
     /// The version of the slot table by which the cores of all were last looked at.
@@ -99,11 +95,6 @@ impl Waiting {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.commands.is_empty() && self.unblocks.is_empty()
-    }
-
-    /// Whether somebody was woken whose attempt a pause holds back.
-    pub(super) fn has_held_back(&self) -> bool {
-        !self.held_back.is_empty()
     }
 }
 
@@ -303,8 +294,8 @@ impl Core {
                 number,
                 keys,
                 scope,
-                takes: blocking.takes,
-                command: None,
+                command: owner.command,
+                is_served_here: false,
             };
             self.tell_of_wait(owner, core, request, held_on(locks, core, Then::Release));
         }
@@ -326,16 +317,6 @@ impl Core {
             && self.blocked.table != self.state.shared.slots.version()
         {
             self.send_waits_on();
-        }
-    }
-
-    /// Lets those make their attempts that a pause has held back.
-    #[inline]
-    pub(super) fn end_holding_back(&mut self) {
-        if self.blocked.has_held_back() && self.state.pauses() != self.blocked.held_by {
-            for number in std::mem::take(&mut self.blocked.held_back) {
-                self.wait_woken(number);
-            }
         }
     }
 
@@ -402,11 +383,6 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
-        if self.state.is_paused_for(command.owner.command.spec.flags) {
-            self.blocked.held_by = self.state.pauses();
-            self.blocked.held_back.push(number);
-            return;
-        }
         if command.table != table {
             return self.send_wait_on(number);
         }

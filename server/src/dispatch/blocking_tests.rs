@@ -193,71 +193,6 @@ fn what_is_carried_on_serves_who_waits_there() {
     }
 }
 
-/// Hops, transactions, and messages that a command takes from a client of core 0.
-fn cost(server: &mut Server, client: Client, command: &str) -> (u64, u64, String) {
-    let count = |server: &mut Server| {
-        let cores = server.cores.iter_mut();
-        cores
-            .map(|core| {
-                let stats = &core.state().stats;
-                (stats.hops, stats.transactions)
-            })
-            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
-    };
-    let before = count(server);
-    let reply = server.send(client, command.as_bytes());
-    let after = count(server);
-    (after.0 - before.0, after.1 - before.1, reply)
-}
-
-#[test]
-fn what_is_ready_on_another_core_costs_what_a_plain_command_costs() {
-    let mut server = Server::new(2);
-    let client = server.connect(0);
-    let key = key_on(1, 2, "queue");
-    server.send(client, format!("SET {key} abc\r\n").as_bytes());
-    let (hops, transactions, _) = cost(&mut server, client, &format!("GET {key}\r\n"));
-    assert_eq!((hops, transactions), (1, 0));
-    let take = format!("TEST.TAKE {key} 0\r\n");
-    let (hops, transactions, reply) = cost(&mut server, client, &take);
-    assert_eq!((hops, transactions, reply), (1, 0, taken(&key, "a")));
-    // One that waits, too; and to serve it takes no question.
-    let writer = server.connect(1);
-    let other = key_on(1, 2, "other");
-    let (hops, transactions, reply) =
-        cost(&mut server, client, &format!("TEST.TAKE {other} 0\r\n"));
-    assert_eq!((hops, transactions, &reply[..]), (1, 0, ""));
-    let append = format!("APPEND {other} x\r\n");
-    let (hops, transactions, _) = cost(&mut server, writer, &append);
-    assert_eq!((hops, transactions), (0, 0));
-    assert_eq!(server.send(client, b""), taken(&other, "x"));
-    disconnect(server, &[client, writer]);
-}
-
-#[test]
-fn whom_the_core_of_the_key_serves_it_answers_in_one_message() {
-    let mut server = Server::new(2);
-    let (client, writer) = (server.connect(0), server.connect(1));
-    let key = key_on(1, 2, "queue");
-    server.receive(client, format!("TEST.TAKE {key} 0\r\n").as_bytes());
-    server.turns();
-    server.receive(
-        writer,
-        format!("APPEND {key} x\r\nGET {key}\r\n").as_bytes(),
-    );
-    // Before anything is under way it has been taken.
-    assert_eq!(server.take_output(writer), b":1\r\n$-1\r\n");
-    server.turn();
-    server.ship();
-    assert_eq!(server.batches_under_way(1, 0), 1);
-    while server.deliver_one(1, 0) {}
-    server.turn();
-    assert_eq!(server.take_output(client), taken(&key, "x").into_bytes());
-    server.ship();
-    assert_eq!(server.batches_under_way(0, 1), 0);
-    disconnect(server, &[client, writer]);
-}
-
 #[test]
 fn who_reads_without_taking_is_served_by_the_same_write_and_goes_on_from_what_it_resolved() {
     for cores in CORES {
@@ -313,44 +248,6 @@ fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
         assert_eq!(server.send(*client, b""), taken(&key, "x"));
     }
     disconnect(server, &[clients, vec![writer]].concat());
-}
-
-#[test]
-fn a_transaction_serves_at_its_end_whether_it_stays_on_a_core_or_not() {
-    let mut server = Server::new(2);
-    let (waiting, writer) = (server.connect(0), server.connect(0));
-    let (key, other) = (key_on(1, 2, "queue"), key_on(0, 2, "other"));
-    for multi in [
-        format!("MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {key} y\r\nEXEC\r\n"),
-        format!("MULTI\r\nSET {key} x\r\nSET {other} v\r\nDEL {key}\r\nSET {key} y\r\nEXEC\r\n"),
-        format!(
-            "MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {other} y\r\nRENAME {other} {key}\r\nEXEC\r\n"
-        ),
-    ] {
-        server.send(waiting, format!("TEST.TAKE {key} 0\r\n").as_bytes());
-        server.send(writer, multi.as_bytes());
-        assert_eq!(server.send(waiting, b""), taken(&key, "y"), "{multi}");
-    }
-    disconnect(server, &[waiting, writer]);
-}
-
-#[test]
-fn a_pause_of_writes_holds_those_back_who_take() {
-    let mut server = Server::new(2);
-    let key = key_on(1, 2, "queue");
-    let (reader, taker, admin) = (server.connect(0), server.connect(0), server.connect(0));
-    server.send(taker, format!("TEST.TAKE {key} 20\r\n").as_bytes());
-    // Put off by the pause that begins with the write.
-    let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE 100 WRITE\r\nEXEC\r\n");
-    server.send(admin, pause.as_bytes());
-    server.send(admin, format!("TEST.READ {key} 0 0\r\n").as_bytes());
-    server.advance(200);
-    server.turns();
-    let left = server.send(admin, format!("GET {key}\r\n").as_bytes());
-    let heard = server.send(taker, b"");
-    // It was served, or its time was over: not both.
-    assert_eq!(left.contains("ab"), heard == "*-1\r\n", "{left} {heard}");
-    disconnect(server, &[reader, taker, admin]);
 }
 
 /// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is

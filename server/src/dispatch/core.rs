@@ -168,7 +168,7 @@ impl Core {
                 pausing: Pausing::new(cores as u16),
                 paused: Vec::new(),
                 held_by: [false; 2],
-                unblocking: None,
+                unblocked: None,
                 timers: BinaryHeap::new(),
                 moving: Moving::default(),
                 topology: Topology::default(),
@@ -390,7 +390,6 @@ impl Core {
         }
         self.end_waits(now_ms);
         self.follow_moved_slots();
-        self.end_holding_back();
         self.serve_put_off();
         self.follow_pauses();
         self.resume_waiting();
@@ -597,7 +596,6 @@ impl Core {
             || self.budget.awaits_period()
             || !state.paused.is_empty()
             || self.queues.has_put_off()
-            || self.blocked.has_held_back()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);

@@ -338,9 +338,7 @@ impl Core {
         let answer = self.run_each(from, batch.args(request), head, command);
         if std::mem::take(&mut self.state.pausing.has_begun) {
             self.begin_clearing(from, head.ticket);
-        } else if let Some((session, is_first)) = self.state.unblocking.take() {
-            self.answer_unblock_later(session, (from, head.ticket), is_first);
-        } else {
+        } else if !self.is_unblock_open((from, head.ticket)) {
             self.answer_each(from, head, &answer);
         }
     }

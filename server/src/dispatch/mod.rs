@@ -15,6 +15,7 @@
 mod admit;
 mod alone_tests;
 mod attempts;
+mod attempts_tests;
 mod batch;
 mod blocking;
 mod blocking_tests;

@@ -66,10 +66,9 @@ struct Queued {
     keys: Vec<Box<[u8]>>,
     /// What an attempt locks of this shard.
     scope: Scope,
-    /// Whether an attempt takes what it finds.
-    takes: bool,
-    /// What the attempts are made of, if they are made here.
-    attempts: Option<(&'static Command, KeptArgs)>,
+    command: &'static Command,
+    /// The arguments of the next attempt, if it is made here.
+    args: Option<KeptArgs>,
     /// It has its turn: what is reserved for its attempt, or what that waits for.
     reserved: Option<LockId>,
     /// When it last had its turn, by [`Queues::writes`]: what was written until then is no reason for another.
@@ -132,6 +131,14 @@ impl Queues {
 }
 
 impl Queued {
+    /// Whether those behind it may have their turn, while it has its own and has not been served.
+    fn lets_others(&self) -> Behind {
+        match blocking_of(self.command).takes {
+            true => Behind::Wait,
+            false => Behind::HaveTheirTurn,
+        }
+    }
+
     fn is_for(&self, db: DbIndex, key: &[u8]) -> bool {
         self.head.db == db && self.keys.iter().any(|own| **own == *key)
     }
@@ -150,9 +157,9 @@ impl Core {
         let number = request.number;
         let ticket = Ticket::Wait { session, number };
         let head = Head { ticket, ..*head };
-        let attempts = request.command.map(|command| (command, keep_args(args)));
-        let (takes, is_served_here) = (request.takes, attempts.is_some());
-        let keys = self.add_wait(to, head, request, takes, attempts);
+        let is_served_here = request.is_served_here;
+        let args = is_served_here.then(|| keep_args(args));
+        let keys = self.add_wait(to, head, request, args);
         // What came before it was known here has served nobody.
         for key in keys {
             self.serve(head.db, &key, None);
@@ -172,8 +179,7 @@ impl Core {
         (command, args): (&'static Command, KeptArgs),
     ) {
         let request = self.wait_request(command, args.as_args(), number);
-        let takes = request.takes;
-        self.add_wait(to, head, request, takes, Some((command, args)));
+        self.add_wait(to, head, request, Some(args));
         self.queues.note_tried(number);
     }
 
@@ -182,13 +188,13 @@ impl Core {
         to: CoreId,
         head: Head,
         request: WaitRequest,
-        takes: bool,
-        attempts: Option<(&'static Command, KeptArgs)>,
+        args: Option<KeptArgs>,
     ) -> Vec<Box<[u8]>> {
         let WaitRequest {
             number,
             mut keys,
             scope,
+            command,
             ..
         } = request;
         if self.queues.waits.is_empty() {
@@ -207,8 +213,8 @@ impl Core {
             head,
             keys: keys.clone(),
             scope,
-            takes,
-            attempts,
+            command,
+            args,
             reserved: None,
             tried: None,
         };
@@ -278,9 +284,9 @@ impl Core {
                 continue;
             }
             if wait.reserved.is_some() {
-                match wait.takes {
-                    true => return,
-                    false => continue,
+                match wait.lets_others() {
+                    Behind::HaveTheirTurn => continue,
+                    _ => return,
                 }
             }
             if wait.tried.is_some_and(|tried| tried >= written) {
@@ -301,41 +307,38 @@ impl Core {
 
     fn give_turn(&mut self, number: WaitNumber, hash: u64, own: Option<LockId>) -> Behind {
         let wait = &self.queues.waits[&number];
-        let Some((command, _)) = &wait.attempts else {
-            let takes = wait.takes;
-            self.wake(number);
-            return match takes {
-                true => Behind::Wait,
-                false => Behind::HaveTheirTurn,
-            };
-        };
-        if self.state.is_paused_for(command.spec.flags)
-            || self.state.moving.stands_still()
-            || !self.locks.is_empty() && self.locks.holds_other(hash, own)
-        {
+        let is_paused = self.state.is_paused_for(wait.command.spec.flags);
+        if is_paused || self.state.moving.stands_still() {
             return Behind::PutOff;
         }
+        if !self.locks.is_empty() && self.locks.holds_other(hash, own) {
+            return Behind::PutOff;
+        }
+        if wait.args.is_none() {
+            self.wake(number);
+            return self.queues.waits[&number].lets_others();
+        }
         if !self.locks.is_empty() && self.locks.is_in_way(&wait.scope, own) {
-            let takes = wait.takes;
-            let scope = wait.scope.clone();
-            let asked = self.ask_now(Kind::Alone, scope, Waiter::Attempt(number));
-            self.choose_lock_gate();
-            let (Asked::Waits(lock) | Asked::Granted(lock)) = asked;
-            let wait = self.queues.waits.get_mut(&number);
-            let wait = wait.expect("looked at above");
-            wait.reserved = Some(lock);
-            self.queues.note_tried(number);
-            if let Asked::Granted(_) = asked {
-                self.attempt_under(number, lock);
-                return Behind::HaveTheirTurn;
-            }
-            return match takes {
-                true => Behind::Wait,
-                false => Behind::HaveTheirTurn,
-            };
+            return self.attempt_behind_locks(number);
         }
         self.attempt_again_here(number);
         Behind::HaveTheirTurn
+    }
+
+    /// Asks for the locks of an attempt, some of which are in other hands.
+    #[cold]
+    fn attempt_behind_locks(&mut self, number: WaitNumber) -> Behind {
+        let wait = &self.queues.waits[&number];
+        let (scope, lets_others) = (wait.scope.clone(), wait.lets_others());
+        let asked = self.ask_now(Kind::Alone, scope, Waiter::Attempt(number));
+        self.choose_lock_gate();
+        let Asked::Waits(lock) = asked else {
+            unreachable!("they are in other hands, and it comes last")
+        };
+        self.queues.note_tried(number);
+        let wait = self.queues.waits.get_mut(&number);
+        wait.expect("looked at above").reserved = Some(lock);
+        lets_others
     }
 
     /// An attempt that waited for locks has got them.
@@ -361,7 +364,8 @@ impl Core {
         };
         wait.tried = Some(self.queues.writes);
         let (head, to) = (wait.head, wait.to);
-        let (command, args) = wait.attempts.as_ref().expect("it is attempted here");
+        let command = wait.command;
+        let args = wait.args.as_ref().expect("it is attempted here");
         let (state, place) = (&mut self.state, Place::of(&head));
         let mut resolved = None;
         let answered = self.outboxes[to.index()].answer_if(head.ticket, |out| {
@@ -382,8 +386,7 @@ impl Core {
             self.state.remember(command.spec, &args.as_args(), served);
         }
         if let Some(words) = resolved {
-            let args = keep(words.iter().map(Vec::as_slice));
-            wait.attempts = Some((command, args));
+            wait.args = Some(keep(words.iter().map(Vec::as_slice)));
         }
         self.keep_notes_of(served);
         match answered {
@@ -424,8 +427,8 @@ impl Core {
             return;
         };
         self.leave_queues(number, &wait);
-        if let (Some(ending), Some((command, _))) = (ending, &wait.attempts) {
-            let on_timeout = blocking_of(command).on_timeout;
+        if let Some(ending) = ending.filter(|_| wait.args.is_some()) {
+            let on_timeout = blocking_of(wait.command).on_timeout;
             self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
                 out.push(WaitWord::Ended as u8);
                 ending.write(on_timeout, &mut Reply::new(out, wait.head.protocol));
@@ -463,8 +466,8 @@ impl Core {
     /// Whether a wait that was to be served here has keys elsewhere.
     fn has_moved(&self, number: WaitNumber) -> bool {
         let wait = self.queues.waits.get(&number);
-        let attempts = wait.and_then(|wait| wait.attempts.as_ref());
-        attempts.is_some_and(|(command, args)| {
+        let served_here = wait.and_then(|wait| wait.args.as_ref().zip(Some(wait.command)));
+        served_here.is_some_and(|(args, command)| {
             let args = args.as_args();
             let mut keys = command.spec.keys.positions(&args);
             keys.any(|at| self.state.shared.slots.core_of(args.at(at)) != self.state.id)
@@ -475,10 +478,10 @@ impl Core {
         let wait = self.queues.waits.remove(&number);
         let wait = wait.expect("who has moved waits");
         self.leave_queues(number, &wait);
-        let (command, args) = wait.attempts.as_ref().expect("it was served here");
+        let args = wait.args.as_ref().expect("it was served here");
         self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
             out.push(WaitWord::Moved as u8);
-            write_moved(out, command.id, args.as_args());
+            write_moved(out, wait.command.id, args.as_args());
         });
         self.give_up(wait.reserved);
     }

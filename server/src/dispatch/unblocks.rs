@@ -14,7 +14,7 @@ use super::batch::Ticket;
 use super::core::Core;
 use crate::observe::PartWriter;
 use crate::routing::CoreId;
-use crate::session::SessionId;
+use crate::session::{SessionId, Unblocked};
 
 /// Who asked to end the waits of this core's sessions, and has yet to be answered.
 #[derive(Debug, Default)]
@@ -37,32 +37,51 @@ impl Unblocks {
 }
 
 impl Core {
-    /// Whoever asked to end a session's wait is answered when it is clear whether it was served.
-    #[cold]
-    pub(super) fn answer_unblock_later(
-        &mut self,
-        session: SessionId,
-        (from, ticket): (CoreId, Ticket),
-        is_first: bool,
-    ) {
-        let unblock = Unanswered {
-            from,
-            ticket,
-            is_first,
-        };
-        let unblocks = &mut self.blocked.unblocks.0;
-        unblocks.entry(session).or_default().push(unblock);
-        self.tell_of_ending(session);
+    /// Acts on a `CLIENT UNBLOCK` that has run. Whether it is yet to become clear what came of it; it is answered then.
+    #[inline]
+    pub(super) fn is_unblock_open(&mut self, asked: (CoreId, Ticket)) -> bool {
+        let unblocked = self.state.unblocked.take();
+        unblocked.is_some_and(|(session, how)| self.await_end(session, how, asked))
     }
 
-    /// As [`Self::answer_unblock_later`], inside an `EXEC` and on a server of one core, where the answer is needed now. It
-    /// takes the place of what is in `answer`. Of a wait that another core serves it is not known yet that it ends: it is
-    /// taken for granted.
+    #[cold]
+    fn await_end(
+        &mut self,
+        session: SessionId,
+        how: Unblocked,
+        (from, ticket): (CoreId, Ticket),
+    ) -> bool {
+        self.follow_unblock(session, how);
+        let is_open = matches!(how, Unblocked::IsToBe | Unblocked::WasToBe);
+        if is_open {
+            let unanswered = self.blocked.unblocks.0.entry(session).or_default();
+            unanswered.push(Unanswered {
+                from,
+                ticket,
+                is_first: how == Unblocked::IsToBe,
+            });
+        }
+        is_open
+    }
+
+    /// Has the cores that know of the wait know of its end, and the session go on.
+    fn follow_unblock(&mut self, session: SessionId, how: Unblocked) {
+        self.tell_of_ending(session);
+        if how == Unblocked::AtOnce {
+            self.state.dirty.push(session);
+            self.waiting.push(session);
+        }
+    }
+
+    /// As [`Self::is_unblock_open`], inside an `EXEC` and on a server of one core, where the answer is needed now. It takes the
+    /// place of what is in `answer`. Of a wait that another core serves it is not known yet that it ends: it is taken for
+    /// granted.
     #[inline]
     pub(super) fn answer_unblock_now(&mut self, answer: &mut Vec<u8>) {
-        if let Some((session, is_first)) = self.state.unblocking.take() {
-            let ends = is_first && !self.is_served_already(session);
-            self.tell_of_ending(session);
+        if let Some((session, how)) = self.state.unblocked.take() {
+            let ends = how == Unblocked::AtOnce
+                || how == Unblocked::IsToBe && !self.is_served_already(session);
+            self.follow_unblock(session, how);
             answer.clear();
             PartWriter(answer).number(ends.into());
         }

@@ -100,17 +100,7 @@ fn unblock(call: &mut CoreCall<'_>) -> Unblocked {
     let Some((id, unblocked)) = session else {
         return Unblocked::No;
     };
-    match unblocked {
-        Unblocked::No => {}
-        Unblocked::AtOnce => {
-            core.dirty.push(id);
-            // The timer that is due at once makes the core look at what the session has received meanwhile.
-            core.add_timer(0, id);
-        }
-        Unblocked::IsToBe | Unblocked::WasToBe => {
-            core.unblocking = Some((id, unblocked == Unblocked::IsToBe));
-        }
-    }
+    core.unblocked = Some((id, unblocked));
     unblocked
 }
 
