@@ -352,37 +352,66 @@ fn whatever_is_under_way_every_element_is_taken_once() {
     }
 }
 
-#[test]
-fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+/// Whether those who wait for one key, or for more, are served in their order by what is written in one way, before a newcomer
+/// who would take it all.
+fn newcomer(seed: u64) {
     const CORES: u16 = 3;
-    for seed in 0..seeds(60) {
-        let mut random = Random(seed);
-        let mut server = Server::new(CORES);
-        let keys = keys(CORES);
-        let waiting: Vec<Client> = (0..5)
-            .map(|_| server.connect(random.below(CORES.into())))
-            .collect();
-        for client in &waiting {
-            let take = if random.one_in(2) {
-                format!("TEST.TAKE {} 0\r\n", keys[0])
-            } else {
-                format!("TEST.TAKE {} 0\r\n", keys.join(" "))
-            };
-            assert_eq!(server.send(*client, take.as_bytes()), "");
-        }
-        let writer = server.connect(random.below(CORES.into()));
-        // The writer itself would take what it wrote, were it not for those who wait.
-        let commands = format!("APPEND {0} 01234\r\nGETDEL {0}\r\n", keys[0]);
-        server.receive(writer, commands.as_bytes());
-        for _ in 0..random.below(400) {
+    let mut random = Random(seed);
+    let mut server = Server::new(CORES);
+    let keys = keys(CORES);
+    let (key, far, from) = (&keys[0], &keys[1], key_on(2, CORES, "from"));
+    let waiting: Vec<Client> = (0..5)
+        .map(|_| server.connect(random.below(CORES.into())))
+        .collect();
+    for client in &waiting {
+        let keys = keys.join(" ");
+        let keys = random.of(&[key, &keys]);
+        let take = format!("TEST.TAKE {keys} 0\r\n");
+        assert_eq!(server.send(*client, take.as_bytes()), "");
+    }
+    let writer = server.connect(random.below(CORES.into()));
+    let newcomer = server.connect(random.below(CORES.into()));
+    let ways = [
+        // The writer itself would take what it wrote.
+        format!("APPEND {key} 01234\r\nGETDEL {key}\r\n"),
+        format!("MULTI\r\nAPPEND {key} 01234\r\nGET {far}\r\nEXEC\r\n"),
+        format!(
+            "MULTI\r\nAPPEND {key} 01234\r\nRENAME {from} {from}\r\nMGET {key} {far}\r\nEXEC\r\n"
+        ),
+        format!("RENAME {from} {key}\r\n"),
+        format!(
+            "EVAL \"redis.call('GET',KEYS[2]) redis.call('APPEND',KEYS[1],'01234') redis.call('GET',KEYS[2])\" 2 {key} {far}\r\n"
+        ),
+        format!(
+            "EVAL \"redis.call('APPEND',KEYS[1],'01234') redis.call('GET','{far}')\" 1 {key}\r\n"
+        ),
+    ];
+    let way = &ways[random.below(ways.len())];
+    server.send(writer, format!("SET {from} 01234\r\n").as_bytes());
+    server.receive(writer, way.as_bytes());
+    for _ in 0..4 {
+        for _ in 0..random.below(15) {
             server.stir(&mut random);
         }
-        for (at, client) in waiting.iter().enumerate() {
-            let heard = server.send(*client, b"");
-            assert_eq!(heard, taken(&keys[0], &at.to_string()), "seed {seed}");
-        }
-        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "seed {seed}");
-        disconnect(server, &[waiting, vec![writer]].concat());
+        // Before it is written there is nothing, and then it is others'.
+        server.receive(newcomer, format!("GETDEL {key}\r\n").as_bytes());
+    }
+    let name = format!("seed {seed}, {way:?}");
+    for (at, client) in waiting.iter().enumerate() {
+        let heard = server.send(*client, b"");
+        assert_eq!(heard, taken(key, &at.to_string()), "{name}");
+    }
+    assert_eq!(server.send(newcomer, b""), "$-1\r\n".repeat(4), "{name}");
+    if way.starts_with("APPEND") {
+        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "{name}");
+    }
+    disconnect(server, &[waiting, vec![writer, newcomer]].concat());
+}
+
+#[test]
+fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+    for seed in 0..seeds(300) {
+        newcomer(seed);
     }
 }
 
