@@ -140,9 +140,6 @@ fn a_pause_of_writes_holds_back_who_takes_until_it_ends() {
         assert_eq!(server.send(taker, b""), "");
         let held = server.send(admin, format!("GET {key}\r\n").as_bytes());
         assert_eq!(held, bulk("ab"), "{keys}");
-        // Though nothing comes, somebody looks when it is over.
-        let wakes = server.cores.iter().filter_map(|core| core.next_wake_ms());
-        assert!(wakes.min().is_some_and(|wake| wake <= server.now_ms + 100));
         server.advance(100);
         assert_eq!(server.send(taker, b""), taken(&key, "a"), "{keys}");
         disconnect(server, &[taker, timed, admin]);
@@ -437,4 +434,101 @@ fn an_attempt_whose_other_key_is_locked_waits_for_it_and_those_behind_wait_too()
         "+OK\r\n".to_owned() + &bulk("old") + &bulk("v")
     );
     disconnect(server, &[clients, vec![renamer]].concat());
+}
+
+#[test]
+fn the_arguments_of_who_waits_count_as_memory() {
+    const BYTES: usize = 50_000;
+    let kept = |server: &Server| -> usize {
+        let cores = server.cores.iter();
+        cores.map(|core| core.budget.kept_bytes()).sum()
+    };
+    for (key, keys) in ways() {
+        let mut server = Server::new(2);
+        let (client, writer) = (server.connect(0), server.connect(0));
+        let keys = keys.replace(&key, &format!("{key}{}", "y".repeat(BYTES)));
+        for is_served in [false, true] {
+            server.send(client, format!("TEST.READ {keys} $ 20\r\n").as_bytes());
+            assert!(kept(&server) >= BYTES);
+            if is_served {
+                let key = keys.split(' ').next_back().unwrap();
+                server.send(writer, format!("SET {key} v\r\n").as_bytes());
+            }
+            server.advance(30);
+            server.send(client, b"");
+            assert_eq!(kept(&server), 0);
+        }
+        disconnect(server, &[client, writer]);
+    }
+}
+
+#[test]
+fn the_end_of_a_pause_is_not_slept_over_by_those_it_holds_back() {
+    for waits in [true, false] {
+        let mut server = Server::new(2);
+        let key = key_on(1, 2, "queue");
+        let (taker, admin) = (server.connect(0), server.connect(0));
+        if waits {
+            server.send(taker, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+        }
+        let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE 10000 WRITE\r\nEXEC\r\n");
+        server.send(admin, pause.as_bytes());
+        // Long enough for all else to come to rest.
+        for _ in 0..50 {
+            server.advance(100);
+            server.turns();
+        }
+        let wake_ms = server.cores[1].next_wake_ms();
+        let is_soon = wake_ms.is_some_and(|wake_ms| wake_ms <= server.now_ms + 100);
+        assert_eq!(is_soon, waits);
+        disconnect(server, &[taker, admin]);
+    }
+}
+
+/// What a pause has put off is not taken from a key in the midst of its moving.
+fn pause_that_ends_while_slots_move(seed: u64) {
+    let mut random = Random(seed);
+    let mut server = Server::new(2);
+    let (key, other) = (key_on(0, 2, "queue"), key_on(1, 2, "other"));
+    let clients: Vec<Client> = (0..3).map(|_| server.connect(random.below(2))).collect();
+    let [taker, admin, mover] = clients[..] else {
+        unreachable!()
+    };
+    let both = format!("{key} {other}");
+    let keys = random.of(&[&key, &both]);
+    server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
+    let pause_ms = 1 + random.below(20);
+    let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE {pause_ms} WRITE\r\nEXEC\r\n");
+    server.send(admin, pause.as_bytes());
+    let slot = Slot::of(key.as_bytes()).number();
+    server.receive(
+        mover,
+        format!("LARDER REBALANCE MOVE {slot} 1\r\n").as_bytes(),
+    );
+    for _ in 0..200 {
+        server.stir(&mut random);
+        if random.one_in(5) {
+            server.advance(1);
+        }
+    }
+    while server.is_rebalancing() {
+        server.advance(1);
+        server.turns();
+    }
+    server.advance(100);
+    assert_eq!(
+        server.send(taker, b""),
+        taken(&key, "a"),
+        "seed {seed}, {keys}"
+    );
+    let left = server.send(admin, format!("GET {key}\r\n").as_bytes());
+    assert_eq!(left, bulk("b"), "seed {seed}, {keys}");
+    disconnect(server, &clients);
+}
+
+#[test]
+fn nobody_is_served_while_slots_stand_still() {
+    for seed in 0..seeds(200) {
+        pause_that_ends_while_slots_move(seed);
+    }
 }

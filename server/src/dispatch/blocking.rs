@@ -184,6 +184,8 @@ impl Core {
             Which::First(kept) => *kept = args,
             Which::Again(number) => {
                 if let Some(command) = self.blocked.commands.get_mut(number) {
+                    self.budget.let_go(command.args.memory_bytes());
+                    self.budget.keep(args.memory_bytes());
                     command.args = args;
                 }
             }
@@ -299,6 +301,7 @@ impl Core {
             };
             self.tell_of_wait(owner, core, request, held_on(locks, core, Then::Release));
         }
+        self.budget.keep(args.memory_bytes());
         let command = WaitingCommand {
             owner,
             args,
@@ -346,6 +349,7 @@ impl Core {
             cores,
             ..
         } = command;
+        self.budget.let_go(args.memory_bytes());
         for core in cores {
             self.step_wait_on(core, owner.session, (number, WaitStep::End(None)), None);
         }
@@ -435,6 +439,7 @@ impl Core {
     /// Nothing is waited for any more. `locks`: those of the last attempt, which are about to be given back.
     pub(super) fn end_wait(&mut self, number: WaitNumber, locks: &LocksHeld) {
         if let Some(command) = self.blocked.commands.remove(&number) {
+            self.budget.let_go(command.args.memory_bytes());
             for core in command.cores {
                 let (session, locks) = (command.owner.session, held_on(locks, core, Then::Keep));
                 self.step_wait_on(core, session, (number, WaitStep::End(None)), locks);

@@ -84,6 +84,12 @@ impl Budget {
         self.kept -= bytes as u64;
     }
 
+    /// Bytes kept for later.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept as usize
+    }
+
     /// Whether nothing is kept, and nothing under way that has yet to run.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {

@@ -208,6 +208,7 @@ impl Core {
             queue.waits.insert(number);
             self.state.shard.awaited().add(head.db, key);
         }
+        self.budget.keep(memory_of(&args));
         let wait = Queued {
             to,
             head,
@@ -386,7 +387,9 @@ impl Core {
             self.state.remember(command.spec, &args.as_args(), served);
         }
         if let Some(words) = resolved {
+            self.budget.let_go(memory_of(&wait.args));
             wait.args = Some(keep(words.iter().map(Vec::as_slice)));
+            self.budget.keep(memory_of(&wait.args));
         }
         self.keep_notes_of(served);
         match answered {
@@ -441,6 +444,7 @@ impl Core {
     }
 
     fn leave_queues(&mut self, number: WaitNumber, wait: &Queued) {
+        self.budget.let_go(memory_of(&wait.args));
         for key in &wait.keys {
             let hash = self.state.shard.hasher().hash(key);
             self.state.shard.awaited().remove(wait.head.db, key);
@@ -515,4 +519,9 @@ impl Core {
         let wait = self.queues.waits.get_mut(&number);
         wait.and_then(|wait| wait.reserved.take())
     }
+}
+
+/// Bytes of memory that the arguments of an attempt take.
+fn memory_of(args: &Option<KeptArgs>) -> usize {
+    args.as_ref().map_or(0, KeptArgs::memory_bytes)
 }
