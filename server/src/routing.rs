@@ -42,6 +42,14 @@ impl Slot {
 /// The part of `key` that decides its slot.
 #[inline]
 fn hash_tag(key: &[u8]) -> &[u8] {
+    match has_byte(key, b'{') {
+        true => tag_of(key),
+        false => key,
+    }
+}
+
+#[inline(never)]
+fn tag_of(key: &[u8]) -> &[u8] {
     if let Some(open) = key.iter().position(|&byte| byte == b'{') {
         let rest = &key[open + 1..];
         if let Some(len) = rest.iter().position(|&byte| byte == b'}')
@@ -51,6 +59,23 @@ fn hash_tag(key: &[u8]) -> &[u8] {
         }
     }
     key
+}
+
+/// Whether `byte` is among `bytes`; eight are looked at together (Hacker's Delight, "Find First 0-Byte").
+#[inline]
+fn has_byte(bytes: &[u8], byte: u8) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let has = |eight: u64| {
+        let zero_where_equal = eight ^ (ONES * u64::from(byte));
+        zero_where_equal.wrapping_sub(ONES) & !zero_where_equal & (ONES << 7) != 0
+    };
+    let (eights, rest) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        // The last eight bytes overlap those before.
+        Some(last) if !rest.is_empty() && has(u64::from_le_bytes(*last)) => true,
+        None if rest.contains(&byte) => true,
+        _ => eights.iter().any(|eight| has(u64::from_le_bytes(*eight))),
+    }
 }
 
 /// Number of a core of this process, from zero.
@@ -171,6 +196,22 @@ mod tests {
         );
         assert_eq!(Slot::of(b"foo{{bar}}zap"), Slot::of(b"{bar"));
         assert_eq!(Slot::of(b"foo{bar}{zap}"), Slot::of(b"bar"));
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_stands() {
+        for len in 0..40 {
+            // Bytes next to it, whose borrow and high bit must not be taken for it.
+            for around in [0, 0x7A, 0x7C, 0xFB, 0x80, 0xFF] {
+                let mut bytes = vec![around; len];
+                assert!(!has_byte(&bytes, b'{'), "{bytes:?}");
+                for at in 0..len {
+                    bytes[at] = b'{';
+                    assert!(has_byte(&bytes, b'{'), "{bytes:?}");
+                    bytes[at] = around;
+                }
+            }
+        }
     }
 
     #[test]

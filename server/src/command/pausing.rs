@@ -36,6 +36,17 @@ impl Pausing {
         }
     }
 
+    /// Whether one has begun that is not known to be over.
+    #[inline]
+    pub fn is_any(&self) -> bool {
+        self.writes_until_ms | self.all_until_ms != 0
+    }
+
+    /// None is under way.
+    pub fn end(&mut self) {
+        (self.writes_until_ms, self.all_until_ms) = (0, 0);
+    }
+
     /// Whether all cores have cleared the first `count` pauses.
     pub fn are_cleared(&self, count: u64) -> bool {
         self.cleared.iter().all(|cleared| *cleared >= count)

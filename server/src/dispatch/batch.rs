@@ -353,6 +353,12 @@ impl Batch {
             && self.copies.is_empty()
     }
 
+    /// Whether there are requests or answers.
+    #[inline]
+    pub(super) fn asks_or_answers(&self) -> bool {
+        !self.answers.is_empty() || !self.requests.is_empty()
+    }
+
     /// Empties the batch and keeps its memory, unless it grew large.
     pub fn clear(&mut self) {
         clear(&mut self.requests);

@@ -153,7 +153,16 @@ impl Core {
     }
 
     /// Looks again at sessions that waited for something.
+    #[inline]
     pub(super) fn resume_waiting(&mut self) {
+        match self.waiting.is_empty() {
+            true => self.looked_at = 0,
+            false => self.resume_each_waiting(),
+        }
+    }
+
+    #[inline(never)]
+    fn resume_each_waiting(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         for id in waiting.drain(..) {
             let Some(mut session) = self.state.sessions.take_out(id) else {

@@ -162,11 +162,15 @@ impl Core {
 
     /// Gives this core's transactions their place, and runs its own parts of them. `false`: there were none, or some queue or
     /// the order is full, and they wait for the next time.
+    #[inline]
     pub(super) fn append_entry(&mut self) -> bool {
         let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
-        if self.is_alone() || !self.awaits_place() && !self.order.follower().is_some_and(is_due) {
-            return false;
-        }
+        let has_to = self.awaits_place() || self.order.follower().is_some_and(is_due);
+        has_to && !self.is_alone() && self.publish_entry()
+    }
+
+    #[inline(never)]
+    fn publish_entry(&mut self) -> bool {
         let mut coordinator = self
             .order
             .coordinator
@@ -337,7 +341,7 @@ impl Core {
     /// Whether there are answers to this core's own transactions.
     #[inline]
     pub(super) fn has_own_mail(&self) -> bool {
-        !self.outboxes[self.state.id.index()].is_empty()
+        self.outboxes[self.state.id.index()].asks_or_answers()
     }
 
     /// Takes the answers of this core to its own transactions.

@@ -50,6 +50,13 @@ impl Core {
     /// The pauses may have changed, or their time may be over.
     #[inline]
     pub(super) fn follow_pauses(&mut self) {
+        if self.state.pausing.is_any() || self.state.gates & gate::PAUSE != 0 {
+            self.follow_each_pause();
+        }
+    }
+
+    #[cold]
+    fn follow_each_pause(&mut self) {
         let pauses = self.state.pauses();
         let is_paused = pauses.contains(&true);
         self.set_gate(gate::PAUSE, is_paused);
@@ -60,6 +67,9 @@ impl Core {
         }
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
             self.end_pauses();
+        }
+        if !is_paused {
+            self.state.pausing.end();
         }
     }
 

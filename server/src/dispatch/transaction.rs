@@ -32,7 +32,7 @@ use super::pauses::writes;
 use super::publish::note_write;
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
-    SessionCall, Spread,
+    SessionCall, Spread, closing,
 };
 use crate::order::Ticket as EntryTicket;
 use crate::resp::errors::CommandResult;
@@ -420,13 +420,25 @@ impl Core {
         }
     }
 
-    /// Puts back a session that something it waited for has come for, and has it go on.
-    pub(super) fn look_again(&mut self, session: Box<Session>) {
-        if session.id.is_messenger() {
-            self.scripts.note_answer(session.id);
+    /// Puts back a session that something it waited for has come for, and has it go on, if it has anything to go on with.
+    pub(super) fn look_again(&mut self, mut session: Box<Session>) {
+        let id = session.id;
+        if id.is_messenger() {
+            self.scripts.note_answer(id);
         } else {
-            self.state.dirty.push(session.id);
-            self.waiting.push(session.id);
+            let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
+            closing::close_beyond(&mut session, limit, &mut self.state.stats);
+            let may_go_on = session.has_unread()
+                || session.executing.is_some()
+                || session.input_ended
+                || session.is_stalled()
+                || session.holds_much();
+            if may_go_on && self.waiting.last() != Some(&id) {
+                self.waiting.push(id);
+            }
+            if self.state.dirty.last() != Some(&id) {
+                self.state.dirty.push(id);
+            }
         }
         self.state.sessions.put_back(session);
     }

@@ -84,7 +84,7 @@ impl Scripts {
     /// Whether some script may be able to go on, or to begin.
     #[inline]
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || self.may_begin() && !self.queue.is_empty()
+        !self.ready.is_empty() || !self.queue.is_empty() && self.may_begin()
     }
 
     /// Whether so few scripts are under way that another one may begin.
