@@ -257,10 +257,17 @@ impl Core {
     /// Serves those who could not be served when their keys were written, and sends those on whose keys have moved.
     #[inline]
     pub(super) fn serve_put_off(&mut self) {
+        if !self.queues.put_off.is_empty() | !self.queues.waits.is_empty() {
+            self.look_after_waits();
+        }
+    }
+
+    #[cold]
+    fn look_after_waits(&mut self) {
         if !self.queues.put_off.is_empty() {
             self.serve_again(None);
         }
-        if !self.queues.waits.is_empty() && self.queues.table != self.state.shared.slots.version() {
+        if self.queues.table != self.state.shared.slots.version() {
             self.send_back_moved();
         }
     }
