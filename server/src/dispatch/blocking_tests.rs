@@ -250,6 +250,31 @@ fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
     disconnect(server, &[clients, vec![writer]].concat());
 }
 
+#[test]
+fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (keys, to) = (keys(cores), key_on(0, cores, "to"));
+        let last = keys.last().unwrap();
+        for keys in [last, &keys.join(" ")] {
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [taker, carrier, writer] = clients[..] else {
+                unreachable!()
+            };
+            server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
+            server.send(carrier, format!("TEST.CARRY {last} {to} 0\r\n").as_bytes());
+            server.send(writer, format!("SET {last} #\r\n").as_bytes());
+            assert_eq!(server.send(carrier, b""), "$1\r\n#\r\n", "{keys}");
+            assert_eq!(server.send(taker, b""), "");
+            server.send(writer, format!("SET {last} x\r\n").as_bytes());
+            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
+            server.send(writer, format!("DEL {to}\r\n").as_bytes());
+            clients.iter().for_each(|client| server.disconnect(*client));
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
 /// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
 /// taken once, and in the order of its key.
 fn work(seed: u64) {

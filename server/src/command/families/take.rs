@@ -4,13 +4,15 @@
 //! `TEST.CARRY from to millis` takes one of `from` and appends it to `to`, as `BLMOVE` does;
 //! `TEST.READ key [key ...] from millis` reads, from byte `from` on, the first of the keys that is longer, as `XREAD` does;
 //! `$` for `from` is the length of the longest when the command comes.
+//!
+//! A key that begins with `#` is to `TEST.TAKE` as one of another type: it takes nothing of it.
 
 use larder_engine::{Access, DbIndex, Event, Shard, parse_canonical_i64};
 
 use super::transfer::Answer;
 use crate::command::{
-    Args, Attempted, Blocking, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec,
-    Keys, Request, Resolved, Round, Rounds, Run, ShardCall, Turn, WaitLimit,
+    Args, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn, Flags, Group, KeyFlags,
+    KeySpec, Keys, Request, Resolved, Round, Rounds, Run, ShardCall, Turn, WaitLimit,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
@@ -92,6 +94,9 @@ fn timeout(args: &Args<'_>) -> Result<WaitLimit, ErrorReply> {
 
 fn take_here(call: &mut ShardCall<'_>, _: Turn) -> Result<Attempted, ErrorReply> {
     for at in 1..call.args.len() - 1 {
+        if value_of(call.shard, call.db, call.args.at(at)).is_some_and(|value| is_other(&value)) {
+            continue;
+        }
         if let Some(first) = take_byte(call.shard, call.db, call.args.at(at)) {
             call.reply.array(2);
             call.reply.bulk(call.args.at(at));
@@ -194,6 +199,11 @@ fn value_of(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<Vec<u8>> {
     value.and_then(|entry| entry.string()).map(<[u8]>::to_vec)
 }
 
+/// Whether a value is of another type for `TEST.TAKE`.
+fn is_other(value: &[u8]) -> bool {
+    value.first() == Some(&b'#')
+}
+
 /// Takes the first byte of a key that has one.
 fn take_byte(shard: &mut Shard, db: DbIndex, key: &[u8]) -> Option<u8> {
     let value = value_of(shard, db, key)?;
@@ -259,8 +269,12 @@ impl Rounds for Take {
         match &self.state {
             State::Begun => {
                 self.state = State::Looked;
+                let look: CoreFn = match self.to {
+                    Some(_) => look_part,
+                    None => look_for_take_part,
+                };
                 Ok(Round::Ask(
-                    (0..self.keys.len()).map(|at| ask(at, look_part)).collect(),
+                    (0..self.keys.len()).map(|at| ask(at, look)).collect(),
                 ))
             }
             State::Looked => {
@@ -297,12 +311,15 @@ impl Rounds for Take {
 }
 
 fn look_part(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let key = shard.hasher().key(call.args.at(0));
+    let value = value_of(&mut call.core.shard, call.db, call.args.at(0));
     // A string may be there and empty.
-    let value = shard.get(call.db, key, Access::Peek);
-    let value = value.and_then(|entry| entry.string());
     let found = value.is_some_and(|value| !value.is_empty());
+    call.out.push(if found { b'1' } else { b'0' });
+}
+
+fn look_for_take_part(call: &mut CoreCall<'_>) {
+    let value = value_of(&mut call.core.shard, call.db, call.args.at(0));
+    let found = value.is_some_and(|value| !value.is_empty() && !is_other(&value));
     call.out.push(if found { b'1' } else { b'0' });
 }
 
