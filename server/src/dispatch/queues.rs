@@ -41,7 +41,7 @@ pub(super) struct Queues {
     /// How many keys have been written for which somebody waited.
     writes: u64,
     /// Keys that were written, and for which nobody could be served then.
-    put_off: Vec<(DbIndex, Box<[u8]>)>,
+    put_off: BTreeSet<(DbIndex, Box<[u8]>)>,
     /// The part that runs is not the last one of its transaction here.
     is_mid_transaction: bool,
     /// The version of the slot table by which the keys were last looked at.
@@ -308,7 +308,10 @@ impl Core {
             match self.give_turn(number, hash, own) {
                 Behind::HaveTheirTurn => {}
                 Behind::Wait => return,
-                Behind::PutOff => return self.queues.put_off.push((db, key.into())),
+                Behind::PutOff => {
+                    self.queues.put_off.insert((db, key.into()));
+                    return;
+                }
             }
         }
     }
