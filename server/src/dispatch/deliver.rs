@@ -408,7 +408,9 @@ impl Core {
             return self.attempt_for(from, args, request, command);
         }
         let (place, reading) = (Place::of(request), request.reading);
-        let apart = is_timed_apart(command, args, self.state.gates);
+        // A part of a spread command is no call of its own.
+        let is_part = matches!(request.ticket, Ticket::Part { .. });
+        let apart = !is_part && is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
@@ -419,11 +421,8 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         self.owe(from, request.ticket.session(), bytes);
-        // A part of a spread command is no call of its own.
-        if matches!(request.ticket, Ticket::Part { .. }) {
-            return;
-        }
         match began {
+            None if is_part => {}
             None => self.timing.ran(command.id),
             Some(began) => {
                 let micros = self.timed_apart(command, began);

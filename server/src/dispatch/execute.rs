@@ -246,9 +246,11 @@ impl Core {
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
-            Run::FanOut { .. } | Run::Blocking(_) => self.common_core(command.spec, args),
+            Run::FanOut { .. } => self.common_core_from(target, command, args),
+            Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
+        let is_spread = owner.is_none() && matches!(command.spec.run, Run::FanOut { .. });
         match owner {
             Some(core)
                 if core != self.state.id
@@ -271,7 +273,8 @@ impl Core {
             _ if self.is_to_run_alone(session, command) => {
                 self.start(session, args, command, target, owner, quiet);
             }
-            _ if !is_timed_apart(command, args, gates) => {
+            // What is spread runs elsewhere, and later.
+            _ if is_spread || !is_timed_apart(command, args, gates) => {
                 self.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);
             }
@@ -482,6 +485,23 @@ impl Core {
             Some(buffer) => outbox.ask_lending(head, args, buffer),
             None => outbox.ask(head, args.iter_from(0)),
         };
+    }
+
+    /// As [`Self::common_core`], where the first key's is known.
+    #[inline]
+    fn common_core_from(
+        &self,
+        target: Target,
+        command: &Command,
+        args: Args<'_>,
+    ) -> Option<CoreId> {
+        if !target.first_key.is_known() {
+            return self.common_core(command.spec, args);
+        }
+        let slots = &self.state.shared.slots;
+        let mut others = command.spec.keys.positions(&args).skip(1);
+        let has_all = others.all(|at| slots.core_of(args.at(at)) == target.core);
+        has_all.then_some(target.core)
     }
 
     /// The one core that owns all keys of the command, if there is one.

@@ -12,7 +12,8 @@ use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::limits::{
-    GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_REPLY_KEPT_BYTES, GATHERS_KEPT,
+    GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
+    GATHERS_KEPT,
 };
 use super::on_shard::{Place, access_of, run_command_on_shard};
 use super::publish::note_write;
@@ -48,8 +49,12 @@ pub(super) struct Gathers {
     pending: Slab<Gather>,
     /// Memory of parts of former replies, for later ones.
     spare: Vec<Vec<Vec<u8>>>,
+    /// The same of which part holds each element.
+    spare_places: Vec<Vec<usize>>,
     /// Memory of the reply that is made.
     reply: Vec<u8>,
+    /// How far each of its parts has been read.
+    read: Vec<usize>,
 }
 
 impl Gathers {
@@ -60,8 +65,20 @@ impl Gathers {
         parts
     }
 
+    /// Memory for which part holds each element of a reply.
+    pub(super) fn places(&mut self) -> Vec<usize> {
+        self.spare_places.pop().unwrap_or_default()
+    }
+
     /// Keeps the memory of parts that were small.
-    fn recycle(&mut self, mut parts: Vec<Vec<u8>>) {
+    fn recycle(&mut self, mut parts: Vec<Vec<u8>>, finish: Finish) {
+        if let Finish::Gather(mut places) = finish
+            && self.spare_places.len() < GATHERS_KEPT
+            && places.capacity() <= GATHER_PLACES_KEPT
+        {
+            places.clear();
+            self.spare_places.push(places);
+        }
         if self.spare.len() < GATHERS_KEPT && parts.len() <= GATHER_PARTS_KEPT {
             for part in &mut parts {
                 match part.capacity() > GATHER_PART_KEPT_BYTES {
@@ -577,7 +594,7 @@ impl Core {
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
-            self.gathers.recycle(gather.parts);
+            self.gathers.recycle(gather.parts, gather.finish);
             if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
                 self.gathers.reply = reply;
             }
@@ -601,7 +618,6 @@ impl Core {
         protocol: Protocol,
         command: &'static Command,
     ) {
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-'))
             && !matches!(finish, Finish::Merge(_) | Finish::Exec)
         {
@@ -610,6 +626,7 @@ impl Core {
         }
         match finish {
             Finish::Merge(merge) => {
+                let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
                 if let Err(error) = merge(&args, &parts, &mut Reply::new(out, protocol)) {
                     out.clear();
                     Reply::new(out, protocol).error(&error);
@@ -620,23 +637,24 @@ impl Core {
                 let sum = parts.iter().map(|part| integer_reply(part)).sum();
                 Reply::new(out, protocol).integer(sum);
             }
-            Finish::All => out.extend_from_slice(parts.first().copied().unwrap_or(b"+OK\r\n")),
-            Finish::Gather(_)
-                if parts.iter().map(|part| part.len()).sum::<usize>() > REPLY_MAX_BYTES =>
-            {
+            Finish::All => {
+                let first = parts.first().map(Vec::as_slice);
+                out.extend_from_slice(first.unwrap_or(b"+OK\r\n"));
+            }
+            Finish::Gather(_) if parts.iter().map(Vec::len).sum::<usize>() > REPLY_MAX_BYTES => {
                 self.count_failure(&errors::REPLY_TOO_LARGE, command);
                 Reply::new(out, protocol).error(&errors::REPLY_TOO_LARGE);
             }
             Finish::Gather(places) => {
-                let mut elements: Vec<Elements<'_>> =
-                    parts.iter().map(|part| Elements::of_array(part)).collect();
+                let read = &mut self.gathers.read;
+                read.clear();
+                // Behind the header of the array.
+                read.extend(parts.iter().map(|part| line_bytes(part)));
                 Reply::new(out, protocol).array(places.len());
                 for &part in places {
-                    out.extend_from_slice(
-                        elements[part]
-                            .next()
-                            .expect("a part answers one element a key"),
-                    );
+                    let element = first_element(&parts[part][read[part]..]);
+                    read[part] += element.len();
+                    out.extend_from_slice(element);
                 }
             }
             Finish::Exec => {
@@ -700,37 +718,15 @@ fn integer_reply(reply: &[u8]) -> i64 {
         .expect("the part is an integer reply")
 }
 
-/// The elements of an array reply whose elements are bulk strings or nulls.
-struct Elements<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Elements<'a> {
-    fn of_array(reply: &'a [u8]) -> Self {
-        let header = line_bytes(reply);
-        Self {
-            rest: &reply[header..],
-        }
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let header = line_bytes(self.rest);
-        let body = match self.rest[0] {
-            b'$' => larder_engine::parse_canonical_i64(&self.rest[1..header - 2]).unwrap_or(-1),
-            _ => -1,
-        };
-        let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
-        let (element, rest) = self.rest.split_at(bytes);
-        self.rest = rest;
-        Some(element)
-    }
+/// The first of the elements of an array reply, which are bulk strings or nulls.
+fn first_element(elements: &[u8]) -> &[u8] {
+    let header = line_bytes(elements);
+    let body = match elements[0] {
+        b'$' => larder_engine::parse_canonical_i64(&elements[1..header - 2]).unwrap_or(-1),
+        _ => -1,
+    };
+    let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
+    &elements[..bytes]
 }
 
 /// Bytes of the reply's first line, its end included.

@@ -100,10 +100,12 @@ pub const FREEING_STEPS_MAX: usize = 1024;
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
 
 /// Gathered replies of which a core keeps the memory of the parts for later ones, if they were so few and so small.
-pub const GATHERS_KEPT: usize = 256;
+pub const GATHERS_KEPT: usize = 128;
 /// See [`GATHERS_KEPT`].
 pub const GATHER_PARTS_KEPT: usize = 16;
 /// See [`GATHERS_KEPT`].
-pub const GATHER_PART_KEPT_BYTES: usize = 256;
+pub const GATHER_PART_KEPT_BYTES: usize = 1024;
+/// Elements of such a reply of which is kept which part holds them; see [`GATHERS_KEPT`].
+pub const GATHER_PLACES_KEPT: usize = 1024;
 /// The longest gathered reply whose memory is kept for the next one.
 pub const GATHER_REPLY_KEPT_BYTES: usize = 64 * 1024;

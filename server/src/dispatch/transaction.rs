@@ -102,8 +102,9 @@ impl Split {
     }
 
     /// The part that each key belongs to.
-    fn part_of_keys(&self) -> Vec<usize> {
-        self.keys.iter().map(|(_, part)| *part).collect()
+    fn part_of_keys(&self, mut parts: Vec<usize>) -> Vec<usize> {
+        parts.extend(self.keys.iter().map(|(_, part)| *part));
+        parts
     }
 
     /// A part's arguments: the command's name, and its keys with what belongs to them.
@@ -191,7 +192,7 @@ impl Core {
         let finish = match spread {
             Spread::Sum => Finish::Sum,
             Spread::All => Finish::All,
-            Spread::Gather => Finish::Gather(split.part_of_keys()),
+            Spread::Gather => Finish::Gather(split.part_of_keys(self.gathers.places())),
             Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
         };
         let gather = self.begin_gather(owner, args, finish, split.cores.len());
