@@ -451,9 +451,10 @@ impl Core {
                 QueuedPlace::Core(core) => core,
                 _ => here,
             },
-            first_key: match queued.hash {
-                Some(hash) => FirstKey::new(command.first_key, hash),
-                None => FirstKey::UNKNOWN,
+            // Where it is known, its core is that above.
+            first_key: match (queued.place, queued.hash) {
+                (QueuedPlace::Core(_), Some(hash)) => FirstKey::new(command.first_key, hash),
+                _ => FirstKey::UNKNOWN,
             },
         };
         let gates = session.gates | self.state.gates;
