@@ -1,15 +1,24 @@
 #!/usr/bin/env python3
-"""How long do other clients wait while one sets, overwrites and deletes large values?
+"""How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read] PORT...
 
-One client PINGs and another GETs a small key, each a connection and a process of its own, without a pause; meanwhile a
-third sends `SET key <N bytes>` twice, and `DEL key`, for a few keys (on a server of several cores some lie on either).
+Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
+values of N bytes.
+
+set:   it sends `SET key <value>` twice, and `DEL key`, for a few keys (on a server of several cores some lie on either). The
+       others PING and GET a small key.
+move:  it copies a key to one of the other half of the slots, which on a server of two cores lies on the other, appends to
+       the copy, and renames the source to a third key over there, and back. The others GET a small key of each half.
+read:  it reads a key of each half, one of them on another core than its own, combines one into a key of the other half
+       (BITOP), and has a script read each. The others as before.
+
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
-was doing; and the seconds the third took for a SET.
+was doing, `nothing` among it; and the seconds that took.
 """
 
 import argparse
+import binascii
 import multiprocessing
 import socket
 import time
@@ -36,6 +45,18 @@ def line(sock):
     return got
 
 
+def reply(sock):
+    """Reads a reply; the bytes of a string are not kept."""
+    begins = sock.recv(64, socket.MSG_PEEK)
+    if not begins.startswith(b"$"):
+        return line(sock)
+    header = begins[: begins.index(b"\r\n")]
+    left, room = len(header) + 2 + int(header[1:]) + 2, bytearray(1 << 20)
+    while left:
+        left -= sock.recv_into(room, min(left, len(room)))
+    return header
+
+
 def probe(port, request, ready, over, pipe):
     """Sends `request` again and again and tells when, and how long it waited."""
     sock = connect(port)
@@ -49,58 +70,105 @@ def probe(port, request, ready, over, pipe):
     pipe.send(waits)
 
 
-def measure(port, size, times):
+def key_of_half(half, name):
+    """A key of the lower or the upper half of the slots."""
+    tags = (f"{{{n}}}{name}" for n in range(1000))
+    return next(key for key in tags if binascii.crc_hqx(key[1 : key.index("}")].encode(), 0) % 16384 // 8192 == half)
+
+
+def set_and_delete(times, value):
+    for key in [f"large:{n}" for n in range(times)]:
+        yield "nothing", None
+        yield "SET", command("SET", key, value)
+        yield "overwrite", command("SET", key, value)
+        yield "DEL", command("DEL", key)
+
+
+def copy_and_rename(times, value):
+    for n in range(times):
+        source, copy, moved = key_of_half(n % 2, "source"), key_of_half(1 - n % 2, "copy"), key_of_half(1 - n % 2, "moved")
+        yield "SET", command("SET", source, value)
+        yield "nothing", None
+        yield "COPY", command("COPY", source, copy)
+        yield "APPEND", command("APPEND", copy, "x")
+        yield "DEL copy", command("DEL", copy)
+        yield "RENAME", command("RENAME", source, moved)
+        yield "and back", command("RENAME", moved, source)
+        yield "DEL", command("DEL", source)
+
+
+def read(times, value):
+    keys = [key_of_half(half, "source") for half in range(2)]
+    for key in keys:
+        yield "SET", command("SET", key, value)
+    for _ in range(times):
+        yield "nothing", None
+        for half in range(2):
+            yield f"GET {half}", command("GET", keys[half])
+        for half in range(2):
+            yield f"BITOP {half}", command("BITOP", "NOT", key_of_half(1 - half, "to"), keys[half])
+        for half in range(2):
+            yield f"EVAL {half}", command("EVAL", "return #redis.call('GET', KEYS[1])", 2, keys[half], key_of_half(1 - half, "to"))
+    for key in keys + [key_of_half(half, "to") for half in range(2)]:
+        yield "DEL", command("DEL", key)
+
+
+def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
-    probes = {}
+    small = [key_of_half(half, "small") for half in range(2)]
     with connect(port) as sock:
-        sock.sendall(command("SET", "small", "v" * 10))
-        line(sock)
-    for name, request in {"PING": command("PING"), "GET": command("GET", "small")}.items():
+        for key in small:
+            sock.sendall(command("SET", key, "v" * 10))
+            line(sock)
+    if do == "set":
+        steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
+    else:
+        steps = copy_and_rename if do == "move" else read
+        asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
+    probes = {}
+    for name, request in asked.items():
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.Process(target=probe, args=(port, request, ready, over, theirs))
         process.start()
         probes[name] = (process, ours)
     sock = connect(port)
-    value = b"x" * size
-    spans, seconds = [], []
+    spans = {}
     ready.wait()
     time.sleep(0.2)
-    for key in [f"large:{n}" for n in range(times)]:
-        for what, request in [
-            ("SET", command("SET", key, value)),
-            ("overwrite", command("SET", key, value)),
-            ("DEL", command("DEL", key)),
-        ]:
-            began = time.monotonic()
+    for what, request in steps(times, b"x" * size):
+        began = time.monotonic()
+        if request:
             sock.sendall(request)
-            line(sock)
-            took = time.monotonic() - began
-            if what == "SET":
-                seconds.append(took)
-            time.sleep(0.1)  # What the server puts off is its doing, too.
-            spans.append((what, began, time.monotonic()))
+            reply(sock)
+        took = time.monotonic() - began
+        time.sleep(0.1)  # What the server puts off is its doing, too.
+        spans.setdefault(what, []).append((began, time.monotonic(), took))
     over.set()
-    print(f"port {port}: SET of {size} bytes takes {min(seconds):.3f} to {max(seconds):.3f} s")
+    print(f"port {port}, {size} bytes")
+    waits = {}
     for name, (process, pipe) in probes.items():
-        waits = pipe.recv()
+        waits[name] = pipe.recv()
         process.join()
-        for what in ["SET", "overwrite", "DEL"]:
-            ours = [(begin, end) for w, begin, end in spans if w == what]
+    for what, ours in spans.items():
+        seconds = [took for *_, took in ours]
+        print(f"  {what:9} takes {min(seconds):.4f} to {max(seconds):.4f} s")
+        for name in probes:
             hit = sorted(
-                wait for at, wait in waits if any(begin <= at + wait and at <= end for begin, end in ours)
+                wait for at, wait in waits[name] if any(begin <= at + wait <= end for begin, end, _ in ours)
             )
             most, tail = hit[-1] * 1e3, hit[int(len(hit) * 0.999)] * 1e3
-            print(f"  {name:4} during {what:9}: longest {most:7.2f} ms, 99.9% {tail:7.2f} ms of {len(hit)}")
+            print(f"    {name:6} meanwhile: longest {most:7.2f} ms, 99.9% {tail:7.2f} ms of {len(hit)}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
+    parser.add_argument("--do", choices=["set", "move", "read"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:
-        measure(port, arguments.bytes, arguments.times)
+        measure(port, arguments.bytes, arguments.times, arguments.do)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ use crate::item::Head;
 use crate::limits::TABLE_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
-use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueImage};
+use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueBytes, ValueImage};
 
 /// A live entry, borrowed from the shard.
 #[derive(Clone, Copy)]
@@ -97,7 +97,22 @@ impl<'a> EntryRef<'a> {
         ValueImage {
             kind: self.kind(),
             encoding: self.encoding(),
-            bytes: self.value.to_vec(),
+            bytes: self.value.to_vec().into(),
+            expires_at: self.deadline,
+            access: self.access(),
+        }
+    }
+
+    /// As [`Self::image`], but a value that lies in a buffer is not copied: the image shares it.
+    pub fn shared_image(&self) -> ValueImage {
+        let bytes = match self.memory.shared_value(self.item) {
+            Some((buffer, range)) => ValueBytes::Shared(buffer, range),
+            None => self.value.to_vec().into(),
+        };
+        ValueImage {
+            kind: self.kind(),
+            encoding: self.encoding(),
+            bytes,
             expires_at: self.deadline,
             access: self.access(),
         }

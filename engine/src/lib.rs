@@ -44,5 +44,5 @@ pub use shard::{
 };
 pub use subscribers::SubscriberId;
 pub use units::{AccessClock, DbIndex, UnixMillis};
-pub use value::{Encoding, Kind, StringForm, ValueImage, parse_canonical_i64};
+pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -3,6 +3,7 @@
 //! A mutation that needs memory takes it first and changes nothing if there is none. An item is rewritten in its own
 //! block when the new content fits and would not leave much of it idle; otherwise it moves, and the caller is told.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::entry::EntryRef;
@@ -33,7 +34,7 @@ pub(crate) struct Attributes {
     pub(crate) value_len: usize,
 }
 
-/// Whether two items may have one buffer for their value.
+/// Whether two items, or an item and an image, may have one buffer for their value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// They may, until either is written in part.
@@ -47,6 +48,8 @@ pub(crate) struct Memory {
     arena: Arena,
     extents: Extents,
     payload_bytes: u64,
+    /// How images, and what is kept for an undo, have the buffers of items.
+    sharing: Sharing,
 }
 
 impl Memory {
@@ -56,6 +59,7 @@ impl Memory {
             arena: Arena::new(ceiling_bytes).ok_or(StoreError::OutOfMemory)?,
             extents: Extents::new(ceiling_bytes),
             payload_bytes: 0,
+            sharing: Sharing::Shared,
         })
     }
 
@@ -528,6 +532,33 @@ impl Memory {
         Some(self.extents.bytes(extent, layout.value_len))
     }
 
+    /// Says how images are to have the buffers of items from now on.
+    pub(crate) fn set_sharing(&mut self, sharing: Sharing) {
+        self.sharing = sharing;
+    }
+
+    /// How images have the buffers of items.
+    pub(crate) fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// The buffer in which the value of an item lies, and where, if it is one and may be shared.
+    pub(crate) fn shared_value(&self, item: Block) -> Option<(Arc<Buffer>, Range<usize>)> {
+        let bytes = self.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extent = layout.value_extent(bytes)?;
+        if self.sharing == Sharing::Own {
+            return None;
+        }
+        let (buffer, start) = self.extents.buffer_of(extent)?;
+        Some((buffer, start..start + layout.value_len))
+    }
+
+    /// Exchanges the buffer lent.
+    pub(crate) fn replace_lent(&mut self, lent: Option<Arc<Buffer>>) -> Option<Arc<Buffer>> {
+        self.extents.replace_lent(lent)
+    }
+
     /// Writes the item that [`Self::image`] has told of once more.
     pub(crate) fn restore(&mut self, image: &[u8], block_bytes: usize) -> Option<Block> {
         let layout = Layout::read(image);
@@ -599,11 +630,6 @@ impl Memory {
         }
         self.set_deadline(item, was.deadline)
             .expect("the block has held an item with this deadline")
-    }
-
-    /// Lets go of buffers to be given back that another item or another core holds.
-    pub(crate) fn forget_shared(&mut self) {
-        self.extents.forget_shared();
     }
 
     /// Bytes that one item takes, extents included.

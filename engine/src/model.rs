@@ -108,7 +108,7 @@ impl Model {
         let image = ValueImage {
             kind: Kind::String,
             encoding: form.encoding_of(value),
-            bytes: value.to_vec(),
+            bytes: value.to_vec().into(),
             expires_at: match ttl {
                 TtlChange::Clear => None,
                 TtlChange::Keep => old.and_then(|image| image.expires_at),
@@ -179,16 +179,17 @@ impl Model {
         let mut image = old.unwrap_or(ValueImage {
             kind: Kind::String,
             encoding: Encoding::Raw,
-            bytes: Vec::new(),
+            bytes: Vec::new().into(),
             expires_at: None,
             access,
         });
         (image.encoding, image.access) = (Encoding::Raw, access);
-        if image.bytes.len() < end {
-            image.bytes.resize(end, 0);
+        let value = image.bytes.to_mut();
+        if value.len() < end {
+            value.resize(end, 0);
         }
-        image.bytes[offset..end].copy_from_slice(bytes);
-        let len = image.bytes.len();
+        value[offset..end].copy_from_slice(bytes);
+        let len = value.len();
         self.entries_mut(db).insert(key.to_vec(), image);
         let range = Element::Range {
             offset: offset as u64,

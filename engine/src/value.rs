@@ -1,7 +1,10 @@
 //! Types, encodings and the owned image of a value.
 
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
 use crate::limits::EMBSTR_MAX_BYTES;
-use crate::{AccessClock, UnixMillis};
+use crate::{AccessClock, Buffer, UnixMillis};
 
 /// The data type of an entry, as `TYPE` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +79,68 @@ impl StringForm {
     }
 }
 
-/// An owned copy of an entry without its key: what travels between shards and databases.
+/// The bytes of a value that belongs to no shard.
+#[derive(Clone)]
+pub enum ValueBytes {
+    /// A copy.
+    Copied(Vec<u8>),
+    /// A range of a buffer, which an entry may have as well. Who writes while others hold it takes a copy.
+    Shared(Arc<Buffer>, Range<usize>),
+}
+
+impl ValueBytes {
+    /// The bytes, to change: a copy, if they were none.
+    pub fn to_mut(&mut self) -> &mut Vec<u8> {
+        if let Self::Shared(..) = self {
+            *self = Self::Copied(self.to_vec());
+        }
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(..) => unreachable!("just copied"),
+        }
+    }
+
+    /// Bytes of memory that nothing but this holds, as far as it knows: those of a copy.
+    pub fn copied_bytes(&self) -> usize {
+        match self {
+            Self::Copied(bytes) => bytes.len(),
+            Self::Shared(..) => 0,
+        }
+    }
+}
+
+impl Deref for ValueBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Shared(buffer, range) => &buffer.bytes()[range.clone()],
+        }
+    }
+}
+
+impl From<Vec<u8>> for ValueBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Copied(bytes)
+    }
+}
+
+impl PartialEq for ValueBytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for ValueBytes {}
+
+impl std::fmt::Debug for ValueBytes {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(out)
+    }
+}
+
+/// An owned entry without its key: what travels between shards and databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueImage {
     /// The data type.
@@ -84,7 +148,7 @@ pub struct ValueImage {
     /// The encoding.
     pub encoding: Encoding,
     /// The value's bytes, in the representation of its encoding.
-    pub bytes: Vec<u8>,
+    pub bytes: ValueBytes,
     /// The deadline, if it has one.
     pub expires_at: Option<UnixMillis>,
     /// The access history.

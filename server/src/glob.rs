@@ -51,11 +51,16 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
+/// What every text begins with that matches: the bytes of `pattern` before the first that stands for more than itself.
+pub fn literal_prefix(pattern: &[u8]) -> &[u8] {
+    let is_special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
+    let end = pattern.iter().position(is_special);
+    &pattern[..end.unwrap_or(pattern.len())]
+}
+
 /// Whether `pattern` has no meaning beyond its own bytes, so that a lookup can take the place of a search.
 pub fn is_literal(pattern: &[u8]) -> bool {
-    !pattern
-        .iter()
-        .any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
+    literal_prefix(pattern).len() == pattern.len()
 }
 
 /// Matches the element at `p`, which is no star, with `byte`; gives the position behind the element.

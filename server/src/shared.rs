@@ -120,8 +120,12 @@ pub struct CoreGauges {
     pub busy_us: AtomicU64,
     /// Channels and patterns that its sessions are subscribed to.
     pub topics: AtomicU64,
+    /// Of these, those that events of keys may concern.
+    pub event_topics: AtomicU64,
     /// Shard channels that its sessions are subscribed to.
     pub shard_topics: AtomicU64,
+    /// How many units of events of keys there have been for its subscribers.
+    pub units_of_events: AtomicU64,
     /// The [size class](crate::session::SizeClass) of the client that holds most, of those that may be closed for it.
     pub largest_client: AtomicU64,
     /// Keys remembered to have been read by clients that keep caches.

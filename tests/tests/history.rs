@@ -91,7 +91,6 @@ fn clients_of_four_cores_see_a_strictly_serializable_history() {
 }
 
 #[test]
-#[ignore = "a script that kept to its keys before, and reaches further with other arguments, is overtaken once by what its client sent behind it"]
 fn clients_whose_scripts_reach_further_see_a_strictly_serializable_history() {
     for backend in IoBackend::under_test() {
         for cores in [2, 4] {

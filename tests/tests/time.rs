@@ -615,7 +615,6 @@ fn pipelines_see_time_go_forward(server: &Server, cores: u16) -> Outcome<()> {
 }
 
 #[test]
-#[ignore = "commands of one pipeline go by the times at which their keys' cores come to them"]
 fn behind_a_key_seen_gone_a_pipeline_sees_none_of_its_deadline_alive() {
     on_larder(pipelines_see_time_go_forward);
 }

@@ -41,6 +41,22 @@ macro_rules! events {
         pub enum Event { $($(#[$doc])* $name,)* }
 
         impl Event {
+            /// Every event; each stands where its [code](Self::code) says.
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// A number for the event, of this process only.
+            pub fn code(self) -> u8 {
+                self as u8
+            }
+
+            /// The event of a code.
+            ///
+            /// # Panics
+            /// There is none.
+            pub fn of_code(code: u8) -> Self {
+                Self::ALL[usize::from(code)]
+            }
+
             /// The event's name on the wire.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }

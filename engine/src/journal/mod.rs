@@ -135,6 +135,14 @@ impl Journal {
         }
     }
 
+    /// Takes the events out of the notes that are held back: whoever takes them tells of them when what was done stands.
+    pub fn take_held_events(&mut self) -> Notes {
+        match &self.held {
+            Some(held) => self.notes.split_events_off(held.notes),
+            None => Notes::default(),
+        }
+    }
+
     /// Takes notes back for their memory.
     pub fn return_notes(&mut self, notes: Notes) {
         if self.notes.is_empty() {

@@ -106,6 +106,23 @@ impl Notes {
         rest
     }
 
+    /// Takes the events out of all but the first so many, and leaves the other notes.
+    pub(super) fn split_events_off(&mut self, notes: usize) -> Self {
+        let is_event = |note: &NoteHead| matches!(note.what, Noted::Event(_));
+        if !self.heads[notes..].iter().any(is_event) {
+            return Self::default();
+        }
+        let mut events = Self::default();
+        for note in self.split_off(notes).iter() {
+            let notes = match note.what {
+                Noted::Event(_) => &mut events,
+                Noted::Changed(_) | Noted::Database => &mut *self,
+            };
+            notes.push(note.db, note.key, note.what);
+        }
+        events
+    }
+
     /// Adds others behind.
     pub(super) fn append(&mut self, more: &Self) {
         for note in more.iter() {

@@ -261,6 +261,45 @@ fn records_that_are_taken_back_leave_no_gap_in_the_numbers() {
 }
 
 #[test]
+fn events_held_back_can_be_taken_alone() {
+    let mut journal = Journal::default();
+    journal.keep_notes(Kept {
+        changes: true,
+        events: true,
+    });
+    let change = |journal: &mut Journal, key: &[u8]| {
+        remove(journal, key);
+        journal.tell(DB, key, Event::Del);
+    };
+    change(&mut journal, b"before");
+    assert!(journal.take_held_events().iter().next().is_none());
+    journal.hold();
+    change(&mut journal, b"held");
+    change(&mut journal, b"too");
+    let events = journal.take_held_events();
+    let keys: Vec<_> = events.iter().map(|note| (note.key, note.what)).collect();
+    let del = Noted::Event(Event::Del);
+    assert_eq!(keys, [(&b"held"[..], del), (b"too", del)]);
+    assert!(journal.take_held_events().iter().next().is_none());
+    change(&mut journal, b"last");
+    journal.release();
+    let notes = journal.take_notes();
+    let left: Vec<_> = notes.iter().map(|note| (note.key, note.what)).collect();
+    let changed = Noted::Changed(Author::Command);
+    assert_eq!(
+        left,
+        [
+            (&b"before"[..], changed),
+            (b"before", del),
+            (b"held", changed),
+            (b"too", changed),
+            (b"last", changed),
+            (b"last", del),
+        ]
+    );
+}
+
+#[test]
 fn records_laid_aside_get_their_numbers_when_they_are_told() {
     let mut journal = Journal::default();
     let seen: Rc<RefCell<Vec<String>>> = Rc::default();

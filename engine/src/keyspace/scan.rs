@@ -68,16 +68,11 @@ impl Keyspace {
         }
     }
 
-    /// An item drawn by `random`, close to uniformly among those that are `live`. Calls `met_dead` for the others met.
+    /// An item drawn by `random`, close to uniformly among those that are `live`.
     ///
     /// A position is drawn, then a bucket of its segment; a wide segment, or one with few buckets, is refused in proportion, so
     /// that its entries are not preferred. Should many draws fail, the first live entry from a random place on is taken.
-    pub(crate) fn random(
-        &self,
-        random: u64,
-        mut live: impl FnMut(Block) -> bool,
-        met_dead: &mut dyn FnMut(Block),
-    ) -> Option<Block> {
+    pub(crate) fn random(&self, random: u64, live: impl Fn(Block) -> bool) -> Option<Block> {
         if self.len() == 0 {
             return None;
         }
@@ -94,10 +89,8 @@ impl Keyspace {
                 buckets.max(FULL_BUCKETS)
             };
             let refused = (choice >> 32) as usize % (wide * most_buckets) >= buckets;
-            match item {
-                Some(item) if !refused && live(item) => return Some(item),
-                Some(item) if !live(item) => met_dead(item),
-                _ => {}
+            if let Some(item) = item.filter(|&item| !refused && live(item)) {
+                return Some(item);
             }
         }
         let start = Position(mix(random));
@@ -106,11 +99,9 @@ impl Keyspace {
             let (segment, _, next) = self.segment_at(at);
             let skip = random as usize % segment.buckets();
             let buckets = (0..segment.buckets()).map(|n| (n + skip) % segment.buckets());
-            for item in buckets.filter_map(|bucket| segment.bucket(bucket)) {
-                if live(item) {
-                    return Some(item);
-                }
-                met_dead(item);
+            let mut items = buckets.filter_map(|bucket| segment.bucket(bucket));
+            if let Some(item) = items.find(|&item| live(item)) {
+                return Some(item);
             }
             at = next.unwrap_or(Position(0));
             if self.segment_at(start).1 == at {

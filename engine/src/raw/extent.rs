@@ -51,8 +51,8 @@ pub(crate) struct Extents {
     slots: Vec<Option<Extent>>,
     vacant: Vec<u32>,
     spans: Spans,
-    /// Buffers to be given back in pieces.
-    dying: Vec<Arc<Buffer>>,
+    /// Buffers to be given back in pieces, which nobody else holds.
+    dying: Vec<Buffer>,
     dying_bytes: u64,
     /// Bytes of `dying` and of the extents that are buffers.
     buffer_bytes: u64,
@@ -171,16 +171,18 @@ impl Extents {
         match extent {
             Extent::Span(span) => self.spans.free(span),
             Extent::Buffer { buffer, .. } => {
-                self.dying_bytes += buffer.held_bytes() as u64;
-                self.dying.push(buffer);
+                self.buffer_bytes -= buffer.held_bytes() as u64;
+                self.bury(buffer);
             }
         }
         self.table_bytes = self.count_table_bytes();
     }
 
-    /// Gives `buffer` back in pieces, unless somebody else holds it.
+    /// Gives `buffer` back in pieces, unless somebody else holds it: then that is whose memory it is, at once, and who gives it
+    /// back.
     pub(crate) fn bury(&mut self, buffer: Arc<Buffer>) {
-        if Arc::strong_count(&buffer) == 1 {
+        // Of all who let go at the same time, on any core, one gets it.
+        if let Some(buffer) = Arc::into_inner(buffer) {
             self.buffer_bytes += buffer.held_bytes() as u64;
             self.dying_bytes += buffer.held_bytes() as u64;
             self.dying.push(buffer);
@@ -209,36 +211,18 @@ impl Extents {
 
     #[cold]
     fn trim_dying(&mut self) -> bool {
-        let Some(mut shared) = self.dying.pop() else {
+        let Some(mut buffer) = self.dying.pop() else {
             return false;
         };
-        let was = shared.held_bytes();
+        let was = buffer.held_bytes();
         let mut left = 0;
-        // Whoever else holds it gives it back; that is not memory of this shard any more.
-        if let Some(buffer) = Arc::get_mut(&mut shared)
-            && was > TRIM_BYTES
-            && buffer.split_off(was - TRIM_BYTES).is_some()
-        {
+        if was > TRIM_BYTES && buffer.split_off(was - TRIM_BYTES).is_some() {
             left = buffer.held_bytes();
-            self.dying.push(shared);
+            self.dying.push(buffer);
         }
         self.dying_bytes -= (was - left) as u64;
         self.buffer_bytes -= (was - left) as u64;
         true
-    }
-
-    /// Lets go of buffers to be given back that somebody else holds, who then gives them back.
-    pub(crate) fn forget_shared(&mut self) {
-        let mut forgotten = 0;
-        self.dying.retain(|buffer| {
-            let is_shared = Arc::strong_count(buffer) > 1;
-            if is_shared {
-                forgotten += buffer.held_bytes() as u64;
-            }
-            !is_shared
-        });
-        self.dying_bytes -= forgotten;
-        self.buffer_bytes -= forgotten;
     }
 
     /// Bytes that are in no extent any more and not yet given back, but count as used.
@@ -359,7 +343,7 @@ impl Extents {
             self.dying_bytes += (is - buffer.held_bytes()) as u64;
             self.buffer_bytes -= (is - buffer.held_bytes()) as u64;
             self.buffer_bytes += tail.held_bytes() as u64;
-            self.dying.push(Arc::new(tail));
+            self.dying.push(tail);
         }
         true
     }
@@ -458,7 +442,7 @@ impl Extents {
         let live = || self.slots.iter().flatten();
         let buffers = live().filter(|extent| matches!(extent, Extent::Buffer { .. }));
         let used: usize = buffers.map(Extent::used_bytes).sum();
-        let dying: usize = self.dying.iter().map(|buffer| buffer.held_bytes()).sum();
+        let dying: usize = self.dying.iter().map(Buffer::held_bytes).sum();
         assert_eq!(dying as u64, self.dying_bytes);
         assert_eq!((used + dying) as u64, self.buffer_bytes);
         self.spans.check(live().filter_map(|extent| match extent {

@@ -13,7 +13,7 @@
 use super::Shard;
 use crate::entry::EntryRef;
 use crate::keyspace::Keyspace;
-use crate::memory::Memory;
+use crate::memory::{Memory, Sharing};
 use crate::raw::Block;
 use crate::subscribers::SubscriberId;
 use crate::{ContentsId, DbIndex};
@@ -82,6 +82,17 @@ impl Shard {
     /// Whether anybody is told before a change follows from who is there.
     pub(super) fn see_who_is_told(&mut self) {
         self.is_told_before = self.undo.is_open || !self.before_changes.is_empty();
+        self.choose_sharing();
+    }
+
+    /// While the log has what was written in place of some buffer, to write it back, no buffer is shared: who shared it could
+    /// hold it still when it is to be written, on another core.
+    pub(super) fn choose_sharing(&mut self) {
+        self.memory
+            .set_sharing(match self.undo.has_written_extents() {
+                true => Sharing::Own,
+                false => Sharing::Shared,
+            });
     }
 
     /// Tells subscribers of an entry that is about to change.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
+use super::tests::cases;
 use super::*;
 use crate::StringForm;
 use crate::limits::{GRACE_MAX_MS, LOOK_MAX_ENTRIES};
@@ -233,7 +234,7 @@ fn lives() -> impl Strategy<Value = Lives> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 16 }, ..ProptestConfig::default() })]
+    #![proptest_config(cases(16, 1))]
 
     #[test]
     fn the_dead_are_at_most_a_tenth_at_any_rate_and_any_mix(

@@ -1,6 +1,7 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
 pub(super) mod large;
+mod memory;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +12,18 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Model, describe};
-use crate::{Buffer, Kept, Noted, StringForm};
+use crate::{Buffer, Kept, Noted, StringForm, ValueImage};
 
 const DB: DbIndex = DbIndex(0);
+
+/// So many cases of a property, or so few under miri; or as many as `PROPTEST_CASES` says.
+pub(super) fn cases(count: u32, under_miri: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = if cfg!(miri) { under_miri } else { count };
+    }
+    config
+}
 
 pub(super) fn shard() -> Shard {
     Shard::new(&ShardOptions {
@@ -61,6 +71,29 @@ pub(super) fn tend_to_the_end(shard: &mut Shard) {
     }
 }
 
+/// Stores what is at `from` at `to` as well; what that was.
+pub(super) fn copy(
+    shard: &mut Shard,
+    from: (DbIndex, &[u8]),
+    to: (DbIndex, &[u8]),
+) -> Option<ValueImage> {
+    let hasher = shard.hasher().clone();
+    let found = shard.get(from.0, hasher.key(from.1), Access::Peek);
+    let image = found?.shared_image();
+    shard
+        .put(to.0, hasher.key(to.1), &image, Event::CopyTo)
+        .expect("memory");
+    Some(image)
+}
+
+/// Holds an image until others have come.
+pub(super) fn hold(held: &mut Vec<ValueImage>, image: ValueImage) {
+    held.push(image);
+    if held.len() > 2 {
+        held.remove(0);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     Get(u16, u8),
@@ -78,6 +111,8 @@ pub(super) enum Op {
     Prefetch(u16, u8),
     /// A value in a buffer that is lent, behind so many other bytes.
     SetLent(u16, u8, Content, usize),
+    /// An image that shares what it may is stored elsewhere, and somebody else holds it for a while.
+    Copy(u16, u8, u16, u8),
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +168,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
         3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50)])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
         4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
         1 => db.clone().prop_map(Op::Flush),
         1 => (db.clone(), db.clone()).prop_map(|(a, b)| Op::Swap(a, b)),
         2 => (0i64..60).prop_map(Op::Wait),
@@ -148,6 +184,8 @@ struct Pair {
     model: Model,
     now: i64,
     log: Rc<RefCell<Vec<String>>>,
+    /// Images that share buffers with it.
+    held: Vec<ValueImage>,
 }
 
 impl Pair {
@@ -169,6 +207,7 @@ impl Pair {
             model: Model::new(3),
             now: 1_000_000,
             log,
+            held: Vec::new(),
         }
     }
 
@@ -243,6 +282,17 @@ impl Pair {
                 let found = shard.relocate((d, hasher.key(&key)), (e, hasher.key(&other)), events);
                 assert_eq!(found, Ok(model.relocate((d, &key), (e, &other), events)));
             }
+            Op::Copy(d, k, e, l) => {
+                let (d, key, e, other) = (DbIndex(d), key_of(k), DbIndex(e), key_of(l));
+                let image = copy(shard, (d, &key), (e, &other));
+                let expected = model.get(d, &key);
+                assert_eq!(image, expected);
+                if let Some(image) = image {
+                    let stored = model.put(e, &other, &image, Event::CopyTo);
+                    stored.expect("no longer than it was");
+                    hold(&mut self.held, image);
+                }
+            }
             Op::Flush(db) => {
                 assert_eq!(shard.flush(DbIndex(db)), model.flush(DbIndex(db)));
             }
@@ -268,7 +318,6 @@ impl Pair {
                 let live = model.live(DbIndex(db));
                 assert_eq!(found.is_some(), !live.is_empty());
                 assert!(found.is_none_or(|key| live.contains_key(&key)));
-                self.follow_removals();
             }
             Op::Prefetch(db, k) => {
                 shard.prefetch(DbIndex(db), &[hasher.hash(&key_of(k)); 3]);
@@ -351,7 +400,7 @@ fn a_cycle_meets_no_entry_twice_though_one_passed_before_became_due_since() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 100 }, ..ProptestConfig::default() })]
+    #![proptest_config(cases(100, 2))]
 
     #[test]
     fn the_shard_does_what_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
@@ -575,72 +624,6 @@ fn random_finds_the_one_live_entry_among_many_dead() {
         Some(b"alive".to_vec())
     );
     shard.check();
-}
-
-#[test]
-fn memory_returns_after_a_flush_of_everything() {
-    let mut shard = shard();
-    fill(&mut shard, 50_000, TtlChange::Clear);
-    put(&mut shard, b"big", &vec![1; 20 << 20], TtlChange::Clear);
-    let full = shard.memory();
-    assert_eq!(shard.flush(DB), 50_001);
-    assert_eq!(shard.len(DB), 0);
-    assert!(
-        shard.memory().used_bytes() > full.used_bytes() / 2,
-        "counted until freed"
-    );
-    put(&mut shard, b"next", b"v", TtlChange::Clear);
-    tend_to_the_end(&mut shard);
-    shard.check();
-    assert_eq!(read(&mut shard, b"next"), Some(b"v".to_vec()));
-    assert!(shard.memory().arena_bytes <= 4096, "{:?}", shard.memory());
-}
-
-#[test]
-fn memory_returns_after_one_of_two_databases_is_flushed() {
-    let mut shard = shard();
-    let key = shard.hasher().clone().key(b"other");
-    shard
-        .set(
-            DbIndex(1),
-            key,
-            b"v",
-            StringForm::Detect,
-            TtlChange::Clear,
-            Event::Set,
-        )
-        .expect("memory");
-    fill(&mut shard, 50_000, TtlChange::Clear);
-    shard.flush(DB);
-    assert!(shard.tend(100), "one step does not do it all");
-    tend_to_the_end(&mut shard);
-    shard.check();
-    assert!(shard.memory().arena_bytes < 3 << 20, "{:?}", shard.memory());
-    assert!(shard.get(DbIndex(1), key, Access::Touch).is_some());
-}
-
-#[test]
-fn memory_returns_after_scattered_removals() {
-    let mut shard = shard();
-    let count = 300_000;
-    fill(&mut shard, count, TtlChange::Clear);
-    let full = shard.memory().arena_bytes;
-    for n in 0..count {
-        if n % 10 != 0 {
-            take(&mut shard, &number(n));
-        }
-    }
-    tend_to_the_end(&mut shard);
-    shard.check();
-    let left = shard.memory();
-    assert!(
-        left.arena_bytes < full / 10 + (8 << 20),
-        "{left:?} of {full}"
-    );
-    for n in (0..count).step_by(10) {
-        assert_eq!(read(&mut shard, &number(n)), Some(vec![b'v'; 64]));
-    }
-    assert!(!shard.tend(1000), "and then there is nothing to do");
 }
 
 #[test]

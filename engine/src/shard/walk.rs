@@ -1,9 +1,9 @@
 //! Reading many entries: scans, whole walks, samples.
 
 use super::{ScanCursor, Shard};
+use crate::DbIndex;
 use crate::entry::EntryRef;
 use crate::keyspace::{Cursor, Items};
-use crate::{DbIndex, UnixMillis};
 
 impl Shard {
     /// Visits about `count` live entries from `cursor` on and returns where to go on. Every entry present from the first
@@ -43,25 +43,12 @@ impl Shard {
         }
     }
 
-    /// A live entry of `db` chosen by `random`, close to uniformly; `None` if there is none. Entries past their deadline
-    /// that it meets on the way are removed, which pays for meeting them, unless expiry is held.
-    pub fn random(&mut self, db: DbIndex, random: u64) -> Option<EntryRef<'_>> {
-        let (memory, now): (_, UnixMillis) = (&self.memory, self.now);
-        let mut dead = Vec::new();
-        let drawn =
-            self.keyspace(db)
-                .random(random, |item| !memory.is_due(item, now), &mut |item| {
-                    dead.push(item)
-                });
-        if self.expiry_is_held {
-            dead.clear();
-        }
-        dead.sort_unstable_by_key(|item| item.0);
-        dead.dedup();
-        for item in dead {
-            let hash = self.hasher.hash(self.memory.key(item));
-            self.expire(db, hash, item);
-        }
-        drawn.map(|item| self.memory.entry(item))
+    /// A live entry of `db` chosen by `random`, close to uniformly; `None` if there is none. Those past their deadline are the
+    /// hand's to remove: somebody may have locks of them, or a log of them to take back.
+    pub fn random(&self, db: DbIndex, random: u64) -> Option<EntryRef<'_>> {
+        let (memory, now) = (&self.memory, self.now);
+        let is_live = |item| !memory.is_due(item, now);
+        let drawn = self.keyspace(db).random(random, is_live);
+        drawn.map(|item| memory.entry(item))
     }
 }

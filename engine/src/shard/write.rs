@@ -8,11 +8,11 @@ use super::{Shard, TtlChange};
 use crate::item::Form;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::memory::{Content, Sharing};
+use crate::memory::Content;
 use crate::raw::Block;
 use crate::{
     AccessClock, Buffer, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis,
-    ValueImage,
+    ValueBytes, ValueImage,
 };
 
 impl Shard {
@@ -82,7 +82,8 @@ impl Shard {
         Ok(())
     }
 
-    /// Stores an owned value at `key`, replacing what is there.
+    /// Stores an owned value at `key`, replacing what is there. A buffer that the image shares becomes the entry's without being
+    /// copied, unless the value is little of it.
     ///
     /// # Errors
     /// As [`Self::set`].
@@ -100,7 +101,15 @@ impl Shard {
             deadline: image.expires_at,
             value: &image.bytes,
         };
-        self.store(db, key, existing, &content)?;
+        match &image.bytes {
+            ValueBytes::Copied(_) => self.store(db, key, existing, &content)?,
+            ValueBytes::Shared(buffer, _) => {
+                let lent_before = self.memory.replace_lent(Some(Arc::clone(buffer)));
+                let stored = self.store(db, key, existing, &content);
+                self.memory.replace_lent(lent_before);
+                stored?;
+            }
+        }
         let effect = Effect::Put {
             kind: image.kind,
             encoding: image.encoding,
@@ -355,7 +364,8 @@ impl Shard {
         item: Block,
         key: &[u8],
     ) -> Result<Block, StoreError> {
-        let duplicate = self.memory.duplicate(item, key, Sharing::Shared)?;
+        let sharing = self.memory.sharing();
+        let duplicate = self.memory.duplicate(item, key, sharing)?;
         self.detach(db, hash, item);
         self.keep(db, hash, item);
         Ok(duplicate)

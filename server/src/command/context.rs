@@ -4,9 +4,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis};
+use larder_engine::{
+    Access, Buffer, DbIndex, EntryRef, Key, Shard, StoreError, UnixMillis, ValueBytes, ValueImage,
+};
 
 use crate::command::closing::{self, Excess};
+use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
@@ -65,6 +68,8 @@ pub struct CoreState {
     pub monitors: Vec<SessionId>,
     /// Who among its sessions is subscribed to what.
     pub subscribers: Subscribers,
+    /// What of the events of keys has come for these.
+    pub hearing: Hearing,
     /// Who has read which of its keys, and is to be told of changes.
     pub readers: Readers,
     /// Set while more keys that were read are remembered than allowed, and are being forgotten.
@@ -93,6 +98,8 @@ pub struct CoreState {
     pub unblocked: Option<(SessionId, Unblocked)>,
     /// When sessions' waits end, in milliseconds of the monotonic clock, the earliest on top; stale ones are harmless.
     pub timers: BinaryHeap<Reverse<(u64, SessionId)>>,
+    /// Bytes of entries of its shard that count elsewhere: they are being handed to other cores ([`Handed`]).
+    pub given_bytes: u64,
     /// What it does about slots that move.
     pub moving: Moving,
     /// What it tells cluster clients of the cores.
@@ -117,6 +124,25 @@ impl CoreState {
 }
 
 impl CoreState {
+    /// Hands over the entry of `key`, which stays here until the other core has it. A large value counts there from now on.
+    pub fn hand_over(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<Handed> {
+        // What is to be taken back stays, whatever becomes of the key.
+        let is_kept = self.shard.is_undoable();
+        let mut handed = Handed::copy(self.shard.get(db, key, access)?);
+        if let ValueBytes::Shared(buffer, _) = &handed.image.bytes
+            && !is_kept
+        {
+            handed.given_bytes = buffer.held_bytes() as u64;
+            self.given_bytes += handed.given_bytes;
+        }
+        Some(handed)
+    }
+
+    /// What [`Self::hand_over`] gave counts here again, or is gone from here.
+    pub fn end_handing(&mut self, given_bytes: u64) {
+        self.given_bytes -= given_bytes;
+    }
+
     /// A session of this core, as other cores know it.
     #[inline]
     pub fn reader(&self, session: SessionId) -> Reader {
@@ -298,6 +324,43 @@ pub struct CoreCall<'a> {
     pub args: Args<'a>,
     /// Where the partial result goes.
     pub out: &'a mut Vec<u8>,
+    /// The entries that came with the question.
+    pub handed: &'a [Handed],
+    /// The entries that go along with the answer.
+    pub hands: &'a mut Vec<Handed>,
+}
+
+/// An entry on its way from one core to another.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// What it is.
+    pub image: ValueImage,
+    /// Bytes of its buffer that count where this is, and not on the core that has the entry still
+    /// ([`CoreState::given_bytes`]).
+    pub given_bytes: u64,
+}
+
+impl Handed {
+    /// An entry whose buffer goes on counting where it is, and will count where it arrives as well.
+    pub fn copy(entry: EntryRef<'_>) -> Self {
+        Self {
+            image: entry.shared_image(),
+            given_bytes: 0,
+        }
+    }
+
+    /// Bytes that are to be leased for it on its way.
+    pub fn weight(&self) -> usize {
+        self.image.bytes.copied_bytes() + self.given_bytes as usize
+    }
+
+    /// The buffer that the value lies in, if it lies in one.
+    pub fn into_buffer(self) -> Option<Arc<Buffer>> {
+        match self.image.bytes {
+            ValueBytes::Copied(_) => None,
+            ValueBytes::Shared(buffer, _) => Some(buffer),
+        }
+    }
 }
 
 impl From<StoreError> for ErrorReply {

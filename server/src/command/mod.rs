@@ -8,6 +8,7 @@ mod check;
 pub mod closing;
 mod commands_md;
 mod context;
+pub mod events;
 mod families;
 pub mod invalidate;
 mod keys;
@@ -20,7 +21,7 @@ mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
-pub use context::{Clock, CoreCall, CoreState, FirstKey, SessionCall, ShardCall};
+pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
 pub use families::object::lfu_of;

@@ -1,11 +1,12 @@
 //! What is said once about a command, and everything else derives from.
 
 use super::named_flags::named_flags;
-use crate::command::{Args, CoreCall, Keys, SessionCall, ShardCall};
+use crate::command::{Args, CoreCall, Handed, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 use crate::shared::CoreGauges;
+use crate::topics::Topic;
 
 /// A command or subcommand.
 #[derive(Debug)]
@@ -254,6 +255,8 @@ pub enum Run {
     SomeCores {
         /// Whether a core is asked.
         which: fn(&CoreGauges) -> bool,
+        /// The kind of its channel.
+        topic: Topic,
         /// Runs on each of them.
         each: CoreFn,
         /// Answers the same and does nothing.
@@ -371,6 +374,11 @@ pub trait Rounds {
     /// The command's reply is this error.
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
 
+    /// Entries came with an answer that [`Self::next`] is about to be told.
+    fn hand(&mut self, _entries: Vec<Handed>) {
+        unreachable!("no core hands entries to such a command")
+    }
+
     /// Asks `core` alone from now on: for commands with [`Flags::BY_NODE`].
     fn keep_to(&mut self, _core: CoreId) {}
 }
@@ -380,6 +388,8 @@ pub trait Rounds {
 pub enum Round {
     /// Ask these.
     Ask(Vec<Request>),
+    /// Ask this one, and hand it entries.
+    Hand(Request, Vec<Handed>),
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.

@@ -1,6 +1,7 @@
 //! What one core sends another in one turn: all commands of all its sessions for that core, all answers it owes, as one
 //! message. Buffers are reused: a batch received is emptied and becomes the next one sent.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use larder_engine::limits::SPAN_MAX_BYTES;
@@ -9,7 +10,7 @@ use larder_engine::{Access, Buffer, DbIndex, UnixMillis};
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
 use super::locks::Scope;
-use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Run};
+use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Handed, Run};
 use crate::resp::{ArgRange, Protocol};
 use crate::routing::CoreId;
 use crate::session::{Ending, LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
@@ -26,16 +27,23 @@ pub struct Batch {
     /// Word of copies of keys.
     pub(super) copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
+    /// Events of requests that the receiving core tells of.
+    events: Vec<Answer>,
     /// The commands of its `EXEC`s.
     queued: Vec<Request>,
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
     /// Bytes of memory for which a lease goes with it; kept, those counted for it.
-    pub(super) weight: usize,
+    pub(super) weight: Cell<usize>,
     /// The parts of transactions that come behind it.
     pub(super) parts: Option<Box<Self>>,
     /// The end of the sender's last entry in the order, when it was shipped.
     pub(super) stamp: u64,
+    /// Where the sender was in the order then, and the time there.
+    pub(super) position: u64,
+    pub(super) time: UnixMillis,
+    /// Requests up to these were asked for at an earlier time.
+    times: Vec<(u32, UnixMillis)>,
     /// Bytes of its requests.
     pub(super) request_bytes: i64,
     /// Bytes of requests of the receiving core that have run.
@@ -48,6 +56,14 @@ pub struct Batch {
     lent: Vec<Arc<Buffer>>,
     /// Bytes of those.
     lent_bytes: usize,
+    /// Entries that are handed over, those of a request each.
+    handed: Vec<Vec<Handed>>,
+    /// Entries that are handed over with answers, to the gather of this number, before those are looked at.
+    handed_back: Vec<(u32, Vec<Handed>)>,
+    /// Bytes of copies of values in either.
+    copied_bytes: usize,
+    /// What is leased for either.
+    handed_weight: usize,
 }
 
 /// What is to run on the receiving core.
@@ -165,12 +181,14 @@ struct KeptArgs {
     /// A command has fewer than 2^31 arguments, and a full batch takes no further one.
     first_range: u32,
     ranges: u32,
-    /// The buffer lent that they begin in; [`NOT_LENT`]: they are among the batch's own bytes.
+    /// The buffer lent that they begin in; [`NONE`]: they are among the batch's own bytes.
     lent: u32,
+    /// The entries handed over with them, or [`NONE`].
+    handed: u32,
 }
 
-/// No buffer lent.
-const NOT_LENT: u32 = u32::MAX;
+/// No buffer lent, or no entries handed over.
+const NONE: u32 = u32::MAX;
 
 /// An answer to another core.
 #[derive(Clone, Copy, Debug)]
@@ -248,6 +266,16 @@ impl Head {
 pub(super) struct Held {
     pub(super) id: LockId,
     pub(super) then: Then,
+    pub(super) tells: Tells,
+}
+
+/// Who tells of what happens to keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// The core where it happens.
+    Here,
+    /// The one that asked: it is part of something that concerns several cores.
+    Asker,
 }
 
 /// What becomes of locks behind the work.
@@ -344,10 +372,30 @@ impl Reading {
 }
 
 impl Batch {
+    /// The time was `time` so far for whoever asked; from now on it is another.
+    pub(super) fn note_time(&mut self, time: UnixMillis) {
+        let asked = self.requests.len() as u32;
+        let noted = self.times.last().map_or(0, |(until, _)| *until);
+        if asked > noted {
+            self.times.push((asked, time));
+        }
+    }
+
+    /// When request `index` was asked for, and the first behind it that was asked for at another time, if any was.
+    #[inline]
+    pub(super) fn asked_at(&self, index: usize) -> (UnixMillis, usize) {
+        let until = self.times.iter().find(|(until, _)| index < *until as usize);
+        match until {
+            Some(&(until, time)) => (time, until as usize),
+            None => (self.time, self.requests.len()),
+        }
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
             && self.answers.is_empty()
+            && self.events.is_empty()
             && self.credits.is_empty()
             && self.monitor_lines.is_empty()
             && self.copies.is_empty()
@@ -366,6 +414,9 @@ impl Batch {
         clear(&mut self.credits);
         clear(&mut self.copies);
         clear(&mut self.slow);
+        clear(&mut self.events);
+        clear(&mut self.times);
+        (self.time, self.position) = (UnixMillis(0), 0);
         clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);
@@ -373,9 +424,8 @@ impl Batch {
         clear(&mut self.monitor_lines);
         clear(&mut self.ranges);
         clear(&mut self.bytes);
-        self.lent.clear();
-        self.lent_bytes = 0;
-        self.weight = 0;
+        drop(self.take_buffers());
+        self.weight.set(0);
         (self.request_bytes, self.ran_bytes) = (0, 0);
     }
 
@@ -383,7 +433,8 @@ impl Batch {
     #[inline]
     pub(super) fn memory_bytes(&self) -> usize {
         let requests = (self.requests.len() + self.queued.len()) * size_of::<Request>();
-        self.bytes.len() + self.lent_bytes + self.monitor_lines.len() + requests
+        let values = self.lent_bytes + self.handed_weight;
+        self.bytes.len() + values + self.monitor_lines.len() + requests
     }
 
     /// Bytes of `count` requests from number `first` on; answers in between are counted in, and all there are if buffers were
@@ -432,6 +483,7 @@ impl Batch {
             first_range: first_range as u32,
             ranges: args.len() as u32,
             lent,
+            handed: NONE,
         };
         self.requests.push(Request { head, args });
         let bytes = buffer.len() + size_of::<Request>();
@@ -455,6 +507,51 @@ impl Batch {
             Some(buffer) => self.ask_lending(request.head, args, buffer),
             None => self.ask(request.head, args.iter_from(0)),
         }
+    }
+
+    /// As [`Self::ask`], and hands entries over.
+    pub(super) fn ask_handing<'a>(
+        &mut self,
+        head: Head,
+        args: impl Iterator<Item = &'a [u8]>,
+        entries: Vec<Handed>,
+    ) {
+        self.ask(head, args);
+        let request = self.requests.last_mut().expect("just added");
+        request.args.handed = self.handed.len() as u32;
+        self.request_bytes += self.count_handed(&entries) as i64;
+        self.handed.push(entries);
+    }
+
+    /// Counts entries that are handed over; the bytes of copies among them.
+    fn count_handed(&mut self, entries: &[Handed]) -> usize {
+        let copied = entries.iter().map(|entry| entry.image.bytes.copied_bytes());
+        let copied = copied.sum::<usize>();
+        self.copied_bytes += copied;
+        self.handed_weight += entries.iter().map(Handed::weight).sum::<usize>();
+        copied
+    }
+
+    /// The entries handed over with a request.
+    pub(super) fn handed_with(&self, request: &Request) -> &[Handed] {
+        match request.args.handed {
+            NONE => &[],
+            handed => &self.handed[handed as usize],
+        }
+    }
+
+    /// Hands entries over with the answer that was added last.
+    pub(super) fn hand_back(&mut self, ticket: Ticket, entries: Vec<Handed>) {
+        let Ticket::Part { gather, .. } = ticket else {
+            unreachable!("entries are handed to commands in rounds")
+        };
+        self.count_handed(&entries);
+        self.handed_back.push((gather, entries));
+    }
+
+    /// Takes the entries that came with answers, with the gathers they are for.
+    pub(super) fn take_handed_back(&mut self) -> Vec<(u32, Vec<Handed>)> {
+        std::mem::take(&mut self.handed_back)
     }
 
     /// Says whose script `messenger` runs commands for.
@@ -483,15 +580,19 @@ impl Batch {
     #[inline]
     pub(super) fn lent_with(&self, request: &Request) -> Option<&Arc<Buffer>> {
         match request.args.lent {
-            NOT_LENT => None,
+            NONE => None,
             lent => self.lent.get(lent as usize),
         }
     }
 
-    /// Takes the buffers that were lent.
-    pub(super) fn take_lent(&mut self) -> std::vec::Drain<'_, Arc<Buffer>> {
-        self.lent_bytes = 0;
-        self.lent.drain(..)
+    /// Takes the buffers that were lent, or that entries handed over lie in. The entries are gone then.
+    pub(super) fn take_buffers(&mut self) -> impl Iterator<Item = Arc<Buffer>> + use<'_> {
+        (self.lent_bytes, self.copied_bytes, self.handed_weight) = (0, 0, 0);
+        let handed_back = self.handed_back.drain(..).map(|(_, entries)| entries);
+        let handed = self.handed.drain(..).chain(handed_back).flatten();
+        self.lent
+            .drain(..)
+            .chain(handed.filter_map(Handed::into_buffer))
     }
 
     /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.
@@ -598,7 +699,8 @@ impl Batch {
             start,
             first_range: first_range as u32,
             ranges: (self.ranges.len() - first_range) as u32,
-            lent: NOT_LENT,
+            lent: NONE,
+            handed: NONE,
         }
     }
 
@@ -618,6 +720,18 @@ impl Batch {
             micros,
             args,
         });
+    }
+
+    /// Says what has happened to keys by the request of `ticket`.
+    pub(super) fn tell_events(&mut self, ticket: Ticket, events: &[u8]) {
+        let (start, len) = (self.bytes.len(), events.len());
+        self.bytes.extend_from_slice(events);
+        self.events.push(Answer { ticket, start, len });
+    }
+
+    /// What has happened to keys by requests of the receiving core.
+    pub(super) fn take_events(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.events)
     }
 
     pub(super) fn slow(&self) -> impl Iterator<Item = SlowHop<'_>> {
@@ -666,7 +780,7 @@ impl Batch {
     fn args_at(&self, kept: KeptArgs) -> Args<'_> {
         let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
         let bytes = match kept.lent {
-            NOT_LENT => &self.bytes,
+            NONE => &self.bytes,
             lent => self.lent[lent as usize].bytes(),
         };
         Args::new(&bytes[kept.start..], ranges)
@@ -679,7 +793,7 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.bytes.len() + self.lent_bytes > BATCH_HIGH_WATER_BYTES
+        self.bytes.len() + self.lent_bytes + self.copied_bytes > BATCH_HIGH_WATER_BYTES
     }
 }
 

@@ -230,7 +230,6 @@ fn find<'a>(by_hash: &'a mut ByHash, hash: u64, db: DbIndex, key: &[u8]) -> Opti
 fn awaits_nothing(session: &Session) -> bool {
     session.output.outstanding() == 0
         && session.executing.is_none()
-        && !session.wrote_unheard
         && session.gates & !gate::NO_TOUCH == 0
 }
 

@@ -25,11 +25,13 @@ use super::pool::BufferPool;
 use super::queues::Queues;
 use super::rebalance::Job;
 use super::script::Scripts;
+use super::telling::Tellings;
 use super::timing::TurnTiming;
 use super::transaction::Transactions;
 use super::undos::Undos;
 use super::waits::Waiter;
 use crate::command::closing::{self, Excess};
+use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::{self, Moving};
 use crate::command::pausing::Pausing;
@@ -101,8 +103,8 @@ pub struct Core {
     /// How many of these still waited when they were last looked at.
     pub(super) looked_at: usize,
     pub(super) buffers: BufferPool,
-    /// Room for the name of the channel that a keyspace event is published to.
-    pub(super) event_channel: Vec<u8>,
+    /// The events of what is under way.
+    pub(super) tellings: Tellings,
     /// Room for the replies of an `EXEC`.
     pub(super) exec_replies: Vec<u8>,
     config_version: u64,
@@ -148,6 +150,7 @@ impl Core {
                 sessions: Sessions::default(),
                 config,
                 subscribers: Subscribers::new(id, Arc::clone(&shared)),
+                hearing: Hearing::default(),
                 readers: Readers::default(),
                 forgets_readers: false,
                 emptied: Emptied::new(cores as u16),
@@ -170,6 +173,7 @@ impl Core {
                 held_by: [false; 2],
                 unblocked: None,
                 timers: BinaryHeap::new(),
+                given_bytes: 0,
                 moving: Moving::default(),
                 topology: Topology::default(),
                 active_expire: true,
@@ -201,7 +205,7 @@ impl Core {
             waiting: Vec::new(),
             looked_at: 0,
             buffers: BufferPool::default(),
-            event_channel: Vec::new(),
+            tellings: Tellings::default(),
             exec_replies: Vec::new(),
             config_version: 0,
             next_period_ms: 0,
@@ -410,7 +414,8 @@ impl Core {
         self.pass_to_monitors(None);
         self.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
-        if self.append_entry() {
+        if self.has_to_publish() {
+            self.publish_entry();
             self.resume_waiting();
             self.run_granted();
         }

@@ -66,7 +66,7 @@ impl Debts {
         let before = aside.memory_bytes();
         aside.ask_as(batch, request);
         let bytes = aside.memory_bytes() - before;
-        aside.weight += bytes;
+        aside.weight.set(aside.weight.get() + bytes);
         Some(bytes)
     }
 

@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use super::batch::{Batch, Credit, Head, Queued, Reading, Request, Then, Ticket, Watch, Work};
+use super::batch::{
+    Batch, Credit, Head, Queued, Reading, Request, Tells, Then, Ticket, Watch, Work,
+};
 use super::core::Core;
 use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::on_shard::{Place, run_command_on_shard};
 use super::transaction::is_change_of_all;
-use crate::command::{Args, Command, CoreCall, Run};
+use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -18,6 +20,7 @@ impl Core {
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
         self.notice_config();
         self.take_in(from, &batch);
+        self.note_heard(from, batch.position);
         for credit in &batch.credits {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
             if let Some(mut aside) = aside {
@@ -38,6 +41,13 @@ impl Core {
 
     /// Takes in a batch's answers.
     pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
+        for (gather, entries) in batch.take_handed_back() {
+            self.count_where_they_arrive(batch, &entries);
+            self.gathers.hand(gather, entries);
+        }
+        for events in batch.take_events() {
+            self.take_events(events.ticket, batch.bytes(&events));
+        }
         let mut answers = std::mem::take(&mut batch.answers);
         for answer in answers.drain(..) {
             self.take_answer(from, answer.ticket, batch.bytes(&answer));
@@ -70,7 +80,9 @@ impl Core {
                 if sessions.contains(&request.head.ticket.session()) {
                     batch.requests[index].head.work = Work::Unlock;
                     batch.requests[index].head.locks = None;
+                    let before = self.go_back_to(batch.asked_at(index).0);
                     self.run_or_put_behind(from, &batch, &request);
+                    self.return_to(before);
                 }
             }
             self.backlog[at].1 = batch;
@@ -128,12 +140,20 @@ impl Core {
         }
     }
 
+    /// Entries that came with a batch are where they were to go: what is leased for them counts there, and in the batch no more.
+    fn count_where_they_arrive(&mut self, batch: &Batch, entries: &[Handed]) {
+        let weight = entries.iter().map(Handed::weight).sum::<usize>();
+        let weight = weight.min(batch.weight.get());
+        batch.weight.set(batch.weight.get() - weight);
+        self.budget.let_go(weight);
+    }
+
     /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_lent() {
+        for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(batch.weight);
+        self.budget.let_go(batch.weight.get());
         if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
             batch.clear();
             self.spare.push(batch);
@@ -141,12 +161,35 @@ impl Core {
     }
 
     /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    ///
+    /// They are judged by the time at which they were asked for: what its session did afterwards, elsewhere and perhaps sooner,
+    /// had no earlier one.
     fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
+        let mut done = first;
+        while done < batch.requests.len() {
+            let (time, until) = batch.asked_at(done);
+            let before = self.go_back_to(time);
+            done = self.run_some_requests(from, batch, (done, until));
+            self.return_to(before);
+            if done < until {
+                break;
+            }
+        }
+        done
+    }
+
+    /// As [`Self::run_requests`], those from `first` to before `until`.
+    fn run_some_requests(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        (first, until): (usize, usize),
+    ) -> usize {
         /// Requests whose entries are brought near together.
         const AHEAD: usize = RUN_COMMANDS;
         let mut hashes = [0u64; AHEAD];
         let mut done = first;
-        for run in batch.requests[first..].chunks(AHEAD) {
+        for run in batch.requests[first..until].chunks(AHEAD) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
             let mut known = 0;
@@ -223,9 +266,9 @@ impl Core {
     }
 
     #[inline(always)]
-    fn run_request_of(&mut self, from: CoreId, batch: &Batch, request: &Request) {
-        let args = batch.args(request);
-        let request = &request.head;
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
+        let args = batch.args(asked);
+        let request = &asked.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
@@ -249,7 +292,9 @@ impl Core {
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
-                let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+                let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
+                let outbox = &mut self.outboxes[from.index()];
+                let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
                         core: state,
                         asking: None,
@@ -259,16 +304,29 @@ impl Core {
                         protocol: request.protocol,
                         args,
                         out,
+                        handed,
+                        hands: &mut hands,
                     });
                 });
+                if !hands.is_empty() {
+                    outbox.hand_back(request.ticket, hands);
+                }
+                if !handed.is_empty() {
+                    self.count_where_they_arrive(batch, handed);
+                }
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
+        let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
         if let Some(lock) = undo {
+            if tells == Tells::Asker {
+                self.send_held_events(from, request.ticket);
+            }
             self.lay_undo_aside(lock, batch.origin(request, from));
         }
         if self.state.gates & gate::NOTES != 0 {
-            self.act_on_notes(None, Some(batch.origin(request, from)));
+            let by = batch.origin(request, from);
+            self.act_for_request(from, request.ticket, tells, by);
         }
         self.serve_written();
         self.act_on_served(None);
@@ -310,6 +368,8 @@ impl Core {
             protocol: request.protocol,
             args,
             out: &mut out,
+            handed: &[],
+            hands: &mut Vec::new(),
         });
         if let Some(mut session) = asking {
             self.state.end_emptying(&mut session);
@@ -357,12 +417,14 @@ impl Core {
             reply.null_array();
         } else {
             reply.array(commands.len());
+            let told = self.begin_exec_here();
             for command in commands {
                 self.run_one_for(from, batch, command, &mut replies);
                 if self.state.gates & gate::NOTES != 0 {
                     self.act_on_notes(None, Some(request.origin(from)));
                 }
             }
+            self.end_exec_here(told);
         }
         let outbox = &mut self.outboxes[from.index()];
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));

@@ -167,6 +167,7 @@ impl Core {
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
                 || self.has_yet_to_hear_of_itself(session)
+                || self.would_be_told_early(session, resolved)
             {
                 session.awaits_room = true;
                 self.waiting.push(session.id);
@@ -246,8 +247,7 @@ impl Core {
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
-            Run::FanOut { .. } => self.common_core_from(target, command, args),
-            Run::Blocking(_) => self.common_core(command.spec, args),
+            Run::FanOut { .. } | Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
         let is_spread = owner.is_none() && matches!(command.spec.run, Run::FanOut { .. });
@@ -345,6 +345,16 @@ impl Core {
             }
             Run::Transaction(step) => {
                 self.run_transaction_step(session, args, command, step, quiet);
+            }
+            Run::SomeCores {
+                which,
+                topic,
+                count,
+                merge,
+                ..
+            } if self.is_told_among_events(topic) => {
+                self.ask_some_cores(session, args, command, which, (count, merge), quiet);
+                self.tell_message(args.at(1), args.at(2), Some(session));
             }
             Run::SomeCores {
                 which, each, merge, ..
@@ -450,20 +460,16 @@ impl Core {
         target: Target,
         quiet: bool,
     ) {
+        if session.executing.is_some() && self.tells_of(session.id) {
+            return self.ask_in_exec(session, args, command, target.core, quiet);
+        }
         self.state.stats.hops += 1;
         session.begin_sending();
-        let ticket = if quiet {
-            session.wrote_unheard |= command.spec.flags.has(Flags::WRITE);
-            Ticket::Discard {
-                session: session.id,
-            }
-        } else {
-            let seq = session.output.expect();
-            note_write(session, command.spec, seq);
-            Ticket::Reply {
-                session: session.id,
-                seq,
-            }
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let ticket = Ticket::Reply {
+            session: session.id,
+            seq,
         };
         let head = Head {
             ticket,
@@ -485,23 +491,6 @@ impl Core {
             Some(buffer) => outbox.ask_lending(head, args, buffer),
             None => outbox.ask(head, args.iter_from(0)),
         };
-    }
-
-    /// As [`Self::common_core`], where the first key's is known.
-    #[inline]
-    fn common_core_from(
-        &self,
-        target: Target,
-        command: &Command,
-        args: Args<'_>,
-    ) -> Option<CoreId> {
-        if !target.first_key.is_known() {
-            return self.common_core(command.spec, args);
-        }
-        let slots = &self.state.shared.slots;
-        let mut others = command.spec.keys.positions(&args).skip(1);
-        let has_all = others.all(|at| slots.core_of(args.at(at)) == target.core);
-        has_all.then_some(target.core)
     }
 
     /// The one core that owns all keys of the command, if there is one.

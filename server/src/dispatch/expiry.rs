@@ -5,6 +5,9 @@
 //! ([`Shard::expire_cycle`](larder_engine::Shard::expire_cycle)), the next turn comes at once, and serves whoever has
 //! sent something before it goes on.
 //!
+//! Nothing is removed by itself as long as a request may come that is judged by a time when it was alive
+//! (`Core::settled_time`): about as long as other cores' turns take.
+//!
 //! For a script time stands still, and so it does for whoever has locks or waits for them. Keys that somebody has, or waits
 //! for, stay. While somebody has the whole shard, or a script without locks keeps everybody out in its midst, only what was
 //! dead when the oldest began is removed: one that goes on for long holds expiry up, as in Redis, and any number of short ones do not.
@@ -75,7 +78,10 @@ impl Core {
         let due_at = self.state.shard.expiry_due_at();
         let now = self.state.shard.now();
         let may_not = due_at > now || !self.may_expire() || self.is_paused();
-        let as_of = if may_not { now } else { self.expiry_time() };
+        let as_of = match may_not {
+            true => now,
+            false => self.expiry_time().min(self.settled_time()),
+        };
         if may_not || due_at > as_of {
             self.state.shard.forgo_expiry();
             return false;
@@ -115,8 +121,12 @@ impl Core {
             return None;
         }
         let wait_ms = u64::try_from(due_at.0.saturating_sub(shard.now().0)).unwrap_or(0);
-        // The end of a pause may come with any turn of another core.
-        let least_ms = if self.is_paused() { PERIOD_MS } else { 0 };
+        // The end of a pause may come with any turn of another core; and what is due may have to wait for one.
+        let least_ms = match due_at <= shard.now() && !self.is_settled() {
+            _ if self.is_paused() => PERIOD_MS,
+            true => 1,
+            false => 0,
+        };
         let now_ms = self.state.clock.monotonic_ms();
         Some(now_ms.saturating_add(wait_ms.max(least_ms)))
     }

@@ -8,21 +8,24 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, Reading, Then, Ticket, Work};
+use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
+use super::kept_args::{KeptArgs, keep, keep_args};
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
 use super::on_shard::{Place, access_of, run_command_on_shard};
+use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
+use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
-    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Merge, Round, Rounds, Run,
-    closing,
+    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
+    Rounds, Run, Spread, closing,
 };
-use crate::resp::{ArgRange, ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
+use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
 use larder_engine::{Access, DbIndex};
@@ -94,8 +97,10 @@ impl Gathers {
 struct Gather {
     owner: Owner,
     finish: Finish,
-    /// A copy of the command's arguments, for [`Finish::Merge`].
+    /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
     args: KeptArgs,
+    /// The events of its parts, if this core tells of them.
+    told: Option<Box<EventsOfCommand>>,
     parts: Vec<Vec<u8>>,
     missing: usize,
     /// Bytes of the parts.
@@ -108,22 +113,13 @@ struct Gather {
     attempt: Option<Box<Attempt>>,
 }
 
-/// A copy of a command's arguments.
-#[derive(Debug, Default)]
-pub(super) struct KeptArgs {
-    bytes: Vec<u8>,
-    ranges: Vec<ArgRange>,
-}
-
-impl KeptArgs {
-    /// The arguments.
-    pub(super) fn as_args(&self) -> Args<'_> {
-        Args::new(&self.bytes, &self.ranges)
-    }
-
-    /// Bytes of memory held.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
+impl Gather {
+    /// Has its events told of by this core, if there is to be something `told`.
+    fn tell(&mut self, told: Option<Box<EventsOfCommand>>, args: Args<'_>) {
+        if told.is_some() {
+            self.args = keep_args(args);
+        }
+        self.told = told;
     }
 }
 
@@ -190,29 +186,26 @@ impl Core {
         quiet: bool,
     ) {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         if !remote {
-            let owner = session_owner(session, seq, command);
+            let owner = session_owner(session, Some(seq), command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
-                .map(|(_, work, args)| self.part_here(Some(session), *work, args, owner))
+                .map(|(_, work, args)| {
+                    self.part_here(Some(session), *work, args, owner, &mut Vec::new())
+                })
                 .collect();
             let protocol = session.protocol;
             let mut reply = Vec::new();
             self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
-            if let Some(seq) = seq {
-                let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
-                session.output.fill(seq, write);
-            }
-            return;
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
+            return session.output.fill(seq, write);
         }
         // One message does not wait for another.
-        if let Some(seq) = seq
-            && !matches!(command.spec.run, Run::SomeCores { .. })
-        {
+        if !matches!(command.spec.run, Run::SomeCores { .. }) {
             note_write(session, command.spec, seq);
         }
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
@@ -220,7 +213,7 @@ impl Core {
     /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(super) fn gather_parts(
         &mut self,
-        mut session: Option<&mut Session>,
+        session: Option<&mut Session>,
         owner: Owner,
         args: Args<'_>,
         finish: Finish,
@@ -228,9 +221,10 @@ impl Core {
         locks: LocksHeld,
     ) {
         let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Keep, false);
+        self.gathers.pending[id].tell(told, args);
         self.gathers.pending[id].locks = locks;
-        self.ask(id, owner, session.as_deref_mut(), asks);
-        self.finish_if_complete(id, session);
+        self.ask_and_finish(id, session, asks);
     }
 
     /// Begins to gather `count` parts of a reply, whose place is kept already.
@@ -253,11 +247,36 @@ impl Core {
             parts,
             missing: count,
             part_bytes: 0,
+            told: None,
             locks: LocksHeld::new(),
             then: Then::Keep,
             attempt: None,
         });
         id as u32
+    }
+
+    /// Asks several cores under locks that are given back behind it. It is told of by this core.
+    pub(super) fn gather_under_locks(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        args: Args<'_>,
+        spread: Spread,
+        locks: LocksHeld,
+    ) {
+        let (finish, asks) = self.split(args, owner.command, spread);
+        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
+        let told = self.begin_events(owner.session, &locks, Then::Release, true);
+        let gather = &mut self.gathers.pending[id];
+        gather.tell(told, args);
+        (gather.locks, gather.then) = (locks, Then::Release);
+        self.ask_and_finish(id, session, asks);
+    }
+
+    fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
+        let owner = self.gathers.pending[id].owner;
+        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
+        self.finish_if_complete(id, session);
     }
 
     /// Begins a command of several rounds that needs no locks.
@@ -268,8 +287,8 @@ impl Core {
         command: &'static Command,
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        let owner = session_owner(session, Some(seq), command);
         session.at_barrier = true;
         let locks = LocksHeld::new();
         self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
@@ -285,7 +304,21 @@ impl Core {
         locks: LocksHeld,
         then: Then,
     ) {
-        self.start_rounds(session, owner, rounds, (locks, then), None);
+        self.start_rounds(session, owner, rounds, (locks, then), None, None);
+    }
+
+    /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
+    pub(super) fn run_told_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        owner: Owner,
+        rounds: Box<dyn Rounds>,
+        (args, is_told): (Args<'_>, bool),
+        (locks, then): (LocksHeld, Then),
+    ) {
+        let told = self.begin_events(owner.session, &locks, then, is_told);
+        let told = told.map(|told| (told, keep_args(args)));
+        self.start_rounds(session, owner, rounds, (locks, then), None, told);
     }
 
     /// As [`Self::run_rounds`], for a command that may block.
@@ -297,7 +330,7 @@ impl Core {
         locks: (LocksHeld, Then),
         attempt: Box<Attempt>,
     ) {
-        self.start_rounds(session, owner, rounds, locks, Some(attempt));
+        self.start_rounds(session, owner, rounds, locks, Some(attempt), None);
     }
 
     fn start_rounds(
@@ -307,11 +340,14 @@ impl Core {
         rounds: Box<dyn Rounds>,
         (locks, then): (LocksHeld, Then),
         attempt: Option<Box<Attempt>>,
+        told: Option<(Box<EventsOfCommand>, KeptArgs)>,
     ) {
+        let (told, args) = told.unzip();
         let id = self.gathers.pending.insert(Gather {
             owner,
             finish: Finish::Rounds(rounds),
-            args: KeptArgs::default(),
+            args: args.unwrap_or_default(),
+            told,
             parts: Vec::new(),
             missing: 0,
             part_bytes: 0,
@@ -322,21 +358,31 @@ impl Core {
         self.finish_if_complete(id, session);
     }
 
-    /// Sends out a round of questions; those to this core are answered at once.
+    /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
     fn ask(
         &mut self,
         id: usize,
         owner: Owner,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
+        mut entries: Vec<Handed>,
     ) {
+        let is_told = self.gathers.pending[id].told.is_some();
+        let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
+            let locks = locks.map(|locks| Held { tells, ..locks });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
-                let answer = self.part_here(session.as_deref_mut(), work, &args, owner);
+                let gathered = self.begin_part_here(is_told);
+                let answer =
+                    self.part_here(session.as_deref_mut(), work, &args, owner, &mut entries);
+                self.end_part_here(id, gathered);
+                if !entries.is_empty() {
+                    self.gathers.hand(id as u32, std::mem::take(&mut entries));
+                }
                 if let Some(lock) = undo {
                     self.lay_undo_aside(lock, self.changer(owner.session));
                 }
@@ -355,23 +401,31 @@ impl Core {
                 part: part as u32,
             };
             let head = owner.head(ticket, work, locks);
-            self.outboxes[core.index()].ask(head, args.iter().copied());
+            let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
+            if entries.is_empty() {
+                outbox.ask(head, args);
+            } else {
+                outbox.ask_handing(head, args, std::mem::take(&mut entries));
+            }
         }
     }
 
     /// Runs a part on this core for the server itself.
     pub(super) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
         let owner = Owner::nobody(CommandTable::rebalance());
-        self.part_here(None, Work::Part(run), &[argument], owner);
+        self.part_here(None, Work::Part(run), &[argument], owner, &mut Vec::new());
     }
 
+    /// Runs a part on this core. `entries`: those handed over to it, and then those that it hands back.
     fn part_here(
         &mut self,
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
         owner: Owner,
+        entries: &mut Vec<Handed>,
     ) -> Vec<u8> {
+        let handed = std::mem::take(entries);
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
         let itself = self.state.reader(owner.session);
@@ -399,6 +453,8 @@ impl Core {
                 protocol: owner.protocol,
                 args,
                 out: &mut out,
+                handed: &handed,
+                hands: entries,
             }),
             Work::Each(command) => {
                 let Run::EveryCore { each, .. } = command.spec.run else {
@@ -413,6 +469,8 @@ impl Core {
                     protocol: owner.protocol,
                     args,
                     out: &mut out,
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
             Work::Exec(_)
@@ -425,6 +483,9 @@ impl Core {
             }
         }
         self.answer_unblock_now(&mut out);
+        for buffer in handed.into_iter().filter_map(Handed::into_buffer) {
+            self.state.shard.bury(buffer);
+        }
         if self.state.gates & gate::NOTES != 0 {
             let by = self.changer(owner.session);
             self.act_on_notes(session, Some(by));
@@ -453,6 +514,9 @@ impl Core {
                 let id = session.id;
                 if was_held_back {
                     self.waiting.push(id);
+                } else if session.awaits_room {
+                    // It waits already, and may have waited for this.
+                    self.looked_at = 0;
                 }
                 self.state.dirty.push(id);
                 if session.holds_much() {
@@ -523,27 +587,18 @@ impl Core {
         while self.gathers.pending[id].missing == 0 {
             let gather = &mut self.gathers.pending[id];
             let owner = gather.owner;
+            if let Some(told) = &mut gather.told {
+                told.end_round(owner.command, gather.args.as_args());
+            }
             let mut reply = std::mem::take(&mut self.gathers.reply);
             reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
                 let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
-                match round {
-                    Ok(Round::Ask(requests)) => {
-                        self.budget.let_go(std::mem::take(&mut gather.part_bytes));
-                        gather.missing = requests.len();
-                        gather.parts = vec![Vec::new(); requests.len()];
-                        let asks = requests
-                            .iter()
-                            .map(|request| {
-                                let args = request.args.iter().map(Vec::as_slice).collect();
-                                (request.core, Work::Part(request.run), args)
-                            })
-                            .collect();
-                        self.ask(id, owner, session.as_deref_mut(), asks);
-                        continue;
-                    }
-                    Ok(Round::Done) => {}
+                let asked = match round {
+                    Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
+                    Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
+                    Ok(Round::Done) => None,
                     Ok(Round::Wait(resolved)) => {
                         let gather = self.gathers.pending.remove(id);
                         self.budget.let_go(gather.part_bytes);
@@ -559,7 +614,23 @@ impl Core {
                         reply.clear();
                         Reply::new(&mut reply, owner.protocol).error(&error);
                         self.count_failure(&error, owner.command);
+                        None
                     }
+                };
+                if let Some((requests, entries)) = asked {
+                    let gather = &mut self.gathers.pending[id];
+                    self.budget.let_go(std::mem::take(&mut gather.part_bytes));
+                    gather.missing = requests.len();
+                    gather.parts = vec![Vec::new(); requests.len()];
+                    let asks = requests
+                        .iter()
+                        .map(|request| {
+                            let args = request.args.iter().map(Vec::as_slice).collect();
+                            (request.core, Work::Part(request.run), args)
+                        })
+                        .collect();
+                    self.ask(id, owner, session.as_deref_mut(), asks, entries);
+                    continue;
                 }
             }
             let mut gather = self.gathers.pending.remove(id);
@@ -568,9 +639,7 @@ impl Core {
                 return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
             }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
-            if had_rounds {
-                self.end_rounds(&gather);
-            } else {
+            if !had_rounds {
                 let args = gather.args.as_args();
                 self.write_reply(
                     &gather.finish,
@@ -581,7 +650,7 @@ impl Core {
                     owner.command,
                 );
             }
-            if let Some(session) = session {
+            if let Some(session) = session.as_deref_mut() {
                 if had_rounds && gather.then == Then::Keep {
                     // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
                     // locks of their own, may be complete only now.
@@ -594,18 +663,17 @@ impl Core {
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
+            if let Some(told) = gather.told.take() {
+                self.end_events(owner.session, gather.then, *told, session);
+            }
+            if gather.then == Then::Release {
+                self.unlock(owner.session, &gather.locks);
+            }
             self.gathers.recycle(gather.parts, gather.finish);
             if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
                 self.gathers.reply = reply;
             }
             return;
-        }
-    }
-
-    /// Gives back the locks of a command in rounds that is done, unless they are those of an `EXEC`.
-    fn end_rounds(&mut self, gather: &Gather) {
-        if gather.then == Then::Release {
-            self.unlock(gather.owner.session, &gather.locks);
         }
     }
 
@@ -690,55 +758,20 @@ pub(super) fn session_owner(
     }
 }
 
-/// Copies a command's arguments.
-pub(super) fn keep_args(args: Args<'_>) -> KeptArgs {
-    keep(args.iter_from(0))
-}
-
-/// Copies arguments that stand in no one buffer.
-pub(super) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
-    let mut kept = KeptArgs::default();
-    for arg in args {
-        kept.ranges.push(ArgRange {
-            start: kept.bytes.len() as u32,
-            len: arg.len() as u32,
-        });
-        kept.bytes.extend_from_slice(arg);
-    }
-    kept
-}
-
-/// The value of an integer reply, `:1\r\n`.
-fn integer_reply(reply: &[u8]) -> i64 {
-    let digits = reply
-        .strip_prefix(b":")
-        .and_then(|rest| rest.strip_suffix(b"\r\n"));
-    digits
-        .and_then(larder_engine::parse_canonical_i64)
-        .expect("the part is an integer reply")
-}
-
-/// The first of the elements of an array reply, which are bulk strings or nulls.
-fn first_element(elements: &[u8]) -> &[u8] {
-    let header = line_bytes(elements);
-    let body = match elements[0] {
-        b'$' => larder_engine::parse_canonical_i64(&elements[1..header - 2]).unwrap_or(-1),
-        _ => -1,
-    };
-    let bytes = usize::try_from(body).map_or(header, |body| header + body + 2);
-    &elements[..bytes]
-}
-
-/// Bytes of the reply's first line, its end included.
-fn line_bytes(reply: &[u8]) -> usize {
-    reply
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .expect("a reply has a line")
-        + 1
-}
-
 impl Gathers {
+    /// Entries have come for a command in rounds, ahead of the answer that they belong to.
+    pub(super) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
+        match &mut self.pending[gather as usize].finish {
+            Finish::Rounds(rounds) => rounds.hand(entries),
+            _ => unreachable!("entries are handed to commands in rounds"),
+        }
+    }
+
+    /// The events of a reply's parts, if this core tells of them.
+    pub(super) fn told_of(&mut self, gather: usize) -> Option<&mut EventsOfCommand> {
+        self.pending.get_mut(gather)?.told.as_deref_mut()
+    }
+
     /// Whether a command of several rounds is under way that is such.
     pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
         let mut gathers = self.pending.iter();

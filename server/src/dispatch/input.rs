@@ -6,7 +6,7 @@ use larder_engine::{Buffer, DbIndex};
 
 use super::core::Core;
 use super::execute::Executed;
-use super::gather::keep;
+use super::kept_args::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FirstKey, Flags};

@@ -47,8 +47,8 @@ pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
 /// Argument ranges of the parsing loop that are kept for the next run.
 pub const SCRATCH_RANGES: usize = 64 * 1024;
 
-/// Room for the name of a channel of keyspace events that is kept from one event to the next.
-pub const EVENT_CHANNEL_KEPT_BYTES: usize = 4 * 1024;
+/// Bytes of events that a script on several cores may have gathered; beyond, they are told before it is over.
+pub const EVENTS_OF_SCRIPT_MAX_BYTES: usize = 4 << 20;
 
 /// Emptied batches a core keeps for each other core.
 pub const SPARE_BATCHES: usize = 2;
@@ -84,6 +84,10 @@ pub const REQUESTS_UNDER_WAY_MAX_BYTES: i64 = 16 << 20;
 
 /// So many bytes of requests that have run are told of at once; fewer with the next batch.
 pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
+
+/// What a script that may begin again holds back in order to: its undo log on its own core, what it has sent to be written on
+/// others, and what it has published. With more than that it begins again, with locks of everything and without a log.
+pub const SCRIPT_HELD_MAX_BYTES: u64 = 64 << 20;
 
 /// Large buffers that a core gives back to the system piece by piece are not counted under `maxmemory` up to so many bytes: one
 /// argument of the greatest length and the words beside it. What is beyond counts until it is given back.

@@ -27,6 +27,7 @@ use crate::command::{Args, Command, Flags, Run};
 use crate::resp::{Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 /// What a core has leased, and the sums of what it holds beside its shard.
@@ -147,7 +148,9 @@ impl Core {
         let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept;
         let shard = &self.state.shard;
         let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
-        shard.memory().used_bytes() - dying + besides + outbox_bytes
+        let held = shard.memory().used_bytes() - dying;
+        // Only where a test has switched locks off may what is given be gone before it has arrived.
+        held.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
     }
 
     /// Small batches are not counted: they leave with the turn.
@@ -409,7 +412,9 @@ impl Core {
             self.name_clients(&mut batch);
         }
         batch.stamp = self.stamp();
-        batch.weight = weight;
+        batch.time = self.state.shard.now();
+        batch.position = self.position_in_order();
+        batch.weight = Cell::new(weight);
         batch.ran_bytes = self.budget.ran[to.index()].max(0);
         self.budget.ran[to.index()] -= batch.ran_bytes;
         let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes);
@@ -444,8 +449,8 @@ impl Core {
     pub fn return_outbox(&mut self, to: CoreId, mut batch: Box<Batch>) {
         self.budget.ran[to.index()] += batch.ran_bytes;
         self.budget.under_way[to.index()] -= batch.request_bytes;
-        self.take_over_lease(to, batch.weight);
-        (batch.ran_bytes, batch.weight) = (0, 0);
+        self.take_over_lease(to, batch.weight.take());
+        batch.ran_bytes = 0;
         let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
         debug_assert!(
             empty.is_empty(),
@@ -462,9 +467,10 @@ impl Core {
             let is_much = |bytes: &i64| *bytes > REQUESTS_UNDER_WAY_MAX_BYTES;
             self.budget.is_congested = self.budget.under_way.iter().any(is_much);
         }
-        if batch.weight > 0 {
-            self.take_over_lease(self.state.id, batch.weight);
-            self.budget.keep(batch.weight);
+        let weight = batch.weight.get();
+        if weight > 0 {
+            self.take_over_lease(self.state.id, weight);
+            self.budget.keep(weight);
         }
     }
 

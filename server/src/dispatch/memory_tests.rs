@@ -542,3 +542,16 @@ fn the_cores_together_use_no_more_than_the_limit_and_are_refused_nothing_below_i
         "{refused} refused, {accepted} accepted"
     );
 }
+
+/// On its way back to the system, and not yet there.
+#[test]
+fn the_memory_of_a_large_value_counts_as_free_as_soon_as_it_is_deleted() {
+    let mut server = Server::configured(1, &[("maxmemory", "100mb")]);
+    let client = server.connect(0);
+    assert_eq!(server.send(client, &set("large", 60 * MIB)), "+OK\r\n");
+    let before = server.cores[0].used_bytes();
+    server.receive(client, b"DEL large\r\n");
+    assert!(server.cores[0].state().shard.dying_bytes() > 30 << 20);
+    let after = server.cores[0].used_bytes();
+    assert!(after + (59 << 20) <= before, "{after} of {before}");
+}

@@ -16,8 +16,9 @@ use larder_engine::UnixMillis;
 use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::execute::end_exec;
-use super::gather::{Finish, KeptArgs, session_owner};
+use super::gather::{Finish, session_owner};
 use super::input::Target;
+use super::kept_args::KeptArgs;
 use super::locks::{Claim, Mode, Scope};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{
@@ -220,8 +221,10 @@ impl Core {
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
             ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
-            ExecPlace::Cores => self.exec_in_parts(session, &multi, command, quiet),
-            ExecPlace::Locks => {
+            ExecPlace::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
+                self.exec_in_parts(session, &multi, command, quiet)
+            }
+            ExecPlace::Locks | ExecPlace::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
                 multi.holds = self.holds_of(&scopes);
                 let owner = session_owner(session, None, command);
@@ -244,18 +247,13 @@ impl Core {
     ) {
         self.state.stats.hops += 1;
         session.begin_sending();
-        let seq = (!quiet).then(|| session.output.expect());
-        let ticket = match seq {
-            Some(seq) => Ticket::Reply {
-                session: session.id,
-                seq,
-            },
-            None => Ticket::Discard {
-                session: session.id,
-            },
+        let seq = session.output.expect_if_wanted(!quiet);
+        let ticket = Ticket::Reply {
+            session: session.id,
+            seq,
         };
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let head = owner.head(ticket, Work::Unlock, None);
         let heads: Vec<Head> = self.heads_of_queued(session, multi, ticket).collect();
         let commands = heads.into_iter().enumerate().map(|(at, head)| {
@@ -289,9 +287,9 @@ impl Core {
     ) {
         self.state.stats.transactions += 1;
         session.begin_transaction();
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, seq, command);
+        let owner = session_owner(session, Some(seq), command);
         let no_args = Args::new(&[], &[]);
         let gather = self.begin_gather(owner, no_args, Finish::Exec, multi.len());
         let here = self.state.id;
@@ -315,13 +313,10 @@ impl Core {
     }
 
     /// Counts, and shows to monitors, the commands of an `EXEC` that are about to go where they run.
-    fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: Option<ReplySeq>) {
+    fn note_queued(&mut self, session: &mut Session, multi: &Multi, seq: ReplySeq) {
         let flags = self.flags_of_multi(multi);
         if flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
-            match seq {
-                Some(seq) => session.last_write = Some(seq),
-                None => session.wrote_unheard = true,
-            }
+            session.last_write = Some(seq);
         }
         for at in 0..multi.len() {
             let command = self.state.commands.get(multi.commands()[at].id);
@@ -393,6 +388,7 @@ impl Core {
         if !quiet {
             session.reply(|reply| reply.array(multi.len()));
         }
+        self.begin_telling_of_exec(session.id, self.flags_of_multi(&multi));
         session.executing = Some(Box::new(Executing {
             locks,
             time,
@@ -416,8 +412,10 @@ impl Core {
         while next < multi.len() && !session.at_barrier {
             let queued = multi.commands()[next];
             let (bytes, ranges) = multi.command(next);
+            let told = self.begin_command_of_exec(session.id, next);
             next += 1;
             self.run_queued(session, Args::new(bytes, ranges), queued);
+            self.end_command_of_exec(session.id, told);
             if session.output.has_more_behind() {
                 self.weigh(session);
             }
@@ -427,8 +425,9 @@ impl Core {
             }
         }
         self.end_moment(before);
+        let has_to_wait = session.at_barrier || self.awaits_events(session);
         let executing = session.executing.as_mut().expect("set when it began");
-        if session.at_barrier {
+        if has_to_wait {
             executing.rest = Some((multi, next));
             return;
         }
@@ -438,8 +437,9 @@ impl Core {
         );
         session.executing = None;
         end_exec(session);
-        self.unlock(session.id, &locks);
         session.output.append(|out| out.extend_from_slice(&pushes));
+        self.end_telling_of_exec(session);
+        self.unlock(session.id, &locks);
         self.show_exec(session, &multi.sent_as);
     }
 

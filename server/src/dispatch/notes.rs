@@ -1,27 +1,23 @@
 //! Acting on what the journal noted of a command, as soon as the command has run: clients that keep what it changed are
 //! told (`command::invalidate`), and keyspace notifications are published.
 //!
-//! The core that owns a key publishes what happened to it. Its own subscribers are given the message here, a session that
-//! ran the command behind its reply; for those of other cores it goes with the turn's batch. Events of one key come in
-//! their order, and so do all events of one core; those of keys on different cores in any. To act on notes runs no command,
-//! so that notes make no notes.
+//! The core that ran a command alone tells of what happened to its keys; of what runs on several cores, its session's core does
+//! (`telling`). A session that ran the command hears of it behind its reply. To act on notes runs no command, so that notes
+//! make no notes.
 //!
 //! Whoever acts on changes next needs two places: `CoreState::choose_notes`, which has
 //! notes kept while somebody reads them, and `Core::act`, which walks them once for all. With no reader nothing is kept,
 //! and no command comes here.
 
-use std::io::Write;
-
-use larder_engine::{DbIndex, Event, Noted, Notes};
+use larder_engine::{Noted, Notes};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
-use super::limits::EVENT_CHANNEL_KEPT_BYTES;
-use crate::command::{CoreCall, CoreFn, pushes};
+use crate::command::events::News;
+use crate::command::{CoreCall, CoreFn};
 use crate::resp::Protocol;
 use crate::routing::CoreId;
 use crate::session::{LockId, Reader, Session, SessionId, Tracking, gate};
-use crate::topics::Topic;
 
 impl Core {
     /// Acts on the notes there are. `session` is the one whose command ran, where it is this core's; `by` is the same,
@@ -40,13 +36,16 @@ impl Core {
     pub(super) fn has_yet_to_hear_of_itself(&self, session: &mut Session) -> bool {
         const HEARING: u32 = gate::TRACKING | gate::SUBSCRIBER;
         session.gates & HEARING != 0
-            && session.last_write.is_some()
+            && (session.last_write.is_some()
+                || session.hears_until.is_some()
+                || self.state.hearing.has_early())
             && self.awaits_word_of_itself(session)
     }
 
     #[cold]
     fn awaits_word_of_itself(&self, session: &mut Session) -> bool {
         if !self.hears_of_itself(session) {
+            session.hears_until = None;
             return false;
         }
         let is_answered = session
@@ -57,6 +56,13 @@ impl Core {
             return true;
         }
         session.last_write = None;
+        // So has what waits for earlier events. What comes meanwhile is not the session's.
+        let hearing = &self.state.hearing;
+        let until = session.hears_until.get_or_insert(hearing.end());
+        if !hearing.has_told(*until) {
+            return true;
+        }
+        session.hears_until = None;
         false
     }
 
@@ -136,18 +142,17 @@ impl Core {
     }
 
     fn act_on(&mut self, notes: Notes, mut session: Option<&mut Session>, by: Option<Reader>) {
-        let somebody_listens = (0..self.state.shared.cores())
-            .any(|core| pushes::has_subscribers(self.state.shared.gauges(CoreId(core))));
         for note in notes.iter() {
-            let session = session.as_deref_mut();
-            match note.what {
-                Noted::Changed(author) => self.state.key_changed(note.key, author, by, session),
-                Noted::Event(event) if somebody_listens => {
-                    self.notify(note.db, note.key, event, session);
-                }
-                // Of a database, the command itself tells those concerned.
-                Noted::Event(_) | Noted::Database => {}
+            // Of a database, the command itself tells those concerned.
+            if let Noted::Changed(author) = note.what {
+                let session = session.as_deref_mut();
+                self.state.key_changed(note.key, author, by, session);
             }
+        }
+        if self.somebody_listens() {
+            let mut events = News::default();
+            self.add_events(&notes, &mut events);
+            self.tell_or_gather(&events, session);
         }
         self.state.shard.journal().return_notes(notes);
         self.state.remember_newly_read();
@@ -163,43 +168,6 @@ impl Core {
         for told in std::mem::take(&mut self.state.told) {
             let args: Vec<&[u8]> = told.args.iter().map(Vec::as_slice).collect();
             self.tell(told.to, told.run, &args);
-        }
-    }
-
-    /// Publishes an event, if the configuration asks for it, to the channel of the key and to that of the event.
-    fn notify(&mut self, db: DbIndex, key: &[u8], event: Event, mut session: Option<&mut Session>) {
-        let classes = self.state.config.notify_keyspace_events;
-        let Some(class) = event.class().letter() else {
-            return;
-        };
-        if !classes.has(class) {
-            return;
-        }
-        let name = event.name().as_bytes();
-        for (space, subject, message) in [('K', key, name), ('E', name, key)] {
-            if !classes.has(space) {
-                continue;
-            }
-            let word = if space == 'K' { "keyspace" } else { "keyevent" };
-            let mut channel = std::mem::take(&mut self.event_channel);
-            channel.clear();
-            write!(channel, "__{word}@{}__:", db.0).expect("writing to memory");
-            channel.extend_from_slice(subject);
-            self.publish(&channel, message, session.as_deref_mut());
-            if channel.capacity() <= EVENT_CHANNEL_KEPT_BYTES {
-                self.event_channel = channel;
-            }
-        }
-    }
-
-    /// Publishes a message of the server's own.
-    fn publish(&mut self, channel: &[u8], message: &[u8], session: Option<&mut Session>) {
-        self.state
-            .publish_here(Topic::Channel, channel, message, session);
-        for core in (0..self.state.shared.cores()).map(CoreId) {
-            if core != self.state.id && pushes::has_subscribers(self.state.shared.gauges(core)) {
-                self.tell(core, pushes::publish_each, &[b"publish", channel, message]);
-            }
         }
     }
 

@@ -36,6 +36,16 @@ pub(super) struct InOrder {
     stamp: u64,
     /// Cores to be woken.
     wakes: Vec<usize>,
+    settled: Settled,
+}
+
+/// Until when all is settled that other cores' sessions asked for: what is asked from now on is asked at a later time.
+struct Settled {
+    time: UnixMillis,
+    /// A position, and the time there, which is settled next.
+    next: Option<(Position, UnixMillis)>,
+    /// By core: all that it asked this one for before it came to this position has come.
+    heard: Box<[u64]>,
 }
 
 impl InOrder {
@@ -47,6 +57,11 @@ impl InOrder {
             own_passed: 0,
             stamp: 0,
             wakes: Vec::new(),
+            settled: Settled {
+                time: UnixMillis(0),
+                next: None,
+                heard: vec![0; usize::from(shared.cores())].into(),
+            },
         }
     }
 
@@ -164,13 +179,19 @@ impl Core {
     /// the order is full, and they wait for the next time.
     #[inline]
     pub(super) fn append_entry(&mut self) -> bool {
-        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
-        let has_to = self.awaits_place() || self.order.follower().is_some_and(is_due);
-        has_to && !self.is_alone() && self.publish_entry()
+        self.has_to_publish() && self.publish_entry()
     }
 
+    /// Whether transactions await their place, or cores are to be looked for that are far behind.
+    #[inline]
+    pub(super) fn has_to_publish(&self) -> bool {
+        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
+        !self.is_alone() && (self.awaits_place() || self.order.follower().is_some_and(is_due))
+    }
+
+    /// As [`Self::append_entry`], which finds out first whether there is anything to do. Other cores' entries are passed too.
     #[inline(never)]
-    fn publish_entry(&mut self) -> bool {
+    pub(super) fn publish_entry(&mut self) -> bool {
         let mut coordinator = self
             .order
             .coordinator
@@ -213,6 +234,7 @@ impl Core {
             }
             self.order.wakes.push(to.index());
         }
+        self.note_shipped();
         if self.order.wakes.len() > woken {
             Sleepers::before_rousing();
             let sleepers = &self.state.shared.sleepers;
@@ -223,6 +245,21 @@ impl Core {
             });
         }
         all
+    }
+
+    /// Lets the others know, if all that this core has asked them for has been shipped.
+    pub(super) fn note_shipped(&mut self) {
+        let is_new = |follower: &Follower<_, _>| !follower.cursor().has_noted_shipped();
+        if self.order.follower().is_some_and(is_new)
+            && self.has_shipped_all()
+            && let Some(follower) = &mut self.order.follower
+        {
+            follower.cursor_mut().note_shipped();
+        }
+    }
+
+    fn has_shipped_all(&self) -> bool {
+        self.outboxes.iter().all(|outbox| outbox.is_empty())
     }
 
     /// The cores to be woken, if any.
@@ -243,6 +280,10 @@ impl Core {
         let may_sleep = self.order.follower().is_some_and(Follower::may_sleep);
         if has_mail || !may_sleep {
             self.state.shared.sleepers.withdraw(id);
+        } else if self.has_shipped_all()
+            && let Some(follower) = &mut self.order.follower
+        {
+            follower.cursor_mut().note_asleep();
         }
         !has_mail && may_sleep
     }
@@ -252,14 +293,69 @@ impl Core {
     pub fn wake_up(&mut self) {
         if !self.is_alone() {
             self.state.shared.sleepers.withdraw(self.state.id);
+            if let Some(follower) = &mut self.order.follower {
+                follower.cursor_mut().note_awake();
+            }
         }
     }
 
-    /// Where the core is in the order.
-    #[cfg(test)]
-    pub(super) fn order_position(&self) -> u64 {
+    /// Where the core is in the order; it is in none while it is at an entry.
+    pub(super) fn position_in_order(&self) -> u64 {
         let follower = self.order.follower();
         follower.map_or(0, |follower| follower.cursor().position().0)
+    }
+
+    /// A batch of core `from` has been taken, which was sealed when that was at `position`.
+    #[inline]
+    pub(super) fn note_heard(&mut self, from: CoreId, position: u64) {
+        let heard = &mut self.order.settled.heard[from.index()];
+        *heard = position.max(*heard);
+    }
+
+    /// Whether nothing may come any more that was asked for before now, as far as was last seen.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_alone() || self.order.settled.time >= self.state.shard.now()
+    }
+
+    /// The time, or an earlier one, if requests that were asked for then may still come or have yet to run.
+    pub(super) fn settled_time(&mut self) -> UnixMillis {
+        let now = self.state.shard.now();
+        if self.is_alone() || self.order.settled.time == now {
+            return now;
+        }
+        let Some(follower) = &self.order.follower else {
+            return self.order.settled.time.min(now);
+        };
+        let cursor = follower.cursor();
+        let settled = &mut self.order.settled;
+        let (position, time) = *settled.next.get_or_insert((cursor.position(), now));
+        let mut others = (0..cursor.ring().cores()).map(CoreId);
+        let all_has_come = others.all(|core| {
+            core == cursor.me()
+                || settled.heard[core.index()] >= position.0
+                || cursor.ring().has_shipped(core, position) && self.lines.waiting(core) == 0
+        });
+        if all_has_come && self.backlog.is_empty() {
+            settled.time = time;
+            settled.next = None;
+        }
+        settled.time.min(now)
+    }
+
+    /// What comes next was asked for by another core's session when it was `time` there, and is judged by that, unless what was
+    /// asked for then is settled. The time before, for [`Self::return_to`].
+    #[inline]
+    pub(super) fn go_back_to(&mut self, time: UnixMillis) -> Option<UnixMillis> {
+        let is_earlier = time < self.state.shard.now() && time >= self.order.settled.time;
+        is_earlier.then(|| self.set_time(time))
+    }
+
+    /// Goes on with the time that [`Self::go_back_to`] has answered.
+    #[inline]
+    pub(super) fn return_to(&mut self, time: Option<UnixMillis>) {
+        if let Some(time) = time {
+            self.set_time(time);
+        }
     }
 
     /// Whether another core has passed all transactions that this one has: then what its keys are there is what they are here.
@@ -366,10 +462,10 @@ impl Core {
 
     /// Keeps an emptied batch of this core's own for reuse.
     pub(super) fn recycle(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_lent() {
+        for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(std::mem::take(&mut batch.weight));
+        self.budget.let_go(batch.weight.take());
         batch.clear();
         self.spare.push(batch);
     }
@@ -406,6 +502,10 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
 
     fn time_is(&mut self, ms: u64) {
         let now = UnixMillis(ms as i64);
+        let before = self.state.shard.now();
+        for outbox in &mut self.outboxes {
+            outbox.note_time(before);
+        }
         self.state.clock.unix = now;
         self.state.shard.set_now(now);
     }

@@ -331,6 +331,66 @@ fn a_transaction_has_the_time_of_its_place_on_all_cores() {
     }
 }
 
+/// Keys of one deadline on both cores; the client of core 0 asks for that of core 1, and whatever `behind` says, just before the
+/// deadline. Then the time comes on core 1, which takes a turn before it hears of that.
+fn asked_before_the_deadline(world: &mut World, behind: &str) {
+    let deadline = world.server.now_ms + 100;
+    let set = format!("SET K0 v PXAT {deadline}\r\nSET K1 v PXAT {deadline}");
+    world.says(0, &set);
+    world.rests(0);
+    world.server.now_ms = deadline - 1;
+    world.server.turns();
+    world.says(0, &format!("GET K1\r\n{behind}"));
+    // So late that the hand is sure to look.
+    world.server.now_ms = deadline + 60_000;
+    world.server.turn_of(1);
+}
+
+#[test]
+fn what_is_sent_to_another_core_is_judged_by_the_time_at_which_it_was_sent() {
+    for behind in ["GET K0", "STRLEN K0", "APPEND K0 w"] {
+        let mut world = World::new(2);
+        // What comes behind has run where it was sent: the key was alive.
+        asked_before_the_deadline(&mut world, behind);
+        let heard = world.rests(0);
+        assert!(heard.starts_with(&bulk("v")), "{behind}: {heard}");
+        assert_ne!(&heard[bulk("v").len()..], NIL);
+        world.says(0, "GET K1\r\nGET K0");
+        assert_eq!(world.rests(0), NIL.to_owned() + NIL);
+        // The hand goes on when all has come that was sent before.
+        for _ in 0..3 {
+            world.server.advance(1);
+            world.server.turns();
+        }
+        assert!(!has_key(&mut world, 1));
+        world.end();
+    }
+}
+
+#[test]
+fn each_command_of_a_batch_is_judged_by_its_own_time() {
+    let mut world = World::new(2);
+    asked_before_the_deadline(&mut world, "");
+    // Core 0 comes to the deadline before it has sent anything.
+    let clock = world.server.clock();
+    world.server.cores[0].begin_turn(clock);
+    world.says(0, "GET K0\r\nGET K1");
+    assert_eq!(world.rests(0), bulk("v") + NIL + NIL);
+    world.end();
+}
+
+#[test]
+fn a_key_that_was_seen_gone_stays_so_for_what_was_sent_before() {
+    let mut world = World::new(2);
+    asked_before_the_deadline(&mut world, "PEXPIRE K1 1000");
+    world.says(1, "GET K1");
+    assert_eq!(world.hears(1), NIL);
+    assert_eq!(world.rests(0), NIL.to_owned() + ":0\r\n");
+    world.says(1, "GET K1");
+    assert_eq!(world.hears(1), NIL);
+    world.end();
+}
+
 // Rule 14.
 
 /// Whether core `core` has its key.

@@ -56,6 +56,44 @@ fn stir_until(server: &mut Server, random: &mut Random, client: Client, end: &st
     panic!("{:?} instead of {end:?}", String::from_utf8_lossy(&out));
 }
 
+/// What `EXEC` says of a pause is no barrier (decision 0017): it is in force for all that comes from then on, and a pause that is
+/// sent by itself waits for what came before.
+#[test]
+fn a_pause_within_a_transaction_holds_back_what_comes_behind_it() {
+    let keys = [key_on(0, 2, "a"), key_on(1, 2, "b")];
+    for core in 0..2 {
+        let mut server = Server::new(2);
+        let (client, other) = (server.connect(core), server.connect(1 - core));
+        let commands = format!(
+            "MULTI\r\nINCR {0}\r\nCLIENT PAUSE 100000 WRITE\r\nINCR {1}\r\nEXEC\r\n",
+            keys[0], keys[1]
+        );
+        let heard = server.send(client, commands.as_bytes());
+        assert!(heard.ends_with("*3\r\n:1\r\n+OK\r\n:1\r\n"), "{heard}");
+        let before = written(&mut server);
+        for key in &keys {
+            let client = server.connect(core);
+            assert_eq!(
+                server.send(client, format!("INCR {key}\r\n").as_bytes()),
+                ""
+            );
+        }
+        assert_eq!(
+            server.send(other, format!("INCR {}\r\n", keys[0]).as_bytes()),
+            ""
+        );
+        assert_eq!(written(&mut server), before);
+        let third = server.connect(core);
+        assert_eq!(
+            server.send(third, b"CLIENT PAUSE 100000 WRITE\r\n"),
+            "+OK\r\n"
+        );
+        assert_eq!(server.send(third, b"CLIENT UNPAUSE\r\n"), "+OK\r\n");
+        let heard = server.send(other, b"");
+        assert!([":2\r\n", ":3\r\n"].contains(&heard.as_str()), "{heard}");
+    }
+}
+
 #[test]
 fn nothing_is_written_behind_the_ok_of_a_pause_wherever_the_write_was_by_then() {
     for seed in 0..seeds(300) {
@@ -100,6 +138,96 @@ fn nothing_is_written_behind_the_ok_of_a_pause_wherever_the_write_was_by_then() 
         server.disconnect(pausing);
         server.disconnect(reader);
         server.assert_nothing_is_left();
+    }
+}
+
+/// Cores take their turns in this order, round by round, until the pause has its `+OK`: all is written by then.
+fn nothing_follows_the_ok(server: &mut Server, pausing: Client, order: &[usize], name: &str) {
+    const ROUNDS_MAX: usize = 100;
+    let mut turns = order.iter().cycle().take(order.len() * ROUNDS_MAX);
+    let is_over = turns.any(|&core| {
+        server.turn_of(core);
+        server.take_output(pausing) == b"+OK\r\n"
+    });
+    assert!(is_over, "{name}");
+    let written_by_then = written(server);
+    server.turns();
+    assert_eq!(written(server), written_by_then, "{name}: {order:?}");
+}
+
+/// All orders of three cores.
+const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0],
+];
+
+/// Of core 1's session, when the pause comes; no place can be had until the pause has begun everywhere.
+#[test]
+fn a_pause_begins_behind_what_has_yet_to_get_its_place() {
+    let [first, second] = [1, 2].map(|core| key_on(core, 3, "k"));
+    // Without locks when the pause comes, since it has yet to reach beyond its key; and what is queued behind such a one.
+    let body = "redis.call('PUBLISH', 'news', 1) redis.call('INCR', ARGV[1])";
+    let script = format!("EVAL \"{body}\" 1 {first} {second}\r\n");
+    let reads = format!("EVAL_RO \"redis.call('GET', ARGV[1])\" 1 {first} {second}\r\n");
+    for write in [
+        format!("MSET {first} 1 {second} 1\r\n"),
+        format!("COPY {first} {second}\r\n"),
+        format!("MULTI\r\nINCR {first}\r\nINCR {second}\r\nEXEC\r\n"),
+        format!("MULTI\r\n{reads}INCR {first}\r\nEXEC\r\n"),
+        script,
+    ] {
+        for order in ORDERS {
+            let mut server = Server::new(3);
+            let (pausing, writer) = (server.connect(0), server.connect(1));
+            let listener = server.connect(2);
+            server.send(listener, b"SUBSCRIBE news\r\n");
+            server.send(pausing, format!("SET {first} 1\r\n").as_bytes());
+            server.receive(writer, write.as_bytes());
+            server.fill_line(1, 2);
+            let before = written(&mut server);
+            server.receive(pausing, b"CLIENT PAUSE 1000000 WRITE\r\n");
+            server.some_turns(20);
+            assert_eq!(server.take_output(pausing), b"", "{write}: {order:?}");
+            server.clear_lines();
+            nothing_follows_the_ok(&mut server, pausing, &order, &write);
+            assert_ne!(written(&mut server), before, "{write}");
+        }
+    }
+}
+
+/// A pause that comes behind commands whose parts wait for a transaction that only reads, or which are under way.
+#[test]
+fn a_pause_begins_behind_what_waits_for_locks_and_what_is_under_way() {
+    let [first, second] = [1, 2].map(|core| key_on(core, 3, "k"));
+    for order in ORDERS {
+        for (reader, write) in [
+            (0, format!("MSET {first} 1 {second} 1\r\n")),
+            (2, format!("MSET {first} 1 {second} 1\r\n")),
+            (0, format!("SET {second} 1\r\n")),
+        ] {
+            for is_read in [false, true] {
+                let mut server = Server::new(3);
+                let (pausing, writer) = (server.connect(0), server.connect(1));
+                if is_read {
+                    let reader = server.connect(reader);
+                    server.receive(reader, format!("LCS {first} {second}\r\n").as_bytes());
+                    server.ship_from(reader.0);
+                }
+                server.receive(writer, write.as_bytes());
+                if write.starts_with('M') {
+                    server.ship_from(1);
+                }
+                server.receive(pausing, b"CLIENT PAUSE 1000000 WRITE\r\n");
+                server.ship_from(0);
+                let before = written(&mut server);
+                nothing_follows_the_ok(&mut server, pausing, &order, &write);
+                assert_ne!(written(&mut server), before, "{write}");
+            }
+        }
     }
 }
 

@@ -2,11 +2,10 @@
 //!
 //! A message goes to the cores that have subscribers, which answer how many got it. Between two cores requests keep their
 //! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its
-//! publisher wrote before it: while such a write is under way to another core, the message waits for its reply. (A write
-//! whose reply the client does not want, `CLIENT REPLY OFF`, is not waited for.)
+//! publisher wrote before it: while such a write is under way to another core, the message waits for its reply.
 //!
-//! What a script publishes that may begin again goes out when it is over, behind its reply; until then it is only counted whom it
-//! will reach.
+//! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
+//! server of one core it goes out at once.)
 
 use std::rc::Rc;
 
@@ -21,6 +20,7 @@ use crate::routing::CoreId;
 use crate::script::Words;
 use crate::session::{ReplySeq, Session};
 use crate::shared::CoreGauges;
+use crate::topics::Topic;
 
 /// The reply with this number is to a command that writes on other cores, if the command writes.
 #[inline]
@@ -44,6 +44,7 @@ pub(super) fn must_come_behind(session: &Session, command: &Command) -> bool {
 /// A message that is published once the script is over that publishes it.
 pub(super) struct Publication {
     which: fn(&CoreGauges) -> bool,
+    topic: Topic,
     each: CoreFn,
     /// The command.
     words: Words,
@@ -52,10 +53,18 @@ pub(super) struct Publication {
 impl Publication {
     /// What `command` publishes, if it does.
     pub(super) fn of(command: &Command, words: Words) -> Option<Self> {
-        let Run::SomeCores { which, each, .. } = command.spec.run else {
+        let Run::SomeCores {
+            which, topic, each, ..
+        } = command.spec.run
+        else {
             return None;
         };
-        Some(Self { which, each, words })
+        Some(Self {
+            which,
+            topic,
+            each,
+            words,
+        })
     }
 
     /// Bytes of memory.
@@ -73,9 +82,18 @@ impl Core {
     ) {
         for publication in publications {
             self.budget.let_go(publication.bytes());
-            let Publication { which, each, words } = publication;
+            let Publication {
+                which,
+                topic,
+                each,
+                words,
+            } = publication;
             let (bytes, ranges) = words.parts();
             let args = Args::new(bytes, ranges);
+            if self.is_told_among_events(topic) {
+                self.tell_message(args.at(1), args.at(2), session.as_deref_mut());
+                continue;
+            }
             let words: Vec<&[u8]> = args.iter_from(0).collect();
             for core in (0..self.state.shared.cores()).map(CoreId) {
                 if !which(self.state.shared.gauges(core)) {
@@ -94,6 +112,8 @@ impl Core {
                     asking: session.as_deref_mut(),
                     args,
                     out: &mut Vec::new(),
+                    handed: &[],
+                    hands: &mut Vec::new(),
                 });
             }
         }
@@ -123,7 +143,7 @@ impl Core {
                 .collect();
             return self.gather(session, args, command, Finish::Merge(merge), asks, quiet);
         }
-        let seq = (!quiet).then(|| session.output.expect());
+        let seq = session.output.expect_if_wanted(!quiet);
         let mut part = Vec::new();
         if !cores.is_empty() {
             each(&mut CoreCall {
@@ -135,9 +155,10 @@ impl Core {
                 asking: Some(&mut *session),
                 args,
                 out: &mut part,
+                handed: &[],
+                hands: &mut Vec::new(),
             });
         }
-        let Some(seq) = seq else { return };
         let protocol = session.protocol;
         let mut reply = Vec::new();
         let parts: &[&[u8]] = if cores.is_empty() { &[] } else { &[&part] };

@@ -23,7 +23,7 @@ use larder_engine::{Access, DbIndex};
 use super::attempts::{WaitWord, attempt, blocking_of, write_moved};
 use super::batch::{Head, Reading, Ticket, WaitRequest, WaitStep};
 use super::core::Core;
-use super::gather::{KeptArgs, keep, keep_args};
+use super::kept_args::{KeptArgs, keep, keep_args};
 use super::locks::{Asked, Kind, Scope};
 use super::on_shard::Place;
 use super::waits::Waiter;

@@ -24,7 +24,7 @@ use super::core::Core;
 use super::gather::Owner;
 use super::transaction::LocksHeld;
 use crate::command::moving::{self, Order, Quiet};
-use crate::command::{CommandTable, CoreFn, Request, Round, Rounds};
+use crate::command::{CommandTable, CoreFn, Handed, Request, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
@@ -222,6 +222,7 @@ impl Core {
             giver: leg.giver,
             taker: leg.taker,
             step: Step::Begun,
+            given: Vec::new(),
             entries: 0,
             outcome: Rc::clone(&outcome),
         };
@@ -394,6 +395,8 @@ struct MoveRounds {
     giver: CoreId,
     taker: CoreId,
     step: Step,
+    /// What the giver has handed over and the taker has yet to take.
+    given: Vec<Handed>,
     entries: u64,
     outcome: Rc<RefCell<Option<Outcome>>>,
 }
@@ -469,9 +472,10 @@ impl Rounds for MoveRounds {
             }
             Step::Gave => match answers[0] {
                 [0] => self.change_table(),
-                [more, entries @ ..] => {
+                [more, keys @ ..] => {
                     self.step = Step::Took { more: *more != 0 };
-                    Round::Ask(vec![ask(self.taker, moving::take, entries)])
+                    let entries = std::mem::take(&mut self.given);
+                    Round::Hand(ask(self.taker, moving::take, keys), entries)
                 }
                 [] => unreachable!("the giver says whether there are more"),
             },
@@ -493,5 +497,9 @@ impl Rounds for MoveRounds {
                 self.finish(outcome)
             }
         })
+    }
+
+    fn hand(&mut self, entries: Vec<Handed>) {
+        self.given = entries;
     }
 }

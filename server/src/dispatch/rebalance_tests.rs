@@ -31,7 +31,7 @@ fn owner(server: &mut Server, key: &str) -> usize {
 }
 
 /// Moves the slot of `key` to `core`.
-fn move_key(server: &mut Server, client: Client, key: &str, core: usize) {
+pub(super) fn move_key(server: &mut Server, client: Client, key: &str, core: usize) {
     let slot = Slot::of(key.as_bytes()).number();
     let order = format!("LARDER REBALANCE MOVE {slot} {core}\r\n");
     assert_eq!(server.send(client, order.as_bytes()), "+OK\r\n");

@@ -159,7 +159,7 @@ fn merge(logs: &[Vec<Kept>]) -> Vec<(usize, &Kept)> {
 impl Core {
     /// All records below this position have been made.
     fn made_below(&self) -> u64 {
-        let passed = self.order_position();
+        let passed = self.position_in_order();
         let oldest = self.locks.oldest_position();
         oldest.map_or(passed, |oldest| oldest.min(passed))
     }
@@ -394,7 +394,7 @@ fn check(cores: u16, seed: u64) {
                 } = entry.image();
                 let value = Value {
                     encoding,
-                    bytes,
+                    bytes: bytes.to_vec(),
                     expires_at,
                 };
                 held.insert(entry.key().to_vec(), value);

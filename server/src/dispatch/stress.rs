@@ -7,7 +7,7 @@
 #![cfg(test)]
 
 use super::Intent;
-use super::testing::{Client, Random, Server, replies, seeds};
+use super::testing::{BEGAN_MS, Client, Random, Server, replies, seeds};
 
 const CORES: [u16; 3] = [2, 3, 7];
 
@@ -557,10 +557,9 @@ fn what_clients_hear_does_not_depend_on_slots_that_move() {
 
 /// Has some slots of the clients' keys move, and a little time pass: too little for what clients are told of deadlines.
 fn move_some(server: &mut Server, random: &mut Random, mover: Client) {
-    const MOVES_MAX: u64 = 40;
+    const TIME_MAX_MS: u64 = 400;
     const STEP_MS: u64 = 8;
-    let version = server.cores[0].state().shared.slots.version();
-    if version < MOVES_MAX && random.one_in(4) {
+    if server.now_ms < BEGAN_MS + TIME_MAX_MS && random.one_in(4) {
         let key = format!("k:{}{}", random.of(&["a", "b", "c", "d"]), random.below(24));
         let slot = crate::routing::Slot::of(key.as_bytes()).number();
         let core = random.below(server.cores.len());

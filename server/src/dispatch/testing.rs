@@ -95,7 +95,7 @@ impl Server {
         let cores = cores.collect();
         let mut server = Self {
             cores,
-            now_ms: 1_700_000_000_000,
+            now_ms: BEGAN_MS,
             under_way,
             full,
         };
@@ -267,6 +267,7 @@ impl Server {
     pub(crate) fn ship_from(&mut self, from: usize) {
         self.cores[from].append_entry();
         (0..self.cores.len()).for_each(|to| self.ship_between(from, to));
+        self.cores[from].note_shipped();
     }
 
     /// Puts one core's outbox for another on its way.
@@ -408,8 +409,14 @@ impl Core {
             "{id:?} counts what is gone: {:?}",
             self.budget
         );
+        assert_eq!(
+            self.state.given_bytes, 0,
+            "{id:?} has something to hand over"
+        );
         assert!(self.state.prefixes.is_empty(), "{id:?} has prefixes");
         assert!(self.state.told.is_empty(), "{id:?} has something to tell");
+        assert!(!self.state.hearing.has_early(), "{id:?} has events to tell");
+        assert!(self.tellings.is_empty(), "{id:?} gathers events");
         assert!(
             self.state.emptied.is_settled(),
             "{id:?} is to tell who emptied it"
@@ -472,6 +479,9 @@ pub(crate) fn seeds(usual: u64) -> u64 {
     let asked = std::env::var("LARDER_STRESS_SEEDS").ok();
     asked.and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
+
+/// When a server begins, by its clock.
+pub(crate) const BEGAN_MS: u64 = 1_700_000_000_000;
 
 /// The replies in `bytes`, the elements of arrays of keys sorted: which come first depends on the cores.
 pub(crate) fn replies(bytes: &[u8]) -> Vec<Vec<u8>> {

@@ -78,6 +78,17 @@ impl TurnTiming {
         self.shared_calls += 1;
     }
 
+    /// How often a command has run in this turn.
+    pub(super) fn calls(&self, id: CommandId) -> u32 {
+        self.calls[usize::from(id.0)]
+    }
+
+    /// A command has run so often in this turn: what ran since does not count.
+    pub(super) fn set_back(&mut self, id: CommandId, calls: u32) {
+        let counted = std::mem::replace(&mut self.calls[usize::from(id.0)], calls);
+        self.shared_calls -= u64::from(counted - calls);
+    }
+
     /// Something took this long that no command of the turn is to account for.
     pub(super) fn took_apart(&mut self, time: std::time::Duration) {
         self.apart(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));

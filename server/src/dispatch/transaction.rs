@@ -21,12 +21,13 @@ use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
 use super::batch::{
-    Batch, Head, Held, LockAnswer, LockRequest, Request, Then, Ticket, Watch, Work,
+    Batch, Head, Held, LockAnswer, LockRequest, Request, Tells, Then, Ticket, Watch, Work,
 };
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::key_range;
-use super::gather::{Ask, Finish, KeptArgs, Owner, keep_args, session_owner};
+use super::gather::{Ask, Finish, Owner, session_owner};
+use super::kept_args::{KeptArgs, keep_args};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
 use super::publish::note_write;
@@ -43,6 +44,8 @@ use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
 pub(super) enum Plan {
     /// A command of several rounds.
     Rounds(Box<dyn Rounds>),
+    /// A command each of whose cores has a part in it, of which somebody is told.
+    Spread(Spread),
     /// The first attempt at a command that may block.
     Block(Terms),
     /// Another.
@@ -147,7 +150,12 @@ pub(super) type LocksHeld = Vec<(CoreId, LockId)>;
 /// The lock among `locks` that is on core `core`, and what is to become of it.
 pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Held> {
     let (_, id) = locks.iter().find(|(of, _)| *of == core)?;
-    Some(Held { id: *id, then })
+    let tells = Tells::Here;
+    Some(Held {
+        id: *id,
+        then,
+        tells,
+    })
 }
 
 impl Transactions {
@@ -180,13 +188,15 @@ impl Core {
             let (finish, asks) = self.split(args, command, spread);
             return self.begin_parts(session, args, command, (finish, asks), quiet);
         }
+        if self.is_told(command.spec.flags) {
+            let plan = Plan::Spread(spread);
+            return self.begin_under_locks(session, args, command, plan, quiet);
+        }
         let mut split = std::mem::take(&mut self.transactions.split);
         split.find(args, command, &self.state.shared.slots);
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
         self.state.stats.transactions += 1;
         session.begin_transaction();
         let finish = match spread {
@@ -234,11 +244,9 @@ impl Core {
         (finish, asks): (Finish, Vec<Ask<'_>>),
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             return self.gather_parts(Some(session), owner, args, finish, asks, locks);
@@ -318,25 +326,49 @@ impl Core {
         rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
+        let owner = session_owner(session, Some(seq), command);
+        if let Some(executing) = &session.executing {
+            let locks = executing.locks.clone();
+            session.at_barrier = true;
+            let (told, locks) = ((args, false), (locks, Then::Keep));
+            return self.run_told_rounds(Some(session), owner, rounds, told, locks);
+        }
+        self.begin_owned_under_locks(session, owner, args, Plan::Rounds(rounds));
+    }
+
+    fn begin_under_locks(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        plan: Plan,
+        quiet: bool,
+    ) {
         let seq = (!quiet).then(|| session.output.expect());
         if let Some(seq) = seq {
             note_write(session, command.spec, seq);
         }
         let owner = session_owner(session, seq, command);
-        if let Some(executing) = &session.executing {
-            let locks = executing.locks.clone();
-            session.at_barrier = true;
-            return self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
-        }
+        self.begin_owned_under_locks(session, owner, args, plan);
+    }
+
+    /// Begins a command whose parts run under locks. Its arguments are kept if they are needed then.
+    fn begin_owned_under_locks(
+        &mut self,
+        session: &mut Session,
+        owner: Owner,
+        args: Args<'_>,
+        plan: Plan,
+    ) {
         session.begin_transaction();
-        let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-        self.begin_transaction(
-            owner,
-            KeptArgs::default(),
-            Plan::Rounds(rounds),
-            scopes,
-            None,
-        );
+        let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, args, scopes));
+        let kept = match self.is_told(owner.command.spec.flags) {
+            true => keep_args(args),
+            false => KeptArgs::default(),
+        };
+        self.begin_transaction(owner, kept, plan, scopes, None);
         self.join(session);
     }
 
@@ -500,7 +532,11 @@ impl Core {
             (Plan::Script { .. }, _) => self.grant_script(owner.session, held, time),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
-                self.run_rounds(session, owner, rounds, held, Then::Release);
+                let told = (args.as_args(), !args.is_empty());
+                self.run_told_rounds(session, owner, rounds, told, (held, Then::Release));
+            }
+            (Plan::Spread(spread), session) => {
+                self.gather_under_locks(session, owner, args.as_args(), spread, held);
             }
         }
     }
@@ -524,6 +560,7 @@ impl Core {
             let locks = Held {
                 id,
                 then: Then::Release,
+                tells: Tells::Here,
             };
             let head = Head {
                 locks: Some(locks),

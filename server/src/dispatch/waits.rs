@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// What is judged by the time is judged by this one. The one before.
-    fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
+    pub(super) fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
         self.state.shard.set_now(time);
         std::mem::replace(&mut self.state.clock.unix, time)
     }
@@ -218,8 +218,9 @@ impl Core {
     ) {
         let mut alone = self.spare.pop().unwrap_or_default();
         alone.ask_as(batch, request);
-        alone.weight = alone.memory_bytes();
-        self.budget.keep(alone.weight);
+        let weight = alone.memory_bytes();
+        alone.weight.set(weight);
+        self.budget.keep(weight);
         if from != self.state.id {
             self.budget.note_ran(from, -alone.request_bytes);
         }

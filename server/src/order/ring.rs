@@ -22,7 +22,7 @@
 use std::sync::Arc;
 
 use super::rules::{Rule, keeps};
-use super::sync::{AtomicU64, CachePadded, Ordering};
+use super::sync::{AtomicU64, CachePadded, Ordering, fence};
 use super::word::{Entry, Groups, Named, Position, Word, lap_of};
 use crate::routing::CoreId;
 
@@ -39,6 +39,8 @@ pub struct Ring<const N: usize = SLOTS> {
     slots: Arc<[AtomicU64; N]>,
     /// By core: every position below has been passed.
     passed: Box<[CachePadded<AtomicU64>]>,
+    /// By core: all that it asked the others for before it passed this position has been shipped.
+    shipped: Box<[CachePadded<AtomicU64>]>,
     groups: Groups,
     began_ms: u64,
 }
@@ -72,6 +74,7 @@ impl<const N: usize> Ring<N> {
         Arc::new(Self {
             slots: slots.try_into().expect("as many as were made"),
             passed: (0..cores).map(|_| first()).collect(),
+            shipped: (0..cores).map(|_| first()).collect(),
             groups,
             began_ms: now_ms,
         })
@@ -95,6 +98,14 @@ impl<const N: usize> Ring<N> {
         self.passed(core.index()) > position.0
     }
 
+    /// Whether `core` has shipped all that it asked others for before it came to `position`. Whoever looks into its inbox behind
+    /// this finds it, unless it was taken.
+    #[must_use]
+    pub fn has_shipped(&self, core: CoreId, position: Position) -> bool {
+        fence(Ordering::SeqCst);
+        self.shipped[core.index()].load(Ordering::Acquire) >= position.0
+    }
+
     /// How far `core` has come.
     fn passed(&self, core: usize) -> u64 {
         self.passed[core].load(Ordering::Acquire)
@@ -114,8 +125,9 @@ pub struct Cursor<const N: usize = SLOTS> {
     lap: u64,
     /// The time at `next`.
     time_ms: u64,
-    /// How far the others know it to have come.
+    /// How far the others know it to have come, and to have shipped what it asked for.
     published: u64,
+    shipped: u64,
     me: CoreId,
     ring: Arc<Ring<N>>,
     /// A position with nothing but entries between it and `next`, and the time there.
@@ -142,6 +154,7 @@ impl<const N: usize> Cursor<N> {
             lap: lap_of(first, N),
             time_ms: ring.began_ms,
             published: first,
+            shipped: first,
             me,
             ring: Arc::clone(ring),
             end: first,
@@ -219,6 +232,37 @@ impl<const N: usize> Cursor<N> {
             self.published = self.next;
             // Release: the slots have been read.
             self.ring.passed[self.me.index()].store(self.next, Ordering::Release);
+        }
+    }
+
+    /// All that this core has asked the others for has been shipped.
+    #[inline]
+    pub fn note_shipped(&mut self) {
+        self.shipped = self.next;
+        // Release: it is in the inboxes.
+        self.ring.shipped[self.me.index()].store(self.next, Ordering::Release);
+    }
+
+    /// Whether the others know so already.
+    #[inline]
+    #[must_use]
+    pub fn has_noted_shipped(&self) -> bool {
+        self.shipped == self.next
+    }
+
+    /// The same, and it asks for nothing until it [`wakes`](Self::note_awake).
+    pub fn note_asleep(&mut self) {
+        self.shipped = u64::MAX;
+        self.ring.shipped[self.me.index()].store(u64::MAX, Ordering::Release);
+    }
+
+    /// It is awake. Before it asks for anything it passes all entries that others passed who took it to sleep.
+    #[inline]
+    pub fn note_awake(&mut self) {
+        if self.shipped == u64::MAX {
+            self.shipped = self.next;
+            self.ring.shipped[self.me.index()].store(self.next, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
         }
     }
 

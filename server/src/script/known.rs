@@ -1,7 +1,7 @@
 //! What is known of scripts: whether they keep to the keys they declare.
 //!
-//! A script that does not begins with locks of all keys from then on. Of one that was never seen no other core is asked to run
-//! it: were it to reach for more from there, it would be overtaken by what its client sends behind it.
+//! That one does is shown by its text alone ([`super::declared`]): what it did before says nothing of what it does with other
+//! arguments. That one does not is seen when it happens; it begins with locks of all keys from then on.
 //!
 //! A script is known by the hash of what names it, its text or its SHA-1. Two of one hash are taken for one, which is slower
 //! and right.
@@ -10,13 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::limits::KNOWN_SCRIPTS_MAX;
 
-/// What a script was seen to do.
+/// What is known of a script's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// It keeps to the keys it declares.
+    /// It keeps to those it declares, as its text shows.
     Declared = 1,
-    /// It reaches others too.
-    Undeclared = 2,
+    /// Its text does not show whether it does.
+    Unknown = 2,
+    /// It was seen to reach others.
+    Undeclared = 3,
 }
 
 /// Entries of a bucket: a cache line.
@@ -43,6 +45,7 @@ impl Bucket {
         let known = entries.filter(|entry| entry & HABIT_BITS != 0 && is_of(*entry, hash));
         known.max().map(|entry| match entry & HABIT_BITS {
             1 => Habit::Declared,
+            2 => Habit::Unknown,
             _ => Habit::Undeclared,
         })
     }
@@ -78,7 +81,7 @@ impl KnownScripts {
         self.bucket(hash).habit(hash)
     }
 
-    /// The script whose name has this hash was seen to do so. What was seen once of one that reaches for more stays.
+    /// This is known of the script whose name has this hash. What was seen once of one that reaches for more stays.
     pub fn note(&self, hash: u64, habit: Habit) {
         let bucket = self.bucket(hash);
         let known = bucket.habit(hash);

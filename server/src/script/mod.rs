@@ -12,6 +12,7 @@
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
 //!  libraries   the libraries of functions all cores know
+//!  declared    which keys a script reaches, by its text
 //!  known       which scripts keep to the keys they declare
 //!  flags       what a script says of itself in its first line
 //! ```
@@ -23,6 +24,7 @@ mod busy;
 mod bytecode;
 mod cache;
 mod convert;
+mod declared;
 mod engine;
 mod exchange;
 mod faults;
@@ -42,6 +44,7 @@ mod words;
 
 pub use busy::{BusyScript, BusyScripts, Kill, Kind};
 pub use cache::{Origin, Script, ScriptCache, Sha, sha_of};
+pub use declared::{Arg, Call, calls_of_library, calls_of_script};
 pub use engine::{Callable, Engine, Machine, NoScript};
 pub use exchange::ReplyError;
 pub use flags::{ScriptFlags, flags_of_text};

@@ -276,8 +276,8 @@ pub struct Session {
     tracking: Option<Box<Tracking>>,
     /// The last reply awaited from another core to a command that writes; a message published waits for it.
     pub last_write: Option<ReplySeq>,
-    /// Whether it has written on other cores without a reply that would say when (`CLIENT REPLY`).
-    pub wrote_unheard: bool,
+    /// The number up to which its core has to have told of events before it goes on: what it did itself is among them.
+    pub hears_until: Option<u64>,
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
@@ -361,7 +361,7 @@ impl Session {
             subscriptions: None,
             tracking: None,
             last_write: None,
-            wrote_unheard: false,
+            hears_until: None,
             paused: false,
             awaits_room: false,
             entry: None,

@@ -41,7 +41,12 @@ pub struct OutputMark {
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     Awaited,
-    Filled { start: usize, len: usize },
+    /// The client does not want it: when it comes is all that matters.
+    Unwanted,
+    Filled {
+        start: usize,
+        len: usize,
+    },
 }
 
 /// The replies owed to one client.
@@ -108,6 +113,16 @@ impl Output {
         seq
     }
 
+    /// Keeps the place of a reply that comes later, though the client may not want it: until it comes, it is awaited.
+    pub fn expect_if_wanted(&mut self, is_wanted: bool) -> ReplySeq {
+        let seq = self.expect();
+        if !is_wanted {
+            self.order.pop_back();
+            self.order.push_back(Slot::Unwanted);
+        }
+        seq
+    }
+
     /// Writes something in front of the last reply that is awaited, which may be long in coming; that reply's new number.
     pub fn append_before(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>)) -> ReplySeq {
         if self.is_next(seq) {
@@ -131,12 +146,16 @@ impl Output {
         // A reply already given wraps around to an index far beyond.
         let at = usize::try_from(seq.0.wrapping_sub(self.first)).expect("usize has 64 bits");
         assert!(
-            matches!(self.order.get(at), Some(Slot::Awaited)),
+            matches!(self.order.get(at), Some(Slot::Awaited | Slot::Unwanted)),
             "reply {seq:?} is not awaited"
         );
+        let is_wanted = matches!(self.order[at], Slot::Awaited);
         if at > 0 {
             let start = self.late.len();
             let result = write(&mut self.late);
+            if !is_wanted {
+                self.late.truncate(start);
+            }
             self.order[at] = Slot::Filled {
                 start,
                 len: self.late.len() - start,
@@ -144,7 +163,11 @@ impl Output {
             return result;
         }
         self.make_room();
+        let start = self.ready.len();
         let result = write(&mut self.ready);
+        if !is_wanted {
+            self.ready.truncate(start);
+        }
         self.order.pop_front();
         self.first += 1;
         while let Some(&Slot::Filled { start, len }) = self.order.front() {

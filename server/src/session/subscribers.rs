@@ -21,6 +21,23 @@ pub struct Subscribers {
     core: CoreId,
     shared: Arc<Shared>,
     by_name: [HashMap<Arc<[u8]>, Crowd<SessionId>, RandomState>; Topic::ALL.len()],
+    /// How many of the names are such that events of keys may concern them.
+    of_events: u64,
+}
+
+/// What the channels of the events of keys begin with.
+const EVENTS_BEGIN: &[u8] = b"__key";
+
+/// Whether events of keys may concern who is subscribed to `name`.
+fn may_be_of_events(topic: Topic, name: &[u8]) -> bool {
+    let literal = match topic {
+        Topic::Channel => return name.starts_with(EVENTS_BEGIN),
+        Topic::ShardChannel => return false,
+        Topic::Pattern => glob::literal_prefix(name),
+    };
+    let is_whole = literal.len() == name.len();
+    let mut both = literal.iter().zip(EVENTS_BEGIN);
+    both.all(|(one, other)| one == other) && (!is_whole || literal.len() >= EVENTS_BEGIN.len())
 }
 
 impl Subscribers {
@@ -30,6 +47,7 @@ impl Subscribers {
             core,
             shared,
             by_name: Default::default(),
+            of_events: 0,
         }
     }
 
@@ -49,6 +67,7 @@ impl Subscribers {
         crowd.insert(session.id);
         if is_first {
             self.shared.topics.begin(topic, &name);
+            self.of_events += u64::from(may_be_of_events(topic, &name));
             self.publish_gauges();
         }
     }
@@ -81,6 +100,7 @@ impl Subscribers {
         if crowd.is_empty() {
             by_name.remove(name);
             self.shared.topics.end(topic, name);
+            self.of_events -= u64::from(may_be_of_events(topic, name));
             self.publish_gauges();
         }
     }
@@ -94,6 +114,7 @@ impl Subscribers {
             count(Topic::Channel) + count(Topic::Pattern),
             Ordering::Release,
         );
+        gauges.event_topics.store(self.of_events, Ordering::Release);
         gauges
             .shard_topics
             .store(count(Topic::ShardChannel), Ordering::Release);
@@ -143,6 +164,39 @@ mod tests {
     }
 
     #[test]
+    fn names_that_events_of_keys_cannot_concern_are_known() {
+        for pattern in [
+            "*",
+            "?_key*",
+            "[_]x",
+            "\\_*",
+            "_*",
+            "__key*",
+            "__keyspace@0__:k",
+            "__k",
+        ] {
+            let is_whole = pattern == "__k";
+            assert_eq!(
+                may_be_of_events(Topic::Pattern, pattern.as_bytes()),
+                !is_whole,
+                "{pattern}"
+            );
+        }
+        for pattern in ["a*", "_a*", "__kez*", "news"] {
+            assert!(
+                !may_be_of_events(Topic::Pattern, pattern.as_bytes()),
+                "{pattern}"
+            );
+        }
+        assert!(may_be_of_events(Topic::Channel, b"__keyevent@0__:del"));
+        assert!(!may_be_of_events(Topic::Channel, b"*"));
+        assert!(!may_be_of_events(
+            Topic::ShardChannel,
+            b"__keyevent@0__:del"
+        ));
+    }
+
+    #[test]
     fn a_session_that_leaves_leaves_nothing_behind() {
         let shared = Shared::new(Config::default(), 1, [1, 2, 3, 4], 0);
         let mut subscribers = Subscribers::new(CoreId(0), Arc::clone(&shared));
@@ -162,6 +216,7 @@ mod tests {
         assert_eq!(subscribers.matching(b"any").len(), 1);
         let gauges = shared.gauges(CoreId(0));
         assert_eq!(gauges.topics.load(Ordering::Relaxed), 101);
+        assert_eq!(gauges.event_topics.load(Ordering::Relaxed), 1);
         subscribers.leave(&mut one);
         assert!(!one.is_subscriber() && two.is_subscriber());
         assert_eq!(shared.topics.count(Topic::Channel), 1);
@@ -169,6 +224,7 @@ mod tests {
         assert!(subscribers.is_empty());
         assert_eq!(Topic::ALL.map(|topic| shared.topics.count(topic)), [0; 3]);
         assert_eq!(gauges.topics.load(Ordering::Relaxed), 0);
+        assert_eq!(gauges.event_topics.load(Ordering::Relaxed), 0);
         assert_eq!(gauges.shard_topics.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Large values against the model, and what becomes of their memory.
 
 use super::*;
+use crate::ValueBytes;
 
 fn large() -> impl Strategy<Value = Content> {
     let len = prop_oneof![
@@ -26,14 +27,15 @@ pub(in crate::shard) fn op_on_large_values() -> impl Strategy<Value = Op> {
             .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
         1 => (db.clone(), key.clone()).prop_map(|(d, k)| Op::Remove(d, k)),
         1 => (db.clone(), key.clone(), Just(Some(100i64))).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
-        1 => (db.clone(), key.clone(), db.clone(), key).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        1 => (db.clone(), key.clone(), db.clone(), key.clone()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        2 => (db.clone(), key.clone(), db.clone(), key).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
         1 => db.prop_map(Op::Flush),
         2 => (0u32..3000).prop_map(Op::Tend),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 60 }, ..ProptestConfig::default() })]
+    #![proptest_config(cases(60, 1))]
 
     #[test]
     #[cfg_attr(miri, ignore = "megabytes, byte by byte")]
@@ -44,6 +46,12 @@ proptest! {
             pair.compare();
         }
         pair.shard.flush(DB);
+        // The last of those who held a buffer gives it back.
+        for image in pair.held.drain(..) {
+            if let ValueBytes::Shared(buffer, _) = image.bytes {
+                pair.shard.bury(buffer);
+            }
+        }
         tend_to_the_end(&mut pair.shard);
         let memory = pair.shard.memory();
         assert_eq!((memory.entry_bytes, memory.payload_bytes), (0, 0));
@@ -114,4 +122,72 @@ fn a_large_value_is_neither_zeroed_nor_given_back_within_the_command() {
     }
     assert!(steps >= 2, "a mebibyte at a time");
     assert_eq!(shard.memory().entry_bytes, 0);
+}
+
+/// What there is of the large value at `key`, and where.
+fn address(shard: &mut Shard, key: &[u8]) -> usize {
+    let key = shard.hasher().clone().key(key);
+    let entry = shard.get(DB, key, Access::Peek).expect("it is there");
+    entry.value().as_ptr() as usize
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
+    let (mut source, mut destination) = (shard(), shard());
+    put(&mut source, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
+    let at = address(&mut source, b"key");
+    let used = source.memory().entry_bytes;
+    let hasher = source.hasher().clone();
+    let found = source.get(DB, hasher.key(b"key"), Access::Peek);
+    let image = found.expect("it is there").shared_image();
+    destination
+        .put(DB, hasher.key(b"new"), &image, Event::RenameTo)
+        .expect("memory");
+    assert_eq!(address(&mut destination, b"new"), at);
+    assert_eq!(
+        destination.memory().entry_bytes,
+        used,
+        "each counts what it has"
+    );
+    drop(image);
+    // Shared, it is nobody's to change: the first to write has a copy.
+    let written = source.write_range(DB, hasher.key(b"key"), 0, b"x", Event::SetRange);
+    written.expect("memory");
+    assert_ne!(address(&mut source, b"key"), at);
+    assert_eq!(read(&mut source, b"key").expect("there")[..2], *b"xv");
+    assert_eq!(read(&mut destination, b"new").expect("there")[..2], *b"vv");
+    // The other is alone with it then, and writes in place.
+    let written = destination.write_range(DB, hasher.key(b"new"), 0, b"y", Event::SetRange);
+    written.expect("memory");
+    assert_eq!(address(&mut destination, b"new"), at);
+    for (shard, key) in [(&mut source, b"key".as_slice()), (&mut destination, b"new")] {
+        assert!(take(shard, key));
+        shard.check();
+        tend_to_the_end(shard);
+        assert_eq!(shard.memory().entry_bytes, 0);
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn a_removed_value_that_another_shard_has_counts_no_more_at_once() {
+    let (mut source, mut destination) = (shard(), shard());
+    put(&mut source, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
+    let hasher = source.hasher().clone();
+    let found = source.get(DB, hasher.key(b"key"), Access::Peek);
+    let image = found.expect("it is there").shared_image();
+    destination
+        .put(DB, hasher.key(b"new"), &image, Event::RenameTo)
+        .expect("memory");
+    drop(image);
+    assert!(take(&mut source, b"key"));
+    assert_eq!((source.memory().entry_bytes, source.dying_bytes()), (0, 0));
+    // It is the other's alone at once, not when the source has been tended.
+    let at = address(&mut destination, b"new");
+    let written = destination.write_range(DB, hasher.key(b"new"), 0, b"y", Event::SetRange);
+    written.expect("memory");
+    assert_eq!(address(&mut destination, b"new"), at);
+    assert!(take(&mut destination, b"new"));
+    assert_eq!(destination.dying_bytes(), 3 << 20, "the last gives it back");
 }

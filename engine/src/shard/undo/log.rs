@@ -97,8 +97,8 @@ pub(crate) struct UndoLog {
     bytes: Vec<u8>,
     parts: Vec<Part>,
     ranges: Vec<Range>,
-    /// Bytes of all of this but of the items kept, as of the last change.
-    used_bytes: u64,
+    /// Whether it has ranges, or the length, of a value in an extent.
+    has_written_extents: bool,
 }
 
 /// What has to become of an item that is about to be destroyed or overwritten.
@@ -117,12 +117,11 @@ impl UndoLog {
         self.is_open = true;
         self.next_table = databases as u32;
         self.tables.extend((0..self.next_table).map(TableId));
-        self.count_bytes();
     }
 
     /// Closes and empties it. Some memory is kept for the next time.
     pub(super) fn close(&mut self) {
-        if self.used_bytes > UNDO_KEPT_BYTES {
+        if self.used_bytes() > UNDO_KEPT_BYTES {
             *self = Self::default();
             return;
         }
@@ -134,15 +133,16 @@ impl UndoLog {
         self.bytes.clear();
         self.parts.clear();
         self.ranges.clear();
-        self.count_bytes();
+        self.has_written_extents = false;
+    }
+
+    /// Whether it has what was written in place of a value in an extent.
+    pub(crate) fn has_written_extents(&self) -> bool {
+        self.has_written_extents
     }
 
     /// Bytes of the log, without those of the items that it keeps.
     pub(crate) fn used_bytes(&self) -> u64 {
-        self.used_bytes
-    }
-
-    fn count_bytes(&mut self) {
         let lists = self.tables.capacity() * size_of::<TableId>()
             + self.flushed.capacity() * size_of::<(TableId, Keyspace)>()
             + self.saved.capacity() * size_of::<Saved>()
@@ -151,7 +151,7 @@ impl UndoLog {
             + self.parts.capacity() * size_of::<Part>()
             + self.ranges.capacity() * size_of::<Range>();
         let tables = self.flushed.iter().map(|(_, table)| table.table_bytes());
-        self.used_bytes = lists as u64 + tables.sum::<u64>();
+        lists as u64 + tables.sum::<u64>()
     }
 
     /// The table of a database.
@@ -178,7 +178,6 @@ impl UndoLog {
             return Some(table);
         }
         self.flushed.push((old, table));
-        self.count_bytes();
         None
     }
 
@@ -287,6 +286,7 @@ impl UndoLog {
             return Fate::Keep;
         };
         let number = self.part_of(at, state, memory);
+        self.has_written_extents = true;
         let part = &mut self.parts[number];
         // What lies behind goes when the value becomes as short as it was.
         let end = offset.saturating_add(len).min(part.was.value_len);
@@ -305,7 +305,6 @@ impl UndoLog {
             was,
             previous,
         });
-        self.count_bytes();
         Fate::Saved
     }
 
@@ -349,7 +348,6 @@ impl UndoLog {
         });
         let Self { saved, by_key, .. } = self;
         by_key.insert_unique(hash, number_of(at), |&at| saved[at as usize].hash);
-        self.count_bytes();
         at
     }
 
@@ -369,7 +367,6 @@ impl UndoLog {
             }
             State::InPlace(saved) => self.saved[saved].before = before,
         }
-        self.count_bytes();
     }
 
     /// The number of the part that says what the item was in place.
@@ -389,7 +386,6 @@ impl UndoLog {
             range_bytes: 0,
         });
         self.saved[saved].part = Some(number_of(part));
-        self.count_bytes();
         part
     }
 

@@ -75,16 +75,17 @@ impl Shard {
     /// # Panics
     /// The log is not open.
     pub fn end_undo(&mut self) {
-        let mut log = self.take_undo();
-        for item in log.kept() {
+        assert!(self.undo.is_open, "a log is opened before it is closed");
+        for item in self.undo.kept() {
             self.memory.destroy(item);
         }
-        for (_, table) in std::mem::take(&mut log.flushed) {
-            self.bury_table(table);
+        if !self.undo.flushed.is_empty() {
+            for (_, table) in std::mem::take(&mut self.undo.flushed) {
+                self.bury_table(table);
+            }
+            self.retire_memory_if_unused();
         }
-        self.retire_memory_if_unused();
-        log.close();
-        self.undo = log;
+        self.undo.close();
         self.see_who_is_told();
         self.journal.release();
     }
@@ -100,8 +101,6 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // An item that is kept may have shared its buffer with one that is gone.
-        self.memory.forget_shared();
         for saved in log.saved() {
             self.put_back(&log, saved);
         }
@@ -160,7 +159,7 @@ impl Shard {
     /// Bytes of the open log and of what the journal holds back, without the items kept, which count as entries.
     #[cold]
     #[inline(never)]
-    pub(super) fn undo_bytes(&self) -> u64 {
+    pub fn undo_bytes(&self) -> u64 {
         self.undo.used_bytes() + self.journal.held_bytes()
     }
 
@@ -302,6 +301,7 @@ impl Shard {
             let copy = self.memory.duplicate(item, &key, Sharing::Own)?;
             self.undo.keep(at, copy, &self.memory);
         }
+        self.choose_sharing();
         Ok(())
     }
 

@@ -221,7 +221,7 @@ impl Held {
         let sessions: usize = sessions.map(|session| session.memory_bytes()).sum();
         let mail = &core.shared.gauges(core.id).mail_bytes;
         let mut held = Self {
-            entries: memory.entry_bytes,
+            entries: memory.entry_bytes.saturating_sub(core.given_bytes),
             tables: memory.table_bytes,
             arenas: memory.arena_bytes,
             payload: memory.payload_bytes,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::core::Core;
 use super::super::execute::is_timed_apart;
 use super::super::input::Target;
+use super::super::limits::SCRIPT_HELD_MAX_BYTES;
 use super::super::on_shard::{Place, access_of, run_on_shard};
 use super::super::publish::Publication;
 use super::Waits;
@@ -32,7 +33,14 @@ impl Core {
         let (bytes, ranges) = words.parts();
         let args = Args::new(bytes, ranges);
         let result = match ask {
-            Ask::Command => self.run_for_script(&mut client, args, &mut out),
+            Ask::Command => {
+                let running = self.running();
+                running.commands += 1;
+                match running.hold.repeats {
+                    0 => self.run_for_script(&mut client, args, &mut out),
+                    _ => self.repeat_for_script(&mut client, args, &mut out),
+                }
+            }
             Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
                 Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
                 _ => {
@@ -51,6 +59,41 @@ impl Core {
         *vm.words() = words;
         *vm.reply() = out;
         waits
+    }
+
+    /// As [`Self::run_for_script`], of a script that has begun again, and had run this command before: it counts once.
+    #[cold]
+    #[inline(never)]
+    fn repeat_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let id = match resolve(self.state.commands.find(args.at(0)), args) {
+            Ok(command) => Some(command.id),
+            Err(Unresolved::Arity(id)) => Some(id),
+            Err(Unresolved::Unknown) => None,
+        };
+        let stats = &mut self.state.stats;
+        let were_off = std::mem::replace(&mut stats.durations_are_off, true);
+        let before = (stats.commands, stats.hits, stats.misses);
+        let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
+        let of_command = id.map(|id| {
+            let counted = stats.by_command[id.index()];
+            (id, counted, self.timing.calls(id))
+        });
+        let result = self.run_for_script(client, args, out);
+        self.running().hold.repeats -= 1;
+        let stats = &mut self.state.stats;
+        stats.durations_are_off = were_off;
+        (stats.commands, stats.hits, stats.misses) = before;
+        (stats.error_replies, stats.errors) = errors;
+        if let Some((id, counted, calls)) = of_command {
+            stats.by_command[id.index()] = counted;
+            self.timing.set_back(id, calls);
+        }
+        result
     }
 
     /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
@@ -79,7 +122,9 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        if reach == Reach::Beyond {
+        let running = self.running();
+        let holds_much = running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES;
+        if reach == Reach::Beyond || holds_much {
             return Ok(Some(Waits::Everything));
         }
         self.note_touched(command)?;
@@ -88,13 +133,20 @@ impl Core {
             self.show_to_monitors(client, args, command.spec);
             self.keep_shown(before);
         }
-        if reach == Reach::Elsewhere {
+        // What it publishes comes behind what it did, if somebody may hear both.
+        let is_held = matches!(command.spec.run, Run::SomeCores { topic, .. }
+            if self.is_told_among_events(topic));
+        if reach == Reach::Elsewhere || is_held {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
         if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
             let here = self.state.id;
             let lock = self.running().hold.lock_on(here);
             self.open_undo(lock);
+            let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
+            if held_bytes > SCRIPT_HELD_MAX_BYTES {
+                return Ok(Some(Waits::Everything));
+            }
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
@@ -132,8 +184,11 @@ impl Core {
             self.timing.timed_in_script(command.id, nanos);
         }
         self.state.stats.ran(command.id, 1, nanos);
-        self.running().last = began + took;
-        self.observe_slow(client, args, command.spec, nanos / 1000);
+        let running = self.running();
+        running.last = began + took;
+        if running.hold.repeats == 0 {
+            self.observe_slow(client, args, command.spec, nanos / 1000);
+        }
         Ok(None)
     }
 
@@ -158,6 +213,10 @@ impl Core {
         let id = self.messenger(&mut hold);
         let locks = hold.locks.clone();
         self.running().hold = hold;
+        if self.tells_of(id) {
+            let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
+            self.gather_for_script(id, by, is_undoable);
+        }
         let messenger = self.state.sessions.take_out(id);
         let mut messenger = messenger.expect("a script's messenger stays as long as the script");
         messenger.db = client.db;
@@ -179,8 +238,9 @@ impl Core {
                 count,
                 merge,
                 ..
-            } if self.running().is_undoable => {
-                // It may begin again, and publishes then. The message goes out when it is over.
+            } => {
+                // The message goes out when the script is over: it may begin again, and whom it will reach may be its own client,
+                // whose session is at work.
                 self.count_call(&mut messenger, command);
                 self.timing.ran(command.id);
                 let ask = (count, merge);
@@ -188,9 +248,20 @@ impl Core {
                 let publication = Publication::of(command, keep_words(args));
                 let publication = publication.expect("it is one");
                 self.budget.keep(publication.bytes());
-                self.running().publications.push(publication);
+                let running = self.running();
+                running.held_bytes += publication.bytes() as u64;
+                running.publications.push(publication);
+                if !running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES {
+                    running.held_bytes = 0;
+                    let publications = std::mem::take(&mut running.publications);
+                    self.publish_for_script(None, publications);
+                }
             }
             _ => {
+                let running = self.running();
+                if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
+                    running.held_bytes += args.span_bytes() as u64;
+                }
                 let gates = messenger.gates | self.state.gates;
                 self.run(&mut messenger, args, command, target, gates);
             }

@@ -21,6 +21,7 @@ mod call;
 mod client;
 mod every_tests;
 mod functions;
+mod keys_tests;
 mod parked;
 mod place;
 mod reach;
@@ -38,7 +39,7 @@ use super::core::Core;
 use super::input::Target;
 use super::limits::SCRIPTS_ON_CORES_MAX;
 use super::on_shard::access_of;
-use super::publish::{Publication, note_write};
+use super::publish::Publication;
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -52,7 +53,7 @@ use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, mode_of_all};
-use reach::{Covers, Hold};
+use reach::Hold;
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
@@ -70,6 +71,8 @@ pub(super) struct Scripts {
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     publications: Vec<Publication>,
+    /// Commands that the script had run which was over last and begins again.
+    repeats: u64,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -154,6 +157,10 @@ struct Running {
     is_undoable: bool,
     /// What it has published, as long as it may begin again.
     publications: Vec<Publication>,
+    /// Bytes that it has published, and had written on other cores, as long as it may begin again.
+    held_bytes: u64,
+    /// Commands that it has begun.
+    commands: u64,
     /// What monitors are to see of it, as long as it may begin again.
     shown: Vec<u8>,
     /// The client as which it runs commands; absent while one runs.
@@ -193,8 +200,8 @@ enum Owner {
     /// A session of this core.
     Session {
         id: SessionId,
-        /// The reply's place, if the client wants one.
-        seq: Option<ReplySeq>,
+        /// The reply's place.
+        seq: ReplySeq,
         /// The session runs no other command until the script is over.
         is_held: bool,
     },
@@ -258,13 +265,7 @@ impl Core {
                 self.send_script(session, args, command, core, quiet);
             }
             Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
-            Ok(Place::Cores) => {
-                let seq = (!quiet).then(|| session.output.expect());
-                if let Some(seq) = seq {
-                    note_write(session, command.spec, seq);
-                }
-                self.begin_script_on_cores(session, args, command, seq);
-            }
+            Ok(Place::Cores) => self.begin_script_on_cores(session, args, command, quiet),
             Err(error) => {
                 self.state.stats.ran(command.id, 1, 0);
                 self.count_failure(&error, command);
@@ -275,8 +276,8 @@ impl Core {
         }
     }
 
-    /// Sends a script to the core of its keys. Unless it is known to keep to these, what the session sends next waits for its
-    /// answer: it may yet have effects on other cores.
+    /// Sends a script to the core of its keys. Unless its text shows that it keeps to these, what the session sends next waits for
+    /// its answer: it may yet begin again, at a later place.
     fn send_script(
         &mut self,
         session: &mut Session,
@@ -285,13 +286,13 @@ impl Core {
         core: CoreId,
         quiet: bool,
     ) {
-        let is_known = keeps_to_its_keys(&self.state, args, command);
+        let keeps = keeps_to_its_keys(&self.state, args, command);
         let target = Target {
             core,
             first_key: FirstKey::UNKNOWN,
         };
         self.hop(session, args, command, target, quiet);
-        if !is_known {
+        if !keeps {
             session.set_gate(gate::BEHIND_LAST, true);
         }
     }
@@ -320,7 +321,7 @@ impl Core {
         if progress != Progress::Over {
             let owner = Owner::Session {
                 id: session.id,
-                seq: (!quiet).then(|| session.output.expect()),
+                seq: session.output.expect_if_wanted(!quiet),
                 is_held: true,
             };
             session.at_barrier = true;
@@ -333,6 +334,11 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
+        if !self.scripts.publications.is_empty() {
+            // Its messages come behind what it did.
+            let by = self.changer(session.id);
+            self.act_on_notes(Some(session), Some(by));
+        }
         self.publish_held(Some(session));
         let micros = self.timed_apart(command, began);
         self.observe_slow(session, args, command.spec, micros);
@@ -412,9 +418,7 @@ impl Core {
             let running = self.finish_script(args, out);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
-            }
-            if progress == Progress::Over && running.hold.has_kept() {
-                self.note_kept_to_keys(args, command);
+                self.end_telling_of_script(messenger, None, None);
             }
             self.scripts.spare = Some(running);
         }
@@ -442,7 +446,7 @@ impl Core {
             Err(error) => return Err((error, hold)),
         };
         let is_alone = self.state.shared.cores() == 1;
-        let is_undoable = may_write && !is_alone && hold.covers != Covers::Everything;
+        let is_undoable = may_write && !is_alone && hold.may_begin_again();
         let mut client = self.scripts.client();
         client.db = caller.db;
         client.user = caller.user;
@@ -464,6 +468,8 @@ impl Core {
             wrote: false,
             is_undoable,
             publications: Vec::new(),
+            held_bytes: 0,
+            commands: 0,
             shown: Vec::new(),
             client: Some(client),
             last: began,
@@ -613,6 +619,8 @@ impl Core {
         }
         let publications = std::mem::take(&mut running.publications);
         if running.waits == Waits::Everything {
+            // The last one reached beyond, and did not run.
+            self.scripts.repeats = running.commands - 1;
             let bytes = publications.iter().map(Publication::bytes);
             self.budget.let_go(bytes.sum());
         } else {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::core::Core;
-use super::super::gather::{KeptArgs, session_owner};
+use super::super::gather::session_owner;
+use super::super::kept_args::KeptArgs;
 use super::super::locks::{Mode, Scope};
+use super::super::publish::note_write;
 use super::super::transaction::{LocksHeld, Plan, scope_of};
-use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
+use super::place::{hash_of_name, mode_of_all};
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
-use crate::session::{Holds, ReplySeq, Session, SessionId, UserId, gate};
+use crate::session::{Holds, Session, SessionId, UserId, gate};
 use larder_engine::{Moment, UnixMillis};
 
 /// A script that waits, with all it needs to begin or to go on.
@@ -79,7 +81,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        seq: Option<ReplySeq>,
+        quiet: bool,
     ) {
         let mut hold = self.hold_of(args, command);
         hold.covers = match claim_on_all(&self.state, command, args) {
@@ -98,7 +100,9 @@ impl Core {
                 Holds::AllToRead | Holds::Keys => Covers::Keys,
             };
         }
-        let covers_all = hold.covers == Covers::Everything;
+        let may_begin_again = !is_granted && hold.may_begin_again();
+        let seq = session.output.expect_if_wanted(!quiet);
+        note_write(session, command.spec, seq);
         session.at_barrier |= is_granted;
         let waits = if is_granted {
             Waits::Granted
@@ -124,12 +128,12 @@ impl Core {
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
             let only_reads = command.spec.flags.has(Flags::READONLY);
-            let is_undoable = !only_reads && !covers_all;
+            let is_undoable = !only_reads && may_begin_again;
             self.ask_for_script(id, session.user, command, scopes, is_undoable);
             session.begin_transaction();
             self.join(session);
-            if !covers_all && !keeps_to_its_keys(&self.state, args, command) {
-                // It may begin again, at a later place.
+            if may_begin_again {
+                // At a later place.
                 session.set_gate(gate::BEHIND_LAST, true);
             }
         }
@@ -167,7 +171,9 @@ impl Core {
             .known_scripts
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
+        debug_assert!(!hold.keeps, "its text shows that it keeps to its keys");
         hold.covers = Covers::Everything;
+        hold.repeats = self.scripts.repeats;
         let id = self.messenger(&mut hold);
         let mode = mode_of_all(command);
         let scopes = self.scopes(|scopes| {
@@ -227,6 +233,9 @@ impl Core {
         }
         if self.state.shard.is_undoable() {
             let lock = running.hold.lock_on(self.state.id);
+            if self.tells_of(id) {
+                self.gather_for_script(id, caller.reads.by, true);
+            }
             self.lay_undo_aside(lock.expect("what it wrote here is locked"), caller.reads.by);
         }
         let parked = Parked {
@@ -321,7 +330,9 @@ impl Core {
                 })
             }
         };
-        self.act_on_notes(None, Some(caller.reads.by));
+        let is_undoable = self.scripts.running.as_ref();
+        let is_undoable = is_undoable.is_some_and(|running| running.is_undoable);
+        self.gather_for_script(id, caller.reads.by, is_undoable);
         self.state.shard.journal().set_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
@@ -335,7 +346,13 @@ impl Core {
             }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
+                let exec = match owner {
+                    Owner::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
+                    Owner::Core { .. } => None,
+                };
+                let told = self.begin_more_of_exec(exec);
                 self.publish_held(None);
+                self.end_command_of_exec(exec.unwrap_or_default(), told);
                 Progress::Over
             }
             None => {
@@ -389,8 +406,11 @@ impl Core {
     ) {
         let nanos = u64::try_from(ended.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.stats.ran(command.id, 1, nanos);
+        let messenger = ended.hold.messenger;
+        let messenger = messenger.expect("who waits has a messenger");
         match owner {
             Owner::Core { from, ticket } => {
+                self.end_telling_of_sent_script(messenger, from, ticket);
                 self.answer_core(from, ticket, out, (command, args, nanos / 1000));
             }
             Owner::Session {
@@ -398,21 +418,20 @@ impl Core {
                 seq,
                 is_held,
             } => {
+                let exec = ended.hold.is_in_exec.then_some(of);
                 if let Some(mut session) = self.state.sessions.take_out(of) {
                     match is_held {
                         true => session.at_barrier = false,
                         false => session.end_transaction(),
                     }
-                    if let Some(seq) = seq {
-                        session.output.fill(seq, |to| to.extend_from_slice(out));
-                    }
+                    session.output.fill(seq, |to| to.extend_from_slice(out));
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
+                    self.end_telling_of_script(messenger, exec, Some(&mut session));
                     self.look_again(session);
+                } else {
+                    self.end_telling_of_script(messenger, exec, None);
                 }
             }
-        }
-        if ended.hold.has_kept() {
-            self.note_kept_to_keys(args, command);
         }
         self.end_hold(ended, false);
         if let Owner::Session { id, .. } = owner
@@ -429,6 +448,7 @@ impl Core {
         }
         let id = ended.hold.messenger.expect("who waits has a messenger");
         self.state.sessions.remove(id);
+        self.drop_telling(id);
         if let Some(bar) = ended.hold.bar {
             self.release_locks(bar);
         }

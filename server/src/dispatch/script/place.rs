@@ -3,14 +3,18 @@
 //! With all its keys on one core it runs there, whoever asks; without keys, where its client is. With keys on several, it runs
 //! on its client's core, under locks of these, and its commands go where their keys are; so it does under locks of
 //! everything if it is known to reach beyond the keys it declares (`script::known`).
+//!
+//! That it keeps to these only its text can show (`script::declared`): then what its session sends next need not wait.
 
 use super::super::core::Core;
 use super::super::locks::Mode;
 use super::NUMBER_OF_KEYS;
-use crate::command::{Args, Command, CoreState, Flags, Invoke, Run};
+use crate::command::{
+    Args, BeginSearch, Command, CoreState, FindKeys, Flags, Invoke, KeyFlags, Run,
+};
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
-use crate::script::Habit;
+use crate::script::{Arg, Call, Habit, calls_of_library, calls_of_script, sha_of};
 use crate::session::Session;
 
 /// Where a script runs.
@@ -77,9 +81,89 @@ fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
         && habit_of(state, args, command) == Some(Habit::Undeclared)
 }
 
-/// Whether the script that a command names was seen to keep to the keys it declares.
+/// Whether the script that a command names keeps to the keys it declares, as its text shows.
 pub(super) fn keeps_to_its_keys(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
-    habit_of(state, args, command) == Some(Habit::Declared)
+    let hash = hash_of_name(state, args, command);
+    let known = &state.shared.known_scripts;
+    let habit = known.habit(hash).or_else(|| {
+        let habit = habit_by_text(state, args, command)?;
+        known.note(hash, habit);
+        Some(habit)
+    });
+    habit == Some(Habit::Declared)
+}
+
+/// What the text of a script shows of its keys. None: there is no such script.
+#[cold]
+fn habit_by_text(state: &CoreState, args: Args<'_>, command: &Command) -> Option<Habit> {
+    let keep_to_keys = |calls: Option<Vec<Call<'_>>>| {
+        calls.is_some_and(|calls| calls.iter().all(|call| is_of_declared_keys(state, call)))
+    };
+    let keeps = match command.spec.run {
+        Run::Script(Invoke::Text) => keep_to_keys(calls_of_script(args.at(1))),
+        Run::Script(Invoke::Sha) => {
+            let sha = sha_of(args.at(1))?;
+            let script = state.shared.scripts.find(&sha)?;
+            keep_to_keys(calls_of_script(&script.text))
+        }
+        Run::Script(Invoke::Function) => {
+            let libraries = state.scripts.libraries(&state.shared.libraries);
+            let (library, _) = libraries.find(args.at(1))?;
+            keep_to_keys(calls_of_library(&library.code))
+        }
+        _ => unreachable!("only scripts are run as such"),
+    };
+    Some(match keeps {
+        true => Habit::Declared,
+        false => Habit::Unknown,
+    })
+}
+
+/// Whether a command of a script reaches declared keys only, as the script's text shows.
+fn is_of_declared_keys(state: &CoreState, call: &Call<'_>) -> bool {
+    let Some(command) = state.commands.find(call.name) else {
+        // It fails.
+        return true;
+    };
+    let (spec, flags) = (command.spec, command.spec.flags);
+    if !command.subcommands.is_empty()
+        || flags.has(Flags::WHOLE_KEYSPACE)
+        || !spec.keys.are_any() && flags.has_any(Flags::WRITE.with(Flags::READONLY))
+    {
+        return false;
+    }
+    let of_keys = spec.keys.specs().iter().filter(|spec| spec.is_of_keys());
+    of_keys.into_iter().all(|spec| {
+        let (
+            BeginSearch::Index(first),
+            FindKeys::Range {
+                last,
+                step,
+                limit: 0,
+            },
+        ) = (spec.begin_search(), spec.find_keys())
+        else {
+            return false;
+        };
+        let (first, step) = (usize::from(first), usize::from(step));
+        let end = match usize::try_from(last) {
+            Ok(last) => first + last + 1,
+            // Where the last key stands is known only if the number of arguments is.
+            Err(_) if call.args.last() == Some(&Arg::Any) => return false,
+            Err(_) => (call.args.len() + 2).saturating_sub(usize::from(last.unsigned_abs())),
+        };
+        spec.tells_places()
+            && !spec.flags().has(KeyFlags::INCOMPLETE)
+            && (first..end)
+                .step_by(step)
+                .all(|at| match call.args.get(at - 1) {
+                    Some(Arg::Key) => true,
+                    Some(Arg::Keys) => step == 1 && last == -1,
+                    Some(Arg::Text(_) | Arg::One | Arg::Any) => false,
+                    // It fails for want of arguments, unless the last one becomes several.
+                    None => !matches!(call.args.last(), Some(Arg::Keys | Arg::Any)),
+                })
+    })
 }
 
 /// The mode in which a script locks everything from the beginning; `None` if it does not.
@@ -125,11 +209,5 @@ impl Core {
         }
         let core = self.common_core(command.spec, args);
         Ok(core.map_or(Place::Cores, Place::Core))
-    }
-
-    /// Remembers that a script has kept to the keys it declares.
-    pub(super) fn note_kept_to_keys(&self, args: Args<'_>, command: &'static Command) {
-        let hash = hash_of_name(&self.state, args, command);
-        self.state.shared.known_scripts.note(hash, Habit::Declared);
     }
 }

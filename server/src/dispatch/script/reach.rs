@@ -53,10 +53,12 @@ pub(super) struct Hold {
     pub(super) is_counted: bool,
     /// The session as which it asks other cores.
     pub(super) messenger: Option<SessionId>,
+    /// Of the commands to come, how many were counted before it began again.
+    pub(super) repeats: u64,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
-    /// It was not known to keep to the keys it declares, and has kept to them so far.
-    keeps_so_far: bool,
+    /// It keeps to these, as its text shows.
+    pub(super) keeps: bool,
 }
 
 impl Hold {
@@ -71,10 +73,9 @@ impl Hold {
         self.declared.is_empty()
     }
 
-    /// Whether it was seen to keep to the keys it declared, now that it is over, which nobody knew before. What a script
-    /// without any may come to reach, or one that holds everything, nobody knows.
-    pub(super) fn has_kept(&self) -> bool {
-        self.keeps_so_far && self.covers != Covers::Everything
+    /// Whether it may come to begin again.
+    pub(super) fn may_begin_again(&self) -> bool {
+        self.covers != Covers::Everything && !self.keeps
     }
 }
 
@@ -96,11 +97,8 @@ impl Core {
             .map(|(_, claim)| claim.hash)
             .collect();
         declared.sort_unstable();
-        let keeps_so_far = !declared.is_empty()
-            && self.state.shared.cores() > 1
-            && !keeps_to_its_keys(&self.state, args, command);
         Hold {
-            keeps_so_far,
+            keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
             ..Hold::default()
@@ -141,12 +139,7 @@ impl Core {
     }
 
     /// Whether the locks of the script at work cover a command on keys. `owner` owns all of these, if one core does.
-    fn is_covered(
-        &mut self,
-        command: &'static Command,
-        args: Args<'_>,
-        owner: Option<CoreId>,
-    ) -> bool {
+    fn is_covered(&self, command: &'static Command, args: Args<'_>, owner: Option<CoreId>) -> bool {
         let running = self.scripts.running.as_ref().expect("a script is at work");
         let hold = &running.hold;
         match hold.covers {
@@ -155,19 +148,6 @@ impl Core {
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
             Covers::Nothing => {
-                if hold.keeps_so_far
-                    && claims_of(&self.state, command, args)
-                        .any(|(_, claim)| hold.declared.binary_search(&claim.hash).is_err())
-                {
-                    // With other arguments it may reach for another core.
-                    self.running().hold.keeps_so_far = false;
-                }
-                let hold = &self
-                    .scripts
-                    .running
-                    .as_ref()
-                    .expect("a script is at work")
-                    .hold;
                 // Nobody had the keys it declared when it began, or it waited for them and has them.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
@@ -189,13 +169,16 @@ impl Core {
 
     /// The session as which a script asks other cores.
     pub(super) fn messenger(&mut self, hold: &mut Hold) -> SessionId {
-        let sessions = &mut self.state.sessions;
-        *hold.messenger.get_or_insert_with(|| {
-            sessions.insert_messenger(|id| {
-                let mut messenger = nobody(id);
-                messenger.set_gate(gate::SCRIPT, true);
-                messenger
-            })
-        })
+        if let Some(messenger) = hold.messenger {
+            return messenger;
+        }
+        let messenger = self.state.sessions.insert_messenger(|id| {
+            let mut messenger = nobody(id);
+            messenger.set_gate(gate::SCRIPT, true);
+            messenger
+        });
+        self.begin_telling_of_script(messenger);
+        hold.messenger = Some(messenger);
+        messenger
     }
 }

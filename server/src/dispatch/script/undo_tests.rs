@@ -3,6 +3,8 @@
 
 #![cfg(test)]
 
+use std::collections::BTreeMap;
+
 use super::super::testing::{Client, Random, Server, key_on, seeds};
 
 fn run(server: &mut Server, client: Client, words: &[&str]) -> String {
@@ -210,53 +212,76 @@ fn a_message_is_counted_and_heard_by_who_publishes_it_to_itself() {
     }
 }
 
-#[test]
-fn those_who_keep_what_they_read_are_told_once_and_of_nothing_that_was_taken_back() {
-    for keys in Keys::all() {
-        let mut server = Server::new(3);
-        let (client, reader) = (server.connect(0), server.connect(1));
-        run(&mut server, reader, &["HELLO", "3"]);
-        run(&mut server, reader, &["CLIENT", "TRACKING", "ON"]);
-        for key in [&keys.a, &keys.b] {
-            run(&mut server, reader, &["GET", key]);
-        }
-        // The second time it reaches further it writes something else.
-        let text = "if redis.call('GET', KEYS[2]) then redis.call('SET', KEYS[1], 1) end \
-                    redis.call('SET', KEYS[2], 1) redis.call('DEL', KEYS[2]) \
-                    redis.call('SET', ARGV[1], 1)";
-        keys.eval(&mut server, client, text);
-        let told = String::from_utf8(server.read_all(reader)).unwrap();
-        let of_b = format!(
-            ">2\r\n$10\r\ninvalidate\r\n*1\r\n${}\r\n{}\r\n",
-            keys.b.len(),
-            keys.b
-        );
-        assert_eq!(told, of_b, "{:?}", keys.declares);
+/// Runs a script that writes the first key, and that only if the second is not there, which others write when it has been taken
+/// back. Whether it found that written in the end: then it has not written the first.
+fn is_only_taken_back(
+    server: &mut Server,
+    client: Client,
+    keys: &Keys,
+    random: &mut Random,
+) -> bool {
+    let text = format!(
+        "local again = redis.call('GET', KEYS[2]) if not again then redis.call('SET', KEYS[1], 1) end \
+         {REACH} return again and 1 or 0"
+    );
+    let others: Vec<Client> = (0..3).map(|core| server.connect(core)).collect();
+    let words = ["EVAL", &text, "2", &keys.a, &keys.b, &keys.reached];
+    server.receive(client, &encode(&words));
+    while !server.cores[0]
+        .state()
+        .shared
+        .known_scripts
+        .any_undeclared()
+    {
+        server.stir(random);
+    }
+    for other in others {
+        server.receive(other, &encode(&["SET", &keys.b, "1"]));
+    }
+    match &*server.read_all(client) {
+        b":0\r\n" => false,
+        b":1\r\n" => true,
+        other => panic!("{:?}", String::from_utf8_lossy(other)),
     }
 }
 
+/// Clients keep what they read, watch it, or hear of its events.
 #[test]
-fn what_a_client_watches_is_broken_by_what_stands_alone() {
-    for keys in Keys::all() {
-        let mut server = Server::new(3);
-        let (client, watcher) = (server.connect(0), server.connect(1));
-        let exec = |server: &mut Server| {
-            run(server, watcher, &["MULTI"]);
-            run(server, watcher, &["PING"]);
-            run(server, watcher, &["EXEC"])
-        };
-        run(&mut server, watcher, &["WATCH", &keys.a]);
-        // Taken back, it is done again only if what it reaches is not there.
-        run(&mut server, client, &["SET", &keys.reached, "1"]);
-        let text = format!(
-            "if ARGV[2] == nil then redis.call('SET', KEYS[1], 1) end \
-             if {REACH} then redis.call('SET', KEYS[2], 1) end return 1"
-        );
-        keys.eval(&mut server, client, &text);
-        assert_eq!(exec(&mut server), "*-1\r\n");
-        run(&mut server, watcher, &["WATCH", &keys.a]);
-        assert_eq!(exec(&mut server), "*1\r\n+PONG\r\n");
+fn nobody_is_told_of_what_was_taken_back_and_no_watch_is_broken_by_it() {
+    let mut taken_back = [0; 2];
+    for seed in 0..seeds(10) {
+        for keys in Keys::all() {
+            let mut random = Random(seed);
+            let mut server = Server::new(3);
+            let client = server.connect(0);
+            let events = ["CONFIG", "SET", "notify-keyspace-events", "KA"];
+            run(&mut server, client, &events);
+            let [reader, watcher, listener] = [0, 1, 2].map(|core| server.connect(core));
+            for words in [
+                &["HELLO", "3"][..],
+                &["CLIENT", "TRACKING", "ON"],
+                &["GET", &keys.a],
+            ] {
+                run(&mut server, reader, words);
+            }
+            run(&mut server, watcher, &["WATCH", &keys.a]);
+            let pattern = format!("__keyspace@0__:{}", keys.a);
+            run(&mut server, listener, &["SUBSCRIBE", &pattern]);
+            let is_taken_back = is_only_taken_back(&mut server, client, &keys, &mut random);
+            taken_back[keys.declares as usize] += usize::from(is_taken_back);
+            let told = !server.read_all(reader).is_empty();
+            let heard = !server.read_all(listener).is_empty();
+            let exec = server.send(watcher, b"MULTI\r\nPING\r\nEXEC\r\n");
+            let is_broken = exec.ends_with("*-1\r\n");
+            assert_eq!(
+                [told, heard, is_broken],
+                [!is_taken_back; 3],
+                "seed {seed}, {}",
+                keys.a
+            );
+        }
     }
+    assert!(taken_back.iter().all(|&times| times > 10), "{taken_back:?}");
 }
 
 #[test]
@@ -386,6 +411,163 @@ fn others_go_on_meanwhile_and_keep_what_they_wrote() {
                 "seed {seed}"
             );
         }
+    }
+}
+
+/// What it gave a deadline that has passed for others is there to be put back.
+#[test]
+fn a_key_drawn_by_others_meanwhile_does_not_expire() {
+    for seed in 0..seeds(60) {
+        let mut random = Random(seed);
+        let all = Keys::all();
+        let keys = &all[random.below(all.len())];
+        let mut server = Server::new(3);
+        let client = server.connect(0);
+        let others: Vec<Client> = (0..3).map(|core| server.connect(core)).collect();
+        let large = "v".repeat(100_000);
+        for key in [&keys.a, &keys.b] {
+            run(&mut server, client, &["SET", key, &large]);
+        }
+        let text = format!(
+            "redis.call('PEXPIRE', KEYS[1], 2) redis.call('PEXPIRE', KEYS[2], 2) \
+             for i = 1, 5 do redis.call('PUBLISH', 'news', i) end {REACH} \
+             redis.call('PERSIST', KEYS[1]) redis.call('PERSIST', KEYS[2])"
+        );
+        let words = ["EVAL", &text, "2", &keys.a, &keys.b, &keys.reached];
+        server.receive(client, &encode(&words));
+        for _ in 0..60 {
+            server.now_ms += 1;
+            server.receive(others[random.below(3)], b"RANDOMKEY\r\n");
+            server.stir(&mut random);
+        }
+        server.turns();
+        for key in [&keys.a, &keys.b] {
+            let ttl = run(&mut server, client, &["PTTL", key]);
+            assert_eq!(ttl.lines().last(), Some(":-1"), "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_script_that_would_hold_much_back_begins_again_without_a_log() {
+    // What it calls by another name its text does not show: it may begin again.
+    let name = "KEYS[1] .. string.rep('k', 1000000) .. i";
+    for (body, commands) in [
+        (format!("redis.call('SET', {name}, i)"), 80),
+        (
+            "redis.call('SET', KEYS[2], string.rep('v', 1000000) .. i)".into(),
+            80,
+        ),
+        (
+            "redis.call('PUBLISH', 'news', string.rep('m', 1000000) .. i)".into(),
+            80,
+        ),
+        ("redis.call('SET', KEYS[2], i)".into(), 1000),
+    ] {
+        let [a, b] = [0, 1].map(|core| key_on(core, 3, "k"));
+        let unlimited = ("client-output-buffer-limit", "pubsub 0 0 0");
+        let mut server = Server::configured(3, &[unlimited]);
+        let is_two = body.contains("KEYS[2]");
+        let (client, listener) = (server.connect(0), server.connect(1));
+        run(&mut server, listener, &["SUBSCRIBE", "news"]);
+        let text = format!(
+            "local call = redis.call call('INCR', KEYS[1]) for i = 1, {commands} do {body} end return call('GET', KEYS[1])"
+        );
+        let number = if is_two { "2" } else { "1" };
+        let words = ["EVAL", &text, number, &a, &b];
+        assert_eq!(run(&mut server, client, &words), "$1\r\n1\r\n", "{body}");
+        let has_begun_again = server.cores[0]
+            .state()
+            .shared
+            .known_scripts
+            .any_undeclared();
+        assert_eq!(has_begun_again, commands == 80, "{body}");
+        let heard = server
+            .read_all(listener)
+            .iter()
+            .filter(|byte| **byte == b'>' || **byte == b'*')
+            .count();
+        assert_eq!(
+            heard,
+            if body.contains("PUBLISH") {
+                commands
+            } else {
+                0
+            },
+            "{body}"
+        );
+    }
+}
+
+/// What a server has counted, on all cores together: by command its calls, those refused and those that failed; errors by
+/// code; commands; lookups that found and that did not; and entries expired.
+#[derive(Debug, Default, PartialEq)]
+struct Counted {
+    by_command: BTreeMap<&'static str, [u64; 3]>,
+    errors: BTreeMap<String, u64>,
+    lookups: [u64; 2],
+    expired: u64,
+    slow: BTreeMap<String, usize>,
+    shown: usize,
+}
+
+fn counted(server: &mut Server, names: &[&'static str]) -> Counted {
+    let mut counted = Counted::default();
+    for core in &mut server.cores {
+        let state = core.state();
+        for name in names {
+            let command = state.commands.find(name.as_bytes()).expect("it is one");
+            let stats = &state.stats.by_command[command.id.index()];
+            let sums = counted.by_command.entry(name).or_default();
+            for (sum, add) in sums
+                .iter_mut()
+                .zip([stats.calls, stats.rejected, stats.failed])
+            {
+                *sum += add;
+            }
+        }
+        for (code, count) in state.stats.errors.iter() {
+            *counted.errors.entry(code.to_string()).or_default() += count;
+        }
+        counted.lookups[0] += state.stats.hits;
+        counted.lookups[1] += state.stats.misses;
+        counted.expired += state.shard.expired_total();
+    }
+    counted
+}
+
+#[test]
+fn what_was_taken_back_is_counted_once() {
+    const NAMES: [&str; 6] = ["eval", "set", "get", "incr", "append", "exists"];
+    let body = "local c = redis.pcall c('SET', KEYS[1], 'x') c('GET', KEYS[1]) c('GET', KEYS[2]) \
+                c('INCR', KEYS[1]) c('GET') c('NONE') c('EXISTS', KEYS[2]) c('APPEND', KEYS[1], 'x')";
+    for keys in Keys::all() {
+        if keys.declares == Declares::Two {
+            continue;
+        }
+        let mut seen = Vec::new();
+        for cores in [1, 3] {
+            let mut server = Server::configured(cores, &[("slowlog-log-slower-than", "0")]);
+            let (client, monitor) = (server.connect(0), server.connect(0));
+            run(&mut server, client, &["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+            run(&mut server, client, &["SET", &keys.b, "x", "PX", "5"]);
+            server.advance(10);
+            server.send(monitor, b"MONITOR\r\n");
+            let text = format!("{body} {REACH} return c('GET', KEYS[1])");
+            assert_eq!(keys.eval(&mut server, client, &text), "$2\r\nxx\r\n");
+            let mut counted = counted(&mut server, &NAMES);
+            let shown = String::from_utf8(server.read_all(monitor)).unwrap();
+            counted.shown = shown.lines().filter(|line| line.contains(" lua] ")).count();
+            let log = run(&mut server, client, &["SLOWLOG", "GET", "100"]);
+            for name in ["SET", "GET", "INCR", "APPEND", "EXISTS"] {
+                let line = format!("${}\r\n{name}\r\n", name.len());
+                counted
+                    .slow
+                    .insert(name.to_owned(), log.matches(&line).count());
+            }
+            seen.push(counted);
+        }
+        assert_eq!(seen[1], seen[0], "{}", keys.a);
     }
 }
 

@@ -1,11 +1,12 @@
 //! `COPY` and `MOVE`. A key keeps its shard in every database, so that `MOVE` never leaves one; `COPY` between shards
-//! takes two rounds: fetch the image, then check the destination and put it.
+//! takes two rounds: fetch the entry, then check the destination and put it. A large value is not copied before the first write to
+//! either.
 
 use larder_engine::{Access, AccessClock, DbIndex, Event, ValueImage};
 
 use crate::command::families::databases::db_argument;
-use crate::command::families::transfer::{self, Answer};
-use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
+use crate::command::families::transfer::Answer;
+use crate::command::{Args, CoreCall, Handed, Request, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -62,7 +63,7 @@ pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
     }
     let source = call.shard.read(call.db, from, call.access);
     call.stats.count_lookup(source.is_some());
-    let Some(image) = source.map(|entry| entry.image()) else {
+    let Some(image) = source.map(|entry| entry.shared_image()) else {
         call.reply.integer(0);
         return Ok(());
     };
@@ -89,6 +90,7 @@ pub(super) fn copy_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Ro
         source: slots.core_of(args.at(1)),
         destination: slots.core_of(args.at(2)),
         step: Step::Nothing,
+        entry: Vec::new(),
     }))
 }
 
@@ -99,6 +101,8 @@ struct Copy {
     source: CoreId,
     destination: CoreId,
     step: Step,
+    /// The entry, between source and destination.
+    entry: Vec<Handed>,
 }
 
 /// What the answers at hand are to.
@@ -121,18 +125,19 @@ impl Rounds for Copy {
                 }
             }
             Step::Fetch => {
-                let Answer::Yes(image) = Answer::of(answers[0])? else {
+                Answer::of(answers[0])?;
+                let entry = std::mem::take(&mut self.entry);
+                if entry.is_empty() {
                     reply.integer(0);
                     return Ok(Round::Done);
-                };
+                }
                 self.step = Step::Put;
-                let mut args = std::mem::take(&mut self.args);
-                args.push(image.to_vec());
-                Request {
+                let request = Request {
                     core: self.destination,
                     run: put,
-                    args,
-                }
+                    args: std::mem::take(&mut self.args),
+                };
+                return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
                 let copied = matches!(Answer::of(answers[0])?, Answer::Yes(_));
@@ -142,9 +147,13 @@ impl Rounds for Copy {
         };
         Ok(Round::Ask(vec![request]))
     }
+
+    fn hand(&mut self, entry: Vec<Handed>) {
+        self.entry = entry;
+    }
 }
 
-/// Answers the image of the source. The arguments are the command's.
+/// Hands over the entry of the source, if there is one. The arguments are the command's.
 fn fetch(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let databases = core.shard.databases();
@@ -154,17 +163,15 @@ fn fetch(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
-    match source {
-        Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),
-        None => Answer::no(call.out),
-    }
+    call.hands.extend(source.map(Handed::copy));
+    Answer::yes(call.out, |_| ());
 }
 
-/// Puts the image, which stands behind the command's arguments, at the destination; answers no if that is taken.
+/// Puts the entry at the destination; answers no if that is taken. The arguments are the command's.
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
-    let end = call.args.len() - 1;
-    let options = match Options::parse(&call.args, end, call.db, shard.databases()) {
+    let databases = shard.databases();
+    let options = match Options::parse(&call.args, call.args.len(), call.db, databases) {
         Ok(options) => options,
         Err(error) => return Answer::failed(call.out, &error),
     };
@@ -173,8 +180,8 @@ fn put(call: &mut CoreCall<'_>) {
     if there && options.taken == Taken::Refuse {
         return Answer::no(call.out);
     }
-    let now = AccessClock::at(shard.now());
-    let image = unused(transfer::decode(call.args.at(end)), now);
+    let entry = call.handed[0].image.clone();
+    let image = unused(entry, AccessClock::at(shard.now()));
     match shard.put(options.db, key, &image, Event::CopyTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error.into()),

@@ -1,14 +1,16 @@
 //! `RENAME` and `RENAMENX`: on one shard a relocation, between shards three rounds.
 //!
 //! ```text
-//! source core:       fetch image                            remove
-//! destination core:                check, put the image
+//! source core:       hand the entry                          remove
+//! destination core:                  check, put the entry
 //! ```
+//! The source has its entry until the destination has it. A large value is not copied on the way: both have its buffer until
+//! then, which counts where it is to be. A destination that does not take it hands it back.
 
 use larder_engine::{Access, Event};
 
-use crate::command::families::transfer::{self, Answer};
-use crate::command::{Args, CoreCall, Request, Round, Rounds, ShardCall};
+use crate::command::families::transfer::Answer;
+use crate::command::{Args, CoreCall, Handed, Request, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -81,6 +83,12 @@ struct Rename {
     source: CoreId,
     destination: CoreId,
     step: Step,
+    /// The entry, between source and destination.
+    entry: Vec<Handed>,
+    /// What of it counts elsewhere than at the source.
+    given_bytes: u64,
+    /// The answer to the command, once it is known.
+    outcome: Result<bool, ErrorReply>,
 }
 
 /// What the answers at hand are to.
@@ -89,7 +97,7 @@ enum Step {
     Nothing,
     Fetch,
     Put,
-    Remove,
+    End,
 }
 
 impl Rename {
@@ -102,6 +110,9 @@ impl Rename {
             source: slots.core_of(from),
             destination: slots.core_of(to),
             step: Step::Nothing,
+            entry: Vec::new(),
+            given_bytes: 0,
+            outcome: Ok(true),
         }
     }
 }
@@ -118,61 +129,72 @@ impl Rounds for Rename {
                 }
             }
             Step::Fetch => {
-                let image = match Answer::of(answers[0])? {
-                    Answer::Yes(image) => image.to_vec(),
-                    Answer::No => return Err(errors::NO_SUCH_KEY),
+                let entry = std::mem::take(&mut self.entry);
+                let [handed] = entry.as_slice() else {
+                    return Err(errors::NO_SUCH_KEY);
                 };
                 self.step = Step::Put;
-                Request {
+                self.given_bytes = handed.given_bytes;
+                let request = Request {
                     core: self.destination,
                     run: match self.taken {
                         Taken::Replace => put_replacing,
                         Taken::Refuse => put_if_new,
                     },
-                    args: vec![self.to.clone(), image],
-                }
+                    args: vec![self.to.clone()],
+                };
+                return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
-                if let Answer::No = Answer::of(answers[0])? {
-                    self.taken.reply(false, reply);
-                    return Ok(Round::Done);
+                self.step = Step::End;
+                self.outcome = Answer::of(answers[0]).map(|answer| answer != Answer::No);
+                let given_bytes = self.given_bytes.to_le_bytes().to_vec();
+                if !self.entry.is_empty() {
+                    let request = Request {
+                        core: self.source,
+                        run: take_back,
+                        args: vec![given_bytes],
+                    };
+                    let entry = std::mem::take(&mut self.entry);
+                    return Ok(Round::Hand(request, entry));
                 }
-                self.step = Step::Remove;
                 Request {
                     core: self.source,
                     run: remove,
-                    args: vec![self.from.clone()],
+                    args: vec![self.from.clone(), given_bytes],
                 }
             }
-            Step::Remove => {
-                self.taken.reply(true, reply);
+            Step::End => {
+                self.taken.reply(self.outcome.clone()?, reply);
                 return Ok(Round::Done);
             }
         };
         Ok(Round::Ask(vec![request]))
     }
-}
 
-/// Answers the image of the key at argument 0.
-fn fetch(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let key = shard.hasher().key(call.args.at(0));
-    match shard.get(call.db, key, Access::Touch) {
-        Some(entry) => Answer::yes(call.out, |out| transfer::encode(&entry.image(), out)),
-        None => Answer::no(call.out),
+    fn hand(&mut self, entry: Vec<Handed>) {
+        self.entry = entry;
     }
 }
 
-/// Puts the image at argument 1 under the key at argument 0.
+/// Hands over the entry of the key at argument 0, if there is one.
+fn fetch(call: &mut CoreCall<'_>) {
+    let key = call.core.shard.hasher().key(call.args.at(0));
+    let handed = call.core.hand_over(call.db, key, Access::Touch);
+    call.hands.extend(handed);
+}
+
+/// Puts the entry under the key at argument 0. If it cannot, it hands the entry back.
 fn put_replacing(call: &mut CoreCall<'_>) {
     put(call);
 }
 
-/// The same unless the key is taken; then answers no.
+/// The same unless the key is taken; then answers no, and hands the entry back.
 fn put_if_new(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
     if shard.get(call.db, key, Access::Peek).is_some() {
+        call.hands.extend_from_slice(call.handed);
         Answer::no(call.out);
     } else {
         put(call);
@@ -182,17 +204,29 @@ fn put_if_new(call: &mut CoreCall<'_>) {
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    let image = transfer::decode(call.args.at(1));
-    match shard.put(call.db, key, &image, Event::RenameTo) {
+    match shard.put(call.db, key, &call.handed[0].image, Event::RenameTo) {
         Ok(()) => Answer::yes(call.out, |_| ()),
-        Err(error) => Answer::failed(call.out, &error.into()),
+        Err(error) => {
+            call.hands.extend_from_slice(call.handed);
+            Answer::failed(call.out, &error.into());
+        }
     }
 }
 
-/// Removes the key at argument 0.
+/// Removes the key at argument 0, of whose value so many bytes as argument 1 says counted elsewhere.
 fn remove(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
     shard.remove(call.db, key, Event::RenameFrom);
-    Answer::yes(call.out, |_| ());
+    call.core.end_handing(given_bytes(call.args.at(1)));
+}
+
+/// Takes back the entry that was handed over: it has been here all the time, and counts here again, as many bytes as argument 0
+/// says.
+fn take_back(call: &mut CoreCall<'_>) {
+    call.core.end_handing(given_bytes(call.args.at(0)));
+}
+
+fn given_bytes(argument: &[u8]) -> u64 {
+    u64::from_le_bytes(argument.try_into().expect("a number of eight bytes"))
 }

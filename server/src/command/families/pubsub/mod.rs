@@ -32,6 +32,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             number of subscribed patterns (by any client).",
         run: Run::SomeCores {
             which: pushes::has_subscribers,
+            topic: Topic::Channel,
             each: pushes::publish_each,
             count: pushes::count_each,
             merge: publish_merge,
@@ -66,6 +67,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard channel.",
         run: Run::SomeCores {
             which: pushes::has_shard_subscribers,
+            topic: Topic::ShardChannel,
             each: pushes::spublish_each,
             count: pushes::scount_each,
             merge: publish_merge,

@@ -3,7 +3,7 @@
 //! ```text
 //!  giver     collects the keys of the slots: walks its table beside its work, and notes what is written meanwhile
 //!  all       stand still: no command of a client that concerns keys begins, and what was under way is done
-//!  giver     gives copies of the entries, a bounded part at a time      taker   takes them
+//!  giver     hands the entries over, a bounded part at a time           taker   takes them
 //!            the slot table changes
 //!  all       settle: the giver drops what it gave, watches of keys that have gone are broken, commands begin again
 //! ```
@@ -19,8 +19,8 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor, SubscriberId};
 
-use super::super::super::transfer::{self, Answer};
-use crate::command::CoreCall;
+use super::super::super::transfer::Answer;
+use crate::command::{CoreCall, Handed};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::ErrorReply;
 use crate::routing::{CoreId, SLOTS, Slot};
@@ -310,7 +310,7 @@ pub fn is_quiet(call: &mut CoreCall<'_>) {
     });
 }
 
-/// Gives copies of some entries: whether there are more, then database, key and image of each.
+/// Hands over some entries: whether there are more, then database and key of each. They stay until all is settled.
 pub fn give(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let still = core.moving.standstill.as_mut();
@@ -323,8 +323,8 @@ pub fn give(call: &mut CoreCall<'_>) {
         keys.flatten().collect()
     });
     call.out.push(0);
-    let mut image = Vec::new();
-    while call.out.len() < GIVE_BYTES {
+    let mut copied = 0;
+    while call.out.len() + copied < GIVE_BYTES {
         let Some(bytes) = to_give.pop() else {
             return;
         };
@@ -334,12 +334,12 @@ pub fn give(call: &mut CoreCall<'_>) {
                 continue;
             }
             if let Some(entry) = core.shard.get(db, key, Access::Peek) {
-                image.clear();
-                transfer::encode(&entry.image(), &mut image);
+                let handed = Handed::copy(entry);
+                copied += handed.image.bytes.copied_bytes();
+                call.hands.push(handed);
                 let mut part = PartWriter(call.out);
                 part.number(db.0.into());
                 part.bytes(&bytes);
-                part.bytes(&image);
                 still.given.push((db, bytes.clone()));
             }
         }
@@ -347,18 +347,17 @@ pub fn give(call: &mut CoreCall<'_>) {
     call.out[0] = u8::from(!to_give.is_empty());
 }
 
-/// Takes entries that another core gave. Answers yes and their number, or that memory is out.
+/// Takes entries that another core gave: those handed over, in the order of the databases and keys at argument 0. Answers yes and their number, or that memory is out.
 pub fn take(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let still = core.moving.standstill.as_mut();
     let still = still.expect("it stands still");
     let mut part = PartReader::new(call.args.at(0));
     let mut count: u64 = 0;
-    while !part.is_at_end() {
-        let db = DbIndex(part.number() as u16);
-        let (bytes, image) = (part.bytes(), transfer::decode(part.bytes()));
+    for Handed { image, .. } in call.handed {
+        let (db, bytes) = (DbIndex(part.number() as u16), part.bytes());
         let key = core.shard.hasher().key(bytes);
-        let put = core.shard.put(db, key, &image, Event::Silent);
+        let put = core.shard.put(db, key, image, Event::Silent);
         #[cfg(test)]
         let put = match TAKES_AT_MOST.get() {
             Some(most) if still.taken.len() >= most => {
