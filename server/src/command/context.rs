@@ -20,7 +20,7 @@ use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, Prefixes, Reader, Readers, Session, SessionId, Sessions, Subscribers,
+    Closing, Prefixes, Reader, Readers, Session, SessionId, Sessions, Subscribers, Unblocked,
 };
 use crate::shared::Shared;
 
@@ -94,6 +94,8 @@ pub struct CoreState {
     pub paused: Vec<SessionId>,
     /// The pauses ([`Self::pauses`]) that were on when the last of them was held back.
     pub held_by: [bool; 2],
+    /// The session whose wait the command that runs was to end, and what came of it.
+    pub unblocked: Option<(SessionId, Unblocked)>,
     /// When sessions' waits end, in milliseconds of the monotonic clock, the earliest on top; stale ones are harmless.
     pub timers: BinaryHeap<Reverse<(u64, SessionId)>>,
     /// Bytes of entries of its shard that count elsewhere: they are being handed to other cores ([`Handed`]).

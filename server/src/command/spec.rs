@@ -266,7 +266,7 @@ pub enum Run {
     },
     /// Several rounds of questions to cores, whether or not there are keys.
     Rounds(RoundsFn),
-    /// Rounds that may find nothing to do yet ([`Round::Wait`]): then the client waits until a key is written.
+    /// A command that may find nothing to do yet: then the client waits until a key is written.
     Blocking(Blocking),
     /// A step of a client's own transaction.
     Transaction(TransactionStep),
@@ -288,8 +288,12 @@ pub enum Invoke {
 /// A command that may block.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocking {
-    /// Begins an attempt.
+    /// Makes an attempt on the core on which all its keys live.
+    pub attempt: AttemptFn,
+    /// Begins an attempt on several cores.
     pub begin: RoundsFn,
+    /// Whether an attempt takes what it finds, so that others do not find it; else one write serves all who wait.
+    pub takes: bool,
     /// The keys it waits for; the others it only works on.
     pub awaits: Keys,
     /// How long it waits at most.
@@ -297,6 +301,32 @@ pub struct Blocking {
     /// The reply of a wait that ended by time, and of an attempt that found nothing inside `MULTI`.
     pub on_timeout: fn(&mut Reply<'_>),
 }
+
+/// Makes an attempt at a command that may block, on a shard that has all its keys. An attempt that finds nothing changes
+/// nothing, and what it writes as its reply does not count.
+pub type AttemptFn = fn(&mut ShardCall<'_>, Turn) -> Result<Attempted, ErrorReply>;
+
+/// When an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// The command has just come.
+    First,
+    /// It has waited, and a key of its was written. (That may be of another type: none it waits for, but no error.)
+    Later,
+}
+
+/// What an attempt comes to.
+#[derive(Debug)]
+pub enum Attempted {
+    /// The reply is written.
+    Done,
+    /// Nothing can be done yet.
+    Wait(Resolved),
+}
+
+/// The arguments from which the next attempt goes on, if they are others than this one's: what depends on when the command
+/// came is found out once (`$` of `XREAD`). Keys stay where they are.
+pub type Resolved = Option<Vec<Vec<u8>>>;
 
 /// How long a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -363,7 +393,7 @@ pub enum Round {
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.
-    Wait,
+    Wait(Resolved),
 }
 
 /// A question to a core.

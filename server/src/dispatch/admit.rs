@@ -176,9 +176,13 @@ impl Core {
         {
             return Admission::Refuse(errors::not_as_subscriber(spec.name));
         }
-        if gates & gate::PAUSE != 0 && self.state.is_paused_for(flags) {
-            self.state.hold_for_pause(session);
-            return Admission::Wait;
+        if gates & gate::PAUSE != 0 {
+            if self.state.is_paused_for(flags) {
+                self.state.hold_for_pause(session);
+                return Admission::Wait;
+            }
+            // It may just be over.
+            self.serve_put_off();
         }
         if gates & gate::MULTI != 0 && is_queued(command) {
             return Admission::Queue;

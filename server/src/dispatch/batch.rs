@@ -13,7 +13,7 @@ use super::locks::Scope;
 use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Handed, Run};
 use crate::resp::{ArgRange, Protocol};
 use crate::routing::CoreId;
-use crate::session::{LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
+use crate::session::{Ending, LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -103,8 +103,8 @@ pub(super) struct Queued {
 pub(super) enum WaitStep {
     /// To give up what it has reserved: there was nothing. It goes on waiting.
     GoOn,
-    /// To forget it.
-    End,
+    /// To forget it; with an ending, to answer so, if it has not been served yet.
+    End(Option<Ending>),
 }
 
 /// Keys of a core that a session waits for.
@@ -114,6 +114,9 @@ pub(super) struct WaitRequest {
     pub(super) keys: Vec<Box<[u8]>>,
     /// What an attempt locks of the core's shard; more than the keys.
     pub(super) scope: Scope,
+    pub(super) command: &'static Command,
+    /// Whether all its keys live on the core, which makes the attempts: the command's arguments are the request's.
+    pub(super) is_served_here: bool,
 }
 
 /// Where an answer belongs on the core that asked.
@@ -132,7 +135,9 @@ pub(super) enum Ticket {
         session: SessionId,
         transaction: u32,
     },
-    /// Word for a waiting command: one of its keys has been written.
+    /// A command that may block, whose keys all live on the core asked: it may have the session wait.
+    Attempt { session: SessionId },
+    /// Word for a waiting command: a [`WaitWord`](super::attempts::WaitWord).
     Wait {
         session: SessionId,
         number: WaitNumber,
@@ -148,6 +153,7 @@ impl Ticket {
             Self::Reply { session, .. }
             | Self::Part { session, .. }
             | Self::Locks { session, .. }
+            | Self::Attempt { session }
             | Self::Wait { session, .. }
             | Self::Discard { session } => session,
         }
@@ -653,14 +659,19 @@ impl Batch {
     }
 
     /// Says that a session waits. `head` says for whom; its work is this.
-    pub(super) fn ask_to_await(&mut self, head: Head, request: WaitRequest) {
+    pub(super) fn ask_to_await<'a>(
+        &mut self,
+        head: Head,
+        request: WaitRequest,
+        args: impl Iterator<Item = &'a [u8]>,
+    ) {
         let index = self.wait_requests.len() as u32;
         self.wait_requests.push(request);
         let head = Head {
             work: Work::Await(index),
             ..head
         };
-        self.ask(head, std::iter::empty());
+        self.ask(head, args);
     }
 
     /// The word of a wait of this index.
@@ -743,6 +754,22 @@ impl Batch {
         let len = self.bytes.len() - start;
         self.answers.push(Answer { ticket, start, len });
         len
+    }
+
+    /// Adds the answer that `write` makes, if it says that this is one. Its length.
+    pub(super) fn answer_if(
+        &mut self,
+        ticket: Ticket,
+        write: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) -> Option<usize> {
+        let start = self.bytes.len();
+        if !write(&mut self.bytes) {
+            self.bytes.truncate(start);
+            return None;
+        }
+        let len = self.bytes.len() - start;
+        self.answers.push(Answer { ticket, start, len });
+        Some(len)
     }
 
     pub(super) fn args(&self, request: &Request) -> Args<'_> {

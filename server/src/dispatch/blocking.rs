@@ -1,7 +1,7 @@
-//! Commands that block: the session's side.
+//! Commands that block on keys of several cores: the session's side. (Those on keys of one core: [`super::attempts`].)
 //!
 //! ```text
-//!  first attempt    as any command: here, or as a transaction under the locks of all its keys on all cores
+//!  first attempt    a transaction under the locks of all its keys on all cores
 //!  nothing there    the keys' cores are told who waits, under the same locks, so that no write is missed; the session blocks
 //!  a key written    its core reserves it ([`super::queues`]) and says so; the next attempt is a transaction like the first
 //!  the end          served, or time is over, or `CLIENT UNBLOCK`, or the client is gone: the keys' cores forget it
@@ -12,12 +12,14 @@
 
 use std::collections::HashMap;
 
+use super::attempts::blocking_of;
 use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
 use super::gather::{Owner, session_owner};
 use super::kept_args::{KeptArgs, keep_args};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
-use crate::command::{Args, Blocking, Command, Flags, Rounds, Run, WaitLimit};
+use super::unblocks::Unblocks;
+use crate::command::{Args, Blocking, Command, Rounds};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
@@ -26,8 +28,8 @@ use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
 #[derive(Default)]
 pub(super) struct Waiting {
     commands: HashMap<WaitNumber, WaitingCommand>,
-    /// Those that were woken while writes were paused, and make their attempt when that is over.
-    held_back: Vec<WaitNumber>,
+    /// `CLIENT UNBLOCK`s that have yet to be answered.
+    pub(super) unblocks: Unblocks,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
 }
@@ -63,6 +65,17 @@ pub(super) struct Terms {
     quiet: bool,
 }
 
+impl Terms {
+    /// What a session that is blocked agreed on.
+    pub(super) fn of(blocked: &Blocked) -> Self {
+        Self {
+            seq: blocked.seq,
+            until_ms: blocked.until_ms,
+            quiet: blocked.quiet,
+        }
+    }
+}
+
 /// An attempt at a command that may block, while its rounds are under way.
 pub(super) struct Attempt {
     terms: Terms,
@@ -82,7 +95,7 @@ impl Waiting {
     /// Whether nobody waits.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+        self.commands.is_empty() && self.unblocks.is_empty()
     }
 }
 
@@ -96,40 +109,29 @@ impl Core {
         blocking: Blocking,
         quiet: bool,
     ) {
-        let limit = match (blocking.timeout)(&args) {
-            Ok(limit) => limit,
+        let until_ms = match self.until_ms(blocking, &args) {
+            Ok(until_ms) => until_ms,
             Err(error) => return self.reply_error(session, &error, command, quiet),
         };
         let Some(rounds) = self.rounds(session, args, command, blocking.begin, quiet) else {
             return;
         };
-        let now_ms = self.state.clock.monotonic_ms();
         let seq = session.output.expect();
         let terms = Terms {
             seq,
-            until_ms: match limit {
-                WaitLimit::None => None,
-                WaitLimit::Millis(millis) => Some(now_ms.saturating_add(millis)),
-            },
+            until_ms,
             quiet,
         };
         let owner = session_owner(session, Some(seq), command);
-        let attempt = |which| Box::new(Attempt { terms, which });
         let executing = session.executing.as_ref();
         if !session.may_wait() {
             let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
             session.at_barrier = true;
-            let attempt = attempt(Which::InExec);
+            let which = Which::InExec;
+            let attempt = Box::new(Attempt { terms, which });
             return self.attempt(Some(session), owner, rounds, (locks, Then::Keep), attempt);
         }
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
-        if scopes.iter().all(|(core, _)| *core == self.state.id) {
-            // Nobody comes between, and it has waited for whoever holds locks here.
-            session.at_barrier = true;
-            let locks = (LocksHeld::new(), Then::Keep);
-            let attempt = attempt(Which::First(keep_args(args)));
-            return self.attempt(Some(session), owner, rounds, locks, attempt);
-        }
         session.at_barrier = true;
         self.begin_transaction(owner, keep_args(args), Plan::Block(terms), scopes, None);
     }
@@ -169,8 +171,24 @@ impl Core {
             Which::InExec => {}
             Which::First(_) => self.unlock(owner.session, locks),
             Which::Again(number) => {
-                self.end_wait(number);
+                self.answer_unblocks(owner.session, false);
+                self.end_wait(number, locks);
                 self.unlock(owner.session, locks);
+            }
+        }
+    }
+
+    /// An attempt has found nothing to do, and the next goes on from `args`.
+    pub(super) fn go_on_from(&mut self, attempt: &mut Attempt, args: KeptArgs) {
+        match &mut attempt.which {
+            Which::InExec => {}
+            Which::First(kept) => *kept = args,
+            Which::Again(number) => {
+                if let Some(command) = self.blocked.commands.get_mut(number) {
+                    self.budget.let_go(command.args.memory_bytes());
+                    self.budget.keep(args.memory_bytes());
+                    command.args = args;
+                }
             }
         }
     }
@@ -196,7 +214,7 @@ impl Core {
             }
             (Which::First(_), None) => self.unlock(owner.session, locks),
             (Which::Again(number), session) => {
-                self.attempt_again_found_nothing(number, session, owner, terms);
+                self.attempt_again_found_nothing(number, session, owner, locks);
                 self.unlock(owner.session, locks);
             }
         }
@@ -207,21 +225,24 @@ impl Core {
         number: WaitNumber,
         session: Option<&mut Session>,
         owner: Owner,
-        terms: Terms,
+        locks: &LocksHeld,
     ) {
         let Some(session) = session else {
-            return self.end_wait(number);
+            return self.end_wait(number, locks);
         };
-        let now_ms = self.state.clock.monotonic_ms();
-        if terms.until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-            let seq = end_blocking(session, terms);
-            time_out(session, owner, Terms { seq, ..terms });
-            return self.end_wait(number);
+        let blocked = session.blocked.as_ref();
+        if let Some(ending) = blocked.and_then(|blocked| blocked.ending) {
+            // It was to end while the attempt was under way.
+            let on_timeout = blocking_of(owner.command).on_timeout;
+            let protocol = session.protocol;
+            session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+            self.answer_unblocks(owner.session, true);
+            return self.end_wait(number, locks);
         }
         if let Some(blocked) = &mut session.blocked {
             blocked.is_being_served = false;
         }
-        self.go_on_waiting(number);
+        self.go_on_waiting(number, locks);
     }
 
     /// The session blocks. The cores of the keys are told while the locks are held, which they give back.
@@ -238,7 +259,7 @@ impl Core {
         terms.seq = session.output.expect();
         owner.seq = Some(terms.seq);
         let number = WaitNumber(self.state.shared.next_wait());
-        let blocking = blocking_of(owner);
+        let blocking = blocking_of(owner.command);
         session.blocked = Some(Blocked {
             until_ms: terms.until_ms,
             on_timeout: blocking.on_timeout,
@@ -246,6 +267,8 @@ impl Core {
             quiet: terms.quiet,
             wait: Some(number),
             is_being_served: false,
+            served_by: None,
+            ending: None,
         });
         if let Some(until_ms) = terms.until_ms {
             self.state.add_timer(until_ms, session.id);
@@ -254,7 +277,7 @@ impl Core {
     }
 
     /// Tells the cores of the keys who waits.
-    fn register_wait(
+    pub(super) fn register_wait(
         &mut self,
         number: WaitNumber,
         owner: Owner,
@@ -262,7 +285,7 @@ impl Core {
         terms: Terms,
         locks: &LocksHeld,
     ) {
-        let blocking = blocking_of(owner);
+        let blocking = blocking_of(owner.command);
         let words = args.as_args();
         let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, words, scopes));
         let cores: Vec<CoreId> = scopes.iter().map(|(core, _)| *core).collect();
@@ -274,9 +297,12 @@ impl Core {
                 number,
                 keys,
                 scope,
+                command: owner.command,
+                is_served_here: false,
             };
             self.tell_of_wait(owner, core, request, held_on(locks, core, Then::Release));
         }
+        self.budget.keep(args.memory_bytes());
         let command = WaitingCommand {
             owner,
             args,
@@ -295,16 +321,6 @@ impl Core {
             && self.blocked.table != self.state.shared.slots.version()
         {
             self.send_waits_on();
-        }
-    }
-
-    /// Lets those make their attempts that were held back while writes were paused.
-    #[inline]
-    pub(super) fn end_holding_back(&mut self) {
-        if !self.blocked.held_back.is_empty() && !self.state.is_paused_for(Flags::WRITE) {
-            for number in std::mem::take(&mut self.blocked.held_back) {
-                self.wait_woken(number);
-            }
         }
     }
 
@@ -334,8 +350,9 @@ impl Core {
             cores,
             ..
         } = command;
+        self.budget.let_go(args.memory_bytes());
         for core in cores {
-            self.step_wait_on(core, owner.session, number, WaitStep::End);
+            self.step_wait_on(core, owner.session, (number, WaitStep::End(None)), None);
         }
         self.register_wait(number, owner, args, terms, &LocksHeld::new());
     }
@@ -349,7 +366,8 @@ impl Core {
     ) {
         let session = owner.session;
         if core == self.state.id {
-            self.queue_wait(core, session, owner.db, request);
+            let head = owner.head(Ticket::Discard { session }, Work::Unlock, None);
+            self.queue_wait(core, &head, request, Args::new(&[], &[]));
             if let Some(locks) = locks {
                 self.release_locks(locks.id);
             }
@@ -357,7 +375,7 @@ impl Core {
         }
         let ticket = Ticket::Discard { session };
         let head = owner.head(ticket, Work::Unlock, locks);
-        self.outboxes[core.index()].ask_to_await(head, request);
+        self.outboxes[core.index()].ask_to_await(head, request, std::iter::empty());
     }
 
     /// A key that is waited for has been written, and is reserved: the next attempt begins.
@@ -370,24 +388,11 @@ impl Core {
         let Phase::Parked = command.phase else {
             return;
         };
-        if self.state.is_paused_for(Flags::WRITE) {
-            self.blocked.held_back.push(number);
-            return;
-        }
         if command.table != table {
             return self.send_wait_on(number);
         }
         command.phase = Phase::Woken;
         let owner = command.owner;
-        if self.outboxes.len() == 1 {
-            // Nobody comes between.
-            let mut session = self.state.sessions.take_out(owner.session);
-            self.attempt_again(number, session.as_deref_mut(), LocksHeld::new());
-            if let Some(session) = session {
-                self.look_again(session);
-            }
-            return;
-        }
         let command = &self.blocked.commands[&number];
         let args = command.args.as_args();
         let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, args, scopes));
@@ -421,49 +426,48 @@ impl Core {
     }
 
     /// The attempt is over, and more is waited for.
-    fn go_on_waiting(&mut self, number: WaitNumber) {
+    fn go_on_waiting(&mut self, number: WaitNumber, locks: &LocksHeld) {
         if let Some(command) = self.blocked.commands.get_mut(&number) {
             command.phase = Phase::Parked;
             let (session, cores) = (command.owner.session, command.cores.clone());
             for core in cores {
-                self.step_wait_on(core, session, number, WaitStep::GoOn);
+                let locks = held_on(locks, core, Then::Keep);
+                self.step_wait_on(core, session, (number, WaitStep::GoOn), locks);
             }
         }
     }
 
-    /// Nothing is waited for any more.
-    pub(super) fn end_wait(&mut self, number: WaitNumber) {
+    /// Nothing is waited for any more. `locks`: those of the last attempt, which are about to be given back.
+    pub(super) fn end_wait(&mut self, number: WaitNumber, locks: &LocksHeld) {
         if let Some(command) = self.blocked.commands.remove(&number) {
+            self.budget.let_go(command.args.memory_bytes());
             for core in command.cores {
-                self.step_wait_on(core, command.owner.session, number, WaitStep::End);
+                let (session, locks) = (command.owner.session, held_on(locks, core, Then::Keep));
+                self.step_wait_on(core, session, (number, WaitStep::End(None)), locks);
             }
         }
     }
 
-    fn step_wait_on(
+    pub(super) fn step_wait_on(
         &mut self,
         core: CoreId,
         session: SessionId,
-        number: WaitNumber,
-        step: WaitStep,
+        (number, step): (WaitNumber, WaitStep),
+        locks: Option<Held>,
     ) {
         if core == self.state.id {
-            return self.step_wait(number, step);
+            return self.step_wait(number, step, locks.map(|locks| locks.id));
         }
-        let head = Head::of(Ticket::Discard { session }, Work::Wait(number, step));
+        let head = Head {
+            locks,
+            ..Head::of(Ticket::Discard { session }, Work::Wait(number, step))
+        };
         self.outboxes[core.index()].ask(head, std::iter::empty());
     }
 }
 
-fn blocking_of(owner: Owner) -> Blocking {
-    match owner.command.spec.run {
-        Run::Blocking(blocking) => blocking,
-        _ => unreachable!("only a command that may block is attempted"),
-    }
-}
-
 fn begin_attempt(owner: Owner, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
-    match (blocking_of(owner).begin)(&args.as_args(), slots) {
+    match (blocking_of(owner.command).begin)(&args.as_args(), slots) {
         Ok(rounds) => rounds,
         Err(_) => unreachable!("the same arguments were right when the command came"),
     }
@@ -480,7 +484,7 @@ fn time_out(session: &mut Session, owner: Owner, terms: Terms) {
     let protocol = session.protocol;
     session.output.fill(terms.seq, |out| {
         if !terms.quiet {
-            (blocking_of(owner).on_timeout)(&mut Reply::new(out, protocol));
+            (blocking_of(owner.command).on_timeout)(&mut Reply::new(out, protocol));
         }
     });
 }

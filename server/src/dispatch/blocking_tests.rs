@@ -193,6 +193,88 @@ fn what_is_carried_on_serves_who_waits_there() {
     }
 }
 
+#[test]
+fn who_reads_without_taking_is_served_by_the_same_write_and_goes_on_from_what_it_resolved() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        let writer = server.connect(0);
+        server.send(writer, format!("SET {last} ab\r\n").as_bytes());
+        let clients: Vec<Client> = (0..6)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for (at, client) in clients.iter().enumerate() {
+            // Half of them on the one key, half on a key of each core.
+            let keys = if at % 2 == 0 { last } else { &keys.join(" ") };
+            let read = format!("TEST.READ {keys} $ 0\r\n");
+            assert_eq!(server.send(*client, read.as_bytes()), "");
+        }
+        // An attempt that finds nothing, with the length another than the one resolved: `$` is not resolved again.
+        server.send(
+            writer,
+            format!("SET {last} x\r\nAPPEND {last} y\r\n").as_bytes(),
+        );
+        for client in &clients {
+            assert_eq!(server.send(*client, b""), "");
+        }
+        server.send(writer, format!("APPEND {last} cd\r\n").as_bytes());
+        for (at, client) in clients.iter().enumerate() {
+            let heard = server.send(*client, b"");
+            assert_eq!(heard, taken(last, "cd"), "client {at}, {cores} cores");
+        }
+        disconnect(server, &[clients, vec![writer]].concat());
+    }
+}
+
+#[test]
+fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
+    let mut server = Server::new(2);
+    let keys = keys(2).join(" ");
+    let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+    for client in &clients {
+        server.send(*client, format!("TEST.READ {keys} 0 0\r\n").as_bytes());
+    }
+    let writer = server.connect(1);
+    let key = key_on(1, 2, "queue");
+    server.receive(writer, format!("APPEND {key} x\r\n").as_bytes());
+    server.turn();
+    server.ship();
+    while server.deliver_one(1, 0) {}
+    // All have been woken, and have asked for their places.
+    let transactions = server.cores[0].state().stats.transactions;
+    assert_eq!(transactions, 6);
+    for client in &clients {
+        assert_eq!(server.send(*client, b""), taken(&key, "x"));
+    }
+    disconnect(server, &[clients, vec![writer]].concat());
+}
+
+#[test]
+fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (keys, to) = (keys(cores), key_on(0, cores, "to"));
+        let last = keys.last().unwrap();
+        for keys in [last, &keys.join(" ")] {
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [taker, carrier, writer] = clients[..] else {
+                unreachable!()
+            };
+            server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
+            server.send(carrier, format!("TEST.CARRY {last} {to} 0\r\n").as_bytes());
+            server.send(writer, format!("SET {last} #\r\n").as_bytes());
+            assert_eq!(server.send(carrier, b""), "$1\r\n#\r\n", "{keys}");
+            assert_eq!(server.send(taker, b""), "");
+            server.send(writer, format!("SET {last} x\r\n").as_bytes());
+            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
+            server.send(writer, format!("DEL {to}\r\n").as_bytes());
+            clients.iter().for_each(|client| server.disconnect(*client));
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
 /// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
 /// taken once, and in the order of its key.
 fn work(seed: u64) {
@@ -295,37 +377,66 @@ fn whatever_is_under_way_every_element_is_taken_once() {
     }
 }
 
-#[test]
-fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+/// Whether those who wait for one key, or for more, are served in their order by what is written in one way, before a newcomer
+/// who would take it all.
+fn newcomer(seed: u64) {
     const CORES: u16 = 3;
-    for seed in 0..seeds(60) {
-        let mut random = Random(seed);
-        let mut server = Server::new(CORES);
-        let keys = keys(CORES);
-        let waiting: Vec<Client> = (0..5)
-            .map(|_| server.connect(random.below(CORES.into())))
-            .collect();
-        for client in &waiting {
-            let take = if random.one_in(2) {
-                format!("TEST.TAKE {} 0\r\n", keys[0])
-            } else {
-                format!("TEST.TAKE {} 0\r\n", keys.join(" "))
-            };
-            assert_eq!(server.send(*client, take.as_bytes()), "");
-        }
-        let writer = server.connect(random.below(CORES.into()));
-        // The writer itself would take what it wrote, were it not for those who wait.
-        let commands = format!("APPEND {0} 01234\r\nGETDEL {0}\r\n", keys[0]);
-        server.receive(writer, commands.as_bytes());
-        for _ in 0..random.below(400) {
+    let mut random = Random(seed);
+    let mut server = Server::new(CORES);
+    let keys = keys(CORES);
+    let (key, far, from) = (&keys[0], &keys[1], key_on(2, CORES, "from"));
+    let waiting: Vec<Client> = (0..5)
+        .map(|_| server.connect(random.below(CORES.into())))
+        .collect();
+    for client in &waiting {
+        let keys = keys.join(" ");
+        let keys = random.of(&[key, &keys]);
+        let take = format!("TEST.TAKE {keys} 0\r\n");
+        assert_eq!(server.send(*client, take.as_bytes()), "");
+    }
+    let writer = server.connect(random.below(CORES.into()));
+    let newcomer = server.connect(random.below(CORES.into()));
+    let ways = [
+        // The writer itself would take what it wrote.
+        format!("APPEND {key} 01234\r\nGETDEL {key}\r\n"),
+        format!("MULTI\r\nAPPEND {key} 01234\r\nGET {far}\r\nEXEC\r\n"),
+        format!(
+            "MULTI\r\nAPPEND {key} 01234\r\nRENAME {from} {from}\r\nMGET {key} {far}\r\nEXEC\r\n"
+        ),
+        format!("RENAME {from} {key}\r\n"),
+        format!(
+            "EVAL \"redis.call('GET',KEYS[2]) redis.call('APPEND',KEYS[1],'01234') redis.call('GET',KEYS[2])\" 2 {key} {far}\r\n"
+        ),
+        format!(
+            "EVAL \"redis.call('APPEND',KEYS[1],'01234') redis.call('GET','{far}')\" 1 {key}\r\n"
+        ),
+    ];
+    let way = &ways[random.below(ways.len())];
+    server.send(writer, format!("SET {from} 01234\r\n").as_bytes());
+    server.receive(writer, way.as_bytes());
+    for _ in 0..4 {
+        for _ in 0..random.below(15) {
             server.stir(&mut random);
         }
-        for (at, client) in waiting.iter().enumerate() {
-            let heard = server.send(*client, b"");
-            assert_eq!(heard, taken(&keys[0], &at.to_string()), "seed {seed}");
-        }
-        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "seed {seed}");
-        disconnect(server, &[waiting, vec![writer]].concat());
+        // Before it is written there is nothing, and then it is others'.
+        server.receive(newcomer, format!("GETDEL {key}\r\n").as_bytes());
+    }
+    let name = format!("seed {seed}, {way:?}");
+    for (at, client) in waiting.iter().enumerate() {
+        let heard = server.send(*client, b"");
+        assert_eq!(heard, taken(key, &at.to_string()), "{name}");
+    }
+    assert_eq!(server.send(newcomer, b""), "$-1\r\n".repeat(4), "{name}");
+    if way.starts_with("APPEND") {
+        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "{name}");
+    }
+    disconnect(server, &[waiting, vec![writer, newcomer]].concat());
+}
+
+#[test]
+fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+    for seed in 0..seeds(300) {
+        newcomer(seed);
     }
 }
 

@@ -23,10 +23,11 @@ use larder_engine::{
 };
 
 use super::core::Core;
-use super::execute::{access_of, fail, is_timed_apart};
+use super::execute::is_timed_apart;
 use super::input::Target;
 use super::limits::{COPIES_MAX_BYTES, COPY_REFRESH_MS};
 use super::offers;
+use super::on_shard::{access_of, fail};
 use crate::command::{Args, Command, FirstKey, Flags, Run, ShardCall, ShardFn};
 use crate::resp::Reply;
 use crate::routing::CoreId;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use larder_engine::{Buffer, Shard, ShardOptions, StoreError};
+use larder_engine::{Buffer, Notes, Shard, ShardOptions, StoreError};
 
 use super::batch::Batch;
 use super::blocking::Waiting;
@@ -41,8 +41,8 @@ use crate::resp::errors;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    Closing, HighWater, LockId, Peer, Prefixes, Query, Readers, Session, SessionId, Sessions,
-    Subscribers, gate,
+    Closing, Ending, HighWater, LockId, Peer, Prefixes, Query, Reader, Readers, Session, SessionId,
+    Sessions, Subscribers, gate,
 };
 use crate::shared::Shared;
 
@@ -85,6 +85,8 @@ pub struct Core {
     pub(super) blocked: Waiting,
     /// Who waits for keys of this core's shard.
     pub(super) queues: Queues,
+    /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
+    pub(super) served_notes: Vec<(Notes, Reader)>,
     /// The rebalance that this core drives.
     pub(super) job: Option<Job>,
     pub(super) scripts: Scripts,
@@ -169,6 +171,7 @@ impl Core {
                 pausing: Pausing::new(cores as u16),
                 paused: Vec::new(),
                 held_by: [false; 2],
+                unblocked: None,
                 timers: BinaryHeap::new(),
                 given_bytes: 0,
                 moving: Moving::default(),
@@ -191,6 +194,7 @@ impl Core {
             clearing: Clearing::default(),
             blocked: Waiting::default(),
             queues: Queues::default(),
+            served_notes: Vec::new(),
             job: None,
             scripts: Scripts::default(),
             copies: Copies::new(copy_versions.clone()),
@@ -390,7 +394,7 @@ impl Core {
         }
         self.end_waits(now_ms);
         self.follow_moved_slots();
-        self.end_holding_back();
+        self.serve_put_off();
         self.follow_pauses();
         self.resume_waiting();
         self.run_granted();
@@ -440,16 +444,13 @@ impl Core {
                 .and_then(|blocked| blocked.until_ms)
                 .is_some_and(|until| until <= now_ms);
             if due {
-                session.unblock(None);
+                session.unblock(Ending::TimedOut);
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
-                let ended = session.ended_wait.take();
                 self.waiting.push(id);
-                if let Some(number) = ended {
-                    self.end_wait(number);
-                }
             }
+            self.tell_of_ending(id);
         }
     }
 
@@ -595,6 +596,7 @@ impl Core {
         let periodic = timed && !state.sessions.is_empty()
             || self.budget.awaits_period()
             || !state.paused.is_empty()
+            || self.queues.has_put_off()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);

@@ -6,8 +6,9 @@ use super::batch::{
     Batch, Credit, Head, Queued, Reading, Request, Tells, Then, Ticket, Watch, Work,
 };
 use super::core::Core;
-use super::execute::{Place, is_timed_apart, run_on_shard};
+use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use super::on_shard::{Place, run_command_on_shard};
 use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
@@ -276,15 +277,18 @@ impl Core {
             Work::Unlock => {}
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) => {
-                let answer = self.run_each(from, args, request, command);
+                let mut answer = self.run_each(from, args, request, command);
+                self.answer_unblock_now(&mut answer);
                 self.answer_each(from, request, &answer);
             }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
                 let wait = batch.wait_request(index).clone();
-                self.queue_wait(from, request.ticket.session(), request.db, wait);
+                self.queue_wait(from, request, wait, args);
             }
-            Work::Wait(number, step) => self.step_wait(number, step),
+            Work::Wait(number, step) => {
+                self.step_wait(number, step, request.locks.map(|locks| locks.id));
+            }
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {
                 let state = &mut self.state;
@@ -325,6 +329,7 @@ impl Core {
             self.act_for_request(from, request.ticket, tells, by);
         }
         self.serve_written();
+        self.act_on_served(None);
         if let Some(before) = before {
             self.end_moment(before);
         }
@@ -380,7 +385,7 @@ impl Core {
     }
 
     /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
-    /// unless it has begun a pause.
+    /// unless it has begun a pause, or has yet to learn how a wait ends.
     pub(super) fn run_at_its_place(
         &mut self,
         from: CoreId,
@@ -391,9 +396,10 @@ impl Core {
         let head = &request.head;
         self.state.pausing.has_begun = false;
         let answer = self.run_each(from, batch.args(request), head, command);
-        match std::mem::take(&mut self.state.pausing.has_begun) {
-            true => self.begin_clearing(from, head.ticket),
-            false => self.answer_each(from, head, &answer),
+        if std::mem::take(&mut self.state.pausing.has_begun) {
+            self.begin_clearing(from, head.ticket);
+        } else if !self.is_unblock_open((from, head.ticket)) {
+            self.answer_each(from, head, &answer);
         }
     }
 
@@ -417,7 +423,6 @@ impl Core {
                 if self.state.gates & gate::NOTES != 0 {
                     self.act_on_notes(None, Some(request.origin(from)));
                 }
-                self.serve_written();
             }
             self.end_exec_here(told);
         }
@@ -434,14 +439,11 @@ impl Core {
         let Work::Command(command) = request.head.work else {
             unreachable!("an EXEC runs commands")
         };
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            unreachable!("only commands on a shard are sent elsewhere")
-        };
         let args = batch.args(request);
         let place = Place::of(&request.head);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
-        run_on_shard(&mut self.state, out, args, command, run, place);
+        run_command_on_shard(&mut self.state, out, args, command, place);
         if request.head.reading == Reading::Remembered {
             let reader = request.head.origin(from);
             self.state.remember(command.spec, &args, reader);
@@ -464,9 +466,9 @@ impl Core {
         if let Run::Script(_) = command.spec.run {
             return self.run_script_for(from, args, request, command);
         }
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            unreachable!("only commands on a shard hop")
-        };
+        if let Ticket::Attempt { .. } = request.ticket {
+            return self.attempt_for(from, args, request, command);
+        }
         let (place, reading) = (Place::of(request), request.reading);
         // A part of a spread command is no call of its own.
         let is_part = matches!(request.ticket, Ticket::Part { .. });
@@ -474,7 +476,7 @@ impl Core {
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            run_on_shard(state, out, args, command, run, place)
+            run_command_on_shard(state, out, args, command, place)
         });
         if reading == Reading::Remembered {
             let reader = request.origin(from);

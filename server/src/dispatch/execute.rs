@@ -3,8 +3,6 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use larder_engine::Access;
-
 use super::admit::{Admission, has_to_come_behind};
 use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
@@ -12,13 +10,14 @@ use super::gather::{Ask, Finish};
 use super::input::Target;
 use super::limits::TIMED_ARGS_BYTES;
 use super::multi::locks_of;
+use super::on_shard::{Place, access_of, run_on_shard};
 use super::protect;
 use super::publish::note_write;
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, CoreState, FirstKey, Flags, Rounds, RoundsFn, Run,
-    SessionCall, ShardCall, ShardFn, Spread, TransactionStep,
+    Args, Command, CommandSpec, CoreFn, Flags, Rounds, RoundsFn, Run, SessionCall, ShardFn, Spread,
+    TransactionStep,
 };
-use crate::resp::{ErrorReply, Protocol, Reply, errors};
+use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};
 
@@ -201,6 +200,7 @@ impl Core {
         }
         self.run(session, args, resolved, target, gates);
         self.serve_written();
+        self.act_on_served(Some(session));
         if gates & gate::MONITOR != 0 {
             // What a monitor runs it sees behind its reply.
             self.pass_to_monitors(Some(session));
@@ -247,11 +247,18 @@ impl Core {
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
-            Run::FanOut { .. } => self.common_core(command.spec, args),
+            Run::FanOut { .. } | Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
         let is_spread = owner.is_none() && matches!(command.spec.run, Run::FanOut { .. });
         match owner {
+            Some(core)
+                if core != self.state.id
+                    && matches!(command.spec.run, Run::Blocking(_))
+                    && session.may_wait() =>
+            {
+                self.send_attempt(session, args, command, core, quiet);
+            }
             _ if matches!(command.spec.run, Run::Script(_)) => {
                 self.begin_script(session, args, command, quiet);
             }
@@ -329,6 +336,9 @@ impl Core {
                 if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
                     self.begin_rounds(session, rounds, command, quiet);
                 }
+            }
+            Run::Blocking(blocking) if owner.is_some() => {
+                self.attempt_here(session, args, command, blocking, how);
             }
             Run::Blocking(blocking) => {
                 self.begin_blocking(session, args, command, blocking, quiet);
@@ -610,70 +620,6 @@ pub(super) fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> b
     !command.shares_turn || gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 
-/// How a command runs on a shard, whoever asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) db: larder_engine::DbIndex,
-    pub(super) protocol: Protocol,
-    pub(super) access: Access,
-    pub(super) first_key: FirstKey,
-}
-
-impl Place {
-    /// That of a request.
-    #[inline(always)]
-    pub(super) fn of(head: &Head) -> Self {
-        Self {
-            db: head.db,
-            protocol: head.protocol,
-            access: head.access,
-            first_key: head.first_key,
-        }
-    }
-}
-
-/// Runs a command on the core's shard; its reply, or its error, goes to the end of `out`.
-#[inline(always)]
-pub(super) fn run_on_shard(
-    state: &mut CoreState,
-    out: &mut Vec<u8>,
-    args: Args<'_>,
-    command: &'static Command,
-    run: ShardFn,
-    place: Place,
-) {
-    let began = out.len();
-    let result = run(&mut ShardCall {
-        shard: &mut state.shard,
-        db: place.db,
-        args,
-        reply: Reply::new(out, place.protocol),
-        config: &state.config,
-        stats: &mut state.stats,
-        access: place.access,
-        first_key: place.first_key,
-    });
-    if let Err(error) = result {
-        fail(state, out, began, command, place.protocol, &error);
-    }
-}
-
-/// Takes back what a failed command wrote, and writes its error.
-#[cold]
-pub(super) fn fail(
-    state: &mut CoreState,
-    out: &mut Vec<u8>,
-    began: usize,
-    command: &'static Command,
-    protocol: Protocol,
-    error: &ErrorReply,
-) {
-    out.truncate(began);
-    Reply::new(out, protocol).error(error);
-    state.stats.count_error(error.code());
-    state.stats.by_command[command.id.index()].failed += 1;
-}
-
 /// The command to run, subcommand and arity settled.
 #[inline]
 pub(super) fn resolve(
@@ -730,14 +676,6 @@ pub(super) fn is_by_node(session: &Session, command: &Command) -> bool {
 #[cold]
 fn is_http(args: Args<'_>) -> bool {
     args.is(0, "POST") || args.is(0, "Host:")
-}
-
-pub(super) fn access_of(session: &Session) -> Access {
-    if session.gates & gate::NO_TOUCH == 0 {
-        Access::Touch
-    } else {
-        Access::Peek
-    }
 }
 
 /// Whatever was refused was to be a part of a transaction: that cannot be run any more.

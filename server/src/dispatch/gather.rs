@@ -11,12 +11,12 @@ use slab::Slab;
 use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
-use super::execute::{Place, access_of, run_on_shard};
 use super::kept_args::{KeptArgs, keep, keep_args};
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
+use super::on_shard::{Place, access_of, run_command_on_shard};
 use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
 use super::telling::EventsOfCommand;
@@ -433,17 +433,13 @@ impl Core {
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
-                let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run
-                else {
-                    unreachable!("only commands on a shard are spread")
-                };
                 let place = Place {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
                     first_key: FirstKey::UNKNOWN,
                 };
-                run_on_shard(&mut self.state, &mut out, args, command, run, place);
+                run_command_on_shard(&mut self.state, &mut out, args, command, place);
                 if let Some(reader) = reader {
                     self.state.remember(command.spec, &args, reader);
                 }
@@ -486,6 +482,7 @@ impl Core {
                 unreachable!("it is no part of a gathered reply")
             }
         }
+        self.answer_unblock_now(&mut out);
         for buffer in handed.into_iter().filter_map(Handed::into_buffer) {
             self.state.shard.bury(buffer);
         }
@@ -530,7 +527,10 @@ impl Core {
                 let answer = LockAnswer::read(bytes);
                 self.take_grant(from, transaction as usize, answer);
             }
-            Ticket::Wait { number, .. } => self.wait_woken(number),
+            Ticket::Attempt { session } => self.end_attempt_on(session, bytes),
+            Ticket::Wait { session, number } => {
+                self.take_word_of_wait(from, session, number, bytes);
+            }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
                 let gather = &mut self.gathers.pending[id];
@@ -565,6 +565,10 @@ impl Core {
                 let is_reply = !matches!(gather.finish, Finish::Rounds(_));
                 gather.owner.seq.filter(|_| is_reply)
             }
+            Ticket::Attempt { session } => {
+                let session = self.state.sessions.get(session);
+                session.and_then(|session| Some(session.blocked.as_ref()?.seq))
+            }
             Ticket::Locks { .. } | Ticket::Wait { .. } | Ticket::Discard { .. } => None,
         };
         let session = ticket.session();
@@ -595,10 +599,14 @@ impl Core {
                     Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
                     Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
                     Ok(Round::Done) => None,
-                    Ok(Round::Wait) => {
+                    Ok(Round::Wait(resolved)) => {
                         let gather = self.gathers.pending.remove(id);
                         self.budget.let_go(gather.part_bytes);
-                        let attempt = gather.attempt.expect("only such a command waits");
+                        let mut attempt = gather.attempt.expect("only such a command waits");
+                        if let Some(words) = resolved {
+                            let args = keep(words.iter().map(Vec::as_slice));
+                            self.go_on_from(&mut attempt, args);
+                        }
                         let locks = &gather.locks;
                         return self.attempt_found_nothing(session, owner, *attempt, locks);
                     }

@@ -143,7 +143,7 @@ impl Core {
         }
         self.budget.note_session_ran();
         if session.input_ended && session.closing == Closing::No {
-            if session.blocked.is_some() {
+            if session.is_blocked() {
                 session.closing = Closing::Now;
             } else if !session.is_stalled() {
                 session.closing = Closing::AfterReplies;

@@ -118,6 +118,13 @@ pub(super) enum Kind {
     Bar,
 }
 
+impl Kind {
+    /// Whether it has a place in the order.
+    fn has_place(self) -> bool {
+        matches!(self, Self::InOrder | Self::Served)
+    }
+}
+
 /// The answer to a request for locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -150,8 +157,8 @@ struct Entry<W> {
     kept_back: usize,
     /// It waits for reservations no longer, since a transaction has asked for locks.
     passes_reservations: bool,
-    /// Entries before this one that reservations keep back. One who is served does not wait for them; a reservation keeps
-    /// them back, too.
+    /// Entries before this one that reservations keep back. One who is served does not wait for them, but they for him; a
+    /// reservation keeps them back, too.
     passed: Vec<LockId>,
     waiter: Option<W>,
     /// The moment at which what is done under it takes effect.
@@ -208,6 +215,28 @@ impl<W> Locks<W> {
         conflicting.any(|id| self.entry(id).kind != Kind::Reservation)
     }
 
+    /// Whether somebody holds the key of `hash`, under other locks than `own`.
+    pub(super) fn holds_other(&self, hash: u64, own: Option<LockId>) -> bool {
+        let mode = Mode::Exclusive;
+        let scope = Scope::Keys(vec![Claim { hash, mode }]);
+        let mut conflicting = self.conflicting(&scope).into_iter();
+        conflicting.any(|id| {
+            let entry = self.entry(id);
+            Some(id) != own && entry.kind != Kind::Reservation && entry.holds()
+        })
+    }
+
+    /// Whether work on `scope` that is due behind `own` has to wait: for holders of other locks, or for transactions whose
+    /// place has come. Work of this core alone that waits itself is passed.
+    pub(super) fn is_in_way(&self, scope: &Scope, own: Option<LockId>) -> bool {
+        let mut conflicting = self.conflicting(scope).into_iter();
+        conflicting.any(|id| {
+            let entry = self.entry(id);
+            let counts = entry.holds() || entry.kind == Kind::InOrder;
+            Some(id) != own && entry.kind != Kind::Reservation && counts
+        })
+    }
+
     /// Whether somebody holds keys of `scope`, or asked for them before the script did whose bar is `own`. A script without a
     /// bar comes last.
     pub(super) fn is_taken(&self, scope: &Scope, own: Option<LockId>) -> bool {
@@ -236,19 +265,13 @@ impl<W> Locks<W> {
         }
         let is_reservation = |id: &LockId| self.entry(*id).kind == Kind::Reservation;
         let reserved = conflicting.iter().copied().filter(is_reservation).count();
-        let passed: Vec<LockId> = match kind {
-            Kind::Served | Kind::Reservation => {
-                let conflicting = conflicting.iter().copied();
-                conflicting
-                    .filter(|id| self.entry(*id).kept_back > 0)
-                    .collect()
-            }
-            _ => Vec::new(),
-        };
-        if kind == Kind::Reservation {
-            // Who is kept back already stays so.
-            for id in &passed {
-                self.entries[id.0 as usize].kept_back += 1;
+        let passed = self.passed_by(kind, &conflicting);
+        for id in &passed {
+            let entry = &mut self.entries[id.0 as usize];
+            match kind {
+                Kind::Reservation => entry.kept_back += 1,
+                // And waits for who is served, should the reservation be given up before.
+                _ => entry.conflicts += 1,
             }
         }
         let (conflicts, kept_back) = match kind {
@@ -295,6 +318,29 @@ impl<W> Locks<W> {
         } else {
             Asked::Granted(id)
         }
+    }
+
+    /// Whom of those in conflict with it somebody comes before, who asks now: who serves, before those that a reservation keeps
+    /// back; a reservation, besides, before work of this core alone that waits for locks. That has come since the keys were
+    /// written under these. What has a transaction behind it is not passed, lest the transaction wait for it.
+    fn passed_by(&self, kind: Kind, conflicting: &[LockId]) -> Vec<LockId> {
+        let is_reservation = match kind {
+            Kind::Served => false,
+            Kind::Reservation => true,
+            _ => return Vec::new(),
+        };
+        let entries = self.entries.iter();
+        let in_order = entries.filter(|(_, entry)| entry.kind.has_place());
+        let last = in_order.map(|(_, entry)| entry.arrival).max();
+        let waits_alone = |entry: &Entry<W>| {
+            let is_last = last.is_none_or(|last| last < entry.arrival);
+            entry.kind == Kind::Alone && !entry.holds() && !entry.passes_reservations && is_last
+        };
+        let passed = conflicting.iter().copied().filter(|id| {
+            let entry = self.entry(*id);
+            entry.kept_back > 0 || is_reservation && waits_alone(entry)
+        });
+        passed.collect()
     }
 
     /// What is done under `id` takes effect at `moment`, when it is this time.
@@ -405,7 +451,7 @@ impl<W> Locks<W> {
         let mut freed = Vec::new();
         for other in self.conflicting(&gone.scope) {
             let entry = &mut self.entries[other.0 as usize];
-            let keeps_back = gone.kind == Kind::Reservation && gone.passed.contains(&other);
+            let keeps_back = gone.passed.contains(&other);
             if !gone.is_before(entry) && !keeps_back {
                 continue;
             }
@@ -451,7 +497,7 @@ mod tests {
         scope: Scope,
         holds: bool,
         passes_reservations: bool,
-        /// Of a reservation, whom it found kept back.
+        /// Who is behind it though he came before.
         keeps_back: Vec<LockId>,
     }
 
@@ -481,29 +527,44 @@ mod tests {
                             && !own.passes_reservations
                     }
                     (Kind::Bar, _) => index != at,
+                    (Kind::Served, Kind::Alone) if other.keeps_back.contains(&own.id) => true,
+                    (Kind::Alone, Kind::Served) if own.keeps_back.contains(&other.id) => false,
                     _ => index < at,
                 };
                 is_in_the_way && scopes_conflict(&own.scope, &other.scope)
             })
         }
 
-        /// Whom a reservation of `scope` finds kept back by others.
+        /// Who will be behind one who asks for `scope`, though he came before: whom reservations keep back, and if it is a
+        /// reservation, work of the core alone that waits and has no transaction behind it.
         fn kept_back(&self, kind: Kind, scope: &Scope) -> Vec<LockId> {
-            if kind != Kind::Reservation {
+            if !matches!(kind, Kind::Reservation | Kind::Served) {
                 return Vec::new();
             }
+            let has_place = |known: &Known| matches!(known.kind, Kind::InOrder | Kind::Served);
             let entries = self.entries.iter().enumerate();
-            let waiting = entries.filter(|(at, known)| {
+            let behind = entries.filter(|(at, known)| {
+                let waits = kind == Kind::Reservation
+                    && !known.holds
+                    && !self.entries[*at..].iter().any(has_place);
                 known.kind == Kind::Alone
                     && !known.passes_reservations
                     && scopes_conflict(&known.scope, scope)
-                    && self.entries.iter().enumerate().any(|(index, other)| {
-                        other.kind == Kind::Reservation
-                            && (index < *at || other.keeps_back.contains(&known.id))
-                            && scopes_conflict(&known.scope, &other.scope)
-                    })
+                    && (self.is_kept_back(*at) || waits)
             });
-            waiting.map(|(_, known)| known.id).collect()
+            behind.map(|(_, known)| known.id).collect()
+        }
+
+        /// Whether a reservation keeps entry `at` back.
+        fn is_kept_back(&self, at: usize) -> bool {
+            let known = &self.entries[at];
+            known.kind == Kind::Alone
+                && !known.passes_reservations
+                && self.entries.iter().enumerate().any(|(index, other)| {
+                    other.kind == Kind::Reservation
+                        && (index < at || other.keeps_back.contains(&known.id))
+                        && scopes_conflict(&known.scope, &other.scope)
+                })
         }
 
         /// Those who come to hold.
@@ -548,8 +609,10 @@ mod tests {
                     assert_eq!(granted, model.grant(), "seed {seed}, step {step}");
                     continue;
                 }
-                let kind = match random.below(12) {
+                let kind = match random.below(14) {
                     0 => Kind::Reservation,
+                    12 => Kind::Served,
+                    13 => Kind::Reservation,
                     // One script at a time has a core.
                     1 if !model.entries.iter().any(|known| known.kind == Kind::Bar) => Kind::Bar,
                     2..7 => Kind::InOrder,
@@ -560,8 +623,8 @@ mod tests {
                     _ => random_scope(&mut random),
                 };
                 if kind == Kind::InOrder {
-                    for known in &mut model.entries {
-                        known.passes_reservations |= known.kind == Kind::Alone && !known.holds;
+                    for at in 0..model.entries.len() {
+                        model.entries[at].passes_reservations |= model.is_kept_back(at);
                     }
                 }
                 let freed = model.grant();

@@ -85,6 +85,12 @@ impl Budget {
         self.kept -= bytes as u64;
     }
 
+    /// Bytes kept for later.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept as usize
+    }
+
     /// Whether nothing is kept, and nothing under way that has yet to run.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
@@ -335,7 +341,10 @@ impl Core {
     ) -> bool {
         let head = &request.head;
         let is_alone = head.locks.is_none()
-            && matches!(head.ticket, Ticket::Reply { .. } | Ticket::Discard { .. });
+            && matches!(
+                head.ticket,
+                Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
+            );
         let is_light =
             self.state.gates & gate::MAXMEMORY == 0 && is_light(command, batch.args(request));
         if !is_alone

@@ -14,6 +14,8 @@
 
 mod admit;
 mod alone_tests;
+mod attempts;
+mod attempts_tests;
 mod batch;
 mod blocking;
 mod blocking_tests;
@@ -44,6 +46,7 @@ mod notes;
 mod notes_tests;
 mod observed;
 mod offers;
+mod on_shard;
 mod order;
 mod order_flow_tests;
 mod order_tests;
@@ -71,6 +74,7 @@ mod timing;
 mod tracking_model;
 mod tracking_tests;
 mod transaction;
+mod unblocks;
 mod undos;
 mod user_tests;
 mod waits;

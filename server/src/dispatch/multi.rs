@@ -116,7 +116,7 @@ impl Core {
         match command.spec.run {
             Run::OnShard(_) if target.first_key.is_known() => QueuedPlace::Core(target.core),
             Run::OnShard(_) => QueuedPlace::Anywhere,
-            Run::FanOut { .. } => match self.common_core(command.spec, args) {
+            Run::FanOut { .. } | Run::Blocking(_) => match self.common_core(command.spec, args) {
                 Some(core) => QueuedPlace::Core(core),
                 None => QueuedPlace::Several,
             },
@@ -451,9 +451,10 @@ impl Core {
                 QueuedPlace::Core(core) => core,
                 _ => here,
             },
-            first_key: match queued.hash {
-                Some(hash) => FirstKey::new(command.first_key, hash),
-                None => FirstKey::UNKNOWN,
+            // Where it is known, its core is that above.
+            first_key: match (queued.place, queued.hash) {
+                (QueuedPlace::Core(_), Some(hash)) => FirstKey::new(command.first_key, hash),
+                _ => FirstKey::UNKNOWN,
             },
         };
         let gates = session.gates | self.state.gates;

@@ -9,7 +9,7 @@
 //! notes kept while somebody reads them, and `Core::act`, which walks them once for all. With no reader nothing is kept,
 //! and no command comes here.
 
-use larder_engine::Noted;
+use larder_engine::{Noted, Notes};
 
 use super::batch::{Head, Ticket, Work};
 use super::core::Core;
@@ -24,7 +24,7 @@ impl Core {
     /// wherever it is.
     #[inline]
     pub(super) fn act_on_notes(&mut self, session: Option<&mut Session>, by: Option<Reader>) {
-        if self.state.shard.journal().has_notes() {
+        if self.state.shard.journal().has_notes() || !self.served_notes.is_empty() {
             self.act(session, by);
         }
     }
@@ -110,9 +110,38 @@ impl Core {
         self.send_told();
     }
 
+    /// Keeps the notes of an attempt for one who waited until some session's are acted on: it may be made while a session is
+    /// at work, which is not to miss what concerns it.
+    pub(super) fn keep_notes_of(&mut self, served: Reader) {
+        if self.state.gates & gate::NOTES != 0 && self.state.shard.journal().has_notes() {
+            let notes = self.state.shard.journal().take_notes();
+            self.served_notes.push((notes, served));
+        }
+    }
+
+    /// Acts on what was changed for those who waited, behind the command that served them.
+    #[inline]
+    pub(super) fn act_on_served(&mut self, session: Option<&mut Session>) {
+        if !self.served_notes.is_empty() {
+            self.act_on_all_served(session);
+        }
+    }
+
+    #[cold]
+    fn act_on_all_served(&mut self, mut session: Option<&mut Session>) {
+        for (notes, served) in std::mem::take(&mut self.served_notes) {
+            self.act_on(notes, session.as_deref_mut(), Some(served));
+        }
+    }
+
     #[cold]
     fn act(&mut self, mut session: Option<&mut Session>, by: Option<Reader>) {
+        self.act_on_served(session.as_deref_mut());
         let notes = self.state.shard.journal().take_notes();
+        self.act_on(notes, session, by);
+    }
+
+    fn act_on(&mut self, notes: Notes, mut session: Option<&mut Session>, by: Option<Reader>) {
         for note in notes.iter() {
             // Of a database, the command itself tells those concerned.
             if let Noted::Changed(author) = note.what {

@@ -92,7 +92,7 @@ impl Core {
 
     /// A command of one of this core's sessions took long on another core.
     pub(super) fn observe_slow_hop(&mut self, slow: &SlowHop<'_>) {
-        let Ticket::Reply { session, .. } = slow.ticket else {
+        let (Ticket::Reply { session, .. } | Ticket::Attempt { session }) = slow.ticket else {
             return;
         };
         let Some(session) = self.state.sessions.take_out(session) else {

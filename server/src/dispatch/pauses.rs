@@ -61,6 +61,10 @@ impl Core {
         let is_paused = pauses.contains(&true);
         self.set_gate(gate::PAUSE, is_paused);
         self.state.shard.hold_expiry(is_paused);
+        if !is_paused {
+            // Before anything else that it has held back.
+            self.serve_put_off();
+        }
         if !self.state.paused.is_empty() && pauses != self.state.held_by {
             self.end_pauses();
         }

@@ -24,7 +24,7 @@ use super::core::Core;
 use super::gather::Owner;
 use super::transaction::LocksHeld;
 use crate::command::moving::{self, Order, Quiet};
-use crate::command::{CommandTable, CoreFn, Flags, Handed, Request, Round, Rounds};
+use crate::command::{CommandTable, CoreFn, Handed, Request, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
@@ -118,19 +118,17 @@ impl Core {
                 self.tell(core, moving::take_mark, &[]);
             }
         }
-        // What came before the last mark is here. It has run, or is set aside, or waits yet: for a script, or for a client
-        // that was woken, whose attempt a pause of writes may hold back for long.
-        let is_held_back = self.state.is_paused_for(Flags::WRITE);
+        // What came before the last mark is here. It has run, or is set aside, or waits yet: for a script, or for the attempt of
+        // a client that was woken.
         let has_all = self.state.moving.has_left()
             && self.state.moving.has_marks_of(others)
             && !self.scripts.has_any()
-            && (self.locks.is_empty() || is_held_back);
+            && self.locks.is_empty();
         if has_all {
             let slots = self.state.moving.slots();
-            let is_held_up = !self.locks.is_empty()
-                || self
-                    .debts
-                    .any_aside(|batch, request| touches(batch, request, slots));
+            let is_held_up = self
+                .debts
+                .any_aside(|batch, request| touches(batch, request, slots));
             self.state.moving.note_quiet(is_held_up);
         }
     }

@@ -575,11 +575,7 @@ impl Core {
         if let Some(watched) = session.watched.take() {
             self.forget_watch(session.id, session.client_id, &watched);
         }
-        let blocked = session.blocked.as_ref();
-        let wait = blocked.and_then(|blocked| blocked.wait.filter(|_| !blocked.is_being_served));
-        if let Some(number) = wait.or(session.ended_wait) {
-            self.end_wait(number);
-        }
+        self.forget_wait(session);
         if let Some(lock) = session.awaits_lock
             && !self.granted.iter().any(|(granted, _)| *granted == lock)
         {
@@ -609,7 +605,10 @@ impl Core {
         }
         self.lease_for_run(parts.memory_bytes());
         let before = self.state.shard.journal().set_moment(Some(moment));
-        for request in &parts.requests {
+        for (at, request) in parts.requests.iter().enumerate() {
+            let next = parts.requests.get(at + 1);
+            let is_last = next.is_none_or(|next| !is_of_same(request, next));
+            self.queues.set_mid_transaction(!is_last);
             match request.head.work {
                 Work::Lock(index) => {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
@@ -620,6 +619,7 @@ impl Core {
                 _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }
+            self.serve_written();
         }
         self.state.shard.journal().set_moment(before);
         if from == self.state.id {
@@ -676,6 +676,17 @@ impl Core {
             | Work::Wait(..) => Scope::NOTHING,
         }
     }
+}
+
+/// Whether two parts are of one transaction.
+fn is_of_same(one: &Request, other: &Request) -> bool {
+    let gather_of = |request: &Request| match request.head.ticket {
+        Ticket::Part {
+            session, gather, ..
+        } => Some((session, gather)),
+        _ => None,
+    };
+    gather_of(one).is_some_and(|gather| gather_of(other) == Some(gather))
 }
 
 /// Adds what a command locks on each core.

@@ -7,7 +7,7 @@ use super::locks::{Asked, Kind, Scope};
 use super::transaction::{LocksHeld, claims_of, held_on};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;
-use crate::session::{LockId, Session, SessionId, gate};
+use crate::session::{LockId, Session, SessionId, WaitNumber, gate};
 use larder_engine::{Moment, UnixMillis};
 
 /// Who waits for locks of this core's shard.
@@ -24,6 +24,8 @@ pub(super) enum Waiter {
         watcher: Option<u64>,
         is_undoable: bool,
     },
+    /// An attempt at a command that waits for keys of this core.
+    Attempt(WaitNumber),
     /// Nobody: these locks are never waited for.
     Nobody,
 }
@@ -54,7 +56,7 @@ impl Core {
     }
 
     /// Asks for locks. What is done under them takes effect at this moment, however long it waits.
-    fn ask_now(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Asked {
+    pub(super) fn ask_now(&mut self, kind: Kind, scope: Scope, waiter: Waiter) -> Asked {
         let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
         let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
         let moment = self.state.shard.journal().moment();
@@ -119,7 +121,7 @@ impl Core {
         if !self.undos.is_empty() {
             self.end_undo(id);
         }
-        self.serve_written();
+        self.serve_behind(id);
         self.locks.release(id, &mut self.granted);
         self.choose_lock_gate();
     }
@@ -282,6 +284,7 @@ impl Core {
                 watcher,
                 is_undoable,
             } => self.grant(to, ticket, lock, (watcher, is_undoable)),
+            Waiter::Attempt(number) => self.attempt_under(number, lock),
             Waiter::Nobody => unreachable!("such locks are granted at once"),
         }
     }

@@ -270,7 +270,7 @@ impl Desk {
         for id in ids {
             let owed = self.core.state().sessions.get(id).is_some_and(|session| {
                 let output = &session.output;
-                let awaited = output.outstanding() > 0 && session.blocked.is_none();
+                let awaited = output.outstanding() > 0 && !session.is_blocked();
                 awaited || !output.unsent().is_empty()
             });
             if !owed {

@@ -37,7 +37,8 @@ use std::net::IpAddr;
 use larder_engine::DbIndex;
 
 use crate::config::Origin;
-use crate::resp::{ErrorReply, Parser, Protocol, Reply};
+use crate::resp::{Parser, Protocol, Reply, errors};
+use crate::routing::CoreId;
 use unread::Unread;
 
 /// Where a connection comes from, as `CLIENT LIST` shows it.
@@ -137,6 +138,43 @@ pub struct Blocked {
     pub wait: Option<WaitNumber>,
     /// Whether what it waits for may just have come: the wait cannot be ended until that is clear.
     pub is_being_served: bool,
+    /// The core on which all the keys live: it serves the wait, and is asked to end it.
+    pub served_by: Option<CoreId>,
+    /// How it is to end, if it is not served: the core that serves it has been asked to end it, or the attempt that is under way
+    /// has yet to find nothing.
+    pub ending: Option<Ending>,
+}
+
+/// What comes of ending a session's wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unblocked {
+    /// It waited for nothing.
+    No,
+    /// It waits no longer.
+    AtOnce,
+    /// It ends, unless it is served first.
+    IsToBe,
+    /// It was to end before.
+    WasToBe,
+}
+
+/// How a wait ends that is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its time is over, or is to be.
+    TimedOut,
+    /// By `CLIENT UNBLOCK id ERROR`.
+    Unblocked,
+}
+
+impl Ending {
+    /// Writes the reply of a wait that ends so; `on_timeout` writes that of one whose time is over.
+    pub fn write(self, on_timeout: fn(&mut Reply<'_>), reply: &mut Reply<'_>) {
+        match self {
+            Self::TimedOut => on_timeout(reply),
+            Self::Unblocked => reply.error(&errors::UNBLOCKED),
+        }
+    }
 }
 
 /// The number of a wait for keys: those who wait for a key are served in the order of their numbers (`dispatch::blocking`).
@@ -220,7 +258,7 @@ pub struct Session {
     pub connection_closed: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
-    /// A wait for keys that has ended before anything came, which the keys' cores have yet to be told.
+    /// A wait for keys that has ended before anything came, or is to: the keys' cores have yet to be told.
     pub ended_wait: Option<WaitNumber>,
     /// Set while commands behind a barrier wait for the replies before them.
     pub at_barrier: bool,
@@ -396,24 +434,47 @@ impl Session {
         });
     }
 
-    /// Ends the wait of a blocked session: with `error`, or with the reply of a time-out. Whether it was blocked.
-    pub fn unblock(&mut self, error: Option<&ErrorReply>) -> bool {
-        let Some(blocked) = self.blocked.take_if(|blocked| !blocked.is_being_served) else {
-            return false;
+    /// Whether it waits for something that may be long in coming.
+    pub fn is_blocked(&self) -> bool {
+        let blocked = self.blocked.as_ref();
+        blocked.is_some_and(|blocked| !blocked.is_being_served)
+    }
+
+    /// Ends the wait of a blocked session, unless it is served first.
+    pub fn unblock(&mut self, ending: Ending) -> Unblocked {
+        let Some(blocked) = self.blocked.as_mut() else {
+            return Unblocked::No;
         };
+        if blocked.ending.is_some() {
+            return Unblocked::WasToBe;
+        }
+        if blocked.is_being_served {
+            if blocked.wait.is_none() {
+                // Its command has not been answered yet: nobody knows whether it waits.
+                return Unblocked::No;
+            }
+            blocked.ending = Some(ending);
+            return Unblocked::IsToBe;
+        }
         self.ended_wait = blocked.wait;
-        let protocol = self.protocol;
-        self.output.fill(blocked.seq, |out| {
-            if blocked.quiet {
-                return;
-            }
-            let mut reply = Reply::new(out, protocol);
-            match error {
-                Some(error) => reply.error(error),
-                None => (blocked.on_timeout)(&mut reply),
-            }
-        });
-        true
+        if blocked.served_by.is_some() {
+            (blocked.is_being_served, blocked.ending) = (true, Some(ending));
+            return Unblocked::IsToBe;
+        }
+        let (on_timeout, protocol) = (blocked.on_timeout, self.protocol);
+        self.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
+        Unblocked::AtOnce
+    }
+
+    /// The session is blocked no longer; `write` writes the reply, unless the client wants none.
+    pub fn end_blocked(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(blocked) = self.blocked.take() {
+            self.output.fill(blocked.seq, |out| {
+                if !blocked.quiet {
+                    write(out);
+                }
+            });
+        }
     }
 
     /// Bytes of memory the session holds, itself included.

@@ -93,5 +93,7 @@ fn answer_or_wait(
         quiet: false,
         wait: None,
         is_being_served: false,
+        served_by: None,
+        ending: None,
     });
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::super::core::Core;
-use super::super::execute::{Place, access_of, is_timed_apart, run_on_shard};
+use super::super::execute::is_timed_apart;
 use super::super::input::Target;
 use super::super::limits::SCRIPT_HELD_MAX_BYTES;
+use super::super::on_shard::{Place, access_of, run_on_shard};
 use super::super::publish::Publication;
 use super::Waits;
 use super::parked::keep_words;

@@ -36,9 +36,9 @@ use larder_engine::{Access, DbIndex};
 
 use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
-use super::execute::access_of;
 use super::input::Target;
 use super::limits::SCRIPTS_ON_CORES_MAX;
+use super::on_shard::access_of;
 use super::publish::Publication;
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};

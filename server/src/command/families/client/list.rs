@@ -226,7 +226,7 @@ fn flags(session: &Session) -> String {
         (session.gates & gate::MONITOR != 0, 'O'),
         (session.multi.is_some(), 'x'),
         (session.is_subscriber(), 'P'),
-        (session.blocked.is_some() || session.paused, 'b'),
+        (session.is_blocked() || session.paused, 'b'),
         (tracking.is_some(), 't'),
         (
             tracking.is_some_and(|tracking| tracking.redirect_is_broken),

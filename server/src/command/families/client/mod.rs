@@ -227,7 +227,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "client|unblock",
         arity: -3,
-        flags: Flags::OPERATOR,
+        flags: Flags::OPERATOR.with(Flags::IN_ORDER),
         categories: &[Category::Connection],
         group: Group::Connection,
         since: "5.0.0",

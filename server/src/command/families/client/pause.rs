@@ -6,7 +6,7 @@ use crate::command::{Args, CoreCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::session::{SessionId, gate};
+use crate::session::{Ending, Unblocked, gate};
 
 /// Which commands are held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +68,11 @@ pub(super) fn unpause_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) ->
     Ok(())
 }
 
-/// What becomes of the command that is waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    AsTimeout,
-    AsError,
-}
-
 fn parse_unblock(args: &Args<'_>) -> Result<(u64, Ending), ErrorReply> {
     let ending = match args.len() {
-        3 => Ending::AsTimeout,
-        4 if args.is(3, "timeout") => Ending::AsTimeout,
-        4 if args.is(3, "error") => Ending::AsError,
+        3 => Ending::TimedOut,
+        4 if args.is(3, "timeout") => Ending::TimedOut,
+        4 if args.is(3, "error") => Ending::Unblocked,
         4 => return Err(errors::UNBLOCK_REASON),
         _ => return Err(errors::subcommand_syntax(args.at(0), args.at(1))),
     };
@@ -87,26 +80,28 @@ fn parse_unblock(args: &Args<'_>) -> Result<(u64, Ending), ErrorReply> {
     Ok((u64::try_from(id).unwrap_or(0), ending))
 }
 
-/// Ends the wait of a blocked connection if it is this core's.
+/// Ends the wait of a blocked connection if it is this core's. Where it may be served before, the answer comes when that is
+/// clear.
 pub(super) fn unblock_each(call: &mut CoreCall<'_>) {
     let unblocked = unblock(call);
-    PartWriter(call.out).number(unblocked.is_some().into());
-    if let Some(id) = unblocked {
-        call.core.dirty.push(id);
-        // The timer that is due at once makes the core look at what the session has received meanwhile.
-        call.core.add_timer(0, id);
-    }
+    PartWriter(call.out).number((unblocked == Unblocked::AtOnce).into());
 }
 
-fn unblock(call: &mut CoreCall<'_>) -> Option<SessionId> {
-    let (client_id, ending) = parse_unblock(&call.args).ok()?;
-    let mut sessions = call.core.sessions.iter_mut();
-    let session = sessions.find(|session| session.client_id == client_id)?;
-    let is_unblocked = match ending {
-        Ending::AsTimeout => session.unblock(None),
-        Ending::AsError => session.unblock(Some(&errors::UNBLOCKED)),
+fn unblock(call: &mut CoreCall<'_>) -> Unblocked {
+    let Ok((client_id, ending)) = parse_unblock(&call.args) else {
+        return Unblocked::No;
     };
-    is_unblocked.then_some(session.id)
+    let core = &mut *call.core;
+    let session = core
+        .sessions
+        .iter_mut()
+        .find(|session| session.client_id == client_id)
+        .map(|session| (session.id, session.unblock(ending)));
+    let Some((id, unblocked)) = session else {
+        return Unblocked::No;
+    };
+    core.unblocked = Some((id, unblocked));
+    unblocked
 }
 
 pub(super) fn unblock_merge(

@@ -150,7 +150,7 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     let (mut subscribers, mut tracking) = (0, 0);
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
-        blocked += u64::from(session.blocked.is_some() || session.paused);
+        blocked += u64::from(session.is_blocked() || session.paused);
         let until_ms = session.blocked.as_ref().and_then(|wait| wait.until_ms);
         timed_waits += u64::from(until_ms.is_some());
         subscribers += u64::from(session.is_subscriber());
