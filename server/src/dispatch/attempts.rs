@@ -13,13 +13,13 @@
 
 use std::time::Instant;
 
-use super::batch::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::is_timed_apart;
 use super::gather::session_owner;
 use super::kept_args::{KeptArgs, keep, keep_args};
 use super::on_shard::{Place, access_of, fail};
+use super::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use super::transaction::LocksHeld;
 use crate::command::{
     Args, Attempted, Blocking, Command, CommandId, CoreState, FirstKey, Resolved, Run, ShardCall,

@@ -5,15 +5,15 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use larder_engine::limits::SPAN_MAX_BYTES;
-use larder_engine::{Access, Buffer, DbIndex, UnixMillis};
+use larder_engine::{Buffer, UnixMillis};
 
 use super::copies::CopyMessage;
 use super::limits::BATCH_HIGH_WATER_BYTES;
-use super::locks::Scope;
-use crate::command::{Args, Command, CoreFn, FirstKey, Flags, Handed, Run};
-use crate::resp::{ArgRange, Protocol};
+use super::requests::{Credit, Head, LockRequest, Queued, Ticket, WaitRequest, Work};
+use crate::command::{Args, Command, Handed};
+use crate::resp::ArgRange;
 use crate::routing::CoreId;
-use crate::session::{Ending, LockId, Reader, ReplySeq, Session, SessionId, UserId, WaitNumber};
+use crate::session::{Reader, SessionId};
 
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
@@ -66,107 +66,6 @@ pub struct Batch {
     handed_weight: usize,
 }
 
-/// What is to run on the receiving core.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Work {
-    /// A command on its shard; the answer is the reply.
-    Command(&'static Command),
-    /// A part of a command; the answer is of a form the command knows.
-    Part(CoreFn),
-    /// A command on the keyspace as a whole.
-    Each(&'static Command),
-    /// The commands of an `EXEC`, all on this core; the answer is its reply.
-    Exec(Queued),
-    /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].
-    Lock(u32),
-    /// Locks are given back. There is no answer.
-    Unlock,
-    /// The same, and what was done under them is taken back.
-    Undo,
-    /// A session waits for keys: the batch's word of a wait of this index.
-    Await(u32),
-    /// A step of a wait that the core knows.
-    Wait(WaitNumber, WaitStep),
-}
-
-/// Commands that were queued since `MULTI`: which of a batch's these are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Queued {
-    first: u32,
-    count: u32,
-    /// Whether the client watches keys of the core, which must be intact.
-    pub(super) watched: bool,
-}
-
-/// What a waiting command's coordinator asks of a core of its keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitStep {
-    /// To give up what it has reserved: there was nothing. It goes on waiting.
-    GoOn,
-    /// To forget it; with an ending, to answer so, if it has not been served yet.
-    End(Option<Ending>),
-}
-
-/// Keys of a core that a session waits for.
-#[derive(Clone, Debug)]
-pub(super) struct WaitRequest {
-    pub(super) number: WaitNumber,
-    pub(super) keys: Vec<Box<[u8]>>,
-    /// What an attempt locks of the core's shard; more than the keys.
-    pub(super) scope: Scope,
-    pub(super) command: &'static Command,
-    /// Whether all its keys live on the core, which makes the attempts: the command's arguments are the request's.
-    pub(super) is_served_here: bool,
-}
-
-/// Where an answer belongs on the core that asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Ticket {
-    /// A place in a session's output.
-    Reply { session: SessionId, seq: ReplySeq },
-    /// Part `part` of a gathered reply of a session.
-    Part {
-        session: SessionId,
-        gather: u32,
-        part: u32,
-    },
-    /// The locks of a transaction of a session.
-    Locks {
-        session: SessionId,
-        transaction: u32,
-    },
-    /// A command that may block, whose keys all live on the core asked: it may have the session wait.
-    Attempt { session: SessionId },
-    /// Word for a waiting command: a [`WaitWord`](super::attempts::WaitWord).
-    Wait {
-        session: SessionId,
-        number: WaitNumber,
-    },
-    /// The session wants none (`CLIENT REPLY OFF`).
-    Discard { session: SessionId },
-}
-
-impl Ticket {
-    /// Whose request it answers.
-    pub(super) fn session(self) -> SessionId {
-        match self {
-            Self::Reply { session, .. }
-            | Self::Part { session, .. }
-            | Self::Locks { session, .. }
-            | Self::Attempt { session }
-            | Self::Wait { session, .. }
-            | Self::Discard { session } => session,
-        }
-    }
-}
-
-/// Word that a client has taken large answers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Credit {
-    pub(super) session: SessionId,
-    pub(super) bytes: u64,
-}
-
 /// Work for another core.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
@@ -214,161 +113,6 @@ pub(super) struct SlowHop<'a> {
     pub(super) command: &'static Command,
     pub(super) micros: u64,
     pub(super) args: Args<'a>,
-}
-
-/// What a request says besides its arguments.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
-    pub(super) ticket: Ticket,
-    pub(super) work: Work,
-    pub(super) db: DbIndex,
-    pub(super) protocol: Protocol,
-    pub(super) access: Access,
-    pub(super) client_id: u64,
-    /// As whom it is done.
-    pub(super) user: UserId,
-    /// Whether the session's client keeps what the command reads.
-    pub(super) reading: Reading,
-    /// The first key's hash, if it is known.
-    pub(super) first_key: FirstKey,
-    /// The locks it runs under, if it belongs to a transaction.
-    pub(super) locks: Option<Held>,
-}
-
-impl Head {
-    /// A request that concerns no keys, for nobody in particular.
-    pub(super) fn of(ticket: Ticket, work: Work) -> Self {
-        Self {
-            ticket,
-            work,
-            db: DbIndex(0),
-            protocol: Protocol::Resp2,
-            access: Access::Peek,
-            client_id: 0,
-            user: UserId::DEFAULT,
-            reading: Reading::NotRemembered,
-            first_key: FirstKey::UNKNOWN,
-            locks: None,
-        }
-    }
-
-    /// Whose request it is, if it came from core `from`.
-    pub(super) fn origin(&self, from: CoreId) -> Reader {
-        Reader {
-            core: from,
-            session: self.ticket.session(),
-        }
-    }
-}
-
-/// Locks of the shard where the work runs, which its transaction holds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    pub(super) id: LockId,
-    pub(super) then: Then,
-    pub(super) tells: Tells,
-}
-
-/// Who tells of what happens to keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tells {
-    /// The core where it happens.
-    Here,
-    /// The one that asked: it is part of something that concerns several cores.
-    Asker,
-}
-
-/// What becomes of locks behind the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// More work comes under them.
-    Keep,
-    /// They are given back.
-    Release,
-}
-
-/// Locks a transaction asks a shard for, at its place in the order.
-#[derive(Clone, Debug)]
-pub(super) struct LockRequest {
-    pub(super) scope: Scope,
-    /// The client whose watch of this shard's keys must be intact.
-    pub(super) watcher: Option<u64>,
-    /// It is for a client that waited, and has reserved them.
-    pub(super) is_served: bool,
-    /// What is done under them may have to be taken back.
-    pub(super) is_undoable: bool,
-}
-
-/// Whether what a client watches is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Watch {
-    Intact,
-    Broken,
-}
-
-/// The answer to a [`LockRequest`]: the transaction holds the locks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LockAnswer {
-    pub(super) lock: LockId,
-    pub(super) watch: Watch,
-    /// The time at the place of the request, which is that of the whole transaction.
-    pub(super) time: UnixMillis,
-}
-
-impl LockAnswer {
-    pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.push(u8::from(self.watch == Watch::Broken));
-        out.extend_from_slice(&self.time.0.to_le_bytes());
-        out.extend_from_slice(&self.lock.0.to_le_bytes());
-    }
-
-    /// Reads an answer.
-    ///
-    /// # Panics
-    /// If `bytes` are none: they come from a core of this process.
-    pub(super) fn read(bytes: &[u8]) -> Self {
-        let (watch, rest) = bytes.split_at(1);
-        let (time, lock) = rest.split_at(8);
-        let time = time.try_into().expect("a time is eight bytes");
-        let lock = lock.try_into().expect("the place of locks is four bytes");
-        Self {
-            lock: LockId(u32::from_le_bytes(lock)),
-            time: UnixMillis(i64::from_le_bytes(time)),
-            watch: if watch[0] == 0 {
-                Watch::Intact
-            } else {
-                Watch::Broken
-            },
-        }
-    }
-}
-
-/// Whether what a command reads is remembered, for its client to be told of changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    Remembered,
-    NotRemembered,
-}
-
-impl Reading {
-    /// That of the next command of `session`, if it is `command`.
-    #[inline]
-    pub(super) fn of(session: &Session, command: &Command) -> Self {
-        // A script is asked of each of its commands.
-        let may_read =
-            command.spec.flags.has(Flags::READONLY) || matches!(command.spec.run, Run::Script(_));
-        if session.is_reading_tracked() && may_read {
-            Self::Remembered
-        } else {
-            Self::NotRemembered
-        }
-    }
-
-    /// The session to remember, if it is `itself`.
-    #[inline]
-    pub(super) fn reader(self, itself: Reader) -> Option<Reader> {
-        (self == Self::Remembered).then_some(itself)
-    }
 }
 
 impl Batch {

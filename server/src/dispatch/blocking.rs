@@ -13,10 +13,10 @@
 use std::collections::HashMap;
 
 use super::attempts::blocking_of;
-use super::batch::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::core::Core;
 use super::gather::{Owner, session_owner};
 use super::kept_args::{KeptArgs, keep_args};
+use super::requests::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use super::unblocks::Unblocks;
 use crate::command::{Args, Blocking, Command, Rounds};

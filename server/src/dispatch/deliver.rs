@@ -2,13 +2,12 @@
 
 use std::time::Instant;
 
-use super::batch::{
-    Batch, Credit, Head, Queued, Reading, Request, Tells, Then, Ticket, Watch, Work,
-};
+use super::batch::{Batch, Request};
 use super::core::Core;
 use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::on_shard::{Place, run_command_on_shard};
+use super::requests::{Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work};
 use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;

@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::admit::{Admission, has_to_come_behind};
-use super::batch::{Head, Reading, Ticket, Work};
 use super::core::Core;
 use super::gather::{Ask, Finish};
 use super::input::Target;
@@ -13,6 +12,7 @@ use super::multi::locks_of;
 use super::on_shard::{Place, access_of, run_on_shard};
 use super::protect;
 use super::publish::note_write;
+use super::requests::{Head, Reading, Ticket, Work};
 use crate::command::{
     Args, Command, CommandSpec, CoreFn, Flags, Rounds, RoundsFn, Run, SessionCall, ShardFn, Spread,
     TransactionStep,

@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use super::batch::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::blocking::Attempt;
 use super::core::Core;
 use super::kept_args::{KeptArgs, keep, keep_args};
@@ -19,6 +18,7 @@ use super::limits::{
 use super::on_shard::{Place, access_of, run_command_on_shard};
 use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
+use super::requests::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
 use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{

@@ -13,7 +13,7 @@
 //! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
 //! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
 
-use super::batch::{Batch, Request, Ticket, Work};
+use super::batch::{Batch, Request};
 use super::core::Core;
 use super::input::Target;
 use super::limits::{
@@ -22,6 +22,7 @@ use super::limits::{
     TEND_BUDGET, TIMED_ARGS_BYTES,
 };
 use super::multi::is_queued;
+use super::requests::{Ticket, Work};
 use crate::budget::{self, Lease};
 use crate::command::{Args, Command, Flags, Run};
 use crate::resp::{Reply, errors};

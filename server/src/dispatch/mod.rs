@@ -62,6 +62,7 @@ mod queues;
 mod rebalance;
 mod rebalance_tests;
 mod records_tests;
+mod requests;
 mod script;
 mod serial;
 mod stress;

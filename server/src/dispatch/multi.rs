@@ -13,13 +13,13 @@
 
 use larder_engine::UnixMillis;
 
-use super::batch::{Head, Held, Then, Ticket, Watch, Work};
 use super::core::Core;
 use super::execute::end_exec;
 use super::gather::{Finish, session_owner};
 use super::input::Target;
 use super::kept_args::KeptArgs;
 use super::locks::{Claim, Mode, Scope};
+use super::requests::{Head, Held, Then, Ticket, Watch, Work};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{
     Args, Command, CoreCall, FirstKey, Flags, Request, Round, Rounds, Run, TransactionStep,

@@ -11,8 +11,8 @@
 
 use larder_engine::{Noted, Notes};
 
-use super::batch::{Head, Ticket, Work};
 use super::core::Core;
+use super::requests::{Head, Ticket, Work};
 use crate::command::events::News;
 use crate::command::{CoreCall, CoreFn};
 use crate::resp::Protocol;

@@ -2,8 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::batch::{SlowHop, Ticket};
+use super::batch::SlowHop;
 use super::core::Core;
+use super::requests::Ticket;
 use crate::command::monitor::{self, Shown};
 use crate::command::{Args, Command, CommandSpec, CommandTable, CoreState, Flags};
 use crate::observe::{SlowEntry, shorten};

@@ -3,7 +3,7 @@
 use larder_engine::{Access, DbIndex};
 
 use super::attempts::attempt_once;
-use super::batch::Head;
+use super::requests::Head;
 use crate::command::{Args, Command, CoreState, FirstKey, Run, ShardCall, ShardFn};
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Session, gate};

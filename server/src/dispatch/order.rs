@@ -10,9 +10,10 @@
 //! ```
 //! A server of one core has no order: nothing of this is done.
 
-use super::batch::{Batch, Head};
+use super::batch::Batch;
 use super::core::Core;
 use super::lines::Lines;
+use super::requests::Head;
 use crate::command::{Args, Clock};
 use crate::order::{
     Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,

@@ -9,9 +9,9 @@
 //! Nothing is taken back or put aside: what was admitted before runs, at its place, and the client waits for it. This ends,
 //! since no more of it is admitted, and nothing of it waits for what is held back.
 
-use super::batch::Ticket;
 use super::core::Core;
 use super::locks::{Mode, Scope};
+use super::requests::Ticket;
 use crate::command::pausing::cleared_each;
 use crate::command::{Command, Flags};
 use crate::routing::CoreId;

@@ -11,9 +11,9 @@ use std::rc::Rc;
 
 use larder_engine::DbIndex;
 
-use super::batch::Work;
 use super::core::Core;
 use super::gather::Finish;
+use super::requests::Work;
 use crate::command::{Args, Command, CommandSpec, CoreCall, CoreFn, Flags, Merge, Run};
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;

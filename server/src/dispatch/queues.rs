@@ -21,11 +21,11 @@ use std::ops::Bound;
 use larder_engine::{Access, DbIndex};
 
 use super::attempts::{WaitWord, attempt, blocking_of, write_moved};
-use super::batch::{Head, Reading, Ticket, WaitRequest, WaitStep};
 use super::core::Core;
 use super::kept_args::{KeptArgs, keep, keep_args};
 use super::locks::{Asked, Kind, Scope};
 use super::on_shard::Place;
+use super::requests::{Head, Reading, Ticket, WaitRequest, WaitStep};
 use super::waits::Waiter;
 use crate::command::{Args, Attempted, Command, Turn};
 use crate::resp::Reply;

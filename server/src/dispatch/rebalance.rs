@@ -19,9 +19,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{Batch, Request as BatchRequest, Then, Work};
+use super::batch::{Batch, Request as BatchRequest};
 use super::core::Core;
 use super::gather::Owner;
+use super::requests::{Then, Work};
 use super::transaction::LocksHeld;
 use crate::command::moving::{self, Order, Quiet};
 use crate::command::{CommandTable, CoreFn, Handed, Request, Round, Rounds};

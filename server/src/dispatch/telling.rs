@@ -14,12 +14,12 @@ use std::collections::{HashMap, HashSet};
 
 use larder_engine::{Event, Notes};
 
-use super::batch::{Tells, Then, Ticket, Work};
 use super::core::Core;
 use super::gather::{Finish, session_owner};
 use super::limits::EVENTS_OF_SCRIPT_MAX_BYTES;
 use super::multi::is_queued;
 use super::publish::note_write;
+use super::requests::{Tells, Then, Ticket, Work};
 use super::transaction::LocksHeld;
 use crate::command::events::{self, Item, News, hear_each};
 use crate::command::{Args, Command, Flags, Run, TransactionStep, pushes};

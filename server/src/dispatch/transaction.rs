@@ -20,9 +20,7 @@ use std::time::Instant;
 use larder_engine::{Moment, UnixMillis};
 use slab::Slab;
 
-use super::batch::{
-    Batch, Head, Held, LockAnswer, LockRequest, Request, Tells, Then, Ticket, Watch, Work,
-};
+use super::batch::{Batch, Request};
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::key_range;
@@ -31,6 +29,7 @@ use super::kept_args::{KeptArgs, keep_args};
 use super::locks::{Claim, Mode, Scope};
 use super::pauses::writes;
 use super::publish::note_write;
+use super::requests::{Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Watch, Work};
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
     SessionCall, Spread, closing,

@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 
-use super::batch::Ticket;
 use super::core::Core;
+use super::requests::Ticket;
 use crate::observe::PartWriter;
 use crate::routing::CoreId;
 use crate::session::{SessionId, Unblocked};

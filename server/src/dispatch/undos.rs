@@ -14,8 +14,8 @@ use std::collections::HashMap;
 
 use larder_engine::Undo;
 
-use super::batch::Work;
 use super::core::Core;
+use super::requests::Work;
 use crate::command::Flags;
 use crate::session::{LockId, Reader};
 

@@ -2,7 +2,8 @@
 
 #![cfg(test)]
 
-use super::batch::{Batch, Request, Work};
+use super::batch::{Batch, Request};
+use super::requests::Work;
 use super::testing::{Client, Server, key_on};
 use crate::session::{SessionId, UserId};
 

@@ -1,9 +1,10 @@
 //! Waiting for locks of this core's shard ([`super::locks`]), and going on with them: commands of its own sessions, commands
 //! and parts from any core, and transactions that ask for locks.
 
-use super::batch::{Batch, LockAnswer, LockRequest, Request, Then, Ticket, Watch};
+use super::batch::{Batch, Request};
 use super::core::Core;
 use super::locks::{Asked, Kind, Scope};
+use super::requests::{LockAnswer, LockRequest, Then, Ticket, Watch};
 use super::transaction::{LocksHeld, claims_of, held_on};
 use crate::command::{Args, Command};
 use crate::routing::CoreId;

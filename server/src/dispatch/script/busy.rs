@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use larder_engine::UnixMillis;
 
-use super::super::batch::{Head, Work};
 use super::super::core::Core;
 use super::super::input::Target;
+use super::super::requests::{Head, Work};
 use super::parked::State;
 use super::reach::Covers;
 use super::{Progress, Waits};

@@ -34,12 +34,12 @@ use std::time::{Duration, Instant};
 
 use larder_engine::{Access, DbIndex};
 
-use super::batch::{Head, Reading, Ticket};
 use super::core::Core;
 use super::input::Target;
 use super::limits::SCRIPTS_ON_CORES_MAX;
 use super::on_shard::access_of;
 use super::publish::Publication;
+use super::requests::{Head, Reading, Ticket};
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
