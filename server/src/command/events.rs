@@ -26,6 +26,9 @@ use crate::topics::Topic;
 /// Bytes of units that a core keeps because earlier ones have yet to come. Beyond, those that are there are told without waiting.
 pub const EARLY_MAX_BYTES: usize = 4 << 20;
 
+/// Room for news that is kept for the next ones.
+const NEWS_KEPT_BYTES: usize = 64 * 1024;
+
 /// Room for the name of a channel that is kept from one event to the next.
 const CHANNEL_KEPT_BYTES: usize = 4 * 1024;
 
@@ -109,25 +112,17 @@ impl News {
         self.0.extend_from_slice(&more.0);
     }
 
+    /// Forgets them, and keeps the memory, unless it is much.
+    pub fn clear(&mut self) {
+        match self.0.capacity() > NEWS_KEPT_BYTES {
+            true => self.0 = Vec::new(),
+            false => self.0.clear(),
+        }
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || {
-            let (&[low, high, code], behind) = rest.split_first_chunk()?;
-            rest = behind;
-            let first = take_bytes(&mut rest);
-            Some(match code {
-                MESSAGE => Item::Message {
-                    channel: first,
-                    message: take_bytes(&mut rest),
-                },
-                code => Item::Event {
-                    db: DbIndex(u16::from_le_bytes([low, high])),
-                    event: Event::of_code(code),
-                    key: first,
-                },
-            })
-        })
+        items(&self.0)
     }
 
     /// The messages.
@@ -137,6 +132,26 @@ impl News {
             Item::Event { .. } => None,
         })
     }
+}
+
+/// Each of the news that stand in `rest`.
+fn items(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
+    std::iter::from_fn(move || {
+        let (&[low, high, code], behind) = rest.split_first_chunk()?;
+        rest = behind;
+        let first = take_bytes(&mut rest);
+        Some(match code {
+            MESSAGE => Item::Message {
+                channel: first,
+                message: take_bytes(&mut rest),
+            },
+            code => Item::Event {
+                db: DbIndex(u16::from_le_bytes([low, high])),
+                event: Event::of_code(code),
+                key: first,
+            },
+        })
+    })
 }
 
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
@@ -222,23 +237,24 @@ pub fn take_number(gauges: &CoreGauges) -> u64 {
 }
 
 impl CoreState {
-    /// Tells this core's subscribers of a unit, when its turn has come. `asking` is the session at work.
-    pub fn hear(&mut self, number: u64, spaces: u8, news: News, mut asking: Option<&mut Session>) {
-        let unit = Unit { spaces, news };
+    /// Tells this core's subscribers of a unit, when its turn has come. `news` are [`News::bytes`]; `asking` is the session at
+    /// work.
+    pub fn hear(&mut self, number: u64, spaces: u8, news: &[u8], mut asking: Option<&mut Session>) {
         if number == self.hearing.next && self.hearing.early.is_empty() {
             self.hearing.next += 1;
-            return self.publish_unit(&unit, asking);
+            return self.publish_unit(spaces, news, asking);
         }
-        self.hearing.take_in(number, unit);
+        let news = News::of(news);
+        self.hearing.take_in(number, Unit { spaces, news });
         while let Some(unit) = self.hearing.take_next() {
-            self.publish_unit(&unit, asking.as_deref_mut());
+            self.publish_unit(unit.spaces, unit.news.bytes(), asking.as_deref_mut());
         }
     }
 
     /// Publishes each event to the channel of the key and to that of the event, and each message to its own.
-    fn publish_unit(&mut self, unit: &Unit, mut asking: Option<&mut Session>) {
+    fn publish_unit(&mut self, spaces: u8, news: &[u8], mut asking: Option<&mut Session>) {
         let mut name = std::mem::take(&mut self.hearing.channel);
-        for item in unit.news.iter() {
+        for item in items(news) {
             let (db, event, key) = match item {
                 Item::Event { db, event, key } => (db, event.name().as_bytes(), key),
                 Item::Message { channel, message } => {
@@ -246,7 +262,7 @@ impl CoreState {
                     continue;
                 }
             };
-            for (bit, _) in SPACES.iter().filter(|(bit, _)| unit.spaces & bit != 0) {
+            for (bit, _) in SPACES.iter().filter(|(bit, _)| spaces & bit != 0) {
                 let (word, subject, message) = match bit {
                     1 => ("keyspace", key, event),
                     _ => ("keyevent", event, key),
@@ -267,7 +283,7 @@ impl CoreState {
 pub fn hear_each(call: &mut CoreCall<'_>) {
     let number = u64::from_le_bytes(fixed(call.args.at(0)));
     let [spaces] = fixed(call.args.at(1));
-    let news = News::of(call.args.at(2));
+    let news = call.args.at(2);
     call.core
         .hear(number, spaces, news, call.asking.as_deref_mut());
 }

@@ -13,7 +13,6 @@ use larder_engine::{Noted, Notes};
 
 use super::core::Core;
 use super::requests::{Head, Ticket, Work};
-use crate::command::events::News;
 use crate::command::{CoreCall, CoreFn};
 use crate::resp::Protocol;
 use crate::routing::CoreId;
@@ -150,9 +149,7 @@ impl Core {
             }
         }
         if self.somebody_listens() {
-            let mut events = News::default();
-            self.add_events(&notes, &mut events);
-            self.tell_or_gather(&events, session);
+            self.tell_events_of(&notes, session);
         }
         self.state.shard.journal().return_notes(notes);
         self.state.remember_newly_read();

@@ -33,6 +33,8 @@ use crate::topics::Topic;
 pub(super) struct Tellings {
     /// Those of what is at work, if they are to be told later.
     gathering: Option<News>,
+    /// Memory for those of a command.
+    spare: News,
     /// Those of `EXEC`s and of scripts on several cores, by session; a script's is its messenger.
     by_session: HashMap<SessionId, Telling>,
 }
@@ -188,6 +190,15 @@ impl Core {
         }
     }
 
+    /// Tells of the events among the notes of a command, or keeps them.
+    pub(super) fn tell_events_of(&mut self, notes: &Notes, session: Option<&mut Session>) {
+        let mut events = std::mem::take(&mut self.tellings.spare);
+        self.add_events(notes, &mut events);
+        self.tell_or_gather(&events, session);
+        events.clear();
+        self.tellings.spare = events;
+    }
+
     /// Tells of what is whole, or keeps it if it is part of something greater.
     pub(super) fn tell_or_gather(&mut self, news: &News, session: Option<&mut Session>) {
         match &mut self.tellings.gathering {
@@ -209,9 +220,8 @@ impl Core {
             let is_own = core == self.state.id;
             match number {
                 Some(number) if is_own => {
-                    let news = news.clone();
                     self.state
-                        .hear(number, spaces, news, session.as_deref_mut());
+                        .hear(number, spaces, news.bytes(), session.as_deref_mut());
                 }
                 Some(number) => {
                     let args: [&[u8]; 3] = [&number.to_le_bytes(), &[spaces], news.bytes()];
