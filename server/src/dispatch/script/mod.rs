@@ -73,6 +73,8 @@ pub(super) struct Scripts {
     publications: Vec<Publication>,
     /// Commands that the script had run which was over last and begins again.
     repeats: u64,
+    /// The messenger of the script that was over last, if what that did has yet to be told.
+    told_by: Option<SessionId>,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -334,6 +336,9 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
+        if let Some(messenger) = self.scripts.told_by.take() {
+            self.end_telling_of_script(messenger, None, Some(session));
+        }
         if !self.scripts.publications.is_empty() {
             // Its messages come behind what it did.
             let by = self.changer(session.id);
@@ -374,6 +379,9 @@ impl Core {
             }
         }
         let micros = self.timed_apart(command, began);
+        if let Some(messenger) = self.scripts.told_by.take() {
+            self.end_telling_of_sent_script(messenger, from, ticket);
+        }
         self.answer_core(from, ticket, &out, (command, args, micros));
         self.publish_held(None);
     }
@@ -418,7 +426,10 @@ impl Core {
             let running = self.finish_script(args, out);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
-                self.end_telling_of_script(messenger, None, None);
+                match progress {
+                    Progress::Beyond => self.drop_telling(messenger),
+                    _ => self.scripts.told_by = Some(messenger),
+                }
             }
             self.scripts.spare = Some(running);
         }
