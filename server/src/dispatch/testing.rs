@@ -214,7 +214,9 @@ impl Server {
                     }
                 }
             }
-            if !delivered && !hurried {
+            // Entries are appended between turns here, and let sessions go on.
+            let has_let_go = |core: &Core| core.waiting.len() > core.looked_at;
+            if !delivered && !hurried && !self.cores.iter().any(has_let_go) {
                 return;
             }
         }
