@@ -51,6 +51,15 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// As [`Self::new`], at any time.
+    ///
+    /// # Panics
+    /// When a core cannot have its memory.
+    #[must_use]
+    pub fn at_rest(cores: u16) -> Self {
+        Self::new(cores, 1_700_000_000_000).expect("memory is to be had")
+    }
+
     /// A new connection on this core.
     ///
     /// # Panics
@@ -71,6 +80,11 @@ impl Cluster {
     /// Sends bytes, lets the server come to rest, and gives all it replied.
     pub fn send(&mut self, client: Client, bytes: &[u8]) -> Vec<u8> {
         self.cores[client.core].receive(client.id, bytes);
+        self.take_output(client)
+    }
+
+    /// Lets the server come to rest, and gives all it replied since it was last taken.
+    pub fn take_output(&mut self, client: Client) -> Vec<u8> {
         let mut replied = Vec::new();
         // What was sent makes room for replies that had to wait.
         loop {
@@ -82,6 +96,12 @@ impl Cluster {
             self.cores[client.core].sent(client.id, output.len());
             replied.extend(output);
         }
+    }
+
+    /// Sends a line, lets the server come to rest, and gives all it replied.
+    pub fn run(&mut self, client: Client, line: &str) -> String {
+        let replied = self.send(client, format!("{line}\r\n").as_bytes());
+        String::from_utf8_lossy(&replied).into_owned()
     }
 
     /// Sends one command and gives its reply.
@@ -123,6 +143,21 @@ impl Cluster {
             if asleep.filter(|is_asleep| !is_asleep).count() == 0 {
                 return;
             }
+        }
+    }
+}
+
+/// Runs each line on servers of one, two, three and seven cores and compares its reply, line ends shown as spaces.
+///
+/// # Panics
+/// When a reply is another.
+pub fn check(dialogue: &[(&str, &str)]) {
+    for cores in [1, 2, 3, 7] {
+        let mut server = Cluster::at_rest(cores);
+        let client = server.connect(usize::from(cores) - 1);
+        for (line, expected) in dialogue {
+            let reply = server.run(client, line).replace("\r\n", " ");
+            assert_eq!(reply.trim_end(), *expected, "{line} on {cores} cores");
         }
     }
 }

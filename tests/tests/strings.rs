@@ -1,8 +1,6 @@
 //! Commands of several strings: their replies are the same on any number of cores.
 
-mod cores;
-
-use cores::{Server, check};
+use larder_tests::inprocess::{Cluster, check};
 
 #[test]
 fn strings_are_set_and_read_wherever_they_live() {
@@ -103,7 +101,7 @@ fn subsequences_are_found_across_cores() {
 
 #[test]
 fn commands_behind_one_of_several_rounds_wait_for_it() {
-    let mut server = Server::new(4);
+    let mut server = Cluster::at_rest(4);
     let client = server.connect(0);
     let reply = server.run(
         client,

@@ -2,11 +2,9 @@
 
 #![allow(missing_docs, reason = "a test")]
 
-mod cores;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use cores::{Client, Server, check};
+use larder_tests::inprocess::{Client, Cluster, check};
 
 #[test]
 fn keys_named_twice_are_removed_once_and_found_twice() {
@@ -236,7 +234,7 @@ fn an_impossible_deadline_is_an_error_whether_or_not_there_is_a_key() {
 #[test]
 fn a_key_past_its_deadline_is_not_there() {
     for cores in [1, 3] {
-        let mut server = Server::new(cores);
+        let mut server = Cluster::at_rest(cores);
         let client = server.connect(0);
         for key in ["a", "b", "c", "d"] {
             server.run(client, &format!("SET {key} 1"));
@@ -287,7 +285,7 @@ fn objects_tell_how_they_are_kept() {
 
 #[test]
 fn idle_time_counts_from_the_last_use_and_looking_is_no_use() {
-    let mut server = Server::new(2);
+    let mut server = Cluster::at_rest(2);
     let client = server.connect(0);
     server.run(client, "SET a 1");
     server.advance(5000);
@@ -300,7 +298,7 @@ fn idle_time_counts_from_the_last_use_and_looking_is_no_use() {
 #[test]
 fn a_wait_for_no_replica_ends_at_once_and_any_other_when_its_time_is_over() {
     for cores in [1, 2] {
-        let mut server = Server::new(cores);
+        let mut server = Cluster::at_rest(cores);
         let client = server.connect(0);
         for (command, expected) in [
             ("WAIT 0 0", ":0"),
@@ -329,19 +327,19 @@ fn a_wait_for_no_replica_ends_at_once_and_any_other_when_its_time_is_over() {
         assert_eq!(server.run(client, "WAIT 1 100"), "");
         assert_eq!(server.run(client, "PING"), "");
         server.advance(99);
-        assert_eq!(server.take_output(client), "");
+        assert_eq!(server.take_output(client), b"");
         server.advance(1);
-        assert_eq!(server.take_output(client), ":0\r\n+PONG\r\n");
+        assert_eq!(server.take_output(client), b":0\r\n+PONG\r\n");
         assert_eq!(server.run(client, "WAITAOF 0 1 100"), "");
         server.advance(100);
-        assert_eq!(server.take_output(client), "*2\r\n:0\r\n:0\r\n");
+        assert_eq!(server.take_output(client), b"*2\r\n:0\r\n:0\r\n");
     }
 }
 
 #[test]
 fn keys_answers_those_that_match() {
     for cores in [1, 2, 7] {
-        let mut server = Server::new(cores);
+        let mut server = Cluster::at_rest(cores);
         let client = server.connect(0);
         for key in ["one", "two", "three", "four"] {
             server.run(client, &format!("SET {key} 1"));
@@ -364,7 +362,7 @@ fn keys_answers_those_that_match() {
 #[test]
 fn every_key_is_random_sometimes() {
     for cores in [1, 4] {
-        let mut server = Server::new(cores);
+        let mut server = Cluster::at_rest(cores);
         let client = server.connect(0);
         for key in 0..8 {
             server.run(client, &format!("SET key:{key} 1"));
@@ -387,7 +385,7 @@ fn every_key_is_random_sometimes() {
 fn a_scan_visits_every_key_that_stays_while_others_come_and_go() {
     for cores in [1, 2, 7] {
         for count in [1, 10, 1000] {
-            let mut server = Server::new(cores);
+            let mut server = Cluster::at_rest(cores);
             let client = server.connect(0);
             for key in 0..300 {
                 server.run(client, &format!("SET stays:{key} 1"));
@@ -415,7 +413,7 @@ fn a_scan_visits_every_key_that_stays_while_others_come_and_go() {
 
 #[test]
 fn a_small_keyspace_is_scanned_in_one_call_over_all_cores() {
-    let mut server = Server::new(7);
+    let mut server = Cluster::at_rest(7);
     let client = server.connect(3);
     for key in 0..9 {
         server.run(client, &format!("SET key:{key} 1"));
@@ -460,10 +458,10 @@ fn a_small_keyspace_is_scanned_in_one_call_over_all_cores() {
 
 /// Scans to the end, passing the keys of each call to `visit`; the number of calls.
 fn scan(
-    server: &mut Server,
+    server: &mut Cluster,
     client: Client,
     options: &str,
-    mut visit: impl FnMut(&mut Server, &[String]),
+    mut visit: impl FnMut(&mut Cluster, &[String]),
 ) -> usize {
     let mut cursor = "0".to_owned();
     for calls in 1.. {
