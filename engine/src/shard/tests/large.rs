@@ -131,20 +131,30 @@ fn address(shard: &mut Shard, key: &[u8]) -> usize {
     entry.value().as_ptr() as usize
 }
 
-#[test]
-#[cfg_attr(miri, ignore = "many megabytes")]
-fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
+/// Two shards that have one value of 3 MiB together, the second as `new`; and the image by which it got there.
+fn two_with_one_value() -> (Shard, Shard, ValueImage) {
     let (mut source, mut destination) = (shard(), shard());
     put(&mut source, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
-    let at = address(&mut source, b"key");
-    let used = source.memory().entry_bytes;
     let hasher = source.hasher().clone();
     let found = source.get(DB, hasher.key(b"key"), Access::Peek);
     let image = found.expect("it is there").shared_image();
     destination
         .put(DB, hasher.key(b"new"), &image, Event::RenameTo)
         .expect("memory");
+    (source, destination, image)
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "many megabytes")]
+fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
+    let mut alone = shard();
+    put(&mut alone, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
+    let used = alone.memory().entry_bytes;
+    let (mut source, mut destination, image) = two_with_one_value();
+    let hasher = source.hasher().clone();
+    let at = address(&mut source, b"key");
     assert_eq!(address(&mut destination, b"new"), at);
+    assert_eq!(source.memory().entry_bytes, used);
     assert_eq!(
         destination.memory().entry_bytes,
         used,
@@ -172,14 +182,8 @@ fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
 #[test]
 #[cfg_attr(miri, ignore = "many megabytes")]
 fn a_removed_value_that_another_shard_has_counts_no_more_at_once() {
-    let (mut source, mut destination) = (shard(), shard());
-    put(&mut source, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
+    let (mut source, mut destination, image) = two_with_one_value();
     let hasher = source.hasher().clone();
-    let found = source.get(DB, hasher.key(b"key"), Access::Peek);
-    let image = found.expect("it is there").shared_image();
-    destination
-        .put(DB, hasher.key(b"new"), &image, Event::RenameTo)
-        .expect("memory");
     drop(image);
     assert!(take(&mut source, b"key"));
     assert_eq!((source.memory().entry_bytes, source.dying_bytes()), (0, 0));
