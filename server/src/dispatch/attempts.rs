@@ -22,8 +22,8 @@ use super::on_shard::{Place, access_of, fail};
 use super::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use super::transaction::LocksHeld;
 use crate::command::{
-    Args, Attempted, Blocking, Command, CommandId, CoreState, FirstKey, Resolved, Run, ShardCall,
-    Turn, WaitLimit,
+    Args, Attempted, Blocking, Command, CommandId, CoreState, FirstKey, Resolved, Run, Turn,
+    WaitLimit,
 };
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
@@ -65,20 +65,7 @@ pub(super) fn attempt(
     turn: Turn,
 ) -> Attempted {
     let began = out.len();
-    let result = (blocking_of(command).attempt)(
-        &mut ShardCall {
-            shard: &mut state.shard,
-            db: place.db,
-            args,
-            reply: Reply::new(out, place.protocol),
-            config: &state.config,
-            stats: &mut state.stats,
-            access: place.access,
-            first_key: place.first_key,
-        },
-        turn,
-    );
-    match result {
+    match (blocking_of(command).attempt)(&mut place.call(state, out, args), turn) {
         Ok(Attempted::Done) => Attempted::Done,
         Ok(waits) => {
             out.truncate(began);
@@ -230,10 +217,7 @@ impl Core {
         };
         let head = owner.head(ticket, Work::Command(command), None);
         let outbox = &mut self.outboxes[core.index()];
-        session.sent_bytes += match &self.lent {
-            Some(buffer) => outbox.ask_lending(head, args, buffer),
-            None => outbox.ask(head, args.iter_from(0)),
-        };
+        session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 
     /// Makes the first attempt for a session of another core, and queues the wait if there is nothing.

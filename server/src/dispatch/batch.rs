@@ -204,6 +204,20 @@ impl Batch {
         bytes
     }
 
+    /// As [`Self::ask`], with arguments that stand in the buffer `lent`, if there is one.
+    #[inline(always)]
+    pub(super) fn ask_with(
+        &mut self,
+        head: Head,
+        args: Args<'_>,
+        lent: Option<&Arc<Buffer>>,
+    ) -> usize {
+        match lent {
+            Some(buffer) => self.ask_lending(head, args, buffer),
+            None => self.ask(head, args.iter_from(0)),
+        }
+    }
+
     /// As [`Self::ask`], with arguments that stand in `buffer`. If they are large, it travels as it is.
     #[cold]
     #[inline(never)]
@@ -247,10 +261,7 @@ impl Batch {
             return self.ask_exec(request.head, queued.watched, commands);
         }
         let args = batch.args(request);
-        match batch.lent_with(request) {
-            Some(buffer) => self.ask_lending(request.head, args, buffer),
-            None => self.ask(request.head, args.iter_from(0)),
-        }
+        self.ask_with(request.head, args, batch.lent_with(request))
     }
 
     /// As [`Self::ask`], and hands entries over.

@@ -487,10 +487,7 @@ impl Core {
             return self.hop_in_order(session, target.core, head, args);
         }
         let outbox = &mut self.outboxes[target.core.index()];
-        session.sent_bytes += match &self.lent {
-            Some(buffer) => outbox.ask_lending(head, args, buffer),
-            None => outbox.ask(head, args.iter_from(0)),
-        };
+        session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 
     /// The one core that owns all keys of the command, if there is one.

@@ -30,6 +30,28 @@ impl Place {
     }
 }
 
+impl Place {
+    /// The call of a command that runs so on the core's shard; its reply goes to the end of `out`.
+    #[inline(always)]
+    pub(super) fn call<'a>(
+        self,
+        state: &'a mut CoreState,
+        out: &'a mut Vec<u8>,
+        args: Args<'a>,
+    ) -> ShardCall<'a> {
+        ShardCall {
+            shard: &mut state.shard,
+            db: self.db,
+            args,
+            reply: Reply::new(out, self.protocol),
+            config: &state.config,
+            stats: &mut state.stats,
+            access: self.access,
+            first_key: self.first_key,
+        }
+    }
+}
+
 /// Runs a command on the core's shard; its reply, or its error, goes to the end of `out`.
 #[inline(always)]
 pub(super) fn run_on_shard(
@@ -41,17 +63,7 @@ pub(super) fn run_on_shard(
     place: Place,
 ) {
     let began = out.len();
-    let result = run(&mut ShardCall {
-        shard: &mut state.shard,
-        db: place.db,
-        args,
-        reply: Reply::new(out, place.protocol),
-        config: &state.config,
-        stats: &mut state.stats,
-        access: place.access,
-        first_key: place.first_key,
-    });
-    if let Err(error) = result {
+    if let Err(error) = run(&mut place.call(state, out, args)) {
         fail(state, out, began, command, place.protocol, &error);
     }
 }

@@ -168,19 +168,12 @@ impl Core {
     /// Gives this core's transactions their place, again and again as those sessions go on that waited for it.
     pub(super) fn give_places(&mut self) {
         for _ in 0..PUBLICATIONS_MAX {
-            if !self.awaits_place() || !self.append_entry() {
+            if !self.awaits_place() || !self.publish_entry() {
                 return;
             }
             self.resume_waiting();
             self.run_granted();
         }
-    }
-
-    /// Gives this core's transactions their place, and runs its own parts of them. `false`: there were none, or some queue or
-    /// the order is full, and they wait for the next time.
-    #[inline]
-    pub(super) fn append_entry(&mut self) -> bool {
-        self.has_to_publish() && self.publish_entry()
     }
 
     /// Whether transactions await their place, or cores are to be looked for that are far behind.
@@ -190,7 +183,8 @@ impl Core {
         !self.is_alone() && (self.awaits_place() || self.order.follower().is_some_and(is_due))
     }
 
-    /// As [`Self::append_entry`], which finds out first whether there is anything to do. Other cores' entries are passed too.
+    /// Gives this core's transactions their place, and runs its own parts of them; entries of others that are there are passed
+    /// too. `false`: there were none, or some queue or the order is full, and they wait for the next time.
     #[inline(never)]
     pub(super) fn publish_entry(&mut self) -> bool {
         let mut coordinator = self
@@ -405,10 +399,7 @@ impl Core {
     ) {
         let lent = self.lent.clone();
         let parts = self.parts_for(core);
-        let bytes = match &lent {
-            Some(buffer) => parts.ask_lending(head, args, buffer),
-            None => parts.ask(head, args.iter_from(0)),
-        };
+        let bytes = parts.ask_with(head, args, lent.as_ref());
         session.sent_bytes += bytes;
         self.transactions.gathered_bytes += bytes;
         self.join(session);

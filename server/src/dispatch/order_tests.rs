@@ -358,7 +358,7 @@ fn who_sleeps_half_the_order_behind_is_woken_though_nothing_concerns_it() {
         let clock = world.server.clock();
         let core = &mut world.server.cores[0];
         core.begin_turn(clock);
-        core.append_entry();
+        core.publish_entry();
         if core.take_wakes().any(|woken| woken == 1) {
             woken_at = Some(tick);
             break;
@@ -409,7 +409,7 @@ fn nobody_sleeps_with_parts_in_hand_whose_entry_is_there() {
     world.server.cores[0].take_wakes().count();
     // Whom it concerns is woken when it is there: by whoever appends it, or by itself, that looks once more.
     world.server.cores[2].catch_up();
-    world.server.cores[0].append_entry();
+    world.server.cores[0].publish_entry();
     let wakes: Vec<usize> = world.server.cores[0].take_wakes().collect();
     assert!(wakes.contains(&1), "{wakes:?}");
     world.server.cores[1].wake_up();

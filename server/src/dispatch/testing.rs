@@ -267,7 +267,10 @@ impl Server {
 
     /// Puts one core's outboxes on their way.
     pub(crate) fn ship_from(&mut self, from: usize) {
-        self.cores[from].append_entry();
+        let core = &mut self.cores[from];
+        if core.has_to_publish() {
+            core.publish_entry();
+        }
         (0..self.cores.len()).for_each(|to| self.ship_between(from, to));
         self.cores[from].note_shipped();
     }
