@@ -16,9 +16,9 @@ use std::time::Instant;
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::is_timed_apart;
-use super::gather::session_owner;
 use super::kept_args::{KeptArgs, keep, keep_args};
 use super::on_shard::{Place, access_of, fail};
+use super::owner::session_owner;
 use super::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use super::transaction::LocksHeld;
 use crate::command::{

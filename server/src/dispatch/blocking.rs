@@ -14,8 +14,8 @@ use std::collections::HashMap;
 
 use super::attempts::blocking_of;
 use super::core::Core;
-use super::gather::{Owner, session_owner};
 use super::kept_args::{KeptArgs, keep_args};
+use super::owner::{Owner, session_owner};
 use super::requests::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use super::unblocks::Unblocks;

@@ -15,10 +15,11 @@ use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
-use super::on_shard::{Place, access_of, run_command_on_shard};
+use super::on_shard::{Place, run_command_on_shard};
+use super::owner::{Owner, session_owner};
 use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
-use super::requests::{Head, Held, LockAnswer, Reading, Tells, Then, Ticket, Work};
+use super::requests::{Held, LockAnswer, Tells, Then, Ticket, Work};
 use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
@@ -27,8 +28,7 @@ use crate::command::{
 };
 use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, UserId, gate};
-use larder_engine::{Access, DbIndex};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
 
 /// What makes the reply of the parts.
 pub(super) enum Finish {
@@ -120,54 +120,6 @@ impl Gather {
             self.args = keep_args(args);
         }
         self.told = told;
-    }
-}
-
-/// Who gets the reply.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Owner {
-    pub(super) session: SessionId,
-    client_id: u64,
-    user: UserId,
-    /// The reply's place; none if no reply is wanted.
-    pub(super) seq: Option<ReplySeq>,
-    pub(super) db: DbIndex,
-    protocol: Protocol,
-    access: Access,
-    reading: Reading,
-    pub(super) command: &'static Command,
-}
-
-impl Owner {
-    /// No client at all: the server itself.
-    pub(super) fn nobody(command: &'static Command) -> Self {
-        Self {
-            session: SessionId::default(),
-            client_id: 0,
-            user: UserId::DEFAULT,
-            seq: None,
-            db: DbIndex(0),
-            protocol: Protocol::Resp2,
-            access: Access::Peek,
-            reading: Reading::NotRemembered,
-            command,
-        }
-    }
-
-    /// What a request of its says besides the arguments.
-    pub(super) fn head(&self, ticket: Ticket, work: Work, locks: Option<Held>) -> Head {
-        Head {
-            ticket,
-            work,
-            db: self.db,
-            protocol: self.protocol,
-            access: self.access,
-            client_id: self.client_id,
-            user: self.user,
-            reading: self.reading,
-            first_key: FirstKey::UNKNOWN,
-            locks,
-        }
     }
 }
 
@@ -736,25 +688,6 @@ impl Core {
     pub(super) fn count_failure(&mut self, error: &ErrorReply, command: &'static Command) {
         self.count_error(error);
         self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
-    }
-}
-
-/// A session as the owner of a reply.
-pub(super) fn session_owner(
-    session: &Session,
-    seq: Option<ReplySeq>,
-    command: &'static Command,
-) -> Owner {
-    Owner {
-        session: session.id,
-        client_id: session.client_id,
-        user: session.user,
-        seq,
-        db: session.db,
-        protocol: session.protocol,
-        access: access_of(session),
-        reading: Reading::of(session, command),
-        command,
     }
 }
 

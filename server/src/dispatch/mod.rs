@@ -50,6 +50,7 @@ mod on_shard;
 mod order;
 mod order_flow_tests;
 mod order_tests;
+mod owner;
 mod parts;
 mod pauses;
 mod pauses_tests;

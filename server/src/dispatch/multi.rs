@@ -15,10 +15,11 @@ use larder_engine::UnixMillis;
 
 use super::core::Core;
 use super::execute::end_exec;
-use super::gather::{Finish, session_owner};
+use super::gather::Finish;
 use super::input::Target;
 use super::kept_args::KeptArgs;
 use super::locks::{Claim, Mode, Scope};
+use super::owner::session_owner;
 use super::requests::{Head, Held, Then, Ticket, Watch, Work};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{

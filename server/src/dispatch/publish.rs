@@ -5,7 +5,7 @@
 //! publisher wrote before it: while such a write is under way to another core, the message waits for its reply.
 //!
 //! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
-//! server of one core it goes out at once.)
+//! server of one core it goes out at once, and so does what is there when it is very much, of a script that cannot begin again.)
 
 use std::rc::Rc;
 

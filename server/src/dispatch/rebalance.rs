@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 
 use super::batch::{Batch, Request as BatchRequest};
 use super::core::Core;
-use super::gather::Owner;
+use super::owner::Owner;
 use super::requests::{Then, Work};
 use super::transaction::LocksHeld;
 use crate::command::moving::{self, Order, Quiet};

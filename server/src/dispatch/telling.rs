@@ -15,10 +15,10 @@ use std::collections::{HashMap, HashSet};
 use larder_engine::{Event, Notes};
 
 use super::core::Core;
-use super::gather::{Finish, session_owner};
+use super::gather::Finish;
 use super::limits::EVENTS_OF_SCRIPT_MAX_BYTES;
 use super::multi::is_queued;
-use super::publish::note_write;
+use super::owner::owner_of_reply;
 use super::requests::{Tells, Then, Ticket, Work};
 use super::transaction::LocksHeld;
 use crate::command::events::{self, Item, News, hear_each};
@@ -526,12 +526,8 @@ impl Core {
         core: CoreId,
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
+        let owner = owner_of_reply(session, command, quiet);
         self.timing.ran(command.id);
-        let owner = session_owner(session, seq, command);
         let executing = session.executing.as_ref();
         let locks = executing.map(|executing| executing.locks.clone());
         let asks = vec![(core, Work::Command(command), args.iter_from(0).collect())];

@@ -24,11 +24,11 @@ use super::batch::{Batch, Request};
 use super::blocking::Terms;
 use super::core::Core;
 use super::execute::key_range;
-use super::gather::{Ask, Finish, Owner, session_owner};
+use super::gather::{Ask, Finish};
 use super::kept_args::{KeptArgs, keep_args};
 use super::locks::{Claim, Mode, Scope};
+use super::owner::{Owner, owner_of_reply, session_owner};
 use super::pauses::writes;
-use super::publish::note_write;
 use super::requests::{Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Watch, Work};
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
@@ -193,9 +193,7 @@ impl Core {
         }
         let mut split = std::mem::take(&mut self.transactions.split);
         split.find(args, command, &self.state.shared.slots);
-        let seq = session.output.expect_if_wanted(!quiet);
-        note_write(session, command.spec, seq);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = owner_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
         let finish = match spread {
@@ -243,9 +241,7 @@ impl Core {
         (finish, asks): (Finish, Vec<Ask<'_>>),
         quiet: bool,
     ) {
-        let seq = session.output.expect_if_wanted(!quiet);
-        note_write(session, command.spec, seq);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = owner_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             return self.gather_parts(Some(session), owner, args, finish, asks, locks);
@@ -325,9 +321,7 @@ impl Core {
         rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
-        let seq = session.output.expect_if_wanted(!quiet);
-        note_write(session, command.spec, seq);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = owner_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
@@ -345,11 +339,7 @@ impl Core {
         plan: Plan,
         quiet: bool,
     ) {
-        let seq = (!quiet).then(|| session.output.expect());
-        if let Some(seq) = seq {
-            note_write(session, command.spec, seq);
-        }
-        let owner = session_owner(session, seq, command);
+        let owner = owner_of_reply(session, command, quiet);
         self.begin_owned_under_locks(session, owner, args, plan);
     }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::core::Core;
-use super::super::gather::session_owner;
 use super::super::kept_args::KeptArgs;
 use super::super::locks::{Mode, Scope};
+use super::super::owner::session_owner;
 use super::super::publish::note_write;
 use super::super::transaction::{LocksHeld, Plan, scope_of};
 use super::place::{hash_of_name, mode_of_all};
