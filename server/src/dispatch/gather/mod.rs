@@ -1,0 +1,3 @@
+//! Replies made of parts that several cores answer.
+
+pub(super) mod parts;

@@ -1,0 +1,3 @@
+//! Memory of a core beside its shard.
+
+pub(super) mod pool;
