@@ -14,6 +14,7 @@
 
 mod core;
 mod gather;
+mod hot;
 pub mod limits;
 mod locks;
 mod mail;

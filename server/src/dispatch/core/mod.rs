@@ -34,8 +34,6 @@ use crate::command::pausing::Pausing;
 use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::dispatch::core::blocking::queues::Queues;
 use crate::dispatch::core::blocking::rounds::Waiting;
-use crate::dispatch::core::hot::copies::Copies;
-use crate::dispatch::core::hot::offers::Offers;
 use crate::dispatch::core::input::InputScratch;
 use crate::dispatch::core::memory::leasing::Budget;
 use crate::dispatch::core::notify::telling::Tellings;
@@ -48,6 +46,8 @@ use crate::dispatch::core::order::undos::Undos;
 use crate::dispatch::core::rebalance::Job;
 use crate::dispatch::core::scripts::Scripts;
 use crate::dispatch::core::timing::TurnTiming;
+use crate::dispatch::hot::copies::Copies;
+use crate::dispatch::hot::offers::Offers;
 use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
 use crate::dispatch::locks::Locks;
 use crate::dispatch::mail::batch::Batch;
@@ -65,7 +65,7 @@ use crate::session::{
 use crate::shared::Shared;
 
 #[cfg(test)]
-pub(super) use hot::offers::COPIES_OUTLIVE_LOCKS;
+pub(super) use hot::COPIES_OUTLIVE_LOCKS;
 pub use order::entries::Shipped;
 
 /// What the runtime is to do with a connection.
