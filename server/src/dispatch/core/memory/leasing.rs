@@ -13,15 +13,13 @@
 //! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
 //! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
 
-use crate::budget::{self, Lease};
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::exec::is_queued;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::limits::{
-    ACKNOWLEDGED_BYTES, BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX,
-    LUA_GARBAGE_BYTES, MAIL_MAX_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH,
-    TEND_BUDGET, TIMED_ARGS_BYTES,
+    BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX, MAIL_MAX_BYTES,
+    RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
 };
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{Ticket, Work};
@@ -30,110 +28,6 @@ use crate::routing::CoreId;
 use crate::session::{Session, gate};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
-
-/// What a core has leased, and the sums of what it holds beside its shard.
-#[derive(Debug)]
-pub(in crate::dispatch::core) struct Budget {
-    lease: Lease,
-    /// What of the lease runs of commands may still use up. Zero while the gate is up.
-    room: u64,
-    /// Most room to hold.
-    room_max: u64,
-    /// Sessions have run since the last period.
-    sessions_changed: bool,
-    /// Batches in hand, requests that wait, and what transactions and gathered replies keep.
-    kept: u64,
-    /// By core: bytes of requests sent there that have yet to run or to be set aside.
-    under_way: Vec<i64>,
-    /// By core: bytes of its requests that have run here, of which it has yet to be told.
-    ran: Vec<i64>,
-    /// Bytes of Lua's heaps when garbage was last collected for want of memory.
-    lua_collected: usize,
-    /// Some core has yet to run so much of what it was asked that it is asked nothing more.
-    is_congested: bool,
-    /// `maxmemory` is set.
-    is_limited: bool,
-    /// A batch is held back: the receiver has yet to take much.
-    mail_waits: bool,
-}
-
-impl Budget {
-    pub(in crate::dispatch::core) fn new(cores: usize) -> Self {
-        Self {
-            lease: Lease::default(),
-            room: 0,
-            room_max: 0,
-            sessions_changed: false,
-            kept: 0,
-            under_way: vec![0; cores],
-            ran: vec![0; cores],
-            lua_collected: 0,
-            is_congested: false,
-            is_limited: false,
-            mail_waits: false,
-        }
-    }
-
-    /// Something is kept for later.
-    #[inline]
-    pub(in crate::dispatch::core) fn keep(&mut self, bytes: usize) {
-        self.kept += bytes as u64;
-    }
-
-    /// It is kept no more.
-    #[inline]
-    pub(in crate::dispatch::core) fn let_go(&mut self, bytes: usize) {
-        self.kept -= bytes as u64;
-    }
-
-    /// Bytes kept for later.
-    #[cfg(test)]
-    pub(in crate::dispatch::core) fn kept_bytes(&self) -> usize {
-        self.kept as usize
-    }
-
-    /// Whether nothing is kept, and nothing under way that has yet to run.
-    #[cfg(test)]
-    pub(in crate::dispatch::core) fn is_at_rest(&self) -> bool {
-        let stale = self.under_way.iter().chain(&self.ran);
-        self.kept == 0 && stale.sum::<i64>() < 2 * ACKNOWLEDGED_BYTES
-    }
-
-    /// Bytes leased.
-    #[cfg(test)]
-    pub(in crate::dispatch::core) fn leased(&self) -> u64 {
-        self.lease.bytes()
-    }
-
-    /// Whether the sessions are to be looked at once more though nothing comes.
-    #[inline]
-    pub(in crate::dispatch::core) fn awaits_period(&self) -> bool {
-        self.sessions_changed
-    }
-
-    /// Whether mail is held back.
-    #[inline]
-    pub(in crate::dispatch::core) fn holds_mail(&self) -> bool {
-        self.mail_waits
-    }
-
-    /// A session has run.
-    #[inline]
-    pub(in crate::dispatch::core) fn note_session_ran(&mut self) {
-        self.sessions_changed = true;
-    }
-
-    /// All sessions have been added up.
-    pub(in crate::dispatch::core) fn note_period(&mut self) {
-        self.sessions_changed = false;
-    }
-
-    /// Some request of core `from` has run, or is bounded otherwise; a negative number: it waits after all.
-    #[inline]
-    pub(in crate::dispatch::core) fn note_ran(&mut self, from: CoreId, bytes: i64) {
-        self.ran[from.index()] += bytes;
-    }
-}
 
 impl Core {
     /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was
@@ -146,7 +40,7 @@ impl Core {
     fn used_bytes_with(&self, outbox_bytes: u64) -> u64 {
         let scripts = self.state.scripts.held_bytes() as u64;
         let sessions = self.state.sessions.memory().bytes();
-        let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept;
+        let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept();
         let shard = &self.state.shard;
         let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
         let held = shard.memory().used_bytes() - dying;
@@ -169,14 +63,13 @@ impl Core {
     pub(in crate::dispatch::core) fn follow_maxmemory(&mut self) {
         let cores = self.state.shared.cores();
         let maxmemory_bytes = self.state.config.maxmemory_bytes;
-        self.budget.room_max = budget::room_bytes(maxmemory_bytes, cores);
-        self.budget.is_limited = maxmemory_bytes > 0;
+        self.budget.set_limit(maxmemory_bytes, cores);
         self.look_again_at_memory();
     }
 
     /// The next run of commands leases anew.
     fn look_again_at_memory(&mut self) {
-        self.budget.room = 0;
+        self.budget.forget_room();
         self.set_gate(gate::MAXMEMORY, true);
     }
 
@@ -184,22 +77,18 @@ impl Core {
     #[inline(always)]
     pub(in crate::dispatch::core) fn lease_for_run(&mut self, run_bytes: usize) {
         let need = need_of(run_bytes);
-        match self.budget.room.checked_sub(need) {
-            Some(room) => self.budget.room = room,
-            None => self.lease_more(need),
+        if !self.budget.take_room(need) {
+            self.lease_more(need);
         }
     }
 
     #[cold]
     fn lease_more(&mut self, need: u64) {
         let used = self.used_bytes();
-        let budget = &mut self.budget;
-        let pool = &self.state.shared.memory;
-        let room = budget.lease.make_room(pool, used, need, budget.room_max);
-        budget.room = room.saturating_sub(need);
-        // Without a limit a run may be as long as it likes.
-        let is_up = self.budget.is_limited && room < need;
-        self.set_gate(gate::MAXMEMORY, is_up);
+        let has_room = self
+            .budget
+            .lease_more(&self.state.shared.memory, used, need);
+        self.set_gate(gate::MAXMEMORY, !has_room);
     }
 
     /// Ends a turn: leases what is used, and gives back what is not needed.
@@ -210,22 +99,15 @@ impl Core {
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
         let between_cores = &mut self.state.observed.between_cores_bytes;
-        *between_cores = self.budget.kept + outbox_bytes;
-        let budget = &mut self.budget;
-        // Batches are about to be shipped, those too that were held back in the last turn.
-        budget.mail_waits = false;
-        let pool = &self.state.shared.memory;
-        budget.room = if self.state.gates & gate::MAXMEMORY == 0 {
-            budget.lease.trim(pool, used, budget.room_max)
-        } else {
-            budget.lease.fit(pool, used);
-            0
-        };
+        *between_cores = self.budget.kept() + outbox_bytes;
+        let are_weighed = self.state.gates & gate::MAXMEMORY != 0;
+        self.budget
+            .settle(&self.state.shared.memory, used, are_weighed);
     }
 
     /// Whether the server holds more than `maxmemory`: then what would use more is refused.
     pub(in crate::dispatch::core) fn is_out_of_memory(&mut self) -> bool {
-        if !self.budget.is_limited {
+        if !self.budget.is_limited() {
             return false;
         }
         // How much what is weighed uses is not known before it has run.
@@ -237,7 +119,7 @@ impl Core {
     fn is_overdrawn(&mut self) -> bool {
         let used = self.used_bytes();
         let pool = &self.state.shared.memory;
-        self.budget.lease.fit(pool, used);
+        self.budget.fit(pool, used);
         pool.free_bytes() < 0
     }
 
@@ -256,9 +138,10 @@ impl Core {
             }
         }
         let held = self.state.scripts.held_bytes();
-        if held > self.budget.lua_collected + LUA_GARBAGE_BYTES {
+        if self.budget.is_lua_worth_collecting(held) {
             self.state.scripts.collect();
-            self.budget.lua_collected = self.state.scripts.held_bytes();
+            let held = self.state.scripts.held_bytes();
+            self.budget.note_lua_collected(held);
         }
         !self.is_overdrawn()
     }
@@ -272,7 +155,7 @@ impl Core {
         command: &Command,
         target: Target,
     ) -> bool {
-        if !self.budget.is_limited {
+        if !self.budget.is_limited() {
             return false;
         }
         match command.spec.run {
@@ -301,9 +184,7 @@ impl Core {
             _ if is_kept => {}
             Run::OnShard(_) if target.core != self.state.id => return false,
             Run::OnShard(_) | Run::FanOut { .. } if !flags.has(Flags::GROWS) => {
-                let room = self.budget.room.checked_sub(need_of(args.span_bytes()));
-                if let Some(room) = room {
-                    self.budget.room = room;
+                if self.budget.take_room(need_of(args.span_bytes())) {
                     return false;
                 }
             }
@@ -367,15 +248,13 @@ impl Core {
     /// Whether core `to` has yet to take or to run so much that it is asked nothing more for now.
     #[inline]
     pub(in crate::dispatch::core) fn is_congested(&self, to: usize) -> bool {
-        self.outboxes[to].is_full()
-            || self.budget.is_congested && self.budget.under_way[to] > REQUESTS_UNDER_WAY_MAX_BYTES
+        self.outboxes[to].is_full() || self.budget.is_congested(to)
     }
 
     /// The batch for core `to`, if there is something in it and the core takes what it is sent.
     pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
         let outbox = &self.outboxes[to.index()];
-        let ran = self.budget.ran[to.index()];
-        if outbox.is_empty() && ran < ACKNOWLEDGED_BYTES {
+        if outbox.is_empty() && !self.budget.has_much_to_acknowledge(to) {
             return None;
         }
         let bytes = outbox.memory_bytes();
@@ -420,13 +299,9 @@ impl Core {
         batch.time = self.state.shard.now();
         batch.position = self.position_in_order();
         batch.weight = Cell::new(weight);
-        batch.ran_bytes = self.budget.ran[to.index()].max(0);
-        self.budget.ran[to.index()] -= batch.ran_bytes;
         let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes);
         batch.parts = parts;
-        let under_way = &mut self.budget.under_way[to.index()];
-        *under_way += batch.request_bytes + of_parts;
-        self.budget.is_congested |= *under_way > REQUESTS_UNDER_WAY_MAX_BYTES;
+        batch.ran_bytes = self.budget.note_sent(to, batch.request_bytes + of_parts);
         batch
     }
 
@@ -435,7 +310,7 @@ impl Core {
     fn hand_over(&mut self, to: CoreId, bytes: usize) -> Option<usize> {
         let mail = &self.state.shared.gauges(to).mail_bytes;
         if mail.load(Ordering::Relaxed) > MAIL_MAX_BYTES {
-            self.budget.mail_waits = true;
+            self.budget.hold_mail();
             return None;
         }
         Some(self.lend_lease(to, bytes))
@@ -446,14 +321,14 @@ impl Core {
         let mail = &self.state.shared.gauges(to).mail_bytes;
         mail.fetch_add(bytes as u64, Ordering::Relaxed);
         let pool = &self.state.shared.memory;
-        self.budget.lease.hand_over(pool, bytes as u64);
+        self.budget.hand_over(pool, bytes);
         bytes
     }
 
     /// Takes back a batch that could not be shipped; it goes out first next turn.
     pub fn return_outbox(&mut self, to: CoreId, mut batch: Box<Batch>) {
-        self.budget.ran[to.index()] += batch.ran_bytes;
-        self.budget.under_way[to.index()] -= batch.request_bytes;
+        self.budget
+            .note_not_sent(to, batch.request_bytes, batch.ran_bytes);
         self.take_over_lease(to, batch.weight.take());
         batch.ran_bytes = 0;
         let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
@@ -467,11 +342,7 @@ impl Core {
     /// A batch has come from core `from`.
     #[inline]
     pub(in crate::dispatch::core) fn take_in(&mut self, from: CoreId, batch: &Batch) {
-        self.budget.under_way[from.index()] -= batch.ran_bytes;
-        if self.budget.is_congested {
-            let is_much = |bytes: &i64| *bytes > REQUESTS_UNDER_WAY_MAX_BYTES;
-            self.budget.is_congested = self.budget.under_way.iter().any(is_much);
-        }
+        self.budget.note_acknowledged(from, batch.ran_bytes);
         let weight = batch.weight.get();
         if weight > 0 {
             self.take_over_lease(self.state.id, weight);
@@ -484,7 +355,7 @@ impl Core {
         if weight > 0 {
             let mail = &self.state.shared.gauges(to).mail_bytes;
             mail.fetch_sub(weight as u64, Ordering::Relaxed);
-            self.budget.lease.take_over(weight as u64);
+            self.budget.take_over(weight);
         }
     }
 }
