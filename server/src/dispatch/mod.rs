@@ -12,6 +12,7 @@
 //!          sends and ships the outboxes
 //! ```
 
+mod blocking;
 mod core;
 mod gather;
 mod hot;

@@ -32,8 +32,8 @@ use crate::command::invalidate::Emptied;
 use crate::command::moving::{self, Moving};
 use crate::command::pausing::Pausing;
 use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
-use crate::dispatch::core::blocking::queues::Queues;
-use crate::dispatch::core::blocking::rounds::Waiting;
+use crate::dispatch::blocking::blocked::BlockedCommands;
+use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
 use crate::dispatch::core::notify::telling::Tellings;
 use crate::dispatch::core::order::entries::InOrder;
@@ -104,9 +104,9 @@ pub struct Core {
     /// Pauses of clients that this core has yet to answer.
     clearing: Clearing,
     /// Commands of this core's sessions that wait for keys.
-    blocked: Waiting,
+    blocked: BlockedCommands,
     /// Who waits for keys of this core's shard.
-    queues: Queues,
+    key_queues: KeyQueues,
     /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
     served_notes: Vec<(Notes, Reader)>,
     /// The rebalance that this core drives.
@@ -214,8 +214,8 @@ impl Core {
             transactions: Transactions::default(),
             undos: Undos::default(),
             clearing: Clearing::default(),
-            blocked: Waiting::default(),
-            queues: Queues::default(),
+            blocked: BlockedCommands::default(),
+            key_queues: KeyQueues::default(),
             served_notes: Vec::new(),
             job: None,
             scripts: Scripts::default(),
@@ -618,7 +618,7 @@ impl Core {
         let periodic = timed && !state.sessions.is_empty()
             || self.budget.awaits_period()
             || !state.paused.is_empty()
-            || self.queues.has_put_off()
+            || self.key_queues.has_put_off()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
         let period = periodic.then_some(self.next_period_ms);

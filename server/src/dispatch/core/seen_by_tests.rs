@@ -37,7 +37,7 @@ impl Core {
         assert!(self.granted.is_empty(), "{id:?} has locks to hand out");
         assert!(self.transactions.is_empty(), "{id:?} has transactions");
         assert!(self.blocked.is_empty(), "{id:?} has blocked commands");
-        assert!(self.queues.is_empty(), "{id:?} has queues for keys");
+        assert!(self.key_queues.is_empty(), "{id:?} has queues for keys");
         assert!(self.state.shard.awaited().is_empty(), "{id:?} awaits keys");
         assert!(self.clearing.is_empty(), "{id:?} has pauses to clear");
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");

@@ -79,7 +79,7 @@ pub(in crate::dispatch) enum Ticket {
     },
     /// A command that may block, whose keys all live on the core asked: it may have the session wait.
     Attempt { session: SessionId },
-    /// Word for a waiting command: a [`WaitWord`](crate::dispatch::core::blocking::attempts::WaitWord).
+    /// Word for a waiting command: a [`WaitWord`](crate::dispatch::blocking::word::WaitWord).
     Wait {
         session: SessionId,
         number: WaitNumber,

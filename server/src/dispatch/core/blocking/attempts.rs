@@ -11,13 +11,13 @@
 //! Until it is answered the session counts as being served ([`Blocked::is_being_served`]): nothing else ends what may have
 //! taken something. Waits for keys of several cores: [`crate::dispatch::core::blocking::rounds`].
 
+use crate::dispatch::blocking::word::WaitWord;
+use crate::dispatch::blocking::word::read_moved;
 use std::time::Instant;
 
-use crate::command::{
-    Args, Attempted, Blocking, Command, CommandId, FirstKey, Resolved, Turn, WaitLimit,
-};
+use crate::command::{Args, Attempted, Blocking, Command, FirstKey, Resolved, Turn, WaitLimit};
+use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::blocking::rounds::Terms;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::order::transactions::LocksHeld;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
@@ -28,32 +28,6 @@ use crate::dispatch::run::owner::session_owner;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::session::{Blocked, Session, SessionId, WaitNumber};
-
-/// What the core of the keys says of a wait; the first byte of an answer to [`Ticket::Wait`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(in crate::dispatch::core) enum WaitWord {
-    /// There was nothing: the session blocks, and the wait has this number.
-    Parked,
-    /// A key of a wait for keys of several cores has been written.
-    Woken,
-    /// It has been served. The reply follows.
-    Served,
-    /// It has ended as it was asked to. The reply follows.
-    Ended,
-    /// The keys live elsewhere by now. The command and its arguments follow.
-    Moved,
-}
-
-impl WaitWord {
-    fn read(byte: u8) -> Self {
-        use WaitWord::{Ended, Moved, Parked, Served, Woken};
-        let all = [Parked, Woken, Served, Ended, Moved];
-        let mut all = all.into_iter();
-        all.find(|word| *word as u8 == byte)
-            .expect("it comes from a core of this process")
-    }
-}
 
 impl Core {
     /// When the wait of a command that comes now ends.
@@ -364,29 +338,4 @@ pub(in crate::dispatch::core) fn keep_resolved(args: Args<'_>, resolved: Resolve
         Some(words) => keep(words.iter().map(Vec::as_slice)),
         None => keep_args(args),
     }
-}
-
-/// Writes what follows [`WaitWord::Moved`]: the command's number (u16), then each argument behind its length (u32).
-pub(in crate::dispatch::core) fn write_moved(
-    out: &mut Vec<u8>,
-    command: CommandId,
-    args: Args<'_>,
-) {
-    out.extend_from_slice(&command.0.to_le_bytes());
-    for arg in args.iter_from(0) {
-        out.extend_from_slice(&(arg.len() as u32).to_le_bytes());
-        out.extend_from_slice(arg);
-    }
-}
-
-fn read_moved(bytes: &[u8]) -> (CommandId, KeptArgs) {
-    const WHOLE: &str = "it comes from a core of this process";
-    let (id, mut rest) = bytes.split_first_chunk::<2>().expect(WHOLE);
-    let words = std::iter::from_fn(|| {
-        let (len, behind) = rest.split_first_chunk::<4>()?;
-        let (word, behind) = behind.split_at(u32::from_le_bytes(*len) as usize);
-        rest = behind;
-        Some(word)
-    });
-    (CommandId(u16::from_le_bytes(*id)), keep(words))
 }

@@ -10,11 +10,15 @@
 //! come later. (A transaction on several cores may come first: it has a place in the order of all transactions, and does
 //! not wait for one that is yet to be given.)
 
-use std::collections::HashMap;
+use crate::dispatch::blocking::blocked::Attempt;
+use crate::dispatch::blocking::blocked::BlockedCommand;
+use crate::dispatch::blocking::blocked::Terms;
+use crate::dispatch::blocking::blocked::Which;
+use crate::dispatch::blocking::blocked::Woken;
+use crate::dispatch::core::order::transactions::scopes_of;
 
 use crate::command::{Args, Blocking, Command, Rounds};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::blocking::unblocks::Unblocks;
 use crate::dispatch::core::order::transactions::{LocksHeld, Plan, held_on, scope_of};
 use crate::dispatch::mail::requests::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use crate::dispatch::run::attempt::blocking_of;
@@ -23,81 +27,6 @@ use crate::dispatch::run::owner::{Owner, session_owner};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
-
-/// Commands of this core's sessions that wait for keys.
-#[derive(Default)]
-pub(in crate::dispatch::core) struct Waiting {
-    commands: HashMap<WaitNumber, WaitingCommand>,
-    /// `CLIENT UNBLOCK`s that have yet to be answered.
-    pub(in crate::dispatch::core) unblocks: Unblocks,
-    /// The version of the slot table by which the cores of all were last looked at.
-    table: u64,
-}
-
-struct WaitingCommand {
-    owner: Owner,
-    args: KeptArgs,
-    terms: Terms,
-    /// The cores of its keys.
-    cores: Vec<CoreId>,
-    /// The version of the slot table by which these are the cores.
-    table: u64,
-    phase: Phase,
-}
-
-/// How far the next attempt is.
-enum Phase {
-    /// No key has been written.
-    Parked,
-    /// It has been woken, and asks for its locks.
-    Woken,
-    /// It is under way.
-    Working,
-}
-
-/// What was agreed on when the command came.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch::core) struct Terms {
-    seq: ReplySeq,
-    /// When it ends, in milliseconds of the core's monotonic clock; `None`: never.
-    until_ms: Option<u64>,
-    /// Whether the client wants no reply.
-    quiet: bool,
-}
-
-impl Terms {
-    /// What a session that is blocked agreed on.
-    pub(in crate::dispatch::core) fn of(blocked: &Blocked) -> Self {
-        Self {
-            seq: blocked.seq,
-            until_ms: blocked.until_ms,
-            quiet: blocked.quiet,
-        }
-    }
-}
-
-/// An attempt at a command that may block, while its rounds are under way.
-pub(in crate::dispatch::core) struct Attempt {
-    terms: Terms,
-    which: Which,
-}
-
-enum Which {
-    /// Inside an `EXEC` or a script, where nothing waits.
-    InExec,
-    /// The first, with the command's arguments.
-    First(KeptArgs),
-    /// Another.
-    Again(WaitNumber),
-}
-
-impl Waiting {
-    /// Whether nobody waits.
-    #[cfg(test)]
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.unblocks.is_empty()
-    }
-}
 
 impl Core {
     /// Begins a command that may block.
@@ -184,10 +113,10 @@ impl Core {
             Which::InExec => {}
             Which::First(kept) => *kept = args,
             Which::Again(number) => {
-                if let Some(command) = self.blocked.commands.get_mut(number) {
-                    self.budget.let_go(command.args.memory_bytes());
-                    self.budget.keep(args.memory_bytes());
-                    command.args = args;
+                let bytes = args.memory_bytes();
+                if let Some(before) = self.blocked.replace_args(*number, args) {
+                    self.budget.let_go(before.memory_bytes());
+                    self.budget.keep(bytes);
                 }
             }
         }
@@ -303,23 +232,16 @@ impl Core {
             self.tell_of_wait(owner, core, request, held_on(locks, core, Then::Release));
         }
         self.budget.keep(args.memory_bytes());
-        let command = WaitingCommand {
-            owner,
-            args,
-            terms,
-            cores,
-            table: self.state.shared.slots.version(),
-            phase: Phase::Parked,
-        };
-        self.blocked.commands.insert(number, command);
+        let table = self.state.shared.slots.version();
+        let command = BlockedCommand::new(owner, args, terms, cores, table);
+        self.blocked.insert(number, command);
     }
 
     /// Sends those on who wait where their keys no longer are, since slots have moved.
     #[inline]
     pub(in crate::dispatch::core) fn follow_moved_slots(&mut self) {
-        if !self.blocked.commands.is_empty()
-            && self.blocked.table != self.state.shared.slots.version()
-        {
+        let table = self.state.shared.slots.version();
+        if self.blocked.may_have_moved(table) {
             self.send_waits_on();
         }
     }
@@ -327,11 +249,7 @@ impl Core {
     #[cold]
     fn send_waits_on(&mut self) {
         let table = self.state.shared.slots.version();
-        self.blocked.table = table;
-        let waits = self.blocked.commands.iter();
-        let outdated = waits.filter(|(_, command)| command.table != table);
-        let mut numbers: Vec<WaitNumber> = outdated.map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
+        let numbers = self.blocked.follow_table(table);
         for number in numbers {
             self.send_wait_on(number);
         }
@@ -340,10 +258,10 @@ impl Core {
     /// Has the cores that have the keys now know of the wait, with the place in the order that it has. They look whether
     /// the keys hold anything: it may have come while nobody there waited for it.
     fn send_wait_on(&mut self, number: WaitNumber) {
-        let Some(command) = self.blocked.commands.remove(&number) else {
+        let Some(command) = self.blocked.remove(number) else {
             return;
         };
-        let WaitingCommand {
+        let BlockedCommand {
             owner,
             args,
             terms,
@@ -381,21 +299,14 @@ impl Core {
     /// A key that is waited for has been written, and is reserved: the next attempt begins.
     pub(in crate::dispatch::core) fn wait_woken(&mut self, number: WaitNumber) {
         let table = self.state.shared.slots.version();
-        // A wait that has ended meanwhile has told that core so.
-        let Some(command) = self.blocked.commands.get_mut(&number) else {
-            return;
+        let command = match self.blocked.wake(number, table) {
+            Woken::Nothing => return,
+            Woken::HasMoved => return self.send_wait_on(number),
+            Woken::Attempt(command) => command,
         };
-        let Phase::Parked = command.phase else {
-            return;
-        };
-        if command.table != table {
-            return self.send_wait_on(number);
-        }
-        command.phase = Phase::Woken;
-        let owner = command.owner;
-        let command = &self.blocked.commands[&number];
-        let args = command.args.as_args();
-        let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, args, scopes));
+        let (owner, args) = (command.owner, command.args.as_args());
+        let (state, cores) = (&self.state, self.state.shared.cores());
+        let scopes = scopes_of(cores, |scopes| scope_of(state, owner.command, args, scopes));
         let plan = Plan::BlockAgain(number);
         self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
     }
@@ -407,11 +318,10 @@ impl Core {
         mut session: Option<&mut Session>,
         locks: LocksHeld,
     ) {
-        let Some(command) = self.blocked.commands.get_mut(&number) else {
+        let Some(command) = self.blocked.begin_attempt(number) else {
             let session = session.map_or_else(SessionId::default, |session| session.id);
             return self.unlock(session, &locks);
         };
-        command.phase = Phase::Working;
         let (owner, terms) = (command.owner, command.terms);
         let rounds = begin_attempt(owner, &command.args, &self.state.shared.slots);
         let blocked = session
@@ -427,8 +337,7 @@ impl Core {
 
     /// The attempt is over, and more is waited for.
     fn go_on_waiting(&mut self, number: WaitNumber, locks: &LocksHeld) {
-        if let Some(command) = self.blocked.commands.get_mut(&number) {
-            command.phase = Phase::Parked;
+        if let Some(command) = self.blocked.park(number) {
             let (session, cores) = (command.owner.session, command.cores.clone());
             for core in cores {
                 let locks = held_on(locks, core, Then::Keep);
@@ -439,7 +348,7 @@ impl Core {
 
     /// Nothing is waited for any more. `locks`: those of the last attempt, which are about to be given back.
     pub(in crate::dispatch::core) fn end_wait(&mut self, number: WaitNumber, locks: &LocksHeld) {
-        if let Some(command) = self.blocked.commands.remove(&number) {
+        if let Some(command) = self.blocked.remove(number) {
             self.budget.let_go(command.args.memory_bytes());
             for core in command.cores {
                 let (session, locks) = (command.owner.session, held_on(locks, core, Then::Keep));

@@ -1,40 +1,12 @@
-//! `CLIENT UNBLOCK` of a client that may be served before its wait ends: it is answered when that is clear.
-//!
-//! ```text
-//!  keys on one core      that core is asked to end the wait: it has served it ──▶ 0, or ends it ──▶ 1
-//!  an attempt under way  it takes something ──▶ 0, or finds nothing, and the wait ends ──▶ 1
-//!  anything else         the wait ends at once ──▶ 1
-//! ```
-//! Whoever is told that he ended a wait knows that its client has taken nothing, and whoever is told that he did not, that it
-//! waits no longer.
+//! `CLIENT UNBLOCK`: the wait is ended, and whoever asked is answered when it is clear what came of it ([`Unblocks`]).
 
-use std::collections::HashMap;
+use crate::dispatch::blocking::unblocks::Unanswered;
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Ticket;
 use crate::observe::PartWriter;
 use crate::routing::CoreId;
 use crate::session::{SessionId, Unblocked};
-
-/// Who asked to end the waits of this core's sessions, and has yet to be answered.
-#[derive(Debug, Default)]
-pub(in crate::dispatch::core) struct Unblocks(HashMap<SessionId, Vec<Unanswered>>);
-
-#[derive(Debug)]
-struct Unanswered {
-    from: CoreId,
-    ticket: Ticket,
-    /// Whether the wait ends for this one, and not for another or by time.
-    is_first: bool,
-}
-
-impl Unblocks {
-    /// Whether nobody has yet to be answered.
-    #[inline]
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 impl Core {
     /// Acts on a `CLIENT UNBLOCK` that has run. Whether it is yet to become clear what came of it; it is answered then.
@@ -54,12 +26,12 @@ impl Core {
         self.follow_unblock(session, how);
         let is_open = matches!(how, Unblocked::IsToBe | Unblocked::WasToBe);
         if is_open {
-            let unanswered = self.blocked.unblocks.0.entry(session).or_default();
-            unanswered.push(Unanswered {
+            let unanswered = Unanswered {
                 from,
                 ticket,
                 is_first: how == Unblocked::IsToBe,
-            });
+            };
+            self.blocked.unblocks.add(session, unanswered);
         }
         is_open
     }
@@ -92,7 +64,7 @@ impl Core {
         let session = self.state.sessions.get(session);
         let blocked = session.and_then(|session| session.blocked.as_ref());
         let wait = blocked.and_then(|blocked| blocked.served_by.zip(blocked.wait));
-        wait.is_some_and(|(core, number)| core == self.state.id && !self.queues.knows(number))
+        wait.is_some_and(|(core, number)| core == self.state.id && !self.key_queues.knows(number))
     }
 
     /// A session's wait is over: it ended because it was asked to, or it was served.
@@ -109,8 +81,8 @@ impl Core {
 
     #[cold]
     fn answer_all_unblocks(&mut self, session: SessionId, has_ended: bool) {
-        let unblocks = self.blocked.unblocks.0.remove(&session);
-        for unblock in unblocks.into_iter().flatten() {
+        let unblocks = self.blocked.unblocks.take(session);
+        for unblock in unblocks {
             let ended_by_it = has_ended && unblock.is_first;
             self.outboxes[unblock.from.index()].answer(unblock.ticket, |out| {
                 PartWriter(out).number(ended_by_it.into());

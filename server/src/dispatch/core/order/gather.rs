@@ -12,8 +12,8 @@ use crate::command::{
     Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
     Rounds, Run, Spread, closing,
 };
+use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::blocking::rounds::Attempt;
 use crate::dispatch::core::notify::telling::EventsOfCommand;
 use crate::dispatch::core::order::transactions::{LocksHeld, held_on};
 use crate::dispatch::gather::parts::{first_element, integer_reply, line_bytes};

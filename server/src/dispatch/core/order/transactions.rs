@@ -24,8 +24,8 @@ use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
     SessionCall, Spread, closing,
 };
+use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::blocking::rounds::Terms;
 use crate::dispatch::core::execute::key_range;
 use crate::dispatch::core::order::gather::{Ask, Finish};
 use crate::dispatch::core::order::pauses::writes;
@@ -402,12 +402,7 @@ impl Core {
         &self,
         add: impl FnOnce(&mut [(CoreId, Scope)]),
     ) -> Vec<(CoreId, Scope)> {
-        let cores = 0..self.state.shared.cores();
-        let mut scopes: Vec<(CoreId, Scope)> =
-            cores.map(|core| (CoreId(core), Scope::NOTHING)).collect();
-        add(&mut scopes);
-        scopes.retain(|(_, scope)| !scope.is_nothing());
-        scopes
+        scopes_of(self.state.shared.cores(), add)
     }
 
     /// Begins a transaction with locks: puts its requests for them into the entry that gathers. With `watcher`, the number of a
@@ -628,7 +623,7 @@ impl Core {
         for (at, request) in parts.requests.iter().enumerate() {
             let next = parts.requests.get(at + 1);
             let is_last = next.is_none_or(|next| !is_of_same(request, next));
-            self.queues.set_mid_transaction(!is_last);
+            self.key_queues.set_mid_transaction(!is_last);
             match request.head.work {
                 Work::Lock(index) => {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
@@ -700,6 +695,19 @@ impl Core {
             | Work::Wait(..) => Scope::NOTHING,
         }
     }
+}
+
+/// The scope that `add` makes for each of so many cores. Cores of which it locks nothing are left out.
+pub(in crate::dispatch::core) fn scopes_of(
+    cores: u16,
+    add: impl FnOnce(&mut [(CoreId, Scope)]),
+) -> Vec<(CoreId, Scope)> {
+    let cores = 0..cores;
+    let mut scopes: Vec<(CoreId, Scope)> =
+        cores.map(|core| (CoreId(core), Scope::NOTHING)).collect();
+    add(&mut scopes);
+    scopes.retain(|(_, scope)| !scope.is_nothing());
+    scopes
 }
 
 /// Whether two parts are of one transaction.
