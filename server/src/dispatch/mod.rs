@@ -20,6 +20,7 @@ pub mod limits;
 mod locks;
 mod mail;
 mod memory;
+mod notify;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,19 @@
 //! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
 //! server of one core it goes out at once, and so does what is there when it is very much, of a script that cannot begin again.)
 
+use crate::dispatch::notify::publication::Publication;
 use std::rc::Rc;
 
 use larder_engine::DbIndex;
 
-use crate::command::{Args, Command, CoreCall, CoreFn, Flags, Merge, Run};
+use crate::command::{Args, Command, CoreCall, CoreFn, Flags, Merge};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::order::gather::Finish;
 use crate::dispatch::mail::requests::Work;
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;
-use crate::script::Words;
 use crate::session::Session;
 use crate::shared::CoreGauges;
-use crate::topics::Topic;
 
 /// Whether the command has to wait until what the session wrote before it is written: a message, lest who hears it finds
 /// the old value, and a subscription, lest it brings word of what was before it.
@@ -30,38 +29,6 @@ pub(in crate::dispatch::core) fn must_come_behind(session: &Session, command: &C
         && session
             .last_write
             .is_some_and(|seq| !session.output.is_ready(seq))
-}
-
-/// A message that is published once the script is over that publishes it.
-pub(in crate::dispatch::core) struct Publication {
-    which: fn(&CoreGauges) -> bool,
-    topic: Topic,
-    each: CoreFn,
-    /// The command.
-    words: Words,
-}
-
-impl Publication {
-    /// What `command` publishes, if it does.
-    pub(in crate::dispatch::core) fn of(command: &Command, words: Words) -> Option<Self> {
-        let Run::SomeCores {
-            which, topic, each, ..
-        } = command.spec.run
-        else {
-            return None;
-        };
-        Some(Self {
-            which,
-            topic,
-            each,
-            words,
-        })
-    }
-
-    /// Bytes of memory.
-    pub(in crate::dispatch::core) fn bytes(&self) -> usize {
-        self.words.bytes()
-    }
 }
 
 impl Core {

@@ -10,13 +10,13 @@
 //! them in order and tells of all when it has all, before it gives the locks back. So no later event of these keys
 //! can come before. How units reach subscribers in one order is for [`crate::command::events`].
 
-use std::collections::{HashMap, HashSet};
+use crate::dispatch::notify::telling::EventsOfCommand;
+use crate::dispatch::notify::telling::concerns_commands;
 
-use larder_engine::{Event, Notes};
+use larder_engine::Notes;
 
 use crate::command::events::{self, Item, News, hear_each};
 use crate::command::{Args, Command, Flags, Run, TransactionStep, pushes};
-use crate::config::KeyspaceEvents;
 use crate::dispatch::core::Core;
 use crate::dispatch::core::exec::is_queued;
 use crate::dispatch::core::order::gather::Finish;
@@ -27,133 +27,6 @@ use crate::dispatch::run::owner::owner_of_reply;
 use crate::routing::CoreId;
 use crate::session::{Reader, Session, SessionId, gate};
 use crate::topics::Topic;
-
-/// The events of what is under way on a core.
-#[derive(Debug, Default)]
-pub(in crate::dispatch::core) struct Tellings {
-    /// Those of what is at work, if they are to be told later.
-    gathering: Option<News>,
-    /// Memory for those of a command.
-    spare: News,
-    /// Those of `EXEC`s and of scripts on several cores, by session; a script's is its messenger.
-    by_session: HashMap<SessionId, Telling>,
-}
-
-/// The events of an `EXEC` or a script.
-#[derive(Debug, Default)]
-struct Telling {
-    /// Those of its commands, by the number of the command.
-    parts: Vec<(usize, News)>,
-    bytes: usize,
-    /// The command that it has come to.
-    command: usize,
-    /// Its commands on other cores that have yet to answer.
-    under_way: usize,
-    /// All its commands have begun, and it waits for these.
-    awaits_answers: bool,
-}
-
-/// The events of a command on several cores.
-#[derive(Debug, Default)]
-pub(in crate::dispatch::core) struct EventsOfCommand {
-    /// Those in order.
-    sorted: News,
-    /// Those of the round that is under way.
-    round: News,
-    /// Its number in its `EXEC`.
-    command: usize,
-}
-
-impl EventsOfCommand {
-    /// The answers of a round are complete: its events are those of the command's keys in their order.
-    pub(in crate::dispatch::core) fn end_round(&mut self, command: &Command, args: Args<'_>) {
-        let round = std::mem::take(&mut self.round);
-        self.sorted.append(&in_order_of_keys(&round, command, args));
-    }
-
-    /// Bytes of memory.
-    pub(in crate::dispatch::core) fn bytes(&self) -> usize {
-        self.sorted.bytes().len() + self.round.bytes().len()
-    }
-}
-
-/// Events of one round of a command, in the order in which the keys stand in it. A key that stands there twice has them once for
-/// each time: what has happened to it already is of the next.
-fn in_order_of_keys(round: &News, command: &Command, args: Args<'_>) -> News {
-    #[derive(Default)]
-    struct Places {
-        at: Vec<usize>,
-        /// Which of these it is, and what has happened there.
-        next: usize,
-        happened: HashSet<Event>,
-    }
-    let mut places: HashMap<&[u8], Places> = HashMap::new();
-    for at in command.spec.keys.positions(&args) {
-        places.entry(args.at(at)).or_default().at.push(at);
-    }
-    let mut ranked: Vec<(usize, Item<'_>)> = Vec::new();
-    for item in round.iter() {
-        let known = match item {
-            Item::Event { key, event, .. } => places.get_mut(key).map(|places| (places, event)),
-            Item::Message { .. } => None,
-        };
-        let rank = known.map_or(0, |(places, event)| {
-            if !places.happened.insert(event) && places.next + 1 < places.at.len() {
-                places.next += 1;
-                places.happened.clear();
-                places.happened.insert(event);
-            }
-            places.at[places.next]
-        });
-        ranked.push((rank, item));
-    }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    let mut sorted = News::default();
-    ranked.into_iter().for_each(|(_, item)| sorted.push(item));
-    sorted
-}
-
-/// A renamed key is put before it is taken away, lest it is nowhere; told of it is the other way round.
-fn rename_to_last(news: News) -> News {
-    let is_last = |item: &Item<'_>| {
-        let Item::Event { event, .. } = item else {
-            return false;
-        };
-        *event == Event::RenameTo
-    };
-    if !news.iter().any(|item| is_last(&item)) {
-        return news;
-    }
-    let mut turned = News::default();
-    let first = news.iter().filter(|item| !is_last(item));
-    let last = news.iter().filter(is_last);
-    first.chain(last).for_each(|item| turned.push(item));
-    turned
-}
-
-/// Whether events that commands have are told, of those that write or of any.
-fn concerns_commands(classes: KeyspaceEvents, flags: Flags) -> bool {
-    /// Classes of events that no command has: keys expire, and make room.
-    const OF_NO_COMMAND: &str = "xe";
-    let of_writes = || {
-        let all = 'a'..='z';
-        let mut classes_of_commands = all
-            .chain(['$'])
-            .filter(|class| !OF_NO_COMMAND.contains(*class));
-        classes_of_commands.any(|class| class != 'm' && classes.has(class))
-    };
-    !classes.is_off()
-        && (classes.has('m')
-            || flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) && of_writes())
-}
-
-#[cfg(test)]
-impl Tellings {
-    /// Whether nothing is gathered.
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.gathering.is_none() && self.by_session.is_empty()
-    }
-}
 
 impl Core {
     /// Whether anybody is told of what a command of such flags does.
@@ -196,11 +69,11 @@ impl Core {
         notes: &Notes,
         session: Option<&mut Session>,
     ) {
-        let mut events = std::mem::take(&mut self.tellings.spare);
+        let mut events = self.tellings.take_spare();
         self.add_events(notes, &mut events);
         self.tell_or_gather(&events, session);
         events.clear();
-        self.tellings.spare = events;
+        self.tellings.give_spare(events);
     }
 
     /// Tells of what is whole, or keeps it if it is part of something greater.
@@ -209,7 +82,7 @@ impl Core {
         news: &News,
         session: Option<&mut Session>,
     ) {
-        match &mut self.tellings.gathering {
+        match self.tellings.gathering() {
             Some(gathering) => gathering.append(news),
             None => self.tell_news(news, session),
         }
@@ -303,17 +176,6 @@ impl Core {
         self.is_told(flags) && !session.last_write.is_none_or(is_answered)
     }
 
-    /// What happens from now on is gathered. Who gathered before.
-    fn begin_gathering(&mut self) -> Option<News> {
-        self.tellings.gathering.replace(News::default())
-    }
-
-    /// What was gathered since.
-    fn end_gathering(&mut self, before: Option<News>) -> News {
-        let gathered = std::mem::replace(&mut self.tellings.gathering, before);
-        gathered.unwrap_or_default()
-    }
-
     /// Acts on what a request has had noted. If its asker is to tell of it, the events go there, before the answer.
     #[cold]
     pub(in crate::dispatch::core) fn act_for_request(
@@ -326,9 +188,9 @@ impl Core {
         if tells == Tells::Here {
             return self.act_on_notes(None, Some(by));
         }
-        let before = self.begin_gathering();
+        let before = self.tellings.begin_gathering();
         self.act_on_notes(None, Some(by));
-        let events = self.end_gathering(before);
+        let events = self.tellings.end_gathering(before);
         self.send_events(from, ticket, &events);
     }
 
@@ -361,7 +223,7 @@ impl Core {
         };
         match gather {
             Some(of_command) => {
-                of_command.round.append(&events);
+                of_command.add(&events);
                 self.budget.keep(bytes.len());
             }
             // Of a script that was sent here with an `EXEC`, say, when nobody was told yet.
@@ -374,7 +236,7 @@ impl Core {
         &mut self,
         is_told: bool,
     ) -> Option<Option<News>> {
-        is_told.then(|| self.begin_gathering())
+        is_told.then(|| self.tellings.begin_gathering())
     }
 
     /// It has run: its events are the command's.
@@ -384,11 +246,11 @@ impl Core {
         before: Option<Option<News>>,
     ) {
         let Some(before) = before else { return };
-        let mut events = self.end_gathering(before);
+        let mut events = self.tellings.end_gathering(before);
         // A script's, that may have to be taken back.
         events.append(&self.take_held_events());
         if let Some(of_command) = self.gathers.told_of(gather) {
-            of_command.round.append(&events);
+            of_command.add(&events);
             self.budget.keep(events.bytes().len());
         }
     }
@@ -407,15 +269,10 @@ impl Core {
         if then == Then::Release {
             return is_told.then(Box::default);
         }
-        if locks.is_empty() || self.tellings.by_session.is_empty() {
+        if locks.is_empty() || !self.tellings.has_any() {
             return None;
         }
-        let telling = self.tellings.by_session.get_mut(&session)?;
-        telling.under_way += 1;
-        Some(Box::new(EventsOfCommand {
-            command: telling.command,
-            ..EventsOfCommand::default()
-        }))
+        self.tellings.begin_command(session)
     }
 
     /// A command is over, and its reply made: its events are told, or are those of its `EXEC`.
@@ -428,20 +285,13 @@ impl Core {
         session: Option<&mut Session>,
     ) {
         self.budget.let_go(of_command.bytes());
-        let EventsOfCommand {
-            sorted, command, ..
-        } = of_command;
-        let events = rename_to_last(sorted);
+        let command = of_command.command();
+        let events = of_command.into_events();
         if then == Then::Release {
             return self.tell_news(&events, session);
         }
         self.add_to_telling(id, Some(command), events);
-        let Some(telling) = self.tellings.by_session.get_mut(&id) else {
-            return;
-        };
-        telling.under_way -= 1;
-        if telling.awaits_answers
-            && telling.under_way == 0
+        if self.tellings.end_command(id)
             && let Some(session) = session
         {
             session.at_barrier = false;
@@ -450,28 +300,15 @@ impl Core {
 
     /// Adds what a command of an `EXEC` or a script has had told; without a number it is the one at work.
     fn add_to_telling(&mut self, id: SessionId, command: Option<usize>, events: News) {
-        let Some(telling) = self.tellings.by_session.get_mut(&id) else {
-            return;
-        };
-        let bytes = events.bytes().len();
-        if bytes > 0 {
-            telling.bytes += bytes;
-            let command = command.unwrap_or(telling.command);
-            telling.parts.push((command, events));
-            self.budget.keep(bytes);
-        }
+        let bytes = self.tellings.add(id, command, events);
+        self.budget.keep(bytes);
     }
 
     /// Takes all that an `EXEC` or a script has had told, in the order of its commands.
     fn take_telling(&mut self, id: SessionId) -> News {
-        let Some(mut telling) = self.tellings.by_session.remove(&id) else {
-            return News::default();
-        };
-        self.budget.let_go(telling.bytes);
-        telling.parts.sort_by_key(|(command, _)| *command);
-        let mut all = News::default();
-        telling.parts.iter().for_each(|(_, part)| all.append(part));
-        all
+        let (events, bytes) = self.tellings.take(id);
+        self.budget.let_go(bytes);
+        events
     }
 }
 
@@ -480,14 +317,14 @@ impl Core {
     /// An `EXEC` begins whose commands have these flags together.
     pub(in crate::dispatch::core) fn begin_telling_of_exec(&mut self, id: SessionId, flags: Flags) {
         if self.is_told(flags) {
-            self.tellings.by_session.insert(id, Telling::default());
+            self.tellings.begin(id);
         }
     }
 
     /// Whether what an `EXEC` does is told of.
     #[inline]
     pub(in crate::dispatch::core) fn tells_of(&self, id: SessionId) -> bool {
-        !self.tellings.by_session.is_empty() && self.tellings.by_session.contains_key(&id)
+        self.tellings.tells_of(id)
     }
 
     /// The command of this number is about to run. For [`Self::end_command_of_exec`].
@@ -496,12 +333,10 @@ impl Core {
         id: SessionId,
         number: usize,
     ) -> Option<Option<News>> {
-        if self.tellings.by_session.is_empty() {
+        if !self.tellings.has_any() || !self.tellings.come_to(id, number) {
             return None;
         }
-        let telling = self.tellings.by_session.get_mut(&id)?;
-        telling.command = number;
-        Some(self.begin_gathering())
+        Some(self.tellings.begin_gathering())
     }
 
     /// It has run, or begun to.
@@ -511,7 +346,7 @@ impl Core {
         before: Option<Option<News>>,
     ) {
         if let Some(before) = before {
-            let events = self.end_gathering(before);
+            let events = self.tellings.end_gathering(before);
             self.add_to_telling(id, None, events);
         }
     }
@@ -519,14 +354,9 @@ impl Core {
     /// Whether an `EXEC`, all of whose commands have begun, has to wait for answers of other cores. If so, the session is at
     /// a barrier until they have come.
     pub(in crate::dispatch::core) fn awaits_events(&mut self, session: &mut Session) -> bool {
-        if self.tellings.by_session.is_empty() {
+        if !self.tellings.has_any() || !self.tellings.await_commands(session.id) {
             return false;
         }
-        let telling = self.tellings.by_session.get_mut(&session.id);
-        let Some(telling) = telling.filter(|telling| telling.under_way > 0) else {
-            return false;
-        };
-        telling.awaits_answers = true;
         session.at_barrier = true;
         true
     }
@@ -562,13 +392,13 @@ impl Core {
     /// [`Self::end_exec_here`].
     pub(in crate::dispatch::core) fn begin_exec_here(&mut self) -> Option<Option<News>> {
         let is_noted = self.state.gates & gate::NOTES != 0;
-        is_noted.then(|| self.begin_gathering())
+        is_noted.then(|| self.tellings.begin_gathering())
     }
 
     /// They have run.
     pub(in crate::dispatch::core) fn end_exec_here(&mut self, before: Option<Option<News>>) {
         if let Some(before) = before {
-            let events = self.end_gathering(before);
+            let events = self.tellings.end_gathering(before);
             self.tell_or_gather(&events, None);
         }
     }
@@ -579,9 +409,7 @@ impl Core {
     /// A script gets a messenger.
     pub(in crate::dispatch::core) fn begin_telling_of_script(&mut self, messenger: SessionId) {
         if self.is_told(Flags::WRITE) {
-            self.tellings
-                .by_session
-                .insert(messenger, Telling::default());
+            self.tellings.begin(messenger);
         }
     }
 
@@ -596,17 +424,14 @@ impl Core {
             return self.act_on_notes(None, Some(by));
         }
         let mut events = self.take_held_events();
-        let before = self.begin_gathering();
+        let before = self.tellings.begin_gathering();
         self.act_on_notes(None, Some(by));
-        events.append(&self.end_gathering(before));
+        events.append(&self.tellings.end_gathering(before));
         self.add_to_telling(messenger, None, events);
-        let telling = &self.tellings.by_session[&messenger];
-        if telling.bytes > EVENTS_OF_SCRIPT_MAX_BYTES && !is_undoable && telling.under_way == 0 {
+        if !is_undoable && self.tellings.bytes_at_rest(messenger) > EVENTS_OF_SCRIPT_MAX_BYTES {
             let events = self.take_telling(messenger);
             self.tell_or_gather(&events, None);
-            self.tellings
-                .by_session
-                .insert(messenger, Telling::default());
+            self.tellings.begin(messenger);
         }
     }
 
@@ -650,7 +475,7 @@ impl Core {
         exec: Option<SessionId>,
     ) -> Option<Option<News>> {
         let exec = exec.filter(|exec| self.tells_of(*exec));
-        exec.map(|_| self.begin_gathering())
+        exec.map(|_| self.tellings.begin_gathering())
     }
 
     /// Forgets what a script has had told that begins again.

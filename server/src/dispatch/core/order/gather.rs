@@ -14,7 +14,6 @@ use crate::command::{
 };
 use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::notify::telling::EventsOfCommand;
 use crate::dispatch::core::order::transactions::{LocksHeld, held_on};
 use crate::dispatch::gather::parts::{first_element, integer_reply, line_bytes};
 use crate::dispatch::limits::{
@@ -22,6 +21,7 @@ use crate::dispatch::limits::{
     GATHERS_KEPT,
 };
 use crate::dispatch::mail::requests::{Held, LockAnswer, Tells, Then, Ticket, Work};
+use crate::dispatch::notify::telling::EventsOfCommand;
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
 use crate::dispatch::run::on_shard::{Place, run_command_on_shard};
 use crate::dispatch::run::owner::note_write;
