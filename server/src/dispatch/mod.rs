@@ -22,8 +22,10 @@ mod mail;
 mod memory;
 mod notify;
 mod run;
+mod scripts;
 #[cfg(test)]
 mod tests;
+mod transactions;
 
 pub use core::{Core, Intent, Shipped};
 pub use mail::batch::Batch;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::unblocks::Unblocks;
 use crate::dispatch::run::kept_args::KeptArgs;
-use crate::dispatch::run::owner::Owner;
+use crate::dispatch::run::recipient::Recipient;
 use crate::routing::CoreId;
 use crate::session::{Blocked, ReplySeq, WaitNumber};
 
@@ -20,7 +20,7 @@ pub(in crate::dispatch) struct BlockedCommands {
 
 /// A command whose attempts are made here, with keys on several cores.
 pub(in crate::dispatch) struct BlockedCommand {
-    pub(in crate::dispatch) owner: Owner,
+    pub(in crate::dispatch) owner: Recipient,
     pub(in crate::dispatch) args: KeptArgs,
     pub(in crate::dispatch) terms: Terms,
     /// The cores of its keys.
@@ -80,7 +80,7 @@ pub(in crate::dispatch) enum Which {
 impl BlockedCommand {
     /// One whose keys live on these cores, by this version of the slot table. None of them has been written.
     pub(in crate::dispatch) fn new(
-        owner: Owner,
+        owner: Recipient,
         args: KeptArgs,
         terms: Terms,
         cores: Vec<CoreId>,

@@ -6,10 +6,11 @@ use crate::dispatch::core::exec::is_queued;
 use crate::dispatch::core::execute::is_by_node;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::notify::publish::must_come_behind;
-use crate::dispatch::core::order::transactions::{mode_of, whole_access};
-use crate::dispatch::core::scripts::ScriptPlace;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
 use crate::dispatch::locks::Scope;
+use crate::dispatch::scripts::placement::Placement;
+use crate::dispatch::transactions::scopes::mode_of;
+use crate::dispatch::transactions::scopes::whole_access;
 use crate::resp::{ErrorReply, Protocol, errors};
 use crate::session::{QueuedCommand, QueuedPlace, Session, gate};
 
@@ -64,7 +65,7 @@ impl Core {
         match command.map(|command| command.spec.run) {
             _ if session.gates & gate::IN_ORDER != 0
                 && (session.output.outstanding() > session.window
-                    || self.transactions.gathered_bytes > BATCH_HIGH_WATER_BYTES) =>
+                    || self.transactions.gathered_bytes() > BATCH_HIGH_WATER_BYTES) =>
             {
                 false
             }
@@ -76,7 +77,7 @@ impl Core {
             _ => {
                 !(0..self.outboxes.len()).any(|core| self.is_congested(core))
                     && session.has_room_in_window()
-                    && self.transactions.gathered_bytes <= BATCH_HIGH_WATER_BYTES
+                    && self.transactions.gathered_bytes() <= BATCH_HIGH_WATER_BYTES
             }
         }
     }
@@ -122,7 +123,7 @@ impl Core {
             }
             (Run::Script(_), _) => {
                 let is_here =
-                    self.place_of_script(session, args, command) == Ok(ScriptPlace::Core(here));
+                    self.place_of_script(session, args, command) == Ok(Placement::Core(here));
                 is_here.then(|| self.scope_here(command, args))
             }
             (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {

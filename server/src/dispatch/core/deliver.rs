@@ -5,13 +5,13 @@ use std::time::Instant;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
-use crate::dispatch::core::order::transactions::is_change_of_all;
 use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
     Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work,
 };
-use crate::dispatch::run::on_shard::{Place, run_command_on_shard};
+use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::transactions::scopes::is_change_of_all;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -441,10 +441,10 @@ impl Core {
             unreachable!("an EXEC runs commands")
         };
         let args = batch.args(request);
-        let place = Place::of(&request.head);
+        let options = CallOptions::of(&request.head);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
-        run_command_on_shard(&mut self.state, out, args, command, place);
+        run_command_on_shard(&mut self.state, out, args, command, options);
         if request.head.reading == Reading::Remembered {
             let reader = request.head.origin(from);
             self.state.remember(command.spec, &args, reader);
@@ -470,14 +470,14 @@ impl Core {
         if let Ticket::Attempt { .. } = request.ticket {
             return self.attempt_for(from, args, request, command);
         }
-        let (place, reading) = (Place::of(request), request.reading);
+        let (options, reading) = (CallOptions::of(request), request.reading);
         // A part of a spread command is no call of its own.
         let is_part = matches!(request.ticket, Ticket::Part { .. });
         let apart = !is_part && is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
-            run_command_on_shard(state, out, args, command, place)
+            run_command_on_shard(state, out, args, command, options)
         });
         if reading == Reading::Remembered {
             let reader = request.origin(from);

@@ -19,12 +19,15 @@ use crate::command::{
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::end_exec;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::order::gather::Finish;
-use crate::dispatch::core::order::transactions::{LocksHeld, Plan, held_on, scope_of};
+use crate::dispatch::core::transactions::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
+use crate::dispatch::mail::requests::LocksHeld;
+use crate::dispatch::mail::requests::held_on;
 use crate::dispatch::mail::requests::{Head, Held, Then, Ticket, Watch, Work};
 use crate::dispatch::run::kept_args::KeptArgs;
-use crate::dispatch::run::owner::session_owner;
+use crate::dispatch::run::recipient::recipient_of_session;
+use crate::dispatch::transactions::pending::Plan;
+use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{
@@ -228,7 +231,7 @@ impl Core {
             ExecPlace::Locks | ExecPlace::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
                 multi.holds = self.holds_of(&scopes);
-                let owner = session_owner(session, None, command);
+                let owner = recipient_of_session(session, None, command);
                 let plan = Plan::Exec { multi, quiet };
                 let watcher = session.watched.as_ref().map(|_| session.client_id);
                 session.at_barrier = true;
@@ -254,7 +257,7 @@ impl Core {
             seq,
         };
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let head = owner.head(ticket, Work::Unlock, None);
         let heads: Vec<Head> = self.heads_of_queued(session, multi, ticket).collect();
         let commands = heads.into_iter().enumerate().map(|(at, head)| {
@@ -268,7 +271,7 @@ impl Core {
         };
         let bytes = outbox.ask_exec(head, session.watched.is_some(), commands);
         if is_in_order {
-            self.transactions.gathered_bytes += bytes;
+            self.transactions.note_gathered(bytes);
             self.join(session);
         }
         session.sent_bytes += bytes;
@@ -290,7 +293,7 @@ impl Core {
         session.begin_transaction();
         let seq = session.output.expect_if_wanted(!quiet);
         self.note_queued(session, multi, seq);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let no_args = Args::new(&[], &[]);
         let gather = self.begin_gather(owner, no_args, Finish::Exec, multi.len());
         let here = self.state.id;
@@ -346,7 +349,7 @@ impl Core {
             Some(hash) => FirstKey::new(command.first_key, hash),
             None => FirstKey::UNKNOWN,
         };
-        let owner = session_owner(session, None, command);
+        let owner = recipient_of_session(session, None, command);
         Head {
             first_key,
             ..owner.head(ticket, Work::Command(command), None)
@@ -472,7 +475,7 @@ impl Core {
                 scope_of(&self.state, command, args, scopes);
                 if let Run::Script(_) = command.spec.run {
                     // It may come to reach anything, and in an `EXEC` cannot begin again.
-                    let mode = crate::dispatch::core::scripts::mode_of_all(command);
+                    let mode = crate::dispatch::scripts::placement::mode_of_all(command);
                     let scopes = scopes.iter_mut();
                     scopes.for_each(|(_, scope)| scope.add_whole(mode));
                 }

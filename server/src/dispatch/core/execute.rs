@@ -1,5 +1,6 @@
 //! Running one command: may it run, and where.
 
+use crate::dispatch::transactions::pending::key_range;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -11,12 +12,12 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::admit::{Admission, has_to_come_behind};
 use crate::dispatch::core::exec::locks_of;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::order::gather::{Ask, Finish};
 use crate::dispatch::core::protect;
+use crate::dispatch::core::transactions::gather::{Ask, Finish};
 use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, Work};
-use crate::dispatch::run::on_shard::{Place, access_of, run_on_shard};
-use crate::dispatch::run::owner::note_write;
+use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
+use crate::dispatch::run::recipient::note_write;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};
@@ -385,7 +386,7 @@ impl Core {
         target: Target,
         (quiet, reading): (bool, Reading),
     ) {
-        let place = Place {
+        let options = CallOptions {
             db: session.db,
             protocol: session.protocol,
             access: access_of(session),
@@ -394,7 +395,7 @@ impl Core {
         let state = &mut self.state;
         session.output.append(|out| {
             let began = out.len();
-            run_on_shard(state, out, args, command, run, place);
+            run_on_shard(state, out, args, command, run, options);
             if quiet {
                 out.truncate(began);
             }
@@ -655,12 +656,6 @@ fn resolve_subcommand(
         return Err(errors::wrong_arity(command.spec.name));
     }
     Ok(command)
-}
-
-/// Where the keys of a command that spreads begin, and their distance.
-pub(super) fn key_range(command: &Command) -> (usize, usize) {
-    let range = command.spec.keys.range();
-    range.expect("a command that spreads has its keys in a range")
 }
 
 /// Whether the command, coming from this client, is about the core that serves it alone.

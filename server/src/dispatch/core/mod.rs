@@ -11,12 +11,12 @@ mod input;
 mod memory;
 mod notify;
 mod observed;
-mod order;
 mod protect;
 mod rebalance;
 mod scripts;
 mod seen_by_tests;
 mod timing;
+mod transactions;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -35,15 +35,9 @@ use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
-use crate::dispatch::core::order::entries::InOrder;
-use crate::dispatch::core::order::gather::Gathers;
-use crate::dispatch::core::order::lock_waits::Waiter;
-use crate::dispatch::core::order::pauses::Clearing;
-use crate::dispatch::core::order::transactions::Transactions;
-use crate::dispatch::core::order::undos::Undos;
 use crate::dispatch::core::rebalance::Job;
-use crate::dispatch::core::scripts::Scripts;
 use crate::dispatch::core::timing::TurnTiming;
+use crate::dispatch::core::transactions::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
 use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS, QUERY_HIGH_WATER_BYTES, TEND_BUDGET};
@@ -54,6 +48,12 @@ use crate::dispatch::mail::lines::{Lines, NoLines};
 use crate::dispatch::memory::budget::Budget;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
+use crate::dispatch::scripts::Scripts;
+use crate::dispatch::transactions::claimant::Claimant;
+use crate::dispatch::transactions::clearing::Clearing;
+use crate::dispatch::transactions::in_order::InOrder;
+use crate::dispatch::transactions::pending::Transactions;
+use crate::dispatch::transactions::undos::Undos;
 use crate::observe::{Observed, Stats};
 use crate::resp::errors;
 use crate::routing::CoreId;
@@ -66,7 +66,7 @@ use crate::shared::Shared;
 
 #[cfg(test)]
 pub(super) use hot::COPIES_OUTLIVE_LOCKS;
-pub use order::entries::Shipped;
+pub use transactions::entries::Shipped;
 
 /// What the runtime is to do with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,9 @@ pub struct Core {
     /// What sessions of other cores have yet to take of this one's answers.
     debts: Debts,
     /// Who holds and who awaits locks of the shard.
-    locks: Locks<Waiter>,
+    locks: Locks<Claimant>,
     /// Those who have got their locks and have yet to go on.
-    granted: Vec<(LockId, Waiter)>,
+    granted: Vec<(LockId, Claimant)>,
     transactions: Transactions,
     /// What scripts that may begin again have done to the shard.
     undos: Undos,

@@ -22,10 +22,10 @@ use std::sync::atomic::Ordering;
 use crate::command::moving::{self, Order, Quiet};
 use crate::command::{CommandTable, CoreFn, Handed, Request, Round, Rounds};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::transactions::LocksHeld;
 use crate::dispatch::mail::batch::{Batch, Request as BatchRequest};
+use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::mail::requests::{Then, Work};
-use crate::dispatch::run::owner::Owner;
+use crate::dispatch::run::recipient::Recipient;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
@@ -231,7 +231,7 @@ impl Core {
             outcome,
             began_us: self.state.clock.monotonic_us,
         };
-        let owner = Owner::nobody(CommandTable::rebalance());
+        let owner = Recipient::nobody(CommandTable::rebalance());
         self.run_rounds(None, owner, Box::new(rounds), LocksHeld::new(), Then::Keep);
     }
 

@@ -86,7 +86,7 @@ impl Core {
 
     /// Bytes of parts that have no place in the order yet.
     pub(in crate::dispatch) fn gathered_bytes(&self) -> usize {
-        self.transactions.gathered_bytes
+        self.transactions.gathered_bytes()
     }
 
     /// All records below this position have been made.

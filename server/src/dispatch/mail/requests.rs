@@ -171,6 +171,20 @@ pub(in crate::dispatch) enum Tells {
     Asker,
 }
 
+/// The locks a transaction holds, a core each.
+pub(in crate::dispatch) type LocksHeld = Vec<(CoreId, LockId)>;
+
+/// The lock among `locks` that is on core `core`, and what is to become of it.
+pub(in crate::dispatch) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Held> {
+    let (_, id) = locks.iter().find(|(of, _)| *of == core)?;
+    let tells = Tells::Here;
+    Some(Held {
+        id: *id,
+        then,
+        tells,
+    })
+}
+
 /// What becomes of locks behind the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dispatch) enum Then {

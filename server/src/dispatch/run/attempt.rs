@@ -1,6 +1,6 @@
 //! An attempt at a command that may block.
 
-use super::on_shard::{Place, fail};
+use super::on_shard::{CallOptions, fail};
 use crate::command::{Args, Attempted, Blocking, Command, CoreState, Run, Turn};
 use crate::resp::Reply;
 
@@ -10,18 +10,18 @@ pub(in crate::dispatch) fn attempt(
     out: &mut Vec<u8>,
     args: Args<'_>,
     command: &'static Command,
-    place: Place,
+    options: CallOptions,
     turn: Turn,
 ) -> Attempted {
     let began = out.len();
-    match (blocking_of(command).attempt)(&mut place.call(state, out, args), turn) {
+    match (blocking_of(command).attempt)(&mut options.call(state, out, args), turn) {
         Ok(Attempted::Done) => Attempted::Done,
         Ok(waits) => {
             out.truncate(began);
             waits
         }
         Err(error) => {
-            fail(state, out, began, command, place.protocol, &error);
+            fail(state, out, began, command, options.protocol, &error);
             Attempted::Done
         }
     }
@@ -35,14 +35,14 @@ pub(in crate::dispatch) fn attempt_once(
     out: &mut Vec<u8>,
     args: Args<'_>,
     command: &'static Command,
-    place: Place,
+    options: CallOptions,
 ) {
     let blocking = blocking_of(command);
     if let Err(error) = (blocking.timeout)(&args) {
-        return fail(state, out, out.len(), command, place.protocol, &error);
+        return fail(state, out, out.len(), command, options.protocol, &error);
     }
-    if let Attempted::Wait(_) = attempt(state, out, args, command, place, Turn::First) {
-        (blocking.on_timeout)(&mut Reply::new(out, place.protocol));
+    if let Attempted::Wait(_) = attempt(state, out, args, command, options, Turn::First) {
+        (blocking.on_timeout)(&mut Reply::new(out, options.protocol));
     }
 }
 

@@ -3,4 +3,4 @@
 pub(super) mod attempt;
 pub(super) mod kept_args;
 pub(super) mod on_shard;
-pub(super) mod owner;
+pub(super) mod recipient;

@@ -10,14 +10,14 @@ use crate::session::{Session, gate};
 
 /// How a command runs on a shard, whoever asked.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Place {
+pub(in crate::dispatch) struct CallOptions {
     pub(in crate::dispatch) db: DbIndex,
     pub(in crate::dispatch) protocol: Protocol,
     pub(in crate::dispatch) access: Access,
     pub(in crate::dispatch) first_key: FirstKey,
 }
 
-impl Place {
+impl CallOptions {
     /// That of a request.
     #[inline(always)]
     pub(in crate::dispatch) fn of(head: &Head) -> Self {
@@ -30,7 +30,7 @@ impl Place {
     }
 }
 
-impl Place {
+impl CallOptions {
     /// The call of a command that runs so on the core's shard; its reply goes to the end of `out`.
     #[inline(always)]
     pub(in crate::dispatch) fn call<'a>(
@@ -60,11 +60,11 @@ pub(in crate::dispatch) fn run_on_shard(
     args: Args<'_>,
     command: &'static Command,
     run: ShardFn,
-    place: Place,
+    options: CallOptions,
 ) {
     let began = out.len();
-    if let Err(error) = run(&mut place.call(state, out, args)) {
-        fail(state, out, began, command, place.protocol, &error);
+    if let Err(error) = run(&mut options.call(state, out, args)) {
+        fail(state, out, began, command, options.protocol, &error);
     }
 }
 
@@ -75,13 +75,13 @@ pub(in crate::dispatch) fn run_command_on_shard(
     out: &mut Vec<u8>,
     args: Args<'_>,
     command: &'static Command,
-    place: Place,
+    options: CallOptions,
 ) {
     match command.spec.run {
         Run::OnShard(run) | Run::FanOut { together: run, .. } => {
-            run_on_shard(state, out, args, command, run, place);
+            run_on_shard(state, out, args, command, run, options);
         }
-        Run::Blocking(_) => attempt_once(state, out, args, command, place),
+        Run::Blocking(_) => attempt_once(state, out, args, command, options),
         _ => unreachable!("such a command runs on no shard alone"),
     }
 }

@@ -19,12 +19,12 @@ use crate::command::{Args, Attempted, Blocking, Command, FirstKey, Resolved, Tur
 use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
-use crate::dispatch::core::order::transactions::LocksHeld;
+use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
 use crate::dispatch::run::attempt::{attempt, attempt_once, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
-use crate::dispatch::run::on_shard::{Place, access_of};
-use crate::dispatch::run::owner::session_owner;
+use crate::dispatch::run::on_shard::{CallOptions, access_of};
+use crate::dispatch::run::recipient::recipient_of_session;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::session::{Blocked, Session, SessionId, WaitNumber};
@@ -58,7 +58,7 @@ impl Core {
             Ok(until_ms) => until_ms,
             Err(error) => return self.reply_error(session, &error, command, quiet),
         };
-        let place = Place {
+        let options = CallOptions {
             db: session.db,
             protocol: session.protocol,
             access: access_of(session),
@@ -69,9 +69,9 @@ impl Core {
         session.output.append(|out| {
             let began = out.len();
             if may_wait {
-                attempted = attempt(state, out, args, command, place, Turn::First);
+                attempted = attempt(state, out, args, command, options, Turn::First);
             } else {
-                attempt_once(state, out, args, command, place);
+                attempt_once(state, out, args, command, options);
             }
             if quiet {
                 out.truncate(began);
@@ -100,7 +100,7 @@ impl Core {
         if let Some(until_ms) = until_ms {
             self.state.add_timer(until_ms, session.id);
         }
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Wait {
             session: session.id,
             number,
@@ -136,7 +136,7 @@ impl Core {
             served_by: Some(core),
             ending: None,
         });
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Attempt {
             session: session.id,
         };
@@ -155,10 +155,10 @@ impl Core {
     ) {
         let session = request.ticket.session();
         let began = is_timed_apart(command, args, self.state.gates).then(Instant::now);
-        let (state, place) = (&mut self.state, Place::of(request));
+        let (state, options) = (&mut self.state, CallOptions::of(request));
         let mut waits = None;
         let answered = self.outboxes[from.index()].answer_if(request.ticket, |out| {
-            match attempt(state, out, args, command, place, Turn::First) {
+            match attempt(state, out, args, command, options, Turn::First) {
                 Attempted::Done => true,
                 Attempted::Wait(resolved) => {
                     waits = Some(resolved);
@@ -257,7 +257,7 @@ impl Core {
         }
         let (command, args) = read_moved(moved);
         let command = self.state.commands.get(command);
-        let owner = session_owner(session, Some(blocked_seq(session)), command);
+        let owner = recipient_of_session(session, Some(blocked_seq(session)), command);
         let words = args.as_args();
         let core = self.common_core(command.spec, words);
         let blocked = session.blocked.as_mut().expect("looked at above");

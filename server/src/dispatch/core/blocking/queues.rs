@@ -9,12 +9,12 @@ use larder_engine::{Access, DbIndex};
 use crate::command::{Args, Attempted, Command, Turn};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::lock_waits::Waiter;
 use crate::dispatch::locks::{Asked, Kind};
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep};
 use crate::dispatch::run::attempt::{attempt, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
-use crate::dispatch::run::on_shard::Place;
+use crate::dispatch::run::on_shard::CallOptions;
+use crate::dispatch::transactions::claimant::Claimant;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Ending, LockId, Reader, WaitNumber};
@@ -209,7 +209,7 @@ impl Core {
             return Behind::HaveTheirTurn;
         };
         let (scope, lets_others) = (wait.scope.clone(), wait.lets_others());
-        let asked = self.ask_now(Kind::Alone, scope, Waiter::Attempt(number));
+        let asked = self.ask_now(Kind::Alone, scope, Claimant::Attempt(number));
         self.choose_lock_gate();
         let Asked::Waits(lock) = asked else {
             unreachable!("they are in other hands, and it comes last")
@@ -243,11 +243,11 @@ impl Core {
         let (head, to) = (wait.head, wait.to);
         let command = wait.command;
         let args = wait.args.as_ref().expect("it is attempted here");
-        let (state, place) = (&mut self.state, Place::of(&head));
+        let (state, options) = (&mut self.state, CallOptions::of(&head));
         let mut resolved = None;
         let answered = self.outboxes[to.index()].answer_if(head.ticket, |out| {
             out.push(WaitWord::Served as u8);
-            match attempt(state, out, args.as_args(), command, place, Turn::Later) {
+            match attempt(state, out, args.as_args(), command, options, Turn::Later) {
                 Attempted::Done => true,
                 Attempted::Wait(words) => {
                     resolved = words;
@@ -383,7 +383,7 @@ impl Core {
             return;
         };
         let (to, ticket, scope) = (wait.to, wait.head.ticket, wait.scope.clone());
-        let reserved = self.ask_here(Kind::Reservation, scope, Waiter::Nobody);
+        let reserved = self.ask_here(Kind::Reservation, scope, Claimant::Nobody);
         self.key_queues.reserve(number, reserved);
         self.key_queues.note_tried(number);
         self.outboxes[to.index()].answer(ticket, |out| out.push(WaitWord::Woken as u8));

@@ -15,15 +15,18 @@ use crate::dispatch::blocking::blocked::BlockedCommand;
 use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::blocking::blocked::Which;
 use crate::dispatch::blocking::blocked::Woken;
-use crate::dispatch::core::order::transactions::scopes_of;
+use crate::dispatch::transactions::scopes::scopes_of;
 
 use crate::command::{Args, Blocking, Command, Rounds};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::transactions::{LocksHeld, Plan, held_on, scope_of};
+use crate::dispatch::mail::requests::LocksHeld;
+use crate::dispatch::mail::requests::held_on;
 use crate::dispatch::mail::requests::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
 use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
-use crate::dispatch::run::owner::{Owner, session_owner};
+use crate::dispatch::run::recipient::{Recipient, recipient_of_session};
+use crate::dispatch::transactions::pending::Plan;
+use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
@@ -51,7 +54,7 @@ impl Core {
             until_ms,
             quiet,
         };
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let executing = session.executing.as_ref();
         if !session.may_wait() {
             let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
@@ -69,7 +72,7 @@ impl Core {
     pub(in crate::dispatch::core) fn attempt_under_locks(
         &mut self,
         session: &mut Session,
-        owner: Owner,
+        owner: Recipient,
         args: KeptArgs,
         terms: Terms,
         locks: LocksHeld,
@@ -84,7 +87,7 @@ impl Core {
     pub(in crate::dispatch::core) fn end_attempt(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         attempt: &Attempt,
         locks: &LocksHeld,
         reply: &[u8],
@@ -126,7 +129,7 @@ impl Core {
     pub(in crate::dispatch::core) fn attempt_found_nothing(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         attempt: Attempt,
         locks: &LocksHeld,
     ) {
@@ -153,7 +156,7 @@ impl Core {
         &mut self,
         number: WaitNumber,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         locks: &LocksHeld,
     ) {
         let Some(session) = session else {
@@ -178,7 +181,7 @@ impl Core {
     fn block(
         &mut self,
         session: &mut Session,
-        mut owner: Owner,
+        mut owner: Recipient,
         args: KeptArgs,
         mut terms: Terms,
         locks: &LocksHeld,
@@ -209,7 +212,7 @@ impl Core {
     pub(in crate::dispatch::core) fn register_wait(
         &mut self,
         number: WaitNumber,
-        owner: Owner,
+        owner: Recipient,
         args: KeptArgs,
         terms: Terms,
         locks: &LocksHeld,
@@ -277,7 +280,7 @@ impl Core {
 
     fn tell_of_wait(
         &mut self,
-        owner: Owner,
+        owner: Recipient,
         core: CoreId,
         request: WaitRequest,
         locks: Option<Held>,
@@ -375,7 +378,7 @@ impl Core {
     }
 }
 
-fn begin_attempt(owner: Owner, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
+fn begin_attempt(owner: Recipient, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
     match (blocking_of(owner.command).begin)(&args.as_args(), slots) {
         Ok(rounds) => rounds,
         Err(_) => unreachable!("the same arguments were right when the command came"),
@@ -389,7 +392,7 @@ fn end_blocking(session: &mut Session, terms: Terms) -> ReplySeq {
 }
 
 /// Answers as if time were over.
-fn time_out(session: &mut Session, owner: Owner, terms: Terms) {
+fn time_out(session: &mut Session, owner: Recipient, terms: Terms) {
     let protocol = session.protocol;
     session.output.fill(terms.seq, |out| {
         if !terms.quiet {

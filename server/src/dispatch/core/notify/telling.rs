@@ -19,11 +19,11 @@ use crate::command::events::{self, Item, News, hear_each};
 use crate::command::{Args, Command, Flags, Run, TransactionStep, pushes};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::exec::is_queued;
-use crate::dispatch::core::order::gather::Finish;
-use crate::dispatch::core::order::transactions::LocksHeld;
+use crate::dispatch::core::transactions::gather::Finish;
 use crate::dispatch::limits::EVENTS_OF_SCRIPT_MAX_BYTES;
+use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::mail::requests::{Tells, Then, Ticket, Work};
-use crate::dispatch::run::owner::owner_of_reply;
+use crate::dispatch::run::recipient::recipient_of_reply;
 use crate::routing::CoreId;
 use crate::session::{Reader, Session, SessionId, gate};
 use crate::topics::Topic;
@@ -379,7 +379,7 @@ impl Core {
         core: CoreId,
         quiet: bool,
     ) {
-        let owner = owner_of_reply(session, command, quiet);
+        let owner = recipient_of_reply(session, command, quiet);
         self.timing.ran(command.id);
         let executing = session.executing.as_ref();
         let locks = executing.map(|executing| executing.locks.clone());

@@ -7,14 +7,15 @@
 //! Clients go on with keys of cores that the script does not concern; one that declares no keys concerns all. What has no key, or keys of a core that it concerns, is
 //! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
 
+use crate::dispatch::scripts::hold::Covers;
+use crate::dispatch::scripts::parked::State;
+use crate::dispatch::scripts::running::Progress;
+use crate::dispatch::scripts::running::Waits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use larder_engine::UnixMillis;
 
-use super::parked::State;
-use super::reach::Covers;
-use super::{Progress, Waits};
 use crate::command::{Args, Command, Flags, Run, busy};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;

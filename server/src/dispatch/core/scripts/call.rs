@@ -1,19 +1,19 @@
 //! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
 //! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
 
+use crate::dispatch::scripts::hold::Reach;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::running::Waits;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::Waits;
-use super::parked::keep_words;
-use super::reach::Reach;
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::limits::SCRIPT_HELD_MAX_BYTES;
 use crate::dispatch::notify::publication::Publication;
-use crate::dispatch::run::on_shard::{Place, access_of, run_on_shard};
+use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::observe::CommandId;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::script::Ask;
@@ -156,13 +156,13 @@ impl Core {
         let began = known.is_none().then(Instant::now);
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
-                let place = Place {
+                let options = CallOptions {
                     db: client.db,
                     protocol: client.protocol,
                     access: access_of(client),
                     first_key: target.first_key,
                 };
-                run_on_shard(&mut self.state, out, args, command, run, place);
+                run_on_shard(&mut self.state, out, args, command, run, options);
             }
             _ => {
                 let owner = Some(self.state.id);

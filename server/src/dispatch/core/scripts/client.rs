@@ -1,25 +1,9 @@
 //! Whose the changes are that a script makes through its messenger: its client's. Who caches and does not want to hear of
 //! its own changes (`NOLOOP`) does not hear of those of its scripts either, on whichever core they are.
 
-use super::Scripts;
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::Batch;
 use crate::session::{Reader, SessionId};
-
-impl Scripts {
-    /// The client of the script that `messenger` runs commands for.
-    fn client_of(&self, messenger: SessionId) -> Option<Reader> {
-        let running = self.running.as_ref();
-        let running = running.filter(|running| running.hold.messenger == Some(messenger));
-        match running {
-            Some(running) => Some(running.reads.by),
-            None => {
-                let parked = self.parked.get(&messenger);
-                parked.map(|parked| parked.caller.reads.by)
-            }
-        }
-    }
-}
 
 impl Core {
     /// Whose the changes are that a session of this core makes.

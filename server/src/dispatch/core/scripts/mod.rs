@@ -20,227 +20,38 @@ mod busy;
 mod call;
 mod client;
 mod parked;
-mod place;
 mod reach;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use crate::dispatch::scripts::hold::Hold;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::placement::NUMBER_OF_KEYS;
+use crate::dispatch::scripts::placement::Placement;
+use crate::dispatch::scripts::placement::is_undeclared;
+use crate::dispatch::scripts::placement::keeps_to_its_keys;
+use crate::dispatch::scripts::placement::number_of_keys;
+use crate::dispatch::scripts::running::Asker;
+use crate::dispatch::scripts::running::Caller;
+use crate::dispatch::scripts::running::Progress;
+use crate::dispatch::scripts::running::Reads;
+use crate::dispatch::scripts::running::Running;
+use crate::dispatch::scripts::running::Waits;
+use crate::dispatch::scripts::running::caller_of;
 use std::time::{Duration, Instant};
 
-use larder_engine::{Access, DbIndex};
+use larder_engine::Access;
 
 use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::limits::SCRIPTS_ON_CORES_MAX;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket};
 use crate::dispatch::notify::publication::Publication;
-use crate::dispatch::run::on_shard::access_of;
-use crate::resp::{ErrorReply, Protocol, Reply, errors};
+use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::{
-    BusyScript, Callable, GoOn, Kind, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags,
-    Step,
+    Callable, GoOn, LIBRARY_RELOAD_MAX, LoadOptions, RunOptions, ScriptFlags, Step,
 };
-use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, UserId, gate};
-use parked::{Parked, keep_words};
-pub(super) use place::Place as ScriptPlace;
-use place::{Place, keeps_to_its_keys, number_of_keys};
-pub(super) use place::{claim_on_all, mode_of_all};
-use reach::Hold;
-
-/// Where the number of a script's keys stands among the arguments.
-const NUMBER_OF_KEYS: usize = 2;
-
-/// A core's dealings with scripts.
-#[derive(Default)]
-pub(super) struct Scripts {
-    /// The script at work.
-    running: Option<Box<Running>>,
-    /// Those that wait, by their messengers.
-    parked: HashMap<SessionId, Parked>,
-    /// Of those, the ones that may be able to go on.
-    ready: VecDeque<SessionId>,
-    /// Those that have their locks, and begin one after another as long as not too many are under way.
-    queue: VecDeque<SessionId>,
-    /// What the script published that was over last, and has yet to go out.
-    publications: Vec<Publication>,
-    /// Commands that the script had run which was over last and begins again.
-    repeats: u64,
-    /// The messenger of the script that was over last, if what that did has yet to be told.
-    told_by: Option<SessionId>,
-    /// How many that needed locks have begun, and are under way.
-    begun: usize,
-    /// A client as which the next script runs commands.
-    client: Option<Box<Session>>,
-    /// Memory of the last script's, for the next one.
-    spare: Option<Box<Running>>,
-    /// The same of its reply.
-    reply: Vec<u8>,
-}
-
-impl Scripts {
-    /// Whether some script may be able to go on, or to begin.
-    #[inline]
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.queue.is_empty() && self.may_begin()
-    }
-
-    /// Whether so few scripts are under way that another one may begin.
-    fn may_begin(&self) -> bool {
-        self.begun < SCRIPTS_ON_CORES_MAX
-    }
-
-    /// Something has come for a script's messenger.
-    pub(super) fn note_answer(&mut self, messenger: SessionId) {
-        self.ready.push_back(messenger);
-    }
-
-    /// Whether any script that has begun, or is about to, has yet to end.
-    pub(super) fn has_any(&self) -> bool {
-        !self.parked.is_empty()
-    }
-
-    /// Whether any of those may write.
-    pub(super) fn any_may_write(&self) -> bool {
-        self.parked.values().any(Parked::may_write)
-    }
-
-    /// Whether no script is under way.
-    #[cfg(test)]
-    pub(super) fn is_idle(&self) -> bool {
-        self.running.is_none() && self.parked.is_empty() && self.queue.is_empty() && self.begun == 0
-    }
-
-    /// Keeps a reply's memory for the next one, unless it is much.
-    fn keep_reply(&mut self, mut reply: Vec<u8>) {
-        const KEPT_BYTES: usize = 1 << 16;
-        if reply.capacity() <= KEPT_BYTES {
-            reply.clear();
-            self.reply = reply;
-        }
-    }
-
-    /// A client as which a script runs commands.
-    fn client(&mut self) -> Box<Session> {
-        self.client.take().unwrap_or_else(|| {
-            let mut client = nobody(SessionId::default());
-            client.set_gate(gate::SCRIPT, true);
-            Box::new(client)
-        })
-    }
-}
-
-/// A session without a client.
-fn nobody(id: SessionId) -> Session {
-    let peer = Peer {
-        addr: "?:0".into(),
-        ..Peer::default()
-    };
-    Session::new(0, id, peer, 0)
-}
-
-/// A script that has begun.
-struct Running {
-    command: &'static Command,
-    name: String,
-    kind: Kind,
-    may_write: bool,
-    /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
-    is_out_of_memory: bool,
-    wrote: bool,
-    /// What it does may have to be taken back: it begins again if it reaches beyond its keys.
-    is_undoable: bool,
-    /// What it has published, as long as it may begin again.
-    publications: Vec<Publication>,
-    /// Bytes that it has published, and had written on other cores, as long as it may begin again.
-    held_bytes: u64,
-    /// Commands that it has begun.
-    commands: u64,
-    /// What monitors are to see of it, as long as it may begin again.
-    shown: Vec<u8>,
-    /// The client as which it runs commands; absent while one runs.
-    client: Option<Box<Session>>,
-    /// When it last ran a command to its end.
-    last: Instant,
-    hold: Hold,
-    waits: Waits,
-    reads: Reads,
-    /// It has run a command that reads.
-    has_read: bool,
-    began: Instant,
-    /// Set once it has run for too long.
-    busy: Option<Arc<BusyScript>>,
-    /// When it last got the core back, if it is busy.
-    resumed: Option<Instant>,
-}
-
-/// What a script needs to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waits {
-    /// The locks it has asked for.
-    Locks,
-    /// Nothing more: it has them.
-    Granted,
-    /// Locks of everything: it has to begin again.
-    Everything,
-    /// The answers to its command.
-    Answer,
-    /// Its slice of the next turn.
-    Slice,
-}
-
-/// Who waits for a script's reply.
-#[derive(Clone, Copy, Debug)]
-enum Owner {
-    /// A session of this core.
-    Session {
-        id: SessionId,
-        /// The reply's place.
-        seq: ReplySeq,
-        /// The session runs no other command until the script is over.
-        is_held: bool,
-    },
-    /// Another core.
-    Core { from: CoreId, ticket: Ticket },
-}
-
-/// How far a script has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    Over,
-    Suspended,
-    /// It has reached beyond the keys it declared, and ended for that.
-    Beyond,
-}
-
-/// The client's settings that a script runs with.
-#[derive(Clone, Copy, Debug)]
-struct Caller {
-    db: DbIndex,
-    protocol: Protocol,
-    access: Access,
-    user: UserId,
-    reads: Reads,
-}
-
-/// Who is told of what a script changes and reads.
-#[derive(Clone, Copy, Debug)]
-struct Reads {
-    by: Reader,
-    reading: Reading,
-}
-
-fn caller_of(session: &Session, reads: Reads) -> Caller {
-    Caller {
-        db: session.db,
-        protocol: session.protocol,
-        access: access_of(session),
-        user: session.user,
-        reads,
-    }
-}
+use crate::session::{Reader, Session, gate};
 
 impl Core {
     /// Begins a script of `session`: here, on the core that owns its keys, or on several.
@@ -255,14 +66,14 @@ impl Core {
             self.tell_monitors(session, args, command.spec);
         }
         match self.place_of_script(session, args, command) {
-            Ok(Place::Core(core)) if core != self.state.id => {
+            Ok(Placement::Core(core)) if core != self.state.id => {
                 self.send_script(session, args, command, core, quiet);
             }
-            Ok(Place::Core(core)) if session.gates & gate::IN_ORDER != 0 => {
+            Ok(Placement::Core(core)) if session.gates & gate::IN_ORDER != 0 => {
                 self.send_script(session, args, command, core, quiet);
             }
-            Ok(Place::Core(_)) => self.run_script_here(session, args, command, quiet),
-            Ok(Place::Cores) => self.begin_script_on_cores(session, args, command, quiet),
+            Ok(Placement::Core(_)) => self.run_script_here(session, args, command, quiet),
+            Ok(Placement::Cores) => self.begin_script_on_cores(session, args, command, quiet),
             Err(error) => {
                 self.state.stats.ran(command.id, 1, 0);
                 self.count_failure(&error, command);
@@ -316,7 +127,7 @@ impl Core {
         let asked = (args, command, began);
         let progress = self.run_script(caller, asked, is_in_exec, &mut out);
         if progress != Progress::Over {
-            let owner = Owner::Session {
+            let owner = Asker::Session {
                 id: session.id,
                 seq: session.output.expect_if_wanted(!quiet),
                 is_held: true,
@@ -365,7 +176,7 @@ impl Core {
         let (ticket, began) = (request.ticket, Instant::now());
         let mut out = Vec::new();
         let asked = (args, command, began);
-        let owner = Owner::Core { from, ticket };
+        let owner = Asker::Core { from, ticket };
         match self.run_script(caller, asked, false, &mut out) {
             Progress::Over => {}
             Progress::Suspended => return self.park_script(owner, args),
@@ -706,4 +517,32 @@ fn declared(command: Flags, script: ScriptFlags) -> Flags {
         flags = flags.with(Flags::STALE);
     }
     flags
+}
+
+impl Core {
+    /// Where a script of `session` runs.
+    pub(in crate::dispatch::core) fn place_of_script(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> Result<Placement, ErrorReply> {
+        number_of_keys(&self.state, args, command)?;
+        let here = Placement::Core(self.state.id);
+        if self.state.shared.cores() == 1 {
+            return Ok(here);
+        }
+        if let Some(executing) = &session.executing {
+            // It runs where the `EXEC` does, under its locks if it has any.
+            return Ok(match executing.locks.is_empty() {
+                true => here,
+                false => Placement::Cores,
+            });
+        }
+        if is_undeclared(&self.state, args, command) {
+            return Ok(Placement::Cores);
+        }
+        let core = self.common_core(command.spec, args);
+        Ok(core.map_or(Placement::Cores, Placement::Core))
+    }
 }

@@ -1,78 +1,36 @@
 //! Scripts that wait: for locks, for other cores' answers, or, having run for long, for their slice of the next turn.
 
-use std::sync::Arc;
+use crate::dispatch::scripts::hold::Covers;
+use crate::dispatch::scripts::hold::Hold;
+use crate::dispatch::scripts::parked::Ended;
+use crate::dispatch::scripts::parked::Parked;
+use crate::dispatch::scripts::parked::State;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::placement::claim_on_all;
+use crate::dispatch::scripts::placement::hash_of_name;
+use crate::dispatch::scripts::placement::mode_of_all;
+use crate::dispatch::scripts::running::Asker;
+use crate::dispatch::scripts::running::Caller;
+use crate::dispatch::scripts::running::Progress;
+use crate::dispatch::scripts::running::Running;
+use crate::dispatch::scripts::running::Waits;
+use crate::dispatch::scripts::running::caller_of;
 use std::time::Instant;
 
-use super::place::{hash_of_name, mode_of_all};
-use super::reach::{Covers, Hold};
-use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::transactions::{LocksHeld, Plan, scope_of};
 use crate::dispatch::locks::{Mode, Scope};
+use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::run::kept_args::KeptArgs;
-use crate::dispatch::run::owner::note_write;
-use crate::dispatch::run::owner::session_owner;
+use crate::dispatch::run::recipient::note_write;
+use crate::dispatch::run::recipient::recipient_of_session;
+use crate::dispatch::transactions::pending::Plan;
+use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;
 use crate::routing::CoreId;
-use crate::script::{BusyScript, GoOn, Habit, Machine, Step, Words};
+use crate::script::{GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, Session, SessionId, UserId, gate};
 use larder_engine::{Moment, UnixMillis};
-
-/// A script that waits, with all it needs to begin or to go on.
-pub(super) struct Parked {
-    owner: Owner,
-    /// The command that runs it.
-    pub(super) words: Words,
-    command: &'static Command,
-    pub(super) caller: Caller,
-    /// The time as the script sees it throughout.
-    pub(super) clock: Clock,
-    pub(super) state: State,
-}
-
-impl Parked {
-    /// Whether it may write when it goes on.
-    pub(super) fn may_write(&self) -> bool {
-        match &self.state {
-            State::New(..) => !self.command.spec.flags.has(Flags::READONLY),
-            State::Begun(running, _) => running.may_write,
-        }
-    }
-}
-
-/// How far a script that waits has come.
-pub(super) enum State {
-    /// It has yet to begin.
-    New(Hold, Waits),
-    /// It has begun, and is suspended in its machine.
-    Begun(Box<Running>, Machine),
-}
-
-impl State {
-    fn waits(&mut self) -> &mut Waits {
-        match self {
-            Self::New(_, waits) => waits,
-            Self::Begun(running, _) => &mut running.waits,
-        }
-    }
-
-    fn hold(&mut self) -> &mut Hold {
-        match self {
-            Self::New(hold, _) => hold,
-            Self::Begun(running, _) => &mut running.hold,
-        }
-    }
-}
-
-pub(super) fn keep_words(args: Args<'_>) -> Words {
-    let mut words = Words::default();
-    for arg in args.iter_from(0) {
-        let fits = words.push(arg);
-        assert!(fits, "arguments are addressed by 32 bits all along");
-    }
-    words
-}
 
 impl Core {
     /// Begins a script on several cores: asks for its locks, or has those of an `EXEC`.
@@ -110,7 +68,7 @@ impl Core {
             Waits::Locks
         };
         let parked = Parked {
-            owner: Owner::Session {
+            owner: Asker::Session {
                 id: session.id,
                 seq,
                 is_held: is_granted,
@@ -124,7 +82,7 @@ impl Core {
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         if is_granted {
-            self.scripts.ready.push_back(id);
+            self.scripts.note_answer(id);
         } else {
             let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
             let only_reads = command.spec.flags.has(Flags::READONLY);
@@ -150,7 +108,7 @@ impl Core {
         let messenger = self.state.sessions.get_mut(id);
         let messenger = messenger.expect("a script's messenger stays as long as the script");
         messenger.user = user;
-        let owner = session_owner(messenger, None, command);
+        let owner = recipient_of_session(messenger, None, command);
         let plan = Plan::Script { is_undoable };
         self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
     }
@@ -158,7 +116,7 @@ impl Core {
     /// A script that has reached beyond the keys it declared begins again, with locks of everything.
     pub(super) fn begin_again(
         &mut self,
-        owner: Owner,
+        owner: Asker,
         words: Words,
         command: &'static Command,
         caller: Caller,
@@ -208,7 +166,7 @@ impl Core {
     }
 
     /// Puts the script at work aside, since it cannot go on at once.
-    pub(super) fn park_script(&mut self, owner: Owner, args: Args<'_>) {
+    pub(super) fn park_script(&mut self, owner: Asker, args: Args<'_>) {
         let running = self.running();
         let client = running.client.as_ref();
         let client = client.expect("no command of the script runs");
@@ -217,7 +175,7 @@ impl Core {
         self.park(parked);
     }
 
-    fn park(&mut self, (owner, words, caller, clock): (Owner, Words, Caller, Clock)) {
+    fn park(&mut self, (owner, words, caller, clock): (Asker, Words, Caller, Clock)) {
         let last = self.running().last;
         let is_overdue = self.state.scripts.vm().is_overdue_at(last);
         let mut running = self.scripts.running.take().expect("a script is at work");
@@ -258,9 +216,9 @@ impl Core {
     /// Lets scripts go on whose answers have come, and those begin that have their locks.
     pub(in crate::dispatch::core) fn run_ready_scripts(&mut self) {
         loop {
-            if let Some(id) = self.scripts.ready.pop_front() {
+            if let Some(id) = self.scripts.next_ready() {
                 match self.scripts.parked.get(&id).map(|parked| &parked.state) {
-                    Some(State::New(_, Waits::Granted)) => self.scripts.queue.push_back(id),
+                    Some(State::New(_, Waits::Granted)) => self.scripts.enqueue(id),
                     Some(State::Begun(running, _)) if running.waits == Waits::Answer => {
                         let messenger = self.state.sessions.get(id);
                         if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
@@ -269,9 +227,7 @@ impl Core {
                     }
                     _ => {}
                 }
-            } else if self.scripts.may_begin()
-                && let Some(id) = self.scripts.queue.pop_front()
-            {
+            } else if let Some(id) = self.scripts.next_to_begin() {
                 self.resume_script(id, Instant::now());
             } else {
                 return;
@@ -305,7 +261,7 @@ impl Core {
         let mut out = Vec::new();
         let step = match state {
             State::New(mut hold, _) => {
-                self.scripts.begun += 1;
+                self.scripts.note_begun();
                 hold.is_counted = true;
                 self.start_script(caller, (args, command, began), hold)
             }
@@ -347,8 +303,8 @@ impl Core {
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
                 let exec = match owner {
-                    Owner::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
-                    Owner::Core { .. } => None,
+                    Asker::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
+                    Asker::Core { .. } => None,
                 };
                 let told = self.begin_more_of_exec(exec);
                 self.publish_held(None);
@@ -398,7 +354,7 @@ impl Core {
     /// Ends a script that had to wait: sends its reply to its owner, and gives back its locks.
     fn end_parked(
         &mut self,
-        owner: Owner,
+        owner: Asker,
         args: Args<'_>,
         command: &'static Command,
         ended: &Ended,
@@ -409,11 +365,11 @@ impl Core {
         let messenger = ended.hold.messenger;
         let messenger = messenger.expect("who waits has a messenger");
         match owner {
-            Owner::Core { from, ticket } => {
+            Asker::Core { from, ticket } => {
                 self.end_telling_of_sent_script(messenger, from, ticket);
                 self.answer_core(from, ticket, out, (command, args, nanos / 1000));
             }
-            Owner::Session {
+            Asker::Session {
                 id: of,
                 seq,
                 is_held,
@@ -434,7 +390,7 @@ impl Core {
             }
         }
         self.end_hold(ended, false);
-        if let Owner::Session { id, .. } = owner
+        if let Asker::Session { id, .. } = owner
             && !ended.hold.is_in_exec
         {
             self.await_word_of_script(id, &ended.hold.locks);
@@ -458,23 +414,7 @@ impl Core {
             false => self.unlock(id, &ended.hold.locks),
         }
         if ended.hold.is_counted {
-            self.scripts.begun -= 1;
+            self.scripts.note_over();
         }
-    }
-}
-
-/// What is left of a script that had to wait.
-struct Ended {
-    hold: Hold,
-    busy: Option<Arc<BusyScript>>,
-    began: Instant,
-}
-
-impl From<Box<Running>> for Ended {
-    fn from(running: Box<Running>) -> Self {
-        let Running {
-            hold, busy, began, ..
-        } = *running;
-        Self { hold, busy, began }
     }
 }

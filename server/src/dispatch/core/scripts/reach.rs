@@ -13,82 +13,19 @@
 //! **The bar.** A script without locks that has to wait locks its core as a whole until it is over. Excepted is what others
 //! hold, or asked for before it began: it has not touched that, and if it comes to, it begins again.
 
-use super::nobody;
-use super::place::keeps_to_its_keys;
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::order::lock_waits::Waiter;
-use crate::dispatch::core::order::transactions::{LocksHeld, claims_of};
 use crate::dispatch::locks::{Kind, Mode, Scope};
+use crate::dispatch::scripts::hold::Covers;
+use crate::dispatch::scripts::hold::Hold;
+use crate::dispatch::scripts::hold::Reach;
+use crate::dispatch::scripts::placement::keeps_to_its_keys;
+use crate::dispatch::scripts::running::nobody;
+use crate::dispatch::transactions::claimant::Claimant;
+use crate::dispatch::transactions::scopes::claims_of;
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
-use larder_engine::Moment;
-
-/// What the locks of a script cover.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Covers {
-    /// It has none.
-    #[default]
-    Nothing,
-    /// The keys it declared.
-    Keys,
-    /// Every key of every core.
-    Everything,
-}
-
-/// What keeps others from the keys of a script: its locks, or its bar.
-#[derive(Debug, Default)]
-pub(super) struct Hold {
-    pub(super) covers: Covers,
-    /// Its locks.
-    pub(super) locks: LocksHeld,
-    /// The moment at which it takes effect, if it has no locks.
-    pub(super) moment: Moment,
-    /// Keeps others out of its core while it waits without locks.
-    pub(super) bar: Option<LockId>,
-    /// Its locks are those of an `EXEC`, which keeps them.
-    pub(super) is_in_exec: bool,
-    /// It is one of those on several cores, of which a number may be under way.
-    pub(super) is_counted: bool,
-    /// The session as which it asks other cores.
-    pub(super) messenger: Option<SessionId>,
-    /// Of the commands to come, how many were counted before it began again.
-    pub(super) repeats: u64,
-    /// The hashes of the keys it declared, in order.
-    declared: Vec<u64>,
-    /// It keeps to these, as its text shows.
-    pub(super) keeps: bool,
-}
-
-impl Hold {
-    /// Its lock on core `core`, if it has one.
-    pub(super) fn lock_on(&self, core: CoreId) -> Option<LockId> {
-        let held = || self.locks.iter().find(|(of, _)| *of == core);
-        self.bar.or_else(|| held().map(|(_, lock)| *lock))
-    }
-
-    /// Whether it declared no keys: then it may come to reach any.
-    pub(super) fn is_keyless(&self) -> bool {
-        self.declared.is_empty()
-    }
-
-    /// Whether it may come to begin again.
-    pub(super) fn may_begin_again(&self) -> bool {
-        self.covers != Covers::Everything && !self.keeps
-    }
-}
-
-/// How a command of a script can run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// On this core, at once.
-    Here,
-    /// With the help of other cores.
-    Elsewhere,
-    /// Nowhere under the locks that the script has.
-    Beyond,
-}
 
 impl Core {
     /// What a script begins with: no locks, its declared keys.
@@ -163,7 +100,7 @@ impl Core {
 
     /// Keeps others out of this core while a script waits that has no locks.
     pub(super) fn bar(&mut self, mode: Mode) -> LockId {
-        let bar = self.ask_here(Kind::Bar, Scope::Whole(mode), Waiter::Nobody);
+        let bar = self.ask_here(Kind::Bar, Scope::Whole(mode), Claimant::Nobody);
         bar.expect("a bar waits for nobody")
     }
 

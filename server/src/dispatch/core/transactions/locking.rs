@@ -3,33 +3,16 @@
 
 use crate::command::{Args, Command};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::transactions::{LocksHeld, claims_of, held_on};
 use crate::dispatch::locks::{Asked, Kind, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
+use crate::dispatch::mail::requests::LocksHeld;
+use crate::dispatch::mail::requests::held_on;
 use crate::dispatch::mail::requests::{LockAnswer, LockRequest, Then, Ticket, Watch};
+use crate::dispatch::transactions::claimant::Claimant;
+use crate::dispatch::transactions::scopes::claims_of;
 use crate::routing::CoreId;
-use crate::session::{LockId, Session, SessionId, WaitNumber, gate};
+use crate::session::{LockId, Session, SessionId, gate};
 use larder_engine::{Moment, UnixMillis};
-
-/// Who waits for locks of this core's shard.
-#[derive(Debug)]
-pub(in crate::dispatch::core) enum Waiter {
-    /// A session of this core, with its next command.
-    Session(SessionId),
-    /// A command of another core's session, or a part from any core; it stands alone in the batch.
-    Request { from: CoreId, batch: Box<Batch> },
-    /// A transaction that asks for locks.
-    Transaction {
-        to: CoreId,
-        ticket: Ticket,
-        watcher: Option<u64>,
-        is_undoable: bool,
-    },
-    /// An attempt at a command that waits for keys of this core.
-    Attempt(WaitNumber),
-    /// Nobody: these locks are never waited for.
-    Nobody,
-}
 
 /// The moment and the time of what was under way, while something is done at another.
 #[derive(Clone, Copy, Debug)]
@@ -45,15 +28,15 @@ impl Core {
         self.set_gate(gate::LOCKS, is_on);
     }
 
-    /// Asks for locks of this core's shard, and ends copies of what they are for. `None`: `waiter` waits for them.
+    /// Asks for locks of this core's shard, and ends copies of what they are for. `None`: it is queued for them.
     pub(in crate::dispatch::core) fn ask_here(
         &mut self,
         kind: Kind,
         scope: Scope,
-        waiter: Waiter,
+        claimant: Claimant,
     ) -> Option<LockId> {
         self.end_copies_for(&scope);
-        let asked = self.ask_now(kind, scope, waiter);
+        let asked = self.ask_now(kind, scope, claimant);
         self.set_gate(gate::LOCKS, true);
         match asked {
             Asked::Granted(lock) => Some(lock),
@@ -66,9 +49,9 @@ impl Core {
         &mut self,
         kind: Kind,
         scope: Scope,
-        waiter: Waiter,
+        claimant: Claimant,
     ) -> Asked {
-        let asked = self.locks.ask(kind, scope, waiter, &mut self.granted);
+        let asked = self.locks.ask(kind, scope, claimant, &mut self.granted);
         let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
         let moment = self.state.shard.journal().moment();
         let now = self.state.shard.now();
@@ -145,7 +128,7 @@ impl Core {
         request: &LockRequest,
     ) {
         let (watcher, is_undoable) = (request.watcher, request.is_undoable);
-        let waiter = Waiter::Transaction {
+        let claimant = Claimant::Transaction {
             to: from,
             ticket,
             watcher,
@@ -155,7 +138,7 @@ impl Core {
             true => Kind::Served,
             false => Kind::InOrder,
         };
-        if let Some(lock) = self.ask_here(kind, request.scope.clone(), waiter) {
+        if let Some(lock) = self.ask_here(kind, request.scope.clone(), claimant) {
             self.grant(from, ticket, lock, (watcher, is_undoable));
         }
     }
@@ -193,8 +176,8 @@ impl Core {
         if !self.locks.conflicts(&scope) {
             return true;
         }
-        let waiter = Waiter::Session(session.id);
-        match self.ask_now(Kind::Alone, scope, waiter) {
+        let claimant = Claimant::Session(session.id);
+        match self.ask_now(Kind::Alone, scope, claimant) {
             Asked::Waits(lock) => session.awaits_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }
@@ -253,8 +236,8 @@ impl Core {
             // For whoever has passed its place, it has happened.
             self.end_copies_for(&scope);
         }
-        let waiter = Waiter::Request { from, batch: alone };
-        let asked = self.ask_now(kind, scope, waiter);
+        let claimant = Claimant::Request { from, batch: alone };
+        let asked = self.ask_now(kind, scope, claimant);
         assert!(
             matches!(asked, Asked::Waits(_)),
             "it conflicts, and comes last"
@@ -283,8 +266,8 @@ impl Core {
             self.take_own_mail();
             let granted = std::mem::take(&mut self.granted);
             if !granted.is_empty() {
-                for (lock, waiter) in granted {
-                    self.go_on_with_locks(lock, waiter);
+                for (lock, claimant) in granted {
+                    self.go_on_with_locks(lock, claimant);
                 }
             } else if self.scripts.has_ready() {
                 self.run_ready_scripts();
@@ -294,23 +277,23 @@ impl Core {
         }
     }
 
-    fn go_on_with_locks(&mut self, lock: LockId, waiter: Waiter) {
-        match waiter {
-            Waiter::Session(id) => self.resume_with_locks(id, lock),
-            Waiter::Request { from, batch } => {
+    fn go_on_with_locks(&mut self, lock: LockId, claimant: Claimant) {
+        match claimant {
+            Claimant::Session(id) => self.resume_with_locks(id, lock),
+            Claimant::Request { from, batch } => {
                 let before = self.begin_moment_of(lock);
                 self.run_alone(from, batch);
                 self.end_moment(before);
                 self.release_locks(lock);
             }
-            Waiter::Transaction {
+            Claimant::Transaction {
                 to,
                 ticket,
                 watcher,
                 is_undoable,
             } => self.grant(to, ticket, lock, (watcher, is_undoable)),
-            Waiter::Attempt(number) => self.attempt_under(number, lock),
-            Waiter::Nobody => unreachable!("such locks are granted at once"),
+            Claimant::Attempt(number) => self.attempt_under(number, lock),
+            Claimant::Nobody => unreachable!("such locks are granted at once"),
         }
     }
 

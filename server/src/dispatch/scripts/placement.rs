@@ -6,20 +6,20 @@
 //!
 //! That it keeps to these only its text can show (`script::declared`): then what its session sends next need not wait.
 
-use super::NUMBER_OF_KEYS;
 use crate::command::{
     Args, BeginSearch, Command, CoreState, FindKeys, Flags, Invoke, KeyFlags, Run,
 };
-use crate::dispatch::core::Core;
 use crate::dispatch::locks::Mode;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::script::{Arg, Call, Habit, calls_of_library, calls_of_script, sha_of};
-use crate::session::Session;
+
+/// Where the number of a script's keys stands among the arguments.
+pub(in crate::dispatch) const NUMBER_OF_KEYS: usize = 2;
 
 /// Where a script runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dispatch::core) enum Place {
+pub(in crate::dispatch) enum Placement {
     /// On this core alone.
     Core(CoreId),
     /// Under locks of several cores, or of all, from here.
@@ -30,7 +30,7 @@ pub(in crate::dispatch::core) enum Place {
 ///
 /// # Errors
 /// It is none that fits; or there is no such function, which Redis says before.
-pub(super) fn number_of_keys(
+pub(in crate::dispatch) fn number_of_keys(
     state: &CoreState,
     args: Args<'_>,
     command: &Command,
@@ -49,7 +49,11 @@ pub(super) fn number_of_keys(
 }
 
 /// The hash by which the script that a command names is remembered (`script::known`).
-pub(super) fn hash_of_name(state: &CoreState, args: Args<'_>, command: &Command) -> u64 {
+pub(in crate::dispatch) fn hash_of_name(
+    state: &CoreState,
+    args: Args<'_>,
+    command: &Command,
+) -> u64 {
     let hasher = &state.shared.hasher;
     match command.spec.run {
         Run::Script(Invoke::Sha) => hasher.hash(&args.at(1).to_ascii_lowercase()),
@@ -76,13 +80,21 @@ fn habit_of(state: &CoreState, args: Args<'_>, command: &Command) -> Option<Habi
 }
 
 /// Whether the script that a command names was seen to reach keys it did not declare.
-fn is_undeclared(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+pub(in crate::dispatch) fn is_undeclared(
+    state: &CoreState,
+    args: Args<'_>,
+    command: &Command,
+) -> bool {
     state.shared.known_scripts.any_undeclared()
         && habit_of(state, args, command) == Some(Habit::Undeclared)
 }
 
 /// Whether the script that a command names keeps to the keys it declares, as its text shows.
-pub(super) fn keeps_to_its_keys(state: &CoreState, args: Args<'_>, command: &Command) -> bool {
+pub(in crate::dispatch) fn keeps_to_its_keys(
+    state: &CoreState,
+    args: Args<'_>,
+    command: &Command,
+) -> bool {
     let hash = hash_of_name(state, args, command);
     let known = &state.shared.known_scripts;
     let habit = known.habit(hash).or_else(|| {
@@ -167,7 +179,7 @@ fn is_of_declared_keys(state: &CoreState, call: &Call<'_>) -> bool {
 }
 
 /// The mode in which a script locks everything from the beginning; `None` if it does not.
-pub(in crate::dispatch::core) fn claim_on_all(
+pub(in crate::dispatch) fn claim_on_all(
     state: &CoreState,
     command: &Command,
     args: Args<'_>,
@@ -176,38 +188,10 @@ pub(in crate::dispatch::core) fn claim_on_all(
 }
 
 /// The mode in which a script locks everything when it does.
-pub(in crate::dispatch::core) fn mode_of_all(command: &Command) -> Mode {
+pub(in crate::dispatch) fn mode_of_all(command: &Command) -> Mode {
     if command.spec.flags.has(Flags::READONLY) {
         Mode::Shared
     } else {
         Mode::Exclusive
-    }
-}
-
-impl Core {
-    /// Where a script of `session` runs.
-    pub(in crate::dispatch::core) fn place_of_script(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> Result<Place, ErrorReply> {
-        number_of_keys(&self.state, args, command)?;
-        let here = Place::Core(self.state.id);
-        if self.state.shared.cores() == 1 {
-            return Ok(here);
-        }
-        if let Some(executing) = &session.executing {
-            // It runs where the `EXEC` does, under its locks if it has any.
-            return Ok(match executing.locks.is_empty() {
-                true => here,
-                false => Place::Cores,
-            });
-        }
-        if is_undeclared(&self.state, args, command) {
-            return Ok(Place::Cores);
-        }
-        let core = self.common_core(command.spec, args);
-        Ok(core.map_or(Place::Cores, Place::Core))
     }
 }

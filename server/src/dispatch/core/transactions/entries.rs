@@ -15,61 +15,16 @@ use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::Batch;
 use crate::dispatch::mail::lines::Lines;
 use crate::dispatch::mail::requests::Head;
+use crate::dispatch::transactions::in_order::BatchFollower;
 use crate::order::{
-    Coordinator, Cursor, EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station,
-    Ticket,
+    EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station, Ticket,
 };
 use crate::routing::CoreId;
 use crate::session::Session;
-use crate::shared::Shared;
 use larder_engine::{CoreSet, Moment, UnixMillis};
 
 /// How often a turn gives transactions their place, at most: each time, sessions that waited for theirs go on.
 const PUBLICATIONS_MAX: usize = 4;
-
-/// A core as follower and coordinator. Each is absent while it is at work.
-pub(in crate::dispatch::core) struct InOrder {
-    follower: Option<Box<Follower<Box<Batch>, Box<Batch>>>>,
-    coordinator: Option<Box<Coordinator<Box<Batch>>>>,
-    /// How many of its own entries it has passed.
-    own_passed: u64,
-    /// The position behind its last entry.
-    stamp: u64,
-    /// Cores to be woken.
-    wakes: Vec<usize>,
-    settled: Settled,
-}
-
-/// Until when all is settled that other cores' sessions asked for: what is asked from now on is asked at a later time.
-struct Settled {
-    time: UnixMillis,
-    /// A position, and the time there, which is settled next.
-    next: Option<(Position, UnixMillis)>,
-    /// By core: all that it asked this one for before it came to this position has come.
-    heard: Box<[u64]>,
-}
-
-impl InOrder {
-    pub(in crate::dispatch::core) fn new(id: CoreId, shared: &Shared) -> Self {
-        let cursor = Cursor::new(&shared.order, id);
-        Self {
-            follower: Some(Box::new(Follower::new(cursor))),
-            coordinator: Some(Box::new(Coordinator::new(shared.cores()))),
-            own_passed: 0,
-            stamp: 0,
-            wakes: Vec::new(),
-            settled: Settled {
-                time: UnixMillis(0),
-                next: None,
-                heard: vec![0; usize::from(shared.cores())].into(),
-            },
-        }
-    }
-
-    fn follower(&self) -> Option<&Follower<Box<Batch>, Box<Batch>>> {
-        self.follower.as_deref()
-    }
-}
 
 /// Whether everything could be shipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +57,7 @@ impl Core {
         self.state.clock.unix = time;
         let mut follower = self
             .order
-            .follower
-            .take()
+            .take_follower()
             .expect("a turn begins when none is under way");
         let now_ms = u64::try_from(clock.unix.0).unwrap_or(0);
         follower.begin_turn(now_ms, self);
@@ -123,17 +77,14 @@ impl Core {
 
     #[inline(never)]
     fn pass_entries(&mut self) {
-        if let Some(mut follower) = self.order.follower.take() {
+        if let Some(mut follower) = self.order.take_follower() {
             follower.catch_up(self);
             self.end_catching_up(follower);
         }
     }
 
-    fn end_catching_up(&mut self, follower: Box<Follower<Box<Batch>, Box<Batch>>>) {
-        let passed = follower.own_passed();
-        self.order.follower = Some(follower);
-        if passed != self.order.own_passed {
-            self.order.own_passed = passed;
+    fn end_catching_up(&mut self, follower: Box<BatchFollower>) {
+        if let Some(passed) = self.order.put_follower(follower) {
             self.leave_entries(passed);
         }
         self.take_own_mail();
@@ -158,8 +109,7 @@ impl Core {
     pub(in crate::dispatch) fn take(&mut self, from: CoreId, batch: Box<Batch>) {
         let mut follower = self
             .order
-            .follower
-            .take()
+            .take_follower()
             .expect("nothing is taken amid what was taken before");
         follower.deliver(from, parcel(batch), self);
         self.end_catching_up(follower);
@@ -187,23 +137,12 @@ impl Core {
     /// too. `false`: there were none, or some queue or the order is full, and they wait for the next time.
     #[inline(never)]
     pub(in crate::dispatch) fn publish_entry(&mut self) -> bool {
-        let mut coordinator = self
-            .order
-            .coordinator
-            .take()
-            .expect("nothing is published amid publishing");
-        let mut follower = self
-            .order
-            .follower
-            .take()
-            .expect("nothing is published amid catching up");
+        let (mut coordinator, mut follower) = self.order.begin_publishing();
         let publication = coordinator.publish(&mut follower, self);
         if !matches!(publication, Publication::AwaitsRoom) {
-            self.transactions.gathered_bytes = 0;
+            self.transactions.note_published();
         }
-        self.order.stamp = coordinator.stamp().0;
-        self.order.coordinator = Some(coordinator);
-        self.order.follower = Some(follower);
+        self.order.end_publishing(coordinator, follower);
         self.catch_up();
         matches!(publication, Publication::At(_))
     }
@@ -215,7 +154,7 @@ impl Core {
             return all;
         }
         // Who is to be woken for an entry was found out then, and is not said again.
-        let woken = self.order.wakes.len();
+        let woken = self.order.wakes().len();
         for to in (0..self.outboxes.len()).map(|to| CoreId(to as u16)) {
             if to == self.state.id {
                 continue;
@@ -227,14 +166,14 @@ impl Core {
                 self.return_outbox(to, batch);
                 all = Shipped::Some;
             }
-            self.order.wakes.push(to.index());
+            self.order.wakes().push(to.index());
         }
         self.note_shipped();
-        if self.order.wakes.len() > woken {
+        if self.order.wakes().len() > woken {
             Sleepers::before_rousing();
             let sleepers = &self.state.shared.sleepers;
             let mut at = 0;
-            self.order.wakes.retain(|to| {
+            self.order.wakes().retain(|to| {
                 at += 1;
                 at <= woken || sleepers.rouse(CoreId(*to as u16))
             });
@@ -247,7 +186,7 @@ impl Core {
         let is_new = |follower: &Follower<_, _>| !follower.cursor().has_noted_shipped();
         if self.order.follower().is_some_and(is_new)
             && self.has_shipped_all()
-            && let Some(follower) = &mut self.order.follower
+            && let Some(follower) = self.order.follower_mut()
         {
             follower.cursor_mut().note_shipped();
         }
@@ -259,7 +198,7 @@ impl Core {
 
     /// The cores to be woken, if any.
     pub fn take_wakes(&mut self) -> std::vec::Drain<'_, usize> {
-        self.order.wakes.drain(..)
+        self.order.wakes().drain(..)
     }
 
     /// Announces that the core sleeps. `false`: something has come, it must not.
@@ -276,7 +215,7 @@ impl Core {
         if has_mail || !may_sleep {
             self.state.shared.sleepers.withdraw(id);
         } else if self.has_shipped_all()
-            && let Some(follower) = &mut self.order.follower
+            && let Some(follower) = self.order.follower_mut()
         {
             follower.cursor_mut().note_asleep();
         }
@@ -288,7 +227,7 @@ impl Core {
     pub fn wake_up(&mut self) {
         if !self.is_alone() {
             self.state.shared.sleepers.withdraw(self.state.id);
-            if let Some(follower) = &mut self.order.follower {
+            if let Some(follower) = self.order.follower_mut() {
                 follower.cursor_mut().note_awake();
             }
         }
@@ -303,45 +242,33 @@ impl Core {
     /// A batch of core `from` has been taken, which was sealed when that was at `position`.
     #[inline]
     pub(in crate::dispatch::core) fn note_heard(&mut self, from: CoreId, position: u64) {
-        let heard = &mut self.order.settled.heard[from.index()];
-        *heard = position.max(*heard);
+        self.order.note_heard(from, position);
     }
 
     /// Whether nothing may come any more that was asked for before now, as far as was last seen.
     pub(in crate::dispatch::core) fn is_settled(&self) -> bool {
-        self.is_alone() || self.order.settled.time >= self.state.shard.now()
+        self.is_alone() || self.order.settled_time() >= self.state.shard.now()
     }
 
     /// The time, or an earlier one, if requests that were asked for then may still come or have yet to run.
     pub(in crate::dispatch::core) fn settled_time(&mut self) -> UnixMillis {
         let now = self.state.shard.now();
-        if self.is_alone() || self.order.settled.time == now {
+        if self.is_alone() {
             return now;
         }
-        let Some(follower) = &self.order.follower else {
-            return self.order.settled.time.min(now);
-        };
-        let cursor = follower.cursor();
-        let settled = &mut self.order.settled;
-        let (position, time) = *settled.next.get_or_insert((cursor.position(), now));
-        let mut others = (0..cursor.ring().cores()).map(CoreId);
-        let all_has_come = others.all(|core| {
-            core == cursor.me()
-                || settled.heard[core.index()] >= position.0
-                || cursor.ring().has_shipped(core, position) && self.lines.waiting(core) == 0
-        });
-        if all_has_come && self.backlog.is_empty() {
-            settled.time = time;
-            settled.next = None;
+        if self.order.settled_time() != now {
+            let (lines, has_backlog) = (&self.lines, !self.backlog.is_empty());
+            let has_none_on_way = |core| lines.waiting(core) == 0;
+            self.order.settle(now, has_backlog, has_none_on_way);
         }
-        settled.time.min(now)
+        self.order.settled_time().min(now)
     }
 
     /// What comes next was asked for by another core's session when it was `time` there, and is judged by that, unless what was
     /// asked for then is settled. The time before, for [`Self::return_to`].
     #[inline]
     pub(in crate::dispatch::core) fn go_back_to(&mut self, time: UnixMillis) -> Option<UnixMillis> {
-        let is_earlier = time < self.state.shard.now() && time >= self.order.settled.time;
+        let is_earlier = time < self.state.shard.now() && time >= self.order.settled_time();
         is_earlier.then(|| self.set_time(time))
     }
 
@@ -365,14 +292,13 @@ impl Core {
     /// Whether transactions of this core have yet to get their place.
     pub(in crate::dispatch::core) fn awaits_place(&self) -> bool {
         self.order
-            .coordinator
-            .as_ref()
+            .coordinator()
             .is_some_and(|coordinator| coordinator.is_waiting())
     }
 
     /// The stamp of every batch that is shipped now.
     pub(in crate::dispatch::core) fn stamp(&self) -> u64 {
-        self.order.stamp
+        self.order.stamp()
     }
 }
 
@@ -383,7 +309,7 @@ impl Core {
         if crate::dispatch::locks::LOCKS_ARE_OFF.get() {
             return &mut self.outboxes[core.index()];
         }
-        let coordinator = self.order.coordinator.as_mut();
+        let coordinator = self.order.coordinator_mut();
         let coordinator = coordinator.expect("nothing is added amid publishing");
         let spare = &mut self.spare;
         coordinator.parts_for_with(core, || spare.pop().unwrap_or_default())
@@ -401,13 +327,13 @@ impl Core {
         let parts = self.parts_for(core);
         let bytes = parts.ask_with(head, args, lent.as_ref());
         session.sent_bytes += bytes;
-        self.transactions.gathered_bytes += bytes;
+        self.transactions.note_gathered(bytes);
         self.join(session);
     }
 
     /// The number, among this core's own, of the entry that gathers.
     pub(in crate::dispatch::core) fn entry_ticket(&self) -> Ticket {
-        let coordinator = self.order.coordinator.as_ref();
+        let coordinator = self.order.coordinator();
         coordinator
             .expect("nothing is added amid publishing")
             .ticket()
@@ -415,7 +341,7 @@ impl Core {
 
     /// How many entries of its own this core has begun: appended, shipped, or gathering.
     pub(in crate::dispatch::core) fn entries_begun(&self) -> u64 {
-        let coordinator = self.order.coordinator.as_ref();
+        let coordinator = self.order.coordinator();
         coordinator
             .expect("no entry is passed amid publishing")
             .entries_begun()
@@ -423,7 +349,7 @@ impl Core {
 
     /// How many of them it has passed.
     pub(in crate::dispatch::core) fn own_entries_passed(&self) -> u64 {
-        self.order.own_passed
+        self.order.own_passed()
     }
 
     /// Whether there are answers to this core's own transactions.
@@ -510,7 +436,8 @@ impl Post<Box<Batch>> for Core {
 
     fn ship(&mut self, to: CoreId, stamp: Position, parts: Box<Batch>) {
         debug_assert_eq!(
-            stamp.0, self.order.stamp,
+            stamp.0,
+            self.order.stamp(),
             "all that is shipped bears one stamp"
         );
         let batch = self.take_outbox_with(to, parts);
@@ -520,7 +447,7 @@ impl Post<Box<Batch>> for Core {
 
     fn rouse(&mut self, core: CoreId) {
         if self.state.shared.sleepers.rouse(core) {
-            self.order.wakes.push(core.index());
+            self.order.wakes().push(core.index());
         }
     }
 }

@@ -14,170 +14,32 @@
 //! A session does not wait for its transaction. What it sends before its core has passed that place takes a place of its own
 //! behind it, in the same entry or a later one ([`gate::IN_ORDER`]).
 
-use std::collections::VecDeque;
+use crate::dispatch::transactions::pending::Plan;
+use crate::dispatch::transactions::pending::Transaction;
+use crate::dispatch::transactions::scopes::is_change_of_all;
+use crate::dispatch::transactions::scopes::mode_of;
+use crate::dispatch::transactions::scopes::scope_of;
+use crate::dispatch::transactions::scopes::scopes_of;
+use crate::dispatch::transactions::scopes::whole_access;
 use std::time::Instant;
 
-use larder_engine::{Moment, UnixMillis};
-use slab::Slab;
+use larder_engine::Moment;
 
 use crate::command::{
-    Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
-    SessionCall, Spread, closing,
+    Args, Command, CommandTable, CoreFn, Flags, Merge, Rounds, Run, SessionCall, Spread, closing,
 };
-use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::key_range;
-use crate::dispatch::core::order::gather::{Ask, Finish};
-use crate::dispatch::core::order::pauses::writes;
-use crate::dispatch::locks::{Claim, Mode, Scope};
+use crate::dispatch::core::transactions::gather::{Ask, Finish};
+use crate::dispatch::locks::Scope;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Watch, Work,
+    Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Work,
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
-use crate::dispatch::run::owner::{Owner, owner_of_reply, session_owner};
-use crate::order::Ticket as EntryTicket;
+use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
 use crate::resp::errors::CommandResult;
-use crate::routing::{CoreId, SlotMap};
-use crate::session::{LockId, Multi, Session, SessionId, WaitNumber, gate};
-
-/// What a transaction does once it holds its locks.
-pub(in crate::dispatch::core) enum Plan {
-    /// A command of several rounds.
-    Rounds(Box<dyn Rounds>),
-    /// A command each of whose cores has a part in it, of which somebody is told.
-    Spread(Spread),
-    /// The first attempt at a command that may block.
-    Block(Terms),
-    /// Another.
-    BlockAgain(WaitNumber),
-    /// What was queued since `MULTI`.
-    Exec { multi: Box<Multi>, quiet: bool },
-    /// A command of the session's own about what all cores share; its arguments are the transaction's.
-    Session {
-        run: fn(&mut SessionCall<'_>) -> CommandResult,
-        quiet: bool,
-    },
-    /// A script, to begin; the owner's session is its messenger.
-    Script {
-        /// It may begin again.
-        is_undoable: bool,
-    },
-}
-
-/// The transactions of this core's sessions.
-#[derive(Default)]
-pub(in crate::dispatch::core) struct Transactions {
-    /// Those that do not hold all their locks yet.
-    pending: Slab<Transaction>,
-    /// Sessions with transactions in entries that this core has not passed, in the order of the entries.
-    joined: VecDeque<(EntryTicket, SessionId)>,
-    /// Bytes of the parts that have no place yet.
-    pub(in crate::dispatch::core) gathered_bytes: usize,
-    /// Memory of the splitting of commands.
-    split: Split,
-}
-
-/// Which keys of a command live on which core.
-#[derive(Default)]
-struct Split {
-    /// The places of the keys among the arguments, and the parts they belong to.
-    keys: Vec<(usize, usize)>,
-    /// The cores, a part each.
-    cores: Vec<CoreId>,
-    /// The arguments from one key to the next.
-    step: usize,
-}
-
-impl Split {
-    fn find(&mut self, args: Args<'_>, command: &Command, slots: &SlotMap) {
-        self.keys.clear();
-        self.cores.clear();
-        self.step = key_range(command).1;
-        for at in command.spec.keys.positions(&args) {
-            let core = slots.core_of(args.at(at));
-            let known = self.cores.iter().position(|other| *other == core);
-            let part = known.unwrap_or_else(|| {
-                self.cores.push(core);
-                self.cores.len() - 1
-            });
-            self.keys.push((at, part));
-        }
-    }
-
-    /// The part that each key belongs to.
-    fn part_of_keys(&self, mut parts: Vec<usize>) -> Vec<usize> {
-        parts.extend(self.keys.iter().map(|(_, part)| *part));
-        parts
-    }
-
-    /// A part's arguments: the command's name, and its keys with what belongs to them.
-    fn args_of<'a>(&self, args: Args<'a>, part: usize) -> impl Iterator<Item = &'a [u8]> {
-        let keys = self.keys.iter().filter(move |(_, of)| *of == part);
-        let of_keys = keys.flat_map(move |(at, _)| {
-            let end = (at + self.step).min(args.len());
-            (*at..end).map(move |at| args.at(at))
-        });
-        std::iter::once(args.at(0)).chain(of_keys)
-    }
-}
-
-struct Transaction {
-    owner: Owner,
-    args: KeptArgs,
-    plan: Plan,
-    watch: Watch,
-    held: LocksHeld,
-    /// The time at its place.
-    time: UnixMillis,
-    /// Cores that have yet to answer.
-    missing: usize,
-}
-
-impl Transaction {
-    /// Bytes of memory that its arguments take.
-    fn memory_bytes(&self) -> usize {
-        let queued = match &self.plan {
-            Plan::Exec { multi, .. } => multi.queued_bytes(),
-            _ => 0,
-        };
-        self.args.memory_bytes() + queued
-    }
-}
-
-/// The locks a transaction holds, a core each.
-pub(in crate::dispatch::core) type LocksHeld = Vec<(CoreId, LockId)>;
-
-/// The lock among `locks` that is on core `core`, and what is to become of it.
-pub(in crate::dispatch::core) fn held_on(
-    locks: &LocksHeld,
-    core: CoreId,
-    then: Then,
-) -> Option<Held> {
-    let (_, id) = locks.iter().find(|(of, _)| *of == core)?;
-    let tells = Tells::Here;
-    Some(Held {
-        id: *id,
-        then,
-        tells,
-    })
-}
-
-impl Transactions {
-    /// Whether any that awaits locks may write. Of what was queued since `MULTI`, `does` says whether it may.
-    pub(in crate::dispatch::core) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
-        let mut pending = self.pending.iter();
-        pending.any(|(_, transaction)| match &transaction.plan {
-            Plan::Exec { multi, .. } => does(multi),
-            _ => writes(transaction.owner.command.spec.flags),
-        })
-    }
-
-    /// Whether none awaits locks.
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-}
+use crate::routing::CoreId;
+use crate::session::{LockId, Session, SessionId, gate};
 
 impl Core {
     /// Begins a command each of whose cores has a part in it, such as `MGET`.
@@ -197,9 +59,9 @@ impl Core {
             let plan = Plan::Spread(spread);
             return self.begin_under_locks(session, args, command, plan, quiet);
         }
-        let mut split = std::mem::take(&mut self.transactions.split);
+        let mut split = self.transactions.take_split();
         split.find(args, command, &self.state.shared.slots);
-        let owner = owner_of_reply(session, command, quiet);
+        let owner = recipient_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
         let finish = match spread {
@@ -218,7 +80,7 @@ impl Core {
             let head = owner.head(ticket, Work::Command(command), None);
             self.add_part(core, head, split.args_of(args, part));
         }
-        self.transactions.split = split;
+        self.transactions.give_split(split);
         self.join(session);
     }
 
@@ -247,7 +109,7 @@ impl Core {
         (finish, asks): (Finish, Vec<Ask<'_>>),
         quiet: bool,
     ) {
-        let owner = owner_of_reply(session, command, quiet);
+        let owner = recipient_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             return self.gather_parts(Some(session), owner, args, finish, asks, locks);
@@ -279,7 +141,7 @@ impl Core {
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         let bytes = self.parts_for(core).ask(head, args);
-        self.transactions.gathered_bytes += bytes;
+        self.transactions.note_gathered(bytes);
     }
 
     /// Notes that a session has a transaction in the entry that gathers. What it sends from now on comes behind that.
@@ -294,17 +156,14 @@ impl Core {
         session.set_gate(gate::IN_ORDER, true);
         if session.entry != Some(ticket.0) {
             session.entry = Some(ticket.0);
-            self.transactions.joined.push_back((ticket, session.id));
+            self.transactions.join(ticket, session.id);
         }
     }
 
     /// This core has passed the first `passed` of its own entries: sessions with transactions in these need no more places,
     /// and those that waited go on.
     pub(in crate::dispatch::core) fn leave_entries(&mut self, passed: u64) {
-        while let Some(&(ticket, id)) = self.transactions.joined.front()
-            && ticket.0 < passed
-        {
-            self.transactions.joined.pop_front();
+        while let Some((ticket, id)) = self.transactions.leave(passed) {
             if let Some(session) = self.state.sessions.get_mut(id)
                 && session.entry == Some(ticket.0)
             {
@@ -327,7 +186,7 @@ impl Core {
         rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
-        let owner = owner_of_reply(session, command, quiet);
+        let owner = recipient_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
@@ -345,7 +204,7 @@ impl Core {
         plan: Plan,
         quiet: bool,
     ) {
-        let owner = owner_of_reply(session, command, quiet);
+        let owner = recipient_of_reply(session, command, quiet);
         self.begin_owned_under_locks(session, owner, args, plan);
     }
 
@@ -353,7 +212,7 @@ impl Core {
     fn begin_owned_under_locks(
         &mut self,
         session: &mut Session,
-        owner: Owner,
+        owner: Recipient,
         args: Args<'_>,
         plan: Plan,
     ) {
@@ -390,7 +249,7 @@ impl Core {
         run: fn(&mut SessionCall<'_>) -> CommandResult,
         quiet: bool,
     ) {
-        let owner = session_owner(session, None, command);
+        let owner = recipient_of_session(session, None, command);
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         session.at_barrier = true;
         let plan = Plan::Session { run, quiet };
@@ -409,7 +268,7 @@ impl Core {
     /// client, each core says with its grant whether what that client watches there is intact.
     pub(in crate::dispatch::core) fn begin_transaction(
         &mut self,
-        owner: Owner,
+        owner: Recipient,
         args: KeptArgs,
         plan: Plan,
         mut scopes: Vec<(CoreId, Scope)>,
@@ -421,21 +280,14 @@ impl Core {
         }
         let is_served = matches!(plan, Plan::BlockAgain(_));
         let is_undoable = matches!(plan, Plan::Script { is_undoable: true });
-        let transaction = Transaction {
-            owner,
-            args,
-            plan,
-            watch: Watch::Intact,
-            held: LocksHeld::new(),
-            time: self.state.clock.unix,
-            missing: scopes.len(),
-        };
+        let now = self.state.clock.unix;
+        let transaction = Transaction::new(owner, args, plan, now, scopes.len());
         self.budget.keep(transaction.memory_bytes());
         self.state.stats.transactions += 1;
-        let id = self.transactions.pending.insert(transaction);
+        let id = self.transactions.insert(transaction);
         let ticket = Ticket::Locks {
             session: owner.session,
-            transaction: id as u32,
+            transaction: id,
         };
         let head = owner.head(ticket, Work::Unlock, None);
         for (core, scope) in scopes {
@@ -446,7 +298,7 @@ impl Core {
                 is_undoable,
             };
             let bytes = self.parts_for(core).ask_for_locks(head, request);
-            self.transactions.gathered_bytes += bytes;
+            self.transactions.note_gathered(bytes);
         }
     }
 
@@ -477,20 +329,12 @@ impl Core {
     pub(in crate::dispatch::core) fn take_grant(
         &mut self,
         from: CoreId,
-        id: usize,
+        number: u32,
         answer: LockAnswer,
     ) {
-        let transaction = &mut self.transactions.pending[id];
-        transaction.missing -= 1;
-        transaction.held.push((from, answer.lock));
-        transaction.time = answer.time;
-        if answer.watch == Watch::Broken {
-            transaction.watch = answer.watch;
-        }
-        if transaction.missing > 0 {
+        let Some(transaction) = self.transactions.take_grant(from, number, answer) else {
             return;
-        }
-        let transaction = self.transactions.pending.remove(id);
+        };
         self.budget.let_go(transaction.memory_bytes());
         let mut session = self.state.sessions.take_out(transaction.owner.session);
         self.begin_work(transaction, session.as_deref_mut());
@@ -597,7 +441,7 @@ impl Core {
     pub(in crate::dispatch::core) fn has_work_under_way(&self) -> bool {
         self.awaits_place()
             || !self.transactions.is_empty()
-            || !self.transactions.joined.is_empty()
+            || !self.transactions.has_no_joined()
             || self.scripts.has_any()
             || self.gathers.has_rounds(CommandTable::rebalance().id)
             || self
@@ -697,19 +541,6 @@ impl Core {
     }
 }
 
-/// The scope that `add` makes for each of so many cores. Cores of which it locks nothing are left out.
-pub(in crate::dispatch::core) fn scopes_of(
-    cores: u16,
-    add: impl FnOnce(&mut [(CoreId, Scope)]),
-) -> Vec<(CoreId, Scope)> {
-    let cores = 0..cores;
-    let mut scopes: Vec<(CoreId, Scope)> =
-        cores.map(|core| (CoreId(core), Scope::NOTHING)).collect();
-    add(&mut scopes);
-    scopes.retain(|(_, scope)| !scope.is_nothing());
-    scopes
-}
-
 /// Whether two parts are of one transaction.
 fn is_of_same(one: &Request, other: &Request) -> bool {
     let gather_of = |request: &Request| match request.head.ticket {
@@ -719,69 +550,4 @@ fn is_of_same(one: &Request, other: &Request) -> bool {
         _ => None,
     };
     gather_of(one).is_some_and(|gather| gather_of(other) == Some(gather))
-}
-
-/// Adds what a command locks on each core.
-pub(in crate::dispatch::core) fn scope_of(
-    state: &CoreState,
-    command: &Command,
-    args: Args<'_>,
-    scopes: &mut [(CoreId, Scope)],
-) {
-    if command.spec.flags.has(Flags::WHOLE_KEYSPACE) {
-        let mode = mode_of(whole_access(command));
-        scopes
-            .iter_mut()
-            .for_each(|(_, scope)| scope.add_whole(mode));
-    }
-    if let Run::Script(_) = command.spec.run
-        && let Some(mode) = crate::dispatch::core::scripts::claim_on_all(state, command, args)
-    {
-        scopes
-            .iter_mut()
-            .for_each(|(_, scope)| scope.add_whole(mode));
-    }
-    for (key, claim) in claims_of(state, command, args) {
-        let core = state.shared.slots.core_of(key);
-        scopes[core.index()].1.add(claim);
-    }
-}
-
-/// A command's keys, and how each is to be locked.
-pub(in crate::dispatch::core) fn claims_of<'a>(
-    state: &CoreState,
-    command: &Command,
-    args: Args<'a>,
-) -> impl Iterator<Item = (&'a [u8], Claim)> {
-    let keys = command.spec.keys.in_args(&args);
-    keys.map(move |found| {
-        let key = args.at(found.at);
-        let claim = Claim {
-            hash: state.shard.hasher().hash(key),
-            mode: mode_of(found.access()),
-        };
-        (key, claim)
-    })
-}
-
-pub(in crate::dispatch::core) fn mode_of(access: KeyAccess) -> Mode {
-    match access {
-        KeyAccess::Read => Mode::Shared,
-        KeyAccess::Write => Mode::Exclusive,
-    }
-}
-
-/// Whether it changes the keyspace as a whole.
-pub(in crate::dispatch::core) fn is_change_of_all(work: Work) -> bool {
-    matches!(work, Work::Each(command) if whole_access(command) == KeyAccess::Write)
-}
-
-/// What a command on the keyspace as a whole does with it.
-pub(in crate::dispatch::core) fn whole_access(command: &Command) -> KeyAccess {
-    // What all cores share is changed alone.
-    if command.spec.flags.has(Flags::WRITE) || matches!(command.spec.run, Run::OnSession(_)) {
-        KeyAccess::Write
-    } else {
-        KeyAccess::Read
-    }
 }

@@ -10,7 +10,7 @@ use crate::session::{ReplySeq, Session, SessionId, UserId};
 
 /// Who gets the reply.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Owner {
+pub(in crate::dispatch) struct Recipient {
     pub(in crate::dispatch) session: SessionId,
     pub(in crate::dispatch) client_id: u64,
     pub(in crate::dispatch) user: UserId,
@@ -23,7 +23,7 @@ pub(in crate::dispatch) struct Owner {
     pub(in crate::dispatch) command: &'static Command,
 }
 
-impl Owner {
+impl Recipient {
     /// No client at all: the server itself.
     pub(in crate::dispatch) fn nobody(command: &'static Command) -> Self {
         Self {
@@ -62,23 +62,23 @@ impl Owner {
 }
 
 /// Keeps the place of a reply that comes later, and its owner. What it writes is noted.
-pub(in crate::dispatch) fn owner_of_reply(
+pub(in crate::dispatch) fn recipient_of_reply(
     session: &mut Session,
     command: &'static Command,
     quiet: bool,
-) -> Owner {
+) -> Recipient {
     let seq = session.output.expect_if_wanted(!quiet);
     note_write(session, command.spec, seq);
-    session_owner(session, Some(seq), command)
+    recipient_of_session(session, Some(seq), command)
 }
 
 /// A session as the owner of a reply.
-pub(in crate::dispatch) fn session_owner(
+pub(in crate::dispatch) fn recipient_of_session(
     session: &Session,
     seq: Option<ReplySeq>,
     command: &'static Command,
-) -> Owner {
-    Owner {
+) -> Recipient {
+    Recipient {
         session: session.id,
         client_id: session.client_id,
         user: session.user,

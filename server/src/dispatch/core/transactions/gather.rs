@@ -14,18 +14,19 @@ use crate::command::{
 };
 use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
-use crate::dispatch::core::order::transactions::{LocksHeld, held_on};
 use crate::dispatch::gather::parts::{first_element, integer_reply, line_bytes};
 use crate::dispatch::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
+use crate::dispatch::mail::requests::LocksHeld;
+use crate::dispatch::mail::requests::held_on;
 use crate::dispatch::mail::requests::{Held, LockAnswer, Tells, Then, Ticket, Work};
 use crate::dispatch::notify::telling::EventsOfCommand;
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
-use crate::dispatch::run::on_shard::{Place, run_command_on_shard};
-use crate::dispatch::run::owner::note_write;
-use crate::dispatch::run::owner::{Owner, session_owner};
+use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::run::recipient::note_write;
+use crate::dispatch::run::recipient::{Recipient, recipient_of_session};
 use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
@@ -95,7 +96,7 @@ impl Gathers {
 }
 
 struct Gather {
-    owner: Owner,
+    owner: Recipient,
     finish: Finish,
     /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
     args: KeptArgs,
@@ -140,7 +141,7 @@ impl Core {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
         let seq = session.output.expect_if_wanted(!quiet);
         if !remote {
-            let owner = session_owner(session, Some(seq), command);
+            let owner = recipient_of_session(session, Some(seq), command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
                 .map(|(_, work, args)| {
@@ -157,7 +158,7 @@ impl Core {
         if !matches!(command.spec.run, Run::SomeCores { .. }) {
             note_write(session, command.spec, seq);
         }
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         let locks = LocksHeld::new();
         self.gather_parts(Some(session), owner, args, finish, asks, locks);
     }
@@ -166,7 +167,7 @@ impl Core {
     pub(in crate::dispatch::core) fn gather_parts(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         args: Args<'_>,
         finish: Finish,
         asks: Vec<Ask<'_>>,
@@ -182,7 +183,7 @@ impl Core {
     /// Begins to gather `count` parts of a reply, whose place is kept already.
     pub(in crate::dispatch::core) fn begin_gather(
         &mut self,
-        owner: Owner,
+        owner: Recipient,
         args: Args<'_>,
         finish: Finish,
         count: usize,
@@ -211,7 +212,7 @@ impl Core {
     pub(in crate::dispatch::core) fn gather_under_locks(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         args: Args<'_>,
         spread: Spread,
         locks: LocksHeld,
@@ -240,7 +241,7 @@ impl Core {
         quiet: bool,
     ) {
         let seq = session.output.expect_if_wanted(!quiet);
-        let owner = session_owner(session, Some(seq), command);
+        let owner = recipient_of_session(session, Some(seq), command);
         session.at_barrier = true;
         let locks = LocksHeld::new();
         self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
@@ -251,7 +252,7 @@ impl Core {
     pub(in crate::dispatch::core) fn run_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         rounds: Box<dyn Rounds>,
         locks: LocksHeld,
         then: Then,
@@ -263,7 +264,7 @@ impl Core {
     pub(in crate::dispatch::core) fn run_told_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         rounds: Box<dyn Rounds>,
         (args, is_told): (Args<'_>, bool),
         (locks, then): (LocksHeld, Then),
@@ -277,7 +278,7 @@ impl Core {
     pub(in crate::dispatch::core) fn attempt(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         rounds: Box<dyn Rounds>,
         locks: (LocksHeld, Then),
         attempt: Box<Attempt>,
@@ -288,7 +289,7 @@ impl Core {
     fn start_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Owner,
+        owner: Recipient,
         rounds: Box<dyn Rounds>,
         (locks, then): (LocksHeld, Then),
         attempt: Option<Box<Attempt>>,
@@ -314,7 +315,7 @@ impl Core {
     fn ask(
         &mut self,
         id: usize,
-        owner: Owner,
+        owner: Recipient,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
         mut entries: Vec<Handed>,
@@ -364,7 +365,7 @@ impl Core {
 
     /// Runs a part on this core for the server itself.
     pub(in crate::dispatch::core) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
-        let owner = Owner::nobody(CommandTable::rebalance());
+        let owner = Recipient::nobody(CommandTable::rebalance());
         self.part_here(None, Work::Part(run), &[argument], owner, &mut Vec::new());
     }
 
@@ -374,7 +375,7 @@ impl Core {
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
-        owner: Owner,
+        owner: Recipient,
         entries: &mut Vec<Handed>,
     ) -> Vec<u8> {
         let handed = std::mem::take(entries);
@@ -385,7 +386,7 @@ impl Core {
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
-                let place = Place {
+                let place = CallOptions {
                     db: owner.db,
                     protocol: owner.protocol,
                     access: owner.access,
@@ -482,7 +483,7 @@ impl Core {
             }
             Ticket::Locks { transaction, .. } => {
                 let answer = LockAnswer::read(bytes);
-                self.take_grant(from, transaction as usize, answer);
+                self.take_grant(from, transaction, answer);
             }
             Ticket::Attempt { session } => self.end_attempt_on(session, bytes),
             Ticket::Wait { session, number } => {

@@ -9,42 +9,14 @@
 //! Nothing is taken back or put aside: what was admitted before runs, at its place, and the client waits for it. This ends,
 //! since no more of it is admitted, and nothing of it waits for what is held back.
 
+use crate::command::Command;
 use crate::command::pausing::cleared_each;
-use crate::command::{Command, Flags};
 use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Mode, Scope};
 use crate::dispatch::mail::requests::Ticket;
+use crate::dispatch::transactions::clearing::writes;
 use crate::routing::CoreId;
 use crate::session::gate;
-
-/// What writes, for a pause.
-pub(in crate::dispatch::core) fn writes(flags: Flags) -> bool {
-    flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE))
-}
-
-/// Pauses whose place this core has passed, and which it has yet to answer.
-#[derive(Debug, Default)]
-pub(in crate::dispatch::core) struct Clearing {
-    pauses: Vec<Unanswered>,
-    /// How many entries of its own this core must have passed to clear them.
-    entries: u64,
-}
-
-#[derive(Debug)]
-struct Unanswered {
-    from: CoreId,
-    ticket: Ticket,
-    /// Which of all pauses it is.
-    number: u64,
-}
-
-impl Clearing {
-    /// Whether there is nothing to clear.
-    #[inline]
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.pauses.is_empty()
-    }
-}
 
 impl Core {
     /// The pauses may have changed, or their time may be over.
@@ -87,12 +59,8 @@ impl Core {
     #[cold]
     pub(in crate::dispatch::core) fn begin_clearing(&mut self, from: CoreId, ticket: Ticket) {
         self.state.pausing.begun += 1;
-        self.clearing.entries = self.entries_begun();
-        self.clearing.pauses.push(Unanswered {
-            from,
-            ticket,
-            number: self.state.pausing.begun,
-        });
+        let (number, entries) = (self.state.pausing.begun, self.entries_begun());
+        self.clearing.add((from, ticket), number, entries);
     }
 
     /// Clears and answers the pauses that may be by now.
@@ -126,12 +94,8 @@ impl Core {
         }
         let pausing = &self.state.pausing;
         // What ended before it was cleared holds nothing back any more.
-        let is_over = |pause: &Unanswered| !is_paused || pausing.are_cleared(pause.number);
-        let (over, pauses) = std::mem::take(&mut self.clearing.pauses)
-            .into_iter()
-            .partition(is_over);
-        self.clearing.pauses = pauses;
-        let over: Vec<Unanswered> = over;
+        let is_over = |number| !is_paused || pausing.are_cleared(number);
+        let over = self.clearing.take_over(is_over);
         for pause in over {
             self.outboxes[pause.from.index()].answer(pause.ticket, |_| ());
         }
@@ -139,7 +103,7 @@ impl Core {
     }
 
     fn all_are_cleared(&self) -> bool {
-        let mut numbers = self.clearing.pauses.iter().map(|pause| pause.number);
+        let mut numbers = self.clearing.numbers();
         numbers.any(|number| self.state.pausing.are_cleared(number))
     }
 
@@ -147,7 +111,7 @@ impl Core {
     /// counted: what comes there behind it tells of its end.
     fn has_writes_under_way(&self) -> bool {
         let may_write = |command: &Command| writes(command.spec.flags);
-        self.own_entries_passed() < self.clearing.entries
+        self.own_entries_passed() < self.clearing.entries()
             || self
                 .transactions
                 .any_writes(|multi| writes(self.flags_of_multi(multi)))

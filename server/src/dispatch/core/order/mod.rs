@@ -1,8 +1,0 @@
-//! Transactions: their place in the order, the locks they wait for, their parts, what is taken back.
-
-pub(in crate::dispatch::core) mod entries;
-pub(in crate::dispatch::core) mod gather;
-pub(in crate::dispatch::core) mod lock_waits;
-pub(in crate::dispatch::core) mod pauses;
-pub(in crate::dispatch::core) mod transactions;
-pub(in crate::dispatch::core) mod undos;
