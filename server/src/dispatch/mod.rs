@@ -14,6 +14,7 @@
 
 mod blocking;
 mod core;
+mod exec;
 mod gather;
 mod hot;
 pub mod limits;
@@ -21,6 +22,7 @@ mod locks;
 mod mail;
 mod memory;
 mod notify;
+mod rebalance;
 mod run;
 mod scripts;
 #[cfg(test)]

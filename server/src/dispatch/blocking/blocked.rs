@@ -20,7 +20,7 @@ pub(in crate::dispatch) struct BlockedCommands {
 
 /// A command whose attempts are made here, with keys on several cores.
 pub(in crate::dispatch) struct BlockedCommand {
-    pub(in crate::dispatch) owner: Recipient,
+    pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) args: KeptArgs,
     pub(in crate::dispatch) terms: Terms,
     /// The cores of its keys.
@@ -80,14 +80,14 @@ pub(in crate::dispatch) enum Which {
 impl BlockedCommand {
     /// One whose keys live on these cores, by this version of the slot table. None of them has been written.
     pub(in crate::dispatch) fn new(
-        owner: Recipient,
+        recipient: Recipient,
         args: KeptArgs,
         terms: Terms,
         cores: Vec<CoreId>,
         table: u64,
     ) -> Self {
         Self {
-            owner,
+            recipient,
             args,
             terms,
             cores,

@@ -2,15 +2,14 @@
 
 use crate::command::{Args, Command, Flags, Run, TransactionStep};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::exec::is_queued;
 use crate::dispatch::core::execute::is_by_node;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::notify::publish::must_come_behind;
+use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
 use crate::dispatch::locks::Scope;
 use crate::dispatch::scripts::placement::Placement;
-use crate::dispatch::transactions::scopes::mode_of;
-use crate::dispatch::transactions::scopes::whole_access;
+use crate::dispatch::transactions::scopes::{mode_of, whole_access};
 use crate::resp::{ErrorReply, Protocol, errors};
 use crate::session::{QueuedCommand, QueuedPlace, Session, gate};
 

@@ -11,24 +11,22 @@
 //! ```
 //! The reply of `EXEC` is its header, then the replies of the commands as they leave the session anyway.
 
+use crate::dispatch::exec::watch::{WatchRounds, end_watch_part, watch_part};
+use crate::dispatch::exec::{ExecPlace, end_multi, reply_ok};
 use larder_engine::UnixMillis;
 
-use crate::command::{
-    Args, Command, CoreCall, FirstKey, Flags, Request, Round, Rounds, Run, TransactionStep,
-};
+use crate::command::{Args, Command, FirstKey, Flags, Request, Run, TransactionStep};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::end_exec;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::transactions::gather::Finish;
+use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::held_on;
-use crate::dispatch::mail::requests::{Head, Held, Then, Ticket, Watch, Work};
+use crate::dispatch::mail::requests::{Head, LocksHeld, Ticket, Watch, Work};
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::recipient_of_session;
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
-use crate::resp::{ErrorReply, Reply, errors};
+use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{
     Closing, Executing, Holds, Multi, QueuedCommand, QueuedPlace, Queueing, ReplySeq, Session,
@@ -576,76 +574,4 @@ impl Core {
             session.reply(|reply| reply.error(error));
         }
     }
-}
-
-/// Where an `EXEC` runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ExecPlace {
-    /// On this core alone.
-    Core(CoreId),
-    /// On several, each command on one of them, without locks.
-    Cores,
-    /// On this core, under locks of all it concerns.
-    Locks,
-}
-
-/// The locks of an `EXEC` under way, for a command on core `core`.
-pub(super) fn locks_of(session: &Session, core: CoreId) -> Option<Held> {
-    let executing = session.executing.as_ref()?;
-    held_on(&executing.locks, core, Then::Keep)
-}
-
-/// Whether a command is queued between `MULTI` and `EXEC`.
-pub(super) fn is_queued(command: &Command) -> bool {
-    !matches!(
-        command.spec.name,
-        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
-    )
-}
-
-fn end_multi(session: &mut Session) -> Option<Box<Multi>> {
-    session.set_gate(gate::MULTI, false);
-    session.multi.take()
-}
-
-fn reply_ok(session: &mut Session, quiet: bool) {
-    if !quiet {
-        session.reply(|reply| reply.ok());
-    }
-}
-
-/// `WATCH`: one round, to the cores of its keys.
-#[derive(Debug)]
-struct WatchRounds {
-    requests: Option<Vec<Request>>,
-}
-
-impl Rounds for WatchRounds {
-    fn next(&mut self, _: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        Ok(match self.requests.take() {
-            Some(requests) => Round::Ask(requests),
-            None => {
-                reply.ok();
-                Round::Done
-            }
-        })
-    }
-}
-
-/// Notes that a client watches the keys among the arguments.
-fn watch_part(call: &mut CoreCall<'_>) {
-    for at in 0..call.args.len() {
-        let shard = &mut call.core.shard;
-        let key = shard.hasher().key(call.args.at(at));
-        shard.watch(call.asking_client_id, call.db, key);
-        if call.core.shared.slots.core_of(call.args.at(at)) != call.core.id {
-            // Its slot has moved while this was on its way: what becomes of the key is not seen here.
-            call.core.shard.watches().spoil(call.asking_client_id);
-        }
-    }
-}
-
-/// Ends what a client watches here.
-fn end_watch_part(call: &mut CoreCall<'_>) {
-    call.core.shard.watches().end(call.asking_client_id);
 }

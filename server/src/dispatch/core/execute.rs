@@ -8,12 +8,12 @@ use crate::command::{
     Args, Command, CommandSpec, CoreFn, Flags, Rounds, RoundsFn, Run, SessionCall, ShardFn, Spread,
     TransactionStep,
 };
-use crate::dispatch::core::Core;
 use crate::dispatch::core::admit::{Admission, has_to_come_behind};
-use crate::dispatch::core::exec::locks_of;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::protect;
-use crate::dispatch::core::transactions::gather::{Ask, Finish};
+use crate::dispatch::core::transactions::gather::Ask;
+use crate::dispatch::core::{Core, protect};
+use crate::dispatch::exec::locks_of;
+use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};

@@ -13,25 +13,21 @@
 //! ```
 //! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use crate::dispatch::rebalance::legs::{by_load, legs, loads};
+use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
+use crate::dispatch::rebalance::{Job, Stage};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::command::moving::{self, Order, Quiet};
-use crate::command::{CommandTable, CoreFn, Handed, Request, Round, Rounds};
+use crate::command::moving::{self, Order};
+use crate::command::{CommandTable, CoreFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::{Batch, Request as BatchRequest};
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::{Then, Work};
+use crate::dispatch::mail::requests::{LocksHeld, Then, Work};
 use crate::dispatch::run::recipient::Recipient;
-use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
-use crate::shared::Shared;
 
-/// Slots of a leg: their keys are in memory twice for its time.
-const LEG_SLOTS: usize = 1024;
 /// Slots that move at a time: at first, and at most.
 const BATCH_SLOTS: (usize, usize) = (4, 64);
 /// How long a standstill should take: fewer slots move at a time beyond it, more below half of it.
@@ -44,50 +40,6 @@ const RETRY_MS: u64 = 50;
 const RETRIES_MAX: u32 = 200;
 /// For how long the load of cores is looked at.
 const MEASURE_MS: u64 = 1000;
-/// A core gives slots if it does more than this many hundredths of its share.
-const OVERLOAD_PERCENT: u64 = 110;
-
-/// A rebalance under way, on the core that drives it.
-pub(super) struct Job {
-    legs: VecDeque<Leg>,
-    stage: Stage,
-    batch_slots: usize,
-    retries: u32,
-}
-
-#[derive(Debug)]
-struct Leg {
-    giver: CoreId,
-    taker: CoreId,
-    slots: VecDeque<Slot>,
-}
-
-enum Stage {
-    /// The load of each core was this when the measuring began.
-    Measuring { until_ms: u64, before: Vec<u64> },
-    /// The next leg is to begin.
-    Beginning,
-    /// Its giver collects the keys.
-    Collecting,
-    /// The next slots move then.
-    Resting { until_ms: u64 },
-    /// These slots move.
-    Moving {
-        outcome: Rc<RefCell<Option<Outcome>>>,
-        began_us: u64,
-    },
-}
-
-/// What became of slots that were to move.
-#[derive(Debug)]
-enum Outcome {
-    /// They have moved, with so many entries.
-    Moved(u64),
-    /// They have not: a client has to read first.
-    HeldUp,
-    /// They cannot.
-    Failed(ErrorReply),
-}
 
 impl Core {
     /// Whether there is anything to do about moving slots at the end of this turn.
@@ -217,22 +169,22 @@ impl Core {
             return;
         }
         let outcome = Rc::default();
-        let rounds = MoveRounds {
-            shared: Arc::clone(&self.state.shared),
-            slots: leg.slots.iter().take(job.batch_slots).copied().collect(),
-            giver: leg.giver,
-            taker: leg.taker,
-            step: Step::Begun,
-            given: Vec::new(),
-            entries: 0,
-            outcome: Rc::clone(&outcome),
-        };
+        let slots = leg.slots.iter().take(job.batch_slots).copied().collect();
+        let way = (leg.giver, leg.taker);
+        let shared = Arc::clone(&self.state.shared);
+        let rounds = MoveRounds::new(shared, slots, way, Rc::clone(&outcome));
         job.stage = Stage::Moving {
             outcome,
             began_us: self.state.clock.monotonic_us,
         };
-        let owner = Recipient::nobody(CommandTable::rebalance());
-        self.run_rounds(None, owner, Box::new(rounds), LocksHeld::new(), Then::Keep);
+        let recipient = Recipient::nobody(CommandTable::rebalance());
+        self.run_rounds(
+            None,
+            recipient,
+            Box::new(rounds),
+            LocksHeld::new(),
+            Then::Keep,
+        );
     }
 
     /// Slots have moved, or have not: what comes next.
@@ -323,184 +275,4 @@ fn touches(batch: &Batch, request: &BatchRequest, slots: &[Slot]) -> bool {
     let args = batch.args(request);
     let mut keys = command.spec.keys.positions(&args).map(|at| args.at(at));
     keys.any(|key| slots.contains(&Slot::of(key)))
-}
-
-/// What each core has done so far, in microseconds.
-fn loads(shared: &Shared) -> Vec<u64> {
-    let cores = (0..shared.cores()).map(CoreId);
-    cores
-        .map(|core| shared.gauges(core).busy_us.load(Ordering::Relaxed))
-        .collect()
-}
-
-/// Moves by which all cores would do as much as they do together, had all slots of a core an equal part in what it did
-/// since `before`.
-fn by_load(shared: &Shared, before: &[u64]) -> Vec<(Slot, CoreId)> {
-    let now = loads(shared);
-    let done: Vec<u64> = now
-        .iter()
-        .zip(before)
-        .map(|(now, before)| now.saturating_sub(*before))
-        .collect();
-    let share = done.iter().sum::<u64>() / done.len() as u64;
-    let mut room: Vec<(CoreId, u64)> = (0..shared.cores())
-        .map(|core| (CoreId(core), share.saturating_sub(done[usize::from(core)])))
-        .collect();
-    let mut moves = Vec::new();
-    for (core, &done) in done.iter().enumerate() {
-        if done * 100 <= share * OVERLOAD_PERCENT {
-            continue;
-        }
-        let own: Vec<Slot> = Slot::all()
-            .filter(|slot| shared.slots.owner(*slot).index() == core)
-            .collect();
-        let each = (done / own.len().max(1) as u64).max(1);
-        // The last ones, so that what stays is in one piece.
-        let mut give = own.into_iter().rev().take(((done - share) / each) as usize);
-        for (taker, room) in &mut room {
-            let count = (*room / each) as usize;
-            *room -= each * count as u64;
-            moves.extend(give.by_ref().take(count).map(|slot| (slot, *taker)));
-        }
-    }
-    moves
-}
-
-/// Moves as legs; those to where the slot is already are left out.
-fn legs(shared: &Shared, mut moves: Vec<(Slot, CoreId)>) -> VecDeque<Leg> {
-    moves.retain(|(slot, taker)| shared.slots.owner(*slot) != *taker);
-    moves.sort_unstable_by_key(|(slot, taker)| (shared.slots.owner(*slot), *taker, *slot));
-    let mut legs: VecDeque<Leg> = VecDeque::new();
-    for (slot, taker) in moves {
-        let giver = shared.slots.owner(slot);
-        match legs.back_mut() {
-            Some(leg)
-                if (leg.giver, leg.taker) == (giver, taker) && leg.slots.len() < LEG_SLOTS =>
-            {
-                leg.slots.push_back(slot);
-            }
-            _ => legs.push_back(Leg {
-                giver,
-                taker,
-                slots: VecDeque::from([slot]),
-            }),
-        }
-    }
-    legs
-}
-
-/// A few slots that move, while all cores stand still.
-struct MoveRounds {
-    shared: Arc<Shared>,
-    slots: Vec<Slot>,
-    giver: CoreId,
-    taker: CoreId,
-    step: Step,
-    /// What the giver has handed over and the taker has yet to take.
-    given: Vec<Handed>,
-    entries: u64,
-    outcome: Rc<RefCell<Option<Outcome>>>,
-}
-
-enum Step {
-    Begun,
-    StoodStill,
-    AskedWhetherQuiet,
-    Gave,
-    Took { more: bool },
-    Settled,
-    WentBack(Option<Outcome>),
-}
-
-impl MoveRounds {
-    fn ask_all(&self, run: CoreFn, argument: &[u8]) -> Round {
-        let cores = (0..self.shared.cores()).map(CoreId);
-        Round::Ask(cores.map(|core| ask(core, run, argument)).collect())
-    }
-
-    fn give(&mut self) -> Round {
-        self.step = Step::Gave;
-        Round::Ask(vec![ask(self.giver, moving::give, &[])])
-    }
-
-    fn go_back(&mut self, outcome: Outcome) -> Round {
-        self.step = Step::WentBack(Some(outcome));
-        self.ask_all(moving::go_back, &[])
-    }
-
-    /// Every entry has its copy with the taker.
-    fn change_table(&mut self) -> Round {
-        self.shared.slots.assign(&self.slots, self.taker);
-        self.step = Step::Settled;
-        self.ask_all(moving::settle, &[])
-    }
-
-    fn finish(&self, outcome: Outcome) -> Round {
-        *self.outcome.borrow_mut() = Some(outcome);
-        Round::Done
-    }
-}
-
-fn ask(core: CoreId, run: CoreFn, argument: &[u8]) -> Request {
-    Request {
-        core,
-        run,
-        args: vec![argument.to_vec()],
-    }
-}
-
-impl Rounds for MoveRounds {
-    fn next(&mut self, answers: &[&[u8]], _: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        Ok(match &mut self.step {
-            Step::Begun => {
-                self.step = Step::StoodStill;
-                self.ask_all(moving::stand_still, &moving::slots_argument(&self.slots))
-            }
-            Step::StoodStill => {
-                self.step = Step::AskedWhetherQuiet;
-                self.ask_all(moving::is_quiet, &[])
-            }
-            Step::AskedWhetherQuiet => {
-                let quiet: Vec<Quiet> = answers.iter().map(|answer| Quiet::read(answer)).collect();
-                // All marks are to have come before anybody goes on: none may be taken for one of the next standstill.
-                if quiet.contains(&Quiet::Soon) {
-                    self.ask_all(moving::is_quiet, &[])
-                } else if quiet.contains(&Quiet::HeldUp) {
-                    self.go_back(Outcome::HeldUp)
-                } else {
-                    self.give()
-                }
-            }
-            Step::Gave => match answers[0] {
-                [0] => self.change_table(),
-                [more, keys @ ..] => {
-                    self.step = Step::Took { more: *more != 0 };
-                    let entries = std::mem::take(&mut self.given);
-                    Round::Hand(ask(self.taker, moving::take, keys), entries)
-                }
-                [] => unreachable!("the giver says whether there are more"),
-            },
-            Step::Took { more } => {
-                let more = *more;
-                match moving::taken(answers[0]) {
-                    Ok(count) => self.entries += count,
-                    Err(error) => return Ok(self.go_back(Outcome::Failed(error))),
-                }
-                if more {
-                    self.give()
-                } else {
-                    self.change_table()
-                }
-            }
-            Step::Settled => self.finish(Outcome::Moved(self.entries)),
-            Step::WentBack(outcome) => {
-                let outcome = outcome.take().expect("set when it went back");
-                self.finish(outcome)
-            }
-        })
-    }
-
-    fn hand(&mut self, entries: Vec<Handed>) {
-        self.given = entries;
-    }
 }

@@ -1,7 +1,7 @@
 //! Replies of other cores as parts of one: numbers to be added, arrays to be taken apart.
 
 /// The value of an integer reply, `:1\r\n`.
-pub(in crate::dispatch) fn integer_reply(reply: &[u8]) -> i64 {
+pub(super) fn integer_reply(reply: &[u8]) -> i64 {
     let digits = reply
         .strip_prefix(b":")
         .and_then(|rest| rest.strip_suffix(b"\r\n"));
@@ -11,7 +11,7 @@ pub(in crate::dispatch) fn integer_reply(reply: &[u8]) -> i64 {
 }
 
 /// The first of the elements of an array reply, which are bulk strings or nulls.
-pub(in crate::dispatch) fn first_element(elements: &[u8]) -> &[u8] {
+pub(super) fn first_element(elements: &[u8]) -> &[u8] {
     let header = line_bytes(elements);
     let body = match elements[0] {
         b'$' => larder_engine::parse_canonical_i64(&elements[1..header - 2]).unwrap_or(-1),
@@ -22,7 +22,7 @@ pub(in crate::dispatch) fn first_element(elements: &[u8]) -> &[u8] {
 }
 
 /// Bytes of the reply's first line, its end included.
-pub(in crate::dispatch) fn line_bytes(reply: &[u8]) -> usize {
+pub(super) fn line_bytes(reply: &[u8]) -> usize {
     reply
         .iter()
         .position(|&byte| byte == b'\n')

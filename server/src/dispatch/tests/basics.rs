@@ -1,9 +1,8 @@
 //! Dispatch through the sans-I/O harness of `testing`.
 
 use crate::config::Config;
-use crate::dispatch::Core;
-use crate::dispatch::Intent;
 use crate::dispatch::tests::testing::{Client, Random, Server, key_on};
+use crate::dispatch::{Core, Intent};
 use crate::routing::CoreId;
 use crate::session::Peer;
 use crate::shared::Shared;

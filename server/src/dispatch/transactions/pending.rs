@@ -104,7 +104,7 @@ impl Split {
 
 /// A transaction that asks for locks.
 pub(in crate::dispatch) struct Transaction {
-    pub(in crate::dispatch) owner: Recipient,
+    pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) args: KeptArgs,
     pub(in crate::dispatch) plan: Plan,
     pub(in crate::dispatch) watch: Watch,
@@ -118,14 +118,14 @@ pub(in crate::dispatch) struct Transaction {
 impl Transaction {
     /// One that asks so many cores for locks, at `time` so far.
     pub(in crate::dispatch) fn new(
-        owner: Recipient,
+        recipient: Recipient,
         args: KeptArgs,
         plan: Plan,
         time: UnixMillis,
         cores: usize,
     ) -> Self {
         Self {
-            owner,
+            recipient,
             args,
             plan,
             watch: Watch::Intact,
@@ -215,7 +215,7 @@ impl Transactions {
         let mut pending = self.pending.iter();
         pending.any(|(_, transaction)| match &transaction.plan {
             Plan::Exec { multi, .. } => does(multi),
-            _ => writes(transaction.owner.command.spec.flags),
+            _ => writes(transaction.recipient.command.spec.flags),
         })
     }
 

@@ -11,16 +11,16 @@
 //! Until it is answered the session counts as being served ([`Blocked::is_being_served`]): nothing else ends what may have
 //! taken something. Waits for keys of several cores: [`crate::dispatch::core::blocking::rounds`].
 
-use crate::dispatch::blocking::word::WaitWord;
-use crate::dispatch::blocking::word::read_moved;
+use crate::dispatch::blocking::word::{WaitWord, read_moved};
 use std::time::Instant;
 
 use crate::command::{Args, Attempted, Blocking, Command, FirstKey, Resolved, Turn, WaitLimit};
 use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep, Work};
+use crate::dispatch::mail::requests::{
+    Head, LocksHeld, Reading, Ticket, WaitRequest, WaitStep, Work,
+};
 use crate::dispatch::run::attempt::{attempt, attempt_once, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
 use crate::dispatch::run::on_shard::{CallOptions, access_of};
@@ -100,12 +100,12 @@ impl Core {
         if let Some(until_ms) = until_ms {
             self.state.add_timer(until_ms, session.id);
         }
-        let owner = recipient_of_session(session, Some(seq), command);
+        let recipient = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Wait {
             session: session.id,
             number,
         };
-        let head = owner.head(ticket, Work::Command(command), None);
+        let head = recipient.head(ticket, Work::Command(command), None);
         self.queue_attempt(here, head, number, (command, keep_resolved(args, resolved)));
     }
 
@@ -136,11 +136,11 @@ impl Core {
             served_by: Some(core),
             ending: None,
         });
-        let owner = recipient_of_session(session, Some(seq), command);
+        let recipient = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Attempt {
             session: session.id,
         };
-        let head = owner.head(ticket, Work::Command(command), None);
+        let head = recipient.head(ticket, Work::Command(command), None);
         let outbox = &mut self.outboxes[core.index()];
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
@@ -257,21 +257,21 @@ impl Core {
         }
         let (command, args) = read_moved(moved);
         let command = self.state.commands.get(command);
-        let owner = recipient_of_session(session, Some(blocked_seq(session)), command);
+        let recipient = recipient_of_session(session, Some(blocked_seq(session)), command);
         let words = args.as_args();
         let core = self.common_core(command.spec, words);
         let blocked = session.blocked.as_mut().expect("looked at above");
         blocked.served_by = core;
         let Some(core) = core else {
             let terms = Terms::of(blocked);
-            return self.register_wait(number, owner, args, terms, &LocksHeld::new());
+            return self.register_wait(number, recipient, args, terms, &LocksHeld::new());
         };
         let request = self.wait_request(command, words, number);
         let ticket = Ticket::Wait {
             session: session.id,
             number,
         };
-        let head = owner.head(ticket, Work::Command(command), None);
+        let head = recipient.head(ticket, Work::Command(command), None);
         if core == self.state.id {
             self.queue_wait(core, &head, request, words);
         } else {

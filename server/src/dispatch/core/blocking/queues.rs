@@ -1,8 +1,7 @@
 //! The keys' side of blocking commands ([`KeyQueues`]): who waits for a key of this core's shard is queued, served when it is
 //! written, and leaves.
 
-use crate::dispatch::blocking::key_queues::Behind;
-use crate::dispatch::blocking::key_queues::KeyWaiter;
+use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 
 use larder_engine::{Access, DbIndex};
 

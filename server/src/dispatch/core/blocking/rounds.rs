@@ -10,23 +10,18 @@
 //! come later. (A transaction on several cores may come first: it has a place in the order of all transactions, and does
 //! not wait for one that is yet to be given.)
 
-use crate::dispatch::blocking::blocked::Attempt;
-use crate::dispatch::blocking::blocked::BlockedCommand;
-use crate::dispatch::blocking::blocked::Terms;
-use crate::dispatch::blocking::blocked::Which;
-use crate::dispatch::blocking::blocked::Woken;
-use crate::dispatch::transactions::scopes::scopes_of;
+use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
+use crate::dispatch::transactions::scopes::{scope_of, scopes_of};
 
 use crate::command::{Args, Blocking, Command, Rounds};
 use crate::dispatch::core::Core;
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::held_on;
-use crate::dispatch::mail::requests::{Head, Held, Then, Ticket, WaitRequest, WaitStep, Work};
+use crate::dispatch::mail::requests::{
+    Head, Held, LocksHeld, Then, Ticket, WaitRequest, WaitStep, Work, held_on,
+};
 use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_session};
 use crate::dispatch::transactions::pending::Plan;
-use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
@@ -54,40 +49,52 @@ impl Core {
             until_ms,
             quiet,
         };
-        let owner = recipient_of_session(session, Some(seq), command);
+        let recipient = recipient_of_session(session, Some(seq), command);
         let executing = session.executing.as_ref();
         if !session.may_wait() {
             let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
             session.at_barrier = true;
             let which = Which::InExec;
             let attempt = Box::new(Attempt { terms, which });
-            return self.attempt(Some(session), owner, rounds, (locks, Then::Keep), attempt);
+            return self.attempt(
+                Some(session),
+                recipient,
+                rounds,
+                (locks, Then::Keep),
+                attempt,
+            );
         }
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         session.at_barrier = true;
-        self.begin_transaction(owner, keep_args(args), Plan::Block(terms), scopes, None);
+        self.begin_transaction(recipient, keep_args(args), Plan::Block(terms), scopes, None);
     }
 
     /// Makes the first attempt, under locks of several cores.
     pub(in crate::dispatch::core) fn attempt_under_locks(
         &mut self,
         session: &mut Session,
-        owner: Recipient,
+        recipient: Recipient,
         args: KeptArgs,
         terms: Terms,
         locks: LocksHeld,
     ) {
-        let rounds = begin_attempt(owner, &args, &self.state.shared.slots);
+        let rounds = begin_attempt(recipient, &args, &self.state.shared.slots);
         let which = Which::First(args);
         let attempt = Box::new(Attempt { terms, which });
-        self.attempt(Some(session), owner, rounds, (locks, Then::Keep), attempt);
+        self.attempt(
+            Some(session),
+            recipient,
+            rounds,
+            (locks, Then::Keep),
+            attempt,
+        );
     }
 
     /// An attempt has written its reply: it goes to the client, and the wait is over.
     pub(in crate::dispatch::core) fn end_attempt(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         attempt: &Attempt,
         locks: &LocksHeld,
         reply: &[u8],
@@ -101,11 +108,11 @@ impl Core {
         }
         match attempt.which {
             Which::InExec => {}
-            Which::First(_) => self.unlock(owner.session, locks),
+            Which::First(_) => self.unlock(recipient.session, locks),
             Which::Again(number) => {
-                self.answer_unblocks(owner.session, false);
+                self.answer_unblocks(recipient.session, false);
                 self.end_wait(number, locks);
-                self.unlock(owner.session, locks);
+                self.unlock(recipient.session, locks);
             }
         }
     }
@@ -129,7 +136,7 @@ impl Core {
     pub(in crate::dispatch::core) fn attempt_found_nothing(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         attempt: Attempt,
         locks: &LocksHeld,
     ) {
@@ -137,17 +144,17 @@ impl Core {
         match (which, session) {
             (Which::InExec, Some(session)) => {
                 session.at_barrier = false;
-                time_out(session, owner, terms);
+                time_out(session, recipient, terms);
             }
             (Which::InExec, None) => unreachable!("a session stays until its `EXEC` is over"),
             (Which::First(args), Some(session)) => {
                 session.at_barrier = false;
-                self.block(session, owner, args, terms, locks);
+                self.block(session, recipient, args, terms, locks);
             }
-            (Which::First(_), None) => self.unlock(owner.session, locks),
+            (Which::First(_), None) => self.unlock(recipient.session, locks),
             (Which::Again(number), session) => {
-                self.attempt_again_found_nothing(number, session, owner, locks);
-                self.unlock(owner.session, locks);
+                self.attempt_again_found_nothing(number, session, recipient, locks);
+                self.unlock(recipient.session, locks);
             }
         }
     }
@@ -156,7 +163,7 @@ impl Core {
         &mut self,
         number: WaitNumber,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         locks: &LocksHeld,
     ) {
         let Some(session) = session else {
@@ -165,10 +172,10 @@ impl Core {
         let blocked = session.blocked.as_ref();
         if let Some(ending) = blocked.and_then(|blocked| blocked.ending) {
             // It was to end while the attempt was under way.
-            let on_timeout = blocking_of(owner.command).on_timeout;
+            let on_timeout = blocking_of(recipient.command).on_timeout;
             let protocol = session.protocol;
             session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
-            self.answer_unblocks(owner.session, true);
+            self.answer_unblocks(recipient.session, true);
             return self.end_wait(number, locks);
         }
         if let Some(blocked) = &mut session.blocked {
@@ -181,7 +188,7 @@ impl Core {
     fn block(
         &mut self,
         session: &mut Session,
-        mut owner: Recipient,
+        mut recipient: Recipient,
         args: KeptArgs,
         mut terms: Terms,
         locks: &LocksHeld,
@@ -189,9 +196,9 @@ impl Core {
         // Messages that came during the attempt are not to wait for a reply that may be long in coming.
         session.output.fill(terms.seq, |_| ());
         terms.seq = session.output.expect();
-        owner.seq = Some(terms.seq);
+        recipient.seq = Some(terms.seq);
         let number = WaitNumber(self.state.shared.next_wait());
-        let blocking = blocking_of(owner.command);
+        let blocking = blocking_of(recipient.command);
         session.blocked = Some(Blocked {
             until_ms: terms.until_ms,
             on_timeout: blocking.on_timeout,
@@ -205,21 +212,21 @@ impl Core {
         if let Some(until_ms) = terms.until_ms {
             self.state.add_timer(until_ms, session.id);
         }
-        self.register_wait(number, owner, args, terms, locks);
+        self.register_wait(number, recipient, args, terms, locks);
     }
 
     /// Tells the cores of the keys who waits.
     pub(in crate::dispatch::core) fn register_wait(
         &mut self,
         number: WaitNumber,
-        owner: Recipient,
+        recipient: Recipient,
         args: KeptArgs,
         terms: Terms,
         locks: &LocksHeld,
     ) {
-        let blocking = blocking_of(owner.command);
+        let blocking = blocking_of(recipient.command);
         let words = args.as_args();
-        let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, words, scopes));
+        let scopes = self.scopes(|scopes| scope_of(&self.state, recipient.command, words, scopes));
         let cores: Vec<CoreId> = scopes.iter().map(|(core, _)| *core).collect();
         for (core, scope) in scopes {
             let awaited = blocking.awaits.positions(&words).map(|at| words.at(at));
@@ -229,14 +236,19 @@ impl Core {
                 number,
                 keys,
                 scope,
-                command: owner.command,
+                command: recipient.command,
                 is_served_here: false,
             };
-            self.tell_of_wait(owner, core, request, held_on(locks, core, Then::Release));
+            self.tell_of_wait(
+                recipient,
+                core,
+                request,
+                held_on(locks, core, Then::Release),
+            );
         }
         self.budget.keep(args.memory_bytes());
         let table = self.state.shared.slots.version();
-        let command = BlockedCommand::new(owner, args, terms, cores, table);
+        let command = BlockedCommand::new(recipient, args, terms, cores, table);
         self.blocked.insert(number, command);
     }
 
@@ -265,7 +277,7 @@ impl Core {
             return;
         };
         let BlockedCommand {
-            owner,
+            recipient,
             args,
             terms,
             cores,
@@ -273,21 +285,21 @@ impl Core {
         } = command;
         self.budget.let_go(args.memory_bytes());
         for core in cores {
-            self.step_wait_on(core, owner.session, (number, WaitStep::End(None)), None);
+            self.step_wait_on(core, recipient.session, (number, WaitStep::End(None)), None);
         }
-        self.register_wait(number, owner, args, terms, &LocksHeld::new());
+        self.register_wait(number, recipient, args, terms, &LocksHeld::new());
     }
 
     fn tell_of_wait(
         &mut self,
-        owner: Recipient,
+        recipient: Recipient,
         core: CoreId,
         request: WaitRequest,
         locks: Option<Held>,
     ) {
-        let session = owner.session;
+        let session = recipient.session;
         if core == self.state.id {
-            let head = owner.head(Ticket::Discard { session }, Work::Unlock, None);
+            let head = recipient.head(Ticket::Discard { session }, Work::Unlock, None);
             self.queue_wait(core, &head, request, Args::new(&[], &[]));
             if let Some(locks) = locks {
                 self.release_locks(locks.id);
@@ -295,7 +307,7 @@ impl Core {
             return;
         }
         let ticket = Ticket::Discard { session };
-        let head = owner.head(ticket, Work::Unlock, locks);
+        let head = recipient.head(ticket, Work::Unlock, locks);
         self.outboxes[core.index()].ask_to_await(head, request, std::iter::empty());
     }
 
@@ -307,11 +319,13 @@ impl Core {
             Woken::HasMoved => return self.send_wait_on(number),
             Woken::Attempt(command) => command,
         };
-        let (owner, args) = (command.owner, command.args.as_args());
+        let (recipient, args) = (command.recipient, command.args.as_args());
         let (state, cores) = (&self.state, self.state.shared.cores());
-        let scopes = scopes_of(cores, |scopes| scope_of(state, owner.command, args, scopes));
+        let scopes = scopes_of(cores, |scopes| {
+            scope_of(state, recipient.command, args, scopes)
+        });
         let plan = Plan::BlockAgain(number);
-        self.begin_transaction(owner, KeptArgs::default(), plan, scopes, None);
+        self.begin_transaction(recipient, KeptArgs::default(), plan, scopes, None);
     }
 
     /// Makes the next attempt, under its locks.
@@ -325,8 +339,8 @@ impl Core {
             let session = session.map_or_else(SessionId::default, |session| session.id);
             return self.unlock(session, &locks);
         };
-        let (owner, terms) = (command.owner, command.terms);
-        let rounds = begin_attempt(owner, &command.args, &self.state.shared.slots);
+        let (recipient, terms) = (command.recipient, command.terms);
+        let rounds = begin_attempt(recipient, &command.args, &self.state.shared.slots);
         let blocked = session
             .as_mut()
             .and_then(|session| session.blocked.as_mut());
@@ -335,13 +349,13 @@ impl Core {
         }
         let which = Which::Again(number);
         let attempt = Box::new(Attempt { terms, which });
-        self.attempt(session, owner, rounds, (locks, Then::Keep), attempt);
+        self.attempt(session, recipient, rounds, (locks, Then::Keep), attempt);
     }
 
     /// The attempt is over, and more is waited for.
     fn go_on_waiting(&mut self, number: WaitNumber, locks: &LocksHeld) {
         if let Some(command) = self.blocked.park(number) {
-            let (session, cores) = (command.owner.session, command.cores.clone());
+            let (session, cores) = (command.recipient.session, command.cores.clone());
             for core in cores {
                 let locks = held_on(locks, core, Then::Keep);
                 self.step_wait_on(core, session, (number, WaitStep::GoOn), locks);
@@ -354,7 +368,8 @@ impl Core {
         if let Some(command) = self.blocked.remove(number) {
             self.budget.let_go(command.args.memory_bytes());
             for core in command.cores {
-                let (session, locks) = (command.owner.session, held_on(locks, core, Then::Keep));
+                let (session, locks) =
+                    (command.recipient.session, held_on(locks, core, Then::Keep));
                 self.step_wait_on(core, session, (number, WaitStep::End(None)), locks);
             }
         }
@@ -378,8 +393,8 @@ impl Core {
     }
 }
 
-fn begin_attempt(owner: Recipient, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
-    match (blocking_of(owner.command).begin)(&args.as_args(), slots) {
+fn begin_attempt(recipient: Recipient, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
+    match (blocking_of(recipient.command).begin)(&args.as_args(), slots) {
         Ok(rounds) => rounds,
         Err(_) => unreachable!("the same arguments were right when the command came"),
     }
@@ -392,11 +407,11 @@ fn end_blocking(session: &mut Session, terms: Terms) -> ReplySeq {
 }
 
 /// Answers as if time were over.
-fn time_out(session: &mut Session, owner: Recipient, terms: Terms) {
+fn time_out(session: &mut Session, recipient: Recipient, terms: Terms) {
     let protocol = session.protocol;
     session.output.fill(terms.seq, |out| {
         if !terms.quiet {
-            (blocking_of(owner.command).on_timeout)(&mut Reply::new(out, protocol));
+            (blocking_of(recipient.command).on_timeout)(&mut Reply::new(out, protocol));
         }
     });
 }

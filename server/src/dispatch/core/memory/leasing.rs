@@ -15,8 +15,8 @@
 
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::exec::is_queued;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::{
     BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX, MAIL_MAX_BYTES,
     RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,

@@ -14,7 +14,7 @@ use larder_engine::DbIndex;
 
 use crate::command::{Args, Command, CoreCall, CoreFn, Flags, Merge};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::transactions::gather::Finish;
+use crate::dispatch::gather::Finish;
 use crate::dispatch::mail::requests::Work;
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;

@@ -10,19 +10,17 @@
 //! them in order and tells of all when it has all, before it gives the locks back. So no later event of these keys
 //! can come before. How units reach subscribers in one order is for [`crate::command::events`].
 
-use crate::dispatch::notify::telling::EventsOfCommand;
-use crate::dispatch::notify::telling::concerns_commands;
+use crate::dispatch::notify::telling::{EventsOfCommand, concerns_commands};
 
 use larder_engine::Notes;
 
 use crate::command::events::{self, Item, News, hear_each};
 use crate::command::{Args, Command, Flags, Run, TransactionStep, pushes};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::exec::is_queued;
-use crate::dispatch::core::transactions::gather::Finish;
+use crate::dispatch::exec::is_queued;
+use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::EVENTS_OF_SCRIPT_MAX_BYTES;
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::{Tells, Then, Ticket, Work};
+use crate::dispatch::mail::requests::{LocksHeld, Tells, Then, Ticket, Work};
 use crate::dispatch::run::recipient::recipient_of_reply;
 use crate::routing::CoreId;
 use crate::session::{Reader, Session, SessionId, gate};
@@ -379,13 +377,13 @@ impl Core {
         core: CoreId,
         quiet: bool,
     ) {
-        let owner = recipient_of_reply(session, command, quiet);
+        let recipient = recipient_of_reply(session, command, quiet);
         self.timing.ran(command.id);
         let executing = session.executing.as_ref();
         let locks = executing.map(|executing| executing.locks.clone());
         let asks = vec![(core, Work::Command(command), args.iter_from(0).collect())];
         let locks = locks.unwrap_or_default();
-        self.gather_parts(Some(session), owner, args, Finish::All, asks, locks);
+        self.gather_parts(Some(session), recipient, args, Finish::All, asks, locks);
     }
 
     /// Runs the commands of an `EXEC` of another core that are all here: what happens is one unit. For

@@ -9,8 +9,7 @@
 
 use crate::dispatch::scripts::hold::Covers;
 use crate::dispatch::scripts::parked::State;
-use crate::dispatch::scripts::running::Progress;
-use crate::dispatch::scripts::running::Waits;
+use crate::dispatch::scripts::running::{Progress, Waits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -24,18 +24,12 @@ mod reach;
 
 use crate::dispatch::scripts::hold::Hold;
 use crate::dispatch::scripts::parked::keep_words;
-use crate::dispatch::scripts::placement::NUMBER_OF_KEYS;
-use crate::dispatch::scripts::placement::Placement;
-use crate::dispatch::scripts::placement::is_undeclared;
-use crate::dispatch::scripts::placement::keeps_to_its_keys;
-use crate::dispatch::scripts::placement::number_of_keys;
-use crate::dispatch::scripts::running::Asker;
-use crate::dispatch::scripts::running::Caller;
-use crate::dispatch::scripts::running::Progress;
-use crate::dispatch::scripts::running::Reads;
-use crate::dispatch::scripts::running::Running;
-use crate::dispatch::scripts::running::Waits;
-use crate::dispatch::scripts::running::caller_of;
+use crate::dispatch::scripts::placement::{
+    NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
+};
+use crate::dispatch::scripts::running::{
+    Asker, Caller, Progress, Reads, Running, Waits, caller_of,
+};
 use std::time::{Duration, Instant};
 
 use larder_engine::Access;

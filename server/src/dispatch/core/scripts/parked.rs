@@ -1,20 +1,9 @@
 //! Scripts that wait: for locks, for other cores' answers, or, having run for long, for their slice of the next turn.
 
-use crate::dispatch::scripts::hold::Covers;
-use crate::dispatch::scripts::hold::Hold;
-use crate::dispatch::scripts::parked::Ended;
-use crate::dispatch::scripts::parked::Parked;
-use crate::dispatch::scripts::parked::State;
-use crate::dispatch::scripts::parked::keep_words;
-use crate::dispatch::scripts::placement::claim_on_all;
-use crate::dispatch::scripts::placement::hash_of_name;
-use crate::dispatch::scripts::placement::mode_of_all;
-use crate::dispatch::scripts::running::Asker;
-use crate::dispatch::scripts::running::Caller;
-use crate::dispatch::scripts::running::Progress;
-use crate::dispatch::scripts::running::Running;
-use crate::dispatch::scripts::running::Waits;
-use crate::dispatch::scripts::running::caller_of;
+use crate::dispatch::scripts::hold::{Covers, Hold};
+use crate::dispatch::scripts::parked::{Ended, Parked, State, keep_words};
+use crate::dispatch::scripts::placement::{claim_on_all, hash_of_name, mode_of_all};
+use crate::dispatch::scripts::running::{Asker, Caller, Progress, Running, Waits, caller_of};
 use std::time::Instant;
 
 use crate::command::{Args, Clock, Command, Flags};
@@ -22,8 +11,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Mode, Scope};
 use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::run::kept_args::KeptArgs;
-use crate::dispatch::run::recipient::note_write;
-use crate::dispatch::run::recipient::recipient_of_session;
+use crate::dispatch::run::recipient::{note_write, recipient_of_session};
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;

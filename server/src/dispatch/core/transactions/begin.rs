@@ -14,13 +14,10 @@
 //! A session does not wait for its transaction. What it sends before its core has passed that place takes a place of its own
 //! behind it, in the same entry or a later one ([`gate::IN_ORDER`]).
 
-use crate::dispatch::transactions::pending::Plan;
-use crate::dispatch::transactions::pending::Transaction;
-use crate::dispatch::transactions::scopes::is_change_of_all;
-use crate::dispatch::transactions::scopes::mode_of;
-use crate::dispatch::transactions::scopes::scope_of;
-use crate::dispatch::transactions::scopes::scopes_of;
-use crate::dispatch::transactions::scopes::whole_access;
+use crate::dispatch::transactions::pending::{Plan, Transaction};
+use crate::dispatch::transactions::scopes::{
+    is_change_of_all, mode_of, scope_of, scopes_of, whole_access,
+};
 use std::time::Instant;
 
 use larder_engine::Moment;
@@ -29,7 +26,8 @@ use crate::command::{
     Args, Command, CommandTable, CoreFn, Flags, Merge, Rounds, Run, SessionCall, Spread, closing,
 };
 use crate::dispatch::core::Core;
-use crate::dispatch::core::transactions::gather::{Ask, Finish};
+use crate::dispatch::core::transactions::gather::Ask;
+use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::Scope;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
@@ -61,7 +59,7 @@ impl Core {
         }
         let mut split = self.transactions.take_split();
         split.find(args, command, &self.state.shared.slots);
-        let owner = recipient_of_reply(session, command, quiet);
+        let recipient = recipient_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
         let finish = match spread {
@@ -70,14 +68,14 @@ impl Core {
             Spread::Gather => Finish::Gather(split.part_of_keys(self.gathers.places())),
             Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
         };
-        let gather = self.begin_gather(owner, args, finish, split.cores.len());
+        let gather = self.begin_gather(recipient, args, finish, split.cores.len());
         for (part, &core) in split.cores.iter().enumerate() {
             let ticket = Ticket::Part {
-                session: owner.session,
+                session: recipient.session,
                 gather,
                 part: part as u32,
             };
-            let head = owner.head(ticket, Work::Command(command), None);
+            let head = recipient.head(ticket, Work::Command(command), None);
             self.add_part(core, head, split.args_of(args, part));
         }
         self.transactions.give_split(split);
@@ -109,24 +107,24 @@ impl Core {
         (finish, asks): (Finish, Vec<Ask<'_>>),
         quiet: bool,
     ) {
-        let owner = recipient_of_reply(session, command, quiet);
+        let recipient = recipient_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
-            return self.gather_parts(Some(session), owner, args, finish, asks, locks);
+            return self.gather_parts(Some(session), recipient, args, finish, asks, locks);
         }
         if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
             self.state.expect_emptying(session);
         }
         self.state.stats.transactions += 1;
         session.begin_transaction();
-        let gather = self.begin_gather(owner, args, finish, asks.len());
+        let gather = self.begin_gather(recipient, args, finish, asks.len());
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let ticket = Ticket::Part {
-                session: owner.session,
+                session: recipient.session,
                 gather,
                 part: part as u32,
             };
-            let head = owner.head(ticket, work, None);
+            let head = recipient.head(ticket, work, None);
             self.add_part(core, head, args.iter().copied());
         }
         self.join(session);
@@ -186,14 +184,14 @@ impl Core {
         rounds: Box<dyn Rounds>,
         quiet: bool,
     ) {
-        let owner = recipient_of_reply(session, command, quiet);
+        let recipient = recipient_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
             let (told, locks) = ((args, false), (locks, Then::Keep));
-            return self.run_told_rounds(Some(session), owner, rounds, told, locks);
+            return self.run_told_rounds(Some(session), recipient, rounds, told, locks);
         }
-        self.begin_owned_under_locks(session, owner, args, Plan::Rounds(rounds));
+        self.begin_owned_under_locks(session, recipient, args, Plan::Rounds(rounds));
     }
 
     fn begin_under_locks(
@@ -204,25 +202,25 @@ impl Core {
         plan: Plan,
         quiet: bool,
     ) {
-        let owner = recipient_of_reply(session, command, quiet);
-        self.begin_owned_under_locks(session, owner, args, plan);
+        let recipient = recipient_of_reply(session, command, quiet);
+        self.begin_owned_under_locks(session, recipient, args, plan);
     }
 
     /// Begins a command whose parts run under locks. Its arguments are kept if they are needed then.
     fn begin_owned_under_locks(
         &mut self,
         session: &mut Session,
-        owner: Recipient,
+        recipient: Recipient,
         args: Args<'_>,
         plan: Plan,
     ) {
         session.begin_transaction();
-        let scopes = self.scopes(|scopes| scope_of(&self.state, owner.command, args, scopes));
-        let kept = match self.is_told(owner.command.spec.flags) {
+        let scopes = self.scopes(|scopes| scope_of(&self.state, recipient.command, args, scopes));
+        let kept = match self.is_told(recipient.command.spec.flags) {
             true => keep_args(args),
             false => KeptArgs::default(),
         };
-        self.begin_transaction(owner, kept, plan, scopes, None);
+        self.begin_transaction(recipient, kept, plan, scopes, None);
         self.join(session);
     }
 
@@ -249,11 +247,11 @@ impl Core {
         run: fn(&mut SessionCall<'_>) -> CommandResult,
         quiet: bool,
     ) {
-        let owner = recipient_of_session(session, None, command);
+        let recipient = recipient_of_session(session, None, command);
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         session.at_barrier = true;
         let plan = Plan::Session { run, quiet };
-        self.begin_transaction(owner, keep_args(args), plan, scopes, None);
+        self.begin_transaction(recipient, keep_args(args), plan, scopes, None);
     }
 
     /// The scope that `add` makes for each core. Cores of which it locks nothing are left out.
@@ -268,7 +266,7 @@ impl Core {
     /// client, each core says with its grant whether what that client watches there is intact.
     pub(in crate::dispatch::core) fn begin_transaction(
         &mut self,
-        owner: Recipient,
+        recipient: Recipient,
         args: KeptArgs,
         plan: Plan,
         mut scopes: Vec<(CoreId, Scope)>,
@@ -281,15 +279,15 @@ impl Core {
         let is_served = matches!(plan, Plan::BlockAgain(_));
         let is_undoable = matches!(plan, Plan::Script { is_undoable: true });
         let now = self.state.clock.unix;
-        let transaction = Transaction::new(owner, args, plan, now, scopes.len());
+        let transaction = Transaction::new(recipient, args, plan, now, scopes.len());
         self.budget.keep(transaction.memory_bytes());
         self.state.stats.transactions += 1;
         let id = self.transactions.insert(transaction);
         let ticket = Ticket::Locks {
-            session: owner.session,
+            session: recipient.session,
             transaction: id,
         };
-        let head = owner.head(ticket, Work::Unlock, None);
+        let head = recipient.head(ticket, Work::Unlock, None);
         for (core, scope) in scopes {
             let request = LockRequest {
                 scope,
@@ -336,7 +334,7 @@ impl Core {
             return;
         };
         self.budget.let_go(transaction.memory_bytes());
-        let mut session = self.state.sessions.take_out(transaction.owner.session);
+        let mut session = self.state.sessions.take_out(transaction.recipient.session);
         self.begin_work(transaction, session.as_deref_mut());
         if let Some(session) = session {
             self.look_again(session);
@@ -346,7 +344,7 @@ impl Core {
     /// Begins the work of a transaction that holds all its locks.
     fn begin_work(&mut self, transaction: Transaction, session: Option<&mut Session>) {
         let Transaction {
-            owner,
+            recipient,
             args,
             plan,
             held,
@@ -360,12 +358,12 @@ impl Core {
                 self.exec_under_locks(session, multi, (held, time), watch, quiet);
             }
             (Plan::Block(terms), Some(session)) => {
-                self.attempt_under_locks(session, owner, args, terms, held);
+                self.attempt_under_locks(session, recipient, args, terms, held);
             }
             (Plan::BlockAgain(number), session) => self.attempt_again(number, session, held),
             (Plan::Session { run, quiet }, Some(session)) => {
                 session.at_barrier = false;
-                let (command, args) = (owner.command, args.as_args());
+                let (command, args) = (recipient.command, args.as_args());
                 let began = Instant::now();
                 self.run_on_session(session, args, command, run, quiet);
                 let micros = self.timed_apart(command, began);
@@ -373,16 +371,16 @@ impl Core {
                 self.unlock(session.id, &held);
             }
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
-                self.unlock(owner.session, &held)
+                self.unlock(recipient.session, &held)
             }
-            (Plan::Script { .. }, _) => self.grant_script(owner.session, held, time),
+            (Plan::Script { .. }, _) => self.grant_script(recipient.session, held, time),
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 let told = (args.as_args(), !args.is_empty());
-                self.run_told_rounds(session, owner, rounds, told, (held, Then::Release));
+                self.run_told_rounds(session, recipient, rounds, told, (held, Then::Release));
             }
             (Plan::Spread(spread), session) => {
-                self.gather_under_locks(session, owner, args.as_args(), spread, held);
+                self.gather_under_locks(session, recipient, args.as_args(), spread, held);
             }
         }
     }

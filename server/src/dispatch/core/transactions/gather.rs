@@ -6,123 +6,23 @@
 
 use std::rc::Rc;
 
-use slab::Slab;
-
 use crate::command::{
-    Args, Command, CommandId, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Merge, Round,
-    Rounds, Run, Spread, closing,
+    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, Spread,
+    closing,
 };
 use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
-use crate::dispatch::gather::parts::{first_element, integer_reply, line_bytes};
-use crate::dispatch::limits::{
-    GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
-    GATHERS_KEPT,
+use crate::dispatch::gather::{Finish, Gather};
+use crate::dispatch::mail::requests::{
+    Held, LockAnswer, LocksHeld, Tells, Then, Ticket, Work, held_on,
 };
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::held_on;
-use crate::dispatch::mail::requests::{Held, LockAnswer, Tells, Then, Ticket, Work};
 use crate::dispatch::notify::telling::EventsOfCommand;
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
-use crate::dispatch::run::recipient::note_write;
-use crate::dispatch::run::recipient::{Recipient, recipient_of_session};
-use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
+use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
+use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
-
-/// What makes the reply of the parts.
-pub(in crate::dispatch::core) enum Finish {
-    /// The command's own function.
-    Merge(Merge),
-    /// Integer replies are added.
-    Sum,
-    /// The first error, else the first reply.
-    All,
-    /// Array replies; element `i` is the next one of part `.0[i]`.
-    Gather(Vec<usize>),
-    /// The replies of an `EXEC`'s commands, each a part.
-    Exec,
-    /// The parts are a round's answers.
-    Rounds(Box<dyn Rounds>),
-}
-
-/// Replies being gathered on a core.
-#[derive(Default)]
-pub(in crate::dispatch::core) struct Gathers {
-    pending: Slab<Gather>,
-    /// Memory of parts of former replies, for later ones.
-    spare: Vec<Vec<Vec<u8>>>,
-    /// The same of which part holds each element.
-    spare_places: Vec<Vec<usize>>,
-    /// Memory of the reply that is made.
-    reply: Vec<u8>,
-    /// How far each of its parts has been read.
-    read: Vec<usize>,
-}
-
-impl Gathers {
-    /// Room for `count` parts.
-    fn room(&mut self, count: usize) -> Vec<Vec<u8>> {
-        let mut parts = self.spare.pop().unwrap_or_default();
-        parts.resize_with(count, Vec::new);
-        parts
-    }
-
-    /// Memory for which part holds each element of a reply.
-    pub(in crate::dispatch::core) fn places(&mut self) -> Vec<usize> {
-        self.spare_places.pop().unwrap_or_default()
-    }
-
-    /// Keeps the memory of parts that were small.
-    fn recycle(&mut self, mut parts: Vec<Vec<u8>>, finish: Finish) {
-        if let Finish::Gather(mut places) = finish
-            && self.spare_places.len() < GATHERS_KEPT
-            && places.capacity() <= GATHER_PLACES_KEPT
-        {
-            places.clear();
-            self.spare_places.push(places);
-        }
-        if self.spare.len() < GATHERS_KEPT && parts.len() <= GATHER_PARTS_KEPT {
-            for part in &mut parts {
-                match part.capacity() > GATHER_PART_KEPT_BYTES {
-                    true => *part = Vec::new(),
-                    false => part.clear(),
-                }
-            }
-            self.spare.push(parts);
-        }
-    }
-}
-
-struct Gather {
-    owner: Recipient,
-    finish: Finish,
-    /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
-    args: KeptArgs,
-    /// The events of its parts, if this core tells of them.
-    told: Option<Box<EventsOfCommand>>,
-    parts: Vec<Vec<u8>>,
-    missing: usize,
-    /// Bytes of the parts.
-    part_bytes: usize,
-    /// The locks its parts run under.
-    locks: LocksHeld,
-    /// Whether they are given back behind it.
-    then: Then,
-    /// Set if its rounds are an attempt at a command that may block.
-    attempt: Option<Box<Attempt>>,
-}
-
-impl Gather {
-    /// Has its events told of by this core, if there is to be something `told`.
-    fn tell(&mut self, told: Option<Box<EventsOfCommand>>, args: Args<'_>) {
-        if told.is_some() {
-            self.args = keep_args(args);
-        }
-        self.told = told;
-    }
-}
 
 /// Whom to ask what.
 pub(in crate::dispatch::core) type Ask<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
@@ -141,11 +41,11 @@ impl Core {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
         let seq = session.output.expect_if_wanted(!quiet);
         if !remote {
-            let owner = recipient_of_session(session, Some(seq), command);
+            let recipient = recipient_of_session(session, Some(seq), command);
             let parts: Vec<Vec<u8>> = asks
                 .iter()
                 .map(|(_, work, args)| {
-                    self.part_here(Some(session), *work, args, owner, &mut Vec::new())
+                    self.part_here(Some(session), *work, args, recipient, &mut Vec::new())
                 })
                 .collect();
             let protocol = session.protocol;
@@ -158,32 +58,32 @@ impl Core {
         if !matches!(command.spec.run, Run::SomeCores { .. }) {
             note_write(session, command.spec, seq);
         }
-        let owner = recipient_of_session(session, Some(seq), command);
+        let recipient = recipient_of_session(session, Some(seq), command);
         let locks = LocksHeld::new();
-        self.gather_parts(Some(session), owner, args, finish, asks, locks);
+        self.gather_parts(Some(session), recipient, args, finish, asks, locks);
     }
 
     /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
     pub(in crate::dispatch::core) fn gather_parts(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         args: Args<'_>,
         finish: Finish,
         asks: Vec<Ask<'_>>,
         locks: LocksHeld,
     ) {
-        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
-        let told = self.begin_events(owner.session, &locks, Then::Keep, false);
-        self.gathers.pending[id].tell(told, args);
-        self.gathers.pending[id].locks = locks;
+        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
+        let told = self.begin_events(recipient.session, &locks, Then::Keep, false);
+        self.gathers.get(id).tell(told, args);
+        self.gathers.get(id).locks = locks;
         self.ask_and_finish(id, session, asks);
     }
 
     /// Begins to gather `count` parts of a reply, whose place is kept already.
     pub(in crate::dispatch::core) fn begin_gather(
         &mut self,
-        owner: Recipient,
+        recipient: Recipient,
         args: Args<'_>,
         finish: Finish,
         count: usize,
@@ -193,8 +93,8 @@ impl Core {
             _ => KeptArgs::default(),
         };
         let parts = self.gathers.room(count);
-        let id = self.gathers.pending.insert(Gather {
-            owner,
+        let id = self.gathers.insert(Gather {
+            recipient,
             finish,
             args: kept,
             parts,
@@ -212,23 +112,23 @@ impl Core {
     pub(in crate::dispatch::core) fn gather_under_locks(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         args: Args<'_>,
         spread: Spread,
         locks: LocksHeld,
     ) {
-        let (finish, asks) = self.split(args, owner.command, spread);
-        let id = self.begin_gather(owner, args, finish, asks.len()) as usize;
-        let told = self.begin_events(owner.session, &locks, Then::Release, true);
-        let gather = &mut self.gathers.pending[id];
+        let (finish, asks) = self.split(args, recipient.command, spread);
+        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
+        let told = self.begin_events(recipient.session, &locks, Then::Release, true);
+        let gather = self.gathers.get(id);
         gather.tell(told, args);
         (gather.locks, gather.then) = (locks, Then::Release);
         self.ask_and_finish(id, session, asks);
     }
 
     fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
-        let owner = self.gathers.pending[id].owner;
-        self.ask(id, owner, session.as_deref_mut(), asks, Vec::new());
+        let recipient = self.gathers.get(id).recipient;
+        self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
         self.finish_if_complete(id, session);
     }
 
@@ -241,10 +141,10 @@ impl Core {
         quiet: bool,
     ) {
         let seq = session.output.expect_if_wanted(!quiet);
-        let owner = recipient_of_session(session, Some(seq), command);
+        let recipient = recipient_of_session(session, Some(seq), command);
         session.at_barrier = true;
         let locks = LocksHeld::new();
-        self.run_rounds(Some(session), owner, rounds, locks, Then::Keep);
+        self.run_rounds(Some(session), recipient, rounds, locks, Then::Keep);
     }
 
     /// Runs a command of several rounds, under the locks of a transaction if there are any. The place of the reply is kept,
@@ -252,52 +152,52 @@ impl Core {
     pub(in crate::dispatch::core) fn run_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         rounds: Box<dyn Rounds>,
         locks: LocksHeld,
         then: Then,
     ) {
-        self.start_rounds(session, owner, rounds, (locks, then), None, None);
+        self.start_rounds(session, recipient, rounds, (locks, then), None, None);
     }
 
     /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
     pub(in crate::dispatch::core) fn run_told_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         rounds: Box<dyn Rounds>,
         (args, is_told): (Args<'_>, bool),
         (locks, then): (LocksHeld, Then),
     ) {
-        let told = self.begin_events(owner.session, &locks, then, is_told);
+        let told = self.begin_events(recipient.session, &locks, then, is_told);
         let told = told.map(|told| (told, keep_args(args)));
-        self.start_rounds(session, owner, rounds, (locks, then), None, told);
+        self.start_rounds(session, recipient, rounds, (locks, then), None, told);
     }
 
     /// As [`Self::run_rounds`], for a command that may block.
     pub(in crate::dispatch::core) fn attempt(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         rounds: Box<dyn Rounds>,
         locks: (LocksHeld, Then),
         attempt: Box<Attempt>,
     ) {
-        self.start_rounds(session, owner, rounds, locks, Some(attempt), None);
+        self.start_rounds(session, recipient, rounds, locks, Some(attempt), None);
     }
 
     fn start_rounds(
         &mut self,
         session: Option<&mut Session>,
-        owner: Recipient,
+        recipient: Recipient,
         rounds: Box<dyn Rounds>,
         (locks, then): (LocksHeld, Then),
         attempt: Option<Box<Attempt>>,
         told: Option<(Box<EventsOfCommand>, KeptArgs)>,
     ) {
         let (told, args) = told.unzip();
-        let id = self.gathers.pending.insert(Gather {
-            owner,
+        let id = self.gathers.insert(Gather {
+            recipient,
             finish: Finish::Rounds(rounds),
             args: args.unwrap_or_default(),
             told,
@@ -315,15 +215,15 @@ impl Core {
     fn ask(
         &mut self,
         id: usize,
-        owner: Recipient,
+        recipient: Recipient,
         mut session: Option<&mut Session>,
         asks: Vec<Ask<'_>>,
         mut entries: Vec<Handed>,
     ) {
-        let is_told = self.gathers.pending[id].told.is_some();
+        let is_told = self.gathers.get(id).told.is_some();
         let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
-            let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
+            let locks = held_on(&self.gathers.get(id).locks, core, Then::Keep);
             let locks = locks.map(|locks| Held { tells, ..locks });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
@@ -331,29 +231,29 @@ impl Core {
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let gathered = self.begin_part_here(is_told);
                 let answer =
-                    self.part_here(session.as_deref_mut(), work, &args, owner, &mut entries);
+                    self.part_here(session.as_deref_mut(), work, &args, recipient, &mut entries);
                 self.end_part_here(id, gathered);
                 if !entries.is_empty() {
                     self.gathers.hand(id as u32, std::mem::take(&mut entries));
                 }
                 if let Some(lock) = undo {
-                    self.lay_undo_aside(lock, self.changer(owner.session));
+                    self.lay_undo_aside(lock, self.changer(recipient.session));
                 }
                 if let Some(before) = before {
                     self.end_moment(before);
                 }
-                let gather = &mut self.gathers.pending[id];
+                let gather = self.gathers.get(id);
                 gather.parts[part] = answer;
                 gather.missing -= 1;
                 continue;
             }
             self.state.stats.hops += 1;
             let ticket = Ticket::Part {
-                session: owner.session,
+                session: recipient.session,
                 gather: id as u32,
                 part: part as u32,
             };
-            let head = owner.head(ticket, work, locks);
+            let head = recipient.head(ticket, work, locks);
             let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
             if entries.is_empty() {
                 outbox.ask(head, args);
@@ -365,8 +265,14 @@ impl Core {
 
     /// Runs a part on this core for the server itself.
     pub(in crate::dispatch::core) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
-        let owner = Recipient::nobody(CommandTable::rebalance());
-        self.part_here(None, Work::Part(run), &[argument], owner, &mut Vec::new());
+        let recipient = Recipient::nobody(CommandTable::rebalance());
+        self.part_here(
+            None,
+            Work::Part(run),
+            &[argument],
+            recipient,
+            &mut Vec::new(),
+        );
     }
 
     /// Runs a part on this core. `entries`: those handed over to it, and then those that it hands back.
@@ -375,21 +281,21 @@ impl Core {
         mut session: Option<&mut Session>,
         work: Work,
         args: &[&[u8]],
-        owner: Recipient,
+        recipient: Recipient,
         entries: &mut Vec<Handed>,
     ) -> Vec<u8> {
         let handed = std::mem::take(entries);
         let kept = keep(args.iter().copied());
         let args = kept.as_args();
-        let itself = self.state.reader(owner.session);
-        let reader = owner.reading.reader(itself);
+        let itself = self.state.reader(recipient.session);
+        let reader = recipient.reading.reader(itself);
         let mut out = Vec::new();
         match work {
             Work::Command(command) => {
                 let place = CallOptions {
-                    db: owner.db,
-                    protocol: owner.protocol,
-                    access: owner.access,
+                    db: recipient.db,
+                    protocol: recipient.protocol,
+                    access: recipient.access,
                     first_key: FirstKey::UNKNOWN,
                 };
                 run_command_on_shard(&mut self.state, &mut out, args, command, place);
@@ -400,10 +306,10 @@ impl Core {
             Work::Part(run) => run(&mut CoreCall {
                 core: &mut self.state,
                 asking: session.as_deref_mut(),
-                asking_client_id: owner.client_id,
+                asking_client_id: recipient.client_id,
                 reader,
-                db: owner.db,
-                protocol: owner.protocol,
+                db: recipient.db,
+                protocol: recipient.protocol,
                 args,
                 out: &mut out,
                 handed: &handed,
@@ -416,10 +322,10 @@ impl Core {
                 each(&mut CoreCall {
                     core: &mut self.state,
                     asking: session.as_deref_mut(),
-                    asking_client_id: owner.client_id,
+                    asking_client_id: recipient.client_id,
                     reader,
-                    db: owner.db,
-                    protocol: owner.protocol,
+                    db: recipient.db,
+                    protocol: recipient.protocol,
                     args,
                     out: &mut out,
                     handed: &[],
@@ -440,7 +346,7 @@ impl Core {
             self.state.shard.bury(buffer);
         }
         if self.state.gates & gate::NOTES != 0 {
-            let by = self.changer(owner.session);
+            let by = self.changer(recipient.session);
             self.act_on_notes(session, Some(by));
         }
         out
@@ -491,13 +397,13 @@ impl Core {
             }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
-                let gather = &mut self.gathers.pending[id];
+                let gather = self.gathers.get(id);
                 gather.parts[part as usize].extend_from_slice(bytes);
                 gather.part_bytes += bytes.len();
                 self.budget.keep(bytes.len());
                 gather.missing -= 1;
                 if gather.missing == 0 {
-                    let session = gather.owner.session;
+                    let session = gather.recipient.session;
                     let mut session = self.state.sessions.take_out(session);
                     self.finish_if_complete(id, session.as_deref_mut());
                     if self.state.gates & gate::NOTES != 0 {
@@ -519,9 +425,9 @@ impl Core {
         let seq = match ticket {
             Ticket::Reply { seq, .. } => Some(seq),
             Ticket::Part { gather, .. } => {
-                let gather = &self.gathers.pending[gather as usize];
+                let gather = self.gathers.get(gather as usize);
                 let is_reply = !matches!(gather.finish, Finish::Rounds(_));
-                gather.owner.seq.filter(|_| is_reply)
+                gather.recipient.seq.filter(|_| is_reply)
             }
             Ticket::Attempt { session } => {
                 let session = self.state.sessions.get(session);
@@ -542,23 +448,22 @@ impl Core {
     /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
     /// so that what it has begun is not left half done.
     fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
-        while self.gathers.pending[id].missing == 0 {
-            let gather = &mut self.gathers.pending[id];
-            let owner = gather.owner;
+        while self.gathers.get(id).missing == 0 {
+            let mut reply = self.gathers.take_reply();
+            let gather = self.gathers.get(id);
+            let recipient = gather.recipient;
             if let Some(told) = &mut gather.told {
-                told.end_round(owner.command, gather.args.as_args());
+                told.end_round(recipient.command, gather.args.as_args());
             }
-            let mut reply = std::mem::take(&mut self.gathers.reply);
-            reply.clear();
             if let Finish::Rounds(rounds) = &mut gather.finish {
                 let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
-                let round = rounds.next(&answers, &mut Reply::new(&mut reply, owner.protocol));
+                let round = rounds.next(&answers, &mut Reply::new(&mut reply, recipient.protocol));
                 let asked = match round {
                     Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
                     Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
                     Ok(Round::Done) => None,
                     Ok(Round::Wait(resolved)) => {
-                        let gather = self.gathers.pending.remove(id);
+                        let gather = self.gathers.remove(id);
                         self.budget.let_go(gather.part_bytes);
                         let mut attempt = gather.attempt.expect("only such a command waits");
                         if let Some(words) = resolved {
@@ -566,17 +471,17 @@ impl Core {
                             self.go_on_from(&mut attempt, args);
                         }
                         let locks = &gather.locks;
-                        return self.attempt_found_nothing(session, owner, *attempt, locks);
+                        return self.attempt_found_nothing(session, recipient, *attempt, locks);
                     }
                     Err(error) => {
                         reply.clear();
-                        Reply::new(&mut reply, owner.protocol).error(&error);
-                        self.count_failure(&error, owner.command);
+                        Reply::new(&mut reply, recipient.protocol).error(&error);
+                        self.count_failure(&error, recipient.command);
                         None
                     }
                 };
                 if let Some((requests, entries)) = asked {
-                    let gather = &mut self.gathers.pending[id];
+                    let gather = self.gathers.get(id);
                     self.budget.let_go(std::mem::take(&mut gather.part_bytes));
                     gather.missing = requests.len();
                     gather.parts = vec![Vec::new(); requests.len()];
@@ -587,14 +492,14 @@ impl Core {
                             (request.core, Work::Part(request.run), args)
                         })
                         .collect();
-                    self.ask(id, owner, session.as_deref_mut(), asks, entries);
+                    self.ask(id, recipient, session.as_deref_mut(), asks, entries);
                     continue;
                 }
             }
-            let mut gather = self.gathers.pending.remove(id);
+            let mut gather = self.gathers.remove(id);
             self.budget.let_go(gather.part_bytes);
             if let Some(attempt) = gather.attempt.take() {
-                return self.end_attempt(session, owner, &attempt, &gather.locks, &reply);
+                return self.end_attempt(session, recipient, &attempt, &gather.locks, &reply);
             }
             let had_rounds = matches!(gather.finish, Finish::Rounds(_));
             if !had_rounds {
@@ -604,8 +509,8 @@ impl Core {
                     args,
                     &gather.parts,
                     &mut reply,
-                    owner.protocol,
-                    owner.command,
+                    recipient.protocol,
+                    recipient.command,
                 );
             }
             if let Some(session) = session.as_deref_mut() {
@@ -615,22 +520,20 @@ impl Core {
                     session.at_barrier = false;
                 }
                 session.end_transaction();
-                if let Some(seq) = owner.seq {
+                if let Some(seq) = recipient.seq {
                     session
                         .output
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
             }
             if let Some(told) = gather.told.take() {
-                self.end_events(owner.session, gather.then, *told, session);
+                self.end_events(recipient.session, gather.then, *told, session);
             }
             if gather.then == Then::Release {
-                self.unlock(owner.session, &gather.locks);
+                self.unlock(recipient.session, &gather.locks);
             }
             self.gathers.recycle(gather.parts, gather.finish);
-            if reply.capacity() <= GATHER_REPLY_KEPT_BYTES {
-                self.gathers.reply = reply;
-            }
+            self.gathers.keep_reply(reply);
             return;
         }
     }
@@ -644,50 +547,11 @@ impl Core {
         protocol: Protocol,
         command: &'static Command,
     ) {
-        if let Some(error) = parts.iter().find(|part| part.first() == Some(&b'-'))
-            && !matches!(finish, Finish::Merge(_) | Finish::Exec)
-        {
-            out.extend_from_slice(error);
-            return;
-        }
-        match finish {
-            Finish::Merge(merge) => {
-                let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-                if let Err(error) = merge(&args, &parts, &mut Reply::new(out, protocol)) {
-                    out.clear();
-                    Reply::new(out, protocol).error(&error);
-                    self.count_failure(&error, command);
-                }
-            }
-            Finish::Sum => {
-                let sum = parts.iter().map(|part| integer_reply(part)).sum();
-                Reply::new(out, protocol).integer(sum);
-            }
-            Finish::All => {
-                let first = parts.first().map(Vec::as_slice);
-                out.extend_from_slice(first.unwrap_or(b"+OK\r\n"));
-            }
-            Finish::Gather(_) if parts.iter().map(Vec::len).sum::<usize>() > REPLY_MAX_BYTES => {
-                self.count_failure(&errors::REPLY_TOO_LARGE, command);
-                Reply::new(out, protocol).error(&errors::REPLY_TOO_LARGE);
-            }
-            Finish::Gather(places) => {
-                let read = &mut self.gathers.read;
-                read.clear();
-                // Behind the header of the array.
-                read.extend(parts.iter().map(|part| line_bytes(part)));
-                Reply::new(out, protocol).array(places.len());
-                for &part in places {
-                    let element = first_element(&parts[part][read[part]..]);
-                    read[part] += element.len();
-                    out.extend_from_slice(element);
-                }
-            }
-            Finish::Exec => {
-                Reply::new(out, protocol).array(parts.len());
-                parts.iter().for_each(|part| out.extend_from_slice(part));
-            }
-            Finish::Rounds(_) => unreachable!("rounds write their own reply"),
+        let written = self.gathers.write_reply(finish, args, parts, out, protocol);
+        if let Err(error) = written {
+            out.clear();
+            Reply::new(out, protocol).error(&error);
+            self.count_failure(&error, command);
         }
     }
 
@@ -698,47 +562,5 @@ impl Core {
     ) {
         self.count_error(error);
         self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
-    }
-}
-
-impl Gathers {
-    /// Entries have come for a command in rounds, ahead of the answer that they belong to.
-    pub(in crate::dispatch::core) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
-        match &mut self.pending[gather as usize].finish {
-            Finish::Rounds(rounds) => rounds.hand(entries),
-            _ => unreachable!("entries are handed to commands in rounds"),
-        }
-    }
-
-    /// The events of a reply's parts, if this core tells of them.
-    pub(in crate::dispatch::core) fn told_of(
-        &mut self,
-        gather: usize,
-    ) -> Option<&mut EventsOfCommand> {
-        self.pending.get_mut(gather)?.told.as_deref_mut()
-    }
-
-    /// Whether a command of several rounds is under way that is such.
-    pub(in crate::dispatch::core) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
-        let mut gathers = self.pending.iter();
-        gathers.any(|(_, gather)| {
-            matches!(gather.finish, Finish::Rounds(_)) && is_such(gather.owner.command)
-        })
-    }
-
-    /// Whether a command of several rounds is under way, `except` this one.
-    pub(in crate::dispatch::core) fn has_rounds(&self, except: CommandId) -> bool {
-        let mut gathers = self.pending.iter();
-        gathers.any(|(_, gather)| {
-            matches!(gather.finish, Finish::Rounds(_)) && gather.owner.command.id != except
-        })
-    }
-}
-
-#[cfg(test)]
-impl Gathers {
-    /// Whether every question has its answers.
-    pub(in crate::dispatch::core) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
     }
 }

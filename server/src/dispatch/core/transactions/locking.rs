@@ -5,9 +5,9 @@ use crate::command::{Args, Command};
 use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Asked, Kind, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
-use crate::dispatch::mail::requests::LocksHeld;
-use crate::dispatch::mail::requests::held_on;
-use crate::dispatch::mail::requests::{LockAnswer, LockRequest, Then, Ticket, Watch};
+use crate::dispatch::mail::requests::{
+    LockAnswer, LockRequest, LocksHeld, Then, Ticket, Watch, held_on,
+};
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::scopes::claims_of;
 use crate::routing::CoreId;
