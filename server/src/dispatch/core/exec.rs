@@ -11,14 +11,14 @@
 //! ```
 //! The reply of `EXEC` is its header, then the replies of the commands as they leave the session anyway.
 
-use crate::dispatch::exec::watch::{WatchRounds, end_watch_part, watch_part};
-use crate::dispatch::exec::{ExecPlace, end_multi, reply_ok};
 use larder_engine::UnixMillis;
 
 use crate::command::{Args, Command, FirstKey, Flags, Request, Run, TransactionStep};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::end_exec;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::exec::watch::{WatchRounds, end_watch_part, watch_part};
+use crate::dispatch::exec::{ExecPlace, end_multi, reply_ok};
 use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::requests::{Head, LocksHeld, Ticket, Watch, Work};

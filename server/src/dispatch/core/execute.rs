@@ -1,6 +1,5 @@
 //! Running one command: may it run, and where.
 
-use crate::dispatch::transactions::pending::key_range;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -18,6 +17,7 @@ use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
+use crate::dispatch::transactions::pending::key_range;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};

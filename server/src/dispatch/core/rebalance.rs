@@ -13,9 +13,6 @@
 //! ```
 //! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
 
-use crate::dispatch::rebalance::legs::{by_load, legs, loads};
-use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
-use crate::dispatch::rebalance::{Job, Stage};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +22,9 @@ use crate::command::{CommandTable, CoreFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::{Batch, Request as BatchRequest};
 use crate::dispatch::mail::requests::{LocksHeld, Then, Work};
+use crate::dispatch::rebalance::legs::{by_load, legs, loads};
+use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
+use crate::dispatch::rebalance::{Job, Stage};
 use crate::dispatch::run::recipient::Recipient;
 use crate::routing::{CoreId, Slot};
 

@@ -11,11 +11,11 @@
 //! Until it is answered the session counts as being served ([`Blocked::is_being_served`]): nothing else ends what may have
 //! taken something. Waits for keys of several cores: [`crate::dispatch::core::blocking::rounds`].
 
-use crate::dispatch::blocking::word::{WaitWord, read_moved};
 use std::time::Instant;
 
 use crate::command::{Args, Attempted, Blocking, Command, FirstKey, Resolved, Turn, WaitLimit};
 use crate::dispatch::blocking::blocked::Terms;
+use crate::dispatch::blocking::word::{WaitWord, read_moved};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::mail::requests::{

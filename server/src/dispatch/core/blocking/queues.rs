@@ -1,11 +1,10 @@
 //! The keys' side of blocking commands ([`KeyQueues`]): who waits for a key of this core's shard is queued, served when it is
 //! written, and leaves.
 
-use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
-
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{Args, Attempted, Command, Turn};
+use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Asked, Kind};

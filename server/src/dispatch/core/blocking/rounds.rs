@@ -10,10 +10,8 @@
 //! come later. (A transaction on several cores may come first: it has a place in the order of all transactions, and does
 //! not wait for one that is yet to be given.)
 
-use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
-use crate::dispatch::transactions::scopes::{scope_of, scopes_of};
-
 use crate::command::{Args, Blocking, Command, Rounds};
+use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::{
     Head, Held, LocksHeld, Then, Ticket, WaitRequest, WaitStep, Work, held_on,
@@ -22,6 +20,7 @@ use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_session};
 use crate::dispatch::transactions::pending::Plan;
+use crate::dispatch::transactions::scopes::{scope_of, scopes_of};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};

@@ -1,7 +1,6 @@
 //! `CLIENT UNBLOCK`: the wait is ended, and whoever asked is answered when it is clear what came of it ([`Unblocks`]).
 
 use crate::dispatch::blocking::unblocks::Unanswered;
-
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Ticket;
 use crate::observe::PartWriter;

@@ -13,6 +13,9 @@
 //! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
 //! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
@@ -26,8 +29,6 @@ use crate::dispatch::mail::requests::{Ticket, Work};
 use crate::resp::{Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
-use std::cell::Cell;
-use std::sync::atomic::Ordering;
 
 impl Core {
     /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was

@@ -7,7 +7,6 @@
 //! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
 //! server of one core it goes out at once, and so does what is there when it is very much, of a script that cannot begin again.)
 
-use crate::dispatch::notify::publication::Publication;
 use std::rc::Rc;
 
 use larder_engine::DbIndex;
@@ -16,6 +15,7 @@ use crate::command::{Args, Command, CoreCall, CoreFn, Flags, Merge};
 use crate::dispatch::core::Core;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::mail::requests::Work;
+use crate::dispatch::notify::publication::Publication;
 use crate::resp::{Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::Session;

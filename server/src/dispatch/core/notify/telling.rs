@@ -10,8 +10,6 @@
 //! them in order and tells of all when it has all, before it gives the locks back. So no later event of these keys
 //! can come before. How units reach subscribers in one order is for [`crate::command::events`].
 
-use crate::dispatch::notify::telling::{EventsOfCommand, concerns_commands};
-
 use larder_engine::Notes;
 
 use crate::command::events::{self, Item, News, hear_each};
@@ -21,6 +19,7 @@ use crate::dispatch::exec::is_queued;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::EVENTS_OF_SCRIPT_MAX_BYTES;
 use crate::dispatch::mail::requests::{LocksHeld, Tells, Then, Ticket, Work};
+use crate::dispatch::notify::telling::{EventsOfCommand, concerns_commands};
 use crate::dispatch::run::recipient::recipient_of_reply;
 use crate::routing::CoreId;
 use crate::session::{Reader, Session, SessionId, gate};

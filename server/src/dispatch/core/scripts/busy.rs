@@ -7,9 +7,6 @@
 //! Clients go on with keys of cores that the script does not concern; one that declares no keys concerns all. What has no key, or keys of a core that it concerns, is
 //! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
 
-use crate::dispatch::scripts::hold::Covers;
-use crate::dispatch::scripts::parked::State;
-use crate::dispatch::scripts::running::{Progress, Waits};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +16,9 @@ use crate::command::{Args, Command, Flags, Run, busy};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::mail::requests::{Head, Work};
+use crate::dispatch::scripts::hold::Covers;
+use crate::dispatch::scripts::parked::State;
+use crate::dispatch::scripts::running::{Progress, Waits};
 use crate::log;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;

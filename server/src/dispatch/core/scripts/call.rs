@@ -1,9 +1,6 @@
 //! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
 //! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
 
-use crate::dispatch::scripts::hold::Reach;
-use crate::dispatch::scripts::parked::keep_words;
-use crate::dispatch::scripts::running::Waits;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -14,6 +11,9 @@ use crate::dispatch::core::input::Target;
 use crate::dispatch::limits::SCRIPT_HELD_MAX_BYTES;
 use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
+use crate::dispatch::scripts::hold::Reach;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::running::Waits;
 use crate::observe::CommandId;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::script::Ask;

@@ -22,14 +22,6 @@ mod client;
 mod parked;
 mod reach;
 
-use crate::dispatch::scripts::hold::Hold;
-use crate::dispatch::scripts::parked::keep_words;
-use crate::dispatch::scripts::placement::{
-    NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
-};
-use crate::dispatch::scripts::running::{
-    Asker, Caller, Progress, Reads, Running, Waits, caller_of,
-};
 use std::time::{Duration, Instant};
 
 use larder_engine::Access;
@@ -40,6 +32,14 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::mail::requests::{Head, Reading, Ticket};
 use crate::dispatch::notify::publication::Publication;
+use crate::dispatch::scripts::hold::Hold;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::placement::{
+    NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
+};
+use crate::dispatch::scripts::running::{
+    Asker, Caller, Progress, Reads, Running, Waits, caller_of,
+};
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::{

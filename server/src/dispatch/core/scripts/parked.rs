@@ -1,10 +1,8 @@
 //! Scripts that wait: for locks, for other cores' answers, or, having run for long, for their slice of the next turn.
 
-use crate::dispatch::scripts::hold::{Covers, Hold};
-use crate::dispatch::scripts::parked::{Ended, Parked, State, keep_words};
-use crate::dispatch::scripts::placement::{claim_on_all, hash_of_name, mode_of_all};
-use crate::dispatch::scripts::running::{Asker, Caller, Progress, Running, Waits, caller_of};
 use std::time::Instant;
+
+use larder_engine::{Moment, UnixMillis};
 
 use crate::command::{Args, Clock, Command, Flags};
 use crate::dispatch::core::Core;
@@ -12,13 +10,16 @@ use crate::dispatch::locks::{Mode, Scope};
 use crate::dispatch::mail::requests::LocksHeld;
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::{note_write, recipient_of_session};
+use crate::dispatch::scripts::hold::{Covers, Hold};
+use crate::dispatch::scripts::parked::{Ended, Parked, State, keep_words};
+use crate::dispatch::scripts::placement::{claim_on_all, hash_of_name, mode_of_all};
+use crate::dispatch::scripts::running::{Asker, Caller, Progress, Running, Waits, caller_of};
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{GoOn, Habit, Machine, Step, Words};
 use crate::session::{Holds, Session, SessionId, UserId, gate};
-use larder_engine::{Moment, UnixMillis};
 
 impl Core {
     /// Begins a script on several cores: asks for its locks, or has those of an `EXEC`.

@@ -14,10 +14,6 @@
 //! A session does not wait for its transaction. What it sends before its core has passed that place takes a place of its own
 //! behind it, in the same entry or a later one ([`gate::IN_ORDER`]).
 
-use crate::dispatch::transactions::pending::{Plan, Transaction};
-use crate::dispatch::transactions::scopes::{
-    is_change_of_all, mode_of, scope_of, scopes_of, whole_access,
-};
 use std::time::Instant;
 
 use larder_engine::Moment;
@@ -35,6 +31,10 @@ use crate::dispatch::mail::requests::{
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
+use crate::dispatch::transactions::pending::{Plan, Transaction};
+use crate::dispatch::transactions::scopes::{
+    is_change_of_all, mode_of, scope_of, scopes_of, whole_access,
+};
 use crate::resp::errors::CommandResult;
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};

@@ -10,6 +10,8 @@
 //! ```
 //! A server of one core has no order: nothing of this is done.
 
+use larder_engine::{CoreSet, Moment, UnixMillis};
+
 use crate::command::{Args, Clock};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::Batch;
@@ -21,7 +23,6 @@ use crate::order::{
 };
 use crate::routing::CoreId;
 use crate::session::Session;
-use larder_engine::{CoreSet, Moment, UnixMillis};
 
 /// How often a turn gives transactions their place, at most: each time, sessions that waited for theirs go on.
 const PUBLICATIONS_MAX: usize = 4;

@@ -1,6 +1,8 @@
 //! Waiting for locks of this core's shard ([`crate::dispatch::locks`]), and going on with them: commands of its own sessions, commands
 //! and parts from any core, and transactions that ask for locks.
 
+use larder_engine::{Moment, UnixMillis};
+
 use crate::command::{Args, Command};
 use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Asked, Kind, Scope};
@@ -12,7 +14,6 @@ use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::scopes::claims_of;
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
-use larder_engine::{Moment, UnixMillis};
 
 /// The moment and the time of what was under way, while something is done at another.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,9 @@
 //! Opens, lays aside and ends the logs of what scripts that may begin again have done ([`Undos`]).
 
-use crate::dispatch::transactions::undos::Aside;
-
 use crate::command::Flags;
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;
+use crate::dispatch::transactions::undos::Aside;
 use crate::session::{LockId, Reader};
 
 impl Core {
