@@ -122,7 +122,7 @@ impl Core {
             }
             (Run::Script(_), _) => {
                 let is_here =
-                    self.place_of_script(session, args, command) == Ok(Placement::Core(here));
+                    self.place_of_script(session, args, command) == Ok(Placement::OneCore(here));
                 is_here.then(|| self.scope_here(command, args))
             }
             (Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_), _) => {

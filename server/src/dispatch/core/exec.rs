@@ -18,7 +18,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::end_exec;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::exec::watch::{WatchRounds, end_watch_part, watch_part};
-use crate::dispatch::exec::{ExecPlace, end_multi, reply_ok};
+use crate::dispatch::exec::{ExecPlacement, end_multi, reply_ok};
 use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::requests::{Head, LocksHeld, Ticket, Watch, Work};
@@ -131,10 +131,10 @@ impl Core {
     }
 
     /// Where an `EXEC` of `session` runs. Finds the places of its commands again if slots have moved since they were queued.
-    fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlace {
+    fn place_of_exec(&self, session: &Session, multi: &mut Multi) -> ExecPlacement {
         let here = self.state.id;
         if self.state.shared.cores() == 1 {
-            return ExecPlace::Core(here);
+            return ExecPlacement::OneCore(here);
         }
         let table = self.state.shared.slots.version();
         if multi.table != table {
@@ -155,25 +155,25 @@ impl Core {
                 QueuedPlace::Core(core) if cores.is_none_or(|other| other == core) => {
                     cores = Some(core);
                 }
-                QueuedPlace::Core(_) if session.watched.is_some() => return ExecPlace::Locks,
+                QueuedPlace::Core(_) if session.watched.is_some() => return ExecPlacement::Locks,
                 // The rest may still need locks.
                 QueuedPlace::Core(_) => {
                     let needs_locks = |command: &QueuedCommand| {
                         matches!(command.place, QueuedPlace::Several | QueuedPlace::Session)
                     };
                     return match multi.commands().iter().any(needs_locks) {
-                        true => ExecPlace::Locks,
-                        false => ExecPlace::Cores,
+                        true => ExecPlacement::Locks,
+                        false => ExecPlacement::Cores,
                     };
                 }
                 QueuedPlace::Anywhere => {}
                 QueuedPlace::Session => needs_session = true,
-                QueuedPlace::Several => return ExecPlace::Locks,
+                QueuedPlace::Several => return ExecPlacement::Locks,
             }
         }
         match cores {
-            Some(core) if core != here && needs_session => ExecPlace::Locks,
-            core => ExecPlace::Core(core.unwrap_or(here)),
+            Some(core) if core != here && needs_session => ExecPlacement::Locks,
+            core => ExecPlacement::OneCore(core.unwrap_or(here)),
         }
     }
 
@@ -217,16 +217,16 @@ impl Core {
         let is_in_order = session.gates & gate::IN_ORDER != 0;
         match self.place_of_exec(session, &mut multi) {
             // Nobody comes between, and `EXEC` has waited for whoever holds locks here.
-            ExecPlace::Core(core) if core == self.state.id && !is_in_order => {
+            ExecPlacement::OneCore(core) if core == self.state.id && !is_in_order => {
                 let watch = self.watch_of(session.client_id);
                 let held = (LocksHeld::new(), self.state.clock.unix);
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
-            ExecPlace::Core(core) => self.send_exec(session, &multi, core, command, quiet),
-            ExecPlace::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
+            ExecPlacement::OneCore(core) => self.send_exec(session, &multi, core, command, quiet),
+            ExecPlacement::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
                 self.exec_in_parts(session, &multi, command, quiet)
             }
-            ExecPlace::Locks | ExecPlace::Cores => {
+            ExecPlacement::Locks | ExecPlacement::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
                 multi.holds = self.holds_of(&scopes);
                 let owner = recipient_of_session(session, None, command);

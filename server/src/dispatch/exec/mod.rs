@@ -10,9 +10,9 @@ use crate::session::{Multi, Session, gate};
 
 /// Where an `EXEC` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dispatch) enum ExecPlace {
+pub(in crate::dispatch) enum ExecPlacement {
     /// On this core alone.
-    Core(CoreId),
+    OneCore(CoreId),
     /// On several, each command on one of them, without locks.
     Cores,
     /// On this core, under locks of all it concerns.

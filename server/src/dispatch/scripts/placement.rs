@@ -21,7 +21,7 @@ pub(in crate::dispatch) const NUMBER_OF_KEYS: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dispatch) enum Placement {
     /// On this core alone.
-    Core(CoreId),
+    OneCore(CoreId),
     /// Under locks of several cores, or of all, from here.
     Cores,
 }

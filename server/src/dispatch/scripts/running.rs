@@ -77,7 +77,7 @@ pub(in crate::dispatch) enum Asker {
         is_held: bool,
     },
     /// Another core.
-    Core { from: CoreId, ticket: Ticket },
+    OtherCore { from: CoreId, ticket: Ticket },
 }
 
 /// How far a script has come.

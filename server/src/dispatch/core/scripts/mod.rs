@@ -60,13 +60,13 @@ impl Core {
             self.tell_monitors(session, args, command.spec);
         }
         match self.place_of_script(session, args, command) {
-            Ok(Placement::Core(core)) if core != self.state.id => {
+            Ok(Placement::OneCore(core)) if core != self.state.id => {
                 self.send_script(session, args, command, core, quiet);
             }
-            Ok(Placement::Core(core)) if session.gates & gate::IN_ORDER != 0 => {
+            Ok(Placement::OneCore(core)) if session.gates & gate::IN_ORDER != 0 => {
                 self.send_script(session, args, command, core, quiet);
             }
-            Ok(Placement::Core(_)) => self.run_script_here(session, args, command, quiet),
+            Ok(Placement::OneCore(_)) => self.run_script_here(session, args, command, quiet),
             Ok(Placement::Cores) => self.begin_script_on_cores(session, args, command, quiet),
             Err(error) => {
                 self.state.stats.ran(command.id, 1, 0);
@@ -170,7 +170,7 @@ impl Core {
         let (ticket, began) = (request.ticket, Instant::now());
         let mut out = Vec::new();
         let asked = (args, command, began);
-        let owner = Asker::Core { from, ticket };
+        let owner = Asker::OtherCore { from, ticket };
         match self.run_script(caller, asked, false, &mut out) {
             Progress::Over => {}
             Progress::Suspended => return self.park_script(owner, args),
@@ -522,7 +522,7 @@ impl Core {
         command: &'static Command,
     ) -> Result<Placement, ErrorReply> {
         number_of_keys(&self.state, args, command)?;
-        let here = Placement::Core(self.state.id);
+        let here = Placement::OneCore(self.state.id);
         if self.state.shared.cores() == 1 {
             return Ok(here);
         }
@@ -537,6 +537,6 @@ impl Core {
             return Ok(Placement::Cores);
         }
         let core = self.common_core(command.spec, args);
-        Ok(core.map_or(Placement::Cores, Placement::Core))
+        Ok(core.map_or(Placement::Cores, Placement::OneCore))
     }
 }

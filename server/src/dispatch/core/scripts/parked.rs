@@ -293,7 +293,7 @@ impl Core {
                 self.end_parked(owner, args, command, &ended, &out);
                 let exec = match owner {
                     Asker::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
-                    Asker::Core { .. } => None,
+                    Asker::OtherCore { .. } => None,
                 };
                 let told = self.begin_more_of_exec(exec);
                 self.publish_held(None);
@@ -354,7 +354,7 @@ impl Core {
         let messenger = ended.hold.messenger;
         let messenger = messenger.expect("who waits has a messenger");
         match owner {
-            Asker::Core { from, ticket } => {
+            Asker::OtherCore { from, ticket } => {
                 self.end_telling_of_sent_script(messenger, from, ticket);
                 self.answer_core(from, ticket, out, (command, args, nanos / 1000));
             }
