@@ -121,9 +121,9 @@ pub struct Core {
     /// The buffer in which the commands stand that are being run, where one of them is large.
     lent: Option<Arc<Buffer>>,
     /// Sessions to look at again at the end of the turn: something they waited for may have come.
-    waiting: Vec<SessionId>,
+    to_resume: Vec<SessionId>,
     /// How many of these still waited when they were last looked at.
-    looked_at: usize,
+    to_resume_seen: usize,
     buffers: BufferPool,
     /// The events of what is under way.
     tellings: Tellings,
@@ -224,8 +224,8 @@ impl Core {
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             lent: None,
-            waiting: Vec::new(),
-            looked_at: 0,
+            to_resume: Vec::new(),
+            to_resume_seen: 0,
             buffers: BufferPool::default(),
             tellings: Tellings::default(),
             exec_replies: Vec::new(),
@@ -269,8 +269,8 @@ impl Core {
     fn begin_parts_of_turn(&mut self) {
         for id in self.next_turn.drain(..) {
             if let Some(session) = self.state.sessions.get_mut(id) {
-                session.awaits_turn = false;
-                self.waiting.push(id);
+                session.stalled_for_turn = false;
+                self.to_resume.push(id);
             }
         }
     }
@@ -302,7 +302,7 @@ impl Core {
             let was_held_back = session.is_held_back();
             session.set_high_water(high_water);
             if was_held_back && !session.is_held_back() {
-                self.waiting.push(session.id);
+                self.to_resume.push(session.id);
             }
         }
         self.follow_maxmemory();
@@ -418,7 +418,7 @@ impl Core {
         self.follow_moved_slots();
         self.serve_put_off();
         self.follow_pauses();
-        self.resume_waiting();
+        self.resume_stalled();
         self.run_granted();
         self.give_places();
         if now_ms >= self.next_period_ms {
@@ -438,7 +438,7 @@ impl Core {
         let more = self.background() | script_goes_on | expiry_goes_on;
         if self.has_to_publish() {
             self.publish_entry();
-            self.resume_waiting();
+            self.resume_stalled();
             self.run_granted();
         }
         self.clear_pauses();
@@ -448,7 +448,7 @@ impl Core {
             "whoever could go on did"
         );
         // The last entry of the turn may have let sessions go on: these, and what they begin, are for the next turn.
-        more | self.awaits_place() | (self.waiting.len() > self.looked_at)
+        more | self.awaits_place() | (self.to_resume.len() > self.to_resume_seen)
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -470,7 +470,7 @@ impl Core {
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
-                self.waiting.push(id);
+                self.to_resume.push(id);
             }
             self.tell_of_ending(id);
         }
@@ -579,7 +579,7 @@ impl Core {
         // Who is to be closed is seen when the turn ends: what others have sent is yet to be told here.
         self.count_memory(&mut session);
         if was_held_back && !session.is_held_back() {
-            self.waiting.push(id);
+            self.to_resume.push(id);
         }
         self.state.sessions.put_back(session);
     }
@@ -624,7 +624,7 @@ impl Core {
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.
-        let stuck = !self.waiting.is_empty()
+        let stuck = !self.to_resume.is_empty()
             || !self.backlog.is_empty()
             || self.budget.holds_mail()
             || !self.granted.is_empty()

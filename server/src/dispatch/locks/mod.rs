@@ -131,7 +131,7 @@ pub(super) enum Asked {
     /// It holds them.
     Granted(LockId),
     /// It waits for them.
-    Waits(LockId),
+    Pending(LockId),
 }
 
 /// The locks of one shard. `W` is what is handed back when a wait is over.
@@ -314,7 +314,7 @@ impl<W> Locks<W> {
             Scope::Whole(_) => self.whole.push(id),
         }
         if waits {
-            Asked::Waits(id)
+            Asked::Pending(id)
         } else {
             Asked::Granted(id)
         }
@@ -631,7 +631,7 @@ mod tests {
                 let asked = locks.ask(kind, scope.clone(), step, &mut granted);
                 let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
                 assert_eq!(granted, freed, "seed {seed}, step {step}");
-                let (Asked::Granted(id) | Asked::Waits(id)) = asked;
+                let (Asked::Granted(id) | Asked::Pending(id)) = asked;
                 let keeps_back = model.kept_back(kind, &scope);
                 model.entries.push(Known {
                     keeps_back,

@@ -18,7 +18,7 @@ pub(in crate::dispatch) enum Work {
     /// A command on the keyspace as a whole.
     Each(&'static Command),
     /// The commands of an `EXEC`, all on this core; the answer is its reply.
-    Exec(Queued),
+    Exec(QueuedCommands),
     /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].
     Lock(u32),
     /// Locks are given back. There is no answer.
@@ -33,7 +33,7 @@ pub(in crate::dispatch) enum Work {
 
 /// Commands that were queued since `MULTI`: which of a batch's these are.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Queued {
+pub(in crate::dispatch) struct QueuedCommands {
     pub(in crate::dispatch) first: u32,
     pub(in crate::dispatch) count: u32,
     /// Whether the client watches keys of the core, which must be intact.
@@ -111,7 +111,7 @@ pub(in crate::dispatch) struct Credit {
 
 /// What a request says besides its arguments.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Head {
+pub(in crate::dispatch) struct RequestHead {
     pub(in crate::dispatch) ticket: Ticket,
     pub(in crate::dispatch) work: Work,
     pub(in crate::dispatch) db: DbIndex,
@@ -128,7 +128,7 @@ pub(in crate::dispatch) struct Head {
     pub(in crate::dispatch) locks: Option<Held>,
 }
 
-impl Head {
+impl RequestHead {
     /// A request that concerns no keys, for nobody in particular.
     pub(in crate::dispatch) fn of(ticket: Ticket, work: Work) -> Self {
         Self {

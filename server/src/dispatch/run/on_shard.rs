@@ -3,7 +3,7 @@
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{Args, Command, CoreState, FirstKey, Run, ShardCall, ShardFn};
-use crate::dispatch::mail::requests::Head;
+use crate::dispatch::mail::requests::RequestHead;
 use crate::dispatch::run::attempt::attempt_once;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Session, gate};
@@ -20,7 +20,7 @@ pub(in crate::dispatch) struct CallOptions {
 impl CallOptions {
     /// That of a request.
     #[inline(always)]
-    pub(in crate::dispatch) fn of(head: &Head) -> Self {
+    pub(in crate::dispatch) fn of(head: &RequestHead) -> Self {
         Self {
             db: head.db,
             protocol: head.protocol,
