@@ -1,4 +1,4 @@
-//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/protect.rs`).
+//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/core/protect.rs`).
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //!  MULTI      commands are queued in the session, each looked up and checked as it comes
 //!  EXEC       all on this core: they run one after another, at once
 //!             all on another, what is watched included: sent there as one request, answered once
-//!             each command on one core, nothing watched: each is a part of a transaction (`transaction`)
+//!             each command on one core, nothing watched: each is a part of a transaction (`transactions`)
 //!             else: the locks of all their keys, and of the keys watched, on all cores; then the commands
 //!             run as they would outside, under these locks, which are given back behind the last one
 //!  WATCH      the core of a key notes who watches it (`larder_engine::Watches`), and says with the lock whether it changed

@@ -1,4 +1,17 @@
-//! One core: its shard, its sessions, and its turn.
+//! One core: its shard, its sessions, its turn, and the state of every room. All `impl Core` is here.
+//!
+//! ```text
+//!  receive -> input: parse a run of commands, hash keys, prefetch
+//!          -> execute: gates (admit), then
+//!               on this shard | on another (hop) | on several (transactions, exec, scripts) | when a key is written (blocking)
+//!  take_mail -> pass entries of the order (transactions::entries), then deliver: requests of other cores run here; answers fill
+//!          the slots kept in their session's output (transactions::gather)
+//!  an entry -> this core's parts of it run (transactions::begin), or are pending for locks (transactions::locking)
+//!  end_turn -> this core's transactions get their place; background steps, timers, statistics; then the runtime sends and ships
+//!          the outboxes
+//! ```
+//! `Core`'s fields are its rooms' types: a file here calls their methods, and keeps no state of its own. Exceptions, which other
+//! files read: what the session at work has lent ([`Core::lent`]), and the sessions to look at again ([`Core::to_resume`]).
 
 mod admit;
 mod blocking;

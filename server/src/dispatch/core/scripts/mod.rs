@@ -7,7 +7,7 @@
 //!       │    call ◀── Call ─────── drive ── Done ──▶ the reply
 //!       │      └── answer ──────▶   ├ not now: other cores' answers, or too long ──▶ parked, and resumed from there
 //!       │                           └ it reaches beyond its keys ──▶ begins again, with locks of everything
-//!       └─ on several cores ──▶ locks of its keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
+//!       └─ on several cores ──▶ locks of its keys everywhere (`transactions`) ──▶ parked, to begin when they are granted
 //! ```
 //! A script on one core holds no locks: nothing comes between its commands. One on several cores locks its keys, from its
 //! place in the order on. Either way it takes effect at one moment. If it reaches for keys that it did not declare, what it

@@ -7,7 +7,7 @@
 //!  everything        anything                       the same
 //!  any               anything else                  does not run: the script begins again, with locks of everything
 //! ```
-//! What the script wrote before it begins again is undone, on all cores (`dispatch::undos`). It is remembered, and locks
+//! What the script wrote before it begins again is undone, on all cores (`dispatch::transactions::undos`). It is remembered, and locks
 //! everything from the beginning the next time.
 //!
 //! **The bar.** A script without locks that has to wait locks its core as a whole until it is over. Excepted is what others

@@ -2,7 +2,7 @@
 //! until the last has come, and then the reply is made, or the next round is asked.
 //!
 //! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
-//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
+//! (`begin_gather`, `begin`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
 
