@@ -2,8 +2,8 @@
 //! by a runtime, by tests and by fuzzers alike.
 //!
 //! ```text
-//!  core/           Core: a turn, input, gates, execution; and what drives each room, in files of the room's name
-//!    │   the rooms: each owns its state, imports what stands below it, and knows nothing of Core
+//!  core/           Core: a turn, input, gates, execution; and what drives each module, in files of its name
+//!    │   the modules: each owns its state, imports what stands below it, and knows nothing of Core
 //!    ├─ transactions/   the order, transactions that await locks ─▶ scripts, blocking, locks
 //!    ├─ scripts/        scripts at work, and those that wait      ─▶ notify, locks
 //!    ├─ gather/         replies in parts, commands in rounds      ─▶ blocking, notify

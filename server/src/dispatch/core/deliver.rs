@@ -1,4 +1,4 @@
-//! What comes from other cores: answers take their places, requests run here.
+//! Takes the batches of other cores: their answers go to the slots kept for them, their requests run here.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Running one command: may it run, and where.
+//! Runs one command: checks that it may run, and finds where.
 
 use std::rc::Rc;
 use std::time::Instant;

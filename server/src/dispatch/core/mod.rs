@@ -1,4 +1,4 @@
-//! One core: its shard, its sessions, its turn, and the state of every room. All `impl Core` is here.
+//! One core: its shard, its sessions, its turn, and the state of every module of dispatch. All `impl Core` is here.
 //!
 //! ```text
 //!  receive -> input: parse a run of commands, hash keys, prefetch
@@ -10,8 +10,8 @@
 //!  end_turn -> this core's transactions get their place; background steps, timers, statistics; then the runtime sends and ships
 //!          the outboxes
 //! ```
-//! `Core`'s fields are its rooms' types: a file here calls their methods, and keeps no state of its own. Exceptions, which other
-//! files read: what the session at work has lent ([`Core::lent`]), and the sessions to look at again ([`Core::to_resume`]).
+//! `Core`'s fields are types of these modules: a file here calls their methods, and keeps no state of its own. Exceptions, which other
+//! files read: what the session at work has lent (`lent`), and the sessions to look at again (`to_resume`).
 
 mod admit;
 mod blocking;

@@ -1,17 +1,8 @@
-//! Moving slots: which, when, and in what steps. See `docs/decisions/0009-moving-slots.md`.
+//! Drives the moving of slots ([`crate::dispatch::rebalance`]). See `docs/decisions/0009-moving-slots.md`.
 //!
 //! The core that was asked drives the work, a leg after the other: slots of one core that go to another. A leg begins with
-//! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long:
-//!
-//! ```text
-//!  stand still                    no session begins a command that concerns keys; what is under way comes to its end
-//!  marks                          each core tells each other, behind all that it has sent by the old table
-//!  quiet                          all marks have come: nothing by the old table is left
-//!  give, take, give, take …       copies of the entries
-//!  the table changes              all at once: nobody looks at it
-//!  settle                         the giver drops its copies; all go on
-//! ```
-//! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
+//! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long, each time in
+//! a standstill of all cores ([`crate::dispatch::rebalance::rounds`]).
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -328,7 +328,7 @@ impl Batch {
         found.map(|(_, client)| *client)
     }
 
-    /// Whose request it is, if the batch came from core `from`; what a script asks is its client's.
+    /// The session that a request is for, if the batch came from core `from`. For a script's messenger that is the script's client.
     pub(in crate::dispatch) fn origin(&self, head: &RequestHead, from: CoreId) -> Reader {
         let itself = head.origin(from);
         match itself.session.is_messenger() {

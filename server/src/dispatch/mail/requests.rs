@@ -23,7 +23,7 @@ pub(in crate::dispatch) enum Work {
     Lock(u32),
     /// Locks are given back. There is no answer.
     Unlock,
-    /// The same, and what was done under them is taken back.
+    /// Locks are given back, and what was done under them is undone first. There is no answer.
     Undo,
     /// A session waits for keys: the batch's word of a wait of this index.
     Await(u32),
@@ -89,7 +89,7 @@ pub(in crate::dispatch) enum Ticket {
 }
 
 impl Ticket {
-    /// Whose request it answers.
+    /// The session whose request it answers.
     pub(in crate::dispatch) fn session(self) -> SessionId {
         match self {
             Self::Reply { session, .. }
@@ -145,7 +145,7 @@ impl RequestHead {
         }
     }
 
-    /// Whose request it is, if it came from core `from`.
+    /// The session that the request is for, if it came from core `from`.
     pub(in crate::dispatch) fn origin(&self, from: CoreId) -> Reader {
         Reader {
             core: from,
@@ -258,7 +258,7 @@ pub(in crate::dispatch) enum Reading {
 }
 
 impl Reading {
-    /// That of the next command of `session`, if it is `command`.
+    /// Whether what `command` of `session` reads is remembered.
     #[inline]
     pub(in crate::dispatch) fn of(session: &Session, command: &Command) -> Self {
         // A script is asked of each of its commands.

@@ -1,4 +1,4 @@
-//! A command on a core's shard, whoever asked for it: what it needs to know, its reply, its error.
+//! Runs a command on a core's shard, for a session of this core or of another: the options it runs with, its reply, its error.
 
 use larder_engine::{Access, DbIndex};
 
@@ -18,7 +18,7 @@ pub(in crate::dispatch) struct CallOptions {
 }
 
 impl CallOptions {
-    /// That of a request.
+    /// The options of a request.
     #[inline(always)]
     pub(in crate::dispatch) fn of(head: &RequestHead) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Attempts at commands that block, where all their keys live on one core: both ends.
+//! Attempts at commands that block, all of whose keys live on one core: what the session's core does, and what that core does.
 //!
 //! ```text
 //!  here         the attempt is made at once; nothing there: the session blocks, and the wait is queued, in the same step

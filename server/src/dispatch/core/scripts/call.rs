@@ -1,5 +1,6 @@
-//! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
-//! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
+//! The commands of a script. Each is checked against what the script may do. On this core it runs as a command of a session
+//! that stands in for the client; that session's output is what the script reads. On other cores it runs as a command of the
+//! script's messenger.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -20,7 +21,8 @@ use crate::script::Ask;
 use crate::session::{Executing, Holds, Session, SessionId, gate};
 
 impl Core {
-    /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
+    /// Runs the command that the script asks for, and gives the machine its reply. `Some`: it cannot be answered now, and this is
+    /// what the script needs first. The buffers are the machine's, and go back to it.
     pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Needs> {
         let vm = self.state.scripts.vm();
         let protocol = vm.protocol();

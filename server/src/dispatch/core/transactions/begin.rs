@@ -1,4 +1,4 @@
-//! Transactions: commands on several cores, as one.
+//! Begins transactions, runs this core's parts of them, and goes on with them when they hold their locks.
 //!
 //! ```text
 //!  no data flows between the cores (MSET, MGET, FLUSHALL, EXEC of commands on one core each)

@@ -24,7 +24,7 @@ use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
 
-/// Whom to ask what.
+/// A part that is asked for: of which core, what runs there, on which arguments.
 pub(in crate::dispatch::core) type AskedPart<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
 
 impl Core {

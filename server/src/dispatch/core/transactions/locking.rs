@@ -71,7 +71,7 @@ impl Core {
         }
     }
 
-    /// The same for what has locks on several cores, which were asked for at `time`.
+    /// As [`Self::begin_moment_of`], for what has locks on several cores, which were asked for at `time`.
     pub(in crate::dispatch::core) fn begin_moment_under(
         &mut self,
         locks: &LocksHeld,
