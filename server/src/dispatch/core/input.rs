@@ -191,7 +191,7 @@ impl Core {
         {
             session.output.give_buffer(buffer);
         }
-        if self.clients_are_short {
+        if self.client_memory.are_short() {
             session.gets_little(self.turn);
         }
         let mut scratch = std::mem::take(&mut self.scratch);

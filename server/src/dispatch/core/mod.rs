@@ -29,7 +29,6 @@ mod protect;
 mod rebalance;
 mod scripts;
 mod seen_by_tests;
-mod timing;
 mod transactions;
 mod turn;
 
@@ -46,7 +45,6 @@ use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
-use crate::dispatch::core::timing::TurnTiming;
 use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
@@ -55,9 +53,11 @@ use crate::dispatch::mail::batch::Batch;
 use crate::dispatch::mail::credit::Debts;
 use crate::dispatch::mail::lines::{Lines, NoLines};
 use crate::dispatch::memory::budget::Budget;
+use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
+use crate::dispatch::run::timing::TurnTiming;
 use crate::dispatch::scripts::Scripts;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::clearing::Clearing;
@@ -131,16 +131,7 @@ pub struct Core {
     turn: u64,
     /// Sessions that have had their part of this turn and go on in the next.
     next_turn: Vec<SessionId>,
-    /// Most bytes that the clients of all cores may make the server hold.
-    client_bytes_max: u64,
-    /// They hold more, and another core is to close one of its clients.
-    clients_are_short: bool,
-    /// Memory that clients have let go of is to be given back to the system, and from when on it may be again, in
-    /// milliseconds of the monotonic clock.
-    gives_memory_back: bool,
-    gives_back_from_ms: u64,
-    /// When another core was last asked to close one, in milliseconds of the monotonic clock.
-    asked_to_close_ms: u64,
+    client_memory: ClientMemory,
     budget: Budget,
 }
 
@@ -229,11 +220,7 @@ impl Core {
             next_period_ms: 0,
             turn: 0,
             next_turn: Vec::new(),
-            client_bytes_max: u64::MAX,
-            clients_are_short: false,
-            gives_memory_back: false,
-            gives_back_from_ms: 0,
-            asked_to_close_ms: 0,
+            client_memory: ClientMemory::default(),
             budget: Budget::new(cores),
         };
         core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
@@ -265,7 +252,7 @@ impl Core {
         let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
             || config.latency_monitor_threshold_ms > 0;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
-        self.client_bytes_max = config.client_memory_max_bytes();
+        self.client_memory.set_max(config.client_memory_max_bytes());
         self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
         for session in self.state.sessions.iter_mut() {

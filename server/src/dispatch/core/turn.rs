@@ -151,9 +151,8 @@ impl Core {
         let memory = sessions.memory_mut();
         memory.set_others(uncounted_bytes as u64);
         self.budget.note_period();
-        if memory.freed_bytes() >= FREED_BYTES && now_ms >= self.gives_back_from_ms {
-            self.gives_memory_back = true;
-        }
+        let freed_bytes = memory.freed_bytes();
+        self.client_memory.note_period(freed_bytes, now_ms);
     }
 
     /// Tells the others how much time the core has spent on commands.
@@ -189,7 +188,7 @@ impl Core {
             || !self.granted.is_empty()
             || self.awaits_place()
             || !state.told.is_empty()
-            || self.clients_are_short;
+            || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
         let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
