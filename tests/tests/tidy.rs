@@ -473,7 +473,7 @@ fn a_module_that_imports_too_much_is_found() {
     let breaches = |path, line| breaches_of_modules(&[source(path, line)]);
     let queues = "server/src/dispatch/blocking/key_queues.rs";
     for line in [
-        "use crate::dispatch::core::timing::TurnTiming;",
+        "use crate::dispatch::core::turn::Turn;",
         "use crate::dispatch::Core;",
         "use super::super::transactions::pending::Plan;",
         "use crate::dispatch::{mail, run};",

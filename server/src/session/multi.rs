@@ -36,7 +36,7 @@ pub struct QueuedCommand {
     /// Which command it is, its subcommand settled.
     pub id: CommandId,
     /// Where it runs.
-    pub place: QueuedPlacement,
+    pub placement: QueuedPlacement,
     /// The hash of its first key, if it has a first key that the command alone tells.
     pub hash: Option<u64>,
     /// Where its bytes and ranges begin.
@@ -65,14 +65,14 @@ impl Multi {
     pub fn push<'a>(
         &mut self,
         id: CommandId,
-        place: QueuedPlacement,
+        placement: QueuedPlacement,
         hash: Option<u64>,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         let start = self.bytes.len();
         self.commands.push(QueuedCommand {
             id,
-            place,
+            placement,
             hash,
             start,
             first_range: self.ranges.len(),
@@ -112,10 +112,10 @@ impl Multi {
     }
 
     /// The places anew, since slots have moved.
-    pub fn find_places(&mut self, table: u64, place: impl Fn(&Self, usize) -> QueuedPlacement) {
+    pub fn find_placements(&mut self, table: u64, find: impl Fn(&Self, usize) -> QueuedPlacement) {
         self.table = table;
         for at in 0..self.commands.len() {
-            self.commands[at].place = place(self, at);
+            self.commands[at].placement = find(self, at);
         }
     }
 

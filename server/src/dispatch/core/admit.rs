@@ -42,7 +42,7 @@ impl Core {
             Run::Transaction(TransactionStep::Begin | TransactionStep::Discard) => true,
             Run::Transaction(TransactionStep::Run) => {
                 let needs_session =
-                    |queued: &QueuedCommand| queued.place == QueuedPlacement::Session;
+                    |queued: &QueuedCommand| queued.placement == QueuedPlacement::Session;
                 session.watched.is_none()
                     && session
                         .multi

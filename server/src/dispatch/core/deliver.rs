@@ -94,7 +94,7 @@ impl Core {
     fn run_or_put_behind(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let waits = request.head.locks.is_none()
             && !self.locks.is_empty()
-            && self.waits_for_locks(from, batch, request);
+            && self.is_put_behind_locks(from, batch, request);
         if !waits {
             self.run_request(from, batch, request);
         }
@@ -244,7 +244,7 @@ impl Core {
             && (self.state.gates & gate::BUSY != 0
                 && self.refuse_request_while_busy(from, &request.head)
                 || !self.debts.is_empty() && self.set_aside(from, batch, request)
-                || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
+                || !self.locks.is_empty() && self.is_put_behind_locks(from, batch, request))
     }
 
     /// Sets a request aside if its session owes too much. Whether it did.

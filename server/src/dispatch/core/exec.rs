@@ -94,9 +94,9 @@ impl Core {
         }
         // Nothing of a transaction that cannot run any more needs to be kept.
         if multi.state == Queueing::Good {
-            let (first_key, place) = (
+            let (first_key, placement) = (
                 target.first_key,
-                self.place_of_queued(command, args, target),
+                self.placement_of_queued(command, args, target),
             );
             let hash = first_key.is_known().then_some(first_key.hash());
             let table = self.state.shared.slots.version();
@@ -104,12 +104,12 @@ impl Core {
             if multi.is_empty() {
                 multi.table = table;
             }
-            multi.push(command.id, place, hash, args.iter_from(0));
+            multi.push(command.id, placement, hash, args.iter_from(0));
         }
         self.reply_queued(session);
     }
 
-    fn place_of_queued(
+    fn placement_of_queued(
         &self,
         command: &'static Command,
         args: Args<'_>,
@@ -138,20 +138,20 @@ impl Core {
         }
         let table = self.state.shared.slots.version();
         if multi.table != table {
-            multi.find_places(table, |multi, at| {
+            multi.find_placements(table, |multi, at| {
                 let (bytes, ranges) = multi.command(at);
                 let args = Args::new(bytes, ranges);
                 let command = self.state.commands.get(multi.commands()[at].id);
                 let found = self.state.commands.find(args.at(0));
-                self.place_of_queued(command, args, self.target(found, args))
+                self.placement_of_queued(command, args, self.target(found, args))
             });
         }
         let (mut cores, mut needs_session) = (None, false);
         let watched = session.watched.iter().flat_map(|watched| &watched.keys);
         let watched = watched.map(|(core, _)| QueuedPlacement::Core(*core));
-        let places = multi.commands().iter().map(|command| command.place);
-        for place in places.chain(watched) {
-            match place {
+        let placements = multi.commands().iter().map(|command| command.placement);
+        for placement in placements.chain(watched) {
+            match placement {
                 QueuedPlacement::Core(core) if cores.is_none_or(|other| other == core) => {
                     cores = Some(core);
                 }
@@ -162,7 +162,7 @@ impl Core {
                 QueuedPlacement::Core(_) => {
                     let needs_locks = |command: &QueuedCommand| {
                         matches!(
-                            command.place,
+                            command.placement,
                             QueuedPlacement::Several | QueuedPlacement::Session
                         )
                     };
@@ -302,7 +302,7 @@ impl Core {
         let here = self.state.id;
         for at in 0..multi.len() {
             let queued = multi.commands()[at];
-            let core = match queued.place {
+            let core = match queued.placement {
                 QueuedPlacement::Core(core) => core,
                 _ => here,
             };
@@ -459,12 +459,12 @@ impl Core {
         let command = self.state.commands.get(queued.id);
         let here = self.state.id;
         let target = Target {
-            core: match queued.place {
+            core: match queued.placement {
                 QueuedPlacement::Core(core) => core,
                 _ => here,
             },
             // Where it is known, its core is that above.
-            first_key: match (queued.place, queued.hash) {
+            first_key: match (queued.placement, queued.hash) {
                 (QueuedPlacement::Core(_), Some(hash)) => FirstKey::new(command.first_key, hash),
                 _ => FirstKey::UNKNOWN,
             },

@@ -130,7 +130,7 @@ impl Kind {
 pub(super) enum Asked {
     /// It holds them.
     Granted(LockId),
-    /// It waits for them.
+    /// They are pending: others hold them.
     Pending(LockId),
 }
 
@@ -139,7 +139,7 @@ pub(super) enum Asked {
 pub(super) struct Locks<W> {
     entries: Slab<Entry<W>>,
     keys: HashMap<u64, Vec<(LockId, Mode)>>,
-    /// Holders of and waiters for the whole shard.
+    /// Claims to the whole shard, held and pending.
     whole: Vec<LockId>,
     reservations: usize,
     /// Requests so far: an entry's place in time.
@@ -160,7 +160,7 @@ struct Entry<W> {
     /// Entries before this one that reservations keep back. One who is served does not wait for them, but they for him; a
     /// reservation keeps them back, too.
     passed: Vec<LockId>,
-    waiter: Option<W>,
+    claimant: Option<W>,
     /// The moment at which what is done under it takes effect.
     moment: Moment,
     /// The time then.
@@ -198,7 +198,7 @@ impl<W> Default for Locks<W> {
 }
 
 impl<W> Locks<W> {
-    /// Whether nobody holds or awaits a lock.
+    /// Whether no lock is held or pending.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -249,13 +249,13 @@ impl<W> Locks<W> {
         })
     }
 
-    /// Asks for `scope`. If that has to wait, [`Self::release`] of what it waits for hands back `waiter`. Those whom
+    /// Asks for `scope`. If that is pending, [`Self::release`] of what it waits for hands back `claimant`. Those whom
     /// reservations keep back no longer are added to `granted`.
     pub(super) fn ask(
         &mut self,
         kind: Kind,
         mut scope: Scope,
-        waiter: W,
+        claimant: W,
         granted: &mut Vec<(LockId, W)>,
     ) -> Asked {
         scope.normalize();
@@ -288,7 +288,7 @@ impl<W> Locks<W> {
                 }
             }
         }
-        let waits = conflicts > 0 || kept_back > 0;
+        let is_pending = conflicts > 0 || kept_back > 0;
         self.reservations += usize::from(kind == Kind::Reservation);
         let index = self.entries.insert(Entry {
             arrival: self.arrivals,
@@ -298,7 +298,7 @@ impl<W> Locks<W> {
             kept_back,
             passes_reservations: false,
             passed,
-            waiter: waits.then_some(waiter),
+            claimant: is_pending.then_some(claimant),
             moment: Moment::default(),
             time: UnixMillis::default(),
         });
@@ -313,7 +313,7 @@ impl<W> Locks<W> {
             }
             Scope::Whole(_) => self.whole.push(id),
         }
-        if waits {
+        if is_pending {
             Asked::Pending(id)
         } else {
             Asked::Granted(id)
@@ -349,12 +349,12 @@ impl<W> Locks<W> {
         (entry.moment, entry.time) = (moment, time);
     }
 
-    /// Whether somebody holds or awaits the whole shard.
+    /// Whether a lock of the whole shard is held or pending.
     pub(super) fn has_whole(&self) -> bool {
         !self.whole.is_empty()
     }
 
-    /// Whether somebody holds or awaits the key of this hash by itself.
+    /// Whether a lock of the key of this hash by itself is held or pending.
     pub(super) fn has_key(&self, hash: u64) -> bool {
         self.keys.contains_key(&hash)
     }
@@ -391,8 +391,8 @@ impl<W> Locks<W> {
             entry.kept_back = 0;
             entry.passes_reservations = true;
             if entry.holds() {
-                let waiter = entry.waiter.take().expect("it was waiting until now");
-                freed.push((entry.arrival, (LockId(index as u32), waiter)));
+                let claimant = entry.claimant.take().expect("it was waiting until now");
+                freed.push((entry.arrival, (LockId(index as u32), claimant)));
             }
         }
         freed.sort_unstable_by_key(|(arrival, _)| *arrival);
@@ -430,7 +430,7 @@ impl<W> Locks<W> {
         found
     }
 
-    /// Gives up what `id` holds or awaits. Those who wait no longer are added to `granted`, first come, first served.
+    /// Gives up the lock `id`, held or pending. Those whose locks are granted by that are added to `granted`, first come, first served.
     pub(super) fn release(&mut self, id: LockId, granted: &mut Vec<(LockId, W)>) {
         let gone = self.entries.remove(id.0 as usize);
         self.reservations -= usize::from(gone.kind == Kind::Reservation);
@@ -467,8 +467,8 @@ impl<W> Locks<W> {
                 _ => entry.conflicts -= 1,
             }
             if entry.holds() {
-                let waiter = entry.waiter.take().expect("it was waiting until now");
-                freed.push((entry.arrival, (other, waiter)));
+                let claimant = entry.claimant.take().expect("it was waiting until now");
+                freed.push((entry.arrival, (other, claimant)));
             }
         }
         freed.sort_unstable_by_key(|(arrival, _)| *arrival);

@@ -473,7 +473,8 @@ impl Core {
                 Work::Each(command) if command.spec.flags.has(Flags::IN_ORDER) => {
                     self.run_at_its_place(from, &parts, request, command);
                 }
-                _ if !self.locks.is_empty() && self.part_waits(from, &parts, request) => {}
+                _ if !self.locks.is_empty()
+                    && self.part_is_put_behind_locks(from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }
             self.serve_written();

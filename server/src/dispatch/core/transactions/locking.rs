@@ -187,7 +187,7 @@ impl Core {
 
     /// Whether a command of another core's session has to wait for locks. If so, it does.
     #[cold]
-    pub(in crate::dispatch::core) fn waits_for_locks(
+    pub(in crate::dispatch::core) fn is_put_behind_locks(
         &mut self,
         from: CoreId,
         batch: &Batch,
@@ -203,7 +203,7 @@ impl Core {
 
     /// Whether a part, whose place has come, has to wait for locks. If so, it does.
     #[cold]
-    pub(in crate::dispatch::core) fn part_waits(
+    pub(in crate::dispatch::core) fn part_is_put_behind_locks(
         &mut self,
         from: CoreId,
         batch: &Batch,
