@@ -83,23 +83,25 @@ pub struct Core {
     state: CoreState,
     lines: Box<dyn Lines>,
     order: InOrder,
+    /// The batch that this turn fills, by core.
     outboxes: Vec<Box<Batch>>,
+    /// Emptied batches, for reuse.
     spare: Vec<Box<Batch>>,
     /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
     backlog: VecDeque<(CoreId, Box<Batch>, usize)>,
     gathers: Gathers,
     /// What sessions of other cores have yet to take of this one's answers.
     debts: Debts,
-    /// Who holds and who awaits locks of the shard.
+    /// Locks of the shard, held and pending.
     locks: Locks<Claimant>,
-    /// Those who have got their locks and have yet to go on.
+    /// Claimants whose locks were granted and that have yet to go on.
     granted: Vec<(LockId, Claimant)>,
     transactions: Transactions,
     /// What scripts that may begin again have done to the shard.
     undos: Undos,
     /// Pauses of clients that this core has yet to answer.
     clearing: Clearing,
-    /// Commands of this core's sessions that wait for keys.
+    /// Commands of this core's sessions that wait for keys of several cores.
     blocked: BlockedCommands,
     /// Who waits for keys of this core's shard.
     key_queues: KeyQueues,
