@@ -640,7 +640,7 @@ impl Core {
     }
 
     /// What a part locks of this core's shard.
-    pub(super) fn scope_of_part(&self, batch: &Batch, request: &Request) -> Scope {
+    pub(super) fn scope_of_part(&mut self, batch: &Batch, request: &Request) -> Scope {
         let args = batch.args(request);
         match request.head.work {
             Work::Command(command) => self.scope_here(command, args),
@@ -652,6 +652,16 @@ impl Core {
                 for request in batch.queued(queued) {
                     if let Scope::Keys(claims) = self.scope_of_part(batch, request) {
                         claims.into_iter().for_each(|claim| scope.add(claim));
+                    }
+                }
+                if queued.watched {
+                    let hasher = &self.state.shared.hasher;
+                    let watches = self.state.shard.watches();
+                    for (_, key) in watches.keys_of(request.head.client_id) {
+                        scope.add(Claim {
+                            hash: hasher.hash(key),
+                            mode: Mode::Shared,
+                        });
                     }
                 }
                 scope

@@ -75,6 +75,8 @@ pub(super) struct Scripts {
     repeats: u64,
     /// The messenger of the script that was over last, if what that did has yet to be told.
     told_by: Option<SessionId>,
+    /// What runs now has waited for locks of its keys on this core.
+    pub(super) has_waited: bool,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.

@@ -185,6 +185,32 @@ pub(in crate::dispatch) fn mode_of_all(command: &Command) -> Mode {
 }
 
 impl Core {
+    /// Whether a script has to wait for the replies to what its session has sent before. If it begins again on the core of its
+    /// keys, that core gives it its place, and what this core has sent to others may come behind that.
+    #[inline]
+    pub(in crate::dispatch) fn has_to_begin_behind(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        matches!(command.spec.run, Run::Script(_))
+            && session.output.outstanding() > 0
+            && self.may_begin_again_elsewhere(session, args, command)
+    }
+
+    #[cold]
+    fn may_begin_again_elsewhere(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        let here = Place::Core(self.state.id);
+        matches!(self.place_of_script(session, args, command), Ok(place @ Place::Core(_)) if place != here)
+            && !keeps_to_its_keys(&self.state, args, command)
+    }
+
     /// Where a script of `session` runs.
     pub(in crate::dispatch) fn place_of_script(
         &self,

@@ -3,6 +3,7 @@
 //! ```text
 //!  it has locks of   and its command concerns       the command
 //!  nothing           keys of this core, not locked  runs: nothing comes between the commands
+//!  its keys, since it waited for them   these      runs
 //!  its keys          keys that it declared          runs, here or on the key's core, under these locks
 //!  everything        anything                       the same
 //!  any               anything else                  does not run: the script begins again, with locks of everything
@@ -49,6 +50,8 @@ pub(super) struct Hold {
     pub(super) bar: Option<LockId>,
     /// Its locks are those of an `EXEC`, which keeps them.
     pub(super) is_in_exec: bool,
+    /// It has none, but waited for locks of the keys it declared.
+    pub(super) has_waited: bool,
     /// It is one of those on several cores, of which a number may be under way.
     pub(super) is_counted: bool,
     /// The session as which it asks other cores.
@@ -101,6 +104,7 @@ impl Core {
             keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
+            has_waited: self.scripts.has_waited,
             ..Hold::default()
         }
     }
@@ -147,8 +151,11 @@ impl Core {
             Covers::Keys => claims_of(&self.state, command, args)
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
+            // While it waited for its keys, others came to theirs that are due behind it.
+            Covers::Nothing if hold.has_waited => claims_of(&self.state, command, args)
+                .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing => {
-                // Nobody had the keys it declared when it began, or it waited for them and has them.
+                // Nobody had the keys it declared when it began.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
                     let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);
