@@ -3,11 +3,15 @@
 //! ```text
 //!  it has locks of   and its command concerns       the command
 //!  nothing           keys of this core, not locked  runs: nothing comes between the commands
-//!  its keys, since it waited for them   these      runs
+//!  nothing, but it   keys that it declared          runs
+//!  waited for them
 //!  its keys          keys that it declared          runs, here or on the key's core, under these locks
 //!  everything        anything                       the same
 //!  any               anything else                  does not run: the script begins again, with locks of everything
 //! ```
+//! A script that waited for locks of its keys has a place among those who wait for them, before all that came since; of other keys,
+//! what came since may have run. So it reaches no others from there.
+//!
 //! What the script wrote before it begins again is undone, on all cores (`dispatch::undos`). It is remembered, and locks
 //! everything from the beginning the next time.
 //!
@@ -104,7 +108,7 @@ impl Core {
             keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
-            has_waited: self.scripts.has_waited,
+            has_waited: self.scripts.has_waited && self.state.shared.cores() > 1,
             ..Hold::default()
         }
     }
