@@ -165,9 +165,16 @@ fn char_literal_end(rest: &[u8]) -> Option<usize> {
     (width == 1 || (width > 1 && !rest[1].is_ascii())).then_some(width + 2)
 }
 
-/// The code before the unit tests of the file (none where all of it is for tests, `#![cfg(test)]`), by line.
+/// The code before the module of tests of the file (none where all of it is for tests, `#![cfg(test)]`), by line.
 fn code_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
-    let end = source.code.find("[cfg(test)]").unwrap_or(source.code.len());
+    let is_for_tests = source.code.contains("#![cfg(test)]");
+    let mut attributes = source.code.match_indices("#[cfg(test)]");
+    let module = attributes.find(|(at, _)| {
+        let behind = source.code[*at..].lines().nth(1).unwrap_or_default();
+        behind.contains("mod ") && behind.ends_with('{')
+    });
+    let end = module.map_or(source.code.len(), |(at, _)| at);
+    let end = if is_for_tests { 0 } else { end };
     source.code[..end]
         .lines()
         .enumerate()
@@ -345,6 +352,147 @@ fn the_server_is_layered() {
         &found,
         "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, order, topics, routing, glob, log, script",
     );
+}
+
+/// The rooms of `server/src/dispatch/`, each with those it may import. A room stands below all that import it: it is named
+/// only by what comes later in this list.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("limits", &[]),
+    ("locks", &[]),
+    ("mail", &["limits", "locks"]),
+    ("memory", &["limits"]),
+    ("hot", &["limits", "mail"]),
+    ("run", &["mail"]),
+    ("exec", &["mail"]),
+    ("notify", &[]),
+    ("rebalance", &[]),
+    ("blocking", &["locks", "mail", "run"]),
+    ("gather", &["blocking", "limits", "mail", "notify", "run"]),
+    ("scripts", &["limits", "locks", "mail", "notify", "run"]),
+    (
+        "transactions",
+        &["blocking", "locks", "mail", "run", "scripts"],
+    ),
+];
+
+/// Where `Core` is: it may import every room, and no room may import it.
+const CORE: &str = "core";
+
+const DISPATCH: &str = "server/src/dispatch/";
+
+/// The room of dispatch that a file is of, `None` for those of no room: `mod.rs` and the tests.
+fn room_of(path: &str) -> Option<&str> {
+    let inside = path.strip_prefix(DISPATCH)?;
+    let (room, _) = inside.split_once('/').unwrap_or((inside, ""));
+    let room = room.strip_suffix(".rs").unwrap_or(room);
+    (room != "mod" && room != "tests").then_some(room)
+}
+
+/// What a line says of other rooms: each name behind `crate::dispatch::`, or behind as many `super::` as lead to dispatch.
+fn rooms_named<'a>(path: &str, line: &'a str) -> Vec<&'a str> {
+    let depth = path[DISPATCH.len()..].matches('/').count();
+    let ups = depth + usize::from(!path.ends_with("/mod.rs"));
+    let to_dispatch = "super::".repeat(ups);
+    let mut named = Vec::new();
+    for prefix in ["crate::dispatch::", to_dispatch.as_str()] {
+        for (at, _) in line.match_indices(prefix) {
+            let is_longer = line[..at].ends_with("super::");
+            if prefix.is_empty() || is_longer {
+                continue;
+            }
+            let rest = &line[at + prefix.len()..];
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            // A group, `{`, or `*`, is nobody's name.
+            named.push(if end == 0 {
+                &rest[..1.min(rest.len())]
+            } else {
+                &rest[..end]
+            });
+        }
+    }
+    named
+}
+
+/// Every place where a room names `Core`, or another room that it may not import.
+fn breaches_of_rooms(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources {
+        let Some(room) = room_of(&source.path) else {
+            continue;
+        };
+        let known = ROOMS.iter().find(|(name, _)| *name == room);
+        let Some((_, below)) = known else {
+            if room != CORE {
+                found.push(format!("{}: {room} is no room", source.path));
+            }
+            continue;
+        };
+        for (number, line) in code_lines(source) {
+            let mut said = rooms_named(&source.path, line);
+            said.retain(|name| *name != room && !below.contains(name));
+            if names(line, "Core") {
+                said.push("Core");
+            }
+            let place = |name| format!("{}:{number}: {room} names {name}", source.path);
+            found.extend(said.into_iter().map(place));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_rooms_of_dispatch_import_what_is_below_them_and_only_core_knows_core() {
+    let mut below: Vec<&str> = Vec::new();
+    for (room, imports) in ROOMS {
+        for import in *imports {
+            assert!(below.contains(import), "{room} imports {import}, not below");
+        }
+        let has_files = |source: &Source| room_of(&source.path) == Some(room);
+        assert!(sources().iter().any(has_files), "there is no room {room}");
+        below.push(room);
+    }
+    let rule = "a room of dispatch imports the rooms that ROOMS lists for it, and never Core";
+    assert_none(&breaches_of_rooms(&sources()), rule);
+}
+
+#[test]
+fn a_room_that_imports_too_much_is_found() {
+    let source = |path: &str, line: &str| Source {
+        path: path.to_owned(),
+        text: line.to_owned(),
+        code: code_only(line),
+    };
+    let breaches = |path, line| breaches_of_rooms(&[source(path, line)]);
+    let queues = "server/src/dispatch/blocking/key_queues.rs";
+    for line in [
+        "use crate::dispatch::core::timing::TurnTiming;",
+        "use crate::dispatch::Core;",
+        "use super::super::transactions::pending::Plan;",
+        "use crate::dispatch::{mail, run};",
+        "fn serve(core: &mut Core) {}",
+    ] {
+        assert!(!breaches(queues, line).is_empty(), "{line}");
+    }
+    for line in [
+        "use crate::dispatch::mail::requests::Head;",
+        "use super::super::locks::Scope;",
+        "use super::unblocks::Unblocks;",
+        "use crate::routing::CoreId; // not Core",
+    ] {
+        assert_none(&breaches(queues, line), line);
+    }
+    let room = "server/src/dispatch/gather/mod.rs";
+    assert!(!breaches(room, "use super::scripts::Scripts;").is_empty());
+    assert_none(
+        &breaches(room, "use super::blocking::blocked::Attempt;"),
+        "",
+    );
+    let core = "server/src/dispatch/core/hot.rs";
+    assert_none(&breaches(core, "use super::Core;"), "");
+    let stray = "server/src/dispatch/attic.rs";
+    assert!(!breaches(stray, "").is_empty());
 }
 
 #[test]

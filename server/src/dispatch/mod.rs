@@ -12,79 +12,28 @@
 //!          sends and ships the outboxes
 //! ```
 
-mod admit;
-mod alone_tests;
-mod attempts;
-mod attempts_tests;
-mod batch;
 mod blocking;
-mod blocking_tests;
-mod client_memory;
-mod cluster_tests;
-mod copies;
-mod copies_tests;
 mod core;
-mod credit;
-mod deliver;
-mod execute;
-mod expiry;
-mod expiry_tests;
+mod exec;
 mod gather;
-mod handing_tests;
-mod held_back_tests;
-mod hostile;
-mod input;
-mod kept_args;
-mod large_tests;
+mod hot;
 pub mod limits;
-mod lines;
 mod locks;
+mod mail;
 mod memory;
-mod memory_tests;
-mod multi;
-mod notes;
-mod notes_tests;
-mod observed;
-mod offers;
-mod on_shard;
-mod order;
-mod order_flow_tests;
-mod order_tests;
-mod owner;
-mod parts;
-mod pauses;
-mod pauses_tests;
-mod pipelines_tests;
-mod pool;
-mod protect;
-mod publish;
-mod publish_tests;
-mod queues;
+mod notify;
 mod rebalance;
-mod rebalance_tests;
-mod records_tests;
-mod requests;
-mod script;
-mod serial;
-mod stress;
-mod telling;
-mod telling_tests;
-pub(crate) mod testing;
+mod run;
+mod scripts;
 #[cfg(test)]
 mod tests;
-mod timing;
-mod tracking_model;
-mod tracking_tests;
-mod transaction;
-mod unblocks;
-mod undos;
-mod user_tests;
-mod waits;
+mod transactions;
 
-pub use batch::Batch;
-pub use core::{Core, Intent};
-pub use lines::Lines;
-pub use order::Shipped;
+pub use core::{Core, Intent, Shipped};
+pub use mail::batch::Batch;
+pub use mail::lines::Lines;
+#[cfg(test)]
+pub(crate) use tests::testing;
 
 /// Plants a bug: the cores of this thread lock nothing from now on, so that tests see that they would notice.
 #[cfg(debug_assertions)]

@@ -1,0 +1,389 @@
+//! The keys' side of blocking commands ([`KeyQueues`]): who waits for a key of this core's shard is queued, served when it is
+//! written, and leaves.
+
+use larder_engine::{Access, DbIndex};
+
+use crate::command::{Args, Attempted, Command, Turn};
+use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
+use crate::dispatch::blocking::word::{WaitWord, write_moved};
+use crate::dispatch::core::Core;
+use crate::dispatch::locks::{Asked, Kind};
+use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep};
+use crate::dispatch::run::attempt::{attempt, blocking_of};
+use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
+use crate::dispatch::run::on_shard::CallOptions;
+use crate::dispatch::transactions::claimant::Claimant;
+use crate::resp::Reply;
+use crate::routing::CoreId;
+use crate::session::{Ending, LockId, Reader, WaitNumber};
+
+impl Core {
+    /// A session of core `to` waits for keys of this one. What is there already serves it.
+    pub(in crate::dispatch::core) fn queue_wait(
+        &mut self,
+        to: CoreId,
+        head: &Head,
+        request: WaitRequest,
+        args: Args<'_>,
+    ) {
+        let session = head.ticket.session();
+        let number = request.number;
+        let ticket = Ticket::Wait { session, number };
+        let head = Head { ticket, ..*head };
+        let is_served_here = request.is_served_here;
+        let args = is_served_here.then(|| keep_args(args));
+        let keys = self.add_wait(to, head, request, args);
+        // What came before it was known here has served nobody.
+        for key in keys {
+            self.serve(head.db, &key, None);
+        }
+        if is_served_here && self.has_moved(number) {
+            // Since it was sent.
+            self.send_back(number);
+        }
+    }
+
+    /// An attempt for a session of core `to` has found nothing: it waits.
+    pub(in crate::dispatch::core) fn queue_attempt(
+        &mut self,
+        to: CoreId,
+        head: Head,
+        number: WaitNumber,
+        (command, args): (&'static Command, KeptArgs),
+    ) {
+        let request = self.wait_request(command, args.as_args(), number);
+        self.add_wait(to, head, request, Some(args));
+        self.key_queues.note_tried(number);
+    }
+
+    fn add_wait(
+        &mut self,
+        to: CoreId,
+        head: Head,
+        request: WaitRequest,
+        args: Option<KeptArgs>,
+    ) -> Vec<Box<[u8]>> {
+        if self.key_queues.has_no_waiters() {
+            let version = self.state.shared.slots.version();
+            self.key_queues.note_table(version);
+        }
+        let number = request.number;
+        let waiter = KeyWaiter::new(to, head, request, args);
+        for key in &waiter.keys {
+            self.state.shard.awaited().add(head.db, key);
+        }
+        self.budget.keep(waiter.memory_bytes());
+        let keys = waiter.keys.clone();
+        let hasher = self.state.shard.hasher();
+        self.key_queues.add(number, waiter, |key| hasher.hash(key));
+        keys
+    }
+
+    /// Serves those who waited for what has been written.
+    #[inline(always)]
+    pub(in crate::dispatch::core) fn serve_written(&mut self) {
+        if self.state.shard.awaited().has_written() {
+            self.serve_all_written(None);
+        }
+    }
+
+    #[cold]
+    fn serve_all_written(&mut self, own: Option<LockId>) {
+        if self.key_queues.is_mid_transaction() {
+            return;
+        }
+        // Whom an attempt serves may write, too.
+        while self.state.shard.awaited().has_written() {
+            for (db, key) in self.state.shard.awaited().take_written() {
+                let hash = self.state.shard.hasher().hash(&key);
+                self.key_queues.note_written(hash);
+                self.serve(db, &key, own);
+            }
+        }
+    }
+
+    /// Locks are about to be given back: serves those who waited for what was written under them.
+    #[inline]
+    pub(in crate::dispatch::core) fn serve_behind(&mut self, own: LockId) {
+        if self.key_queues.has_put_off() || self.state.shard.awaited().has_written() {
+            self.serve_again(Some(own));
+        }
+    }
+
+    /// Serves those who could not be served when their keys were written, and sends those on whose keys have moved.
+    #[inline]
+    pub(in crate::dispatch::core) fn serve_put_off(&mut self) {
+        if self.key_queues.has_put_off() | !self.key_queues.has_no_waiters() {
+            self.look_after_waits();
+        }
+    }
+
+    #[cold]
+    fn look_after_waits(&mut self) {
+        if self.key_queues.has_put_off() {
+            self.serve_again(None);
+        }
+        if !self
+            .key_queues
+            .knows_table(self.state.shared.slots.version())
+        {
+            self.send_back_moved();
+        }
+    }
+
+    #[cold]
+    fn serve_again(&mut self, own: Option<LockId>) {
+        for (db, key) in self.key_queues.take_put_off() {
+            self.serve(db, &key, own);
+        }
+        self.serve_all_written(own);
+    }
+
+    /// Gives those who wait for a key their turn, as long as it holds anything. `own`: the locks it was written under, which
+    /// are about to be given back.
+    fn serve(&mut self, db: DbIndex, key: &[u8], own: Option<LockId>) {
+        let hash = self.state.shard.hasher().hash(key);
+        let mut last = None;
+        while let Some((number, written)) = self.key_queues.next(hash, last) {
+            last = Some(number);
+            let Some(wait) = self.key_queues.get(number) else {
+                return;
+            };
+            if !wait.is_for(db, key) {
+                continue;
+            }
+            if wait.reserved().is_some() {
+                match wait.lets_others() {
+                    Behind::HaveTheirTurn => continue,
+                    _ => return,
+                }
+            }
+            if wait.has_tried_since(written) {
+                continue;
+            }
+            let shard = &mut self.state.shard;
+            let found = shard.hasher().key(key);
+            if shard.get(db, found, Access::Peek).is_none() {
+                return;
+            }
+            match self.give_turn(number, hash, own) {
+                Behind::HaveTheirTurn => {}
+                Behind::Wait => return,
+                Behind::PutOff => {
+                    self.key_queues.put_off(db, key);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn give_turn(&mut self, number: WaitNumber, hash: u64, own: Option<LockId>) -> Behind {
+        let Some(wait) = self.key_queues.get(number) else {
+            return Behind::HaveTheirTurn;
+        };
+        let is_paused = self.state.is_paused_for(wait.command.spec.flags);
+        if is_paused || self.state.moving.stands_still() {
+            return Behind::PutOff;
+        }
+        if !self.locks.is_empty() && self.locks.holds_other(hash, own) {
+            return Behind::PutOff;
+        }
+        if wait.args.is_none() {
+            let lets_others = wait.lets_others();
+            self.wake(number);
+            return lets_others;
+        }
+        if !self.locks.is_empty() && self.locks.is_in_way(&wait.scope, own) {
+            return self.attempt_behind_locks(number);
+        }
+        self.attempt_again_here(number);
+        Behind::HaveTheirTurn
+    }
+
+    /// Asks for the locks of an attempt, some of which are in other hands.
+    #[cold]
+    fn attempt_behind_locks(&mut self, number: WaitNumber) -> Behind {
+        let Some(wait) = self.key_queues.get(number) else {
+            return Behind::HaveTheirTurn;
+        };
+        let (scope, lets_others) = (wait.scope.clone(), wait.lets_others());
+        let asked = self.ask_now(Kind::Alone, scope, Claimant::Attempt(number));
+        self.choose_lock_gate();
+        let Asked::Waits(lock) = asked else {
+            unreachable!("they are in other hands, and it comes last")
+        };
+        self.key_queues.note_tried(number);
+        self.key_queues.reserve(number, Some(lock));
+        lets_others
+    }
+
+    /// An attempt that waited for locks has got them.
+    pub(in crate::dispatch::core) fn attempt_under(&mut self, number: WaitNumber, lock: LockId) {
+        let wait = self.key_queues.get(number);
+        if let Some(wait) = wait.filter(|wait| wait.reserved() == Some(lock)) {
+            let (db, keys) = (wait.head.db, wait.keys.clone());
+            self.key_queues.reserve(number, None);
+            let before = self.begin_moment_of(lock);
+            self.attempt_again_here(number);
+            self.end_moment(before);
+            for key in keys {
+                self.serve(db, &key, Some(lock));
+            }
+        }
+        self.release_locks(lock);
+    }
+
+    /// Makes the next attempt, where the keys are.
+    fn attempt_again_here(&mut self, number: WaitNumber) {
+        let Some(mut wait) = self.key_queues.take_out(number) else {
+            return;
+        };
+        let (head, to) = (wait.head, wait.to);
+        let command = wait.command;
+        let args = wait.args.as_ref().expect("it is attempted here");
+        let (state, options) = (&mut self.state, CallOptions::of(&head));
+        let mut resolved = None;
+        let answered = self.outboxes[to.index()].answer_if(head.ticket, |out| {
+            out.push(WaitWord::Served as u8);
+            match attempt(state, out, args.as_args(), command, options, Turn::Later) {
+                Attempted::Done => true,
+                Attempted::Wait(words) => {
+                    resolved = words;
+                    false
+                }
+            }
+        });
+        let served = Reader {
+            core: to,
+            session: head.ticket.session(),
+        };
+        if answered.is_some() && head.reading == Reading::Remembered {
+            self.state.remember(command.spec, &args.as_args(), served);
+        }
+        if let Some(words) = resolved {
+            self.budget.let_go(wait.memory_bytes());
+            wait.args = Some(keep(words.iter().map(Vec::as_slice)));
+            self.budget.keep(wait.memory_bytes());
+        }
+        self.keep_notes_of(served);
+        match answered {
+            Some(bytes) => {
+                self.owe(to, served.session, bytes);
+                self.leave_queues(number, &wait);
+            }
+            None => self.key_queues.put_back(number, wait),
+        }
+    }
+
+    /// A step of a wait, asked for by the core of its session; `own`: the locks of the attempt that is over.
+    pub(in crate::dispatch::core) fn step_wait(
+        &mut self,
+        number: WaitNumber,
+        step: WaitStep,
+        own: Option<LockId>,
+    ) {
+        match step {
+            WaitStep::GoOn => {
+                let Some(wait) = self.key_queues.get(number) else {
+                    return;
+                };
+                let (db, keys) = (wait.head.db, wait.keys.clone());
+                // The next is served before anybody else is let in.
+                let reserved = self.key_queues.take_reservation(number);
+                for key in keys {
+                    self.serve(db, &key, own);
+                }
+                reserved
+                    .into_iter()
+                    .for_each(|reserved| self.release_locks(reserved));
+            }
+            WaitStep::End(ending) => self.end_queued(number, ending, own),
+        }
+        self.serve_written();
+    }
+
+    /// Forgets who waits, answers as it is to end, has the next for the same keys served, and gives up what is reserved, in
+    /// this order.
+    fn end_queued(&mut self, number: WaitNumber, ending: Option<Ending>, own: Option<LockId>) {
+        let Some(wait) = self.key_queues.take_out(number) else {
+            return;
+        };
+        self.leave_queues(number, &wait);
+        if let Some(ending) = ending.filter(|_| wait.args.is_some()) {
+            let on_timeout = blocking_of(wait.command).on_timeout;
+            self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
+                out.push(WaitWord::Ended as u8);
+                ending.write(on_timeout, &mut Reply::new(out, wait.head.protocol));
+            });
+        }
+        for key in &wait.keys {
+            self.serve(wait.head.db, key, own);
+        }
+        self.give_up(wait.reserved());
+    }
+
+    fn leave_queues(&mut self, number: WaitNumber, wait: &KeyWaiter) {
+        self.budget.let_go(wait.memory_bytes());
+        for key in &wait.keys {
+            self.state.shard.awaited().remove(wait.head.db, key);
+        }
+        let hasher = self.state.shard.hasher();
+        self.key_queues.leave(number, wait, |key| hasher.hash(key));
+    }
+
+    /// Sends the waits back that were to be served here, and whose keys are elsewhere by now.
+    #[cold]
+    fn send_back_moved(&mut self) {
+        self.key_queues
+            .note_table(self.state.shared.slots.version());
+        let waits = self.key_queues.numbers();
+        let mut moved: Vec<WaitNumber> = waits.filter(|number| self.has_moved(*number)).collect();
+        moved.sort_unstable();
+        moved.into_iter().for_each(|number| self.send_back(number));
+    }
+
+    /// Whether a wait that was to be served here has keys elsewhere.
+    fn has_moved(&self, number: WaitNumber) -> bool {
+        let wait = self.key_queues.get(number);
+        let served_here = wait.and_then(|wait| wait.args.as_ref().zip(Some(wait.command)));
+        served_here.is_some_and(|(args, command)| {
+            let args = args.as_args();
+            let mut keys = command.spec.keys.positions(&args);
+            keys.any(|at| self.state.shared.slots.core_of(args.at(at)) != self.state.id)
+        })
+    }
+
+    fn send_back(&mut self, number: WaitNumber) {
+        let wait = self.key_queues.take_out(number);
+        let wait = wait.expect("who has moved waits");
+        self.leave_queues(number, &wait);
+        let args = wait.args.as_ref().expect("it was served here");
+        self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
+            out.push(WaitWord::Moved as u8);
+            write_moved(out, wait.command.id, args.as_args());
+        });
+        self.give_up(wait.reserved());
+    }
+
+    /// Gives up what was reserved for a wait that is over here. What has just been granted is given back when it is looked at.
+    fn give_up(&mut self, reserved: Option<LockId>) {
+        if let Some(reserved) = reserved
+            && !self.granted.iter().any(|(granted, _)| *granted == reserved)
+        {
+            self.release_locks(reserved);
+        }
+    }
+
+    /// Gives a turn to who waits for keys of other cores, too: reserves what its attempt needs, and tells the core that makes
+    /// it.
+    fn wake(&mut self, number: WaitNumber) {
+        let Some(wait) = self.key_queues.get(number) else {
+            return;
+        };
+        let (to, ticket, scope) = (wait.to, wait.head.ticket, wait.scope.clone());
+        let reserved = self.ask_here(Kind::Reservation, scope, Claimant::Nobody);
+        self.key_queues.reserve(number, reserved);
+        self.key_queues.note_tried(number);
+        self.outboxes[to.index()].answer(ticket, |out| out.push(WaitWord::Woken as u8));
+    }
+}

@@ -1,0 +1,499 @@
+//! What comes from other cores: answers take their places, requests run here.
+
+use std::time::Instant;
+
+use crate::command::{Args, Command, CoreCall, Handed, Run};
+use crate::dispatch::core::Core;
+use crate::dispatch::core::execute::is_timed_apart;
+use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use crate::dispatch::mail::batch::{Batch, Request};
+use crate::dispatch::mail::requests::{
+    Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work,
+};
+use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::transactions::scopes::is_change_of_all;
+use crate::resp::Reply;
+use crate::routing::CoreId;
+use crate::session::{Session, SessionId, gate};
+
+impl Core {
+    /// A batch from another core: its answers take their places, its requests run here.
+    pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
+        self.notice_config();
+        self.take_in(from, &batch);
+        self.note_heard(from, batch.position);
+        for credit in &batch.credits {
+            let aside = self.debts.credit(from, credit.session, credit.bytes);
+            if let Some(mut aside) = aside {
+                // They do not count as under way any more.
+                aside.request_bytes = 0;
+                self.backlog.push_front((from, aside, 0));
+            }
+        }
+        self.take_answers(from, &mut batch);
+        self.state.pass_to_monitors(&batch.monitor_lines);
+        if !batch.copies.is_empty() {
+            self.take_copy_messages(from, &mut batch.copies);
+        }
+        self.backlog.push_back((from, batch, 0));
+        self.run_backlog();
+        self.run_granted();
+    }
+
+    /// Takes in a batch's answers.
+    pub(super) fn take_answers(&mut self, from: CoreId, batch: &mut Batch) {
+        for (gather, entries) in batch.take_handed_back() {
+            self.count_where_they_arrive(batch, &entries);
+            self.gathers.hand(gather, entries);
+        }
+        for events in batch.take_events() {
+            self.take_events(events.ticket, batch.bytes(&events));
+        }
+        let mut answers = std::mem::take(&mut batch.answers);
+        for answer in answers.drain(..) {
+            self.take_answer(from, answer.ticket, batch.bytes(&answer));
+        }
+        for slow in batch.slow() {
+            self.observe_slow_hop(&slow);
+        }
+        batch.answers = answers;
+    }
+
+    /// The session owes so much more, if the answer is large and another core's.
+    #[inline]
+    pub(super) fn owe(&mut self, to: CoreId, session: SessionId, bytes: usize) {
+        if to != self.state.id {
+            self.debts.owe(to, session, bytes);
+        }
+    }
+
+    /// Runs what these sessions of core `from` have sent, and what waits for room among the answers.
+    pub(super) fn run_backlog_of(&mut self, from: CoreId, sessions: &[SessionId]) {
+        for at in 0..self.backlog.len() {
+            if self.backlog[at].0 != from {
+                continue;
+            }
+            let (_, batch, first) = &mut self.backlog[at];
+            let first = *first;
+            let mut batch = std::mem::take(batch);
+            for index in first..batch.requests.len() {
+                let request = batch.requests[index];
+                if sessions.contains(&request.head.ticket.session()) {
+                    batch.requests[index].head.work = Work::Unlock;
+                    batch.requests[index].head.locks = None;
+                    let before = self.go_back_to(batch.asked_at(index).0);
+                    self.run_or_put_behind(from, &batch, &request);
+                    self.return_to(before);
+                }
+            }
+            self.backlog[at].1 = batch;
+        }
+    }
+
+    /// Runs a request, unless its keys are locked.
+    fn run_or_put_behind(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        let waits = request.head.locks.is_none()
+            && !self.locks.is_empty()
+            && self.waits_for_locks(from, batch, request);
+        if !waits {
+            self.run_request(from, batch, request);
+        }
+    }
+
+    /// Tells core `to` that so many bytes of its large answers are where they belong.
+    pub(super) fn give_credit(&mut self, to: CoreId, session: SessionId, bytes: u64) {
+        self.outboxes[to.index()]
+            .credits
+            .push(Credit { session, bytes });
+    }
+
+    /// Tells other cores of the session's large answers that stand among its ready replies, unless there are too many of
+    /// these.
+    #[inline]
+    pub(super) fn give_credits(&mut self, session: &mut Session) {
+        if !session.large_answers.is_empty() && !session.is_above_high_water() {
+            self.give_credits_for_ready(session);
+        }
+    }
+
+    #[cold]
+    fn give_credits_for_ready(&mut self, session: &mut Session) {
+        let output = &session.output;
+        for answer in session.large_answers.take(|seq| output.is_ready(seq)) {
+            self.give_credit(answer.from, session.id, answer.bytes);
+        }
+    }
+
+    /// Runs the requests that waited for room among the answers: each core's in their order, and none waits for the
+    /// answers to another core.
+    pub(super) fn run_backlog(&mut self) {
+        for _ in 0..self.backlog.len() {
+            let Some((from, batch, first)) = self.backlog.pop_front() else {
+                return;
+            };
+            let done = self.run_requests(from, &batch, first);
+            if done < batch.requests.len() {
+                self.backlog.push_back((from, batch, done));
+            } else {
+                self.budget.note_ran(from, batch.request_bytes);
+                self.keep_spare(batch);
+            }
+        }
+    }
+
+    /// Entries that came with a batch are where they were to go: what is leased for them counts there, and in the batch no more.
+    fn count_where_they_arrive(&mut self, batch: &Batch, entries: &[Handed]) {
+        let weight = entries.iter().map(Handed::weight).sum::<usize>();
+        let weight = weight.min(batch.weight.get());
+        batch.weight.set(batch.weight.get() - weight);
+        self.budget.let_go(weight);
+    }
+
+    /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
+    pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
+        for buffer in batch.take_buffers() {
+            self.state.shard.bury(buffer);
+        }
+        self.budget.let_go(batch.weight.get());
+        if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+
+    /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
+    ///
+    /// They are judged by the time at which they were asked for: what its session did afterwards, elsewhere and perhaps sooner,
+    /// had no earlier one.
+    fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
+        let mut done = first;
+        while done < batch.requests.len() {
+            let (time, until) = batch.asked_at(done);
+            let before = self.go_back_to(time);
+            done = self.run_some_requests(from, batch, (done, until));
+            self.return_to(before);
+            if done < until {
+                break;
+            }
+        }
+        done
+    }
+
+    /// As [`Self::run_requests`], those from `first` to before `until`.
+    fn run_some_requests(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        (first, until): (usize, usize),
+    ) -> usize {
+        /// Requests whose entries are brought near together.
+        const AHEAD: usize = RUN_COMMANDS;
+        let mut hashes = [0u64; AHEAD];
+        let mut done = first;
+        for run in batch.requests[first..until].chunks(AHEAD) {
+            let run_bytes = batch.run_bytes(done, run.len());
+            self.lease_for_run(run_bytes);
+            let mut known = 0;
+            for request in run {
+                if request.head.first_key.is_known() {
+                    hashes[known] = request.head.first_key.hash();
+                    known += 1;
+                }
+            }
+            if known > 1 {
+                self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
+            }
+            if let Some(at) = self.state.observed.hot_keys.pass(run.len()) {
+                self.sample_request(batch, &run[at]);
+            }
+            for request in run {
+                if self.outboxes[from.index()].is_full() || self.has_no_room_for_notes() {
+                    return done;
+                }
+                done += 1;
+                if request.head.locks.is_none() && self.waits_its_turn(from, batch, request) {
+                    continue;
+                }
+                if self.refuses_request(from, batch, request, run_bytes) {
+                    continue;
+                }
+                self.run_request(from, batch, request);
+            }
+            self.expire_what_is_paid(None);
+        }
+        done
+    }
+
+    /// Notes the key of a command for another core's session.
+    #[cold]
+    fn sample_request(&mut self, batch: &Batch, request: &Request) {
+        if let Work::Command(command) = request.head.work {
+            let Head { db, first_key, .. } = request.head;
+            self.sample(db, command, batch.args(request), first_key);
+        }
+    }
+
+    /// Whether a request may not run yet; it is kept until it may.
+    #[inline]
+    fn waits_its_turn(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
+        let is_of_locks = !matches!(
+            request.head.work,
+            Work::Command(_) | Work::Part(_) | Work::Exec(_)
+        );
+        !is_of_locks
+            && (self.state.gates & gate::BUSY != 0
+                && self.refuse_request_while_busy(from, &request.head)
+                || !self.debts.is_empty() && self.set_aside(from, batch, request)
+                || !self.locks.is_empty() && self.waits_for_locks(from, batch, request))
+    }
+
+    /// Sets a request aside if its session owes too much. Whether it did.
+    pub(super) fn set_aside(&mut self, from: CoreId, batch: &Batch, request: &Request) -> bool {
+        let bytes = self.debts.set_aside(from, batch, request);
+        self.budget.keep(bytes.unwrap_or(0));
+        bytes.is_some()
+    }
+
+    /// Runs a request. If its arguments stand in a buffer that came with the batch, a large value may be taken from there.
+    pub(super) fn run_request(&mut self, from: CoreId, batch: &Batch, request: &Request) {
+        let lent = batch.lent_with(request);
+        if let Some(buffer) = lent {
+            self.state.shard.lend(buffer);
+        }
+        self.run_request_of(from, batch, request);
+        if lent.is_some() {
+            self.state.shard.end_lending();
+        }
+    }
+
+    #[inline(always)]
+    fn run_request_of(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
+        let args = batch.args(asked);
+        let request = &asked.head;
+        let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
+        let mut undo = request.locks.map(|locks| locks.id);
+        undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
+        match request.work {
+            Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
+            Work::Unlock => {}
+            Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
+            Work::Each(command) => {
+                let mut answer = self.run_each(from, args, request, command);
+                self.answer_unblock_now(&mut answer);
+                self.answer_each(from, request, &answer);
+            }
+            Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
+            Work::Await(index) => {
+                let wait = batch.wait_request(index).clone();
+                self.queue_wait(from, request, wait, args);
+            }
+            Work::Wait(number, step) => {
+                self.step_wait(number, step, request.locks.map(|locks| locks.id));
+            }
+            Work::Command(command) => self.run_command_for(from, args, request, command),
+            Work::Part(run) => {
+                let state = &mut self.state;
+                let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
+                let outbox = &mut self.outboxes[from.index()];
+                let bytes = outbox.answer(request.ticket, |out| {
+                    run(&mut CoreCall {
+                        core: state,
+                        asking: None,
+                        asking_client_id: request.client_id,
+                        reader: request.reading.reader(request.origin(from)),
+                        db: request.db,
+                        protocol: request.protocol,
+                        args,
+                        out,
+                        handed,
+                        hands: &mut hands,
+                    });
+                });
+                if !hands.is_empty() {
+                    outbox.hand_back(request.ticket, hands);
+                }
+                if !handed.is_empty() {
+                    self.count_where_they_arrive(batch, handed);
+                }
+                self.owe(from, request.ticket.session(), bytes);
+            }
+        }
+        let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
+        if let Some(lock) = undo {
+            if tells == Tells::Asker {
+                self.send_held_events(from, request.ticket);
+            }
+            self.lay_undo_aside(lock, batch.origin(request, from));
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            let by = batch.origin(request, from);
+            self.act_for_request(from, request.ticket, tells, by);
+        }
+        self.serve_written();
+        self.act_on_served(None);
+        if let Some(before) = before {
+            self.end_moment(before);
+        }
+        if let Some(locks) = request.locks
+            && locks.then == Then::Release
+        {
+            self.release_locks(locks.id);
+        }
+    }
+
+    /// Runs a core's part of a command on the keyspace as a whole.
+    fn run_each(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Head,
+        command: &'static Command,
+    ) -> Vec<u8> {
+        let Run::EveryCore { each, .. } = command.spec.run else {
+            unreachable!("such a command runs on every core")
+        };
+        let mut asking = (from == self.state.id)
+            .then(|| self.state.sessions.take_out(request.ticket.session()))
+            .flatten();
+        let is_change = is_change_of_all(request.work);
+        if let Some(session) = asking.as_deref().filter(|_| is_change) {
+            self.state.begin_emptying(session);
+        }
+        let mut out = Vec::new();
+        each(&mut CoreCall {
+            core: &mut self.state,
+            asking: asking.as_deref_mut(),
+            asking_client_id: request.client_id,
+            reader: request.reading.reader(request.origin(from)),
+            db: request.db,
+            protocol: request.protocol,
+            args,
+            out: &mut out,
+            handed: &[],
+            hands: &mut Vec::new(),
+        });
+        if let Some(mut session) = asking {
+            self.state.end_emptying(&mut session);
+            self.state.sessions.put_back(session);
+        }
+        out
+    }
+
+    fn answer_each(&mut self, from: CoreId, request: &Head, answer: &[u8]) {
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
+        self.owe(from, request.ticket.session(), bytes);
+    }
+
+    /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
+    /// unless it has begun a pause, or has yet to learn how a wait ends.
+    pub(super) fn run_at_its_place(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        command: &'static Command,
+    ) {
+        let head = &request.head;
+        self.state.pausing.has_begun = false;
+        let answer = self.run_each(from, batch.args(request), head, command);
+        if std::mem::take(&mut self.state.pausing.has_begun) {
+            self.begin_clearing(from, head.ticket);
+        } else if !self.is_unblock_open((from, head.ticket)) {
+            self.answer_each(from, head, &answer);
+        }
+    }
+
+    /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.
+    fn run_exec_for(&mut self, from: CoreId, batch: &Batch, request: &Head, queued: Queued) {
+        let is_broken = queued.watched && self.watch_of(request.client_id) == Watch::Broken;
+        if queued.watched {
+            self.state.shard.watches().end(request.client_id);
+        }
+        let mut replies = std::mem::take(&mut self.exec_replies);
+        replies.clear();
+        let commands = batch.queued(queued);
+        let mut reply = Reply::new(&mut replies, request.protocol);
+        if is_broken {
+            reply.null_array();
+        } else {
+            reply.array(commands.len());
+            let told = self.begin_exec_here();
+            for command in commands {
+                self.run_one_for(from, batch, command, &mut replies);
+                if self.state.gates & gate::NOTES != 0 {
+                    self.act_on_notes(None, Some(request.origin(from)));
+                }
+            }
+            self.end_exec_here(told);
+        }
+        let outbox = &mut self.outboxes[from.index()];
+        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));
+        self.owe(from, request.ticket.session(), bytes);
+        if replies.capacity() <= EXEC_REPLIES_KEPT_BYTES {
+            self.exec_replies = replies;
+        }
+    }
+
+    /// Runs a command of an `EXEC`; its reply is a part of a longer answer.
+    fn run_one_for(&mut self, from: CoreId, batch: &Batch, request: &Request, out: &mut Vec<u8>) {
+        let Work::Command(command) = request.head.work else {
+            unreachable!("an EXEC runs commands")
+        };
+        let args = batch.args(request);
+        let options = CallOptions::of(&request.head);
+        let apart = is_timed_apart(command, args, self.state.gates);
+        let began = apart.then(Instant::now);
+        run_command_on_shard(&mut self.state, out, args, command, options);
+        if request.head.reading == Reading::Remembered {
+            let reader = request.head.origin(from);
+            self.state.remember(command.spec, &args, reader);
+        }
+        match began {
+            None => self.timing.ran(command.id),
+            Some(began) => drop(self.timed_apart(command, began)),
+        }
+    }
+
+    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    #[inline(always)]
+    fn run_command_for(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &Head,
+        command: &'static Command,
+    ) {
+        if let Run::Script(_) = command.spec.run {
+            return self.run_script_for(from, args, request, command);
+        }
+        if let Ticket::Attempt { .. } = request.ticket {
+            return self.attempt_for(from, args, request, command);
+        }
+        let (options, reading) = (CallOptions::of(request), request.reading);
+        // A part of a spread command is no call of its own.
+        let is_part = matches!(request.ticket, Ticket::Part { .. });
+        let apart = !is_part && is_timed_apart(command, args, self.state.gates);
+        let began = apart.then(Instant::now);
+        let state = &mut self.state;
+        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+            run_command_on_shard(state, out, args, command, options)
+        });
+        if reading == Reading::Remembered {
+            let reader = request.origin(from);
+            self.state.remember(command.spec, &args, reader);
+        }
+        self.owe(from, request.ticket.session(), bytes);
+        match began {
+            None if is_part => {}
+            None => self.timing.ran(command.id),
+            Some(began) => {
+                let micros = self.timed_apart(command, began);
+                let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
+                if is_heard && self.state.is_worth_telling(micros) {
+                    self.outboxes[from.index()].tell_slow(command, micros, args);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! What a core holds in memory, and whether it may come to hold more (`crate::budget`).
+//!
+//! ```text
+//!  a run of commands ── its bytes fit the room leased ahead? ── yes ──▶ run, unlooked at
+//!        └── no: more is leased ── none to be had ──▶ MAXMEMORY gate up: each command that Redis refuses is weighed
+//!  a command that may grow, a long one, one on several cores, EXEC, a script ──▶ weighed by itself, gate or no gate
+//! ```
+//! To weigh is to lease exactly what the core uses, the command's own bytes among it, and to see whether the pool is
+//! overdrawn. It is done where the command's key lives, or, for a command on several cores, where it begins: what has begun
+//! on one core is not refused by another.
+//!
+//! What is counted: the shard; sessions and what is buffered for them; scripts; copies; batches to other cores, from them,
+//! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
+//! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
+use crate::command::{Args, Command, Flags, Run};
+use crate::dispatch::core::Core;
+use crate::dispatch::core::input::Target;
+use crate::dispatch::exec::is_queued;
+use crate::dispatch::limits::{
+    BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX, MAIL_MAX_BYTES,
+    RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
+};
+use crate::dispatch::mail::batch::{Batch, Request};
+use crate::dispatch::mail::requests::{Ticket, Work};
+use crate::resp::{Reply, errors};
+use crate::routing::CoreId;
+use crate::session::{Session, gate};
+
+impl Core {
+    /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was
+    /// refused, or that a value is deleted, finds its memory free at once, on every core.
+    pub(in crate::dispatch) fn used_bytes(&self) -> u64 {
+        self.used_bytes_with(self.outbox_bytes())
+    }
+
+    #[inline(always)]
+    fn used_bytes_with(&self, outbox_bytes: u64) -> u64 {
+        let scripts = self.state.scripts.held_bytes() as u64;
+        let sessions = self.state.sessions.memory().bytes();
+        let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept();
+        let shard = &self.state.shard;
+        let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
+        let held = shard.memory().used_bytes() - dying;
+        // Only where a test has switched locks off may what is given be gone before it has arrived.
+        held.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
+    }
+
+    /// Small batches are not counted: they leave with the turn.
+    #[inline(always)]
+    fn outbox_bytes(&self) -> u64 {
+        if self.outboxes.len() == 1 {
+            return 0;
+        }
+        let outboxes = self.outboxes.iter().map(|outbox| outbox.memory_bytes());
+        let large = outboxes.filter(|bytes| *bytes >= BATCH_WEIGHED_BYTES);
+        large.sum::<usize>() as u64
+    }
+
+    /// A limit may have come, changed or gone.
+    pub(in crate::dispatch::core) fn follow_maxmemory(&mut self) {
+        let cores = self.state.shared.cores();
+        let maxmemory_bytes = self.state.config.maxmemory_bytes;
+        self.budget.set_limit(maxmemory_bytes, cores);
+        self.look_again_at_memory();
+    }
+
+    /// The next run of commands leases anew.
+    fn look_again_at_memory(&mut self) {
+        self.budget.forget_room();
+        self.set_gate(gate::MAXMEMORY, true);
+    }
+
+    /// A run of commands of so many bytes comes next: it has room, or its commands are weighed one by one.
+    #[inline(always)]
+    pub(in crate::dispatch::core) fn lease_for_run(&mut self, run_bytes: usize) {
+        let need = need_of(run_bytes);
+        if !self.budget.take_room(need) {
+            self.lease_more(need);
+        }
+    }
+
+    #[cold]
+    fn lease_more(&mut self, need: u64) {
+        let used = self.used_bytes();
+        let has_room = self
+            .budget
+            .lease_more(&self.state.shared.memory, used, need);
+        self.set_gate(gate::MAXMEMORY, !has_room);
+    }
+
+    /// Ends a turn: leases what is used, and gives back what is not needed.
+    #[inline(always)]
+    pub(in crate::dispatch::core) fn settle_lease(&mut self) {
+        let outbox_bytes = self.outbox_bytes();
+        let used = self.used_bytes_with(outbox_bytes);
+        let peak = &mut self.state.observed.peak_bytes;
+        *peak = used.max(*peak);
+        let between_cores = &mut self.state.observed.between_cores_bytes;
+        *between_cores = self.budget.kept() + outbox_bytes;
+        let are_weighed = self.state.gates & gate::MAXMEMORY != 0;
+        self.budget
+            .settle(&self.state.shared.memory, used, are_weighed);
+    }
+
+    /// Whether the server holds more than `maxmemory`: then what would use more is refused.
+    pub(in crate::dispatch::core) fn is_out_of_memory(&mut self) -> bool {
+        if !self.budget.is_limited() {
+            return false;
+        }
+        // How much what is weighed uses is not known before it has run.
+        self.look_again_at_memory();
+        self.is_overdrawn() && !self.is_mended_by_freeing()
+    }
+
+    /// Whether the cores use more than there is, this one as of now.
+    fn is_overdrawn(&mut self) -> bool {
+        let used = self.used_bytes();
+        let pool = &self.state.shared.memory;
+        self.budget.fit(pool, used);
+        pool.free_bytes() < 0
+    }
+
+    /// Frees what is dead already and still held, large values that were deleted and what scripts left behind, as long as
+    /// there is such and the pool is overdrawn. Whether it is no more.
+    #[cold]
+    fn is_mended_by_freeing(&mut self) -> bool {
+        for _ in 0..FREEING_STEPS_MAX {
+            let before = self.state.shard.memory().used_bytes();
+            self.state.shard.tend(TEND_BUDGET);
+            if self.state.shard.memory().used_bytes() == before {
+                break;
+            }
+            if !self.is_overdrawn() {
+                return true;
+            }
+        }
+        let held = self.state.scripts.held_bytes();
+        if self.budget.is_lua_worth_collecting(held) {
+            self.state.scripts.collect();
+            let held = self.state.scripts.held_bytes();
+            self.budget.note_lua_collected(held);
+        }
+        !self.is_overdrawn()
+    }
+
+    /// Whether a command is weighed by itself though the gate is down.
+    #[inline]
+    pub(in crate::dispatch::core) fn is_weighed_apart(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &Command,
+        target: Target,
+    ) -> bool {
+        if !self.budget.is_limited() {
+            return false;
+        }
+        match command.spec.run {
+            _ if session.gates & gate::MULTI != 0 => true,
+            Run::OnSession(_) => false,
+            Run::OnShard(_) => target.core == self.state.id && !is_light(command, args),
+            _ => true,
+        }
+    }
+
+    /// Whether a command of a session is to be refused for want of memory; `flags` are those of all it runs.
+    pub(in crate::dispatch::core) fn is_refused_for_memory(
+        &mut self,
+        session: &Session,
+        args: Args<'_>,
+        command: &Command,
+        target: Target,
+        flags: Flags,
+    ) -> bool {
+        // As in Redis: what is queued is kept, whatever it does.
+        let is_kept = session.gates & gate::MULTI != 0 && is_queued(command);
+        if !is_kept && !flags.has(Flags::DENYOOM) {
+            return false;
+        }
+        match command.spec.run {
+            _ if is_kept => {}
+            Run::OnShard(_) if target.core != self.state.id => return false,
+            Run::OnShard(_) | Run::FanOut { .. } if !flags.has(Flags::GROWS) => {
+                if self.budget.take_room(need_of(args.span_bytes())) {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        self.is_out_of_memory()
+    }
+
+    /// Whether a request of another core that is no part of something under way is refused for want of memory; if so, it is
+    /// answered. `run_bytes`: those of the run it is of.
+    #[inline]
+    pub(in crate::dispatch::core) fn refuses_request(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        run_bytes: usize,
+    ) -> bool {
+        let Work::Command(command) = request.head.work else {
+            return false;
+        };
+        let is_light_run = run_bytes <= TIMED_ARGS_BYTES;
+        if is_light_run && self.state.gates & gate::MAXMEMORY == 0 && command.is_plain {
+            return false;
+        }
+        self.refuses_weighed(from, batch, request, command)
+    }
+
+    #[cold]
+    fn refuses_weighed(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        command: &Command,
+    ) -> bool {
+        let head = &request.head;
+        let is_alone = head.locks.is_none()
+            && matches!(
+                head.ticket,
+                Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
+            );
+        let is_light =
+            self.state.gates & gate::MAXMEMORY == 0 && is_light(command, batch.args(request));
+        if !is_alone
+            || is_light
+            || !command.spec.flags.has(Flags::DENYOOM)
+            || !self.is_out_of_memory()
+        {
+            return false;
+        }
+        self.state.stats.by_command[command.id.index()].rejected += 1;
+        self.count_error(&errors::OUT_OF_MEMORY);
+        let protocol = head.protocol;
+        self.outboxes[from.index()].answer(head.ticket, |out| {
+            Reply::new(out, protocol).error(&errors::OUT_OF_MEMORY);
+        });
+        true
+    }
+
+    /// Whether core `to` has yet to take or to run so much that it is asked nothing more for now.
+    #[inline]
+    pub(in crate::dispatch::core) fn is_congested(&self, to: usize) -> bool {
+        self.outboxes[to].is_full() || self.budget.is_congested(to)
+    }
+
+    /// The batch for core `to`, if there is something in it and the core takes what it is sent.
+    pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
+        let outbox = &self.outboxes[to.index()];
+        if outbox.is_empty() && !self.budget.has_much_to_acknowledge(to) {
+            return None;
+        }
+        let bytes = outbox.memory_bytes();
+        let weight = if bytes >= BATCH_WEIGHED_BYTES {
+            self.hand_over(to, bytes)?
+        } else {
+            0
+        };
+        Some(self.seal(to, weight, None))
+    }
+
+    /// Whether what there is for core `to` may be shipped: it has taken most of what it was sent before.
+    pub(in crate::dispatch::core) fn may_ship(&self, to: CoreId) -> bool {
+        let mail = &self.state.shared.gauges(to).mail_bytes;
+        self.outboxes[to.index()].memory_bytes() < BATCH_WEIGHED_BYTES
+            || mail.load(Ordering::Relaxed) <= MAIL_MAX_BYTES
+    }
+
+    /// The batch for core `to`, whatever is in it, and the parts of transactions behind it.
+    pub(in crate::dispatch::core) fn take_outbox_with(
+        &mut self,
+        to: CoreId,
+        parts: Box<Batch>,
+    ) -> Box<Batch> {
+        let bytes = self.outboxes[to.index()].memory_bytes() + parts.memory_bytes();
+        let weight = if bytes >= BATCH_WEIGHED_BYTES {
+            self.lend_lease(to, bytes)
+        } else {
+            0
+        };
+        self.seal(to, weight, Some(parts))
+    }
+
+    /// Takes what is to be sent to core `to`.
+    fn seal(&mut self, to: CoreId, weight: usize, parts: Option<Box<Batch>>) -> Box<Batch> {
+        let empty = self.spare.pop().unwrap_or_default();
+        let mut batch = std::mem::replace(&mut self.outboxes[to.index()], empty);
+        if self.scripts.has_any() {
+            self.name_clients(&mut batch);
+        }
+        batch.stamp = self.stamp();
+        batch.time = self.state.shard.now();
+        batch.position = self.position_in_order();
+        batch.weight = Cell::new(weight);
+        let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes);
+        batch.parts = parts;
+        batch.ran_bytes = self.budget.note_sent(to, batch.request_bytes + of_parts);
+        batch
+    }
+
+    /// The lease of a large batch goes with it, if core `to` has taken most of what it was sent before.
+    #[cold]
+    fn hand_over(&mut self, to: CoreId, bytes: usize) -> Option<usize> {
+        let mail = &self.state.shared.gauges(to).mail_bytes;
+        if mail.load(Ordering::Relaxed) > MAIL_MAX_BYTES {
+            self.budget.hold_mail();
+            return None;
+        }
+        Some(self.lend_lease(to, bytes))
+    }
+
+    /// So many bytes of the lease go to core `to`.
+    fn lend_lease(&mut self, to: CoreId, bytes: usize) -> usize {
+        let mail = &self.state.shared.gauges(to).mail_bytes;
+        mail.fetch_add(bytes as u64, Ordering::Relaxed);
+        let pool = &self.state.shared.memory;
+        self.budget.hand_over(pool, bytes);
+        bytes
+    }
+
+    /// Takes back a batch that could not be shipped; it goes out first next turn.
+    pub fn return_outbox(&mut self, to: CoreId, mut batch: Box<Batch>) {
+        self.budget
+            .note_not_sent(to, batch.request_bytes, batch.ran_bytes);
+        self.take_over_lease(to, batch.weight.take());
+        batch.ran_bytes = 0;
+        let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
+        debug_assert!(
+            empty.is_empty(),
+            "a batch is returned in the turn it was taken"
+        );
+        self.spare.push(empty);
+    }
+
+    /// A batch has come from core `from`.
+    #[inline]
+    pub(in crate::dispatch::core) fn take_in(&mut self, from: CoreId, batch: &Batch) {
+        self.budget.note_acknowledged(from, batch.ran_bytes);
+        let weight = batch.weight.get();
+        if weight > 0 {
+            self.take_over_lease(self.state.id, weight);
+            self.budget.keep(weight);
+        }
+    }
+
+    /// Leases what came, or comes back, with a batch for core `to`.
+    fn take_over_lease(&mut self, to: CoreId, weight: usize) {
+        if weight > 0 {
+            let mail = &self.state.shared.gauges(to).mail_bytes;
+            mail.fetch_sub(weight as u64, Ordering::Relaxed);
+            self.budget.take_over(weight);
+        }
+    }
+}
+
+/// What a run of plain commands of so many bytes may use.
+#[inline]
+fn need_of(run_bytes: usize) -> u64 {
+    (RUN_BASE_BYTES + RUN_GROWTH * run_bytes) as u64
+}
+
+/// Whether what the command may use follows from the bytes of its run.
+#[inline]
+fn is_light(command: &Command, args: Args<'_>) -> bool {
+    command.is_plain && args.span_bytes() <= TIMED_ARGS_BYTES
+}

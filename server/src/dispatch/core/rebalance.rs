@@ -1,0 +1,278 @@
+//! Moving slots: which, when, and in what steps. See `docs/decisions/0009-moving-slots.md`.
+//!
+//! The core that was asked drives the work, a leg after the other: slots of one core that go to another. A leg begins with
+//! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long:
+//!
+//! ```text
+//!  stand still                    no session begins a command that concerns keys; what is under way comes to its end
+//!  marks                          each core tells each other, behind all that it has sent by the old table
+//!  quiet                          all marks have come: nothing by the old table is left
+//!  give, take, give, take …       copies of the entries
+//!  the table changes              all at once: nobody looks at it
+//!  settle                         the giver drops its copies; all go on
+//! ```
+//! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::command::moving::{self, Order};
+use crate::command::{CommandTable, CoreFn};
+use crate::dispatch::core::Core;
+use crate::dispatch::mail::batch::{Batch, Request as BatchRequest};
+use crate::dispatch::mail::requests::{LocksHeld, Then, Work};
+use crate::dispatch::rebalance::legs::{by_load, legs, loads};
+use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
+use crate::dispatch::rebalance::{Job, Stage};
+use crate::dispatch::run::recipient::Recipient;
+use crate::routing::{CoreId, Slot};
+
+/// Slots that move at a time: at first, and at most.
+const BATCH_SLOTS: (usize, usize) = (4, 64);
+/// How long a standstill should take: fewer slots move at a time beyond it, more below half of it.
+const STANDSTILL_US: u64 = 4000;
+/// Between two standstills.
+const REST_MS: u64 = 5;
+/// Before slots are tried again whose commands waited for a client to read.
+const RETRY_MS: u64 = 50;
+/// Times that they are tried.
+const RETRIES_MAX: u32 = 200;
+/// For how long the load of cores is looked at.
+const MEASURE_MS: u64 = 1000;
+
+impl Core {
+    /// Whether there is anything to do about moving slots at the end of this turn.
+    #[inline]
+    pub(super) fn has_slots_to_move(&self) -> bool {
+        self.job.is_some() | self.state.moving.is_concerned()
+    }
+
+    /// What is to be done about moving slots at the end of a turn.
+    #[cold]
+    pub(super) fn tend_moving(&mut self, now_ms: u64) {
+        if self.state.moving.stands_still() {
+            self.become_quiet();
+        }
+        if let Some(order) = self.state.moving.take_order() {
+            self.begin_rebalance(order, now_ms);
+        }
+        if let Some(job) = self.job.take() {
+            self.job = self.go_on_rebalancing(job, now_ms);
+        }
+    }
+
+    /// Tells the others that nothing by the old table comes any more, and runs what has come from them and waits.
+    fn become_quiet(&mut self) {
+        let others = self.state.shared.cores() - 1;
+        if !self.has_work_under_way() && self.state.moving.takes_leave() {
+            let own = self.state.id;
+            for core in (0..=others).map(CoreId).filter(|core| *core != own) {
+                self.tell(core, moving::take_mark, &[]);
+            }
+        }
+        // What came before the last mark is here. It has run, or is set aside, or waits yet: for a script, or for the attempt of
+        // a client that was woken.
+        let has_all = self.state.moving.has_left()
+            && self.state.moving.has_marks_of(others)
+            && !self.scripts.has_any()
+            && self.locks.is_empty();
+        if has_all {
+            let slots = self.state.moving.slots();
+            let is_held_up = self
+                .debts
+                .any_aside(|batch, request| touches(batch, request, slots));
+            self.state.moving.note_quiet(is_held_up);
+        }
+    }
+
+    fn begin_rebalance(&mut self, order: Order, now_ms: u64) {
+        let shared = &self.state.shared;
+        let progress = &shared.rebalance;
+        for number in [
+            &progress.slots_moved,
+            &progress.keys_moved,
+            &progress.retries,
+            &progress.longest_pause_us,
+        ] {
+            number.store(0, Ordering::Relaxed);
+        }
+        progress.failure.store(Arc::default());
+        let stage = match order {
+            Order::ByLoad => Stage::Measuring {
+                until_ms: now_ms + MEASURE_MS,
+                before: loads(shared),
+            },
+            Order::To(..) | Order::Even => Stage::Beginning,
+        };
+        let even = crate::routing::SlotMap::even(shared.cores());
+        let moves: Vec<(Slot, CoreId)> = match order {
+            Order::To(slots, core) => slots.into_iter().map(|slot| (slot, core)).collect(),
+            Order::Even => Slot::all().map(|slot| (slot, even.owner(slot))).collect(),
+            Order::ByLoad => Vec::new(),
+        };
+        self.job = Some(Job {
+            legs: legs(shared, moves),
+            stage,
+            batch_slots: BATCH_SLOTS.0,
+            retries: 0,
+        });
+    }
+
+    /// The next step of a rebalance; none when it is over.
+    fn go_on_rebalancing(&mut self, mut job: Job, now_ms: u64) -> Option<Job> {
+        let shared = Arc::clone(&self.state.shared);
+        let left: usize = job.legs.iter().map(|leg| leg.slots.len()).sum();
+        let progress = &shared.rebalance;
+        progress.slots_left.store(left as u64, Ordering::Relaxed);
+        match job.stage {
+            Stage::Measuring { until_ms, .. } if now_ms < until_ms => {}
+            Stage::Measuring { ref before, .. } => {
+                job.legs = legs(&shared, by_load(&shared, before));
+                job.stage = Stage::Beginning;
+            }
+            Stage::Beginning => {
+                let Some(leg) = job.legs.front() else {
+                    progress.busy.store(false, Ordering::Release);
+                    return None;
+                };
+                progress.collecting.store(1, Ordering::Release);
+                let slots: Vec<Slot> = leg.slots.iter().copied().collect();
+                self.have_done(leg.giver, moving::collect, &moving::slots_argument(&slots));
+                job.stage = Stage::Collecting;
+            }
+            Stage::Collecting if progress.collecting.load(Ordering::Acquire) > 0 => {}
+            Stage::Collecting => job.stage = Stage::Resting { until_ms: now_ms },
+            Stage::Resting { until_ms } if now_ms < until_ms => {}
+            Stage::Resting { .. } => self.begin_batch(&mut job),
+            Stage::Moving {
+                ref outcome,
+                began_us,
+            } => {
+                let Some(outcome) = outcome.take() else {
+                    return Some(job);
+                };
+                let took_us = self.state.clock.monotonic_us.saturating_sub(began_us);
+                return self.end_batch(job, outcome, took_us, now_ms);
+            }
+        }
+        Some(job)
+    }
+
+    /// Begins to move the next slots, or ends the leg.
+    fn begin_batch(&mut self, job: &mut Job) {
+        let leg = job.legs.front().expect("a leg is under way");
+        if leg.slots.is_empty() {
+            self.have_done(leg.giver, moving::end_collecting, &[]);
+            job.legs.pop_front();
+            job.stage = Stage::Beginning;
+            return;
+        }
+        let outcome = Rc::default();
+        let slots = leg.slots.iter().take(job.batch_slots).copied().collect();
+        let way = (leg.giver, leg.taker);
+        let shared = Arc::clone(&self.state.shared);
+        let rounds = MoveRounds::new(shared, slots, way, Rc::clone(&outcome));
+        job.stage = Stage::Moving {
+            outcome,
+            began_us: self.state.clock.monotonic_us,
+        };
+        let recipient = Recipient::nobody(CommandTable::rebalance());
+        self.run_rounds(
+            None,
+            recipient,
+            Box::new(rounds),
+            LocksHeld::new(),
+            Then::Keep,
+        );
+    }
+
+    /// Slots have moved, or have not: what comes next.
+    fn end_batch(
+        &mut self,
+        mut job: Job,
+        outcome: Outcome,
+        took_us: u64,
+        now_ms: u64,
+    ) -> Option<Job> {
+        let shared = Arc::clone(&self.state.shared);
+        let progress = &shared.rebalance;
+        progress
+            .longest_pause_us
+            .fetch_max(took_us, Ordering::Relaxed);
+        let leg = job.legs.front_mut().expect("a leg is under way");
+        let failure = match outcome {
+            Outcome::Moved(entries) => {
+                let moved = leg.slots.len().min(job.batch_slots);
+                leg.slots.drain(..moved);
+                progress
+                    .slots_moved
+                    .fetch_add(moved as u64, Ordering::Relaxed);
+                progress.keys_moved.fetch_add(entries, Ordering::Relaxed);
+                if took_us > STANDSTILL_US {
+                    job.batch_slots = (job.batch_slots / 2).max(1);
+                } else if took_us < STANDSTILL_US / 2 {
+                    job.batch_slots = (job.batch_slots * 2).min(BATCH_SLOTS.1);
+                }
+                job.retries = 0;
+                job.stage = Stage::Resting {
+                    until_ms: now_ms + REST_MS,
+                };
+                return Some(job);
+            }
+            Outcome::HeldUp if job.retries < RETRIES_MAX => {
+                job.retries += 1;
+                progress.retries.fetch_add(1, Ordering::Relaxed);
+                job.stage = Stage::Resting {
+                    until_ms: now_ms + RETRY_MS,
+                };
+                return Some(job);
+            }
+            Outcome::HeldUp => "a client does not read what it asked for".to_owned(),
+            Outcome::Failed(error) => String::from_utf8_lossy(error.text()).into_owned(),
+        };
+        self.have_done(leg.giver, moving::end_collecting, &[]);
+        progress.failure.store(Arc::new(failure));
+        progress.slots_left.store(0, Ordering::Relaxed);
+        progress.busy.store(false, Ordering::Release);
+        None
+    }
+
+    /// Has a core, perhaps this one, do something of which it does not answer.
+    fn have_done(&mut self, core: CoreId, run: CoreFn, argument: &[u8]) {
+        if core == self.state.id {
+            self.run_part_here(run, argument);
+        } else {
+            self.tell(core, run, &[argument]);
+        }
+    }
+
+    /// When the rebalance that this core drives needs a turn.
+    #[inline]
+    pub(super) fn rebalance_wake_ms(&self) -> Option<u64> {
+        self.job.as_ref().and_then(|job| self.wake_for(job))
+    }
+
+    #[cold]
+    fn wake_for(&self, job: &Job) -> Option<u64> {
+        let now_ms = self.state.clock.monotonic_ms();
+        match job.stage {
+            Stage::Measuring { until_ms, .. } | Stage::Resting { until_ms } => {
+                Some(until_ms.max(now_ms))
+            }
+            Stage::Beginning => Some(now_ms),
+            Stage::Collecting => Some(now_ms + 1),
+            Stage::Moving { ref outcome, .. } => outcome.borrow().is_some().then_some(now_ms),
+        }
+    }
+}
+
+/// Whether a request concerns keys of some of these slots.
+fn touches(batch: &Batch, request: &BatchRequest, slots: &[Slot]) -> bool {
+    let Work::Command(command) = request.head.work else {
+        return false;
+    };
+    let args = batch.args(request);
+    let mut keys = command.spec.keys.positions(&args).map(|at| args.at(at));
+    keys.any(|key| slots.contains(&Slot::of(key)))
+}

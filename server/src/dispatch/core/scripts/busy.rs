@@ -1,0 +1,158 @@
+//! Scripts that run for too long.
+//!
+//! From `busy-reply-threshold` on, a script has the core for a slice of each turn only: between the slices clients are
+//! answered that the server is busy, and can end the script or the server. Its effects are not seen meanwhile: it has locks of
+//! what it may reach, or bars its core (`reach`). For the script no time goes by on its core.
+//!
+//! Clients go on with keys of cores that the script does not concern; one that declares no keys concerns all. What has no key, or keys of a core that it concerns, is
+//! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use larder_engine::UnixMillis;
+
+use crate::command::{Args, Command, Flags, Run, busy};
+use crate::dispatch::core::Core;
+use crate::dispatch::core::input::Target;
+use crate::dispatch::mail::requests::{Head, Work};
+use crate::dispatch::scripts::hold::Covers;
+use crate::dispatch::scripts::parked::State;
+use crate::dispatch::scripts::running::{Progress, Waits};
+use crate::log;
+use crate::resp::{ErrorReply, Reply};
+use crate::routing::CoreId;
+use crate::script::BusyScript;
+use crate::session::{SessionId, gate};
+
+/// How long a busy script has the core in one turn; its own looks at the clock may make it longer.
+const SLICE: Duration = Duration::from_millis(2);
+
+impl Core {
+    /// When the oldest script under way began that has locks of this core, or bars it: for it, it is still that time.
+    pub(in crate::dispatch) fn oldest_script_time(&self) -> Option<UnixMillis> {
+        let parked = self.scripts.parked.values();
+        parked.map(|parked| parked.clock.unix).min()
+    }
+
+    /// Whether the script that has just run a command has had the core for long enough.
+    pub(super) fn is_script_overdue(&mut self) -> bool {
+        let running = self.running();
+        let last = running.last;
+        match running.resumed {
+            Some(resumed) => last.saturating_duration_since(resumed) >= SLICE,
+            None => self.state.scripts.vm().is_overdue_at(last),
+        }
+    }
+
+    /// A script that was parked has run for too long: it goes on at the end of each turn.
+    pub(super) fn note_busy(&mut self, id: SessionId) {
+        let parked = self.scripts.parked.get_mut(&id).expect("just parked");
+        let State::Begun(running, _) = &mut parked.state else {
+            unreachable!("it has begun")
+        };
+        if running.busy.is_some() {
+            return;
+        }
+        let mut cores: Vec<CoreId> = running.hold.locks.iter().map(|(core, _)| *core).collect();
+        cores.push(self.state.id);
+        let words = parked.words.range(0, parked.words.len());
+        let script = BusyScript::new(
+            running.kind,
+            running.name.clone(),
+            words.map(Into::into).collect(),
+            running.began,
+            cores,
+        );
+        if running.wrote {
+            script.may_write();
+        }
+        if running.hold.covers == Covers::Everything || running.hold.is_keyless() {
+            script.concerns_all();
+        }
+        running.busy = Some(self.state.shared.busy.enter(script));
+        self.set_gate(gate::BUSY, true);
+        let parked = &self.scripts.parked[&id];
+        if let State::Begun(running, _) = &parked.state {
+            let millis = running.began.elapsed().as_millis();
+            let name = &running.name;
+            log::warn(format_args!(
+                "a script has run for {millis} ms and goes on: {name}"
+            ));
+        }
+    }
+
+    /// A busy script is over.
+    pub(super) fn note_no_longer_busy(&mut self, script: &Arc<BusyScript>) {
+        self.state.shared.busy.leave(script);
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
+    }
+
+    /// Gives busy scripts their slices of the turn. Whether some are still under way.
+    pub(in crate::dispatch::core) fn continue_scripts(&mut self) -> bool {
+        if self.scripts.parked.is_empty() {
+            return false;
+        }
+        let waits_for_turn = |state: &State| matches!(state, State::Begun(running, _) if running.waits == Waits::Slice);
+        let parked = self.scripts.parked.iter();
+        let busy: Vec<SessionId> = parked
+            .filter(|(_, parked)| waits_for_turn(&parked.state))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut goes_on = false;
+        for id in busy {
+            goes_on |= self.resume_script(id, Instant::now()) == Progress::Suspended;
+        }
+        self.run_granted();
+        goes_on
+    }
+
+    /// What a client is told instead of running a command while some core is busy, if that concerns it.
+    pub(in crate::dispatch::core) fn refuse_while_busy(
+        &self,
+        command: &'static Command,
+        args: Args<'_>,
+        target: Target,
+    ) -> Option<ErrorReply> {
+        if command.spec.flags.has(Flags::ALLOW_BUSY) {
+            return None;
+        }
+        let busy_scripts = &self.state.shared.busy;
+        let slots = &self.state.shared.slots;
+        let mut keys = command.spec.keys.positions(&args).peekable();
+        let kind = match command.spec.run {
+            Run::OnShard(_) if target.first_key.is_known() => busy_scripts.on(target.core),
+            Run::FanOut { .. } | Run::Script(_) if keys.peek().is_some() => {
+                keys.find_map(|at| busy_scripts.on(slots.core_of(args.at(at))))
+            }
+            _ => busy_scripts.on_any(),
+        };
+        kind.map(busy)
+    }
+
+    /// Refuses another core's request because of a busy script, unless that does not concern it.
+    #[cold]
+    pub(in crate::dispatch::core) fn refuse_request_while_busy(
+        &mut self,
+        from: CoreId,
+        request: &Head,
+    ) -> bool {
+        let Work::Command(command) = request.work else {
+            return false;
+        };
+        if request.locks.is_some() || command.spec.flags.has(Flags::ALLOW_BUSY) {
+            return false;
+        }
+        let Some(kind) = self.state.shared.busy.on(self.state.id) else {
+            return false;
+        };
+        let error = busy(kind);
+        self.count_error(&error);
+        self.state.stats.by_command[command.id.index()].rejected += 1;
+        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+            Reply::new(out, request.protocol).error(&error);
+        });
+        self.debts.owe(from, request.ticket.session(), bytes);
+        true
+    }
+}

@@ -1,0 +1,363 @@
+//! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
+//! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crate::command::{Args, Command, Flags, Run};
+use crate::dispatch::core::Core;
+use crate::dispatch::core::execute::is_timed_apart;
+use crate::dispatch::core::input::Target;
+use crate::dispatch::limits::SCRIPT_HELD_MAX_BYTES;
+use crate::dispatch::notify::publication::Publication;
+use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
+use crate::dispatch::scripts::hold::Reach;
+use crate::dispatch::scripts::parked::keep_words;
+use crate::dispatch::scripts::running::Waits;
+use crate::observe::CommandId;
+use crate::resp::{ErrorReply, Reply, errors};
+use crate::script::Ask;
+use crate::session::{Executing, Holds, Session, SessionId, gate};
+
+impl Core {
+    /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
+    pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Waits> {
+        let vm = self.state.scripts.vm();
+        let protocol = vm.protocol();
+        let words = std::mem::take(&mut *vm.words());
+        let mut out = std::mem::take(&mut *vm.reply());
+        out.clear();
+        let client = self.running().client.take();
+        let mut client = client.expect("no other command of a script is at work");
+        client.protocol = protocol;
+        let (bytes, ranges) = words.parts();
+        let args = Args::new(bytes, ranges);
+        let result = match ask {
+            Ask::Command => {
+                let running = self.running();
+                running.commands += 1;
+                match running.hold.repeats {
+                    0 => self.run_for_script(&mut client, args, &mut out),
+                    _ => self.repeat_for_script(&mut client, args, &mut out),
+                }
+            }
+            Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
+                Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
+                _ => {
+                    // There is one user, who may do anything.
+                    Reply::new(&mut out, protocol).integer(1);
+                    Ok(None)
+                }
+            },
+        };
+        let waits = result.unwrap_or_else(|error| {
+            Reply::new(&mut out, protocol).error(&error);
+            None
+        });
+        self.running().client = Some(client);
+        let vm = self.state.scripts.vm();
+        *vm.words() = words;
+        *vm.reply() = out;
+        waits
+    }
+
+    /// As [`Self::run_for_script`], of a script that has begun again, and had run this command before: it counts once.
+    #[cold]
+    #[inline(never)]
+    fn repeat_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let id = match resolve(self.state.commands.find(args.at(0)), args) {
+            Ok(command) => Some(command.id),
+            Err(Unresolved::Arity(id)) => Some(id),
+            Err(Unresolved::Unknown) => None,
+        };
+        let stats = &mut self.state.stats;
+        let were_off = std::mem::replace(&mut stats.durations_are_off, true);
+        let before = (stats.commands, stats.hits, stats.misses);
+        let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
+        let of_command = id.map(|id| {
+            let counted = stats.by_command[id.index()];
+            (id, counted, self.timing.calls(id))
+        });
+        let result = self.run_for_script(client, args, out);
+        self.running().hold.repeats -= 1;
+        let stats = &mut self.state.stats;
+        stats.durations_are_off = were_off;
+        (stats.commands, stats.hits, stats.misses) = before;
+        (stats.error_replies, stats.errors) = errors;
+        if let Some((id, counted, calls)) = of_command {
+            stats.by_command[id.index()] = counted;
+            self.timing.set_back(id, calls);
+        }
+        result
+    }
+
+    /// Runs a command of the script under way. Some: it cannot yet, or its reply comes later.
+    ///
+    /// # Errors
+    /// It may not run. What it answers itself, errors included, is in `out`.
+    fn run_for_script(
+        &mut self,
+        client: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Waits>, ErrorReply> {
+        let found = self.state.commands.find(args.at(0));
+        let command = match resolve(found, args) {
+            Ok(command) => command,
+            Err(Unresolved::Unknown) => {
+                self.count_error(&errors::SCRIPT_UNKNOWN_COMMAND);
+                return Err(errors::SCRIPT_UNKNOWN_COMMAND);
+            }
+            Err(Unresolved::Arity(command)) => {
+                return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
+            }
+        };
+        let target = self.target(found, args);
+        if let Err(error) = self.admit_for_script(command) {
+            return Err(self.reject_for_script(command.id, error));
+        }
+        let reach = self.reach(command, args, target);
+        let running = self.running();
+        let holds_much = running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES;
+        if reach == Reach::Beyond || holds_much {
+            return Ok(Some(Waits::Everything));
+        }
+        self.note_touched(command)?;
+        if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
+            let before = self.state.monitor_lines.len();
+            self.show_to_monitors(client, args, command.spec);
+            self.keep_shown(before);
+        }
+        // What it publishes comes behind what it did, if somebody may hear both.
+        let is_held = matches!(command.spec.run, Run::SomeCores { topic, .. }
+            if self.is_told_among_events(topic));
+        if reach == Reach::Elsewhere || is_held {
+            return Ok(self.send_for_script(client, args, command, target, out));
+        }
+        if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
+            let here = self.state.id;
+            let lock = self.running().hold.lock_on(here);
+            self.open_undo(lock);
+            let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
+            if held_bytes > SCRIPT_HELD_MAX_BYTES {
+                return Ok(Some(Waits::Everything));
+            }
+        }
+        self.state.stats.commands += 1;
+        let is_sampled = !is_timed_apart(command, args, self.state.gates);
+        let known = is_sampled
+            .then(|| self.timing.in_script(command.id))
+            .flatten();
+        let began = known.is_none().then(Instant::now);
+        match command.spec.run {
+            Run::OnShard(run) | Run::FanOut { together: run, .. } => {
+                let options = CallOptions {
+                    db: client.db,
+                    protocol: client.protocol,
+                    access: access_of(client),
+                    first_key: target.first_key,
+                };
+                run_on_shard(&mut self.state, out, args, command, run, options);
+            }
+            _ => {
+                let owner = Some(self.state.id);
+                let before = self.state.monitor_lines.len();
+                self.start(client, args, command, target, owner, false);
+                // Some are shown behind what they do.
+                self.keep_shown(before);
+                assert!(client.blocked.is_none(), "no command waits inside a script");
+                take_output(client, out);
+            }
+        }
+        let Some(began) = began else {
+            self.state.stats.ran(command.id, 1, known.unwrap_or(0));
+            return Ok(None);
+        };
+        let took = began.elapsed();
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        if is_sampled {
+            self.timing.timed_in_script(command.id, nanos);
+        }
+        self.state.stats.ran(command.id, 1, nanos);
+        let running = self.running();
+        running.last = began + took;
+        if running.hold.repeats == 0 {
+            self.observe_slow(client, args, command.spec, nanos / 1000);
+        }
+        Ok(None)
+    }
+
+    /// Keeps the monitors' lines from `before` on until the script is over, if it may begin again.
+    fn keep_shown(&mut self, before: usize) {
+        if self.running().is_undoable && self.state.monitor_lines.len() > before {
+            let shown = self.state.monitor_lines.split_off(before);
+            self.running().shown.extend(shown);
+        }
+    }
+
+    /// Runs a command that concerns other cores, under the script's locks. Some: the reply comes later.
+    fn send_for_script(
+        &mut self,
+        client: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+        target: Target,
+        out: &mut Vec<u8>,
+    ) -> Option<Waits> {
+        let mut hold = std::mem::take(&mut self.running().hold);
+        let id = self.messenger(&mut hold);
+        let locks = hold.locks.clone();
+        self.running().hold = hold;
+        if self.tells_of(id) {
+            let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
+            self.gather_for_script(id, by, is_undoable);
+        }
+        let messenger = self.state.sessions.take_out(id);
+        let mut messenger = messenger.expect("a script's messenger stays as long as the script");
+        messenger.db = client.db;
+        messenger.protocol = client.protocol;
+        messenger.user = client.user;
+        messenger.set_gate(gate::NO_TOUCH, client.gates & gate::NO_TOUCH != 0);
+        messenger.executing = (!locks.is_empty()).then(|| {
+            Box::new(Executing {
+                locks,
+                time: self.state.clock.unix,
+                holds: Holds::Keys,
+                rest: None,
+                pushes: Vec::new(),
+            })
+        });
+        match command.spec.run {
+            Run::SomeCores {
+                which,
+                count,
+                merge,
+                ..
+            } => {
+                // The message goes out when the script is over: it may begin again, and whom it will reach may be its own client,
+                // whose session is at work.
+                self.count_call(&mut messenger, command);
+                self.timing.ran(command.id);
+                let ask = (count, merge);
+                self.ask_some_cores(&mut messenger, args, command, which, ask, false);
+                let publication = Publication::of(command, keep_words(args));
+                let publication = publication.expect("it is one");
+                self.budget.keep(publication.bytes());
+                let running = self.running();
+                running.held_bytes += publication.bytes() as u64;
+                running.publications.push(publication);
+                if !running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES {
+                    running.held_bytes = 0;
+                    let publications = std::mem::take(&mut running.publications);
+                    self.publish_for_script(None, publications);
+                }
+            }
+            _ => {
+                let running = self.running();
+                if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
+                    running.held_bytes += args.span_bytes() as u64;
+                }
+                let gates = messenger.gates | self.state.gates;
+                self.run(&mut messenger, args, command, target, gates);
+            }
+        }
+        let is_answered = messenger.output.outstanding() == 0;
+        self.state.sessions.put_back(messenger);
+        if is_answered {
+            self.take_reply(id, out);
+            return None;
+        }
+        Some(Waits::Answer)
+    }
+
+    /// Takes the reply to a command that concerned other cores.
+    pub(super) fn take_reply(&mut self, messenger: SessionId, out: &mut Vec<u8>) {
+        let session = self.state.sessions.take_out(messenger);
+        let mut session = session.expect("a script's messenger stays as long as the script");
+        out.clear();
+        take_output(&mut session, out);
+        self.give_credits(&mut session);
+        self.state.sessions.put_back(session);
+        self.running().last = Instant::now();
+    }
+
+    fn reject_for_script(&mut self, command: CommandId, error: ErrorReply) -> ErrorReply {
+        self.count_error(&error);
+        self.state.stats.by_command[command.index()].rejected += 1;
+        error
+    }
+
+    /// Whether the script under way may run a command.
+    fn admit_for_script(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
+        let flags = command.spec.flags;
+        let may_call_all = &self.state.shared.scripts_may_call_all;
+        if flags.has(Flags::NOSCRIPT) && !may_call_all.load(Ordering::Relaxed)
+            || matches!(command.spec.run, Run::Script(_))
+        {
+            return Err(errors::NOT_FROM_SCRIPT);
+        }
+        let running = self.running();
+        if !running.may_write && flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
+            return Err(errors::SCRIPT_IS_READ_ONLY);
+        }
+        // Once it has written, a script is not stopped halfway.
+        if running.is_out_of_memory && !running.wrote && flags.has(Flags::DENYOOM) {
+            return Err(errors::OUT_OF_MEMORY);
+        }
+        Ok(())
+    }
+
+    /// A command of the script under way is about to run.
+    fn note_touched(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
+        let running = self.running();
+        running.has_read |= command.spec.flags.has(Flags::READONLY);
+        if command.spec.flags.has(Flags::WRITE) && !running.wrote {
+            running.wrote = true;
+            let was_killed = running.busy.as_ref().is_some_and(|busy| !busy.may_write());
+            if was_killed {
+                // It was killed before it could write, and is told so instead of this.
+                return Err(self.reject_for_script(command.id, errors::UNKILLABLE));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes all that is written to a session.
+fn take_output(session: &mut Session, out: &mut Vec<u8>) {
+    while !session.output.unsent().is_empty() {
+        let len = session.output.unsent().len();
+        out.extend_from_slice(session.output.unsent());
+        session.output.advance(len);
+    }
+}
+
+/// Why a script's command is none.
+enum Unresolved {
+    Unknown,
+    Arity(CommandId),
+}
+
+/// The command a script calls, subcommand and arity settled.
+fn resolve(
+    command: Option<&'static Command>,
+    args: Args<'_>,
+) -> Result<&'static Command, Unresolved> {
+    let command = command.ok_or(Unresolved::Unknown)?;
+    let command = match args.get(1) {
+        Some(name) if !command.subcommands.is_empty() => {
+            command.subcommand(name).ok_or(Unresolved::Unknown)?
+        }
+        _ => command,
+    };
+    if command.spec.accepts(args.len()) {
+        Ok(command)
+    } else {
+        Err(Unresolved::Arity(command.id))
+    }
+}

@@ -1,0 +1,566 @@
+//! Replies made of parts that several cores answer, and commands in rounds: all are asked together, their answers are kept
+//! until the last has come, and then the reply is made, or the next round is asked.
+//!
+//! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
+//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
+
+use std::rc::Rc;
+
+use crate::command::{
+    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, Spread,
+    closing,
+};
+use crate::dispatch::blocking::blocked::Attempt;
+use crate::dispatch::core::Core;
+use crate::dispatch::gather::{Finish, Gather};
+use crate::dispatch::mail::requests::{
+    Held, LockAnswer, LocksHeld, Tells, Then, Ticket, Work, held_on,
+};
+use crate::dispatch::notify::telling::EventsOfCommand;
+use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
+use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
+use crate::resp::{ErrorReply, Protocol, Reply};
+use crate::routing::CoreId;
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
+
+/// Whom to ask what.
+pub(in crate::dispatch::core) type Ask<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
+
+impl Core {
+    /// Asks several cores at once; the reply is made when all have answered, at once if only this one was asked.
+    pub(in crate::dispatch::core) fn gather(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        finish: Finish,
+        asks: Vec<Ask<'_>>,
+        quiet: bool,
+    ) {
+        let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
+        let seq = session.output.expect_if_wanted(!quiet);
+        if !remote {
+            let recipient = recipient_of_session(session, Some(seq), command);
+            let parts: Vec<Vec<u8>> = asks
+                .iter()
+                .map(|(_, work, args)| {
+                    self.part_here(Some(session), *work, args, recipient, &mut Vec::new())
+                })
+                .collect();
+            let protocol = session.protocol;
+            let mut reply = Vec::new();
+            self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
+            let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
+            return session.output.fill(seq, write);
+        }
+        // One message does not wait for another.
+        if !matches!(command.spec.run, Run::SomeCores { .. }) {
+            note_write(session, command.spec, seq);
+        }
+        let recipient = recipient_of_session(session, Some(seq), command);
+        let locks = LocksHeld::new();
+        self.gather_parts(Some(session), recipient, args, finish, asks, locks);
+    }
+
+    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
+    pub(in crate::dispatch::core) fn gather_parts(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        args: Args<'_>,
+        finish: Finish,
+        asks: Vec<Ask<'_>>,
+        locks: LocksHeld,
+    ) {
+        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
+        let told = self.begin_events(recipient.session, &locks, Then::Keep, false);
+        self.gathers.get(id).tell(told, args);
+        self.gathers.get(id).locks = locks;
+        self.ask_and_finish(id, session, asks);
+    }
+
+    /// Begins to gather `count` parts of a reply, whose place is kept already.
+    pub(in crate::dispatch::core) fn begin_gather(
+        &mut self,
+        recipient: Recipient,
+        args: Args<'_>,
+        finish: Finish,
+        count: usize,
+    ) -> u32 {
+        let kept = match finish {
+            Finish::Merge(_) => keep_args(args),
+            _ => KeptArgs::default(),
+        };
+        let parts = self.gathers.room(count);
+        let id = self.gathers.insert(Gather {
+            recipient,
+            finish,
+            args: kept,
+            parts,
+            missing: count,
+            part_bytes: 0,
+            told: None,
+            locks: LocksHeld::new(),
+            then: Then::Keep,
+            attempt: None,
+        });
+        id as u32
+    }
+
+    /// Asks several cores under locks that are given back behind it. It is told of by this core.
+    pub(in crate::dispatch::core) fn gather_under_locks(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        args: Args<'_>,
+        spread: Spread,
+        locks: LocksHeld,
+    ) {
+        let (finish, asks) = self.split(args, recipient.command, spread);
+        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
+        let told = self.begin_events(recipient.session, &locks, Then::Release, true);
+        let gather = self.gathers.get(id);
+        gather.tell(told, args);
+        (gather.locks, gather.then) = (locks, Then::Release);
+        self.ask_and_finish(id, session, asks);
+    }
+
+    fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
+        let recipient = self.gathers.get(id).recipient;
+        self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
+        self.finish_if_complete(id, session);
+    }
+
+    /// Begins a command of several rounds that needs no locks.
+    pub(in crate::dispatch::core) fn begin_rounds(
+        &mut self,
+        session: &mut Session,
+        rounds: Box<dyn Rounds>,
+        command: &'static Command,
+        quiet: bool,
+    ) {
+        let seq = session.output.expect_if_wanted(!quiet);
+        let recipient = recipient_of_session(session, Some(seq), command);
+        session.at_barrier = true;
+        let locks = LocksHeld::new();
+        self.run_rounds(Some(session), recipient, rounds, locks, Then::Keep);
+    }
+
+    /// Runs a command of several rounds, under the locks of a transaction if there are any. The place of the reply is kept,
+    /// and the session at a barrier, already.
+    pub(in crate::dispatch::core) fn run_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        rounds: Box<dyn Rounds>,
+        locks: LocksHeld,
+        then: Then,
+    ) {
+        self.start_rounds(session, recipient, rounds, (locks, then), None, None);
+    }
+
+    /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
+    pub(in crate::dispatch::core) fn run_told_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        rounds: Box<dyn Rounds>,
+        (args, is_told): (Args<'_>, bool),
+        (locks, then): (LocksHeld, Then),
+    ) {
+        let told = self.begin_events(recipient.session, &locks, then, is_told);
+        let told = told.map(|told| (told, keep_args(args)));
+        self.start_rounds(session, recipient, rounds, (locks, then), None, told);
+    }
+
+    /// As [`Self::run_rounds`], for a command that may block.
+    pub(in crate::dispatch::core) fn attempt(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        rounds: Box<dyn Rounds>,
+        locks: (LocksHeld, Then),
+        attempt: Box<Attempt>,
+    ) {
+        self.start_rounds(session, recipient, rounds, locks, Some(attempt), None);
+    }
+
+    fn start_rounds(
+        &mut self,
+        session: Option<&mut Session>,
+        recipient: Recipient,
+        rounds: Box<dyn Rounds>,
+        (locks, then): (LocksHeld, Then),
+        attempt: Option<Box<Attempt>>,
+        told: Option<(Box<EventsOfCommand>, KeptArgs)>,
+    ) {
+        let (told, args) = told.unzip();
+        let id = self.gathers.insert(Gather {
+            recipient,
+            finish: Finish::Rounds(rounds),
+            args: args.unwrap_or_default(),
+            told,
+            parts: Vec::new(),
+            missing: 0,
+            part_bytes: 0,
+            locks,
+            then,
+            attempt,
+        });
+        self.finish_if_complete(id, session);
+    }
+
+    /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
+    fn ask(
+        &mut self,
+        id: usize,
+        recipient: Recipient,
+        mut session: Option<&mut Session>,
+        asks: Vec<Ask<'_>>,
+        mut entries: Vec<Handed>,
+    ) {
+        let is_told = self.gathers.get(id).told.is_some();
+        let tells = if is_told { Tells::Asker } else { Tells::Here };
+        for (part, (core, work, args)) in asks.into_iter().enumerate() {
+            let locks = held_on(&self.gathers.get(id).locks, core, Then::Keep);
+            let locks = locks.map(|locks| Held { tells, ..locks });
+            if core == self.state.id {
+                let before = locks.map(|locks| self.begin_moment_of(locks.id));
+                let mut undo = locks.map(|locks| locks.id);
+                undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
+                let gathered = self.begin_part_here(is_told);
+                let answer =
+                    self.part_here(session.as_deref_mut(), work, &args, recipient, &mut entries);
+                self.end_part_here(id, gathered);
+                if !entries.is_empty() {
+                    self.gathers.hand(id as u32, std::mem::take(&mut entries));
+                }
+                if let Some(lock) = undo {
+                    self.lay_undo_aside(lock, self.changer(recipient.session));
+                }
+                if let Some(before) = before {
+                    self.end_moment(before);
+                }
+                let gather = self.gathers.get(id);
+                gather.parts[part] = answer;
+                gather.missing -= 1;
+                continue;
+            }
+            self.state.stats.hops += 1;
+            let ticket = Ticket::Part {
+                session: recipient.session,
+                gather: id as u32,
+                part: part as u32,
+            };
+            let head = recipient.head(ticket, work, locks);
+            let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
+            if entries.is_empty() {
+                outbox.ask(head, args);
+            } else {
+                outbox.ask_handing(head, args, std::mem::take(&mut entries));
+            }
+        }
+    }
+
+    /// Runs a part on this core for the server itself.
+    pub(in crate::dispatch::core) fn run_part_here(&mut self, run: CoreFn, argument: &[u8]) {
+        let recipient = Recipient::nobody(CommandTable::rebalance());
+        self.part_here(
+            None,
+            Work::Part(run),
+            &[argument],
+            recipient,
+            &mut Vec::new(),
+        );
+    }
+
+    /// Runs a part on this core. `entries`: those handed over to it, and then those that it hands back.
+    fn part_here(
+        &mut self,
+        mut session: Option<&mut Session>,
+        work: Work,
+        args: &[&[u8]],
+        recipient: Recipient,
+        entries: &mut Vec<Handed>,
+    ) -> Vec<u8> {
+        let handed = std::mem::take(entries);
+        let kept = keep(args.iter().copied());
+        let args = kept.as_args();
+        let itself = self.state.reader(recipient.session);
+        let reader = recipient.reading.reader(itself);
+        let mut out = Vec::new();
+        match work {
+            Work::Command(command) => {
+                let place = CallOptions {
+                    db: recipient.db,
+                    protocol: recipient.protocol,
+                    access: recipient.access,
+                    first_key: FirstKey::UNKNOWN,
+                };
+                run_command_on_shard(&mut self.state, &mut out, args, command, place);
+                if let Some(reader) = reader {
+                    self.state.remember(command.spec, &args, reader);
+                }
+            }
+            Work::Part(run) => run(&mut CoreCall {
+                core: &mut self.state,
+                asking: session.as_deref_mut(),
+                asking_client_id: recipient.client_id,
+                reader,
+                db: recipient.db,
+                protocol: recipient.protocol,
+                args,
+                out: &mut out,
+                handed: &handed,
+                hands: entries,
+            }),
+            Work::Each(command) => {
+                let Run::EveryCore { each, .. } = command.spec.run else {
+                    unreachable!("such a command runs on every core")
+                };
+                each(&mut CoreCall {
+                    core: &mut self.state,
+                    asking: session.as_deref_mut(),
+                    asking_client_id: recipient.client_id,
+                    reader,
+                    db: recipient.db,
+                    protocol: recipient.protocol,
+                    args,
+                    out: &mut out,
+                    handed: &[],
+                    hands: &mut Vec::new(),
+                });
+            }
+            Work::Exec(_)
+            | Work::Lock(_)
+            | Work::Unlock
+            | Work::Undo
+            | Work::Await(_)
+            | Work::Wait(..) => {
+                unreachable!("it is no part of a gathered reply")
+            }
+        }
+        self.answer_unblock_now(&mut out);
+        for buffer in handed.into_iter().filter_map(Handed::into_buffer) {
+            self.state.shard.bury(buffer);
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            let by = self.changer(recipient.session);
+            self.act_on_notes(session, Some(by));
+        }
+        out
+    }
+
+    /// An answer from another core.
+    pub(in crate::dispatch::core) fn take_answer(
+        &mut self,
+        from: CoreId,
+        ticket: Ticket,
+        bytes: &[u8],
+    ) {
+        if bytes.len() >= LARGE_ANSWER_BYTES && from != self.state.id {
+            self.keep_large(from, ticket, bytes.len() as u64);
+        }
+        match ticket {
+            Ticket::Discard { .. } => {}
+            Ticket::Reply { session, seq } => {
+                let Some(session) = self.state.sessions.get_mut(session) else {
+                    return;
+                };
+                let was_held_back = session.is_held_back();
+                session.output.fill(seq, |out| out.extend_from_slice(bytes));
+                if session.id.is_messenger() {
+                    return self.scripts.note_answer(session.id);
+                }
+                let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
+                closing::close_beyond(session, limit, &mut self.state.stats);
+                let id = session.id;
+                if was_held_back {
+                    self.waiting.push(id);
+                } else if session.awaits_room {
+                    // It waits already, and may have waited for this.
+                    self.looked_at = 0;
+                }
+                self.state.dirty.push(id);
+                if session.holds_much() {
+                    self.weigh_in_place(id);
+                }
+            }
+            Ticket::Locks { transaction, .. } => {
+                let answer = LockAnswer::read(bytes);
+                self.take_grant(from, transaction, answer);
+            }
+            Ticket::Attempt { session } => self.end_attempt_on(session, bytes),
+            Ticket::Wait { session, number } => {
+                self.take_word_of_wait(from, session, number, bytes);
+            }
+            Ticket::Part { gather, part, .. } => {
+                let id = gather as usize;
+                let gather = self.gathers.get(id);
+                gather.parts[part as usize].extend_from_slice(bytes);
+                gather.part_bytes += bytes.len();
+                self.budget.keep(bytes.len());
+                gather.missing -= 1;
+                if gather.missing == 0 {
+                    let session = gather.recipient.session;
+                    let mut session = self.state.sessions.take_out(session);
+                    self.finish_if_complete(id, session.as_deref_mut());
+                    if self.state.gates & gate::NOTES != 0 {
+                        let by = self.changer(ticket.session());
+                        self.act_on_notes(session.as_deref_mut(), Some(by));
+                    }
+                    if let Some(session) = session {
+                        self.look_again(session);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A large answer has come: the core that gave it is told when it stands among the replies that are ready, or at once if
+    /// it never will.
+    #[cold]
+    fn keep_large(&mut self, from: CoreId, ticket: Ticket, bytes: u64) {
+        let seq = match ticket {
+            Ticket::Reply { seq, .. } => Some(seq),
+            Ticket::Part { gather, .. } => {
+                let gather = self.gathers.get(gather as usize);
+                let is_reply = !matches!(gather.finish, Finish::Rounds(_));
+                gather.recipient.seq.filter(|_| is_reply)
+            }
+            Ticket::Attempt { session } => {
+                let session = self.state.sessions.get(session);
+                session.and_then(|session| Some(session.blocked.as_ref()?.seq))
+            }
+            Ticket::Locks { .. } | Ticket::Wait { .. } | Ticket::Discard { .. } => None,
+        };
+        let session = ticket.session();
+        match (seq, self.state.sessions.get_mut(session)) {
+            (Some(seq), Some(session)) => {
+                session.narrow_window();
+                session.large_answers.push(LargeAnswer { from, seq, bytes });
+            }
+            _ => self.give_credit(from, session, bytes),
+        }
+    }
+
+    /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
+    /// so that what it has begun is not left half done.
+    fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
+        while self.gathers.get(id).missing == 0 {
+            let mut reply = self.gathers.take_reply();
+            let gather = self.gathers.get(id);
+            let recipient = gather.recipient;
+            if let Some(told) = &mut gather.told {
+                told.end_round(recipient.command, gather.args.as_args());
+            }
+            if let Finish::Rounds(rounds) = &mut gather.finish {
+                let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
+                let round = rounds.next(&answers, &mut Reply::new(&mut reply, recipient.protocol));
+                let asked = match round {
+                    Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
+                    Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
+                    Ok(Round::Done) => None,
+                    Ok(Round::Wait(resolved)) => {
+                        let gather = self.gathers.remove(id);
+                        self.budget.let_go(gather.part_bytes);
+                        let mut attempt = gather.attempt.expect("only such a command waits");
+                        if let Some(words) = resolved {
+                            let args = keep(words.iter().map(Vec::as_slice));
+                            self.go_on_from(&mut attempt, args);
+                        }
+                        let locks = &gather.locks;
+                        return self.attempt_found_nothing(session, recipient, *attempt, locks);
+                    }
+                    Err(error) => {
+                        reply.clear();
+                        Reply::new(&mut reply, recipient.protocol).error(&error);
+                        self.count_failure(&error, recipient.command);
+                        None
+                    }
+                };
+                if let Some((requests, entries)) = asked {
+                    let gather = self.gathers.get(id);
+                    self.budget.let_go(std::mem::take(&mut gather.part_bytes));
+                    gather.missing = requests.len();
+                    gather.parts = vec![Vec::new(); requests.len()];
+                    let asks = requests
+                        .iter()
+                        .map(|request| {
+                            let args = request.args.iter().map(Vec::as_slice).collect();
+                            (request.core, Work::Part(request.run), args)
+                        })
+                        .collect();
+                    self.ask(id, recipient, session.as_deref_mut(), asks, entries);
+                    continue;
+                }
+            }
+            let mut gather = self.gathers.remove(id);
+            self.budget.let_go(gather.part_bytes);
+            if let Some(attempt) = gather.attempt.take() {
+                return self.end_attempt(session, recipient, &attempt, &gather.locks, &reply);
+            }
+            let had_rounds = matches!(gather.finish, Finish::Rounds(_));
+            if !had_rounds {
+                let args = gather.args.as_args();
+                self.write_reply(
+                    &gather.finish,
+                    args,
+                    &gather.parts,
+                    &mut reply,
+                    recipient.protocol,
+                    recipient.command,
+                );
+            }
+            if let Some(session) = session.as_deref_mut() {
+                if had_rounds && gather.then == Then::Keep {
+                    // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
+                    // locks of their own, may be complete only now.
+                    session.at_barrier = false;
+                }
+                session.end_transaction();
+                if let Some(seq) = recipient.seq {
+                    session
+                        .output
+                        .fill(seq, |out| out.extend_from_slice(&reply));
+                }
+            }
+            if let Some(told) = gather.told.take() {
+                self.end_events(recipient.session, gather.then, *told, session);
+            }
+            if gather.then == Then::Release {
+                self.unlock(recipient.session, &gather.locks);
+            }
+            self.gathers.recycle(gather.parts, gather.finish);
+            self.gathers.keep_reply(reply);
+            return;
+        }
+    }
+
+    fn write_reply(
+        &mut self,
+        finish: &Finish,
+        args: Args<'_>,
+        parts: &[Vec<u8>],
+        out: &mut Vec<u8>,
+        protocol: Protocol,
+        command: &'static Command,
+    ) {
+        let written = self.gathers.write_reply(finish, args, parts, out, protocol);
+        if let Err(error) = written {
+            out.clear();
+            Reply::new(out, protocol).error(&error);
+            self.count_failure(&error, command);
+        }
+    }
+
+    pub(in crate::dispatch::core) fn count_failure(
+        &mut self,
+        error: &ErrorReply,
+        command: &'static Command,
+    ) {
+        self.count_error(error);
+        self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+    }
+}

@@ -1,0 +1,47 @@
+//! `MULTI` and `EXEC`: what of them needs no core. What the client has queued lies in its session (`session/multi.rs`); `WATCH`
+//! and its end are in [`watch`].
+
+pub(super) mod watch;
+
+use super::mail::requests::{Held, Then, held_on};
+use crate::command::Command;
+use crate::routing::CoreId;
+use crate::session::{Multi, Session, gate};
+
+/// Where an `EXEC` runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dispatch) enum ExecPlacement {
+    /// On this core alone.
+    OneCore(CoreId),
+    /// On several, each command on one of them, without locks.
+    Cores,
+    /// On this core, under locks of all it concerns.
+    Locks,
+}
+
+/// The locks of an `EXEC` under way, for a command on core `core`.
+pub(in crate::dispatch) fn locks_of(session: &Session, core: CoreId) -> Option<Held> {
+    let executing = session.executing.as_ref()?;
+    held_on(&executing.locks, core, Then::Keep)
+}
+
+/// Whether a command is queued between `MULTI` and `EXEC`.
+pub(in crate::dispatch) fn is_queued(command: &Command) -> bool {
+    !matches!(
+        command.spec.name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
+}
+
+/// Ends what was queued since `MULTI`.
+pub(in crate::dispatch) fn end_multi(session: &mut Session) -> Option<Box<Multi>> {
+    session.set_gate(gate::MULTI, false);
+    session.multi.take()
+}
+
+/// Answers `OK`, unless the client wants no reply.
+pub(in crate::dispatch) fn reply_ok(session: &mut Session, quiet: bool) {
+    if !quiet {
+        session.reply(|reply| reply.ok());
+    }
+}

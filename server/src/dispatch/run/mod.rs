@@ -1,0 +1,6 @@
+//! How a command runs on a shard: what it needs to know, its arguments, and who gets the reply.
+
+pub(super) mod attempt;
+pub(super) mod kept_args;
+pub(super) mod on_shard;
+pub(super) mod recipient;

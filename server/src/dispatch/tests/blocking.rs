@@ -1,0 +1,459 @@
+//! Commands that block, of a test type (`families::take`), on servers of one and of several cores.
+
+#![cfg(test)]
+
+use crate::dispatch::tests::testing::{Client, Random, Server, key_on, seeds};
+use crate::routing::Slot;
+
+const CORES: [u16; 3] = [1, 2, 3];
+
+fn taken(key: &str, value: &str) -> String {
+    format!(
+        "*2\r\n${}\r\n{key}\r\n${}\r\n{value}\r\n",
+        key.len(),
+        value.len()
+    )
+}
+
+fn disconnect(mut server: Server, clients: &[Client]) {
+    for client in clients {
+        server.disconnect(*client);
+    }
+    server.assert_nothing_is_left();
+}
+
+/// A key of each core.
+fn keys(cores: u16) -> Vec<String> {
+    (0..cores)
+        .map(|core| key_on(core, cores, "queue"))
+        .collect()
+}
+
+#[test]
+fn what_is_there_is_taken_at_once_and_the_first_key_that_has_something_counts() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let client = server.connect(0);
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        server.send(client, format!("SET {last} ab\r\n").as_bytes());
+        let take = format!("TEST.TAKE none {} 0\r\n", keys.join(" "));
+        assert_eq!(server.send(client, take.as_bytes()), taken(last, "a"));
+        server.send(client, format!("SET {} x\r\n", keys[0]).as_bytes());
+        assert_eq!(server.send(client, take.as_bytes()), taken(&keys[0], "x"));
+        disconnect(server, &[client]);
+    }
+}
+
+#[test]
+fn who_waits_is_served_by_a_write_of_any_core_in_the_order_they_came() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores);
+        let take = format!("TEST.TAKE {} 0\r\nPING\r\n", keys.join(" "));
+        let waiting: Vec<Client> = (0..6)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for client in &waiting {
+            assert_eq!(server.send(*client, take.as_bytes()), "");
+        }
+        let writer = server.connect(usize::from(cores) - 1);
+        let served = |key: &str, value: &str| taken(key, value) + "+PONG\r\n";
+        // One element serves one, two serve two; nothing else changes.
+        for (at, (word, key)) in [("a", &keys[0]), ("bc", keys.last().unwrap())]
+            .iter()
+            .enumerate()
+        {
+            let append = format!("APPEND {key} {word}\r\n");
+            assert_eq!(
+                server.send(writer, append.as_bytes()),
+                format!(":{}\r\n", word.len())
+            );
+            let first = if at == 0 { 0 } else { 1 };
+            for (offset, value) in word.chars().enumerate() {
+                let heard = server.send(waiting[first + offset], b"");
+                assert_eq!(heard, served(key, &value.to_string()), "{cores} cores");
+            }
+            assert_eq!(server.send(waiting[first + word.len()], b""), "");
+        }
+        // A write of a whole transaction serves once it is over.
+        let key = &keys[0];
+        let multi = format!("MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {key} yz\r\nEXEC\r\n");
+        server.send(writer, multi.as_bytes());
+        assert_eq!(server.send(waiting[3], b""), served(key, "y"));
+        assert_eq!(server.send(waiting[4], b""), served(key, "z"));
+        assert_eq!(server.send(waiting[5], b""), "");
+        server.send(
+            writer,
+            format!("SET other v\r\nRENAME other {key}\r\n").as_bytes(),
+        );
+        assert_eq!(server.send(waiting[5], b""), served(key, "v"));
+        disconnect(server, &[waiting, vec![writer]].concat());
+    }
+}
+
+#[test]
+fn a_wait_ends_by_time_by_unblock_and_with_its_client() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores).join(" ");
+        let clients: Vec<Client> = (0..4)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        let [timed, unblocked, failed, gone] = clients[..] else {
+            unreachable!()
+        };
+        let id = |server: &mut Server, client| {
+            let reply = server.send(client, b"CLIENT ID\r\n");
+            reply.trim_start_matches(':').trim().to_owned()
+        };
+        let ids = [id(&mut server, unblocked), id(&mut server, failed)];
+        server.send(timed, format!("TEST.TAKE {keys} 100\r\n").as_bytes());
+        for client in [unblocked, failed, gone] {
+            assert_eq!(
+                server.send(client, format!("TEST.TAKE {keys} 0\r\n").as_bytes()),
+                ""
+            );
+        }
+        let other = server.connect(0);
+        let info = server.send(other, b"INFO clients\r\n");
+        assert!(info.contains("blocked_clients:4"), "{info}");
+        server.advance(99);
+        assert_eq!(server.send(timed, b""), "");
+        server.advance(2);
+        assert_eq!(server.send(timed, b""), "*-1\r\n");
+        let unblock = |id: &str, how: &str| format!("CLIENT UNBLOCK {id} {how}\r\n");
+        assert_eq!(
+            server.send(other, unblock(&ids[0], "TIMEOUT").as_bytes()),
+            ":1\r\n"
+        );
+        assert_eq!(server.send(unblocked, b""), "*-1\r\n");
+        assert_eq!(
+            server.send(other, unblock(&ids[1], "ERROR").as_bytes()),
+            ":1\r\n"
+        );
+        assert_eq!(
+            server.send(failed, b""),
+            "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"
+        );
+        server.disconnect(gone);
+        // Nobody is left who would take it.
+        let first = keys.split(' ').next().unwrap();
+        server.send(other, format!("SET {first} v\r\n").as_bytes());
+        assert_eq!(
+            server.send(other, format!("GET {first}\r\n").as_bytes()),
+            "$1\r\nv\r\n"
+        );
+        disconnect(server, &[timed, unblocked, failed, other]);
+    }
+}
+
+#[test]
+fn inside_multi_nothing_waits() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let client = server.connect(0);
+        let keys = keys(cores).join(" ");
+        let multi =
+            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nTEST.CARRY {keys} 0\r\nPING\r\nEXEC\r\n");
+        let multi = if cores == 2 {
+            multi
+        } else {
+            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nPING\r\nPING\r\nEXEC\r\n")
+        };
+        let reply = server.send(client, multi.as_bytes());
+        assert!(reply.contains("*3\r\n*-1\r\n"), "{reply}");
+        assert!(reply.ends_with("+PONG\r\n"), "{reply}");
+        disconnect(server, &[client]);
+    }
+}
+
+#[test]
+fn what_is_carried_on_serves_who_waits_there() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let hops: Vec<String> = (0..5)
+            .map(|at| key_on(at % cores, cores, &format!("hop{at}")))
+            .collect();
+        let carriers: Vec<Client> = (0..4)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for (client, pair) in carriers.iter().zip(hops.windows(2)) {
+            let carry = format!("TEST.CARRY {} {} 0\r\n", pair[0], pair[1]);
+            assert_eq!(server.send(*client, carry.as_bytes()), "");
+        }
+        let writer = server.connect(0);
+        server.send(writer, format!("SET {} v\r\n", hops[0]).as_bytes());
+        for client in &carriers {
+            assert_eq!(server.send(*client, b""), "$1\r\nv\r\n");
+        }
+        let last = format!("GET {}\r\n", hops[4]);
+        assert_eq!(server.send(writer, last.as_bytes()), "$1\r\nv\r\n");
+        disconnect(server, &[carriers, vec![writer]].concat());
+    }
+}
+
+#[test]
+fn who_reads_without_taking_is_served_by_the_same_write_and_goes_on_from_what_it_resolved() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        let writer = server.connect(0);
+        server.send(writer, format!("SET {last} ab\r\n").as_bytes());
+        let clients: Vec<Client> = (0..6)
+            .map(|at| server.connect(at % usize::from(cores)))
+            .collect();
+        for (at, client) in clients.iter().enumerate() {
+            // Half of them on the one key, half on a key of each core.
+            let keys = if at % 2 == 0 { last } else { &keys.join(" ") };
+            let read = format!("TEST.READ {keys} $ 0\r\n");
+            assert_eq!(server.send(*client, read.as_bytes()), "");
+        }
+        // An attempt that finds nothing, with the length another than the one resolved: `$` is not resolved again.
+        server.send(
+            writer,
+            format!("SET {last} x\r\nAPPEND {last} y\r\n").as_bytes(),
+        );
+        for client in &clients {
+            assert_eq!(server.send(*client, b""), "");
+        }
+        server.send(writer, format!("APPEND {last} cd\r\n").as_bytes());
+        for (at, client) in clients.iter().enumerate() {
+            let heard = server.send(*client, b"");
+            assert_eq!(heard, taken(last, "cd"), "client {at}, {cores} cores");
+        }
+        disconnect(server, &[clients, vec![writer]].concat());
+    }
+}
+
+#[test]
+fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
+    let mut server = Server::new(2);
+    let keys = keys(2).join(" ");
+    let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+    for client in &clients {
+        server.send(*client, format!("TEST.READ {keys} 0 0\r\n").as_bytes());
+    }
+    let writer = server.connect(1);
+    let key = key_on(1, 2, "queue");
+    server.receive(writer, format!("APPEND {key} x\r\n").as_bytes());
+    server.turn();
+    server.ship();
+    while server.deliver_one(1, 0) {}
+    // All have been woken, and have asked for their places.
+    let transactions = server.cores[0].state().stats.transactions;
+    assert_eq!(transactions, 6);
+    for client in &clients {
+        assert_eq!(server.send(*client, b""), taken(&key, "x"));
+    }
+    disconnect(server, &[clients, vec![writer]].concat());
+}
+
+#[test]
+fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (keys, to) = (keys(cores), key_on(0, cores, "to"));
+        let last = keys.last().unwrap();
+        for keys in [last, &keys.join(" ")] {
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [taker, carrier, writer] = clients[..] else {
+                unreachable!()
+            };
+            server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
+            server.send(carrier, format!("TEST.CARRY {last} {to} 0\r\n").as_bytes());
+            server.send(writer, format!("SET {last} #\r\n").as_bytes());
+            assert_eq!(server.send(carrier, b""), "$1\r\n#\r\n", "{keys}");
+            assert_eq!(server.send(taker, b""), "");
+            server.send(writer, format!("SET {last} x\r\n").as_bytes());
+            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
+            server.send(writer, format!("DEL {to}\r\n").as_bytes());
+            clients.iter().for_each(|client| server.disconnect(*client));
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
+/// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
+/// taken once, and in the order of its key.
+fn work(seed: u64) {
+    const CORES: u16 = 3;
+    const PRODUCED: u8 = 60;
+    let mut random = Random(seed);
+    let mut server = Server::new(CORES);
+    let keys = keys(CORES);
+    let mut consumers: Vec<(Client, bool)> = Vec::new();
+    let mut produced = 0;
+    let mut taken: Vec<u8> = Vec::new();
+    let producer = server.connect(0);
+    let admin = server.connect(1);
+    let mut steps = 0;
+    while taken.len() < usize::from(PRODUCED) {
+        steps += 1;
+        assert!(steps < 200_000, "seed {seed}: only {taken:?} were taken");
+        server.stir(&mut random);
+        match random.below(12) {
+            0 if produced < PRODUCED => {
+                let key = random.below(keys.len());
+                let mut append = format!("APPEND {} ", keys[key]).into_bytes();
+                append.push(b'0' + produced);
+                append.extend_from_slice(b"\r\n");
+                server.receive(producer, &append);
+                produced += 1;
+            }
+            1 if consumers.len() < 6 => {
+                let client = server.connect(random.below(CORES.into()));
+                consumers.push((client, false));
+            }
+            2 => server.advance(random.below(30) as u64),
+            // Half of the runs move the keys about meanwhile.
+            4 if seed.is_multiple_of(2) && random.one_in(40) => {
+                let slot = Slot::of(keys[random.below(keys.len())].as_bytes()).number();
+                let core = random.below(CORES.into());
+                let order = format!("LARDER REBALANCE MOVE {slot} {core}\r\n");
+                server.receive(admin, order.as_bytes());
+            }
+            3 if !consumers.is_empty() => {
+                // Who breaks off may take something along: only one who waits for nothing does.
+                let at = random.below(consumers.len());
+                if !consumers[at].1 && server.take_output(consumers[at].0).is_empty() {
+                    let (client, _) = consumers.swap_remove(at);
+                    server.disconnect(client);
+                }
+            }
+            _ if !consumers.is_empty() => {
+                let at = random.below(consumers.len());
+                let (client, waits) = consumers[at];
+                if !waits {
+                    let limit = random.of(&[0, 10, 50]);
+                    // Were all to wait for ever for one key, the others would keep what they have.
+                    let short = limit.max(10);
+                    let command = match random.below(4) {
+                        0 => {
+                            let (from, to) = (random.below(3), random.below(3));
+                            format!("TEST.CARRY {} {} {short}\r\n", keys[from], keys[to])
+                        }
+                        1 => format!("TEST.TAKE {} {short}\r\n", keys[random.below(3)]),
+                        _ => format!("TEST.TAKE {} {limit}\r\n", keys.join(" ")),
+                    };
+                    server.receive(client, command.as_bytes());
+                    consumers[at].1 = true;
+                    continue;
+                }
+                let reply = server.take_output(client);
+                if reply.is_empty() {
+                    continue;
+                }
+                consumers[at].1 = false;
+                if reply.starts_with(b"*2\r\n") {
+                    taken.push(reply[reply.len() - 3]);
+                }
+            }
+            _ => {}
+        }
+        drop(server.take_output(producer));
+        drop(server.take_output(admin));
+    }
+    taken.sort_unstable();
+    let expected: Vec<u8> = (0..PRODUCED).map(|at| b'0' + at).collect();
+    assert_eq!(taken, expected, "seed {seed}");
+    for (client, _) in consumers {
+        server.disconnect(client);
+    }
+    server.disconnect(producer);
+    server.disconnect(admin);
+    while server.is_rebalancing() {
+        server.advance(1);
+        server.turns();
+    }
+    server.assert_nothing_is_left();
+}
+
+#[test]
+fn whatever_is_under_way_every_element_is_taken_once() {
+    for seed in 0..seeds(60) {
+        work(seed);
+    }
+}
+
+/// Whether those who wait for one key, or for more, are served in their order by what is written in one way, before a newcomer
+/// who would take it all.
+fn newcomer(seed: u64) {
+    const CORES: u16 = 3;
+    let mut random = Random(seed);
+    let mut server = Server::new(CORES);
+    let keys = keys(CORES);
+    let (key, far, from) = (&keys[0], &keys[1], key_on(2, CORES, "from"));
+    let waiting: Vec<Client> = (0..5)
+        .map(|_| server.connect(random.below(CORES.into())))
+        .collect();
+    for client in &waiting {
+        let keys = keys.join(" ");
+        let keys = random.of(&[key, &keys]);
+        let take = format!("TEST.TAKE {keys} 0\r\n");
+        assert_eq!(server.send(*client, take.as_bytes()), "");
+    }
+    let writer = server.connect(random.below(CORES.into()));
+    let newcomer = server.connect(random.below(CORES.into()));
+    let ways = [
+        // The writer itself would take what it wrote.
+        format!("APPEND {key} 01234\r\nGETDEL {key}\r\n"),
+        format!("MULTI\r\nAPPEND {key} 01234\r\nGET {far}\r\nEXEC\r\n"),
+        format!(
+            "MULTI\r\nAPPEND {key} 01234\r\nRENAME {from} {from}\r\nMGET {key} {far}\r\nEXEC\r\n"
+        ),
+        format!("RENAME {from} {key}\r\n"),
+        format!(
+            "EVAL \"redis.call('GET',KEYS[2]) redis.call('APPEND',KEYS[1],'01234') redis.call('GET',KEYS[2])\" 2 {key} {far}\r\n"
+        ),
+        format!(
+            "EVAL \"redis.call('APPEND',KEYS[1],'01234') redis.call('GET','{far}')\" 1 {key}\r\n"
+        ),
+    ];
+    let way = &ways[random.below(ways.len())];
+    server.send(writer, format!("SET {from} 01234\r\n").as_bytes());
+    server.receive(writer, way.as_bytes());
+    for _ in 0..4 {
+        for _ in 0..random.below(15) {
+            server.stir(&mut random);
+        }
+        // Before it is written there is nothing, and then it is others'.
+        server.receive(newcomer, format!("GETDEL {key}\r\n").as_bytes());
+    }
+    let name = format!("seed {seed}, {way:?}");
+    for (at, client) in waiting.iter().enumerate() {
+        let heard = server.send(*client, b"");
+        assert_eq!(heard, taken(key, &at.to_string()), "{name}");
+    }
+    assert_eq!(server.send(newcomer, b""), "$-1\r\n".repeat(4), "{name}");
+    if way.starts_with("APPEND") {
+        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "{name}");
+    }
+    disconnect(server, &[waiting, vec![writer, newcomer]].concat());
+}
+
+#[test]
+fn who_came_first_is_served_first_and_no_newcomer_comes_between() {
+    for seed in 0..seeds(300) {
+        newcomer(seed);
+    }
+}
+
+#[test]
+fn timers_of_waits_that_were_served_early_do_not_pile_up() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (waiting, writer) = (server.connect(0), server.connect(0));
+        let key = keys(cores).pop().unwrap();
+        for _ in 0..1000 {
+            // Each wait ends at a time of its own, long after it is served.
+            server.advance(1);
+            server.receive(waiting, format!("TEST.TAKE {key} 100000000\r\n").as_bytes());
+            server.send(writer, format!("APPEND {key} x\r\n").as_bytes());
+            assert_eq!(server.send(waiting, b""), taken(&key, "x"));
+        }
+        assert!(server.cores[0].state().timers.len() < 100);
+        disconnect(server, &[waiting, writer]);
+    }
+}

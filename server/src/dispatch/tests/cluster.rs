@@ -1,0 +1,274 @@
+//! The cores as nodes of a cluster, through the sans-I/O harness of `testing`.
+
+#![cfg(test)]
+
+use crate::dispatch::tests::testing::{Server, key_on};
+use crate::resp::Protocol;
+use crate::routing::CoreId;
+
+const HOST: &str = "10.1.2.3";
+
+fn lines(reply: &str) -> Vec<&str> {
+    reply.lines().collect()
+}
+
+#[test]
+fn every_core_is_a_node_at_the_address_the_client_connected_to() {
+    let mut server = Server::with_core_endpoints(2);
+    let client = server.connect_to_core(1, HOST);
+    let ids = [0, 1].map(|core| server.cores[0].state().shared.node_id(CoreId(core)));
+    assert!(
+        ids.iter()
+            .all(|id| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    );
+    let node = |core: usize| {
+        format!(
+            "*4\r\n$8\r\n{HOST}\r\n:{}\r\n$40\r\n{}\r\n*0\r\n",
+            7001 + core,
+            ids[core]
+        )
+    };
+    assert_eq!(
+        server.send(client, b"CLUSTER SLOTS\r\n"),
+        format!(
+            "*2\r\n*3\r\n:0\r\n:8191\r\n{}*3\r\n:8192\r\n:16383\r\n{}",
+            node(0),
+            node(1)
+        )
+    );
+    let nodes = server.send(client, b"CLUSTER NODES\r\n");
+    let (zero, one) = (&ids[0], &ids[1]);
+    assert_eq!(
+        lines(&nodes)[1..3],
+        [
+            format!("{zero} {HOST}:7001@0 master - 0 0 1 connected 0-8191"),
+            format!("{one} {HOST}:7002@0 myself,master - 0 0 2 connected 8192-16383"),
+        ]
+    );
+    let shards = server.send(client, b"CLUSTER SHARDS\r\n");
+    assert!(shards.starts_with(
+        "*2\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:8191\r\n$5\r\nnodes\r\n*1\r\n*14\r\n$2\r\nid\r\n"
+    ));
+    assert_eq!(
+        server.send(client, b"CLUSTER MYID\r\n"),
+        format!("$40\r\n{one}\r\n")
+    );
+    assert_eq!(
+        server.send(client, b"CLUSTER REPLICAS nosuch\r\n"),
+        "-ERR Unknown node nosuch\r\n"
+    );
+    for (command, reply) in [("REPLICAS", "*0\r\n"), ("COUNT-FAILURE-REPORTS", ":0\r\n")] {
+        let command = format!("CLUSTER {command} {zero}\r\n");
+        assert_eq!(server.send(client, command.as_bytes()), reply);
+    }
+    assert_eq!(
+        server.send(client, b"READONLY\r\nREADWRITE\r\nASKING\r\n"),
+        "+OK\r\n+OK\r\n+OK\r\n"
+    );
+    assert!(
+        server
+            .send(client, b"CLUSTER INFO\r\n")
+            .contains("\r\ncluster_state:ok\r\n")
+    );
+    assert!(
+        server
+            .send(client, b"INFO cluster\r\n")
+            .contains("\r\ncluster_enabled:1\r\n")
+    );
+    assert!(
+        server
+            .send(client, b"INFO server\r\n")
+            .contains("\r\nredis_mode:cluster\r\n")
+    );
+    assert!(
+        server
+            .send(client, b"HELLO 3\r\n")
+            .contains("$4\r\nmode\r\n$7\r\ncluster\r\n")
+    );
+    // In RESP3 what has names is a map.
+    let shards = server.send(client, b"CLUSTER SHARDS\r\n");
+    assert!(
+        shards.starts_with("*2\r\n%2\r\n$5\r\nslots\r\n"),
+        "{shards}"
+    );
+}
+
+#[test]
+fn without_endpoints_of_their_own_cores_are_no_nodes() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    for command in [
+        "CLUSTER SLOTS",
+        "CLUSTER SHARDS",
+        "CLUSTER NODES",
+        "CLUSTER INFO",
+        "CLUSTER MYID",
+        "CLUSTER MYSHARDID",
+        "CLUSTER KEYSLOT k",
+        "CLUSTER COUNTKEYSINSLOT x",
+        "CLUSTER GETKEYSINSLOT -1 x",
+        "CLUSTER LINKS",
+        "CLUSTER COUNT-FAILURE-REPORTS x",
+        "CLUSTER REPLICAS x",
+        "CLUSTER SLAVES x",
+        "CLUSTER HELP",
+        "READONLY",
+        "READWRITE",
+        "ASKING",
+    ] {
+        assert_eq!(
+            server.send(client, format!("{command}\r\n").as_bytes()),
+            "-ERR This instance has cluster support disabled\r\n",
+            "{command}"
+        );
+    }
+    assert!(server.send(client, b"HELLO\r\n").contains("standalone"));
+}
+
+#[test]
+fn replies_are_kept_by_host_and_protocol_and_made_anew_when_slots_move() {
+    let mut server = Server::with_core_endpoints(2);
+    let clients = [HOST, "[fe80::1]", "127.0.0.1"].map(|host| server.connect_to_core(0, host));
+    let told = |server: &mut Server, at: usize| server.send(clients[at], b"CLUSTER SLOTS\r\n");
+    for _ in 0..2 {
+        assert!(told(&mut server, 0).contains("\r\n10.1.2.3\r\n"));
+        assert!(told(&mut server, 1).contains("\r\nfe80::1\r\n"));
+        assert!(told(&mut server, 2).contains("\r\n127.0.0.1\r\n"));
+    }
+    let state = server.cores[0].state();
+    let kept = |protocol, state: &mut crate::command::CoreState| {
+        let question = crate::command::Question::Slots;
+        let reply = state
+            .topology
+            .reply(&state.shared, state.id, question, protocol, HOST);
+        reply.unwrap().as_ptr()
+    };
+    let first = kept(Protocol::Resp2, state);
+    assert_eq!(kept(Protocol::Resp2, state), first, "made once");
+    assert_ne!(kept(Protocol::Resp3, state), first);
+    // More hosts than are kept.
+    for host in 0..100 {
+        let host = format!("10.0.0.{host}");
+        let client = server.connect_to_core(1, &host);
+        assert!(server.send(client, b"CLUSTER SLOTS\r\n").contains(&host));
+    }
+}
+
+#[test]
+fn the_keys_of_a_slot_are_found_from_any_core() {
+    let mut server = Server::with_core_endpoints(3);
+    let clients: Vec<_> = (0..3)
+        .map(|core| server.connect_to_core(core, HOST))
+        .collect();
+    for key in 0..3000 {
+        server.send(
+            clients[0],
+            format!("SET {{tag{}}}{key} v\r\n", key % 10).as_bytes(),
+        );
+    }
+    for client in clients {
+        for tag in 0..10 {
+            let slot = server.send(client, format!("CLUSTER KEYSLOT tag{tag}\r\n").as_bytes());
+            let slot = slot.trim_end().trim_start_matches(':').to_owned();
+            let count = format!("CLUSTER COUNTKEYSINSLOT {slot}\r\n");
+            assert_eq!(server.send(client, count.as_bytes()), ":300\r\n");
+            for (asked, expected) in [(0, 0), (7, 7), (300, 300), (1000, 300)] {
+                let get = format!("CLUSTER GETKEYSINSLOT {slot} {asked}\r\n");
+                let reply = server.send(client, get.as_bytes());
+                assert!(reply.starts_with(&format!("*{expected}\r\n")));
+                assert_eq!(reply.matches(&format!("{{tag{tag}}}")).count(), expected);
+            }
+        }
+        for (command, error) in [
+            (
+                "COUNTKEYSINSLOT x",
+                "value is not an integer or out of range",
+            ),
+            ("COUNTKEYSINSLOT 16384", "Invalid slot"),
+            ("COUNTKEYSINSLOT -1", "Invalid slot"),
+            (
+                "GETKEYSINSLOT 1 x",
+                "value is not an integer or out of range",
+            ),
+            ("GETKEYSINSLOT 1 -1", "Invalid slot or number of keys"),
+            ("GETKEYSINSLOT 16384 1", "Invalid slot or number of keys"),
+        ] {
+            let reply = server.send(client, format!("CLUSTER {command}\r\n").as_bytes());
+            assert_eq!(reply, format!("-ERR {error}\r\n"), "{command}");
+        }
+    }
+}
+
+#[test]
+fn a_core_s_own_endpoint_takes_every_command_and_speaks_of_its_own_keys_where_nodes_do() {
+    const CORES: u16 = 3;
+    let mut server = Server::with_core_endpoints(CORES);
+    let nodes: Vec<_> = (0..3)
+        .map(|core| server.connect_to_core(core, HOST))
+        .collect();
+    let plain = server.connect(1);
+    let keys: Vec<String> = (0..30)
+        .map(|at| key_on(at % CORES, CORES, &format!("k{at}")))
+        .collect();
+    let pairs: String = keys.iter().map(|key| format!(" {key} v")).collect();
+    assert_eq!(
+        server.send(nodes[2], format!("MSET{pairs}\r\n").as_bytes()),
+        "+OK\r\n"
+    );
+    let get = format!("MGET {} {}\r\n", keys[0], keys[1]);
+    assert_eq!(
+        server.send(nodes[2], get.as_bytes()),
+        "*2\r\n$1\r\nv\r\n$1\r\nv\r\n"
+    );
+    assert_eq!(server.send(plain, b"DBSIZE\r\n"), ":30\r\n");
+    for (core, node) in nodes.iter().enumerate() {
+        assert_eq!(server.send(*node, b"DBSIZE\r\n"), ":10\r\n");
+        assert_eq!(
+            server.send(*node, b"MULTI\r\nDBSIZE\r\nEXEC\r\n"),
+            "+OK\r\n+QUEUED\r\n*1\r\n:10\r\n"
+        );
+        let all = server.send(*node, b"KEYS *\r\n");
+        let mut cursor = "0".to_owned();
+        let mut scanned = Vec::new();
+        loop {
+            let reply = server.send(*node, format!("SCAN {cursor} COUNT 4\r\n").as_bytes());
+            let lines = lines(&reply);
+            cursor = lines[2].to_owned();
+            scanned.extend(
+                lines[4..]
+                    .iter()
+                    .skip(1)
+                    .step_by(2)
+                    .map(|key| key.to_string()),
+            );
+            if cursor == "0" {
+                break;
+            }
+        }
+        for (at, key) in keys.iter().enumerate() {
+            assert_eq!(all.contains(&format!("\r\n{key}\r\n")), at % 3 == core);
+            assert_eq!(
+                scanned.contains(key),
+                at % 3 == core,
+                "{key} of core {core}: {scanned:?}"
+            );
+        }
+        for _ in 0..20 {
+            let random = server.send(*node, b"RANDOMKEY\r\n");
+            let key = lines(&random)[1];
+            assert_eq!(
+                keys.iter().position(|known| known == key).unwrap() % 3,
+                core
+            );
+        }
+    }
+    assert_eq!(
+        server
+            .send(nodes[0], b"SELECT 1\r\nSET a b\r\nDBSIZE\r\nSELECT 0\r\n")
+            .matches("+OK")
+            .count(),
+        3
+    );
+    assert_eq!(server.send(nodes[0], b"FLUSHALL\r\n"), "+OK\r\n");
+    assert_eq!(server.send(plain, b"DBSIZE\r\n"), ":0\r\n");
+}

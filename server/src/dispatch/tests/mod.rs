@@ -1,0 +1,35 @@
+//! Tests of dispatch through the sans-I/O harness of [`testing`]: each behaviour, and models and random clients against it.
+
+mod alone;
+mod attempts;
+mod basics;
+mod blocking;
+mod cluster;
+mod copies;
+mod credit;
+mod expiry;
+mod functions;
+mod handing;
+mod held_back;
+mod hostile;
+mod large;
+mod memory;
+mod notes;
+mod order;
+mod order_flow;
+mod pauses;
+mod pipelines;
+mod publish;
+mod rebalance;
+mod records;
+mod scripts;
+mod scripts_every_command;
+mod scripts_keys;
+mod scripts_undo;
+mod serial;
+mod stress;
+mod telling;
+pub(crate) mod testing;
+mod tracking;
+mod tracking_model;
+mod user;
