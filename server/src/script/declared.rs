@@ -82,6 +82,45 @@ const ON_ALL_KEYS: [&[u8]; 3] = [b"unpack", b"ipairs", b"pairs"];
 /// By these names a script calls commands, and must not give them to something else.
 const CALLERS: [&[u8]; 2] = [b"redis", b"server"];
 
+/// Names that stand for something else where a text does not bind them, or that Lua binds without their being written: `self` in
+/// a method, `arg` in a function of any number of arguments. By none of these a key is known, nor a table of keys.
+const BOUND_UNSEEN: [&[u8]; 34] = [
+    b"_VERSION",
+    b"__redis__err__handler",
+    b"arg",
+    b"assert",
+    b"bit",
+    b"cjson",
+    b"cmsgpack",
+    b"collectgarbage",
+    b"coroutine",
+    b"error",
+    b"gcinfo",
+    b"getmetatable",
+    b"ipairs",
+    b"math",
+    b"next",
+    b"os",
+    b"pairs",
+    b"pcall",
+    b"rawequal",
+    b"rawget",
+    b"rawset",
+    b"redis",
+    b"select",
+    b"self",
+    b"server",
+    b"setmetatable",
+    b"string",
+    b"struct",
+    b"table",
+    b"tonumber",
+    b"tostring",
+    b"type",
+    b"unpack",
+    b"xpcall",
+];
+
 /// A text of which it is known where its names are bound.
 struct Text<'a> {
     tokens: Vec<Token<'a>>,
@@ -302,7 +341,8 @@ impl<'a> Text<'a> {
     /// Whether what stands from `begin` to before `end` is a value, and is not assigned to.
     fn is_value(&self, begin: usize, end: usize) -> bool {
         let may_begin = match self.before(begin) {
-            Token::Symbol(symbol) => !matches!(symbol, b")" | b"]" | b"}" | b";"),
+            // The first of these end a value.
+            Token::Symbol(symbol) => !matches!(symbol, b")" | b"]" | b"}" | b"..." | b";"),
             Token::Name(word) => matches!(
                 word,
                 b"return"
@@ -361,7 +401,10 @@ impl<'a> Text<'a> {
             }
         }
         for (name, count) in to_keys {
-            let is_bound_to_keys = count > 0 && in_all[name] == count && !is_keyword(name);
+            let is_bound_to_keys = count > 0
+                && in_all[name] == count
+                && !is_keyword(name)
+                && !BOUND_UNSEEN.contains(&name);
             if is_bound_to_keys && !self.is_ever_assigned(name) {
                 self.keys.insert(name);
             }
@@ -540,6 +583,9 @@ fn callbacks<'a>(tokens: &[Token<'a>]) -> Option<(HashSet<&'a [u8]>, HashSet<usi
                     return None;
                 }
                 if let Token::Name(table) = at(open + 1) {
+                    if BOUND_UNSEEN.contains(&table) {
+                        return None;
+                    }
                     tables.insert(table);
                     bindings.insert(open + 1);
                 }
@@ -554,12 +600,13 @@ fn callbacks<'a>(tokens: &[Token<'a>]) -> Option<(HashSet<&'a [u8]>, HashSet<usi
             _ => {}
         }
     }
-    // A function with a name is only registered.
+    // A function with a name is only registered, and not called for what to register.
     for (number, token) in tokens.iter().enumerate() {
         if let Token::Name(name) = token
             && let Some(&bound) = named.get(name)
             && bound != number
-            && !is_registered(tokens, number)
+            && !(is_registered(tokens, number)
+                && matches!(at(number + 1), Token::Symbol(b")" | b"," | b"}" | b";")))
         {
             return None;
         }

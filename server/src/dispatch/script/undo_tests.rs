@@ -542,9 +542,6 @@ fn what_was_taken_back_is_counted_once() {
     let body = "local c = redis.pcall c('SET', KEYS[1], 'x') c('GET', KEYS[1]) c('GET', KEYS[2]) \
                 c('INCR', KEYS[1]) c('GET') c('NONE') c('EXISTS', KEYS[2]) c('APPEND', KEYS[1], 'x')";
     for keys in Keys::all() {
-        if keys.declares == Declares::Two {
-            continue;
-        }
         let mut seen = Vec::new();
         for cores in [1, 3] {
             let mut server = Server::configured(cores, &[("slowlog-log-slower-than", "0")]);
