@@ -7,8 +7,9 @@ use super::core::Core;
 use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::on_shard::{Place, run_command_on_shard};
-use super::requests::{Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work};
+use super::requests::{Counts, Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work};
 use super::transaction::is_change_of_all;
+use super::uncounted::command_of;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -269,6 +270,10 @@ impl Core {
         let args = batch.args(asked);
         let request = &asked.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
+        let is_counted = request
+            .locks
+            .is_some_and(|locks| locks.counts == Counts::Before);
+        let uncounted = is_counted.then(|| self.begin_uncounted(command_of(request.work)));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
@@ -315,6 +320,9 @@ impl Core {
                 }
                 self.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if let Some(uncounted) = uncounted {
+            self.end_uncounted(uncounted);
         }
         let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
         if let Some(lock) = undo {
@@ -488,7 +496,8 @@ impl Core {
             Some(began) => {
                 let micros = self.timed_apart(command, began);
                 let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
-                if is_heard && self.state.is_worth_telling(micros) {
+                let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
+                if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
                     self.outboxes[from.index()].tell_slow(command, micros, args);
                 }
             }

@@ -19,7 +19,7 @@ use super::on_shard::{Place, run_command_on_shard};
 use super::owner::{Owner, session_owner};
 use super::parts::{first_element, integer_reply, line_bytes};
 use super::publish::note_write;
-use super::requests::{Held, LockAnswer, Tells, Then, Ticket, Work};
+use super::requests::{Counts, Held, LockAnswer, Tells, Then, Ticket, Work};
 use super::telling::EventsOfCommand;
 use super::transaction::{LocksHeld, held_on};
 use crate::command::{
@@ -323,7 +323,12 @@ impl Core {
         let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.pending[id].locks, core, Then::Keep);
-            let locks = locks.map(|locks| Held { tells, ..locks });
+            let counts = owner.counts;
+            let locks = locks.map(|locks| Held {
+                tells,
+                counts,
+                ..locks
+            });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
@@ -491,9 +496,14 @@ impl Core {
                 self.budget.keep(bytes.len());
                 gather.missing -= 1;
                 if gather.missing == 0 {
-                    let session = gather.owner.session;
-                    let mut session = self.state.sessions.take_out(session);
+                    let owner = gather.owner;
+                    let is_counted = owner.counts == Counts::Before;
+                    let before = is_counted.then(|| self.begin_uncounted(Some(owner.command.id)));
+                    let mut session = self.state.sessions.take_out(owner.session);
                     self.finish_if_complete(id, session.as_deref_mut());
+                    if let Some(before) = before {
+                        self.end_uncounted(before);
+                    }
                     if self.state.gates & gate::NOTES != 0 {
                         let by = self.changer(ticket.session());
                         self.act_on_notes(session.as_deref_mut(), Some(by));

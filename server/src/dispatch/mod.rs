@@ -77,6 +77,7 @@ mod tracking_model;
 mod tracking_tests;
 mod transaction;
 mod unblocks;
+mod uncounted;
 mod undos;
 mod user_tests;
 mod waits;

@@ -20,7 +20,7 @@ use super::input::Target;
 use super::kept_args::KeptArgs;
 use super::locks::{Claim, Mode, Scope};
 use super::owner::session_owner;
-use super::requests::{Head, Held, Then, Ticket, Watch, Work};
+use super::requests::{Counts, Head, Held, Then, Ticket, Watch, Work};
 use super::transaction::{LocksHeld, Plan, held_on, scope_of};
 use crate::command::{
     Args, Command, CoreCall, FirstKey, Flags, Request, Round, Rounds, Run, TransactionStep,
@@ -394,6 +394,7 @@ impl Core {
             locks,
             time,
             holds: multi.holds,
+            counted_before: false,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
         }));
@@ -589,7 +590,9 @@ enum ExecPlace {
 /// The locks of an `EXEC` under way, for a command on core `core`.
 pub(super) fn locks_of(session: &Session, core: CoreId) -> Option<Held> {
     let executing = session.executing.as_ref()?;
-    held_on(&executing.locks, core, Then::Keep)
+    let held = held_on(&executing.locks, core, Then::Keep)?;
+    let counts = Counts::of(session);
+    Some(Held { counts, ..held })
 }
 
 /// Whether a command is queued between `MULTI` and `EXEC`.

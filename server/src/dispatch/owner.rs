@@ -4,7 +4,7 @@ use larder_engine::{Access, DbIndex};
 
 use super::on_shard::access_of;
 use super::publish::note_write;
-use super::requests::{Head, Held, Reading, Ticket, Work};
+use super::requests::{Counts, Head, Held, Reading, Ticket, Work};
 use crate::command::{Command, FirstKey};
 use crate::resp::Protocol;
 use crate::session::{ReplySeq, Session, SessionId, UserId};
@@ -21,6 +21,7 @@ pub(super) struct Owner {
     pub(super) protocol: Protocol,
     pub(super) access: Access,
     pub(super) reading: Reading,
+    pub(super) counts: Counts,
     pub(super) command: &'static Command,
 }
 
@@ -36,6 +37,7 @@ impl Owner {
             protocol: Protocol::Resp2,
             access: Access::Peek,
             reading: Reading::NotRemembered,
+            counts: Counts::Now,
             command,
         }
     }
@@ -83,6 +85,7 @@ pub(super) fn session_owner(
         protocol: session.protocol,
         access: access_of(session),
         reading: Reading::of(session, command),
+        counts: Counts::of(session),
         command,
     }
 }

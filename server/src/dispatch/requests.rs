@@ -160,6 +160,25 @@ pub(super) struct Held {
     pub(super) id: LockId,
     pub(super) then: Then,
     pub(super) tells: Tells,
+    pub(super) counts: Counts,
+}
+
+/// Whether what is done counts in the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counts {
+    Now,
+    /// It did before: a script that has begun again does it once more.
+    Before,
+}
+
+impl Counts {
+    /// Of what a session's next command does.
+    pub(super) fn of(session: &Session) -> Self {
+        match &session.executing {
+            Some(executing) if executing.counted_before => Self::Before,
+            _ => Self::Now,
+        }
+    }
 }
 
 /// Who tells of what happens to keys.

@@ -29,7 +29,9 @@ use super::kept_args::{KeptArgs, keep_args};
 use super::locks::{Claim, Mode, Scope};
 use super::owner::{Owner, owner_of_reply, session_owner};
 use super::pauses::writes;
-use super::requests::{Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Watch, Work};
+use super::requests::{
+    Counts, Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Watch, Work,
+};
 use crate::command::{
     Args, Command, CommandTable, CoreFn, CoreState, Flags, KeyAccess, Merge, Rounds, Run,
     SessionCall, Spread, closing,
@@ -154,6 +156,7 @@ pub(super) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) -> Option<Hel
         id: *id,
         then,
         tells,
+        counts: Counts::Now,
     })
 }
 
@@ -550,6 +553,7 @@ impl Core {
                 id,
                 then: Then::Release,
                 tells: Tells::Here,
+                counts: Counts::Now,
             };
             let head = Head {
                 locks: Some(locks),
