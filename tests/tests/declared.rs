@@ -11,7 +11,7 @@ const TEXT_BYTES: usize = 160;
 #[test]
 fn what_shows_that_it_keeps_to_its_keys_does() {
     let asked = std::env::var("LARDER_TEXTS").ok();
-    let texts: u64 = asked.map_or(60_000, |count| count.parse().unwrap());
+    let texts: u64 = asked.map_or(100_000, |count| count.parse().unwrap());
     let mut watcher = Watcher::default();
     let (mut shown, mut named) = (0, 0);
     for seed in 0..texts {

@@ -48,10 +48,9 @@ fn names_declared_keys_only(commands: &CommandTable, call: &Call<'_>) -> bool {
                 .step_by(step)
                 .all(|at| match call.args.get(at - 1) {
                     Some(Arg::Key) => true,
-                    Some(Arg::Keys) => step == 1 && last == -1,
                     Some(Arg::Text(_) | Arg::One | Arg::Any) => false,
                     // It fails for want of arguments, unless the last one becomes several.
-                    None => !matches!(call.args.last(), Some(Arg::Keys | Arg::Any)),
+                    None => call.args.last() != Some(&Arg::Any),
                 })
     })
 }

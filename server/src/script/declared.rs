@@ -3,7 +3,7 @@
 //! ```text
 //!  local key = KEYS[1]                        a key, by another name
 //!  redis.call('SET', key, ARGV[1])            SET  key one
-//!  redis.call('MGET', unpack(KEYS))           MGET keys
+//!  redis.call('MGET', unpack(KEYS))           MGET key                   perhaps several
 //!  redis.call('GET', 'lock:' .. KEYS[1])      GET  one                 not declared, as far as the text shows
 //!  local call = redis.call                    nothing is known of the script
 //! ```
@@ -34,10 +34,8 @@ pub struct Call<'a> {
 /// An argument of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {
-    /// A declared key.
+    /// A declared key; as the last argument, any number of them.
     Key,
-    /// Any number of declared keys; the last argument.
-    Keys,
     /// This text.
     Text(&'a [u8]),
     /// Any one value.
@@ -61,20 +59,7 @@ pub fn calls_of_library(code: &[u8]) -> Option<Vec<Call<'_>>> {
 }
 
 /// Names by which a script could come by `redis` or `KEYS` in another way, or run what is no part of its text.
-const LOOPHOLES: [&[u8]; 12] = [
-    b"_G",
-    b"getfenv",
-    b"setfenv",
-    b"load",
-    b"loadstring",
-    b"loadfile",
-    b"dofile",
-    b"require",
-    b"module",
-    b"package",
-    b"debug",
-    b"newproxy",
-];
+const LOOPHOLES: [&[u8]; 3] = [b"_G", b"load", b"loadstring"];
 
 /// Functions that are given all keys and do nothing to them.
 const ON_ALL_KEYS: [&[u8]; 3] = [b"unpack", b"ipairs", b"pairs"];
@@ -254,11 +239,8 @@ impl<'a> Text<'a> {
     }
 
     fn arg(&self, begin: usize, end: usize, is_last: bool) -> Arg<'a> {
-        if self.is_key(begin, end) {
+        if self.is_key(begin, end) || self.is_all_keys(begin, end) {
             return Arg::Key;
-        }
-        if self.is_all_keys(begin, end) {
-            return if is_last { Arg::Keys } else { Arg::Key };
         }
         match self.at(begin) {
             Token::Text(Some(text)) if end == begin + 1 => return Arg::Text(text),
@@ -331,7 +313,7 @@ impl<'a> Text<'a> {
                 matches!(self.at(at + 1), Token::Symbol(b")" | b","))
             }
             Some((Token::Name(b"in"), Token::Name(b"ipairs" | b"pairs"))) => {
-                self.at(at + 1) == Token::Symbol(b")") && self.at(at + 2) == Token::Name(b"do")
+                self.at(at + 1) == Token::Symbol(b")")
             }
             _ => false,
         };

@@ -168,13 +168,20 @@ impl Watcher {
         let Some(command) = CommandTable::global().find(args.at(0)) else {
             return Ok(0);
         };
-        let spec = command.spec;
+        let subcommand = args.get(1).and_then(|name| command.subcommand(name));
+        let spec = match command.subcommands.is_empty() {
+            true => command.spec,
+            false => match subcommand {
+                Some(subcommand) => subcommand.spec,
+                None => return Ok(0),
+            },
+        };
         let is_of_data = spec.flags.has_any(Flags::WRITE.with(Flags::READONLY));
-        if !command.subcommands.is_empty() || is_of_data && !spec.keys.are_any() {
-            return Err(format!("a command that names no keys: {}", shown()));
-        }
         if !spec.accepts(args.len()) {
             return Ok(0);
+        }
+        if is_of_data && !spec.keys.are_any() {
+            return Err(format!("a command that names no keys: {}", shown()));
         }
         let mut named = 0;
         for at in spec.keys.positions(&args) {

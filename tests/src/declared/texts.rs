@@ -33,8 +33,8 @@ const GAPS: [&str; 8] = [
     "\t",
 ];
 
-/// Commands, and what they are given: a key, any number of them, a value.
-const COMMANDS: [(&str, &str); 20] = [
+/// Commands, and what they are given: a key, any number of them, a value, any number of values.
+const COMMANDS: [(&str, &str); 22] = [
     ("'GET'", "k"),
     ("'GET'", "k"),
     ("'GET'", "k"),
@@ -47,6 +47,8 @@ const COMMANDS: [(&str, &str); 20] = [
     ("'RENAME'", "k*"),
     ("'MSET'", "kvkv"),
     ("'MSET'", "kv*"),
+    ("'MSET'", "km"),
+    ("'RENAME'", "km"),
     ("'BITOP'", "vkk*"),
     ("'COPY'", "kk"),
     ("'PING'", "v"),
@@ -57,15 +59,11 @@ const COMMANDS: [(&str, &str); 20] = [
     ("'MSETEX'", "vkv"),
 ];
 
-/// Ways to reach further that no rule about single names sees.
-const TRICKS: [&str; 22] = [
-    "table.insert(KEYS, 1, 'x')",
-    "rawset(KEYS, 1, 'x')",
-    "table.sort(KEYS)",
+/// Ways to come by other keys, or by commands, each of them whole. `$h` is the name that the text is about, `$t` the table of keys.
+const TRICKS: [&str; 46] = [
+    "table.insert($t, 1, 'x') redis.call('GET', $t[1])",
+    "rawset($t, 1, 'x') redis.call('GET', $t[1])",
     "_G.redis.call('GET', 'x')",
-    "getfenv(0).redis.call('GET', 'x')",
-    "setfenv(1, {redis = {call = f}, KEYS = {'x'}})",
-    "setfenv(f, {})",
     "loadstring(\"redis.call('GET', 'x')\")()",
     "local piece = \"redis.call('GET', 'x')\" load(function() local p = piece piece = nil return p end)()",
     "pcall(redis.call, 'GET', 'x')",
@@ -73,14 +71,42 @@ const TRICKS: [&str; 22] = [
     "local r = redis r.call('GET', 'x')",
     "redis['call']('GET', 'x')",
     "coroutine.wrap(redis.call)('GET', 'x')",
-    "redis.call, t = f, 1",
-    "local ks = KEYS ks[1] = 'x'",
-    "local _, ks = ipairs(KEYS) ks[1] = 'x'",
-    "local _, ks = pairs(KEYS) ks[1] = 'x'",
-    "for i, v in next, KEYS do t[i] = v end",
     "redis.call(unpack({'GET', 'x'}))",
-    "(function(redis) redis.call('GET', 'x') end)({call = function(...) return 1 end})",
+    "(function(redis) redis.call('GET', 'x') end)({call = redis.call})",
     "f(redis).call('GET', 'x')",
+    "local ks = $t ks[1] = 'x' redis.call('GET', $t[1])",
+    "local _, ks = ipairs($t) ks[1] = 'x' redis.call('GET', $t[1])",
+    "local _, ks = ipairs($t) do ks[1] = 'x' end redis.call('GET', $t[1])",
+    "for $h, v in ipairs($t) do redis.call('GET', $h) end",
+    "local _, ks = pairs($t) ks[1] = 'x' redis.call('GET', $t[1])",
+    "local unpack = function(of) of[1] = 'x' end unpack($t) redis.call('GET', $t[1])",
+    "local function unpack(of) of[1] = 'x' end unpack($t) redis.call('GET', $t[1])",
+    "t.unpack = function(of) of[1] = 'x' end t.unpack($t) redis.call('GET', $t[1])",
+    "function t:unpack(of) of[1] = 'x' end t:unpack($t) redis.call('GET', $t[1])",
+    "local ipairs = function(of) of[1] = 'x' return pairs(of) end for _ in ipairs($t) do end redis.call('GET', $t[1])",
+    "f(function() a, $h, b = 1, 'x', 2 end) local c, d = 1 a, $h, b = 1, 'x', 2",
+    "t.r = function() a, $h, b = 1, 'x', 2 end t.r()",
+    "f(function() a, $h, b = 1, 'x', 2 end)",
+    "pcall(function() a, $h, b = 1, 'x', 2 end) redis.call('GET', $h)",
+    "pcall(function() a, $t[1], b = 1, 'x', 2 end) redis.call('GET', $t[1])",
+    "a, $h, b = 1, 'x', 2",
+    "a, $t[1], b = 1, 'x', 2 redis.call('GET', $t[1])",
+    "t[1], $h, t[2] = 1, 'x', 2",
+    "local function p($h) redis.call('GET', $h) end p('x')",
+    "local function p(a, $h, ...) redis.call('GET', $h) end p(1, 'x')",
+    "for $h in pairs({x = 1}) do redis.call('GET', $h) end",
+    "for _, $h in ipairs($t), ARGV, 0 do redis.call('GET', $h) end",
+    "for _, $h in pairs({'x'}) do redis.call('GET', $h) end",
+    "do local $h = 'x' redis.call('GET', $h) end",
+    "local c, $h = $t[1] .. 'x', $t[1] .. 'x' redis.call('GET', $h)",
+    "-- [[\nredis.call('GET', 'x') -- ]]\n",
+    "local c = [[\"]] redis.call('GET', 'x') local d = [[\"]]",
+    "local c = [==[ ]] \" ]==] redis.call('GET', 'x') local d = [==[ ]] \" ]==]",
+    "local c = '\\'' redis.call('GET', 'x') local d = '\\''",
+    "local c = 0 --[==[ ]] ]==] redis.call('GET', 'x') --[==[ ]==]",
+    "local c = a ..redis.call('GET', 'x')",
+    "redis.call('OBJECT', 'ENCODING', 'x')",
+    "redis.call('MEMORY', 'USAGE', 'x')",
 ];
 
 /// Makes a text of bytes. When they end, each choice is the first.
@@ -93,7 +119,7 @@ pub fn text_of(bytes: &[u8]) -> Text {
         depth: 0,
         may_nest: true,
     };
-    let is_library = writer.below(4) == 3;
+    let is_library = writer.below(5) >= 3;
     match is_library {
         true => writer.library(),
         false => writer.script(),
@@ -164,7 +190,8 @@ impl Writer<'_> {
     fn script(&mut self) {
         self.hero = self.of(&NAMES);
         if self.below(8) < 7 {
-            self.put("local t, f, a, b = {}, function(...) return ... end, 1, 2 t.m = f");
+            self.put("local t, f, a, b = {}, function(...) return ... end, 1, 2 t.m = f ");
+            self.put("local function g() return 'v', 'x', 'v' end");
             self.gap();
         }
         self.hero_bound();
@@ -185,7 +212,7 @@ impl Writer<'_> {
     /// Binds the name to a key, nearly always.
     fn hero_bound(&mut self) {
         let (hero, table) = (self.hero, self.table);
-        let (begin, end) = match self.below(12) {
+        let (begin, end) = match self.below(17) {
             0..=4 => (format!("local {hero} = {table}[1]"), ""),
             5 => (format!("local c, {hero} = 1, {table}[1]"), ""),
             6 => (
@@ -196,6 +223,11 @@ impl Writer<'_> {
             8 => (format!("for _, {hero} in ipairs({table}) do "), " end"),
             9 => (format!("for _, {hero} in pairs({table}) do "), " end"),
             10 => (format!("local {hero} = ARGV[1]"), ""),
+            11 => (format!("local {hero} = {table}[1] .. 'x'"), ""),
+            12 => (format!("local {hero} = {table}[1] and 'x'"), ""),
+            13 => (format!("local {hero} = {table}[9] or 'x'"), ""),
+            14 => (format!("local {hero} = f({table}[1])"), ""),
+            15 => (format!("local c, {hero} = g(), {table}[1]"), ""),
             _ => (String::new(), ""),
         };
         self.put(&begin);
@@ -208,8 +240,11 @@ impl Writer<'_> {
 
     fn library(&mut self) {
         let functions = 1 + self.below(2);
-        if self.below(4) == 3 {
+        if self.below(2) == 1 {
             self.put("local kept ");
+        }
+        if self.below(8) == 7 {
+            self.put("local q = function(keys) redis.call('GET', keys[1]) end ");
         }
         let mut named = Vec::new();
         for number in 0..functions {
@@ -271,7 +306,7 @@ impl Writer<'_> {
     /// What functions of a library may do with each other, and keep for the next call.
     fn library_trick(&mut self, named: &[&str]) {
         let (table, hero) = (self.table, self.hero);
-        let trick = match self.below(12) {
+        let trick = match self.below(11) {
             0 => format!("kept = kept or {table} redis.call('GET', kept[1])"),
             1 => format!("kept = kept or {table}[1] redis.call('GET', kept)"),
             2 => format!("kept = kept or function() redis.call('GET', {hero}) end kept()"),
@@ -286,6 +321,7 @@ impl Writer<'_> {
                 named.first().unwrap_or(&"g")
             ),
             7 => format!("{}({{'x'}})", named.first().unwrap_or(&"g")),
+            8 => "q({'x'})".to_owned(),
             _ => String::new(),
         };
         self.put(&trick);
@@ -313,11 +349,8 @@ impl Writer<'_> {
             3 => self.local(),
             4 | 5 => self.assignment(),
             6 => self.loose_assignment(),
-            7 => match self.below(8) {
-                0 => {
-                    let trick = self.of(&TRICKS);
-                    self.put(trick);
-                }
+            7 => match self.below(2) {
+                0 => self.trick(),
                 _ => self.plain_command(),
             },
             8 | 9 => self.call(),
@@ -354,6 +387,12 @@ impl Writer<'_> {
             }
             _ => self.method(),
         }
+    }
+
+    fn trick(&mut self) {
+        let trick = self.of(&TRICKS);
+        let trick = trick.replace("$h", self.hero).replace("$t", self.table);
+        self.put(&trick);
     }
 
     fn framed(&mut self, begin: &str, end: &str) {
@@ -412,6 +451,7 @@ impl Writer<'_> {
     fn loose_assignment(&mut self) {
         let former = self.of(&[
             "local c = ...",
+            "local c = a;",
             "local c = a",
             "local c = 1",
             "local c = 'a'",
@@ -537,6 +577,17 @@ impl Writer<'_> {
                     let all = self.of(&["", ", 1, 2", ", 2", ", 1, #ARGV"]);
                     self.put(&format!("unpack({table}{all})"));
                 }
+                b'm' => {
+                    let several = self.of(&[
+                        "g()",
+                        "g'x'",
+                        "g{}",
+                        "t.m('v', 'x', 'v')",
+                        "unpack({'v', 'x', 'v'})",
+                        "...",
+                    ]);
+                    self.put(several);
+                }
                 _ => self.value(),
             }
         }
@@ -560,8 +611,18 @@ impl Writer<'_> {
                 self.index();
                 self.put("]");
             }
-            30 => self.put(&format!("unpack({table})")),
-            _ => self.value(),
+            30 => self.value(),
+            _ => {
+                let of = self.of(&[
+                    "$h .. 'x'",
+                    "$h or 'x'",
+                    "$t[1] .. 'x'",
+                    "$t[9] or 'x'",
+                    "unpack($t)",
+                    "unpack($t) or 'x'",
+                ]);
+                self.put(&of.replace("$h", hero).replace("$t", table));
+            }
         }
     }
 
