@@ -81,6 +81,7 @@ mod uncounted;
 mod undos;
 mod user_tests;
 mod waits;
+mod waits_tests;
 
 pub use batch::Batch;
 pub use core::{Core, Intent};
