@@ -715,14 +715,6 @@ impl Gathers {
         self.pending.get_mut(gather)?.told.as_deref_mut()
     }
 
-    /// Whether a command of several rounds is under way that is such.
-    pub(super) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
-        let mut gathers = self.pending.iter();
-        gathers.any(|(_, gather)| {
-            matches!(gather.finish, Finish::Rounds(_)) && is_such(gather.owner.command)
-        })
-    }
-
     /// Whether a command of several rounds is under way, `except` this one.
     pub(super) fn has_rounds(&self, except: CommandId) -> bool {
         let mut gathers = self.pending.iter();

@@ -107,11 +107,6 @@ impl Scripts {
         !self.parked.is_empty()
     }
 
-    /// Whether any of those may write.
-    pub(super) fn any_may_write(&self) -> bool {
-        self.parked.values().any(Parked::may_write)
-    }
-
     /// Whether no script is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {

@@ -31,16 +31,6 @@ pub(super) struct Parked {
     pub(super) state: State,
 }
 
-impl Parked {
-    /// Whether it may write when it goes on.
-    pub(super) fn may_write(&self) -> bool {
-        match &self.state {
-            State::New(..) => !self.command.spec.flags.has(Flags::READONLY),
-            State::Begun(running, _) => running.may_write,
-        }
-    }
-}
-
 /// How far a script that waits has come.
 pub(super) enum State {
     /// It has yet to begin.
