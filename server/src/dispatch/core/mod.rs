@@ -17,6 +17,7 @@ mod scripts;
 mod seen_by_tests;
 mod timing;
 mod transactions;
+mod uncounted;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

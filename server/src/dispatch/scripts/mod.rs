@@ -65,11 +65,6 @@ impl Scripts {
         !self.parked.is_empty()
     }
 
-    /// Whether any of those may write.
-    pub(in crate::dispatch) fn any_may_write(&self) -> bool {
-        self.parked.values().any(Parked::may_write)
-    }
-
     /// Whether no script is under way.
     #[cfg(test)]
     pub(in crate::dispatch) fn is_idle(&self) -> bool {

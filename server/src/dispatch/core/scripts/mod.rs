@@ -356,6 +356,9 @@ impl Core {
                 }
                 Step::Call(ask) => match self.answer_script(ask) {
                     Some(Waits::Everything) => {
+                        // What it wrote could not be taken back.
+                        let keeps = self.running().hold.keeps;
+                        debug_assert!(!keeps, "its text shows that it keeps to its keys");
                         self.running().waits = Waits::Everything;
                         step = self.state.scripts.vm().resume(GoOn::Die);
                         continue;

@@ -59,7 +59,7 @@ impl Core {
         let covers = self.running().hold.covers;
         match command.spec.run {
             Run::OnSession(_) => Reach::Here,
-            Run::OnShard(_) | Run::FanOut { .. } if !is_whole => {
+            Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_) if !is_whole => {
                 let owner = match command.spec.run {
                     Run::OnShard(_) => Some(target.core),
                     _ => self.common_core(command.spec, args),

@@ -27,7 +27,7 @@ use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Work,
+    Counts, Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Work,
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
@@ -413,6 +413,7 @@ impl Core {
                 id,
                 then: Then::Release,
                 tells: Tells::Here,
+                counts: Counts::Now,
             };
             let head = Head {
                 locks: Some(locks),
