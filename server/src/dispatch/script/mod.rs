@@ -29,6 +29,7 @@ mod tests;
 mod undo_tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -149,7 +150,7 @@ fn nobody(id: SessionId) -> Session {
 /// A script that has begun.
 struct Running {
     command: &'static Command,
-    name: String,
+    name: Rc<str>,
     kind: Kind,
     may_write: bool,
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.
@@ -535,7 +536,7 @@ impl Core {
             }
             _ => unreachable!("only scripts are run as such"),
         };
-        script.map(Callable::from).map_err(no_script)
+        script.map_err(no_script)
     }
 
     /// The script at work.
