@@ -8,6 +8,7 @@ use super::execute::is_timed_apart;
 use super::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use super::on_shard::{Place, run_command_on_shard};
 use super::requests::{Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work};
+use super::script::hash_of_first_key;
 use super::transaction::is_change_of_all;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::resp::Reply;
@@ -193,8 +194,15 @@ impl Core {
             self.lease_for_run(run_bytes);
             let mut known = 0;
             for request in run {
-                if request.head.first_key.is_known() {
-                    hashes[known] = request.head.first_key.hash();
+                let hash = match request.head.work {
+                    _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
+                    Work::Command(command) => {
+                        hash_of_first_key(&self.state, command, batch.args(request))
+                    }
+                    _ => None,
+                };
+                if let Some(hash) = hash {
+                    hashes[known] = hash;
                     known += 1;
                 }
             }

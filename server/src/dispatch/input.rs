@@ -8,6 +8,7 @@ use super::core::Core;
 use super::execute::Executed;
 use super::kept_args::keep;
 use super::limits::{RUN_COMMANDS, SCRATCH_RANGES};
+use super::script::hash_of_first_key;
 use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FirstKey, Flags};
 use crate::observe::Use;
@@ -326,8 +327,14 @@ impl Core {
                     let args = Args::new(input, &scratch.ranges[first_arg..]);
                     let command = self.state.commands.find(args.at(0));
                     let target = self.target(command, args);
-                    if target.first_key.is_known() && target.core == self.state.id {
-                        scratch.hashes.push(target.first_key.hash());
+                    if target.first_key.is_known() {
+                        if target.core == self.state.id {
+                            scratch.hashes.push(target.first_key.hash());
+                        }
+                    } else if let Some(command) = command
+                        && let Some(hash) = hash_of_first_key(&self.state, command, args)
+                    {
+                        scratch.hashes.push(hash);
                     }
                     scratch.ahead.push(Ahead {
                         command,

@@ -53,7 +53,7 @@ use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, UserId, gate};
 use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
-pub(super) use place::{claim_on_all, mode_of_all};
+pub(super) use place::{claim_on_all, hash_of_first_key, mode_of_all};
 use reach::Hold;
 
 /// Where the number of a script's keys stands among the arguments.
