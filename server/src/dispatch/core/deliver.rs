@@ -12,6 +12,7 @@ use crate::dispatch::mail::requests::{
     Counts, Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work,
 };
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::scripts::placement::hash_of_first_key;
 use crate::dispatch::transactions::scopes::is_change_of_all;
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -196,8 +197,15 @@ impl Core {
             self.lease_for_run(run_bytes);
             let mut known = 0;
             for request in run {
-                if request.head.first_key.is_known() {
-                    hashes[known] = request.head.first_key.hash();
+                let hash = match request.head.work {
+                    _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
+                    Work::Command(command) => {
+                        hash_of_first_key(&self.state, command, batch.args(request))
+                    }
+                    _ => None,
+                };
+                if let Some(hash) = hash {
+                    hashes[known] = hash;
                     known += 1;
                 }
             }

@@ -46,6 +46,20 @@ pub(in crate::dispatch) fn number_of_keys(
     usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
 }
 
+/// The hash of the first key that a script declares, to bring its entry near. None: it is no script, or declares none.
+#[inline]
+pub(in crate::dispatch) fn hash_of_first_key(
+    state: &CoreState,
+    command: &Command,
+    args: Args<'_>,
+) -> Option<u64> {
+    let Run::Script(_) = command.spec.run else {
+        return None;
+    };
+    let key = args.get(NUMBER_OF_KEYS + 1)?;
+    (args.at(NUMBER_OF_KEYS) != b"0").then(|| state.shard.hasher().hash(key))
+}
+
 /// The hash by which the script that a command names is remembered (`script::known`).
 pub(in crate::dispatch) fn hash_of_name(
     state: &CoreState,

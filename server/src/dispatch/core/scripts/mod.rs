@@ -335,7 +335,7 @@ impl Core {
             }
             _ => unreachable!("only scripts are run as such"),
         };
-        script.map(Callable::from).map_err(no_script)
+        script.map_err(no_script)
     }
 
     /// The script at work.
