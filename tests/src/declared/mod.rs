@@ -131,7 +131,7 @@ impl Watcher {
         let declared: HashSet<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
         let (mut ticks, mut commands, mut named) = (0, 0, 0);
         let mut fault = None;
-        let mut step = self.vm.run(code, keys.len(), "sha", &options);
+        let mut step = self.vm.run(code, keys.len(), &"sha".into(), &options);
         loop {
             let may_go_on = fault.is_none() && ticks < TICKS_MAX && commands < COMMANDS_MAX;
             let go_on = if may_go_on { GoOn::On } else { GoOn::Die };
