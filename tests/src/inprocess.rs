@@ -177,7 +177,7 @@ impl Lines for Ends {
         wires.get_mut(&(from.0, self.own))?.pop_front()
     }
 
-    fn waiting(&self, from: CoreId) -> usize {
+    fn arrived(&self, from: CoreId) -> usize {
         let wires = self.wires.borrow();
         wires.get(&(from.0, self.own)).map_or(0, VecDeque::len)
     }

@@ -359,9 +359,9 @@ fn the_server_is_layered() {
     );
 }
 
-/// The rooms of `server/src/dispatch/`, each with those it may import. A room stands below all that import it: it is named
+/// The modules of `server/src/dispatch/`, each with those it may import. A module stands below all that import it: it is named
 /// only by what comes later in this list.
-const ROOMS: &[(&str, &[&str])] = &[
+const MODULES: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("locks", &[]),
     ("mail", &["limits", "locks"]),
@@ -380,21 +380,21 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Where `Core` is: it may import every room, and no room may import it.
+/// Where `Core` is: it may import every module, and no module may import it.
 const CORE: &str = "core";
 
 const DISPATCH: &str = "server/src/dispatch/";
 
-/// The room of dispatch that a file is of, `None` for those of no room: `mod.rs` and the tests.
-fn room_of(path: &str) -> Option<&str> {
+/// The module of dispatch that a file is of, `None` for those of no module: `mod.rs` and the tests.
+fn module_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix(DISPATCH)?;
-    let (room, _) = inside.split_once('/').unwrap_or((inside, ""));
-    let room = room.strip_suffix(".rs").unwrap_or(room);
-    (room != "mod" && room != "tests").then_some(room)
+    let (module, _) = inside.split_once('/').unwrap_or((inside, ""));
+    let module = module.strip_suffix(".rs").unwrap_or(module);
+    (module != "mod" && module != "tests").then_some(module)
 }
 
-/// What a line says of other rooms: each name behind `crate::dispatch::`, or behind as many `super::` as lead to dispatch.
-fn rooms_named<'a>(path: &str, line: &'a str) -> Vec<&'a str> {
+/// What a line says of other modules: each name behind `crate::dispatch::`, or behind as many `super::` as lead to dispatch.
+fn modules_named<'a>(path: &str, line: &'a str) -> Vec<&'a str> {
     let depth = path[DISPATCH.len()..].matches('/').count();
     let ups = depth + usize::from(!path.ends_with("/mod.rs"));
     let to_dispatch = "super::".repeat(ups);
@@ -420,27 +420,27 @@ fn rooms_named<'a>(path: &str, line: &'a str) -> Vec<&'a str> {
     named
 }
 
-/// Every place where a room names `Core`, or another room that it may not import.
-fn breaches_of_rooms(sources: &[Source]) -> Vec<String> {
+/// Every place where a module names `Core`, or another module that it may not import.
+fn breaches_of_modules(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
-        let Some(room) = room_of(&source.path) else {
+        let Some(module) = module_of(&source.path) else {
             continue;
         };
-        let known = ROOMS.iter().find(|(name, _)| *name == room);
+        let known = MODULES.iter().find(|(name, _)| *name == module);
         let Some((_, below)) = known else {
-            if room != CORE {
-                found.push(format!("{}: {room} is no room", source.path));
+            if module != CORE {
+                found.push(format!("{}: {module} is no module", source.path));
             }
             continue;
         };
         for (number, line) in code_lines(source) {
-            let mut said = rooms_named(&source.path, line);
-            said.retain(|name| *name != room && !below.contains(name));
+            let mut said = modules_named(&source.path, line);
+            said.retain(|name| *name != module && !below.contains(name));
             if names(line, "Core") {
                 said.push("Core");
             }
-            let place = |name| format!("{}:{number}: {room} names {name}", source.path);
+            let place = |name| format!("{}:{number}: {module} names {name}", source.path);
             found.extend(said.into_iter().map(place));
         }
     }
@@ -448,28 +448,34 @@ fn breaches_of_rooms(sources: &[Source]) -> Vec<String> {
 }
 
 #[test]
-fn the_rooms_of_dispatch_import_what_is_below_them_and_only_core_knows_core() {
+fn the_modules_of_dispatch_import_what_is_below_them_and_only_core_knows_core() {
     let mut below: Vec<&str> = Vec::new();
-    for (room, imports) in ROOMS {
+    for (module, imports) in MODULES {
         for import in *imports {
-            assert!(below.contains(import), "{room} imports {import}, not below");
+            assert!(
+                below.contains(import),
+                "{module} imports {import}, not below"
+            );
         }
-        let has_files = |source: &Source| room_of(&source.path) == Some(room);
-        assert!(sources().iter().any(has_files), "there is no room {room}");
-        below.push(room);
+        let has_files = |source: &Source| module_of(&source.path) == Some(module);
+        assert!(
+            sources().iter().any(has_files),
+            "there is no module {module}"
+        );
+        below.push(module);
     }
-    let rule = "a room of dispatch imports the rooms that ROOMS lists for it, and never Core";
-    assert_none(&breaches_of_rooms(&sources()), rule);
+    let rule = "a module of dispatch imports the modules that MODULES lists for it, and never Core";
+    assert_none(&breaches_of_modules(&sources()), rule);
 }
 
 #[test]
-fn a_room_that_imports_too_much_is_found() {
+fn a_module_that_imports_too_much_is_found() {
     let source = |path: &str, line: &str| Source {
         path: path.to_owned(),
         text: line.to_owned(),
         code: code_only(line),
     };
-    let breaches = |path, line| breaches_of_rooms(&[source(path, line)]);
+    let breaches = |path, line| breaches_of_modules(&[source(path, line)]);
     let queues = "server/src/dispatch/blocking/key_queues.rs";
     for line in [
         "use crate::dispatch::core::timing::TurnTiming;",
@@ -488,10 +494,10 @@ fn a_room_that_imports_too_much_is_found() {
     ] {
         assert_none(&breaches(queues, line), line);
     }
-    let room = "server/src/dispatch/gather/mod.rs";
-    assert!(!breaches(room, "use super::scripts::Scripts;").is_empty());
+    let module = "server/src/dispatch/gather/mod.rs";
+    assert!(!breaches(module, "use super::scripts::Scripts;").is_empty());
     assert_none(
-        &breaches(room, "use super::blocking::blocked::Attempt;"),
+        &breaches(module, "use super::blocking::blocked::Attempt;"),
         "",
     );
     let core = "server/src/dispatch/core/hot.rs";

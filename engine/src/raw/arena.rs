@@ -46,7 +46,7 @@ pub(crate) struct Block(pub(crate) u32);
 
 /// Which list a slab is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SlabState {
     /// In no class: free.
     Pool,
     /// In the list of slabs of its class with room.
@@ -61,7 +61,7 @@ enum Place {
 #[derive(Clone, Copy, Debug)]
 struct Slab {
     class: u8,
-    place: Place,
+    place: SlabState,
     /// Blocks in use.
     live: u16,
     /// Blocks ever handed out; those behind were never touched since the slab got its class.
@@ -77,7 +77,7 @@ struct Slab {
 
 const POOLED: Slab = Slab {
     class: NO_CLASS,
-    place: Place::Pool,
+    place: SlabState::Pool,
     live: 0,
     bump: 0,
     free: NO_BLOCK,
@@ -238,7 +238,7 @@ impl Arena {
         let full =
             slab.free == NO_BLOCK && usize::from(slab.bump) == self.classes.blocks_per_slab(class);
         if full {
-            self.unlist(id, Place::Full);
+            self.unlist(id, SlabState::Full);
         }
         self.states[usize::from(class.0)].live += 1;
         self.live_bytes += block_bytes as u64;
@@ -265,7 +265,7 @@ impl Arena {
         self.live_bytes -= self.classes.block_bytes(class) as u64;
         if live == 0 {
             self.retire_slab(id as u32);
-        } else if place == Place::Full {
+        } else if place == SlabState::Full {
             self.list(id as u32);
         }
     }
@@ -284,14 +284,14 @@ impl Arena {
             self.slabs[next as usize].prev = id;
         }
         let slab = &mut self.slabs[id as usize];
-        (slab.place, slab.prev, slab.next) = (Place::Listed, NO_SLAB, next);
+        (slab.place, slab.prev, slab.next) = (SlabState::Listed, NO_SLAB, next);
         self.states[class].head = id;
     }
 
     /// Takes a listed slab out of its list.
-    fn unlist(&mut self, id: u32, place: Place) {
+    fn unlist(&mut self, id: u32, place: SlabState) {
         let slab = &mut self.slabs[id as usize];
-        debug_assert_eq!(slab.place, Place::Listed);
+        debug_assert_eq!(slab.place, SlabState::Listed);
         slab.place = place;
         let (class, prev, next) = (usize::from(slab.class), slab.prev, slab.next);
         match prev {
@@ -339,8 +339,8 @@ impl Arena {
     /// Returns a slab without live blocks to the pool, and its pages to the kernel if the pool has enough.
     #[cold]
     fn retire_slab(&mut self, id: u32) {
-        if self.slabs[id as usize].place == Place::Listed {
-            self.unlist(id, Place::Pool);
+        if self.slabs[id as usize].place == SlabState::Listed {
+            self.unlist(id, SlabState::Pool);
         }
         if self.evacuating == Some(SlabId(id)) {
             self.evacuating = None;
@@ -389,7 +389,7 @@ impl Arena {
     /// class. Takes it out of use: blocks are only freed in it until it is empty, or [`Self::end_evacuation`].
     pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
         let slab = *self.slabs.get(index)?;
-        if slab.place != Place::Listed || self.evacuating.is_some() {
+        if slab.place != SlabState::Listed || self.evacuating.is_some() {
             return None;
         }
         let class = Class(slab.class);
@@ -400,7 +400,7 @@ impl Arena {
         if live * 4 > per_slab * 3 || room_elsewhere < live {
             return None;
         }
-        self.unlist(index as u32, Place::Evacuating);
+        self.unlist(index as u32, SlabState::Evacuating);
         self.evacuating = Some(SlabId(index as u32));
         self.evacuating
     }
@@ -482,7 +482,7 @@ impl Arena {
         let mut states = vec![(0u32, 0u64, 0usize); self.classes.len()];
         for (id, slab) in self.slabs.iter().enumerate() {
             touched_pages += u64::from(slab.touched_pages);
-            if slab.place == Place::Pool {
+            if slab.place == SlabState::Pool {
                 assert_eq!((slab.class, slab.live), (NO_CLASS, 0));
                 pooled += 1;
                 continue;
@@ -491,7 +491,7 @@ impl Arena {
             let state = &mut states[usize::from(class.0)];
             state.0 += 1;
             state.1 += u64::from(slab.live);
-            state.2 += usize::from(slab.place == Place::Listed);
+            state.2 += usize::from(slab.place == SlabState::Listed);
             live_bytes += u64::from(slab.live) * self.classes.block_bytes(class) as u64;
             let blocks = (0..usize::from(slab.bump))
                 .filter(|&n| matches!(self.nth_block(SlabId(id as u32), n), NthBlock::Live(_)));
@@ -503,7 +503,8 @@ impl Arena {
             let full = slab.live as usize == self.classes.blocks_per_slab(class);
             assert!(
                 slab.live > 0
-                    && (slab.place == Place::Evacuating || full == (slab.place == Place::Full))
+                    && (slab.place == SlabState::Evacuating
+                        || full == (slab.place == SlabState::Full))
             );
         }
         assert_eq!(pooled, self.dirty.len() + self.clean.len());
@@ -513,7 +514,7 @@ impl Arena {
             assert_eq!((state.slabs, state.live), (slabs, live));
             let mut id = state.head;
             while id != NO_SLAB {
-                assert_eq!(self.slabs[id as usize].place, Place::Listed);
+                assert_eq!(self.slabs[id as usize].place, SlabState::Listed);
                 listed = listed.checked_sub(1).expect("a slab is listed once");
                 id = self.slabs[id as usize].next;
             }

@@ -33,9 +33,9 @@ pub use keys::{
 };
 pub use shown::name_declared_keys_only;
 pub use spec::{
-    AttemptFn, Attempted, Blocking, Category, CommandSpec, CoreFn, Flags, Group, Invoke, Merge,
-    Request, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread, TransactionStep,
-    Turn, WaitLimit,
+    AttemptFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest, Flags, Group,
+    Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread,
+    TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};

@@ -387,9 +387,9 @@ pub trait Rounds {
 #[derive(Debug)]
 pub enum Round {
     /// Ask these.
-    Ask(Vec<Request>),
+    Ask(Vec<CoreRequest>),
     /// Ask this one, and hand it entries.
-    Hand(Request, Vec<Handed>),
+    Hand(CoreRequest, Vec<Handed>),
     /// The reply is written.
     Done,
     /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.
@@ -398,7 +398,7 @@ pub enum Round {
 
 /// A question to a core.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct CoreRequest {
     /// Whom.
     pub core: CoreId,
     /// What runs there.

@@ -1,5 +1,11 @@
 //! What cluster clients are told of the cores: each is a node of a cluster and holds the slots it owns.
 //!
+//! With `core-endpoints yes` core *i* also listens on port *P* + 1 + *i*, and a stock cluster client sends each command to the
+//! core that owns its key, so that nothing hops. All ports take all commands: there is no `MOVED`, `ASK` or `CROSSSLOT`, and a
+//! client whose map is old is merely slower. What such clients ask of every node and put together is about one core on that
+//! core's port: `DBSIZE`, `KEYS`, `SCAN`, `RANDOMKEY`, `PUBSUB` (`Flags::BY_NODE`); all else, `FLUSHALL` and `INFO` among it, is
+//! about the server.
+//!
 //! A client asks when it starts, and again when it thinks that something has moved; many clients ask at once. So a core
 //! keeps the replies it has made, and makes them anew when the slot table has changed. A reply also depends on the
 //! protocol and on the host that the client is told, which is the one it connected to: clients may come by several.

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 /// A configuration that cannot be loaded: one line that says where and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) directive: String,
     pub(super) reason: String,
 }
 
 /// Where a directive was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// In a file, on this line; 0 is the file as a whole.
     File(PathBuf, usize),
     /// On standard input, on this line.
@@ -24,15 +24,15 @@ pub(super) enum Place {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::File(path, 0) => write!(out, "{}", path.display())?,
-            Place::File(path, line) => write!(out, "{}:{line}", path.display())?,
-            Place::Stdin(line) => write!(out, "standard input:{line}")?,
-            Place::Argument => out.write_str("command line")?,
+        match &self.location {
+            Location::File(path, 0) => write!(out, "{}", path.display())?,
+            Location::File(path, line) => write!(out, "{}:{line}", path.display())?,
+            Location::Stdin(line) => write!(out, "standard input:{line}")?,
+            Location::Argument => out.write_str("command line")?,
         }
-        match (&self.place, self.directive.as_str()) {
+        match (&self.location, self.directive.as_str()) {
             (_, "") => {}
-            (Place::Argument, name) => write!(out, ": '--{name}'")?,
+            (Location::Argument, name) => write!(out, ": '--{name}'")?,
             (_, name) => write!(out, ": '{name}'")?,
         }
         write!(out, ": {}", self.reason)

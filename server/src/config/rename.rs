@@ -3,13 +3,13 @@
 //! Which commands there are is known further up, by [`crate::command::CommandTable::renamed`], which refuses a line through
 //! [`Renames::refused`] so that it is told with its place.
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 use super::source::refused;
 
 /// The `rename-command` lines, in the order in which they stand.
 #[derive(Clone, Debug, Default)]
 pub struct Renames {
-    lines: Vec<(Rename, Place)>,
+    lines: Vec<(Rename, Location)>,
 }
 
 /// One line.
@@ -22,8 +22,8 @@ pub struct Rename {
 }
 
 impl Renames {
-    pub(super) fn push(&mut self, from: String, to: String, place: Place) {
-        self.lines.push((Rename { from, to }, place));
+    pub(super) fn push(&mut self, from: String, to: String, location: Location) {
+        self.lines.push((Rename { from, to }, location));
     }
 
     /// Whether there is none.
@@ -38,7 +38,7 @@ impl Renames {
 
     /// Line `at` cannot be obeyed, for this reason.
     pub fn refused(&self, at: usize, reason: &str) -> ConfigError {
-        let (_, place) = &self.lines[at];
-        refused(place.clone(), "rename-command", reason)
+        let (_, location) = &self.lines[at];
+        refused(location.clone(), "rename-command", reason)
     }
 }

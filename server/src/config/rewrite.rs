@@ -167,8 +167,8 @@ impl Page {
     }
 
     fn put(&mut self, directive: usize, line: String, presence: Presence) {
-        if let Some(place) = self.owned.get_mut(&directive).and_then(VecDeque::pop_front) {
-            self.lines[place] = line;
+        if let Some(location) = self.owned.get_mut(&directive).and_then(VecDeque::pop_front) {
+            self.lines[location] = line;
         } else if presence == Presence::Needed {
             if !self.signed {
                 self.lines.push(SIGNATURE.to_owned());
@@ -179,8 +179,8 @@ impl Page {
     }
 
     fn take_out_rest(&mut self, directive: usize) {
-        for place in self.owned.remove(&directive).unwrap_or_default() {
-            self.lines[place].clear();
+        for location in self.owned.remove(&directive).unwrap_or_default() {
+            self.lines[location].clear();
         }
     }
 

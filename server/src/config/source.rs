@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 use super::rename::Renames;
 use super::table::DIRECTIVES;
 use super::treatment::{self, REFUSED_LINES};
@@ -39,11 +39,11 @@ pub(super) fn load(file: Option<&Path>, args: &[String]) -> Result<Config, Confi
     if from_stdin {
         let mut text = Vec::new();
         let read = std::io::stdin().lock().read_to_end(&mut text);
-        read.map_err(|error| refused(Place::Stdin(0), "", format!("cannot be read: {error}")))?;
-        loader.read_lines(&text, &Place::Stdin, 0)?;
+        read.map_err(|error| refused(Location::Stdin(0), "", format!("cannot be read: {error}")))?;
+        loader.read_lines(&text, &Location::Stdin, 0)?;
     }
     for words in directives_of(args)? {
-        loader.apply(words, &Place::Argument, 0)?;
+        loader.apply(words, &Location::Argument, 0)?;
     }
     loader.refuse_what_is_not_obeyed()?;
     Ok(Config::of(loader.values, file, loader.renames))
@@ -52,7 +52,7 @@ pub(super) fn load(file: Option<&Path>, args: &[String]) -> Result<Config, Confi
 struct Loader {
     values: Vec<String>,
     /// Where each directive was set last.
-    places: Vec<Option<Place>>,
+    places: Vec<Option<Location>>,
     /// A `save` line was read: the default is gone, further lines add.
     saves_seen: bool,
     renames: Renames,
@@ -62,18 +62,18 @@ impl Loader {
     fn read_file(&mut self, path: &Path, depth: usize) -> Result<(), ConfigError> {
         let text = std::fs::read(path).map_err(|error| {
             refused(
-                Place::File(path.to_owned(), 0),
+                Location::File(path.to_owned(), 0),
                 "",
                 format!("cannot be read: {error}"),
             )
         })?;
-        self.read_lines(&text, &|line| Place::File(path.to_owned(), line), depth)
+        self.read_lines(&text, &|line| Location::File(path.to_owned(), line), depth)
     }
 
     fn read_lines(
         &mut self,
         text: &[u8],
-        place: &dyn Fn(usize) -> Place,
+        location: &dyn Fn(usize) -> Location,
         depth: usize,
     ) -> Result<(), ConfigError> {
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
@@ -81,11 +81,11 @@ impl Loader {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let place = place(index + 1);
+            let location = location(index + 1);
             let words = words::split(line).map_err(|words::UnbalancedQuotes| {
-                refused(place.clone(), "", "unbalanced quotes")
+                refused(location.clone(), "", "unbalanced quotes")
             })?;
-            self.apply(to_text(words, &place)?, &place, depth)?;
+            self.apply(to_text(words, &location)?, &location, depth)?;
         }
         Ok(())
     }
@@ -94,26 +94,26 @@ impl Loader {
     fn apply(
         &mut self,
         mut words: Vec<String>,
-        place: &Place,
+        location: &Location,
         depth: usize,
     ) -> Result<(), ConfigError> {
         if words.is_empty() {
             return Ok(());
         }
         let name = words.remove(0).to_ascii_lowercase();
-        let refuse = |reason: &str| Err(refused(place.clone(), &name, reason));
+        let refuse = |reason: &str| Err(refused(location.clone(), &name, reason));
         let Some(found) = find(&name) else {
             if name == "include" {
                 let [pattern] = words.as_slice() else {
                     return refuse("wrong number of arguments");
                 };
-                return self.include(pattern, place, depth);
+                return self.include(pattern, location, depth);
             }
             if name == "rename-command" {
                 let Ok([from, to]) = <[String; 2]>::try_from(words) else {
                     return refuse("wrong number of arguments");
                 };
-                self.renames.push(from, to, place.clone());
+                self.renames.push(from, to, location.clone());
                 return Ok(());
             }
             if let Some((_, least, why)) = REFUSED_LINES.iter().find(|(known, ..)| *known == name) {
@@ -137,7 +137,7 @@ impl Loader {
             let Ok(split) = words::split(one.as_bytes()) else {
                 return refuse("unbalanced quotes");
             };
-            words = to_text(split, place)?;
+            words = to_text(split, location)?;
         }
         let saving = if self.saves_seen {
             Saving::Adds
@@ -145,31 +145,36 @@ impl Loader {
             Saving::Replaces
         };
         let set = value::canonical(directive, &words, &self.values[found.index], saving)
-            .map_err(|reason| refused(place.clone(), &name, reason))?;
+            .map_err(|reason| refused(location.clone(), &name, reason))?;
         self.saves_seen |= directive.name == "save";
         self.values[found.index] = set;
-        self.places[found.index] = Some(place.clone());
+        self.places[found.index] = Some(location.clone());
         Ok(())
     }
 
     /// What protects and is not obeyed stops the start, once nothing behind it can take it back.
     fn refuse_what_is_not_obeyed(&self) -> Result<(), ConfigError> {
         let set = DIRECTIVES.iter().zip(&self.values).zip(&self.places);
-        for ((directive, value), place) in set {
-            if let (Some(why), Some(place)) = (
+        for ((directive, value), location) in set {
+            if let (Some(why), Some(location)) = (
                 treatment::refusal(directive.name, value, directive.default),
-                place,
+                location,
             ) {
-                return Err(refused(place.clone(), directive.name, why));
+                return Err(refused(location.clone(), directive.name, why));
             }
         }
         Ok(())
     }
 
-    fn include(&mut self, pattern: &str, place: &Place, depth: usize) -> Result<(), ConfigError> {
+    fn include(
+        &mut self,
+        pattern: &str,
+        location: &Location,
+        depth: usize,
+    ) -> Result<(), ConfigError> {
         if depth >= MAX_INCLUDE_DEPTH {
             return Err(refused(
-                place.clone(),
+                location.clone(),
                 "include",
                 "files include each other too deep",
             ));
@@ -228,15 +233,15 @@ fn directives_of(args: &[String]) -> Result<Vec<Vec<String>>, ConfigError> {
                 None => {
                     let reason =
                         format!("'{arg}' is neither a directive (--NAME VALUE) nor a value");
-                    return Err(refused(Place::Argument, "", reason));
+                    return Err(refused(Location::Argument, "", reason));
                 }
             }
             continue;
         };
         let words = words::split(name.as_bytes()).map_err(|words::UnbalancedQuotes| {
-            refused(Place::Argument, name, "unbalanced quotes")
+            refused(Location::Argument, name, "unbalanced quotes")
         })?;
-        let mut words = to_text(words, &Place::Argument)?;
+        let mut words = to_text(words, &Location::Argument)?;
         let is_save = matches!(words.as_slice(), [only] if only.eq_ignore_ascii_case("save"));
         if is_save
             && args
@@ -247,7 +252,7 @@ fn directives_of(args: &[String]) -> Result<Vec<Vec<String>>, ConfigError> {
         }
         if words.is_empty() {
             return Err(refused(
-                Place::Argument,
+                Location::Argument,
                 "",
                 "'--' without the name of a directive",
             ));
@@ -257,14 +262,18 @@ fn directives_of(args: &[String]) -> Result<Vec<Vec<String>>, ConfigError> {
     Ok(directives)
 }
 
-fn to_text(words: Vec<Vec<u8>>, place: &Place) -> Result<Vec<String>, ConfigError> {
+fn to_text(words: Vec<Vec<u8>>, location: &Location) -> Result<Vec<String>, ConfigError> {
     let words: Result<Vec<String>, _> = words.into_iter().map(String::from_utf8).collect();
-    words.map_err(|_| refused(place.clone(), "", "not UTF-8 text"))
+    words.map_err(|_| refused(location.clone(), "", "not UTF-8 text"))
 }
 
-pub(super) fn refused(place: Place, directive: &str, reason: impl Into<String>) -> ConfigError {
+pub(super) fn refused(
+    location: Location,
+    directive: &str,
+    reason: impl Into<String>,
+) -> ConfigError {
     ConfigError {
-        place,
+        location,
         directive: directive.to_owned(),
         reason: reason.into(),
     }

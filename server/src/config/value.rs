@@ -513,7 +513,7 @@ mod tests {
             (Kind::ReplicaOf, &["host", "x"], "Invalid master port"),
             (
                 Kind::Directory,
-                &["/no/such/place"],
+                &["/no/such/location"],
                 "No such file or directory",
             ),
         ];

@@ -2,15 +2,18 @@
 //! by a runtime, by tests and by fuzzers alike.
 //!
 //! ```text
-//!  receive -> input: parse a run of commands, hash keys, prefetch
-//!          -> execute: gates (admit), then
-//!               on this shard | on another (hop, batch) | on several (transaction, multi, script)
-//!  take_mail -> pass entries of the order (order), then deliver: requests of other cores run here; answers fill the place
-//!          kept in their session's output (gather); what a client has yet to take is bounded (credit)
-//!  an entry -> this core's parts of it run (transaction), or wait for locks (locks, waits)
-//!  end_turn -> this core's transactions get their place (order); background steps, timers, statistics; then the runtime
-//!          sends and ships the outboxes
+//!  core/           Core: a turn, input, gates, execution; and what drives each module, in files of its name
+//!    │   the modules: each owns its state, imports what stands below it, and knows nothing of Core
+//!    ├─ transactions/   the order, transactions that await locks ─▶ scripts, blocking, locks
+//!    ├─ scripts/        scripts at work, and those that wait      ─▶ notify, locks
+//!    ├─ gather/         replies in parts, commands in rounds      ─▶ blocking, notify
+//!    ├─ blocking/       commands blocked on keys                  ─▶ run, locks
+//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/           ─▶ mail
+//!    ├─ mail/           what cores send each other                ─▶ locks
+//!    └─ locks/          locks of a shard's keys
+//!  tests/          tests through a harness of cores without sockets
 //! ```
+//! The test `tidy` holds who imports whom. Every bound is in [`limits`].
 
 mod blocking;
 mod core;

@@ -18,7 +18,7 @@
 //! - [`Sleepers`]: who must be woken
 //! - [`rules`]: the rules by name, for the models that leave one out
 //!
-//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]), which `dispatch::order` implements. What
+//! Sans-I/O: outboxes, inboxes and wake-ups are traits ([`Post`], [`Station`]), which `dispatch::core::transactions::entries` implements. What
 //! the parts are, commands or requests for locks, the order does not know.
 
 mod coordinator;

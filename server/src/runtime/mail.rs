@@ -28,7 +28,7 @@ pub(super) struct Arrival {
 
 /// Where a core can be reached.
 #[derive(Debug)]
-struct Place {
+struct Contact {
     /// Wakes it whatever it does.
     bell: File,
     /// The descriptor of its ring, or -1.
@@ -37,10 +37,10 @@ struct Place {
     arrivals: SegQueue<Arrival>,
 }
 
-/// The places of all cores.
+/// The contacts of all cores.
 #[derive(Debug)]
 pub(super) struct Mesh {
-    places: Box<[CachePadded<Place>]>,
+    contacts: Box<[CachePadded<Contact>]>,
     /// Cores that have closed their last connection while the server ends.
     drained: AtomicUsize,
 }
@@ -51,9 +51,9 @@ impl Mesh {
     /// # Errors
     /// Too few descriptors.
     pub(super) fn new(cores: u16) -> io::Result<(Arc<Self>, Vec<Mail>)> {
-        let places = (0..cores)
+        let contacts = (0..cores)
             .map(|_| {
-                Ok(CachePadded::new(Place {
+                Ok(CachePadded::new(Contact {
                     bell: event_fd(WhenEmpty::Fail)?,
                     ring: AtomicI32::new(-1),
                     arrivals: SegQueue::new(),
@@ -61,7 +61,7 @@ impl Mesh {
             })
             .collect::<io::Result<_>>()?;
         let mesh = Arc::new(Self {
-            places,
+            contacts,
             drained: AtomicUsize::new(0),
         });
         let unconnected = || SpscLines {
@@ -85,38 +85,38 @@ impl Mesh {
         Ok((mesh, mails))
     }
 
-    /// Wakes core `place`, whatever it does.
-    pub(super) fn ring_bell(&self, place: usize) {
+    /// Wakes core `core`, whatever it does.
+    pub(super) fn ring_bell(&self, core: usize) {
         // Full means that it has been rung often enough.
-        let _ = (&self.places[place].bell).write(&1u64.to_ne_bytes());
+        let _ = (&self.contacts[core].bell).write(&1u64.to_ne_bytes());
     }
 
-    /// Silences the bell of core `place` until it is rung again.
-    pub(super) fn silence_bell(&self, place: usize) {
+    /// Silences the bell of core `core` until it is rung again.
+    pub(super) fn silence_bell(&self, core: usize) {
         let mut count = [0; 8];
         // Empty means that it was silenced already.
-        let _ = (&self.places[place].bell).read(&mut count);
+        let _ = (&self.contacts[core].bell).read(&mut count);
     }
 
     /// Wakes all cores.
     pub(super) fn ring_all(&self) {
-        (0..self.places.len()).for_each(|place| self.ring_bell(place));
+        (0..self.contacts.len()).for_each(|core| self.ring_bell(core));
     }
 
-    /// The descriptor of the ring of core `place`, if it has one.
-    pub(super) fn ring_of(&self, place: usize) -> Option<RawFd> {
-        Some(self.places[place].ring.load(Ordering::Relaxed)).filter(|&ring| ring >= 0)
+    /// The descriptor of the ring of core `core`, if it has one.
+    pub(super) fn ring_of(&self, core: usize) -> Option<RawFd> {
+        Some(self.contacts[core].ring.load(Ordering::Relaxed)).filter(|&ring| ring >= 0)
     }
 
     /// Number of cores.
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.contacts.len()
     }
 
-    /// Hands a connection over to core `place`.
-    pub(super) fn hand_over(&self, place: usize, arrival: Arrival) {
-        self.places[place].arrivals.push(arrival);
-        self.ring_bell(place);
+    /// Hands a connection over to core `core`.
+    pub(super) fn hand_over(&self, core: usize, arrival: Arrival) {
+        self.contacts[core].arrivals.push(arrival);
+        self.ring_bell(core);
     }
 
     /// Counts a core that has closed its last connection.
@@ -126,7 +126,7 @@ impl Mesh {
 
     /// Whether every core has closed its last connection.
     pub(super) fn all_drained(&self) -> bool {
-        self.drained.load(Ordering::Acquire) >= self.places.len()
+        self.drained.load(Ordering::Acquire) >= self.contacts.len()
     }
 }
 
@@ -150,7 +150,7 @@ impl Lines for SpscLines {
     }
 
     #[inline]
-    fn waiting(&self, from: CoreId) -> usize {
+    fn arrived(&self, from: CoreId) -> usize {
         self.inboxes[from.index()]
             .as_ref()
             .map_or(0, Receiver::waiting)
@@ -175,7 +175,7 @@ impl Mail {
         self.id
     }
 
-    /// All cores' places.
+    /// All cores' contacts.
     pub(super) fn mesh(&self) -> &Arc<Mesh> {
         &self.mesh
     }
@@ -190,12 +190,12 @@ impl Mail {
 
     /// The descriptor that becomes readable when the bell is rung.
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
-        self.mesh.places[self.id.index()].bell.as_fd()
+        self.mesh.contacts[self.id.index()].bell.as_fd()
     }
 
     /// Tells the others the ring to send wake-ups to.
     pub(super) fn publish_ring(&self, ring: RawFd) {
-        self.mesh.places[self.id.index()]
+        self.mesh.contacts[self.id.index()]
             .ring
             .store(ring, Ordering::Release);
     }
@@ -203,7 +203,7 @@ impl Mail {
     /// The connections accepted elsewhere for this core by now. The bell rings for those that come meanwhile.
     #[inline]
     pub(super) fn arrivals(&self) -> impl Iterator<Item = Arrival> {
-        let arrivals = &self.mesh.places[self.id.index()].arrivals;
+        let arrivals = &self.mesh.contacts[self.id.index()].arrivals;
         (0..arrivals.len()).map_while(|_| arrivals.pop())
     }
 }

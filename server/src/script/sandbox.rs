@@ -163,7 +163,7 @@ pub(super) fn locate(lua: &Lua) -> mlua::Result<(Option<String>, i64)> {
     let place = |level: usize| {
         lua.inspect_stack(level, |debug| {
             let source = debug.source();
-            Place {
+            Level {
                 is_native: source.what == "C",
                 is_tail_call: source.what == "tail",
                 source: source
@@ -180,7 +180,7 @@ pub(super) fn locate(lua: &Lua) -> mlua::Result<(Option<String>, i64)> {
         level += 1;
         found = place(level);
     }
-    let is_wrapper = |place: &Place| place.source == CHUNK;
+    let is_wrapper = |place: &Level| place.source == CHUNK;
     if found.as_ref().is_some_and(is_wrapper) {
         while found
             .as_ref()
@@ -197,7 +197,7 @@ pub(super) fn locate(lua: &Lua) -> mlua::Result<(Option<String>, i64)> {
 }
 
 /// A level of the stack.
-struct Place {
+struct Level {
     is_native: bool,
     is_tail_call: bool,
     source: String,

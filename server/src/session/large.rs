@@ -1,5 +1,5 @@
 //! Large answers of other cores that have yet to find their place among the replies that are ready, or found it full. The
-//! core that gave one is told once it has, and gives no more than so much of them at a time (`dispatch::credit`).
+//! core that gave one is told once it has, and gives no more than so much of them at a time (`dispatch::mail::credit`).
 
 use super::ReplySeq;
 use crate::routing::CoreId;

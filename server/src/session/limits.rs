@@ -117,7 +117,7 @@ impl Session {
     /// Whether it may run no command now.
     #[inline]
     pub fn is_stalled(&self) -> bool {
-        self.waits() || self.awaits_turn || self.is_held_back()
+        self.waits() || self.stalled_for_turn || self.is_held_back()
     }
 
     /// Whether it may run no further command, or has to be [given more](Self::gets_more) first.
@@ -137,9 +137,9 @@ impl Session {
         self.blocked.is_some()
             || self.at_barrier
             || self.paused
-            || self.awaits_room
-            || self.awaits_entry
-            || self.awaits_lock.is_some()
+            || self.stalled_for_room
+            || self.stalled_for_entry
+            || self.pending_lock.is_some()
             || self.closing != Closing::No
     }
 

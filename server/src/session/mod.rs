@@ -20,7 +20,7 @@ pub use crowd::Crowd;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::{HighWater, READERS_FORGOTTEN_MAX};
 pub use memory::{COUNTED_BYTES, SessionMemory, SizeClass};
-pub use multi::{Executing, Holds, Multi, QueuedCommand, QueuedPlace, Queueing, Watched};
+pub use multi::{Executing, Holds, Multi, QueuedCommand, QueuedPlacement, Queueing, Watched};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefix_tree::PrefixTree;
 pub use prefixes::{Changed, Prefixes};
@@ -281,7 +281,7 @@ pub struct Session {
     /// Set while `CLIENT PAUSE` holds its next command back.
     pub paused: bool,
     /// Set while its next command waits for room in the batch for another core.
-    pub awaits_room: bool,
+    pub stalled_for_room: bool,
     /// The last of its core's entries that it has a transaction in, by number, until the core has passed that.
     pub entry: Option<u64>,
     /// Transactions it may have under way when it begins another: more with each whose answers were small.
@@ -289,11 +289,11 @@ pub struct Session {
     /// How many are under way.
     pub transactions: usize,
     /// Set while its next command waits until that has been passed.
-    pub awaits_entry: bool,
+    pub stalled_for_entry: bool,
     /// Set while its next command waits for the next turn: it has had its part of this one.
-    pub awaits_turn: bool,
+    pub stalled_for_turn: bool,
     /// Set while its next command waits for locks of this core's shard.
-    pub awaits_lock: Option<LockId>,
+    pub pending_lock: Option<LockId>,
     /// Set when it may run that command, as the holder of these locks.
     pub granted_lock: Option<LockId>,
     /// What is queued since `MULTI`.
@@ -363,13 +363,13 @@ impl Session {
             last_write: None,
             hears_until: None,
             paused: false,
-            awaits_room: false,
+            stalled_for_room: false,
             entry: None,
             window: limits::FIRST_WINDOW,
             transactions: 0,
-            awaits_entry: false,
-            awaits_turn: false,
-            awaits_lock: None,
+            stalled_for_entry: false,
+            stalled_for_turn: false,
+            pending_lock: None,
             multi: None,
             watched: None,
             ends_watch: false,

@@ -19,7 +19,7 @@ pub enum Queueing {
 
 /// Where a queued command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueuedPlace {
+pub enum QueuedPlacement {
     /// On this core: it has keys, and all live there.
     Core(CoreId),
     /// On any: it has no keys.
@@ -36,7 +36,7 @@ pub struct QueuedCommand {
     /// Which command it is, its subcommand settled.
     pub id: CommandId,
     /// Where it runs.
-    pub place: QueuedPlace,
+    pub place: QueuedPlacement,
     /// The hash of its first key, if it has a first key that the command alone tells.
     pub hash: Option<u64>,
     /// Where its bytes and ranges begin.
@@ -65,7 +65,7 @@ impl Multi {
     pub fn push<'a>(
         &mut self,
         id: CommandId,
-        place: QueuedPlace,
+        place: QueuedPlacement,
         hash: Option<u64>,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
@@ -112,7 +112,7 @@ impl Multi {
     }
 
     /// The places anew, since slots have moved.
-    pub fn find_places(&mut self, table: u64, place: impl Fn(&Self, usize) -> QueuedPlace) {
+    pub fn find_places(&mut self, table: u64, place: impl Fn(&Self, usize) -> QueuedPlacement) {
         self.table = table;
         for at in 0..self.commands.len() {
             self.commands[at].place = place(self, at);

@@ -106,14 +106,14 @@ impl Output {
         self.full.push_back(buffer);
     }
 
-    /// Keeps the place of a reply that comes later.
+    /// Keeps a slot for a reply that comes later.
     pub fn expect(&mut self) -> ReplySeq {
         let seq = ReplySeq(self.first + self.order.len() as u64);
         self.order.push_back(Slot::Awaited);
         seq
     }
 
-    /// Keeps the place of a reply that comes later, though the client may not want it: until it comes, it is awaited.
+    /// Keeps a slot for a reply that comes later, though the client may not want it: until it comes, it is awaited.
     pub fn expect_if_wanted(&mut self, is_wanted: bool) -> ReplySeq {
         let seq = self.expect();
         if !is_wanted {

@@ -1,10 +1,10 @@
-//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/protect.rs`).
+//! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/core/protect.rs`).
 
 use std::time::Duration;
 
 use larder_engine::{Access, parse_canonical_i64};
 
-use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Request, Round, Rounds, Run};
+use crate::command::{Args, CommandSpec, CoreCall, CoreRequest, Flags, Group, Round, Rounds, Run};
 use crate::glob::{self, Case};
 use crate::log;
 use crate::resp::{ErrorReply, Reply, errors};
@@ -126,8 +126,8 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
 }
 
 impl Debug {
-    fn ask(&self, core: CoreId, run: fn(&mut CoreCall<'_>)) -> Request {
-        Request {
+    fn ask(&self, core: CoreId, run: fn(&mut CoreCall<'_>)) -> CoreRequest {
+        CoreRequest {
             core,
             run,
             args: self.words.clone(),

@@ -9,8 +9,8 @@
 
 use crate::command::families::fetch::{self, Fetched};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
-    Rounds, Run, ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys,
+    Round, Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -260,7 +260,7 @@ impl Rounds for Apart {
         match (self.state, answers) {
             (State::Begun, _) => {
                 self.state = State::Fetched;
-                Ok(Round::Ask(vec![Request {
+                Ok(Round::Ask(vec![CoreRequest {
                     core: self.second,
                     run: fetch::strings,
                     args: vec![self.args[2].clone()],
@@ -273,7 +273,7 @@ impl Rounds for Apart {
                     _ => return Err(errors::LCS_NOT_STRINGS),
                 };
                 self.state = State::Answered;
-                Ok(Round::Ask(vec![Request {
+                Ok(Round::Ask(vec![CoreRequest {
                     core: self.first,
                     run: answer_there,
                     args: std::mem::take(&mut self.args),

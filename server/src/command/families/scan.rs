@@ -13,7 +13,9 @@ use std::ops::Range;
 
 use larder_engine::{ScanCursor, parse_canonical_i64};
 
-use crate::command::{Args, Category, CommandSpec, CoreCall, Flags, Request, Round, Rounds, Run};
+use crate::command::{
+    Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Round, Rounds, Run,
+};
 use crate::glob::{self, Case};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol, Reply};
@@ -245,14 +247,14 @@ impl Scan {
         self.found.encoded.extend_from_slice(encoded);
     }
 
-    fn request(&self) -> Request {
+    fn request(&self) -> CoreRequest {
         let mut args = vec![
             self.cursor.position.to_le_bytes().to_vec(),
             self.to_visit.to_le_bytes().to_vec(),
             self.pattern.clone(),
         ];
         args.extend(self.kind.clone());
-        Request {
+        CoreRequest {
             core: CoreId(self.cursor.core),
             run: scan_shard,
             args,

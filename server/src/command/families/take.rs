@@ -11,8 +11,8 @@ use larder_engine::{Access, DbIndex, Event, Shard, parse_canonical_i64};
 
 use super::transfer::Answer;
 use crate::command::{
-    Args, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn, Flags, Group, KeyFlags,
-    KeySpec, Keys, Request, Resolved, Round, Rounds, Run, ShardCall, Turn, WaitLimit,
+    Args, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group,
+    KeyFlags, KeySpec, Keys, Resolved, Round, Rounds, Run, ShardCall, Turn, WaitLimit,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
@@ -170,7 +170,7 @@ impl Rounds for Read {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         if !std::mem::replace(&mut self.is_asked, true) {
             let requests = self.cores.iter().zip(&self.words[1..]);
-            let requests = requests.map(|(core, key)| Request {
+            let requests = requests.map(|(core, key)| CoreRequest {
                 core: *core,
                 run: read_part,
                 args: vec![key.clone()],
@@ -261,7 +261,7 @@ struct Take {
 
 impl Rounds for Take {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        let ask = |at: usize, run| Request {
+        let ask = |at: usize, run| CoreRequest {
             core: self.cores[at],
             run,
             args: vec![self.keys[at].clone()],
@@ -300,7 +300,7 @@ impl Rounds for Take {
                 let args = vec![to, value.clone()];
                 self.state = State::Putting(value);
                 let run = put_part;
-                Ok(Round::Ask(vec![Request { core, run, args }]))
+                Ok(Round::Ask(vec![CoreRequest { core, run, args }]))
             }
             State::Putting(value) => {
                 reply.bulk(value);

@@ -1,4 +1,4 @@
-//! `MULTI` and its companions. What they do is in `dispatch::multi`: it concerns all cores.
+//! `MULTI` and its companions. What they do is in `dispatch/core/exec.rs`: it concerns all cores.
 
 use crate::command::{
     Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, TransactionStep,

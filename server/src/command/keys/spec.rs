@@ -100,7 +100,7 @@ pub enum Finer {
     /// Nothing.
     Nothing,
     /// Where they stand: `KEYS` of `MIGRATE`, `STORE` of `SORT`.
-    Place(fn(&Args<'_>) -> Found),
+    At(fn(&Args<'_>) -> Found),
     /// What these arguments do with them, which is no more than the flags say: `SET` without `GET`.
     Flags(fn(&Args<'_>) -> KeyFlags),
     /// That no argument names them, and whether there are any: `BY` of `SORT`.
@@ -254,7 +254,7 @@ impl KeySpec {
     /// `find` knows better where the keys stand than clients are told.
     pub const fn found_by(self, find: fn(&Args<'_>) -> Found) -> Self {
         Self {
-            finer: Finer::Place(find),
+            finer: Finer::At(find),
             ..self
         }
     }
@@ -329,7 +329,7 @@ impl KeySpec {
     pub(super) fn find_in(&self, args: &Args<'_>) -> Found {
         match self.finer {
             _ if !self.is_of_keys() => return Found::Nothing,
-            Finer::Place(find) => return find(args),
+            Finer::At(find) => return find(args),
             Finer::Unnamed(_) => return Found::Nothing,
             Finer::Nothing | Finer::Flags(_) => {}
         }

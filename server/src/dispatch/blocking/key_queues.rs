@@ -22,7 +22,7 @@ use larder_engine::DbIndex;
 
 use crate::command::Command;
 use crate::dispatch::locks::Scope;
-use crate::dispatch::mail::requests::{Head, WaitRequest};
+use crate::dispatch::mail::requests::{RequestHead, WaitRequest};
 use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::routing::CoreId;
@@ -58,7 +58,7 @@ pub(in crate::dispatch) struct KeyWaiter {
     /// The core of its session.
     pub(in crate::dispatch) to: CoreId,
     /// What the session's core said of it.
-    pub(in crate::dispatch) head: Head,
+    pub(in crate::dispatch) head: RequestHead,
     pub(in crate::dispatch) keys: Vec<Box<[u8]>>,
     /// What an attempt locks of this shard.
     pub(in crate::dispatch) scope: Scope,
@@ -232,7 +232,7 @@ impl KeyWaiter {
     /// One who waits for these keys, for a session of core `to`, and has not had its turn.
     pub(in crate::dispatch) fn new(
         to: CoreId,
-        head: Head,
+        head: RequestHead,
         request: WaitRequest,
         args: Option<KeptArgs>,
     ) -> Self {

@@ -11,7 +11,7 @@ use crate::dispatch::locks::Scope;
 use crate::dispatch::scripts::placement::Placement;
 use crate::dispatch::transactions::scopes::{mode_of, whole_access};
 use crate::resp::{ErrorReply, Protocol, errors};
-use crate::session::{QueuedCommand, QueuedPlace, Session, gate};
+use crate::session::{QueuedCommand, QueuedPlacement, Session, gate};
 
 /// What the gates decide.
 pub(super) enum Admission {
@@ -41,7 +41,8 @@ impl Core {
             }
             Run::Transaction(TransactionStep::Begin | TransactionStep::Discard) => true,
             Run::Transaction(TransactionStep::Run) => {
-                let needs_session = |queued: &QueuedCommand| queued.place == QueuedPlace::Session;
+                let needs_session =
+                    |queued: &QueuedCommand| queued.place == QueuedPlacement::Session;
                 session.watched.is_none()
                     && session
                         .multi
@@ -91,8 +92,8 @@ impl Core {
         let is_apart = matches!(command.spec.run, Run::OnSession(_));
         if self.state.moving.holds_commands_back() && !is_apart {
             // Wherever its keys are: slots are about to move.
-            session.awaits_room = true;
-            self.waiting.push(session.id);
+            session.stalled_for_room = true;
+            self.to_resume.push(session.id);
             return false;
         }
         // What takes a place in the order waits there.

@@ -1,4 +1,4 @@
-//! What comes from other cores: answers take their places, requests run here.
+//! Takes the batches of other cores: their answers go to the slots kept for them, their requests run here.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Counts, Credit, Head, Queued, Reading, Tells, Then, Ticket, Watch, Work,
+    Counts, Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
 };
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::scripts::placement::hash_of_first_key;
@@ -237,7 +237,7 @@ impl Core {
     #[cold]
     fn sample_request(&mut self, batch: &Batch, request: &Request) {
         if let Work::Command(command) = request.head.work {
-            let Head { db, first_key, .. } = request.head;
+            let RequestHead { db, first_key, .. } = request.head;
             self.sample(db, command, batch.args(request), first_key);
         }
     }
@@ -362,7 +362,7 @@ impl Core {
         &mut self,
         from: CoreId,
         args: Args<'_>,
-        request: &Head,
+        request: &RequestHead,
         command: &'static Command,
     ) -> Vec<u8> {
         let Run::EveryCore { each, .. } = command.spec.run else {
@@ -395,7 +395,7 @@ impl Core {
         out
     }
 
-    fn answer_each(&mut self, from: CoreId, request: &Head, answer: &[u8]) {
+    fn answer_each(&mut self, from: CoreId, request: &RequestHead, answer: &[u8]) {
         let outbox = &mut self.outboxes[from.index()];
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
         self.owe(from, request.ticket.session(), bytes);
@@ -421,7 +421,13 @@ impl Core {
     }
 
     /// Runs the commands of an `EXEC`, all of whose keys are here, and those its client watches.
-    fn run_exec_for(&mut self, from: CoreId, batch: &Batch, request: &Head, queued: Queued) {
+    fn run_exec_for(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &RequestHead,
+        queued: QueuedCommands,
+    ) {
         let is_broken = queued.watched && self.watch_of(request.client_id) == Watch::Broken;
         if queued.watched {
             self.state.shard.watches().end(request.client_id);
@@ -477,7 +483,7 @@ impl Core {
         &mut self,
         from: CoreId,
         args: Args<'_>,
-        request: &Head,
+        request: &RequestHead,
         command: &'static Command,
     ) {
         if let Run::Script(_) = command.spec.run {

@@ -4,7 +4,7 @@
 //!  MULTI      commands are queued in the session, each looked up and checked as it comes
 //!  EXEC       all on this core: they run one after another, at once
 //!             all on another, what is watched included: sent there as one request, answered once
-//!             each command on one core, nothing watched: each is a part of a transaction (`transaction`)
+//!             each command on one core, nothing watched: each is a part of a transaction (`transactions`)
 //!             else: the locks of all their keys, and of the keys watched, on all cores; then the commands
 //!             run as they would outside, under these locks, which are given back behind the last one
 //!  WATCH      the core of a key notes who watches it (`larder_engine::Watches`), and says with the lock whether it changed
@@ -13,7 +13,7 @@
 
 use larder_engine::UnixMillis;
 
-use crate::command::{Args, Command, FirstKey, Flags, Request, Run, TransactionStep};
+use crate::command::{Args, Command, CoreRequest, FirstKey, Flags, Run, TransactionStep};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::end_exec;
 use crate::dispatch::core::input::Target;
@@ -21,7 +21,7 @@ use crate::dispatch::exec::watch::{WatchRounds, end_watch_part, watch_part};
 use crate::dispatch::exec::{ExecPlacement, end_multi, reply_ok};
 use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
-use crate::dispatch::mail::requests::{Head, LocksHeld, Ticket, Watch, Work};
+use crate::dispatch::mail::requests::{LocksHeld, RequestHead, Ticket, Watch, Work};
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::recipient_of_session;
 use crate::dispatch::transactions::pending::Plan;
@@ -29,7 +29,7 @@ use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{
-    Closing, Executing, Holds, Multi, QueuedCommand, QueuedPlace, Queueing, ReplySeq, Session,
+    Closing, Executing, Holds, Multi, QueuedCommand, QueuedPlacement, Queueing, ReplySeq, Session,
     SessionId, Watched, gate,
 };
 
@@ -114,19 +114,19 @@ impl Core {
         command: &'static Command,
         args: Args<'_>,
         target: Target,
-    ) -> QueuedPlace {
+    ) -> QueuedPlacement {
         match command.spec.run {
-            Run::OnShard(_) if target.first_key.is_known() => QueuedPlace::Core(target.core),
-            Run::OnShard(_) => QueuedPlace::Anywhere,
+            Run::OnShard(_) if target.first_key.is_known() => QueuedPlacement::Core(target.core),
+            Run::OnShard(_) => QueuedPlacement::Anywhere,
             Run::FanOut { .. } | Run::Blocking(_) => match self.common_core(command.spec, args) {
-                Some(core) => QueuedPlace::Core(core),
-                None => QueuedPlace::Several,
+                Some(core) => QueuedPlacement::Core(core),
+                None => QueuedPlacement::Several,
             },
             Run::OnSession(_) if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => {
-                QueuedPlace::Several
+                QueuedPlacement::Several
             }
-            Run::OnSession(_) => QueuedPlace::Session,
-            _ => QueuedPlace::Several,
+            Run::OnSession(_) => QueuedPlacement::Session,
+            _ => QueuedPlacement::Several,
         }
     }
 
@@ -148,27 +148,32 @@ impl Core {
         }
         let (mut cores, mut needs_session) = (None, false);
         let watched = session.watched.iter().flat_map(|watched| &watched.keys);
-        let watched = watched.map(|(core, _)| QueuedPlace::Core(*core));
+        let watched = watched.map(|(core, _)| QueuedPlacement::Core(*core));
         let places = multi.commands().iter().map(|command| command.place);
         for place in places.chain(watched) {
             match place {
-                QueuedPlace::Core(core) if cores.is_none_or(|other| other == core) => {
+                QueuedPlacement::Core(core) if cores.is_none_or(|other| other == core) => {
                     cores = Some(core);
                 }
-                QueuedPlace::Core(_) if session.watched.is_some() => return ExecPlacement::Locks,
+                QueuedPlacement::Core(_) if session.watched.is_some() => {
+                    return ExecPlacement::Locks;
+                }
                 // The rest may still need locks.
-                QueuedPlace::Core(_) => {
+                QueuedPlacement::Core(_) => {
                     let needs_locks = |command: &QueuedCommand| {
-                        matches!(command.place, QueuedPlace::Several | QueuedPlace::Session)
+                        matches!(
+                            command.place,
+                            QueuedPlacement::Several | QueuedPlacement::Session
+                        )
                     };
                     return match multi.commands().iter().any(needs_locks) {
                         true => ExecPlacement::Locks,
                         false => ExecPlacement::Cores,
                     };
                 }
-                QueuedPlace::Anywhere => {}
-                QueuedPlace::Session => needs_session = true,
-                QueuedPlace::Several => return ExecPlacement::Locks,
+                QueuedPlacement::Anywhere => {}
+                QueuedPlacement::Session => needs_session = true,
+                QueuedPlacement::Several => return ExecPlacement::Locks,
             }
         }
         match cores {
@@ -257,7 +262,7 @@ impl Core {
         self.note_queued(session, multi, seq);
         let owner = recipient_of_session(session, Some(seq), command);
         let head = owner.head(ticket, Work::Unlock, None);
-        let heads: Vec<Head> = self.heads_of_queued(session, multi, ticket).collect();
+        let heads: Vec<RequestHead> = self.heads_of_queued(session, multi, ticket).collect();
         let commands = heads.into_iter().enumerate().map(|(at, head)| {
             let (bytes, ranges) = multi.command(at);
             (head, Args::new(bytes, ranges))
@@ -298,7 +303,7 @@ impl Core {
         for at in 0..multi.len() {
             let queued = multi.commands()[at];
             let core = match queued.place {
-                QueuedPlace::Core(core) => core,
+                QueuedPlacement::Core(core) => core,
                 _ => here,
             };
             let ticket = Ticket::Part {
@@ -336,19 +341,24 @@ impl Core {
         session: &'a Session,
         multi: &'a Multi,
         ticket: Ticket,
-    ) -> impl Iterator<Item = Head> {
+    ) -> impl Iterator<Item = RequestHead> {
         let commands = multi.commands().iter();
         commands.map(move |queued| self.head_of_queued(session, *queued, ticket))
     }
 
-    fn head_of_queued(&self, session: &Session, queued: QueuedCommand, ticket: Ticket) -> Head {
+    fn head_of_queued(
+        &self,
+        session: &Session,
+        queued: QueuedCommand,
+        ticket: Ticket,
+    ) -> RequestHead {
         let command = self.state.commands.get(queued.id);
         let first_key = match queued.hash {
             Some(hash) => FirstKey::new(command.first_key, hash),
             None => FirstKey::UNKNOWN,
         };
         let owner = recipient_of_session(session, None, command);
-        Head {
+        RequestHead {
             first_key,
             ..owner.head(ticket, Work::Command(command), None)
         }
@@ -451,12 +461,12 @@ impl Core {
         let here = self.state.id;
         let target = Target {
             core: match queued.place {
-                QueuedPlace::Core(core) => core,
+                QueuedPlacement::Core(core) => core,
                 _ => here,
             },
             // Where it is known, its core is that above.
             first_key: match (queued.place, queued.hash) {
-                (QueuedPlace::Core(_), Some(hash)) => FirstKey::new(command.first_key, hash),
+                (QueuedPlacement::Core(_), Some(hash)) => FirstKey::new(command.first_key, hash),
                 _ => FirstKey::UNKNOWN,
             },
         };
@@ -506,7 +516,7 @@ impl Core {
     }
 
     fn watch(&self, session: &mut Session, args: Args<'_>) -> WatchRounds {
-        let mut requests: Vec<Request> = Vec::new();
+        let mut requests: Vec<CoreRequest> = Vec::new();
         let watched = session.watched.get_or_insert_default();
         for key in args.iter_from(1) {
             let core = self.state.shared.slots.core_of(key);
@@ -516,7 +526,7 @@ impl Core {
             }
             match requests.iter_mut().find(|request| request.core == core) {
                 Some(request) => request.args.push(key.to_vec()),
-                None => requests.push(Request {
+                None => requests.push(CoreRequest {
                     core,
                     run: watch_part,
                     args: vec![key.to_vec()],
@@ -546,9 +556,9 @@ impl Core {
                 self.state.shard.watches().end(client_id);
                 continue;
             }
-            let head = Head {
+            let head = RequestHead {
                 client_id,
-                ..Head::of(Ticket::Discard { session }, Work::Part(end_watch_part))
+                ..RequestHead::of(Ticket::Discard { session }, Work::Part(end_watch_part))
             };
             self.outboxes[core.index()].ask(head, std::iter::empty());
         }

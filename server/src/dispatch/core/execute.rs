@@ -1,4 +1,4 @@
-//! Running one command: may it run, and where.
+//! Runs one command: checks that it may run, and finds where.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,12 +9,12 @@ use crate::command::{
 };
 use crate::dispatch::core::admit::{Admission, has_to_come_behind};
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::transactions::gather::Ask;
+use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::core::{Core, protect};
 use crate::dispatch::exec::locks_of;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::TIMED_ARGS_BYTES;
-use crate::dispatch::mail::requests::{Head, Reading, Ticket, Work};
+use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
 use crate::dispatch::transactions::pending::key_range;
@@ -156,14 +156,14 @@ impl Core {
         if self.state.shared.slots.cores() > 1 {
             if session.gates & gate::BEHIND_LAST != 0 {
                 if session.output.outstanding() > 0 || session.gates & gate::IN_ORDER != 0 {
-                    session.awaits_room = true;
-                    self.waiting.push(session.id);
+                    session.stalled_for_room = true;
+                    self.to_resume.push(session.id);
                     return false;
                 }
                 session.set_gate(gate::BEHIND_LAST, false);
             }
             if session.gates & gate::IN_ORDER != 0 && !self.may_take_place(session, resolved) {
-                session.awaits_entry = true;
+                session.stalled_for_entry = true;
                 return false;
             }
             if !self.has_room_for(session, command, target)
@@ -173,8 +173,8 @@ impl Core {
                 || self.has_yet_to_hear_of_itself(session)
                 || self.would_be_told_early(session, resolved)
             {
-                session.awaits_room = true;
-                self.waiting.push(session.id);
+                session.stalled_for_room = true;
+                self.to_resume.push(session.id);
                 return false;
             }
         }
@@ -475,7 +475,7 @@ impl Core {
             session: session.id,
             seq,
         };
-        let head = Head {
+        let head = RequestHead {
             ticket,
             work: Work::Command(command),
             db: session.db,
@@ -556,12 +556,16 @@ impl Core {
     }
 
     /// A command on one core, as a question.
-    fn ask_of_core<'a>(&self, core: CoreId, args: Args<'a>, each: CoreFn) -> Ask<'a> {
+    fn ask_of_core<'a>(&self, core: CoreId, args: Args<'a>, each: CoreFn) -> AskedPart<'a> {
         (core, Work::Part(each), args.iter_from(0).collect())
     }
 
     /// A command on every core, as questions.
-    pub(super) fn asks_of_every_core<'a>(&self, args: Args<'a>, each: CoreFn) -> Vec<Ask<'a>> {
+    pub(super) fn asks_of_every_core<'a>(
+        &self,
+        args: Args<'a>,
+        each: CoreFn,
+    ) -> Vec<AskedPart<'a>> {
         let cores = (0..self.state.shared.cores()).map(CoreId);
         let own: Rc<[&[u8]]> = args.iter_from(0).collect();
         cores
@@ -575,7 +579,7 @@ impl Core {
         args: Args<'a>,
         command: &'static Command,
         spread: Spread,
-    ) -> (Finish, Vec<Ask<'a>>) {
+    ) -> (Finish, Vec<AskedPart<'a>>) {
         let work = Work::Command(command);
         let (_, step) = key_range(command);
         let cores = usize::from(self.state.shared.cores());
@@ -592,7 +596,7 @@ impl Core {
         }
         // Parts are numbered densely, by core.
         let mut number = vec![0; cores];
-        let mut asks: Vec<Ask<'a>> = Vec::new();
+        let mut asks: Vec<AskedPart<'a>> = Vec::new();
         for (core, part) in parts
             .into_iter()
             .enumerate()

@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// A command that a copy answers.
-struct Reading<'a> {
+struct CopyRead<'a> {
     args: Args<'a>,
     command: &'static Command,
     run: ShardFn,
@@ -87,7 +87,7 @@ impl Core {
         if self.state.observed.hot_keys.pass(1).is_some() {
             self.sample(session.db, command, args, first_key);
         }
-        let reading = Reading {
+        let reading = CopyRead {
             args,
             command,
             run,
@@ -106,7 +106,7 @@ impl Core {
     }
 
     /// Runs a reading command on the shard of the copies.
-    fn read_copy(&mut self, session: &mut Session, reading: &Reading<'_>) {
+    fn read_copy(&mut self, session: &mut Session, reading: &CopyRead<'_>) {
         let shard = self.copies.shard();
         let state = &mut self.state;
         if shard.now() != state.clock.unix {

@@ -139,7 +139,7 @@ impl Core {
             self.give_credits(session);
             self.weigh(session);
             if was_held_back && !session.is_held_back() {
-                self.waiting.push(session.id);
+                self.to_resume.push(session.id);
             }
         }
         self.budget.note_session_ran();
@@ -155,21 +155,21 @@ impl Core {
 
     /// Looks again at sessions that waited for something.
     #[inline]
-    pub(super) fn resume_waiting(&mut self) {
-        match self.waiting.is_empty() {
-            true => self.looked_at = 0,
+    pub(super) fn resume_stalled(&mut self) {
+        match self.to_resume.is_empty() {
+            true => self.to_resume_seen = 0,
             false => self.resume_each_waiting(),
         }
     }
 
     #[inline(never)]
     fn resume_each_waiting(&mut self) {
-        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.to_resume);
         for id in waiting.drain(..) {
             let Some(mut session) = self.state.sessions.take_out(id) else {
                 continue;
             };
-            session.awaits_room = false;
+            session.stalled_for_room = false;
             self.run_unread(&mut session);
             self.settle(&mut session);
             let is_over = session.connection_closed;
@@ -179,9 +179,9 @@ impl Core {
             }
         }
         // Those that still wait come first next time, in the order they came.
-        waiting.append(&mut self.waiting);
-        self.waiting = waiting;
-        self.looked_at = self.waiting.len();
+        waiting.append(&mut self.to_resume);
+        self.to_resume = waiting;
+        self.to_resume_seen = self.to_resume.len();
     }
 
     /// Runs the whole commands at the beginning of `input` until none is left or the session stalls. Returns the number
@@ -192,7 +192,7 @@ impl Core {
         {
             session.output.give_buffer(buffer);
         }
-        if self.clients_are_short {
+        if self.client_memory.are_short() {
             session.gets_little(self.turn);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -273,7 +273,7 @@ impl Core {
     #[cold]
     fn leave_turn(&mut self, session: &mut Session) {
         if session.has_used_turn() && !session.is_stalled() {
-            session.awaits_turn = true;
+            session.stalled_for_turn = true;
             self.next_turn.push(session.id);
         }
     }

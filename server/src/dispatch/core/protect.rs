@@ -1,4 +1,4 @@
-//! `DEBUG` and `MODULE`: for whom the configuration lets them be.
+//! Refuses `DEBUG` and `MODULE` to clients that the configuration keeps them from.
 
 use crate::command::{CommandSpec, Flags};
 use crate::config::Config;

@@ -1,26 +1,17 @@
-//! Moving slots: which, when, and in what steps. See `docs/decisions/0009-moving-slots.md`.
+//! Drives the moving of slots ([`crate::dispatch::rebalance`]). See `docs/decisions/0009-moving-slots.md`.
 //!
 //! The core that was asked drives the work, a leg after the other: slots of one core that go to another. A leg begins with
-//! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long:
-//!
-//! ```text
-//!  stand still                    no session begins a command that concerns keys; what is under way comes to its end
-//!  marks                          each core tells each other, behind all that it has sent by the old table
-//!  quiet                          all marks have come: nothing by the old table is left
-//!  give, take, give, take …       copies of the entries
-//!  the table changes              all at once: nobody looks at it
-//!  settle                         the giver drops its copies; all go on
-//! ```
-//! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
+//! the giver's collecting the keys, beside its work; then a few slots move at a time, so that nobody waits long, each time in
+//! a standstill of all cores ([`crate::dispatch::rebalance::rounds`]).
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::command::moving::{self, Order};
+use crate::command::moving::{self, Goal};
 use crate::command::{CommandTable, CoreFn};
 use crate::dispatch::core::Core;
-use crate::dispatch::mail::batch::{Batch, Request as BatchRequest};
+use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{LocksHeld, Then, Work};
 use crate::dispatch::rebalance::legs::{by_load, legs, loads};
 use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
@@ -86,7 +77,7 @@ impl Core {
         }
     }
 
-    fn begin_rebalance(&mut self, order: Order, now_ms: u64) {
+    fn begin_rebalance(&mut self, order: Goal, now_ms: u64) {
         let shared = &self.state.shared;
         let progress = &shared.rebalance;
         for number in [
@@ -99,17 +90,17 @@ impl Core {
         }
         progress.failure.store(Arc::default());
         let stage = match order {
-            Order::ByLoad => Stage::Measuring {
+            Goal::ByLoad => Stage::Measuring {
                 until_ms: now_ms + MEASURE_MS,
                 before: loads(shared),
             },
-            Order::To(..) | Order::Even => Stage::Beginning,
+            Goal::To(..) | Goal::Even => Stage::Beginning,
         };
         let even = crate::routing::SlotMap::even(shared.cores());
         let moves: Vec<(Slot, CoreId)> = match order {
-            Order::To(slots, core) => slots.into_iter().map(|slot| (slot, core)).collect(),
-            Order::Even => Slot::all().map(|slot| (slot, even.owner(slot))).collect(),
-            Order::ByLoad => Vec::new(),
+            Goal::To(slots, core) => slots.into_iter().map(|slot| (slot, core)).collect(),
+            Goal::Even => Slot::all().map(|slot| (slot, even.owner(slot))).collect(),
+            Goal::ByLoad => Vec::new(),
         };
         self.job = Some(Job {
             legs: legs(shared, moves),
@@ -268,7 +259,7 @@ impl Core {
 }
 
 /// Whether a request concerns keys of some of these slots.
-fn touches(batch: &Batch, request: &BatchRequest, slots: &[Slot]) -> bool {
+fn touches(batch: &Batch, request: &Request, slots: &[Slot]) -> bool {
     let Work::Command(command) = request.head.work else {
         return false;
     };

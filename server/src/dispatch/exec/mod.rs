@@ -1,5 +1,5 @@
-//! `MULTI` and `EXEC`: what of them needs no core. What the client has queued lies in its session (`session/multi.rs`); `WATCH`
-//! and its end are in [`watch`].
+//! The parts of `MULTI` and `EXEC` that work on a session alone, and what `WATCH` does on a shard ([`watch`]). The queued commands
+//! are the session's (`session/multi.rs`).
 
 pub(super) mod watch;
 

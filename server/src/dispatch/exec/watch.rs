@@ -1,12 +1,12 @@
 //! `WATCH`: the core of each key notes who watches it, and says whether it changed.
 
-use crate::command::{CoreCall, Request, Round, Rounds};
+use crate::command::{CoreCall, CoreRequest, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 
 /// `WATCH`: one round, to the cores of its keys.
 #[derive(Debug)]
 pub(in crate::dispatch) struct WatchRounds {
-    pub(in crate::dispatch) requests: Option<Vec<Request>>,
+    pub(in crate::dispatch) requests: Option<Vec<CoreRequest>>,
 }
 
 impl Rounds for WatchRounds {

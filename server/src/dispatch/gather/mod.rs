@@ -39,7 +39,7 @@ pub(in crate::dispatch) struct Gathers {
     pending: Slab<Gather>,
     /// Memory of parts of former replies, for later ones.
     spare: Vec<Vec<Vec<u8>>>,
-    /// The same of which part holds each element.
+    /// Memory of the lists that say which part holds each element.
     spare_places: Vec<Vec<usize>>,
     /// Memory of the reply that is made.
     reply: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Locks of a shard's keys, first come, first served: who may touch them while data flows between cores, and who waits.
+//! Locks of a shard's keys, first come, first served. They keep others from keys while data flows between cores.
 //!
 //! ```text
 //!  "a":  #1 exclusive, holds      #2 shared, waits for #1      #3 exclusive, waits for #1 and #2
@@ -131,7 +131,7 @@ pub(super) enum Asked {
     /// It holds them.
     Granted(LockId),
     /// It waits for them.
-    Waits(LockId),
+    Pending(LockId),
 }
 
 /// The locks of one shard. `W` is what is handed back when a wait is over.
@@ -314,15 +314,15 @@ impl<W> Locks<W> {
             Scope::Whole(_) => self.whole.push(id),
         }
         if waits {
-            Asked::Waits(id)
+            Asked::Pending(id)
         } else {
             Asked::Granted(id)
         }
     }
 
-    /// Whom of those in conflict with it somebody comes before, who asks now: who serves, before those that a reservation keeps
-    /// back; a reservation, besides, before work of this core alone that waits for locks. That has come since the keys were
-    /// written under these. What has a transaction behind it is not passed, lest the transaction wait for it.
+    /// Which of the conflicting claims one of this kind comes before. `Served` comes before those that a reservation keeps back.
+    /// A reservation also comes before work of this core alone that is pending: that has come since the keys were written.
+    /// What has a transaction behind it is not passed, lest the transaction wait for it.
     fn passed_by(&self, kind: Kind, conflicting: &[LockId]) -> Vec<LockId> {
         let is_reservation = match kind {
             Kind::Served => false,
@@ -631,7 +631,7 @@ mod tests {
                 let asked = locks.ask(kind, scope.clone(), step, &mut granted);
                 let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
                 assert_eq!(granted, freed, "seed {seed}, step {step}");
-                let (Asked::Granted(id) | Asked::Waits(id)) = asked;
+                let (Asked::Granted(id) | Asked::Pending(id)) = asked;
                 let keeps_back = model.kept_back(kind, &scope);
                 model.entries.push(Known {
                     keeps_back,

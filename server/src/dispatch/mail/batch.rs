@@ -11,7 +11,7 @@ use crate::command::{Args, Command, Handed};
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
 use crate::dispatch::mail::copy_message::CopyMessage;
 use crate::dispatch::mail::requests::{
-    Credit, Head, LockRequest, Queued, Ticket, WaitRequest, Work,
+    Credit, LockRequest, QueuedCommands, RequestHead, Ticket, WaitRequest, Work,
 };
 use crate::resp::ArgRange;
 use crate::routing::CoreId;
@@ -71,13 +71,13 @@ pub struct Batch {
 /// Work for another core.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Request {
-    pub(in crate::dispatch) head: Head,
-    args: KeptArgs,
+    pub(in crate::dispatch) head: RequestHead,
+    args: ArgsInBatch,
 }
 
 /// Arguments in a batch: where their bytes begin, and which ranges of these they are.
 #[derive(Clone, Copy, Debug)]
-struct KeptArgs {
+struct ArgsInBatch {
     start: usize,
     /// A command has fewer than 2^31 arguments, and a full batch takes no further one.
     first_range: u32,
@@ -105,7 +105,7 @@ struct SlowAnswer {
     ticket: Ticket,
     command: &'static Command,
     micros: u64,
-    args: KeptArgs,
+    args: ArgsInBatch,
 }
 
 /// A command that ran on the sending core and took long.
@@ -200,7 +200,7 @@ impl Batch {
     /// Adds a request; the bytes it takes.
     pub(in crate::dispatch) fn ask<'a>(
         &mut self,
-        head: Head,
+        head: RequestHead,
         args: impl Iterator<Item = &'a [u8]>,
     ) -> usize {
         let args = self.keep_args(args);
@@ -214,7 +214,7 @@ impl Batch {
     #[inline(always)]
     pub(in crate::dispatch) fn ask_with(
         &mut self,
-        head: Head,
+        head: RequestHead,
         args: Args<'_>,
         lent: Option<&Arc<Buffer>>,
     ) -> usize {
@@ -229,7 +229,7 @@ impl Batch {
     #[inline(never)]
     pub(in crate::dispatch) fn ask_lending(
         &mut self,
-        head: Head,
+        head: RequestHead,
         args: Args<'_>,
         buffer: &Arc<Buffer>,
     ) -> usize {
@@ -242,7 +242,7 @@ impl Batch {
         let lent = self.lent.len() as u32;
         self.lent.push(Arc::clone(buffer));
         self.lent_bytes += buffer.len();
-        let args = KeptArgs {
+        let args = ArgsInBatch {
             start,
             first_range: first_range as u32,
             ranges: args.len() as u32,
@@ -273,7 +273,7 @@ impl Batch {
     /// As [`Self::ask`], and hands entries over.
     pub(in crate::dispatch) fn ask_handing<'a>(
         &mut self,
-        head: Head,
+        head: RequestHead,
         args: impl Iterator<Item = &'a [u8]>,
         entries: Vec<Handed>,
     ) {
@@ -328,8 +328,8 @@ impl Batch {
         found.map(|(_, client)| *client)
     }
 
-    /// Whose request it is, if the batch came from core `from`; what a script asks is its client's.
-    pub(in crate::dispatch) fn origin(&self, head: &Head, from: CoreId) -> Reader {
+    /// The session that a request is for, if the batch came from core `from`. For a script's messenger that is the script's client.
+    pub(in crate::dispatch) fn origin(&self, head: &RequestHead, from: CoreId) -> Reader {
         let itself = head.origin(from);
         match itself.session.is_messenger() {
             true => self.client_of_script(itself.session).unwrap_or(itself),
@@ -361,9 +361,9 @@ impl Batch {
     /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.
     pub(in crate::dispatch) fn ask_exec<'a>(
         &mut self,
-        head: Head,
+        head: RequestHead,
         watched: bool,
-        commands: impl Iterator<Item = (Head, Args<'a>)>,
+        commands: impl Iterator<Item = (RequestHead, Args<'a>)>,
     ) -> usize {
         let (first, before) = (self.queued.len(), self.bytes.len());
         for (head, args) in commands {
@@ -371,14 +371,14 @@ impl Batch {
             self.queued.push(Request { head, args });
         }
         let count = self.queued.len() - first;
-        let work = Work::Exec(Queued {
+        let work = Work::Exec(QueuedCommands {
             first: first as u32,
             count: count as u32,
             watched,
         });
         let bytes = self.bytes.len() - before + count * size_of::<Request>();
         self.request_bytes += bytes as i64;
-        bytes + self.ask(Head { work, ..head }, std::iter::empty())
+        bytes + self.ask(RequestHead { work, ..head }, std::iter::empty())
     }
 
     /// The commands that a request runs.
@@ -400,7 +400,7 @@ impl Batch {
     }
 
     /// The commands of an `EXEC`.
-    pub(in crate::dispatch) fn queued(&self, queued: Queued) -> &[Request] {
+    pub(in crate::dispatch) fn queued(&self, queued: QueuedCommands) -> &[Request] {
         &self.queued[queued.first as usize..][..queued.count as usize]
     }
 
@@ -411,10 +411,14 @@ impl Batch {
     }
 
     /// Asks for locks. `head` says for whom; its work is this. The bytes it takes.
-    pub(in crate::dispatch) fn ask_for_locks(&mut self, head: Head, request: LockRequest) -> usize {
+    pub(in crate::dispatch) fn ask_for_locks(
+        &mut self,
+        head: RequestHead,
+        request: LockRequest,
+    ) -> usize {
         let index = self.lock_requests.len() as u32;
         self.lock_requests.push(request);
-        let head = Head {
+        let head = RequestHead {
             work: Work::Lock(index),
             ..head
         };
@@ -424,13 +428,13 @@ impl Batch {
     /// Says that a session waits. `head` says for whom; its work is this.
     pub(in crate::dispatch) fn ask_to_await<'a>(
         &mut self,
-        head: Head,
+        head: RequestHead,
         request: WaitRequest,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         let index = self.wait_requests.len() as u32;
         self.wait_requests.push(request);
-        let head = Head {
+        let head = RequestHead {
             work: Work::Await(index),
             ..head
         };
@@ -449,7 +453,7 @@ impl Batch {
 
     /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they
     /// came from; the batch may hold more, where answers are large.
-    fn keep_args<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
+    fn keep_args<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) -> ArgsInBatch {
         let (start, first_range) = (self.bytes.len(), self.ranges.len());
         for arg in args {
             self.ranges.push(ArgRange {
@@ -458,7 +462,7 @@ impl Batch {
             });
             self.bytes.extend_from_slice(arg);
         }
-        KeptArgs {
+        ArgsInBatch {
             start,
             first_range: first_range as u32,
             ranges: (self.ranges.len() - first_range) as u32,
@@ -549,7 +553,7 @@ impl Batch {
     }
 
     #[inline(always)]
-    fn args_at(&self, kept: KeptArgs) -> Args<'_> {
+    fn args_at(&self, kept: ArgsInBatch) -> Args<'_> {
         let ranges = &self.ranges[kept.first_range as usize..][..kept.ranges as usize];
         let bytes = match kept.lent {
             NONE => &self.bytes,

@@ -1,6 +1,6 @@
-//! What bounds the answers that are under way to a session of another core, or have come and found its replies to be too
-//! many: credit-based flow control (Kung, Blackwell, Chapman, "Credit-based flow control for ATM networks", SIGCOMM 1994),
-//! for large answers only.
+//! Credit: a bound on the large answers that are under way to a session of another core, or wait there because too many of its
+//! replies are ready. Credit-based flow control (Kung, Blackwell, Chapman, "Credit-based flow control for ATM networks", SIGCOMM
+//! 1994), for large answers only.
 //!
 //! ```text
 //!  asking core                                  answering core

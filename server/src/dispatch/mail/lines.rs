@@ -9,7 +9,7 @@ pub trait Lines {
     fn receive(&mut self, from: CoreId) -> Option<Box<Batch>>;
 
     /// Number of batches that have come from `from`.
-    fn waiting(&self, from: CoreId) -> usize;
+    fn arrived(&self, from: CoreId) -> usize;
 
     /// Whether a batch for `to` would be taken now.
     fn has_room(&self, to: CoreId) -> bool;
@@ -30,7 +30,7 @@ impl Lines for NoLines {
         None
     }
 
-    fn waiting(&self, _: CoreId) -> usize {
+    fn arrived(&self, _: CoreId) -> usize {
         0
     }
 

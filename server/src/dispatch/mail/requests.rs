@@ -18,12 +18,12 @@ pub(in crate::dispatch) enum Work {
     /// A command on the keyspace as a whole.
     Each(&'static Command),
     /// The commands of an `EXEC`, all on this core; the answer is its reply.
-    Exec(Queued),
+    Exec(QueuedCommands),
     /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].
     Lock(u32),
     /// Locks are given back. There is no answer.
     Unlock,
-    /// The same, and what was done under them is taken back.
+    /// Locks are given back, and what was done under them is undone first. There is no answer.
     Undo,
     /// A session waits for keys: the batch's word of a wait of this index.
     Await(u32),
@@ -33,7 +33,7 @@ pub(in crate::dispatch) enum Work {
 
 /// Commands that were queued since `MULTI`: which of a batch's these are.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Queued {
+pub(in crate::dispatch) struct QueuedCommands {
     pub(in crate::dispatch) first: u32,
     pub(in crate::dispatch) count: u32,
     /// Whether the client watches keys of the core, which must be intact.
@@ -89,7 +89,7 @@ pub(in crate::dispatch) enum Ticket {
 }
 
 impl Ticket {
-    /// Whose request it answers.
+    /// The session whose request it answers.
     pub(in crate::dispatch) fn session(self) -> SessionId {
         match self {
             Self::Reply { session, .. }
@@ -111,7 +111,7 @@ pub(in crate::dispatch) struct Credit {
 
 /// What a request says besides its arguments.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Head {
+pub(in crate::dispatch) struct RequestHead {
     pub(in crate::dispatch) ticket: Ticket,
     pub(in crate::dispatch) work: Work,
     pub(in crate::dispatch) db: DbIndex,
@@ -128,7 +128,7 @@ pub(in crate::dispatch) struct Head {
     pub(in crate::dispatch) locks: Option<Held>,
 }
 
-impl Head {
+impl RequestHead {
     /// A request that concerns no keys, for nobody in particular.
     pub(in crate::dispatch) fn of(ticket: Ticket, work: Work) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl Head {
         }
     }
 
-    /// Whose request it is, if it came from core `from`.
+    /// The session that the request is for, if it came from core `from`.
     pub(in crate::dispatch) fn origin(&self, from: CoreId) -> Reader {
         Reader {
             core: from,
@@ -278,7 +278,7 @@ pub(in crate::dispatch) enum Reading {
 }
 
 impl Reading {
-    /// That of the next command of `session`, if it is `command`.
+    /// Whether what `command` of `session` reads is remembered.
     #[inline]
     pub(in crate::dispatch) fn of(session: &Session, command: &Command) -> Self {
         // A script is asked of each of its commands.

@@ -11,7 +11,7 @@ use crate::routing::CoreId;
 #[derive(Debug)]
 pub(in crate::dispatch) struct Budget {
     lease: Lease,
-    /// What of the lease runs of commands may still use up. Zero while the gate is up.
+    /// Leased bytes that runs of commands may still use up. Zero while the gate is up.
     room: u64,
     /// Most room to hold.
     room_max: u64,

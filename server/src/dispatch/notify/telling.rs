@@ -12,18 +12,18 @@ use crate::session::SessionId;
 /// The events of what is under way on a core.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct Tellings {
-    /// Those of what is at work, if they are to be told later.
+    /// The events of the command or part that is at work, if they are to be told later.
     gathering: Option<News>,
     /// Memory for those of a command.
     spare: News,
-    /// Those of `EXEC`s and of scripts on several cores, by session; a script's is its messenger.
+    /// The events of `EXEC`s and of scripts on several cores, by session; a script's session is its messenger.
     by_session: HashMap<SessionId, Telling>,
 }
 
 /// The events of an `EXEC` or a script.
 #[derive(Debug, Default)]
 struct Telling {
-    /// Those of its commands, by the number of the command.
+    /// The events of its commands, by the number of the command.
     parts: Vec<(usize, News)>,
     bytes: usize,
     /// The command that it has come to.
@@ -37,16 +37,16 @@ struct Telling {
 /// The events of a command on several cores.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct EventsOfCommand {
-    /// Those in order.
+    /// Events of the rounds that are over, in order.
     sorted: News,
-    /// Those of the round that is under way.
+    /// Events of the round that is under way.
     round: News,
     /// Its number in its `EXEC`.
     command: usize,
 }
 
 impl EventsOfCommand {
-    /// Those of the command with this number in its `EXEC`.
+    /// No events yet, of the command with this number in its `EXEC`.
     fn of(command: usize) -> Self {
         Self {
             command,

@@ -1,5 +1,9 @@
-//! Moving slots between cores: the work of the core that drives it ([`Job`]), the moves that make it up ([`legs`]), and the
-//! steps of one standstill ([`rounds`]). See decision 0009.
+//! Moving slots between cores while the server serves: the work of the core that drives it ([`Job`]), the moves that make it up
+//! ([`legs`]), and the steps of one standstill ([`rounds`]).
+//!
+//! A few slots at a time move in a standstill of all cores of some milliseconds, when nothing begun before it is under way:
+//! decision 0009 says why that is needed and what it keeps. Whoever keeps a core's number for a key across turns has to ask itself
+//! what happens when the slot moves: what is queued for `EXEC`, and who waits for keys, compare `SlotMap::version`.
 
 pub(super) mod legs;
 pub(super) mod rounds;

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::command::moving::{self, Quiet};
-use crate::command::{CoreFn, Handed, Request, Round, Rounds};
+use crate::command::{CoreFn, CoreRequest, Handed, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
@@ -102,8 +102,8 @@ impl MoveRounds {
     }
 }
 
-fn ask(core: CoreId, run: CoreFn, argument: &[u8]) -> Request {
-    Request {
+fn ask(core: CoreId, run: CoreFn, argument: &[u8]) -> CoreRequest {
+    CoreRequest {
         core,
         run,
         args: vec![argument.to_vec()],

@@ -1,6 +1,7 @@
-//! How a command runs on a shard: what it needs to know, its arguments, and who gets the reply.
+//! How a command runs on a shard: what it needs to know, its arguments, who gets the reply, how long it takes.
 
 pub(super) mod attempt;
 pub(super) mod kept_args;
 pub(super) mod on_shard;
 pub(super) mod recipient;
+pub(super) mod timing;

@@ -1,9 +1,9 @@
-//! A command on a core's shard, whoever asked for it: what it needs to know, its reply, its error.
+//! Runs a command on a core's shard, for a session of this core or of another: the options it runs with, its reply, its error.
 
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{Args, Command, CoreState, FirstKey, Run, ShardCall, ShardFn};
-use crate::dispatch::mail::requests::Head;
+use crate::dispatch::mail::requests::RequestHead;
 use crate::dispatch::run::attempt::attempt_once;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Session, gate};
@@ -18,9 +18,9 @@ pub(in crate::dispatch) struct CallOptions {
 }
 
 impl CallOptions {
-    /// That of a request.
+    /// The options of a request.
     #[inline(always)]
-    pub(in crate::dispatch) fn of(head: &Head) -> Self {
+    pub(in crate::dispatch) fn of(head: &RequestHead) -> Self {
         Self {
             db: head.db,
             protocol: head.protocol,

@@ -3,7 +3,7 @@
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{Command, CommandSpec, FirstKey, Flags};
-use crate::dispatch::mail::requests::{Counts, Head, Held, Reading, Ticket, Work};
+use crate::dispatch::mail::requests::{Counts, Held, Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::access_of;
 use crate::resp::Protocol;
 use crate::session::{ReplySeq, Session, SessionId, UserId};
@@ -14,7 +14,7 @@ pub(in crate::dispatch) struct Recipient {
     pub(in crate::dispatch) session: SessionId,
     pub(in crate::dispatch) client_id: u64,
     pub(in crate::dispatch) user: UserId,
-    /// The reply's place; none if no reply is wanted.
+    /// The reply's slot in the session's output; none if no reply is wanted.
     pub(in crate::dispatch) seq: Option<ReplySeq>,
     pub(in crate::dispatch) db: DbIndex,
     pub(in crate::dispatch) protocol: Protocol,
@@ -47,8 +47,8 @@ impl Recipient {
         ticket: Ticket,
         work: Work,
         locks: Option<Held>,
-    ) -> Head {
-        Head {
+    ) -> RequestHead {
+        RequestHead {
             ticket,
             work,
             db: self.db,
@@ -63,7 +63,7 @@ impl Recipient {
     }
 }
 
-/// Keeps the place of a reply that comes later, and its owner. What it writes is noted.
+/// Keeps a slot for a reply that comes later, and notes if the command writes. The recipient of the reply.
 pub(in crate::dispatch) fn recipient_of_reply(
     session: &mut Session,
     command: &'static Command,

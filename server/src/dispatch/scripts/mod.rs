@@ -19,11 +19,11 @@ use crate::session::{Reader, Session, SessionId, gate};
 pub(in crate::dispatch) struct Scripts {
     /// The script at work.
     pub(in crate::dispatch) running: Option<Box<Running>>,
-    /// Those that wait, by their messengers.
+    /// The scripts that wait, by their messengers.
     pub(in crate::dispatch) parked: HashMap<SessionId, Parked>,
     /// Of those, the ones that may be able to go on.
     ready: VecDeque<SessionId>,
-    /// Those that have their locks, and begin one after another as long as not too many are under way.
+    /// Scripts that have their locks, and begin one after another as long as not too many are under way.
     queue: VecDeque<SessionId>,
     /// What the script published that was over last, and has yet to go out.
     pub(in crate::dispatch) publications: Vec<Publication>,
@@ -39,7 +39,7 @@ pub(in crate::dispatch) struct Scripts {
     pub(in crate::dispatch) client: Option<Box<Session>>,
     /// Memory of the last script's, for the next one.
     pub(in crate::dispatch) spare: Option<Box<Running>>,
-    /// The same of its reply.
+    /// Memory of the last reply, for the next one.
     pub(in crate::dispatch) reply: Vec<u8>,
 }
 

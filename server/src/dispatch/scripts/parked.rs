@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::hold::Hold;
-use super::running::{Asker, Caller, Running, Waits};
+use super::running::{Asker, Caller, Needs, Running};
 use crate::command::{Args, Clock, Command};
 use crate::script::{BusyScript, Machine, Words};
 
@@ -23,17 +23,17 @@ pub(in crate::dispatch) struct Parked {
 /// How far a script that waits has come.
 pub(in crate::dispatch) enum State {
     /// It has yet to begin.
-    New(Hold, Waits),
+    New(Hold, Needs),
     /// It has begun, and is suspended in its machine.
     Begun(Box<Running>, Machine),
 }
 
 impl State {
     /// What it needs to go on.
-    pub(in crate::dispatch) fn waits(&mut self) -> &mut Waits {
+    pub(in crate::dispatch) fn needs(&mut self) -> &mut Needs {
         match self {
             Self::New(_, waits) => waits,
-            Self::Begun(running, _) => &mut running.waits,
+            Self::Begun(running, _) => &mut running.needs,
         }
     }
 

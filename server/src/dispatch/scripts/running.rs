@@ -40,7 +40,7 @@ pub(in crate::dispatch) struct Running {
     /// When it last ran a command to its end.
     pub(in crate::dispatch) last: Instant,
     pub(in crate::dispatch) hold: Hold,
-    pub(in crate::dispatch) waits: Waits,
+    pub(in crate::dispatch) needs: Needs,
     pub(in crate::dispatch) reads: Reads,
     /// It has run a command that reads.
     pub(in crate::dispatch) has_read: bool,
@@ -53,7 +53,7 @@ pub(in crate::dispatch) struct Running {
 
 /// What a script needs to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::dispatch) enum Waits {
+pub(in crate::dispatch) enum Needs {
     /// The locks it has asked for.
     Locks,
     /// Nothing more: it has them.
@@ -72,7 +72,7 @@ pub(in crate::dispatch) enum Asker {
     /// A session of this core.
     Session {
         id: SessionId,
-        /// The reply's place.
+        /// The reply's slot in the session's output.
         seq: ReplySeq,
         /// The session runs no other command until the script is over.
         is_held: bool,

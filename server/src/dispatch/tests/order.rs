@@ -25,7 +25,7 @@ impl Lines for NeverEmpty {
         Some(Box::default())
     }
 
-    fn waiting(&self, from: CoreId) -> usize {
+    fn arrived(&self, from: CoreId) -> usize {
         self.waiting * usize::from(from == CoreId(1))
     }
 

@@ -48,7 +48,7 @@ impl Lines for Wires {
         self.under_way.borrow_mut()[from.index()][self.own].pop_front()
     }
 
-    fn waiting(&self, from: CoreId) -> usize {
+    fn arrived(&self, from: CoreId) -> usize {
         self.under_way.borrow()[from.index()][self.own].len()
     }
 

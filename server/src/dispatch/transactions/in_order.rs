@@ -58,7 +58,7 @@ impl InOrder {
         self.follower.as_deref()
     }
 
-    /// The same.
+    /// The follower, unless it is at work.
     pub(in crate::dispatch) fn follower_mut(&mut self) -> Option<&mut BatchFollower> {
         self.follower.as_deref_mut()
     }
@@ -87,7 +87,7 @@ impl InOrder {
         self.coordinator.as_deref()
     }
 
-    /// The same.
+    /// The coordinator, unless it is at work.
     pub(in crate::dispatch) fn coordinator_mut(&mut self) -> Option<&mut BatchCoordinator> {
         self.coordinator.as_deref_mut()
     }

@@ -43,7 +43,7 @@ pub(in crate::dispatch) enum Plan {
 /// The transactions of this core's sessions.
 #[derive(Default)]
 pub(in crate::dispatch) struct Transactions {
-    /// Those that do not hold all their locks yet.
+    /// Transactions that do not hold all their locks yet.
     pending: Slab<Transaction>,
     /// Sessions with transactions in entries that this core has not passed, in the order of the entries.
     joined: VecDeque<(EntryTicket, SessionId)>,

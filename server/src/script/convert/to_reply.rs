@@ -36,7 +36,7 @@ struct Frame {
     head: usize,
 }
 
-struct Head {
+struct ArrayHead {
     at: usize,
     kind: Kind,
     len: usize,
@@ -52,7 +52,7 @@ pub(in crate::script) struct ReplyWriter<'a> {
     /// The protocol the script wants replies in: with RESP2, true is 1.
     script: Protocol,
     body: Vec<u8>,
-    heads: Vec<Head>,
+    heads: Vec<ArrayHead>,
     errors: Vec<ReplyError>,
 }
 
@@ -205,7 +205,7 @@ impl<'a> ReplyWriter<'a> {
                 .flatten
                 .call::<(Table, Option<usize>)>((inner, keys_only))?;
         }
-        self.heads.push(Head {
+        self.heads.push(ArrayHead {
             at: self.body.len(),
             kind,
             len: 0,

@@ -10,8 +10,8 @@ use larder_engine::{DbIndex, Event, Shard, StoreError, StringForm, TtlChange};
 
 use crate::command::families::fetch::{self, Fetched, by_core};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
-    Rounds, Run, ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys,
+    Round, Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -228,7 +228,7 @@ struct Spreading {
     operation: Operation,
     destination: (CoreId, Vec<u8>),
     /// The questions for the sources.
-    asks: Vec<Request>,
+    asks: Vec<CoreRequest>,
     /// For each source the question whose answer has it.
     sources: Vec<usize>,
 }
@@ -247,7 +247,7 @@ fn bitop_rounds(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, Err
     for (number, (_, places)) in groups.iter().enumerate() {
         places.iter().for_each(|at| sources[at - 3] = number);
     }
-    let asks = groups.into_iter().map(|(core, places)| Request {
+    let asks = groups.into_iter().map(|(core, places)| CoreRequest {
         core,
         run: fetch::strings,
         args: places.into_iter().map(|at| args.at(at).to_vec()).collect(),
@@ -288,7 +288,7 @@ impl Rounds for Spreading {
                     result_bytes: result.len(),
                 };
                 let (core, key) = &mut self.destination;
-                Ok(Round::Ask(vec![Request {
+                Ok(Round::Ask(vec![CoreRequest {
                     core: *core,
                     run: store_there,
                     args: vec![std::mem::take(key), result],

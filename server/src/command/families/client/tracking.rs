@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use larder_engine::parse_canonical_i64;
 
 use crate::command::invalidate::fixed;
-use crate::command::{Args, CoreCall, Request, Round, Rounds, SessionCall};
+use crate::command::{Args, CoreCall, CoreRequest, Round, Rounds, SessionCall};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -231,7 +231,7 @@ impl Rounds for Turning {
 impl Turning {
     fn ask_all(&self, args: &[Vec<u8>], run: fn(&mut CoreCall<'_>)) -> Round {
         let cores = (0..self.cores).map(CoreId);
-        let ask = |core| Request {
+        let ask = |core| CoreRequest {
             core,
             run,
             args: args.to_vec(),
@@ -283,7 +283,7 @@ impl Turning {
         let mut args = self.args.clone();
         // The command's own name says nothing more.
         args[0] = found;
-        Round::Ask(vec![Request {
+        Round::Ask(vec![CoreRequest {
             core: self.own_core,
             run: change,
             args,

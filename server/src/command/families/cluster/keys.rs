@@ -9,7 +9,7 @@
 use larder_engine::{ScanCursor, parse_canonical_i64};
 
 use super::super::transfer::Answer;
-use crate::command::{Args, CoreCall, Request, Round, Rounds};
+use crate::command::{Args, CoreCall, CoreRequest, Round, Rounds};
 use crate::resp::errors;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::{CoreId, Slot, SlotMap};
@@ -30,7 +30,7 @@ pub(super) fn get(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, E
 /// A question to the owner of a slot. Whether it makes sense the core asked says: here it is not known whether there is
 /// a cluster at all.
 struct OfSlot {
-    request: Option<Request>,
+    request: Option<CoreRequest>,
     /// To ask again, should the slot have moved.
     args: Vec<Vec<u8>>,
     run: fn(&mut CoreCall<'_>),
@@ -41,7 +41,7 @@ impl OfSlot {
         let slot = parse_canonical_i64(args.at(2)).and_then(Slot::new);
         let args: Vec<Vec<u8>> = args.iter_from(2).map(<[u8]>::to_vec).collect();
         Self {
-            request: Some(Request {
+            request: Some(CoreRequest {
                 core: slot.map_or(CoreId(0), |slot| slots.owner(slot)),
                 run,
                 args: args.clone(),
@@ -60,7 +60,7 @@ impl Rounds for OfSlot {
         match Answer::of(answers[0])? {
             Answer::Yes([OWNER_IS, owner @ ..]) => {
                 let owner = owner.try_into().expect("a core's number is two bytes");
-                Ok(Round::Ask(vec![Request {
+                Ok(Round::Ask(vec![CoreRequest {
                     core: CoreId(u16::from_le_bytes(owner)),
                     run: self.run,
                     args: self.args.clone(),

@@ -6,7 +6,7 @@ use larder_engine::{Access, AccessClock, DbIndex, Event, ValueImage};
 
 use crate::command::families::databases::db_argument;
 use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, Handed, Request, Round, Rounds, ShardCall};
+use crate::command::{Args, CoreCall, CoreRequest, Handed, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -118,7 +118,7 @@ impl Rounds for Copy {
         let request = match self.step {
             Step::Nothing => {
                 self.step = Step::Fetch;
-                Request {
+                CoreRequest {
                     core: self.source,
                     run: fetch,
                     args: self.args.clone(),
@@ -132,7 +132,7 @@ impl Rounds for Copy {
                     return Ok(Round::Done);
                 }
                 self.step = Step::Put;
-                let request = Request {
+                let request = CoreRequest {
                     core: self.destination,
                     run: put,
                     args: std::mem::take(&mut self.args),

@@ -10,7 +10,7 @@
 use larder_engine::{Access, Event};
 
 use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, Handed, Request, Round, Rounds, ShardCall};
+use crate::command::{Args, CoreCall, CoreRequest, Handed, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -122,7 +122,7 @@ impl Rounds for Rename {
         let request = match self.step {
             Step::Nothing => {
                 self.step = Step::Fetch;
-                Request {
+                CoreRequest {
                     core: self.source,
                     run: fetch,
                     args: vec![self.from.clone()],
@@ -135,7 +135,7 @@ impl Rounds for Rename {
                 };
                 self.step = Step::Put;
                 self.given_bytes = handed.given_bytes;
-                let request = Request {
+                let request = CoreRequest {
                     core: self.destination,
                     run: match self.taken {
                         Taken::Replace => put_replacing,
@@ -150,7 +150,7 @@ impl Rounds for Rename {
                 self.outcome = Answer::of(answers[0]).map(|answer| answer != Answer::No);
                 let given_bytes = self.given_bytes.to_le_bytes().to_vec();
                 if !self.entry.is_empty() {
-                    let request = Request {
+                    let request = CoreRequest {
                         core: self.source,
                         run: take_back,
                         args: vec![given_bytes],
@@ -158,7 +158,7 @@ impl Rounds for Rename {
                     let entry = std::mem::take(&mut self.entry);
                     return Ok(Round::Hand(request, entry));
                 }
-                Request {
+                CoreRequest {
                     core: self.source,
                     run: remove,
                     args: vec![self.from.clone(), given_bytes],

@@ -1,7 +1,7 @@
 //! Publish/subscribe: messages to whoever listens at the moment.
 //!
 //! A core keeps the subscribers among its own sessions. `PUBLISH` asks the cores that have any and adds up how many got
-//! the message; see `dispatch::publish` for the order messages come in.
+//! the message; see `dispatch/core/notify/publish.rs` for the order messages come in.
 
 mod inspect;
 

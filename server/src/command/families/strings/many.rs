@@ -9,8 +9,8 @@ use super::options::{Condition, Deadline, Expiry, Grammar, Options, Unit};
 use super::ttl_change;
 use crate::command::families::fetch::{self, by_core};
 use crate::command::{
-    Args, Category, CommandSpec, CoreCall, Flags, Group, KeyFlags, KeySpec, Keys, Request, Round,
-    Rounds, Run, ShardCall, Spread,
+    Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys,
+    Round, Rounds, Run, ShardCall, Spread,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -318,7 +318,7 @@ impl Rounds for SetMany {
                 self.state = State::Probed;
                 let asks = std::mem::take(&mut self.probes).into_iter();
                 Ok(Round::Ask(
-                    asks.map(|(core, args)| Request {
+                    asks.map(|(core, args)| CoreRequest {
                         core,
                         run: probe,
                         args,
@@ -336,7 +336,7 @@ impl Rounds for SetMany {
                 Ok(Round::Ask(
                     asks.map(|(core, mut args)| {
                         args.insert(0, ttl.clone());
-                        Request {
+                        CoreRequest {
                             core,
                             run: write,
                             args,

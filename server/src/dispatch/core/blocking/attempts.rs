@@ -1,4 +1,4 @@
-//! Attempts at commands that block, where all their keys live on one core: both ends.
+//! Attempts at commands that block, all of whose keys live on one core: what the session's core does, and what that core does.
 //!
 //! ```text
 //!  here         the attempt is made at once; nothing there: the session blocks, and the wait is queued, in the same step
@@ -19,7 +19,7 @@ use crate::dispatch::blocking::word::{WaitWord, read_moved};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::mail::requests::{
-    Head, LocksHeld, Reading, Ticket, WaitRequest, WaitStep, Work,
+    LocksHeld, Reading, RequestHead, Ticket, WaitRequest, WaitStep, Work,
 };
 use crate::dispatch::run::attempt::{attempt, attempt_once, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
@@ -150,7 +150,7 @@ impl Core {
         &mut self,
         from: CoreId,
         args: Args<'_>,
-        request: &Head,
+        request: &RequestHead,
         command: &'static Command,
     ) {
         let session = request.ticket.session();
@@ -186,7 +186,7 @@ impl Core {
         }
         let number = WaitNumber(self.state.shared.next_wait());
         let ticket = Ticket::Wait { session, number };
-        let head = Head { ticket, ..*request };
+        let head = RequestHead { ticket, ..*request };
         let kept = keep_resolved(args, waits.flatten());
         self.queue_attempt(from, head, number, (command, kept));
         self.outboxes[from.index()].answer(ticket, |out| out.push(WaitWord::Parked as u8));

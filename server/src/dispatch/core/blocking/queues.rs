@@ -8,7 +8,7 @@ use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
 use crate::dispatch::locks::{Asked, Kind};
-use crate::dispatch::mail::requests::{Head, Reading, Ticket, WaitRequest, WaitStep};
+use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, WaitRequest, WaitStep};
 use crate::dispatch::run::attempt::{attempt, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
 use crate::dispatch::run::on_shard::CallOptions;
@@ -22,14 +22,14 @@ impl Core {
     pub(in crate::dispatch::core) fn queue_wait(
         &mut self,
         to: CoreId,
-        head: &Head,
+        head: &RequestHead,
         request: WaitRequest,
         args: Args<'_>,
     ) {
         let session = head.ticket.session();
         let number = request.number;
         let ticket = Ticket::Wait { session, number };
-        let head = Head { ticket, ..*head };
+        let head = RequestHead { ticket, ..*head };
         let is_served_here = request.is_served_here;
         let args = is_served_here.then(|| keep_args(args));
         let keys = self.add_wait(to, head, request, args);
@@ -47,7 +47,7 @@ impl Core {
     pub(in crate::dispatch::core) fn queue_attempt(
         &mut self,
         to: CoreId,
-        head: Head,
+        head: RequestHead,
         number: WaitNumber,
         (command, args): (&'static Command, KeptArgs),
     ) {
@@ -59,7 +59,7 @@ impl Core {
     fn add_wait(
         &mut self,
         to: CoreId,
-        head: Head,
+        head: RequestHead,
         request: WaitRequest,
         args: Option<KeptArgs>,
     ) -> Vec<Box<[u8]>> {
@@ -209,7 +209,7 @@ impl Core {
         let (scope, lets_others) = (wait.scope.clone(), wait.lets_others());
         let asked = self.ask_now(Kind::Alone, scope, Claimant::Attempt(number));
         self.choose_lock_gate();
-        let Asked::Waits(lock) = asked else {
+        let Asked::Pending(lock) = asked else {
             unreachable!("they are in other hands, and it comes last")
         };
         self.key_queues.note_tried(number);

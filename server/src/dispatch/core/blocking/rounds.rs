@@ -14,7 +14,7 @@ use crate::command::{Args, Blocking, Command, Rounds};
 use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::{
-    Head, Held, LocksHeld, Then, Ticket, WaitRequest, WaitStep, Work, held_on,
+    Held, LocksHeld, RequestHead, Then, Ticket, WaitRequest, WaitStep, Work, held_on,
 };
 use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
@@ -384,9 +384,9 @@ impl Core {
         if core == self.state.id {
             return self.step_wait(number, step, locks.map(|locks| locks.id));
         }
-        let head = Head {
+        let head = RequestHead {
             locks,
-            ..Head::of(Ticket::Discard { session }, Work::Wait(number, step))
+            ..RequestHead::of(Ticket::Discard { session }, Work::Wait(number, step))
         };
         self.outboxes[core.index()].ask(head, std::iter::empty());
     }

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{ASK_AGAIN_MS, FREED_BYTES, GIVE_BACK_PERIOD_MS, SAY_AGAIN_MS};
+use crate::dispatch::limits::SAY_AGAIN_MS;
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId, SizeClass};
 
@@ -110,13 +110,12 @@ impl Core {
     /// Whether clients have let go of so much memory that it is to be given back to the system now.
     #[inline]
     pub fn gives_memory_back(&mut self) -> bool {
-        if !self.gives_memory_back {
-            return false;
+        let clock = self.state.clock;
+        let gives_back = self.client_memory.take_giving_back(|| clock.monotonic_ms());
+        if gives_back {
+            self.state.sessions.memory_mut().forget_freed();
         }
-        self.gives_memory_back = false;
-        self.gives_back_from_ms = self.state.clock.monotonic_ms() + GIVE_BACK_PERIOD_MS;
-        self.state.sessions.memory_mut().forget_freed();
-        true
+        gives_back
     }
 
     /// Ends a turn: what has become of the clients' memory in it.
@@ -131,8 +130,11 @@ impl Core {
     /// be the session at work.
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
-        let were_short = std::mem::take(&mut self.clients_are_short);
-        while self.state.shared.client_bytes.load(Ordering::Relaxed) > self.client_bytes_max {
+        let were_short = self.client_memory.look_anew();
+        while self
+            .client_memory
+            .is_too_much(self.state.shared.client_bytes.load(Ordering::Relaxed))
+        {
             let (core, class) = self.state.largest_client();
             if class == SizeClass::NONE {
                 // Nobody who holds much may be closed (`CLIENT NO-EVICT`).
@@ -149,11 +151,9 @@ impl Core {
     /// Has another core close one of its clients. It may be at a long command, and is not asked again at once.
     fn ask_to_close(&mut self, core: CoreId, were_short: bool) {
         let now_ms = self.state.clock.monotonic_ms();
-        if !were_short || now_ms >= self.asked_to_close_ms + ASK_AGAIN_MS {
-            self.asked_to_close_ms = now_ms;
+        if self.client_memory.is_to_ask(were_short, now_ms) {
             self.state.tell(core, look_at_clients, &[]);
         }
-        self.clients_are_short = true;
         self.state.sessions.memory_mut().note_change();
     }
 
@@ -179,7 +179,8 @@ impl Core {
         session.discard_buffers();
         self.state.sessions.memory_mut().count(session);
         // Or what all may hold would be held by the allocators of all cores in turn.
-        self.gives_memory_back |= self.state.sessions.memory().freed_bytes() >= FREED_BYTES;
+        let freed_bytes = self.state.sessions.memory().freed_bytes();
+        self.client_memory.note_closed(freed_bytes);
         self.state.dirty.push(session.id);
     }
 }

@@ -184,10 +184,11 @@ impl Core {
         match command.spec.run {
             _ if is_kept => {}
             Run::OnShard(_) if target.core != self.state.id => return false,
-            Run::OnShard(_) | Run::FanOut { .. } if !flags.has(Flags::GROWS) => {
-                if self.budget.take_room(need_of(args.span_bytes())) {
-                    return false;
-                }
+            Run::OnShard(_) | Run::FanOut { .. }
+                if !flags.has(Flags::GROWS)
+                    && self.budget.take_room(need_of(args.span_bytes())) =>
+            {
+                return false;
             }
             _ => {}
         }

@@ -1,4 +1,5 @@
-//! Memory under `maxmemory`, and what clients hold of it.
+//! Memory under `maxmemory` ([`leasing`], which drives [`crate::dispatch::memory`]), and what clients may make the server hold
+//! ([`clients`]).
 
 pub(in crate::dispatch::core) mod clients;
 pub(in crate::dispatch::core) mod leasing;

@@ -13,7 +13,7 @@ use larder_engine::{Noted, Notes};
 
 use crate::command::{CoreCall, CoreFn};
 use crate::dispatch::core::Core;
-use crate::dispatch::mail::requests::{Head, Ticket, Work};
+use crate::dispatch::mail::requests::{RequestHead, Ticket, Work};
 use crate::resp::Protocol;
 use crate::routing::CoreId;
 use crate::session::{LockId, Reader, Session, SessionId, Tracking, gate};
@@ -94,7 +94,8 @@ impl Core {
             for &(core, _) in held.iter().filter(|(core, _)| *core != self.state.id) {
                 // It is written to nobody.
                 let seq = session.output.expect();
-                let head = Head::of(Ticket::Reply { session: id, seq }, Work::Part(say_nothing));
+                let head =
+                    RequestHead::of(Ticket::Reply { session: id, seq }, Work::Part(say_nothing));
                 self.outboxes[core.index()].ask(head, std::iter::empty());
                 session.last_write = Some(seq);
             }
@@ -184,7 +185,7 @@ impl Core {
         let nobody = Ticket::Discard {
             session: SessionId::default(),
         };
-        let head = Head::of(nobody, Work::Part(run));
+        let head = RequestHead::of(nobody, Work::Part(run));
         self.outboxes[to.index()].ask(head, args.iter().copied());
     }
 

@@ -1,4 +1,4 @@
-//! Commands that only some cores have a part in: those that publish.
+//! Publishing: a command that only the cores with subscribers have a part in.
 //!
 //! A message goes to the cores that have subscribers, which answer how many got it. Between two cores requests keep their
 //! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its

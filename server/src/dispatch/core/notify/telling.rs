@@ -1,14 +1,14 @@
-//! What is told of keys, as Redis tells of it: the events of a command, an `EXEC` or a script together, in the order of its keys
-//! and its commands, whichever cores they happened on.
+//! Tells of events. The events of a command, an `EXEC` or a script are told together, in the order of its keys and commands,
+//! whichever cores they happened on, as Redis does.
 //!
 //! ```text
 //!  MSET b 1 a 1     core 1: set b ──┐
 //!                   core 0: set a ──┴─▶ the session's core: set b, set a ──▶ a unit for each core with subscribers
 //! ```
-//! A core that runs a command alone tells of it itself. Whatever runs on several cores does so under locks while anybody is told of
-//! it, be it a command whose parts need none: the cores answer with their events ([`Tells::Asker`]), the session's core puts
-//! them in order and tells of all when it has all, before it gives the locks back. So no later event of these keys
-//! can come before. How units reach subscribers in one order is for [`crate::command::events`].
+//! A core that runs a command alone tells of it itself. While anybody is told of what runs on several cores, it runs under locks,
+//! also if its parts need none. The cores answer with their events ([`Tells::Asker`]). The session's core puts them in order, tells
+//! of all when it has all, and then gives the locks back: so no later event of these keys comes before. How units reach
+//! subscribers in one order is for [`crate::command::events`].
 
 use larder_engine::Notes;
 
@@ -191,7 +191,7 @@ impl Core {
         self.send_events(from, ticket, &events);
     }
 
-    /// The same for what may have to be taken back: its events are all that leaves.
+    /// Sends the events of what a script did that may begin again. Its records and notes are held back; only the events leave.
     #[cold]
     pub(in crate::dispatch::core) fn send_held_events(&mut self, from: CoreId, ticket: Ticket) {
         let events = self.take_held_events();

@@ -15,10 +15,10 @@ use larder_engine::UnixMillis;
 use crate::command::{Args, Command, Flags, Run, busy};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::mail::requests::{Head, Work};
+use crate::dispatch::mail::requests::{RequestHead, Work};
 use crate::dispatch::scripts::hold::Covers;
 use crate::dispatch::scripts::parked::State;
-use crate::dispatch::scripts::running::{Progress, Waits};
+use crate::dispatch::scripts::running::{Needs, Progress};
 use crate::log;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
@@ -93,7 +93,7 @@ impl Core {
         if self.scripts.parked.is_empty() {
             return false;
         }
-        let waits_for_turn = |state: &State| matches!(state, State::Begun(running, _) if running.waits == Waits::Slice);
+        let waits_for_turn = |state: &State| matches!(state, State::Begun(running, _) if running.needs == Needs::Slice);
         let parked = self.scripts.parked.iter();
         let busy: Vec<SessionId> = parked
             .filter(|(_, parked)| waits_for_turn(&parked.state))
@@ -135,7 +135,7 @@ impl Core {
     pub(in crate::dispatch::core) fn refuse_request_while_busy(
         &mut self,
         from: CoreId,
-        request: &Head,
+        request: &RequestHead,
     ) -> bool {
         let Work::Command(command) = request.work else {
             return false;

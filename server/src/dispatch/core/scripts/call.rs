@@ -1,5 +1,6 @@
-//! The commands of a script: admitted by what the script may do, run as those of a stand-in for a client, whose output is
-//! the script's input. What concerns other cores is run as the commands of a session of its own, the messenger.
+//! The commands of a script. Each is checked against what the script may do. On this core it runs as a command of a session
+//! that stands in for the client; that session's output is what the script reads. On other cores it runs as a command of the
+//! script's messenger.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -13,15 +14,16 @@ use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::scripts::hold::Reach;
 use crate::dispatch::scripts::parked::keep_words;
-use crate::dispatch::scripts::running::Waits;
+use crate::dispatch::scripts::running::Needs;
 use crate::observe::CommandId;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::script::Ask;
 use crate::session::{Executing, Holds, Session, SessionId, gate};
 
 impl Core {
-    /// Answers what the script asks for. The buffers are the machine's, and go back to it. Some: it cannot be answered now.
-    pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Waits> {
+    /// Runs the command that the script asks for, and gives the machine its reply. `Some`: it cannot be answered now, and this is
+    /// what the script needs first. The buffers are the machine's, and go back to it.
+    pub(super) fn answer_script(&mut self, ask: Ask) -> Option<Needs> {
         let vm = self.state.scripts.vm();
         let protocol = vm.protocol();
         let words = std::mem::take(&mut *vm.words());
@@ -69,7 +71,7 @@ impl Core {
         client: &mut Session,
         args: Args<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Waits>, ErrorReply> {
+    ) -> Result<Option<Needs>, ErrorReply> {
         let id = match resolve(self.state.commands.find(args.at(0)), args) {
             Ok(command) => Some(command.id),
             Err(Unresolved::Arity(id)) => Some(id),
@@ -91,7 +93,7 @@ impl Core {
         client: &mut Session,
         args: Args<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Waits>, ErrorReply> {
+    ) -> Result<Option<Needs>, ErrorReply> {
         let found = self.state.commands.find(args.at(0));
         let command = match resolve(found, args) {
             Ok(command) => command,
@@ -111,7 +113,7 @@ impl Core {
         let running = self.running();
         let holds_much = running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES;
         if reach == Reach::Beyond || holds_much {
-            return Ok(Some(Waits::Everything));
+            return Ok(Some(Needs::Everything));
         }
         self.note_touched(command)?;
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
@@ -131,7 +133,7 @@ impl Core {
             self.open_undo(lock);
             let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
             if held_bytes > SCRIPT_HELD_MAX_BYTES {
-                return Ok(Some(Waits::Everything));
+                return Ok(Some(Needs::Everything));
             }
         }
         self.state.stats.commands += 1;
@@ -194,7 +196,7 @@ impl Core {
         command: &'static Command,
         target: Target,
         out: &mut Vec<u8>,
-    ) -> Option<Waits> {
+    ) -> Option<Needs> {
         let mut hold = std::mem::take(&mut self.running().hold);
         let id = self.messenger(&mut hold);
         let (locks, counted_before) = (hold.locks.clone(), hold.repeats > 0);
@@ -259,7 +261,7 @@ impl Core {
             self.take_reply(id, out);
             return None;
         }
-        Some(Waits::Answer)
+        Some(Needs::Answer)
     }
 
     /// Takes the reply to a command that concerned other cores.

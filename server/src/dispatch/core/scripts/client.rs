@@ -1,12 +1,12 @@
-//! Whose the changes are that a script makes through its messenger: its client's. Who caches and does not want to hear of
-//! its own changes (`NOLOOP`) does not hear of those of its scripts either, on whichever core they are.
+//! A change that a script makes counts as its client's, also where the script's messenger has it made on another core. A client
+//! with `NOLOOP` is not told of its own changes, and so not of those of its scripts.
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::Batch;
 use crate::session::{Reader, SessionId};
 
 impl Core {
-    /// Whose the changes are that a session of this core makes.
+    /// The client whose changes those of a session of this core are: its own, or for a messenger its script's.
     #[inline]
     pub(in crate::dispatch::core) fn changer(&self, session: SessionId) -> Reader {
         let client = session
@@ -17,7 +17,7 @@ impl Core {
             .unwrap_or_else(|| self.state.reader(session))
     }
 
-    /// Says in a batch whose scripts' commands are in it.
+    /// Names the clients of the scripts whose commands are in a batch.
     #[cold]
     pub(in crate::dispatch::core) fn name_clients(&self, batch: &mut Batch) {
         for at in 0..batch.requests.len() {

@@ -7,7 +7,7 @@
 //!       │    call ◀── Call ─────── drive ── Done ──▶ the reply
 //!       │      └── answer ──────▶   ├ not now: other cores' answers, or too long ──▶ parked, and resumed from there
 //!       │                           └ it reaches beyond its keys ──▶ begins again, with locks of everything
-//!       └─ on several cores ──▶ locks of its keys everywhere (`transaction`) ──▶ parked, to begin when they are granted
+//!       └─ on several cores ──▶ locks of its keys everywhere (`transactions`) ──▶ parked, to begin when they are granted
 //! ```
 //! A script on one core holds no locks: nothing comes between its commands. One on several cores locks its keys, from its
 //! place in the order on. Either way it takes effect at one moment. If it reaches for keys that it did not declare, what it
@@ -30,7 +30,7 @@ use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::mail::requests::{Head, Reading, Ticket};
+use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket};
 use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::scripts::hold::Hold;
 use crate::dispatch::scripts::parked::keep_words;
@@ -38,7 +38,7 @@ use crate::dispatch::scripts::placement::{
     NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
 };
 use crate::dispatch::scripts::running::{
-    Asker, Caller, Progress, Reads, Running, Waits, caller_of,
+    Asker, Caller, Needs, Progress, Reads, Running, caller_of,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
@@ -154,7 +154,7 @@ impl Core {
         &mut self,
         from: CoreId,
         args: Args<'_>,
-        request: &Head,
+        request: &RequestHead,
         command: &'static Command,
     ) {
         let caller = Caller {
@@ -285,7 +285,7 @@ impl Core {
             client: Some(client),
             last: began,
             hold,
-            waits: Waits::Granted,
+            needs: Needs::Granted,
             reads: caller.reads,
             has_read: false,
             began,
@@ -348,30 +348,30 @@ impl Core {
     fn drive(&mut self, mut step: Step) -> Progress {
         loop {
             match step {
-                Step::Done if self.running().waits == Waits::Everything => return Progress::Beyond,
+                Step::Done if self.running().needs == Needs::Everything => return Progress::Beyond,
                 Step::Done => return Progress::Over,
                 Step::Tick => {
-                    self.running().waits = Waits::Slice;
+                    self.running().needs = Needs::Slice;
                     return Progress::Suspended;
                 }
                 Step::Call(ask) => match self.answer_script(ask) {
-                    Some(Waits::Everything) => {
+                    Some(Needs::Everything) => {
                         // What it wrote could not be taken back.
                         let keeps = self.running().hold.keeps;
                         debug_assert!(!keeps, "its text shows that it keeps to its keys");
-                        self.running().waits = Waits::Everything;
+                        self.running().needs = Needs::Everything;
                         step = self.state.scripts.vm().resume(GoOn::Die);
                         continue;
                     }
                     Some(waits) => {
-                        self.running().waits = waits;
+                        self.running().needs = waits;
                         return Progress::Suspended;
                     }
                     None => {}
                 },
             }
             if self.is_script_overdue() {
-                self.running().waits = Waits::Slice;
+                self.running().needs = Needs::Slice;
                 return Progress::Suspended;
             }
             step = self.state.scripts.vm().resume(GoOn::On);
@@ -408,7 +408,7 @@ impl Core {
         if !running.is_undoable {
             return;
         }
-        let begins_again = running.waits == Waits::Everything;
+        let begins_again = running.needs == Needs::Everything;
         let lock = running.hold.lock_on(self.state.id);
         if self.state.shard.is_undoable() || self.take_up_undo(lock) {
             match begins_again {
@@ -424,15 +424,15 @@ impl Core {
         let mut running = self.scripts.running.take().expect("a script is at work");
         if let Some(reader) = running.reads.reading.reader(running.reads.by)
             && running.has_read
-            && running.waits != Waits::Everything
+            && running.needs != Needs::Everything
         {
             self.remember_declared(running.command, args, reader);
         }
-        if running.waits != Waits::Everything {
+        if running.needs != Needs::Everything {
             self.state.monitor_lines.append(&mut running.shown);
         }
         let publications = std::mem::take(&mut running.publications);
-        if running.waits == Waits::Everything {
+        if running.needs == Needs::Everything {
             // The last one reached beyond, and did not run.
             self.scripts.repeats = running.commands - 1;
             let bytes = publications.iter().map(Publication::bytes);
@@ -444,7 +444,7 @@ impl Core {
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());
         let errors = vm.reply_errors().clone();
-        if !errors.is_empty() && running.waits != Waits::Everything {
+        if !errors.is_empty() && running.needs != Needs::Everything {
             self.state.stats.by_command[running.command.id.index()].failed += 1;
             for error in errors.iter().filter(|error| !error.is_counted) {
                 self.state.stats.count_error(&error.code);

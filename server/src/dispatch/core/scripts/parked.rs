@@ -13,7 +13,7 @@ use crate::dispatch::run::recipient::{note_write, recipient_of_session};
 use crate::dispatch::scripts::hold::{Covers, Hold};
 use crate::dispatch::scripts::parked::{Ended, Parked, State, keep_words};
 use crate::dispatch::scripts::placement::{claim_on_all, hash_of_name, mode_of_all};
-use crate::dispatch::scripts::running::{Asker, Caller, Progress, Running, Waits, caller_of};
+use crate::dispatch::scripts::running::{Asker, Caller, Needs, Progress, Running, caller_of};
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
 use crate::resp::Reply;
@@ -52,9 +52,9 @@ impl Core {
         note_write(session, command.spec, seq);
         session.at_barrier |= is_granted;
         let waits = if is_granted {
-            Waits::Granted
+            Needs::Granted
         } else {
-            Waits::Locks
+            Needs::Locks
         };
         let parked = Parked {
             owner: Asker::Session {
@@ -132,7 +132,7 @@ impl Core {
             command,
             caller,
             clock: self.state.clock,
-            state: State::New(hold, Waits::Locks),
+            state: State::New(hold, Needs::Locks),
         };
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
@@ -150,7 +150,7 @@ impl Core {
         let parked = parked.expect("a script that waits is kept");
         parked.clock.unix = time;
         parked.state.hold().locks = held;
-        *parked.state.waits() = Waits::Granted;
+        *parked.state.needs() = Needs::Granted;
     }
 
     /// Puts the script at work aside, since it cannot go on at once.
@@ -169,7 +169,7 @@ impl Core {
         let mut running = self.scripts.running.take().expect("a script is at work");
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
-        let (waits, command) = (running.waits, running.command);
+        let (waits, command) = (running.needs, running.command);
         if running.hold.covers == Covers::Nothing && running.hold.bar.is_none() {
             let mode = match running.may_write {
                 true => Mode::Exclusive,
@@ -195,9 +195,9 @@ impl Core {
         self.budget.keep(parked.words.bytes());
         self.scripts.parked.insert(id, parked);
         match waits {
-            Waits::Slice => self.note_busy(id),
-            Waits::Answer if is_overdue => self.note_busy(id),
-            Waits::Answer | Waits::Granted | Waits::Locks | Waits::Everything => {}
+            Needs::Slice => self.note_busy(id),
+            Needs::Answer if is_overdue => self.note_busy(id),
+            Needs::Answer | Needs::Granted | Needs::Locks | Needs::Everything => {}
         }
     }
 
@@ -206,8 +206,8 @@ impl Core {
         loop {
             if let Some(id) = self.scripts.next_ready() {
                 match self.scripts.parked.get(&id).map(|parked| &parked.state) {
-                    Some(State::New(_, Waits::Granted)) => self.scripts.enqueue(id),
-                    Some(State::Begun(running, _)) if running.waits == Waits::Answer => {
+                    Some(State::New(_, Needs::Granted)) => self.scripts.enqueue(id),
+                    Some(State::Begun(running, _)) if running.needs == Needs::Answer => {
                         let messenger = self.state.sessions.get(id);
                         if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
                             self.resume_script(id, Instant::now());
@@ -326,9 +326,9 @@ impl Core {
         running.last = began;
         let is_killed = running.busy.as_ref().is_some_and(|busy| busy.is_killed());
         running.resumed = running.busy.as_ref().map(|_| began);
-        let waits = running.waits;
+        let waits = running.needs;
         self.scripts.running = Some(running);
-        if waits == Waits::Answer {
+        if waits == Needs::Answer {
             let mut reply = std::mem::take(&mut *self.state.scripts.vm().reply());
             self.take_reply(id, &mut reply);
             *self.state.scripts.vm().reply() = reply;

@@ -12,7 +12,7 @@
 //! A script that waited for locks of its keys has a place among those who wait for them, before all that came since; of other keys,
 //! what came since may have run. So it reaches no others from there.
 //!
-//! What the script wrote before it begins again is undone, on all cores (`dispatch::undos`). It is remembered, and locks
+//! What the script wrote before it begins again is undone, on all cores (`dispatch::transactions::undos`). It is remembered, and locks
 //! everything from the beginning the next time.
 //!
 //! **The bar.** A script without locks that has to wait locks its core as a whole until it is over. Excepted is what others

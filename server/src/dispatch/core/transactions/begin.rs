@@ -1,4 +1,4 @@
-//! Transactions: commands on several cores, as one.
+//! Begins transactions, runs this core's parts of them, and goes on with them when they hold their locks.
 //!
 //! ```text
 //!  no data flows between the cores (MSET, MGET, FLUSHALL, EXEC of commands on one core each)
@@ -22,12 +22,12 @@ use crate::command::{
     Args, Command, CommandTable, CoreFn, Flags, Merge, Rounds, Run, SessionCall, Spread, closing,
 };
 use crate::dispatch::core::Core;
-use crate::dispatch::core::transactions::gather::Ask;
+use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Counts, Head, Held, LockAnswer, LockRequest, Tells, Then, Ticket, Work,
+    Counts, Held, LockAnswer, LockRequest, RequestHead, Tells, Then, Ticket, Work,
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
@@ -104,7 +104,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        (finish, asks): (Finish, Vec<Ask<'_>>),
+        (finish, asks): (Finish, Vec<AskedPart<'_>>),
         quiet: bool,
     ) {
         let recipient = recipient_of_reply(session, command, quiet);
@@ -135,7 +135,7 @@ impl Core {
     pub(in crate::dispatch::core) fn add_part<'a>(
         &mut self,
         core: CoreId,
-        head: Head,
+        head: RequestHead,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         let bytes = self.parts_for(core).ask(head, args);
@@ -167,9 +167,9 @@ impl Core {
             {
                 session.entry = None;
                 session.set_gate(gate::IN_ORDER, false);
-                if session.awaits_entry {
-                    session.awaits_entry = false;
-                    self.waiting.push(id);
+                if session.stalled_for_entry {
+                    session.stalled_for_entry = false;
+                    self.to_resume.push(id);
                 }
             }
         }
@@ -313,8 +313,8 @@ impl Core {
                 || session.input_ended
                 || session.is_stalled()
                 || session.holds_much();
-            if may_go_on && self.waiting.last() != Some(&id) {
-                self.waiting.push(id);
+            if may_go_on && self.to_resume.last() != Some(&id) {
+                self.to_resume.push(id);
             }
             if self.state.dirty.last() != Some(&id) {
                 self.state.dirty.push(id);
@@ -415,9 +415,9 @@ impl Core {
                 tells: Tells::Here,
                 counts: Counts::Now,
             };
-            let head = Head {
+            let head = RequestHead {
                 locks: Some(locks),
-                ..Head::of(Ticket::Discard { session }, work)
+                ..RequestHead::of(Ticket::Discard { session }, work)
             };
             self.outboxes[core.index()].ask(head, std::iter::empty());
         }
@@ -429,7 +429,7 @@ impl Core {
             self.forget_watch(session.id, session.client_id, &watched);
         }
         self.forget_wait(session);
-        if let Some(lock) = session.awaits_lock
+        if let Some(lock) = session.pending_lock
             && !self.granted.iter().any(|(granted, _)| *granted == lock)
         {
             self.release_locks(lock);

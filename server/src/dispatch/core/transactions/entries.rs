@@ -16,7 +16,7 @@ use crate::command::{Args, Clock};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::Batch;
 use crate::dispatch::mail::lines::Lines;
-use crate::dispatch::mail::requests::Head;
+use crate::dispatch::mail::requests::RequestHead;
 use crate::dispatch::transactions::in_order::BatchFollower;
 use crate::order::{
     EntryAt, Follower, Parcel, Position, Post, Publication, Sleepers, Station, Ticket,
@@ -96,7 +96,7 @@ impl Core {
     #[inline]
     pub fn take_mail(&mut self) {
         for from in (0..self.outboxes.len()).map(|from| CoreId(from as u16)) {
-            for _ in 0..self.lines.waiting(from) {
+            for _ in 0..self.lines.arrived(from) {
                 // Some of it may have been taken at an entry.
                 let Some(batch) = self.lines.receive(from) else {
                     break;
@@ -122,7 +122,7 @@ impl Core {
             if !self.awaits_place() || !self.publish_entry() {
                 return;
             }
-            self.resume_waiting();
+            self.resume_stalled();
             self.run_granted();
         }
     }
@@ -211,7 +211,7 @@ impl Core {
         let id = self.state.id;
         self.state.shared.sleepers.announce(id);
         let mut others = (0..self.outboxes.len()).map(|from| CoreId(from as u16));
-        let has_mail = others.any(|from| self.lines.waiting(from) > 0);
+        let has_mail = others.any(|from| self.lines.arrived(from) > 0);
         let may_sleep = self.order.follower().is_some_and(Follower::may_sleep);
         if has_mail || !may_sleep {
             self.state.shared.sleepers.withdraw(id);
@@ -259,7 +259,7 @@ impl Core {
         }
         if self.order.settled_time() != now {
             let (lines, has_backlog) = (&self.lines, !self.backlog.is_empty());
-            let has_none_on_way = |core| lines.waiting(core) == 0;
+            let has_none_on_way = |core| lines.arrived(core) == 0;
             self.order.settle(now, has_backlog, has_none_on_way);
         }
         self.order.settled_time().min(now)
@@ -321,7 +321,7 @@ impl Core {
         &mut self,
         session: &mut Session,
         core: CoreId,
-        head: Head,
+        head: RequestHead,
         args: Args<'_>,
     ) {
         let lent = self.lent.clone();

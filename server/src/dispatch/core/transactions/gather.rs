@@ -2,7 +2,7 @@
 //! until the last has come, and then the reply is made, or the next round is asked.
 //!
 //! Whoever begins a reply has its parts run under locks (`gather_parts`, `run_rounds`), at their place in the order
-//! (`begin_gather`, `transaction`), or, where no moment is promised, when they come (`gather`).
+//! (`begin_gather`, `begin`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
 
@@ -24,8 +24,8 @@ use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
 
-/// Whom to ask what.
-pub(in crate::dispatch::core) type Ask<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
+/// A part that is asked for: of which core, what runs there, on which arguments.
+pub(in crate::dispatch::core) type AskedPart<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
 
 impl Core {
     /// Asks several cores at once; the reply is made when all have answered, at once if only this one was asked.
@@ -35,7 +35,7 @@ impl Core {
         args: Args<'_>,
         command: &'static Command,
         finish: Finish,
-        asks: Vec<Ask<'_>>,
+        asks: Vec<AskedPart<'_>>,
         quiet: bool,
     ) {
         let remote = asks.iter().any(|(core, ..)| *core != self.state.id);
@@ -63,14 +63,14 @@ impl Core {
         self.gather_parts(Some(session), recipient, args, finish, asks, locks);
     }
 
-    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The place of the reply is kept already.
+    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The slot of the reply is kept already.
     pub(in crate::dispatch::core) fn gather_parts(
         &mut self,
         session: Option<&mut Session>,
         recipient: Recipient,
         args: Args<'_>,
         finish: Finish,
-        asks: Vec<Ask<'_>>,
+        asks: Vec<AskedPart<'_>>,
         locks: LocksHeld,
     ) {
         let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
@@ -126,7 +126,12 @@ impl Core {
         self.ask_and_finish(id, session, asks);
     }
 
-    fn ask_and_finish(&mut self, id: usize, mut session: Option<&mut Session>, asks: Vec<Ask<'_>>) {
+    fn ask_and_finish(
+        &mut self,
+        id: usize,
+        mut session: Option<&mut Session>,
+        asks: Vec<AskedPart<'_>>,
+    ) {
         let recipient = self.gathers.get(id).recipient;
         self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
         self.finish_if_complete(id, session);
@@ -147,7 +152,7 @@ impl Core {
         self.run_rounds(Some(session), recipient, rounds, locks, Then::Keep);
     }
 
-    /// Runs a command of several rounds, under the locks of a transaction if there are any. The place of the reply is kept,
+    /// Runs a command of several rounds, under the locks of a transaction if there are any. The slot of the reply is kept,
     /// and the session at a barrier, already.
     pub(in crate::dispatch::core) fn run_rounds(
         &mut self,
@@ -217,7 +222,7 @@ impl Core {
         id: usize,
         recipient: Recipient,
         mut session: Option<&mut Session>,
-        asks: Vec<Ask<'_>>,
+        asks: Vec<AskedPart<'_>>,
         mut entries: Vec<Handed>,
     ) {
         let is_told = self.gathers.get(id).told.is_some();
@@ -382,10 +387,10 @@ impl Core {
                 closing::close_beyond(session, limit, &mut self.state.stats);
                 let id = session.id;
                 if was_held_back {
-                    self.waiting.push(id);
-                } else if session.awaits_room {
+                    self.to_resume.push(id);
+                } else if session.stalled_for_room {
                     // It waits already, and may have waited for this.
-                    self.looked_at = 0;
+                    self.to_resume_seen = 0;
                 }
                 self.state.dirty.push(id);
                 if session.holds_much() {

@@ -41,7 +41,7 @@ impl Core {
         self.set_gate(gate::LOCKS, true);
         match asked {
             Asked::Granted(lock) => Some(lock),
-            Asked::Waits(_) => None,
+            Asked::Pending(_) => None,
         }
     }
 
@@ -53,7 +53,7 @@ impl Core {
         claimant: Claimant,
     ) -> Asked {
         let asked = self.locks.ask(kind, scope, claimant, &mut self.granted);
-        let (Asked::Granted(lock) | Asked::Waits(lock)) = asked;
+        let (Asked::Granted(lock) | Asked::Pending(lock)) = asked;
         let moment = self.state.shard.journal().moment();
         let now = self.state.shard.now();
         self.locks.set_moment(lock, moment, now);
@@ -71,7 +71,7 @@ impl Core {
         }
     }
 
-    /// The same for what has locks on several cores, which were asked for at `time`.
+    /// As [`Self::begin_moment_of`], for what has locks on several cores, which were asked for at `time`.
     pub(in crate::dispatch::core) fn begin_moment_under(
         &mut self,
         locks: &LocksHeld,
@@ -179,7 +179,7 @@ impl Core {
         }
         let claimant = Claimant::Session(session.id);
         match self.ask_now(Kind::Alone, scope, claimant) {
-            Asked::Waits(lock) => session.awaits_lock = Some(lock),
+            Asked::Pending(lock) => session.pending_lock = Some(lock),
             Asked::Granted(_) => unreachable!("it conflicts, and comes last"),
         }
         false
@@ -240,7 +240,7 @@ impl Core {
         let claimant = Claimant::Request { from, batch: alone };
         let asked = self.ask_now(kind, scope, claimant);
         assert!(
-            matches!(asked, Asked::Waits(_)),
+            matches!(asked, Asked::Pending(_)),
             "it conflicts, and comes last"
         );
     }
@@ -304,7 +304,7 @@ impl Core {
         let Some(mut session) = self.state.sessions.take_out(id) else {
             return self.release_locks(lock);
         };
-        session.awaits_lock = None;
+        session.pending_lock = None;
         session.granted_lock = Some(lock);
         self.run_unread(&mut session);
         if let Some(unused) = session.granted_lock.take() {

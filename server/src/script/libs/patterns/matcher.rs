@@ -12,7 +12,7 @@ const CAPTURES_MAX: usize = 32;
 
 /// How far a capture has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
+enum CaptureEnd {
     /// Its closing parenthesis has yet to come.
     Open,
     /// It captures a position, not a text.
@@ -37,7 +37,7 @@ pub(super) struct Matcher<'a> {
     /// Without the anchor.
     pattern: &'a [u8],
     pub(super) is_anchored: bool,
-    captures: [(usize, Extent); CAPTURES_MAX],
+    captures: [(usize, CaptureEnd); CAPTURES_MAX],
     level: usize,
     depth: u32,
     patience: Patience<'a>,
@@ -68,7 +68,7 @@ impl<'a> Matcher<'a> {
             text,
             pattern: until_zero(pattern),
             is_anchored: false,
-            captures: [(0, Extent::Open); CAPTURES_MAX],
+            captures: [(0, CaptureEnd::Open); CAPTURES_MAX],
             level: 0,
             depth: 0,
             patience,
@@ -116,9 +116,9 @@ impl<'a> Matcher<'a> {
         }
         let (begin, extent) = self.captures[index];
         match extent {
-            Extent::Open => Err(Raised::message("unfinished capture")),
-            Extent::Position => Ok(Captured::Position(begin)),
-            Extent::Closed(len) => Ok(Captured::Text(&self.text[begin..begin + len])),
+            CaptureEnd::Open => Err(Raised::message("unfinished capture")),
+            CaptureEnd::Position => Ok(Captured::Position(begin)),
+            CaptureEnd::Closed(len) => Ok(Captured::Text(&self.text[begin..begin + len])),
         }
     }
 
@@ -144,8 +144,8 @@ impl<'a> Matcher<'a> {
                 return Ok(Some(s));
             };
             match (head, self.pattern_at(p + 1)) {
-                (b'(', Some(b')')) => return self.open(s, p + 2, Extent::Position),
-                (b'(', _) => return self.open(s, p + 1, Extent::Open),
+                (b'(', Some(b')')) => return self.open(s, p + 2, CaptureEnd::Position),
+                (b'(', _) => return self.open(s, p + 1, CaptureEnd::Open),
                 (b')', _) => return self.close(s, p + 1),
                 (b'%', Some(b'b')) => {
                     let Some(end) = self.balanced(s, p + 2)? else {
@@ -219,7 +219,7 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    fn open(&mut self, s: usize, p: usize, extent: Extent) -> Found {
+    fn open(&mut self, s: usize, p: usize, extent: CaptureEnd) -> Found {
         if self.level == CAPTURES_MAX {
             return Err(Raised::message("too many captures"));
         }
@@ -235,12 +235,12 @@ impl<'a> Matcher<'a> {
     fn close(&mut self, s: usize, p: usize) -> Found {
         let open = self.captures[..self.level]
             .iter()
-            .rposition(|(_, extent)| *extent == Extent::Open)
+            .rposition(|(_, extent)| *extent == CaptureEnd::Open)
             .ok_or_else(|| Raised::message("invalid pattern capture"))?;
-        self.captures[open].1 = Extent::Closed(s - self.captures[open].0);
+        self.captures[open].1 = CaptureEnd::Closed(s - self.captures[open].0);
         let found = self.deeper(s, p)?;
         if found.is_none() {
-            self.captures[open].1 = Extent::Open;
+            self.captures[open].1 = CaptureEnd::Open;
         }
         Ok(found)
     }
@@ -287,10 +287,10 @@ impl<'a> Matcher<'a> {
             return Err(Raised::message("invalid capture index"));
         };
         match extent {
-            Extent::Open => Err(Raised::message("invalid capture index")),
+            CaptureEnd::Open => Err(Raised::message("invalid capture index")),
             // A position has no text, and Lua takes it for one longer than any.
-            Extent::Position => Ok(None),
-            Extent::Closed(len) => {
+            CaptureEnd::Position => Ok(None),
+            CaptureEnd::Closed(len) => {
                 let text = &self.text[*begin..begin + len];
                 Ok(self.text[s..].starts_with(text).then_some(s + len))
             }

@@ -14,7 +14,7 @@ use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 use crate::routing::{CoreId, Slot};
 use crate::shared::Shared;
-use moving::Order;
+use moving::Goal;
 
 pub(super) const SPEC: CommandSpec = CommandSpec {
     name: "larder|rebalance",
@@ -33,9 +33,9 @@ pub(super) const SPEC: CommandSpec = CommandSpec {
 fn rebalance(call: &mut SessionCall<'_>) -> CommandResult {
     let args = call.args;
     let order = match args.len() {
-        2 => Order::ByLoad,
+        2 => Goal::ByLoad,
         3 if args.is(2, "status") => return status(call),
-        3 if args.is(2, "even") => Order::Even,
+        3 if args.is(2, "even") => Goal::Even,
         5.. if args.is(2, "move") => parse_move(&args, &call.core.shared)?,
         _ => return Err(errors::SYNTAX),
     };
@@ -51,7 +51,7 @@ fn rebalance(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn parse_move(args: &Args<'_>, shared: &Shared) -> Result<Order, ErrorReply> {
+fn parse_move(args: &Args<'_>, shared: &Shared) -> Result<Goal, ErrorReply> {
     let last = args.len() - 1;
     let core = parse_canonical_i64(args.at(last))
         .and_then(|core| u16::try_from(core).ok())
@@ -64,7 +64,7 @@ fn parse_move(args: &Args<'_>, shared: &Shared) -> Result<Order, ErrorReply> {
     }
     slots.sort_unstable();
     slots.dedup();
-    Ok(Order::To(slots, CoreId(core)))
+    Ok(Goal::To(slots, CoreId(core)))
 }
 
 /// `5` or `5-9`.

@@ -37,7 +37,7 @@ pub struct Moving {
     /// Whether there is any of the following. The only one that is looked at every turn.
     is_concerned: bool,
     /// What a client has asked for, and the core has yet to begin.
-    ordered: Option<Order>,
+    ordered: Option<Goal>,
     collected: Option<Collected>,
     standstill: Option<Standstill>,
     /// Cores whose mark has come: they have sent nothing behind it that depends on the slot table.
@@ -54,7 +54,7 @@ thread_local! {
 
 /// What is to move.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Goal {
     /// These slots, to this core.
     To(Vec<Slot>, CoreId),
     /// Every slot, to the core that had it at start.
@@ -101,13 +101,13 @@ impl Moving {
     }
 
     /// A client has asked for a rebalance; the core begins it at the end of its turn.
-    pub fn order(&mut self, order: Order) {
+    pub fn order(&mut self, order: Goal) {
         self.ordered = Some(order);
         self.note_concern();
     }
 
     /// What a client has asked for, if that is yet to begin.
-    pub fn take_order(&mut self) -> Option<Order> {
+    pub fn take_order(&mut self) -> Option<Goal> {
         let order = self.ordered.take();
         self.note_concern();
         order

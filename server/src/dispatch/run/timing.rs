@@ -11,7 +11,7 @@ use crate::observe::Stats;
 
 /// Commands run in the present turn, by number.
 #[derive(Debug)]
-pub(super) struct TurnTiming {
+pub(in crate::dispatch) struct TurnTiming {
     calls: Vec<u32>,
     touched: Vec<CommandId>,
     shared_calls: u64,
@@ -35,7 +35,7 @@ struct InScripts {
 const TIMED_EVERY: u8 = 16;
 
 impl TurnTiming {
-    pub(super) fn new(commands: usize) -> Self {
+    pub(in crate::dispatch) fn new(commands: usize) -> Self {
         Self {
             calls: vec![0; commands],
             touched: Vec::new(),
@@ -48,14 +48,14 @@ impl TurnTiming {
 
     /// How long a constant-time command of a script is taken to last, in nanoseconds. None: it is one to be timed.
     #[inline]
-    pub(super) fn in_script(&mut self, id: CommandId) -> Option<u64> {
+    pub(in crate::dispatch) fn in_script(&mut self, id: CommandId) -> Option<u64> {
         let known = &mut self.in_scripts[usize::from(id.0)];
         known.untimed = known.untimed.checked_sub(1)?;
         Some(known.nanos)
     }
 
     /// A constant-time command of a script was timed.
-    pub(super) fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
+    pub(in crate::dispatch) fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
         self.in_scripts[usize::from(id.0)] = InScripts {
             untimed: TIMED_EVERY - 1,
             nanos,
@@ -63,13 +63,13 @@ impl TurnTiming {
     }
 
     /// A turn begins.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(in crate::dispatch) fn begin(&mut self, now: Instant) {
         self.began = now;
     }
 
     /// A constant-time command ran.
     #[inline(always)]
-    pub(super) fn ran(&mut self, id: CommandId) {
+    pub(in crate::dispatch) fn ran(&mut self, id: CommandId) {
         let calls = &mut self.calls[usize::from(id.0)];
         if *calls == 0 {
             self.touched.push(id);
@@ -79,28 +79,28 @@ impl TurnTiming {
     }
 
     /// How often a command has run in this turn.
-    pub(super) fn calls(&self, id: CommandId) -> u32 {
+    pub(in crate::dispatch) fn calls(&self, id: CommandId) -> u32 {
         self.calls[usize::from(id.0)]
     }
 
     /// A command has run so often in this turn: what ran since does not count.
-    pub(super) fn set_back(&mut self, id: CommandId, calls: u32) {
+    pub(in crate::dispatch) fn set_back(&mut self, id: CommandId, calls: u32) {
         let counted = std::mem::replace(&mut self.calls[usize::from(id.0)], calls);
         self.shared_calls -= u64::from(counted - calls);
     }
 
     /// Something took this long that no command of the turn is to account for.
-    pub(super) fn took_apart(&mut self, time: std::time::Duration) {
+    pub(in crate::dispatch) fn took_apart(&mut self, time: std::time::Duration) {
         self.apart(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// A command was timed by itself.
-    pub(super) fn apart(&mut self, nanos: u64) {
+    pub(in crate::dispatch) fn apart(&mut self, nanos: u64) {
         self.apart_nanos += nanos;
     }
 
     /// The turn ends: its time goes to the commands that shared it.
-    pub(super) fn end(&mut self, stats: &mut Stats) {
+    pub(in crate::dispatch) fn end(&mut self, stats: &mut Stats) {
         if self.shared_calls == 0 {
             self.apart_nanos = 0;
             return;

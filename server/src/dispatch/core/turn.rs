@@ -1,0 +1,203 @@
+//! A turn of a core: what comes before its input, what comes behind it, and when the next is due though nothing comes.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Core;
+use crate::command::closing::Excess;
+use crate::command::{Clock, CoreState, closing, moving};
+use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS, TEND_BUDGET};
+use crate::session::{Closing, Ending, gate};
+
+impl Core {
+    /// Begins a turn.
+    pub fn begin_turn(&mut self, clock: Clock) {
+        self.timing.begin(Instant::now());
+        self.turn += 1;
+        self.follow_clock(clock);
+        if !self.next_turn.is_empty() {
+            self.begin_parts_of_turn();
+        }
+        self.notice_config();
+        self.follow_pauses();
+        self.set_gate(gate::BUSY, self.state.shared.busy.any());
+        let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
+        self.set_gate(gate::WATCHED_BY_MONITOR, watched);
+    }
+
+    /// Lets sessions go on that have had their part of the turn before.
+    #[cold]
+    fn begin_parts_of_turn(&mut self) {
+        for id in self.next_turn.drain(..) {
+            if let Some(session) = self.state.sessions.get_mut(id) {
+                session.stalled_for_turn = false;
+                self.to_resume.push(id);
+            }
+        }
+    }
+
+    /// Ends the input of a turn: resumes sessions, runs timers and a bounded step of background work. Whether more of
+    /// that is left, so that the next turn should not wait.
+    pub fn end_turn(&mut self) -> bool {
+        let now_ms = self.state.clock.monotonic_ms();
+        self.run_backlog();
+        if self.state.gates & gate::LOCKS != 0 {
+            self.choose_lock_gate();
+        }
+        self.run_granted();
+        if self.has_slots_to_move() {
+            self.tend_moving(now_ms);
+        }
+        self.end_waits(now_ms);
+        self.follow_moved_slots();
+        self.serve_put_off();
+        self.follow_pauses();
+        self.resume_stalled();
+        self.run_granted();
+        self.give_places();
+        if now_ms >= self.next_period_ms {
+            self.next_period_ms = now_ms + PERIOD_MS;
+            self.periodic(now_ms);
+        }
+        let is_expiry_due = self.state.shard.expiry_due_at() <= self.state.shard.now();
+        if !is_expiry_due {
+            self.state.shard.forgo_expiry();
+        }
+        let expiry_goes_on = is_expiry_due && self.expire();
+        let script_goes_on = self.continue_scripts();
+        self.end_client_memory();
+        self.end_notes();
+        self.pass_to_monitors(None);
+        self.timing.end(&mut self.state.stats);
+        let more = self.background() | script_goes_on | expiry_goes_on;
+        if self.has_to_publish() {
+            self.publish_entry();
+            self.resume_stalled();
+            self.run_granted();
+        }
+        self.clear_pauses();
+        self.settle_lease();
+        debug_assert!(
+            self.granted.is_empty() && !self.scripts.has_ready() && !self.has_own_mail(),
+            "whoever could go on did"
+        );
+        // The last entry of the turn may have let sessions go on: these, and what they begin, are for the next turn.
+        more | self.awaits_place() | (self.to_resume.len() > self.to_resume_seen)
+    }
+
+    /// Ends the waits of blocked sessions whose time is over.
+    fn end_waits(&mut self, now_ms: u64) {
+        while let Some(&Reverse((until_ms, id))) = self.state.timers.peek()
+            && until_ms <= now_ms
+        {
+            self.state.timers.pop();
+            let Some(session) = self.state.sessions.get_mut(id) else {
+                continue;
+            };
+            let due = session
+                .blocked
+                .as_ref()
+                .and_then(|blocked| blocked.until_ms)
+                .is_some_and(|until| until <= now_ms);
+            if due {
+                session.unblock(Ending::TimedOut);
+            }
+            // Also where `CLIENT UNBLOCK` ended the wait.
+            if session.blocked.is_none() {
+                self.to_resume.push(id);
+            }
+            self.tell_of_ending(id);
+        }
+    }
+
+    fn background(&mut self) -> bool {
+        let collects =
+            self.state.moving.is_concerned() && moving::go_on_collecting(&mut self.state);
+        self.state.shard.tend(TEND_BUDGET) || collects
+    }
+
+    fn periodic(&mut self, now_ms: u64) {
+        self.state.stats.sample_rates(now_ms);
+        self.publish_load();
+        self.review_hot_keys(now_ms);
+        let timeout_ms = self.state.config.timeout_secs * 1000;
+        let CoreState {
+            sessions,
+            dirty,
+            stats,
+            config,
+            soft_limit_exceeded,
+            readers,
+            ..
+        } = &mut self.state;
+        let mut uncounted_bytes = readers.memory_bytes();
+        *soft_limit_exceeded = false;
+        for session in sessions.iter_mut() {
+            uncounted_bytes += session.uncounted_bytes();
+            let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
+            let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
+            if silent && session.blocked.is_none() && !listens {
+                session.closing = Closing::Now;
+                dirty.push(session.id);
+            }
+            let limit = session.output_limit(&config.client_output_buffer_limit);
+            if session.exceeds_soft_limit(limit, now_ms) {
+                closing::close(session, Excess::SoftLimit, stats);
+                dirty.push(session.id);
+            }
+            *soft_limit_exceeded |= session.is_over_soft_limit();
+        }
+        let memory = sessions.memory_mut();
+        memory.set_others(uncounted_bytes as u64);
+        self.budget.note_period();
+        let freed_bytes = memory.freed_bytes();
+        self.client_memory.note_period(freed_bytes, now_ms);
+    }
+
+    /// Tells the others how much time the core has spent on commands.
+    fn publish_load(&self) {
+        let nanos: u64 = self
+            .state
+            .stats
+            .by_command
+            .iter()
+            .map(|command| command.nanos)
+            .sum();
+        let gauges = self.state.shared.gauges(self.state.id);
+        gauges.busy_us.store(nanos / 1000, Ordering::Relaxed);
+    }
+
+    /// When the core needs a turn though nothing comes, in milliseconds of the monotonic clock.
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        let state = &self.state;
+        let timed = state.config.timeout_secs > 0
+            || state.config.client_output_buffer_limit.normal.soft_bytes > 0;
+        let periodic = timed && !state.sessions.is_empty()
+            || self.budget.awaits_period()
+            || !state.paused.is_empty()
+            || self.key_queues.has_put_off()
+            || state.sessions.memory().freed_bytes() >= FREED_BYTES
+            || state.soft_limit_exceeded;
+        let period = periodic.then_some(self.next_period_ms);
+        let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
+        // Room among what another core has yet to take: soon, but not by asking all the time.
+        let stuck = !self.to_resume.is_empty()
+            || !self.backlog.is_empty()
+            || self.budget.holds_mail()
+            || !self.granted.is_empty()
+            || self.awaits_place()
+            || !state.told.is_empty()
+            || self.client_memory.are_short();
+        let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
+        let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
+        let moving = self.rebalance_wake_ms();
+        let forgets = state.forgets_readers;
+        let forgetting = forgets.then_some(state.clock.monotonic_ms());
+        let expiry = self.expiry_wake_ms();
+        [period, timer, soon, at_once, moving, forgetting, expiry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
