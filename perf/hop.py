@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What a hop costs: GET of keys on the client's own core against GET of keys on the other, on a server of two cores.
+"""What a hop costs: GET of keys on the client's own core against GET of keys on the other, on a server of two cores; and
+what a command over both costs beside it: MGET of ten keys, five of each.
 
-One connection, one key per command, alternating pieces of local and of remote keys. Which keys are remote is found out
+One connection, alternating pieces of each kind. Which keys are remote is found out
 by asking `INFO stats` for `larder_hops` before and after. Prints server CPU (all threads, user and system) and latency
 per operation, at several pipeline depths, the median over the pieces.
 
@@ -17,16 +18,21 @@ from servers import Server, encode
 
 PIECE_SECONDS = 0.5
 KEYS_PER_SIDE = 1000
+MGET_KEYS = 10
 
 
-def receive_bulks(link, count, value_bytes):
-    """Reads `count` replies of values of `value_bytes`."""
-    wanted = count * (len(b"$%d\r\n\r\n" % value_bytes) + value_bytes)
+def receive(link, wanted):
+    """Reads so many bytes of replies."""
     while wanted > 0:
         got = len(link.recv(min(wanted, 1 << 20)))
         if not got:
             raise SystemExit("the server closed the connection")
         wanted -= got
+
+
+def bulks_bytes(count, value_bytes):
+    """Bytes of `count` values of `value_bytes` each, as replies."""
+    return count * (len(b"$%d\r\n\r\n" % value_bytes) + value_bytes)
 
 
 def hops(link):
@@ -51,7 +57,7 @@ def split_keys(link, value):
         link.sendall(encode(b"SET", key, value))
         link.recv(64)
         link.sendall(encode(b"GET", key))
-        receive_bulks(link, 1, len(value))
+        receive(link, bulks_bytes(1, len(value)))
         # INFO itself asks the other core; the two commands hop twice if the key is remote.
         side = other if hops(link) - before >= 3 else own
         if len(side) < KEYS_PER_SIDE:
@@ -59,11 +65,22 @@ def split_keys(link, value):
     return own, other
 
 
-def piece(server, link, keys, depth, value_bytes):
-    """CPU and latency, in microseconds, of GETs of `keys` at `depth` for a while."""
+def gets(keys):
+    """A GET of each key."""
+    return [encode(b"GET", key) for key in keys]
+
+
+def mgets(own, other):
+    """MGETs of ten keys, five of each core."""
+    half = MGET_KEYS // 2
+    starts = range(0, min(len(own), len(other)) - half + 1, half)
+    return [encode(b"MGET", *own[start : start + half], *other[start : start + half]) for start in starts]
+
+
+def piece(server, link, commands, depth, reply_bytes):
+    """CPU and latency, in microseconds, of `commands` at `depth` for a while; each is answered by `reply_bytes`."""
     batches = [
-        b"".join(encode(b"GET", key) for key in (keys * 2)[start : start + depth])
-        for start in range(0, len(keys), depth)
+        b"".join((commands * 2)[start : start + depth]) for start in range(0, len(commands), depth)
     ]
     latencies = []
     cpu_before, end, operations = server.cpu_ns(), time.perf_counter() + PIECE_SECONDS, 0
@@ -71,7 +88,7 @@ def piece(server, link, keys, depth, value_bytes):
         for batch in batches:
             began = time.perf_counter()
             link.sendall(batch)
-            receive_bulks(link, depth, value_bytes)
+            receive(link, depth * reply_bytes)
             latencies.append(time.perf_counter() - began)
             operations += depth
     return (server.cpu_ns() - cpu_before) / operations / 1e3, statistics.median(latencies) * 1e6
@@ -93,16 +110,21 @@ def main():
     try:
         link = server.connect()
         own, other = split_keys(link, value)
-        print("depth   own µs/op   remote µs/op   own latency µs   remote latency µs")
+        one = bulks_bytes(1, len(value))
+        many = len(b"*%d\r\n" % MGET_KEYS) + bulks_bytes(MGET_KEYS, len(value))
+        kinds = [(gets(own), one), (gets(other), one), (mgets(own, other), many)]
+        print("           CPU, µs an operation          latency, µs")
+        print("depth      own   remote     MGET      own   remote     MGET   MGET/remote")
         for depth in map(int, options.depths.split(",")):
             rounds = [
-                (piece(server, link, own, depth, len(value)), piece(server, link, other, depth, len(value)))
+                [piece(server, link, commands, depth, reply) for commands, reply in kinds]
                 for _ in range(options.pieces)
             ]
-            middle = lambda side, what: statistics.median(pair[side][what] for pair in rounds)
-            print(
-                f"{depth:5}   {middle(0, 0):9.3f}   {middle(1, 0):12.3f}   {middle(0, 1):14.1f}   {middle(1, 1):17.1f}"
-            )
+            medians = [
+                statistics.median(pieces[kind][what] for pieces in rounds) for what in range(2) for kind in range(3)
+            ]
+            figures = "".join(f"{median:9.2f}" for median in medians)
+            print(f"{depth:5}{figures}{medians[2] / medians[1]:14.2f}")
     finally:
         server.stop()
 

@@ -20,6 +20,7 @@
 pub mod checks;
 pub mod client;
 pub mod clock;
+pub mod declared;
 pub mod dialogue;
 pub mod fragile;
 pub mod history;

@@ -332,13 +332,16 @@ impl Server {
     pub fn log_tail(&self) -> String {
         let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
-        let start = lines.len().saturating_sub(30);
+        let start = lines.len().saturating_sub(LOG_TAIL_LINES);
         format!(
             "--- end of the server's log\n{}\n---",
             lines[start..].join("\n")
         )
     }
 }
+
+/// Lines of a server's log that are shown: a panic's message with all frames of its backtrace.
+const LOG_TAIL_LINES: usize = 90;
 
 /// Signals, by name, that end a process at once.
 const FATAL_SIGNALS: &[&str] = &["KILL", "ABRT", "SEGV", "BUS"];

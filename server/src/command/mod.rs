@@ -15,6 +15,7 @@ mod keys;
 mod named_flags;
 pub mod pausing;
 pub mod pushes;
+mod shown;
 mod spec;
 mod table;
 mod topology;
@@ -30,6 +31,7 @@ pub use keys::{
     BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,
     Keys, KeysInArgs, PlainRange, Span,
 };
+pub use shown::name_declared_keys_only;
 pub use spec::{
     AttemptFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest, Flags, Group,
     Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread,

@@ -1,7 +1,7 @@
 //! A core's turn, whatever the backend:
 //!
 //! ```text
-//!  enter: send, submit, wait ─▶ begin ─▶ what was sent ─▶ what came ─▶ mail in ─▶ end ─▶ mail out ─▶ attend
+//!  enter: send, submit, wait ─▶ what was sent ─▶ begin ─▶ what came ─▶ mail in ─▶ end ─▶ mail out ─▶ attend
 //!    ▲                                                                                                 │
 //!    └──────────────────────── how long may the core wait? ◀───────────────────────────────────────────┘
 //! ```
@@ -116,8 +116,9 @@ impl<B: Backend> Driver<B> {
         let Self { backend, desk, .. } = self;
         desk.core.wake_up();
         self.now = Instant::now();
-        desk.core.begin_turn(clock(self.now, self.epoch));
+        // Before anything else runs: a session that is to be closed lets go of what it was sent from.
         desk.settle_sends(backend);
+        desk.core.begin_turn(clock(self.now, self.epoch));
         backend.drain(desk);
         desk.take_arrivals();
         let core = &mut desk.core;

@@ -1,16 +1,20 @@
 //! Calls in a `return`, made ordinary ones in a compiled script.
 //!
-//! Redis's functions are C: `return redis.call(…)` leaves the script's line to be found when it fails. Here they are wrappers
+//! Redis's functions are C: `return redis.sha1hex(…)` leaves the script's line to be found when it fails. Here most are wrappers
 //! in Lua, and a tail call takes the caller's place and its line with it. So tail calls become calls, which the `return`
 //! behind each allows: it returns all there is. (`OP_TAILCALL A B 0`, `OP_RETURN A 0`; "A No-Frills Introduction to Lua 5.1
 //! VM Instructions", Kein-Hong Man, 2006.)
 //!
-//! Inside functions that is done only where a field of a table is called, as `redis.call` is: others may call each other in
+//! Inside functions that is done only where a field of a table is called, as `redis.sha1hex` is: others may call each other in
 //! this way without end.
+//!
+//! The same pass tells whether a chunk assigns to globals, which takes an instruction of its own (`OP_SETGLOBAL`). One that does not
+//! needs no proxy that refuses it: it is given the table of the globals themselves.
 
 /// Instructions of Lua 5.1.
 mod op {
     pub(super) const GET_TABLE: u32 = 6;
+    pub(super) const SET_GLOBAL: u32 = 7;
     pub(super) const SELF: u32 = 11;
     pub(super) const CALL: u32 = 28;
     pub(super) const TAIL_CALL: u32 = 29;
@@ -21,12 +25,20 @@ mod op {
 struct Dump<'a> {
     bytes: &'a mut [u8],
     at: usize,
+    sets_globals: bool,
+}
+
+/// What was found in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// It may assign to globals.
+    pub(super) sets_globals: bool,
 }
 
 const HEADER_BYTES: usize = 12;
 
 /// Rewrites a chunk as `string.dump` wrote it. None: it is none, or of another form than this Lua's.
-pub(super) fn keep_callers(bytes: &mut [u8]) -> Option<()> {
+pub(super) fn keep_callers(bytes: &mut [u8]) -> Option<Found> {
     // Sizes of an int, a size, an instruction and a number; numbers have fractions.
     let is_known = bytes.get(..HEADER_BYTES)? == b"\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00";
     if !is_known {
@@ -35,8 +47,12 @@ pub(super) fn keep_callers(bytes: &mut [u8]) -> Option<()> {
     let mut dump = Dump {
         bytes,
         at: HEADER_BYTES,
+        sets_globals: false,
     };
-    dump.function(true)
+    dump.function(true)?;
+    Some(Found {
+        sets_globals: dump.sets_globals,
+    })
 }
 
 impl Dump<'_> {
@@ -101,6 +117,8 @@ impl Dump<'_> {
         let register = |instruction: u32| (instruction >> 6) & 0xff;
         for index in 0..instructions {
             let instruction = self.instruction(code, index)?;
+            // A number among the instructions may look like one: then the chunk has the proxy for nothing.
+            self.sets_globals |= instruction & op::MASK == op::SET_GLOBAL;
             if instruction & op::MASK != op::TAIL_CALL {
                 continue;
             }
@@ -167,6 +185,28 @@ mod tests {
                 (expected, expected),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_assigns_to_a_global_anywhere_is_found() {
+        let lua = Lua::new();
+        for (text, expected) in [
+            ("return KEYS[1]", false),
+            ("local x = 1 local t = {} t.x = x x = t return x", false),
+            ("x = 1", true),
+            (
+                "local function f() return function() x = 1 end end return f",
+                true,
+            ),
+            ("local x function x() end", false),
+            ("function x() end", true),
+            ("x, t = 1", true),
+            ("for at = 1, 2 do x = at end", true),
+        ] {
+            let mut bytes = lua.load(text).into_function().unwrap().dump(false);
+            let found = keep_callers(&mut bytes).unwrap();
+            assert_eq!(found.sets_globals, expected, "{text}");
         }
     }
 

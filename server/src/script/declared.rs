@@ -3,7 +3,7 @@
 //! ```text
 //!  local key = KEYS[1]                        a key, by another name
 //!  redis.call('SET', key, ARGV[1])            SET  key one
-//!  redis.call('MGET', unpack(KEYS))           MGET keys
+//!  redis.call('MGET', unpack(KEYS))           MGET key                   perhaps several
 //!  redis.call('GET', 'lock:' .. KEYS[1])      GET  one                 not declared, as far as the text shows
 //!  local call = redis.call                    nothing is known of the script
 //! ```
@@ -34,10 +34,8 @@ pub struct Call<'a> {
 /// An argument of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arg<'a> {
-    /// A declared key.
+    /// A declared key; as the last argument, any number of them.
     Key,
-    /// Any number of declared keys; the last argument.
-    Keys,
     /// This text.
     Text(&'a [u8]),
     /// Any one value.
@@ -61,26 +59,52 @@ pub fn calls_of_library(code: &[u8]) -> Option<Vec<Call<'_>>> {
 }
 
 /// Names by which a script could come by `redis` or `KEYS` in another way, or run what is no part of its text.
-const LOOPHOLES: [&[u8]; 12] = [
-    b"_G",
-    b"getfenv",
-    b"setfenv",
-    b"load",
-    b"loadstring",
-    b"loadfile",
-    b"dofile",
-    b"require",
-    b"module",
-    b"package",
-    b"debug",
-    b"newproxy",
-];
+const LOOPHOLES: [&[u8]; 3] = [b"_G", b"load", b"loadstring"];
 
 /// Functions that are given all keys and do nothing to them.
 const ON_ALL_KEYS: [&[u8]; 3] = [b"unpack", b"ipairs", b"pairs"];
 
 /// By these names a script calls commands, and must not give them to something else.
 const CALLERS: [&[u8]; 2] = [b"redis", b"server"];
+
+/// Names that stand for something else where a text does not bind them, or that Lua binds without their being written: `self` in
+/// a method, `arg` in a function of any number of arguments. By none of these a key is known, nor a table of keys.
+const BOUND_UNSEEN: [&[u8]; 34] = [
+    b"_VERSION",
+    b"__redis__err__handler",
+    b"arg",
+    b"assert",
+    b"bit",
+    b"cjson",
+    b"cmsgpack",
+    b"collectgarbage",
+    b"coroutine",
+    b"error",
+    b"gcinfo",
+    b"getmetatable",
+    b"ipairs",
+    b"math",
+    b"next",
+    b"os",
+    b"pairs",
+    b"pcall",
+    b"rawequal",
+    b"rawget",
+    b"rawset",
+    b"redis",
+    b"select",
+    b"self",
+    b"server",
+    b"setmetatable",
+    b"string",
+    b"struct",
+    b"table",
+    b"tonumber",
+    b"tostring",
+    b"type",
+    b"unpack",
+    b"xpcall",
+];
 
 /// A text of which it is known where its names are bound.
 struct Text<'a> {
@@ -215,11 +239,8 @@ impl<'a> Text<'a> {
     }
 
     fn arg(&self, begin: usize, end: usize, is_last: bool) -> Arg<'a> {
-        if self.is_key(begin, end) {
+        if self.is_key(begin, end) || self.is_all_keys(begin, end) {
             return Arg::Key;
-        }
-        if self.is_all_keys(begin, end) {
-            return if is_last { Arg::Keys } else { Arg::Key };
         }
         match self.at(begin) {
             Token::Text(Some(text)) if end == begin + 1 => return Arg::Text(text),
@@ -292,7 +313,7 @@ impl<'a> Text<'a> {
                 matches!(self.at(at + 1), Token::Symbol(b")" | b","))
             }
             Some((Token::Name(b"in"), Token::Name(b"ipairs" | b"pairs"))) => {
-                self.at(at + 1) == Token::Symbol(b")") && self.at(at + 2) == Token::Name(b"do")
+                self.at(at + 1) == Token::Symbol(b")")
             }
             _ => false,
         };
@@ -302,7 +323,8 @@ impl<'a> Text<'a> {
     /// Whether what stands from `begin` to before `end` is a value, and is not assigned to.
     fn is_value(&self, begin: usize, end: usize) -> bool {
         let may_begin = match self.before(begin) {
-            Token::Symbol(symbol) => !matches!(symbol, b")" | b"]" | b"}" | b";"),
+            // The first of these end a value.
+            Token::Symbol(symbol) => !matches!(symbol, b")" | b"]" | b"}" | b"..." | b";"),
             Token::Name(word) => matches!(
                 word,
                 b"return"
@@ -361,7 +383,10 @@ impl<'a> Text<'a> {
             }
         }
         for (name, count) in to_keys {
-            let is_bound_to_keys = count > 0 && in_all[name] == count && !is_keyword(name);
+            let is_bound_to_keys = count > 0
+                && in_all[name] == count
+                && !is_keyword(name)
+                && !BOUND_UNSEEN.contains(&name);
             if is_bound_to_keys && !self.is_ever_assigned(name) {
                 self.keys.insert(name);
             }
@@ -540,6 +565,9 @@ fn callbacks<'a>(tokens: &[Token<'a>]) -> Option<(HashSet<&'a [u8]>, HashSet<usi
                     return None;
                 }
                 if let Token::Name(table) = at(open + 1) {
+                    if BOUND_UNSEEN.contains(&table) {
+                        return None;
+                    }
                     tables.insert(table);
                     bindings.insert(open + 1);
                 }
@@ -554,12 +582,13 @@ fn callbacks<'a>(tokens: &[Token<'a>]) -> Option<(HashSet<&'a [u8]>, HashSet<usi
             _ => {}
         }
     }
-    // A function with a name is only registered.
+    // A function with a name is only registered, and not called for what to register.
     for (number, token) in tokens.iter().enumerate() {
         if let Token::Name(name) = token
             && let Some(&bound) = named.get(name)
             && bound != number
-            && !is_registered(tokens, number)
+            && !(is_registered(tokens, number)
+                && matches!(at(number + 1), Token::Symbol(b")" | b"," | b"}" | b";")))
         {
             return None;
         }

@@ -10,6 +10,7 @@
 use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::{AHasher, RandomState};
@@ -44,20 +45,33 @@ pub struct Callable {
     /// What a machine runs.
     pub code: Code,
     /// Its SHA-1, or the function's name.
-    pub name: String,
+    pub name: Rc<str>,
     /// What it says of itself.
     pub flags: ScriptFlags,
     /// Which of the two it is.
     pub kind: Kind,
 }
 
-impl From<Arc<Script>> for Callable {
-    fn from(script: Arc<Script>) -> Self {
+impl Callable {
+    fn of_script(script: &Script) -> Self {
         Self {
             code: Code::Script(script.id),
-            name: script.name().to_owned(),
+            name: script.name().into(),
             flags: script.flags,
             kind: Kind::Script,
+        }
+    }
+
+    fn of_function(library: &Library, index: usize) -> Self {
+        let function = &library.functions[index];
+        Self {
+            code: Code::Function {
+                library: library.id,
+                index,
+            },
+            name: function.name.as_str().into(),
+            flags: function.flags,
+            kind: Kind::Function,
         }
     }
 }
@@ -65,19 +79,41 @@ impl From<Arc<Script>> for Callable {
 /// Hashes what no client chooses: numbers of ours, and hashes by a secret key.
 type Unkeyed = BuildHasherDefault<AHasher>;
 
+/// A script that a machine has compiled. To run it writes nothing that other cores read, as a count of references would be.
+struct Compiled {
+    script: Arc<Script>,
+    callable: Callable,
+}
+
+/// The same of a library.
+struct Loaded {
+    library: Arc<Library>,
+    functions: Vec<Callable>,
+}
+
+impl From<&Arc<Library>> for Loaded {
+    fn from(library: &Arc<Library>) -> Self {
+        let functions = (0..library.functions.len()).map(|at| Callable::of_function(library, at));
+        Self {
+            library: Arc::clone(library),
+            functions: functions.collect(),
+        }
+    }
+}
+
 /// A machine and the scripts it has compiled.
 pub struct Machine {
     vm: Vm,
     /// The cache's count of flushes when the machine was made.
     flushes: u64,
     /// The scripts the machine has compiled.
-    compiled: HashMap<Sha, Arc<Script>, RandomState>,
+    compiled: HashMap<Sha, Rc<Compiled>, RandomState>,
     /// The same by the hash of their text, where no two share one.
-    by_text: HashMap<u64, Arc<Script>, Unkeyed>,
+    by_text: HashMap<u64, Rc<Compiled>, Unkeyed>,
     /// How many there may be before those are looked for that were forgotten.
     sweep_at: usize,
     /// The libraries the machine has loaded, by their numbers.
-    libraries: HashMap<u64, Arc<Library>, Unkeyed>,
+    libraries: HashMap<u64, Loaded, Unkeyed>,
     /// The version of the libraries of which these may be a part; none after one was loaded that may not come to be one.
     libraries_version: Option<u64>,
 }
@@ -220,39 +256,45 @@ impl Engine {
         cache: &ScriptCache,
         hasher: &KeyHasher,
         text: &[u8],
-    ) -> Result<Arc<Script>, NoScript> {
+    ) -> Result<Callable, NoScript> {
         self.ready(cache);
         let hash = hasher.hash(text);
-        if let Some(script) = self.machine().by_text.get(&hash)
+        if let Some(Compiled { script, callable }) =
+            self.machine().by_text.get(&hash).map(|of| &**of)
             && *script.text == *text
             && !script.is_forgotten()
         {
             script.mark_run();
-            return Ok(Arc::clone(script));
+            return Ok(callable.clone());
         }
         let script = self.add(cache, text, Origin::Evaluated)?;
-        let by_text = &mut self.machine().by_text;
-        by_text.insert(hash, Arc::clone(&script));
-        Ok(script)
+        let callable = Callable::of_script(&script);
+        let compiled = Rc::new(Compiled {
+            script,
+            callable: callable.clone(),
+        });
+        self.machine().by_text.insert(hash, compiled);
+        Ok(callable)
     }
 
     /// The script with this SHA-1, compiled.
     ///
     /// # Errors
     /// No core knows it.
-    pub fn find_sha(&mut self, cache: &ScriptCache, sha: &Sha) -> Result<Arc<Script>, NoScript> {
+    pub fn find_sha(&mut self, cache: &ScriptCache, sha: &Sha) -> Result<Callable, NoScript> {
         self.ready(cache);
-        if let Some(script) = self.machine().compiled.get(sha)
+        if let Some(Compiled { script, callable }) =
+            self.machine().compiled.get(sha).map(|of| &**of)
             && !script.is_forgotten()
         {
             script.mark_run();
-            return Ok(Arc::clone(script));
+            return Ok(callable.clone());
         }
         let script = cache.find(sha).ok_or(NoScript::Unknown)?;
         script.mark_run();
         self.compile(&script)?;
         self.keep(&script);
-        Ok(script)
+        Ok(Callable::of_script(&script))
     }
 
     /// Takes a script into the cache that need not run, `SCRIPT LOAD`.
@@ -274,7 +316,7 @@ impl Engine {
     ) -> Result<Arc<Script>, NoScript> {
         let script = cache.make(text).map_err(NoScript::BadFlags)?;
         if let Some(present) = self.machine().compiled.get(&script.sha)
-            && !present.is_forgotten()
+            && !present.script.is_forgotten()
         {
             return Ok(cache.insert(script, origin));
         }
@@ -310,10 +352,14 @@ impl Engine {
             return;
         }
         let machine = self.machine();
-        if let Some(old) = machine.compiled.insert(script.sha, Arc::clone(script))
-            && old.id != script.id
+        let compiled = Compiled {
+            script: Arc::clone(script),
+            callable: Callable::of_script(script),
+        };
+        if let Some(old) = machine.compiled.insert(script.sha, Rc::new(compiled))
+            && old.script.id != script.id
         {
-            machine.vm.forget(old.id);
+            machine.vm.forget(old.script.id);
         }
         if machine.compiled.len() > machine.sweep_at {
             machine.sweep();
@@ -355,16 +401,7 @@ impl Engine {
         if !machine.libraries.contains_key(&library.id) {
             machine.load(library, options)?;
         }
-        let function = &library.functions[index];
-        Ok(Callable {
-            code: Code::Function {
-                library: library.id,
-                index,
-            },
-            name: function.name.clone(),
-            flags: function.flags,
-            kind: Kind::Function,
-        })
+        Ok(machine.libraries[&library.id].functions[index].clone())
     }
 
     /// A library of this code, loaded here and known to nobody yet. `is_taken` says of a name whether it may not have it.
@@ -404,7 +441,7 @@ impl Engine {
             functions,
         });
         if machine.vm.is_idle() {
-            machine.libraries.insert(id, Arc::clone(&library));
+            machine.libraries.insert(id, Loaded::from(&library));
             machine.libraries_version = None;
         }
         if library.functions.is_empty() {
@@ -420,8 +457,8 @@ impl Machine {
         if self.flushes == flushes || self.libraries.is_empty() || !self.vm.is_idle() {
             return;
         }
-        for script in self.compiled.values() {
-            self.vm.forget(script.id);
+        for compiled in self.compiled.values() {
+            self.vm.forget(compiled.script.id);
         }
         self.compiled.clear();
         self.by_text.clear();
@@ -431,8 +468,8 @@ impl Machine {
     /// Forgets the libraries that are not among those known.
     fn forget_libraries_beside(&mut self, known: &Libraries, version: u64) {
         let vm = &mut self.vm;
-        self.libraries.retain(|id, library| {
-            let stays = known.has(library);
+        self.libraries.retain(|id, loaded| {
+            let stays = known.has(&loaded.library);
             if !stays {
                 vm.forget_library(*id);
             }
@@ -453,7 +490,7 @@ impl Machine {
             let text = "Library registers other functions than when it was loaded";
             return Err(NoScript::BadLibrary(text.into()));
         }
-        self.libraries.insert(library.id, Arc::clone(library));
+        self.libraries.insert(library.id, Loaded::from(library));
         Ok(())
     }
 
@@ -467,13 +504,14 @@ impl Machine {
             sweep_at,
             ..
         } = self;
-        compiled.retain(|_, script| {
-            if script.is_forgotten() {
-                vm.forget(script.id);
+        compiled.retain(|_, compiled| {
+            let is_forgotten = compiled.script.is_forgotten();
+            if is_forgotten {
+                vm.forget(compiled.script.id);
             }
-            !script.is_forgotten()
+            !is_forgotten
         });
-        by_text.retain(|_, script| !script.is_forgotten());
+        by_text.retain(|_, compiled| !compiled.script.is_forgotten());
         *sweep_at = SWEEP_MIN.max(2 * compiled.len());
     }
 }
@@ -490,17 +528,18 @@ mod tests {
         let (mut one, mut other) = (Engine::new(1), Engine::new(2));
         let script = one.find_text(&cache, &hasher, b"return 1").unwrap();
         let again = one.find_text(&cache, &hasher, b"return 1").unwrap();
-        assert!(Arc::ptr_eq(&script, &again));
-        let there = other.find_sha(&cache, &script.sha).unwrap();
-        assert!(Arc::ptr_eq(&script, &there));
+        assert_eq!(script.code, again.code);
+        let sha = sha_of(script.name.as_bytes()).unwrap();
+        let there = other.find_sha(&cache, &sha).unwrap();
+        assert_eq!(script.code, there.code);
         assert!(other.used_bytes(&cache) > 0);
         cache.flush();
         assert_eq!(other.used_bytes(&cache), 0);
-        let unknown = other.find_sha(&cache, &script.sha).unwrap_err();
+        let unknown = other.find_sha(&cache, &sha).unwrap_err();
         assert_eq!(unknown, NoScript::Unknown);
         let anew = one.find_text(&cache, &hasher, b"return 1").unwrap();
-        assert_ne!(anew.id, script.id);
-        assert!(other.find_sha(&cache, &script.sha).is_ok());
+        assert_ne!(anew.code, script.code);
+        assert!(other.find_sha(&cache, &sha).is_ok());
     }
 
     #[test]

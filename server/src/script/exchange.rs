@@ -2,8 +2,10 @@
 //! its commands, their replies, and word of how it went. Both sides are one thread and never at work at the same time.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::raw::Exit;
 use super::words::Words;
 use crate::config::LogLevel;
 use crate::resp::Protocol;
@@ -95,12 +97,9 @@ pub struct ReplyError {
 }
 
 /// The state shared by both sides.
-#[derive(Debug)]
 pub(super) struct Exchange {
     /// A script's keys and arguments on their way in, a command's arguments on their way out.
     pub(super) words: RefCell<Words>,
-    /// The names of commands that the sandbox has numbers for, by number.
-    pub(super) names: RefCell<Vec<Box<[u8]>>>,
     /// A command's reply on its way in, a script's on its way out.
     pub(super) reply: RefCell<Vec<u8>>,
     /// The errors in the script's reply.
@@ -118,9 +117,13 @@ pub(super) struct Exchange {
     /// Bytes Lua holds, as of when the script last gave the core back.
     pub(super) used_bytes: Cell<usize>,
     /// What the script is called in errors: its SHA-1, or the function's name.
-    pub(super) script: RefCell<String>,
+    pub(super) script: RefCell<Rc<str>>,
     /// From which level on what it logs is shown.
     pub(super) log_level: Cell<LogLevel>,
+    /// How the machine is left while it works.
+    pub(super) exit: Exit,
+    /// The script has changed how garbage is collected.
+    pub(super) collector_changed: Cell<bool>,
     /// What memory a script may hold.
     pub(super) memory_max_bytes: usize,
     /// What random numbers begin with.
@@ -131,7 +134,6 @@ impl Exchange {
     pub(super) fn new(memory_max_bytes: usize, seed: u64) -> Self {
         Self {
             words: RefCell::default(),
-            names: RefCell::default(),
             reply: RefCell::default(),
             errors: RefCell::default(),
             protocol: Cell::default(),
@@ -141,8 +143,10 @@ impl Exchange {
             began: Cell::new(Instant::now()),
             patience: Cell::default(),
             used_bytes: Cell::default(),
-            script: RefCell::default(),
+            script: RefCell::new(Rc::from("")),
             log_level: Cell::new(LogLevel::Notice),
+            exit: Exit::default(),
+            collector_changed: Cell::default(),
             memory_max_bytes,
             seed,
         }

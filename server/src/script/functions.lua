@@ -6,7 +6,7 @@
 
 local parts, raw = ...
 
-local run, compile, settle = parts.run, parts.compile, parts.settle
+local run, compile = parts.run, parts.compile
 local protect, missing_global, real_of = parts.protect, parts.missing_global, parts.real_of
 local keep_callers, check_flag, check_name = raw.keep_callers, raw.check_flag, raw.check_name
 local error, type, next, select, tostring = error, type, next, select, tostring
@@ -15,6 +15,7 @@ local loadstring, dump, lower = loadstring, string.dump, string.lower
 
 -- Functions by the numbers of their libraries, in the order in which they were registered.
 local libraries = {}
+run.libraries = libraries
 -- The functions of the library that loads.
 local loading
 
@@ -155,15 +156,7 @@ function run.forget_library(id)
     libraries[id] = nil
 end
 
--- What `call_function` was last called with: a machine runs one function at a time.
-local callback, keys, argv
-
-local function invoke()
-    return callback(keys, argv)
-end
-
-function run.call_function(id, index, new_keys, new_argv)
-    parts.use_functions_env(FUNCTION_ENV)
-    callback, keys, argv = libraries[id][index], new_keys, new_argv
-    return settle(invoke)
+-- The globals of what `load` and `loadstring` make from now on.
+function run.use_env(is_of_functions)
+    parts.use_env(is_of_functions and FUNCTION_ENV or parts.EVAL_ENV)
 end

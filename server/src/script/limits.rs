@@ -28,15 +28,6 @@ pub(super) const STEPS_PER_LOOK: u32 = 1 << 18;
 /// Nesting of a pattern's repetitions and captures (`LUAI_MAXCCALLS`, which Lua 5.2 made the bound here).
 pub(super) const MATCH_DEPTH_MAX: u32 = 200;
 
-/// Arguments of a command that are handed over one by one; more go through a table.
-pub(super) const ARGUMENTS_ONE_BY_ONE: usize = 128;
-
-/// Names of commands, as scripts write them, that a machine hands over as numbers.
-pub(super) const NAMES_MAX: usize = 1_000;
-
-/// Bytes of such a name.
-pub(super) const NAME_MAX_BYTES: usize = 32;
-
 /// Nesting of a script's reply: about what Lua's stack allows in Redis.
 pub(super) const REPLY_DEPTH_MAX: usize = 7_000;
 

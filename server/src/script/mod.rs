@@ -7,7 +7,8 @@
 //!   ├ watch     looks at the clock, and the end of what was killed
 //!   ├ sandbox   the world of the scripts, in Lua: read-only tables, errors with their places
 //!   ├ libs      what scripts find in it: redis, cjson, cmsgpack, bit, struct, patterns, random numbers
-//!   └ convert   replies to Lua values and back
+//!   ├ convert   replies to Lua values and back
+//!   └ raw       the way of every script, on Lua's own stack (unsafe)
 //!  engine      a core's machines and the scripts they have compiled
 //!  cache       the scripts all cores know, by their SHA-1
 //!  busy        the scripts that run for too long, for all cores to see
@@ -36,6 +37,7 @@ mod libraries;
 mod libs;
 mod limits;
 mod number;
+mod raw;
 mod sandbox;
 mod tests;
 mod vm;

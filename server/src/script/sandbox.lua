@@ -5,13 +5,14 @@
 -- `rawget`, `table.insert`, …) is wrapped so that it treats a proxy as what it stands for.
 --
 -- Functions written in Rust never raise errors, since only Lua can raise any value with a position: they answer `FAIL`,
--- and the wrapper around them raises what `take_error` tells.
+-- and the wrapper around them raises what `take_error` tells. `redis.call` raises its own, which are tables without one.
 
 local raw = ...
 
-local FAIL, OK, take_error, describe = raw.FAIL, raw.OK, raw.take_error, raw.describe
+local FAIL, take_error, describe = raw.FAIL, raw.take_error, raw.describe
 local locate, name_of_level, open = raw.locate, raw.name_of_level, raw.open
 local keep_callers, dump = raw.keep_callers, string.dump
+local note_collector = raw.note_collector
 local error, type, next, select, tostring, unpack = error, type, next, select, tostring, unpack
 local rawget, rawset, rawequal, pairs, pcall, xpcall = rawget, rawset, rawequal, pairs, pcall, xpcall
 local setmetatable, getmetatable, getfenv, setfenv = setmetatable, getmetatable, getfenv, setfenv
@@ -342,10 +343,8 @@ function base.load(reader, name)
     return compile(concat(pieces), name or "=(load)", ENV)
 end
 
-local collector_changed = false
-
 function base.collectgarbage(...)
-    collector_changed = true
+    note_collector()
     return collectgarbage(...)
 end
 
@@ -531,37 +530,7 @@ end
 local redis = libraries.redis
 complete("redis", redis)
 redis.acl_check_cmd = one(raw.acl_check_cmd)
-local call, pcall_command, call_with_many = raw.call, raw.pcall, raw.call_with_many
--- The numbers of the names of commands that have run before.
-local NAMES = raw.NAMES
-local ARGUMENTS_MAX = raw.ARGUMENTS_MAX
-
-function redis.call(...)
-    local number, count, reply = NAMES[(...)], select("#", ...), nil
-    if number and count <= ARGUMENTS_MAX then
-        reply = call(number, count, ...)
-    else
-        reply = call_with_many(true, count, { ... })
-    end
-    if reply == OK then return { ok = "OK" } end
-    if reply == FAIL then throw(2) end
-    return reply
-end
-
-function redis.pcall(...)
-    local number, count, reply = NAMES[(...)], select("#", ...), nil
-    if number and count <= ARGUMENTS_MAX then
-        reply = pcall_command(number, count, ...)
-    else
-        reply = call_with_many(false, count, { ... })
-    end
-    if reply == OK then return { ok = "OK" } end
-    if reply == FAIL then
-        local message, _, name = take_error()
-        return { err = message, ignore_error_stats_update = name == "counted" or nil }
-    end
-    return reply
-end
+redis.call, redis.pcall = raw.call, raw.pcall
 
 -- The globals: of scripts, of functions, and of a library while it loads.
 
@@ -603,28 +572,22 @@ ENV = EVAL_ENV
 -- Scripts.
 
 local scripts = {}
-local run = {}
+-- What Rust takes from here. It puts the keys and arguments into the globals, and calls scripts and functions itself.
+local run = { handler = handler, scripts = scripts, script_globals = EVAL_GLOBALS }
 
-local function reset_collector()
-    collector_changed = false
+function run.reset_collector()
     collectgarbage("restart")
     collectgarbage("setpause", 200)
     collectgarbage("setstepmul", 200)
 end
 
--- Runs what has no arguments: whether it ended well, and its value or its error.
-local function settle(fn)
-    local ok, result = xpcall(fn, handler)
-    if collector_changed then reset_collector() end
-    return ok, result
-end
-
--- Compiles a script. Answers why it could not.
+-- Compiles a script. Answers why it could not. One that assigns to no global finds them without the proxy: nothing else that
+-- it can reach tells the two apart.
 function run.compile(id, text)
     local chunk, err = compile(text, "@user_script", EVAL_ENV)
     if chunk then
-        local kept = keep_callers(dump(chunk))
-        chunk = kept and setfenv(loadstring(kept), EVAL_ENV) or chunk
+        local kept, sets_globals = keep_callers(dump(chunk))
+        chunk = kept and setfenv(loadstring(kept), sets_globals and EVAL_ENV or EVAL_GLOBALS) or chunk
     end
     scripts[id] = chunk
     return err
@@ -648,19 +611,11 @@ function run.flatten(of, keys_only)
     return flat, count
 end
 
-function run.eval(id, keys, argv)
-    ENV = EVAL_ENV
-    EVAL_GLOBALS.KEYS = keys
-    EVAL_GLOBALS.ARGV = argv
-    return settle(scripts[id])
-end
-
 -- For `functions.lua`.
 local parts = {
     run = run,
     compile = compile,
     describe = describe,
-    settle = settle,
     protect = protect,
     missing_global = missing_global,
     real_of = real_of,
@@ -668,7 +623,8 @@ local parts = {
     without_place = without_place,
     FUNCTION_GLOBALS = FUNCTION_GLOBALS,
     FUNCTION_META = GLOBALS_META,
-    use_functions_env = function(env) ENV = env end,
+    use_env = function(env) ENV = env end,
+    EVAL_ENV = EVAL_ENV,
 }
 
 return run, parts

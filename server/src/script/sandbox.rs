@@ -1,8 +1,11 @@
 //! The sandbox: the world of the scripts and functions, written in Lua (`sandbox.lua`, `functions.lua`), and the way into it.
 
+use std::cell::Cell;
+
 use mlua::{Function, Lua, LuaString, Table, Value};
 
 use super::flags::ScriptFlags;
+use super::job::Code;
 use super::libraries::{BAD_NAME, Function as Registered, name_of};
 use super::limits::RESULTS_MAX;
 
@@ -24,10 +27,21 @@ const ERRORS: &str = "larder.errors";
 pub(super) struct Sandbox {
     compile: Function,
     forget: Function,
-    eval: Function,
     load_library: Function,
     forget_library: Function,
-    call_function: Function,
+    /// Gives `load` the globals of functions, or those of scripts.
+    use_env: Function,
+    /// Whether it has those of functions.
+    has_functions_env: Cell<bool>,
+    reset_collector: Function,
+    /// The scripts, by number.
+    pub(super) scripts: Table,
+    /// The globals that scripts find, without the proxy.
+    pub(super) script_globals: Table,
+    /// The functions of each library by their places, by the library's number.
+    pub(super) libraries: Table,
+    /// Gives an error the form in which `redis.pcall` gives one, and its place.
+    pub(super) handler: Function,
     /// An array of a table's keys and values by turns, or of its keys alone, and how many elements that has.
     pub(super) flatten: Function,
 }
@@ -56,10 +70,15 @@ pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
     Ok(Sandbox {
         compile: run.raw_get("compile")?,
         forget: run.raw_get("forget")?,
-        eval: run.raw_get("eval")?,
         load_library: run.raw_get("load_library")?,
         forget_library: run.raw_get("forget_library")?,
-        call_function: run.raw_get("call_function")?,
+        use_env: run.raw_get("use_env")?,
+        has_functions_env: Cell::default(),
+        reset_collector: run.raw_get("reset_collector")?,
+        scripts: run.raw_get("scripts")?,
+        script_globals: run.raw_get("script_globals")?,
+        libraries: run.raw_get("libraries")?,
+        handler: run.raw_get("handler")?,
         flatten: run.raw_get("flatten")?,
     })
 }
@@ -79,9 +98,19 @@ impl Sandbox {
         self.forget.call(id)
     }
 
-    /// Runs a script: whether it ended well, and its value or its error.
-    pub(super) fn eval(&self, id: u64, keys: Table, argv: Table) -> mlua::Result<(bool, Value)> {
-        self.eval.call((id, keys, argv))
+    /// A script or function is about to run.
+    pub(super) fn prepare_for(&self, code: Code) -> mlua::Result<()> {
+        let is_function = matches!(code, Code::Function { .. });
+        if self.has_functions_env.replace(is_function) != is_function {
+            self.use_env.call::<()>(is_function)?;
+        }
+        Ok(())
+    }
+
+    /// Collects garbage as always again.
+    #[cold]
+    pub(super) fn reset_collector(&self) -> mlua::Result<()> {
+        self.reset_collector.call(())
     }
 
     /// Runs a library's code: the functions it registered, or Redis's text of why it could not.
@@ -105,16 +134,6 @@ impl Sandbox {
     /// Forgets a library.
     pub(super) fn forget_library(&self, id: u64) -> mlua::Result<()> {
         self.forget_library.call(id)
-    }
-
-    /// Runs a library's function: whether it ended well, and its value or its error.
-    pub(super) fn call_function(
-        &self,
-        (library, index): (u64, usize),
-        keys: Table,
-        argv: Table,
-    ) -> mlua::Result<(bool, Value)> {
-        self.call_function.call((library, index + 1, keys, argv))
     }
 }
 

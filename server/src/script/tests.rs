@@ -65,7 +65,7 @@ impl Bench {
     pub(super) fn begin(&mut self, script: &str) {
         self.vm.compile(0, script.as_bytes().into()).unwrap();
         self.vm.words().clear();
-        let step = self.vm.eval(0, 0, "sha", &self.options_now());
+        let step = self.vm.eval(0, 0, &"sha".into(), &self.options_now());
         assert_eq!(step, Step::Call(Ask::Command));
     }
 
@@ -83,7 +83,7 @@ impl Bench {
             }
         }
         let options = self.options_now();
-        let mut step = self.vm.eval(id, keys.len(), "sha", &options);
+        let mut step = self.vm.eval(id, keys.len(), &"sha".into(), &options);
         self.ticks = 0;
         loop {
             step = match step {

@@ -21,17 +21,18 @@ use std::time::Instant;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mlua::{Either, IntoLua, Lua, LuaOptions, LuaString, Scope, StdLib, Table, Value};
+use mlua::{Lua, LuaOptions, LuaString, StdLib, Value};
 
 use super::bytecode::keep_callers;
 use super::convert::{Names, ReplyWriter};
 use super::exchange::{Exchange, Killed, Phase, ReplyError};
 use super::job::{Code, Job, LoadOptions, RunOptions};
 use super::libraries::Function;
-use super::libs::{Ask, TICK, caller, fail, ok, open, take_error};
+use super::libs::{Ask, TICK, callers, fail, open, take_error};
 use super::limits::{CHUNK_MAX_BYTES, GARBAGE_MAX_BYTES, MEMORY_MAX_BYTES, STACK_BYTES};
+use super::raw::{Ended, run};
 use super::sandbox::{Sandbox, load};
-use super::watch::watch;
+use super::watch::{go_on, watch};
 use super::words::Words;
 use crate::resp::Protocol;
 
@@ -182,21 +183,19 @@ impl Vm {
     }
 
     /// Runs the compiled script `id`, as [`Self::run`] does.
-    pub fn eval(&mut self, id: u64, keys: usize, name: &str, options: &RunOptions) -> Step {
+    pub fn eval(&mut self, id: u64, keys: usize, name: &Rc<str>, options: &RunOptions) -> Step {
         self.run(Code::Script(id), keys, name, options)
     }
 
     /// Runs a script or function with the keys and arguments in [`Self::words`], of which the first `keys` are keys.
     /// Errors call it by `name`.
-    pub fn run(&mut self, code: Code, keys: usize, name: &str, options: &RunOptions) -> Step {
+    pub fn run(&mut self, code: Code, keys: usize, name: &Rc<str>, options: &RunOptions) -> Step {
         self.prepare(name, options);
         self.job(Job::Run { code, keys })
     }
 
-    fn prepare(&self, name: &str, options: &RunOptions) {
-        let mut script = self.exchange.script.borrow_mut();
-        script.clear();
-        script.push_str(name);
+    fn prepare(&self, name: &Rc<str>, options: &RunOptions) {
+        *self.exchange.script.borrow_mut() = Rc::clone(name);
         self.exchange.protocol.set(Protocol::Resp2);
         self.exchange.patience.set(options.patience);
         self.exchange.began.set(options.began);
@@ -291,23 +290,28 @@ impl Machine<'_> {
     ) {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::new()).expect("these libraries are safe");
-        let names = Names::new(&lua).expect("there is memory for a few names");
-        let ask = |ask: Ask| suspend_for(yielder, exchange, Step::Call(ask), &lua);
-        let tick = || suspend_for(yielder, exchange, Step::Tick, &lua);
-        lua.scope(|scope| {
-            let sandbox = furnish(&lua, scope, exchange, &names, &ask, &tick)?;
-            let machine = Machine {
-                lua: &lua,
-                yielder,
-                exchange,
-                outcome,
-                names: &names,
-                sandbox,
-            };
-            machine.work(first);
-            Ok(())
-        })
-        .expect("the sandbox is sound");
+        let names = Names::new(&lua).map(Rc::new);
+        let names = names.expect("there is memory for a few names");
+        let machine = Machine {
+            lua: &lua,
+            yielder,
+            exchange,
+            outcome,
+            names: &names,
+            sandbox: furnish(&lua, exchange, &names).expect("the sandbox is sound"),
+        };
+        let leave = |step| machine.suspend(step);
+        exchange.exit.open(&leave, || machine.work(first));
+    }
+
+    /// Gives the core back, and takes it again.
+    fn suspend(&self, step: Step) {
+        self.exchange.used_bytes.set(self.lua.used_memory());
+        match self.yielder.suspend(step) {
+            Resume::GoOn(GoOn::On) => {}
+            Resume::GoOn(GoOn::Die) => self.exchange.killed.set(Some(Killed::ByUser)),
+            Resume::Job(_) | Resume::Quit => unreachable!("a script is suspended"),
+        }
     }
 
     fn work(&self, first: Resume) {
@@ -374,23 +378,30 @@ impl Machine<'_> {
     /// Runs a script, and leaves its reply in the exchange.
     fn run_script(&self, code: Code) {
         let exchange = self.exchange;
-        let (keys, argv) = self.arguments().expect(SOUND);
         exchange.phase.set(Phase::Running);
-        self.lua
-            .set_memory_limit(exchange.memory_max_bytes)
-            .expect("the machine has its own allocator");
-        let result = match code {
-            Code::Script(id) => self.sandbox.eval(id, keys, argv),
-            Code::Function { library, index } => {
-                self.sandbox.call_function((library, index), keys, argv)
-            }
-        };
-        self.lua
-            .set_memory_limit(0)
-            .expect("the machine has its own allocator");
+        self.sandbox.prepare_for(code).expect(SOUND);
+        let how = (self.outcome.keys.get(), self.outcome.client.get());
+        let ended = run(self.lua, &self.sandbox, code, exchange, how);
         if exchange.killed.get().is_some() {
             watch(self.lua, exchange);
         }
+        if exchange.collector_changed.take() {
+            self.sandbox.reset_collector().expect(SOUND);
+        }
+        let errors = match ended {
+            Ok(Ended::Replied) => Vec::new(),
+            other => self.reply_with(other),
+        };
+        *exchange.errors.borrow_mut() = errors;
+        exchange.phase.set(Phase::Idle);
+        if self.lua.used_memory() > GARBAGE_MAX_BYTES.min(exchange.memory_max_bytes / 4) {
+            self.lua.gc_collect().expect("scripts have no finalizers");
+        }
+    }
+
+    /// Makes the reply of a script that ended with another value than a string or a number. The errors in it.
+    fn reply_with(&self, ended: mlua::Result<Ended>) -> Vec<ReplyError> {
+        let exchange = self.exchange;
         let mut reply = exchange.reply.borrow_mut();
         reply.clear();
         let writer = ReplyWriter::new(
@@ -398,40 +409,30 @@ impl Machine<'_> {
             &self.sandbox.flatten,
             (self.outcome.client.get(), exchange.protocol.get()),
         );
-        let errors = result
-            .and_then(|(ok, value)| {
-                let value = if ok { value } else { self.failure(value)? };
-                writer.write(value, &mut reply)
-            })
-            .unwrap_or_else(|error| {
-                let text = match exchange.killed.get() {
-                    Some(killed) => killed.text().to_owned(),
-                    None => one_line(root_cause(&error)),
-                };
-                reply.clear();
-                reply.extend_from_slice(format!("-ERR {text}\r\n").as_bytes());
-                vec![ReplyError {
-                    code: (*b"ERR").into(),
-                    is_counted: false,
-                }]
-            });
-        *exchange.errors.borrow_mut() = errors;
-        drop(reply);
-        exchange.phase.set(Phase::Idle);
-        if self.lua.used_memory() > GARBAGE_MAX_BYTES.min(exchange.memory_max_bytes / 4) {
-            self.lua.gc_collect().expect("scripts have no finalizers");
-        }
-    }
-
-    /// The keys and arguments as Lua's arrays.
-    fn arguments(&self) -> mlua::Result<(Table, Table)> {
-        let words = self.exchange.words.borrow();
-        let keys = self.outcome.keys.get();
-        let array = |from, end| {
-            let words = words.range(from, end).map(text_or_bytes);
-            self.lua.create_sequence_from(words)
+        let failed = |error: mlua::Error, reply: &mut Vec<u8>| {
+            let text = match exchange.killed.get() {
+                Some(killed) => killed.text().to_owned(),
+                None => one_line(root_cause(&error)),
+            };
+            reply.clear();
+            reply.extend_from_slice(format!("-ERR {text}\r\n").as_bytes());
+            vec![ReplyError {
+                code: (*b"ERR").into(),
+                is_counted: false,
+            }]
         };
-        Ok((array(0, keys)?, array(keys, words.len())?))
+        let value = ended.and_then(|ended| match ended {
+            Ended::Replied => unreachable!("that is one"),
+            Ended::Value(value) => Ok(value),
+            Ended::Error(Value::Table(error)) => self.failure(Value::Table(error)),
+            Ended::Error(_) if let Some(killed) = exchange.killed.get() => {
+                Err(mlua::Error::runtime(killed.text()))
+            }
+            Ended::Error(other) => self.failure(other),
+        });
+        value
+            .and_then(|value| writer.write(value, &mut reply))
+            .unwrap_or_else(|error| failed(error, &mut reply))
     }
 
     /// The reply of a script that failed: the error, and where.
@@ -480,59 +481,16 @@ impl Machine<'_> {
     }
 }
 
-/// A byte string for Lua. A short one that is text goes there without a reference to it in between.
-fn text_or_bytes(word: &[u8]) -> Either<&str, impl IntoLua> {
-    const LOOKED_AT_BYTES: usize = 256;
-    let text = (word.len() <= LOOKED_AT_BYTES).then(|| std::str::from_utf8(word));
-    match text {
-        Some(Ok(text)) => Either::Left(text),
-        _ => Either::Right(LuaString::wrap(word)),
-    }
-}
-
 const SOUND: &str = "memory is bounded while scripts run only";
 
 fn one_line(error: &mlua::Error) -> String {
     error.to_string().replace(['\r', '\n'], " ")
 }
 
-/// Gives the core back, and takes it again.
-///
-/// # Errors
-/// The script is to die.
-fn suspend_for(
-    yielder: &Yielder<Resume, Step>,
-    exchange: &Exchange,
-    step: Step,
-    lua: &Lua,
-) -> mlua::Result<()> {
-    exchange.used_bytes.set(lua.used_memory());
-    match yielder.suspend(step) {
-        Resume::GoOn(GoOn::On) => {}
-        Resume::GoOn(GoOn::Die) => exchange.killed.set(Some(Killed::ByUser)),
-        Resume::Job(_) | Resume::Quit => unreachable!("a script is suspended"),
-    }
-    match exchange.killed.get() {
-        Some(killed) => {
-            super::watch::fail_from_now_on(lua, killed)?;
-            Err(mlua::Error::runtime(killed.text()))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Builds the world of the scripts. What calls back to the core lives as long as `scope`.
-fn furnish<'scope, 'env>(
-    lua: &'env Lua,
-    scope: &'scope Scope<'scope, 'env>,
-    exchange: &'env Rc<Exchange>,
-    names: &'env Names,
-    ask: &'env dyn Fn(Ask) -> mlua::Result<()>,
-    tick: &'env dyn Fn() -> mlua::Result<()>,
-) -> mlua::Result<Sandbox> {
+/// Builds the world of the scripts.
+fn furnish(lua: &Lua, exchange: &Rc<Exchange>, names: &Rc<Names>) -> mlua::Result<Sandbox> {
     let raw = &lua.create_table()?;
     raw.raw_set("FAIL", fail())?;
-    raw.raw_set("OK", ok())?;
     raw.raw_set("take_error", take_error(lua, exchange)?)?;
     raw.raw_set(
         "locate",
@@ -549,14 +507,26 @@ fn furnish<'scope, 'env>(
     let shared = Rc::clone(exchange);
     let describe = lua.create_function(move |lua, error: Value| describe(lua, &error, &shared))?;
     raw.raw_set("describe", describe)?;
-    caller(lua, scope, raw, exchange, names, ask)?;
-    lua.set_named_registry_value(TICK, scope.create_function(move |_, ()| tick())?)?;
+    callers(lua, raw, exchange, names)?;
+    let shared = Rc::clone(exchange);
+    let tick = lua.create_function(move |lua, ()| {
+        shared.exit.leave(Step::Tick);
+        go_on(lua, &shared)
+    })?;
+    lua.set_named_registry_value(TICK, tick)?;
+    let shared = Rc::clone(exchange);
+    let note_collector = lua.create_function(move |_, ()| {
+        shared.collector_changed.set(true);
+        Ok(())
+    })?;
+    raw.raw_set("note_collector", note_collector)?;
     watch(lua, exchange);
     let keep_callers = lua.create_function(|lua, chunk: LuaString| {
         let mut bytes = chunk.as_bytes().to_vec();
-        keep_callers(&mut bytes)
-            .map(|()| lua.create_string(&bytes))
-            .transpose()
+        Ok(match keep_callers(&mut bytes) {
+            Some(found) => (Some(lua.create_string(&bytes)?), found.sets_globals),
+            None => (None, true),
+        })
     })?;
     raw.raw_set("keep_callers", keep_callers)?;
     let shared = Rc::clone(exchange);

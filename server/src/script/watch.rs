@@ -23,6 +23,20 @@ pub(super) fn fail_from_now_on(lua: &Lua, killed: Killed) -> mlua::Result<()> {
     })
 }
 
+/// Whether the script is to go on, after the core has had its turn.
+///
+/// # Errors
+/// It is to end.
+pub(super) fn go_on(lua: &Lua, exchange: &Exchange) -> mlua::Result<()> {
+    match exchange.killed.get() {
+        Some(killed) => {
+            fail_from_now_on(lua, killed)?;
+            Err(mlua::Error::runtime(killed.text()))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Has the machine look at the clock now and then.
 pub(super) fn watch(lua: &Lua, exchange: &Rc<Exchange>) {
     let shared = Rc::clone(exchange);

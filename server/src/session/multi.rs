@@ -162,6 +162,8 @@ pub struct Executing {
     pub time: UnixMillis,
     /// How much they are of.
     pub holds: Holds,
+    /// What is done counted before: it is done for a script that has begun again.
+    pub counted_before: bool,
     /// The commands, and which of them is next, while it waits for one of several rounds.
     pub rest: Option<(Box<Multi>, usize)>,
     /// Messages that came meanwhile and go out behind the reply.

@@ -5,12 +5,14 @@ use std::time::Instant;
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
+use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
+    Counts, Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
 };
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
+use crate::dispatch::scripts::placement::hash_of_first_key;
 use crate::dispatch::transactions::scopes::is_change_of_all;
 use crate::resp::Reply;
 use crate::routing::CoreId;
@@ -195,8 +197,15 @@ impl Core {
             self.lease_for_run(run_bytes);
             let mut known = 0;
             for request in run {
-                if request.head.first_key.is_known() {
-                    hashes[known] = request.head.first_key.hash();
+                let hash = match request.head.work {
+                    _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
+                    Work::Command(command) => {
+                        hash_of_first_key(&self.state, command, batch.args(request))
+                    }
+                    _ => None,
+                };
+                if let Some(hash) = hash {
+                    hashes[known] = hash;
                     known += 1;
                 }
             }
@@ -271,6 +280,10 @@ impl Core {
         let args = batch.args(asked);
         let request = &asked.head;
         let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
+        let is_counted = request
+            .locks
+            .is_some_and(|locks| locks.counts == Counts::Before);
+        let uncounted = is_counted.then(|| self.begin_uncounted(command_of(request.work)));
         let mut undo = request.locks.map(|locks| locks.id);
         undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
@@ -317,6 +330,9 @@ impl Core {
                 }
                 self.owe(from, request.ticket.session(), bytes);
             }
+        }
+        if let Some(uncounted) = uncounted {
+            self.end_uncounted(uncounted);
         }
         let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
         if let Some(lock) = undo {
@@ -496,7 +512,8 @@ impl Core {
             Some(began) => {
                 let micros = self.timed_apart(command, began);
                 let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
-                if is_heard && self.state.is_worth_telling(micros) {
+                let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
+                if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
                     self.outboxes[from.index()].tell_slow(command, micros, args);
                 }
             }

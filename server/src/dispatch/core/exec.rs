@@ -405,6 +405,7 @@ impl Core {
             locks,
             time,
             holds: multi.holds,
+            counted_before: false,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
         }));

@@ -114,7 +114,9 @@ impl Core {
         target: Target,
     ) -> bool {
         let before = session.granted_lock.map(|lock| self.begin_moment_of(lock));
+        self.scripts.has_waited = before.is_some();
         let has_run = self.try_execute(session, args, command, target);
+        self.scripts.has_waited = false;
         if let Some(before) = before {
             self.end_moment(before);
         }
@@ -167,6 +169,7 @@ impl Core {
             if !self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
+                || self.has_to_begin_behind(session, args, resolved)
                 || self.has_yet_to_hear_of_itself(session)
                 || self.would_be_told_early(session, resolved)
             {

@@ -10,6 +10,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::Executed;
 use crate::dispatch::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::dispatch::run::kept_args::keep;
+use crate::dispatch::scripts::placement::hash_of_first_key;
 use crate::observe::Use;
 use crate::resp::{ArgRange, ErrorReply, Parsed, Parser, ProtocolError, ProtocolLimits, errors};
 use crate::routing::CoreId;
@@ -326,8 +327,14 @@ impl Core {
                     let args = Args::new(input, &scratch.ranges[first_arg..]);
                     let command = self.state.commands.find(args.at(0));
                     let target = self.target(command, args);
-                    if target.first_key.is_known() && target.core == self.state.id {
-                        scratch.hashes.push(target.first_key.hash());
+                    if target.first_key.is_known() {
+                        if target.core == self.state.id {
+                            scratch.hashes.push(target.first_key.hash());
+                        }
+                    } else if let Some(command) = command
+                        && let Some(hash) = hash_of_first_key(&self.state, command, args)
+                    {
+                        scratch.hashes.push(hash);
                     }
                     scratch.ahead.push(Ahead {
                         command,

@@ -31,6 +31,7 @@ mod scripts;
 mod seen_by_tests;
 mod transactions;
 mod turn;
+mod uncounted;
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 pub(super) mod watch;
 
-use super::mail::requests::{Held, Then, held_on};
+use super::mail::requests::{Counts, Held, Then, held_on};
 use crate::command::Command;
 use crate::routing::CoreId;
 use crate::session::{Multi, Session, gate};
@@ -22,7 +22,9 @@ pub(in crate::dispatch) enum ExecPlacement {
 /// The locks of an `EXEC` under way, for a command on core `core`.
 pub(in crate::dispatch) fn locks_of(session: &Session, core: CoreId) -> Option<Held> {
     let executing = session.executing.as_ref()?;
-    held_on(&executing.locks, core, Then::Keep)
+    let held = held_on(&executing.locks, core, Then::Keep)?;
+    let counts = Counts::of(session);
+    Some(Held { counts, ..held })
 }
 
 /// Whether a command is queued between `MULTI` and `EXEC`.

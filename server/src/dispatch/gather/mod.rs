@@ -14,7 +14,7 @@ use super::mail::requests::{LocksHeld, Then};
 use super::notify::telling::EventsOfCommand;
 use super::run::kept_args::{KeptArgs, keep_args};
 use super::run::recipient::Recipient;
-use crate::command::{Args, Command, CommandId, Handed, Merge, Rounds};
+use crate::command::{Args, CommandId, Handed, Merge, Rounds};
 use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 
 /// What makes the reply of the parts.
@@ -155,14 +155,6 @@ impl Gathers {
     /// The events of a reply's parts, if this core tells of them.
     pub(in crate::dispatch) fn told_of(&mut self, gather: usize) -> Option<&mut EventsOfCommand> {
         self.pending.get_mut(gather)?.told.as_deref_mut()
-    }
-
-    /// Whether a command of several rounds is under way that is such.
-    pub(in crate::dispatch) fn any_rounds(&self, is_such: impl Fn(&Command) -> bool) -> bool {
-        let mut gathers = self.pending.iter();
-        gathers.any(|(_, gather)| {
-            matches!(gather.finish, Finish::Rounds(_)) && is_such(gather.recipient.command)
-        })
     }
 
     /// Whether a command of several rounds is under way, `except` this one.

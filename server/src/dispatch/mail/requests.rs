@@ -160,6 +160,25 @@ pub(in crate::dispatch) struct Held {
     pub(in crate::dispatch) id: LockId,
     pub(in crate::dispatch) then: Then,
     pub(in crate::dispatch) tells: Tells,
+    pub(in crate::dispatch) counts: Counts,
+}
+
+/// Whether what is done counts in the statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dispatch) enum Counts {
+    Now,
+    /// It did before: a script that has begun again does it once more.
+    Before,
+}
+
+impl Counts {
+    /// Of what a session's next command does.
+    pub(in crate::dispatch) fn of(session: &Session) -> Self {
+        match &session.executing {
+            Some(executing) if executing.counted_before => Self::Before,
+            _ => Self::Now,
+        }
+    }
 }
 
 /// Who tells of what happens to keys.
@@ -182,6 +201,7 @@ pub(in crate::dispatch) fn held_on(locks: &LocksHeld, core: CoreId, then: Then) 
         id: *id,
         then,
         tells,
+        counts: Counts::Now,
     })
 }
 

@@ -3,7 +3,7 @@
 use larder_engine::{Access, DbIndex};
 
 use crate::command::{Command, CommandSpec, FirstKey, Flags};
-use crate::dispatch::mail::requests::{Held, Reading, RequestHead, Ticket, Work};
+use crate::dispatch::mail::requests::{Counts, Held, Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::access_of;
 use crate::resp::Protocol;
 use crate::session::{ReplySeq, Session, SessionId, UserId};
@@ -20,6 +20,7 @@ pub(in crate::dispatch) struct Recipient {
     pub(in crate::dispatch) protocol: Protocol,
     pub(in crate::dispatch) access: Access,
     pub(in crate::dispatch) reading: Reading,
+    pub(in crate::dispatch) counts: Counts,
     pub(in crate::dispatch) command: &'static Command,
 }
 
@@ -35,6 +36,7 @@ impl Recipient {
             protocol: Protocol::Resp2,
             access: Access::Peek,
             reading: Reading::NotRemembered,
+            counts: Counts::Now,
             command,
         }
     }
@@ -87,6 +89,7 @@ pub(in crate::dispatch) fn recipient_of_session(
         protocol: session.protocol,
         access: access_of(session),
         reading: Reading::of(session, command),
+        counts: Counts::of(session),
         command,
     }
 }

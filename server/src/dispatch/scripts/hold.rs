@@ -30,6 +30,8 @@ pub(in crate::dispatch) struct Hold {
     pub(in crate::dispatch) bar: Option<LockId>,
     /// Its locks are those of an `EXEC`, which keeps them.
     pub(in crate::dispatch) is_in_exec: bool,
+    /// It has none, but waited for locks of the keys it declared.
+    pub(in crate::dispatch) has_waited: bool,
     /// It is one of those on several cores, of which a number may be under way.
     pub(in crate::dispatch) is_counted: bool,
     /// The session as which it asks other cores.

@@ -31,6 +31,8 @@ pub(in crate::dispatch) struct Scripts {
     pub(in crate::dispatch) repeats: u64,
     /// The messenger of the script that was over last, if what that did has yet to be told.
     pub(in crate::dispatch) told_by: Option<SessionId>,
+    /// What runs now has waited for locks of its keys on this core.
+    pub(in crate::dispatch) has_waited: bool,
     /// How many that needed locks have begun, and are under way.
     begun: usize,
     /// A client as which the next script runs commands.
@@ -61,11 +63,6 @@ impl Scripts {
     /// Whether any script that has begun, or is about to, has yet to end.
     pub(in crate::dispatch) fn has_any(&self) -> bool {
         !self.parked.is_empty()
-    }
-
-    /// Whether any of those may write.
-    pub(in crate::dispatch) fn any_may_write(&self) -> bool {
-        self.parked.values().any(Parked::may_write)
     }
 
     /// Whether no script is under way.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::hold::Hold;
 use super::running::{Asker, Caller, Needs, Running};
-use crate::command::{Args, Clock, Command, Flags};
+use crate::command::{Args, Clock, Command};
 use crate::script::{BusyScript, Machine, Words};
 
 /// A script that waits, with all it needs to begin or to go on.
@@ -18,16 +18,6 @@ pub(in crate::dispatch) struct Parked {
     /// The time as the script sees it throughout.
     pub(in crate::dispatch) clock: Clock,
     pub(in crate::dispatch) state: State,
-}
-
-impl Parked {
-    /// Whether it may write when it goes on.
-    pub(in crate::dispatch) fn may_write(&self) -> bool {
-        match &self.state {
-            State::New(..) => !self.command.spec.flags.has(Flags::READONLY),
-            State::Begun(running, _) => running.may_write,
-        }
-    }
 }
 
 /// How far a script that waits has come.

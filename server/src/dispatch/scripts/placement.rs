@@ -6,13 +6,11 @@
 //!
 //! That it keeps to these only its text can show (`script::declared`): then what its session sends next need not wait.
 
-use crate::command::{
-    Args, BeginSearch, Command, CoreState, FindKeys, Flags, Invoke, KeyFlags, Run,
-};
+use crate::command::{Args, Command, CoreState, Flags, Invoke, Run, name_declared_keys_only};
 use crate::dispatch::locks::Mode;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
-use crate::script::{Arg, Call, Habit, calls_of_library, calls_of_script, sha_of};
+use crate::script::{Call, Habit, calls_of_library, calls_of_script, sha_of};
 
 /// Where the number of a script's keys stands among the arguments.
 pub(in crate::dispatch) const NUMBER_OF_KEYS: usize = 2;
@@ -46,6 +44,20 @@ pub(in crate::dispatch) fn number_of_keys(
         return Err(errors::TOO_MANY_KEYS);
     }
     usize::try_from(number).map_err(|_| errors::NEGATIVE_KEYS)
+}
+
+/// The hash of the first key that a script declares, to bring its entry near. None: it is no script, or declares none.
+#[inline]
+pub(in crate::dispatch) fn hash_of_first_key(
+    state: &CoreState,
+    command: &Command,
+    args: Args<'_>,
+) -> Option<u64> {
+    let Run::Script(_) = command.spec.run else {
+        return None;
+    };
+    let key = args.get(NUMBER_OF_KEYS + 1)?;
+    (args.at(NUMBER_OF_KEYS) != b"0").then(|| state.shard.hasher().hash(key))
 }
 
 /// The hash by which the script that a command names is remembered (`script::known`).
@@ -109,7 +121,7 @@ pub(in crate::dispatch) fn keeps_to_its_keys(
 #[cold]
 fn habit_by_text(state: &CoreState, args: Args<'_>, command: &Command) -> Option<Habit> {
     let keep_to_keys = |calls: Option<Vec<Call<'_>>>| {
-        calls.is_some_and(|calls| calls.iter().all(|call| is_of_declared_keys(state, call)))
+        calls.is_some_and(|calls| name_declared_keys_only(state.commands, &calls))
     };
     let keeps = match command.spec.run {
         Run::Script(Invoke::Text) => keep_to_keys(calls_of_script(args.at(1))),
@@ -128,53 +140,6 @@ fn habit_by_text(state: &CoreState, args: Args<'_>, command: &Command) -> Option
     Some(match keeps {
         true => Habit::Declared,
         false => Habit::Unknown,
-    })
-}
-
-/// Whether a command of a script reaches declared keys only, as the script's text shows.
-fn is_of_declared_keys(state: &CoreState, call: &Call<'_>) -> bool {
-    let Some(command) = state.commands.find(call.name) else {
-        // It fails.
-        return true;
-    };
-    let (spec, flags) = (command.spec, command.spec.flags);
-    if !command.subcommands.is_empty()
-        || flags.has(Flags::WHOLE_KEYSPACE)
-        || !spec.keys.are_any() && flags.has_any(Flags::WRITE.with(Flags::READONLY))
-    {
-        return false;
-    }
-    let of_keys = spec.keys.specs().iter().filter(|spec| spec.is_of_keys());
-    of_keys.into_iter().all(|spec| {
-        let (
-            BeginSearch::Index(first),
-            FindKeys::Range {
-                last,
-                step,
-                limit: 0,
-            },
-        ) = (spec.begin_search(), spec.find_keys())
-        else {
-            return false;
-        };
-        let (first, step) = (usize::from(first), usize::from(step));
-        let end = match usize::try_from(last) {
-            Ok(last) => first + last + 1,
-            // Where the last key stands is known only if the number of arguments is.
-            Err(_) if call.args.last() == Some(&Arg::Any) => return false,
-            Err(_) => (call.args.len() + 2).saturating_sub(usize::from(last.unsigned_abs())),
-        };
-        spec.tells_places()
-            && !spec.flags().has(KeyFlags::INCOMPLETE)
-            && (first..end)
-                .step_by(step)
-                .all(|at| match call.args.get(at - 1) {
-                    Some(Arg::Key) => true,
-                    Some(Arg::Keys) => step == 1 && last == -1,
-                    Some(Arg::Text(_) | Arg::One | Arg::Any) => false,
-                    // It fails for want of arguments, unless the last one becomes several.
-                    None => !matches!(call.args.last(), Some(Arg::Keys | Arg::Any)),
-                })
     })
 }
 

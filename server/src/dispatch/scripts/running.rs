@@ -1,5 +1,6 @@
 //! The script at work.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::session::{Peer, Reader, ReplySeq, Session, SessionId, UserId};
 /// A script that has begun.
 pub(in crate::dispatch) struct Running {
     pub(in crate::dispatch) command: &'static Command,
-    pub(in crate::dispatch) name: String,
+    pub(in crate::dispatch) name: Rc<str>,
     pub(in crate::dispatch) kind: Kind,
     pub(in crate::dispatch) may_write: bool,
     /// `maxmemory` was reached when it began, and it does not say that it may run all the same.

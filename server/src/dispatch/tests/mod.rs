@@ -47,3 +47,4 @@ pub(crate) mod testing;
 mod tracking;
 mod tracking_model;
 mod user;
+mod waits;

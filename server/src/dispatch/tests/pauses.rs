@@ -231,6 +231,50 @@ fn a_pause_begins_behind_what_waits_for_locks_and_what_is_under_way() {
     }
 }
 
+/// An `EXEC` that publishes, under locks that only read: these do not keep a pause waiting, so that its core must.
+#[test]
+fn nothing_is_published_behind_the_ok_of_a_pause_by_what_holds_locks_to_read() {
+    let mut waited = 0;
+    for seed in 0..seeds(400) {
+        let mut random = Random(seed);
+        let mut server = Server::new(3);
+        let (pausing, writer) = (server.connect(random.below(3)), server.connect(0));
+        let listener = server.connect(0);
+        server.send(listener, b"SUBSCRIBE news\r\n");
+        let [first, second] = random.of(&[[0, 1], [1, 2]]);
+        let keys = [first, second].map(|core| key_on(core, 3, "k"));
+        let exec = format!(
+            "MULTI\r\nLCS {} {}\r\nPUBLISH news 1\r\nEXEC\r\n",
+            keys[0], keys[1]
+        );
+        // What has them to write may be in its way.
+        let before = server.connect(random.below(3));
+        if random.one_in(2) {
+            server.send(before, format!("SET {} 1\r\n", keys[0]).as_bytes());
+            let rename = format!("RENAME {} {}\r\n", keys[0], keys[1]);
+            server.receive(before, rename.as_bytes());
+            for _ in 0..random.below(10) {
+                server.stir(&mut random);
+            }
+        }
+        server.receive(writer, exec.as_bytes());
+        for _ in 0..random.below(40) {
+            server.stir(&mut random);
+        }
+        server.take_output(listener);
+        server.receive(pausing, b"CLIENT PAUSE 1000000 WRITE\r\n");
+        stir_until(&mut server, &mut random, pausing, "+OK\r\n");
+        waited += usize::from(!server.take_output(listener).is_empty());
+        server.turns();
+        assert_eq!(server.take_output(listener), b"", "seed {seed}");
+        for client in [pausing, writer, listener, before] {
+            server.disconnect(client);
+        }
+        server.assert_nothing_is_left();
+    }
+    assert!(waited > 0, "some pauses had to wait for it");
+}
+
 #[test]
 fn what_a_client_queues_while_writes_are_paused_is_held_back_where_it_writes() {
     let mut server = Server::new(2);

@@ -538,13 +538,14 @@ fn counted(server: &mut Server, names: &[&'static str]) -> Counted {
 
 #[test]
 fn what_was_taken_back_is_counted_once() {
-    const NAMES: [&str; 6] = ["eval", "set", "get", "incr", "append", "exists"];
+    const NAMES: [&str; 9] = [
+        "eval", "set", "get", "incr", "append", "exists", "rename", "mget", "lcs",
+    ];
     let body = "local c = redis.pcall c('SET', KEYS[1], 'x') c('GET', KEYS[1]) c('GET', KEYS[2]) \
-                c('INCR', KEYS[1]) c('GET') c('NONE') c('EXISTS', KEYS[2]) c('APPEND', KEYS[1], 'x')";
+                c('INCR', KEYS[1]) c('GET') c('NONE') c('EXISTS', KEYS[2]) c('APPEND', KEYS[1], 'x') \
+                c('INCR', KEYS[2]) c('GET', KEYS[2]) c('SET', KEYS[2], 'x') c('GETRANGE', KEYS[2], 0) c('INCR', KEYS[2]) \
+                c('MGET', KEYS[1], KEYS[2], KEYS[1]) c('LCS', KEYS[1], KEYS[2]) c('DEL', KEYS[2]) c('RENAME', KEYS[2], KEYS[1])";
     for keys in Keys::all() {
-        if keys.declares == Declares::Two {
-            continue;
-        }
         let mut seen = Vec::new();
         for cores in [1, 3] {
             let mut server = Server::configured(cores, &[("slowlog-log-slower-than", "0")]);

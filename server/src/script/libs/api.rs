@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
-use mlua::{Function, Lua, LuaString, MultiValue, Scope, Table, Value};
+use mlua::{Function, Lua, LuaString, MultiValue, Table, Value};
 use sha1::{Digest, Sha1};
 
 use super::super::exchange::{Exchange, Phase, Raised};
-use super::super::limits::{ARGUMENTS_ONE_BY_ONE, NAME_MAX_BYTES, NAMES_MAX};
 use super::super::number::{format_general, to_i64};
+use super::super::raw::{commander, some};
+use super::super::vm::Step;
+use super::super::watch::go_on;
 use super::super::words::Words;
-use super::{Arguments, Outcome, Registrar, ok, raise};
+use super::{Arguments, Outcome, Registrar, raise};
 use crate::config::{LogLevel, REDIS_VERSION, REDIS_VERSION_NUMBER};
 use crate::log;
 use crate::resp::{Digits, Protocol};
@@ -202,101 +204,64 @@ pub enum Ask {
     Permission,
 }
 
-/// A command as the sandbox hands it over: its name's number, how many arguments there are with the name, and these. To look
-/// at an argument takes several times what a number does, so the name is skipped: what is a boolean costs nothing.
-type Handed = (usize, usize, bool, Value, Value, Value, MultiValue);
-
-/// The functions that call commands, over `ask`, which has the core answer. They live as long as `scope`.
-pub(in crate::script) fn caller<'scope, 'env>(
+/// The functions that have the core do something.
+pub(in crate::script) fn callers(
     lua: &Lua,
-    scope: &'scope Scope<'scope, 'env>,
     raw: &Table,
-    exchange: &'env Exchange,
-    names: &'env Names,
-    ask: &'env dyn Fn(Ask) -> mlua::Result<()>,
+    exchange: &Rc<Exchange>,
+    names: &Rc<Names>,
 ) -> mlua::Result<()> {
-    raw.raw_set("ARGUMENTS_MAX", ARGUMENTS_ONE_BY_ONE)?;
-    let run = move |lua: &Lua, arguments| run_command(lua, arguments, exchange, names, ask);
-    let answer = move |lua: &Lua, called: Result<Called, Raised>, raises: bool| match called {
-        Ok(Called::Value(value)) => Ok(value),
-        Ok(Called::Error(text)) if raises => raise(
-            exchange,
-            Raised::Object {
-                text,
-                is_counted: true,
-            },
-        ),
-        Ok(Called::Error(text)) => names.error(lua, &text, true).map(Value::Table),
-        Err(raised) => raise(exchange, raised),
-    };
-    let each = |raises: bool| {
-        scope.create_function(move |lua, command: Handed| {
-            answer(lua, run(lua, words_of(&command, exchange)), raises)
-        })
-    };
-    raw.raw_set("call", each(true)?)?;
-    raw.raw_set("pcall", each(false)?)?;
-    let numbers = lua.create_table()?;
-    raw.raw_set("NAMES", &numbers)?;
-    let many =
-        scope.create_function(move |lua, (raises, count, table): (bool, usize, Table)| {
-            exchange.words.borrow_mut().clear();
-            let arguments = (1..=count).try_for_each(|index| {
-                let value = table.raw_get(index)?;
-                push_argument(&value, &mut exchange.words.borrow_mut())
-            });
-            let called = run(lua, arguments);
-            if let Ok(Called::Value(_)) = called {
-                number_name(&numbers, &table.raw_get(1)?, exchange)?;
-            }
-            answer(lua, called, raises)
-        })?;
-    raw.raw_set("call_with_many", many)?;
-    let permission = scope.create_function(move |_, values: MultiValue| {
-        let arguments = each_argument(values.iter(), exchange);
-        match ask_permission(arguments, exchange, ask) {
+    for (name, is_raised) in [("call", true), ("pcall", false)] {
+        raw.raw_set(name, caller(lua, exchange, names, is_raised)?)?;
+    }
+    let exchange = Rc::clone(exchange);
+    let permission = lua.create_function(move |lua, values: MultiValue| {
+        let arguments = each_argument(values.iter(), &exchange);
+        match ask_permission(lua, arguments, &exchange) {
             Ok(value) => Ok(value),
-            Err(raised) => raise(exchange, raised),
+            Err(raised) => raise(&exchange, raised),
         }
     })?;
     raw.raw_set("acl_check_cmd", permission)
 }
 
+/// `redis.call`, whose errors are raised, or `redis.pcall`, whose are values.
+pub(in crate::script) fn caller(
+    lua: &Lua,
+    exchange: &Rc<Exchange>,
+    names: &Rc<Names>,
+    is_raised: bool,
+) -> mlua::Result<Function> {
+    let (shared, names) = (Rc::clone(exchange), Rc::clone(names));
+    let rest = lua.create_function(move |lua, ()| {
+        let raised = shared.raised.borrow_mut().take();
+        let called = match raised {
+            Some(raised) => Err(raised),
+            None => called(lua, &shared, &names),
+        };
+        let error = |text: &[u8], is_counted| {
+            let error = names.error(lua, text, is_counted)?;
+            Ok((Value::Table(error), is_raised))
+        };
+        match called {
+            Ok(Called::Value(value)) => Ok((value, false)),
+            Ok(Called::Error(text)) => error(&text, true),
+            Err(Raised::Object { text, is_counted }) => error(&text, is_counted),
+            Err(Raised::Lua(error)) => Err(error),
+            Err(other) => unreachable!("no command fails with {other:?}"),
+        }
+    })?;
+    commander(lua, exchange, &rest)
+}
+
 /// How a command ended.
-enum Called {
+pub(in crate::script) enum Called {
     Value(Value),
     /// With this error.
     Error(Vec<u8>),
 }
 
-/// Gives the name of a command that has run a number, by which the sandbox hands it over from now on.
-fn number_name(numbers: &Table, name: &Value, exchange: &Exchange) -> mlua::Result<()> {
-    let mut names = exchange.names.borrow_mut();
-    if let Value::String(text) = name
-        && names.len() < NAMES_MAX
-        && text.as_bytes().len() <= NAME_MAX_BYTES
-        && numbers.raw_get::<Value>(text)?.is_nil()
-    {
-        numbers.raw_set(text, names.len())?;
-        names.push(text.as_bytes().as_ref().into());
-    }
-    Ok(())
-}
-
-/// Puts a command's words into the exchange.
-fn words_of(command: &Handed, exchange: &Exchange) -> Result<(), Raised> {
-    let (number, count, _, first, second, third, rest) = command;
-    let mut words = exchange.words.borrow_mut();
-    words.clear();
-    words.push(&exchange.names.borrow()[*number]);
-    let mut values = [first, second, third].into_iter().chain(rest);
-    values
-        .by_ref()
-        .take(count - 1)
-        .try_for_each(|value| push_argument(value, &mut words))
-}
-
-fn each_argument<'a>(
+pub(in crate::script) fn each_argument<'a>(
     mut values: impl Iterator<Item = &'a Value>,
     exchange: &Exchange,
 ) -> Result<(), Raised> {
@@ -307,15 +272,10 @@ fn each_argument<'a>(
 
 /// Appends a command's argument. Numbers are written so that no digit is lost.
 fn push_argument(value: &Value, words: &mut Words) -> Result<(), Raised> {
-    /// Below it a number of 17 digits is written without an exponent.
-    const WHOLE_MAX: u64 = 100_000_000_000_000_000;
     let fits = match value {
         Value::String(text) => words.push(&text.as_bytes()),
-        Value::Integer(number) if number.unsigned_abs() < WHOLE_MAX => {
-            words.push(Digits::new().signed(*number))
-        }
-        Value::Integer(number) => words.push(format_general(*number as f64, 17).as_bytes()),
-        Value::Number(number) => words.push(format_general(*number, 17).as_bytes()),
+        Value::Integer(number) => push_number(*number as f64, words),
+        Value::Number(number) => push_number(*number, words),
         _ => {
             return Err(Raised::object(
                 "Lua redis lib command arguments must be strings or integers",
@@ -331,25 +291,28 @@ fn push_argument(value: &Value, words: &mut Words) -> Result<(), Raised> {
     }
 }
 
-/// Has the core run the command whose arguments stand in the exchange.
-fn run_command(
+/// Appends a number so that no digit is lost. False: there is no room.
+pub(in crate::script) fn push_number(number: f64, words: &mut Words) -> bool {
+    /// Below it a number of 17 digits is written without an exponent.
+    const WHOLE_MAX: f64 = 100_000_000_000_000_000.0;
+    if number.fract() == 0.0 && number.abs() < WHOLE_MAX {
+        words.push(Digits::new().signed(number as i64))
+    } else {
+        words.push(format_general(number, 17).as_bytes())
+    }
+}
+
+/// What became of the command that the core has run.
+pub(in crate::script) fn called(
     lua: &Lua,
-    arguments: Result<(), Raised>,
     exchange: &Exchange,
     names: &Names,
-    ask: &dyn Fn(Ask) -> mlua::Result<()>,
 ) -> Result<Called, Raised> {
-    check_callable(exchange)?;
-    arguments?;
-    check_some(exchange)?;
-    ask(Ask::Command)?;
+    go_on(lua, exchange)?;
     let reply = exchange.reply.borrow();
     if let Some(line) = reply.strip_prefix(b"-") {
         let line = line.split(|&byte| byte == b'\r').next().unwrap_or_default();
         return Ok(Called::Error(with_code(line)));
-    }
-    if **reply == *b"+OK\r\n" {
-        return Ok(Called::Value(ok()));
     }
     // The reply is bounded, and its strings are made faster where memory is taken to suffice.
     lua.set_memory_limit(0)?;
@@ -358,34 +321,12 @@ fn run_command(
     Ok(Called::Value(value?))
 }
 
-fn check_callable(exchange: &Exchange) -> Result<(), Raised> {
-    if exchange.phase.get() != Phase::Running {
-        return Err(Raised::object(
-            "redis.call/pcall can only be called inside a script invocation",
-        ));
-    }
-    Ok(())
-}
-
-fn check_some(exchange: &Exchange) -> Result<(), Raised> {
-    if exchange.words.borrow().is_empty() {
-        return Err(Raised::object(
-            "Please specify at least one argument for this redis lib call",
-        ));
-    }
-    Ok(())
-}
-
-fn ask_permission(
-    arguments: Result<(), Raised>,
-    exchange: &Exchange,
-    ask: &dyn Fn(Ask) -> mlua::Result<()>,
-) -> Outcome {
+fn ask_permission(lua: &Lua, arguments: Result<(), Raised>, exchange: &Exchange) -> Outcome {
     check_running(exchange, "acl_check_cmd")?;
-    check_callable(exchange)?;
     arguments?;
-    check_some(exchange)?;
-    ask(Ask::Permission)?;
+    some(&exchange.words.borrow())?;
+    exchange.exit.leave(Step::Call(Ask::Permission));
+    go_on(lua, exchange)?;
     let reply = exchange.reply.borrow();
     match &**reply {
         b":1\r\n" => Ok(Value::Boolean(true)),
@@ -422,19 +363,7 @@ mod tests {
     use crate::script::tests::Bench;
 
     #[test]
-    fn a_name_that_has_a_number_says_what_it_said_before() {
-        let mut bench = Bench::new();
-        let script = "local out = {} for at = 1, 3 do
-            local r = redis.call('echo', 'a', 2, 'b', 1.5) out[at] = #r .. r[1] .. r[3] .. r[5]
-        end return table.concat(out, ' ')";
-        assert_eq!(
-            bench.run(script),
-            "$29\r\n5echo21.5 5echo21.5 5echo21.5\r\n"
-        );
-    }
-
-    #[test]
-    fn arguments_that_are_none_fail_whether_the_name_has_a_number_or_not() {
+    fn arguments_that_are_none_fail() {
         let mut bench = Bench::new();
         for wrong in [
             "nil",
@@ -445,11 +374,30 @@ mod tests {
             "1, 2, 3, nil",
         ] {
             let call = format!("redis.pcall('echo', {wrong}).err");
-            let script =
-                format!("local first = {call} redis.call('echo') return {{first, {call}}}");
             let text = "ERR Lua redis lib command arguments must be strings or integers";
             let each = format!("${}\r\n{text}\r\n", text.len());
-            assert_eq!(bench.run(&script), format!("*2\r\n{each}{each}"), "{wrong}");
+            assert_eq!(bench.run(&format!("return {call}")), each, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_handed_over_without_losing_a_digit() {
+        let mut bench = Bench::new();
+        for (number, expected) in [
+            ("1", "1"),
+            ("-0", "0"),
+            ("1.5", "1.5"),
+            ("2^53", "9007199254740992"),
+            ("-99999999999999984", "-99999999999999984"),
+            ("1e17", "1e+17"),
+            ("1e-17", "1.0000000000000001e-17"),
+            ("0.1 + 0.2", "0.30000000000000004"),
+            ("1 / 0", "inf"),
+            ("-1 / 0", "-inf"),
+        ] {
+            let script = format!("return redis.call('echo', {number})[2]");
+            let expected = format!("${}\r\n{expected}\r\n", expected.len());
+            assert_eq!(bench.run(&script), expected, "{number}");
         }
     }
 
@@ -462,13 +410,5 @@ mod tests {
         let expected =
             "*5\r\n$2\r\nOK\r\n$2\r\nOK\r\n$3\r\nnil\r\n$7\r\nchanged\r\n$5\r\ntable\r\n";
         assert_eq!(bench.run(script), expected);
-    }
-
-    #[test]
-    fn any_number_of_names_takes_bounded_numbers() {
-        let mut bench = Bench::new();
-        let script = "for at = 1, 3000 do redis.call('n' .. at) end
-            return redis.call('n2999', 'x')[1] .. redis.call('n7', 'x')[1]";
-        assert_eq!(bench.run(script), "$7\r\nn2999n7\r\n");
     }
 }

@@ -24,19 +24,14 @@ use super::limits::STEPS_PER_LOOK;
 use super::watch::fail_from_now_on;
 
 pub use api::Ask;
-pub(super) use api::{caller, hex, take_error, with_code};
+#[cfg(test)]
+pub(super) use api::{Called, called, caller, each_argument};
+pub(super) use api::{callers, hex, push_number, take_error, with_code};
 
 /// What a function answers that failed: a light userdata that scripts can come by nowhere else.
 pub(super) fn fail() -> Value {
     Value::LightUserData(LightUserData(std::ptr::without_provenance_mut::<c_void>(
         usize::MAX,
-    )))
-}
-
-/// What a function answers whose value is the status `OK`: the sandbox makes the table, which is a third of the work there.
-pub(super) fn ok() -> Value {
-    Value::LightUserData(LightUserData(std::ptr::without_provenance_mut::<c_void>(
-        usize::MAX - 1,
     )))
 }
 

@@ -59,7 +59,7 @@ impl Core {
         let words = parked.words.range(0, parked.words.len());
         let script = BusyScript::new(
             running.kind,
-            running.name.clone(),
+            (*running.name).to_owned(),
             words.map(Into::into).collect(),
             running.began,
             cores,

@@ -77,24 +77,10 @@ impl Core {
             Err(Unresolved::Arity(id)) => Some(id),
             Err(Unresolved::Unknown) => None,
         };
-        let stats = &mut self.state.stats;
-        let were_off = std::mem::replace(&mut stats.durations_are_off, true);
-        let before = (stats.commands, stats.hits, stats.misses);
-        let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
-        let of_command = id.map(|id| {
-            let counted = stats.by_command[id.index()];
-            (id, counted, self.timing.calls(id))
-        });
+        let before = self.begin_uncounted(id);
         let result = self.run_for_script(client, args, out);
         self.running().hold.repeats -= 1;
-        let stats = &mut self.state.stats;
-        stats.durations_are_off = were_off;
-        (stats.commands, stats.hits, stats.misses) = before;
-        (stats.error_replies, stats.errors) = errors;
-        if let Some((id, counted, calls)) = of_command {
-            stats.by_command[id.index()] = counted;
-            self.timing.set_back(id, calls);
-        }
+        self.end_uncounted(before);
         result
     }
 
@@ -213,7 +199,7 @@ impl Core {
     ) -> Option<Needs> {
         let mut hold = std::mem::take(&mut self.running().hold);
         let id = self.messenger(&mut hold);
-        let locks = hold.locks.clone();
+        let (locks, counted_before) = (hold.locks.clone(), hold.repeats > 0);
         self.running().hold = hold;
         if self.tells_of(id) {
             let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
@@ -230,6 +216,7 @@ impl Core {
                 locks,
                 time: self.state.clock.unix,
                 holds: Holds::Keys,
+                counted_before,
                 rest: None,
                 pushes: Vec::new(),
             })

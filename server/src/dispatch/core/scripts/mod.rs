@@ -335,7 +335,7 @@ impl Core {
             }
             _ => unreachable!("only scripts are run as such"),
         };
-        script.map(Callable::from).map_err(no_script)
+        script.map_err(no_script)
     }
 
     /// The script at work.
@@ -356,6 +356,9 @@ impl Core {
                 }
                 Step::Call(ask) => match self.answer_script(ask) {
                     Some(Needs::Everything) => {
+                        // What it wrote could not be taken back.
+                        let keeps = self.running().hold.keeps;
+                        debug_assert!(!keeps, "its text shows that it keeps to its keys");
                         self.running().needs = Needs::Everything;
                         step = self.state.scripts.vm().resume(GoOn::Die);
                         continue;
@@ -514,6 +517,31 @@ fn declared(command: Flags, script: ScriptFlags) -> Flags {
 }
 
 impl Core {
+    /// Whether a script has to wait for the replies to what its session has sent before. If it begins again on the core of its
+    /// keys, that core gives it its place, and what this core has sent to others may come behind that.
+    #[inline]
+    pub(in crate::dispatch::core) fn has_to_begin_behind(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        matches!(command.spec.run, Run::Script(_))
+            && session.output.outstanding() > 0
+            && self.may_begin_again_elsewhere(session, args, command)
+    }
+
+    fn may_begin_again_elsewhere(
+        &self,
+        session: &Session,
+        args: Args<'_>,
+        command: &'static Command,
+    ) -> bool {
+        let placement = self.place_of_script(session, args, command);
+        matches!(placement, Ok(Placement::OneCore(core)) if core != self.state.id)
+            && !keeps_to_its_keys(&self.state, args, command)
+    }
+
     /// Where a script of `session` runs.
     pub(in crate::dispatch::core) fn place_of_script(
         &self,

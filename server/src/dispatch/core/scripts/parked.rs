@@ -118,7 +118,6 @@ impl Core {
             .known_scripts
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
-        debug_assert!(!hold.keeps, "its text shows that it keeps to its keys");
         hold.covers = Covers::Everything;
         hold.repeats = self.scripts.repeats;
         let id = self.messenger(&mut hold);

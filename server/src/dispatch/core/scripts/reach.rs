@@ -3,10 +3,15 @@
 //! ```text
 //!  it has locks of   and its command concerns       the command
 //!  nothing           keys of this core, not locked  runs: nothing comes between the commands
+//!  nothing, but it   keys that it declared          runs
+//!  waited for them
 //!  its keys          keys that it declared          runs, here or on the key's core, under these locks
 //!  everything        anything                       the same
 //!  any               anything else                  does not run: the script begins again, with locks of everything
 //! ```
+//! A script that waited for locks of its keys has a place among those who wait for them, before all that came since; of other keys,
+//! what came since may have run. So it reaches no others from there.
+//!
 //! What the script wrote before it begins again is undone, on all cores (`dispatch::transactions::undos`). It is remembered, and locks
 //! everything from the beginning the next time.
 //!
@@ -36,6 +41,7 @@ impl Core {
             keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
+            has_waited: self.scripts.has_waited && self.state.shared.cores() > 1,
             ..Hold::default()
         }
     }
@@ -53,7 +59,7 @@ impl Core {
         let covers = self.running().hold.covers;
         match command.spec.run {
             Run::OnSession(_) => Reach::Here,
-            Run::OnShard(_) | Run::FanOut { .. } if !is_whole => {
+            Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_) if !is_whole => {
                 let owner = match command.spec.run {
                     Run::OnShard(_) => Some(target.core),
                     _ => self.common_core(command.spec, args),
@@ -82,8 +88,11 @@ impl Core {
             Covers::Keys => claims_of(&self.state, command, args)
                 .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing if owner != Some(self.state.id) => false,
+            // While it waited for its keys, others came to theirs that are due behind it.
+            Covers::Nothing if hold.has_waited => claims_of(&self.state, command, args)
+                .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
             Covers::Nothing => {
-                // Nobody had the keys it declared when it began, or it waited for them and has them.
+                // Nobody had the keys it declared when it began.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
                     let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);

@@ -24,10 +24,10 @@ use crate::command::{
 use crate::dispatch::core::Core;
 use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::gather::Finish;
-use crate::dispatch::locks::Scope;
+use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Held, LockAnswer, LockRequest, RequestHead, Tells, Then, Ticket, Work,
+    Counts, Held, LockAnswer, LockRequest, RequestHead, Tells, Then, Ticket, Work,
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
@@ -413,6 +413,7 @@ impl Core {
                 id,
                 then: Then::Release,
                 tells: Tells::Here,
+                counts: Counts::Now,
             };
             let head = RequestHead {
                 locks: Some(locks),
@@ -510,7 +511,7 @@ impl Core {
 
     /// What a part locks of this core's shard.
     pub(in crate::dispatch::core) fn scope_of_part(
-        &self,
+        &mut self,
         batch: &Batch,
         request: &Request,
     ) -> Scope {
@@ -525,6 +526,16 @@ impl Core {
                 for request in batch.queued(queued) {
                     if let Scope::Keys(claims) = self.scope_of_part(batch, request) {
                         claims.into_iter().for_each(|claim| scope.add(claim));
+                    }
+                }
+                if queued.watched {
+                    let hasher = &self.state.shared.hasher;
+                    let watches = self.state.shard.watches();
+                    for (_, key) in watches.keys_of(request.head.client_id) {
+                        scope.add(Claim {
+                            hash: hasher.hash(key),
+                            mode: Mode::Shared,
+                        });
                     }
                 }
                 scope

@@ -14,7 +14,7 @@ use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
 use crate::dispatch::gather::{Finish, Gather};
 use crate::dispatch::mail::requests::{
-    Held, LockAnswer, LocksHeld, Tells, Then, Ticket, Work, held_on,
+    Counts, Held, LockAnswer, LocksHeld, Tells, Then, Ticket, Work, held_on,
 };
 use crate::dispatch::notify::telling::EventsOfCommand;
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
@@ -229,7 +229,12 @@ impl Core {
         let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
             let locks = held_on(&self.gathers.get(id).locks, core, Then::Keep);
-            let locks = locks.map(|locks| Held { tells, ..locks });
+            let counts = recipient.counts;
+            let locks = locks.map(|locks| Held {
+                tells,
+                counts,
+                ..locks
+            });
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
@@ -408,9 +413,15 @@ impl Core {
                 self.budget.keep(bytes.len());
                 gather.missing -= 1;
                 if gather.missing == 0 {
-                    let session = gather.recipient.session;
-                    let mut session = self.state.sessions.take_out(session);
+                    let recipient = gather.recipient;
+                    let is_counted = recipient.counts == Counts::Before;
+                    let before =
+                        is_counted.then(|| self.begin_uncounted(Some(recipient.command.id)));
+                    let mut session = self.state.sessions.take_out(recipient.session);
                     self.finish_if_complete(id, session.as_deref_mut());
+                    if let Some(before) = before {
+                        self.end_uncounted(before);
+                    }
                     if self.state.gates & gate::NOTES != 0 {
                         let by = self.changer(ticket.session());
                         self.act_on_notes(session.as_deref_mut(), Some(by));

@@ -107,16 +107,14 @@ impl Core {
         numbers.any(|number| self.state.pausing.are_cleared(number))
     }
 
-    /// Whether something that this core's sessions have begun may yet write. What is sent elsewhere as one piece is not
-    /// counted: what comes there behind it tells of its end.
+    /// Whether something that this core's sessions have begun may yet write, or publish. What is sent elsewhere as one piece is
+    /// not counted: what comes there behind it tells of its end. Nor is what has locks to write somewhere, which that core waits
+    /// for; but an `EXEC` may have locks to read alone, and publish, and a script that begins again has none for a while.
     fn has_writes_under_way(&self) -> bool {
-        let may_write = |command: &Command| writes(command.spec.flags);
         self.own_entries_passed() < self.clearing.entries()
             || self
                 .transactions
                 .any_writes(|multi| writes(self.flags_of_multi(multi)))
-            || self.scripts.any_may_write()
-            || self.gathers.any_rounds(may_write)
             || self.state.sessions.iter().any(|session| {
                 let executing = session.executing.as_ref();
                 executing.is_some_and(|executing| {

@@ -1,0 +1,55 @@
+//! What counts in no statistics, since it did before: commands that a script runs again when it has begun again.
+
+use crate::dispatch::core::Core;
+use crate::dispatch::mail::requests::Work;
+use crate::observe::{CommandId, CommandStats, ErrorCounts};
+
+/// What the statistics said before.
+pub(in crate::dispatch::core) struct Before {
+    durations_were_off: bool,
+    commands: u64,
+    hits: u64,
+    misses: u64,
+    error_replies: u64,
+    errors: ErrorCounts,
+    of_command: Option<(CommandId, CommandStats, u32)>,
+}
+
+impl Core {
+    /// What happens from here on, a command `id` if it is one, counts for nothing until [`Self::end_uncounted`].
+    #[cold]
+    pub(in crate::dispatch::core) fn begin_uncounted(&mut self, id: Option<CommandId>) -> Before {
+        let stats = &mut self.state.stats;
+        Before {
+            durations_were_off: std::mem::replace(&mut stats.durations_are_off, true),
+            commands: stats.commands,
+            hits: stats.hits,
+            misses: stats.misses,
+            error_replies: stats.error_replies,
+            errors: std::mem::take(&mut stats.errors),
+            of_command: id.map(|id| (id, stats.by_command[id.index()], self.timing.calls(id))),
+        }
+    }
+
+    /// All counts are again what they were.
+    #[cold]
+    pub(in crate::dispatch::core) fn end_uncounted(&mut self, before: Before) {
+        let stats = &mut self.state.stats;
+        stats.durations_are_off = before.durations_were_off;
+        stats.commands = before.commands;
+        (stats.hits, stats.misses) = (before.hits, before.misses);
+        (stats.error_replies, stats.errors) = (before.error_replies, before.errors);
+        if let Some((id, counted, calls)) = before.of_command {
+            stats.by_command[id.index()] = counted;
+            self.timing.set_back(id, calls);
+        }
+    }
+}
+
+/// The command that a request is about.
+pub(in crate::dispatch::core) fn command_of(work: Work) -> Option<CommandId> {
+    match work {
+        Work::Command(command) | Work::Each(command) => Some(command.id),
+        _ => None,
+    }
+}
