@@ -10,12 +10,15 @@
 //! since no more of it is admitted, and nothing of it waits for what is held back.
 
 use super::core::Core;
+use super::gather::Finish;
+use super::kept_args::keep;
 use super::locks::{Mode, Scope};
-use super::requests::Ticket;
+use super::owner::session_owner;
+use super::requests::{Ticket, Work};
 use crate::command::pausing::cleared_each;
-use crate::command::{Command, Flags};
+use crate::command::{Command, Flags, Run};
 use crate::routing::CoreId;
-use crate::session::gate;
+use crate::session::{ReplySeq, Session, gate};
 
 /// What writes, for a pause.
 pub(super) fn writes(flags: Flags) -> bool {
@@ -93,6 +96,28 @@ impl Core {
             ticket,
             number: self.state.pausing.begun,
         });
+    }
+
+    /// An `EXEC` that has begun a pause is over, and has given its locks back: nothing that was admitted before waits for it any
+    /// more. Its reply stands behind the place `seq`, which is filled as a pause by itself is answered: this is one, of no time.
+    pub(super) fn clear_behind_exec(
+        &mut self,
+        session: &mut Session,
+        seq: ReplySeq,
+        command: &'static Command,
+    ) {
+        let Run::EveryCore { each, .. } = command.spec.run else {
+            unreachable!("a pause begins on every core")
+        };
+        let words: [&[u8]; 4] = [b"client", b"pause", b"0", b"write"];
+        let words = keep(words.into_iter());
+        let args = words.as_args();
+        let asks = self.asks_of_every_core(args, each).into_iter();
+        let asks = asks.map(|(core, _, args)| (core, Work::Each(command), args));
+        let parts = (Finish::Merge(|_, _, _| Ok(())), asks.collect());
+        session.set_gate(gate::BEHIND_LAST, true);
+        let owner = session_owner(session, Some(seq), command);
+        self.begin_parts_of(session, owner, args, parts);
     }
 
     /// Clears and answers the pauses that may be by now.
