@@ -217,6 +217,7 @@ impl Core {
                 time: self.state.clock.unix,
                 holds: Holds::Keys,
                 counted_before,
+                clears: None,
                 rest: None,
                 pushes: Vec::new(),
             })
