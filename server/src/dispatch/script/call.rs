@@ -81,7 +81,7 @@ impl Core {
         let errors = (stats.error_replies, std::mem::take(&mut stats.errors));
         let of_command = id.map(|id| {
             let counted = stats.by_command[id.index()];
-            (id, counted, self.timing.calls(id))
+            (id, counted, self.timing.counted(id))
         });
         let result = self.run_for_script(client, args, out);
         self.running().hold.repeats -= 1;
@@ -117,7 +117,7 @@ impl Core {
                 return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
             }
         };
-        let target = self.target(found, args);
+        let target = self.target_in_script(found, args);
         if let Err(error) = self.admit_for_script(command) {
             return Err(self.reject_for_script(command.id, error));
         }
@@ -150,10 +150,8 @@ impl Core {
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
-        let known = is_sampled
-            .then(|| self.timing.in_script(command.id))
-            .flatten();
-        let began = known.is_none().then(Instant::now);
+        let is_timed = !is_sampled || self.timing.in_script(command.id);
+        let began = is_timed.then(Instant::now);
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
                 let place = Place {
@@ -175,7 +173,6 @@ impl Core {
             }
         }
         let Some(began) = began else {
-            self.state.stats.ran(command.id, 1, known.unwrap_or(0));
             return Ok(None);
         };
         let took = began.elapsed();

@@ -84,6 +84,8 @@ pub(super) struct Scripts {
     spare: Option<Box<Running>>,
     /// The same of its reply.
     reply: Vec<u8>,
+    /// The same of the hashes of the keys it declared.
+    declared: Vec<u64>,
 }
 
 impl Scripts {
@@ -369,7 +371,7 @@ impl Core {
             },
         };
         let (ticket, began) = (request.ticket, Instant::now());
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.scripts.reply);
         let asked = (args, command, began);
         let owner = Owner::Core { from, ticket };
         match self.run_script(caller, asked, false, &mut out) {
@@ -384,6 +386,7 @@ impl Core {
             self.end_telling_of_sent_script(messenger, from, ticket);
         }
         self.answer_core(from, ticket, &out, (command, args, micros));
+        self.scripts.keep_reply(out);
         self.publish_held(None);
     }
 
@@ -414,6 +417,7 @@ impl Core {
     ) -> Progress {
         let mut hold = self.hold_of(args, command);
         hold.is_in_exec = is_in_exec;
+        hold.is_here = !is_in_exec;
         let step = match self.start_script(caller, (args, command, began), hold) {
             Ok(step) => step,
             Err((error, _)) => {
@@ -424,7 +428,8 @@ impl Core {
         };
         let progress = self.drive(step);
         if progress != Progress::Suspended {
-            let running = self.finish_script(args, out);
+            let mut running = self.finish_script(args, out);
+            self.keep_declared(&mut running.hold);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
                 match progress {
@@ -445,7 +450,7 @@ impl Core {
         &mut self,
         caller: Caller,
         (args, command, began): (Args<'_>, &'static Command, Instant),
-        hold: Hold,
+        mut hold: Hold,
     ) -> Result<Step, (ErrorReply, Hold)> {
         let is_out_of_memory = self.is_out_of_memory();
         let admitted = number_of_keys(&self.state, args, command).and_then(|keys| {
@@ -458,6 +463,12 @@ impl Core {
             Err(error) => return Err((error, hold)),
         };
         let is_alone = self.state.shared.cores() == 1;
+        hold.keeps = !is_alone
+            && script.keeps.get().unwrap_or_else(|| {
+                let keeps = keeps_to_its_keys(&self.state, args, command);
+                script.keeps.set(Some(keeps));
+                keeps
+            });
         let is_undoable = may_write && !is_alone && hold.may_begin_again();
         let mut client = self.scripts.client();
         client.db = caller.db;

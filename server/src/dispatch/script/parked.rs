@@ -9,7 +9,7 @@ use super::super::locks::{Mode, Scope};
 use super::super::owner::session_owner;
 use super::super::publish::note_write;
 use super::super::transaction::{LocksHeld, Plan, scope_of};
-use super::place::{hash_of_name, mode_of_all};
+use super::place::{hash_of_name, keeps_to_its_keys, mode_of_all};
 use super::reach::{Covers, Hold};
 use super::{Caller, Owner, Progress, Running, Waits, caller_of, claim_on_all};
 use crate::command::{Args, Clock, Command, Flags};
@@ -84,6 +84,7 @@ impl Core {
         quiet: bool,
     ) {
         let mut hold = self.hold_of(args, command);
+        hold.keeps = keeps_to_its_keys(&self.state, args, command);
         hold.covers = match claim_on_all(&self.state, command, args) {
             Some(_) => Covers::Everything,
             None => Covers::Keys,
@@ -171,7 +172,10 @@ impl Core {
             .known_scripts
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
-        debug_assert!(!hold.keeps, "its text shows that it keeps to its keys");
+        debug_assert!(
+            !keeps_to_its_keys(&self.state, args, command),
+            "its text shows that it keeps to its keys"
+        );
         hold.covers = Covers::Everything;
         hold.repeats = self.scripts.repeats;
         let id = self.messenger(&mut hold);
@@ -223,6 +227,7 @@ impl Core {
         let mut running = self.scripts.running.take().expect("a script is at work");
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
+        running.hold.is_here = false;
         let (waits, command) = (running.waits, running.command);
         if running.hold.covers == Covers::Nothing && running.hold.bar.is_none() {
             let mode = match running.may_write {

@@ -19,8 +19,7 @@ use super::super::locks::{Kind, Mode, Scope};
 use super::super::transaction::{LocksHeld, claims_of};
 use super::super::waits::Waiter;
 use super::nobody;
-use super::place::keeps_to_its_keys;
-use crate::command::{Args, Command, Flags, Run};
+use crate::command::{Args, Command, FirstKey, Flags, Run};
 use crate::routing::CoreId;
 use crate::session::{LockId, SessionId, gate};
 use larder_engine::Moment;
@@ -57,8 +56,10 @@ pub(super) struct Hold {
     pub(super) repeats: u64,
     /// The hashes of the keys it declared, in order.
     declared: Vec<u64>,
-    /// It keeps to these, as its text shows.
+    /// It keeps to these, as its text shows: found out when it asks for locks, or starts without.
     pub(super) keeps: bool,
+    /// They live on this core, and nothing has come between since they were found to.
+    pub(super) is_here: bool,
 }
 
 impl Hold {
@@ -93,15 +94,44 @@ pub(super) enum Reach {
 impl Core {
     /// What a script begins with: no locks, its declared keys.
     pub(super) fn hold_of(&mut self, args: Args<'_>, command: &'static Command) -> Hold {
-        let mut declared: Vec<u64> = claims_of(&self.state, command, args)
-            .map(|(_, claim)| claim.hash)
-            .collect();
+        let mut declared = std::mem::take(&mut self.scripts.declared);
+        declared.clear();
+        declared.extend(claims_of(&self.state, command, args).map(|(_, claim)| claim.hash));
         declared.sort_unstable();
         Hold {
-            keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
             ..Hold::default()
+        }
+    }
+
+    /// Owner and hash of the first key of a command of the script at work. Those it declared need not be looked for.
+    pub(super) fn target_in_script(
+        &self,
+        command: Option<&'static Command>,
+        args: Args<'_>,
+    ) -> Target {
+        let running = self.scripts.running.as_ref().expect("a script is at work");
+        if let Some(command) = command
+            && running.hold.is_here
+            && let Some(key) = args.get(command.first_key.into())
+        {
+            let hash = self.state.shard.hasher().hash(key);
+            if command.first_key > 0 && running.hold.declared.contains(&hash) {
+                return Target {
+                    core: self.state.id,
+                    first_key: FirstKey::new(command.first_key, hash),
+                };
+            }
+        }
+        self.target(command, args)
+    }
+
+    /// Keeps the memory of what a script declared for the next one.
+    pub(super) fn keep_declared(&mut self, hold: &mut Hold) {
+        const KEPT: usize = 1024;
+        if hold.declared.capacity() <= KEPT {
+            self.scripts.declared = std::mem::take(&mut hold.declared);
         }
     }
 
