@@ -54,7 +54,7 @@ use parked::{Parked, keep_words};
 pub(super) use place::Place as ScriptPlace;
 use place::{Place, keeps_to_its_keys, number_of_keys};
 pub(super) use place::{claim_on_all, hash_of_first_key, mode_of_all};
-use reach::Hold;
+use reach::{Covers, Hold};
 
 /// Where the number of a script's keys stands among the arguments.
 const NUMBER_OF_KEYS: usize = 2;
@@ -173,6 +173,8 @@ struct Running {
     /// When it last ran a command to its end.
     last: Instant,
     hold: Hold,
+    /// The keys it declared live on this core, and nothing has come between since they were found to.
+    is_here: bool,
     waits: Waits,
     reads: Reads,
     /// It has run a command that reads.
@@ -417,7 +419,6 @@ impl Core {
     ) -> Progress {
         let mut hold = self.hold_of(args, command);
         hold.is_in_exec = is_in_exec;
-        hold.is_here = !is_in_exec;
         let step = match self.start_script(caller, (args, command, began), hold) {
             Ok(step) => step,
             Err((error, _)) => {
@@ -496,6 +497,7 @@ impl Core {
             shown: Vec::new(),
             client: Some(client),
             last: began,
+            is_here: hold.covers == Covers::Nothing && !hold.is_in_exec,
             hold,
             waits: Waits::Granted,
             reads: caller.reads,

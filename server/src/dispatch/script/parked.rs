@@ -227,7 +227,7 @@ impl Core {
         let mut running = self.scripts.running.take().expect("a script is at work");
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
-        running.hold.is_here = false;
+        running.is_here = false;
         let (waits, command) = (running.waits, running.command);
         if running.hold.covers == Covers::Nothing && running.hold.bar.is_none() {
             let mode = match running.may_write {

@@ -58,8 +58,6 @@ pub(super) struct Hold {
     declared: Vec<u64>,
     /// It keeps to these, as its text shows: found out when it asks for locks, or starts without.
     pub(super) keeps: bool,
-    /// They live on this core, and nothing has come between since they were found to.
-    pub(super) is_here: bool,
 }
 
 impl Hold {
@@ -113,7 +111,7 @@ impl Core {
     ) -> Target {
         let running = self.scripts.running.as_ref().expect("a script is at work");
         if let Some(command) = command
-            && running.hold.is_here
+            && running.is_here
             && let Some(key) = args.get(command.first_key.into())
         {
             let hash = self.state.shard.hasher().hash(key);
