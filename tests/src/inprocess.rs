@@ -36,16 +36,7 @@ impl Cluster {
     /// When a core cannot have its memory.
     pub fn new(cores: u16, now_ms: u64) -> Outcome<Self> {
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], now_ms as i64);
-        let wires = Rc::default();
-        let cores = (0..cores)
-            .map(|id| {
-                let mut core = Core::new(CoreId(id), Arc::clone(&shared))
-                    .map_err(|why| format!("a core: {why:?}"))?;
-                let wires = Rc::clone(&wires);
-                core.connect_lines(Box::new(Ends { own: id, wires }));
-                Ok(core)
-            })
-            .collect::<Outcome<Vec<_>>>()?;
+        let cores = wired(&shared, &Rc::default())?;
         let mut cluster = Self { cores, now_ms };
         cluster.come_to_rest();
         Ok(cluster)
@@ -162,33 +153,109 @@ pub fn check(dialogue: &[(&str, &str)]) {
     }
 }
 
-/// Batches under way from one core to another, oldest first.
-type Wires = Rc<RefCell<HashMap<(u16, u16), VecDeque<Box<Batch>>>>>;
+/// The cores of a server, with these lines between them.
+///
+/// # Errors
+/// When a core cannot have its memory.
+pub(crate) fn wired(shared: &Arc<Shared>, wires: &Rc<RefCell<Wires>>) -> Outcome<Vec<Core>> {
+    let cores = 0..shared.cores();
+    let cores = cores.map(|own| {
+        let mut core = Core::new(CoreId(own), Arc::clone(shared))
+            .map_err(|why| format!("a core: {why:?}"))?;
+        let wires = Rc::clone(wires);
+        core.connect_lines(Box::new(Ends { own, wires }));
+        Ok(core)
+    });
+    cores.collect()
+}
+
+/// Batches under way from each core to each other.
+pub(crate) struct Wires {
+    queues: HashMap<(u16, u16), VecDeque<UnderWay>>,
+    /// The moment: what is under way until a later one is not seen yet.
+    now: u64,
+    /// Batches that a queue takes.
+    room: usize,
+    /// For how long each batch is under way.
+    delay: Box<dyn FnMut() -> u64>,
+}
+
+/// A batch, and from when on the core it is sent to sees that it is there.
+struct UnderWay {
+    seen_from: u64,
+    batch: Box<Batch>,
+}
+
+impl Wires {
+    /// Queues of this room, whose batches are seen when this many moments have passed.
+    pub(crate) fn new(room: usize, delay: impl FnMut() -> u64 + 'static) -> Self {
+        Self {
+            queues: HashMap::new(),
+            now: 0,
+            room,
+            delay: Box::new(delay),
+        }
+    }
+
+    /// Lets moments pass, up to this one.
+    pub(crate) fn pass_to(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// When the next batch is seen of those that core `to` does not see yet.
+    pub(crate) fn next_seen(&self, to: u16) -> Option<u64> {
+        let queues = self.queues.iter().filter(|((_, at), _)| *at == to);
+        let moments = queues.flat_map(|(_, queue)| queue.iter().map(|sent| sent.seen_from));
+        moments.filter(|moment| *moment > self.now).min()
+    }
+
+    fn length(&self, from: u16, to: u16) -> usize {
+        self.queues.get(&(from, to)).map_or(0, VecDeque::len)
+    }
+}
+
+impl Default for Wires {
+    /// What is sent is seen at once, however much it is.
+    fn default() -> Self {
+        Self::new(usize::MAX, || 0)
+    }
+}
 
 /// The ends of a core's lines.
-struct Ends {
-    own: u16,
-    wires: Wires,
+pub(crate) struct Ends {
+    pub(crate) own: u16,
+    pub(crate) wires: Rc<RefCell<Wires>>,
 }
 
 impl Lines for Ends {
+    /// Also what is not seen yet: an entry of the order says that it is there.
     fn receive(&mut self, from: CoreId) -> Option<Box<Batch>> {
-        let mut wires = self.wires.borrow_mut();
-        wires.get_mut(&(from.0, self.own))?.pop_front()
+        let queues = &mut self.wires.borrow_mut().queues;
+        Some(queues.get_mut(&(from.0, self.own))?.pop_front()?.batch)
     }
 
     fn arrived(&self, from: CoreId) -> usize {
         let wires = self.wires.borrow();
-        wires.get(&(from.0, self.own)).map_or(0, VecDeque::len)
+        let Some(queue) = wires.queues.get(&(from.0, self.own)) else {
+            return 0;
+        };
+        let seen = queue.iter().take_while(|sent| sent.seen_from <= wires.now);
+        seen.count()
     }
 
-    fn has_room(&self, _: CoreId) -> bool {
-        true
+    fn has_room(&self, to: CoreId) -> bool {
+        let wires = self.wires.borrow();
+        wires.length(self.own, to.0) < wires.room
     }
 
     fn send(&mut self, to: CoreId, batch: Box<Batch>) -> Result<(), Box<Batch>> {
+        if !self.has_room(to) {
+            return Err(batch);
+        }
         let mut wires = self.wires.borrow_mut();
-        wires.entry((self.own, to.0)).or_default().push_back(batch);
+        let seen_from = wires.now + (wires.delay)();
+        let queue = wires.queues.entry((self.own, to.0)).or_default();
+        queue.push_back(UnderWay { seen_from, batch });
         Ok(())
     }
 }

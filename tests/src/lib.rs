@@ -33,6 +33,7 @@ pub mod random;
 pub mod resp;
 pub mod scratch;
 pub mod server;
+pub mod stirred;
 pub mod stock;
 pub mod tools;
 pub mod transfer;

@@ -113,6 +113,8 @@ pub enum Step {
     Watch(Vec<Key>),
     /// `UNWATCH`
     Unwatch,
+    /// `CLIENT KILL` of the connection of this number, if it is still there.
+    Kill(i64),
 }
 
 /// How a transaction ends.
@@ -176,6 +178,10 @@ impl Step {
             Self::Echo(number) => vec![text("ECHO"), text(&number.to_string())],
             Self::Watch(keys) => named("WATCH", keys),
             Self::Unwatch => named("UNWATCH", &[]),
+            Self::Kill(id) => {
+                let words = ["CLIENT", "KILL", "ID", &id.to_string()];
+                words.map(text).to_vec()
+            }
         }
     }
 
@@ -211,7 +217,8 @@ impl Step {
             | Self::Exists(_)
             | Self::Echo(_)
             | Self::Watch(_)
-            | Self::Unwatch => Vec::new(),
+            | Self::Unwatch
+            | Self::Kill(_) => Vec::new(),
         }
     }
 
@@ -242,6 +249,7 @@ impl Step {
                 }]);
             }
             (Self::Msetnx(_), Reply::Integer(count)) => *count == 1,
+            (Self::Kill(_), Reply::Integer(count)) => (0..=1).contains(count),
             (Self::Del(keys), Reply::Integer(count)) => *count == keys.len() as i64,
             _ => false,
         };
@@ -314,6 +322,7 @@ impl Call {
             Self::Plain(Step::Echo(_)) => "ECHO",
             Self::Plain(Step::Watch(_)) => "WATCH",
             Self::Plain(Step::Unwatch) => "UNWATCH",
+            Self::Plain(Step::Kill(_)) => "CLIENT KILL",
             Self::Multi {
                 end: End::Discard, ..
             } => "MULTI and DISCARD",

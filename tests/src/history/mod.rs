@@ -36,6 +36,7 @@ mod examples;
 pub mod graph;
 pub mod keys;
 mod player;
+pub mod simulated;
 pub mod versions;
 pub mod workload;
 

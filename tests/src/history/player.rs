@@ -8,14 +8,15 @@
 //! owes such operations beyond each one's moment is the order of the connection, key by key ([`super::graph`]).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::calls::{Appends, Call, End, Script, Step};
 use super::keys::Chore;
 use super::workload::{Cuts, Reach, Stage};
 use super::{Action, Fate, Key, Operation, Token, Value};
 use crate::Outcome;
-use crate::fragile::Fragile;
 use crate::random::Random;
+use crate::resp::Reply;
 
 /// Operations in one write, at most.
 const PIPELINE_MAX: usize = 6;
@@ -54,148 +55,164 @@ impl Watch {
     }
 }
 
+/// A call to be sent, and the chore it does.
+pub(super) type Planned = (Call, Option<Chore>);
+
+/// What a client does next. How bytes travel is another's to know.
+pub(super) enum Move {
+    /// Sends these calls in one write.
+    Send(Vec<Planned>),
+    /// Reads replies until so many calls are in flight.
+    Await(usize),
+    /// Sends some bytes of these calls and hangs up.
+    HangUp(Vec<Planned>),
+}
+
 /// A client at work.
 pub(super) struct Player<'a> {
     stage: &'a Stage,
     number: usize,
     random: Random,
-    connection: Fragile<'a>,
     connection_number: usize,
     in_flight: VecDeque<Sent>,
     watch: Watch,
     /// To be sent next: the ends of keys that others have replaced.
-    next: Vec<Call>,
+    next: Vec<Planned>,
     history: Vec<Operation>,
 }
 
 impl<'a> Player<'a> {
-    pub(super) fn new(stage: &'a Stage, number: usize) -> Outcome<Self> {
-        Ok(Self {
+    pub(super) fn new(stage: &'a Stage, number: usize) -> Self {
+        Self {
             stage,
             number,
             random: Random::new(stage.plan.seed ^ ((number as u64) << 32)),
-            connection: Fragile::connect(stage.address, &stage.ids[number])?,
             connection_number: stage.number() as usize,
             in_flight: VecDeque::new(),
             watch: Watch::default(),
             next: Vec::new(),
             history: Vec::new(),
-        })
+        }
     }
 
     pub(super) fn into_history(self) -> Vec<Operation> {
         self.history
     }
 
-    /// Sends one call and reads its reply.
-    pub(super) fn ask(&mut self, call: Call) -> Outcome<()> {
-        self.send(vec![call]);
-        self.receive(0)
+    /// Where others find the number of this client's connection.
+    pub(super) fn id(&self) -> &'a AtomicI64 {
+        &self.stage.ids[self.number]
     }
 
-    pub(super) fn play(mut self) -> Outcome<Vec<Operation>> {
+    /// The next moves; none when all is played and answered.
+    pub(super) fn moves(&mut self) -> Vec<Move> {
+        let mut calls = std::mem::take(&mut self.next);
+        if self.stage.is_over() {
+            if calls.is_empty() && self.in_flight.is_empty() {
+                return Vec::new();
+            }
+            return vec![Move::Send(calls), Move::Await(0)];
+        }
         let plan = &self.stage.plan;
         let cuts = plan.cuts == Cuts::Some;
-        while !self.stage.is_over() {
-            if cuts && self.random.one_in(80) {
-                // The reply to CLIENT KILL is not to be taken for another's.
-                self.receive(0)?;
-                let victim = self.random.below(plan.clients);
-                self.connection.kill(&self.stage.ids[victim])?;
-                continue;
+        if cuts && self.random.one_in(80) {
+            let victim = self.random.below(plan.clients);
+            let id = self.stage.ids[victim].load(Ordering::Relaxed);
+            if victim != self.number && id != 0 {
+                calls.push((Call::Plain(Step::Kill(id)), None));
             }
-            let mut calls = std::mem::take(&mut self.next);
-            let chore = self.stage.keys().chore();
-            if let Some(chore) = chore {
-                self.send(calls);
-                self.send_chore(chore);
-            } else {
-                let count = self.random.between(1, PIPELINE_MAX);
-                for _ in 0..count {
-                    if self.random.one_in(6) {
-                        let (look, commit) = self.watch_and_exec();
-                        calls.extend(look);
-                        // Half of them see what they watch before they go on.
-                        if self.random.one_in(2) {
-                            self.send(std::mem::take(&mut calls));
-                            self.receive(0)?;
-                        }
-                        calls.push(commit);
-                    } else {
-                        calls.push(self.any_call());
+        }
+        let mut moves = Vec::new();
+        let chore = self.stage.keys().chore();
+        if let Some(chore) = chore {
+            calls.push(self.do_chore(chore));
+        } else {
+            let count = self.random.between(1, PIPELINE_MAX);
+            for _ in 0..count {
+                if self.random.one_in(6) {
+                    let (look, commit) = self.watch_and_exec();
+                    calls.extend(look.into_iter().map(|call| (call, None)));
+                    // Half of them see what they watch before they go on.
+                    if self.random.one_in(2) {
+                        moves.push(Move::Send(std::mem::take(&mut calls)));
+                        moves.push(Move::Await(0));
                     }
+                    calls.push((commit, None));
+                } else {
+                    calls.push((self.any_call(), None));
                 }
-                if cuts && self.random.one_in(80) {
-                    self.send_part_and_hang_up(calls)?;
-                    continue;
-                }
-                self.send(calls);
             }
-            let left = if self.random.one_in(3) {
-                0
-            } else {
-                self.random.below(plan.in_flight + 1)
-            };
-            self.receive(left)?;
+            if cuts && self.random.one_in(80) {
+                moves.push(Move::HangUp(calls));
+                return moves;
+            }
         }
-        while !self.in_flight.is_empty() || !self.next.is_empty() {
-            let calls = std::mem::take(&mut self.next);
-            self.send(calls);
-            self.receive(0)?;
-        }
-        Ok(self.history)
+        moves.push(Move::Send(calls));
+        let left = if self.random.one_in(3) {
+            0
+        } else {
+            self.random.below(plan.in_flight + 1)
+        };
+        moves.push(Move::Await(left));
+        moves
     }
 
-    fn send(&mut self, calls: Vec<Call>) {
-        let bytes: Vec<u8> = calls.iter().flat_map(Call::encode).collect();
-        self.note_sent(calls);
-        self.connection.send(&bytes);
-    }
-
-    fn note_sent(&mut self, calls: Vec<Call>) {
+    /// The bytes of these calls, which are in flight from now on.
+    pub(super) fn send(&mut self, calls: Vec<Planned>) -> Vec<u8> {
+        let bytes = calls.iter().flat_map(|(call, _)| call.encode()).collect();
         let invoked_ns = self.stage.now_ns();
-        self.in_flight.extend(calls.into_iter().map(|call| Sent {
-            call,
-            invoked_ns,
-            chore: None,
-        }));
+        self.in_flight
+            .extend(calls.into_iter().map(|(call, chore)| Sent {
+                call,
+                invoked_ns,
+                chore,
+            }));
+        bytes
     }
 
-    fn send_part_and_hang_up(&mut self, calls: Vec<Call>) -> Outcome<()> {
-        let mut bytes: Vec<u8> = calls.iter().flat_map(Call::encode).collect();
+    /// As [`Self::send`], but only some of the bytes are.
+    pub(super) fn send_part(&mut self, calls: Vec<Planned>) -> Vec<u8> {
+        let mut bytes = self.send(calls);
         bytes.truncate(self.random.between(1, bytes.len()));
-        self.note_sent(calls);
-        self.connection.send(&bytes);
-        self.give_up()
+        bytes
     }
 
-    /// Reads replies until so many operations are in flight, or until the connection is cut.
-    fn receive(&mut self, left: usize) -> Outcome<()> {
-        while self.in_flight.len() > left {
-            let sent = self.in_flight.front().expect("some are in flight");
-            let Some(replies) = self.connection.replies(sent.call.replies())? else {
-                if self.stage.plan.cuts == Cuts::None {
-                    let call = &sent.call;
-                    return Err(format!("{call:?}: the server closed the connection"));
-                }
-                return self.give_up();
-            };
-            let sent = self.in_flight.pop_front().expect("some are in flight");
-            let completed_ns = self.stage.now_ns();
-            let (fate, actions) = sent.call.decode(&replies, &self.watch.seen)?;
-            self.watch.note(&sent.call, &actions);
-            self.settle(&sent, completed_ns, fate, actions);
-        }
+    /// How many calls are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// How many replies complete the oldest call in flight.
+    pub(super) fn awaited(&self) -> Option<usize> {
+        self.in_flight.front().map(|sent| sent.call.replies())
+    }
+
+    /// The oldest call in flight has these replies.
+    ///
+    /// # Errors
+    /// Replies that such a call never has.
+    pub(super) fn answered(&mut self, replies: &[Reply]) -> Outcome<()> {
+        let sent = self.in_flight.pop_front().expect("some are in flight");
+        let completed_ns = self.stage.now_ns();
+        let (fate, actions) = sent.call.decode(replies, &self.watch.seen)?;
+        self.watch.note(&sent.call, &actions);
+        self.settle(&sent, completed_ns, fate, actions);
         Ok(())
     }
 
-    /// Nothing more will be known of what is in flight.
-    fn give_up(&mut self) -> Outcome<()> {
+    /// The connection is gone, and another is there: nothing more will be known of what is in flight.
+    ///
+    /// # Errors
+    /// When connections are not to be cut.
+    pub(super) fn cut(&mut self) -> Outcome<()> {
+        if self.stage.plan.cuts == Cuts::None {
+            let oldest = self.in_flight.front().map(|sent| &sent.call);
+            return Err(format!("{oldest:?}: the server closed the connection"));
+        }
         for sent in std::mem::take(&mut self.in_flight) {
             let effects = sent.call.effects();
             self.settle(&sent, u64::MAX, Fate::Unknown, effects);
         }
-        self.connection.connect_anew()?;
         self.connection_number = self.stage.number() as usize;
         self.watch = Watch::default();
         Ok(())
@@ -204,8 +221,8 @@ impl<'a> Player<'a> {
     fn settle(&mut self, sent: &Sent, completed_ns: u64, fate: Fate, actions: Vec<Action>) {
         if let Some(chore) = &sent.chore {
             let unused = self.stage.keys().done(chore, fate);
-            let ends = self.ends_of(unused);
-            self.next.extend(ends);
+            let ends = self.ends_of(unused).into_iter();
+            self.next.extend(ends.map(|call| (call, None)));
         }
         if actions.is_empty() {
             return;
@@ -365,8 +382,8 @@ impl<'a> Player<'a> {
         (calls, commit)
     }
 
-    /// Sends new values for worn keys.
-    fn send_chore(&mut self, chore: Chore) {
+    /// New values for worn keys.
+    fn do_chore(&mut self, chore: Chore) -> Planned {
         let written: Vec<(Key, Token)> = match &chore {
             Chore::Replace(keys) | Chore::Renew { fresh: keys, .. } => {
                 keys.iter().map(|key| (*key, self.stage.token())).collect()
@@ -390,10 +407,7 @@ impl<'a> Player<'a> {
                 _ => in_transaction(vec![Step::Mget(keys.clone()), Step::Mset(written)]),
             },
         };
-        self.send(vec![call]);
-        if let Some(sent) = self.in_flight.back_mut() {
-            sent.chore = Some(chore);
-        }
+        (call, Some(chore))
     }
 
     /// What is done to keys that are in use no longer.

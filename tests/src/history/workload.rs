@@ -7,20 +7,22 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Step};
 use super::keys::Keys;
-use super::player::Player;
+use super::player::{Move, Player};
 use super::{Copied, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::client::Client;
+use crate::fragile::Fragile;
 use crate::resp::Reply;
 
 /// Keys in use at a time.
 const KEYS: u32 = 8;
+
 /// What is to be played.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -61,9 +63,8 @@ pub enum Cuts {
 /// What the clients share.
 pub(super) struct Stage {
     pub(super) plan: Plan,
-    pub(super) address: SocketAddr,
     pub(super) scripts: bool,
-    started: Instant,
+    time: Time,
     keys: Mutex<Keys>,
     next_token: AtomicU32,
     next_copy: AtomicU32,
@@ -73,7 +74,29 @@ pub(super) struct Stage {
     pub(super) ids: Vec<AtomicI64>,
 }
 
+/// The clock of all clients.
+pub(super) enum Time {
+    /// Since then.
+    Passes(Instant),
+    /// In nanoseconds.
+    IsSet(AtomicU64),
+}
+
 impl Stage {
+    pub(super) fn new(plan: Plan, scripts: bool, time: Time) -> Self {
+        Self {
+            plan,
+            scripts,
+            time,
+            keys: Mutex::new(Keys::new(KEYS)),
+            next_token: AtomicU32::new(1),
+            next_copy: AtomicU32::new(0),
+            next_number: AtomicU32::new(0),
+            operations_left: AtomicI64::new(plan.operations),
+            ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
+        }
+    }
+
     pub(super) fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().expect("no client panics with the keys")
     }
@@ -97,12 +120,117 @@ impl Stage {
     }
 
     pub(super) fn now_ns(&self) -> u64 {
-        self.started.elapsed().as_nanos() as u64
+        match &self.time {
+            Time::Passes(started) => started.elapsed().as_nanos() as u64,
+            Time::IsSet(now_ns) => now_ns.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sets the time, where it does not pass by itself.
+    pub(super) fn set_now(&self, ns: u64) {
+        if let Time::IsSet(now_ns) = &self.time {
+            now_ns.store(ns, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.operations_left.load(Ordering::Relaxed) <= 0
-            || self.started.elapsed() > self.plan.time_max
+            || u128::from(self.now_ns()) > self.plan.time_max.as_nanos()
+    }
+
+    /// Makes the keys.
+    pub(super) fn first_call(&self) -> Call {
+        let made = (0..KEYS).map(|key| (Key(key), self.token())).collect();
+        Call::Plain(Step::Mset(made))
+    }
+
+    /// Read all keys.
+    pub(super) fn last_calls(&self) -> Vec<Call> {
+        let all: Vec<Key> = self.keys().all().collect();
+        let some = all.chunks(20);
+        some.map(|some| Call::Plain(Step::Mget(some.to_vec())))
+            .collect()
+    }
+
+    /// Reads all copies, by whoever gives the replies to commands, and puts what they hold into the history.
+    pub(super) fn reveal(
+        &self,
+        history: &mut [Operation],
+        mut call: impl FnMut(&[String]) -> Outcome<Reply>,
+    ) -> Outcome<()> {
+        let copies = 0..self.next_copy.load(Ordering::Relaxed);
+        let copies: Vec<Copied> = copies.map(Copied).collect();
+        let mut values = HashMap::new();
+        for some in copies.chunks(100) {
+            let mut args = vec!["MGET".to_owned()];
+            args.extend(some.iter().map(Copied::to_string));
+            let Reply::Array(replies) = call(&args)? else {
+                return Err("MGET is not answered by an array".into());
+            };
+            for (copy, reply) in some.iter().zip(replies) {
+                values.extend(reply.bytes().map(|bytes| (*copy, Value(bytes.to_vec()))));
+            }
+        }
+        super::reveal(history, &values);
+        Ok(())
+    }
+}
+
+/// A client with a socket.
+struct Connected<'a> {
+    player: Player<'a>,
+    connection: Fragile<'a>,
+}
+
+impl<'a> Connected<'a> {
+    fn new(address: SocketAddr, stage: &'a Stage, number: usize) -> Outcome<Self> {
+        let player = Player::new(stage, number);
+        let connection = Fragile::connect(address, player.id())?;
+        Ok(Self { player, connection })
+    }
+
+    fn play(mut self) -> Outcome<Vec<Operation>> {
+        loop {
+            let moves = self.player.moves();
+            if moves.is_empty() {
+                return Ok(self.player.into_history());
+            }
+            for next in moves {
+                match next {
+                    Move::Send(calls) => self.connection.send(&self.player.send(calls)),
+                    Move::Await(left) => self.receive(left)?,
+                    Move::HangUp(calls) => {
+                        self.connection.send(&self.player.send_part(calls));
+                        self.cut()?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one call and reads its reply.
+    fn ask(&mut self, call: Call) -> Outcome<()> {
+        let bytes = self.player.send(vec![(call, None)]);
+        self.connection.send(&bytes);
+        self.receive(0)
+    }
+
+    /// Reads replies until so many calls are in flight, or until the connection is cut.
+    fn receive(&mut self, left: usize) -> Outcome<()> {
+        while self.player.in_flight() > left
+            && let Some(count) = self.player.awaited()
+        {
+            match self.connection.replies(count)? {
+                Some(replies) => self.player.answered(&replies)?,
+                None => self.cut()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Outcome<()> {
+        self.player.cut()?;
+        self.connection.connect_anew()
     }
 }
 
@@ -112,26 +240,15 @@ impl Stage {
 /// The server does not answer, or gives a reply that the command never has.
 pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
     let mut first = Client::connect(address)?;
-    let stage = Stage {
-        plan,
-        address,
-        scripts: first.knows_command("EVAL")?,
-        started: Instant::now(),
-        keys: Mutex::new(Keys::new(KEYS)),
-        next_token: AtomicU32::new(1),
-        next_copy: AtomicU32::new(0),
-        next_number: AtomicU32::new(0),
-        operations_left: AtomicI64::new(plan.operations),
-        ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
-    };
-    let mut director = Player::new(&stage, plan.clients)?;
-    let made = (0..KEYS).map(|key| (Key(key), stage.token())).collect();
-    director.ask(Call::Plain(Step::Mset(made)))?;
+    let scripts = first.knows_command("EVAL")?;
+    let stage = Stage::new(plan, scripts, Time::Passes(Instant::now()));
+    let mut director = Connected::new(address, &stage, plan.clients)?;
+    director.ask(stage.first_call())?;
     let outcomes = std::thread::scope(|scope| {
         let players: Vec<_> = (0..plan.clients)
             .map(|number| {
                 let stage = &stage;
-                scope.spawn(move || Player::new(stage, number)?.play())
+                scope.spawn(move || Connected::new(address, stage, number)?.play())
             })
             .collect();
         let ends = players.into_iter().map(std::thread::ScopedJoinHandle::join);
@@ -142,27 +259,10 @@ pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
     for outcome in outcomes {
         history.extend(outcome?);
     }
-    let all: Vec<Key> = stage.keys().all().collect();
-    for some in all.chunks(20) {
-        director.ask(Call::Plain(Step::Mget(some.to_vec())))?;
+    for call in stage.last_calls() {
+        director.ask(call)?;
     }
-    history.extend(director.into_history());
-    let copies: Vec<Copied> = (0..stage.next_copy.into_inner()).map(Copied).collect();
-    super::reveal(&mut history, &read_copies(&mut first, &copies)?);
+    history.extend(director.player.into_history());
+    stage.reveal(&mut history, |args| first.call(args))?;
     Ok(history)
-}
-
-fn read_copies(client: &mut Client, copies: &[Copied]) -> Outcome<HashMap<Copied, Value>> {
-    let mut values = HashMap::new();
-    for some in copies.chunks(100) {
-        let mut args = vec!["MGET".to_owned()];
-        args.extend(some.iter().map(Copied::to_string));
-        let Reply::Array(replies) = client.call(&args)? else {
-            return Err("MGET is not answered by an array".into());
-        };
-        for (copy, reply) in some.iter().zip(replies) {
-            values.extend(reply.bytes().map(|bytes| (*copy, Value(bytes.to_vec()))));
-        }
-    }
-    Ok(values)
 }
