@@ -160,8 +160,8 @@ pub fn check(dialogue: &[(&str, &str)]) {
 pub(crate) fn wired(shared: &Arc<Shared>, wires: &Rc<RefCell<Wires>>) -> Outcome<Vec<Core>> {
     let cores = 0..shared.cores();
     let cores = cores.map(|own| {
-        let mut core = Core::new(CoreId(own), Arc::clone(shared))
-            .map_err(|why| format!("a core: {why:?}"))?;
+        let mut core =
+            Core::new(CoreId(own), Arc::clone(shared)).map_err(|why| format!("a core: {why:?}"))?;
         let wires = Rc::clone(wires);
         core.connect_lines(Box::new(Ends { own, wires }));
         Ok(core)

@@ -58,6 +58,8 @@ struct Stage {
     speed: usize,
     /// Sessions whose connections have something to be done about.
     changed: Vec<SessionId>,
+    /// Sessions with something to be sent.
+    sends: Vec<SessionId>,
     /// What was sent, and how much.
     sent: Vec<(SessionId, usize)>,
     /// The next turn follows at once.
@@ -122,6 +124,7 @@ impl Stirred {
             next: Next::Begin,
             speed: 1,
             changed: Vec::new(),
+            sends: Vec::new(),
             sent: Vec::new(),
             is_busy: true,
             shipped: Shipped::All,
@@ -363,46 +366,39 @@ impl Stirred {
         stage.core.take_dirty(&mut stage.changed);
         stage.changed.sort_unstable_by_key(|id| format!("{id:?}"));
         stage.changed.dedup();
-        let mut open = Vec::new();
         for id in std::mem::take(&mut stage.changed) {
+            let has_unsent = !stage.core.unsent(id).is_empty();
             let closes = match stage.core.intent(id) {
                 Intent::CloseNow => true,
-                Intent::CloseAfterSend => stage.core.unsent(id).is_empty(),
+                Intent::CloseAfterSend => !has_unsent,
                 Intent::Read | Intent::PauseReading => false,
             };
-            // It may take a while.
-            if closes && self.random.one_in(2) {
+            if !closes {
+                if has_unsent {
+                    stage.sends.push(id);
+                }
+            } else if self.random.one_in(2) {
+                // It takes a while.
+                stage.changed.push(id);
+            } else {
                 stage.core.closed(id);
-                let wires = self.connections.iter_mut();
-                let mut wires = wires.filter(|wire| wire.core == at && !wire.is_closed);
-                if let Some(wire) = wires.find(|wire| wire.session == id) {
+                let mut wires = self.connections.iter_mut();
+                if let Some(wire) = wires.find(|wire| wire.is_of(at, id)) {
                     wire.is_closed = true;
                 }
-            } else {
-                open.push((id, closes));
             }
         }
-        let stage = &mut self.cores[at];
-        let unsent = |id: &SessionId| !stage.core.unsent(*id).is_empty();
-        stage.changed = open
-            .into_iter()
-            .filter(|(id, closes)| *closes || unsent(id))
-            .map(|(id, _)| id)
-            .collect();
     }
 
     /// Sends what the core has for clients; now and then not all of it.
     fn send_out(&mut self, at: usize) {
         let stage = &mut self.cores[at];
-        for id in std::mem::take(&mut stage.changed) {
+        for id in std::mem::take(&mut stage.sends) {
             let bytes = stage.core.unsent(id);
-            let wires = self.connections.iter_mut();
-            let mut wires = wires.filter(|wire| wire.core == at && !wire.is_closed);
-            let Some(wire) = wires.find(|wire| wire.session == id) else {
-                continue;
-            };
+            let mut wires = self.connections.iter_mut();
+            let wire = wires.find(|wire| wire.is_of(at, id));
+            let wire = wire.expect("what is closed is not sent to");
             let count = match bytes.len() {
-                0 => 0,
                 all if self.random.one_in(4) => self.random.below(all + 1),
                 all => all,
             };
@@ -416,7 +412,8 @@ impl Stirred {
         let is_busy = self.cores[at].is_busy || self.has_come(at);
         let stage = &mut self.cores[at];
         // Whatever was sent is accounted for in the next turn, and what follows from that is done.
-        if is_busy || !stage.sent.is_empty() || !stage.core.fall_asleep() {
+        let has_more = !stage.changed.is_empty() || !stage.sent.is_empty();
+        if is_busy || has_more || !stage.core.fall_asleep() {
             return None;
         }
         let at_ms = stage.core.next_wake_ms();
@@ -427,6 +424,13 @@ impl Stirred {
         }
         let step = self.wires.borrow().next_seen(at as u16);
         Some(Until { us, step })
+    }
+}
+
+impl Wire {
+    /// Whether it is the open connection of this session of this core.
+    fn is_of(&self, core: usize, session: SessionId) -> bool {
+        self.core == core && self.session == session && !self.is_closed
     }
 }
 

@@ -31,15 +31,20 @@ fn are_strictly_serializable(cores: u16, reach: Reach) {
             clients: 3 + seed as usize % 6,
             operations: OPERATIONS,
             time_max: Duration::MAX,
-            cuts: if seed % 4 == 0 { Cuts::None } else { Cuts::Some },
+            cuts: if seed % 4 == 0 {
+                Cuts::None
+            } else {
+                Cuts::Some
+            },
             in_flight: 24,
             reach,
             seed,
         };
         let history = simulated::play(cores, plan)
             .unwrap_or_else(|why| panic!("{cores} cores, {reach:?}, seed {seed}: {why}"));
-        let checked = history::check(&history)
-            .unwrap_or_else(|violation| panic!("{cores} cores, {reach:?}, seed {seed}: {violation}"));
+        let checked = history::check(&history).unwrap_or_else(|violation| {
+            panic!("{cores} cores, {reach:?}, seed {seed}: {violation}")
+        });
         assert!(checked.dependencies > checked.operations);
     }
 }
