@@ -233,7 +233,9 @@ mod tests {
     use super::super::work::GlommioWork;
     use super::*;
     use crate::config::Config;
-    use crate::session::Endpoint;
+    use crate::dispatch::testing::key_on;
+    use crate::routing::CoreId;
+    use crate::session::{Endpoint, Peer};
 
     /// What comes in one turn of a [`Script`].
     enum Comes {
@@ -252,6 +254,9 @@ mod tests {
         takes: VecDeque<usize>,
         shared: Arc<Shared>,
         log: Arc<std::sync::Mutex<Vec<String>>>,
+        /// What the other cores do in a turn, once this one has sent.
+        others: Box<dyn FnMut(usize)>,
+        turn: usize,
     }
 
     impl Script {
@@ -277,6 +282,8 @@ mod tests {
                 self.note(format!("send {}", String::from_utf8_lossy(&bytes[..sent])));
                 sending.sent = Ok(sent);
             }
+            (self.others)(self.turn);
+            self.turn += 1;
             Ok(())
         }
 
@@ -332,15 +339,25 @@ mod tests {
         fn wake(&mut self, _place: usize) {}
     }
 
-    fn shared() -> Arc<Shared> {
-        Shared::new(Config::default(), 1, [1, 2, 3, 4], 0)
+    fn shared(cores: u16) -> Arc<Shared> {
+        Shared::new(Config::default(), cores, [1, 2, 3, 4], 0)
     }
 
     /// Plays `turns` after a client connected, and returns what the backend was asked to do.
     fn play(turns: Vec<Comes>, takes: Vec<usize>) -> Vec<String> {
-        let shared = shared();
         let (_, mut mails) = Mesh::new(1).unwrap();
-        let mail = mails.pop().unwrap();
+        play_beside(|_| {}, &shared(1), mails.remove(0), turns, takes)
+    }
+
+    /// As [`play`], on the core whose mail this is. `others` is told the turn when the core has sent.
+    fn play_beside(
+        others: impl FnMut(usize) + 'static,
+        shared: &Arc<Shared>,
+        mail: Mail,
+        turns: Vec<Comes>,
+        takes: Vec<usize>,
+    ) -> Vec<String> {
+        let shared = Arc::clone(shared);
         let core = Core::new(mail.id(), Arc::clone(&shared)).unwrap();
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let listener = Listener {
@@ -359,6 +376,8 @@ mod tests {
             takes: takes.into(),
             shared: Arc::clone(&shared),
             log: Arc::clone(&log),
+            others: Box::new(others),
+            turn: 0,
         };
         let driver = Driver::new(backend, core, mail, vec![listener], shared, Instant::now());
         let mut context = Context::from_waker(Waker::noop());
@@ -422,6 +441,46 @@ mod tests {
         assert_eq!(log, ["receive", "send +PONG\r\n", "release"]);
     }
 
+    /// The end of a client and, behind it, what lets its `EXEC` go on come with an entry of another core, as the bytes just
+    /// sent are yet to be accounted for.
+    #[test]
+    fn a_session_that_is_closed_by_what_the_order_brings_has_had_its_sends_accounted_for() {
+        let shared = shared(2);
+        let (mesh, mut mails) = Mesh::new(2).unwrap();
+        let mut other = Core::new(CoreId(1), Arc::clone(&shared)).unwrap();
+        other.connect_lines(mails.remove(1).take_lines());
+        let killer = other.connect(Peer::default()).unwrap();
+        let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
+        let mset = format!("MSET {here} 1 {there} 1\r\n");
+        let epoch = Instant::now();
+        let others = move |turn| match turn {
+            2 => other.receive(killer, b"CLIENT KILL TYPE normal\r\n"),
+            3 => {
+                other.ship();
+                // Locks are granted to the `EXEC` here.
+                other.begin_turn(clock(Instant::now(), epoch));
+                other.ship();
+                let writer = other.connect(Peer::default()).unwrap();
+                other.receive(writer, mset.as_bytes());
+                other.end_turn();
+                mesh.count_drained();
+            }
+            _ => {}
+        };
+        let exec = format!(
+            "MULTI\r\nRENAME {} {}\r\nEXEC\r\n",
+            key_on(0, 2, "c"),
+            key_on(1, 2, "d")
+        );
+        let turns = vec![
+            Comes::Bytes(exec.leak().as_bytes()),
+            Comes::Writable,
+            Comes::Ended(Ended::Stopped),
+        ];
+        let log = play_beside(others, &shared, mails.remove(0), turns, vec![]);
+        assert_eq!(log, ["receive", "send +OK\r\n+QUEUED\r\n", "release"]);
+    }
+
     #[test]
     fn tasks_of_glommio_go_on_while_the_core_is_idle() {
         let executor = LocalExecutorBuilder::new(Placement::Unbound)
@@ -430,7 +489,7 @@ mod tests {
             .unwrap();
         let began = Instant::now();
         executor.run(async {
-            let shared = shared();
+            let shared = shared(1);
             let (_, mut mails) = Mesh::new(1).unwrap();
             let mail = mails.pop().unwrap();
             let core = Core::new(mail.id(), Arc::clone(&shared)).unwrap();
