@@ -9,6 +9,8 @@
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
+//! * [`stirred`] drives cores without sockets, one at a time a step of its turn, with mail that takes its time;
+//!   [`history::simulated`] plays the same clients there, and a seed gives the same history again.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`placed`] finds keys by the core that owns them, [`clock`] is the time of day as servers have it.

@@ -32,8 +32,8 @@ const BEGAN_MS: u64 = 1_700_000_000_000;
 const ROOM_MAX: usize = 6;
 /// How many steps the speeds of the cores last.
 const SPEEDS_LAST: usize = 200;
-/// How many steps the batch that takes longest is under way.
-const DELAY_MAX: usize = 2_000;
+/// For how many steps a batch is under way, at most: one of these, each as likely. A core's turn takes about ten.
+const DELAYS_MAX: [usize; 4] = [1, 20, 60, 400];
 
 /// A connection, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Stirred {
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], BEGAN_MS as i64);
         let mut delays = Random::new(random.number());
         let delay = move || {
-            let at_most = [1, 20, 200, DELAY_MAX][delays.below(4)];
+            let at_most = DELAYS_MAX[delays.below(DELAYS_MAX.len())];
             delays.below(at_most) as u64
         };
         let wires = Wires::new(random.between(1, ROOM_MAX), delay);
@@ -364,7 +364,7 @@ impl Stirred {
     fn attend(&mut self, at: usize) {
         let stage = &mut self.cores[at];
         stage.core.take_dirty(&mut stage.changed);
-        stage.changed.sort_unstable_by_key(|id| format!("{id:?}"));
+        stage.changed.sort_unstable();
         stage.changed.dedup();
         for id in std::mem::take(&mut stage.changed) {
             let has_unsent = !stage.core.unsent(id).is_empty();

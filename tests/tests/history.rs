@@ -12,6 +12,8 @@ use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::tools;
 
 const CLIENTS: usize = 10;
+/// Keys in use at a time.
+const KEYS: u32 = 8;
 /// Operations that a client has in flight when it sends more.
 const IN_FLIGHT: usize = 24;
 
@@ -23,6 +25,7 @@ fn is_strictly_serializable(options: &Options, reach: Reach) {
     let mut server = Server::start(options).unwrap();
     let plan = Plan {
         clients: CLIENTS,
+        keys: KEYS,
         operations: operations(),
         // A very slow machine plays fewer.
         time_max: Duration::from_millis(5 * operations() as u64),
@@ -138,6 +141,7 @@ mod planted {
             let server = start(cores, backend);
             let plan = Plan {
                 clients: CLIENTS,
+                keys: KEYS,
                 operations: OPERATIONS,
                 time_max: Duration::from_secs(60),
                 cuts: Cuts::None,

@@ -1,7 +1,7 @@
 //! Histories of random clients, with pipelines in flight, on cores within the process that are stirred at random, checked for
 //! strict serializability (`larder_tests::history`). A seed gives the same history again.
 //!
-//! `LARDER_HISTORY_SEEDS` says how many seeds each test tries, 40 without it; `LARDER_HISTORY_SEED`, which one alone.
+//! `LARDER_HISTORY_SEEDS` says how many seeds each test tries, 30 without it; `LARDER_HISTORY_SEED`, which one alone.
 #![allow(clippy::unwrap_used)]
 
 use std::ops::Range;
@@ -12,6 +12,8 @@ use larder_tests::history::{self, simulated};
 
 /// Operations of one seed, some more or less.
 const OPERATIONS: i64 = 300;
+/// Keys in use at a time.
+const KEYS: u32 = 4;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -21,14 +23,15 @@ fn number(name: &str) -> Option<u64> {
 fn seeds() -> Range<u64> {
     match number("LARDER_HISTORY_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LARDER_HISTORY_SEEDS").unwrap_or(40),
+        None => 0..number("LARDER_HISTORY_SEEDS").unwrap_or(30),
     }
 }
 
 fn are_strictly_serializable(cores: u16, reach: Reach) {
     for seed in seeds() {
         let plan = Plan {
-            clients: 3 + seed as usize % 6,
+            clients: 4 + seed as usize % 8,
+            keys: KEYS,
             operations: OPERATIONS,
             time_max: Duration::MAX,
             cuts: if seed % 4 == 0 {
@@ -42,10 +45,9 @@ fn are_strictly_serializable(cores: u16, reach: Reach) {
         };
         let history = simulated::play(cores, plan)
             .unwrap_or_else(|why| panic!("{cores} cores, {reach:?}, seed {seed}: {why}"));
-        let checked = history::check(&history).unwrap_or_else(|violation| {
+        history::check(&history).unwrap_or_else(|violation| {
             panic!("{cores} cores, {reach:?}, seed {seed}: {violation}")
         });
-        assert!(checked.dependencies > checked.operations);
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::calls::{Appends, Call, End, Script, Step};
 use super::keys::Chore;
-use super::workload::{Cuts, Reach, Stage};
+use super::workload::{Cuts, Kind, Reach, Stage};
 use super::{Action, Fate, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::random::Random;
@@ -129,18 +129,15 @@ impl<'a> Player<'a> {
         } else {
             let count = self.random.between(1, PIPELINE_MAX);
             for _ in 0..count {
-                if self.random.one_in(6) {
-                    let (look, commit) = self.watch_and_exec();
-                    calls.extend(look.into_iter().map(|call| (call, None)));
-                    // Half of them see what they watch before they go on.
-                    if self.random.one_in(2) {
-                        moves.push(Move::Send(std::mem::take(&mut calls)));
-                        moves.push(Move::Await(0));
-                    }
-                    calls.push((commit, None));
-                } else {
-                    calls.push((self.any_call(), None));
+                let (look, then) = self.any_calls();
+                let looks = !look.is_empty();
+                calls.extend(look.into_iter().map(|call| (call, None)));
+                // Half of them see what they watch before they go on.
+                if looks && self.random.one_in(2) {
+                    moves.push(Move::Send(std::mem::take(&mut calls)));
+                    moves.push(Move::Await(0));
                 }
+                calls.extend(then.into_iter().map(|call| (call, None)));
             }
             if cuts && self.random.one_in(80) {
                 moves.push(Move::HangUp(calls));
@@ -239,26 +236,31 @@ impl<'a> Player<'a> {
         });
     }
 
-    fn any_call(&mut self) -> Call {
-        if self.random.one_in(20) {
-            return Call::Plain(self.copy());
-        }
-        match self.random.below(12) {
-            0 | 1 => Call::Plain(self.get()),
-            2 | 3 => Call::Plain(self.append()),
-            4 | 5 => Call::Plain(self.mget()),
-            6 | 7 if self.stage.scripts => Call::Plain(self.script()),
-            8 => Call::Plain(Step::Echo(self.stage.number())),
-            9 => {
+    /// Calls of some kind: one, or a look at watched keys and then what goes on from there.
+    fn any_calls(&mut self) -> (Vec<Call>, Vec<Call>) {
+        let kinds = &self.stage.kinds;
+        let step = match kinds[self.random.below(kinds.len())] {
+            Kind::Get => self.get(),
+            Kind::Append => self.append(),
+            Kind::Mget => self.mget(),
+            Kind::Copy => self.copy(),
+            Kind::Script => self.script(),
+            Kind::Echo => Step::Echo(self.stage.number()),
+            Kind::Exists => {
                 let count = self.random.between(1, 4);
-                Call::Plain(Step::Exists(self.keys(count)))
+                Step::Exists(self.keys(count))
             }
-            _ => Call::Multi {
-                watched: Vec::new(),
-                steps: self.steps(),
-                end: self.end(),
-            },
-        }
+            Kind::Watch => return self.watch_and_exec(),
+            Kind::Multi => {
+                let call = Call::Multi {
+                    watched: Vec::new(),
+                    steps: self.steps(),
+                    end: self.end(),
+                };
+                return (Vec::new(), vec![call]);
+            }
+        };
+        (Vec::new(), vec![Call::Plain(step)])
     }
 
     fn end(&mut self) -> End {
@@ -298,7 +300,7 @@ impl<'a> Player<'a> {
 
     /// Of a transaction: on any keys, or all on one.
     fn steps(&mut self) -> Vec<Step> {
-        let count = self.random.between(1, 4);
+        let count = self.random.between(1, 5);
         if self.random.one_in(4) {
             let key = self.keys(1)[0];
             return (0..count)
@@ -310,18 +312,18 @@ impl<'a> Player<'a> {
                 .collect();
         }
         (0..count)
-            .map(|_| match self.random.below(12) {
-                0 | 1 => self.get(),
-                2 | 3 => self.mget(),
-                4 => self.copy(),
-                5 if self.stage.scripts => self.script(),
+            .map(|_| match self.random.below(16) {
+                0..=3 => self.get(),
+                4 | 5 => self.mget(),
+                6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
+                7 if self.stage.kinds.contains(&Kind::Script) => self.script(),
                 _ => self.append(),
             })
             .collect()
     }
 
     fn script(&mut self) -> Step {
-        let count = self.random.between(1, 3);
+        let count = self.random.between(1, 4);
         let mut keys = Vec::new();
         for key in self.keys(count) {
             let appends = self.random.one_in(2);
@@ -349,25 +351,25 @@ impl<'a> Player<'a> {
 
     /// A look at watched keys and a transaction on them; sometimes with other commands in between, and sometimes the watch is
     /// given up.
-    fn watch_and_exec(&mut self) -> (Vec<Call>, Call) {
+    fn watch_and_exec(&mut self) -> (Vec<Call>, Vec<Call>) {
         let count = self.random.between(1, 3);
         let keys = self.keys(count);
-        let mut calls = vec![
-            Call::Plain(Step::Watch(keys.clone())),
-            Call::Plain(Step::Mget(keys.clone())),
-        ];
+        let look = [Step::Watch(keys.clone()), Step::Mget(keys.clone())];
         let mut watched = keys.clone();
-        match self.random.below(10) {
+        let between = match self.random.below(8) {
             0 => {
-                calls.push(Call::Plain(Step::Unwatch));
                 watched.clear();
+                Some(Step::Unwatch)
             }
-            1 => calls.push(Call::Plain(self.get())),
-            2 => calls.push(Call::Plain(self.append())),
-            _ => {}
-        }
+            1 => Some(self.get()),
+            2 => Some(self.append()),
+            // A change of its own makes the transaction fail; mostly of a key that this does not use.
+            3..=5 => Some(self.append_to(keys[count - 1])),
+            _ => None,
+        };
+        let changes_last = matches!(between, Some(Step::Append(..)));
         let mut steps: Vec<Step> = keys.iter().map(|key| self.append_to(*key)).collect();
-        if self.random.one_in(3) {
+        if changes_last || self.random.one_in(3) {
             steps.truncate(1);
         }
         if self.random.one_in(3) {
@@ -379,7 +381,8 @@ impl<'a> Player<'a> {
             steps,
             end,
         };
-        (calls, commit)
+        let commit = between.map(Call::Plain).into_iter().chain([commit]);
+        (look.map(Call::Plain).into(), commit.collect())
     }
 
     /// New values for worn keys.

@@ -15,7 +15,7 @@ use crate::stirred::{Connection, Stirred};
 /// Nanoseconds that a step counts in the history.
 const STEP_NS: u64 = 1_000;
 /// Steps of the server for one of a client, on an average.
-const STEPS_OF_SERVER: usize = 3;
+const STEPS_OF_SERVER: usize = 1;
 
 /// Plays the plan on a server of so many cores, and records it. At the end all keys are read. Times are counted in steps,
 /// a microsecond each.

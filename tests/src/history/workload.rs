@@ -20,14 +20,13 @@ use crate::client::Client;
 use crate::fragile::Fragile;
 use crate::resp::Reply;
 
-/// Keys in use at a time.
-const KEYS: u32 = 8;
-
 /// What is to be played.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// So many clients.
     pub clients: usize,
+    /// Keys in use at a time, at least 4: the fewer there are, the more the clients meet.
+    pub keys: u32,
     /// So many operations of all of them together, some more or less.
     pub operations: i64,
     /// Less, if they take longer than this.
@@ -40,6 +39,37 @@ pub struct Plan {
     pub reach: Reach,
     /// Of the random numbers.
     pub seed: u64,
+}
+
+/// A kind of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Get,
+    Append,
+    Mget,
+    Copy,
+    Script,
+    Echo,
+    Exists,
+    /// A transaction.
+    Multi,
+    /// A transaction on watched keys.
+    Watch,
+}
+
+impl Kind {
+    /// All, and how often each is done.
+    const ALL: [(Self, usize); 9] = [
+        (Self::Get, 2),
+        (Self::Append, 2),
+        (Self::Mget, 2),
+        (Self::Copy, 2),
+        (Self::Script, 4),
+        (Self::Echo, 1),
+        (Self::Exists, 1),
+        (Self::Multi, 4),
+        (Self::Watch, 4),
+    ];
 }
 
 /// Which keys scripts reach for.
@@ -63,7 +93,8 @@ pub enum Cuts {
 /// What the clients share.
 pub(super) struct Stage {
     pub(super) plan: Plan,
-    pub(super) scripts: bool,
+    /// What the clients do, each kind as often as it stands here.
+    pub(super) kinds: Vec<Kind>,
     time: Time,
     keys: Mutex<Keys>,
     next_token: AtomicU32,
@@ -78,17 +109,22 @@ pub(super) struct Stage {
 pub(super) enum Time {
     /// Since then.
     Passes(Instant),
-    /// In nanoseconds.
+    /// In nanoseconds. No two looks at it see the same.
     IsSet(AtomicU64),
 }
 
 impl Stage {
     pub(super) fn new(plan: Plan, scripts: bool, time: Time) -> Self {
+        let kinds = Kind::ALL
+            .into_iter()
+            .filter(|(kind, _)| scripts || *kind != Kind::Script);
+        let kinds = kinds.flat_map(|(kind, often)| std::iter::repeat_n(kind, often));
+        let kinds = kinds.collect();
         Self {
             plan,
-            scripts,
+            kinds,
             time,
-            keys: Mutex::new(Keys::new(KEYS)),
+            keys: Mutex::new(Keys::new(plan.keys)),
             next_token: AtomicU32::new(1),
             next_copy: AtomicU32::new(0),
             next_number: AtomicU32::new(0),
@@ -122,7 +158,7 @@ impl Stage {
     pub(super) fn now_ns(&self) -> u64 {
         match &self.time {
             Time::Passes(started) => started.elapsed().as_nanos() as u64,
-            Time::IsSet(now_ns) => now_ns.load(Ordering::Relaxed),
+            Time::IsSet(now_ns) => now_ns.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -140,7 +176,9 @@ impl Stage {
 
     /// Makes the keys.
     pub(super) fn first_call(&self) -> Call {
-        let made = (0..KEYS).map(|key| (Key(key), self.token())).collect();
+        let made = (0..self.plan.keys)
+            .map(|key| (Key(key), self.token()))
+            .collect();
         Call::Plain(Step::Mset(made))
     }
 
