@@ -312,7 +312,7 @@ impl Writer<'_> {
             2 => format!("kept = kept or function() redis.call('GET', {hero}) end kept()"),
             3 => format!("redis.call('GET', {table}['n'])"),
             4 => "redis.call('GET', math['pi'])".to_owned(),
-            5 => format!(
+            5 | 9 | 10 => format!(
                 "redis.register_function('y', {}({{'x'}}))",
                 named.first().unwrap_or(&"g")
             ),
