@@ -1,4 +1,4 @@
-//! What counts in no statistics, since it did before: commands that a script runs again when it has begun again.
+//! Keeps commands out of the statistics that a script runs once more because it has begun again: they counted the first time.
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;

@@ -247,7 +247,7 @@ impl Core {
         caller: Caller,
         (args, command, began): (Args<'_>, &'static Command, Instant),
         mut hold: Hold,
-    ) -> Result<Step, (ErrorReply, Hold)> {
+    ) -> Result<Step, (ErrorReply, Box<Hold>)> {
         let is_out_of_memory = self.is_out_of_memory();
         let admitted = number_of_keys(&self.state, args, command).and_then(|keys| {
             let script = self.find_script(command, args)?;
@@ -256,7 +256,7 @@ impl Core {
         });
         let (keys, script, may_write) = match admitted {
             Ok(admitted) => admitted,
-            Err(error) => return Err((error, hold)),
+            Err(error) => return Err((error, Box::new(hold))),
         };
         let is_alone = self.state.shared.cores() == 1;
         hold.keeps = !is_alone

@@ -272,7 +272,7 @@ impl Core {
                 self.count_failure(&error, command);
                 Reply::new(&mut out, caller.protocol).error(&error);
                 Some(Ended {
-                    hold,
+                    hold: *hold,
                     busy: None,
                     began,
                 })
