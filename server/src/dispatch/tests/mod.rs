@@ -31,6 +31,7 @@ mod memory;
 mod notes;
 mod order;
 mod order_flow;
+mod overtaking;
 mod pauses;
 mod pipelines;
 mod publish;
