@@ -54,6 +54,9 @@ pub fn set_px(number: usize, value: &[u8], ttl_ms: u64) -> Vec<u8> {
     encode_command(args.into_iter())
 }
 
+/// Bytes of a reply that is [`VALUE`].
+pub const BULK_BYTES: usize = b"$64\r\n".len() + VALUE.len() + 2;
+
 /// A script that reads its first key and writes its last.
 pub const SCRIPT: &str =
     "local value = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[#KEYS], ARGV[1]) return value";
@@ -112,7 +115,7 @@ mod tests {
         server.turn(&load_library());
         for (command, what) in [("EVAL", SCRIPT), ("EVALSHA", SCRIPT_SHA), ("FCALL", "f")] {
             let replied = server.turn(&script(command, what, &[0, 1]));
-            assert_eq!(replied, "$64\r\n".len() + VALUE.len() + 2, "{command}");
+            assert_eq!(replied, BULK_BYTES, "{command}");
         }
     }
 

@@ -144,10 +144,9 @@ fn bounded_config() -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{get, key};
+    use crate::data::{BULK_BYTES, get, key};
 
-    /// `$64\r\n`, 64 bytes, `\r\n`.
-    const HIT_BYTES: usize = 5 + 64 + 2;
+    const HIT_BYTES: usize = BULK_BYTES;
 
     #[test]
     fn a_filled_server_answers_every_get_with_its_value() {

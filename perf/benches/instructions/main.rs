@@ -135,6 +135,28 @@ fn scripts((command, what): (&str, &str), keys: usize, first: &[u8]) -> Fed {
     warmed(server, pipelines(commands, SCRIPTS_PIPELINE))
 }
 
+/// Scripts of a key that lives on the core the client is not on.
+fn far_evals(pipeline: usize) -> Fed {
+    let mut server = Server::new(2);
+    let far: Vec<usize> = (0..)
+        .filter(|&number| server.core_of(&key(number)) == CoreId(1))
+        .take(OPERATIONS)
+        .collect();
+    let sets = far.iter().map(|&number| data::set(number, &VALUE));
+    for piece in pipelines(sets, pipeline) {
+        server.turn_with_hops(&piece);
+    }
+    let scripts = far
+        .iter()
+        .map(|&number| data::script("EVAL", data::SCRIPT, &[number]));
+    let input = pipelines(scripts, pipeline);
+    for piece in &input {
+        let replied = server.turn_with_hops(piece);
+        assert_eq!(replied, pipeline * data::BULK_BYTES);
+    }
+    (server, input)
+}
+
 /// GETs of keys that all live on the core the client is not on.
 fn far_gets(pipeline: usize) -> Fed {
     let mut server = Server::new(2);
@@ -216,6 +238,15 @@ fn set_px((mut server, input): Fed) -> Fed {
 #[bench::function(args = (1), setup = calls)]
 fn script((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_16(args = (SCRIPTS_PIPELINE), setup = far_evals)]
+fn script_hop((mut server, input): Fed) -> Fed {
+    for piece in &input {
+        black_box(server.turn_with_hops(piece));
+    }
     (server, input)
 }
 
@@ -456,6 +487,7 @@ library_benchmark_group!(
         set_insert,
         set_px,
         script,
+        script_hop,
         parse,
         parse_halved,
         reply_bulk,

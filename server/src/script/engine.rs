@@ -7,7 +7,7 @@
 //! Functions run in the same machines, in a world of their own. A library is loaded into a machine when a function of it is
 //! first called there, and forgotten there when others have come ([`LibraryCache`]).
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::rc::Rc;
@@ -50,6 +50,8 @@ pub struct Callable {
     pub flags: ScriptFlags,
     /// Which of the two it is.
     pub kind: Kind,
+    /// Whether it keeps to the keys it declares, as its text shows; none as long as nobody has looked.
+    pub keeps: Rc<Cell<Option<bool>>>,
 }
 
 impl Callable {
@@ -59,6 +61,7 @@ impl Callable {
             name: script.name().into(),
             flags: script.flags,
             kind: Kind::Script,
+            keeps: Rc::default(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Callable {
             name: function.name.as_str().into(),
             flags: function.flags,
             kind: Kind::Function,
+            keeps: Rc::default(),
         }
     }
 }

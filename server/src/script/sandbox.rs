@@ -22,6 +22,8 @@ pub(super) const CHUNK: &str = "=[sandbox]";
 const UNPROTECTED_ERRORS: [&str; 2] = ["C stack overflow", "error in error handling"];
 /// Name in the registry of the table that holds them.
 const ERRORS: &str = "larder.errors";
+/// The same of the strings that keep the table of strings from changing its size.
+const STAYING: &str = "larder.staying";
 
 /// The way into the sandbox of one machine.
 pub(super) struct Sandbox {
@@ -65,6 +67,7 @@ pub(super) fn load(lua: &Lua, raw: &Table) -> mlua::Result<Sandbox> {
     lua.load(FUNCTIONS)
         .set_name(CHUNK)
         .call::<()>((parts, raw))?;
+    lua.set_named_registry_value(STAYING, run.raw_get::<Table>(1)?)?;
     lua.set_named_registry_value(ERRORS, lua.create_sequence_from(UNPROTECTED_ERRORS)?)?;
     lua.gc_collect()?;
     Ok(Sandbox {

@@ -10,6 +10,14 @@ pub struct Words {
 }
 
 impl Words {
+    /// None yet, with memory for so many strings of so many bytes together.
+    pub fn with_room(strings: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ranges: Vec::with_capacity(strings),
+        }
+    }
+
     /// Empties it; memory for large ones is given back.
     pub fn clear(&mut self) {
         const KEPT_BYTES: usize = 1 << 20;

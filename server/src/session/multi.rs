@@ -2,7 +2,7 @@
 
 use larder_engine::UnixMillis;
 
-use super::LockId;
+use super::{LockId, ReplySeq};
 use crate::observe::CommandId;
 use crate::resp::ArgRange;
 use crate::routing::CoreId;
@@ -164,6 +164,8 @@ pub struct Executing {
     pub holds: Holds,
     /// What is done counted before: it is done for a script that has begun again.
     pub counted_before: bool,
+    /// Its reply waits behind this place until what was admitted before a pause that it begins has run.
+    pub clears: Option<ReplySeq>,
     /// The commands, and which of them is next, while it waits for one of several rounds.
     pub rest: Option<(Box<Multi>, usize)>,
     /// Messages that came meanwhile and go out behind the reply.

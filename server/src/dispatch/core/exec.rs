@@ -397,6 +397,7 @@ impl Core {
             }
             return self.show_exec(session, &multi.sent_as);
         }
+        let clears = self.pause_of(&multi).map(|_| session.output.expect());
         if !quiet {
             session.reply(|reply| reply.array(multi.len()));
         }
@@ -406,6 +407,7 @@ impl Core {
             time,
             holds: multi.holds,
             counted_before: false,
+            clears,
             rest: Some((multi, 0)),
             pushes: Vec::new(),
         }));
@@ -448,12 +450,24 @@ impl Core {
             std::mem::take(&mut executing.locks),
             std::mem::take(&mut executing.pushes),
         );
+        let clears = executing.clears;
         session.executing = None;
         end_exec(session);
         session.output.append(|out| out.extend_from_slice(&pushes));
         self.end_telling_of_exec(session);
         self.unlock(session.id, &locks);
         self.show_exec(session, &multi.sent_as);
+        if let Some((seq, command)) = clears.zip(self.pause_of(&multi)) {
+            self.clear_behind_exec(session, seq, command);
+        }
+    }
+
+    /// The first of the queued commands that begins a pause on several cores.
+    fn pause_of(&self, multi: &Multi) -> Option<&'static Command> {
+        let commands = multi.commands().iter();
+        let mut commands = commands.map(|queued| self.state.commands.get(queued.id));
+        let pause = commands.find(|command| command.spec.name == "client|pause");
+        pause.filter(|_| self.state.shared.cores() > 1)
     }
 
     fn run_queued(&mut self, session: &mut Session, args: Args<'_>, queued: QueuedCommand) {

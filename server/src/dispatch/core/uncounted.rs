@@ -2,6 +2,7 @@
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;
+use crate::dispatch::run::timing::Counted;
 use crate::observe::{CommandId, CommandStats, ErrorCounts};
 
 /// What the statistics said before.
@@ -12,7 +13,7 @@ pub(in crate::dispatch::core) struct Before {
     misses: u64,
     error_replies: u64,
     errors: ErrorCounts,
-    of_command: Option<(CommandId, CommandStats, u32)>,
+    of_command: Option<(CommandId, CommandStats, Counted)>,
 }
 
 impl Core {
@@ -27,7 +28,7 @@ impl Core {
             misses: stats.misses,
             error_replies: stats.error_replies,
             errors: std::mem::take(&mut stats.errors),
-            of_command: id.map(|id| (id, stats.by_command[id.index()], self.timing.calls(id))),
+            of_command: id.map(|id| (id, stats.by_command[id.index()], self.timing.counted(id))),
         }
     }
 

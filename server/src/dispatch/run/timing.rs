@@ -20,6 +20,8 @@ pub(in crate::dispatch) struct TurnTiming {
     began: Instant,
     /// By number, what is known of constant-time commands that scripts call.
     in_scripts: Vec<InScripts>,
+    /// Those of them that scripts called in this turn without their being timed.
+    touched_in_scripts: Vec<CommandId>,
 }
 
 /// What is known of a command that scripts call.
@@ -29,6 +31,22 @@ struct InScripts {
     untimed: u8,
     /// Time of that one.
     nanos: u64,
+    /// Calls in this turn that were not timed, and the time they are taken to have lasted.
+    counted: InTurn,
+}
+
+/// Calls of a command in a turn, and their nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct InTurn {
+    calls: u32,
+    nanos: u64,
+}
+
+/// How often a command has run in a turn, by itself and in scripts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::dispatch) struct Counted {
+    calls: u32,
+    in_scripts: InTurn,
 }
 
 /// Of the constant-time commands that scripts call, every so manieth of a kind is timed.
@@ -43,23 +61,32 @@ impl TurnTiming {
             apart_nanos: 0,
             began: Instant::now(),
             in_scripts: vec![InScripts::default(); commands],
+            touched_in_scripts: Vec::new(),
         }
     }
 
-    /// How long a constant-time command of a script is taken to last, in nanoseconds. None: it is one to be timed.
+    /// A constant-time command of a script is to run. Whether it has to be timed; else it is taken to last as long as the last
+    /// one that was, and is counted at the end of the turn.
     #[inline]
-    pub(in crate::dispatch) fn in_script(&mut self, id: CommandId) -> Option<u64> {
+    pub(in crate::dispatch) fn in_script(&mut self, id: CommandId) -> bool {
         let known = &mut self.in_scripts[usize::from(id.0)];
-        known.untimed = known.untimed.checked_sub(1)?;
-        Some(known.nanos)
+        let Some(untimed) = known.untimed.checked_sub(1) else {
+            return true;
+        };
+        known.untimed = untimed;
+        if known.counted.calls == 0 {
+            self.touched_in_scripts.push(id);
+        }
+        known.counted.calls += 1;
+        known.counted.nanos += known.nanos;
+        false
     }
 
     /// A constant-time command of a script was timed.
     pub(in crate::dispatch) fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
-        self.in_scripts[usize::from(id.0)] = InScripts {
-            untimed: TIMED_EVERY - 1,
-            nanos,
-        };
+        let known = &mut self.in_scripts[usize::from(id.0)];
+        known.untimed = TIMED_EVERY - 1;
+        known.nanos = nanos;
     }
 
     /// A turn begins.
@@ -79,14 +106,18 @@ impl TurnTiming {
     }
 
     /// How often a command has run in this turn.
-    pub(in crate::dispatch) fn calls(&self, id: CommandId) -> u32 {
-        self.calls[usize::from(id.0)]
+    pub(in crate::dispatch) fn counted(&self, id: CommandId) -> Counted {
+        Counted {
+            calls: self.calls[usize::from(id.0)],
+            in_scripts: self.in_scripts[usize::from(id.0)].counted,
+        }
     }
 
     /// A command has run so often in this turn: what ran since does not count.
-    pub(in crate::dispatch) fn set_back(&mut self, id: CommandId, calls: u32) {
-        let counted = std::mem::replace(&mut self.calls[usize::from(id.0)], calls);
-        self.shared_calls -= u64::from(counted - calls);
+    pub(in crate::dispatch) fn set_back(&mut self, id: CommandId, to: Counted) {
+        let calls = std::mem::replace(&mut self.calls[usize::from(id.0)], to.calls);
+        self.shared_calls -= u64::from(calls - to.calls);
+        self.in_scripts[usize::from(id.0)].counted = to.in_scripts;
     }
 
     /// Something took this long that no command of the turn is to account for.
@@ -101,6 +132,11 @@ impl TurnTiming {
 
     /// The turn ends: its time goes to the commands that shared it.
     pub(in crate::dispatch) fn end(&mut self, stats: &mut Stats) {
+        for id in self.touched_in_scripts.drain(..) {
+            let known = &mut self.in_scripts[usize::from(id.0)];
+            let InTurn { calls, nanos } = std::mem::take(&mut known.counted);
+            stats.ran(id, u64::from(calls), nanos);
+        }
         if self.shared_calls == 0 {
             self.apart_nanos = 0;
             return;
@@ -125,16 +161,23 @@ mod tests {
         let mut timing = TurnTiming::new(2);
         let (one, other) = (CommandId(0), CommandId(1));
         let mut timed = [0, 0];
-        for _ in 0..160 {
-            // By turns: a sample of all commands together would find one kind only.
-            for (id, nanos) in [(one, 70), (other, 30)] {
-                match timing.in_script(id) {
-                    Some(known) => assert_eq!(known, nanos),
-                    None => {
+        let mut stats = Stats::new(2);
+        for turn in 1..=10u64 {
+            for _ in 0..16 {
+                // By turns: a sample of all commands together would find one kind only.
+                for (id, nanos) in [(one, 70), (other, 30)] {
+                    if timing.in_script(id) {
                         timed[usize::from(id.0)] += 1;
                         timing.timed_in_script(id, nanos);
                     }
                 }
+            }
+            // The others are counted when the turn ends, as long as the one that was timed.
+            timing.end(&mut stats);
+            for (id, nanos) in [(one, 70), (other, 30)] {
+                let counted = &stats.by_command[id.index()];
+                let expected = (15 * turn, 15 * turn * nanos);
+                assert_eq!((counted.calls, counted.nanos), expected);
             }
         }
         assert_eq!(timed, [10, 10]);

@@ -40,7 +40,7 @@ pub(in crate::dispatch) struct Hold {
     pub(in crate::dispatch) repeats: u64,
     /// The hashes of the keys it declared, in order.
     pub(in crate::dispatch) declared: Vec<u64>,
-    /// It keeps to these, as its text shows.
+    /// It keeps to these, as its text shows: found out when it asks for locks, or starts without.
     pub(in crate::dispatch) keeps: bool,
 }
 

@@ -41,6 +41,8 @@ pub(in crate::dispatch) struct Scripts {
     pub(in crate::dispatch) spare: Option<Box<Running>>,
     /// Memory of the last reply, for the next one.
     pub(in crate::dispatch) reply: Vec<u8>,
+    /// The same of the hashes of the keys it declared.
+    pub(in crate::dispatch) declared: Vec<u64>,
 }
 
 impl Scripts {

@@ -47,7 +47,7 @@ impl State {
 }
 
 pub(in crate::dispatch) fn keep_words(args: Args<'_>) -> Words {
-    let mut words = Words::default();
+    let mut words = Words::with_room(args.len(), args.span_bytes());
     for arg in args.iter_from(0) {
         let fits = words.push(arg);
         assert!(fits, "arguments are addressed by 32 bits all along");

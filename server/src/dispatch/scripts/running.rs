@@ -40,6 +40,8 @@ pub(in crate::dispatch) struct Running {
     /// When it last ran a command to its end.
     pub(in crate::dispatch) last: Instant,
     pub(in crate::dispatch) hold: Hold,
+    /// The keys it declared live on this core, and nothing has come between since they were found to.
+    pub(in crate::dispatch) is_here: bool,
     pub(in crate::dispatch) needs: Needs,
     pub(in crate::dispatch) reads: Reads,
     /// It has run a command that reads.

@@ -56,8 +56,49 @@ fn stir_until(server: &mut Server, random: &mut Random, client: Client, end: &st
     panic!("{:?} instead of {end:?}", String::from_utf8_lossy(&out));
 }
 
-/// What `EXEC` says of a pause is no barrier (decision 0017): it is in force for all that comes from then on, and a pause that is
-/// sent by itself waits for what came before.
+#[test]
+fn nothing_is_written_behind_the_reply_of_an_exec_that_pauses() {
+    for seed in 0..seeds(300) {
+        let mut random = Random(seed);
+        let cores = 2 + (seed % 2) as u16;
+        let mut server = Server::new(cores);
+        let keys = [0, 1].map(|core| key_on(core, cores, "k"));
+        let connect =
+            |server: &mut Server, random: &mut Random| server.connect(random.below(cores.into()));
+        let clients: Vec<Client> = (0..4).map(|_| connect(&mut server, &mut random)).collect();
+        let pausing = connect(&mut server, &mut random);
+        for _ in 0..random.below(20) {
+            let write = random.of(WRITES)(&keys);
+            let client = clients[random.below(clients.len())];
+            server.receive(client, write.as_bytes());
+            if random.one_in(3) {
+                server.stir(&mut random);
+            }
+        }
+        let (first, reply) = random.of(&[("PING", "PONG"), ("SET other v", "OK")]);
+        let exec = format!("MULTI\r\n{first}\r\nCLIENT PAUSE 1000000 WRITE\r\nEXEC\r\n");
+        server.receive(pausing, exec.as_bytes());
+        stir_until(
+            &mut server,
+            &mut random,
+            pausing,
+            &format!("*2\r\n+{reply}\r\n+OK\r\n"),
+        );
+        let before = written(&mut server);
+        server.turns();
+        assert_eq!(written(&mut server), before, "seed {seed}");
+        // What comes behind it is answered.
+        assert_eq!(server.send(pausing, b"PING\r\n"), "+PONG\r\n");
+        server.send(pausing, b"CLIENT UNPAUSE\r\n");
+        for client in clients {
+            server.send(client, b"ECHO end\r\n");
+            server.disconnect(client);
+        }
+        server.disconnect(pausing);
+        server.assert_nothing_is_left();
+    }
+}
+
 #[test]
 fn a_pause_within_a_transaction_holds_back_what_comes_behind_it() {
     let keys = [key_on(0, 2, "a"), key_on(1, 2, "b")];

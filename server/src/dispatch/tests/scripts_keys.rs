@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 use crate::dispatch::tests::testing::{Client, Server, key_on};
+use crate::session::gate;
 
 const CORES: u16 = 2;
 
@@ -116,5 +117,22 @@ fn behind_a_script_whose_text_shows_its_keys_nothing_waits() {
         assert_eq!(server.take_output(other), b"$1\r\n1\r\n", "{name}");
         server.turns();
         assert_eq!(server.take_output(client), b"+OK\r\n+OK\r\n", "{name}");
+    }
+}
+
+#[test]
+fn nor_behind_one_on_several_cores() {
+    let (here, there) = (key_on(0, CORES, "a"), key_on(1, CORES, "b"));
+    for (key, waits) in [("KEYS[2]", false), ("ARGV[1]", true)] {
+        let body = format!("redis.call('SET', KEYS[1], 'x') return redis.call('SET', {key}, 'x')");
+        let mut server = Server::new(CORES);
+        let client = server.connect(0);
+        let script = encode(&["EVAL", &body, "2", &here, &there, &there]);
+        server.receive(client, &script);
+        let session = server.cores[0].state().sessions.get_mut(client.1);
+        let gates = session.expect("the client is there").gates;
+        assert_eq!(gates & gate::BEHIND_LAST != 0, waits, "{key}");
+        server.turns();
+        assert_eq!(server.take_output(client), b"+OK\r\n", "{key}");
     }
 }

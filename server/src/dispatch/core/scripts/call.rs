@@ -105,7 +105,7 @@ impl Core {
                 return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
             }
         };
-        let target = self.target(found, args);
+        let target = self.target_in_script(found, args);
         if let Err(error) = self.admit_for_script(command) {
             return Err(self.reject_for_script(command.id, error));
         }
@@ -138,10 +138,8 @@ impl Core {
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
-        let known = is_sampled
-            .then(|| self.timing.in_script(command.id))
-            .flatten();
-        let began = known.is_none().then(Instant::now);
+        let is_timed = !is_sampled || self.timing.in_script(command.id);
+        let began = is_timed.then(Instant::now);
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
                 let options = CallOptions {
@@ -163,7 +161,6 @@ impl Core {
             }
         }
         let Some(began) = began else {
-            self.state.stats.ran(command.id, 1, known.unwrap_or(0));
             return Ok(None);
         };
         let took = began.elapsed();
@@ -217,6 +214,7 @@ impl Core {
                 time: self.state.clock.unix,
                 holds: Holds::Keys,
                 counted_before,
+                clears: None,
                 rest: None,
                 pushes: Vec::new(),
             })

@@ -32,7 +32,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket};
 use crate::dispatch::notify::publication::Publication;
-use crate::dispatch::scripts::hold::Hold;
+use crate::dispatch::scripts::hold::{Covers, Hold};
 use crate::dispatch::scripts::parked::keep_words;
 use crate::dispatch::scripts::placement::{
     NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
@@ -168,7 +168,7 @@ impl Core {
             },
         };
         let (ticket, began) = (request.ticket, Instant::now());
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.scripts.reply);
         let asked = (args, command, began);
         let owner = Asker::OtherCore { from, ticket };
         match self.run_script(caller, asked, false, &mut out) {
@@ -183,6 +183,7 @@ impl Core {
             self.end_telling_of_sent_script(messenger, from, ticket);
         }
         self.answer_core(from, ticket, &out, (command, args, micros));
+        self.scripts.keep_reply(out);
         self.publish_held(None);
     }
 
@@ -223,7 +224,8 @@ impl Core {
         };
         let progress = self.drive(step);
         if progress != Progress::Suspended {
-            let running = self.finish_script(args, out);
+            let mut running = self.finish_script(args, out);
+            self.keep_declared(&mut running.hold);
             if let Some(messenger) = running.hold.messenger {
                 self.state.sessions.remove(messenger);
                 match progress {
@@ -244,7 +246,7 @@ impl Core {
         &mut self,
         caller: Caller,
         (args, command, began): (Args<'_>, &'static Command, Instant),
-        hold: Hold,
+        mut hold: Hold,
     ) -> Result<Step, (ErrorReply, Box<Hold>)> {
         let is_out_of_memory = self.is_out_of_memory();
         let admitted = number_of_keys(&self.state, args, command).and_then(|keys| {
@@ -257,6 +259,12 @@ impl Core {
             Err(error) => return Err((error, Box::new(hold))),
         };
         let is_alone = self.state.shared.cores() == 1;
+        hold.keeps = !is_alone
+            && script.keeps.get().unwrap_or_else(|| {
+                let keeps = keeps_to_its_keys(&self.state, args, command);
+                script.keeps.set(Some(keeps));
+                keeps
+            });
         let is_undoable = may_write && !is_alone && hold.may_begin_again();
         let mut client = self.scripts.client();
         client.db = caller.db;
@@ -284,6 +292,7 @@ impl Core {
             shown: Vec::new(),
             client: Some(client),
             last: began,
+            is_here: hold.covers == Covers::Nothing && !hold.is_in_exec,
             hold,
             needs: Needs::Granted,
             reads: caller.reads,

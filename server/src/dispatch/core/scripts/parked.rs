@@ -12,7 +12,9 @@ use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::{note_write, recipient_of_session};
 use crate::dispatch::scripts::hold::{Covers, Hold};
 use crate::dispatch::scripts::parked::{Ended, Parked, State, keep_words};
-use crate::dispatch::scripts::placement::{claim_on_all, hash_of_name, mode_of_all};
+use crate::dispatch::scripts::placement::{
+    claim_on_all, hash_of_name, keeps_to_its_keys, mode_of_all,
+};
 use crate::dispatch::scripts::running::{Asker, Caller, Needs, Progress, Running, caller_of};
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
@@ -31,6 +33,7 @@ impl Core {
         quiet: bool,
     ) {
         let mut hold = self.hold_of(args, command);
+        hold.keeps = keeps_to_its_keys(&self.state, args, command);
         hold.covers = match claim_on_all(&self.state, command, args) {
             Some(_) => Covers::Everything,
             None => Covers::Keys,
@@ -167,6 +170,7 @@ impl Core {
         let last = self.running().last;
         let is_overdue = self.state.scripts.vm().is_overdue_at(last);
         let mut running = self.scripts.running.take().expect("a script is at work");
+        running.is_here = false;
         let machine = self.state.scripts.park();
         let id = self.messenger(&mut running.hold);
         let (waits, command) = (running.needs, running.command);

@@ -18,12 +18,11 @@
 //! **The bar.** A script without locks that has to wait locks its core as a whole until it is over. Excepted is what others
 //! hold, or asked for before it began: it has not touched that, and if it comes to, it begins again.
 
-use crate::command::{Args, Command, Flags, Run};
+use crate::command::{Args, Command, FirstKey, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::locks::{Kind, Mode, Scope};
 use crate::dispatch::scripts::hold::{Covers, Hold, Reach};
-use crate::dispatch::scripts::placement::keeps_to_its_keys;
 use crate::dispatch::scripts::running::nobody;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::scopes::claims_of;
@@ -33,16 +32,45 @@ use crate::session::{LockId, SessionId, gate};
 impl Core {
     /// What a script begins with: no locks, its declared keys.
     pub(super) fn hold_of(&mut self, args: Args<'_>, command: &'static Command) -> Hold {
-        let mut declared: Vec<u64> = claims_of(&self.state, command, args)
-            .map(|(_, claim)| claim.hash)
-            .collect();
+        let mut declared = std::mem::take(&mut self.scripts.declared);
+        declared.clear();
+        declared.extend(claims_of(&self.state, command, args).map(|(_, claim)| claim.hash));
         declared.sort_unstable();
         Hold {
-            keeps: self.state.shared.cores() > 1 && keeps_to_its_keys(&self.state, args, command),
             declared,
             moment: self.state.shard.journal().moment(),
             has_waited: self.scripts.has_waited && self.state.shared.cores() > 1,
             ..Hold::default()
+        }
+    }
+
+    /// Owner and hash of the first key of a command of the script at work. Those it declared need not be looked for.
+    pub(super) fn target_in_script(
+        &self,
+        command: Option<&'static Command>,
+        args: Args<'_>,
+    ) -> Target {
+        let running = self.scripts.running.as_ref().expect("a script is at work");
+        if let Some(command) = command
+            && running.is_here
+            && let Some(key) = args.get(command.first_key.into())
+        {
+            let hash = self.state.shard.hasher().hash(key);
+            if command.first_key > 0 && running.hold.declared.binary_search(&hash).is_ok() {
+                return Target {
+                    core: self.state.id,
+                    first_key: FirstKey::new(command.first_key, hash),
+                };
+            }
+        }
+        self.target(command, args)
+    }
+
+    /// Keeps the memory of what a script declared for the next one.
+    pub(super) fn keep_declared(&mut self, hold: &mut Hold) {
+        const KEPT: usize = 1024;
+        if hold.declared.capacity() <= KEPT {
+            self.scripts.declared = std::mem::take(&mut hold.declared);
         }
     }
 

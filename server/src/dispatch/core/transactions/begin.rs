@@ -112,6 +112,17 @@ impl Core {
             let locks = executing.locks.clone();
             return self.gather_parts(Some(session), recipient, args, finish, asks, locks);
         }
+        self.begin_parts_of(session, recipient, args, (finish, asks));
+    }
+
+    /// The same outside of an `EXEC`. The place of the reply is kept already.
+    pub(super) fn begin_parts_of(
+        &mut self,
+        session: &mut Session,
+        recipient: Recipient,
+        args: Args<'_>,
+        (finish, asks): (Finish, Vec<AskedPart<'_>>),
+    ) {
         if asks.iter().any(|(_, work, _)| is_change_of_all(*work)) {
             self.state.expect_emptying(session);
         }
