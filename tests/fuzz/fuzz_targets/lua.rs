@@ -31,7 +31,7 @@ fn run(vm: &mut Vm, id: u64, argument: &[u8]) -> Vec<u8> {
         assert!(words.push(argument));
     }
     let mut ticks = 0;
-    let mut step = vm.eval(id, 0, "sha", &options);
+    let mut step = vm.eval(id, 0, &"sha".into(), &options);
     loop {
         step = match step {
             Step::Done => return vm.reply().clone(),

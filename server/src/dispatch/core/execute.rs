@@ -169,7 +169,6 @@ impl Core {
             if !self.has_room_for(session, command, target)
                 || self.has_no_room_for_notes()
                 || has_to_come_behind(session, resolved)
-                || self.has_to_begin_behind(session, args, resolved)
                 || self.has_yet_to_hear_of_itself(session)
                 || self.would_be_told_early(session, resolved)
             {

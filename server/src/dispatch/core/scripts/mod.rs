@@ -30,7 +30,7 @@ use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket};
+use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::scripts::hold::{Covers, Hold};
 use crate::dispatch::scripts::parked::keep_words;
@@ -78,8 +78,8 @@ impl Core {
         }
     }
 
-    /// Sends a script to the core of its keys. Unless its text shows that it keeps to these, what the session sends next waits for
-    /// its answer: it may yet begin again, at a later place.
+    /// Sends a script to the core of its keys. Unless its text shows that it keeps to these, it may yet begin again, at a later
+    /// place: what the session sends next waits for its answer.
     fn send_script(
         &mut self,
         session: &mut Session,
@@ -93,9 +93,31 @@ impl Core {
             core,
             first_key: FirstKey::UNKNOWN,
         };
+        if !keeps && session.output.outstanding() > 0 && core != self.state.id {
+            self.precede_by_what_was_sent(session);
+        }
         self.hop(session, args, command, target, quiet);
         if !keeps {
             session.set_gate(gate::BEHIND_LAST, true);
+        }
+    }
+
+    /// Has a script that is sent elsewhere come behind what its session has sent to any core, though it begins again there, at a
+    /// place that this other core gives: its own place, before that, is in an entry that concerns all cores.
+    #[cold]
+    fn precede_by_what_was_sent(&mut self, session: &mut Session) {
+        session.set_gate(gate::IN_ORDER, true);
+        let nothing = RequestHead::of(
+            Ticket::Discard {
+                session: session.id,
+            },
+            Work::Unlock,
+        );
+        let here = self.state.id;
+        for core in (0..self.state.shared.cores()).map(CoreId) {
+            if core != here {
+                self.parts_for(core).ask(nothing, std::iter::empty());
+            }
         }
     }
 
@@ -526,31 +548,6 @@ fn declared(command: Flags, script: ScriptFlags) -> Flags {
 }
 
 impl Core {
-    /// Whether a script has to wait for the replies to what its session has sent before. If it begins again on the core of its
-    /// keys, that core gives it its place, and what this core has sent to others may come behind that.
-    #[inline]
-    pub(in crate::dispatch::core) fn has_to_begin_behind(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
-        matches!(command.spec.run, Run::Script(_))
-            && session.output.outstanding() > 0
-            && self.may_begin_again_elsewhere(session, args, command)
-    }
-
-    fn may_begin_again_elsewhere(
-        &self,
-        session: &Session,
-        args: Args<'_>,
-        command: &'static Command,
-    ) -> bool {
-        let placement = self.place_of_script(session, args, command);
-        matches!(placement, Ok(Placement::OneCore(core)) if core != self.state.id)
-            && !keeps_to_its_keys(&self.state, args, command)
-    }
-
     /// Where a script of `session` runs.
     pub(in crate::dispatch::core) fn place_of_script(
         &self,
