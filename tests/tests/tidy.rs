@@ -368,7 +368,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("memory", &["limits"]),
     ("hot", &["limits", "mail"]),
     ("run", &["mail"]),
-    ("exec", &["mail"]),
+    ("exec", &["limits", "mail"]),
     ("notify", &[]),
     ("rebalance", &[]),
     ("blocking", &["locks", "mail", "run"]),

@@ -50,8 +50,11 @@ pub const SCRATCH_RANGES: usize = 64 * 1024;
 /// Bytes of events that a script on several cores may have gathered; beyond, they are told before it is over.
 pub const EVENTS_OF_SCRIPT_MAX_BYTES: usize = 4 << 20;
 
+/// Bytes of memory of what was queued for an `EXEC` that a core keeps for the next `MULTI`.
+pub const MULTI_KEPT_BYTES: usize = 64 * 1024;
+
 /// Emptied batches a core keeps for each other core.
-pub const SPARE_BATCHES: usize = 2;
+pub const SPARE_BATCHES: usize = 6;
 
 /// Scripts on several cores that a core has under way at a time, each with a machine of its own; others wait.
 pub const SCRIPTS_ON_CORES_MAX: usize = 16;

@@ -86,6 +86,24 @@ impl Multi {
         }
     }
 
+    /// Forgets all that was queued, and keeps the memory.
+    pub fn clear(&mut self) {
+        let Self {
+            state,
+            holds,
+            sent_as,
+            table,
+            bytes,
+            ranges,
+            commands,
+        } = self;
+        (*state, *holds, *table) = (Queueing::default(), Holds::default(), 0);
+        *sent_as = Box::default();
+        bytes.clear();
+        ranges.clear();
+        commands.clear();
+    }
+
     /// Number of commands.
     pub fn len(&self) -> usize {
         self.commands.len()

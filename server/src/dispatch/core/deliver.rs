@@ -190,28 +190,11 @@ impl Core {
     ) -> usize {
         /// Requests whose entries are brought near together.
         const AHEAD: usize = RUN_COMMANDS;
-        let mut hashes = [0u64; AHEAD];
         let mut done = first;
         for run in batch.requests[first..until].chunks(AHEAD) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
-            let mut known = 0;
-            for request in run {
-                let hash = match request.head.work {
-                    _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
-                    Work::Command(command) => {
-                        hash_of_first_key(&self.state, command, batch.args(request))
-                    }
-                    _ => None,
-                };
-                if let Some(hash) = hash {
-                    hashes[known] = hash;
-                    known += 1;
-                }
-            }
-            if known > 1 {
-                self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
-            }
+            self.bring_near(batch, run);
             if let Some(at) = self.state.observed.hot_keys.pass(run.len()) {
                 self.sample_request(batch, &run[at]);
             }
@@ -231,6 +214,29 @@ impl Core {
             self.expire_what_is_paid(None);
         }
         done
+    }
+
+    /// Brings the entries of requests near, [`RUN_COMMANDS`] at most.
+    #[inline]
+    pub(in crate::dispatch::core) fn bring_near(&mut self, batch: &Batch, run: &[Request]) {
+        let mut hashes = [0u64; RUN_COMMANDS];
+        let mut known = 0;
+        for request in run {
+            let hash = match request.head.work {
+                _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
+                Work::Command(command) => {
+                    hash_of_first_key(&self.state, command, batch.args(request))
+                }
+                _ => None,
+            };
+            if let Some(hash) = hash {
+                hashes[known] = hash;
+                known += 1;
+            }
+        }
+        if known > 1 {
+            self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
+        }
     }
 
     /// Notes the key of a command for another core's session.

@@ -48,7 +48,7 @@ impl Core {
                 self.reply_error(session, &errors::NESTED_MULTI, command, quiet);
             }
             TransactionStep::Begin => {
-                session.multi = Some(Box::default());
+                session.multi = Some(self.spare_multi.take());
                 session.set_gate(gate::MULTI, true);
                 reply_ok(session, quiet);
             }
@@ -227,9 +227,13 @@ impl Core {
                 let held = (LocksHeld::new(), self.state.clock.unix);
                 self.exec_under_locks(session, multi, held, watch, quiet);
             }
-            ExecPlacement::OneCore(core) => self.send_exec(session, &multi, core, command, quiet),
+            ExecPlacement::OneCore(core) => {
+                self.send_exec(session, &multi, core, command, quiet);
+                self.spare_multi.keep(multi);
+            }
             ExecPlacement::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
-                self.exec_in_parts(session, &multi, command, quiet)
+                self.exec_in_parts(session, &multi, command, quiet);
+                self.spare_multi.keep(multi);
             }
             ExecPlacement::Locks | ExecPlacement::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
@@ -460,6 +464,7 @@ impl Core {
         if let Some((seq, command)) = clears.zip(self.pause_of(&multi)) {
             self.clear_behind_exec(session, seq, command);
         }
+        self.spare_multi.keep(multi);
     }
 
     /// The first of the queued commands that begins a pause on several cores.

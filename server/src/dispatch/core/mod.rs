@@ -46,6 +46,7 @@ use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
+use crate::dispatch::exec::SpareMulti;
 use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
@@ -128,6 +129,7 @@ pub struct Core {
     tellings: Tellings,
     /// Room for the replies of an `EXEC`.
     exec_replies: Vec<u8>,
+    spare_multi: SpareMulti,
     config_version: u64,
     next_period_ms: u64,
     /// Counts the turns.
@@ -219,6 +221,7 @@ impl Core {
             buffers: BufferPool::default(),
             tellings: Tellings::default(),
             exec_replies: Vec::new(),
+            spare_multi: SpareMulti::default(),
             config_version: 0,
             next_period_ms: 0,
             turn: 0,

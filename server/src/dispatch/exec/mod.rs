@@ -3,10 +3,32 @@
 
 pub(super) mod watch;
 
+use super::limits::MULTI_KEPT_BYTES;
 use super::mail::requests::{Counts, Held, Then, held_on};
 use crate::command::Command;
 use crate::routing::CoreId;
 use crate::session::{Multi, Session, gate};
+
+/// Memory of what was queued for an `EXEC` that is over, for the next `MULTI`.
+#[derive(Default)]
+pub(in crate::dispatch) struct SpareMulti(Option<Box<Multi>>);
+
+impl SpareMulti {
+    /// Nothing queued, in memory that is there if any is.
+    #[inline]
+    pub(in crate::dispatch) fn take(&mut self) -> Box<Multi> {
+        self.0.take().unwrap_or_default()
+    }
+
+    /// Keeps memory, unless it is much.
+    #[inline]
+    pub(in crate::dispatch) fn keep(&mut self, mut multi: Box<Multi>) {
+        if multi.memory_bytes() <= MULTI_KEPT_BYTES {
+            multi.clear();
+            self.0 = Some(multi);
+        }
+    }
+}
 
 /// Where an `EXEC` runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -575,7 +575,7 @@ impl Batch {
 
 /// Empties a vector and gives its memory back if that is much.
 fn clear<T>(vector: &mut Vec<T>) {
-    const KEPT_BYTES: usize = 1 << 20;
+    const KEPT_BYTES: usize = 1 << 18;
     vector.clear();
     if vector.capacity() * size_of::<T>() > KEPT_BYTES {
         *vector = Vec::new();

@@ -24,6 +24,7 @@ use crate::command::{
 use crate::dispatch::core::Core;
 use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::gather::Finish;
+use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
@@ -475,6 +476,10 @@ impl Core {
         self.lease_for_run(parts.memory_bytes());
         let before = self.state.shard.journal().set_moment(Some(moment));
         for (at, request) in parts.requests.iter().enumerate() {
+            if at % RUN_COMMANDS == 0 {
+                let end = parts.requests.len().min(at + RUN_COMMANDS);
+                self.bring_near(&parts, &parts.requests[at..end]);
+            }
             let next = parts.requests.get(at + 1);
             let is_last = next.is_none_or(|next| !is_of_same(request, next));
             self.key_queues.set_mid_transaction(!is_last);
