@@ -106,7 +106,6 @@ impl Core {
     /// place that this other core gives: its own place, before that, is in an entry that concerns all cores.
     #[cold]
     fn precede_by_what_was_sent(&mut self, session: &mut Session) {
-        session.set_gate(gate::IN_ORDER, true);
         let nothing = RequestHead::of(
             Ticket::Discard {
                 session: session.id,
@@ -119,6 +118,7 @@ impl Core {
                 self.parts_for(core).ask(nothing, std::iter::empty());
             }
         }
+        self.join(session);
     }
 
     /// Who is told of what a script of this session changes and reads.
