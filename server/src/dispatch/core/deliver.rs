@@ -7,6 +7,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
     Counts, Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
@@ -96,7 +97,7 @@ impl Core {
     fn run_or_put_behind(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let waits = request.head.locks.is_none()
             && !self.locks.is_empty()
-            && self.is_put_behind_locks(from, batch, request);
+            && self.is_put_behind_locks(Kind::Alone, from, batch, request);
         if !waits {
             self.run_request(from, batch, request);
         }
@@ -188,10 +189,8 @@ impl Core {
         batch: &Batch,
         (first, until): (usize, usize),
     ) -> usize {
-        /// Requests whose entries are brought near together.
-        const AHEAD: usize = RUN_COMMANDS;
         let mut done = first;
-        for run in batch.requests[first..until].chunks(AHEAD) {
+        for run in batch.requests[first..until].chunks(RUN_COMMANDS) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
             self.bring_near(batch, run);
@@ -259,7 +258,8 @@ impl Core {
             && (self.state.gates & gate::BUSY != 0
                 && self.refuse_request_while_busy(from, &request.head)
                 || !self.debts.is_empty() && self.set_aside(from, batch, request)
-                || !self.locks.is_empty() && self.is_put_behind_locks(from, batch, request))
+                || !self.locks.is_empty()
+                    && self.is_put_behind_locks(Kind::Alone, from, batch, request))
     }
 
     /// Sets a request aside if its session owes too much. Whether it did.

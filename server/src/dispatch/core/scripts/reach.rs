@@ -21,7 +21,7 @@
 use crate::command::{Args, Command, FirstKey, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::locks::{Kind, Mode, Scope};
+use crate::dispatch::locks::{Claim, Kind, Mode, Scope};
 use crate::dispatch::scripts::hold::{Covers, Hold, Reach};
 use crate::dispatch::scripts::running::nobody;
 use crate::dispatch::transactions::claimant::Claimant;
@@ -111,21 +111,23 @@ impl Core {
     fn is_covered(&self, command: &'static Command, args: Args<'_>, owner: Option<CoreId>) -> bool {
         let running = self.scripts.running.as_ref().expect("a script is at work");
         let hold = &running.hold;
+        let is_declared = |claim: &Claim| hold.declared.binary_search(&claim.hash).is_ok();
+        let are_declared = || {
+            let mut claims = claims_of(&self.state, command, args);
+            claims.all(|(_, claim)| is_declared(&claim))
+        };
         match hold.covers {
             Covers::Everything => true,
-            Covers::Keys => claims_of(&self.state, command, args)
-                .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
+            Covers::Keys => are_declared(),
             Covers::Nothing if owner != Some(self.state.id) => false,
             // While it waited for its keys, others came to theirs that are due behind it.
-            Covers::Nothing if hold.has_waited => claims_of(&self.state, command, args)
-                .all(|(_, claim)| hold.declared.binary_search(&claim.hash).is_ok()),
+            Covers::Nothing if hold.has_waited => are_declared(),
             Covers::Nothing => {
                 // Nobody had the keys it declared when it began.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
                 !is_locked || {
                     let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);
-                    let others =
-                        others.filter(|claim| hold.declared.binary_search(&claim.hash).is_err());
+                    let others = others.filter(|claim| !is_declared(claim));
                     let others = Scope::Keys(others.collect());
                     !self.locks.is_taken(&others, hold.bar)
                 }

@@ -25,7 +25,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::RUN_COMMANDS;
-use crate::dispatch::locks::{Claim, Mode, Scope};
+use crate::dispatch::locks::{Claim, Kind, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
     Counts, Held, LockAnswer, LockRequest, RequestHead, Tells, Then, Ticket, Work,
@@ -491,7 +491,7 @@ impl Core {
                     self.run_at_its_place(from, &parts, request, command);
                 }
                 _ if !self.locks.is_empty()
-                    && self.part_is_put_behind_locks(from, &parts, request) => {}
+                    && self.is_put_behind_locks(Kind::InOrder, from, &parts, request) => {}
                 _ => self.run_request(from, &parts, request),
             }
             self.serve_written();

@@ -185,34 +185,22 @@ impl Core {
         false
     }
 
-    /// Whether a command of another core's session has to wait for locks. If so, it does.
+    /// Whether a command of another core's session, or a part whose place has come, has to wait for locks. If so, it does.
     #[cold]
     pub(in crate::dispatch::core) fn is_put_behind_locks(
         &mut self,
+        kind: Kind,
         from: CoreId,
         batch: &Batch,
         request: &Request,
     ) -> bool {
         let scope = self.scope_of_part(batch, request);
-        let waits = self.locks.conflicts(&scope);
+        let waits = match kind {
+            Kind::InOrder => self.locks.conflicts_in_order(&scope),
+            _ => self.locks.conflicts(&scope),
+        };
         if waits {
-            self.put_behind_locks(Kind::Alone, scope, from, batch, request);
-        }
-        waits
-    }
-
-    /// Whether a part, whose place has come, has to wait for locks. If so, it does.
-    #[cold]
-    pub(in crate::dispatch::core) fn part_is_put_behind_locks(
-        &mut self,
-        from: CoreId,
-        batch: &Batch,
-        request: &Request,
-    ) -> bool {
-        let scope = self.scope_of_part(batch, request);
-        let waits = self.locks.conflicts_in_order(&scope);
-        if waits {
-            self.put_behind_locks(Kind::InOrder, scope, from, batch, request);
+            self.put_behind_locks(kind, scope, from, batch, request);
         }
         waits
     }
