@@ -70,12 +70,10 @@ impl Core {
                 false
             }
             Some(Run::OnShard(_)) if target.core == self.state.id => true,
-            Some(Run::OnShard(_)) => {
-                !self.is_congested(target.core.index()) && !session.has_sent_much()
-            }
+            Some(Run::OnShard(_)) => !self.is_congested(target.core) && !session.has_sent_much(),
             Some(Run::OnSession(_)) | None => true,
             _ => {
-                !(0..self.outboxes.len()).any(|core| self.is_congested(core))
+                !self.outboxes.cores().any(|core| self.is_congested(core))
                     && session.has_room_in_window()
                     && self.transactions.gathered_bytes() <= BATCH_HIGH_WATER_BYTES
             }

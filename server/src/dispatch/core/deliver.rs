@@ -6,11 +6,12 @@ use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
-use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCHES};
+use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS};
 use crate::dispatch::locks::Kind;
+use crate::dispatch::mail::backlog::Unrun;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Counts, Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
+    Counts, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
 };
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::scripts::placement::hash_of_first_key;
@@ -24,21 +25,20 @@ impl Core {
     pub fn deliver(&mut self, from: CoreId, mut batch: Box<Batch>) {
         self.notice_config();
         self.take_in(from, &batch);
-        self.note_heard(from, batch.position);
-        for credit in &batch.credits {
+        self.note_heard(from, batch.position());
+        for credit in batch.credits() {
             let aside = self.debts.credit(from, credit.session, credit.bytes);
-            if let Some(mut aside) = aside {
-                // They do not count as under way any more.
-                aside.request_bytes = 0;
-                self.backlog.push_front((from, aside, 0));
+            if let Some(aside) = aside {
+                self.backlog.add_first(from, aside);
             }
         }
         self.take_answers(from, &mut batch);
-        self.state.pass_to_monitors(&batch.monitor_lines);
-        if !batch.copies.is_empty() {
-            self.take_copy_messages(from, &mut batch.copies);
+        self.state.pass_to_monitors(batch.monitor_lines());
+        let of_copies = batch.take_copy_messages();
+        if !of_copies.is_empty() {
+            self.take_copy_messages(from, of_copies);
         }
-        self.backlog.push_back((from, batch, 0));
+        self.backlog.add(from, batch);
         self.run_backlog();
         self.run_granted();
     }
@@ -49,17 +49,15 @@ impl Core {
             self.count_where_they_arrive(batch, &entries);
             self.gathers.hand(gather, entries);
         }
-        for events in batch.take_events() {
-            self.take_events(events.ticket, batch.bytes(&events));
+        for events in batch.events() {
+            self.take_events(events.ticket, batch.bytes(events));
         }
-        let mut answers = std::mem::take(&mut batch.answers);
-        for answer in answers.drain(..) {
-            self.take_answer(from, answer.ticket, batch.bytes(&answer));
+        for answer in batch.answers() {
+            self.take_answer(from, answer.ticket, batch.bytes(answer));
         }
         for slow in batch.slow() {
             self.observe_slow_hop(&slow);
         }
-        batch.answers = answers;
     }
 
     /// The session owes so much more, if the answer is large and another core's.
@@ -73,23 +71,18 @@ impl Core {
     /// Runs what these sessions of core `from` have sent, and what waits for room among the answers.
     pub(super) fn run_backlog_of(&mut self, from: CoreId, sessions: &[SessionId]) {
         for at in 0..self.backlog.len() {
-            if self.backlog[at].0 != from {
+            let Some((mut batch, first)) = self.backlog.lend(at, from) else {
                 continue;
-            }
-            let (_, batch, first) = &mut self.backlog[at];
-            let first = *first;
-            let mut batch = std::mem::take(batch);
-            for index in first..batch.requests.len() {
-                let request = batch.requests[index];
-                if sessions.contains(&request.head.ticket.session()) {
-                    batch.requests[index].head.work = Work::Unlock;
-                    batch.requests[index].head.locks = None;
+            };
+            for index in first..batch.requests().len() {
+                if sessions.contains(&batch.requests()[index].head.ticket.session()) {
+                    let request = batch.take_request(index);
                     let before = self.go_back_to(batch.asked_at(index).0);
                     self.run_or_put_behind(from, &batch, &request);
                     self.return_to(before);
                 }
             }
-            self.backlog[at].1 = batch;
+            self.backlog.give_back(at, batch);
         }
     }
 
@@ -105,9 +98,7 @@ impl Core {
 
     /// Tells core `to` that so many bytes of its large answers are where they belong.
     pub(super) fn give_credit(&mut self, to: CoreId, session: SessionId, bytes: u64) {
-        self.outboxes[to.index()]
-            .credits
-            .push(Credit { session, bytes });
+        self.outboxes.to(to).give_credit(session, bytes);
     }
 
     /// Tells other cores of the session's large answers that stand among its ready replies, unless there are too many of
@@ -131,14 +122,14 @@ impl Core {
     /// answers to another core.
     pub(super) fn run_backlog(&mut self) {
         for _ in 0..self.backlog.len() {
-            let Some((from, batch, first)) = self.backlog.pop_front() else {
+            let Some(Unrun { from, batch, first }) = self.backlog.next() else {
                 return;
             };
-            let done = self.run_requests(from, &batch, first);
-            if done < batch.requests.len() {
-                self.backlog.push_back((from, batch, done));
+            let first = self.run_requests(from, &batch, first);
+            if first < batch.requests().len() {
+                self.backlog.put_back(Unrun { from, batch, first });
             } else {
-                self.budget.note_ran(from, batch.request_bytes);
+                self.budget.note_ran(from, batch.request_bytes());
                 self.keep_spare(batch);
             }
         }
@@ -147,21 +138,16 @@ impl Core {
     /// Entries that came with a batch are where they were to go: what is leased for them counts there, and in the batch no more.
     fn count_where_they_arrive(&mut self, batch: &Batch, entries: &[Handed]) {
         let weight = entries.iter().map(Handed::weight).sum::<usize>();
-        let weight = weight.min(batch.weight.get());
-        batch.weight.set(batch.weight.get() - weight);
-        self.budget.let_go(weight);
+        self.budget.let_go(batch.unweigh(weight));
     }
 
-    /// Keeps an emptied batch for reuse. A core may well receive more of them than it sends.
+    /// A batch is done with: it is emptied, and kept for reuse.
     pub(super) fn keep_spare(&mut self, mut batch: Box<Batch>) {
         for buffer in batch.take_buffers() {
             self.state.shard.bury(buffer);
         }
-        self.budget.let_go(batch.weight.get());
-        if self.spare.len() < SPARE_BATCHES * self.outboxes.len() {
-            batch.clear();
-            self.spare.push(batch);
-        }
+        self.budget.let_go(batch.weight());
+        self.outboxes.keep(batch);
     }
 
     /// Runs the batch's requests from `first` on until there are too many bytes of answers. Returns how many have run.
@@ -170,7 +156,7 @@ impl Core {
     /// had no earlier one.
     fn run_requests(&mut self, from: CoreId, batch: &Batch, first: usize) -> usize {
         let mut done = first;
-        while done < batch.requests.len() {
+        while done < batch.requests().len() {
             let (time, until) = batch.asked_at(done);
             let before = self.go_back_to(time);
             done = self.run_some_requests(from, batch, (done, until));
@@ -190,7 +176,7 @@ impl Core {
         (first, until): (usize, usize),
     ) -> usize {
         let mut done = first;
-        for run in batch.requests[first..until].chunks(RUN_COMMANDS) {
+        for run in batch.requests()[first..until].chunks(RUN_COMMANDS) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
             self.bring_near(batch, run);
@@ -198,7 +184,7 @@ impl Core {
                 self.sample_request(batch, &run[at]);
             }
             for request in run {
-                if self.outboxes[from.index()].is_full() || self.has_no_room_for_notes() {
+                if self.outboxes.for_core(from).is_full() || self.has_no_room_for_notes() {
                     return done;
                 }
                 done += 1;
@@ -313,7 +299,7 @@ impl Core {
             Work::Part(run) => {
                 let state = &mut self.state;
                 let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
-                let outbox = &mut self.outboxes[from.index()];
+                let outbox = self.outboxes.to(from);
                 let bytes = outbox.answer(request.ticket, |out| {
                     run(&mut CoreCall {
                         core: state,
@@ -402,7 +388,7 @@ impl Core {
     }
 
     fn answer_each(&mut self, from: CoreId, request: &RequestHead, answer: &[u8]) {
-        let outbox = &mut self.outboxes[from.index()];
+        let outbox = self.outboxes.to(from);
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
         self.owe(from, request.ticket.session(), bytes);
     }
@@ -455,7 +441,7 @@ impl Core {
             }
             self.end_exec_here(told);
         }
-        let outbox = &mut self.outboxes[from.index()];
+        let outbox = self.outboxes.to(from);
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));
         self.owe(from, request.ticket.session(), bytes);
         if replies.capacity() <= EXEC_REPLIES_KEPT_BYTES {
@@ -504,7 +490,7 @@ impl Core {
         let apart = !is_part && is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
         let state = &mut self.state;
-        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+        let bytes = self.outboxes.to(from).answer(request.ticket, |out| {
             run_command_on_shard(state, out, args, command, options)
         });
         if reading == Reading::Remembered {
@@ -520,7 +506,7 @@ impl Core {
                 let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
                 let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
                 if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
-                    self.outboxes[from.index()].tell_slow(command, micros, args);
+                    self.outboxes.to(from).tell_slow(command, micros, args);
                 }
             }
         }

@@ -274,7 +274,7 @@ impl Core {
         let is_in_order = session.gates & gate::IN_ORDER != 0;
         let outbox = match is_in_order {
             true => self.parts_for(core),
-            false => &mut self.outboxes[core.index()],
+            false => self.outboxes.to(core),
         };
         let bytes = outbox.ask_exec(head, session.watched.is_some(), commands);
         if is_in_order {
@@ -579,7 +579,7 @@ impl Core {
                 client_id,
                 ..RequestHead::of(Ticket::Discard { session }, Work::Part(end_watch_part))
             };
-            self.outboxes[core.index()].ask(head, std::iter::empty());
+            self.outboxes.to(core).ask(head, std::iter::empty());
         }
     }
 

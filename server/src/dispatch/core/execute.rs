@@ -92,7 +92,7 @@ impl Core {
     /// Whether a plain command on a key of another core has but to be sent there, gates apart.
     #[inline(always)]
     fn may_just_hop(&self, session: &Session, target: Target) -> bool {
-        !self.is_congested(target.core.index())
+        !self.is_congested(target.core)
             && !session.has_sent_much()
             && self.copies.is_empty()
             && session.granted_lock.is_none()
@@ -489,7 +489,7 @@ impl Core {
         if session.gates & gate::IN_ORDER != 0 {
             return self.hop_in_order(session, target.core, head, args);
         }
-        let outbox = &mut self.outboxes[target.core.index()];
+        let outbox = self.outboxes.to(target.core);
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 

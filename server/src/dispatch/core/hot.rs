@@ -78,7 +78,7 @@ impl Core {
             return false;
         };
         if let Some(fetch) = fetch {
-            self.outboxes[target.core.index()].copies.push(fetch);
+            self.outboxes.to(target.core).tell_of_copies(fetch);
         }
         if !is_right {
             return false;
@@ -133,8 +133,8 @@ impl Core {
 
     /// Word of copies has come from another core.
     #[cold]
-    pub(super) fn take_copy_messages(&mut self, from: CoreId, messages: &mut Vec<CopyMessage>) {
-        for message in messages.drain(..) {
+    pub(super) fn take_copy_messages(&mut self, from: CoreId, messages: Vec<CopyMessage>) {
+        for message in messages {
             match message {
                 CopyMessage::Offer { word, db, key } => self.take_offer(word, db, key),
                 CopyMessage::Withdraw { word } => self.copies.remove(word),
@@ -144,7 +144,7 @@ impl Core {
                     access,
                 } => {
                     if let Some(answer) = self.answer_fetch(word, reads, access) {
-                        self.outboxes[from.index()].copies.push(answer);
+                        self.outboxes.to(from).tell_of_copies(answer);
                     }
                 }
                 CopyMessage::Copy {
@@ -263,12 +263,8 @@ impl Core {
     }
 
     fn tell_others(&mut self, message: impl Fn() -> CopyMessage) {
-        let own = self.state.id.index();
-        for (core, outbox) in self.outboxes.iter_mut().enumerate() {
-            if core != own {
-                outbox.copies.push(message());
-            }
-        }
+        let others = self.outboxes.to_others(self.state.id);
+        others.for_each(|outbox| outbox.tell_of_copies(message()));
     }
 
     /// Another core asks for a copy. None: the key is offered no more, of which word is on its way.

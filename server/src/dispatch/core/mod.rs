@@ -33,7 +33,7 @@ mod transactions;
 mod turn;
 mod uncounted;
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use larder_engine::{Buffer, Notes, Shard, ShardOptions, StoreError};
@@ -51,9 +51,10 @@ use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
 use crate::dispatch::locks::Locks;
-use crate::dispatch::mail::batch::Batch;
+use crate::dispatch::mail::backlog::Backlog;
 use crate::dispatch::mail::credit::Debts;
 use crate::dispatch::mail::lines::{Lines, NoLines};
+use crate::dispatch::mail::outboxes::Outboxes;
 use crate::dispatch::memory::budget::Budget;
 use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
@@ -70,7 +71,7 @@ use crate::observe::{Observed, Stats};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
-    HighWater, LockId, Prefixes, Reader, Readers, SessionId, Sessions, Subscribers, gate,
+    HighWater, Prefixes, Reader, Readers, SessionId, Sessions, Subscribers, gate,
 };
 use crate::shared::Shared;
 
@@ -80,24 +81,17 @@ pub(super) use hot::COPIES_OUTLIVE_LOCKS;
 pub use transactions::entries::Shipped;
 
 /// One core, sans-I/O.
-#[allow(clippy::vec_box, reason = "batches travel boxed, and keep their boxes")]
 pub struct Core {
     state: CoreState,
     lines: Box<dyn Lines>,
     order: InOrder,
-    /// The batch that this turn fills, by core.
-    outboxes: Vec<Box<Batch>>,
-    /// Emptied batches, for reuse.
-    spare: Vec<Box<Batch>>,
-    /// Batches received whose requests from the given one on have yet to run: their answers would have been too many.
-    backlog: VecDeque<(CoreId, Box<Batch>, usize)>,
+    outboxes: Outboxes,
+    backlog: Backlog,
     gathers: Gathers,
     /// What sessions of other cores have yet to take of this one's answers.
     debts: Debts,
-    /// Locks of the shard, held and pending.
+    /// Locks of the shard, held and pending, and who has been granted some.
     locks: Locks<Claimant>,
-    /// Claimants whose locks were granted and that have yet to go on.
-    granted: Vec<(LockId, Claimant)>,
     transactions: Transactions,
     /// What scripts that may begin again have done to the shard.
     undos: Undos,
@@ -196,13 +190,11 @@ impl Core {
             },
             lines: Box::new(NoLines),
             order,
-            outboxes: (0..cores).map(|_| Box::default()).collect(),
-            spare: Vec::new(),
-            backlog: VecDeque::new(),
+            outboxes: Outboxes::new(cores),
+            backlog: Backlog::default(),
             gathers: Gathers::default(),
             debts: Debts::default(),
             locks: Locks::default(),
-            granted: Vec::new(),
             transactions: Transactions::default(),
             undos: Undos::default(),
             clearing: Clearing::default(),

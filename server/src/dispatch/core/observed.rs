@@ -167,10 +167,7 @@ impl Core {
             session.output.append(|out| out.extend_from_slice(&lines));
         }
         self.state.pass_to_monitors(&lines);
-        let own = self.state.id.index();
-        let others = self.outboxes.iter_mut().enumerate();
-        for (_, outbox) in others.filter(|(core, _)| *core != own) {
-            outbox.monitor_lines.extend_from_slice(&lines);
-        }
+        let others = self.outboxes.to_others(self.state.id);
+        others.for_each(|outbox| outbox.show_to_monitors(&lines));
     }
 }

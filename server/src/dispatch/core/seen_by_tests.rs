@@ -34,7 +34,7 @@ impl Core {
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");
-        assert!(self.granted.is_empty(), "{id:?} has locks to hand out");
+        assert!(!self.locks.has_granted(), "{id:?} has locks to hand out");
         assert!(self.transactions.is_empty(), "{id:?} has transactions");
         assert!(self.blocked.is_empty(), "{id:?} has blocked commands");
         assert!(self.key_queues.is_empty(), "{id:?} has queues for keys");
@@ -43,10 +43,7 @@ impl Core {
         assert!(self.state.paused.is_empty(), "{id:?} has paused sessions");
         assert!(self.state.monitors.is_empty(), "{id:?} has monitors");
         assert!(self.state.subscribers.is_empty(), "{id:?} has subscribers");
-        assert!(
-            self.outboxes.iter().all(|outbox| outbox.is_empty()),
-            "{id:?} has something to ship"
-        );
+        assert!(self.outboxes.are_empty(), "{id:?} has something to ship");
     }
 
     /// Whether something has come for sessions that have yet to be looked at.
@@ -56,7 +53,7 @@ impl Core {
 
     /// Batches kept for reuse.
     pub(in crate::dispatch) fn spare_batches(&self) -> usize {
-        self.spare.len()
+        self.outboxes.spare_batches()
     }
 
     /// Batches received of which some requests have yet to run.
@@ -66,7 +63,7 @@ impl Core {
 
     /// Bytes that are to be shipped to a core.
     pub(in crate::dispatch) fn outbox_bytes_for(&self, core: usize) -> usize {
-        self.outboxes[core].memory_bytes()
+        self.outboxes.for_core(CoreId(core as u16)).memory_bytes()
     }
 
     /// Bytes of memory leased.

@@ -79,7 +79,7 @@ impl Core {
         self.clear_pauses();
         self.settle_lease();
         debug_assert!(
-            self.granted.is_empty() && !self.scripts.has_ready() && !self.has_own_mail(),
+            !self.locks.has_granted() && !self.scripts.has_ready() && !self.has_own_mail(),
             "whoever could go on did"
         );
         // The last entry of the turn may have let sessions go on: these, and what they begin, are for the next turn.
@@ -185,7 +185,7 @@ impl Core {
         let stuck = !self.to_resume.is_empty()
             || !self.backlog.is_empty()
             || self.budget.holds_mail()
-            || !self.granted.is_empty()
+            || self.locks.has_granted()
             || self.awaits_place()
             || !state.told.is_empty()
             || self.client_memory.are_short();

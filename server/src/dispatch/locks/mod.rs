@@ -144,6 +144,8 @@ pub(super) struct Locks<W> {
     reservations: usize,
     /// Requests so far: an entry's place in time.
     arrivals: u64,
+    /// Those who waited, hold their locks now, and have yet to go on; in the order in which these were granted.
+    granted: Vec<(LockId, W)>,
 }
 
 #[derive(Debug)]
@@ -193,6 +195,7 @@ impl<W> Default for Locks<W> {
             whole: Vec::new(),
             reservations: 0,
             arrivals: 0,
+            granted: Vec::new(),
         }
     }
 }
@@ -249,19 +252,29 @@ impl<W> Locks<W> {
         })
     }
 
-    /// Asks for `scope`. If that is pending, [`Self::release`] of what it waits for hands back `claimant`. Those whom
-    /// reservations keep back no longer are added to `granted`.
-    pub(super) fn ask(
-        &mut self,
-        kind: Kind,
-        mut scope: Scope,
-        claimant: W,
-        granted: &mut Vec<(LockId, W)>,
-    ) -> Asked {
+    /// Whether somebody has been granted the locks that he waited for, and has yet to go on.
+    #[inline]
+    pub(super) fn has_granted(&self) -> bool {
+        !self.granted.is_empty()
+    }
+
+    /// Takes those who have been granted the locks that they waited for, to go on.
+    pub(super) fn take_granted(&mut self) -> Vec<(LockId, W)> {
+        std::mem::take(&mut self.granted)
+    }
+
+    /// Whether `id` was waited for, has been granted, and is about to be looked at.
+    pub(super) fn is_granted(&self, id: LockId) -> bool {
+        self.granted.iter().any(|(granted, _)| *granted == id)
+    }
+
+    /// Asks for `scope`. If that is pending, `claimant` is among those of [`Self::take_granted`] once what it waits for has been
+    /// released. So are, at once, those whom reservations keep back no longer.
+    pub(super) fn ask(&mut self, kind: Kind, mut scope: Scope, claimant: W) -> Asked {
         scope.normalize();
         let conflicting = self.conflicting(&scope);
         if kind == Kind::InOrder && self.reservations > 0 {
-            self.give_up_reserved(granted);
+            self.give_up_reserved();
         }
         let is_reservation = |id: &LockId| self.entry(*id).kind == Kind::Reservation;
         let reserved = conflicting.iter().copied().filter(is_reservation).count();
@@ -382,7 +395,7 @@ impl<W> Locks<W> {
 
     /// Ends the wait for reservations of all that they keep back.
     #[cold]
-    fn give_up_reserved(&mut self, granted: &mut Vec<(LockId, W)>) {
+    fn give_up_reserved(&mut self) {
         let mut freed = Vec::new();
         for (index, entry) in &mut self.entries {
             if entry.kept_back == 0 {
@@ -396,7 +409,8 @@ impl<W> Locks<W> {
             }
         }
         freed.sort_unstable_by_key(|(arrival, _)| *arrival);
-        granted.extend(freed.into_iter().map(|(_, freed)| freed));
+        self.granted
+            .extend(freed.into_iter().map(|(_, freed)| freed));
     }
 
     /// The entries that conflict with `scope`, once for each key in which they do.
@@ -430,8 +444,9 @@ impl<W> Locks<W> {
         found
     }
 
-    /// Gives up the lock `id`, held or pending. Those whose locks are granted by that are added to `granted`, first come, first served.
-    pub(super) fn release(&mut self, id: LockId, granted: &mut Vec<(LockId, W)>) {
+    /// Gives up the lock `id`, held or pending. Those whose locks are granted by that are handed out by [`Self::take_granted`],
+    /// first come, first served.
+    pub(super) fn release(&mut self, id: LockId) {
         let gone = self.entries.remove(id.0 as usize);
         self.reservations -= usize::from(gone.kind == Kind::Reservation);
         match &gone.scope {
@@ -472,7 +487,8 @@ impl<W> Locks<W> {
             }
         }
         freed.sort_unstable_by_key(|(arrival, _)| *arrival);
-        granted.extend(freed.into_iter().map(|(_, freed)| freed));
+        self.granted
+            .extend(freed.into_iter().map(|(_, freed)| freed));
     }
 
     fn entry(&self, id: LockId) -> &Entry<W> {
@@ -580,6 +596,11 @@ mod tests {
         }
     }
 
+    fn take_granted(locks: &mut Locks<usize>) -> Vec<LockId> {
+        let granted = locks.take_granted().into_iter();
+        granted.map(|(id, _)| id).collect()
+    }
+
     fn random_scope(random: &mut Random) -> Scope {
         let mode = random.of(&[Mode::Shared, Mode::Exclusive, Mode::Exclusive]);
         if random.one_in(8) {
@@ -601,12 +622,14 @@ mod tests {
             let mut random = Random(seed);
             let (mut locks, mut model) = (Locks::default(), Model::default());
             for step in 0..200 {
-                let mut granted = Vec::new();
                 if random.one_in(3) && !model.entries.is_empty() {
                     let gone = model.entries.remove(random.below(model.entries.len()));
-                    locks.release(gone.id, &mut granted);
-                    let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
-                    assert_eq!(granted, model.grant(), "seed {seed}, step {step}");
+                    locks.release(gone.id);
+                    assert_eq!(
+                        take_granted(&mut locks),
+                        model.grant(),
+                        "seed {seed}, step {step}"
+                    );
                     continue;
                 }
                 let kind = match random.below(14) {
@@ -628,9 +651,8 @@ mod tests {
                     }
                 }
                 let freed = model.grant();
-                let asked = locks.ask(kind, scope.clone(), step, &mut granted);
-                let granted: Vec<LockId> = granted.into_iter().map(|(id, _)| id).collect();
-                assert_eq!(granted, freed, "seed {seed}, step {step}");
+                let asked = locks.ask(kind, scope.clone(), step);
+                assert_eq!(take_granted(&mut locks), freed, "seed {seed}, step {step}");
                 let (Asked::Granted(id) | Asked::Pending(id)) = asked;
                 let keeps_back = model.kept_back(kind, &scope);
                 model.entries.push(Known {
@@ -651,7 +673,7 @@ mod tests {
                 );
             }
             for known in model.entries.drain(..) {
-                locks.release(known.id, &mut Vec::new());
+                locks.release(known.id);
             }
             assert!(locks.is_empty() && locks.keys.is_empty() && locks.whole.is_empty());
         }

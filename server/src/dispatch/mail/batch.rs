@@ -20,14 +20,14 @@ use crate::session::{Reader, SessionId};
 /// A turn's messages from one core to another.
 #[derive(Debug, Default)]
 pub struct Batch {
-    pub(in crate::dispatch) requests: Vec<Request>,
-    pub(in crate::dispatch) answers: Vec<Answer>,
+    requests: Vec<Request>,
+    answers: Vec<Answer>,
     /// Large answers of the receiving core that sessions of the sending one have taken.
-    pub(in crate::dispatch) credits: Vec<Credit>,
+    credits: Vec<Credit>,
     /// Lines for the monitors of the receiving core.
-    pub(in crate::dispatch) monitor_lines: Vec<u8>,
+    monitor_lines: Vec<u8>,
     /// Word of copies of keys.
-    pub(in crate::dispatch) copies: Vec<CopyMessage>,
+    copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
     /// Events of requests that the receiving core tells of.
     events: Vec<Answer>,
@@ -36,20 +36,13 @@ pub struct Batch {
     lock_requests: Vec<LockRequest>,
     wait_requests: Vec<WaitRequest>,
     /// Bytes of memory for which a lease goes with it; kept, those counted for it.
-    pub(in crate::dispatch) weight: Cell<usize>,
-    /// The parts of transactions that come behind it.
-    pub(in crate::dispatch) parts: Option<Box<Self>>,
-    /// The end of the sender's last entry in the order, when it was shipped.
-    pub(in crate::dispatch) stamp: u64,
-    /// Where the sender was in the order then, and the time there.
-    pub(in crate::dispatch) position: u64,
-    pub(in crate::dispatch) time: UnixMillis,
+    weight: Cell<usize>,
+    /// What was written on it when it was shipped.
+    seal: Seal,
     /// Requests up to these were asked for at an earlier time.
     times: Vec<(u32, UnixMillis)>,
     /// Bytes of its requests.
-    pub(in crate::dispatch) request_bytes: i64,
-    /// Bytes of requests of the receiving core that have run.
-    pub(in crate::dispatch) ran_bytes: i64,
+    request_bytes: i64,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
     /// The clients of the scripts whose messengers ask, by messenger.
@@ -68,7 +61,22 @@ pub struct Batch {
     handed_weight: usize,
 }
 
-/// Work for another core.
+/// What is written on a batch when it is shipped: values alone.
+#[derive(Debug, Default)]
+pub(in crate::dispatch) struct Seal {
+    /// The end of the sender's last entry in the order.
+    pub(in crate::dispatch) stamp: u64,
+    /// Where the sender is in the order.
+    pub(in crate::dispatch) position: u64,
+    /// The time there.
+    pub(in crate::dispatch) time: UnixMillis,
+    /// The parts of transactions that come behind the batch.
+    pub(in crate::dispatch) parts: Option<Box<Batch>>,
+    /// Bytes of requests of the receiving core that have run.
+    pub(in crate::dispatch) ran_bytes: i64,
+}
+
+/// Work for another core: a message, whose values may be read freely.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Request {
     pub(in crate::dispatch) head: RequestHead,
@@ -91,7 +99,7 @@ struct ArgsInBatch {
 /// No buffer lent, or no entries handed over.
 const NONE: u32 = u32::MAX;
 
-/// An answer to another core.
+/// An answer to another core: a message, whose bytes are the batch's ([`Batch::bytes`]).
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Answer {
     pub(in crate::dispatch) ticket: Ticket,
@@ -133,7 +141,7 @@ impl Batch {
         let until = self.times.iter().find(|(until, _)| index < *until as usize);
         match until {
             Some(&(until, time)) => (time, until as usize),
-            None => (self.time, self.requests.len()),
+            None => (self.seal.time, self.requests.len()),
         }
     }
 
@@ -162,7 +170,6 @@ impl Batch {
         clear(&mut self.slow);
         clear(&mut self.events);
         clear(&mut self.times);
-        (self.time, self.position) = (UnixMillis(0), 0);
         clear(&mut self.queued);
         clear(&mut self.lock_requests);
         clear(&mut self.wait_requests);
@@ -172,7 +179,130 @@ impl Batch {
         clear(&mut self.bytes);
         drop(self.take_buffers());
         self.weight.set(0);
-        (self.request_bytes, self.ran_bytes) = (0, 0);
+        self.request_bytes = 0;
+        self.seal = Seal::default();
+    }
+
+    /// The batch is shipped. Bytes of memory for which a lease goes with it: `weight`.
+    pub(in crate::dispatch) fn seal(&mut self, seal: Seal, weight: usize) {
+        self.seal = seal;
+        self.weight.set(weight);
+    }
+
+    /// It could not be shipped. Bytes of the receiving core's requests that it was to say have run; bytes of memory for which
+    /// a lease was to go with it.
+    pub(in crate::dispatch) fn break_seal(&mut self) -> (i64, usize) {
+        let ran_bytes = std::mem::take(&mut self.seal.ran_bytes);
+        (ran_bytes, self.weight.take())
+    }
+
+    /// The end of the sender's last entry in the order, when it was shipped.
+    pub(in crate::dispatch) fn stamp(&self) -> u64 {
+        self.seal.stamp
+    }
+
+    /// Where the sender was in the order then.
+    pub(in crate::dispatch) fn position(&self) -> u64 {
+        self.seal.position
+    }
+
+    /// Bytes of requests of the receiving core that have run.
+    #[inline]
+    pub(in crate::dispatch) fn ran_bytes(&self) -> i64 {
+        self.seal.ran_bytes
+    }
+
+    /// Takes the parts of transactions that come behind it.
+    pub(in crate::dispatch) fn take_parts(&mut self) -> Option<Box<Self>> {
+        self.seal.parts.take()
+    }
+
+    /// The parts of transactions that come behind it.
+    #[cfg(test)]
+    pub(in crate::dispatch) fn parts(&self) -> Option<&Self> {
+        self.seal.parts.as_deref()
+    }
+
+    /// Bytes of memory for which a lease came with it, or that are counted for it.
+    #[inline]
+    pub(in crate::dispatch) fn weight(&self) -> usize {
+        self.weight.get()
+    }
+
+    /// So many more bytes of memory are counted for it.
+    pub(in crate::dispatch) fn weigh(&self, bytes: usize) {
+        self.weight.set(self.weight.get() + bytes);
+    }
+
+    /// What it held of so many bytes is counted elsewhere from now on. The bytes that it was weighed with for them.
+    pub(in crate::dispatch) fn unweigh(&self, bytes: usize) -> usize {
+        let weight = bytes.min(self.weight.get());
+        self.weight.set(self.weight.get() - weight);
+        weight
+    }
+
+    /// Its requests.
+    #[inline(always)]
+    pub(in crate::dispatch) fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// Bytes of its requests.
+    #[inline]
+    pub(in crate::dispatch) fn request_bytes(&self) -> i64 {
+        self.request_bytes
+    }
+
+    /// Its requests have been counted as run: they do not count as under way any more.
+    pub(in crate::dispatch) fn forget_under_way(&mut self) {
+        self.request_bytes = 0;
+    }
+
+    /// Takes out request `index`, which runs before its turn: nothing runs in its place.
+    pub(in crate::dispatch) fn take_request(&mut self, index: usize) -> Request {
+        let request = self.requests[index];
+        let head = &mut self.requests[index].head;
+        (head.work, head.locks) = (Work::Unlock, None);
+        request
+    }
+
+    /// Its answers.
+    #[inline]
+    pub(in crate::dispatch) fn answers(&self) -> &[Answer] {
+        &self.answers
+    }
+
+    /// So many bytes of large answers of the receiving core stand where they belong, in a session of this one.
+    pub(in crate::dispatch) fn give_credit(&mut self, session: SessionId, bytes: u64) {
+        self.credits.push(Credit { session, bytes });
+    }
+
+    /// Large answers of the receiving core that sessions of the sending one have taken.
+    #[inline]
+    pub(in crate::dispatch) fn credits(&self) -> &[Credit] {
+        &self.credits
+    }
+
+    /// Shows lines to the monitors of the receiving core.
+    pub(in crate::dispatch) fn show_to_monitors(&mut self, lines: &[u8]) {
+        self.monitor_lines.extend_from_slice(lines);
+    }
+
+    /// Lines for the monitors of the receiving core.
+    #[inline]
+    pub(in crate::dispatch) fn monitor_lines(&self) -> &[u8] {
+        &self.monitor_lines
+    }
+
+    /// Says something of copies of keys.
+    pub(in crate::dispatch) fn tell_of_copies(&mut self, message: CopyMessage) {
+        self.copies.push(message);
+    }
+
+    /// Takes what is said of copies of keys.
+    #[inline]
+    pub(in crate::dispatch) fn take_copy_messages(&mut self) -> Vec<CopyMessage> {
+        std::mem::take(&mut self.copies)
     }
 
     /// Bytes of memory that the messages take.
@@ -502,8 +632,9 @@ impl Batch {
     }
 
     /// What has happened to keys by requests of the receiving core.
-    pub(in crate::dispatch) fn take_events(&mut self) -> Vec<Answer> {
-        std::mem::take(&mut self.events)
+    #[inline]
+    pub(in crate::dispatch) fn events(&self) -> &[Answer] {
+        &self.events
     }
 
     pub(in crate::dispatch) fn slow(&self) -> impl Iterator<Item = SlowHop<'_>> {

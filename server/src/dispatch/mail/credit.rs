@@ -35,6 +35,15 @@ struct Debt {
     set_aside: Option<Box<Batch>>,
 }
 
+impl Debt {
+    /// Takes what is set aside, to run. It does not count as under way any more: that ended when it was set aside.
+    fn take_aside(&mut self) -> Option<Box<Batch>> {
+        let mut aside = self.set_aside.take()?;
+        aside.forget_under_way();
+        Some(aside)
+    }
+}
+
 impl Debts {
     /// Whether no session owes anything.
     #[inline]
@@ -66,7 +75,7 @@ impl Debts {
         let before = aside.memory_bytes();
         aside.ask_as(batch, request);
         let bytes = aside.memory_bytes() - before;
-        aside.weight.set(aside.weight.get() + bytes);
+        aside.weigh(bytes);
         Some(bytes)
     }
 
@@ -77,7 +86,7 @@ impl Debts {
         session: SessionId,
     ) -> Option<Box<Batch>> {
         let debt = self.of.get_mut(&(from, session));
-        debt.and_then(|debt| debt.set_aside.take())
+        debt.and_then(Debt::take_aside)
     }
 
     /// Takes all that is set aside of those sessions of which a command that is such is.
@@ -89,16 +98,14 @@ impl Debts {
         for ((from, _), debt) in &mut self.of {
             let holds_such = |batch: &mut Box<Batch>| {
                 let commands = batch
-                    .requests
+                    .requests()
                     .iter()
                     .flat_map(|request| batch.commands(request));
                 commands.into_iter().any(&is_such)
             };
-            taken.extend(
-                debt.set_aside
-                    .take_if(holds_such)
-                    .map(|aside| (*from, aside)),
-            );
+            if debt.set_aside.as_mut().is_some_and(holds_such) {
+                taken.extend(debt.take_aside().map(|aside| (*from, aside)));
+            }
         }
         taken
     }
@@ -110,7 +117,7 @@ impl Debts {
     ) -> bool {
         let aside = self.of.values().filter_map(|debt| debt.set_aside.as_ref());
         let mut requests =
-            aside.flat_map(|batch| batch.requests.iter().map(move |request| (batch, request)));
+            aside.flat_map(|batch| batch.requests().iter().map(move |request| (batch, request)));
         requests.any(|(batch, request)| is_such(batch, request))
     }
 
@@ -130,7 +137,7 @@ impl Debts {
         if debt.bytes >= LARGE_ANSWERS_MAX_BYTES {
             return None;
         }
-        let aside = debt.set_aside.take();
+        let aside = debt.take_aside();
         if debt.bytes == 0 {
             entry.remove();
         }

@@ -183,8 +183,8 @@ impl Budget {
 
     /// Whether core `to` has yet to run so much that it is asked nothing more for now.
     #[inline]
-    pub(in crate::dispatch) fn is_congested(&self, to: usize) -> bool {
-        self.is_congested && self.under_way[to] > REQUESTS_UNDER_WAY_MAX_BYTES
+    pub(in crate::dispatch) fn is_congested(&self, to: CoreId) -> bool {
+        self.is_congested && self.under_way[to.index()] > REQUESTS_UNDER_WAY_MAX_BYTES
     }
 
     /// Whether so much that core `to` asked for has run that it is told though there is nothing else for it.

@@ -9,13 +9,13 @@ use crate::session::{SessionId, UserId};
 
 /// The users of what runs something for a client, in a batch and the parts behind it.
 fn users(batch: &Batch, found: &mut Vec<UserId>) {
-    for request in batch.requests.iter().chain(batch.all_queued()) {
+    for request in batch.requests().iter().chain(batch.all_queued()) {
         let is_of_server = request.head.ticket.session() == SessionId::default();
         if runs_something(request) && !is_of_server {
             found.push(request.head.user);
         }
     }
-    if let Some(parts) = &batch.parts {
+    if let Some(parts) = batch.parts() {
         users(parts, found);
     }
 }

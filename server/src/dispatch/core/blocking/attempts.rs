@@ -141,7 +141,7 @@ impl Core {
             session: session.id,
         };
         let head = recipient.head(ticket, Work::Command(command), None);
-        let outbox = &mut self.outboxes[core.index()];
+        let outbox = self.outboxes.to(core);
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 
@@ -157,7 +157,7 @@ impl Core {
         let began = is_timed_apart(command, args, self.state.gates).then(Instant::now);
         let (state, options) = (&mut self.state, CallOptions::of(request));
         let mut waits = None;
-        let answered = self.outboxes[from.index()].answer_if(request.ticket, |out| {
+        let answered = self.outboxes.to(from).answer_if(request.ticket, |out| {
             match attempt(state, out, args, command, options, Turn::First) {
                 Attempted::Done => true,
                 Attempted::Wait(resolved) => {
@@ -180,7 +180,7 @@ impl Core {
             }
             self.owe(from, session, bytes);
             if self.state.is_worth_telling(micros) {
-                self.outboxes[from.index()].tell_slow(command, micros, args);
+                self.outboxes.to(from).tell_slow(command, micros, args);
             }
             return;
         }
@@ -189,7 +189,9 @@ impl Core {
         let head = RequestHead { ticket, ..*request };
         let kept = keep_resolved(args, waits.flatten());
         self.queue_attempt(from, head, number, (command, kept));
-        self.outboxes[from.index()].answer(ticket, |out| out.push(WaitWord::Parked as u8));
+        self.outboxes
+            .to(from)
+            .answer(ticket, |out| out.push(WaitWord::Parked as u8));
     }
 
     /// The core of the keys has answered a command that may block.
@@ -275,7 +277,9 @@ impl Core {
         if core == self.state.id {
             self.queue_wait(core, &head, request, words);
         } else {
-            self.outboxes[core.index()].ask_to_await(head, request, words.iter_from(0));
+            self.outboxes
+                .to(core)
+                .ask_to_await(head, request, words.iter_from(0));
         }
     }
 

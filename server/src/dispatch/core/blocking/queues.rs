@@ -243,7 +243,7 @@ impl Core {
         let args = wait.args.as_ref().expect("it is attempted here");
         let (state, options) = (&mut self.state, CallOptions::of(&head));
         let mut resolved = None;
-        let answered = self.outboxes[to.index()].answer_if(head.ticket, |out| {
+        let answered = self.outboxes.to(to).answer_if(head.ticket, |out| {
             out.push(WaitWord::Served as u8);
             match attempt(state, out, args.as_args(), command, options, Turn::Later) {
                 Attempted::Done => true,
@@ -311,7 +311,7 @@ impl Core {
         self.leave_queues(number, &wait);
         if let Some(ending) = ending.filter(|_| wait.args.is_some()) {
             let on_timeout = blocking_of(wait.command).on_timeout;
-            self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
+            self.outboxes.to(wait.to).answer(wait.head.ticket, |out| {
                 out.push(WaitWord::Ended as u8);
                 ending.write(on_timeout, &mut Reply::new(out, wait.head.protocol));
             });
@@ -358,7 +358,7 @@ impl Core {
         let wait = wait.expect("who has moved waits");
         self.leave_queues(number, &wait);
         let args = wait.args.as_ref().expect("it was served here");
-        self.outboxes[wait.to.index()].answer(wait.head.ticket, |out| {
+        self.outboxes.to(wait.to).answer(wait.head.ticket, |out| {
             out.push(WaitWord::Moved as u8);
             write_moved(out, wait.command.id, args.as_args());
         });
@@ -368,7 +368,7 @@ impl Core {
     /// Gives up what was reserved for a wait that is over here. What has just been granted is given back when it is looked at.
     fn give_up(&mut self, reserved: Option<LockId>) {
         if let Some(reserved) = reserved
-            && !self.granted.iter().any(|(granted, _)| *granted == reserved)
+            && !self.locks.is_granted(reserved)
         {
             self.release_locks(reserved);
         }
@@ -384,6 +384,8 @@ impl Core {
         let reserved = self.ask_here(Kind::Reservation, scope, Claimant::Nobody);
         self.key_queues.reserve(number, reserved);
         self.key_queues.note_tried(number);
-        self.outboxes[to.index()].answer(ticket, |out| out.push(WaitWord::Woken as u8));
+        self.outboxes
+            .to(to)
+            .answer(ticket, |out| out.push(WaitWord::Woken as u8));
     }
 }

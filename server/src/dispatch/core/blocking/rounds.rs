@@ -307,7 +307,9 @@ impl Core {
         }
         let ticket = Ticket::Discard { session };
         let head = recipient.head(ticket, Work::Unlock, locks);
-        self.outboxes[core.index()].ask_to_await(head, request, std::iter::empty());
+        self.outboxes
+            .to(core)
+            .ask_to_await(head, request, std::iter::empty());
     }
 
     /// A key that is waited for has been written, and is reserved: the next attempt begins.
@@ -388,7 +390,7 @@ impl Core {
             locks,
             ..RequestHead::of(Ticket::Discard { session }, Work::Wait(number, step))
         };
-        self.outboxes[core.index()].ask(head, std::iter::empty());
+        self.outboxes.to(core).ask(head, std::iter::empty());
     }
 }
 

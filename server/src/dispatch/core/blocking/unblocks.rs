@@ -83,9 +83,11 @@ impl Core {
         let unblocks = self.blocked.unblocks.take(session);
         for unblock in unblocks {
             let ended_by_it = has_ended && unblock.is_first;
-            self.outboxes[unblock.from.index()].answer(unblock.ticket, |out| {
-                PartWriter(out).number(ended_by_it.into());
-            });
+            self.outboxes
+                .to(unblock.from)
+                .answer(unblock.ticket, |out| {
+                    PartWriter(out).number(ended_by_it.into());
+                });
         }
     }
 }

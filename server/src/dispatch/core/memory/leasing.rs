@@ -13,7 +13,6 @@
 //! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
 //! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
 
-use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use crate::command::{Args, Command, Flags, Run};
@@ -24,7 +23,7 @@ use crate::dispatch::limits::{
     BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX, MAIL_MAX_BYTES,
     RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
 };
-use crate::dispatch::mail::batch::{Batch, Request};
+use crate::dispatch::mail::batch::{Batch, Request, Seal};
 use crate::dispatch::mail::requests::{Ticket, Work};
 use crate::resp::{Reply, errors};
 use crate::routing::CoreId;
@@ -34,7 +33,7 @@ impl Core {
     /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was
     /// refused, or that a value is deleted, finds its memory free at once, on every core.
     pub(in crate::dispatch) fn used_bytes(&self) -> u64 {
-        self.used_bytes_with(self.outbox_bytes())
+        self.used_bytes_with(self.outboxes.weighed_bytes())
     }
 
     #[inline(always)]
@@ -47,17 +46,6 @@ impl Core {
         let held = shard.memory().used_bytes() - dying;
         // Only where a test has switched locks off may what is given be gone before it has arrived.
         held.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
-    }
-
-    /// Small batches are not counted: they leave with the turn.
-    #[inline(always)]
-    fn outbox_bytes(&self) -> u64 {
-        if self.outboxes.len() == 1 {
-            return 0;
-        }
-        let outboxes = self.outboxes.iter().map(|outbox| outbox.memory_bytes());
-        let large = outboxes.filter(|bytes| *bytes >= BATCH_WEIGHED_BYTES);
-        large.sum::<usize>() as u64
     }
 
     /// A limit may have come, changed or gone.
@@ -95,7 +83,7 @@ impl Core {
     /// Ends a turn: leases what is used, and gives back what is not needed.
     #[inline(always)]
     pub(in crate::dispatch::core) fn settle_lease(&mut self) {
-        let outbox_bytes = self.outbox_bytes();
+        let outbox_bytes = self.outboxes.weighed_bytes();
         let used = self.used_bytes_with(outbox_bytes);
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
@@ -241,7 +229,7 @@ impl Core {
         self.state.stats.by_command[command.id.index()].rejected += 1;
         self.count_error(&errors::OUT_OF_MEMORY);
         let protocol = head.protocol;
-        self.outboxes[from.index()].answer(head.ticket, |out| {
+        self.outboxes.to(from).answer(head.ticket, |out| {
             Reply::new(out, protocol).error(&errors::OUT_OF_MEMORY);
         });
         true
@@ -249,13 +237,13 @@ impl Core {
 
     /// Whether core `to` has yet to take or to run so much that it is asked nothing more for now.
     #[inline]
-    pub(in crate::dispatch::core) fn is_congested(&self, to: usize) -> bool {
-        self.outboxes[to].is_full() || self.budget.is_congested(to)
+    pub(in crate::dispatch::core) fn is_congested(&self, to: CoreId) -> bool {
+        self.outboxes.for_core(to).is_full() || self.budget.is_congested(to)
     }
 
     /// The batch for core `to`, if there is something in it and the core takes what it is sent.
     pub fn take_outbox(&mut self, to: CoreId) -> Option<Box<Batch>> {
-        let outbox = &self.outboxes[to.index()];
+        let outbox = self.outboxes.for_core(to);
         if outbox.is_empty() && !self.budget.has_much_to_acknowledge(to) {
             return None;
         }
@@ -271,7 +259,7 @@ impl Core {
     /// Whether what there is for core `to` may be shipped: it has taken most of what it was sent before.
     pub(in crate::dispatch::core) fn may_ship(&self, to: CoreId) -> bool {
         let mail = &self.state.shared.gauges(to).mail_bytes;
-        self.outboxes[to.index()].memory_bytes() < BATCH_WEIGHED_BYTES
+        self.outboxes.for_core(to).memory_bytes() < BATCH_WEIGHED_BYTES
             || mail.load(Ordering::Relaxed) <= MAIL_MAX_BYTES
     }
 
@@ -281,7 +269,7 @@ impl Core {
         to: CoreId,
         parts: Box<Batch>,
     ) -> Box<Batch> {
-        let bytes = self.outboxes[to.index()].memory_bytes() + parts.memory_bytes();
+        let bytes = self.outboxes.for_core(to).memory_bytes() + parts.memory_bytes();
         let weight = if bytes >= BATCH_WEIGHED_BYTES {
             self.lend_lease(to, bytes)
         } else {
@@ -292,18 +280,19 @@ impl Core {
 
     /// Takes what is to be sent to core `to`.
     fn seal(&mut self, to: CoreId, weight: usize, parts: Option<Box<Batch>>) -> Box<Batch> {
-        let empty = self.spare.pop().unwrap_or_default();
-        let mut batch = std::mem::replace(&mut self.outboxes[to.index()], empty);
+        let mut batch = self.outboxes.take(to);
         if self.scripts.has_any() {
             self.name_clients(&mut batch);
         }
-        batch.stamp = self.stamp();
-        batch.time = self.state.shard.now();
-        batch.position = self.position_in_order();
-        batch.weight = Cell::new(weight);
-        let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes);
-        batch.parts = parts;
-        batch.ran_bytes = self.budget.note_sent(to, batch.request_bytes + of_parts);
+        let of_parts = parts.as_ref().map_or(0, |parts| parts.request_bytes());
+        let seal = Seal {
+            stamp: self.stamp(),
+            position: self.position_in_order(),
+            time: self.state.shard.now(),
+            parts,
+            ran_bytes: self.budget.note_sent(to, batch.request_bytes() + of_parts),
+        };
+        batch.seal(seal, weight);
         batch
     }
 
@@ -329,23 +318,18 @@ impl Core {
 
     /// Takes back a batch that could not be shipped; it goes out first next turn.
     pub fn return_outbox(&mut self, to: CoreId, mut batch: Box<Batch>) {
+        let (ran_bytes, weight) = batch.break_seal();
         self.budget
-            .note_not_sent(to, batch.request_bytes, batch.ran_bytes);
-        self.take_over_lease(to, batch.weight.take());
-        batch.ran_bytes = 0;
-        let empty = std::mem::replace(&mut self.outboxes[to.index()], batch);
-        debug_assert!(
-            empty.is_empty(),
-            "a batch is returned in the turn it was taken"
-        );
-        self.spare.push(empty);
+            .note_not_sent(to, batch.request_bytes(), ran_bytes);
+        self.take_over_lease(to, weight);
+        self.outboxes.put_back(to, batch);
     }
 
     /// A batch has come from core `from`.
     #[inline]
     pub(in crate::dispatch::core) fn take_in(&mut self, from: CoreId, batch: &Batch) {
-        self.budget.note_acknowledged(from, batch.ran_bytes);
-        let weight = batch.weight.get();
+        self.budget.note_acknowledged(from, batch.ran_bytes());
+        let weight = batch.weight();
         if weight > 0 {
             self.take_over_lease(self.state.id, weight);
             self.budget.keep(weight);

@@ -96,7 +96,7 @@ impl Core {
                 let seq = session.output.expect();
                 let head =
                     RequestHead::of(Ticket::Reply { session: id, seq }, Work::Part(say_nothing));
-                self.outboxes[core.index()].ask(head, std::iter::empty());
+                self.outboxes.to(core).ask(head, std::iter::empty());
                 session.last_write = Some(seq);
             }
         }
@@ -186,13 +186,13 @@ impl Core {
             session: SessionId::default(),
         };
         let head = RequestHead::of(nobody, Work::Part(run));
-        self.outboxes[to.index()].ask(head, args.iter().copied());
+        self.outboxes.to(to).ask(head, args.iter().copied());
     }
 
     /// Whether what the journal notes finds no room for now among what other cores have yet to take.
     #[inline]
     pub(in crate::dispatch::core) fn has_no_room_for_notes(&self) -> bool {
-        self.state.gates & gate::NOTES != 0 && self.outboxes.iter().any(|outbox| outbox.is_full())
+        self.state.gates & gate::NOTES != 0 && self.outboxes.any_is_full()
     }
 }
 

@@ -200,7 +200,7 @@ impl Core {
 
     fn send_events(&mut self, to: CoreId, ticket: Ticket, events: &News) {
         if !events.is_empty() {
-            self.outboxes[to.index()].tell_events(ticket, events.bytes());
+            self.outboxes.to(to).tell_events(ticket, events.bytes());
         }
     }
 

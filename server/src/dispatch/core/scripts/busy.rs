@@ -149,7 +149,7 @@ impl Core {
         let error = busy(kind);
         self.count_error(&error);
         self.state.stats.by_command[command.id.index()].rejected += 1;
-        let bytes = self.outboxes[from.index()].answer(request.ticket, |out| {
+        let bytes = self.outboxes.to(from).answer(request.ticket, |out| {
             Reply::new(out, request.protocol).error(&error);
         });
         self.debts.owe(from, request.ticket.session(), bytes);

@@ -20,8 +20,8 @@ impl Core {
     /// Names the clients of the scripts whose commands are in a batch.
     #[cold]
     pub(in crate::dispatch::core) fn name_clients(&self, batch: &mut Batch) {
-        for at in 0..batch.requests.len() {
-            let session = batch.requests[at].head.ticket.session();
+        for at in 0..batch.requests().len() {
+            let session = batch.requests()[at].head.ticket.session();
             if session.is_messenger()
                 && let Some(client) = self.scripts.client_of(session)
             {

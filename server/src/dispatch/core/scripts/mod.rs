@@ -217,12 +217,12 @@ impl Core {
         reply: &[u8],
         (command, args, micros): (&'static Command, Args<'_>, u64),
     ) {
-        let outbox = &mut self.outboxes[from.index()];
+        let outbox = self.outboxes.to(from);
         let bytes = outbox.answer(ticket, |to| to.extend_from_slice(reply));
         self.owe(from, ticket.session(), bytes);
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
         if is_heard && self.state.is_worth_telling(micros) {
-            self.outboxes[from.index()].tell_slow(command, micros, args);
+            self.outboxes.to(from).tell_slow(command, micros, args);
         }
     }
 

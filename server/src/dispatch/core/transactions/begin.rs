@@ -431,7 +431,7 @@ impl Core {
                 locks: Some(locks),
                 ..RequestHead::of(Ticket::Discard { session }, work)
             };
-            self.outboxes[core.index()].ask(head, std::iter::empty());
+            self.outboxes.to(core).ask(head, std::iter::empty());
         }
     }
 
@@ -442,7 +442,7 @@ impl Core {
         }
         self.forget_wait(session);
         if let Some(lock) = session.pending_lock
-            && !self.granted.iter().any(|(granted, _)| *granted == lock)
+            && !self.locks.is_granted(lock)
         {
             self.release_locks(lock);
         }
@@ -475,12 +475,12 @@ impl Core {
         }
         self.lease_for_run(parts.memory_bytes());
         let before = self.state.shard.journal().set_moment(Some(moment));
-        for (at, request) in parts.requests.iter().enumerate() {
+        for (at, request) in parts.requests().iter().enumerate() {
             if at % RUN_COMMANDS == 0 {
-                let end = parts.requests.len().min(at + RUN_COMMANDS);
-                self.bring_near(&parts, &parts.requests[at..end]);
+                let end = parts.requests().len().min(at + RUN_COMMANDS);
+                self.bring_near(&parts, &parts.requests()[at..end]);
             }
-            let next = parts.requests.get(at + 1);
+            let next = parts.requests().get(at + 1);
             let is_last = next.is_none_or(|next| !is_of_same(request, next));
             self.key_queues.set_mid_transaction(!is_last);
             match request.head.work {
@@ -497,19 +497,17 @@ impl Core {
             self.serve_written();
         }
         self.state.shard.journal().set_moment(before);
-        if from == self.state.id {
-            self.recycle(parts);
-        } else {
-            self.budget.note_ran(from, parts.request_bytes);
-            self.keep_spare(parts);
+        if from != self.state.id {
+            self.budget.note_ran(from, parts.request_bytes());
         }
+        self.keep_spare(parts);
     }
 
     /// Runs the requests that the sessions of these parts sent before, and that have not run for want of room among the
     /// answers: the parts must not overtake them.
     #[cold]
     fn run_what_came_before(&mut self, from: CoreId, parts: &Batch) {
-        let sessions = parts.requests.iter();
+        let sessions = parts.requests().iter();
         let mut sessions: Vec<SessionId> = sessions
             .map(|request| request.head.ticket.session())
             .collect();
@@ -517,9 +515,7 @@ impl Core {
         sessions.dedup();
         self.run_backlog_of(from, &sessions);
         for session in sessions {
-            if let Some(mut aside) = self.debts.take_aside(from, session) {
-                // They do not count as under way any more.
-                aside.request_bytes = 0;
+            if let Some(aside) = self.debts.take_aside(from, session) {
                 self.run_alone(from, aside);
             }
         }

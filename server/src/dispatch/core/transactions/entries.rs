@@ -43,7 +43,7 @@ impl Core {
     }
 
     fn is_alone(&self) -> bool {
-        self.outboxes.len() == 1
+        self.outboxes.is_alone()
     }
 
     /// Sets the time: alone, the clock's; among several cores, the order's, which the clock advances by a tick.
@@ -95,7 +95,7 @@ impl Core {
     /// ([`Self::fall_asleep`]): a core that is sent mail faster than it reads has its clients to serve all the same.
     #[inline]
     pub fn take_mail(&mut self) {
-        for from in (0..self.outboxes.len()).map(|from| CoreId(from as u16)) {
+        for from in self.outboxes.cores() {
             for _ in 0..self.lines.arrived(from) {
                 // Some of it may have been taken at an entry.
                 let Some(batch) = self.lines.receive(from) else {
@@ -156,7 +156,7 @@ impl Core {
         }
         // Who is to be woken for an entry was found out then, and is not said again.
         let woken = self.order.wakes().len();
-        for to in (0..self.outboxes.len()).map(|to| CoreId(to as u16)) {
+        for to in self.outboxes.cores() {
             if to == self.state.id {
                 continue;
             }
@@ -194,7 +194,7 @@ impl Core {
     }
 
     fn has_shipped_all(&self) -> bool {
-        self.outboxes.iter().all(|outbox| outbox.is_empty())
+        self.outboxes.are_empty()
     }
 
     /// The cores to be woken, if any.
@@ -210,7 +210,7 @@ impl Core {
         }
         let id = self.state.id;
         self.state.shared.sleepers.announce(id);
-        let mut others = (0..self.outboxes.len()).map(|from| CoreId(from as u16));
+        let mut others = self.outboxes.cores();
         let has_mail = others.any(|from| self.lines.arrived(from) > 0);
         let may_sleep = self.order.follower().is_some_and(Follower::may_sleep);
         if has_mail || !may_sleep {
@@ -308,12 +308,12 @@ impl Core {
     pub(in crate::dispatch::core) fn parts_for(&mut self, core: CoreId) -> &mut Batch {
         #[cfg(any(test, debug_assertions))]
         if crate::dispatch::locks::LOCKS_ARE_OFF.get() {
-            return &mut self.outboxes[core.index()];
+            return self.outboxes.to(core);
         }
         let coordinator = self.order.coordinator_mut();
         let coordinator = coordinator.expect("nothing is added amid publishing");
-        let spare = &mut self.spare;
-        coordinator.parts_for_with(core, || spare.pop().unwrap_or_default())
+        let outboxes = &mut self.outboxes;
+        coordinator.parts_for_with(core, || outboxes.empty())
     }
 
     /// Sends a command behind a transaction of its session: it takes a place of its own.
@@ -356,7 +356,7 @@ impl Core {
     /// Whether there are answers to this core's own transactions.
     #[inline]
     pub(in crate::dispatch::core) fn has_own_mail(&self) -> bool {
-        self.outboxes[self.state.id.index()].asks_or_answers()
+        self.outboxes.for_core(self.state.id).asks_or_answers()
     }
 
     /// Takes the answers of this core to its own transactions.
@@ -369,31 +369,20 @@ impl Core {
 
     fn take_own_batch(&mut self) {
         let own = self.state.id;
-        let empty = self.spare.pop().unwrap_or_default();
-        let mut batch = std::mem::replace(&mut self.outboxes[own.index()], empty);
+        let mut batch = self.outboxes.take(own);
         self.take_answers(own, &mut batch);
-        for request in &batch.requests {
+        for request in batch.requests() {
             // There are requests only where a test has switched locks and places off.
             self.run_request(own, &batch, request);
         }
-        self.recycle(batch);
-    }
-
-    /// Keeps an emptied batch of this core's own for reuse.
-    pub(in crate::dispatch::core) fn recycle(&mut self, mut batch: Box<Batch>) {
-        for buffer in batch.take_buffers() {
-            self.state.shard.bury(buffer);
-        }
-        self.budget.let_go(batch.weight.take());
-        batch.clear();
-        self.spare.push(batch);
+        self.keep_spare(batch);
     }
 }
 
 fn parcel(mut batch: Box<Batch>) -> Parcel<Box<Batch>, Box<Batch>> {
     Parcel {
-        stamp: Position(batch.stamp),
-        parts: batch.parts.take(),
+        stamp: Position(batch.stamp()),
+        parts: batch.take_parts(),
         mail: batch,
     }
 }
@@ -422,7 +411,7 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
     fn time_is(&mut self, ms: u64) {
         let now = UnixMillis(ms as i64);
         let before = self.state.shard.now();
-        for outbox in &mut self.outboxes {
+        for outbox in self.outboxes.to_all() {
             outbox.note_time(before);
         }
         self.state.clock.unix = now;

@@ -264,7 +264,7 @@ impl Core {
                 part: part as u32,
             };
             let head = recipient.head(ticket, work, locks);
-            let (outbox, args) = (&mut self.outboxes[core.index()], args.iter().copied());
+            let (outbox, args) = (self.outboxes.to(core), args.iter().copied());
             if entries.is_empty() {
                 outbox.ask(head, args);
             } else {

@@ -52,7 +52,7 @@ impl Core {
         scope: Scope,
         claimant: Claimant,
     ) -> Asked {
-        let asked = self.locks.ask(kind, scope, claimant, &mut self.granted);
+        let asked = self.locks.ask(kind, scope, claimant);
         let (Asked::Granted(lock) | Asked::Pending(lock)) = asked;
         let moment = self.state.shard.journal().moment();
         let now = self.state.shard.now();
@@ -117,7 +117,7 @@ impl Core {
             self.end_undo(id);
         }
         self.serve_behind(id);
-        self.locks.release(id, &mut self.granted);
+        self.locks.release(id);
         self.choose_lock_gate();
     }
 
@@ -160,7 +160,7 @@ impl Core {
             watch,
             time: self.locks.time(lock),
         };
-        self.outboxes[to.index()].answer(ticket, |out| answer.write(out));
+        self.outboxes.to(to).answer(ticket, |out| answer.write(out));
     }
 
     /// Whether a command of this core's session that needs `scope` of this shard may run now. If not, the session waits for it.
@@ -213,13 +213,13 @@ impl Core {
         batch: &Batch,
         request: &Request,
     ) {
-        let mut alone = self.spare.pop().unwrap_or_default();
+        let mut alone = self.outboxes.empty();
         alone.ask_as(batch, request);
         let weight = alone.memory_bytes();
-        alone.weight.set(weight);
+        alone.weigh(weight);
         self.budget.keep(weight);
         if from != self.state.id {
-            self.budget.note_ran(from, -alone.request_bytes);
+            self.budget.note_ran(from, -alone.request_bytes());
         }
         if kind == Kind::InOrder {
             // For whoever has passed its place, it has happened.
@@ -244,7 +244,7 @@ impl Core {
     /// of a client that waited ends the wait, or waits for another write.
     #[inline]
     pub(in crate::dispatch::core) fn run_granted(&mut self) {
-        if !self.granted.is_empty() || self.scripts.has_ready() || self.has_own_mail() {
+        if self.locks.has_granted() || self.scripts.has_ready() || self.has_own_mail() {
             self.run_all_granted();
         }
     }
@@ -253,7 +253,7 @@ impl Core {
     fn run_all_granted(&mut self) {
         loop {
             self.take_own_mail();
-            let granted = std::mem::take(&mut self.granted);
+            let granted = self.locks.take_granted();
             if !granted.is_empty() {
                 for (lock, claimant) in granted {
                     self.go_on_with_locks(lock, claimant);
@@ -306,11 +306,11 @@ impl Core {
     /// be for later commands, whose replies cannot be taken before this one's.
     pub(in crate::dispatch::core) fn run_alone(&mut self, from: CoreId, batch: Box<Batch>) {
         if from != self.state.id {
-            self.budget.note_ran(from, batch.request_bytes);
+            self.budget.note_ran(from, batch.request_bytes());
         }
         let bytes = batch.memory_bytes();
         self.lease_for_run(bytes);
-        for request in &batch.requests {
+        for request in batch.requests() {
             if !self.refuses_request(from, &batch, request, bytes) {
                 self.run_request(from, &batch, request);
             }

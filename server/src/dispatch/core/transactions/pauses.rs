@@ -122,7 +122,7 @@ impl Core {
         let is_over = |number| !is_paused || pausing.are_cleared(number);
         let over = self.clearing.take_over(is_over);
         for pause in over {
-            self.outboxes[pause.from.index()].answer(pause.ticket, |_| ());
+            self.outboxes.to(pause.from).answer(pause.ticket, |_| ());
         }
         self.take_own_mail();
     }
@@ -153,9 +153,7 @@ impl Core {
     /// what they owe.
     fn run_writes_aside(&mut self) {
         let is_write = |command: &Command| writes(command.spec.flags);
-        for (from, mut aside) in self.debts.take_all_aside(is_write) {
-            // They do not count as under way any more.
-            aside.request_bytes = 0;
+        for (from, aside) in self.debts.take_all_aside(is_write) {
             self.run_alone(from, aside);
         }
     }
