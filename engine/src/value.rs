@@ -158,14 +158,15 @@ pub struct ValueImage {
 /// Parses `text` as the one decimal form of an `i64` Redis accepts: no sign but `-`, no leading zero, no space.
 #[inline]
 pub fn parse_canonical_i64(text: &[u8]) -> Option<i64> {
+    if let [digit @ b'0'..=b'9'] = text {
+        return Some(i64::from(digit - b'0'));
+    }
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    match digits {
-        [b'0'] => return (!negative).then_some(0),
-        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
-        _ => return None,
+    if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 19 {
+        return None;
     }
     let mut magnitude: u64 = 0;
     for &digit in digits {

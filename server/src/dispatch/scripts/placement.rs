@@ -33,10 +33,7 @@ pub(in crate::dispatch) fn number_of_keys(
     args: Args<'_>,
     command: &Command,
 ) -> Result<usize, ErrorReply> {
-    let mut number = match args.at(NUMBER_OF_KEYS) {
-        [digit @ b'0'..=b'9'] => Ok(i64::from(digit - b'0')),
-        _ => args.integer(NUMBER_OF_KEYS),
-    };
+    let mut number = args.integer(NUMBER_OF_KEYS);
     if let Run::Script(Invoke::Function) = command.spec.run {
         let libraries = state.scripts.libraries(&state.shared.libraries);
         libraries.find(args.at(1)).ok_or(errors::NO_FUNCTION)?;
