@@ -366,6 +366,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("locks", &[]),
     ("mail", &["limits", "locks"]),
     ("memory", &["limits"]),
+    ("turn", &[]),
     ("hot", &["limits", "mail"]),
     ("run", &["mail"]),
     ("exec", &["limits", "mail"]),

@@ -8,7 +8,7 @@
 //!    ├─ scripts/        scripts at work, and those that wait      ─▶ notify, locks
 //!    ├─ gather/         replies in parts, commands in rounds      ─▶ blocking, notify
 //!    ├─ blocking/       commands blocked on keys                  ─▶ run, locks
-//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/           ─▶ mail
+//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/  turn/    ─▶ mail
 //!    ├─ mail/           what cores send each other                ─▶ locks
 //!    └─ locks/          locks of a shard's keys
 //!  tests/          tests through a harness of cores without sockets
@@ -31,6 +31,7 @@ mod scripts;
 #[cfg(test)]
 mod tests;
 mod transactions;
+mod turn;
 
 pub use core::{Core, Intent, Shipped};
 pub use mail::batch::Batch;

@@ -18,7 +18,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
-use larder_engine::DbIndex;
+use larder_engine::{DbIndex, Notes};
 
 use crate::command::Command;
 use crate::dispatch::locks::Scope;
@@ -26,7 +26,7 @@ use crate::dispatch::mail::requests::{RequestHead, WaitRequest};
 use crate::dispatch::run::attempt::blocking_of;
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::routing::CoreId;
-use crate::session::{LockId, WaitNumber};
+use crate::session::{LockId, Reader, WaitNumber};
 
 /// Who waits for keys of a shard.
 #[derive(Debug, Default)]
@@ -42,6 +42,8 @@ pub(in crate::dispatch) struct KeyQueues {
     is_mid_transaction: bool,
     /// The version of the slot table by which the keys were last looked at.
     table: u64,
+    /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
+    served_notes: Vec<(Notes, Reader)>,
 }
 
 /// Those who wait for keys of one hash.
@@ -217,6 +219,22 @@ impl KeyQueues {
     #[inline]
     pub(in crate::dispatch) fn set_mid_transaction(&mut self, is_mid: bool) {
         self.is_mid_transaction = is_mid;
+    }
+
+    /// An attempt for `served`, who waited, has changed what these notes say.
+    pub(in crate::dispatch) fn keep_notes(&mut self, notes: Notes, served: Reader) {
+        self.served_notes.push((notes, served));
+    }
+
+    /// Whether there are such notes, which have yet to be acted on.
+    #[inline]
+    pub(in crate::dispatch) fn has_notes(&self) -> bool {
+        !self.served_notes.is_empty()
+    }
+
+    /// Takes them, to be acted on.
+    pub(in crate::dispatch) fn take_notes(&mut self) -> Vec<(Notes, Reader)> {
+        std::mem::take(&mut self.served_notes)
     }
 
     /// A key of this hash has been written: all who wait for it may try again.

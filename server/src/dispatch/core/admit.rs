@@ -91,7 +91,7 @@ impl Core {
         if self.state.moving.holds_commands_back() && !is_apart {
             // Wherever its keys are: slots are about to move.
             session.stalled_for_room = true;
-            self.to_resume.push(session.id);
+            self.run_queue.push(session.id);
             return false;
         }
         // What takes a place in the order waits there.

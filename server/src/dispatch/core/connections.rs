@@ -146,7 +146,7 @@ impl Core {
         // Who is to be closed is seen when the turn ends: what others have sent is yet to be told here.
         self.count_memory(&mut session);
         if was_held_back && !session.is_held_back() {
-            self.to_resume.push(id);
+            self.run_queue.push(id);
         }
         self.state.sessions.put_back(session);
     }

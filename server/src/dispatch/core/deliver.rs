@@ -6,7 +6,7 @@ use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
-use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS};
+use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::backlog::Unrun;
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -424,8 +424,7 @@ impl Core {
         if queued.watched {
             self.state.shard.watches().end(request.client_id);
         }
-        let mut replies = std::mem::take(&mut self.exec_replies);
-        replies.clear();
+        let mut replies = self.exec_memory.take_replies();
         let commands = batch.queued(queued);
         let mut reply = Reply::new(&mut replies, request.protocol);
         if is_broken {
@@ -444,9 +443,7 @@ impl Core {
         let outbox = self.outboxes.to(from);
         let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));
         self.owe(from, request.ticket.session(), bytes);
-        if replies.capacity() <= EXEC_REPLIES_KEPT_BYTES {
-            self.exec_replies = replies;
-        }
+        self.exec_memory.keep_replies(replies);
     }
 
     /// Runs a command of an `EXEC`; its reply is a part of a longer answer.

@@ -48,7 +48,7 @@ impl Core {
                 self.reply_error(session, &errors::NESTED_MULTI, command, quiet);
             }
             TransactionStep::Begin => {
-                session.multi = Some(self.spare_multi.take());
+                session.multi = Some(self.exec_memory.take_multi());
                 session.set_gate(gate::MULTI, true);
                 reply_ok(session, quiet);
             }
@@ -229,11 +229,11 @@ impl Core {
             }
             ExecPlacement::OneCore(core) => {
                 self.send_exec(session, &multi, core, command, quiet);
-                self.spare_multi.keep(multi);
+                self.exec_memory.keep_multi(multi);
             }
             ExecPlacement::Cores if !self.is_told(self.flags_of_multi(&multi)) => {
                 self.exec_in_parts(session, &multi, command, quiet);
-                self.spare_multi.keep(multi);
+                self.exec_memory.keep_multi(multi);
             }
             ExecPlacement::Locks | ExecPlacement::Cores => {
                 let scopes = self.scopes_of_multi(session, &multi);
@@ -464,7 +464,7 @@ impl Core {
         if let Some((seq, command)) = clears.zip(self.pause_of(&multi)) {
             self.clear_behind_exec(session, seq, command);
         }
-        self.spare_multi.keep(multi);
+        self.exec_memory.keep_multi(multi);
     }
 
     /// The first of the queued commands that begins a pause on several cores.

@@ -157,7 +157,7 @@ impl Core {
             if session.gates & gate::BEHIND_LAST != 0 {
                 if session.output.outstanding() > 0 || session.gates & gate::IN_ORDER != 0 {
                     session.stalled_for_room = true;
-                    self.to_resume.push(session.id);
+                    self.run_queue.push(session.id);
                     return false;
                 }
                 session.set_gate(gate::BEHIND_LAST, false);
@@ -173,7 +173,7 @@ impl Core {
                 || self.would_be_told_early(session, resolved)
             {
                 session.stalled_for_room = true;
-                self.to_resume.push(session.id);
+                self.run_queue.push(session.id);
                 return false;
             }
         }

@@ -139,7 +139,7 @@ impl Core {
             self.give_credits(session);
             self.weigh(session);
             if was_held_back && !session.is_held_back() {
-                self.to_resume.push(session.id);
+                self.run_queue.push(session.id);
             }
         }
         self.budget.note_session_ran();
@@ -156,15 +156,15 @@ impl Core {
     /// Looks again at sessions that waited for something.
     #[inline]
     pub(super) fn resume_stalled(&mut self) {
-        match self.to_resume.is_empty() {
-            true => self.to_resume_seen = 0,
+        match self.run_queue.is_empty() {
+            true => self.run_queue.look_anew(),
             false => self.resume_each_waiting(),
         }
     }
 
     #[inline(never)]
     fn resume_each_waiting(&mut self) {
-        let mut waiting = std::mem::take(&mut self.to_resume);
+        let mut waiting = self.run_queue.take();
         for id in waiting.drain(..) {
             let Some(mut session) = self.state.sessions.take_out(id) else {
                 continue;
@@ -178,10 +178,7 @@ impl Core {
                 self.closed(id);
             }
         }
-        // Those that still wait come first next time, in the order they came.
-        waiting.append(&mut self.to_resume);
-        self.to_resume = waiting;
-        self.to_resume_seen = self.to_resume.len();
+        self.run_queue.end_look(waiting);
     }
 
     /// Runs the whole commands at the beginning of `input` until none is left or the session stalls. Returns the number
@@ -274,7 +271,7 @@ impl Core {
     fn leave_turn(&mut self, session: &mut Session) {
         if session.has_used_turn() && !session.is_stalled() {
             session.stalled_for_turn = true;
-            self.next_turn.push(session.id);
+            self.run_queue.put_off(session.id);
         }
     }
 

@@ -10,8 +10,8 @@
 //!  end_turn -> this core's transactions get their place; background steps, timers, statistics; then the runtime sends and ships
 //!          the outboxes
 //! ```
-//! `Core`'s fields are types of these modules: a file here calls their methods, and keeps no state of its own. Exceptions, which other
-//! files read: what the session at work has lent (`lent`), and the sessions to look at again (`to_resume`).
+//! `Core`'s fields are types of these modules: a file here calls their methods, and keeps no state of its own. An exception is the
+//! buffer in which the commands stand that are being run (`lent`): whoever sends them elsewhere reads it.
 
 mod admit;
 mod blocking;
@@ -36,7 +36,7 @@ mod uncounted;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use larder_engine::{Buffer, Notes, Shard, ShardOptions, StoreError};
+use larder_engine::{Buffer, Shard, ShardOptions, StoreError};
 
 use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
@@ -46,7 +46,7 @@ use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
-use crate::dispatch::exec::SpareMulti;
+use crate::dispatch::exec::ExecMemory;
 use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
@@ -60,19 +60,18 @@ use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
-use crate::dispatch::run::timing::TurnTiming;
 use crate::dispatch::scripts::Scripts;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::clearing::Clearing;
 use crate::dispatch::transactions::in_order::InOrder;
 use crate::dispatch::transactions::pending::Transactions;
 use crate::dispatch::transactions::undos::Undos;
+use crate::dispatch::turn::run_queue::RunQueue;
+use crate::dispatch::turn::timing::TurnTiming;
 use crate::observe::{Observed, Stats};
 use crate::routing::CoreId;
 use crate::script::Engine;
-use crate::session::{
-    HighWater, Prefixes, Reader, Readers, SessionId, Sessions, Subscribers, gate,
-};
+use crate::session::{HighWater, Prefixes, Readers, Sessions, Subscribers, gate};
 use crate::shared::Shared;
 
 pub use connections::Intent;
@@ -101,8 +100,6 @@ pub struct Core {
     blocked: BlockedCommands,
     /// Who waits for keys of this core's shard.
     key_queues: KeyQueues,
-    /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
-    served_notes: Vec<(Notes, Reader)>,
     /// The rebalance that this core drives.
     job: Option<Job>,
     scripts: Scripts,
@@ -114,22 +111,15 @@ pub struct Core {
     scratch: InputScratch,
     /// The buffer in which the commands stand that are being run, where one of them is large.
     lent: Option<Arc<Buffer>>,
-    /// Sessions to look at again at the end of the turn: something they waited for may have come.
-    to_resume: Vec<SessionId>,
-    /// How many of these still waited when they were last looked at.
-    to_resume_seen: usize,
+    run_queue: RunQueue,
     buffers: BufferPool,
     /// The events of what is under way.
     tellings: Tellings,
-    /// Room for the replies of an `EXEC`.
-    exec_replies: Vec<u8>,
-    spare_multi: SpareMulti,
+    exec_memory: ExecMemory,
     config_version: u64,
     next_period_ms: u64,
     /// Counts the turns.
     turn: u64,
-    /// Sessions that have had their part of this turn and go on in the next.
-    next_turn: Vec<SessionId>,
     client_memory: ClientMemory,
     budget: Budget,
 }
@@ -200,7 +190,6 @@ impl Core {
             clearing: Clearing::default(),
             blocked: BlockedCommands::default(),
             key_queues: KeyQueues::default(),
-            served_notes: Vec::new(),
             job: None,
             scripts: Scripts::default(),
             copies: Copies::new(copy_versions.clone()),
@@ -208,16 +197,13 @@ impl Core {
             timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             lent: None,
-            to_resume: Vec::new(),
-            to_resume_seen: 0,
+            run_queue: RunQueue::default(),
             buffers: BufferPool::default(),
             tellings: Tellings::default(),
-            exec_replies: Vec::new(),
-            spare_multi: SpareMulti::default(),
+            exec_memory: ExecMemory::default(),
             config_version: 0,
             next_period_ms: 0,
             turn: 0,
-            next_turn: Vec::new(),
             client_memory: ClientMemory::default(),
             budget: Budget::new(cores),
         };
@@ -257,7 +243,7 @@ impl Core {
             let was_held_back = session.is_held_back();
             session.set_high_water(high_water);
             if was_held_back && !session.is_held_back() {
-                self.to_resume.push(session.id);
+                self.run_queue.push(session.id);
             }
         }
         self.follow_maxmemory();

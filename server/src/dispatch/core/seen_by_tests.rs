@@ -13,7 +13,7 @@ impl Core {
         assert!(self.state.sessions.is_empty(), "{id:?} has sessions");
         assert!(self.gathers.is_empty(), "{id:?} gathers replies");
         assert!(self.backlog.is_empty(), "{id:?} has requests to run");
-        assert!(self.to_resume.is_empty(), "{id:?} has sessions that wait");
+        assert!(self.run_queue.is_empty(), "{id:?} has sessions that wait");
         assert!(
             self.budget.is_at_rest(),
             "{id:?} counts what is gone: {:?}",
@@ -48,7 +48,7 @@ impl Core {
 
     /// Whether something has come for sessions that have yet to be looked at.
     pub(in crate::dispatch) fn has_let_go(&self) -> bool {
-        self.to_resume.len() > self.to_resume_seen
+        self.run_queue.has_new()
     }
 
     /// Batches kept for reuse.

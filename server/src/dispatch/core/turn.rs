@@ -16,7 +16,7 @@ impl Core {
         self.timing.begin(Instant::now());
         self.turn += 1;
         self.follow_clock(clock);
-        if !self.next_turn.is_empty() {
+        if self.run_queue.has_put_off() {
             self.begin_parts_of_turn();
         }
         self.notice_config();
@@ -29,12 +29,13 @@ impl Core {
     /// Lets sessions go on that have had their part of the turn before.
     #[cold]
     fn begin_parts_of_turn(&mut self) {
-        for id in self.next_turn.drain(..) {
-            if let Some(session) = self.state.sessions.get_mut(id) {
-                session.stalled_for_turn = false;
-                self.to_resume.push(id);
-            }
-        }
+        let sessions = &mut self.state.sessions;
+        self.run_queue.begin_turn(|id| {
+            let session = sessions.get_mut(id);
+            session
+                .map(|session| session.stalled_for_turn = false)
+                .is_some()
+        });
     }
 
     /// Ends the input of a turn: resumes sessions, runs timers and a bounded step of background work. Whether more of
@@ -83,7 +84,7 @@ impl Core {
             "whoever could go on did"
         );
         // The last entry of the turn may have let sessions go on: these, and what they begin, are for the next turn.
-        more | self.awaits_place() | (self.to_resume.len() > self.to_resume_seen)
+        more | self.awaits_place() | self.run_queue.has_new()
     }
 
     /// Ends the waits of blocked sessions whose time is over.
@@ -105,7 +106,7 @@ impl Core {
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
-                self.to_resume.push(id);
+                self.run_queue.push(id);
             }
             self.tell_of_ending(id);
         }
@@ -182,7 +183,7 @@ impl Core {
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.
-        let stuck = !self.to_resume.is_empty()
+        let stuck = !self.run_queue.is_empty()
             || !self.backlog.is_empty()
             || self.budget.holds_mail()
             || self.locks.has_granted()
@@ -190,7 +191,7 @@ impl Core {
             || !state.told.is_empty()
             || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        let at_once = (!self.next_turn.is_empty()).then_some(state.clock.monotonic_ms());
+        let at_once = (self.run_queue.has_put_off()).then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;
         let forgetting = forgets.then_some(state.clock.monotonic_ms());

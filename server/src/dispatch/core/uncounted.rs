@@ -2,7 +2,7 @@
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;
-use crate::dispatch::run::timing::Counted;
+use crate::dispatch::turn::timing::Counted;
 use crate::observe::{CommandId, CommandStats, ErrorCounts};
 
 /// What the statistics said before.

@@ -3,29 +3,48 @@
 
 pub(super) mod watch;
 
-use super::limits::MULTI_KEPT_BYTES;
+use super::limits::{EXEC_REPLIES_KEPT_BYTES, MULTI_KEPT_BYTES};
 use super::mail::requests::{Counts, Held, Then, held_on};
 use crate::command::Command;
 use crate::routing::CoreId;
 use crate::session::{Multi, Session, gate};
 
-/// Memory of what was queued for an `EXEC` that is over, for the next `MULTI`.
+/// Memory of an `EXEC` that is over, for the next.
 #[derive(Default)]
-pub(in crate::dispatch) struct SpareMulti(Option<Box<Multi>>);
+pub(in crate::dispatch) struct ExecMemory {
+    /// That of what was queued.
+    multi: Option<Box<Multi>>,
+    /// That of its replies, where they were one answer to another core.
+    replies: Vec<u8>,
+}
 
-impl SpareMulti {
+impl ExecMemory {
     /// Nothing queued, in memory that is there if any is.
     #[inline]
-    pub(in crate::dispatch) fn take(&mut self) -> Box<Multi> {
-        self.0.take().unwrap_or_default()
+    pub(in crate::dispatch) fn take_multi(&mut self) -> Box<Multi> {
+        self.multi.take().unwrap_or_default()
     }
 
-    /// Keeps memory, unless it is much.
+    /// Keeps the memory of what was queued, unless it is much.
     #[inline]
-    pub(in crate::dispatch) fn keep(&mut self, mut multi: Box<Multi>) {
+    pub(in crate::dispatch) fn keep_multi(&mut self, mut multi: Box<Multi>) {
         if multi.memory_bytes() <= MULTI_KEPT_BYTES {
             multi.clear();
-            self.0 = Some(multi);
+            self.multi = Some(multi);
+        }
+    }
+
+    /// No replies, in memory that is there if any is.
+    pub(in crate::dispatch) fn take_replies(&mut self) -> Vec<u8> {
+        let mut replies = std::mem::take(&mut self.replies);
+        replies.clear();
+        replies
+    }
+
+    /// Keeps the memory of replies, unless it is much.
+    pub(in crate::dispatch) fn keep_replies(&mut self, replies: Vec<u8>) {
+        if replies.capacity() <= EXEC_REPLIES_KEPT_BYTES {
+            self.replies = replies;
         }
     }
 }

@@ -40,7 +40,7 @@ impl Core {
         self.tell_of_ending(session);
         if how == Unblocked::AtOnce {
             self.state.dirty.push(session);
-            self.to_resume.push(session);
+            self.run_queue.push(session);
         }
     }
 

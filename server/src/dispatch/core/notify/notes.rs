@@ -27,7 +27,7 @@ impl Core {
         session: Option<&mut Session>,
         by: Option<Reader>,
     ) {
-        if self.state.shard.journal().has_notes() || !self.served_notes.is_empty() {
+        if self.state.shard.journal().has_notes() || self.key_queues.has_notes() {
             self.act(session, by);
         }
     }
@@ -126,21 +126,21 @@ impl Core {
     pub(in crate::dispatch::core) fn keep_notes_of(&mut self, served: Reader) {
         if self.state.gates & gate::NOTES != 0 && self.state.shard.journal().has_notes() {
             let notes = self.state.shard.journal().take_notes();
-            self.served_notes.push((notes, served));
+            self.key_queues.keep_notes(notes, served);
         }
     }
 
     /// Acts on what was changed for those who waited, behind the command that served them.
     #[inline]
     pub(in crate::dispatch::core) fn act_on_served(&mut self, session: Option<&mut Session>) {
-        if !self.served_notes.is_empty() {
+        if self.key_queues.has_notes() {
             self.act_on_all_served(session);
         }
     }
 
     #[cold]
     fn act_on_all_served(&mut self, mut session: Option<&mut Session>) {
-        for (notes, served) in std::mem::take(&mut self.served_notes) {
+        for (notes, served) in self.key_queues.take_notes() {
             self.act_on(notes, session.as_deref_mut(), Some(served));
         }
     }

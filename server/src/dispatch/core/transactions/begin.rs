@@ -181,7 +181,7 @@ impl Core {
                 session.set_gate(gate::IN_ORDER, false);
                 if session.stalled_for_entry {
                     session.stalled_for_entry = false;
-                    self.to_resume.push(id);
+                    self.run_queue.push(id);
                 }
             }
         }
@@ -325,8 +325,8 @@ impl Core {
                 || session.input_ended
                 || session.is_stalled()
                 || session.holds_much();
-            if may_go_on && self.to_resume.last() != Some(&id) {
-                self.to_resume.push(id);
+            if may_go_on {
+                self.run_queue.push_once(id);
             }
             if self.state.dirty.last() != Some(&id) {
                 self.state.dirty.push(id);

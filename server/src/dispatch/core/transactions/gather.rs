@@ -387,10 +387,10 @@ impl Core {
                 closing::close_beyond(session, limit, &mut self.state.stats);
                 let id = session.id;
                 if was_held_back {
-                    self.to_resume.push(id);
+                    self.run_queue.push(id);
                 } else if session.stalled_for_room {
                     // It waits already, and may have waited for this.
-                    self.to_resume_seen = 0;
+                    self.run_queue.look_anew();
                 }
                 self.state.dirty.push(id);
                 if session.holds_much() {

@@ -53,7 +53,7 @@ impl Core {
         for id in std::mem::take(&mut self.state.paused) {
             if let Some(session) = self.state.sessions.get_mut(id) {
                 session.paused = false;
-                self.to_resume.push(id);
+                self.run_queue.push(id);
             }
         }
     }

@@ -1,0 +1,84 @@
+//! The sessions that a core runs again without their having sent anything: something that they waited for may have come, or
+//! they have had their part of a turn.
+//!
+//! ```text
+//!  room, a place in the order, a lock, a credit … may be there ─▶ due: looked at in this turn
+//!  its part of the turn is used up ─▶ put off ── the next turn begins ──▶ due
+//! ```
+//! A session that is looked at and still waits is due again, before all others, at the end of the next turn.
+
+use crate::session::SessionId;
+
+/// The sessions to run again.
+#[derive(Debug, Default)]
+pub(in crate::dispatch) struct RunQueue {
+    /// To be looked at: those that still waited the last time come first.
+    due: Vec<SessionId>,
+    /// How many of these still waited when they were last looked at.
+    seen: usize,
+    /// Those that have had their part of this turn, and go on in the next.
+    put_off: Vec<SessionId>,
+}
+
+impl RunQueue {
+    /// Something may have come that a session waited for.
+    #[inline]
+    pub(in crate::dispatch) fn push(&mut self, session: SessionId) {
+        self.due.push(session);
+    }
+
+    /// As [`Self::push`], unless the session was the last to be added.
+    #[inline]
+    pub(in crate::dispatch) fn push_once(&mut self, session: SessionId) {
+        if self.due.last() != Some(&session) {
+            self.due.push(session);
+        }
+    }
+
+    /// What came may be what one of those was waiting for that have been looked at: they are due as if they were new.
+    pub(in crate::dispatch) fn look_anew(&mut self) {
+        self.seen = 0;
+    }
+
+    /// Whether nobody is to be looked at.
+    #[inline]
+    pub(in crate::dispatch) fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// Whether some are due that have not been looked at.
+    #[inline]
+    pub(in crate::dispatch) fn has_new(&self) -> bool {
+        self.due.len() > self.seen
+    }
+
+    /// Takes all that are due, to look at each.
+    pub(in crate::dispatch) fn take(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// They have been looked at: those that are due by now still wait. `emptied` is the list of [`Self::take`], for its memory.
+    pub(in crate::dispatch) fn end_look(&mut self, mut emptied: Vec<SessionId>) {
+        // In the order in which they came.
+        emptied.append(&mut self.due);
+        self.due = emptied;
+        self.seen = self.due.len();
+    }
+
+    /// A session has had its part of this turn.
+    pub(in crate::dispatch) fn put_off(&mut self, session: SessionId) {
+        self.put_off.push(session);
+    }
+
+    /// Whether some go on in the next turn.
+    #[inline]
+    pub(in crate::dispatch) fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// A turn begins: those are due that were put off, as far as `goes_on` says so.
+    pub(in crate::dispatch) fn begin_turn(&mut self, mut goes_on: impl FnMut(SessionId) -> bool) {
+        let put_off = self.put_off.drain(..);
+        self.due.extend(put_off.filter(|id| goes_on(*id)));
+    }
+}
