@@ -114,9 +114,9 @@ impl Core {
         target: Target,
     ) -> bool {
         let before = session.granted_lock.map(|lock| self.begin_moment_of(lock));
-        self.scripts.has_waited = before.is_some();
+        self.scripts.note_waited(before.is_some());
         let has_run = self.try_execute(session, args, command, target);
-        self.scripts.has_waited = false;
+        self.scripts.note_waited(false);
         if let Some(before) = before {
             self.end_moment(before);
         }

@@ -16,9 +16,7 @@ use crate::command::{Args, Command, Flags, Run, busy};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::mail::requests::{RequestHead, Work};
-use crate::dispatch::scripts::hold::Covers;
-use crate::dispatch::scripts::parked::State;
-use crate::dispatch::scripts::running::{Needs, Progress};
+use crate::dispatch::scripts::running::Progress;
 use crate::log;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
@@ -31,55 +29,33 @@ const SLICE: Duration = Duration::from_millis(2);
 impl Core {
     /// When the oldest script under way began that has locks of this core, or bars it: for it, it is still that time.
     pub(in crate::dispatch) fn oldest_script_time(&self) -> Option<UnixMillis> {
-        let parked = self.scripts.parked.values();
-        parked.map(|parked| parked.clock.unix).min()
+        self.scripts.oldest_time()
     }
 
     /// Whether the script that has just run a command has had the core for long enough.
     pub(super) fn is_script_overdue(&mut self) -> bool {
-        let running = self.running();
-        let last = running.last;
-        match running.resumed {
-            Some(resumed) => last.saturating_duration_since(resumed) >= SLICE,
-            None => self.state.scripts.vm().is_overdue_at(last),
+        let running = self.scripts.at_work();
+        match running.slice_used() {
+            Some(used) => used >= SLICE,
+            None => self.state.scripts.vm().is_overdue_at(running.last()),
         }
     }
 
     /// A script that was parked has run for too long: it goes on at the end of each turn.
     pub(super) fn note_busy(&mut self, id: SessionId) {
-        let parked = self.scripts.parked.get_mut(&id).expect("just parked");
-        let State::Begun(running, _) = &mut parked.state else {
-            unreachable!("it has begun")
-        };
-        if running.busy.is_some() {
+        let parked = self.scripts.parked(id).expect("just parked");
+        let running = parked.state.begun().expect("it has begun");
+        if running.is_busy() {
             return;
         }
-        let mut cores: Vec<CoreId> = running.hold.locks.iter().map(|(core, _)| *core).collect();
-        cores.push(self.state.id);
-        let words = parked.words.range(0, parked.words.len());
-        let script = BusyScript::new(
-            running.kind,
-            (*running.name).to_owned(),
-            words.map(Into::into).collect(),
-            running.began,
-            cores,
-        );
-        if running.wrote {
-            script.may_write();
-        }
-        if running.hold.covers == Covers::Everything || running.hold.is_keyless() {
-            script.concerns_all();
-        }
-        running.busy = Some(self.state.shared.busy.enter(script));
+        let script = running.describe_busy(self.state.id, &parked.words);
+        running.become_busy(self.state.shared.busy.enter(script));
+        let millis = running.start().began.elapsed().as_millis();
+        let name = &running.start().name;
+        log::warn(format_args!(
+            "a script has run for {millis} ms and goes on: {name}"
+        ));
         self.set_gate(gate::BUSY, true);
-        let parked = &self.scripts.parked[&id];
-        if let State::Begun(running, _) = &parked.state {
-            let millis = running.began.elapsed().as_millis();
-            let name = &running.name;
-            log::warn(format_args!(
-                "a script has run for {millis} ms and goes on: {name}"
-            ));
-        }
     }
 
     /// A busy script is over.
@@ -90,17 +66,11 @@ impl Core {
 
     /// Gives busy scripts their slices of the turn. Whether some are still under way.
     pub(in crate::dispatch::core) fn continue_scripts(&mut self) -> bool {
-        if self.scripts.parked.is_empty() {
+        if !self.scripts.has_any() {
             return false;
         }
-        let waits_for_turn = |state: &State| matches!(state, State::Begun(running, _) if running.needs == Needs::Slice);
-        let parked = self.scripts.parked.iter();
-        let busy: Vec<SessionId> = parked
-            .filter(|(_, parked)| waits_for_turn(&parked.state))
-            .map(|(id, _)| *id)
-            .collect();
         let mut goes_on = false;
-        for id in busy {
+        for id in self.scripts.due_each_turn() {
             goes_on |= self.resume_script(id, Instant::now()) == Progress::Suspended;
         }
         self.run_granted();

@@ -9,7 +9,6 @@ use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::limits::SCRIPT_HELD_MAX_BYTES;
 use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::scripts::hold::Reach;
@@ -29,20 +28,15 @@ impl Core {
         let words = std::mem::take(&mut *vm.words());
         let mut out = std::mem::take(&mut *vm.reply());
         out.clear();
-        let client = self.running().client.take();
-        let mut client = client.expect("no other command of a script is at work");
+        let mut client = self.running().take_client();
         client.protocol = protocol;
         let (bytes, ranges) = words.parts();
         let args = Args::new(bytes, ranges);
         let result = match ask {
-            Ask::Command => {
-                let running = self.running();
-                running.commands += 1;
-                match running.hold.repeats {
-                    0 => self.run_for_script(&mut client, args, &mut out),
-                    _ => self.repeat_for_script(&mut client, args, &mut out),
-                }
-            }
+            Ask::Command => match self.running().begin_command() {
+                false => self.run_for_script(&mut client, args, &mut out),
+                true => self.repeat_for_script(&mut client, args, &mut out),
+            },
             Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
                 Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
                 _ => {
@@ -56,7 +50,7 @@ impl Core {
             Reply::new(&mut out, protocol).error(&error);
             None
         });
-        self.running().client = Some(client);
+        self.running().return_client(client);
         let vm = self.state.scripts.vm();
         *vm.words() = words;
         *vm.reply() = out;
@@ -79,7 +73,7 @@ impl Core {
         };
         let before = self.begin_uncounted(id);
         let result = self.run_for_script(client, args, out);
-        self.running().hold.repeats -= 1;
+        self.running().hold_mut().end_repeat();
         self.end_uncounted(before);
         result
     }
@@ -110,12 +104,12 @@ impl Core {
             return Err(self.reject_for_script(command.id, error));
         }
         let reach = self.reach(command, args, target);
-        let running = self.running();
-        let holds_much = running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES;
-        if reach == Reach::Beyond || holds_much {
+        if reach == Reach::Beyond || self.running().holds_too_much(0) {
             return Ok(Some(Needs::Everything));
         }
-        self.note_touched(command)?;
+        if let Err(error) = self.running().note_touched(command.spec.flags) {
+            return Err(self.reject_for_script(command.id, error));
+        }
         if self.state.gates & gate::WATCHED_BY_MONITOR != 0 {
             let before = self.state.monitor_lines.len();
             self.show_to_monitors(client, args, command.spec);
@@ -127,12 +121,12 @@ impl Core {
         if reach == Reach::Elsewhere || is_held {
             return Ok(self.send_for_script(client, args, command, target, out));
         }
-        if command.spec.flags.has(Flags::WRITE) && self.running().is_undoable {
+        if command.spec.flags.has(Flags::WRITE) && self.scripts.is_undoable() {
             let here = self.state.id;
-            let lock = self.running().hold.lock_on(here);
+            let lock = self.running().hold().lock_on(here);
             self.open_undo(lock);
-            let held_bytes = self.running().held_bytes + self.state.shard.undo_bytes();
-            if held_bytes > SCRIPT_HELD_MAX_BYTES {
+            let undo_bytes = self.state.shard.undo_bytes();
+            if self.running().holds_too_much(undo_bytes) {
                 return Ok(Some(Needs::Everything));
             }
         }
@@ -170,8 +164,8 @@ impl Core {
         }
         self.state.stats.ran(command.id, 1, nanos);
         let running = self.running();
-        running.last = began + took;
-        if running.hold.repeats == 0 {
+        running.ran_until(began + took);
+        if !running.hold().is_repeating() {
             self.observe_slow(client, args, command.spec, nanos / 1000);
         }
         Ok(None)
@@ -179,10 +173,8 @@ impl Core {
 
     /// Keeps the monitors' lines from `before` on until the script is over, if it may begin again.
     fn keep_shown(&mut self, before: usize) {
-        if self.running().is_undoable && self.state.monitor_lines.len() > before {
-            let shown = self.state.monitor_lines.split_off(before);
-            self.running().shown.extend(shown);
-        }
+        let running = self.scripts.at_work_mut();
+        running.keep_shown(&mut self.state.monitor_lines, before);
     }
 
     /// Runs a command that concerns other cores, under the script's locks. Some: the reply comes later.
@@ -194,12 +186,13 @@ impl Core {
         target: Target,
         out: &mut Vec<u8>,
     ) -> Option<Needs> {
-        let mut hold = std::mem::take(&mut self.running().hold);
+        let mut hold = std::mem::take(self.running().hold_mut());
         let id = self.messenger(&mut hold);
-        let (locks, counted_before) = (hold.locks.clone(), hold.repeats > 0);
-        self.running().hold = hold;
+        let (locks, counted_before) = (hold.locks().clone(), hold.is_repeating());
+        let running = self.running();
+        *running.hold_mut() = hold;
+        let (by, is_undoable) = (running.start().reads.by, running.start().is_undoable);
         if self.tells_of(id) {
-            let (by, is_undoable) = (self.running().reads.by, self.running().is_undoable);
             self.gather_for_script(id, by, is_undoable);
         }
         let messenger = self.state.sessions.take_out(id);
@@ -235,19 +228,14 @@ impl Core {
                 let publication = Publication::of(command, keep_words(args));
                 let publication = publication.expect("it is one");
                 self.budget.keep(publication.bytes());
-                let running = self.running();
-                running.held_bytes += publication.bytes() as u64;
-                running.publications.push(publication);
-                if !running.is_undoable && running.held_bytes > SCRIPT_HELD_MAX_BYTES {
-                    running.held_bytes = 0;
-                    let publications = std::mem::take(&mut running.publications);
+                let publications = self.running().publish(publication);
+                if !publications.is_empty() {
                     self.publish_for_script(None, publications);
                 }
             }
             _ => {
-                let running = self.running();
-                if running.is_undoable && command.spec.flags.has(Flags::WRITE) {
-                    running.held_bytes += args.span_bytes() as u64;
+                if command.spec.flags.has(Flags::WRITE) {
+                    self.running().note_written_elsewhere(args.span_bytes());
                 }
                 let gates = messenger.gates | self.state.gates;
                 self.run(&mut messenger, args, command, target, gates);
@@ -270,7 +258,7 @@ impl Core {
         take_output(&mut session, out);
         self.give_credits(&mut session);
         self.state.sessions.put_back(session);
-        self.running().last = Instant::now();
+        self.running().ran_until(Instant::now());
     }
 
     fn reject_for_script(&mut self, command: CommandId, error: ErrorReply) -> ErrorReply {
@@ -288,30 +276,7 @@ impl Core {
         {
             return Err(errors::NOT_FROM_SCRIPT);
         }
-        let running = self.running();
-        if !running.may_write && flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
-            return Err(errors::SCRIPT_IS_READ_ONLY);
-        }
-        // Once it has written, a script is not stopped halfway.
-        if running.is_out_of_memory && !running.wrote && flags.has(Flags::DENYOOM) {
-            return Err(errors::OUT_OF_MEMORY);
-        }
-        Ok(())
-    }
-
-    /// A command of the script under way is about to run.
-    fn note_touched(&mut self, command: &'static Command) -> Result<(), ErrorReply> {
-        let running = self.running();
-        running.has_read |= command.spec.flags.has(Flags::READONLY);
-        if command.spec.flags.has(Flags::WRITE) && !running.wrote {
-            running.wrote = true;
-            let was_killed = running.busy.as_ref().is_some_and(|busy| !busy.may_write());
-            if was_killed {
-                // It was killed before it could write, and is told so instead of this.
-                return Err(self.reject_for_script(command.id, errors::UNKILLABLE));
-            }
-        }
-        Ok(())
+        self.running().admit(flags)
     }
 }
 

@@ -31,14 +31,13 @@ use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, n
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
-use crate::dispatch::notify::publication::Publication;
-use crate::dispatch::scripts::hold::{Covers, Hold};
+use crate::dispatch::scripts::hold::Hold;
 use crate::dispatch::scripts::parked::keep_words;
 use crate::dispatch::scripts::placement::{
     NUMBER_OF_KEYS, Placement, is_undeclared, keeps_to_its_keys, number_of_keys,
 };
 use crate::dispatch::scripts::running::{
-    Asker, Caller, Needs, Progress, Reads, Running, caller_of,
+    Asker, Caller, Needs, Progress, Reads, Running, Start, caller_of,
 };
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
@@ -137,7 +136,7 @@ impl Core {
         quiet: bool,
     ) {
         let began = Instant::now();
-        let mut out = std::mem::take(&mut self.scripts.reply);
+        let mut out = self.scripts.take_reply();
         let is_in_exec = session.executing.is_some();
         let caller = caller_of(session, self.reads_of(session, command));
         let asked = (args, command, began);
@@ -158,10 +157,10 @@ impl Core {
             session.output.append(|to| to.extend_from_slice(&out));
         }
         self.scripts.keep_reply(out);
-        if let Some(messenger) = self.scripts.told_by.take() {
+        if let Some(messenger) = self.scripts.take_telling() {
             self.end_telling_of_script(messenger, None, Some(session));
         }
-        if !self.scripts.publications.is_empty() {
+        if self.scripts.has_publications() {
             // Its messages come behind what it did.
             let by = self.changer(session.id);
             self.act_on_notes(Some(session), Some(by));
@@ -190,7 +189,7 @@ impl Core {
             },
         };
         let (ticket, began) = (request.ticket, Instant::now());
-        let mut out = std::mem::take(&mut self.scripts.reply);
+        let mut out = self.scripts.take_reply();
         let asked = (args, command, began);
         let owner = Asker::OtherCore { from, ticket };
         match self.run_script(caller, asked, false, &mut out) {
@@ -201,7 +200,7 @@ impl Core {
             }
         }
         let micros = self.timed_apart(command, began);
-        if let Some(messenger) = self.scripts.told_by.take() {
+        if let Some(messenger) = self.scripts.take_telling() {
             self.end_telling_of_sent_script(messenger, from, ticket);
         }
         self.answer_core(from, ticket, &out, (command, args, micros));
@@ -235,7 +234,9 @@ impl Core {
         out: &mut Vec<u8>,
     ) -> Progress {
         let mut hold = self.hold_of(args, command);
-        hold.is_in_exec = is_in_exec;
+        if is_in_exec {
+            hold.join_exec();
+        }
         let step = match self.start_script(caller, (args, command, began), hold) {
             Ok(step) => step,
             Err((error, _)) => {
@@ -246,16 +247,15 @@ impl Core {
         };
         let progress = self.drive(step);
         if progress != Progress::Suspended {
-            let mut running = self.finish_script(args, out);
-            self.keep_declared(&mut running.hold);
-            if let Some(messenger) = running.hold.messenger {
+            let running = self.finish_script(args, out);
+            if let Some(messenger) = running.hold().messenger() {
                 self.state.sessions.remove(messenger);
                 match progress {
                     Progress::Beyond => self.drop_telling(messenger),
-                    _ => self.scripts.told_by = Some(messenger),
+                    _ => self.scripts.leave_telling(messenger),
                 }
             }
-            self.scripts.spare = Some(running);
+            self.scripts.keep(running);
         }
         progress
     }
@@ -281,12 +281,14 @@ impl Core {
             Err(error) => return Err((error, Box::new(hold))),
         };
         let is_alone = self.state.shared.cores() == 1;
-        hold.keeps = !is_alone
-            && script.keeps.get().unwrap_or_else(|| {
-                let keeps = keeps_to_its_keys(&self.state, args, command);
-                script.keeps.set(Some(keeps));
-                keeps
-            });
+        hold.note_keeps(
+            !is_alone
+                && script.keeps.get().unwrap_or_else(|| {
+                    let keeps = keeps_to_its_keys(&self.state, args, command);
+                    script.keeps.set(Some(keeps));
+                    keeps
+                }),
+        );
         let is_undoable = may_write && !is_alone && hold.may_begin_again();
         let mut client = self.scripts.client();
         client.db = caller.db;
@@ -300,37 +302,17 @@ impl Core {
             patience: (threshold_ms > 0).then(|| Duration::from_millis(threshold_ms)),
             log_level: config.loglevel,
         };
-        let running = Running {
+        let start = Start {
             command,
             name: script.name,
             kind: script.kind,
             may_write,
             is_out_of_memory: is_out_of_memory && !script.flags.has(ScriptFlags::ALLOW_OOM),
-            wrote: false,
             is_undoable,
-            publications: Vec::new(),
-            held_bytes: 0,
-            commands: 0,
-            shown: Vec::new(),
-            client: Some(client),
-            last: began,
-            is_here: hold.covers == Covers::Nothing && !hold.is_in_exec,
-            hold,
-            needs: Needs::Granted,
             reads: caller.reads,
-            has_read: false,
             began,
-            busy: None,
-            resumed: None,
         };
-        let running = match self.scripts.spare.take() {
-            Some(mut spare) => {
-                *spare = running;
-                spare
-            }
-            None => Box::new(running),
-        };
-        let running = self.scripts.running.insert(running);
+        let running = self.scripts.begin(Running::new(start, hold, client));
         let vm = self.state.scripts.vm();
         let mut words = vm.words();
         words.clear();
@@ -339,7 +321,7 @@ impl Core {
             assert!(fits, "arguments are addressed by 32 bits all along");
         }
         drop(words);
-        Ok(vm.run(script.code, keys, &running.name, &options))
+        Ok(vm.run(script.code, keys, &running.start().name, &options))
     }
 
     fn find_script(
@@ -371,38 +353,37 @@ impl Core {
 
     /// The script at work.
     fn running(&mut self) -> &mut Running {
-        let running = self.scripts.running.as_mut();
-        running.expect("a script is at work")
+        self.scripts.at_work_mut()
     }
 
     /// Does what the script asks for until it is over, or cannot go on at once.
     fn drive(&mut self, mut step: Step) -> Progress {
         loop {
             match step {
-                Step::Done if self.running().needs == Needs::Everything => return Progress::Beyond,
+                Step::Done if self.running().begins_again() => return Progress::Beyond,
                 Step::Done => return Progress::Over,
                 Step::Tick => {
-                    self.running().needs = Needs::Slice;
+                    self.running().wait_for(Needs::Slice);
                     return Progress::Suspended;
                 }
                 Step::Call(ask) => match self.answer_script(ask) {
                     Some(Needs::Everything) => {
                         // What it wrote could not be taken back.
-                        let keeps = self.running().hold.keeps;
+                        let keeps = self.running().hold().keeps();
                         debug_assert!(!keeps, "its text shows that it keeps to its keys");
-                        self.running().needs = Needs::Everything;
+                        self.running().wait_for(Needs::Everything);
                         step = self.state.scripts.vm().resume(GoOn::Die);
                         continue;
                     }
-                    Some(waits) => {
-                        self.running().needs = waits;
+                    Some(needs) => {
+                        self.running().wait_for(needs);
                         return Progress::Suspended;
                     }
                     None => {}
                 },
             }
             if self.is_script_overdue() {
-                self.running().needs = Needs::Slice;
+                self.running().wait_for(Needs::Slice);
                 return Progress::Suspended;
             }
             step = self.state.scripts.vm().resume(GoOn::On);
@@ -426,21 +407,20 @@ impl Core {
     /// Sends the messages of the script that is over, behind its reply.
     #[inline]
     fn publish_held(&mut self, session: Option<&mut Session>) {
-        if !self.scripts.publications.is_empty() {
-            let publications = std::mem::take(&mut self.scripts.publications);
+        if self.scripts.has_publications() {
+            let publications = self.scripts.take_publications();
             self.publish_for_script(session, publications);
         }
     }
 
     /// Ends the undo log of the script that is over, on this core: what it did stands, or is undone if it begins again.
     fn settle_undo(&mut self) {
-        let running = self.scripts.running.as_ref();
-        let running = running.expect("a script is at work");
-        if !running.is_undoable {
+        let running = self.scripts.at_work();
+        if !running.start().is_undoable {
             return;
         }
-        let begins_again = running.needs == Needs::Everything;
-        let lock = running.hold.lock_on(self.state.id);
+        let begins_again = running.begins_again();
+        let lock = running.hold().lock_on(self.state.id);
         if self.state.shard.is_undoable() || self.take_up_undo(lock) {
             match begins_again {
                 true => self.state.shard.undo(),
@@ -452,31 +432,18 @@ impl Core {
     /// Takes the reply of the script that is over.
     fn finish_script(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Box<Running> {
         self.settle_undo();
-        let mut running = self.scripts.running.take().expect("a script is at work");
-        if let Some(reader) = running.reads.reading.reader(running.reads.by)
-            && running.has_read
-            && running.needs != Needs::Everything
-        {
-            self.remember_declared(running.command, args, reader);
+        let (mut running, dropped_bytes) = self.scripts.end();
+        self.budget.let_go(dropped_bytes);
+        if let Some(reader) = running.reader() {
+            self.remember_declared(running.start().command, args, reader);
         }
-        if running.needs != Needs::Everything {
-            self.state.monitor_lines.append(&mut running.shown);
-        }
-        let publications = std::mem::take(&mut running.publications);
-        if running.needs == Needs::Everything {
-            // The last one reached beyond, and did not run.
-            self.scripts.repeats = running.commands - 1;
-            let bytes = publications.iter().map(Publication::bytes);
-            self.budget.let_go(bytes.sum());
-        } else {
-            self.scripts.publications = publications;
-        }
-        self.scripts.client = running.client.take();
+        let mut shown = running.take_shown();
+        self.state.monitor_lines.append(&mut shown);
         let vm = self.state.scripts.vm();
         out.extend_from_slice(&vm.reply());
         let errors = vm.reply_errors().clone();
-        if !errors.is_empty() && running.needs != Needs::Everything {
-            self.state.stats.by_command[running.command.id.index()].failed += 1;
+        if !errors.is_empty() && !running.begins_again() {
+            self.state.stats.by_command[running.start().command.id.index()].failed += 1;
             for error in errors.iter().filter(|error| !error.is_counted) {
                 self.state.stats.count_error(&error.code);
             }

@@ -33,22 +33,21 @@ impl Core {
         quiet: bool,
     ) {
         let mut hold = self.hold_of(args, command);
-        hold.keeps = keeps_to_its_keys(&self.state, args, command);
-        hold.covers = match claim_on_all(&self.state, command, args) {
+        hold.note_keeps(keeps_to_its_keys(&self.state, args, command));
+        hold.ask_for(match claim_on_all(&self.state, command, args) {
             Some(_) => Covers::Everything,
             None => Covers::Keys,
-        };
+        });
         let id = self.messenger(&mut hold);
         let is_granted = session.executing.is_some();
         if let Some(executing) = &session.executing {
-            hold.is_in_exec = true;
-            hold.locks.clone_from(&executing.locks);
             let only_reads = command.spec.flags.has(Flags::READONLY);
-            hold.covers = match executing.holds {
+            let covers = match executing.holds {
                 Holds::All => Covers::Everything,
                 Holds::AllToRead if only_reads => Covers::Everything,
                 Holds::AllToRead | Holds::Keys => Covers::Keys,
             };
+            hold.share_locks_of_exec(executing.locks.clone(), covers);
         }
         let may_begin_again = !is_granted && hold.may_begin_again();
         let seq = session.output.expect_if_wanted(!quiet);
@@ -72,7 +71,7 @@ impl Core {
             state: State::New(hold, waits),
         };
         self.budget.keep(parked.words.bytes());
-        self.scripts.parked.insert(id, parked);
+        self.scripts.park(id, parked);
         if is_granted {
             self.scripts.note_answer(id);
         } else {
@@ -121,8 +120,7 @@ impl Core {
             .known_scripts
             .note(hash, Habit::Undeclared);
         let mut hold = self.hold_of(args, command);
-        hold.covers = Covers::Everything;
-        hold.repeats = self.scripts.repeats;
+        hold.begin_again(self.scripts.repeats());
         let id = self.messenger(&mut hold);
         let mode = mode_of_all(command);
         let scopes = self.scopes(|scopes| {
@@ -138,7 +136,7 @@ impl Core {
             state: State::New(hold, Needs::Locks),
         };
         self.budget.keep(parked.words.bytes());
-        self.scripts.parked.insert(id, parked);
+        self.scripts.park(id, parked);
         self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
@@ -149,40 +147,31 @@ impl Core {
         held: LocksHeld,
         time: UnixMillis,
     ) {
-        let parked = self.scripts.parked.get_mut(&messenger);
-        let parked = parked.expect("a script that waits is kept");
-        parked.clock.unix = time;
-        parked.state.hold().locks = held;
-        *parked.state.needs() = Needs::Granted;
+        self.scripts.grant(messenger, held, time);
     }
 
     /// Puts the script at work aside, since it cannot go on at once.
     pub(super) fn park_script(&mut self, owner: Asker, args: Args<'_>) {
-        let running = self.running();
-        let client = running.client.as_ref();
-        let client = client.expect("no command of the script runs");
-        let caller = caller_of(client, running.reads);
+        let caller = self.running().caller();
         let parked = (owner, keep_words(args), caller, self.state.clock);
         self.park(parked);
     }
 
     fn park(&mut self, (owner, words, caller, clock): (Asker, Words, Caller, Clock)) {
-        let last = self.running().last;
-        let is_overdue = self.state.scripts.vm().is_overdue_at(last);
-        let mut running = self.scripts.running.take().expect("a script is at work");
-        running.is_here = false;
+        let mut running = self.scripts.suspend();
+        let is_overdue = self.state.scripts.vm().is_overdue_at(running.last());
         let machine = self.state.scripts.park();
-        let id = self.messenger(&mut running.hold);
-        let (waits, command) = (running.needs, running.command);
-        if running.hold.covers == Covers::Nothing && running.hold.bar.is_none() {
-            let mode = match running.may_write {
+        let id = self.messenger(running.hold_mut());
+        let (needs, command) = (running.needs(), running.start().command);
+        if running.hold().needs_bar() {
+            let mode = match running.start().may_write {
                 true => Mode::Exclusive,
                 false => Mode::Shared,
             };
-            running.hold.bar = Some(self.bar(mode));
+            running.hold_mut().wait_behind(self.bar(mode));
         }
         if self.state.shard.is_undoable() {
-            let lock = running.hold.lock_on(self.state.id);
+            let lock = running.hold().lock_on(self.state.id);
             if self.tells_of(id) {
                 self.gather_for_script(id, caller.reads.by, true);
             }
@@ -197,8 +186,8 @@ impl Core {
             state: State::Begun(running, machine),
         };
         self.budget.keep(parked.words.bytes());
-        self.scripts.parked.insert(id, parked);
-        match waits {
+        self.scripts.park(id, parked);
+        match needs {
             Needs::Slice => self.note_busy(id),
             Needs::Answer if is_overdue => self.note_busy(id),
             Needs::Answer | Needs::Granted | Needs::Locks | Needs::Everything => {}
@@ -209,9 +198,9 @@ impl Core {
     pub(in crate::dispatch::core) fn run_ready_scripts(&mut self) {
         loop {
             if let Some(id) = self.scripts.next_ready() {
-                match self.scripts.parked.get(&id).map(|parked| &parked.state) {
-                    Some(State::New(_, Needs::Granted)) => self.scripts.enqueue(id),
-                    Some(State::Begun(running, _)) if running.needs == Needs::Answer => {
+                match self.scripts.parked(id).map(|parked| parked.state.needs()) {
+                    Some(Needs::Granted) => self.scripts.enqueue(id),
+                    Some(Needs::Answer) => {
                         let messenger = self.state.sessions.get(id);
                         if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
                             self.resume_script(id, Instant::now());
@@ -229,7 +218,6 @@ impl Core {
 
     /// Lets a script begin or go on.
     pub(super) fn resume_script(&mut self, id: SessionId, began: Instant) -> Progress {
-        let parked = self.scripts.parked.remove(&id).expect("it waits");
         let Parked {
             owner,
             words,
@@ -237,7 +225,7 @@ impl Core {
             caller,
             clock,
             state,
-        } = parked;
+        } = self.scripts.unpark(id);
         // For the script it is still the time when it began.
         let now = std::mem::replace(&mut self.state.clock, clock);
         self.state.shard.set_now(clock.unix);
@@ -245,16 +233,13 @@ impl Core {
         let args = Args::new(bytes, ranges);
         // What others have changed meanwhile is not this script's.
         self.act_on_notes(None, None);
-        let moment = match &state {
-            State::New(hold, _) => self.moment_of(hold),
-            State::Begun(running, _) => self.moment_of(&running.hold),
-        };
+        let moment = self.moment_of(state.hold());
         let before = self.state.shard.journal().set_moment(moment);
         let mut out = Vec::new();
         let step = match state {
             State::New(mut hold, _) => {
                 self.scripts.note_begun();
-                hold.is_counted = true;
+                hold.count();
                 self.start_script(caller, (args, command, began), hold)
             }
             State::Begun(running, machine) => Ok(self.step_on(id, running, machine, began)),
@@ -265,7 +250,7 @@ impl Core {
                 Progress::Suspended => None,
                 progress => {
                     is_beyond = progress == Progress::Beyond;
-                    Some(self.finish_script(args, &mut out).into())
+                    Some(self.finish_script(args, &mut out).into_ended())
                 }
             },
             Err((error, hold)) => {
@@ -278,8 +263,7 @@ impl Core {
                 })
             }
         };
-        let is_undoable = self.scripts.running.as_ref();
-        let is_undoable = is_undoable.is_some_and(|running| running.is_undoable);
+        let is_undoable = self.scripts.is_undoable();
         self.gather_for_script(id, caller.reads.by, is_undoable);
         self.state.shard.journal().set_moment(before);
         self.state.clock = now;
@@ -295,7 +279,7 @@ impl Core {
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
                 let exec = match owner {
-                    Asker::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec),
+                    Asker::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec()),
                     Asker::OtherCore { .. } => None,
                 };
                 let told = self.begin_more_of_exec(exec);
@@ -312,10 +296,8 @@ impl Core {
 
     /// The moment at which a script takes effect here. `None`: its locks are all on other cores, and it does nothing here.
     fn moment_of(&self, hold: &Hold) -> Option<Moment> {
-        match hold.locks.is_empty() {
-            true => Some(hold.moment),
-            false => self.moment_under(&hold.locks),
-        }
+        let moment = hold.moment_without_locks();
+        moment.or_else(|| self.moment_under(hold.locks()))
     }
 
     /// The next step of a script that had to wait.
@@ -327,20 +309,19 @@ impl Core {
         began: Instant,
     ) -> Step {
         self.state.scripts.unpark(machine);
-        running.last = began;
-        let is_killed = running.busy.as_ref().is_some_and(|busy| busy.is_killed());
-        running.resumed = running.busy.as_ref().map(|_| began);
-        let waits = running.needs;
-        self.scripts.running = Some(running);
-        if waits == Needs::Answer {
+        let is_killed = running.resume(began);
+        let needs = running.needs();
+        self.scripts.go_on(running);
+        if needs == Needs::Answer {
             let mut reply = std::mem::take(&mut *self.state.scripts.vm().reply());
             self.take_reply(id, &mut reply);
             *self.state.scripts.vm().reply() = reply;
         }
-        match waits {
-            _ if is_killed => self.state.scripts.vm().resume(GoOn::Die),
-            _ => self.state.scripts.vm().resume(GoOn::On),
-        }
+        let goes_on = match is_killed {
+            true => GoOn::Die,
+            false => GoOn::On,
+        };
+        self.state.scripts.vm().resume(goes_on)
     }
 
     /// Ends a script that had to wait: sends its reply to its owner, and gives back its locks.
@@ -354,8 +335,7 @@ impl Core {
     ) {
         let nanos = u64::try_from(ended.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.state.stats.ran(command.id, 1, nanos);
-        let messenger = ended.hold.messenger;
-        let messenger = messenger.expect("who waits has a messenger");
+        let messenger = ended.hold.messenger_of_waiting();
         match owner {
             Asker::OtherCore { from, ticket } => {
                 self.end_telling_of_sent_script(messenger, from, ticket);
@@ -366,7 +346,7 @@ impl Core {
                 seq,
                 is_held,
             } => {
-                let exec = ended.hold.is_in_exec.then_some(of);
+                let exec = ended.hold.is_in_exec().then_some(of);
                 if let Some(mut session) = self.state.sessions.take_out(of) {
                     match is_held {
                         true => session.at_barrier = false,
@@ -383,9 +363,9 @@ impl Core {
         }
         self.end_hold(ended, false);
         if let Asker::Session { id, .. } = owner
-            && !ended.hold.is_in_exec
+            && !ended.hold.is_in_exec()
         {
-            self.await_word_of_script(id, &ended.hold.locks);
+            self.await_word_of_script(id, ended.hold.locks());
         }
     }
 
@@ -394,18 +374,18 @@ impl Core {
         if let Some(busy) = &ended.busy {
             self.note_no_longer_busy(busy);
         }
-        let id = ended.hold.messenger.expect("who waits has a messenger");
+        let id = ended.hold.messenger_of_waiting();
         self.state.sessions.remove(id);
         self.drop_telling(id);
-        if let Some(bar) = ended.hold.bar {
+        if let Some(bar) = ended.hold.bar() {
             self.release_locks(bar);
         }
         match begins_again {
-            _ if ended.hold.is_in_exec => {}
-            true => self.undo_and_unlock(id, &ended.hold.locks),
-            false => self.unlock(id, &ended.hold.locks),
+            _ if ended.hold.is_in_exec() => {}
+            true => self.undo_and_unlock(id, ended.hold.locks()),
+            false => self.unlock(id, ended.hold.locks()),
         }
-        if ended.hold.is_counted {
+        if ended.hold.is_counted() {
             self.scripts.note_over();
         }
     }

@@ -32,16 +32,11 @@ use crate::session::{LockId, SessionId, gate};
 impl Core {
     /// What a script begins with: no locks, its declared keys.
     pub(super) fn hold_of(&mut self, args: Args<'_>, command: &'static Command) -> Hold {
-        let mut declared = std::mem::take(&mut self.scripts.declared);
-        declared.clear();
+        let mut declared = self.scripts.take_declared();
         declared.extend(claims_of(&self.state, command, args).map(|(_, claim)| claim.hash));
-        declared.sort_unstable();
-        Hold {
-            declared,
-            moment: self.state.shard.journal().moment(),
-            has_waited: self.scripts.has_waited && self.state.shared.cores() > 1,
-            ..Hold::default()
-        }
+        let moment = self.state.shard.journal().moment();
+        let has_waited = self.scripts.has_waited() && self.state.shared.cores() > 1;
+        Hold::without_locks(declared, moment, has_waited)
     }
 
     /// Owner and hash of the first key of a command of the script at work. Those it declared need not be looked for.
@@ -50,13 +45,13 @@ impl Core {
         command: Option<&'static Command>,
         args: Args<'_>,
     ) -> Target {
-        let running = self.scripts.running.as_ref().expect("a script is at work");
+        let running = self.scripts.at_work();
         if let Some(command) = command
-            && running.is_here
+            && running.is_here()
             && let Some(key) = args.get(command.first_key.into())
         {
             let hash = self.state.shard.hasher().hash(key);
-            if command.first_key > 0 && running.hold.declared.binary_search(&hash).is_ok() {
+            if command.first_key > 0 && running.hold().has_declared(hash) {
                 return Target {
                     core: self.state.id,
                     first_key: FirstKey::new(command.first_key, hash),
@@ -64,14 +59,6 @@ impl Core {
             }
         }
         self.target(command, args)
-    }
-
-    /// Keeps the memory of what a script declared for the next one.
-    pub(super) fn keep_declared(&mut self, hold: &mut Hold) {
-        const KEPT: usize = 1024;
-        if hold.declared.capacity() <= KEPT {
-            self.scripts.declared = std::mem::take(&mut hold.declared);
-        }
     }
 
     /// How the script at work can run a command.
@@ -84,7 +71,7 @@ impl Core {
         let flags = command.spec.flags;
         let is_whole = flags.has(Flags::WHOLE_KEYSPACE);
         let here = self.state.id;
-        let covers = self.running().hold.covers;
+        let covers = self.scripts.at_work().hold().covers();
         match command.spec.run {
             Run::OnSession(_) => Reach::Here,
             Run::OnShard(_) | Run::FanOut { .. } | Run::Blocking(_) if !is_whole => {
@@ -109,19 +96,18 @@ impl Core {
 
     /// Whether the locks of the script at work cover a command on keys. `owner` owns all of these, if one core does.
     fn is_covered(&self, command: &'static Command, args: Args<'_>, owner: Option<CoreId>) -> bool {
-        let running = self.scripts.running.as_ref().expect("a script is at work");
-        let hold = &running.hold;
-        let is_declared = |claim: &Claim| hold.declared.binary_search(&claim.hash).is_ok();
+        let hold = self.scripts.at_work().hold();
+        let is_declared = |claim: &Claim| hold.has_declared(claim.hash);
         let are_declared = || {
             let mut claims = claims_of(&self.state, command, args);
             claims.all(|(_, claim)| is_declared(&claim))
         };
-        match hold.covers {
+        match hold.covers() {
             Covers::Everything => true,
             Covers::Keys => are_declared(),
             Covers::Nothing if owner != Some(self.state.id) => false,
             // While it waited for its keys, others came to theirs that are due behind it.
-            Covers::Nothing if hold.has_waited => are_declared(),
+            Covers::Nothing if hold.has_waited() => are_declared(),
             Covers::Nothing => {
                 // Nobody had the keys it declared when it began.
                 let is_locked = self.state.gates & gate::LOCKS != 0;
@@ -129,7 +115,7 @@ impl Core {
                     let others = claims_of(&self.state, command, args).map(|(_, claim)| claim);
                     let others = others.filter(|claim| !is_declared(claim));
                     let others = Scope::Keys(others.collect());
-                    !self.locks.is_taken(&others, hold.bar)
+                    !self.locks.is_taken(&others, hold.bar())
                 }
             }
         }
@@ -143,7 +129,7 @@ impl Core {
 
     /// The session as which a script asks other cores.
     pub(super) fn messenger(&mut self, hold: &mut Hold) -> SessionId {
-        if let Some(messenger) = hold.messenger {
+        if let Some(messenger) = hold.messenger() {
             return messenger;
         }
         let messenger = self.state.sessions.insert_messenger(|id| {
@@ -152,7 +138,7 @@ impl Core {
             messenger
         });
         self.begin_telling_of_script(messenger);
-        hold.messenger = Some(messenger);
+        hold.ask_as(messenger);
         messenger
     }
 }

@@ -271,9 +271,9 @@ impl Core {
             Claimant::Session(id) => self.resume_with_locks(id, lock),
             Claimant::Request { from, batch } => {
                 let before = self.begin_moment_of(lock);
-                self.scripts.has_waited = true;
+                self.scripts.note_waited(true);
                 self.run_alone(from, batch);
-                self.scripts.has_waited = false;
+                self.scripts.note_waited(false);
                 self.end_moment(before);
                 self.release_locks(lock);
             }
