@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use crate::command::moving::{self, Goal};
 use crate::command::{CommandTable, CoreFn};
 use crate::dispatch::core::Core;
+use crate::dispatch::gather::Gather;
 use crate::dispatch::mail::batch::{Batch, Request};
-use crate::dispatch::mail::requests::{LocksHeld, Then, Work};
+use crate::dispatch::mail::requests::Work;
 use crate::dispatch::rebalance::legs::{by_load, legs, loads};
 use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
 use crate::dispatch::rebalance::{Job, Stage};
@@ -169,13 +170,7 @@ impl Core {
             began_us: self.state.clock.monotonic_us,
         };
         let recipient = Recipient::nobody(CommandTable::rebalance());
-        self.run_rounds(
-            None,
-            recipient,
-            Box::new(rounds),
-            LocksHeld::new(),
-            Then::Keep,
-        );
+        self.run_rounds(None, Gather::in_rounds(recipient, Box::new(rounds)));
     }
 
     /// Slots have moved, or have not: what comes next.

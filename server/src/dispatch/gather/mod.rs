@@ -10,12 +10,13 @@ use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
     GATHERS_KEPT,
 };
-use super::mail::requests::{LocksHeld, Then};
+use super::mail::requests::{Held, LocksHeld, Tells, Then, held_on};
 use super::notify::telling::EventsOfCommand;
 use super::run::kept_args::{KeptArgs, keep_args};
 use super::run::recipient::Recipient;
-use crate::command::{Args, CommandId, Handed, Merge, Rounds};
+use crate::command::{Args, CommandId, Handed, Merge, Round, Rounds};
 use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
+use crate::routing::CoreId;
 
 /// What makes the reply of the parts.
 pub(in crate::dispatch) enum Finish {
@@ -36,7 +37,7 @@ pub(in crate::dispatch) enum Finish {
 /// Replies being gathered on a core.
 #[derive(Default)]
 pub(in crate::dispatch) struct Gathers {
-    pending: Slab<Gather>,
+    pending: Slab<Pending>,
     /// Memory of parts of former replies, for later ones.
     spare: Vec<Vec<Vec<u8>>>,
     /// Memory of the lists that say which part holds each element.
@@ -48,24 +49,6 @@ pub(in crate::dispatch) struct Gathers {
 }
 
 impl Gathers {
-    /// Begins a reply. Its number.
-    pub(in crate::dispatch) fn insert(&mut self, gather: Gather) -> usize {
-        self.pending.insert(gather)
-    }
-
-    /// The reply of this number.
-    ///
-    /// # Panics
-    /// If there is none.
-    pub(in crate::dispatch) fn get(&mut self, number: usize) -> &mut Gather {
-        &mut self.pending[number]
-    }
-
-    /// The reply of this number, which is complete.
-    pub(in crate::dispatch) fn remove(&mut self, number: usize) -> Gather {
-        self.pending.remove(number)
-    }
-
     /// Emptied memory for a reply, for [`Self::keep_reply`].
     pub(in crate::dispatch) fn take_reply(&mut self) -> Vec<u8> {
         let mut reply = std::mem::take(&mut self.reply);
@@ -81,7 +64,7 @@ impl Gathers {
     }
 
     /// Room for `count` parts.
-    pub(in crate::dispatch) fn room(&mut self, count: usize) -> Vec<Vec<u8>> {
+    fn room(&mut self, count: usize) -> Vec<Vec<u8>> {
         let mut parts = self.spare.pop().unwrap_or_default();
         parts.resize_with(count, Vec::new);
         parts
@@ -113,7 +96,7 @@ impl Gathers {
     }
 }
 
-/// A reply of which some parts are there.
+/// A reply that is made of parts: for whom, how, and under which locks. Values; how far it has come is [`Gathers`]' own.
 pub(in crate::dispatch) struct Gather {
     pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) finish: Finish,
@@ -121,10 +104,6 @@ pub(in crate::dispatch) struct Gather {
     pub(in crate::dispatch) args: KeptArgs,
     /// The events of its parts, if this core tells of them.
     pub(in crate::dispatch) told: Option<Box<EventsOfCommand>>,
-    pub(in crate::dispatch) parts: Vec<Vec<u8>>,
-    pub(in crate::dispatch) missing: usize,
-    /// Bytes of the parts.
-    pub(in crate::dispatch) part_bytes: usize,
     /// The locks its parts run under.
     pub(in crate::dispatch) locks: LocksHeld,
     /// Whether they are given back behind it.
@@ -134,19 +113,182 @@ pub(in crate::dispatch) struct Gather {
 }
 
 impl Gather {
-    /// Has its events told of by this core, if there is to be something `told`.
-    pub(in crate::dispatch) fn tell(&mut self, told: Option<Box<EventsOfCommand>>, args: Args<'_>) {
+    /// The reply to a command with these arguments, whose parts run without locks, and of which nobody is told.
+    #[inline]
+    pub(in crate::dispatch) fn of_parts(
+        recipient: Recipient,
+        finish: Finish,
+        args: Args<'_>,
+    ) -> Self {
+        let args = match finish {
+            Finish::Merge(_) => keep_args(args),
+            _ => KeptArgs::default(),
+        };
+        Self {
+            recipient,
+            finish,
+            args,
+            told: None,
+            locks: LocksHeld::new(),
+            then: Then::Keep,
+            attempt: None,
+        }
+    }
+
+    /// The same, of a command of several rounds.
+    pub(in crate::dispatch) fn in_rounds(recipient: Recipient, rounds: Box<dyn Rounds>) -> Self {
+        Self::of_parts(recipient, Finish::Rounds(rounds), Args::new(&[], &[]))
+    }
+
+    /// Its parts run under these locks.
+    pub(in crate::dispatch) fn under(mut self, locks: LocksHeld, then: Then) -> Self {
+        (self.locks, self.then) = (locks, then);
+        self
+    }
+
+    /// This core tells of its events, if there is to be something `told`.
+    pub(in crate::dispatch) fn telling(
+        mut self,
+        told: Option<Box<EventsOfCommand>>,
+        args: Args<'_>,
+    ) -> Self {
         if told.is_some() {
             self.args = keep_args(args);
         }
         self.told = told;
+        self
+    }
+
+    /// Its rounds are an attempt at a command that may block.
+    pub(in crate::dispatch) fn attempting(mut self, attempt: Attempt) -> Self {
+        self.attempt = Some(Box::new(attempt));
+        self
+    }
+
+    /// The lock that a part on core `core` runs under, if it has one.
+    fn lock_on(&self, core: CoreId) -> Option<Held> {
+        let held = held_on(&self.locks, core, Then::Keep)?;
+        let tells = match self.told {
+            Some(_) => Tells::Asker,
+            None => Tells::Here,
+        };
+        let counts = self.recipient.counts;
+        Some(Held {
+            tells,
+            counts,
+            ..held
+        })
+    }
+
+    /// Whether it is of a command of several rounds.
+    pub(in crate::dispatch) fn is_in_rounds(&self) -> bool {
+        matches!(self.finish, Finish::Rounds(_))
     }
 }
 
+/// A reply of which some parts are there.
+struct Pending {
+    gather: Gather,
+    parts: Vec<Vec<u8>>,
+    missing: usize,
+    /// Bytes of the parts that have come from other cores.
+    part_bytes: usize,
+}
+
 impl Gathers {
+    /// Begins a reply of `count` parts, or rounds that have yet to ask for any. Its number.
+    pub(in crate::dispatch) fn begin(&mut self, gather: Gather, count: usize) -> usize {
+        let parts = match gather.is_in_rounds() {
+            true => Vec::new(),
+            false => self.room(count),
+        };
+        self.pending.insert(Pending {
+            gather,
+            parts,
+            missing: count,
+            part_bytes: 0,
+        })
+    }
+
+    /// The reply of this number.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(in crate::dispatch) fn get(&self, number: usize) -> &Gather {
+        &self.pending[number].gather
+    }
+
+    /// The lock that a part of this reply on core `core` runs under, if it has one.
+    pub(in crate::dispatch) fn lock_on(&self, number: usize, core: CoreId) -> Option<Held> {
+        self.get(number).lock_on(core)
+    }
+
+    /// Whether all parts of this reply are there.
+    pub(in crate::dispatch) fn is_complete(&self, number: usize) -> bool {
+        self.pending[number].missing == 0
+    }
+
+    /// A part has come from another core, or at its place in the order. Whether all are there.
+    pub(in crate::dispatch) fn take_part(
+        &mut self,
+        number: usize,
+        part: usize,
+        bytes: &[u8],
+    ) -> bool {
+        let pending = &mut self.pending[number];
+        pending.parts[part].extend_from_slice(bytes);
+        pending.part_bytes += bytes.len();
+        pending.missing -= 1;
+        pending.missing == 0
+    }
+
+    /// A part has run on this core.
+    pub(in crate::dispatch) fn put_part(&mut self, number: usize, part: usize, answer: Vec<u8>) {
+        let pending = &mut self.pending[number];
+        pending.parts[part] = answer;
+        pending.missing -= 1;
+    }
+
+    /// All parts are there that were asked for. Of a command of several rounds, what comes next; it writes its reply to `out`.
+    pub(in crate::dispatch) fn end_round(
+        &mut self,
+        number: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<Result<Round, ErrorReply>> {
+        let Pending { gather, parts, .. } = &mut self.pending[number];
+        let recipient = gather.recipient;
+        if let Some(told) = &mut gather.told {
+            told.end_round(recipient.command, gather.args.as_args());
+        }
+        let Finish::Rounds(rounds) = &mut gather.finish else {
+            return None;
+        };
+        let answers: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Some(rounds.next(&answers, &mut Reply::new(out, recipient.protocol)))
+    }
+
+    /// The next round asks for `count` parts. Bytes of the parts of the last one, which are no more.
+    pub(in crate::dispatch) fn begin_round(&mut self, number: usize, count: usize) -> usize {
+        let pending = &mut self.pending[number];
+        pending.missing = count;
+        pending.parts = vec![Vec::new(); count];
+        std::mem::take(&mut pending.part_bytes)
+    }
+
+    /// Ends a reply whose parts are there: what it was, its parts, and the bytes of those that came from other cores.
+    pub(in crate::dispatch) fn end(&mut self, number: usize) -> (Gather, Vec<Vec<u8>>, usize) {
+        let Pending {
+            gather,
+            parts,
+            part_bytes,
+            ..
+        } = self.pending.remove(number);
+        (gather, parts, part_bytes)
+    }
+
     /// Entries have come for a command in rounds, ahead of the answer that they belong to.
-    pub(in crate::dispatch) fn hand(&mut self, gather: u32, entries: Vec<Handed>) {
-        match &mut self.pending[gather as usize].finish {
+    pub(in crate::dispatch) fn hand(&mut self, number: u32, entries: Vec<Handed>) {
+        match &mut self.pending[number as usize].gather.finish {
             Finish::Rounds(rounds) => rounds.hand(entries),
             _ => unreachable!("entries are handed to commands in rounds"),
         }
@@ -154,14 +296,14 @@ impl Gathers {
 
     /// The events of a reply's parts, if this core tells of them.
     pub(in crate::dispatch) fn told_of(&mut self, gather: usize) -> Option<&mut EventsOfCommand> {
-        self.pending.get_mut(gather)?.told.as_deref_mut()
+        self.pending.get_mut(gather)?.gather.told.as_deref_mut()
     }
 
     /// Whether a command of several rounds is under way, `except` this one.
     pub(in crate::dispatch) fn has_rounds(&self, except: CommandId) -> bool {
         let mut gathers = self.pending.iter();
-        gathers.any(|(_, gather)| {
-            matches!(gather.finish, Finish::Rounds(_)) && gather.recipient.command.id != except
+        gathers.any(|(_, Pending { gather, .. })| {
+            gather.is_in_rounds() && gather.recipient.command.id != except
         })
     }
 

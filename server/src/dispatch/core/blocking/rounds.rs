@@ -13,6 +13,7 @@
 use crate::command::{Args, Blocking, Command, Rounds};
 use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
 use crate::dispatch::core::Core;
+use crate::dispatch::gather::Gather;
 use crate::dispatch::mail::requests::{
     Held, LocksHeld, RequestHead, Then, Ticket, WaitRequest, WaitStep, Work, held_on,
 };
@@ -54,14 +55,8 @@ impl Core {
             let locks = executing.map_or_else(LocksHeld::new, |executing| executing.locks.clone());
             session.at_barrier = true;
             let which = Which::InExec;
-            let attempt = Box::new(Attempt { terms, which });
-            return self.attempt(
-                Some(session),
-                recipient,
-                rounds,
-                (locks, Then::Keep),
-                attempt,
-            );
+            let gather = in_attempt(recipient, rounds, locks, Attempt { terms, which });
+            return self.run_rounds(Some(session), gather);
         }
         let scopes = self.scopes(|scopes| scope_of(&self.state, command, args, scopes));
         session.at_barrier = true;
@@ -79,14 +74,8 @@ impl Core {
     ) {
         let rounds = begin_attempt(recipient, &args, &self.state.shared.slots);
         let which = Which::First(args);
-        let attempt = Box::new(Attempt { terms, which });
-        self.attempt(
-            Some(session),
-            recipient,
-            rounds,
-            (locks, Then::Keep),
-            attempt,
-        );
+        let gather = in_attempt(recipient, rounds, locks, Attempt { terms, which });
+        self.run_rounds(Some(session), gather);
     }
 
     /// An attempt has written its reply: it goes to the client, and the wait is over.
@@ -349,8 +338,8 @@ impl Core {
             blocked.is_being_served = true;
         }
         let which = Which::Again(number);
-        let attempt = Box::new(Attempt { terms, which });
-        self.attempt(session, recipient, rounds, (locks, Then::Keep), attempt);
+        let gather = in_attempt(recipient, rounds, locks, Attempt { terms, which });
+        self.run_rounds(session, gather);
     }
 
     /// The attempt is over, and more is waited for.
@@ -392,6 +381,17 @@ impl Core {
         };
         self.outboxes.to(core).ask(head, std::iter::empty());
     }
+}
+
+/// An attempt in rounds, under locks that are given back when it is clear what has come of it.
+fn in_attempt(
+    recipient: Recipient,
+    rounds: Box<dyn Rounds>,
+    locks: LocksHeld,
+    attempt: Attempt,
+) -> Gather {
+    let gather = Gather::in_rounds(recipient, rounds);
+    gather.under(locks, Then::Keep).attempting(attempt)
 }
 
 fn begin_attempt(recipient: Recipient, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {

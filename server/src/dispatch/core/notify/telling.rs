@@ -382,7 +382,8 @@ impl Core {
         let locks = executing.map(|executing| executing.locks.clone());
         let asks = vec![(core, Work::Command(command), args.iter_from(0).collect())];
         let locks = locks.unwrap_or_default();
-        self.gather_parts(Some(session), recipient, args, Finish::All, asks, locks);
+        let parts = (Finish::All, asks);
+        self.gather_parts(Some(session), recipient, args, parts, (locks, Then::Keep));
     }
 
     /// Runs the commands of an `EXEC` of another core that are all here: what happens is one unit. For

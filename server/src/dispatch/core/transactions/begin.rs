@@ -23,7 +23,7 @@ use crate::command::{
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::transactions::gather::AskedPart;
-use crate::dispatch::gather::Finish;
+use crate::dispatch::gather::{Finish, Gather};
 use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::{Claim, Kind, Mode, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -111,7 +111,8 @@ impl Core {
         let recipient = recipient_of_reply(session, command, quiet);
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
-            return self.gather_parts(Some(session), recipient, args, finish, asks, locks);
+            let locks = (locks, Then::Keep);
+            return self.gather_parts(Some(session), recipient, args, (finish, asks), locks);
         }
         self.begin_parts_of(session, recipient, args, (finish, asks));
     }
@@ -200,8 +201,8 @@ impl Core {
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
-            let (told, locks) = ((args, false), (locks, Then::Keep));
-            return self.run_told_rounds(Some(session), recipient, rounds, told, locks);
+            let gather = Gather::in_rounds(recipient, rounds).under(locks, Then::Keep);
+            return self.run_told_rounds(Some(session), gather, (args, false));
         }
         self.begin_owned_under_locks(session, recipient, args, Plan::Rounds(rounds));
     }
@@ -389,10 +390,13 @@ impl Core {
             // What it began it ends, whether its client is there or not.
             (Plan::Rounds(rounds), session) => {
                 let told = (args.as_args(), !args.is_empty());
-                self.run_told_rounds(session, recipient, rounds, told, (held, Then::Release));
+                let gather = Gather::in_rounds(recipient, rounds).under(held, Then::Release);
+                self.run_told_rounds(session, gather, told);
             }
             (Plan::Spread(spread), session) => {
-                self.gather_under_locks(session, recipient, args.as_args(), spread, held);
+                let args = args.as_args();
+                let parts = self.split(args, recipient.command, spread);
+                self.gather_parts(session, recipient, args, parts, (held, Then::Release));
             }
         }
     }

@@ -7,17 +7,12 @@
 use std::rc::Rc;
 
 use crate::command::{
-    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, Spread,
-    closing,
+    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, closing,
 };
-use crate::dispatch::blocking::blocked::Attempt;
 use crate::dispatch::core::Core;
 use crate::dispatch::gather::{Finish, Gather};
-use crate::dispatch::mail::requests::{
-    Counts, Held, LockAnswer, LocksHeld, Tells, Then, Ticket, Work, held_on,
-};
-use crate::dispatch::notify::telling::EventsOfCommand;
-use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
+use crate::dispatch::mail::requests::{Counts, LockAnswer, LocksHeld, Then, Ticket, Work};
+use crate::dispatch::run::kept_args::keep;
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
 use crate::resp::{ErrorReply, Protocol, Reply};
@@ -59,25 +54,26 @@ impl Core {
             note_write(session, command.spec, seq);
         }
         let recipient = recipient_of_session(session, Some(seq), command);
-        let locks = LocksHeld::new();
-        self.gather_parts(Some(session), recipient, args, finish, asks, locks);
+        let locks = (LocksHeld::new(), Then::Keep);
+        self.gather_parts(Some(session), recipient, args, (finish, asks), locks);
     }
 
-    /// Asks several cores at once, under the locks of an `EXEC` if there are any. The slot of the reply is kept already.
+    /// Asks several cores at once, under locks if there are any. What then happens is told of by this core. The slot of the reply
+    /// is kept already.
     pub(in crate::dispatch::core) fn gather_parts(
         &mut self,
-        session: Option<&mut Session>,
+        mut session: Option<&mut Session>,
         recipient: Recipient,
         args: Args<'_>,
-        finish: Finish,
-        asks: Vec<AskedPart<'_>>,
-        locks: LocksHeld,
+        (finish, asks): (Finish, Vec<AskedPart<'_>>),
+        (locks, then): (LocksHeld, Then),
     ) {
-        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
-        let told = self.begin_events(recipient.session, &locks, Then::Keep, false);
-        self.gathers.get(id).tell(told, args);
-        self.gathers.get(id).locks = locks;
-        self.ask_and_finish(id, session, asks);
+        let told = self.begin_events(recipient.session, &locks, then, true);
+        let gather = Gather::of_parts(recipient, finish, args);
+        let gather = gather.telling(told, args).under(locks, then);
+        let id = self.gathers.begin(gather, asks.len());
+        self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
+        self.finish_if_complete(id, session);
     }
 
     /// Begins to gather `count` parts of a reply, whose place is kept already.
@@ -88,53 +84,8 @@ impl Core {
         finish: Finish,
         count: usize,
     ) -> u32 {
-        let kept = match finish {
-            Finish::Merge(_) => keep_args(args),
-            _ => KeptArgs::default(),
-        };
-        let parts = self.gathers.room(count);
-        let id = self.gathers.insert(Gather {
-            recipient,
-            finish,
-            args: kept,
-            parts,
-            missing: count,
-            part_bytes: 0,
-            told: None,
-            locks: LocksHeld::new(),
-            then: Then::Keep,
-            attempt: None,
-        });
-        id as u32
-    }
-
-    /// Asks several cores under locks that are given back behind it. It is told of by this core.
-    pub(in crate::dispatch::core) fn gather_under_locks(
-        &mut self,
-        session: Option<&mut Session>,
-        recipient: Recipient,
-        args: Args<'_>,
-        spread: Spread,
-        locks: LocksHeld,
-    ) {
-        let (finish, asks) = self.split(args, recipient.command, spread);
-        let id = self.begin_gather(recipient, args, finish, asks.len()) as usize;
-        let told = self.begin_events(recipient.session, &locks, Then::Release, true);
-        let gather = self.gathers.get(id);
-        gather.tell(told, args);
-        (gather.locks, gather.then) = (locks, Then::Release);
-        self.ask_and_finish(id, session, asks);
-    }
-
-    fn ask_and_finish(
-        &mut self,
-        id: usize,
-        mut session: Option<&mut Session>,
-        asks: Vec<AskedPart<'_>>,
-    ) {
-        let recipient = self.gathers.get(id).recipient;
-        self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
-        self.finish_if_complete(id, session);
+        let gather = Gather::of_parts(recipient, finish, args);
+        self.gathers.begin(gather, count) as u32
     }
 
     /// Begins a command of several rounds that needs no locks.
@@ -148,72 +99,29 @@ impl Core {
         let seq = session.output.expect_if_wanted(!quiet);
         let recipient = recipient_of_session(session, Some(seq), command);
         session.at_barrier = true;
-        let locks = LocksHeld::new();
-        self.run_rounds(Some(session), recipient, rounds, locks, Then::Keep);
+        self.run_rounds(Some(session), Gather::in_rounds(recipient, rounds));
     }
 
-    /// Runs a command of several rounds, under the locks of a transaction if there are any. The slot of the reply is kept,
-    /// and the session at a barrier, already.
+    /// Runs a command of several rounds. The slot of the reply is kept, and the session at a barrier, already.
     pub(in crate::dispatch::core) fn run_rounds(
         &mut self,
         session: Option<&mut Session>,
-        recipient: Recipient,
-        rounds: Box<dyn Rounds>,
-        locks: LocksHeld,
-        then: Then,
+        gather: Gather,
     ) {
-        self.start_rounds(session, recipient, rounds, (locks, then), None, None);
+        let id = self.gathers.begin(gather, 0);
+        self.finish_if_complete(id, session);
     }
 
     /// As [`Self::run_rounds`], for a command that this core tells of if `is_told`, or if it does of its `EXEC`.
     pub(in crate::dispatch::core) fn run_told_rounds(
         &mut self,
         session: Option<&mut Session>,
-        recipient: Recipient,
-        rounds: Box<dyn Rounds>,
+        gather: Gather,
         (args, is_told): (Args<'_>, bool),
-        (locks, then): (LocksHeld, Then),
     ) {
-        let told = self.begin_events(recipient.session, &locks, then, is_told);
-        let told = told.map(|told| (told, keep_args(args)));
-        self.start_rounds(session, recipient, rounds, (locks, then), None, told);
-    }
-
-    /// As [`Self::run_rounds`], for a command that may block.
-    pub(in crate::dispatch::core) fn attempt(
-        &mut self,
-        session: Option<&mut Session>,
-        recipient: Recipient,
-        rounds: Box<dyn Rounds>,
-        locks: (LocksHeld, Then),
-        attempt: Box<Attempt>,
-    ) {
-        self.start_rounds(session, recipient, rounds, locks, Some(attempt), None);
-    }
-
-    fn start_rounds(
-        &mut self,
-        session: Option<&mut Session>,
-        recipient: Recipient,
-        rounds: Box<dyn Rounds>,
-        (locks, then): (LocksHeld, Then),
-        attempt: Option<Box<Attempt>>,
-        told: Option<(Box<EventsOfCommand>, KeptArgs)>,
-    ) {
-        let (told, args) = told.unzip();
-        let id = self.gathers.insert(Gather {
-            recipient,
-            finish: Finish::Rounds(rounds),
-            args: args.unwrap_or_default(),
-            told,
-            parts: Vec::new(),
-            missing: 0,
-            part_bytes: 0,
-            locks,
-            then,
-            attempt,
-        });
-        self.finish_if_complete(id, session);
+        let session_id = gather.recipient.session;
+        let told = self.begin_events(session_id, &gather.locks, gather.then, is_told);
+        self.run_rounds(session, gather.telling(told, args));
     }
 
     /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
@@ -226,15 +134,8 @@ impl Core {
         mut entries: Vec<Handed>,
     ) {
         let is_told = self.gathers.get(id).told.is_some();
-        let tells = if is_told { Tells::Asker } else { Tells::Here };
         for (part, (core, work, args)) in asks.into_iter().enumerate() {
-            let locks = held_on(&self.gathers.get(id).locks, core, Then::Keep);
-            let counts = recipient.counts;
-            let locks = locks.map(|locks| Held {
-                tells,
-                counts,
-                ..locks
-            });
+            let locks = self.gathers.lock_on(id, core);
             if core == self.state.id {
                 let before = locks.map(|locks| self.begin_moment_of(locks.id));
                 let mut undo = locks.map(|locks| locks.id);
@@ -252,9 +153,7 @@ impl Core {
                 if let Some(before) = before {
                     self.end_moment(before);
                 }
-                let gather = self.gathers.get(id);
-                gather.parts[part] = answer;
-                gather.missing -= 1;
+                self.gathers.put_part(id, part, answer);
                 continue;
             }
             self.state.stats.hops += 1;
@@ -407,13 +306,9 @@ impl Core {
             }
             Ticket::Part { gather, part, .. } => {
                 let id = gather as usize;
-                let gather = self.gathers.get(id);
-                gather.parts[part as usize].extend_from_slice(bytes);
-                gather.part_bytes += bytes.len();
                 self.budget.keep(bytes.len());
-                gather.missing -= 1;
-                if gather.missing == 0 {
-                    let recipient = gather.recipient;
+                if self.gathers.take_part(id, part as usize, bytes) {
+                    let recipient = self.gathers.get(id).recipient;
                     let is_counted = recipient.counts == Counts::Before;
                     let before =
                         is_counted.then(|| self.begin_uncounted(Some(recipient.command.id)));
@@ -442,8 +337,7 @@ impl Core {
             Ticket::Reply { seq, .. } => Some(seq),
             Ticket::Part { gather, .. } => {
                 let gather = self.gathers.get(gather as usize);
-                let is_reply = !matches!(gather.finish, Finish::Rounds(_));
-                gather.recipient.seq.filter(|_| is_reply)
+                gather.recipient.seq.filter(|_| !gather.is_in_rounds())
             }
             Ticket::Attempt { session } => {
                 let session = self.state.sessions.get(session);
@@ -464,23 +358,17 @@ impl Core {
     /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
     /// so that what it has begun is not left half done.
     fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
-        while self.gathers.get(id).missing == 0 {
+        while self.gathers.is_complete(id) {
             let mut reply = self.gathers.take_reply();
-            let gather = self.gathers.get(id);
-            let recipient = gather.recipient;
-            if let Some(told) = &mut gather.told {
-                told.end_round(recipient.command, gather.args.as_args());
-            }
-            if let Finish::Rounds(rounds) = &mut gather.finish {
-                let answers: Vec<&[u8]> = gather.parts.iter().map(Vec::as_slice).collect();
-                let round = rounds.next(&answers, &mut Reply::new(&mut reply, recipient.protocol));
+            let recipient = self.gathers.get(id).recipient;
+            if let Some(round) = self.gathers.end_round(id, &mut reply) {
                 let asked = match round {
                     Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
                     Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
                     Ok(Round::Done) => None,
                     Ok(Round::Wait(resolved)) => {
-                        let gather = self.gathers.remove(id);
-                        self.budget.let_go(gather.part_bytes);
+                        let (gather, _, part_bytes) = self.gathers.end(id);
+                        self.budget.let_go(part_bytes);
                         let mut attempt = gather.attempt.expect("only such a command waits");
                         if let Some(words) = resolved {
                             let args = keep(words.iter().map(Vec::as_slice));
@@ -497,10 +385,8 @@ impl Core {
                     }
                 };
                 if let Some((requests, entries)) = asked {
-                    let gather = self.gathers.get(id);
-                    self.budget.let_go(std::mem::take(&mut gather.part_bytes));
-                    gather.missing = requests.len();
-                    gather.parts = vec![Vec::new(); requests.len()];
+                    let part_bytes = self.gathers.begin_round(id, requests.len());
+                    self.budget.let_go(part_bytes);
                     let asks = requests
                         .iter()
                         .map(|request| {
@@ -512,18 +398,18 @@ impl Core {
                     continue;
                 }
             }
-            let mut gather = self.gathers.remove(id);
-            self.budget.let_go(gather.part_bytes);
+            let (mut gather, parts, part_bytes) = self.gathers.end(id);
+            self.budget.let_go(part_bytes);
             if let Some(attempt) = gather.attempt.take() {
                 return self.end_attempt(session, recipient, &attempt, &gather.locks, &reply);
             }
-            let had_rounds = matches!(gather.finish, Finish::Rounds(_));
+            let had_rounds = gather.is_in_rounds();
             if !had_rounds {
                 let args = gather.args.as_args();
                 self.write_reply(
                     &gather.finish,
                     args,
-                    &gather.parts,
+                    &parts,
                     &mut reply,
                     recipient.protocol,
                     recipient.command,
@@ -548,7 +434,7 @@ impl Core {
             if gather.then == Then::Release {
                 self.unlock(recipient.session, &gather.locks);
             }
-            self.gathers.recycle(gather.parts, gather.finish);
+            self.gathers.recycle(parts, gather.finish);
             self.gathers.keep_reply(reply);
             return;
         }
