@@ -212,6 +212,11 @@ impl CommandTable {
             .expect("it is in the table")
     }
 
+    /// `EXEC`.
+    pub fn exec() -> &'static Command {
+        Self::global().find(b"exec").expect("it is in the table")
+    }
+
     /// Every command, subcommands within theirs.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Command> {
         self.commands.iter()

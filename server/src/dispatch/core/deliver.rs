@@ -281,6 +281,7 @@ impl Core {
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Clear => self.begin_clearing(from, request.ticket),
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) => {
                 let mut answer = self.run_each(from, args, request, command);

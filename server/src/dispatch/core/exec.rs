@@ -401,7 +401,7 @@ impl Core {
             }
             return self.show_exec(session, &multi.sent_as);
         }
-        let clears = self.pause_of(&multi).map(|_| session.output.expect());
+        let clears = self.begins_pause(&multi).then(|| session.output.expect());
         if !quiet {
             session.reply(|reply| reply.array(multi.len()));
         }
@@ -461,18 +461,17 @@ impl Core {
         self.end_telling_of_exec(session);
         self.unlock(session.id, &locks);
         self.show_exec(session, &multi.sent_as);
-        if let Some((seq, command)) = clears.zip(self.pause_of(&multi)) {
-            self.clear_behind_exec(session, seq, command);
+        if let Some(seq) = clears {
+            self.clear_behind_exec(session, seq);
         }
         self.exec_memory.keep_multi(multi);
     }
 
-    /// The first of the queued commands that begins a pause on several cores.
-    fn pause_of(&self, multi: &Multi) -> Option<&'static Command> {
+    /// Whether any of the queued commands begins a pause on several cores.
+    fn begins_pause(&self, multi: &Multi) -> bool {
         let commands = multi.commands().iter();
         let mut commands = commands.map(|queued| self.state.commands.get(queued.id));
-        let pause = commands.find(|command| command.spec.name == "client|pause");
-        pause.filter(|_| self.state.shared.cores() > 1)
+        self.state.shared.cores() > 1 && commands.any(|command| command.spec.name == "client|pause")
     }
 
     fn run_queued(&mut self, session: &mut Session, args: Args<'_>, queued: QueuedCommand) {

@@ -132,12 +132,11 @@ impl Core {
         if self.state.gates & gate::WATCHED_BY_MONITOR == 0 || sent_as.is_empty() {
             return;
         }
-        let command = CommandTable::global().find(b"exec");
         let range = ArgRange {
             start: 0,
             len: sent_as.len() as u32,
         };
-        let spec = command.expect("`EXEC` is a command").spec;
+        let spec = CommandTable::exec().spec;
         self.tell_monitors(session, Args::new(sent_as, &[range]), spec);
     }
 

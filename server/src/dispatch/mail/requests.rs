@@ -17,6 +17,9 @@ pub(in crate::dispatch) enum Work {
     Part(CoreFn),
     /// A command on the keyspace as a whole.
     Each(&'static Command),
+    /// At its place in the order, what was admitted before a pause is to be cleared. The answer says nothing, and comes when this
+    /// has run.
+    Clear,
     /// The commands of an `EXEC`, all on this core; the answer is its reply.
     Exec(QueuedCommands),
     /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].

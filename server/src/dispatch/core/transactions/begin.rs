@@ -558,6 +558,7 @@ impl Core {
             }
             Work::Each(_)
             | Work::Part(_)
+            | Work::Clear
             | Work::Lock(_)
             | Work::Unlock
             | Work::Undo

@@ -242,6 +242,7 @@ impl Core {
                 });
             }
             Work::Exec(_)
+            | Work::Clear
             | Work::Lock(_)
             | Work::Unlock
             | Work::Undo

@@ -9,13 +9,14 @@
 //! Nothing is taken back or put aside: what was admitted before runs, at its place, and the client waits for it. This ends,
 //! since no more of it is admitted, and nothing of it waits for what is held back.
 
+use std::rc::Rc;
+
 use crate::command::pausing::cleared_each;
-use crate::command::{Command, Run};
+use crate::command::{Args, Command, CommandTable};
 use crate::dispatch::core::Core;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::locks::{Mode, Scope};
 use crate::dispatch::mail::requests::{Ticket, Work};
-use crate::dispatch::run::kept_args::keep;
 use crate::dispatch::run::recipient::recipient_of_session;
 use crate::dispatch::transactions::clearing::writes;
 use crate::routing::CoreId;
@@ -67,25 +68,19 @@ impl Core {
     }
 
     /// An `EXEC` that has begun a pause is over, and has given its locks back: nothing that was admitted before waits for it any
-    /// more. Its reply stands behind the place `seq`, which is filled as a pause by itself is answered: this is one, of no time.
+    /// more. Its reply stands behind the place `seq`, which is filled, with nothing, when all cores have cleared what they admitted
+    /// before a place in the order that this takes.
     pub(in crate::dispatch::core) fn clear_behind_exec(
         &mut self,
         session: &mut Session,
         seq: ReplySeq,
-        command: &'static Command,
     ) {
-        let Run::EveryCore { each, .. } = command.spec.run else {
-            unreachable!("a pause begins on every core")
-        };
-        let words: [&[u8]; 4] = [b"client", b"pause", b"0", b"write"];
-        let words = keep(words.into_iter());
-        let args = words.as_args();
-        let asks = self.asks_of_every_core(args, each).into_iter();
-        let asks = asks.map(|(core, _, args)| (core, Work::Each(command), args));
-        let parts = (Finish::Merge(|_, _, _| Ok(())), asks.collect());
+        let cores = (0..self.state.shared.cores()).map(CoreId);
+        let asks = cores.map(|core| (core, Work::Clear, Rc::default()));
+        let parts = (Finish::All, asks.collect());
         session.set_gate(gate::BEHIND_LAST, true);
-        let recipient = recipient_of_session(session, Some(seq), command);
-        self.begin_parts_of(session, recipient, args, parts);
+        let recipient = recipient_of_session(session, Some(seq), CommandTable::exec());
+        self.begin_parts_of(session, recipient, Args::new(&[], &[]), parts);
     }
 
     /// Clears and answers the pauses that may be by now.
