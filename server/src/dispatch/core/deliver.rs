@@ -60,6 +60,12 @@ impl Core {
         }
     }
 
+    /// Answers a request of a session of core `to`.
+    pub(super) fn answer(&mut self, to: CoreId, ticket: Ticket, write: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = self.outboxes.to(to).answer(ticket, write);
+        self.owe(to, ticket.session(), bytes);
+    }
+
     /// The session owes so much more, if the answer is large and another core's.
     #[inline]
     pub(super) fn owe(&mut self, to: CoreId, session: SessionId, bytes: usize) {
@@ -283,10 +289,10 @@ impl Core {
             Work::Unlock => {}
             Work::Clear => self.begin_clearing(from, request.ticket),
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
-            Work::Each(command) => {
-                let mut answer = self.run_each(from, args, request, command);
+            Work::Each(_) => {
+                let mut answer = self.run_each(from, args, request);
                 self.answer_unblock_now(&mut answer);
-                self.answer_each(from, request, &answer);
+                self.answer(from, request.ticket, |out| out.extend_from_slice(&answer));
             }
             Work::Exec(queued) => self.run_exec_for(from, batch, request, queued),
             Work::Await(index) => {
@@ -351,16 +357,9 @@ impl Core {
     }
 
     /// Runs a core's part of a command on the keyspace as a whole.
-    fn run_each(
-        &mut self,
-        from: CoreId,
-        args: Args<'_>,
-        request: &RequestHead,
-        command: &'static Command,
-    ) -> Vec<u8> {
-        let Run::EveryCore { each, .. } = command.spec.run else {
-            unreachable!("such a command runs on every core")
-        };
+    fn run_each(&mut self, from: CoreId, args: Args<'_>, request: &RequestHead) -> Vec<u8> {
+        let each = request.work.core_fn();
+        let each = each.expect("such a command runs on every core");
         let mut asking = (from == self.state.id)
             .then(|| self.state.sessions.take_out(request.ticket.session()))
             .flatten();
@@ -388,28 +387,16 @@ impl Core {
         out
     }
 
-    fn answer_each(&mut self, from: CoreId, request: &RequestHead, answer: &[u8]) {
-        let outbox = self.outboxes.to(from);
-        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(answer));
-        self.owe(from, request.ticket.session(), bytes);
-    }
-
     /// Runs a part that takes effect on all cores at this place, and about which there are no keys. It is answered at once,
     /// unless it has begun a pause, or has yet to learn how a wait ends.
-    pub(super) fn run_at_its_place(
-        &mut self,
-        from: CoreId,
-        batch: &Batch,
-        request: &Request,
-        command: &'static Command,
-    ) {
+    pub(super) fn run_at_its_place(&mut self, from: CoreId, batch: &Batch, request: &Request) {
         let head = &request.head;
         self.state.pausing.has_begun = false;
-        let answer = self.run_each(from, batch.args(request), head, command);
+        let answer = self.run_each(from, batch.args(request), head);
         if std::mem::take(&mut self.state.pausing.has_begun) {
             self.begin_clearing(from, head.ticket);
         } else if !self.is_unblock_open((from, head.ticket)) {
-            self.answer_each(from, head, &answer);
+            self.answer(from, head.ticket, |out| out.extend_from_slice(&answer));
         }
     }
 
@@ -441,9 +428,7 @@ impl Core {
             }
             self.end_exec_here(told);
         }
-        let outbox = self.outboxes.to(from);
-        let bytes = outbox.answer(request.ticket, |out| out.extend_from_slice(&replies));
-        self.owe(from, request.ticket.session(), bytes);
+        self.answer(from, request.ticket, |out| out.extend_from_slice(&replies));
         self.exec_memory.keep_replies(replies);
     }
 

@@ -34,6 +34,20 @@ pub(in crate::dispatch) enum Work {
     Wait(WaitNumber, WaitStep),
 }
 
+impl Work {
+    /// The function that runs it, if that works on a core, and not on its shard alone.
+    pub(in crate::dispatch) fn core_fn(self) -> Option<CoreFn> {
+        match self {
+            Self::Part(run) => Some(run),
+            Self::Each(command) => match command.spec.run {
+                Run::EveryCore { each, .. } => Some(each),
+                _ => unreachable!("such a command runs on every core"),
+            },
+            _ => None,
+        }
+    }
+}
+
 /// Commands that were queued since `MULTI`: which of a batch's these are.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct QueuedCommands {

@@ -87,19 +87,12 @@ impl Core {
         let number = WaitNumber(self.state.shared.next_wait());
         let here = self.state.id;
         let seq = session.output.expect();
-        session.blocked = Some(Blocked {
-            until_ms,
-            on_timeout: blocking.on_timeout,
+        let terms = Terms {
             seq,
+            until_ms,
             quiet,
-            wait: Some(number),
-            is_being_served: false,
-            served_by: Some(here),
-            ending: None,
-        });
-        if let Some(until_ms) = until_ms {
-            self.state.add_timer(until_ms, session.id);
-        }
+        };
+        self.block_session(session, command, terms, Some(number), Some(here));
         let recipient = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Wait {
             session: session.id,
@@ -126,16 +119,12 @@ impl Core {
         self.state.stats.hops += 1;
         session.begin_sending();
         let seq = session.output.expect();
-        session.blocked = Some(Blocked {
-            until_ms,
-            on_timeout: blocking.on_timeout,
+        let terms = Terms {
             seq,
+            until_ms,
             quiet,
-            wait: None,
-            is_being_served: true,
-            served_by: Some(core),
-            ending: None,
-        });
+        };
+        self.block_session(session, command, terms, None, Some(core));
         let recipient = recipient_of_session(session, Some(seq), command);
         let ticket = Ticket::Attempt {
             session: session.id,
@@ -143,6 +132,33 @@ impl Core {
         let head = recipient.head(ticket, Work::Command(command), None);
         let outbox = self.outboxes.to(core);
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
+    }
+
+    /// The session runs nothing further until a command is answered that may block. With a number it waits already; without, the
+    /// core `served_by` has yet to say whether it has to.
+    pub(in crate::dispatch::core) fn block_session(
+        &mut self,
+        session: &mut Session,
+        command: &'static Command,
+        terms: Terms,
+        wait: Option<WaitNumber>,
+        served_by: Option<CoreId>,
+    ) {
+        session.blocked = Some(Blocked {
+            until_ms: terms.until_ms,
+            on_timeout: blocking_of(command).on_timeout,
+            seq: terms.seq,
+            quiet: terms.quiet,
+            wait,
+            is_being_served: wait.is_none(),
+            served_by,
+            ending: None,
+        });
+        if wait.is_some()
+            && let Some(until_ms) = terms.until_ms
+        {
+            self.state.add_timer(until_ms, session.id);
+        }
     }
 
     /// Makes the first attempt for a session of another core, and queues the wait if there is nothing.

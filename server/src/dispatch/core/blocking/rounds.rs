@@ -24,7 +24,7 @@ use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::{scope_of, scopes_of};
 use crate::resp::Reply;
 use crate::routing::{CoreId, SlotMap};
-use crate::session::{Blocked, ReplySeq, Session, SessionId, WaitNumber};
+use crate::session::{ReplySeq, Session, SessionId, WaitNumber};
 
 impl Core {
     /// Begins a command that may block.
@@ -186,20 +186,7 @@ impl Core {
         terms.seq = session.output.expect();
         recipient.seq = Some(terms.seq);
         let number = WaitNumber(self.state.shared.next_wait());
-        let blocking = blocking_of(recipient.command);
-        session.blocked = Some(Blocked {
-            until_ms: terms.until_ms,
-            on_timeout: blocking.on_timeout,
-            seq: terms.seq,
-            quiet: terms.quiet,
-            wait: Some(number),
-            is_being_served: false,
-            served_by: None,
-            ending: None,
-        });
-        if let Some(until_ms) = terms.until_ms {
-            self.state.add_timer(until_ms, session.id);
-        }
+        self.block_session(session, recipient.command, terms, Some(number), None);
         self.register_wait(number, recipient, args, terms, locks);
     }
 

@@ -119,10 +119,9 @@ impl Core {
         let error = busy(kind);
         self.count_error(&error);
         self.state.stats.by_command[command.id.index()].rejected += 1;
-        let bytes = self.outboxes.to(from).answer(request.ticket, |out| {
+        self.answer(from, request.ticket, |out| {
             Reply::new(out, request.protocol).error(&error);
         });
-        self.debts.owe(from, request.ticket.session(), bytes);
         true
     }
 }

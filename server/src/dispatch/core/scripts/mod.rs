@@ -216,9 +216,7 @@ impl Core {
         reply: &[u8],
         (command, args, micros): (&'static Command, Args<'_>, u64),
     ) {
-        let outbox = self.outboxes.to(from);
-        let bytes = outbox.answer(ticket, |to| to.extend_from_slice(reply));
-        self.owe(from, ticket.session(), bytes);
+        self.answer(from, ticket, |to| to.extend_from_slice(reply));
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
         if is_heard && self.state.is_worth_telling(micros) {
             self.outboxes.to(from).tell_slow(command, micros, args);

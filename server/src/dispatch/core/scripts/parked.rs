@@ -70,8 +70,7 @@ impl Core {
             clock: self.state.clock,
             state: State::New(hold, waits),
         };
-        self.budget.keep(parked.words.bytes());
-        self.scripts.park(id, parked);
+        self.keep_parked(id, parked);
         if is_granted {
             self.scripts.note_answer(id);
         } else {
@@ -86,6 +85,11 @@ impl Core {
                 session.set_gate(gate::BEHIND_LAST, true);
             }
         }
+    }
+
+    fn keep_parked(&mut self, messenger: SessionId, parked: Parked) {
+        self.budget.keep(parked.words.bytes());
+        self.scripts.park(messenger, parked);
     }
 
     fn ask_for_script(
@@ -135,8 +139,7 @@ impl Core {
             clock: self.state.clock,
             state: State::New(hold, Needs::Locks),
         };
-        self.budget.keep(parked.words.bytes());
-        self.scripts.park(id, parked);
+        self.keep_parked(id, parked);
         self.ask_for_script(id, caller.user, command, scopes, false);
     }
 
@@ -185,8 +188,7 @@ impl Core {
             clock,
             state: State::Begun(running, machine),
         };
-        self.budget.keep(parked.words.bytes());
-        self.scripts.park(id, parked);
+        self.keep_parked(id, parked);
         match needs {
             Needs::Slice => self.note_busy(id),
             Needs::Answer if is_overdue => self.note_busy(id),

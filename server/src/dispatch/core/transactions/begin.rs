@@ -492,7 +492,7 @@ impl Core {
                     self.lock_for(from, request.head.ticket, parts.lock_request(index));
                 }
                 Work::Each(command) if command.spec.flags.has(Flags::IN_ORDER) => {
-                    self.run_at_its_place(from, &parts, request, command);
+                    self.run_at_its_place(from, &parts, request);
                 }
                 _ if !self.locks.is_empty()
                     && self.is_put_behind_locks(Kind::InOrder, from, &parts, request) => {}

@@ -212,23 +212,9 @@ impl Core {
                     self.state.remember(command.spec, &args, reader);
                 }
             }
-            Work::Part(run) => run(&mut CoreCall {
-                core: &mut self.state,
-                asking: session.as_deref_mut(),
-                asking_client_id: recipient.client_id,
-                reader,
-                db: recipient.db,
-                protocol: recipient.protocol,
-                args,
-                out: &mut out,
-                handed: &handed,
-                hands: entries,
-            }),
-            Work::Each(command) => {
-                let Run::EveryCore { each, .. } = command.spec.run else {
-                    unreachable!("such a command runs on every core")
-                };
-                each(&mut CoreCall {
+            _ => {
+                let run = work.core_fn().expect("it is a part of a gathered reply");
+                run(&mut CoreCall {
                     core: &mut self.state,
                     asking: session.as_deref_mut(),
                     asking_client_id: recipient.client_id,
@@ -237,18 +223,9 @@ impl Core {
                     protocol: recipient.protocol,
                     args,
                     out: &mut out,
-                    handed: &[],
-                    hands: &mut Vec::new(),
+                    handed: &handed,
+                    hands: entries,
                 });
-            }
-            Work::Exec(_)
-            | Work::Clear
-            | Work::Lock(_)
-            | Work::Unlock
-            | Work::Undo
-            | Work::Await(_)
-            | Work::Wait(..) => {
-                unreachable!("it is no part of a gathered reply")
             }
         }
         self.answer_unblock_now(&mut out);
