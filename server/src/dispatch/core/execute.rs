@@ -17,7 +17,7 @@ use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
-use crate::dispatch::transactions::pending::key_range;
+use crate::dispatch::transactions::pending::{Split, key_range};
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Closing, Endpoint, HighWater, Queueing, ReplyMode, Session, gate};
@@ -574,43 +574,30 @@ impl Core {
 
     /// A command that spreads, as one question for each core that owns keys of it, and how the answers become one.
     pub(super) fn split<'a>(
-        &self,
+        &mut self,
         args: Args<'a>,
         command: &'static Command,
         spread: Spread,
     ) -> (Finish, Vec<AskedPart<'a>>) {
+        let mut split = self.transactions.take_split();
+        split.find(args, command, &self.state.shared.slots);
         let work = Work::Command(command);
-        let (_, step) = key_range(command);
-        let cores = usize::from(self.state.shared.cores());
-        let mut parts: Vec<Vec<&[u8]>> = vec![Vec::new(); cores];
-        let mut places = Vec::new();
-        for at in command.spec.keys.positions(&args) {
-            let core = self.state.shared.slots.core_of(args.at(at)).index();
-            if parts[core].is_empty() {
-                parts[core].push(args.at(0));
-            }
-            places.push(core);
-            let end = (at + step).min(args.len());
-            parts[core].extend((at..end).map(|at| args.at(at)));
-        }
-        // Parts are numbered densely, by core.
-        let mut number = vec![0; cores];
-        let mut asks: Vec<AskedPart<'a>> = Vec::new();
-        for (core, part) in parts
-            .into_iter()
-            .enumerate()
-            .filter(|(_, part)| !part.is_empty())
-        {
-            number[core] = asks.len();
-            asks.push((CoreId(core as u16), work, part.into()));
-        }
-        let finish = match spread {
+        let asks = split.cores.iter().enumerate();
+        let asks = asks.map(|(part, &core)| (core, work, split.args_of(args, part).collect()));
+        let asks = asks.collect();
+        let finish = self.finish_of(spread, &split);
+        self.transactions.give_split(split);
+        (finish, asks)
+    }
+
+    /// How the answers of the parts of a split command become one.
+    pub(super) fn finish_of(&mut self, spread: Spread, split: &Split) -> Finish {
+        match spread {
             Spread::Sum => Finish::Sum,
             Spread::All => Finish::All,
-            Spread::Gather => Finish::Gather(places.into_iter().map(|core| number[core]).collect()),
+            Spread::Gather => Finish::Gather(split.part_of_keys(self.gathers.places())),
             Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
-        };
-        (finish, asks)
+        }
     }
 
     pub(super) fn count_error(&mut self, error: &ErrorReply) {

@@ -63,12 +63,7 @@ impl Core {
         let recipient = recipient_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
-        let finish = match spread {
-            Spread::Sum => Finish::Sum,
-            Spread::All => Finish::All,
-            Spread::Gather => Finish::Gather(split.part_of_keys(self.gathers.places())),
-            Spread::Rounds(_) => unreachable!("a command of several rounds asks by itself"),
-        };
+        let finish = self.finish_of(spread, &split);
         let gather = self.begin_gather(recipient, args, finish, split.cores.len());
         for (part, &core) in split.cores.iter().enumerate() {
             let ticket = Ticket::Part {
