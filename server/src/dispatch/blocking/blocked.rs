@@ -13,12 +13,12 @@ use crate::session::{Blocked, ReplySeq, WaitNumber};
 pub(in crate::dispatch) struct BlockedCommands {
     commands: HashMap<WaitNumber, BlockedCommand>,
     /// `CLIENT UNBLOCK`s that have yet to be answered.
-    pub(in crate::dispatch) unblocks: Unblocks,
+    unblocks: Unblocks,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
 }
 
-/// A command whose attempts are made here, with keys on several cores.
+/// A command whose attempts are made here, with keys on several cores: values; how far it is, [`BlockedCommands`] knows.
 pub(in crate::dispatch) struct BlockedCommand {
     pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) args: KeptArgs,
@@ -40,7 +40,7 @@ enum Phase {
     Working,
 }
 
-/// What was agreed on when the command came.
+/// What was agreed on when the command came: values.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Terms {
     pub(in crate::dispatch) seq: ReplySeq,
@@ -61,7 +61,7 @@ impl Terms {
     }
 }
 
-/// An attempt at a command that may block, while its rounds are under way.
+/// An attempt at a command that may block, while its rounds are under way: values.
 pub(in crate::dispatch) struct Attempt {
     pub(in crate::dispatch) terms: Terms,
     pub(in crate::dispatch) which: Which,
@@ -108,6 +108,12 @@ pub(in crate::dispatch) enum Woken<'a> {
 }
 
 impl BlockedCommands {
+    /// The `CLIENT UNBLOCK`s that have yet to be answered.
+    #[inline]
+    pub(in crate::dispatch) fn unblocks(&mut self) -> &mut Unblocks {
+        &mut self.unblocks
+    }
+
     /// A command waits from now on.
     pub(in crate::dispatch) fn insert(&mut self, number: WaitNumber, command: BlockedCommand) {
         self.commands.insert(number, command);

@@ -54,7 +54,7 @@ struct Queue {
     written: u64,
 }
 
-/// One who waits.
+/// One who waits: what is known of it is open to read, what becomes of it [`KeyQueues`] says.
 #[derive(Debug)]
 pub(in crate::dispatch) struct KeyWaiter {
     /// The core of its session.

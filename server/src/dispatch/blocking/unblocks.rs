@@ -18,7 +18,7 @@ use crate::session::SessionId;
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct Unblocks(HashMap<SessionId, Vec<Unanswered>>);
 
-/// One who asked.
+/// One who asked: values.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Unanswered {
     pub(in crate::dispatch) from: CoreId,

@@ -551,9 +551,7 @@ impl Core {
                 }),
             }
         }
-        WatchRounds {
-            requests: Some(requests),
-        }
+        WatchRounds::of(requests)
     }
 
     /// Ends all that the session watches, on all cores.

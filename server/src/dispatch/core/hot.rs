@@ -263,7 +263,7 @@ impl Core {
     }
 
     fn tell_others(&mut self, message: impl Fn() -> CopyMessage) {
-        let others = self.outboxes.to_others(self.state.id);
+        let others = self.outboxes.others(self.state.id);
         others.for_each(|outbox| outbox.tell_of_copies(message()));
     }
 

@@ -166,7 +166,7 @@ impl Core {
             session.output.append(|out| out.extend_from_slice(&lines));
         }
         self.state.pass_to_monitors(&lines);
-        let others = self.outboxes.to_others(self.state.id);
+        let others = self.outboxes.others(self.state.id);
         others.for_each(|outbox| outbox.show_to_monitors(&lines));
     }
 }

@@ -20,16 +20,6 @@ use crate::dispatch::rebalance::{Job, Stage};
 use crate::dispatch::run::recipient::Recipient;
 use crate::routing::{CoreId, Slot};
 
-/// Slots that move at a time: at first, and at most.
-const BATCH_SLOTS: (usize, usize) = (4, 64);
-/// How long a standstill should take: fewer slots move at a time beyond it, more below half of it.
-const STANDSTILL_US: u64 = 4000;
-/// Between two standstills.
-const REST_MS: u64 = 5;
-/// Before slots are tried again whose commands waited for a client to read.
-const RETRY_MS: u64 = 50;
-/// Times that they are tried.
-const RETRIES_MAX: u32 = 200;
 /// For how long the load of cores is looked at.
 const MEASURE_MS: u64 = 1000;
 
@@ -103,38 +93,33 @@ impl Core {
             Goal::Even => Slot::all().map(|slot| (slot, even.owner(slot))).collect(),
             Goal::ByLoad => Vec::new(),
         };
-        self.job = Some(Job {
-            legs: legs(shared, moves),
-            stage,
-            batch_slots: BATCH_SLOTS.0,
-            retries: 0,
-        });
+        self.job = Some(Job::new(legs(shared, moves), stage));
     }
 
     /// The next step of a rebalance; none when it is over.
     fn go_on_rebalancing(&mut self, mut job: Job, now_ms: u64) -> Option<Job> {
         let shared = Arc::clone(&self.state.shared);
-        let left: usize = job.legs.iter().map(|leg| leg.slots.len()).sum();
+        let left = job.slots_left() as u64;
         let progress = &shared.rebalance;
-        progress.slots_left.store(left as u64, Ordering::Relaxed);
-        match job.stage {
+        progress.slots_left.store(left, Ordering::Relaxed);
+        match *job.stage() {
             Stage::Measuring { until_ms, .. } if now_ms < until_ms => {}
             Stage::Measuring { ref before, .. } => {
-                job.legs = legs(&shared, by_load(&shared, before));
-                job.stage = Stage::Beginning;
+                let moves = by_load(&shared, before);
+                job.begin_legs(legs(&shared, moves));
             }
             Stage::Beginning => {
-                let Some(leg) = job.legs.front() else {
+                let Some(leg) = job.leg() else {
                     progress.busy.store(false, Ordering::Release);
                     return None;
                 };
                 progress.collecting.store(1, Ordering::Release);
                 let slots: Vec<Slot> = leg.slots.iter().copied().collect();
                 self.have_done(leg.giver, moving::collect, &moving::slots_argument(&slots));
-                job.stage = Stage::Collecting;
+                job.come_to(Stage::Collecting);
             }
             Stage::Collecting if progress.collecting.load(Ordering::Acquire) > 0 => {}
-            Stage::Collecting => job.stage = Stage::Resting { until_ms: now_ms },
+            Stage::Collecting => job.come_to(Stage::Resting { until_ms: now_ms }),
             Stage::Resting { until_ms } if now_ms < until_ms => {}
             Stage::Resting { .. } => self.begin_batch(&mut job),
             Stage::Moving {
@@ -153,22 +138,20 @@ impl Core {
 
     /// Begins to move the next slots, or ends the leg.
     fn begin_batch(&mut self, job: &mut Job) {
-        let leg = job.legs.front().expect("a leg is under way");
+        let leg = job.leg().expect("a leg is under way");
         if leg.slots.is_empty() {
             self.have_done(leg.giver, moving::end_collecting, &[]);
-            job.legs.pop_front();
-            job.stage = Stage::Beginning;
-            return;
+            return job.end_leg();
         }
         let outcome = Rc::default();
-        let slots = leg.slots.iter().take(job.batch_slots).copied().collect();
+        let slots = job.next_slots(leg);
         let way = (leg.giver, leg.taker);
         let shared = Arc::clone(&self.state.shared);
         let rounds = MoveRounds::new(shared, slots, way, Rc::clone(&outcome));
-        job.stage = Stage::Moving {
+        job.come_to(Stage::Moving {
             outcome,
             began_us: self.state.clock.monotonic_us,
-        };
+        });
         let recipient = Recipient::nobody(CommandTable::rebalance());
         self.run_rounds(None, Gather::in_rounds(recipient, Box::new(rounds)));
     }
@@ -186,37 +169,23 @@ impl Core {
         progress
             .longest_pause_us
             .fetch_max(took_us, Ordering::Relaxed);
-        let leg = job.legs.front_mut().expect("a leg is under way");
         let failure = match outcome {
             Outcome::Moved(entries) => {
-                let moved = leg.slots.len().min(job.batch_slots);
-                leg.slots.drain(..moved);
+                let moved = job.note_moved(took_us, now_ms);
                 progress
                     .slots_moved
                     .fetch_add(moved as u64, Ordering::Relaxed);
                 progress.keys_moved.fetch_add(entries, Ordering::Relaxed);
-                if took_us > STANDSTILL_US {
-                    job.batch_slots = (job.batch_slots / 2).max(1);
-                } else if took_us < STANDSTILL_US / 2 {
-                    job.batch_slots = (job.batch_slots * 2).min(BATCH_SLOTS.1);
-                }
-                job.retries = 0;
-                job.stage = Stage::Resting {
-                    until_ms: now_ms + REST_MS,
-                };
                 return Some(job);
             }
-            Outcome::HeldUp if job.retries < RETRIES_MAX => {
-                job.retries += 1;
+            Outcome::HeldUp if job.tries_again(now_ms) => {
                 progress.retries.fetch_add(1, Ordering::Relaxed);
-                job.stage = Stage::Resting {
-                    until_ms: now_ms + RETRY_MS,
-                };
                 return Some(job);
             }
             Outcome::HeldUp => "a client does not read what it asked for".to_owned(),
             Outcome::Failed(error) => String::from_utf8_lossy(error.text()).into_owned(),
         };
+        let leg = job.leg().expect("a leg is under way");
         self.have_done(leg.giver, moving::end_collecting, &[]);
         progress.failure.store(Arc::new(failure));
         progress.slots_left.store(0, Ordering::Relaxed);
@@ -242,7 +211,7 @@ impl Core {
     #[cold]
     fn wake_for(&self, job: &Job) -> Option<u64> {
         let now_ms = self.state.clock.monotonic_ms();
-        match job.stage {
+        match *job.stage() {
             Stage::Measuring { until_ms, .. } | Stage::Resting { until_ms } => {
                 Some(until_ms.max(now_ms))
             }

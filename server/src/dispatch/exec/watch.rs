@@ -6,7 +6,17 @@ use crate::resp::{ErrorReply, Reply};
 /// `WATCH`: one round, to the cores of its keys.
 #[derive(Debug)]
 pub(in crate::dispatch) struct WatchRounds {
-    pub(in crate::dispatch) requests: Option<Vec<CoreRequest>>,
+    /// Until they are asked.
+    requests: Option<Vec<CoreRequest>>,
+}
+
+impl WatchRounds {
+    /// One round, of these requests.
+    pub(in crate::dispatch) fn of(requests: Vec<CoreRequest>) -> Self {
+        Self {
+            requests: Some(requests),
+        }
+    }
 }
 
 impl Rounds for WatchRounds {

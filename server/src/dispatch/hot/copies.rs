@@ -64,7 +64,7 @@ enum CopyState {
     },
 }
 
-/// What there is for a read of a key that may be copied.
+/// What there is for a read of a key that may be copied: values.
 pub(in crate::dispatch) struct Found {
     /// Whether the copy is right at this moment.
     pub(in crate::dispatch) is_right: bool,

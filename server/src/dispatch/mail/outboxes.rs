@@ -42,17 +42,14 @@ impl Outboxes {
     }
 
     /// The batches for all cores but `own`, to be filled.
-    pub(in crate::dispatch) fn to_others(
-        &mut self,
-        own: CoreId,
-    ) -> impl Iterator<Item = &mut Batch> {
+    pub(in crate::dispatch) fn others(&mut self, own: CoreId) -> impl Iterator<Item = &mut Batch> {
         let batches = self.filling.iter_mut().enumerate();
         let others = batches.filter(move |(core, _)| *core != own.index());
         others.map(|(_, batch)| &mut **batch)
     }
 
     /// The batches for all cores, to be filled.
-    pub(in crate::dispatch) fn to_all(&mut self) -> impl Iterator<Item = &mut Batch> {
+    pub(in crate::dispatch) fn all(&mut self) -> impl Iterator<Item = &mut Batch> {
         self.filling.iter_mut().map(|batch| &mut **batch)
     }
 

@@ -1,4 +1,5 @@
-//! What one core asks another, and where the answer belongs.
+//! What one core asks another, and where the answer belongs. All of these are messages or parts of such: they carry values, and
+//! their fields are open.
 
 use larder_engine::{Access, DbIndex, UnixMillis};
 

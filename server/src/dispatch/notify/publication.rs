@@ -5,7 +5,7 @@ use crate::script::Words;
 use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
-/// A message that is published once the script is over that publishes it.
+/// A message that is published once the script is over that publishes it: values.
 pub(in crate::dispatch) struct Publication {
     pub(in crate::dispatch) which: fn(&CoreGauges) -> bool,
     pub(in crate::dispatch) topic: Topic,

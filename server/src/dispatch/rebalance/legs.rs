@@ -11,7 +11,7 @@ const LEG_SLOTS: usize = 1024;
 /// A core gives slots if it does more than this many hundredths of its share.
 const OVERLOAD_PERCENT: u64 = 110;
 
-/// Slots of one core that go to another.
+/// Slots of one core that go to another: values.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Leg {
     pub(in crate::dispatch) giver: CoreId,

@@ -8,7 +8,7 @@ use crate::dispatch::run::attempt::attempt_once;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::session::{Session, gate};
 
-/// How a command runs on a shard, whoever asked.
+/// How a command runs on a shard, whoever asked: values.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct CallOptions {
     pub(in crate::dispatch) db: DbIndex,
@@ -28,9 +28,7 @@ impl CallOptions {
             first_key: head.first_key,
         }
     }
-}
 
-impl CallOptions {
     /// The call of a command that runs so on the core's shard; its reply goes to the end of `out`.
     #[inline(always)]
     pub(in crate::dispatch) fn call<'a>(

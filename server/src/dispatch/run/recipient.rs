@@ -8,7 +8,7 @@ use crate::dispatch::run::on_shard::access_of;
 use crate::resp::Protocol;
 use crate::session::{ReplySeq, Session, SessionId, UserId};
 
-/// Who gets the reply.
+/// Who gets the reply, and with which settings it is made: values.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Recipient {
     pub(in crate::dispatch) session: SessionId,

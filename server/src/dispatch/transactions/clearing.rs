@@ -17,7 +17,7 @@ pub(in crate::dispatch) struct Clearing {
     entries: u64,
 }
 
-/// A pause that has yet to be answered.
+/// A pause that has yet to be answered, and who is.
 #[derive(Debug)]
 pub(in crate::dispatch) struct Unanswered {
     pub(in crate::dispatch) from: CoreId,

@@ -102,7 +102,7 @@ impl Split {
     }
 }
 
-/// A transaction that asks for locks.
+/// A transaction that asks for locks: values. How many cores have yet to grant theirs, [`Transactions`] counts.
 pub(in crate::dispatch) struct Transaction {
     pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) args: KeptArgs,

@@ -20,7 +20,7 @@ use crate::session::{LockId, Reader};
 #[derive(Default)]
 pub(in crate::dispatch) struct Undos(HashMap<LockId, Option<Aside>>);
 
-/// A log that lies aside.
+/// A log that lies aside, and whose it is: values.
 pub(in crate::dispatch) struct Aside {
     pub(in crate::dispatch) undo: Box<Undo>,
     /// The client of the script: what it is about is this client's change.

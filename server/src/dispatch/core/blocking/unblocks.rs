@@ -30,7 +30,7 @@ impl Core {
                 ticket,
                 is_first: how == Unblocked::IsToBe,
             };
-            self.blocked.unblocks.add(session, unanswered);
+            self.blocked.unblocks().add(session, unanswered);
         }
         is_open
     }
@@ -73,14 +73,14 @@ impl Core {
         session: SessionId,
         has_ended: bool,
     ) {
-        if !self.blocked.unblocks.is_empty() {
+        if !self.blocked.unblocks().is_empty() {
             self.answer_all_unblocks(session, has_ended);
         }
     }
 
     #[cold]
     fn answer_all_unblocks(&mut self, session: SessionId, has_ended: bool) {
-        let unblocks = self.blocked.unblocks.take(session);
+        let unblocks = self.blocked.unblocks().take(session);
         for unblock in unblocks {
             let ended_by_it = has_ended && unblock.is_first;
             self.outboxes

@@ -411,7 +411,7 @@ impl Station<Box<Batch>, Box<Batch>> for Core {
     fn time_is(&mut self, ms: u64) {
         let now = UnixMillis(ms as i64);
         let before = self.state.shard.now();
-        for outbox in self.outboxes.to_all() {
+        for outbox in self.outboxes.all() {
             outbox.note_time(before);
         }
         self.state.clock.unix = now;
