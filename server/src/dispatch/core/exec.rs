@@ -182,7 +182,7 @@ impl Core {
         }
     }
 
-    /// Ends a transaction whose `EXEC` was refused. Answers the error for the client.
+    /// Ends what was queued, since its `EXEC` was refused with `error`. The error for the client.
     #[cold]
     pub(super) fn abort_exec(
         &mut self,

@@ -267,7 +267,7 @@ impl Core {
         others.for_each(|outbox| outbox.tell_of_copies(message()));
     }
 
-    /// Another core asks for a copy. None: the key is offered no more, of which word is on its way.
+    /// Another core asks for a copy. None: the key is offered no more, and word of that is on its way.
     pub(super) fn answer_fetch(
         &mut self,
         word: usize,

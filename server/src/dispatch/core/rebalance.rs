@@ -193,7 +193,7 @@ impl Core {
         None
     }
 
-    /// Has a core, perhaps this one, do something of which it does not answer.
+    /// Has a core, perhaps this one, do something. No answer comes.
     fn have_done(&mut self, core: CoreId, run: CoreFn, argument: &[u8]) {
         if core == self.state.id {
             self.run_part_here(run, argument);

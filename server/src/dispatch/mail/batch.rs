@@ -45,7 +45,7 @@ pub struct Batch {
     request_bytes: i64,
     ranges: Vec<ArgRange>,
     bytes: Vec<u8>,
-    /// The clients of the scripts whose messengers ask, by messenger.
+    /// The messengers of scripts that ask, each with the script's client.
     scripts_of: Vec<(SessionId, Reader)>,
     /// Buffers that hold the arguments of a request each, where these are large.
     lent: Vec<Arc<Buffer>>,
@@ -445,7 +445,7 @@ impl Batch {
         std::mem::take(&mut self.handed_back)
     }
 
-    /// Says whose script `messenger` runs commands for.
+    /// Names the client of the script that asks as `messenger`.
     pub(in crate::dispatch) fn name_client(&mut self, messenger: SessionId, client: Reader) {
         if self.client_of_script(messenger).is_none() {
             self.scripts_of.push((messenger, client));
@@ -488,7 +488,7 @@ impl Batch {
             .chain(handed.filter_map(Handed::into_buffer))
     }
 
-    /// Asks for what an `EXEC` runs. `head` says for whom; its work is this. The bytes it takes.
+    /// Asks for the commands of an `EXEC` to be run. `head` says for whom; its work is replaced. The bytes it takes.
     pub(in crate::dispatch) fn ask_exec<'a>(
         &mut self,
         head: RequestHead,
@@ -540,7 +540,7 @@ impl Batch {
         &self.queued
     }
 
-    /// Asks for locks. `head` says for whom; its work is this. The bytes it takes.
+    /// Asks for locks. `head` says for whom; its work is replaced. The bytes it takes.
     pub(in crate::dispatch) fn ask_for_locks(
         &mut self,
         head: RequestHead,
@@ -555,7 +555,7 @@ impl Batch {
         self.ask(head, std::iter::empty())
     }
 
-    /// Says that a session waits. `head` says for whom; its work is this.
+    /// Says that a session waits. `head` says which; its work is replaced.
     pub(in crate::dispatch) fn ask_to_await<'a>(
         &mut self,
         head: RequestHead,

@@ -79,7 +79,7 @@ impl Debts {
         Some(bytes)
     }
 
-    /// Takes what is set aside of a session, which runs though it owes too much.
+    /// Takes the requests that are set aside of a session, to run though it owes too much.
     pub(in crate::dispatch) fn take_aside(
         &mut self,
         from: CoreId,
@@ -89,7 +89,7 @@ impl Debts {
         debt.and_then(Debt::take_aside)
     }
 
-    /// Takes all that is set aside of those sessions of which a command that is such is.
+    /// Takes all that is set aside of each session that has a command among it for which `is_such` holds.
     pub(in crate::dispatch) fn take_all_aside(
         &mut self,
         is_such: impl Fn(&Command) -> bool,
@@ -110,7 +110,7 @@ impl Debts {
         taken
     }
 
-    /// Whether any request set aside is such.
+    /// Whether `is_such` holds for any request that is set aside.
     pub(in crate::dispatch) fn any_aside(
         &self,
         is_such: impl Fn(&Batch, &Request) -> bool,
@@ -121,8 +121,8 @@ impl Debts {
         requests.any(|(batch, request)| is_such(batch, request))
     }
 
-    /// So many bytes of a session's large answers stand where they belong. What was set aside, if it may run now: before all else
-    /// that has come from that core since.
+    /// So many bytes of a session's large answers stand where they belong. What was set aside of it, if that may run now; it
+    /// comes before all else that core `from` has sent since.
     pub(in crate::dispatch) fn credit(
         &mut self,
         from: CoreId,

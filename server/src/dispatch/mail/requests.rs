@@ -190,7 +190,7 @@ pub(in crate::dispatch) enum Counts {
 }
 
 impl Counts {
-    /// Of what a session's next command does.
+    /// Whether a session's next command counts.
     pub(in crate::dispatch) fn of(session: &Session) -> Self {
         match &session.executing {
             Some(executing) if executing.counted_before => Self::Before,
@@ -199,7 +199,7 @@ impl Counts {
     }
 }
 
-/// Who tells of what happens to keys.
+/// Which core tells of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::dispatch) enum Tells {
     /// The core where it happens.

@@ -25,7 +25,7 @@ pub(in crate::dispatch) struct Budget {
     ran: Vec<i64>,
     /// Bytes of Lua's heaps when garbage was last collected for want of memory.
     lua_collected: usize,
-    /// Some core has yet to run so much of what it was asked that it is asked nothing more.
+    /// Some core has so much to run that it is asked nothing more for now.
     is_congested: bool,
     /// `maxmemory` is set.
     is_limited: bool,

@@ -117,7 +117,8 @@ fn in_order_of_keys(round: &News, command: &Command, args: Args<'_>) -> News {
     sorted
 }
 
-/// A renamed key is put before it is taken away, lest it is nowhere; told of it is the other way round.
+/// A renamed key is put under its new name before it is taken from the old one, so that it is never nowhere. The events are told
+/// in the other order.
 fn rename_to_last(news: News) -> News {
     let is_last = |item: &Item<'_>| {
         let Item::Event { event, .. } = item else {
@@ -135,7 +136,7 @@ fn rename_to_last(news: News) -> News {
     turned
 }
 
-/// Whether events that commands have are told, of those that write or of any.
+/// Whether any events are told that a command with these flags may cause.
 pub(in crate::dispatch) fn concerns_commands(classes: KeyspaceEvents, flags: Flags) -> bool {
     /// Classes of events that no command has: keys expire, and make room.
     const OF_NO_COMMAND: &str = "xe";

@@ -364,7 +364,7 @@ pub(in crate::dispatch) struct Caller {
     pub(in crate::dispatch) reads: Reads,
 }
 
-/// Who is told of what a script changes and reads: values.
+/// The client that a script changes keys for, and whether it is told when others change what the script reads: values.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch) struct Reads {
     pub(in crate::dispatch) by: Reader,

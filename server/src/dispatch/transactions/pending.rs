@@ -20,7 +20,7 @@ use crate::session::{Multi, SessionId, WaitNumber};
 pub(in crate::dispatch) enum Plan {
     /// A command of several rounds.
     Rounds(Box<dyn Rounds>),
-    /// A command each of whose cores has a part in it, of which somebody is told.
+    /// A command with a part on each of its cores, whose events somebody is told of.
     Spread(Spread),
     /// The first attempt at a command that may block.
     Block(Terms),
@@ -210,7 +210,7 @@ impl Transactions {
         self.split = split;
     }
 
-    /// Whether any that awaits locks may write. Of what was queued since `MULTI`, `does` says whether it may.
+    /// Whether any that awaits locks may write. `does` says so of the commands of an `EXEC`.
     pub(in crate::dispatch) fn any_writes(&self, does: impl Fn(&Multi) -> bool) -> bool {
         let mut pending = self.pending.iter();
         pending.any(|(_, transaction)| match &transaction.plan {

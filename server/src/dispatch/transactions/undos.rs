@@ -6,7 +6,8 @@
 //!  it is over: its log ends, and what it did is told       it begins again: what it did is taken back
 //! ```
 //! A script that may come to reach beyond its keys begins again if it does, on all cores where it has written
-//! (`core/scripts/reach.rs`). Until it is over nobody hears of what it did: neither notes nor records leave, nor word to those who wait.
+//! (`core/scripts/reach.rs`). Until it is over nobody hears of it: its notes and records are held back, and nobody who waits for
+//! a key is served.
 //! A log is known by the lock that keeps others from what it is about, on each core its own: that of the script's keys, or
 //! the bar. It ends with the lock, at the latest.
 

@@ -110,7 +110,7 @@ impl Core {
         }
     }
 
-    /// Serves those who could not be served when their keys were written, and sends those on whose keys have moved.
+    /// Serves those who could not be served when their keys were written, and sends waits on whose keys have moved.
     #[inline]
     pub(in crate::dispatch::core) fn serve_put_off(&mut self) {
         if self.key_queues.has_put_off() | !self.key_queues.has_no_waiters() {
@@ -331,7 +331,7 @@ impl Core {
         self.key_queues.leave(number, wait, |key| hasher.hash(key));
     }
 
-    /// Sends the waits back that were to be served here, and whose keys are elsewhere by now.
+    /// Sends waits back to their sessions' cores that were to be served here and whose keys have moved.
     #[cold]
     fn send_back_moved(&mut self) {
         self.key_queues

@@ -44,9 +44,8 @@ impl Core {
         }
     }
 
-    /// As [`Self::is_unblock_open`], inside an `EXEC` and on a server of one core, where the answer is needed now. It takes the
-    /// place of what is in `answer`. Of a wait that another core serves it is not known yet that it ends: it is taken for
-    /// granted.
+    /// As [`Self::is_unblock_open`], inside an `EXEC` and on a server of one core, where the answer is needed now. It replaces
+    /// what is in `answer`. A wait that another core serves is said to end, though that core may yet serve it.
     #[inline]
     pub(in crate::dispatch::core) fn answer_unblock_now(&mut self, answer: &mut Vec<u8>) {
         if let Some((session, how)) = self.state.unblocked.take() {

@@ -41,7 +41,7 @@ impl CoreState {
             .store(largest.0.into(), Ordering::Relaxed);
     }
 
-    /// The core whose largest client is of the largest class, and that class.
+    /// The largest class of size that any client is of, and the first core that has such a client.
     fn largest_client(&self) -> (CoreId, SizeClass) {
         let cores = (0..self.shared.cores()).map(CoreId);
         let classes = cores.map(|core| {

@@ -112,8 +112,8 @@ impl Core {
         pool.free_bytes() < 0
     }
 
-    /// Frees what is dead already and still held, large values that were deleted and what scripts left behind, as long as
-    /// there is such and the pool is overdrawn. Whether it is no more.
+    /// Frees large values that were deleted, and garbage of scripts, as long as there is any and the pool is overdrawn. Whether
+    /// it is overdrawn no more.
     #[cold]
     fn is_mended_by_freeing(&mut self) -> bool {
         for _ in 0..FREEING_STEPS_MAX {
@@ -183,8 +183,8 @@ impl Core {
         self.is_out_of_memory()
     }
 
-    /// Whether a request of another core that is no part of something under way is refused for want of memory; if so, it is
-    /// answered. `run_bytes`: those of the run it is of.
+    /// Whether a request of another core is refused for want of memory; if so, it is answered. A part of something under way is
+    /// not. `run_bytes`: those of the run that it belongs to.
     #[inline]
     pub(in crate::dispatch::core) fn refuses_request(
         &mut self,

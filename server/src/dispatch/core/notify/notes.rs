@@ -19,8 +19,8 @@ use crate::routing::CoreId;
 use crate::session::{LockId, Reader, Session, SessionId, Tracking, gate};
 
 impl Core {
-    /// Acts on the notes there are. `session` is the one whose command ran, where it is this core's; `by` is the same,
-    /// wherever it is.
+    /// Acts on the notes there are. `by`: the session whose command made them, of whichever core; `session`: the same, if it is
+    /// this core's.
     #[inline]
     pub(in crate::dispatch::core) fn act_on_notes(
         &mut self,
@@ -80,8 +80,8 @@ impl Core {
                 || session.tracking().is_some_and(Tracking::hears_own_changes))
     }
 
-    /// What a script of the session did on other cores stands as soon as its locks there are given back, which they have been
-    /// told: a client that hears of itself goes on when they have, and have told it.
+    /// A script of session `id` is over, and other cores have been told to give back its locks, `held`. They tell of what it
+    /// changed when they do. A client that hears of its own changes goes on behind that.
     pub(in crate::dispatch::core) fn await_word_of_script(
         &mut self,
         id: SessionId,
@@ -103,7 +103,7 @@ impl Core {
         self.state.sessions.put_back(session);
     }
 
-    /// Ends a turn: acts on what no command was acted on for, tells what is told once a turn, and looks who reads notes.
+    /// Ends a turn: acts on notes that no command has made, tells what is told once a turn, and finds out who reads notes.
     #[inline]
     pub(in crate::dispatch::core) fn end_notes(&mut self) {
         if self.state.gates & gate::NOTES != 0 || !self.state.told.is_empty() {
@@ -121,8 +121,8 @@ impl Core {
         self.send_told();
     }
 
-    /// Keeps the notes of an attempt for one who waited until some session's are acted on: it may be made while a session is
-    /// at work, which is not to miss what concerns it.
+    /// Keeps the notes of an attempt that was made for session `served`, which waited. They are acted on behind the command that
+    /// served it, so that the session at work hears of them, too.
     pub(in crate::dispatch::core) fn keep_notes_of(&mut self, served: Reader) {
         if self.state.gates & gate::NOTES != 0 && self.state.shard.journal().has_notes() {
             let notes = self.state.shard.journal().take_notes();
@@ -130,7 +130,7 @@ impl Core {
         }
     }
 
-    /// Acts on what was changed for those who waited, behind the command that served them.
+    /// Acts on the notes of attempts for those who waited, behind the command that served them.
     #[inline]
     pub(in crate::dispatch::core) fn act_on_served(&mut self, session: Option<&mut Session>) {
         if self.key_queues.has_notes() {
@@ -180,7 +180,7 @@ impl Core {
         }
     }
 
-    /// Has core `to` run something of which no answer comes. It keeps its place among what that core is asked.
+    /// Has core `to` run something, behind all that it was asked before. No answer comes.
     pub(in crate::dispatch::core) fn tell(&mut self, to: CoreId, run: CoreFn, args: &[&[u8]]) {
         let nobody = Ticket::Discard {
             session: SessionId::default(),
@@ -189,7 +189,7 @@ impl Core {
         self.outboxes.to(to).ask(head, args.iter().copied());
     }
 
-    /// Whether what the journal notes finds no room for now among what other cores have yet to take.
+    /// Whether there is no room for word of changes for now: some core has yet to take a full batch.
     #[inline]
     pub(in crate::dispatch::core) fn has_no_room_for_notes(&self) -> bool {
         self.state.gates & gate::NOTES != 0 && self.outboxes.any_is_full()

@@ -4,8 +4,8 @@
 //! order, so that the messages of one publisher reach a subscriber in order. A message does not overtake what its
 //! publisher wrote before it: while such a write is under way to another core, the message waits for its reply.
 //!
-//! What a script publishes goes out when it is over, behind its reply; until then it is only counted whom it will reach. (On a
-//! server of one core it goes out at once, and so does what is there when it is very much, of a script that cannot begin again.)
+//! A script's messages go out when it is over, behind its reply; until then their receivers are only counted. They go out at once
+//! on a server of one core, and where a script that cannot begin again has published very much.
 
 use std::rc::Rc;
 
@@ -21,8 +21,8 @@ use crate::routing::CoreId;
 use crate::session::Session;
 use crate::shared::CoreGauges;
 
-/// Whether the command has to wait until what the session wrote before it is written: a message, lest who hears it finds
-/// the old value, and a subscription, lest it brings word of what was before it.
+/// Whether the command has to wait until the session's writes before it are done. A message does, so that whoever hears it finds
+/// the new value; a subscription does, so that it brings no word of changes before it.
 #[inline]
 pub(in crate::dispatch::core) fn must_come_behind(session: &Session, command: &Command) -> bool {
     command.spec.flags.has(Flags::PUBSUB)
@@ -32,7 +32,7 @@ pub(in crate::dispatch::core) fn must_come_behind(session: &Session, command: &C
 }
 
 impl Core {
-    /// Publishes what a script has published that is over. `session` is the one at work, if it is this core's.
+    /// Sends the messages of a script that is over. `session` is the one at work, if it is this core's.
     pub(in crate::dispatch::core) fn publish_for_script(
         &mut self,
         mut session: Option<&mut Session>,

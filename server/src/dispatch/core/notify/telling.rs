@@ -26,7 +26,7 @@ use crate::session::{Reader, Session, SessionId, gate};
 use crate::topics::Topic;
 
 impl Core {
-    /// Whether anybody is told of what a command of such flags does.
+    /// Whether a command with these flags causes events that somebody is told of.
     #[inline]
     pub(in crate::dispatch::core) fn is_told(&self, flags: Flags) -> bool {
         self.state.gates & gate::NOTES != 0
@@ -73,7 +73,7 @@ impl Core {
         self.tellings.give_spare(events);
     }
 
-    /// Tells of what is whole, or keeps it if it is part of something greater.
+    /// Tells of the events of a command, an `EXEC` or a script as a whole; keeps those of a part for the whole.
     pub(in crate::dispatch::core) fn tell_or_gather(
         &mut self,
         news: &News,
@@ -85,7 +85,7 @@ impl Core {
         }
     }
 
-    /// Tells of it, as one unit. `session` is the one at work, if it is this core's.
+    /// Tells of events, as one unit. `session` is the one at work, if it is this core's.
     fn tell_news(&mut self, news: &News, mut session: Option<&mut Session>) {
         if news.is_empty() {
             return;
@@ -115,7 +115,7 @@ impl Core {
         }
     }
 
-    /// Hands a message to the subscribers of a core none of whom hears of events.
+    /// Hands a message to the subscribers of core `core`, none of whom is subscribed to events.
     fn tell_message_alone(
         &mut self,
         core: CoreId,
@@ -131,7 +131,7 @@ impl Core {
         }
     }
 
-    /// Whether a message has its place among events: somebody may hear both.
+    /// Whether a message is told in one order with events, since somebody may be subscribed to both.
     pub(in crate::dispatch::core) fn is_told_among_events(&self, topic: Topic) -> bool {
         self.state.gates & gate::NOTES != 0 && topic == Topic::Channel && self.somebody_listens()
     }
@@ -149,8 +149,8 @@ impl Core {
         self.tell_or_gather(&news, session);
     }
 
-    /// Whether a session's command would be told of before what the session did on other cores. Then it waits for the reply to
-    /// that.
+    /// Whether the session has changed keys on other cores whose events have yet to be told: its next command would be told of
+    /// before them, and waits for their reply.
     #[inline]
     pub(in crate::dispatch::core) fn would_be_told_early(
         &self,
@@ -173,7 +173,8 @@ impl Core {
         self.is_told(flags) && !session.last_write.is_none_or(is_answered)
     }
 
-    /// Acts on what a request has had noted. If its asker is to tell of it, the events go there, before the answer.
+    /// Acts on the notes of a request that has run. If the core that asked tells of its events, they are sent there, before the
+    /// answer.
     #[cold]
     pub(in crate::dispatch::core) fn act_for_request(
         &mut self,
@@ -191,7 +192,7 @@ impl Core {
         self.send_events(from, ticket, &events);
     }
 
-    /// Sends the events of what a script did that may begin again. Its records and notes are held back; only the events leave.
+    /// Sends core `from` the events of what a script did here that may begin again. Its records and notes are held back.
     #[cold]
     pub(in crate::dispatch::core) fn send_held_events(&mut self, from: CoreId, ticket: Ticket) {
         let events = self.take_held_events();
@@ -228,7 +229,7 @@ impl Core {
         }
     }
 
-    /// A part of a told command begins to run on this core. For [`Self::end_part_here`].
+    /// A part of a command whose events this core tells begins to run here. For [`Self::end_part_here`].
     pub(in crate::dispatch::core) fn begin_part_here(
         &mut self,
         is_told: bool,
@@ -255,7 +256,7 @@ impl Core {
 
 /// Commands on several cores.
 impl Core {
-    /// What is to be told of a command that begins under locks, if anything is: of one by itself, or of one of an `EXEC`.
+    /// A list for the events of a command that begins under locks, by itself or in an `EXEC`. None: nobody is told of them.
     pub(in crate::dispatch::core) fn begin_events(
         &mut self,
         session: SessionId,
@@ -272,7 +273,7 @@ impl Core {
         self.tellings.begin_command(session)
     }
 
-    /// A command is over, and its reply made: its events are told, or are those of its `EXEC`.
+    /// A command is over, and its reply made: its events are told, or added to those of its `EXEC`.
     #[cold]
     pub(in crate::dispatch::core) fn end_events(
         &mut self,
@@ -295,13 +296,13 @@ impl Core {
         }
     }
 
-    /// Adds what a command of an `EXEC` or a script has had told; without a number it is the one at work.
+    /// Adds events to those of an `EXEC` or a script: of its command number `command`, or of the one at work.
     fn add_to_telling(&mut self, id: SessionId, command: Option<usize>, events: News) {
         let bytes = self.tellings.add(id, command, events);
         self.budget.keep(bytes);
     }
 
-    /// Takes all that an `EXEC` or a script has had told, in the order of its commands.
+    /// Takes the events of an `EXEC` or a script, in the order of its commands.
     fn take_telling(&mut self, id: SessionId) -> News {
         let (events, bytes) = self.tellings.take(id);
         self.budget.let_go(bytes);
@@ -311,14 +312,14 @@ impl Core {
 
 /// `EXEC`.
 impl Core {
-    /// An `EXEC` begins whose commands have these flags together.
+    /// An `EXEC` begins. `flags`: those of all its commands.
     pub(in crate::dispatch::core) fn begin_telling_of_exec(&mut self, id: SessionId, flags: Flags) {
         if self.is_told(flags) {
             self.tellings.begin(id);
         }
     }
 
-    /// Whether what an `EXEC` does is told of.
+    /// Whether the events of an `EXEC`, or of a script by its messenger, are gathered, to be told.
     #[inline]
     pub(in crate::dispatch::core) fn tells_of(&self, id: SessionId) -> bool {
         self.tellings.tells_of(id)
@@ -366,7 +367,7 @@ impl Core {
         }
     }
 
-    /// Runs a command of an `EXEC` that is told of on the core of its keys.
+    /// Runs a command of an `EXEC` on the core of its keys, which answers with its events.
     #[cold]
     pub(in crate::dispatch::core) fn ask_in_exec(
         &mut self,
@@ -386,7 +387,7 @@ impl Core {
         self.gather_parts(Some(session), recipient, args, parts, (locks, Then::Keep));
     }
 
-    /// Runs the commands of an `EXEC` of another core that are all here: what happens is one unit. For
+    /// An `EXEC` of another core's session begins to run, all of it here. Its events are one unit. For
     /// [`Self::end_exec_here`].
     pub(in crate::dispatch::core) fn begin_exec_here(&mut self) -> Option<Option<News>> {
         let is_noted = self.state.gates & gate::NOTES != 0;
@@ -411,7 +412,7 @@ impl Core {
         }
     }
 
-    /// Gathers what a script has had noted on its own core so far: what it does elsewhere comes behind.
+    /// Adds the events of a script on its own core so far to those gathered: before those of what it does elsewhere.
     pub(in crate::dispatch::core) fn gather_for_script(
         &mut self,
         messenger: SessionId,
@@ -433,7 +434,7 @@ impl Core {
         }
     }
 
-    /// A script is over, for a client of this core: tells of it. In an `EXEC`, `exec` is the session of that.
+    /// A script of a client of this core is over: tells of its events, or adds them to those of the `EXEC` of session `exec`.
     pub(in crate::dispatch::core) fn end_telling_of_script(
         &mut self,
         messenger: SessionId,
@@ -450,7 +451,7 @@ impl Core {
         }
     }
 
-    /// A script is over, for a client of another core: if it is part of an `EXEC` there, its events go there.
+    /// A script of a client of core `from` is over: tells of its events, or sends them there if it is part of an `EXEC`.
     pub(in crate::dispatch::core) fn end_telling_of_sent_script(
         &mut self,
         messenger: SessionId,
@@ -467,7 +468,7 @@ impl Core {
         }
     }
 
-    /// What is told until [`Self::end_command_of_exec`] is of the command that the `EXEC` of a session has come to.
+    /// Until [`Self::end_command_of_exec`], events are gathered for the command that the `EXEC` of session `exec` has come to.
     pub(in crate::dispatch::core) fn begin_more_of_exec(
         &mut self,
         exec: Option<SessionId>,
@@ -476,7 +477,7 @@ impl Core {
         exec.map(|_| self.tellings.begin_gathering())
     }
 
-    /// Forgets what a script has had told that begins again.
+    /// Forgets the events of a script that begins again.
     pub(in crate::dispatch::core) fn drop_telling(&mut self, messenger: SessionId) {
         drop(self.take_telling(messenger));
     }

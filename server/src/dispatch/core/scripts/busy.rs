@@ -4,8 +4,9 @@
 //! answered that the server is busy, and can end the script or the server. Its effects are not seen meanwhile: it has locks of
 //! what it may reach, or bars its core (`reach`). For the script no time goes by on its core.
 //!
-//! Clients go on with keys of cores that the script does not concern; one that declares no keys concerns all. What has no key, or keys of a core that it concerns, is
-//! refused everywhere; of what was on its way already, parts of larger commands wait, and the rest is refused.
+//! A script concerns the cores of its keys, or all if it declares none. Clients go on with keys of other cores. Commands without
+//! keys, and with keys of a core that it concerns, are refused everywhere. Of those that were on their way already, parts of
+//! larger commands wait; the others are refused.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::session::{SessionId, gate};
 const SLICE: Duration = Duration::from_millis(2);
 
 impl Core {
-    /// When the oldest script under way began that has locks of this core, or bars it: for it, it is still that time.
+    /// When the oldest of the scripts that wait began: for it, it is still that time.
     pub(in crate::dispatch) fn oldest_script_time(&self) -> Option<UnixMillis> {
         self.scripts.oldest_time()
     }

@@ -6,7 +6,7 @@ use crate::dispatch::mail::batch::Batch;
 use crate::session::{Reader, SessionId};
 
 impl Core {
-    /// The client whose changes those of a session of this core are: its own, or for a messenger its script's.
+    /// The client that the changes of a session of this core are made by: its own, or for a messenger its script's.
     #[inline]
     pub(in crate::dispatch::core) fn changer(&self, session: SessionId) -> Reader {
         let client = session

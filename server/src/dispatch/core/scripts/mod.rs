@@ -101,8 +101,8 @@ impl Core {
         }
     }
 
-    /// Has a script that is sent elsewhere come behind what its session has sent to any core, though it begins again there, at a
-    /// place that this other core gives: its own place, before that, is in an entry that concerns all cores.
+    /// Gives a script that is sent elsewhere a place in an entry of this core that concerns all cores. It may begin again there,
+    /// at a place that the other core gives: so that this comes behind what its session has sent to any core.
     #[cold]
     fn precede_by_what_was_sent(&mut self, session: &mut Session) {
         let nothing = RequestHead::of(
@@ -120,7 +120,7 @@ impl Core {
         self.join(session);
     }
 
-    /// Who is told of what a script of this session changes and reads.
+    /// The client that a script of this session changes and reads for.
     fn reads_of(&self, session: &Session, command: &Command) -> Reads {
         Reads {
             by: self.state.reader(session.id),

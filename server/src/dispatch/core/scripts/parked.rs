@@ -196,7 +196,7 @@ impl Core {
         }
     }
 
-    /// Lets scripts go on whose answers have come, and those begin that have their locks.
+    /// Lets scripts go on that have their answers, and begin that have their locks.
     pub(in crate::dispatch::core) fn run_ready_scripts(&mut self) {
         loop {
             if let Some(id) = self.scripts.next_ready() {

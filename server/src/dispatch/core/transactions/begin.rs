@@ -41,7 +41,7 @@ use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
 
 impl Core {
-    /// Begins a command each of whose cores has a part in it, such as `MGET`.
+    /// Begins a command with a part on each core of its keys, such as `MGET`.
     pub(in crate::dispatch::core) fn begin_spread(
         &mut self,
         session: &mut Session,
@@ -94,7 +94,7 @@ impl Core {
         self.begin_parts(session, args, command, parts, quiet);
     }
 
-    /// Begins a command between whose parts no data flows. Inside an `EXEC` the parts run under the locks of that, at once.
+    /// Begins a command whose parts need nothing from each other. Inside an `EXEC` they run at once, under its locks.
     fn begin_parts(
         &mut self,
         session: &mut Session,
@@ -308,7 +308,7 @@ impl Core {
         }
     }
 
-    /// Puts back a session that something it waited for has come for, and has it go on, if it has anything to go on with.
+    /// Puts a session back for which something has come, and has it go on, if it has anything to go on with.
     pub(in crate::dispatch::core) fn look_again(&mut self, mut session: Box<Session>) {
         let id = session.id;
         if id.is_messenger() {

@@ -234,7 +234,7 @@ impl Core {
         }
     }
 
-    /// Where the core is in the order; it is in none while it is at an entry.
+    /// Where the core is in the order; zero while it is at an entry.
     pub(in crate::dispatch) fn position_in_order(&self) -> u64 {
         let follower = self.order.follower();
         follower.map_or(0, |follower| follower.cursor().position().0)
@@ -246,12 +246,12 @@ impl Core {
         self.order.note_heard(from, position);
     }
 
-    /// Whether nothing may come any more that was asked for before now, as far as was last seen.
+    /// Whether all that was asked for before now has come and run, as far as was last seen.
     pub(in crate::dispatch::core) fn is_settled(&self) -> bool {
         self.is_alone() || self.order.settled_time() >= self.state.shard.now()
     }
 
-    /// The time, or an earlier one, if requests that were asked for then may still come or have yet to run.
+    /// The time until which all that was asked for has come and run: now, or an earlier one.
     pub(in crate::dispatch::core) fn settled_time(&mut self) -> UnixMillis {
         let now = self.state.shard.now();
         if self.is_alone() {
@@ -265,8 +265,8 @@ impl Core {
         self.order.settled_time().min(now)
     }
 
-    /// What comes next was asked for by another core's session when it was `time` there, and is judged by that, unless what was
-    /// asked for then is settled. The time before, for [`Self::return_to`].
+    /// Goes back to `time`, when another core's session asked for what comes next: deadlines are judged by that, unless all that
+    /// was asked for then has run. The time before, for [`Self::return_to`].
     #[inline]
     pub(in crate::dispatch::core) fn go_back_to(&mut self, time: UnixMillis) -> Option<UnixMillis> {
         let is_earlier = time < self.state.shard.now() && time >= self.order.settled_time();
@@ -281,7 +281,8 @@ impl Core {
         }
     }
 
-    /// Whether another core has passed all transactions that this one has: then what its keys are there is what they are here.
+    /// Whether another core has passed all transactions that this one has passed: then its keys are not behind what this core has
+    /// seen.
     pub(in crate::dispatch::core) fn is_followed_by(&self, core: CoreId) -> bool {
         let follower = self.order.follower();
         follower.is_some_and(|follower| {

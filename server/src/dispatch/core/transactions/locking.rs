@@ -15,7 +15,7 @@ use crate::dispatch::transactions::scopes::claims_of;
 use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
 
-/// The moment and the time of what was under way, while something is done at another.
+/// The moment and the time to go back to, while something is done at others.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dispatch::core) struct MomentBefore {
     moment: Option<Moment>,
@@ -29,7 +29,7 @@ impl Core {
         self.set_gate(gate::LOCKS, is_on);
     }
 
-    /// Asks for locks of this core's shard, and ends copies of what they are for. `None`: it is queued for them.
+    /// Asks for locks of this core's shard, and ends copies of the keys they are for. `None`: the claimant is queued for them.
     pub(in crate::dispatch::core) fn ask_here(
         &mut self,
         kind: Kind,
@@ -45,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Asks for locks. What is done under them takes effect at this moment, however long it waits.
+    /// Asks for locks. All that is done under them takes effect at this moment, however long the claimant waits.
     pub(in crate::dispatch::core) fn ask_now(
         &mut self,
         kind: Kind,
@@ -91,7 +91,7 @@ impl Core {
         }
     }
 
-    /// What is judged by the time is judged by this one. The one before.
+    /// Sets the time by which deadlines are judged. The one before.
     pub(in crate::dispatch::core) fn set_time(&mut self, time: UnixMillis) -> UnixMillis {
         self.state.shard.set_now(time);
         std::mem::replace(&mut self.state.clock.unix, time)
@@ -233,7 +233,7 @@ impl Core {
         );
     }
 
-    /// What a command whose keys all live here locks.
+    /// The keys that a command locks, all of which live here.
     pub(in crate::dispatch::core) fn scope_here(&self, command: &Command, args: Args<'_>) -> Scope {
         let claims = claims_of(&self.state, command, args);
         Scope::Keys(claims.map(|(_, claim)| claim).collect())

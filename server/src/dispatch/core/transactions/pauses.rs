@@ -144,8 +144,8 @@ impl Core {
             })
     }
 
-    /// Runs what was put aside because its sessions owe much, where some of it writes: its clients may be long in taking
-    /// what they owe.
+    /// Runs what is set aside of sessions that owe much and have a write among it: their clients may be long in taking what they
+    /// owe.
     fn run_writes_aside(&mut self) {
         let is_write = |command: &Command| writes(command.spec.flags);
         for (from, aside) in self.debts.take_all_aside(is_write) {

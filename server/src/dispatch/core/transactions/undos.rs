@@ -1,4 +1,4 @@
-//! Opens, lays aside and ends the logs of what scripts that may begin again have done ([`Undos`]).
+//! The undo logs of scripts that may begin again ([`Undos`]): opened, laid aside, ended.
 
 use crate::command::Flags;
 use crate::dispatch::core::Core;
