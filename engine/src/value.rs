@@ -158,15 +158,18 @@ pub struct ValueImage {
 /// Parses `text` as the one decimal form of an `i64` Redis accepts: no sign but `-`, no leading zero, no space.
 #[inline]
 pub fn parse_canonical_i64(text: &[u8]) -> Option<i64> {
-    if let [digit @ b'0'..=b'9'] = text {
-        return Some(i64::from(digit - b'0'));
-    }
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    if !matches!(digits, [b'1'..=b'9', ..]) || digits.len() > 19 {
-        return None;
+    match digits {
+        [b'0'] if negative => return None,
+        [digit @ b'0'..=b'9'] => {
+            let value = i64::from(digit - b'0');
+            return Some(if negative { -value } else { value });
+        }
+        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
+        _ => return None,
     }
     let mut magnitude: u64 = 0;
     for &digit in digits {

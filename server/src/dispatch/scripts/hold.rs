@@ -47,6 +47,7 @@ pub(in crate::dispatch) struct Hold {
 impl Hold {
     /// That of a script without locks, which takes effect at `moment`. `declared`: the hashes of the keys it declared.
     /// `has_waited`: whether it waited for locks of these.
+    #[inline]
     pub(in crate::dispatch) fn without_locks(
         mut declared: Vec<u64>,
         moment: Moment,
@@ -90,6 +91,7 @@ impl Hold {
     }
 
     /// It is found out whether its text shows that it keeps to the keys it declared.
+    #[inline]
     pub(in crate::dispatch) fn note_keeps(&mut self, keeps: bool) {
         self.keeps = keeps;
     }
@@ -120,6 +122,7 @@ impl Hold {
     }
 
     /// Takes the memory of what it declared.
+    #[inline]
     pub(in crate::dispatch) fn take_declared(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.declared)
     }
@@ -131,6 +134,7 @@ impl Hold {
     }
 
     /// Its locks, a core each.
+    #[inline]
     pub(in crate::dispatch) fn locks(&self) -> &LocksHeld {
         &self.locks
     }
@@ -183,6 +187,7 @@ impl Hold {
     }
 
     /// Whether its text shows that it keeps to the keys it declared.
+    #[inline]
     pub(in crate::dispatch) fn keeps(&self) -> bool {
         self.keeps
     }
@@ -194,17 +199,20 @@ impl Hold {
     }
 
     /// Its lock on core `core`, if it has one.
+    #[inline]
     pub(in crate::dispatch) fn lock_on(&self, core: CoreId) -> Option<LockId> {
         let held = || self.locks.iter().find(|(of, _)| *of == core);
         self.bar.or_else(|| held().map(|(_, lock)| *lock))
     }
 
     /// Whether it declared no keys: then it may come to reach any.
+    #[inline]
     pub(in crate::dispatch) fn is_keyless(&self) -> bool {
         self.declared.is_empty()
     }
 
     /// Whether it may come to begin again.
+    #[inline]
     pub(in crate::dispatch) fn may_begin_again(&self) -> bool {
         self.covers != Covers::Everything && !self.keeps
     }

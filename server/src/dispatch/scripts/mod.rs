@@ -10,8 +10,9 @@ use std::collections::{HashMap, VecDeque};
 
 use larder_engine::UnixMillis;
 
+use self::hold::Hold;
 use self::parked::Parked;
-use self::running::{Needs, Running, nobody};
+use self::running::{Needs, Running, Start, nobody};
 use super::limits::SCRIPTS_ON_CORES_MAX;
 use super::mail::requests::LocksHeld;
 use super::notify::publication::Publication;
@@ -55,7 +56,14 @@ struct Memory {
 /// The script at work.
 impl Scripts {
     /// A script begins.
-    pub(in crate::dispatch) fn begin(&mut self, running: Running) -> &mut Running {
+    #[inline(always)]
+    pub(in crate::dispatch) fn begin(
+        &mut self,
+        start: Start,
+        hold: Hold,
+        client: Box<Session>,
+    ) -> &mut Running {
+        let running = Running::new(start, hold, client);
         let running = match self.memory.running.take() {
             Some(mut spare) => {
                 *spare = running;
@@ -90,6 +98,7 @@ impl Scripts {
     }
 
     /// Whether a script is at work that may have to be taken back.
+    #[inline]
     pub(in crate::dispatch) fn is_undoable(&self) -> bool {
         let at_work = self.at_work.as_ref();
         at_work.is_some_and(|running| running.start().is_undoable)
@@ -110,6 +119,7 @@ impl Scripts {
     ///
     /// # Panics
     /// None is.
+    #[inline]
     pub(in crate::dispatch) fn end(&mut self) -> (Box<Running>, usize) {
         let mut running = self.at_work.take().expect("a script is at work");
         self.memory.client = running.give_client();
@@ -129,6 +139,7 @@ impl Scripts {
     }
 
     /// The messenger of the script that was over last, if what that did has yet to be told.
+    #[inline]
     pub(in crate::dispatch) fn take_telling(&mut self) -> Option<SessionId> {
         self.told_by.take()
     }
@@ -156,6 +167,7 @@ impl Scripts {
     }
 
     /// Whether what runs now has waited for locks of its keys on this core.
+    #[inline]
     pub(in crate::dispatch) fn has_waited(&self) -> bool {
         self.has_waited
     }
@@ -173,6 +185,7 @@ impl Scripts {
     }
 
     /// Keeps the memory of a script that is over, and that of what it declared, unless it is much.
+    #[inline]
     pub(in crate::dispatch) fn keep(&mut self, mut running: Box<Running>) {
         const DECLARED_KEPT: usize = 1024;
         let declared = running.hold_mut().take_declared();
@@ -183,6 +196,7 @@ impl Scripts {
     }
 
     /// An empty list, for what a script declares.
+    #[inline]
     pub(in crate::dispatch) fn take_declared(&mut self) -> Vec<u64> {
         let mut declared = std::mem::take(&mut self.memory.declared);
         declared.clear();
@@ -190,11 +204,13 @@ impl Scripts {
     }
 
     /// Memory for a reply; it is empty.
+    #[inline]
     pub(in crate::dispatch) fn take_reply(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.memory.reply)
     }
 
     /// Keeps a reply's memory for the next one, unless it is much.
+    #[inline]
     pub(in crate::dispatch) fn keep_reply(&mut self, mut reply: Vec<u8>) {
         const KEPT_BYTES: usize = 1 << 16;
         if reply.capacity() <= KEPT_BYTES {

@@ -64,7 +64,8 @@ pub(in crate::dispatch) struct Running {
 
 impl Running {
     /// One that has run nothing yet.
-    pub(in crate::dispatch) fn new(start: Start, hold: Hold, client: Box<Session>) -> Self {
+    #[inline(always)]
+    pub(super) fn new(start: Start, hold: Hold, client: Box<Session>) -> Self {
         Self {
             last: start.began,
             is_here: hold.covers() == Covers::Nothing && !hold.is_in_exec(),
@@ -108,6 +109,7 @@ impl Running {
     }
 
     /// What it needs to go on.
+    #[inline]
     pub(in crate::dispatch) fn needs(&self) -> Needs {
         self.needs
     }
@@ -118,6 +120,7 @@ impl Running {
     }
 
     /// Whether it has reached beyond its keys, and begins again.
+    #[inline]
     pub(in crate::dispatch) fn begins_again(&self) -> bool {
         self.needs == Needs::Everything
     }
@@ -153,6 +156,7 @@ impl Running {
     ///
     /// # Errors
     /// What it is told.
+    #[inline]
     pub(in crate::dispatch) fn admit(&self, flags: Flags) -> Result<(), ErrorReply> {
         if !self.start.may_write && flags.has_any(Flags::WRITE.with(Flags::MAY_REPLICATE)) {
             return Err(errors::SCRIPT_IS_READ_ONLY);
@@ -168,6 +172,7 @@ impl Running {
     ///
     /// # Errors
     /// It is the first that writes, and the script was killed before: it is told so instead of that.
+    #[inline]
     pub(in crate::dispatch) fn note_touched(&mut self, flags: Flags) -> Result<(), ErrorReply> {
         self.has_read |= flags.has(Flags::READONLY);
         if flags.has(Flags::WRITE) && !self.has_written {
@@ -187,6 +192,7 @@ impl Running {
     }
 
     /// When it last ran a command to its end.
+    #[inline]
     pub(in crate::dispatch) fn last(&self) -> Instant {
         self.last
     }
@@ -218,6 +224,7 @@ impl Running {
     }
 
     /// Keeps what monitors are shown of it, from byte `before` of `lines` on, until it is over, if it may begin again.
+    #[inline]
     pub(in crate::dispatch) fn keep_shown(&mut self, lines: &mut Vec<u8>, before: usize) {
         if self.start.is_undoable && lines.len() > before {
             self.shown.extend(lines.drain(before..));
@@ -237,6 +244,7 @@ impl Running {
     }
 
     /// How long it has had the core since it last got it back, if it is busy.
+    #[inline]
     pub(in crate::dispatch) fn slice_used(&self) -> Option<Duration> {
         let resumed = self.resumed?;
         Some(self.last.saturating_duration_since(resumed))
@@ -274,6 +282,7 @@ impl Running {
     }
 
     /// Who is to be told of changes of all the keys that it declared, if it read any key, now that it is over.
+    #[inline]
     pub(in crate::dispatch) fn reader(&self) -> Option<Reader> {
         let Reads { by, reading } = self.start.reads;
         let has_read = self.has_read && !self.begins_again();
@@ -281,6 +290,7 @@ impl Running {
     }
 
     /// Takes what monitors have yet to see of it. Of one that begins again they see nothing.
+    #[inline]
     pub(in crate::dispatch) fn take_shown(&mut self) -> Vec<u8> {
         let shown = std::mem::take(&mut self.shown);
         match self.begins_again() {
@@ -290,6 +300,7 @@ impl Running {
     }
 
     /// Takes what it has published and has yet to be sent.
+    #[inline]
     pub(in crate::dispatch) fn take_publications(&mut self) -> Vec<Publication> {
         std::mem::take(&mut self.publications)
     }
@@ -301,6 +312,7 @@ impl Running {
     }
 
     /// The client as which it ran commands, for the next script.
+    #[inline]
     pub(in crate::dispatch) fn give_client(&mut self) -> Option<Box<Session>> {
         self.client.take()
     }

@@ -41,7 +41,7 @@ impl CoreState {
             .store(largest.0.into(), Ordering::Relaxed);
     }
 
-    /// The largest class of size that any client is of, and the first core that has such a client.
+    /// The first core that has a client of the largest class of size, and that class.
     fn largest_client(&self) -> (CoreId, SizeClass) {
         let cores = (0..self.shared.cores()).map(CoreId);
         let classes = cores.map(|core| {

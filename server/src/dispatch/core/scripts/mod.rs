@@ -310,7 +310,7 @@ impl Core {
             reads: caller.reads,
             began,
         };
-        let running = self.scripts.begin(Running::new(start, hold, client));
+        let running = self.scripts.begin(start, hold, client);
         let vm = self.state.scripts.vm();
         let mut words = vm.words();
         words.clear();
