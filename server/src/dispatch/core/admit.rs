@@ -2,9 +2,9 @@
 
 use crate::command::{Args, Command, Flags, Run, TransactionStep};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::is_by_node;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::notify::publish::must_come_behind;
+use crate::dispatch::core::run::is_by_node;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
 use crate::dispatch::locks::Scope;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::is_timed_apart;
+use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::Kind;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use larder_engine::{Access, DbIndex, EntryRef, ShardOptions};
 
 use super::Core;
-use super::execute::is_timed_apart;
 use super::input::Target;
+use super::run::is_timed_apart;
 use crate::command::{Args, Command, FirstKey, Flags, Run, ShardCall, ShardFn};
 use crate::dispatch::hot::copies::Found;
 use crate::dispatch::hot::offers::{OFFER_SAMPLES, READS_A_CHANGE, SHARD_CEILING_BYTES};

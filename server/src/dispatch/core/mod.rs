@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  receive -> input: parse a run of commands, hash keys, prefetch
-//!          -> execute: gates (admit), then
+//!          -> execute: gates (admit), then run:
 //!               on this shard | on another (hop) | on several (transactions, exec, scripts) | when a key is written (blocking)
 //!  take_mail -> pass entries of the order (transactions::entries), then deliver: requests of other cores run here; answers fill
 //!          the slots kept in their session's output (transactions::gather)
@@ -27,6 +27,8 @@ mod notify;
 mod observed;
 mod protect;
 mod rebalance;
+mod resolve;
+mod run;
 mod scripts;
 mod seen_by_tests;
 mod transactions;

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::command::monitor::{self, Shown};
-use crate::command::{Args, Command, CommandSpec, CommandTable, CoreState, Flags};
+use crate::command::{Args, CommandSpec, CommandTable, CoreState, Flags};
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::batch::SlowHop;
 use crate::dispatch::mail::requests::Ticket;
@@ -29,21 +29,6 @@ impl CoreState {
 }
 
 impl Core {
-    /// What could not be resolved counts as a refusal of the command, or the subcommand, that there is; as in Redis, not of
-    /// the container of one that there is not.
-    #[cold]
-    pub(super) fn count_unresolved(&mut self, command: Option<&'static Command>, args: Args<'_>) {
-        let meant = match (command, args.get(1)) {
-            (Some(container), Some(name)) if !container.subcommands.is_empty() => {
-                container.subcommand(name)
-            }
-            (command, _) => command,
-        };
-        if let Some(command) = meant {
-            self.state.stats.by_command[command.id.index()].rejected += 1;
-        }
-    }
-
     /// A command was timed by itself.
     pub(super) fn observe_slow(
         &mut self,

@@ -17,7 +17,7 @@ use crate::command::{Args, Attempted, Blocking, Command, FirstKey, Resolved, Tur
 use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::blocking::word::{WaitWord, read_moved};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::is_timed_apart;
+use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::mail::requests::{
     LocksHeld, Reading, RequestHead, Ticket, WaitRequest, WaitStep, Work,
 };

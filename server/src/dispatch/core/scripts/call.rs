@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::is_timed_apart;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::resolve::{Unresolved, resolve};
+use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::notify::publication::Publication;
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::scripts::hold::Reach;
@@ -38,7 +39,9 @@ impl Core {
                 true => self.repeat_for_script(&mut client, args, &mut out),
             },
             Ask::Permission => match resolve(self.state.commands.find(args.at(0)), args) {
-                Err(Unresolved::Unknown) => Err(errors::SCRIPT_INVALID_COMMAND),
+                Err(Unresolved::Command | Unresolved::Subcommand) => {
+                    Err(errors::SCRIPT_INVALID_COMMAND)
+                }
                 _ => {
                     // There is one user, who may do anything.
                     Reply::new(&mut out, protocol).integer(1);
@@ -66,12 +69,9 @@ impl Core {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Option<Needs>, ErrorReply> {
-        let id = match resolve(self.state.commands.find(args.at(0)), args) {
-            Ok(command) => Some(command.id),
-            Err(Unresolved::Arity(id)) => Some(id),
-            Err(Unresolved::Unknown) => None,
-        };
-        let before = self.begin_uncounted(id);
+        let resolved = resolve(self.state.commands.find(args.at(0)), args);
+        let command = resolved.map_or_else(Unresolved::refused, Some);
+        let before = self.begin_uncounted(command.map(|command| command.id));
         let result = self.run_for_script(client, args, out);
         self.running().hold_mut().end_repeat();
         self.end_uncounted(before);
@@ -91,12 +91,12 @@ impl Core {
         let found = self.state.commands.find(args.at(0));
         let command = match resolve(found, args) {
             Ok(command) => command,
-            Err(Unresolved::Unknown) => {
+            Err(Unresolved::Command | Unresolved::Subcommand) => {
                 self.count_error(&errors::SCRIPT_UNKNOWN_COMMAND);
                 return Err(errors::SCRIPT_UNKNOWN_COMMAND);
             }
             Err(Unresolved::Arity(command)) => {
-                return Err(self.reject_for_script(command, errors::SCRIPT_WRONG_ARITY));
+                return Err(self.reject_for_script(command.id, errors::SCRIPT_WRONG_ARITY));
             }
         };
         let target = self.target_in_script(found, args);
@@ -286,30 +286,5 @@ fn take_output(session: &mut Session, out: &mut Vec<u8>) {
         let len = session.output.unsent().len();
         out.extend_from_slice(session.output.unsent());
         session.output.advance(len);
-    }
-}
-
-/// Why a script's command is none.
-enum Unresolved {
-    Unknown,
-    Arity(CommandId),
-}
-
-/// The command a script calls, subcommand and arity settled.
-fn resolve(
-    command: Option<&'static Command>,
-    args: Args<'_>,
-) -> Result<&'static Command, Unresolved> {
-    let command = command.ok_or(Unresolved::Unknown)?;
-    let command = match args.get(1) {
-        Some(name) if !command.subcommands.is_empty() => {
-            command.subcommand(name).ok_or(Unresolved::Unknown)?
-        }
-        _ => command,
-    };
-    if command.spec.accepts(args.len()) {
-        Ok(command)
-    } else {
-        Err(Unresolved::Arity(command.id))
     }
 }
