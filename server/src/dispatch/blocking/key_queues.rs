@@ -66,7 +66,7 @@ pub(in crate::dispatch) struct KeyWaiter {
     pub(in crate::dispatch) scope: Scope,
     pub(in crate::dispatch) command: &'static Command,
     /// The arguments of the next attempt, if it is made here.
-    pub(in crate::dispatch) args: Option<KeptArgs>,
+    args: Option<KeptArgs>,
     /// It has its turn: what is reserved for its attempt, or what that waits for.
     reserved: Option<LockId>,
     /// When it last had its turn, by [`KeyQueues::writes`]: what was written until then is no reason for another.
@@ -272,6 +272,16 @@ impl KeyWaiter {
             reserved: None,
             tried: None,
         }
+    }
+
+    /// The arguments of its next attempt, if that is made here, since all its keys live here.
+    pub(in crate::dispatch) fn args(&self) -> Option<&KeptArgs> {
+        self.args.as_ref()
+    }
+
+    /// Its next attempt, which is made here, goes on from these arguments.
+    pub(in crate::dispatch) fn go_on_from(&mut self, args: KeptArgs) {
+        self.args = Some(args);
     }
 
     /// What is reserved for its attempt, or what that waits for.

@@ -188,7 +188,7 @@ impl Core {
         if !self.locks.is_empty() && self.locks.holds_other(hash, own) {
             return Behind::PutOff;
         }
-        if wait.args.is_none() {
+        if wait.args().is_none() {
             let lets_others = wait.lets_others();
             self.wake(number);
             return lets_others;
@@ -240,7 +240,7 @@ impl Core {
         };
         let (head, to) = (wait.head, wait.to);
         let command = wait.command;
-        let args = wait.args.as_ref().expect("it is attempted here");
+        let args = wait.args().expect("it is attempted here");
         let (state, options) = (&mut self.state, CallOptions::of(&head));
         let mut resolved = None;
         let answered = self.outboxes.to(to).answer_if(head.ticket, |out| {
@@ -262,7 +262,7 @@ impl Core {
         }
         if let Some(words) = resolved {
             self.budget.let_go(wait.memory_bytes());
-            wait.args = Some(keep(words.iter().map(Vec::as_slice)));
+            wait.go_on_from(keep(words.iter().map(Vec::as_slice)));
             self.budget.keep(wait.memory_bytes());
         }
         self.keep_notes_of(served);
@@ -309,7 +309,7 @@ impl Core {
             return;
         };
         self.leave_queues(number, &wait);
-        if let Some(ending) = ending.filter(|_| wait.args.is_some()) {
+        if let Some(ending) = ending.filter(|_| wait.args().is_some()) {
             let on_timeout = blocking_of(wait.command).on_timeout;
             self.outboxes.to(wait.to).answer(wait.head.ticket, |out| {
                 out.push(WaitWord::Ended as u8);
@@ -345,7 +345,7 @@ impl Core {
     /// Whether a wait that was to be served here has keys elsewhere.
     fn has_moved(&self, number: WaitNumber) -> bool {
         let wait = self.key_queues.get(number);
-        let served_here = wait.and_then(|wait| wait.args.as_ref().zip(Some(wait.command)));
+        let served_here = wait.and_then(|wait| wait.args().zip(Some(wait.command)));
         served_here.is_some_and(|(args, command)| {
             let args = args.as_args();
             let mut keys = command.spec.keys.positions(&args);
@@ -357,7 +357,7 @@ impl Core {
         let wait = self.key_queues.take_out(number);
         let wait = wait.expect("who has moved waits");
         self.leave_queues(number, &wait);
-        let args = wait.args.as_ref().expect("it was served here");
+        let args = wait.args().expect("it was served here");
         self.outboxes.to(wait.to).answer(wait.head.ticket, |out| {
             out.push(WaitWord::Moved as u8);
             write_moved(out, wait.command.id, args.as_args());
