@@ -129,7 +129,15 @@ impl Core {
 
     /// Runs the requests that waited for room among the answers: each core's in their order, and none waits for the
     /// answers to another core.
+    #[inline]
     pub(super) fn run_backlog(&mut self) {
+        if !self.backlog.is_empty() {
+            self.run_whole_backlog();
+        }
+    }
+
+    #[inline(never)]
+    fn run_whole_backlog(&mut self) {
         for _ in 0..self.backlog.len() {
             let Some((from, batch, first)) = self.backlog.pop_front() else {
                 return;
