@@ -59,7 +59,14 @@ impl AwaitedKeys {
     /// Whether a key waited for has been written since they were last taken. While that may be taken back, none has.
     #[inline]
     pub fn has_written(&self) -> bool {
-        !self.written.is_empty() && self.held_from.is_none()
+        !self.written.is_empty() && self.is_not_held()
+    }
+
+    /// Apart: every command asks whether anything was written, and mostly nothing was.
+    #[cold]
+    #[inline(never)]
+    fn is_not_held(&self) -> bool {
+        self.held_from.is_none()
     }
 
     /// Takes the keys waited for that have been written, each once, in the order of the first write.

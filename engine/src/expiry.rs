@@ -77,21 +77,22 @@ impl Hand {
     /// Begins a step, with the next database, so that none waits for another that always has something due. What deadlines
     /// have paid since the last.
     pub(crate) fn begin_step(&mut self, databases: usize) -> u32 {
-        self.database = (self.database + 1) % databases;
+        self.database += 1;
+        if self.database >= databases {
+            self.database = 0;
+        }
         std::mem::take(&mut self.paid)
     }
 
-    /// The entries past their deadline of a segment that wants to be looked at; `None` if there is no such segment. They must
-    /// be removed, and their list given back, before the next is asked for. Adds to `spent` what finding them cost.
+    /// Something may be due: the entries past their deadline of a segment that wants to be looked at; `None` if there is no such
+    /// segment. They must be removed, and their list given back, before the next is asked for. Adds to `spent` what finding them
+    /// cost.
     pub(crate) fn find(
         &mut self,
         databases: &mut [Keyspace],
         items: Items<'_>,
         spent: &mut u32,
     ) -> Option<Found> {
-        if self.due_at > items.now {
-            return None;
-        }
         let mut due = std::mem::take(&mut self.found);
         let mut pages_read = 0;
         for _ in 0..databases.len() {

@@ -50,8 +50,8 @@ struct Held {
     records: HeldRecords,
     /// Records before.
     sequence: u64,
-    /// Changes before.
-    changes: u64,
+    /// Of those, no changes by themselves.
+    uncounted: u64,
     /// Notes before.
     notes: usize,
 }
@@ -62,7 +62,8 @@ pub(crate) struct LaidAside {
     records: HeldRecords,
     /// How many records it is, those that nobody reads included.
     record_count: u64,
-    changes: u64,
+    /// How many of them are no changes by themselves.
+    uncounted: u64,
     notes: Notes,
     breaks: BreaksHeld,
     written: Vec<(DbIndex, Box<[u8]>)>,
@@ -78,9 +79,10 @@ impl LaidAside {
 /// The stream of a shard's changes.
 #[derive(Default)]
 pub struct Journal {
-    changes: u64,
     /// The number of the last record.
     sequence: u64,
+    /// How many records are no changes by themselves.
+    uncounted: u64,
     /// Where this core is in the order of all cores.
     position: u64,
     /// That of the records that are made now, unless they are of this core alone, and now.
@@ -174,7 +176,7 @@ impl Journal {
         self.held = Some(Held {
             records: HeldRecords::default(),
             sequence: self.sequence,
-            changes: self.changes,
+            uncounted: self.uncounted,
             notes: self.notes.len(),
         });
         self.watches.hold();
@@ -199,7 +201,7 @@ impl Journal {
         self.watches.drop_held();
         self.awaited.drop_held();
         let held = self.held.take().expect("something is held back");
-        self.changes = held.changes;
+        self.uncounted = held.uncounted;
         self.sequence = held.sequence;
         self.notes.truncate(held.notes);
     }
@@ -207,14 +209,14 @@ impl Journal {
     /// Lays aside what was held back. It is as if it had not happened, until [`Self::take_up`].
     pub(crate) fn lay_aside(&mut self) -> LaidAside {
         let held = self.held.take().expect("something is held back");
-        let changes = self.changes - held.changes;
+        let uncounted = self.uncounted - held.uncounted;
         let record_count = self.sequence - held.sequence;
-        self.changes = held.changes;
+        self.uncounted = held.uncounted;
         self.sequence = held.sequence;
         LaidAside {
             records: held.records,
             record_count,
-            changes,
+            uncounted,
             notes: self.notes.split_off(held.notes),
             breaks: self.watches.lay_aside(),
             written: self.awaited.lay_aside(),
@@ -226,7 +228,7 @@ impl Journal {
         self.hold();
         self.watches.take_up(aside.breaks);
         self.awaited.take_up(aside.written);
-        self.changes += aside.changes;
+        self.uncounted += aside.uncounted;
         self.sequence += aside.record_count;
         if self.kept != Kept::default() {
             self.notes.append(&aside.notes);
@@ -249,7 +251,7 @@ impl Journal {
 
     /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
     pub fn changes(&self) -> u64 {
-        self.changes
+        self.sequence - self.uncounted
     }
 
     /// The number of the last record.
@@ -272,8 +274,10 @@ impl Journal {
         key: &[u8],
         effect: &Effect<'_>,
     ) {
-        self.changes += u64::from(counts == Counts::Change);
         self.sequence += 1;
+        if counts != Counts::Change {
+            self.uncounted += 1;
+        }
         if self.is_read
             || !self.watches.is_empty()
             || !self.awaited.is_empty()

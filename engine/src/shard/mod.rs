@@ -362,7 +362,13 @@ impl Shard {
     /// undo logs are about that lie aside.
     pub fn expire_cycle_except(&mut self, budget: u32, stays: impl Fn(u64) -> bool) -> ExpireStats {
         let paid = self.hand.begin_step(self.databases.len());
-        let budget = budget.saturating_add(paid);
+        match self.expiry_due_at() <= self.now {
+            true => self.expire_due(budget.saturating_add(paid), stays),
+            false => ExpireStats::default(),
+        }
+    }
+
+    fn expire_due(&mut self, budget: u32, stays: impl Fn(u64) -> bool) -> ExpireStats {
         let mut stats = ExpireStats::default();
         let mut spent = 0;
         while spent < budget {

@@ -222,7 +222,9 @@ impl<const N: usize> Cursor<N> {
             self.time_ms = ms;
         }
         self.next += 1;
-        self.lap = lap_of(self.next, N);
+        if self.next.is_multiple_of(N as u64) {
+            self.lap = lap_of(self.next, N);
+        }
     }
 
     /// Tells the others how far it has come.

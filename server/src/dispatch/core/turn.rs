@@ -61,11 +61,7 @@ impl Core {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
-        let is_expiry_due = self.state.shard.expiry_due_at() <= self.state.shard.now();
-        if !is_expiry_due {
-            self.state.shard.forgo_expiry();
-        }
-        let expiry_goes_on = is_expiry_due && self.expire();
+        let expiry_goes_on = self.expire();
         let script_goes_on = self.continue_scripts();
         self.end_client_memory();
         self.end_notes();

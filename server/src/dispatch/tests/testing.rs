@@ -270,7 +270,8 @@ impl Server {
         if core.has_to_publish() {
             core.publish_entry();
         }
-        (0..self.cores.len()).for_each(|to| self.ship_between(from, to));
+        let others = (0..self.cores.len()).filter(|to| *to != from);
+        others.for_each(|to| self.ship_between(from, to));
         self.cores[from].note_shipped();
     }
 

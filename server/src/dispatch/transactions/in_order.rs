@@ -13,7 +13,7 @@ pub(in crate::dispatch) type BatchFollower = Follower<Box<Batch>, Box<Batch>>;
 /// A coordinator whose parts of transactions are batches.
 pub(in crate::dispatch) type BatchCoordinator = Coordinator<Box<Batch>>;
 
-/// A core as follower and coordinator. Each is absent while it is at work.
+/// A core as follower and coordinator. Each is absent while it is at work; a core that is alone follows nothing.
 pub(in crate::dispatch) struct InOrder {
     follower: Option<Box<BatchFollower>>,
     coordinator: Option<Box<BatchCoordinator>>,
@@ -39,7 +39,7 @@ impl InOrder {
     pub(in crate::dispatch) fn new(id: CoreId, shared: &Shared) -> Self {
         let cursor = Cursor::new(&shared.order, id);
         Self {
-            follower: Some(Box::new(Follower::new(cursor))),
+            follower: (shared.cores() > 1).then(|| Box::new(Follower::new(cursor))),
             coordinator: Some(Box::new(Coordinator::new(shared.cores()))),
             own_passed: 0,
             stamp: 0,

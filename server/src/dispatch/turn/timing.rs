@@ -132,10 +132,8 @@ impl TurnTiming {
 
     /// The turn ends: its time goes to the commands that shared it.
     pub(in crate::dispatch) fn end(&mut self, stats: &mut Stats) {
-        for id in self.touched_in_scripts.drain(..) {
-            let known = &mut self.in_scripts[usize::from(id.0)];
-            let InTurn { calls, nanos } = std::mem::take(&mut known.counted);
-            stats.ran(id, u64::from(calls), nanos);
+        if !self.touched_in_scripts.is_empty() {
+            self.end_in_scripts(stats);
         }
         if self.shared_calls == 0 {
             self.apart_nanos = 0;
@@ -149,6 +147,14 @@ impl TurnTiming {
         }
         self.shared_calls = 0;
         self.apart_nanos = 0;
+    }
+
+    fn end_in_scripts(&mut self, stats: &mut Stats) {
+        for id in self.touched_in_scripts.drain(..) {
+            let known = &mut self.in_scripts[usize::from(id.0)];
+            let InTurn { calls, nanos } = std::mem::take(&mut known.counted);
+            stats.ran(id, u64::from(calls), nanos);
+        }
     }
 }
 

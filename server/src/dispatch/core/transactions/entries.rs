@@ -130,8 +130,8 @@ impl Core {
     /// Whether transactions await their place, or cores are to be looked for that are far behind.
     #[inline]
     pub(in crate::dispatch) fn has_to_publish(&self) -> bool {
-        let is_due = |follower: &Follower<_, _>| follower.cursor().is_look_due();
-        !self.is_alone() && (self.awaits_place() || self.order.follower().is_some_and(is_due))
+        let follower = self.order.follower();
+        follower.is_some_and(|follower| follower.cursor().is_look_due() || self.awaits_place())
     }
 
     /// Gives this core's transactions their place, and runs its own parts of them; entries of others that are there are passed
