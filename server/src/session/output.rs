@@ -145,11 +145,11 @@ impl Output {
     pub fn fill<T>(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         // A reply already given wraps around to an index far beyond.
         let at = usize::try_from(seq.0.wrapping_sub(self.first)).expect("usize has 64 bits");
-        assert!(
-            matches!(self.order.get(at), Some(Slot::Awaited | Slot::Unwanted)),
-            "reply {seq:?} is not awaited"
-        );
-        let is_wanted = matches!(self.order[at], Slot::Awaited);
+        let is_wanted = match self.order.get(at) {
+            Some(Slot::Awaited) => true,
+            Some(Slot::Unwanted) => false,
+            _ => panic!("reply {seq:?} is not awaited"),
+        };
         if at > 0 {
             let start = self.late.len();
             let result = write(&mut self.late);

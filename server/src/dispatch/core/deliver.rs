@@ -10,7 +10,7 @@ use crate::dispatch::limits::{EXEC_REPLIES_KEPT_BYTES, RUN_COMMANDS, SPARE_BATCH
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{
-    Counts, Credit, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
+    Counts, Credit, Held, QueuedCommands, Reading, RequestHead, Tells, Then, Ticket, Watch, Work,
 };
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::scripts::placement::hash_of_first_key;
@@ -283,23 +283,48 @@ impl Core {
         if let Some(buffer) = lent {
             self.state.shard.lend(buffer);
         }
-        self.run_request_of(from, batch, request);
+        match request.head.locks {
+            None => {
+                self.do_work(from, batch, request);
+                self.act_behind(from, batch, &request.head, Tells::Here);
+            }
+            Some(locks) => self.run_under_locks(from, batch, request, locks),
+        }
         if lent.is_some() {
             self.state.shard.end_lending();
         }
     }
 
+    /// Runs a request under locks of the shard, which its transaction holds.
+    #[inline(never)]
+    fn run_under_locks(&mut self, from: CoreId, batch: &Batch, request: &Request, locks: Held) {
+        let head = &request.head;
+        let before = self.begin_moment_of(locks.id);
+        let uncounted =
+            (locks.counts == Counts::Before).then(|| self.begin_uncounted(command_of(head.work)));
+        let has_undo = !self.undos.is_empty() && self.enter_undo(locks.id, head.work);
+        self.do_work(from, batch, request);
+        if let Some(uncounted) = uncounted {
+            self.end_uncounted(uncounted);
+        }
+        if has_undo {
+            if locks.tells == Tells::Asker {
+                self.send_held_events(from, head.ticket);
+            }
+            self.lay_undo_aside(locks.id, batch.origin(head, from));
+        }
+        self.act_behind(from, batch, head, locks.tells);
+        self.end_moment(before);
+        if locks.then == Then::Release {
+            self.release_locks(locks.id);
+        }
+    }
+
+    /// Does what a request asks for, and answers.
     #[inline(always)]
-    fn run_request_of(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
+    fn do_work(&mut self, from: CoreId, batch: &Batch, asked: &Request) {
         let args = batch.args(asked);
         let request = &asked.head;
-        let before = request.locks.map(|locks| self.begin_moment_of(locks.id));
-        let is_counted = request
-            .locks
-            .is_some_and(|locks| locks.counts == Counts::Before);
-        let uncounted = is_counted.then(|| self.begin_uncounted(command_of(request.work)));
-        let mut undo = request.locks.map(|locks| locks.id);
-        undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, request.work));
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
@@ -345,30 +370,17 @@ impl Core {
                 self.owe(from, request.ticket.session(), bytes);
             }
         }
-        if let Some(uncounted) = uncounted {
-            self.end_uncounted(uncounted);
-        }
-        let tells = request.locks.map_or(Tells::Here, |locks| locks.tells);
-        if let Some(lock) = undo {
-            if tells == Tells::Asker {
-                self.send_held_events(from, request.ticket);
-            }
-            self.lay_undo_aside(lock, batch.origin(request, from));
-        }
+    }
+
+    /// Behind the work of a request: what is told of it, and who is served by it.
+    #[inline(always)]
+    fn act_behind(&mut self, from: CoreId, batch: &Batch, request: &RequestHead, tells: Tells) {
         if self.state.gates & gate::NOTES != 0 {
             let by = batch.origin(request, from);
             self.act_for_request(from, request.ticket, tells, by);
         }
         self.serve_written();
         self.act_on_served(None);
-        if let Some(before) = before {
-            self.end_moment(before);
-        }
-        if let Some(locks) = request.locks
-            && locks.then == Then::Release
-        {
-            self.release_locks(locks.id);
-        }
     }
 
     /// Runs a core's part of a command on the keyspace as a whole.

@@ -455,6 +455,7 @@ impl Core {
     }
 
     /// Sends the command to the core that owns its keys.
+    #[inline(always)]
     pub(super) fn hop(
         &mut self,
         session: &mut Session,

@@ -203,6 +203,12 @@ impl Batch {
         head: RequestHead,
         args: impl Iterator<Item = &'a [u8]>,
     ) -> usize {
+        self.add(head, args)
+    }
+
+    /// As [`Self::ask`], in line: every command that hops comes by here.
+    #[inline(always)]
+    fn add<'a>(&mut self, head: RequestHead, args: impl Iterator<Item = &'a [u8]>) -> usize {
         let args = self.keep_args(args);
         self.requests.push(Request { head, args });
         let bytes = self.bytes.len() - args.start + size_of::<Request>();
@@ -220,7 +226,7 @@ impl Batch {
     ) -> usize {
         match lent {
             Some(buffer) => self.ask_lending(head, args, buffer),
-            None => self.ask(head, args.iter_from(0)),
+            None => self.add(head, args.iter_from(0)),
         }
     }
 
@@ -453,6 +459,7 @@ impl Batch {
 
     /// Copies arguments into the batch. Those of one command are addressed by 32 bits, as they were in the input they
     /// came from; the batch may hold more, where answers are large.
+    #[inline(always)]
     fn keep_args<'a>(&mut self, args: impl Iterator<Item = &'a [u8]>) -> ArgsInBatch {
         let (start, first_range) = (self.bytes.len(), self.ranges.len());
         for arg in args {

@@ -22,7 +22,7 @@ use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Session, gate};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
 
 /// A part that is asked for: of which core, what runs there, on which arguments.
 pub(in crate::dispatch::core) type AskedPart<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
@@ -363,6 +363,7 @@ impl Core {
     }
 
     /// An answer from another core.
+    #[inline(always)]
     pub(in crate::dispatch::core) fn take_answer(
         &mut self,
         from: CoreId,
@@ -373,30 +374,41 @@ impl Core {
             self.keep_large(from, ticket, bytes.len() as u64);
         }
         match ticket {
-            Ticket::Discard { .. } => {}
-            Ticket::Reply { session, seq } => {
-                let Some(session) = self.state.sessions.get_mut(session) else {
-                    return;
-                };
-                let was_held_back = session.is_held_back();
-                session.output.fill(seq, |out| out.extend_from_slice(bytes));
-                if session.id.is_messenger() {
-                    return self.scripts.note_answer(session.id);
-                }
-                let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
-                closing::close_beyond(session, limit, &mut self.state.stats);
-                let id = session.id;
-                if was_held_back {
-                    self.to_resume.push(id);
-                } else if session.stalled_for_room {
-                    // It waits already, and may have waited for this.
-                    self.to_resume_seen = 0;
-                }
-                self.state.dirty.push(id);
-                if session.holds_much() {
-                    self.weigh_in_place(id);
-                }
-            }
+            Ticket::Reply { session, seq } => self.fill_reply(session, seq, bytes),
+            _ => self.take_other_answer(from, ticket, bytes),
+        }
+    }
+
+    /// The reply to a command that ran on another core.
+    #[inline(always)]
+    fn fill_reply(&mut self, session: SessionId, seq: ReplySeq, bytes: &[u8]) {
+        let Some(session) = self.state.sessions.get_mut(session) else {
+            return;
+        };
+        let was_held_back = session.is_held_back();
+        session.output.fill(seq, |out| out.extend_from_slice(bytes));
+        if session.id.is_messenger() {
+            return self.scripts.note_answer(session.id);
+        }
+        let limit = session.output_limit(&self.state.config.client_output_buffer_limit);
+        closing::close_beyond(session, limit, &mut self.state.stats);
+        let id = session.id;
+        if was_held_back {
+            self.to_resume.push(id);
+        } else if session.stalled_for_room {
+            // It waits already, and may have waited for this.
+            self.to_resume_seen = 0;
+        }
+        self.state.dirty.push(id);
+        if session.holds_much() {
+            self.weigh_in_place(id);
+        }
+    }
+
+    /// An answer that is no whole reply.
+    fn take_other_answer(&mut self, from: CoreId, ticket: Ticket, bytes: &[u8]) {
+        match ticket {
+            Ticket::Reply { .. } | Ticket::Discard { .. } => {}
             Ticket::Locks { transaction, .. } => {
                 let answer = LockAnswer::read(bytes);
                 self.take_grant(from, transaction, answer);
