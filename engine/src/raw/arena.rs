@@ -584,7 +584,8 @@ mod tests {
     #[test]
     fn freed_memory_goes_back_to_the_system_beyond_a_few_slabs() {
         let mut arena = arena();
-        let count = if cfg!(miri) { 60 } else { 2000 };
+        // Whole slabs: a kept one counts as touched whether or not all of it is used again.
+        let count = if cfg!(miri) { 64 } else { 2000 };
         let blocks = fill(&mut arena, 30_000, count);
         let touched = arena.touched_bytes();
         assert!(touched >= 30_000 * count as u64);
