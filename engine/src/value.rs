@@ -162,14 +162,14 @@ pub fn parse_canonical_i64(text: &[u8]) -> Option<i64> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    match digits {
-        [b'0'] if negative => return None,
-        [digit @ b'0'..=b'9'] => {
-            let value = i64::from(digit - b'0');
-            return Some(if negative { -value } else { value });
-        }
-        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
-        _ => return None,
+    let [first @ b'0'..=b'9', rest @ ..] = digits else {
+        return None;
+    };
+    if rest.is_empty() && !negative {
+        return Some(i64::from(first - b'0'));
+    }
+    if *first == b'0' || digits.len() > 19 {
+        return None;
     }
     let mut magnitude: u64 = 0;
     for &digit in digits {
