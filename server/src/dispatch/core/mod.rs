@@ -59,14 +59,13 @@ use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
-use crate::dispatch::run::timing::TurnTiming;
 use crate::dispatch::scripts::Scripts;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::clearing::Clearing;
 use crate::dispatch::transactions::in_order::InOrder;
 use crate::dispatch::transactions::pending::Transactions;
 use crate::dispatch::transactions::undos::Undos;
-use crate::observe::{Observed, Stats};
+use crate::observe::{Observed, Stats, TurnTiming};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{
@@ -116,7 +115,6 @@ pub struct Core {
     copies: Copies,
     /// The keys others may copy.
     offers: Offers,
-    timing: TurnTiming,
     scratch: InputScratch,
     /// The buffer in which the commands stand that are being run, where one of them is large.
     lent: Option<Arc<Buffer>>,
@@ -176,6 +174,7 @@ impl Core {
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
+                timing: TurnTiming::new(commands.count()),
                 observed: Observed::default(),
                 clock: Clock::default(),
                 gates: 0,
@@ -213,7 +212,6 @@ impl Core {
             scripts: Scripts::default(),
             copies: Copies::new(copy_versions.clone()),
             offers: Offers::default(),
-            timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             lent: None,
             to_resume: Vec::new(),
