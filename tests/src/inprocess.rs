@@ -176,8 +176,8 @@ pub(crate) struct Wires {
     now: u64,
     /// Batches that a queue takes.
     room: usize,
-    /// For how long each batch is under way.
-    delay: Box<dyn FnMut() -> u64>,
+    /// For how long the next batch is under way on a line, from one core to another.
+    delay: Box<dyn FnMut((u16, u16)) -> u64>,
 }
 
 /// A batch, and from when on the core it is sent to sees that it is there.
@@ -188,7 +188,7 @@ struct UnderWay {
 
 impl Wires {
     /// Queues of this room, whose batches are seen when this many moments have passed.
-    pub(crate) fn new(room: usize, delay: impl FnMut() -> u64 + 'static) -> Self {
+    pub(crate) fn new(room: usize, delay: impl FnMut((u16, u16)) -> u64 + 'static) -> Self {
         Self {
             queues: HashMap::new(),
             now: 0,
@@ -217,7 +217,7 @@ impl Wires {
 impl Default for Wires {
     /// What is sent is seen at once, however much it is.
     fn default() -> Self {
-        Self::new(usize::MAX, || 0)
+        Self::new(usize::MAX, |_| 0)
     }
 }
 
@@ -253,8 +253,9 @@ impl Lines for Ends {
             return Err(batch);
         }
         let mut wires = self.wires.borrow_mut();
-        let seen_from = wires.now + (wires.delay)();
-        let queue = wires.queues.entry((self.own, to.0)).or_default();
+        let line = (self.own, to.0);
+        let seen_from = wires.now + (wires.delay)(line);
+        let queue = wires.queues.entry(line).or_default();
         queue.push_back(UnderWay { seen_from, batch });
         Ok(())
     }

@@ -12,7 +12,7 @@
 //! is seen that was sent before it slept. Nothing else wakes it: a wake-up that is lost shows in that all stand still.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use larder_engine::UnixMillis;
@@ -30,10 +30,12 @@ use crate::random::Random;
 const BEGAN_MS: u64 = 1_700_000_000_000;
 /// Batches that a queue between cores takes, at most: few, so that queues are full at times.
 const ROOM_MAX: usize = 6;
-/// How many steps the speeds of the cores last.
-const SPEEDS_LAST: usize = 200;
-/// For how many steps a batch is under way, at most: one of these, each as likely. A core's turn takes about ten.
+/// For how many steps the speeds of the cores last: one of these, each as likely. A core's turn takes about ten.
+const SPEEDS_LAST: [u64; 3] = [30, 100, 400];
+/// For how many steps batches from one core to another are under way, at most: one of these for a while, each as likely.
 const DELAYS_MAX: [usize; 4] = [1, 20, 60, 400];
+/// Batches that what is one of [`DELAYS_MAX`] lasts for, on an average.
+const DELAYS_LAST: usize = 8;
 
 /// A connection, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Stirred {
     random: Random,
     /// Steps so far, and those that nobody took.
     now: u64,
+    /// The step from which on the speeds are others.
+    speeds_until: u64,
     now_us: u64,
 }
 
@@ -54,7 +58,7 @@ pub struct Stirred {
 struct Stage {
     core: Core,
     next: Next,
-    /// It is more likely to be the next to take a step by so much.
+    /// It is more likely to be the next to take a step by so much; at 0 it stands still, wherever in its turn it is.
     speed: usize,
     /// Sessions whose connections have something to be done about.
     changed: Vec<SessionId>,
@@ -112,9 +116,13 @@ impl Stirred {
         let mut random = Random::new(seed);
         let shared = Shared::new(Config::default(), cores, [1, 2, 3, 4], BEGAN_MS as i64);
         let mut delays = Random::new(random.number());
-        let delay = move || {
-            let at_most = DELAYS_MAX[delays.below(DELAYS_MAX.len())];
-            delays.below(at_most) as u64
+        let mut at_most = HashMap::new();
+        let delay = move |line| {
+            let at_most = at_most.entry(line).or_insert(1);
+            if delays.one_in(DELAYS_LAST) {
+                *at_most = DELAYS_MAX[delays.below(DELAYS_MAX.len())];
+            }
+            delays.below(*at_most) as u64
         };
         let wires = Wires::new(random.between(1, ROOM_MAX), delay);
         let wires = Rc::new(RefCell::new(wires));
@@ -135,6 +143,7 @@ impl Stirred {
             connections: Vec::new(),
             random,
             now: 0,
+            speeds_until: 0,
             now_us: BEGAN_MS * 1000,
         })
     }
@@ -202,10 +211,8 @@ impl Stirred {
         if self.random.one_in(30) {
             self.now_us += self.random.below(1_000) as u64;
         }
-        if self.now.is_multiple_of(SPEEDS_LAST as u64) {
-            for stage in &mut self.cores {
-                stage.speed = [1, 4, 16][self.random.below(3)];
-            }
+        if self.now >= self.speeds_until {
+            self.change_speeds();
         }
         self.rouse_sleepers();
         let speeds = |stage: &Stage| match stage.next {
@@ -214,7 +221,8 @@ impl Stirred {
         };
         let all: usize = self.cores.iter().map(speeds).sum();
         if all == 0 {
-            return self.sleep_on();
+            let sleeps = |stage: &Stage| matches!(stage.next, Next::Wake(_));
+            return !self.cores.iter().all(sleeps) || self.sleep_on();
         }
         let mut left = self.random.below(all);
         for at in 0..self.cores.len() {
@@ -226,6 +234,18 @@ impl Stirred {
             left -= speed;
         }
         true
+    }
+
+    /// Gives each core another speed. More often than not one stands still, and the others come far while it does.
+    fn change_speeds(&mut self) {
+        self.speeds_until = self.now + SPEEDS_LAST[self.random.below(SPEEDS_LAST.len())];
+        for stage in &mut self.cores {
+            stage.speed = [1, 4, 16][self.random.below(3)];
+        }
+        if !self.random.one_in(3) {
+            let at = self.random.below(self.cores.len());
+            self.cores[at].speed = 0;
+        }
     }
 
     fn pass_to(&mut self, now: u64) {

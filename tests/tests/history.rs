@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use larder_tests::history::workload::{self, Cuts, Plan, Reach};
+use larder_tests::history::workload::{self, Cuts, Mix, Plan, Reach};
 use larder_tests::history::{self, Fate};
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::tools;
 
 const CLIENTS: usize = 10;
-/// Keys in use at a time.
-const KEYS: u32 = 8;
+/// Keys in use at a time, by their groups.
+const KEYS: [u32; 8] = [0, 1, 2, 3, 0, 1, 2, 3];
 /// Operations that a client has in flight when it sends more.
 const IN_FLIGHT: usize = 24;
 
@@ -25,13 +25,14 @@ fn is_strictly_serializable(options: &Options, reach: Reach) {
     let mut server = Server::start(options).unwrap();
     let plan = Plan {
         clients: CLIENTS,
-        keys: KEYS,
+        keys: KEYS.to_vec(),
         operations: operations(),
         // A very slow machine plays fewer.
         time_max: Duration::from_millis(5 * operations() as u64),
         cuts: Cuts::Some,
         in_flight: IN_FLIGHT,
         reach,
+        mix: Mix::Usual,
         seed: std::process::id().into(),
     };
     let started = Instant::now();
@@ -141,12 +142,13 @@ mod planted {
             let server = start(cores, backend);
             let plan = Plan {
                 clients: CLIENTS,
-                keys: KEYS,
+                keys: KEYS.to_vec(),
                 operations: OPERATIONS,
                 time_max: Duration::from_secs(60),
                 cuts: Cuts::None,
                 in_flight: IN_FLIGHT,
                 reach: Reach::AsDeclared,
+                mix: Mix::Usual,
                 seed: round,
             };
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));

@@ -5,15 +5,9 @@
 #![allow(clippy::unwrap_used)]
 
 use std::ops::Range;
-use std::time::Duration;
 
-use larder_tests::history::workload::{Cuts, Plan, Reach};
+use larder_tests::history::workload::Reach;
 use larder_tests::history::{self, simulated};
-
-/// Operations of one seed, some more or less.
-const OPERATIONS: i64 = 300;
-/// Keys in use at a time.
-const KEYS: u32 = 4;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -27,27 +21,17 @@ fn seeds() -> Range<u64> {
     }
 }
 
+/// The history of a seed, or what is wrong with it.
+fn outcome_of(cores: u16, reach: Reach, seed: u64) -> Result<(), String> {
+    let history = simulated::play(cores, simulated::plan(reach, seed))?;
+    history::check(&history).map_err(|violation| violation.to_string())?;
+    Ok(())
+}
+
 fn are_strictly_serializable(cores: u16, reach: Reach) {
     for seed in seeds() {
-        let plan = Plan {
-            clients: 4 + seed as usize % 8,
-            keys: KEYS,
-            operations: OPERATIONS,
-            time_max: Duration::MAX,
-            cuts: if seed % 4 == 0 {
-                Cuts::None
-            } else {
-                Cuts::Some
-            },
-            in_flight: 24,
-            reach,
-            seed,
-        };
-        let history = simulated::play(cores, plan)
+        outcome_of(cores, reach, seed)
             .unwrap_or_else(|why| panic!("{cores} cores, {reach:?}, seed {seed}: {why}"));
-        history::check(&history).unwrap_or_else(|violation| {
-            panic!("{cores} cores, {reach:?}, seed {seed}: {violation}")
-        });
     }
 }
 
@@ -62,5 +46,18 @@ fn stirred_cores_show_strictly_serializable_histories() {
 fn stirred_cores_whose_scripts_reach_further_show_strictly_serializable_histories() {
     for cores in [2, 3, 4] {
         are_strictly_serializable(cores, Reach::Further);
+    }
+}
+
+/// Only debug builds can be made to lock nothing.
+#[cfg(debug_assertions)]
+#[test]
+fn cores_that_lock_nothing_are_found_out_at_once() {
+    larder_server::dispatch::plant_no_locks();
+    for cores in [2, 3, 4] {
+        for reach in [Reach::AsDeclared, Reach::Further] {
+            let found = (0..5).find(|seed| outcome_of(cores, reach, *seed).is_err());
+            assert!(found.is_some(), "{cores} cores, {reach:?}");
+        }
     }
 }

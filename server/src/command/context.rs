@@ -15,7 +15,7 @@ use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
 use crate::command::{Args, CommandTable, Flags, Topology};
 use crate::config::Config;
-use crate::observe::{Observed, Stats};
+use crate::observe::{Observed, Stats, TurnTiming};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::Engine;
@@ -56,6 +56,8 @@ pub struct CoreState {
     pub commands: &'static CommandTable,
     /// Its counters.
     pub stats: Stats,
+    /// What has run in this turn and is yet to be counted there.
+    pub timing: TurnTiming,
     /// What it observes beside them.
     pub observed: Observed,
     /// The time of this turn.

@@ -41,6 +41,7 @@ pub(crate) use tests::testing;
 
 /// Plants a bug: the cores of this thread lock nothing from now on, so that tests see that they would notice.
 #[cfg(debug_assertions)]
-pub(crate) fn plant_no_locks() {
+#[doc(hidden)]
+pub fn plant_no_locks() {
     locks::LOCKS_ARE_OFF.set(true);
 }

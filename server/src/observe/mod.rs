@@ -7,6 +7,7 @@ mod latency;
 mod parts;
 mod slowlog;
 mod stats;
+mod timing;
 
 pub use errors::ErrorCounts;
 pub use histogram::Durations;
@@ -15,6 +16,7 @@ pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
 pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
 pub use stats::{CommandId, CommandStats, Rates, Stats};
+pub use timing::TurnTiming;
 
 /// What a core observes beside its counters.
 #[derive(Debug, Default)]

@@ -362,7 +362,7 @@ fn what_one_connection_sends_happens_in_its_order_on_each_key() {
     check(&on_connections(history.clone(), &[0, 1])).unwrap();
     let violation = found(&on_connections(history, &[0, 0]));
     assert_eq!(violation.anomaly, Anomaly::AgainstProgramOrder);
-    let why = "both on history:1, A was sent before B on the same connection";
+    let why = "both on history:{1}:1, A was sent before B on the same connection";
     assert!(violation.text.contains(why), "{violation}");
 
     // A read behind a transaction does not see it.
@@ -454,14 +454,14 @@ fn a_violation_is_told_with_its_operations_and_why_each_comes_before_the_next() 
     ));
     let expected = "strict serializability is broken: G-single, a lost update
   a cycle of 2 operations:
-    A is before B: in history:1, A's 0000002 is followed by B's 0000003
-    B is before A: of history:1, B read 0000001, which A's 0000002 follows
+    A is before B: in history:{1}:1, A's 0000002 is followed by B's 0000003
+    B is before A: of history:{1}:1, B read 0000001, which A's 0000002 follows
   A  client 0, 0.000 ms to 0.001 ms, test
-       history:1 was [0000001]
-       history:1 append 0000002, has 2 since
+       history:{1}:1 was [0000001]
+       history:{1}:1 append 0000002, has 2 since
   B  client 1, 0.000 ms to 0.001 ms, test
-       history:1 was [0000001]
-       history:1 append 0000003, has 3 since";
+       history:{1}:1 was [0000001]
+       history:{1}:1 append 0000003, has 3 since";
     assert_eq!(violation.to_string(), expected);
 }
 

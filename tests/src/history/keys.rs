@@ -4,7 +4,7 @@
 //! others of its age, or renamed. Whoever sees that keys are worn takes them for the [`Chore`]; nobody else replaces them meanwhile,
 //! as a history's checker asks.
 
-use super::{Fate, Key};
+use super::{Fate, GROUPS, Key};
 use crate::random::Random;
 
 /// Appends after which a key is worn.
@@ -18,7 +18,8 @@ const CHORE_KEYS: usize = 3;
 #[derive(Debug)]
 pub struct Keys {
     slots: Vec<Slot>,
-    next: u32,
+    /// All keys there ever were, those to be made among them.
+    all: Vec<Key>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,20 +48,51 @@ pub enum Chore {
 }
 
 impl Keys {
-    /// So many keys, which are yet to be made.
+    /// A key of each of these groups, which are yet to be made.
     #[must_use]
-    pub fn new(count: u32) -> Self {
+    pub fn new(groups: &[u32]) -> Self {
+        let mut all = Vec::new();
+        for group in groups {
+            all.push(fresh(&all, *group));
+        }
         Self {
-            slots: (0..count).map(|key| Slot::of(Key(key))).collect(),
-            next: count,
+            slots: all.iter().map(|key| Slot::of(*key)).collect(),
+            all,
         }
     }
 
-    /// So many different keys in use.
+    /// So many different keys in use, if there are as many, some more often of one group than by chance. Behind the first that
+    /// are of one group, the others are any.
     #[must_use]
     pub fn pick(&self, random: &mut Random, count: usize) -> Vec<Key> {
         let keys: Vec<Key> = self.slots.iter().map(|slot| slot.key).collect();
-        random.choose(&keys, count)
+        let mut picked = random.choose(&keys, keys.len());
+        if random.one_in(2) {
+            let group = picked[0].group();
+            picked.sort_by_key(|key| key.group() != group);
+            if random.one_in(2) {
+                picked.retain(|key| key.group() == group);
+            }
+        }
+        picked.truncate(count);
+        picked
+    }
+
+    /// A key of another group than `key`.
+    #[must_use]
+    pub fn far(&self, key: Key, random: &mut Random) -> Option<Key> {
+        let keys = self.slots.iter().map(|slot| slot.key);
+        let far: Vec<Key> = keys.filter(|other| other.group() != key.group()).collect();
+        (!far.is_empty()).then(|| far[random.below(far.len())])
+    }
+
+    /// The keys in use of the group of `key`, that one first.
+    #[must_use]
+    pub fn near(&self, key: Key) -> Vec<Key> {
+        let keys = self.slots.iter().map(|slot| slot.key);
+        let mut near: Vec<Key> = keys.filter(|other| other.group() == key.group()).collect();
+        near.sort_by_key(|other| *other != key);
+        near
     }
 
     /// An append to a key is about to be sent.
@@ -91,10 +123,13 @@ impl Keys {
         if !renew {
             return Some(Chore::Replace(old));
         }
-        let first = self.next;
-        self.next += old.len() as u32;
-        let fresh = (first..self.next).map(Key).collect();
-        Some(Chore::Renew { old, fresh })
+        let mut new = Vec::new();
+        for key in &old {
+            let key = fresh(&self.all, key.group());
+            self.all.push(key);
+            new.push(key);
+        }
+        Some(Chore::Renew { old, fresh: new })
     }
 
     /// The new values of a chore are there, or not. Gives the keys to be deleted now.
@@ -129,8 +164,15 @@ impl Keys {
 
     /// All keys there ever were.
     pub fn all(&self) -> impl Iterator<Item = Key> {
-        (0..self.next).map(Key)
+        self.all.iter().copied()
     }
+}
+
+/// A key of this group that is not among these.
+fn fresh(all: &[Key], group: u32) -> Key {
+    let group = group % GROUPS;
+    let known = all.iter().filter(|key| key.group() == group);
+    Key(known.count() as u32 * GROUPS + group)
 }
 
 impl Slot {

@@ -47,9 +47,20 @@ use std::fmt::{self, Write as _};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(pub u32);
 
+/// So many groups of keys there are. On two to four cores, no core has the keys of all groups, and each those of one.
+pub const GROUPS: u32 = 4;
+
+impl Key {
+    /// Its group: the keys of a group are of one slot, and so of one core.
+    #[must_use]
+    pub fn group(self) -> u32 {
+        self.0 % GROUPS
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "history:{}", self.0)
+        write!(out, "history:{{{}}}:{}", self.group(), self.0)
     }
 }
 
@@ -57,9 +68,17 @@ impl fmt::Display for Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Copied(pub u32);
 
+impl Copied {
+    /// Its group ([`Key::group`]).
+    #[must_use]
+    pub fn group(self) -> u32 {
+        self.0 % GROUPS
+    }
+}
+
 impl fmt::Display for Copied {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "history:copy:{}", self.0)
+        write!(out, "history:copy:{{{}}}:{}", self.group(), self.0)
     }
 }
 

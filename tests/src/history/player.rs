@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::calls::{Appends, Call, End, Script, Step};
 use super::keys::Chore;
-use super::workload::{Cuts, Kind, Reach, Stage};
-use super::{Action, Fate, Key, Operation, Token, Value};
+use super::workload::{Cuts, Kind, Stage};
+use super::{Action, Copied, Fate, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::random::Random;
 use crate::resp::Reply;
@@ -76,6 +76,11 @@ pub(super) struct Player<'a> {
     connection_number: usize,
     in_flight: VecDeque<Sent>,
     watch: Watch,
+    /// The only keys that are used now; all are, if there are none.
+    realm: Vec<Key>,
+    /// The keys picked last for what goes out in the same write: what is sent next is often on one of them, and the chain goes on
+    /// from there.
+    last: Vec<Key>,
     /// To be sent next: the ends of keys that others have replaced.
     next: Vec<Planned>,
     history: Vec<Operation>,
@@ -90,6 +95,8 @@ impl<'a> Player<'a> {
             connection_number: stage.number() as usize,
             in_flight: VecDeque::new(),
             watch: Watch::default(),
+            realm: Vec::new(),
+            last: Vec::new(),
             next: Vec::new(),
             history: Vec::new(),
         }
@@ -128,6 +135,7 @@ impl<'a> Player<'a> {
             calls.push(self.do_chore(chore));
         } else {
             let count = self.random.between(1, PIPELINE_MAX);
+            self.last.clear();
             for _ in 0..count {
                 let (look, then) = self.any_calls();
                 let looks = !look.is_empty();
@@ -244,13 +252,17 @@ impl<'a> Player<'a> {
             Kind::Append => self.append(),
             Kind::Mget => self.mget(),
             Kind::Copy => self.copy(),
-            Kind::Script => self.script(),
+            kind @ (Kind::Script | Kind::ScriptOfAny | Kind::ScriptNear | Kind::ScriptFar) => {
+                self.script(kind)
+            }
             Kind::Echo => Step::Echo(self.stage.number()),
             Kind::Exists => {
                 let count = self.random.between(1, 4);
                 Step::Exists(self.keys(count))
             }
             Kind::Watch => return self.watch_and_exec(),
+            Kind::Chain => return (Vec::new(), self.chain()),
+            Kind::Behind => return self.behind(),
             Kind::Multi => {
                 let call = Call::Multi {
                     watched: Vec::new(),
@@ -263,6 +275,43 @@ impl<'a> Player<'a> {
         (Vec::new(), vec![Call::Plain(step)])
     }
 
+    /// A key and two of others: one of its group, if there is one, and one of another group, if there is one.
+    fn key_and_others(&mut self) -> [Key; 3] {
+        let keys = self.stage.keys();
+        let all = keys.pick(&mut self.random, usize::MAX);
+        let key = all[0];
+        let near = all.iter().rev().find(|other| other.group() == key.group());
+        let far = keys.far(key, &mut self.random);
+        [key, *near.unwrap_or(&key), far.unwrap_or(key)]
+    }
+
+    fn chain(&mut self) -> Vec<Call> {
+        let [from, to, over] = self.key_and_others();
+        let links = [[from, over], [over, to]];
+        let calls = links.map(|link| Call::Multi {
+            watched: Vec::new(),
+            steps: link.map(|key| self.append_to(key)).to_vec(),
+            end: End::Exec,
+        });
+        calls.to_vec()
+    }
+
+    fn behind(&mut self) -> (Vec<Call>, Vec<Call>) {
+        let [key, near, far] = self.key_and_others();
+        let write = Call::Plain(self.append_to(key));
+        if self.stage.kinds.contains(&Kind::ScriptFar) && self.random.one_in(2) {
+            let script = self.script_on(Kind::ScriptNear, &[far, key], 1);
+            return (Vec::new(), vec![write, Call::Plain(script)]);
+        }
+        let look = [Step::Watch(vec![key]), Step::Mget(vec![key, near])];
+        let commit = Call::Multi {
+            watched: vec![key],
+            steps: vec![self.append_to(near)],
+            end: End::Exec,
+        };
+        (look.map(Call::Plain).into(), vec![write, commit])
+    }
+
     fn end(&mut self) -> End {
         if self.random.one_in(10) {
             End::Discard
@@ -272,7 +321,19 @@ impl<'a> Player<'a> {
     }
 
     fn keys(&mut self, count: usize) -> Vec<Key> {
-        self.stage.keys().pick(&mut self.random, count)
+        let mut keys = match self.realm.is_empty() {
+            true => self.stage.keys().pick(&mut self.random, count),
+            false => self.random.choose(&self.realm, count),
+        };
+        if !self.last.is_empty() && self.random.one_in(2) {
+            let last = self.last[self.random.below(self.last.len())];
+            if !keys.contains(&last) {
+                let at = self.random.below(keys.len());
+                keys[at] = last;
+            }
+        }
+        self.last.clone_from(&keys);
+        keys
     }
 
     fn get(&mut self) -> Step {
@@ -290,7 +351,14 @@ impl<'a> Player<'a> {
     }
 
     fn copy(&mut self) -> Step {
-        Step::Copy(self.keys(1)[0], self.stage.copy())
+        let key = self.keys(1)[0];
+        Step::Copy(key, self.copied(key))
+    }
+
+    /// What a key is copied to: more often than not on another core.
+    fn copied(&mut self, key: Key) -> Copied {
+        let away = [0, 1, 2, 2][self.random.below(4)];
+        self.stage.copy(key.group() + away)
     }
 
     fn mget(&mut self) -> Step {
@@ -306,37 +374,53 @@ impl<'a> Player<'a> {
             return (0..count)
                 .map(|_| match self.random.below(3) {
                     0 => Step::Get(key),
-                    1 => Step::Copy(key, self.stage.copy()),
+                    1 => Step::Copy(key, self.copied(key)),
                     _ => self.append_to(key),
                 })
                 .collect();
         }
-        (0..count)
-            .map(|_| match self.random.below(16) {
-                0..=3 => self.get(),
-                4 | 5 => self.mget(),
-                6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
-                7 if self.stage.kinds.contains(&Kind::Script) => self.script(),
-                _ => self.append(),
-            })
-            .collect()
+        let few = match self.random.one_in(4) {
+            true => Vec::new(),
+            false => self.keys(2),
+        };
+        let many = std::mem::replace(&mut self.realm, few);
+        let steps = (0..count).map(|_| match self.random.below(16) {
+            0..=3 => self.get(),
+            4 | 5 => self.mget(),
+            6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
+            7 if self.stage.kinds.contains(&Kind::Script) => self.script(Kind::Script),
+            8 if self.stage.kinds.contains(&Kind::ScriptFar) => self.script(Kind::ScriptFar),
+            _ => self.append(),
+        });
+        let steps = steps.collect();
+        self.realm = many;
+        steps
     }
 
-    fn script(&mut self) -> Step {
+    fn script(&mut self, kind: Kind) -> Step {
         let count = self.random.between(1, 4);
+        let mut picked = self.keys(count);
+        if kind == Kind::ScriptNear {
+            picked = self.stage.keys().near(picked[0]);
+        }
+        let declared = match kind {
+            Kind::ScriptOfAny => 0,
+            Kind::ScriptNear => 1,
+            kind if kind.reaches_further() => self.random.between(1, picked.len()),
+            _ => picked.len(),
+        };
+        self.script_on(kind, &picked, declared)
+    }
+
+    fn script_on(&mut self, kind: Kind, picked: &[Key], declared: usize) -> Step {
         let mut keys = Vec::new();
-        for key in self.keys(count) {
+        for &key in picked {
             let appends = self.random.one_in(2);
             if appends {
                 self.stage.keys().note_append(key);
             }
             keys.push((key, appends.then(|| self.stage.token())));
         }
-        let declared = match self.stage.plan.reach {
-            Reach::AsDeclared if self.random.one_in(3) => 0,
-            Reach::AsDeclared => count,
-            Reach::Further => self.random.between(0, count),
-        };
         Step::Script(Script {
             keys,
             declared,
@@ -345,7 +429,8 @@ impl<'a> Player<'a> {
             } else {
                 Appends::AsItGoes
             },
-            fresh: self.random.one_in(2).then(|| self.stage.number()),
+            fresh: (kind == Kind::ScriptNear || !self.random.one_in(3))
+                .then(|| self.stage.number()),
         })
     }
 
@@ -354,6 +439,7 @@ impl<'a> Player<'a> {
     fn watch_and_exec(&mut self) -> (Vec<Call>, Vec<Call>) {
         let count = self.random.between(1, 3);
         let keys = self.keys(count);
+        let count = keys.len();
         let look = [Step::Watch(keys.clone()), Step::Mget(keys.clone())];
         let mut watched = keys.clone();
         let between = match self.random.below(8) {
@@ -422,14 +508,16 @@ impl<'a> Player<'a> {
         if way == 0 {
             return vec![Call::Plain(Step::Del(unused))];
         }
-        let renamed = unused.iter();
-        let renamed = renamed.map(|key| Step::Rename(*key, self.stage.copy()));
+        let mut renamed = Vec::new();
+        for key in unused {
+            renamed.push(Step::Rename(key, self.copied(key)));
+        }
         if way == 1 {
-            return renamed.map(Call::Plain).collect();
+            return renamed.into_iter().map(Call::Plain).collect();
         }
         vec![Call::Multi {
             watched: Vec::new(),
-            steps: renamed.collect(),
+            steps: renamed,
             end: End::Exec,
         }]
     }

@@ -2,20 +2,51 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::Operation;
 use super::calls::Call;
 use super::player::{Move, Player};
-use super::workload::{Plan, Stage, Time};
+use super::workload::{Cuts, Mix, Plan, Reach, Stage, Time};
+use super::{GROUPS, Operation};
 use crate::Outcome;
 use crate::random::Random;
 use crate::resp::{self, ParseError, Reply};
 use crate::stirred::{Connection, Stirred};
 
+/// Operations of one seed, some more or less.
+const OPERATIONS: i64 = 300;
 /// Nanoseconds that a step counts in the history.
 const STEP_NS: u64 = 1_000;
 /// Steps of the server for one of a client, on an average.
 const STEPS_OF_SERVER: usize = 1;
+
+/// What is played of this seed.
+#[must_use]
+pub fn plan(reach: Reach, seed: u64) -> Plan {
+    let mut random = Random::new(seed ^ 0x91a7_3b5c);
+    let hot = random.below(GROUPS as usize) as u32;
+    // Most keys are of one core, and at least one is of another.
+    let mut keys = vec![hot; random.between(2, 3)];
+    keys.push(hot + GROUPS / 2);
+    for _ in 0..random.between(0, 2) {
+        keys.push(random.below(GROUPS as usize) as u32);
+    }
+    Plan {
+        clients: random.between(3, 7),
+        keys,
+        operations: OPERATIONS,
+        time_max: Duration::MAX,
+        cuts: if random.one_in(2) {
+            Cuts::None
+        } else {
+            Cuts::Some
+        },
+        in_flight: [3, 8, 24][random.below(3)],
+        reach,
+        mix: Mix::OfSeed,
+        seed,
+    }
+}
 
 /// Plays the plan on a server of so many cores, and records it. At the end all keys are read. Times are counted in steps,
 /// a microsecond each.
@@ -25,13 +56,13 @@ const STEPS_OF_SERVER: usize = 1;
 pub fn play(cores: u16, plan: Plan) -> Outcome<Vec<Operation>> {
     let stage = Stage::new(plan, true, Time::IsSet(AtomicU64::new(0)));
     let mut world = World {
-        server: Stirred::new(cores, plan.seed)?,
-        random: Random::new(plan.seed ^ 0xc11e_4750),
+        server: Stirred::new(cores, stage.plan.seed)?,
+        random: Random::new(stage.plan.seed ^ 0xc11e_4750),
         stage: &stage,
     };
-    let mut director = Actor::new(&mut world, plan.clients);
+    let mut director = Actor::new(&mut world, stage.plan.clients);
     director.ask(&mut world, stage.first_call())?;
-    let mut actors: Vec<Actor<'_>> = (0..plan.clients)
+    let mut actors: Vec<Actor<'_>> = (0..stage.plan.clients)
         .map(|number| Actor::new(&mut world, number))
         .collect();
     while actors.iter().any(|actor| !actor.is_over) {

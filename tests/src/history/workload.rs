@@ -14,19 +14,20 @@ use std::time::{Duration, Instant};
 use super::calls::{Call, Step};
 use super::keys::Keys;
 use super::player::{Move, Player};
-use super::{Copied, Key, Operation, Token, Value};
+use super::{Copied, GROUPS, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::client::Client;
 use crate::fragile::Fragile;
+use crate::random::Random;
 use crate::resp::Reply;
 
 /// What is to be played.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// So many clients.
     pub clients: usize,
-    /// Keys in use at a time, at least 4: the fewer there are, the more the clients meet.
-    pub keys: u32,
+    /// Keys in use at a time, by their groups: the fewer there are, the more the clients meet.
+    pub keys: Vec<u32>,
     /// So many operations of all of them together, some more or less.
     pub operations: i64,
     /// Less, if they take longer than this.
@@ -37,6 +38,8 @@ pub struct Plan {
     pub in_flight: usize,
     /// Which keys scripts reach for.
     pub reach: Reach,
+    /// How often the clients do what.
+    pub mix: Mix,
     /// Of the random numbers.
     pub seed: u64,
 }
@@ -48,7 +51,18 @@ pub(super) enum Kind {
     Append,
     Mget,
     Copy,
+    /// A script that reaches for the keys it declares.
     Script,
+    /// A script that declares none.
+    ScriptOfAny,
+    /// A script that declares one key and reaches for all of its group, on one core.
+    ScriptNear,
+    /// Two transactions without locks: from one key over another core's to another key of the first one's core.
+    Chain,
+    /// A write, and a script that reaches for that key from another core's, or a transaction that watches it and uses another.
+    Behind,
+    /// A script that declares some of its keys.
+    ScriptFar,
     Echo,
     Exists,
     /// A transaction.
@@ -58,19 +72,48 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// All, and how often each is done.
-    const ALL: [(Self, usize); 9] = [
+    /// All, and how often each is done usually.
+    const ALL: [(Self, usize); 14] = [
         (Self::Get, 2),
         (Self::Append, 2),
         (Self::Mget, 2),
         (Self::Copy, 2),
-        (Self::Script, 4),
+        (Self::Script, 3),
+        (Self::ScriptOfAny, 1),
+        (Self::ScriptNear, 2),
+        (Self::Chain, 2),
+        (Self::Behind, 2),
+        (Self::ScriptFar, 3),
         (Self::Echo, 1),
         (Self::Exists, 1),
         (Self::Multi, 4),
         (Self::Watch, 4),
     ];
+
+    fn is_script(self) -> bool {
+        self == Self::Script || self == Self::ScriptOfAny || self.reaches_further()
+    }
+
+    /// Whether it is a script that declares some keys and reaches for others.
+    pub(super) fn reaches_further(self) -> bool {
+        self == Self::ScriptNear || self == Self::ScriptFar
+    }
 }
+
+/// Kinds of calls that are dangerous together, and how often each is done; none: any are, by chance.
+const THEMES: [&[(Kind, usize)]; 3] = [
+    &[],
+    // A script waits for the lock of one key and comes to another of its core, which others have passed on their way.
+    &[(Kind::Copy, 2), (Kind::ScriptNear, 3), (Kind::Chain, 6)],
+    // What a session sent before is under way, or waits for a lock, while the session goes on elsewhere.
+    &[
+        (Kind::Copy, 4),
+        (Kind::Append, 1),
+        (Kind::Behind, 8),
+        (Kind::ScriptFar, 2),
+        (Kind::Watch, 2),
+    ],
+];
 
 /// Which keys scripts reach for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +122,16 @@ pub enum Reach {
     AsDeclared,
     /// Some declare a part, and reach for the others when they have read and written.
     Further,
+}
+
+/// How often the clients do what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// All kinds of calls, some more often than others.
+    Usual,
+    /// As the seed has it: a theme, or some kinds much and others never. Of many histories that leave out different things, some
+    /// come far into what those that do everything rarely reach (Groce, Zhang, Eide, Chen, Regehr, "Swarm Testing", ISSTA 2012).
+    OfSeed,
 }
 
 /// Whether connections are cut.
@@ -98,7 +151,7 @@ pub(super) struct Stage {
     time: Time,
     keys: Mutex<Keys>,
     next_token: AtomicU32,
-    next_copy: AtomicU32,
+    copies: Mutex<Vec<Copied>>,
     next_number: AtomicU32,
     operations_left: AtomicI64,
     /// The connections' numbers, for `CLIENT KILL`; the last is nobody's to kill.
@@ -115,21 +168,38 @@ pub(super) enum Time {
 
 impl Stage {
     pub(super) fn new(plan: Plan, scripts: bool, time: Time) -> Self {
+        let mut random = Random::new(plan.seed ^ 0x5a12_0d6e);
+        let theme = THEMES[random.below(THEMES.len())];
         let kinds = Kind::ALL
             .into_iter()
-            .filter(|(kind, _)| scripts || *kind != Kind::Script);
-        let kinds = kinds.flat_map(|(kind, often)| std::iter::repeat_n(kind, often));
-        let kinds = kinds.collect();
+            .filter(|(kind, _)| scripts || !kind.is_script())
+            .filter(|(kind, _)| plan.reach == Reach::Further || !kind.reaches_further());
+        let kinds = kinds.flat_map(|(kind, often)| {
+            let often = match (plan.mix, theme) {
+                (Mix::Usual, _) => often,
+                (Mix::OfSeed, []) => often * [0, 1, 1, 3][random.below(4)],
+                (Mix::OfSeed, theme) => {
+                    let of_theme = theme.iter().find(|(of_theme, _)| *of_theme == kind);
+                    of_theme.map_or(0, |(_, often)| *often)
+                }
+            };
+            std::iter::repeat_n(kind, often)
+        });
+        let mut kinds: Vec<Kind> = kinds.collect();
+        if kinds.is_empty() {
+            kinds.push(Kind::Append);
+        }
+        let keys = Keys::new(&plan.keys);
         Self {
-            plan,
             kinds,
             time,
-            keys: Mutex::new(Keys::new(plan.keys)),
+            keys: Mutex::new(keys),
             next_token: AtomicU32::new(1),
-            next_copy: AtomicU32::new(0),
+            copies: Mutex::default(),
             next_number: AtomicU32::new(0),
             operations_left: AtomicI64::new(plan.operations),
             ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
+            plan,
         }
     }
 
@@ -141,8 +211,12 @@ impl Stage {
         Token(self.next_token.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn copy(&self) -> Copied {
-        Copied(self.next_copy.fetch_add(1, Ordering::Relaxed))
+    /// What a key is to be copied to, in one of the groups.
+    pub(super) fn copy(&self, group: u32) -> Copied {
+        let mut copies = self.copies.lock().expect("no client panics with it");
+        let copy = Copied(copies.len() as u32 * GROUPS + group % GROUPS);
+        copies.push(copy);
+        copy
     }
 
     /// A number that nobody else has.
@@ -176,9 +250,8 @@ impl Stage {
 
     /// Makes the keys.
     pub(super) fn first_call(&self) -> Call {
-        let made = (0..self.plan.keys)
-            .map(|key| (Key(key), self.token()))
-            .collect();
+        let keys = self.keys();
+        let made = keys.all().map(|key| (key, self.token())).collect();
         Call::Plain(Step::Mset(made))
     }
 
@@ -196,8 +269,7 @@ impl Stage {
         history: &mut [Operation],
         mut call: impl FnMut(&[String]) -> Outcome<Reply>,
     ) -> Outcome<()> {
-        let copies = 0..self.next_copy.load(Ordering::Relaxed);
-        let copies: Vec<Copied> = copies.map(Copied).collect();
+        let copies = self.copies.lock().expect("no client panics with it");
         let mut values = HashMap::new();
         for some in copies.chunks(100) {
             let mut args = vec!["MGET".to_owned()];
@@ -280,10 +352,10 @@ pub fn play(address: SocketAddr, plan: Plan) -> Outcome<Vec<Operation>> {
     let mut first = Client::connect(address)?;
     let scripts = first.knows_command("EVAL")?;
     let stage = Stage::new(plan, scripts, Time::Passes(Instant::now()));
-    let mut director = Connected::new(address, &stage, plan.clients)?;
+    let mut director = Connected::new(address, &stage, stage.plan.clients)?;
     director.ask(stage.first_call())?;
     let outcomes = std::thread::scope(|scope| {
-        let players: Vec<_> = (0..plan.clients)
+        let players: Vec<_> = (0..stage.plan.clients)
             .map(|number| {
                 let stage = &stage;
                 scope.spawn(move || Connected::new(address, stage, number)?.play())

@@ -467,7 +467,7 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         match began {
-            None => self.timing.ran(command.id),
+            None => self.state.timing.ran(command.id),
             Some(began) => drop(self.timed_apart(command, began)),
         }
     }
@@ -503,7 +503,7 @@ impl Core {
         self.owe(from, request.ticket.session(), bytes);
         match began {
             None if is_part => {}
-            None => self.timing.ran(command.id),
+            None => self.state.timing.ran(command.id),
             Some(began) => {
                 let micros = self.timed_apart(command, began);
                 let is_heard = !matches!(request.ticket, Ticket::Discard { .. });

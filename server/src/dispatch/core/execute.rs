@@ -40,7 +40,7 @@ impl Core {
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
             self.count_call(session, command);
-            self.timing.ran(command.id);
+            self.state.timing.ran(command.id);
             let how = (false, Reading::NotRemembered);
             self.run_here(session, args, command, run, target, how);
             self.serve_written();

@@ -100,7 +100,7 @@ impl Core {
         shard.journal().set_moment(before);
         shard.set_now(now);
         let time = began.elapsed();
-        self.timing.took_apart(time);
+        self.state.timing.took_apart(time);
         self.state.stats.expiry_nanos += u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         step.is_cut_short
     }

@@ -94,7 +94,7 @@ impl Core {
             first_key,
         };
         if !is_timed_apart(command, args, gates) {
-            self.timing.ran(command.id);
+            self.state.timing.ran(command.id);
             self.read_copy(session, &reading);
             return true;
         }

@@ -69,8 +69,7 @@ use crate::dispatch::transactions::in_order::InOrder;
 use crate::dispatch::transactions::pending::Transactions;
 use crate::dispatch::transactions::undos::Undos;
 use crate::dispatch::turn::run_queue::RunQueue;
-use crate::dispatch::turn::timing::TurnTiming;
-use crate::observe::{Observed, Stats};
+use crate::observe::{Observed, Stats, TurnTiming};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{HighWater, Prefixes, Readers, Sessions, Subscribers, gate};
@@ -109,7 +108,6 @@ pub struct Core {
     copies: Copies,
     /// The keys others may copy.
     offers: Offers,
-    timing: TurnTiming,
     scratch: InputScratch,
     /// The buffer in which the commands stand that are being run, where one of them is large.
     lent: Option<Arc<Buffer>>,
@@ -162,6 +160,7 @@ impl Core {
                 shared,
                 commands,
                 stats: Stats::new(commands.count()),
+                timing: TurnTiming::new(commands.count()),
                 observed: Observed::default(),
                 clock: Clock::default(),
                 gates: 0,
@@ -196,7 +195,6 @@ impl Core {
             scripts: Scripts::default(),
             copies: Copies::new(copy_versions.clone()),
             offers: Offers::default(),
-            timing: TurnTiming::new(commands.count()),
             scratch: InputScratch::default(),
             lent: None,
             run_queue: RunQueue::default(),

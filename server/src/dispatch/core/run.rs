@@ -64,7 +64,7 @@ impl Core {
             }
             // What is spread runs elsewhere, and later.
             _ if is_spread || !is_timed_apart(command, args, gates) => {
-                self.timing.ran(command.id);
+                self.state.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);
             }
             _ => {
@@ -158,7 +158,7 @@ impl Core {
     /// Accounts for a command that began at `began` and was timed by itself; microseconds it took.
     pub(super) fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
         let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.timing.apart(nanos);
+        self.state.timing.apart(nanos);
         self.state.stats.ran(command.id, 1, nanos);
         nanos / 1000
     }

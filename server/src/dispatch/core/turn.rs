@@ -13,7 +13,7 @@ use crate::session::{Closing, Ending, gate};
 impl Core {
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
-        self.timing.begin(Instant::now());
+        self.state.timing.begin(Instant::now());
         self.turn += 1;
         self.follow_clock(clock);
         if self.run_queue.has_put_off() {
@@ -66,7 +66,7 @@ impl Core {
         self.end_client_memory();
         self.end_notes();
         self.pass_to_monitors(None);
-        self.timing.end(&mut self.state.stats);
+        self.state.timing.end(&mut self.state.stats);
         let more = self.background() | script_goes_on | expiry_goes_on;
         if self.has_to_publish() {
             self.publish_entry();

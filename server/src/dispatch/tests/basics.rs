@@ -481,3 +481,41 @@ fn a_client_from_elsewhere_is_let_in_only_where_something_protects_the_server() 
         );
     }
 }
+
+#[test]
+fn what_came_before_in_a_pipeline_is_in_the_statistics() {
+    for cores in [1, 3] {
+        let mut server = Server::new(cores);
+        let keys = [0, cores - 1].map(|core| key_on(core, cores, "k"));
+        let client = server.connect(0);
+        let mut pipeline = String::new();
+        for key in &keys {
+            pipeline += &format!("SET {key} v\r\nGET {key}\r\n");
+        }
+        let script = "for i = 1, 20 do redis.call('GET', KEYS[1]) end";
+        let mut pipeline = pipeline.into_bytes();
+        for words in [
+            vec!["EVAL", script, "1", &keys[1]],
+            vec!["INFO", "commandstats"],
+            vec!["CONFIG", "RESETSTAT"],
+            vec!["GET", &keys[0]],
+            vec!["INFO", "commandstats"],
+        ] {
+            pipeline.extend(crate::resp::encode_command(
+                words.iter().map(|word| word.as_bytes()),
+            ));
+        }
+        let said = server.send(client, &pipeline);
+        let calls = |name: &str| -> Vec<&str> {
+            let lines = said.lines().filter_map(|line| line.strip_prefix(name));
+            lines.filter_map(|line| line.split(',').next()).collect()
+        };
+        assert_eq!(calls("cmdstat_set:"), ["calls=2"], "{cores} cores: {said}");
+        assert_eq!(calls("cmdstat_eval:"), ["calls=1"], "{cores} cores: {said}");
+        assert_eq!(
+            calls("cmdstat_get:"),
+            ["calls=22", "calls=1"],
+            "{cores} cores: {said}"
+        );
+    }
+}

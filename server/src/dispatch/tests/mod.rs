@@ -3,13 +3,17 @@
 //! Three tests of the project hold the promise of transactions, and each shows that it would notice were it broken: it finds a
 //! server that locks nothing.
 //!
-//! - [`serial`]: cores within a test, where whatever is under way between them may take any time.
-//! - `tests/tests/history.rs`: random clients on whole servers of 2 and 4 cores and both backends, whose histories are checked.
+//! - `tests/tests/simulated.rs`: random clients on cores within the test, where whatever is under way between them may take any
+//!   time and any of them may stand still. Their histories are checked.
+//! - `tests/tests/history.rs`: the same clients on whole servers of 2 and 4 cores and both backends.
 //!   The checker is Larder's own, after Elle (`tests/src/history/`): clients append tokens used once, so that every value read tells
 //!   the writes before it, and a cycle of dependencies and real time is a broken promise, shown with its operations. Elle itself
 //!   runs on a JVM, and search-based checkers of linearizability (Knossos, Porcupine) are exponential in the clients that overlap,
 //!   where a cycle search is linear.
 //! - `tests/tests/transfer.rs`: money between accounts on all cores, with connections cut at random.
+//!
+//! What moving slots and copies of other cores' keys must not change is held by [`serial`]: cores within a test again, one writer,
+//! and readers that look for halves of a write.
 //!
 //! Debug builds alone can be made to lock nothing, and only by a test that has the server in its own process
 //! (`Tuning::without_locks`): a feature of the package would have the tests build the server twice.

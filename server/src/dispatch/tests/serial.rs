@@ -1,5 +1,5 @@
-//! Commands on several cores under test: whatever is under way between the cores takes its time, and yet what clients see
-//! is what one core would have shown them.
+//! Commands and scripts on several cores while slots move, or while keys are read from copies: whatever is under way between the
+//! cores takes its time, and yet what clients see is what one core would have shown them.
 
 #![cfg(test)]
 
@@ -329,18 +329,6 @@ fn work_and_read(
 /// Commands alone.
 const COMMANDS: (&[How], &[How]) = (&[How::Command], &[How::Command]);
 
-/// Ways of which none declares some of its keys and reaches others.
-const ALL_OR_NONE: [How; 4] = [How::Command, How::Script, How::Keyless, How::Exec];
-
-#[test]
-#[should_panic(expected = "seed")]
-fn without_locks_this_test_would_fail() {
-    crate::dispatch::locks::LOCKS_ARE_OFF.set(true);
-    for seed in 0..20 {
-        work(seed, 400, &[How::Command], &[How::Command], Slots::Stay);
-    }
-}
-
 #[test]
 #[should_panic(expected = "seed")]
 fn without_a_standstill_this_test_would_fail() {
@@ -366,15 +354,6 @@ fn nor_do_they_of_what_scripts_see() {
 
 #[test]
 #[should_panic(expected = "seed")]
-fn without_locks_this_test_would_fail_for_scripts_too() {
-    crate::dispatch::locks::LOCKS_ARE_OFF.set(true);
-    for seed in 0..20 {
-        work(seed, 400, &[How::Script], &[How::Script], Slots::Stay);
-    }
-}
-
-#[test]
-#[should_panic(expected = "seed")]
 fn with_copies_that_outlive_locks_this_test_would_fail() {
     crate::dispatch::core::COPIES_OUTLIVE_LOCKS.set(true);
     for seed in 0..20 {
@@ -386,33 +365,5 @@ fn with_copies_that_outlive_locks_this_test_would_fail() {
 fn nobody_does_with_copies_either() {
     for seed in 0..seeds(20) {
         work_and_read(seed, 1000, COMMANDS, Slots::Stay, Reads::FromCopies);
-    }
-}
-
-#[test]
-fn nobody_sees_half_of_a_command_on_several_cores_or_an_older_state_than_was_seen_before() {
-    for seed in 0..seeds(20) {
-        work(seed, 400, &[How::Command], &[How::Command], Slots::Stay);
-    }
-}
-
-#[test]
-fn nobody_sees_half_of_a_script_either() {
-    for seed in 0..seeds(8) {
-        work(seed, 400, &ALL_OR_NONE, &ALL_OR_NONE, Slots::Stay);
-    }
-}
-
-#[test]
-fn a_script_that_writes_what_it_did_not_declare_is_one_too() {
-    for seed in 0..seeds(8) {
-        work(seed, 400, &How::ALL, &ALL_OR_NONE, Slots::Stay);
-    }
-}
-
-#[test]
-fn of_scripts_that_reach_what_they_did_not_declare_none_is_refused_and_none_sees_a_half() {
-    for seed in 0..seeds(8) {
-        work(seed, 400, &How::ALL, &How::ALL, Slots::Stay);
     }
 }

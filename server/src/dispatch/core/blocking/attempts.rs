@@ -184,7 +184,7 @@ impl Core {
         });
         let micros = match began {
             None => {
-                self.timing.ran(command.id);
+                self.state.timing.ran(command.id);
                 0
             }
             Some(began) => self.timed_apart(command, began),

@@ -378,7 +378,7 @@ impl Core {
         quiet: bool,
     ) {
         let recipient = recipient_of_reply(session, command, quiet);
-        self.timing.ran(command.id);
+        self.state.timing.ran(command.id);
         let executing = session.executing.as_ref();
         let locks = executing.map(|executing| executing.locks.clone());
         let asks = vec![(core, Work::Command(command), args.iter_from(0).collect())];

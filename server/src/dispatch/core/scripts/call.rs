@@ -132,7 +132,7 @@ impl Core {
         }
         self.state.stats.commands += 1;
         let is_sampled = !is_timed_apart(command, args, self.state.gates);
-        let is_timed = !is_sampled || self.timing.in_script(command.id);
+        let is_timed = !is_sampled || self.state.timing.in_script(command.id);
         let began = is_timed.then(Instant::now);
         match command.spec.run {
             Run::OnShard(run) | Run::FanOut { together: run, .. } => {
@@ -160,7 +160,7 @@ impl Core {
         let took = began.elapsed();
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         if is_sampled {
-            self.timing.timed_in_script(command.id, nanos);
+            self.state.timing.timed_in_script(command.id, nanos);
         }
         self.state.stats.ran(command.id, 1, nanos);
         let running = self.running();
@@ -222,7 +222,7 @@ impl Core {
                 // The message goes out when the script is over: it may begin again, and whom it will reach may be its own client,
                 // whose session is at work.
                 self.count_call(&mut messenger, command);
-                self.timing.ran(command.id);
+                self.state.timing.ran(command.id);
                 let ask = (count, merge);
                 self.ask_some_cores(&mut messenger, args, command, which, ask, false);
                 let publication = Publication::of(command, keep_words(args));

@@ -270,7 +270,7 @@ impl Core {
         self.state.shard.journal().set_moment(before);
         self.state.clock = now;
         self.state.shard.set_now(now.unix);
-        self.timing.took_apart(began.elapsed());
+        self.state.timing.took_apart(began.elapsed());
         self.budget.let_go(words.bytes());
         match over {
             Some(ended) if is_beyond => {

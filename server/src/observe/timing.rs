@@ -6,12 +6,11 @@
 
 use std::time::Instant;
 
-use crate::command::CommandId;
-use crate::observe::Stats;
+use super::stats::{CommandId, Stats};
 
 /// Commands run in the present turn, by number.
 #[derive(Debug)]
-pub(in crate::dispatch) struct TurnTiming {
+pub struct TurnTiming {
     calls: Vec<u32>,
     touched: Vec<CommandId>,
     shared_calls: u64,
@@ -42,18 +41,13 @@ struct InTurn {
     nanos: u64,
 }
 
-/// How often a command has run in a turn, by itself and in scripts.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct Counted {
-    calls: u32,
-    in_scripts: InTurn,
-}
-
 /// Of the constant-time commands that scripts call, every so manieth of a kind is timed.
 const TIMED_EVERY: u8 = 16;
 
 impl TurnTiming {
-    pub(in crate::dispatch) fn new(commands: usize) -> Self {
+    /// Of so many commands.
+    #[must_use]
+    pub fn new(commands: usize) -> Self {
         Self {
             calls: vec![0; commands],
             touched: Vec::new(),
@@ -68,7 +62,7 @@ impl TurnTiming {
     /// A constant-time command of a script is to run. Whether it has to be timed; else it is taken to last as long as the last
     /// one that was, and is counted at the end of the turn.
     #[inline]
-    pub(in crate::dispatch) fn in_script(&mut self, id: CommandId) -> bool {
+    pub fn in_script(&mut self, id: CommandId) -> bool {
         let known = &mut self.in_scripts[usize::from(id.0)];
         let Some(untimed) = known.untimed.checked_sub(1) else {
             return true;
@@ -83,20 +77,20 @@ impl TurnTiming {
     }
 
     /// A constant-time command of a script was timed.
-    pub(in crate::dispatch) fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
+    pub fn timed_in_script(&mut self, id: CommandId, nanos: u64) {
         let known = &mut self.in_scripts[usize::from(id.0)];
         known.untimed = TIMED_EVERY - 1;
         known.nanos = nanos;
     }
 
     /// A turn begins.
-    pub(in crate::dispatch) fn begin(&mut self, now: Instant) {
+    pub fn begin(&mut self, now: Instant) {
         self.began = now;
     }
 
     /// A constant-time command ran.
     #[inline(always)]
-    pub(in crate::dispatch) fn ran(&mut self, id: CommandId) {
+    pub fn ran(&mut self, id: CommandId) {
         let calls = &mut self.calls[usize::from(id.0)];
         if *calls == 0 {
             self.touched.push(id);
@@ -105,33 +99,32 @@ impl TurnTiming {
         self.shared_calls += 1;
     }
 
-    /// How often a command has run in this turn.
-    pub(in crate::dispatch) fn counted(&self, id: CommandId) -> Counted {
-        Counted {
-            calls: self.calls[usize::from(id.0)],
-            in_scripts: self.in_scripts[usize::from(id.0)].counted,
-        }
-    }
-
-    /// A command has run so often in this turn: what ran since does not count.
-    pub(in crate::dispatch) fn set_back(&mut self, id: CommandId, to: Counted) {
-        let calls = std::mem::replace(&mut self.calls[usize::from(id.0)], to.calls);
-        self.shared_calls -= u64::from(calls - to.calls);
-        self.in_scripts[usize::from(id.0)].counted = to.in_scripts;
+    /// What has run of a command since all was settled counts for nothing.
+    pub fn forget(&mut self, id: CommandId) {
+        let calls = std::mem::take(&mut self.calls[usize::from(id.0)]);
+        self.shared_calls -= u64::from(calls);
+        self.in_scripts[usize::from(id.0)].counted = InTurn::default();
     }
 
     /// Something took this long that no command of the turn is to account for.
-    pub(in crate::dispatch) fn took_apart(&mut self, time: std::time::Duration) {
+    pub fn took_apart(&mut self, time: std::time::Duration) {
         self.apart(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// A command was timed by itself.
-    pub(in crate::dispatch) fn apart(&mut self, nanos: u64) {
+    pub fn apart(&mut self, nanos: u64) {
         self.apart_nanos += nanos;
     }
 
+    /// Counts what has run in this turn so far: who asks how often commands have run sees what came before.
+    #[cold]
+    pub fn settle(&mut self, stats: &mut Stats) {
+        self.end(stats);
+        self.began = Instant::now();
+    }
+
     /// The turn ends: its time goes to the commands that shared it.
-    pub(in crate::dispatch) fn end(&mut self, stats: &mut Stats) {
+    pub fn end(&mut self, stats: &mut Stats) {
         if !self.touched_in_scripts.is_empty() {
             self.end_in_scripts(stats);
         }
