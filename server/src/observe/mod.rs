@@ -16,7 +16,7 @@ pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
 pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
 pub use stats::{CommandId, CommandStats, Rates, Stats};
-pub use timing::TurnTiming;
+pub use timing::{Counted, TurnTiming};
 
 /// What a core observes beside its counters.
 #[derive(Debug, Default)]

@@ -17,10 +17,19 @@ pub struct TurnTiming {
     /// Time of commands timed by themselves.
     apart_nanos: u64,
     began: Instant,
+    /// When what is timed by itself began, while it is under way.
+    apart_since: Option<Instant>,
     /// By number, what is known of constant-time commands that scripts call.
     in_scripts: Vec<InScripts>,
     /// Those of them that scripts called in this turn without their being timed.
     touched_in_scripts: Vec<CommandId>,
+}
+
+/// How often a command has run in a turn, by itself and in scripts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    calls: u32,
+    in_scripts: InTurn,
 }
 
 /// What is known of a command that scripts call.
@@ -54,6 +63,7 @@ impl TurnTiming {
             shared_calls: 0,
             apart_nanos: 0,
             began: Instant::now(),
+            apart_since: None,
             in_scripts: vec![InScripts::default(); commands],
             touched_in_scripts: Vec::new(),
         }
@@ -86,6 +96,7 @@ impl TurnTiming {
     /// A turn begins.
     pub fn begin(&mut self, now: Instant) {
         self.began = now;
+        self.apart_since = None;
     }
 
     /// A constant-time command ran.
@@ -99,11 +110,27 @@ impl TurnTiming {
         self.shared_calls += 1;
     }
 
-    /// What has run of a command since all was settled counts for nothing.
-    pub fn forget(&mut self, id: CommandId) {
-        let calls = std::mem::take(&mut self.calls[usize::from(id.0)]);
-        self.shared_calls -= u64::from(calls);
-        self.in_scripts[usize::from(id.0)].counted = InTurn::default();
+    /// How often a command has run in this turn.
+    #[must_use]
+    pub fn counted(&self, id: CommandId) -> Counted {
+        Counted {
+            calls: self.calls[usize::from(id.0)],
+            in_scripts: self.in_scripts[usize::from(id.0)].counted,
+        }
+    }
+
+    /// A command has run so often in this turn: what ran since does not count.
+    pub fn set_back(&mut self, id: CommandId, to: Counted) {
+        let calls = std::mem::replace(&mut self.calls[usize::from(id.0)], to.calls);
+        self.shared_calls -= u64::from(calls - to.calls);
+        self.in_scripts[usize::from(id.0)].counted = to.in_scripts;
+    }
+
+    /// Something begins that [`Self::apart`] or [`Self::took_apart`] will end. The time is now.
+    pub fn begin_apart(&mut self) -> Instant {
+        let now = Instant::now();
+        self.apart_since.get_or_insert(now);
+        now
     }
 
     /// Something took this long that no command of the turn is to account for.
@@ -114,35 +141,47 @@ impl TurnTiming {
     /// A command was timed by itself.
     pub fn apart(&mut self, nanos: u64) {
         self.apart_nanos += nanos;
+        self.apart_since = None;
     }
 
-    /// Counts what has run in this turn so far: who asks how often commands have run sees what came before.
+    /// Counts what has run in this turn so far: who asks how often commands have run sees what came before. What is under way,
+    /// timed by itself, is no part of that.
     #[cold]
-    pub fn settle(&mut self, stats: &mut Stats) {
-        self.end(stats);
-        self.began = Instant::now();
+    pub fn count_so_far(&mut self, stats: &mut Stats) {
+        let now = self.apart_since.unwrap_or_else(Instant::now);
+        self.count(stats, now);
+        self.began = now;
     }
 
     /// The turn ends: its time goes to the commands that shared it.
     pub fn end(&mut self, stats: &mut Stats) {
-        if !self.touched_in_scripts.is_empty() {
-            self.end_in_scripts(stats);
-        }
-        if self.shared_calls == 0 {
+        if self.shared_calls == 0 && self.touched_in_scripts.is_empty() {
             self.apart_nanos = 0;
             return;
         }
-        let nanos = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let each = nanos.saturating_sub(self.apart_nanos) / self.shared_calls;
+        self.count(stats, Instant::now());
+    }
+
+    /// Counts what has run, in the time until `now`.
+    fn count(&mut self, stats: &mut Stats, now: Instant) {
+        if !self.touched_in_scripts.is_empty() {
+            self.count_in_scripts(stats);
+        }
+        let apart_nanos = std::mem::take(&mut self.apart_nanos);
+        if self.shared_calls == 0 {
+            return;
+        }
+        let nanos = now.saturating_duration_since(self.began).as_nanos();
+        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
+        let each = nanos.saturating_sub(apart_nanos) / self.shared_calls;
         for id in self.touched.drain(..) {
             let calls = std::mem::take(&mut self.calls[usize::from(id.0)]);
             stats.ran(id, u64::from(calls), each * u64::from(calls));
         }
         self.shared_calls = 0;
-        self.apart_nanos = 0;
     }
 
-    fn end_in_scripts(&mut self, stats: &mut Stats) {
+    fn count_in_scripts(&mut self, stats: &mut Stats) {
         for id in self.touched_in_scripts.drain(..) {
             let known = &mut self.in_scripts[usize::from(id.0)];
             let InTurn { calls, nanos } = std::mem::take(&mut known.counted);
@@ -153,7 +192,32 @@ impl TurnTiming {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn what_is_timed_by_itself_is_no_part_of_what_was_counted_in_its_midst() {
+        let mut timing = TurnTiming::new(3);
+        let (before, behind) = (CommandId(0), CommandId(1));
+        let mut stats = Stats::new(3);
+        let turn = Instant::now();
+        timing.begin(turn);
+        timing.ran(before);
+        let began = timing.begin_apart();
+        std::thread::sleep(Duration::from_millis(20));
+        timing.count_so_far(&mut stats);
+        let counted = stats.by_command[before.index()];
+        let until_then = began.duration_since(turn).as_nanos();
+        assert_eq!((counted.calls, counted.nanos.into()), (1, until_then));
+        timing.took_apart(began.elapsed());
+        timing.ran(behind);
+        std::thread::sleep(Duration::from_millis(2));
+        timing.end(&mut stats);
+        let counted = stats.by_command[behind.index()];
+        assert_eq!(counted.calls, 1);
+        assert!(counted.nanos >= 2_000_000, "{} ns", counted.nanos);
+    }
 
     #[test]
     fn of_a_scripts_constant_time_commands_one_of_a_kind_in_sixteen_is_timed() {

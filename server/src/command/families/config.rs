@@ -125,7 +125,7 @@ fn help(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn reset_each(call: &mut CoreCall<'_>) {
     let expired = call.core.shard.expired_total();
-    call.core.timing.settle(&mut call.core.stats);
+    call.core.timing.count_so_far(&mut call.core.stats);
     call.core.stats.reset();
     call.core.stats.expired_before = expired;
 }

@@ -64,11 +64,12 @@ impl Core {
             }
             // What is spread runs elsewhere, and later.
             _ if is_spread || !is_timed_apart(command, args, gates) => {
-                self.state.timing.ran(command.id);
                 self.start(session, args, command, target, owner, quiet);
+                // What tells of what has run does not tell of itself.
+                self.state.timing.ran(command.id);
             }
             _ => {
-                let began = Instant::now();
+                let began = self.state.timing.begin_apart();
                 self.start(session, args, command, target, owner, quiet);
                 let micros = self.timed_apart(command, began);
                 self.observe_slow(session, args, command.spec, micros);

@@ -2,7 +2,7 @@
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;
-use crate::observe::{CommandId, CommandStats, ErrorCounts};
+use crate::observe::{CommandId, CommandStats, Counted, ErrorCounts};
 
 /// What the statistics said before.
 pub(in crate::dispatch::core) struct Before {
@@ -12,7 +12,7 @@ pub(in crate::dispatch::core) struct Before {
     misses: u64,
     error_replies: u64,
     errors: ErrorCounts,
-    of_command: Option<(CommandId, CommandStats)>,
+    of_command: Option<(CommandId, CommandStats, Counted)>,
 }
 
 impl Core {
@@ -20,7 +20,6 @@ impl Core {
     #[cold]
     pub(in crate::dispatch::core) fn begin_uncounted(&mut self, id: Option<CommandId>) -> Before {
         let stats = &mut self.state.stats;
-        self.state.timing.settle(stats);
         Before {
             durations_were_off: std::mem::replace(&mut stats.durations_are_off, true),
             commands: stats.commands,
@@ -28,7 +27,13 @@ impl Core {
             misses: stats.misses,
             error_replies: stats.error_replies,
             errors: std::mem::take(&mut stats.errors),
-            of_command: id.map(|id| (id, stats.by_command[id.index()])),
+            of_command: id.map(|id| {
+                (
+                    id,
+                    stats.by_command[id.index()],
+                    self.state.timing.counted(id),
+                )
+            }),
         }
     }
 
@@ -40,9 +45,9 @@ impl Core {
         stats.commands = before.commands;
         (stats.hits, stats.misses) = (before.hits, before.misses);
         (stats.error_replies, stats.errors) = (before.error_replies, before.errors);
-        if let Some((id, counted)) = before.of_command {
+        if let Some((id, counted, calls)) = before.of_command {
             stats.by_command[id.index()] = counted;
-            self.state.timing.forget(id);
+            self.state.timing.set_back(id, calls);
         }
     }
 }

@@ -500,6 +500,7 @@ fn what_came_before_in_a_pipeline_is_in_the_statistics() {
             vec!["CONFIG", "RESETSTAT"],
             vec!["GET", &keys[0]],
             vec!["INFO", "commandstats"],
+            vec!["INFO", "commandstats"],
         ] {
             pipeline.extend(crate::resp::encode_command(
                 words.iter().map(|word| word.as_bytes()),
@@ -514,8 +515,12 @@ fn what_came_before_in_a_pipeline_is_in_the_statistics() {
         assert_eq!(calls("cmdstat_eval:"), ["calls=1"], "{cores} cores: {said}");
         assert_eq!(
             calls("cmdstat_get:"),
-            ["calls=22", "calls=1"],
+            ["calls=22", "calls=1", "calls=1"],
             "{cores} cores: {said}"
         );
+        // What tells does not tell of itself.
+        assert_eq!(calls("cmdstat_info:"), ["calls=1"], "{cores} cores: {said}");
+        let reset = calls("cmdstat_config|resetstat:");
+        assert_eq!(reset, ["calls=1"; 2], "{cores} cores: {said}");
     }
 }

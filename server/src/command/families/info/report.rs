@@ -142,7 +142,7 @@ pub(super) struct Report {
 pub(super) fn write(call: &mut CoreCall<'_>) {
     let held = Held::of_core(call);
     let core = &mut *call.core;
-    core.timing.settle(&mut core.stats);
+    core.timing.count_so_far(&mut core.stats);
     let stats = &core.stats;
     let awaited_keys = core.shard.awaited().len() as u64;
     let copied_keys = core.shard.copied().len() as u64;

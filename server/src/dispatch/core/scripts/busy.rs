@@ -9,7 +9,7 @@
 //! larger commands wait; the others are refused.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder_engine::UnixMillis;
 
@@ -72,7 +72,7 @@ impl Core {
         }
         let mut goes_on = false;
         for id in self.scripts.due_each_turn() {
-            goes_on |= self.resume_script(id, Instant::now()) == Progress::Suspended;
+            goes_on |= self.resume_script(id) == Progress::Suspended;
         }
         self.run_granted();
         goes_on

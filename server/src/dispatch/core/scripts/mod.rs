@@ -135,7 +135,7 @@ impl Core {
         command: &'static Command,
         quiet: bool,
     ) {
-        let began = Instant::now();
+        let began = self.state.timing.begin_apart();
         let mut out = self.scripts.take_reply();
         let is_in_exec = session.executing.is_some();
         let caller = caller_of(session, self.reads_of(session, command));
@@ -188,7 +188,7 @@ impl Core {
                 reading: request.reading,
             },
         };
-        let (ticket, began) = (request.ticket, Instant::now());
+        let (ticket, began) = (request.ticket, self.state.timing.begin_apart());
         let mut out = self.scripts.take_reply();
         let asked = (args, command, began);
         let owner = Asker::OtherCore { from, ticket };

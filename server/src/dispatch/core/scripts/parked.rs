@@ -205,13 +205,13 @@ impl Core {
                     Some(Needs::Answer) => {
                         let messenger = self.state.sessions.get(id);
                         if messenger.is_some_and(|messenger| messenger.output.outstanding() == 0) {
-                            self.resume_script(id, Instant::now());
+                            self.resume_script(id);
                         }
                     }
                     _ => {}
                 }
             } else if let Some(id) = self.scripts.next_to_begin() {
-                self.resume_script(id, Instant::now());
+                self.resume_script(id);
             } else {
                 return;
             }
@@ -219,7 +219,8 @@ impl Core {
     }
 
     /// Lets a script begin or go on.
-    pub(super) fn resume_script(&mut self, id: SessionId, began: Instant) -> Progress {
+    pub(super) fn resume_script(&mut self, id: SessionId) -> Progress {
+        let began = self.state.timing.begin_apart();
         let Parked {
             owner,
             words,
