@@ -18,7 +18,7 @@ pub struct Pausing {
     pub all_until_ms: u64,
     /// The command that runs has begun one.
     pub has_begun: bool,
-    /// Pauses whose place it has passed.
+    /// Pauses whose place it has passed, and places at which it was asked to clear (behind an `EXEC` that pauses).
     pub begun: u64,
     /// How many of them each core has cleared.
     cleared: Box<[u64]>,

@@ -390,6 +390,7 @@ impl<'a> Player<'a> {
             6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
             7 if self.stage.kinds.contains(&Kind::Script) => self.script(Kind::Script),
             8 if self.stage.kinds.contains(&Kind::ScriptFar) => self.script(Kind::ScriptFar),
+            9 if self.stage.kinds.contains(&Kind::ScriptOfAny) => self.script(Kind::ScriptOfAny),
             _ => self.append(),
         });
         let steps = steps.collect();

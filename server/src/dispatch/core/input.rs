@@ -157,7 +157,7 @@ impl Core {
     #[inline]
     pub(super) fn resume_stalled(&mut self) {
         match self.run_queue.is_empty() {
-            true => self.run_queue.look_anew(),
+            true => self.run_queue.forget_look(),
             false => self.resume_each_waiting(),
         }
     }

@@ -10,8 +10,8 @@
 //!  end_turn -> this core's transactions get their place; background steps, timers, statistics; then the runtime sends and ships
 //!          the outboxes
 //! ```
-//! `Core`'s fields are types of these modules: a file here calls their methods, and keeps no state of its own. An exception is the
-//! buffer in which the commands stand that are being run (`lent`): whoever sends them elsewhere reads it.
+//! `Core`'s fields are types of these modules: a file here calls their methods. What `core/` has of its own is the buffer in which
+//! the commands stand that are being run (`lent`), which whoever sends them elsewhere reads, memory for parsing, and numbers of the turn.
 
 mod admit;
 mod blocking;

@@ -1,4 +1,5 @@
-//! Pauses (`CLIENT PAUSE`) whose place a core has passed and which it has yet to answer.
+//! Pauses (`CLIENT PAUSE`) whose place a core has passed and which it has yet to answer. What an `EXEC` that pauses has cleared behind it
+//! (`Work::Clear`) is answered like a pause, and counted as one here.
 
 use crate::command::Flags;
 use crate::dispatch::mail::requests::Ticket;

@@ -5,7 +5,8 @@
 //!  room, a place in the order, a lock, a credit … may be there ─▶ due: looked at in this turn
 //!  its part of the turn is used up ─▶ put off ── the next turn begins ──▶ due
 //! ```
-//! A session that is looked at and still waits is due again, before all others, at the end of the next turn.
+//! A session that is looked at and still waits stays due. It is looked at again, before those that come later, when another is due or
+//! when something may have come for those that wait.
 
 use crate::session::SessionId;
 
@@ -35,8 +36,8 @@ impl RunQueue {
         }
     }
 
-    /// What came may be what one of those was waiting for that have been looked at: they are due as if they were new.
-    pub(in crate::dispatch) fn look_anew(&mut self) {
+    /// Those that have been looked at, if any, are to be looked at again: what came may be what one of them waits for.
+    pub(in crate::dispatch) fn forget_look(&mut self) {
         self.seen = 0;
     }
 

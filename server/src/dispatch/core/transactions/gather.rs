@@ -58,8 +58,8 @@ impl Core {
         self.gather_parts(Some(session), recipient, args, (finish, asks), locks);
     }
 
-    /// Asks several cores at once, under locks if there are any. What then happens is told of by this core. The slot of the reply
-    /// is kept already.
+    /// Asks several cores at once, under locks if there are any. Where these are given back behind it, this core tells of what
+    /// happens; else its `EXEC` says who does. The slot of the reply is kept already.
     pub(in crate::dispatch::core) fn gather_parts(
         &mut self,
         mut session: Option<&mut Session>,
@@ -274,7 +274,7 @@ impl Core {
             self.run_queue.push(id);
         } else if session.stalled_for_room {
             // It waits already, and may have waited for this.
-            self.run_queue.look_anew();
+            self.run_queue.forget_look();
         }
         self.state.dirty.push(id);
         if session.holds_much() {

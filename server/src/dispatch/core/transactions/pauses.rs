@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// The place of a pause has come. It is answered when nothing that was admitted before is under way.
+    /// The place of a pause, or of a request to clear, has come. It is answered when nothing that was admitted before is under way.
     #[cold]
     pub(in crate::dispatch::core) fn begin_clearing(&mut self, from: CoreId, ticket: Ticket) {
         self.state.pausing.begun += 1;
