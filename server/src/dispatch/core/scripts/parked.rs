@@ -238,7 +238,7 @@ impl Core {
         self.act_on_notes(None, None);
         let moment = self.moment_of(state.hold());
         let before = self.state.shard.journal().set_moment(moment);
-        let mut out = Vec::new();
+        let mut out = self.scripts.take_reply();
         let step = match state {
             State::New(mut hold, _) => {
                 self.scripts.note_begun();
@@ -275,12 +275,14 @@ impl Core {
         self.budget.let_go(words.bytes());
         match over {
             Some(ended) if is_beyond => {
+                self.scripts.keep_reply(out);
                 self.end_hold(&ended, is_beyond);
                 self.begin_again(owner, words, command, caller);
                 Progress::Over
             }
             Some(ended) => {
                 self.end_parked(owner, args, command, &ended, &out);
+                self.scripts.keep_reply(out);
                 let exec = match owner {
                     Asker::Session { id, .. } => Some(id).filter(|_| ended.hold.is_in_exec()),
                     Asker::OtherCore { .. } => None,
@@ -291,6 +293,7 @@ impl Core {
                 Progress::Over
             }
             None => {
+                self.scripts.keep_reply(out);
                 self.park((owner, words, caller, clock));
                 Progress::Suspended
             }
