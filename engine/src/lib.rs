@@ -20,8 +20,18 @@ pub mod limits;
 mod memory;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
+#[cfg_attr(
+    not(any(test, feature = "model")),
+    expect(dead_code, reason = "types follow")
+)]
+mod nodes;
 mod raw;
 mod shard;
+#[cfg_attr(
+    not(any(test, feature = "model")),
+    expect(dead_code, reason = "types follow")
+)]
+mod spiral;
 mod subscribers;
 mod units;
 mod value;

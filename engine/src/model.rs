@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::spiral::model::play as play_spiral;
+
 use crate::journal::{Effect, Element, Event, Removal};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::{

@@ -1,0 +1,672 @@
+//! A node of elements, byte by byte. Here bytes are read and written; which block they are in is for others to know.
+//!
+//! ```text
+//!  0      1       2      3       4       8         12      14         16    18
+//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
+//! | mark | flags | name | value | owner | ordinal | count | capacity | low | tags | ...
+//! |      |       | code | code  |       |         |       |          |     |      |
+//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
+//!  ... name codes | value codes | deadlines | gap | element n−1 | ... | element 1 | element 0 |
+//!      if they     if they       if any has         ^ low          name, then value         ^ capacity
+//!      differ      differ        one, 6 each
+//! ```
+//! What all elements share stands once: the length of 16-byte names is the name code, and then no element has one. A set's
+//! values have no bytes, and so it costs nothing that they could have. A code is a length up to 252, or says that a reference lies
+//! in the element: to a block of its own ([`IN_BLOCK`]), or to an extent ([`IN_EXTENT`]). The tag is eight bits of the hash.
+//!
+//! Elements are added below the others, and what is left closes up when one goes. So nothing moves when a code or a deadline
+//! comes to differ: only the front becomes longer.
+
+use crate::UnixMillis;
+use crate::nodes::{NODE_HEAD_BYTES, read_u16, read_u32};
+use crate::raw::{Block, ExtentId, TAGS_AT_ONCE, matching_tags};
+
+/// Bytes before the tags.
+pub(super) const HEADER_BYTES: usize = 18;
+/// The longest name or value that lies in its element.
+pub(super) const INLINE_MAX_BYTES: usize = 128;
+/// Bytes of a deadline.
+pub(super) const DEADLINE_BYTES: usize = 6;
+/// What an element without a deadline has in the place of one.
+const NO_DEADLINE: u64 = (1 << (8 * DEADLINE_BYTES)) - 1;
+
+/// Code of what lies in an extent: its number and the length.
+pub(super) const IN_EXTENT: u8 = 253;
+/// Code of what lies in a block of its own.
+pub(super) const IN_BLOCK: u8 = 254;
+/// In a header: the codes differ.
+const VARYING: u8 = 255;
+
+const FLAGS_AT: usize = 1;
+const NAME_CODE_AT: usize = 2;
+const VALUE_CODE_AT: usize = 3;
+const COUNT_AT: usize = NODE_HEAD_BYTES;
+const CAPACITY_AT: usize = COUNT_AT + 2;
+const LOW_AT: usize = CAPACITY_AT + 2;
+
+/// Bytes that a name or value of this code takes in its element.
+#[inline(always)]
+pub(super) fn bytes_of_code(code: u8) -> usize {
+    match code {
+        IN_BLOCK => 4,
+        IN_EXTENT => 8,
+        len => usize::from(len),
+    }
+}
+
+/// A name or a value as it lies in an element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) code: u8,
+    /// The bytes, or the reference.
+    pub(super) bytes: &'a [u8],
+}
+
+/// Where a name or a value is that does not lie in its element.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reference {
+    Block(Block),
+    Extent(ExtentId, usize),
+}
+
+impl Field<'_> {
+    /// Where the bytes are, if not here.
+    #[inline(always)]
+    pub(super) fn reference(self) -> Option<Reference> {
+        match self.code {
+            IN_BLOCK => Some(Reference::Block(Block(read_u32(self.bytes, 0)))),
+            IN_EXTENT => {
+                let extent = ExtentId(read_u32(self.bytes, 0));
+                Some(Reference::Extent(extent, read_u32(self.bytes, 4) as usize))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An element, read from a node or to be written to one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) name: Field<'a>,
+    pub(super) value: Field<'a>,
+    pub(super) deadline: Option<UnixMillis>,
+}
+
+impl Element<'_> {
+    pub(super) fn body_bytes(&self) -> usize {
+        self.name.bytes.len() + self.value.bytes.len()
+    }
+}
+
+/// What the header of a node says, but for who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    flags: u8,
+    name_code: u8,
+    value_code: u8,
+    pub(super) count: usize,
+    pub(super) capacity: usize,
+    /// Where the last element begins.
+    low: usize,
+}
+
+impl Shape {
+    /// There is a deadline in front of each element.
+    const DEADLINES: u8 = 1;
+    /// Some codes are of references.
+    const REFERENCES: u8 = 2;
+    /// Others of its bucket lie in further nodes.
+    const OVERFLOWS: u8 = 4;
+
+    /// Of a node without elements.
+    pub(super) fn empty(capacity: usize) -> Self {
+        Self {
+            flags: 0,
+            name_code: 0,
+            value_code: 0,
+            count: 0,
+            capacity,
+            low: capacity,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn read(node: &[u8]) -> Self {
+        Self {
+            flags: node[FLAGS_AT],
+            name_code: node[NAME_CODE_AT],
+            value_code: node[VALUE_CODE_AT],
+            count: read_u16(node, COUNT_AT),
+            capacity: read_u16(node, CAPACITY_AT),
+            low: read_u16(node, LOW_AT),
+        }
+    }
+
+    #[inline]
+    pub(super) fn write(&self, node: &mut [u8]) {
+        node[FLAGS_AT] = self.flags;
+        node[NAME_CODE_AT] = self.name_code;
+        node[VALUE_CODE_AT] = self.value_code;
+        for (at, number) in [
+            (COUNT_AT, self.count),
+            (CAPACITY_AT, self.capacity),
+            (LOW_AT, self.low),
+        ] {
+            node[at..at + 2].copy_from_slice(&(number as u16).to_le_bytes());
+        }
+    }
+
+    #[inline(always)]
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.has(Self::DEADLINES)
+    }
+
+    pub(super) fn has_references(&self) -> bool {
+        self.has(Self::REFERENCES)
+    }
+
+    pub(super) fn overflows(&self) -> bool {
+        self.has(Self::OVERFLOWS)
+    }
+
+    pub(super) fn set_overflows(&mut self, overflows: bool) {
+        self.flags = self.flags & !Self::OVERFLOWS | if overflows { Self::OVERFLOWS } else { 0 };
+    }
+
+    #[inline(always)]
+    fn name_codes_bytes(&self) -> usize {
+        if self.name_code == VARYING {
+            self.count
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn value_codes_bytes(&self) -> usize {
+        if self.value_code == VARYING {
+            self.count
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn name_codes_at(&self) -> usize {
+        HEADER_BYTES + self.count
+    }
+
+    #[inline(always)]
+    fn value_codes_at(&self) -> usize {
+        self.name_codes_at() + self.name_codes_bytes()
+    }
+
+    #[inline(always)]
+    fn deadlines_at(&self) -> usize {
+        self.value_codes_at() + self.value_codes_bytes()
+    }
+
+    /// Where the gap begins.
+    #[inline(always)]
+    pub(super) fn front_end(&self) -> usize {
+        let each = if self.has_deadlines() {
+            DEADLINE_BYTES
+        } else {
+            0
+        };
+        self.deadlines_at() + each * self.count
+    }
+
+    /// Bytes in use.
+    #[inline(always)]
+    pub(super) fn used(&self) -> usize {
+        self.front_end() + self.capacity - self.low
+    }
+
+    /// Bytes of the gap.
+    #[inline(always)]
+    pub(super) fn idle(&self) -> usize {
+        self.low - self.front_end()
+    }
+
+    /// The shape with an element more: what all then share.
+    #[inline]
+    pub(super) fn with(&self, name: u8, value: u8, deadline: Option<UnixMillis>) -> Self {
+        let shared = |own: u8, new: u8| match own == new || self.count == 0 {
+            true => new,
+            false => VARYING,
+        };
+        let mut flags = self.flags;
+        if deadline.is_some() {
+            flags |= Self::DEADLINES;
+        }
+        if name >= IN_EXTENT || value >= IN_EXTENT {
+            flags |= Self::REFERENCES;
+        }
+        Self {
+            flags,
+            name_code: shared(self.name_code, name),
+            value_code: shared(self.value_code, value),
+            count: self.count + 1,
+            capacity: self.capacity,
+            low: self
+                .low
+                .wrapping_sub(bytes_of_code(name) + bytes_of_code(value)),
+        }
+    }
+
+    /// Bytes that the node would need for all elements of this shape, were it a plan: `low` may lie below zero.
+    pub(super) fn needed(&self) -> usize {
+        self.front_end() + self.capacity.wrapping_sub(self.low)
+    }
+
+    /// The same in a block of another capacity.
+    pub(super) fn moved_to(&self, capacity: usize) -> Self {
+        Self {
+            capacity,
+            low: capacity.wrapping_sub(self.capacity.wrapping_sub(self.low)),
+            ..*self
+        }
+    }
+
+    /// The range of the elements' bytes.
+    pub(super) fn bodies(&self) -> std::ops::Range<usize> {
+        self.low..self.capacity
+    }
+
+    #[inline(always)]
+    fn name_code_of(&self, node: &[u8], at: usize) -> u8 {
+        match self.name_code {
+            VARYING => node[self.name_codes_at() + at],
+            code => code,
+        }
+    }
+
+    #[inline(always)]
+    fn value_code_of(&self, node: &[u8], at: usize) -> u8 {
+        match self.value_code {
+            VARYING => node[self.value_codes_at() + at],
+            code => code,
+        }
+    }
+
+    /// Bytes of the names, or values, of the elements before number `end`.
+    #[inline(always)]
+    fn sum_of_codes(&self, node: &[u8], code: u8, codes_at: usize, end: usize) -> usize {
+        if code != VARYING {
+            return bytes_of_code(code) * end;
+        }
+        let codes = &node[codes_at..codes_at + end];
+        match self.has(Self::REFERENCES) {
+            false => codes.iter().map(|&code| u32::from(code)).sum::<u32>() as usize,
+            true => codes.iter().map(|&code| bytes_of_code(code)).sum(),
+        }
+    }
+
+    /// Where the element before number `at` begins, and this one ends.
+    #[inline(always)]
+    fn end_of(&self, node: &[u8], at: usize) -> usize {
+        let names = self.sum_of_codes(node, self.name_code, self.name_codes_at(), at);
+        let values = self.sum_of_codes(node, self.value_code, self.value_codes_at(), at);
+        self.capacity - names - values
+    }
+
+    /// Where the name, and the value, of element `at` lie.
+    #[inline(always)]
+    fn ranges_of(&self, node: &[u8], at: usize) -> (usize, usize, usize) {
+        let end = self.end_of(node, at);
+        let value_at = end - bytes_of_code(self.value_code_of(node, at));
+        let name_at = value_at - bytes_of_code(self.name_code_of(node, at));
+        (name_at, value_at, end)
+    }
+
+    #[inline(always)]
+    pub(super) fn tag(&self, node: &[u8], at: usize) -> u8 {
+        node[HEADER_BYTES + at]
+    }
+
+    /// The name of element `at`.
+    #[inline(always)]
+    pub(super) fn name<'a>(&self, node: &'a [u8], at: usize) -> Field<'a> {
+        let (name_at, value_at, _) = self.ranges_of(node, at);
+        Field {
+            code: self.name_code_of(node, at),
+            bytes: &node[name_at..value_at],
+        }
+    }
+
+    /// Element `at`.
+    #[inline(always)]
+    pub(super) fn element<'a>(&self, node: &'a [u8], at: usize) -> Element<'a> {
+        self.element_ending(node, at, self.end_of(node, at))
+    }
+
+    #[inline(always)]
+    fn element_ending<'a>(&self, node: &'a [u8], at: usize, end: usize) -> Element<'a> {
+        let (name, value) = (self.name_code_of(node, at), self.value_code_of(node, at));
+        let value_at = end - bytes_of_code(value);
+        let name_at = value_at - bytes_of_code(name);
+        Element {
+            tag: self.tag(node, at),
+            name: Field {
+                code: name,
+                bytes: &node[name_at..value_at],
+            },
+            value: Field {
+                code: value,
+                bytes: &node[value_at..end],
+            },
+            deadline: self.deadline(node, at),
+        }
+    }
+
+    /// All elements, in order.
+    pub(super) fn elements<'a>(
+        &self,
+        node: &'a [u8],
+    ) -> impl Iterator<Item = Element<'a>> + use<'a> {
+        let (shape, mut end) = (*self, self.capacity);
+        (0..shape.count).map(move |at| {
+            let element = shape.element_ending(node, at, end);
+            end -= element.body_bytes();
+            element
+        })
+    }
+
+    /// The deadline of element `at`.
+    #[inline(always)]
+    pub(super) fn deadline(&self, node: &[u8], at: usize) -> Option<UnixMillis> {
+        if !self.has_deadlines() {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        let place = self.deadlines_at() + at * DEADLINE_BYTES;
+        bytes[..DEADLINE_BYTES].copy_from_slice(&node[place..place + DEADLINE_BYTES]);
+        match u64::from_le_bytes(bytes) {
+            NO_DEADLINE => None,
+            ms => Some(UnixMillis(ms as i64)),
+        }
+    }
+
+    /// The number of the first element with this tag whose name `is` it.
+    #[inline(always)]
+    pub(super) fn find(
+        &self,
+        node: &[u8],
+        tag: u8,
+        mut is: impl FnMut(Field<'_>) -> bool,
+    ) -> Option<usize> {
+        let mut at = 0;
+        while at < self.count {
+            let place = HEADER_BYTES + at;
+            let mut bits = match node[place..].first_chunk::<TAGS_AT_ONCE>() {
+                Some(tags) => matching_tags(tags, tag),
+                // The node ends its slab.
+                None => {
+                    let mut tags = [0; TAGS_AT_ONCE];
+                    let rest = &node[place..];
+                    tags[..rest.len()].copy_from_slice(rest);
+                    matching_tags(&tags, tag)
+                }
+            };
+            if self.count - at < TAGS_AT_ONCE {
+                bits &= (1 << (self.count - at)) - 1;
+            }
+            while bits != 0 {
+                let found = at + bits.trailing_zeros() as usize;
+                if is(self.name(node, found)) {
+                    return Some(found);
+                }
+                bits &= bits - 1;
+            }
+            at += TAGS_AT_ONCE;
+        }
+        None
+    }
+}
+
+/// Gives a node the front of `new`, of as many elements as it has: codes that come to differ get their places, deadlines too.
+/// There must be room. Elements stay where they are.
+pub(super) fn widen_front(node: &mut [u8], old: &Shape, new: &Shape) {
+    debug_assert!(new.count == old.count && new.front_end() <= old.low);
+    if new.has_deadlines() {
+        let to = new.deadlines_at();
+        if old.has_deadlines() {
+            node.copy_within(old.deadlines_at()..old.front_end(), to);
+        } else {
+            node[to..new.front_end()].fill(0xFF);
+        }
+    }
+    if new.value_code == VARYING {
+        let (from, to) = (old.value_codes_at(), new.value_codes_at());
+        match old.value_code {
+            VARYING => node.copy_within(from..from + old.count, to),
+            code => node[to..to + old.count].fill(code),
+        }
+    }
+    if new.name_code == VARYING && old.name_code != VARYING {
+        let to = new.name_codes_at();
+        node[to..to + old.count].fill(old.name_code);
+    }
+    new.write(node);
+}
+
+/// Adds an element that shares what `shape` says. There must be room.
+pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &Element<'_>) {
+    let old = *shape;
+    let mut new = old.with(element.name.code, element.value.code, element.deadline);
+    if old.count > 0 {
+        let front = Shape {
+            count: old.count,
+            low: old.low,
+            ..new
+        };
+        if front != old {
+            widen_front(node, &old, &front);
+        }
+        if new.has_deadlines() {
+            let from = front.deadlines_at();
+            node.copy_within(from..front.front_end(), new.deadlines_at());
+        }
+        if new.value_code == VARYING {
+            let from = front.value_codes_at();
+            node.copy_within(from..from + old.count, new.value_codes_at());
+        }
+        if new.name_code == VARYING {
+            let from = front.name_codes_at();
+            node.copy_within(from..from + old.count, new.name_codes_at());
+        }
+    }
+    let at = old.count;
+    node[HEADER_BYTES + at] = element.tag;
+    if new.name_code == VARYING {
+        node[new.name_codes_at() + at] = element.name.code;
+    }
+    if new.value_code == VARYING {
+        node[new.value_codes_at() + at] = element.value.code;
+    }
+    new.capacity = old.capacity;
+    let value_at = new.low + element.name.bytes.len();
+    node[new.low..value_at].copy_from_slice(element.name.bytes);
+    node[value_at..old.low].copy_from_slice(element.value.bytes);
+    if new.has_deadlines() {
+        write_deadline(node, &new, at, element.deadline);
+    }
+    new.write(node);
+    *shape = new;
+}
+
+fn write_deadline(node: &mut [u8], shape: &Shape, at: usize, deadline: Option<UnixMillis>) {
+    let ms = deadline.map_or(NO_DEADLINE, |at| at.0 as u64);
+    let place = shape.deadlines_at() + at * DEADLINE_BYTES;
+    node[place..place + DEADLINE_BYTES].copy_from_slice(&ms.to_le_bytes()[..DEADLINE_BYTES]);
+}
+
+/// Takes element `at` out.
+pub(super) fn remove(node: &mut [u8], shape: &mut Shape, at: usize) {
+    let old = *shape;
+    let (name_at, _, end) = old.ranges_of(node, at);
+    let bytes = end - name_at;
+    node.copy_within(old.low..name_at, old.low + bytes);
+    let mut new = old;
+    new.count -= 1;
+    new.low += bytes;
+    // Each list moves down by those before it, from the first on.
+    let lists = [
+        (HEADER_BYTES, HEADER_BYTES, 1, true),
+        (
+            old.name_codes_at(),
+            new.name_codes_at(),
+            1,
+            old.name_code == VARYING,
+        ),
+        (
+            old.value_codes_at(),
+            new.value_codes_at(),
+            1,
+            old.value_code == VARYING,
+        ),
+        (
+            old.deadlines_at(),
+            new.deadlines_at(),
+            DEADLINE_BYTES,
+            old.has_deadlines(),
+        ),
+    ];
+    for (from, to, width, is_there) in lists {
+        if is_there {
+            if from != to {
+                node.copy_within(from..from + at * width, to);
+            }
+            node.copy_within(
+                from + (at + 1) * width..from + old.count * width,
+                to + at * width,
+            );
+        }
+    }
+    new.write(node);
+    *shape = new;
+}
+
+/// Shape of the node once the value of element `at` has this code and the deadline is this.
+pub(super) fn shape_with_value(
+    node: &[u8],
+    shape: &Shape,
+    at: usize,
+    code: u8,
+    deadline: Option<UnixMillis>,
+) -> Shape {
+    let mut new = *shape;
+    let was = shape.value_code_of(node, at);
+    if shape.value_code != VARYING && code != was {
+        new.value_code = if shape.count == 1 { code } else { VARYING };
+    }
+    if code >= IN_EXTENT {
+        new.flags |= Shape::REFERENCES;
+    }
+    if deadline.is_some() {
+        new.flags |= Shape::DEADLINES;
+    }
+    new.low = (shape.low + bytes_of_code(was)).wrapping_sub(bytes_of_code(code));
+    new
+}
+
+/// Gives element `at` another value and deadline; `new` is what [`shape_with_value`] has told, and there must be room.
+pub(super) fn set_value(
+    node: &mut [u8],
+    shape: &mut Shape,
+    new: Shape,
+    at: usize,
+    value: Field<'_>,
+    deadline: Option<UnixMillis>,
+) {
+    let old = *shape;
+    let (_, value_at, end) = old.ranges_of(node, at);
+    // A front that becomes longer may need the place that a shorter value leaves.
+    if new.low > old.low {
+        node.copy_within(old.low..value_at, new.low);
+    }
+    let closed = Shape {
+        low: new.low.max(old.low),
+        ..old
+    };
+    let front = Shape {
+        low: closed.low,
+        ..new
+    };
+    if front != old {
+        widen_front(node, &closed, &front);
+    }
+    if new.value_code == VARYING {
+        node[new.value_codes_at() + at] = value.code;
+    }
+    if new.low < old.low {
+        node.copy_within(old.low..value_at, new.low);
+        new.write(node);
+    }
+    node[end - value.bytes.len()..end].copy_from_slice(value.bytes);
+    if new.has_deadlines() {
+        write_deadline(node, &new, at, deadline);
+    }
+    *shape = new;
+}
+
+/// Points the reference in the name or value of element `at` from one block to another; whether it was there.
+pub(super) fn repoint(node: &mut [u8], shape: &Shape, at: usize, from: Block, to: Block) -> bool {
+    let (name_at, value_at, _) = shape.ranges_of(node, at);
+    let places = [
+        (shape.name_code_of(node, at), name_at),
+        (shape.value_code_of(node, at), value_at),
+    ];
+    for (code, place) in places {
+        if code == IN_BLOCK && read_u32(node, place) == from.0 {
+            node[place..place + 4].copy_from_slice(&to.0.to_le_bytes());
+            return true;
+        }
+    }
+    false
+}
+
+/// Writes the elements of a node whose shape is planned.
+pub(super) struct Filler {
+    shape: Shape,
+    at: usize,
+    end: usize,
+}
+
+impl Filler {
+    /// Begins with the header.
+    pub(super) fn new(node: &mut [u8], shape: Shape) -> Self {
+        shape.write(node);
+        Self {
+            shape,
+            at: 0,
+            end: shape.capacity,
+        }
+    }
+
+    /// Writes the next element.
+    pub(super) fn add(&mut self, node: &mut [u8], element: &Element<'_>) {
+        let Self { shape, at, end } = *self;
+        node[HEADER_BYTES + at] = element.tag;
+        if shape.name_code == VARYING {
+            node[shape.name_codes_at() + at] = element.name.code;
+        }
+        if shape.value_code == VARYING {
+            node[shape.value_codes_at() + at] = element.value.code;
+        }
+        if shape.has_deadlines() {
+            write_deadline(node, &shape, at, element.deadline);
+        }
+        let value_at = end - element.value.bytes.len();
+        let name_at = value_at - element.name.bytes.len();
+        node[name_at..value_at].copy_from_slice(element.name.bytes);
+        node[value_at..end].copy_from_slice(element.value.bytes);
+        (self.at, self.end) = (at + 1, name_at);
+    }
+}
