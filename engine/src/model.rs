@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::list::model::play as play_list;
+pub use crate::list::packed_model::play_packed;
 pub use crate::spiral::model::play as play_spiral;
 
 use crate::journal::{Effect, Element, Event, Removal};

@@ -46,6 +46,16 @@ pub(crate) enum End {
     Back,
 }
 
+impl End {
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Front => Self::Back,
+            Self::Back => Self::Front,
+        }
+    }
+}
+
 /// What is known of an element beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Code(u16);
@@ -61,7 +71,11 @@ impl Code {
     #[inline(always)]
     fn of_byte(byte: u8) -> Self {
         let code = u16::from(byte);
-        Self(if code > Self::NARROW_MAX { 0xFF00 | code } else { code })
+        Self(if code > Self::NARROW_MAX {
+            0xFF00 | code
+        } else {
+            code
+        })
     }
 
     #[inline(always)]
@@ -98,7 +112,10 @@ impl<'a> Field<'a> {
     #[inline(always)]
     pub(crate) fn inline(bytes: &'a [u8]) -> Self {
         debug_assert!(bytes.len() < PACKED_MAX_BYTES - HEADER_BYTES);
-        Self { code: Code(bytes.len() as u16), bytes }
+        Self {
+            code: Code(bytes.len() as u16),
+            bytes,
+        }
     }
 
     /// A reference of as many bytes as `code` says.
@@ -162,7 +179,13 @@ impl Shape {
     fn write(&self, bytes: &mut [u8]) {
         let header = &mut bytes[..HEADER_BYTES];
         header[0] = self.width as u8 | if self.has_references { REFERENCES } else { 0 };
-        let fields = [usize::from(self.code.0), self.count, self.start, self.end, self.left];
+        let fields = [
+            usize::from(self.code.0),
+            self.count,
+            self.start,
+            self.end,
+            self.left,
+        ];
         for (place, field) in header[CODE_AT..].chunks_exact_mut(2).zip(fields) {
             place.copy_from_slice(&(field as u16).to_le_bytes());
         }
@@ -203,7 +226,10 @@ impl<'a> Packed<'a> {
     /// The run that `bytes` are, all of them.
     #[inline(always)]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, shape: Shape::read(bytes) }
+        Self {
+            bytes,
+            shape: Shape::read(bytes),
+        }
     }
 
     /// Number of elements.
@@ -243,7 +269,11 @@ impl<'a> Packed<'a> {
     /// At most the bytes in use once element `at` is another, with this code.
     pub(crate) fn used_with_other(&self, at: usize, code: Code) -> usize {
         let shape = &self.shape;
-        let width = if shape.count == 1 { 0 } else { shape.width_with(code) };
+        let width = if shape.count == 1 {
+            0
+        } else {
+            shape.width_with(code)
+        };
         let payload = shape.payload() - self.code(at).body_bytes() + code.body_bytes();
         HEADER_BYTES + payload + shape.count * width
     }
@@ -274,7 +304,13 @@ impl<'a> Packed<'a> {
     /// Where element `at` begins, or the last one ends.
     #[inline(always)]
     fn offset(&self, at: usize) -> usize {
-        let Shape { width, count, start, end, .. } = self.shape;
+        let Shape {
+            width,
+            count,
+            start,
+            end,
+            ..
+        } = self.shape;
         if width == 0 || at <= count / 2 {
             start + self.bytes_of(0..at)
         } else {
@@ -291,14 +327,21 @@ impl<'a> Packed<'a> {
         assert!(at < self.shape.count, "an index is below the count");
         let code = self.code(at);
         let offset = self.offset(at);
-        Field { code, bytes: &self.bytes[offset..offset + code.body_bytes()] }
+        Field {
+            code,
+            bytes: &self.bytes[offset..offset + code.body_bytes()],
+        }
     }
 
     /// The elements `range`, from either end.
     #[inline]
     pub(crate) fn elements(&self, range: Range<usize>) -> Elements<'a> {
         let offsets = self.offset(range.start)..self.offset(range.end);
-        Elements { packed: *self, range, offsets }
+        Elements {
+            packed: *self,
+            range,
+            offsets,
+        }
     }
 
     /// The most elements from the first on that take at most half of the bytes, but one at least, and not all.
@@ -313,7 +356,11 @@ impl<'a> Packed<'a> {
             at += 1;
         }
         // Elements without bytes are divided by their number.
-        if half == 0 { self.shape.count / 2 } else { at.clamp(1, self.shape.count - 1) }
+        if half == 0 {
+            self.shape.count / 2
+        } else {
+            at.clamp(1, self.shape.count - 1)
+        }
     }
 
     /// Verifies the header and the codes.
@@ -322,7 +369,15 @@ impl<'a> Packed<'a> {
     /// They contradict each other.
     #[cfg(any(test, feature = "model"))]
     pub(crate) fn check(&self) {
-        let Shape { width, has_references, count, start, end, left, .. } = self.shape;
+        let Shape {
+            width,
+            has_references,
+            count,
+            start,
+            end,
+            left,
+            ..
+        } = self.shape;
         assert!(width <= 2 && HEADER_BYTES <= start && start <= end);
         assert!(end + count * width + left <= self.bytes.len());
         assert_eq!(self.bytes_of(0..count), end - start);
@@ -349,7 +404,10 @@ impl<'a> Iterator for Elements<'a> {
         let code = self.packed.code(at);
         let offset = self.offsets.start;
         self.offsets.start += code.body_bytes();
-        Some(Field { code, bytes: &self.packed.bytes[offset..self.offsets.start] })
+        Some(Field {
+            code,
+            bytes: &self.packed.bytes[offset..self.offsets.start],
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -364,7 +422,10 @@ impl DoubleEndedIterator for Elements<'_> {
         let code = self.packed.code(at);
         let end = self.offsets.end;
         self.offsets.end -= code.body_bytes();
-        Some(Field { code, bytes: &self.packed.bytes[self.offsets.end..end] })
+        Some(Field {
+            code,
+            bytes: &self.packed.bytes[self.offsets.end..end],
+        })
     }
 }
 
@@ -380,7 +441,10 @@ impl<'a> PackedMut<'a> {
     #[inline(always)]
     pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
         debug_assert!(bytes.len() <= PACKED_MAX_BYTES);
-        Self { shape: Shape::read(bytes), bytes }
+        Self {
+            shape: Shape::read(bytes),
+            bytes,
+        }
     }
 
     /// Makes `bytes` a run without elements.
@@ -391,7 +455,10 @@ impl<'a> PackedMut<'a> {
 
     #[inline(always)]
     pub(crate) fn as_packed(&self) -> Packed<'_> {
-        Packed { bytes: self.bytes, shape: self.shape }
+        Packed {
+            bytes: self.bytes,
+            shape: self.shape,
+        }
     }
 
     #[inline(always)]
@@ -403,7 +470,14 @@ impl<'a> PackedMut<'a> {
     /// Whether there is room for an element of so many bytes and a code as they are now.
     #[inline(always)]
     fn has_room(&self, end: End, bytes: usize) -> bool {
-        let Shape { width, count, start, end: elements_end, left, .. } = self.shape;
+        let Shape {
+            width,
+            count,
+            start,
+            end: elements_end,
+            left,
+            ..
+        } = self.shape;
         match end {
             End::Front => start - HEADER_BYTES >= bytes && left >= width,
             End::Back => elements_end + bytes + (count + 1) * width + left <= self.bytes.len(),
@@ -420,7 +494,14 @@ impl<'a> PackedMut<'a> {
     /// Lays all out anew for that. The end that asked gets what room there will be, but for what the other end has now, or half.
     #[inline(never)]
     fn make_room(&mut self, end: End, code: Code) -> bool {
-        let Shape { count, start, end: elements_end, left, width, .. } = self.shape;
+        let Shape {
+            count,
+            start,
+            end: elements_end,
+            left,
+            width,
+            ..
+        } = self.shape;
         let (len, used) = (self.bytes.len(), self.as_packed().used_with(code));
         if used > len || count == COUNT_MAX {
             return false;
@@ -430,13 +511,23 @@ impl<'a> PackedMut<'a> {
         let front_room = start - HEADER_BYTES + left;
         let back_room = len - left - count * width - elements_end;
         let front = match end {
-            _ if count == 0 => if end == End::Front { room } else { 0 },
+            _ if count == 0 => {
+                if end == End::Front {
+                    room
+                } else {
+                    0
+                }
+            }
             End::Front => room - back_room.min(room / 2),
             End::Back => front_room.min(room / 2),
         };
         // As much of it for codes as elements like these will want.
         let mean = (self.shape.payload() + bytes) / (count + 1);
-        let codes = if new_width == 0 { 0 } else { front / (mean + new_width) * new_width };
+        let codes = if new_width == 0 {
+            0
+        } else {
+            front / (mean + new_width) * new_width
+        };
         let (mut new_start, mut new_left) = (HEADER_BYTES + front - codes, codes);
         if end == End::Front {
             (new_start, new_left) = (new_start + bytes, new_left + new_width);
@@ -452,7 +543,13 @@ impl<'a> PackedMut<'a> {
     fn lay_out(&mut self, width: usize, start: usize, left: usize) {
         let old = self.shape;
         let end = start + old.payload();
-        let new = Shape { width, start, end, left, ..old };
+        let new = Shape {
+            width,
+            start,
+            end,
+            left,
+            ..old
+        };
         // Either may move to where the other was, but not both.
         let codes_start = old.codes(self.bytes.len(), 0..old.count).start;
         if old.width > 0 && end > codes_start {
@@ -508,7 +605,11 @@ impl<'a> PackedMut<'a> {
             }
         };
         self.bytes[place..place + bytes].copy_from_slice(field.bytes);
-        let at = if end == End::Front { 0 } else { self.shape.count };
+        let at = if end == End::Front {
+            0
+        } else {
+            self.shape.count
+        };
         self.added(at, field.code);
         true
     }
@@ -549,9 +650,11 @@ impl<'a> PackedMut<'a> {
         let offset = self.as_packed().offset(at);
         let place = match end {
             End::Front => {
-                self.bytes.copy_within(shape.start..offset, shape.start - bytes);
+                self.bytes
+                    .copy_within(shape.start..offset, shape.start - bytes);
                 let codes = shape.codes(len, 0..at);
-                self.bytes.copy_within(codes.clone(), codes.start + shape.width);
+                self.bytes
+                    .copy_within(codes.clone(), codes.start + shape.width);
                 self.shape.start -= bytes;
                 self.shape.left -= shape.width;
                 offset - bytes
@@ -559,7 +662,8 @@ impl<'a> PackedMut<'a> {
             End::Back => {
                 self.bytes.copy_within(offset..shape.end, offset + bytes);
                 let codes = shape.codes(len, at..count);
-                self.bytes.copy_within(codes.clone(), codes.start - shape.width);
+                self.bytes
+                    .copy_within(codes.clone(), codes.start - shape.width);
                 self.shape.end += bytes;
                 offset
             }
@@ -573,7 +677,10 @@ impl<'a> PackedMut<'a> {
     #[inline]
     pub(crate) fn remove(&mut self, range: Range<usize>) {
         let (len, shape) = (self.bytes.len(), self.shape);
-        let Range { start: from, end: to } = range;
+        let Range {
+            start: from,
+            end: to,
+        } = range;
         assert!(from <= to && to <= shape.count, "what is removed is there");
         if to - from == shape.count {
             self.shape = Shape::EMPTY;
@@ -585,7 +692,8 @@ impl<'a> PackedMut<'a> {
         if from < shape.count - to {
             if from > 0 {
                 let offset = self.as_packed().offset(from);
-                self.bytes.copy_within(shape.start..offset, shape.start + bytes);
+                self.bytes
+                    .copy_within(shape.start..offset, shape.start + bytes);
                 let kept = shape.codes(len, 0..from);
                 self.bytes.copy_within(kept.clone(), kept.start - codes);
             }

@@ -29,7 +29,11 @@ pub fn play_packed(bytes: &[u8]) {
     let len = 11 + usize::from(*steps.next().unwrap_or(&0)) * 16;
     let mut bytes = vec![0xEE; len];
     PackedMut::empty(&mut bytes);
-    let mut play = Play { steps, bytes, model: VecDeque::new() };
+    let mut play = Play {
+        steps,
+        bytes,
+        model: VecDeque::new(),
+    };
     for _ in 0..STEPS_MAX {
         if !play.step() {
             break;
@@ -50,9 +54,9 @@ fn used_bytes(model: &VecDeque<Element>) -> usize {
     let fields = || model.iter().map(field);
     let payload: usize = fields().map(|field| field.bytes().len()).sum();
     let is_wide = fields().any(|field| field.bytes().len() > 252);
-    let differ = model.iter().any(|element| {
-        (element.0.len(), element.1) != (model[0].0.len(), model[0].1)
-    });
+    let differ = model
+        .iter()
+        .any(|element| (element.0.len(), element.1) != (model[0].0.len(), model[0].1));
     11 + payload + usize::from(differ) * (1 + usize::from(is_wide)) * model.len()
 }
 
@@ -170,7 +174,11 @@ impl Play<'_> {
         if self.model.len() < 2 {
             return;
         }
-        let towards = if self.operand() < 128 { End::Front } else { End::Back };
+        let towards = if self.operand() < 128 {
+            End::Front
+        } else {
+            End::Back
+        };
         let packed = Packed::new(&self.bytes);
         let (at, count) = (packed.half(), packed.len());
         assert!(at > 0 && at < count);
@@ -186,7 +194,10 @@ impl Play<'_> {
         let [low, high] = &halves;
         let parts = [Packed::new(high), Packed::new(low)].map(|half| (half, 0..half.len()));
         let layout = Layout::new(&parts);
-        assert_eq!((layout.len(), layout.used_bytes()), (count, used_bytes(&self.model)));
+        assert_eq!(
+            (layout.len(), layout.used_bytes()),
+            (count, used_bytes(&self.model))
+        );
         layout.write(&mut self.bytes, towards);
     }
 
@@ -213,7 +224,12 @@ impl Play<'_> {
         assert!(packed.used_bytes() <= self.bytes.len());
         let count = packed.len();
         assert!(packed.elements(0..count).eq(self.model.iter().map(field)));
-        assert!(packed.elements(0..count).rev().eq(self.model.iter().rev().map(field)));
+        assert!(
+            packed
+                .elements(0..count)
+                .rev()
+                .eq(self.model.iter().rev().map(field))
+        );
         for (at, element) in self.model.iter().enumerate().step_by(1 + count / 16) {
             assert_eq!(packed.get(at), field(element));
             assert_eq!(packed.elements(at..count).next(), Some(field(element)));

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::model::play;
 use super::packed_model::play_packed;
 
 fn cases(count: u32) -> ProptestConfig {
@@ -18,5 +19,10 @@ proptest! {
     #[test]
     fn a_run_does_what_the_model_does(steps in prop::collection::vec(any::<u8>(), 1..1200)) {
         play_packed(&steps);
+    }
+
+    #[test]
+    fn a_list_does_what_the_model_does(steps in prop::collection::vec(any::<u8>(), 1..1200)) {
+        play(&steps);
     }
 }

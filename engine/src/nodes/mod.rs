@@ -38,10 +38,20 @@ pub(crate) enum NodeKind {
     Elements = 1,
     /// A long name or value of an element.
     Long = 2,
+    /// Elements of a list.
+    Leaf = 3,
+    /// What is below in a tree.
+    Inner = 4,
 }
 
 impl NodeKind {
-    const ALL: [Self; 3] = [Self::Page, Self::Elements, Self::Long];
+    const ALL: [Self; 5] = [
+        Self::Page,
+        Self::Elements,
+        Self::Long,
+        Self::Leaf,
+        Self::Inner,
+    ];
 
     /// The first byte of such a block.
     pub(crate) fn mark(self) -> u8 {
