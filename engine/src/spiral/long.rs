@@ -9,6 +9,8 @@
 //! The position is where its element belongs, less the leading one: it says in which node the reference to a block that moves
 //! is found, however the nodes are divided meanwhile. Extents do not move.
 
+use std::sync::Arc;
+
 use super::address::{POSITION_BITS, Position};
 use super::node::{Field, IN_BLOCK, IN_EXTENT, INLINE_MAX_BYTES, Reference};
 use crate::StoreError;
@@ -28,6 +30,15 @@ pub(super) struct Stored<'a> {
 }
 
 impl Stored<'_> {
+    /// The same of what lies elsewhere, whose bytes are not needed any more.
+    fn apart<'b>(self) -> Stored<'b> {
+        Stored {
+            code: self.code,
+            inline: &[],
+            reference: self.reference,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn field(&self) -> Field<'_> {
         let bytes = match self.code {
@@ -58,6 +69,39 @@ pub(super) fn store<'a>(
         inline: bytes,
         reference: [0; 8],
     })
+}
+
+/// A copy of a name or value that lies in another collection, for one whose element belongs at the same position.
+pub(super) fn duplicate<'a>(
+    heap: &mut Heap,
+    holdings: &mut Holdings,
+    field: Field<'a>,
+) -> Result<Stored<'a>, StoreError> {
+    match field.reference() {
+        None => Ok(Stored {
+            code: field.code,
+            inline: field.bytes,
+            reference: [0; 8],
+        }),
+        Some(Reference::Block(block)) => {
+            let position = position(heap.arena.tail(block));
+            let bytes = bytes(heap, field).to_vec();
+            Ok(store_long(heap, holdings, position, &bytes)?.apart())
+        }
+        Some(Reference::Extent(extent, len)) => {
+            // A buffer is shared until either is written.
+            let shared = heap.extents.buffer_of(extent);
+            let Some((buffer, start)) = shared else {
+                let bytes = heap.extents.bytes(extent, len).to_vec();
+                return Ok(store_long(heap, holdings, Position::FIRST, &bytes)?.apart());
+            };
+            let lent_before = heap.extents.replace_lent(Some(Arc::clone(&buffer)));
+            let bytes = &buffer.bytes()[start..][..len];
+            let stored = store_long(heap, holdings, Position::FIRST, bytes);
+            heap.extents.replace_lent(lent_before);
+            Ok(stored?.apart())
+        }
+    }
 }
 
 #[cold]

@@ -14,7 +14,6 @@
 //! Cost: a lookup reads the page of the table, the node's header and tags, and the element: about three cache misses.
 
 mod address;
-#[cfg(any(test, feature = "model"))]
 mod check;
 mod divide;
 mod long;
@@ -122,9 +121,9 @@ impl Spiral {
         self.volatile
     }
 
-    /// Bytes of all its blocks, extents and lists.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.holdings.bytes + self.list_bytes()
+    /// Bytes of all its blocks and extents.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.holdings.bytes
     }
 
     /// Bytes of its lists, which are not in the arena.

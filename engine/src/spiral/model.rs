@@ -293,7 +293,7 @@ impl Play<'_> {
         }
         let held = self.heap.arena.live_bytes() + self.heap.extents.used_bytes();
         let dying = self.heap.extents.dying_bytes();
-        assert_eq!(self.spiral.bytes() - self.spiral.list_bytes(), held - dying);
+        assert_eq!(self.spiral.block_bytes(), held - dying);
     }
 
     /// Frees everything, in slices of a few blocks, some of which move in between.
@@ -307,7 +307,7 @@ impl Play<'_> {
                 self.spiral.block_moved(&mut self.heap, kind, block, moved);
             }
         }
-        assert_eq!(self.spiral.bytes() - self.spiral.list_bytes(), 0);
+        assert_eq!(self.spiral.block_bytes(), 0);
         assert_eq!(self.heap.arena.live_bytes(), 0);
     }
 }

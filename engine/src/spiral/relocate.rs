@@ -1,9 +1,10 @@
-//! What others do with the blocks of a collection: moving one, and freeing all in slices.
+//! What others do with the blocks of a collection: moving one, copying all, and freeing all in slices.
 
 use super::address::{Bucket, POSITION_BITS};
-use super::node::{Shape, repoint};
+use super::node::{Element, HEADER_BYTES, Shape, append, repoint};
 use super::{Spiral, long};
-use crate::nodes::{Heap, NodeKind, ordinal_of};
+use crate::StoreError;
+use crate::nodes::{Heap, Holdings, NodeKind, Owner, Table, ordinal_of};
 use crate::raw::Block;
 
 impl Spiral {
@@ -31,6 +32,106 @@ impl Spiral {
             shape.has_references() && (0..shape.count).any(|at| repoint(node, &shape, at, from, to))
         });
         assert!(is_repointed, "a long name or value has an element");
+    }
+
+    /// Another collection of the same elements, in blocks of the same sizes. Takes as long as there are elements.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn duplicate(&self, heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
+        let mut copy = Self {
+            table: Table::default(),
+            holdings: Holdings::new(owner),
+            overflow: Vec::new(),
+            len: 0,
+            volatile: self.volatile,
+            used_bytes: 0,
+            payload_bytes: self.payload_bytes,
+            dismantled_from: self.table.len(),
+        };
+        let done = copy.copy_nodes(heap, self);
+        copy.dismantled_from = 0;
+        match done {
+            Ok(()) => Ok(copy),
+            Err(error) => {
+                while copy.dismantle(heap, u32::MAX).is_some() {}
+                Err(error)
+            }
+        }
+    }
+
+    fn copy_nodes(&mut self, heap: &mut Heap, of: &Self) -> Result<(), StoreError> {
+        for ordinal in 0..of.table.len() {
+            let block = of.table.get(&heap.arena, ordinal);
+            let copy = self.copy_node(heap, block, ordinal)?;
+            if let Err(error) = self.table.push(&mut heap.arena, &mut self.holdings, copy) {
+                self.free_node(heap, copy);
+                return Err(error);
+            }
+        }
+        for &(ordinal, block) in &of.overflow {
+            let copy = self.copy_node(heap, block, ordinal)?;
+            self.overflow.push((ordinal, copy));
+        }
+        Ok(())
+    }
+
+    /// A copy of a node, and of what its elements have elsewhere.
+    fn copy_node(
+        &mut self,
+        heap: &mut Heap,
+        block: Block,
+        ordinal: u32,
+    ) -> Result<Block, StoreError> {
+        let shape = Shape::read(heap.arena.tail(block));
+        let (bytes, kind) = (shape.capacity, NodeKind::Elements);
+        let copy = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
+        let image = heap.arena.tail(block)[..bytes].to_vec();
+        let node = heap.arena.tail_mut(copy);
+        if !shape.has_references() {
+            node[HEADER_BYTES..bytes].copy_from_slice(&image[HEADER_BYTES..]);
+            shape.write(node);
+            self.len += shape.count as u64;
+            self.used_bytes += shape.used() as u64;
+            return Ok(copy);
+        }
+        let mut copied = Shape::empty(bytes);
+        copied.write(node);
+        for element in shape.elements(&image) {
+            if let Err(error) = self.copy_element(heap, copy, &mut copied, &element) {
+                self.free_node(heap, copy);
+                return Err(error);
+            }
+            self.len += 1;
+        }
+        self.used_bytes += copied.used() as u64;
+        copied.set_overflows(shape.overflows());
+        copied.write(heap.arena.tail_mut(copy));
+        Ok(copy)
+    }
+
+    fn copy_element(
+        &mut self,
+        heap: &mut Heap,
+        node: Block,
+        shape: &mut Shape,
+        element: &Element<'_>,
+    ) -> Result<(), StoreError> {
+        let name = long::duplicate(heap, &mut self.holdings, element.name)?;
+        let value = match long::duplicate(heap, &mut self.holdings, element.value) {
+            Ok(value) => value,
+            Err(error) => {
+                long::free(heap, &mut self.holdings, name.field().reference());
+                return Err(error);
+            }
+        };
+        let copied = Element {
+            name: name.field(),
+            value: value.field(),
+            ..*element
+        };
+        append(heap.arena.tail_mut(node), shape, &copied);
+        Ok(())
     }
 
     /// Frees some of a collection that is in use no more, at most `budget` blocks and the references of one node beyond; how
