@@ -11,6 +11,7 @@ struct Seen {
     nodes: u32,
     elements: u32,
     bytes: u64,
+    payload_bytes: u64,
 }
 
 impl List {
@@ -49,6 +50,7 @@ impl List {
         self.table
             .check(&heap.arena, &self.holdings, &mut seen.bytes);
         assert_eq!(seen.bytes, self.holdings.bytes);
+        assert_eq!(seen.payload_bytes, self.payload_bytes);
     }
 
     /// Verifies a node that has so many inner nodes on the way to its leaves, itself included, and those below.
@@ -90,10 +92,9 @@ impl List {
         seen.elements += run.len() as u32;
         for field in run.elements(0..run.len()) {
             let reference = long::reference(field);
-            assert_eq!(
-                reference.is_some(),
-                self.is_long(long::bytes(heap, field).len())
-            );
+            let element = long::bytes(heap, field);
+            assert_eq!(reference.is_some(), self.is_long(element.len()));
+            seen.payload_bytes += element.len() as u64;
             seen.bytes += match reference {
                 None => 0,
                 Some(Reference::Extent(extent, _)) => heap.extents.used_bytes_of(extent),

@@ -12,7 +12,8 @@
 use std::ops::Range;
 
 use super::inner::{self, Child};
-use super::packed::{End, Layout, Packed};
+use super::layout::Layout;
+use super::packed::{End, Packed};
 use super::{List, NONE, Spot, leaf};
 use crate::nodes::Heap;
 
@@ -42,7 +43,7 @@ impl List {
     fn remove_at_end(&mut self, heap: &mut Heap, end: End, range: Range<u32>) {
         let leaf = self.ends[end as usize].expect("it has elements");
         let range = range.start as usize..range.end as usize;
-        self.free_references(heap, leaf.block, range.clone());
+        self.discard(heap, leaf.block, range.clone());
         leaf::run_mut(heap, leaf.block).remove(range.clone());
         let leaf = self.ends[end as usize].as_mut().expect("as before");
         leaf.elements -= range.len() as u32;
@@ -93,7 +94,7 @@ impl List {
 
     /// Takes elements out of the run of a leaf of the tree.
     fn remove_in(&mut self, heap: &mut Heap, spot: &Spot, range: Range<usize>) {
-        self.free_references(heap, spot.block, range.clone());
+        self.discard(heap, spot.block, range.clone());
         leaf::run_mut(heap, spot.block).remove(range.clone());
         self.count(heap, &spot.path, -(range.len() as i64));
     }

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::inner::{self, Child};
+use super::layout::Layout;
 use super::long::{self, Stored};
-use super::packed::{End, Field, Layout, Packed, PackedMut};
+use super::packed::{End, Field, Packed, PackedMut};
 use super::{List, Spot, leaf};
 use crate::StoreError;
 use crate::limits::MAX_LIST_ELEMENTS;
@@ -39,8 +40,9 @@ impl List {
         }
         let stored = self.store(heap, element)?;
         let inserted = self.insert_field(heap, index, stored.field());
-        if inserted.is_err() {
-            self.free_field(heap, stored.field());
+        match inserted {
+            Ok(()) => self.payload_bytes += element.len() as u64,
+            Err(_) => self.free_field(heap, stored.field()),
         }
         inserted
     }
@@ -180,8 +182,9 @@ impl List {
     ) -> Result<(), StoreError> {
         let stored = self.store(heap, element)?;
         let replaced = self.replace_field(heap, index, stored.field());
-        if replaced.is_err() {
-            self.free_field(heap, stored.field());
+        match replaced {
+            Ok(()) => self.payload_bytes += element.len() as u64,
+            Err(_) => self.free_field(heap, stored.field()),
         }
         replaced
     }
@@ -205,13 +208,10 @@ impl List {
             self.resize_leaf(heap, spot.ordinal, bytes, End::Back)?;
         }
         let block = self.table.get(&heap.arena, spot.ordinal);
-        let old = long::reference(leaf::run(heap, block).get(spot.at));
+        self.discard(heap, block, std::iter::once(spot.at));
         let is_there = leaf::run_mut(heap, block).replace(spot.at, field);
         assert!(is_there, "a leaf was given the room");
         self.claim(heap, field, spot.ordinal);
-        if let Some(reference) = old {
-            long::free(heap, &mut self.holdings, reference);
-        }
         if spot.end.is_none() {
             self.shorten_leaf(heap, spot.ordinal);
         }
@@ -267,7 +267,7 @@ impl List {
     /// Takes elements out of the leaf that has element `index`: which of the leaf's, in order.
     fn remove_from_leaf(&mut self, heap: &mut Heap, index: u32, elements: &[usize]) {
         let spot = self.locate(heap, index);
-        self.free_references(heap, spot.block, elements.iter().copied());
+        self.discard(heap, spot.block, elements.iter().copied());
         let image = leaf::image(heap, spot.block);
         let packed = Packed::new(&image);
         let starts = std::iter::once(0).chain(elements.iter().map(|at| at + 1));

@@ -8,7 +8,8 @@
 //! ```
 
 use super::inner::PARENT_AT;
-use super::packed::{self, End, Field, Layout, Packed, PackedMut};
+use super::layout::Layout;
+use super::packed::{self, End, Field, Packed, PackedMut};
 use super::{EndLeaf, List, long};
 use crate::StoreError;
 use crate::nodes::{Heap, NodeKind};
@@ -220,18 +221,23 @@ impl List {
         }
     }
 
-    /// Frees what elements of a leaf have outside of it.
-    pub(super) fn free_references(
+    /// Elements of a leaf are about to go: frees what they have outside of it, and counts their bytes no more.
+    pub(super) fn discard(
         &mut self,
         heap: &mut Heap,
         block: Block,
         elements: impl Iterator<Item = usize>,
     ) {
-        if !run(heap, block).has_references() {
+        let leaf = run(heap, block);
+        if !leaf.has_references() {
+            let bytes: usize = elements.map(|at| leaf.code(at).body_bytes()).sum();
+            self.payload_bytes -= bytes as u64;
             return;
         }
         for at in elements {
-            if let Some(reference) = long::reference(run(heap, block).get(at)) {
+            let field = run(heap, block).get(at);
+            self.payload_bytes -= long::bytes(heap, field).len() as u64;
+            if let Some(reference) = long::reference(field) {
                 long::free(heap, &mut self.holdings, reference);
             }
         }

@@ -10,6 +10,8 @@
 //! So what names a block that moves is found in one leaf; elements that go to another leaf take their blocks' ordinals along.
 //! Extents do not move.
 
+use std::sync::Arc;
+
 use super::packed::{Code, Field};
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NodeKind, read_u16, read_u32, write_head};
@@ -96,6 +98,33 @@ pub(super) fn store<'a>(
     Ok(Stored::Block(block.0.to_le_bytes()))
 }
 
+/// A copy of an element that lies outside of a leaf.
+///
+/// # Errors
+/// Memory is out.
+pub(super) fn duplicate<'a>(
+    heap: &mut Heap,
+    holdings: &mut Holdings,
+    reference: Reference,
+) -> Result<Stored<'a>, StoreError> {
+    let shared = match reference {
+        Reference::Block(_) => None,
+        Reference::Extent(extent, len) => {
+            let buffer = heap.extents.buffer_of(extent);
+            buffer.map(|(buffer, start)| (buffer, start..start + len))
+        }
+    };
+    let Some((buffer, range)) = shared else {
+        let bytes = referred(heap, reference).to_vec();
+        return store(heap, holdings, &bytes);
+    };
+    // A buffer is shared until either is written.
+    let lent_before = heap.extents.replace_lent(Some(Arc::clone(&buffer)));
+    let stored = store(heap, holdings, &buffer.bytes()[range]);
+    heap.extents.replace_lent(lent_before);
+    stored
+}
+
 /// The element in this block is in the leaf of this ordinal.
 pub(super) fn set_leaf(heap: &mut Heap, holdings: &Holdings, block: Block, ordinal: u32) {
     let node = heap.arena.tail_mut(block);
@@ -118,10 +147,16 @@ pub(super) fn free(heap: &mut Heap, holdings: &mut Holdings, reference: Referenc
 pub(super) fn bytes<'a>(heap: &'a Heap, field: Field<'a>) -> &'a [u8] {
     match reference(field) {
         None => field.bytes(),
-        Some(Reference::Block(block)) => {
+        Some(reference) => referred(heap, reference),
+    }
+}
+
+fn referred(heap: &Heap, reference: Reference) -> &[u8] {
+    match reference {
+        Reference::Block(block) => {
             let node = heap.arena.tail(block);
             &node[BYTES_AT..BYTES_AT + read_u16(node, LENGTH_AT)]
         }
-        Some(Reference::Extent(extent, len)) => heap.extents.bytes(extent, len),
+        Reference::Extent(extent, len) => heap.extents.bytes(extent, len),
     }
 }

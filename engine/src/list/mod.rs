@@ -20,17 +20,17 @@
 //!
 //! Cost: at the ends a leaf; elsewhere a descent, of two inner nodes at ten million elements, and a leaf.
 
+mod check;
 mod cut;
 mod edit;
 mod inner;
+mod layout;
 mod leaf;
 mod long;
 mod packed;
 mod relocate;
 mod tree;
 
-#[cfg(any(test, feature = "model"))]
-mod check;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
 #[cfg(any(test, feature = "model"))]
@@ -95,6 +95,8 @@ pub(crate) struct List {
     tree_len: u32,
     /// Nodes that were cut off the tree, with all below them.
     detached: Vec<u32>,
+    /// Bytes of elements, those below such nodes included.
+    payload_bytes: u64,
 }
 
 /// Where an element is.
@@ -125,6 +127,7 @@ impl List {
             height: 0,
             tree_len: 0,
             detached: Vec::new(),
+            payload_bytes: 0,
         }
     }
 
@@ -139,9 +142,14 @@ impl List {
         self.elements_at(End::Front) + self.tree_len + self.elements_at(End::Back)
     }
 
-    /// Bytes of all its blocks, extents and lists.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.holdings.bytes + self.list_bytes()
+    /// Bytes of all its blocks and extents.
+    pub(crate) fn block_bytes(&self) -> u64 {
+        self.holdings.bytes
+    }
+
+    /// Bytes of the elements, and of those cut off that are yet to be freed.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
     }
 
     /// Bytes of its lists, which are not in the arena.
@@ -166,10 +174,12 @@ impl List {
         end: End,
         element: &[u8],
     ) -> Result<(), StoreError> {
-        if self.is_long(element.len()) {
-            return self.push_long(heap, end, element);
+        match self.is_long(element.len()) {
+            true => self.push_long(heap, end, element)?,
+            false => self.push_field(heap, end, Field::inline(element))?,
         }
-        self.push_field(heap, end, Field::inline(element))
+        self.payload_bytes += element.len() as u64;
+        Ok(())
     }
 
     #[cold]
@@ -238,7 +248,9 @@ impl List {
         let run = leaf::run(heap, leaf.block);
         let at = if end == End::Front { 0 } else { run.len() - 1 };
         let field = run.get(at);
-        let result = read(long::bytes(heap, field));
+        let element = long::bytes(heap, field);
+        self.payload_bytes -= element.len() as u64;
+        let result = read(element);
         let reference = long::reference(field);
         leaf::run_mut(heap, leaf.block).remove(at..at + 1);
         leaf.elements -= 1;

@@ -20,7 +20,7 @@ const CHECK_INTERVAL: usize = 8;
 const MANY: usize = 6000;
 
 /// Nodes so small that the tree is soon high.
-static SMALL: Bounds = Bounds {
+pub(super) static SMALL: Bounds = Bounds {
     leaf_bytes: 192,
     leaf_elements: 10,
     children: 6,
@@ -128,6 +128,7 @@ impl Play<'_> {
             11 => self.find(),
             12 => self.reclaim(),
             13 => self.thin_out(),
+            14 if step > 220 => self.duplicate(),
             _ => self.move_block(),
         }
         true
@@ -288,6 +289,17 @@ impl Play<'_> {
         assert!(freed.is_none_or(|freed| freed <= budget + 1));
     }
 
+    /// Goes on with a copy, and frees the list.
+    fn duplicate(&mut self) {
+        let owner = Owner(self.list.holdings.owner.0 + 1);
+        let copy = self.list.duplicate(&mut self.heap, owner);
+        let mut old = std::mem::replace(&mut self.list, copy.expect("memory"));
+        old.check(&self.heap);
+        self.list.check(&self.heap);
+        while old.dismantle(&mut self.heap, 100).is_some() {}
+        assert_eq!((old.block_bytes(), old.payload_bytes()), (0, 0));
+    }
+
     /// Moves a node, a page or a long element, as compaction does.
     fn move_block(&mut self) {
         let (choice, at) = (self.operand(), self.below(1 << 16));
@@ -340,9 +352,13 @@ impl Play<'_> {
             assert_eq!(self.list.get(&self.heap, at as u32), Some(&*self.model[at]));
         }
         assert_eq!(self.list.get(&self.heap, at as u32), None);
+        let payload = self.model.iter().map(Vec::len).sum::<usize>() as u64;
+        assert!(self.list.payload_bytes() >= payload);
+        let is_all = !self.list.has_some_to_reclaim();
+        assert!(!is_all || self.list.payload_bytes() == payload);
         let held = self.heap.arena.live_bytes() + self.heap.extents.used_bytes();
         let dying = self.heap.extents.dying_bytes();
-        assert_eq!(self.list.bytes() - self.list.list_bytes(), held - dying);
+        assert_eq!(self.list.block_bytes(), held - dying);
     }
 
     /// Frees everything, in slices of a few blocks, some of which move in between.
@@ -355,7 +371,7 @@ impl Play<'_> {
                 self.moved(block);
             }
         }
-        assert_eq!(self.list.bytes() - self.list.list_bytes(), 0);
+        assert_eq!((self.list.block_bytes(), self.list.payload_bytes()), (0, 0));
         assert_eq!(self.heap.arena.live_bytes(), 0);
     }
 }

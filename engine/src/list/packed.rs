@@ -58,7 +58,7 @@ impl End {
 
 /// What is known of an element beside its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Code(u16);
+pub(crate) struct Code(pub(super) u16);
 
 impl Code {
     /// The number of an extent and the length lie in the element's place.
@@ -91,7 +91,7 @@ impl Code {
 
     /// Bytes in the element's place.
     #[inline(always)]
-    fn body_bytes(self) -> usize {
+    pub(super) fn body_bytes(self) -> usize {
         match self {
             Self::IN_BLOCK => 4,
             Self::IN_EXTENT => 8,
@@ -138,21 +138,21 @@ impl<'a> Field<'a> {
 
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
+pub(super) struct Shape {
     /// Bytes of a code, none while all are equal.
-    width: usize,
-    has_references: bool,
+    pub(super) width: usize,
+    pub(super) has_references: bool,
     /// The code of all while they are equal.
-    code: Code,
-    count: usize,
-    start: usize,
-    end: usize,
+    pub(super) code: Code,
+    pub(super) count: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
     /// Bytes of the room behind the codes.
-    left: usize,
+    pub(super) left: usize,
 }
 
 impl Shape {
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         width: 0,
         has_references: false,
         code: Code(0),
@@ -176,7 +176,7 @@ impl Shape {
     }
 
     #[inline(always)]
-    fn write(&self, bytes: &mut [u8]) {
+    pub(super) fn write(&self, bytes: &mut [u8]) {
         let header = &mut bytes[..HEADER_BYTES];
         header[0] = self.width as u8 | if self.has_references { REFERENCES } else { 0 };
         let fields = [
@@ -192,13 +192,13 @@ impl Shape {
     }
 
     #[inline(always)]
-    fn payload(&self) -> usize {
+    pub(super) fn payload(&self) -> usize {
         self.end - self.start
     }
 
     /// Bytes of a code once there is an element with this one, too.
     #[inline(always)]
-    fn width_with(&self, code: Code) -> usize {
+    pub(super) fn width_with(&self, code: Code) -> usize {
         match self.width {
             _ if self.count == 0 => 0,
             0 if self.code == code => 0,
@@ -209,7 +209,7 @@ impl Shape {
 
     /// Where the codes of elements `range` are in a run of `len` bytes, the last of them first.
     #[inline(always)]
-    fn codes(&self, len: usize, range: Range<usize>) -> Range<usize> {
+    pub(super) fn codes(&self, len: usize, range: Range<usize>) -> Range<usize> {
         let end = len - self.left;
         end - range.end * self.width..end - range.start * self.width
     }
@@ -218,8 +218,8 @@ impl Shape {
 /// A run to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packed<'a> {
-    bytes: &'a [u8],
-    shape: Shape,
+    pub(super) bytes: &'a [u8],
+    pub(super) shape: Shape,
 }
 
 impl<'a> Packed<'a> {
@@ -279,7 +279,7 @@ impl<'a> Packed<'a> {
     }
 
     #[inline(always)]
-    fn code(&self, at: usize) -> Code {
+    pub(super) fn code(&self, at: usize) -> Code {
         let place = self.shape.codes(self.bytes.len(), at..at + 1).start;
         match self.shape.width {
             0 => self.shape.code,
@@ -290,7 +290,7 @@ impl<'a> Packed<'a> {
 
     /// Bytes of the elements `range`, by their codes.
     #[inline(always)]
-    fn bytes_of(&self, range: Range<usize>) -> usize {
+    pub(super) fn bytes_of(&self, range: Range<usize>) -> usize {
         match self.shape.width {
             0 => range.len() * self.shape.code.body_bytes(),
             1 if !self.shape.has_references => {
@@ -303,7 +303,7 @@ impl<'a> Packed<'a> {
 
     /// Where element `at` begins, or the last one ends.
     #[inline(always)]
-    fn offset(&self, at: usize) -> usize {
+    pub(super) fn offset(&self, at: usize) -> usize {
         let Shape {
             width,
             count,
@@ -733,83 +733,5 @@ impl<'a> PackedMut<'a> {
     pub(crate) fn repoint(&mut self, at: usize, reference: &[u8]) {
         let offset = self.as_packed().offset(at);
         self.bytes[offset..offset + reference.len()].copy_from_slice(reference);
-    }
-}
-
-/// Elements of runs, to be laid out in another.
-pub(crate) struct Layout<'p, 'a> {
-    parts: &'p [(Packed<'a>, Range<usize>)],
-    shape: Shape,
-}
-
-impl<'p, 'a> Layout<'p, 'a> {
-    /// The elements of all `parts`, in order.
-    pub(crate) fn new(parts: &'p [(Packed<'a>, Range<usize>)]) -> Self {
-        let mut shape = Shape::EMPTY;
-        for (packed, range) in parts {
-            let steps = match packed.common_code() {
-                Some(_) => range.len().min(1),
-                None => range.len(),
-            };
-            for at in range.start..range.start + steps {
-                let code = packed.code(at);
-                shape.width = shape.width_with(code);
-                if shape.count == 0 {
-                    shape.code = code;
-                }
-                shape.has_references |= code.is_reference();
-                shape.count += 1;
-            }
-            shape.count += range.len() - steps;
-            shape.end += packed.bytes_of(range.clone());
-        }
-        Self { parts, shape }
-    }
-
-    /// Number of elements.
-    pub(crate) fn len(&self) -> usize {
-        self.shape.count
-    }
-
-    /// Bytes of the run that they make.
-    pub(crate) fn used_bytes(&self) -> usize {
-        self.shape.end + self.shape.count * self.shape.width
-    }
-
-    /// Writes that run into `bytes`, with what room there is towards one end.
-    ///
-    /// # Panics
-    /// There are too few bytes.
-    pub(crate) fn write(&self, bytes: &mut [u8], towards: End) {
-        let room = bytes.len().checked_sub(self.used_bytes());
-        let room = room.expect("there are as many bytes as asked for");
-        let mut shape = self.shape;
-        if towards == End::Front && shape.count > 0 {
-            let mean = shape.payload() / shape.count + shape.width;
-            shape.left = room.checked_div(mean).unwrap_or(0) * shape.width;
-            let start = HEADER_BYTES + room - shape.left;
-            (shape.start, shape.end) = (start, start + shape.payload());
-        }
-        let len = bytes.len();
-        let (mut at, mut place) = (0, shape.start);
-        for (packed, range) in self.parts {
-            let body = packed.bytes_of(range.clone());
-            let offset = packed.offset(range.start);
-            bytes[place..place + body].copy_from_slice(&packed.bytes[offset..offset + body]);
-            place += body;
-            let codes = shape.codes(len, at..at + range.len());
-            at += range.len();
-            if shape.width > 0 && shape.width == packed.shape.width {
-                let from = packed.shape.codes(packed.bytes.len(), range.clone());
-                bytes[codes].copy_from_slice(&packed.bytes[from]);
-            } else if shape.width > 0 {
-                let places = bytes[codes].chunks_exact_mut(shape.width).rev();
-                for (place, at) in places.zip(range.clone()) {
-                    let code = packed.code(at).0.to_le_bytes();
-                    place.copy_from_slice(&code[..shape.width]);
-                }
-            }
-        }
-        shape.write(bytes);
     }
 }

@@ -7,7 +7,8 @@
 
 use std::collections::VecDeque;
 
-use super::packed::{Code, End, Field, Layout, Packed, PackedMut};
+use super::layout::Layout;
+use super::packed::{Code, End, Field, Packed, PackedMut};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 600;
