@@ -1,9 +1,12 @@
 //! What benches measure of the engine's insides by itself: no part of the engine's interface.
 
-use crate::nodes::Owner;
-use crate::raw::{Arena, Block};
+use std::ops::Range;
+
+use crate::list::List;
+use crate::nodes::{Heap, NodeKind, Owner};
+use crate::raw::{Arena, Block, NthBlock};
 use crate::spiral::{ElementRef, Put};
-use crate::{DbIndex, Event, Shard, ShardOptions, StoreError, UnixMillis};
+use crate::{DbIndex, End, Event, Shard, ShardOptions, StoreError, UnixMillis};
 
 /// An arena with nothing above it.
 pub struct BareArena(Arena);
@@ -130,6 +133,135 @@ impl BareHash {
             payload: memory.payload_bytes,
             used: memory.used_bytes(),
             touched: memory.arena_bytes + memory.table_bytes,
+        }
+    }
+}
+
+/// A large list with nothing above it.
+pub struct BareList {
+    heap: Heap,
+    list: List,
+}
+
+/// Where the bytes of a [`BareList`] are.
+#[derive(Clone, Copy, Debug)]
+pub struct ListBytes {
+    /// Elements.
+    pub payload: u64,
+    /// Blocks, extents and lists.
+    pub used: u64,
+    /// Pages touched, and lists.
+    pub touched: u64,
+}
+
+impl BareList {
+    /// An empty one, in memory of at most `ceiling_bytes`.
+    ///
+    /// # Errors
+    /// Its address space could not be reserved.
+    pub fn new(ceiling_bytes: u64) -> Result<Self, StoreError> {
+        Ok(Self {
+            heap: Heap::new(ceiling_bytes)?,
+            list: List::new(Owner(0)),
+        })
+    }
+
+    /// Number of elements.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> u32 {
+        self.list.len()
+    }
+
+    /// Adds an element at an end.
+    ///
+    /// # Errors
+    /// Memory is out.
+    #[inline]
+    pub fn push(&mut self, end: End, element: &[u8]) -> Result<(), StoreError> {
+        self.list.push(&mut self.heap, end, element)
+    }
+
+    /// Takes the element at an end out; its length.
+    #[inline]
+    pub fn pop(&mut self, end: End) -> Option<usize> {
+        self.list.pop(&mut self.heap, end, <[u8]>::len)
+    }
+
+    /// Element `index`.
+    #[inline]
+    pub fn get(&self, index: u32) -> Option<&[u8]> {
+        self.list.get(&self.heap, index)
+    }
+
+    /// Emits the elements `range`, which there are, in order.
+    #[inline]
+    pub fn range(&self, range: Range<u32>, emit: impl FnMut(&[u8])) {
+        self.list.range(&self.heap, range, emit);
+    }
+
+    /// Adds an element before element `index`.
+    ///
+    /// # Errors
+    /// Memory is out.
+    #[inline]
+    pub fn insert(&mut self, index: u32, element: &[u8]) -> Result<(), StoreError> {
+        self.list.insert(&mut self.heap, index, element)
+    }
+
+    /// Takes the elements `range`, which there are, out.
+    pub fn remove(&mut self, range: Range<u32>) {
+        self.list.remove(&mut self.heap, range);
+    }
+
+    /// Takes all elements out that are `element`, from the first on; how many those were.
+    pub fn remove_equal(&mut self, element: &[u8]) -> u32 {
+        self.list
+            .remove_equal(&mut self.heap, element, u32::MAX, End::Head)
+    }
+
+    /// Frees some of what was cut off; whether there was any.
+    pub fn reclaim(&mut self, budget: u32) -> bool {
+        self.list.reclaim(&mut self.heap, budget).is_some()
+    }
+
+    /// Frees some of the list, which nobody uses any more; whether there was any.
+    pub fn dismantle(&mut self, budget: u32) -> bool {
+        self.list.dismantle(&mut self.heap, budget).is_some()
+    }
+
+    /// Moves blocks of sparse slabs, as compaction does, as long as there are such; how many were moved.
+    pub fn compact(&mut self) -> u64 {
+        let mut moved = 0;
+        let slabs = self.heap.arena.slab_count();
+        for slab in 0..slabs {
+            let Some(slab) = self.heap.arena.sparse_slab(slab) else {
+                continue;
+            };
+            for index in 0.. {
+                let block = match self.heap.arena.nth_block(slab, index) {
+                    NthBlock::End => break,
+                    NthBlock::Free => continue,
+                    NthBlock::Live(block) => block,
+                };
+                let kind = NodeKind::of(self.heap.arena.tail(block)[0]).expect("all is nodes");
+                let Some(to) = self.heap.arena.move_block(block) else {
+                    break;
+                };
+                self.list.block_moved(&mut self.heap, kind, block, to);
+                moved += 1;
+            }
+            self.heap.arena.end_evacuation();
+        }
+        moved
+    }
+
+    /// Where the bytes are.
+    pub fn bytes(&self) -> ListBytes {
+        let lists = self.list.list_bytes();
+        ListBytes {
+            payload: self.list.payload_bytes(),
+            used: self.list.block_bytes() + lists,
+            touched: self.heap.arena.touched_bytes() + self.heap.extents.held_bytes() + lists,
         }
     }
 }

@@ -39,11 +39,12 @@ pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
-    Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
+    Author, CoreSet, Effect, EffectOf, Element, ElementOf, Event, EventClass, Journal, Kept,
     Moment, Note, Noted, Notes, Record, Removal, Subscriber,
 };
 pub use key::{Key, KeyHasher};
 pub use keyspace::ContentsId;
+pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,

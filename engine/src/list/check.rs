@@ -21,7 +21,7 @@ impl List {
     /// An invariant is broken.
     pub(crate) fn check(&self, heap: &Heap) {
         let mut seen = Seen::default();
-        for end in [End::Front, End::Back] {
+        for end in [End::Head, End::Tail] {
             if let Some(leaf) = self.ends[end as usize] {
                 assert_eq!(leaf.block, self.table.get(&heap.arena, leaf.ordinal));
                 let elements = seen.elements;

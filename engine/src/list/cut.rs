@@ -24,19 +24,19 @@ const JOINED_64THS: usize = 48;
 impl List {
     /// Takes the elements `range`, which there are, out.
     pub(crate) fn remove(&mut self, heap: &mut Heap, range: Range<u32>) {
-        let front = self.elements_at(End::Front);
-        let behind = front + self.tree_len;
+        let head = self.elements_at(End::Head);
+        let behind = head + self.tree_len;
         let Range { start, end } = range;
         if end > behind {
             let from = start.max(behind) - behind;
-            self.remove_at_end(heap, End::Back, from..end - behind);
+            self.remove_at_end(heap, End::Tail, from..end - behind);
         }
-        let in_tree = start.max(front)..end.min(behind);
+        let in_tree = start.max(head)..end.min(behind);
         if !in_tree.is_empty() {
-            self.cut(heap, in_tree.start - front..in_tree.end - front);
+            self.cut(heap, in_tree.start - head..in_tree.end - head);
         }
-        if start < front {
-            self.remove_at_end(heap, End::Front, start..end.min(front));
+        if start < head {
+            self.remove_at_end(heap, End::Head, start..end.min(head));
         }
     }
 
@@ -180,7 +180,7 @@ impl List {
             return false;
         };
         inner::set_parent(heap.arena.tail_mut(block), step.ordinal);
-        self.write_run(heap, block, &layout, End::Back);
+        self.write_run(heap, block, &layout, End::Tail);
         self.put_in(heap, left.ordinal, blocks[0], block);
         self.claim_long(heap, block, runs[0].len(), left.ordinal);
         self.free_node(heap, right.ordinal, vacant);

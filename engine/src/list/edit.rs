@@ -30,10 +30,10 @@ impl List {
         element: &[u8],
     ) -> Result<(), StoreError> {
         if index == 0 {
-            return self.push(heap, End::Front, element);
+            return self.push(heap, End::Head, element);
         }
         if index == self.len() {
-            return self.push(heap, End::Back, element);
+            return self.push(heap, End::Tail, element);
         }
         if self.len() == MAX_LIST_ELEMENTS {
             return Err(StoreError::TooLarge);
@@ -59,7 +59,7 @@ impl List {
             let used = run.used_with(field.code());
             if used > heap.arena.block_bytes(spot.block) - leaf::HEADER_BYTES {
                 let bytes = used + Self::room_for(used);
-                self.resize_leaf(heap, spot.ordinal, bytes, End::Back)?;
+                self.resize_leaf(heap, spot.ordinal, bytes, End::Tail)?;
             }
             let block = self.table.get(&heap.arena, spot.ordinal);
             let is_there = leaf::run_mut(heap, block).insert(spot.at, field);
@@ -101,7 +101,7 @@ impl List {
         let half = packed.half();
         let mut halves = [0..half, half..packed.len()].map(|range| {
             let mut bytes = vec![0; self.run_max_bytes()];
-            Layout::new(&[(packed, range)]).write(&mut bytes, End::Back);
+            Layout::new(&[(packed, range)]).write(&mut bytes, End::Tail);
             bytes
         });
         let (number, at) = if spot.at <= half {
@@ -137,7 +137,7 @@ impl List {
         inner::set_parent(heap.arena.tail_mut(block), parent);
         for (half, block) in [(low, block), (high, new.block)] {
             let parts = [(half, 0..half.len())];
-            self.write_run(heap, block, &Layout::new(&parts), End::Back);
+            self.write_run(heap, block, &Layout::new(&parts), End::Tail);
         }
         self.put_in(heap, spot.ordinal, spot.block, block);
         self.claim_long(heap, new.block, 0, new.ordinal);
@@ -205,7 +205,7 @@ impl List {
         }
         if used > heap.arena.block_bytes(spot.block) - leaf::HEADER_BYTES {
             let bytes = used + Self::room_for(used);
-            self.resize_leaf(heap, spot.ordinal, bytes, End::Back)?;
+            self.resize_leaf(heap, spot.ordinal, bytes, End::Tail)?;
         }
         let block = self.table.get(&heap.arena, spot.ordinal);
         self.discard(heap, block, std::iter::once(spot.at));
@@ -238,8 +238,8 @@ impl List {
                 {
                     found.push(at);
                     rest = match from {
-                        End::Front => at + 1..rest.end,
-                        End::Back => rest.start..at,
+                        End::Head => at + 1..rest.end,
+                        End::Tail => rest.start..at,
                     };
                 }
                 match found.is_empty() {
@@ -249,7 +249,7 @@ impl List {
             });
             let count = found.len() as u32;
             if count > 0 {
-                if from == End::Back {
+                if from == End::Tail {
                     found.reverse();
                 }
                 self.remove_from_leaf(heap, piece.start, &found);
@@ -257,8 +257,8 @@ impl List {
             }
             removed += count;
             match from {
-                End::Front => (low, high) = (piece.end - count, high - count),
-                End::Back => high = piece.start,
+                End::Head => (low, high) = (piece.end - count, high - count),
+                End::Tail => high = piece.start,
             }
         }
         removed
@@ -274,7 +274,7 @@ impl List {
         let ends = elements.iter().copied().chain([packed.len()]);
         let kept = starts.zip(ends).map(|(start, end)| (packed, start..end));
         let kept: Vec<_> = kept.filter(|(_, range)| !range.is_empty()).collect();
-        self.write_run(heap, spot.block, &Layout::new(&kept), End::Back);
+        self.write_run(heap, spot.block, &Layout::new(&kept), End::Tail);
         self.removed(heap, &spot, elements.len());
     }
 

@@ -53,7 +53,7 @@ impl<'p, 'a> Layout<'p, 'a> {
         let room = bytes.len().checked_sub(self.used_bytes());
         let room = room.expect("there are as many bytes as asked for");
         let mut shape = self.shape;
-        if towards == End::Front && shape.count > 0 {
+        if towards == End::Head && shape.count > 0 {
             let mean = shape.payload() / shape.count + shape.width;
             shape.left = room.checked_div(mean).unwrap_or(0) * shape.width;
             let start = HEADER_BYTES + room - shape.left;

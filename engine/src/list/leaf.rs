@@ -204,7 +204,7 @@ impl List {
         let used = run(heap, block).used_bytes();
         let idle = heap.arena.block_bytes(block) - HEADER_BYTES - used;
         if idle > idle_max(used + HEADER_BYTES) {
-            let _ = self.resize_leaf(heap, ordinal, used, End::Back);
+            let _ = self.resize_leaf(heap, ordinal, used, End::Tail);
         }
     }
 

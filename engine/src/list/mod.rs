@@ -5,7 +5,7 @@
 //!              │                             │
 //!        ┌── inner ──┐               ┌──── inner ────┐
 //!        │     │     │               │       │       │
-//!  ends: front  leaf  leaf  leaf  …  leaf    leaf   leaf  back     elements packed: packed.rs
+//!  ends: head   leaf  leaf  leaf  …  leaf    leaf   leaf  tail     elements packed: packed.rs
 //!        ▲ pushes, pops                                   ▲        those too long for that by reference: long.rs
 //! ```
 //! The leaf at an end takes what is pushed there, and gives what is popped, without a look at the tree: nothing shifts in it,
@@ -40,7 +40,8 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 
-use packed::{End, Field, Packed};
+pub use packed::End;
+use packed::{Field, Packed};
 use tree::Path;
 
 use crate::StoreError;
@@ -139,7 +140,7 @@ impl List {
     /// Number of elements.
     #[inline(always)]
     pub(crate) fn len(&self) -> u32 {
-        self.elements_at(End::Front) + self.tree_len + self.elements_at(End::Back)
+        self.elements_at(End::Head) + self.tree_len + self.elements_at(End::Tail)
     }
 
     /// Bytes of all its blocks and extents.
@@ -218,7 +219,7 @@ impl List {
     /// The element at an end.
     pub(crate) fn peek<'a>(&self, heap: &'a Heap, end: End) -> Option<&'a [u8]> {
         let last = self.len().checked_sub(1)?;
-        self.get(heap, if end == End::Front { 0 } else { last })
+        self.get(heap, if end == End::Head { 0 } else { last })
     }
 
     /// Takes the element at an end out; what `read` makes of it, `None` if there is none.
@@ -246,7 +247,7 @@ impl List {
     ) -> T {
         let leaf = self.ends[of as usize].as_mut().expect("it has elements");
         let run = leaf::run(heap, leaf.block);
-        let at = if end == End::Front { 0 } else { run.len() - 1 };
+        let at = if end == End::Head { 0 } else { run.len() - 1 };
         let field = run.get(at);
         let element = long::bytes(heap, field);
         self.payload_bytes -= element.len() as u64;
@@ -289,14 +290,14 @@ impl List {
     /// Where element `index`, which there is, is.
     #[inline]
     fn locate(&self, heap: &Heap, index: u32) -> Spot {
-        let front = self.elements_at(End::Front);
-        let behind = front + self.tree_len;
-        if index >= front && index < behind {
-            return self.descend(heap, index - front);
+        let head = self.elements_at(End::Head);
+        let behind = head + self.tree_len;
+        if index >= head && index < behind {
+            return self.descend(heap, index - head);
         }
-        let (end, at) = match index < front {
-            true => (End::Front, index),
-            false => (End::Back, index - behind),
+        let (end, at) = match index < head {
+            true => (End::Head, index),
+            false => (End::Tail, index - behind),
         };
         let leaf = self.ends[end as usize].expect("an element has a leaf");
         Spot {
@@ -320,7 +321,7 @@ impl List {
     ) {
         let Range { mut start, mut end } = range;
         while start < end {
-            let index = if from == End::Front { start } else { end - 1 };
+            let index = if from == End::Head { start } else { end - 1 };
             let spot = self.locate(heap, index);
             let run = leaf::run(heap, spot.block);
             let first = index - spot.at as u32;
@@ -331,8 +332,8 @@ impl List {
                 return;
             }
             match from {
-                End::Front => start = first + high,
-                End::Back => end = first + low,
+                End::Head => start = first + high,
+                End::Tail => end = first + low,
             }
         }
     }
@@ -340,7 +341,7 @@ impl List {
     /// Emits the elements `range`, which there are, in order.
     #[inline]
     pub(crate) fn range(&self, heap: &Heap, range: Range<u32>, mut emit: impl FnMut(&[u8])) {
-        self.each_piece(heap, range, End::Front, |_, run, range| {
+        self.each_piece(heap, range, End::Head, |_, run, range| {
             for field in run.elements(range) {
                 emit(long::bytes(heap, field));
             }
@@ -362,8 +363,8 @@ impl List {
             let elements = run.elements(range);
             let mut see = |(index, field)| visit(index, long::bytes(heap, field));
             match from {
-                End::Front => indexes.zip(elements).try_for_each(&mut see),
-                End::Back => indexes.rev().zip(elements.rev()).try_for_each(&mut see),
+                End::Head => indexes.zip(elements).try_for_each(&mut see),
+                End::Tail => indexes.rev().zip(elements.rev()).try_for_each(&mut see),
             }
         });
     }
@@ -415,8 +416,8 @@ impl List {
         let (start, end) = (range.start, range.end);
         let mut elements = run.elements(range);
         match from {
-            End::Front => elements.position(is_it).map(|nth| start + nth),
-            End::Back => elements.rev().position(is_it).map(|nth| end - 1 - nth),
+            End::Head => elements.position(is_it).map(|nth| start + nth),
+            End::Tail => elements.rev().position(is_it).map(|nth| end - 1 - nth),
         }
     }
 

@@ -75,9 +75,9 @@ impl Play<'_> {
 
     fn end_of_list(&mut self) -> End {
         if self.operand().is_multiple_of(2) {
-            End::Front
+            End::Head
         } else {
-            End::Back
+            End::Tail
         }
     }
 
@@ -138,8 +138,8 @@ impl Play<'_> {
         assert_eq!(self.list.push(&mut self.heap, end, &element), Ok(()));
         assert_eq!(self.list.peek(&self.heap, end), Some(&*element));
         match end {
-            End::Front => self.model.push_front(element),
-            End::Back => self.model.push_back(element),
+            End::Head => self.model.push_front(element),
+            End::Tail => self.model.push_back(element),
         }
     }
 
@@ -162,8 +162,8 @@ impl Play<'_> {
         let (end, times) = (self.end_of_list(), self.operand());
         for _ in 0..times {
             let expected = match end {
-                End::Front => self.model.pop_front(),
-                End::Back => self.model.pop_back(),
+                End::Head => self.model.pop_front(),
+                End::Tail => self.model.pop_back(),
             };
             let popped = self.list.pop(&mut self.heap, end, <[u8]>::to_vec);
             assert_eq!(popped, expected);
@@ -218,8 +218,8 @@ impl Play<'_> {
         };
         let model: Vec<Vec<u8>> = self.model.drain(..).collect();
         self.model = match from {
-            End::Front => model.into_iter().filter(&mut keep).collect(),
-            End::Back => {
+            End::Head => model.into_iter().filter(&mut keep).collect(),
+            End::Tail => {
                 let mut kept: VecDeque<_> = model.into_iter().rev().filter(&mut keep).collect();
                 kept.make_contiguous().reverse();
                 kept
@@ -249,8 +249,8 @@ impl Play<'_> {
                 }
             });
         let indexes: Vec<u32> = match from {
-            End::Front => piece.clone().collect(),
-            End::Back => piece.clone().rev().collect(),
+            End::Head => piece.clone().collect(),
+            End::Tail => piece.clone().rev().collect(),
         };
         let expected = indexes.iter().take(most + 1);
         let expected = expected.map(|&index| (index, self.model[index as usize].clone()));
@@ -275,8 +275,8 @@ impl Play<'_> {
         let found = self.list.find(&self.heap, piece.clone(), from, element);
         let mut indexes = piece.filter(|&index| self.model[index as usize] == *element);
         let expected = match from {
-            End::Front => indexes.next(),
-            End::Back => indexes.next_back(),
+            End::Head => indexes.next(),
+            End::Tail => indexes.next_back(),
         };
         assert_eq!(found, expected);
     }

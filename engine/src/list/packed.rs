@@ -41,17 +41,19 @@ const REFERENCES: u8 = 4;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Front,
-    Back,
+pub enum End {
+    /// Where its first element is.
+    Head,
+    /// Where its last element is.
+    Tail,
 }
 
 impl End {
     /// The other one.
-    pub(crate) fn other(self) -> Self {
+    pub fn other(self) -> Self {
         match self {
-            Self::Front => Self::Back,
-            Self::Back => Self::Front,
+            Self::Head => Self::Tail,
+            Self::Tail => Self::Head,
         }
     }
 }
@@ -367,7 +369,6 @@ impl<'a> Packed<'a> {
     ///
     /// # Panics
     /// They contradict each other.
-    #[cfg(any(test, feature = "model"))]
     pub(crate) fn check(&self) {
         let Shape {
             width,
@@ -479,8 +480,8 @@ impl<'a> PackedMut<'a> {
             ..
         } = self.shape;
         match end {
-            End::Front => start - HEADER_BYTES >= bytes && left >= width,
-            End::Back => elements_end + bytes + (count + 1) * width + left <= self.bytes.len(),
+            End::Head => start - HEADER_BYTES >= bytes && left >= width,
+            End::Tail => elements_end + bytes + (count + 1) * width + left <= self.bytes.len(),
         }
     }
 
@@ -512,14 +513,14 @@ impl<'a> PackedMut<'a> {
         let back_room = len - left - count * width - elements_end;
         let front = match end {
             _ if count == 0 => {
-                if end == End::Front {
+                if end == End::Head {
                     room
                 } else {
                     0
                 }
             }
-            End::Front => room - back_room.min(room / 2),
-            End::Back => front_room.min(room / 2),
+            End::Head => room - back_room.min(room / 2),
+            End::Tail => front_room.min(room / 2),
         };
         // As much of it for codes as elements like these will want.
         let mean = (self.shape.payload() + bytes) / (count + 1);
@@ -529,7 +530,7 @@ impl<'a> PackedMut<'a> {
             front / (mean + new_width) * new_width
         };
         let (mut new_start, mut new_left) = (HEADER_BYTES + front - codes, codes);
-        if end == End::Front {
+        if end == End::Head {
             (new_start, new_left) = (new_start + bytes, new_left + new_width);
         }
         self.lay_out(new_width, new_start, new_left);
@@ -594,18 +595,18 @@ impl<'a> PackedMut<'a> {
         }
         let bytes = field.bytes.len();
         let place = match end {
-            End::Front => {
+            End::Head => {
                 self.shape.start -= bytes;
                 self.shape.left -= self.shape.width;
                 self.shape.start
             }
-            End::Back => {
+            End::Tail => {
                 self.shape.end += bytes;
                 self.shape.end - bytes
             }
         };
         self.bytes[place..place + bytes].copy_from_slice(field.bytes);
-        let at = if end == End::Front {
+        let at = if end == End::Head {
             0
         } else {
             self.shape.count
@@ -630,12 +631,12 @@ impl<'a> PackedMut<'a> {
         let count = self.shape.count;
         assert!(at <= count, "an element goes among others or to an end");
         if at == 0 || at == count {
-            let end = if at == 0 { End::Front } else { End::Back };
+            let end = if at == 0 { End::Head } else { End::Tail };
             return self.push(end, field);
         }
         let (near, far) = match at < count / 2 {
-            true => (End::Front, End::Back),
-            false => (End::Back, End::Front),
+            true => (End::Head, End::Tail),
+            false => (End::Tail, End::Head),
         };
         let bytes = field.bytes.len();
         let is_alike = self.shape.width_with(field.code) == self.shape.width;
@@ -649,7 +650,7 @@ impl<'a> PackedMut<'a> {
         let (len, shape) = (self.bytes.len(), self.shape);
         let offset = self.as_packed().offset(at);
         let place = match end {
-            End::Front => {
+            End::Head => {
                 self.bytes
                     .copy_within(shape.start..offset, shape.start - bytes);
                 let codes = shape.codes(len, 0..at);
@@ -659,7 +660,7 @@ impl<'a> PackedMut<'a> {
                 self.shape.left -= shape.width;
                 offset - bytes
             }
-            End::Back => {
+            End::Tail => {
                 self.bytes.copy_within(offset..shape.end, offset + bytes);
                 let codes = shape.codes(len, at..count);
                 self.bytes

@@ -93,11 +93,11 @@ impl Play<'_> {
             return false;
         };
         match step % 16 {
-            0..=2 => self.push(End::Back),
-            3..=5 => self.push(End::Front),
+            0..=2 => self.push(End::Tail),
+            3..=5 => self.push(End::Head),
             6 => {
                 let (element, times) = (self.element(), self.operand() % 40);
-                let end = if step < 128 { End::Front } else { End::Back };
+                let end = if step < 128 { End::Head } else { End::Tail };
                 (0..times).for_each(|_| self.push_element(end, element.clone()));
             }
             7 | 8 => self.insert(),
@@ -128,8 +128,8 @@ impl Play<'_> {
         assert_eq!(is_done, used <= self.bytes.len());
         match end {
             _ if !is_done => {}
-            End::Front => self.model.push_front(element),
-            End::Back => self.model.push_back(element),
+            End::Head => self.model.push_front(element),
+            End::Tail => self.model.push_back(element),
         }
     }
 
@@ -176,9 +176,9 @@ impl Play<'_> {
             return;
         }
         let towards = if self.operand() < 128 {
-            End::Front
+            End::Head
         } else {
-            End::Back
+            End::Tail
         };
         let packed = Packed::new(&self.bytes);
         let (at, count) = (packed.half(), packed.len());
@@ -211,7 +211,7 @@ impl Play<'_> {
         assert_eq!(layout.used_bytes(), used_bytes(&self.model));
         if layout.used_bytes() <= len {
             let mut bytes = vec![0xEE; len];
-            layout.write(&mut bytes, End::Front);
+            layout.write(&mut bytes, End::Head);
             self.bytes = bytes;
         }
     }

@@ -40,7 +40,7 @@ fn filled(heap: &mut Heap, bounds: &'static Bounds, count: u32, lens: &[usize]) 
     for number in 0..count {
         let len = lens[number as usize % lens.len()];
         let element = vec![number as u8; len];
-        list.push(heap, End::Back, &element).expect("memory");
+        list.push(heap, End::Tail, &element).expect("memory");
     }
     list
 }
@@ -49,7 +49,7 @@ fn filled(heap: &mut Heap, bounds: &'static Bounds, count: u32, lens: &[usize]) 
 fn fresh_bytes(of: &List, heap: &Heap) -> u64 {
     let (mut own, mut list) = (self::heap(), List::with_bounds(Owner(2), of.bounds));
     of.range(heap, 0..of.len(), |element| {
-        list.push(&mut own, End::Back, element).expect("memory");
+        list.push(&mut own, End::Tail, element).expect("memory");
     });
     list.block_bytes()
 }
@@ -59,7 +59,7 @@ fn elements_of_one_length_cost_a_fifth_of_a_byte_and_others_little_more_than_one
     let count = if cfg!(miri) { 5_000 } else { 100_000 };
     let varying: Vec<usize> = (0..17).map(|nth| 8 + nth * 5 % 17).collect();
     for (lens, most) in [(&[16][..], 0.25), (&varying, 1.4), (&[600], 40.0)] {
-        for end in [End::Front, End::Back] {
+        for end in [End::Head, End::Tail] {
             let (mut heap, mut list) = (heap(), List::new(Owner(1)));
             for number in 0..count {
                 let element = vec![number as u8; lens[number % lens.len()]];
@@ -144,10 +144,10 @@ fn a_queue_takes_no_more_memory_the_longer_it_is_used() {
     let (mut heap, mut list) = (heap(), List::with_bounds(Owner(1), &SMALL));
     let mut most = 0;
     for number in 0..if cfg!(miri) { 2_000 } else { 50_000u32 } {
-        list.push(&mut heap, End::Front, &number.to_le_bytes())
+        list.push(&mut heap, End::Head, &number.to_le_bytes())
             .expect("memory");
         if number >= 500 {
-            let popped = list.pop(&mut heap, End::Back, |element| {
+            let popped = list.pop(&mut heap, End::Tail, |element| {
                 element == (number - 500).to_le_bytes()
             });
             assert_eq!(popped, Some(true));
@@ -164,14 +164,14 @@ fn a_queue_takes_no_more_memory_the_longer_it_is_used() {
 fn pushing_and_popping_by_turns_takes_no_block_where_a_leaf_is_full() {
     let mut heap = heap();
     let mut list = filled(&mut heap, &BOUNDS, 10_000, &[16]);
-    while list.pop(&mut heap, End::Back, |_| ()).is_some() && list.elements_at(End::Back) > 0 {}
-    list.push(&mut heap, End::Back, &[1; 16]).expect("memory");
-    let leaf = |list: &List| list.ends[End::Back as usize].expect("a leaf").block;
+    while list.pop(&mut heap, End::Tail, |_| ()).is_some() && list.elements_at(End::Tail) > 0 {}
+    list.push(&mut heap, End::Tail, &[1; 16]).expect("memory");
+    let leaf = |list: &List| list.ends[End::Tail as usize].expect("a leaf").block;
     let block = leaf(&list);
     for _ in 0..100 {
-        list.pop(&mut heap, End::Back, |_| ()).expect("an element");
-        assert_eq!((list.elements_at(End::Back), leaf(&list)), (0, block));
-        list.push(&mut heap, End::Back, &[1; 16]).expect("memory");
-        assert_eq!((list.elements_at(End::Back), leaf(&list)), (1, block));
+        list.pop(&mut heap, End::Tail, |_| ()).expect("an element");
+        assert_eq!((list.elements_at(End::Tail), leaf(&list)), (0, block));
+        list.push(&mut heap, End::Tail, &[1; 16]).expect("memory");
+        assert_eq!((list.elements_at(End::Tail), leaf(&list)), (1, block));
     }
 }

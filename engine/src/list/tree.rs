@@ -100,8 +100,8 @@ impl List {
         for _ in 0..self.height {
             let node = self.node(heap, ordinal);
             let slot = match end {
-                End::Front => 0,
-                End::Back => inner::len(node) - 1,
+                End::Head => 0,
+                End::Tail => inner::len(node) - 1,
             };
             path.push(Step { ordinal, slot });
             ordinal = inner::child(node, slot).ordinal;
@@ -136,7 +136,7 @@ impl List {
                 ordinal: leaf.ordinal,
                 elements: leaf.elements,
             };
-            self.link(heap, &path, end == End::Back, child, spares);
+            self.link(heap, &path, end == End::Tail, child, spares);
         }
         self.tree_len += leaf.elements;
         self.seal_leaf(heap, leaf.ordinal);
