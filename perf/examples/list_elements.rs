@@ -4,7 +4,7 @@
 //! cargo run --profile quick -p larder-perf --example list_elements -- bytes [ELEMENTS]     bytes an element: fresh, trimmed, thinned out
 //! cargo run --profile quick -p larder-perf --example list_elements -- times [ELEMENTS]     ns an operation
 //! cargo run --profile quick -p larder-perf --example list_elements -- steps [ELEMENTS]     the longest steps
-//! cargo run --profile quick -p larder-perf --example list_elements -- WHAT [ELEMENTS]      one of WORK, or idle: for perf stat
+//! cargo run --profile quick -p larder-perf --example list_elements -- WHAT [ELEMENTS]      one of WORK, idle or filled, for an instruction count
 //! ```
 //! `touched` bytes are pages of the arena and lists. Times and steps are of elements of 16 bytes.
 
@@ -271,10 +271,12 @@ fn main() {
         "bytes" => bytes(elements),
         "times" => times(elements),
         "steps" => steps(elements),
-        what if WORK.contains(&what) || what == "idle" => {
+        what if WORK.contains(&what) || ["idle", "filled"].contains(&what) => {
             let (times, took) = work(what, elements);
             println!("{what}: {times} times in {took:.1?}");
         }
-        _ => eprintln!("bytes, times, steps, idle, or one of {WORK:?}, and a number of elements"),
+        _ => eprintln!(
+            "bytes, times, steps, idle, filled, or one of {WORK:?}, and a number of elements"
+        ),
     }
 }

@@ -135,7 +135,7 @@ impl List {
                 None => self.root = NONE,
                 Some(step) => {
                     let node = self.node_mut(heap, step.ordinal);
-                    inner::remove(node, step.slot..step.slot + 1);
+                    inner::remove(node, step.slot()..step.slot() + 1);
                 }
             }
         } else if !self.join_leaf(heap, spot, &mut vacant) {

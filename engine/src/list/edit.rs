@@ -153,7 +153,7 @@ impl List {
         if let Some(step) = spot.path.bottom() {
             let (ordinal, elements) = (spot.ordinal, low.len() as u32);
             let node = self.node_mut(heap, step.ordinal);
-            inner::set_child(node, step.slot, Child { ordinal, elements });
+            inner::set_child(node, step.slot(), Child { ordinal, elements });
         } else {
             self.tree_len = low.len() as u32;
         }

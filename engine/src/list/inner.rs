@@ -21,7 +21,7 @@ pub(super) const PARENT_AT: usize = NODE_HEAD_BYTES;
 const CHILDREN_AT: usize = PARENT_AT + 4;
 const CHILD_BYTES: usize = 8;
 /// Children whose elements are summed at once.
-const SUMMED: usize = 16;
+const SUMMED: usize = 32;
 
 /// A child of an inner node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +40,24 @@ pub(super) const fn room_of(bytes: usize) -> usize {
     (bytes - CHILDREN_AT) / CHILD_BYTES
 }
 
+#[inline(always)]
 fn places(range: Range<usize>) -> Range<usize> {
     bytes_of(range.start)..bytes_of(range.end)
 }
 
 /// Number of children.
+#[inline(always)]
 pub(super) fn len(node: &[u8]) -> usize {
     read_u16(node, COUNT_AT)
 }
 
+#[inline(always)]
 pub(super) fn set_len(node: &mut [u8], children: usize) {
     node[COUNT_AT..COUNT_AT + 2].copy_from_slice(&(children as u16).to_le_bytes());
 }
 
 /// What is above an inner node or a leaf.
+#[inline(always)]
 pub(super) fn parent(node: &[u8]) -> u32 {
     read_u32(node, PARENT_AT)
 }
@@ -63,6 +67,7 @@ pub(super) fn set_parent(node: &mut [u8], parent: u32) {
 }
 
 /// Child `slot`.
+#[inline(always)]
 pub(super) fn child(node: &[u8], slot: usize) -> Child {
     debug_assert!(slot < len(node));
     let place = bytes_of(slot);
@@ -72,56 +77,58 @@ pub(super) fn child(node: &[u8], slot: usize) -> Child {
     }
 }
 
+#[inline(always)]
 pub(super) fn set_child(node: &mut [u8], slot: usize, child: Child) {
     let place = &mut node[places(slot..slot + 1)];
     place[..4].copy_from_slice(&child.ordinal.to_le_bytes());
     place[4..].copy_from_slice(&child.elements.to_le_bytes());
 }
 
-/// All children, in order.
-pub(super) fn children(node: &[u8]) -> impl ExactSizeIterator<Item = Child> + '_ {
-    let children = node[places(0..len(node))].chunks_exact(CHILD_BYTES);
-    children.map(|child| Child {
-        ordinal: read_u32(child, 0),
-        elements: read_u32(child, 4),
-    })
+/// A child as a word.
+#[inline(always)]
+fn words(node: &[u8]) -> impl ExactSizeIterator<Item = u64> + '_ {
+    let (children, _) = node[places(0..len(node))].as_chunks::<CHILD_BYTES>();
+    children.iter().map(|&child| u64::from_le_bytes(child))
 }
 
-#[inline(always)]
-fn sum(children: &[u8]) -> u32 {
-    let children = children.chunks_exact(CHILD_BYTES);
-    children.map(|child| read_u32(child, 4)).sum()
+/// All children, in order.
+pub(super) fn children(node: &[u8]) -> impl ExactSizeIterator<Item = Child> + '_ {
+    words(node).map(|word| Child {
+        ordinal: word as u32,
+        elements: (word >> 32) as u32,
+    })
 }
 
 /// Elements below the node.
 pub(super) fn elements(node: &[u8]) -> u32 {
-    sum(&node[places(0..len(node))])
+    words(node).map(|word| word >> 32).sum::<u64>() as u32
 }
 
 /// The child that has element `index` of those below the node, and which of the child's that is; the last child for an index
 /// behind all.
 #[inline]
-pub(super) fn find(node: &[u8], mut index: u32) -> (usize, u32) {
-    let count = len(node);
-    let mut slot = 0;
-    for chunk in node[places(0..count)].chunks_exact(SUMMED * CHILD_BYTES) {
-        let elements = sum(chunk);
-        if index < elements {
+pub(super) fn find(node: &[u8], index: u32) -> (usize, u32) {
+    let (children, _) = node[places(0..len(node))].as_chunks::<CHILD_BYTES>();
+    let elements = |child: &[u8; CHILD_BYTES]| u64::from_le_bytes(*child) >> 32;
+    let (mut slot, mut index) = (0, u64::from(index));
+    for chunk in children.chunks_exact(SUMMED) {
+        let sum = chunk.iter().map(elements).sum();
+        if index < sum {
             break;
         }
-        index -= elements;
+        index -= sum;
         slot += SUMMED;
     }
-    while slot < count {
-        let elements = child(node, slot).elements;
+    for child in &children[slot..] {
+        let elements = elements(child);
         if index < elements {
-            return (slot, index);
+            return (slot, index as u32);
         }
         index -= elements;
         slot += 1;
     }
-    let last = count - 1;
-    (last, index + child(node, last).elements)
+    let last = children.len() - 1;
+    (last, (index + elements(&children[last])) as u32)
 }
 
 /// Which child has this ordinal.

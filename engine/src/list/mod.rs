@@ -246,18 +246,39 @@ impl List {
         read: impl FnOnce(&[u8]) -> T,
     ) -> T {
         let leaf = self.ends[of as usize].as_mut().expect("it has elements");
-        let run = leaf::run(heap, leaf.block);
-        let at = if end == End::Head { 0 } else { run.len() - 1 };
-        let field = run.get(at);
-        let element = long::bytes(heap, field);
-        self.payload_bytes -= element.len() as u64;
-        let result = read(element);
-        let reference = long::reference(field);
-        leaf::run_mut(heap, leaf.block).remove(at..at + 1);
-        leaf.elements -= 1;
-        if let Some(reference) = reference {
-            long::free(heap, &mut self.holdings, reference);
+        let run = leaf::run_mut(heap, leaf.block);
+        let field = run.peek(end);
+        if field.code().is_reference() {
+            return self.pop_long(heap, of, end, read);
         }
+        self.payload_bytes -= field.bytes().len() as u64;
+        let result = read(field.bytes());
+        leaf::run_mut(heap, leaf.block).pop(end);
+        leaf.elements -= 1;
+        result
+    }
+
+    #[cold]
+    fn pop_long<T>(
+        &mut self,
+        heap: &mut Heap,
+        of: End,
+        end: End,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> T {
+        let leaf = self.ends[of as usize].as_mut().expect("it has elements");
+        leaf.elements -= 1;
+        let (block, at) = (
+            leaf.block,
+            match end {
+                End::Head => 0,
+                End::Tail => leaf.elements as usize,
+            },
+        );
+        let field = leaf::run(heap, block).get(at);
+        let result = read(long::bytes(heap, field));
+        self.discard(heap, block, std::iter::once(at));
+        leaf::run_mut(heap, block).pop(end);
         result
     }
 
@@ -282,30 +303,49 @@ impl List {
         if index >= self.len() {
             return None;
         }
-        let spot = self.locate(heap, index);
-        let field = leaf::run(heap, spot.block).get(spot.at);
+        let (block, at) = self.find_leaf(heap, index);
+        let field = leaf::run(heap, block).get(at);
         Some(long::bytes(heap, field))
     }
 
+    /// The leaf of element `index`, which there is, and which of its elements that is.
+    #[inline(always)]
+    fn find_leaf(&self, heap: &Heap, index: u32) -> (Block, usize) {
+        let head = self.elements_at(End::Head);
+        let behind = head + self.tree_len;
+        if index >= head && index < behind {
+            let (ordinal, at) = self.seek(heap, index - head, |_| ());
+            return (self.table.get(&heap.arena, ordinal), at);
+        }
+        let (leaf, at) = self.leaf_at_end(index, head, behind);
+        (leaf.block, at)
+    }
+
+    /// The leaf of element `index`, which is before the tree's or behind, and which of its elements that is.
+    #[inline(always)]
+    fn leaf_at_end(&self, index: u32, head: u32, behind: u32) -> (EndLeaf, usize) {
+        let (end, at) = match index < head {
+            true => (End::Head, index),
+            false => (End::Tail, index - behind),
+        };
+        let leaf = self.ends[end as usize].expect("an element has a leaf");
+        (leaf, at as usize)
+    }
+
     /// Where element `index`, which there is, is.
-    #[inline]
     fn locate(&self, heap: &Heap, index: u32) -> Spot {
         let head = self.elements_at(End::Head);
         let behind = head + self.tree_len;
         if index >= head && index < behind {
             return self.descend(heap, index - head);
         }
-        let (end, at) = match index < head {
-            true => (End::Head, index),
-            false => (End::Tail, index - behind),
-        };
-        let leaf = self.ends[end as usize].expect("an element has a leaf");
+        let (leaf, at) = self.leaf_at_end(index, head, behind);
         Spot {
-            end: Some(end),
+            end: Some(if index < head { End::Head } else { End::Tail }),
             path: Path::EMPTY,
             ordinal: leaf.ordinal,
             block: leaf.block,
-            at: at as usize,
+            at,
         }
     }
 
@@ -322,9 +362,9 @@ impl List {
         let Range { mut start, mut end } = range;
         while start < end {
             let index = if from == End::Head { start } else { end - 1 };
-            let spot = self.locate(heap, index);
-            let run = leaf::run(heap, spot.block);
-            let first = index - spot.at as u32;
+            let (block, at) = self.find_leaf(heap, index);
+            let run = leaf::run(heap, block);
+            let first = index - at as u32;
             let low = start.max(first) - first;
             let high = (end - first).min(run.len() as u32);
             let flow = visit(first + low, run, low as usize..high as usize);
@@ -342,9 +382,7 @@ impl List {
     #[inline]
     pub(crate) fn range(&self, heap: &Heap, range: Range<u32>, mut emit: impl FnMut(&[u8])) {
         self.each_piece(heap, range, End::Head, |_, run, range| {
-            for field in run.elements(range) {
-                emit(long::bytes(heap, field));
-            }
+            run.each(range, |field| emit(long::bytes(heap, field)));
             ControlFlow::Continue(())
         });
     }

@@ -39,6 +39,8 @@ const LEFT_AT: usize = 9;
 const WIDTH_MASK: u8 = 3;
 const REFERENCES: u8 = 4;
 
+const NO_HEADER: &str = "a run has a header";
+
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -166,31 +168,30 @@ impl Shape {
 
     #[inline(always)]
     fn read(bytes: &[u8]) -> Self {
+        let header: &[u8; HEADER_BYTES] = bytes.first_chunk().expect(NO_HEADER);
         Self {
-            width: usize::from(bytes[0] & WIDTH_MASK),
-            has_references: bytes[0] & REFERENCES != 0,
-            code: Code(read_u16(bytes, CODE_AT) as u16),
-            count: read_u16(bytes, COUNT_AT),
-            start: read_u16(bytes, START_AT),
-            end: read_u16(bytes, END_AT),
-            left: read_u16(bytes, LEFT_AT),
+            width: usize::from(header[0] & WIDTH_MASK),
+            has_references: header[0] & REFERENCES != 0,
+            code: Code(read_u16(header, CODE_AT) as u16),
+            count: read_u16(header, COUNT_AT),
+            start: read_u16(header, START_AT),
+            end: read_u16(header, END_AT),
+            left: read_u16(header, LEFT_AT),
         }
     }
 
     #[inline(always)]
     pub(super) fn write(&self, bytes: &mut [u8]) {
-        let header = &mut bytes[..HEADER_BYTES];
-        header[0] = self.width as u8 | if self.has_references { REFERENCES } else { 0 };
-        let fields = [
-            usize::from(self.code.0),
-            self.count,
-            self.start,
-            self.end,
-            self.left,
-        ];
-        for (place, field) in header[CODE_AT..].chunks_exact_mut(2).zip(fields) {
-            place.copy_from_slice(&(field as u16).to_le_bytes());
-        }
+        let header: &mut [u8; HEADER_BYTES] = bytes.first_chunk_mut().expect(NO_HEADER);
+        header[0] = self.width as u8 | (u8::from(self.has_references) * REFERENCES);
+        let mut put = |at: usize, field: usize| {
+            header[at..at + 2].copy_from_slice(&(field as u16).to_le_bytes());
+        };
+        put(CODE_AT, usize::from(self.code.0));
+        put(COUNT_AT, self.count);
+        put(START_AT, self.start);
+        put(END_AT, self.end);
+        put(LEFT_AT, self.left);
     }
 
     #[inline(always)]
@@ -346,6 +347,30 @@ impl<'a> Packed<'a> {
         }
     }
 
+    /// Shows `see` the elements `range`, in order.
+    #[inline]
+    pub(crate) fn each(&self, range: Range<usize>, mut see: impl FnMut(Field<'a>)) {
+        let shape = &self.shape;
+        let code = shape.code;
+        if shape.width == 0 && code.body_bytes() > 0 {
+            let start = self.offset(range.start);
+            let end = start + self.bytes_of(range);
+            let elements = self.bytes[start..end].chunks_exact(code.body_bytes());
+            elements.for_each(|bytes| see(Field { code, bytes }));
+        } else if shape.width == 1 && !shape.has_references {
+            let mut rest = &self.bytes[self.offset(range.start)..shape.end];
+            let codes = &self.bytes[shape.codes(self.bytes.len(), range)];
+            for &len in codes.iter().rev() {
+                let (bytes, behind) = rest.split_at(usize::from(len));
+                let code = Code(len.into());
+                see(Field { code, bytes });
+                rest = behind;
+            }
+        } else {
+            self.elements(range).for_each(see);
+        }
+    }
+
     /// The most elements from the first on that take at most half of the bytes, but one at least, and not all.
     pub(crate) fn half(&self) -> usize {
         let half = self.shape.payload() / 2;
@@ -464,8 +489,12 @@ impl<'a> PackedMut<'a> {
 
     #[inline(always)]
     fn write_code(&mut self, at: usize, code: Code) {
-        let place = self.shape.codes(self.bytes.len(), at..at + 1);
-        self.bytes[place].copy_from_slice(&code.0.to_le_bytes()[..self.shape.width]);
+        let place = self.shape.codes(self.bytes.len(), at..at + 1).start;
+        let [low, high] = code.0.to_le_bytes();
+        self.bytes[place] = low;
+        if self.shape.width == 2 {
+            self.bytes[place + 1] = high;
+        }
     }
 
     /// Whether there is room for an element of so many bytes and a code as they are now.
@@ -672,6 +701,51 @@ impl<'a> PackedMut<'a> {
         self.bytes[place..place + bytes].copy_from_slice(field.bytes);
         self.added(at, field.code);
         true
+    }
+
+    /// Takes the element at an end out; there is one.
+    #[inline]
+    pub(crate) fn pop(&mut self, end: End) {
+        let shape = &mut self.shape;
+        let Some(last) = shape.count.checked_sub(1).filter(|&last| last > 0) else {
+            return self.remove(0..1);
+        };
+        let at = if end == End::Head { 0 } else { last };
+        let bytes = Packed {
+            bytes: self.bytes,
+            shape: *shape,
+        }
+        .code(at)
+        .body_bytes();
+        match end {
+            End::Head => {
+                shape.start += bytes;
+                shape.left += shape.width;
+            }
+            End::Tail => shape.end -= bytes,
+        }
+        shape.count = last;
+        shape.write(self.bytes);
+    }
+
+    /// The element at an end; there is one.
+    #[inline]
+    pub(crate) fn peek(&self, end: End) -> Field<'_> {
+        let packed = self.as_packed();
+        let at = if end == End::Head {
+            0
+        } else {
+            self.shape.count - 1
+        };
+        let code = packed.code(at);
+        let offset = match end {
+            End::Head => self.shape.start,
+            End::Tail => self.shape.end - code.body_bytes(),
+        };
+        Field {
+            code,
+            bytes: &self.bytes[offset..offset + code.body_bytes()],
+        }
     }
 
     /// Takes the elements `range` out.

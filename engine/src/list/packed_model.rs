@@ -101,13 +101,8 @@ impl Play<'_> {
                 (0..times).for_each(|_| self.push_element(end, element.clone()));
             }
             7 | 8 => self.insert(),
-            9 if self.model.pop_front().is_some() => self.run().remove(0..1),
-            10 => {
-                if self.model.pop_back().is_some() {
-                    let count = self.model.len();
-                    self.run().remove(count..count + 1);
-                }
-            }
+            9 => self.pop(End::Head),
+            10 => self.pop(End::Tail),
             11 => self.remove_range(),
             12 => self.replace(),
             13 => self.divide(),
@@ -130,6 +125,17 @@ impl Play<'_> {
             _ if !is_done => {}
             End::Head => self.model.push_front(element),
             End::Tail => self.model.push_back(element),
+        }
+    }
+
+    fn pop(&mut self, end: End) {
+        let popped = match end {
+            End::Head => self.model.pop_front(),
+            End::Tail => self.model.pop_back(),
+        };
+        if let Some(element) = popped {
+            assert_eq!(self.run().peek(end), field(&element));
+            self.run().pop(end);
         }
     }
 
@@ -231,6 +237,9 @@ impl Play<'_> {
                 .rev()
                 .eq(self.model.iter().rev().map(field))
         );
+        let mut seen = Vec::new();
+        packed.each(count / 3..count, |field| seen.push(field));
+        assert!(packed.elements(count / 3..count).eq(seen));
         for (at, element) in self.model.iter().enumerate().step_by(1 + count / 16) {
             assert_eq!(packed.get(at), field(element));
             assert_eq!(packed.elements(at..count).next(), Some(field(element)));

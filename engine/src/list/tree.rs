@@ -20,7 +20,13 @@ const ROOM_CHILDREN: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) ordinal: u32,
-    pub(super) slot: usize,
+    slot: u32,
+}
+
+impl Step {
+    pub(super) fn slot(self) -> usize {
+        self.slot as usize
+    }
 }
 
 /// The inner nodes above a leaf, the root first.
@@ -65,32 +71,44 @@ struct Beside {
 }
 
 impl List {
+    #[inline(always)]
     pub(super) fn node<'a>(&self, heap: &'a Heap, ordinal: u32) -> &'a [u8] {
         heap.arena.tail(self.table.get(&heap.arena, ordinal))
     }
 
+    #[inline(always)]
     pub(super) fn node_mut<'a>(&self, heap: &'a mut Heap, ordinal: u32) -> &'a mut [u8] {
         let block = self.table.get(&heap.arena, ordinal);
         heap.arena.tail_mut(block)
     }
 
-    /// Where element `index` of the tree is.
-    #[inline]
-    pub(super) fn descend(&self, heap: &Heap, index: u32) -> Spot {
-        let (mut path, mut ordinal, mut at) = (Path::EMPTY, self.root, index);
+    /// Which leaf has element `index` of the tree, and which of its elements that is; the inner nodes above are shown to `pass`.
+    #[inline(always)]
+    pub(super) fn seek(&self, heap: &Heap, index: u32, mut pass: impl FnMut(Step)) -> (u32, usize) {
+        let (mut ordinal, mut at) = (self.root, index);
         for _ in 0..self.height {
             let node = self.node(heap, ordinal);
             let (slot, rest) = inner::find(node, at);
-            path.push(Step { ordinal, slot });
+            pass(Step {
+                ordinal,
+                slot: slot as u32,
+            });
             (ordinal, at) = (inner::child(node, slot).ordinal, rest);
         }
+        (ordinal, at as usize)
+    }
+
+    /// Where element `index` of the tree is.
+    pub(super) fn descend(&self, heap: &Heap, index: u32) -> Spot {
+        let mut path = Path::EMPTY;
+        let (ordinal, at) = self.seek(heap, index, |step| path.push(step));
         let block = self.table.get(&heap.arena, ordinal);
         Spot {
             end: None,
             path,
             ordinal,
             block,
-            at: at as usize,
+            at,
         }
     }
 
@@ -103,7 +121,10 @@ impl List {
                 End::Head => 0,
                 End::Tail => inner::len(node) - 1,
             };
-            path.push(Step { ordinal, slot });
+            path.push(Step {
+                ordinal,
+                slot: slot as u32,
+            });
             ordinal = inner::child(node, slot).ordinal;
         }
         (path, ordinal)
@@ -113,9 +134,9 @@ impl List {
     pub(super) fn count(&mut self, heap: &mut Heap, path: &Path, change: i64) {
         for step in path.steps() {
             let node = self.node_mut(heap, step.ordinal);
-            let mut child = inner::child(node, step.slot);
+            let mut child = inner::child(node, step.slot());
             child.elements = (i64::from(child.elements) + change) as u32;
-            inner::set_child(node, step.slot, child);
+            inner::set_child(node, step.slot(), child);
         }
         self.tree_len = (i64::from(self.tree_len) + change) as u32;
     }
@@ -160,7 +181,7 @@ impl List {
             None => self.root = NONE,
             Some(step) => {
                 let node = self.node_mut(heap, step.ordinal);
-                inner::remove(node, step.slot..step.slot + 1);
+                inner::remove(node, step.slot()..step.slot() + 1);
                 self.settle(heap, &path, &mut vacant);
             }
         }
@@ -261,7 +282,7 @@ impl List {
         let mut beside = Some(Beside { is_behind, child });
         for (level, step) in path.steps().iter().enumerate().rev() {
             if let Some(Beside { is_behind, child }) = beside.take() {
-                let slot = step.slot + usize::from(is_behind);
+                let slot = step.slot() + usize::from(is_behind);
                 beside = self.add_child(heap, step.ordinal, slot, child, &mut spare);
             }
             if level > 0 {
@@ -290,7 +311,7 @@ impl List {
     pub(super) fn recount(&self, heap: &mut Heap, above: Step, ordinal: u32) {
         let elements = inner::elements(self.node(heap, ordinal));
         let child = Child { ordinal, elements };
-        inner::set_child(self.node_mut(heap, above.ordinal), above.slot, child);
+        inner::set_child(self.node_mut(heap, above.ordinal), above.slot(), child);
     }
 
     /// Adds a child to an inner node; what has divided from it is to be linked beside it.
@@ -351,7 +372,7 @@ impl List {
             let count = inner::len(self.node(heap, step.ordinal));
             if count == 0 {
                 let node = self.node_mut(heap, above.ordinal);
-                inner::remove(node, above.slot..above.slot + 1);
+                inner::remove(node, above.slot()..above.slot() + 1);
                 self.free_node(heap, step.ordinal, vacant);
                 continue;
             }
@@ -392,13 +413,13 @@ impl List {
     ) -> Option<[usize; 2]> {
         let node = self.node(heap, at.ordinal);
         let amount_of = |slot: usize| amount(heap, inner::child(node, slot).ordinal);
-        let own = amount_of(at.slot);
-        let right = at.slot + 1;
+        let own = amount_of(at.slot());
+        let right = at.slot() + 1;
         if right < inner::len(node) && own + amount_of(right) <= most {
-            return Some([at.slot, right]);
+            return Some([at.slot(), right]);
         }
-        let left = at.slot.checked_sub(1)?;
-        (own + amount_of(left) <= most).then_some([left, at.slot])
+        let left = at.slot().checked_sub(1)?;
+        (own + amount_of(left) <= most).then_some([left, at.slot()])
     }
 
     /// Joins an inner node and a neighbour below the same one, if both fit one with room to spare.
