@@ -8,6 +8,7 @@
 //! ```
 //! `touched` bytes are pages of the arena and lists. Times and steps are of elements of 16 bytes.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use larder_engine::End;
@@ -137,48 +138,50 @@ const WORK: [&str; 9] = [
 /// Does what is named; how often, and the time it took.
 fn work(what: &str, elements: usize) -> (usize, Duration) {
     let is_filled = !what.starts_with("push") && what != "idle";
-    let mut list = filled(if is_filled { elements } else { 0 }, Lens::Equal, End::Tail);
-    let times = if elements > FEW && is_filled && !what.starts_with("pop") {
-        FEW
-    } else {
-        elements
+    let count = if is_filled { elements } else { 0 };
+    let mut list = filled(count, Lens::Equal, End::Tail);
+    let is_dear = is_filled && !what.starts_with("pop");
+    let times = if is_dear { elements.min(FEW) } else { elements };
+    let list = &mut list;
+    let took = match what {
+        "push tail" => clocked(times, |_| push(list, End::Tail, &ELEMENT)),
+        "push head" => clocked(times, |_| push(list, End::Head, &ELEMENT)),
+        "pop tail" => clocked(times, |_| list.pop(End::Tail)),
+        "pop head" => clocked(times, |_| list.pop(End::Head)),
+        "queue" => clocked(times, |_| {
+            push(list, End::Head, &ELEMENT);
+            list.pop(End::Tail)
+        }),
+        "index" => clocked(times, |number| {
+            list.get(scrambled(number) as u32 % list.len())
+                .map(<[u8]>::len)
+        }),
+        "range" => clocked(times, |number| {
+            let start = scrambled(number) as u32 % (list.len() - RANGE);
+            let mut sum = 0;
+            list.range(start..start + RANGE, |element| sum += u32::from(element[0]));
+            sum
+        }),
+        "insert" => clocked(times, |number| {
+            let at = scrambled(number) as u32 % list.len();
+            list.insert(at, &ELEMENT).expect("memory is to be had");
+        }),
+        "remove" => clocked(times / 2, |number| {
+            let at = scrambled(number) as u32 % list.len();
+            list.remove(at..at + 1);
+        }),
+        _ => clocked(times, scrambled),
     };
-    let mut sum = 0;
+    (if what == "remove" { times / 2 } else { times }, took)
+}
+
+/// How long it takes to do something so often.
+fn clocked<T>(times: usize, mut step: impl FnMut(usize) -> T) -> Duration {
     let began = Instant::now();
     for number in 0..times {
-        let middle = |len: u32| (scrambled(number) as u32) % len;
-        match what {
-            "push tail" => push(&mut list, End::Tail, &ELEMENT),
-            "push head" => push(&mut list, End::Head, &ELEMENT),
-            "pop tail" => sum += list.pop(End::Tail).expect("an element"),
-            "pop head" => sum += list.pop(End::Head).expect("an element"),
-            "queue" => {
-                push(&mut list, End::Head, &ELEMENT);
-                sum += list.pop(End::Tail).expect("an element");
-            }
-            "index" => sum += list.get(middle(list.len())).map_or(0, <[u8]>::len),
-            "range" => {
-                let start = middle(list.len() - RANGE);
-                list.range(start..start + RANGE, |element| {
-                    sum += usize::from(element[0])
-                });
-            }
-            "insert" => {
-                let at = middle(list.len());
-                list.insert(at, &ELEMENT).expect("memory is to be had");
-            }
-            "remove" => {
-                let at = middle(list.len());
-                list.remove(at..at + 1);
-            }
-            _ => sum += middle(1 << 20) as usize,
-        }
-        if what == "remove" && list.len() < 1000 {
-            return (number + 1, began.elapsed());
-        }
+        black_box(step(number));
     }
-    std::hint::black_box(sum);
-    (times, began.elapsed())
+    began.elapsed()
 }
 
 fn times(elements: usize) {

@@ -53,7 +53,7 @@ pub(super) fn len(node: &[u8]) -> usize {
 
 #[inline(always)]
 pub(super) fn set_len(node: &mut [u8], children: usize) {
-    node[COUNT_AT..COUNT_AT + 2].copy_from_slice(&(children as u16).to_le_bytes());
+    [node[COUNT_AT], node[COUNT_AT + 1]] = (children as u16).to_le_bytes();
 }
 
 /// What is above an inner node or a leaf.
@@ -79,9 +79,9 @@ pub(super) fn child(node: &[u8], slot: usize) -> Child {
 
 #[inline(always)]
 pub(super) fn set_child(node: &mut [u8], slot: usize, child: Child) {
-    let place = &mut node[places(slot..slot + 1)];
-    place[..4].copy_from_slice(&child.ordinal.to_le_bytes());
-    place[4..].copy_from_slice(&child.elements.to_le_bytes());
+    let word = u64::from(child.elements) << 32 | u64::from(child.ordinal);
+    let place = node[bytes_of(slot)..].first_chunk_mut();
+    *place.expect("a child has a place") = word.to_le_bytes();
 }
 
 /// A child as a word.

@@ -382,7 +382,12 @@ impl List {
     #[inline]
     pub(crate) fn range(&self, heap: &Heap, range: Range<u32>, mut emit: impl FnMut(&[u8])) {
         self.each_piece(heap, range, End::Head, |_, run, range| {
-            run.each(range, |field| emit(long::bytes(heap, field)));
+            match run.has_references() {
+                true => run
+                    .elements(range)
+                    .for_each(|field| emit(long::bytes(heap, field))),
+                false => run.each(range, &mut emit),
+            }
             ControlFlow::Continue(())
         });
     }

@@ -183,15 +183,13 @@ impl Shape {
     #[inline(always)]
     pub(super) fn write(&self, bytes: &mut [u8]) {
         let header: &mut [u8; HEADER_BYTES] = bytes.first_chunk_mut().expect(NO_HEADER);
-        header[0] = self.width as u8 | (u8::from(self.has_references) * REFERENCES);
-        let mut put = |at: usize, field: usize| {
-            header[at..at + 2].copy_from_slice(&(field as u16).to_le_bytes());
-        };
-        put(CODE_AT, usize::from(self.code.0));
-        put(COUNT_AT, self.count);
-        put(START_AT, self.start);
-        put(END_AT, self.end);
-        put(LEFT_AT, self.left);
+        let flags = self.width as u8 | (u8::from(self.has_references) * REFERENCES);
+        let [c0, c1] = self.code.0.to_le_bytes();
+        let [n0, n1] = (self.count as u16).to_le_bytes();
+        let [s0, s1] = (self.start as u16).to_le_bytes();
+        let [e0, e1] = (self.end as u16).to_le_bytes();
+        let [l0, l1] = (self.left as u16).to_le_bytes();
+        *header = [flags, c0, c1, n0, n1, s0, s1, e0, e1, l0, l1];
     }
 
     #[inline(always)]
@@ -347,27 +345,24 @@ impl<'a> Packed<'a> {
         }
     }
 
-    /// Shows `see` the elements `range`, in order.
-    #[inline]
-    pub(crate) fn each(&self, range: Range<usize>, mut see: impl FnMut(Field<'a>)) {
+    /// Shows `see` the elements `range`, in order, of which none is a reference.
+    #[inline(always)]
+    pub(crate) fn each(&self, range: Range<usize>, mut see: impl FnMut(&'a [u8])) {
         let shape = &self.shape;
-        let code = shape.code;
-        if shape.width == 0 && code.body_bytes() > 0 {
-            let start = self.offset(range.start);
-            let end = start + self.bytes_of(range);
-            let elements = self.bytes[start..end].chunks_exact(code.body_bytes());
-            elements.for_each(|bytes| see(Field { code, bytes }));
-        } else if shape.width == 1 && !shape.has_references {
-            let mut rest = &self.bytes[self.offset(range.start)..shape.end];
-            let codes = &self.bytes[shape.codes(self.bytes.len(), range)];
-            for &len in codes.iter().rev() {
-                let (bytes, behind) = rest.split_at(usize::from(len));
-                let code = Code(len.into());
-                see(Field { code, bytes });
-                rest = behind;
+        debug_assert!(!shape.has_references);
+        let mut rest = &self.bytes[self.offset(range.start)..shape.end];
+        let mut take = |len: usize| {
+            let (element, behind) = rest.split_at(len);
+            rest = behind;
+            see(element);
+        };
+        match shape.width {
+            0 => range.for_each(|_| take(usize::from(shape.code.0))),
+            1 => {
+                let codes = &self.bytes[shape.codes(self.bytes.len(), range)];
+                codes.iter().rev().for_each(|&len| take(len.into()));
             }
-        } else {
-            self.elements(range).for_each(see);
+            _ => range.for_each(|at| take(self.code(at).body_bytes())),
         }
     }
 
