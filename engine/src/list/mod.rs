@@ -246,14 +246,14 @@ impl List {
         read: impl FnOnce(&[u8]) -> T,
     ) -> T {
         let leaf = self.ends[of as usize].as_mut().expect("it has elements");
-        let run = leaf::run_mut(heap, leaf.block);
+        let mut run = leaf::run_mut(heap, leaf.block);
         let field = run.peek(end);
         if field.code().is_reference() {
             return self.pop_long(heap, of, end, read);
         }
         self.payload_bytes -= field.bytes().len() as u64;
         let result = read(field.bytes());
-        leaf::run_mut(heap, leaf.block).pop(end);
+        run.pop(end);
         leaf.elements -= 1;
         result
     }

@@ -699,7 +699,7 @@ impl<'a> PackedMut<'a> {
     }
 
     /// Takes the element at an end out; there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self, end: End) {
         let shape = &mut self.shape;
         let Some(last) = shape.count.checked_sub(1).filter(|&last| last > 0) else {
@@ -724,7 +724,7 @@ impl<'a> PackedMut<'a> {
     }
 
     /// The element at an end; there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self, end: End) -> Field<'_> {
         let packed = self.as_packed();
         let at = if end == End::Head {
