@@ -1,10 +1,10 @@
 //! A large hash by itself, without commands: bytes a field, time and instructions an operation, and the longest steps.
 //!
 //! ```text
-//! cargo run --profile quick -p larder-perf --example hash_fields -- bytes [FIELDS]     bytes a field: fresh, with deadlines, after deletion
-//! cargo run --profile quick -p larder-perf --example hash_fields -- times [FIELDS]     ns an operation
-//! cargo run --profile quick -p larder-perf --example hash_fields -- steps [FIELDS]     the longest insertion and deletion
-//! cargo run --profile quick -p larder-perf --example hash_fields -- WHAT [FIELDS]      one of insert, hit, miss, same, other, delete: for perf stat
+//! cargo run --profile quick -p larder-engine --features bench --example hash_fields -- bytes [FIELDS]     bytes a field: fresh, with deadlines, after deletion
+//! cargo run --profile quick -p larder-engine --features bench --example hash_fields -- times [FIELDS]     ns an operation
+//! cargo run --profile quick -p larder-engine --features bench --example hash_fields -- steps [FIELDS]     the longest insertion and deletion
+//! cargo run --profile quick -p larder-engine --features bench --example hash_fields -- WHAT [FIELDS]      one of insert, hit, miss, same, other, delete: for perf stat
 //! ```
 //! Names are of 16 bytes in a scattered order, values of 16. `touched` bytes are pages of the arena and all lists.
 
@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use larder_engine::bench::BareHash;
 use larder_engine::{KeyHasher, ShardOptions, UnixMillis};
-use larder_perf::data::{MEMORY_CEILING_BYTES, SEEDS};
 
 const NAME_BYTES: usize = 16;
 const VALUE: [u8; 16] = [b'v'; 16];
@@ -21,8 +20,8 @@ const DEADLINE: UnixMillis = UnixMillis(2_000_000_000_000);
 fn empty() -> BareHash {
     BareHash::new(&ShardOptions {
         databases: 1,
-        memory_ceiling_bytes: MEMORY_CEILING_BYTES,
-        hasher: KeyHasher::with_seeds(SEEDS),
+        memory_ceiling_bytes: 16 << 30,
+        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
     })
     .expect("memory is to be had")
 }
