@@ -1,4 +1,4 @@
-//! A large collection of named elements: nodes of about a kibibyte, found by spiral storage.
+//! A large collection of named elements: nodes of one to two kibibytes, found by spiral storage.
 //!
 //! ```text
 //!  a name ─ hash ─▶ position ─▶ bucket ─▶ ordinal ─▶ table ─▶ node: tags, then the element whose name it is
@@ -33,13 +33,13 @@ use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
 /// Bytes in use that nodes have on average: beyond, one more is made.
-const NODE_MEAN_BYTES: u64 = 1024;
+const NODE_MEAN_BYTES: u64 = 1536;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
 /// Room that a node's block has for what comes next.
-const ROOM_BYTES: usize = 48;
+const ROOM_BYTES: usize = 32;
 /// A block becomes shorter when more of it lies idle.
-const IDLE_MAX_BYTES: usize = 144;
+const IDLE_MAX_BYTES: usize = 128;
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
