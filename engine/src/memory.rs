@@ -745,16 +745,20 @@ impl Memory {
         self.heap.extents.bury(buffer);
     }
 
-    /// Whether there may be pages of extents to give back, or collections to free.
+    /// Whether there may be pages of extents or of free slabs to give back, or collections to free.
     #[inline]
     pub(crate) fn has_some_to_trim(&self) -> bool {
-        self.heap.extents.has_some_to_trim() || self.collections.has_some_to_free()
+        self.heap.extents.has_some_to_trim()
+            || self.heap.arena.keeps_too_much()
+            || self.collections.has_some_to_free()
     }
 
-    /// Gives some pages of extents back that are not in use any more, or frees some nodes; whether there were any.
+    /// Gives some pages back that are not in use any more, or frees some nodes; whether there were any.
     #[inline]
     pub(crate) fn trim_some(&mut self) -> bool {
-        self.heap.extents.trim_some() || self.collections.free_some(&mut self.heap)
+        self.heap.extents.trim_some()
+            || self.heap.arena.trim_some()
+            || self.collections.free_some(&mut self.heap)
     }
 
     /// Bytes of extents and collections destroyed and not yet given back.

@@ -19,6 +19,11 @@ use crate::spiral::Spiral;
 const CHUNK_SLOTS: usize = 128;
 /// Blocks of a destroyed collection that one slice frees.
 const FREE_AT_ONCE_BLOCKS: u32 = 128;
+/// Blocks freed between looks at what was given back to the system.
+const FREE_STEP_BLOCKS: u32 = 8;
+/// Bytes given back to the system that end a slice: the kernel takes its time for each page, and the last blocks of many slabs
+/// may be freed one after the other.
+const GIVEN_BACK_MAX_BYTES: u64 = 1 << 20;
 
 /// All large collections of a shard.
 #[derive(Default)]
@@ -137,14 +142,25 @@ impl Collections {
         let spiral = self.slot_mut(owner).as_mut();
         let spiral = spiral.expect("it is taken out when all is freed");
         let (bytes, lists) = (spiral.block_bytes(), spiral.list_bytes());
-        if spiral.dismantle(heap, FREE_AT_ONCE_BLOCKS).is_none() {
+        let touched = heap.arena.touched_bytes();
+        let (mut freed, mut is_gone) = (0, false);
+        while !is_gone
+            && freed < FREE_AT_ONCE_BLOCKS
+            && heap.arena.touched_bytes() + GIVEN_BACK_MAX_BYTES > touched
+        {
+            match spiral.dismantle(heap, FREE_STEP_BLOCKS) {
+                Some(blocks) => freed += blocks,
+                None => is_gone = true,
+            }
+        }
+        let (are_bytes, are_lists) = (spiral.block_bytes(), spiral.list_bytes());
+        self.dying_bytes -= bytes - are_bytes;
+        self.list_bytes = self.list_bytes - lists + are_lists;
+        if is_gone {
             *self.slot_mut(owner) = None;
+            self.list_bytes -= are_lists;
             self.dying.pop();
             self.vacant.push(owner);
-            self.list_bytes -= lists;
-        } else {
-            self.dying_bytes -= bytes - spiral.block_bytes();
-            self.list_bytes = self.list_bytes - lists + self.get(owner).list_bytes();
         }
         true
     }

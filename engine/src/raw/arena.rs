@@ -9,7 +9,8 @@
 //! A slab is 256 KiB of address space; its pages come as its blocks are first touched, from below, so that neither a
 //! slab's tail nor a barely used class costs memory. What a slab is stands in a side table of 16 bytes a slab; free
 //! blocks are linked through their own bytes. A slab whose last block is freed returns to a pool, and beyond a few of
-//! those its pages go back to the kernel. `evacuation` empties sparse slabs: see [`Arena::sparse_slab`].
+//! those its pages go back to the kernel. Sparse slabs are emptied into others of their class, or where those have no room
+//! packed: their upper blocks move into free ones below, and the pages behind go back. See [`Arena::sparse_slab`].
 //!
 //! The arena declines huge pages. With them advised, filling a shard to 30 M keys stalled at each of the 457 first touches
 //! of one, for 3 to 15 ms on a loaded virtual machine: no insertion may wait that long.
@@ -28,8 +29,14 @@ pub(crate) const SLAB_BYTES: usize = 256 << 10;
 const COMMIT_BYTES: usize = 2 << 20;
 /// The smallest reservation worth having.
 const MIN_RESERVATION_BYTES: usize = if cfg!(miri) { 1 << 20 } else { 64 << 20 };
-/// Free slabs whose pages are kept for the next that needs one.
+/// Free slabs whose pages are kept for the next that needs one, until the arena is tended.
 const KEPT_FREE_SLABS: usize = 8;
+/// Share of the live bytes that free slabs may keep for good, as a shift, beside one slab: a thirty-second.
+const KEPT_SHIFT: u32 = 5;
+/// Free bytes among live ones that are not worth compaction.
+const SPARSE_MIN_BYTES: u64 = 512 << 10;
+/// Pages that packing a slab must give back.
+const PACK_MIN_PAGES: usize = 4;
 /// First byte of a free block.
 pub(crate) const FREE_MARK: u8 = 0xFF;
 
@@ -112,7 +119,11 @@ pub(crate) struct Arena {
     clean: Vec<u32>,
     live_bytes: u64,
     touched_bytes: u64,
+    /// Bytes of the pages of free slabs.
+    pool_bytes: u64,
     evacuating: Option<SlabId>,
+    /// Where the slab being emptied is packed: no block is free below.
+    packed_to: Option<usize>,
 }
 
 impl Arena {
@@ -146,7 +157,9 @@ impl Arena {
             clean: Vec::new(),
             live_bytes: 0,
             touched_bytes: 0,
+            pool_bytes: 0,
             evacuating: None,
+            packed_to: None,
         })
     }
 
@@ -311,6 +324,7 @@ impl Arena {
             None => self.carve_slab()?,
         };
         let slab = &mut self.slabs[id as usize];
+        self.pool_bytes -= u64::from(slab.touched_pages) * PAGE_BYTES as u64;
         *slab = Slab {
             class: class.0,
             touched_pages: slab.touched_pages,
@@ -343,22 +357,60 @@ impl Arena {
             self.unlist(id, SlabState::Pool);
         }
         if self.evacuating == Some(SlabId(id)) {
-            self.evacuating = None;
+            (self.evacuating, self.packed_to) = (None, None);
         }
         let slab = &mut self.slabs[id as usize];
         let touched_pages = slab.touched_pages;
         self.states[usize::from(slab.class)].slabs -= 1;
-        *slab = POOLED;
-        if self.dirty.len() < KEPT_FREE_SLABS {
-            slab.touched_pages = touched_pages;
-            self.dirty.push(id);
-        } else {
-            let start = id as usize * SLAB_BYTES;
-            self.reservation
-                .discard(start..start + usize::from(touched_pages) * PAGE_BYTES);
-            self.touched_bytes -= u64::from(touched_pages) * PAGE_BYTES as u64;
-            self.clean.push(id);
+        *slab = Slab {
+            touched_pages,
+            ..POOLED
+        };
+        self.pool_bytes += u64::from(touched_pages) * PAGE_BYTES as u64;
+        self.dirty.push(id);
+        if self.dirty.len() > KEPT_FREE_SLABS {
+            self.trim_pool();
         }
+    }
+
+    /// Gives the pages of a free slab back to the kernel.
+    fn trim_pool(&mut self) {
+        let Some(id) = self.dirty.pop() else { return };
+        self.discard_behind(id, 0);
+        self.clean.push(id);
+    }
+
+    /// Gives the pages of a slab behind the first `pages` back to the kernel.
+    fn discard_behind(&mut self, id: u32, pages: usize) {
+        let slab = &mut self.slabs[id as usize];
+        let touched = usize::from(slab.touched_pages);
+        if touched <= pages {
+            return;
+        }
+        slab.touched_pages = pages as u16;
+        let bytes = ((touched - pages) * PAGE_BYTES) as u64;
+        self.touched_bytes -= bytes;
+        if slab.place == SlabState::Pool {
+            self.pool_bytes -= bytes;
+        }
+        let start = id as usize * SLAB_BYTES;
+        self.reservation
+            .discard(start + pages * PAGE_BYTES..start + touched * PAGE_BYTES);
+    }
+
+    /// Whether free slabs keep more pages than they may for good.
+    #[inline]
+    pub(crate) fn keeps_too_much(&self) -> bool {
+        self.pool_bytes > SLAB_BYTES as u64 + (self.live_bytes >> KEPT_SHIFT)
+    }
+
+    /// Gives the pages of a free slab back if they keep too much; whether they did.
+    pub(crate) fn trim_some(&mut self) -> bool {
+        let keeps_too_much = self.keeps_too_much();
+        if keeps_too_much {
+            self.trim_pool();
+        }
+        keeps_too_much
     }
 
     /// Gives the pages of one slab back, whatever is in it; whether it had any. Only for an arena nobody reads any more.
@@ -373,11 +425,12 @@ impl Arena {
         true
     }
 
-    /// Whether enough of the touched memory is free for compaction to be worth a look: an eighth, and a few slabs.
+    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: an eighth, and half a mebibyte.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
-        let free = self.touched_bytes.saturating_sub(self.live_bytes);
-        free > (2 * KEPT_FREE_SLABS * SLAB_BYTES) as u64 && free > self.touched_bytes / 8
+        let in_use = self.touched_bytes - self.pool_bytes;
+        let free = in_use.saturating_sub(self.live_bytes);
+        free > SPARSE_MIN_BYTES && free > in_use / 8
     }
 
     /// Number of slabs carved so far.
@@ -386,7 +439,8 @@ impl Arena {
     }
 
     /// Slab number `index`, if emptying it pays: at most three quarters live, and room for those in other slabs of its
-    /// class. Takes it out of use: blocks are only freed in it until it is empty, or [`Self::end_evacuation`].
+    /// class, or in its own lower part. Takes it out of use: blocks are only freed in it, and moved by
+    /// [`Self::move_block`], until it is empty, or [`Self::end_evacuation`].
     pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
         let slab = *self.slabs.get(index)?;
         if slab.place != SlabState::Listed || self.evacuating.is_some() {
@@ -397,9 +451,15 @@ impl Arena {
         let state = self.states[usize::from(class.0)];
         let live = u64::from(slab.live);
         let room_elsewhere = (u64::from(state.slabs) - 1) * per_slab - (state.live - live);
-        if live * 4 > per_slab * 3 || room_elsewhere < live {
+        let packed_pages =
+            (usize::from(slab.live) * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
+        let fits_elsewhere = live * 4 <= per_slab * 3 && room_elsewhere >= live;
+        let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + PACK_MIN_PAGES
+            && packed_pages * 4 <= usize::from(slab.touched_pages) * 3;
+        if !fits_elsewhere && !can_be_packed {
             return None;
         }
+        self.packed_to = (!fits_elsewhere).then_some(0);
         self.unlist(index as u32, SlabState::Evacuating);
         self.evacuating = Some(SlabId(index as u32));
         self.evacuating
@@ -411,11 +471,51 @@ impl Arena {
         self.evacuating
     }
 
-    /// Puts a slab that did not become empty back into use.
+    /// Puts a slab that did not become empty back into use; if it was packed, without what is free at its end.
     pub(crate) fn end_evacuation(&mut self) {
-        if let Some(SlabId(id)) = self.evacuating.take() {
-            self.list(id);
+        let Some(SlabId(id)) = self.evacuating.take() else {
+            return;
+        };
+        if self.packed_to.take().is_some() {
+            self.close(id);
         }
+        self.list(id);
+    }
+
+    /// Makes the part of a slab behind its last live block one that was never handed out, and links the free blocks before
+    /// anew.
+    fn close(&mut self, id: u32) {
+        let block_bytes = self
+            .classes
+            .block_bytes(Class(self.slabs[id as usize].class));
+        let mut bump = usize::from(self.slabs[id as usize].bump);
+        while bump > 0 && matches!(self.nth_block(SlabId(id), bump - 1), NthBlock::Free) {
+            bump -= 1;
+        }
+        self.slabs[id as usize].bump = bump as u16;
+        let mut free = NO_BLOCK;
+        for index in (0..bump).rev() {
+            if matches!(self.nth_block(SlabId(id), index), NthBlock::Free) {
+                let block = self.block_at(id, index);
+                let link = free.to_le_bytes();
+                self.tail_mut(block)[..4].copy_from_slice(&[FREE_MARK, 0, link[0], link[1]]);
+                free = ((index * block_bytes) >> self.granule.shift()) as u16;
+            }
+        }
+        self.slabs[id as usize].free = free;
+        self.discard_behind(id, (bump * block_bytes).div_ceil(PAGE_BYTES));
+    }
+
+    /// Block number `index` of a slab that has a class.
+    fn block_at(&self, id: u32, index: usize) -> Block {
+        let class = Class(self.slabs[id as usize].class);
+        let offset = id as usize * SLAB_BYTES + index * self.classes.block_bytes(class);
+        Block((offset >> self.granule.shift()) as u32)
+    }
+
+    /// Number of blocks of a slab that were ever handed out.
+    pub(crate) fn used_blocks(&self, slab: SlabId) -> usize {
+        usize::from(self.slabs[slab.0 as usize].bump)
     }
 
     /// Block number `index` of `slab` if it is live, or where the slab's used part ends.
@@ -424,9 +524,7 @@ impl Arena {
         if index >= usize::from(meta.bump) {
             return NthBlock::End;
         }
-        let start = slab.0 as usize * SLAB_BYTES;
-        let offset = start + index * self.classes.block_bytes(Class(meta.class));
-        let block = Block((offset >> self.granule.shift()) as u32);
+        let block = self.block_at(slab.0, index);
         match self.tail(block)[0] {
             FREE_MARK => NthBlock::Free,
             _ => NthBlock::Live(block),
@@ -449,13 +547,40 @@ impl Arena {
         };
     }
 
-    /// Moves the content of `block` to another block of its class and frees it; `None` if memory is out.
+    /// Moves the content of `block` to another block of its class and frees it: within its slab, if that is being packed. `None`
+    /// if memory is out, or if no block is free below in such a slab.
     pub(crate) fn move_block(&mut self, block: Block) -> Option<Block> {
+        let is_packed = self.packed_to.is_some();
+        if is_packed && self.evacuating == Some(SlabId(self.slab_of(block) as u32)) {
+            return self.move_down(block);
+        }
         let bytes = self.block_bytes(block);
         let moved = self.alloc(bytes)?;
         self.copy_between(block, 0..bytes, moved, 0);
         self.free(block);
         Some(moved)
+    }
+
+    /// Moves the content of `block` to the first free block of its slab, which is being packed.
+    fn move_down(&mut self, block: Block) -> Option<Block> {
+        let slab = SlabId(self.slab_of(block) as u32);
+        let bytes = self.block_bytes(block);
+        let mut index = self.packed_to?;
+        let target = loop {
+            let target = self.block_at(slab.0, index);
+            if target.0 >= block.0 {
+                return None;
+            }
+            index += 1;
+            if self.tail(target)[0] == FREE_MARK {
+                break target;
+            }
+        };
+        self.packed_to = Some(index);
+        self.copy_between(block, 0..bytes, target, 0);
+        // What is linked is linked anew in the end.
+        self.tail_mut(block)[0] = FREE_MARK;
+        Some(target)
     }
 
     /// Bytes of live blocks.
@@ -478,13 +603,14 @@ impl Arena {
 
     /// Verifies lists, marks and sums.
     pub(crate) fn check(&self) {
-        let (mut live_bytes, mut touched_pages, mut pooled) = (0, 0, 0);
+        let (mut live_bytes, mut touched_pages, mut pooled, mut pool_pages) = (0, 0, 0, 0);
         let mut states = vec![(0u32, 0u64, 0usize); self.classes.len()];
         for (id, slab) in self.slabs.iter().enumerate() {
             touched_pages += u64::from(slab.touched_pages);
             if slab.place == SlabState::Pool {
                 assert_eq!((slab.class, slab.live), (NO_CLASS, 0));
                 pooled += 1;
+                pool_pages += u64::from(slab.touched_pages);
                 continue;
             }
             let class = Class(slab.class);
@@ -508,6 +634,7 @@ impl Arena {
             );
         }
         assert_eq!(pooled, self.dirty.len() + self.clean.len());
+        assert_eq!(pool_pages * PAGE_BYTES as u64, self.pool_bytes);
         assert_eq!(live_bytes, self.live_bytes);
         assert_eq!(touched_pages * PAGE_BYTES as u64, self.touched_bytes);
         for (state, (slabs, live, mut listed)) in self.states.iter().zip(states) {
@@ -623,6 +750,50 @@ mod tests {
         }
         assert_eq!(arena.evacuating(), None);
         arena.check();
+    }
+
+    #[test]
+    fn a_sparse_slab_alone_in_its_class_is_packed_and_its_end_given_back() {
+        let mut arena = arena();
+        let blocks = fill(&mut arena, 1024, 256);
+        let mut content = std::collections::BTreeMap::new();
+        for (n, &block) in blocks.iter().enumerate() {
+            if n % 5 == 4 {
+                content.insert(n as u8 & 0x7F, block);
+            }
+        }
+        for (n, &block) in blocks.iter().enumerate() {
+            if content.get(&(n as u8 & 0x7F)) != Some(&block) {
+                arena.free(block);
+            }
+        }
+        let live = arena.live_bytes();
+        let slab = arena.sparse_slab(0).expect("a fifth is live");
+        for index in (0..arena.used_blocks(slab)).rev() {
+            let NthBlock::Live(block) = arena.nth_block(slab, index) else {
+                continue;
+            };
+            let number = arena.tail(block)[0];
+            let Some(moved) = arena.move_block(block) else {
+                break;
+            };
+            assert!(moved.0 < block.0);
+            content.insert(number, moved);
+            if number == 3 {
+                // Others go meanwhile.
+                let gone = content.remove(&8).unwrap();
+                arena.free(gone);
+            }
+        }
+        arena.end_evacuation();
+        arena.check();
+        assert!(arena.touched_bytes() <= live + PAGE_BYTES as u64);
+        let more = fill(&mut arena, 1024, 300);
+        arena.check();
+        for (&number, &block) in &content {
+            assert!(!more.contains(&block));
+            assert!(arena.tail(block)[..1024].iter().all(|&byte| byte == number));
+        }
     }
 
     #[test]

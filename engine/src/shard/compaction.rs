@@ -1,7 +1,7 @@
 //! Compaction: emptying sparse slabs so that their memory returns to the system.
 //!
-//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live, and
-//! whose blocks find room in the other slabs of its class, is emptied: block by block its content is copied, and what names
+//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live is
+//! emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
 //! it pointed to the copy. A node says of which collection it is and which of its nodes. An entry is found in its table by the key's hash;
 //! it does not know its database, so the tables are asked in turn, which costs a probe by granule number and no look at another entry.
 
@@ -21,8 +21,8 @@ pub(super) struct Compactor {
     slab: usize,
     /// Slabs looked at since one was worth emptying.
     in_vain: usize,
-    /// Block of the slab under evacuation to move next.
-    block: usize,
+    /// Blocks of the slab under evacuation that are yet to be looked at: those below this, from the last on.
+    blocks: usize,
     /// Live bytes when the hand had been round in vain.
     settled_at_bytes: Option<u64>,
 }
@@ -39,9 +39,12 @@ impl Shard {
                 looks += 1;
                 continue;
             };
-            let place = self.memory.arena().nth_block(slab, self.compactor.block);
-            self.compactor.block += 1;
-            match place {
+            let Some(index) = self.compactor.blocks.checked_sub(1) else {
+                self.memory.arena_mut().end_evacuation();
+                continue;
+            };
+            self.compactor.blocks = index;
+            match self.memory.arena().nth_block(slab, index) {
                 NthBlock::Free => looks += 1,
                 NthBlock::Live(block) if self.move_block(block) => moved += 1,
                 NthBlock::Live(_) | NthBlock::End => self.memory.arena_mut().end_evacuation(),
@@ -71,8 +74,8 @@ impl Shard {
             return false;
         }
         compactor.slab = (compactor.slab + 1) % slabs;
-        compactor.block = 0;
-        if arena.sparse_slab(compactor.slab).is_some() {
+        if let Some(slab) = arena.sparse_slab(compactor.slab) {
+            compactor.blocks = arena.used_blocks(slab);
             compactor.in_vain = 0;
         } else {
             compactor.in_vain += 1;

@@ -30,20 +30,21 @@ impl Spiral {
                 bytes += shape.capacity as u64;
                 let mut has_references = false;
                 let mut end = shape.bodies().end;
-                for (at, element) in shape.elements(node).enumerate() {
+                for at in 0..shape.count {
+                    let element = shape.element(node, at);
                     end -= element.body_bytes();
                     let view = Self::view(heap, &element);
-                    assert_eq!(view, Self::view(heap, &shape.element(node, at)));
+                    assert_eq!(end + element.body_bytes(), shape.end_of(node, at));
                     let hash = hash_of(view.name);
                     assert_eq!(tag_of(hash), element.tag);
                     let position = Position::of(hash);
                     assert_eq!(Bucket::of(position, self.table.len()).ordinal(), ordinal);
-                    let spot = self.locate(heap, hash, view.name).expect("it is found");
+                    let (spot, _) = self.locate(heap, hash, view.name).expect("it is found");
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
                     payload += (view.name.len() + view.value.len()) as u64;
-                    for reference in [element.name.reference(), element.value.reference()] {
+                    for reference in [element.name().reference(), element.value().reference()] {
                         has_references |= reference.is_some();
                         bytes += match reference {
                             None => 0,

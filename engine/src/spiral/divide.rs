@@ -5,7 +5,7 @@
 //! nothing changes: the collection has a node too few, or one too many, until the next time.
 
 use super::address::{Bucket, Position};
-use super::node::{Element, Filler, Shape};
+use super::node::{Filler, Shape};
 use super::{MERGE_SHIFT, NODE_MEAN_BYTES, Spiral, long};
 use crate::nodes::{Heap, NODE_MAX_BYTES};
 use crate::raw::Block;
@@ -34,19 +34,23 @@ impl Layout {
         let mut plans: Vec<Plan> = ordinals.iter().map(empty).collect();
         let mut open: Vec<usize> = (0..ordinals.len()).collect();
         let mut homes = Vec::with_capacity(images.len() / 16);
-        for element in elements_of(images) {
-            let bucket = choose(long::bytes(heap, element.name));
-            let (name, value) = (element.name.code, element.value.code);
-            let mut with = plans[open[bucket]]
-                .shape
-                .with(name, value, element.deadline);
-            if with.needed() > NODE_MAX_BYTES {
-                open[bucket] = plans.len();
-                plans.push(empty(&ordinals[bucket]));
-                with = Shape::empty(0).with(name, value, element.deadline);
-            }
-            plans[open[bucket]].shape = with;
-            homes.push(open[bucket] as u16);
+        let count: usize = nodes_of(images).map(|(shape, _)| shape.count).sum();
+        // Codes that were alike may have to be written out.
+        let fits_any = images.len() + 2 * count <= NODE_MAX_BYTES;
+        for (shape, node) in nodes_of(images) {
+            shape.for_each(node, |element| {
+                let bucket = choose(long::bytes(heap, element.name()));
+                let codes = (element.name_code, element.value_code);
+                let plan = plans[open[bucket]].shape;
+                let mut with = plan.with(codes.0, codes.1, element.deadline);
+                if !fits_any && with.needed() > NODE_MAX_BYTES {
+                    open[bucket] = plans.len();
+                    plans.push(empty(&ordinals[bucket]));
+                    with = Shape::empty(0).with(codes.0, codes.1, element.deadline);
+                }
+                plans[open[bucket]].shape = with;
+                homes.push(open[bucket] as u16);
+            });
         }
         Self {
             plans,
@@ -56,15 +60,14 @@ impl Layout {
     }
 }
 
-/// The elements of nodes that lie one behind the other.
-fn elements_of(mut images: &[u8]) -> impl Iterator<Item = Element<'_>> {
-    let nodes = std::iter::from_fn(move || {
+/// The nodes that lie one behind the other, and their shapes.
+fn nodes_of(mut images: &[u8]) -> impl Iterator<Item = (Shape, &[u8])> {
+    std::iter::from_fn(move || {
         let shape = (!images.is_empty()).then(|| Shape::read(images))?;
         let (node, rest) = images.split_at(shape.capacity);
         images = rest;
         Some((shape, node))
-    });
-    nodes.flat_map(|(shape, node)| shape.elements(node))
+    })
 }
 
 impl Spiral {
@@ -174,9 +177,13 @@ impl Spiral {
             fillers.push(Filler::new(node, shape));
             self.used_bytes += shape.used() as u64;
         }
-        for (element, &home) in elements_of(images).zip(&layout.homes) {
-            let node = heap.arena.tail_mut(blocks[usize::from(home)]);
-            fillers[usize::from(home)].add(node, &element);
+        let mut homes = layout.homes.iter();
+        for (shape, node) in nodes_of(images) {
+            shape.for_each(node, |element| {
+                let home = homes.next().expect("each element has a home");
+                let home = usize::from(*home);
+                fillers[home].add(heap.arena.tail_mut(blocks[home]), &element);
+            });
         }
         for (number, (plan, &block)) in layout.plans.iter().zip(blocks).enumerate() {
             match number < layout.buckets {

@@ -1,4 +1,4 @@
-//! A large collection of named elements: nodes of about a kibibyte, found by spiral storage.
+//! A large collection of named elements: nodes of one to two kibibytes, found by spiral storage.
 //!
 //! ```text
 //!  a name ─ hash ─▶ position ─▶ bucket ─▶ ordinal ─▶ table ─▶ node: tags, then the element whose name it is
@@ -26,20 +26,20 @@ mod scan;
 mod tests;
 
 use address::{Bucket, Position};
-use node::{Element, Field, Shape};
+use node::{Element, Field, NewElement, Shape};
 
 use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
 /// Bytes in use that nodes have on average: beyond, one more is made.
-const NODE_MEAN_BYTES: u64 = 1024;
+const NODE_MEAN_BYTES: u64 = 1536;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
 /// Room that a node's block has for what comes next.
-const ROOM_BYTES: usize = 48;
+const ROOM_BYTES: usize = 32;
 /// A block becomes shorter when more of it lies idle.
-const IDLE_MAX_BYTES: usize = 144;
+const IDLE_MAX_BYTES: usize = 128;
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,43 +175,60 @@ impl Spiral {
         std::iter::once(first).chain(overflow.iter().map(|&(_, block)| block))
     }
 
+    /// Where the element of this name is; or, if it is not there, where it is to be: the ordinal of its bucket, and the first
+    /// block.
     #[inline(always)]
-    fn locate(&self, heap: &Heap, hash: u64, name: &[u8]) -> Option<Spot> {
+    fn locate<'a>(
+        &self,
+        heap: &'a Heap,
+        hash: u64,
+        name: &[u8],
+    ) -> Result<(Spot, Element<'a>), (u32, Block)> {
         let (ordinal, block) = self.first_block(heap, hash);
         let node = heap.arena.tail(block);
         let shape = Shape::read(node);
-        let is = |field: Field<'_>| long::bytes(heap, field) == name;
+        let is = |field: Field<'a>| long::bytes(heap, field) == name;
         match shape.find(node, tag_of(hash), is) {
-            Some(at) => Some(Spot { ordinal, block, at }),
-            None if shape.overflows() => self.locate_beyond(heap, ordinal, hash, name),
-            None => None,
+            Some((at, element)) => {
+                let spot = Spot { ordinal, block, at };
+                Ok((spot, element))
+            }
+            None if shape.overflows() => self
+                .locate_beyond(heap, ordinal, hash, name)
+                .ok_or((ordinal, block)),
+            None => Err((ordinal, block)),
         }
     }
 
     #[cold]
-    fn locate_beyond(&self, heap: &Heap, ordinal: u32, hash: u64, name: &[u8]) -> Option<Spot> {
+    fn locate_beyond<'a>(
+        &self,
+        heap: &'a Heap,
+        ordinal: u32,
+        hash: u64,
+        name: &[u8],
+    ) -> Option<(Spot, Element<'a>)> {
         self.overflow_of(ordinal).iter().find_map(|&(_, block)| {
             let node = heap.arena.tail(block);
-            let is = |field: Field<'_>| long::bytes(heap, field) == name;
-            let at = Shape::read(node).find(node, tag_of(hash), is)?;
-            Some(Spot { ordinal, block, at })
+            let is = |field: Field<'a>| long::bytes(heap, field) == name;
+            let (at, element) = Shape::read(node).find(node, tag_of(hash), is)?;
+            let spot = Spot { ordinal, block, at };
+            Some((spot, element))
         })
     }
 
     /// The element of this name, whose hash is `hash`.
     #[inline]
     pub(crate) fn get<'a>(&self, heap: &'a Heap, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
-        let spot = self.locate(heap, hash, name)?;
-        let node = heap.arena.tail(spot.block);
-        let element = Shape::read(node).element(node, spot.at);
+        let (_, element) = self.locate(heap, hash, name).ok()?;
         Some(Self::view(heap, &element))
     }
 
     #[inline(always)]
     fn view<'a>(heap: &'a Heap, element: &Element<'a>) -> ElementRef<'a> {
         ElementRef {
-            name: long::bytes(heap, element.name),
-            value: long::bytes(heap, element.value),
+            name: long::bytes(heap, element.name()),
+            value: long::bytes(heap, element.value()),
             deadline: element.deadline,
         }
     }
@@ -229,8 +246,8 @@ impl Spiral {
     ) -> Result<Put, StoreError> {
         let hash = hash_of(element.name);
         let put = match self.locate(heap, hash, element.name) {
-            Some(spot) => self.replace(heap, hash, spot, element)?,
-            None => self.add(heap, hash, element)?,
+            Ok((spot, _)) => self.replace(heap, hash, spot, element)?,
+            Err(bucket) => self.add(heap, hash, bucket, element)?,
         };
         self.balance(heap, hash_of);
         Ok(put)
@@ -240,6 +257,7 @@ impl Spiral {
         &mut self,
         heap: &mut Heap,
         hash: u64,
+        bucket: (u32, Block),
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
         let position = Position::of(hash);
@@ -251,13 +269,13 @@ impl Spiral {
                 return Err(error);
             }
         };
-        let stored = Element {
+        let stored = NewElement {
             tag: tag_of(hash),
             name: name.field(),
             value: value.field(),
             deadline: element.deadline,
         };
-        if let Err(error) = self.add_stored(heap, hash, &stored) {
+        if let Err(error) = self.add_stored(heap, bucket, &stored) {
             long::free(heap, &mut self.holdings, stored.name.reference());
             long::free(heap, &mut self.holdings, stored.value.reference());
             return Err(error);
@@ -272,10 +290,9 @@ impl Spiral {
     fn add_stored(
         &mut self,
         heap: &mut Heap,
-        hash: u64,
-        element: &Element<'_>,
+        (ordinal, mut block): (u32, Block),
+        element: &NewElement<'_>,
     ) -> Result<(), StoreError> {
-        let (ordinal, mut block) = self.first_block(heap, hash);
         let mut shape = Shape::read(heap.arena.tail(block));
         let codes = (element.name.code, element.value.code);
         let mut needed = shape.with(codes.0, codes.1, element.deadline).needed();
@@ -300,7 +317,7 @@ impl Spiral {
         &mut self,
         heap: &mut Heap,
         ordinal: u32,
-        element: &Element<'_>,
+        element: &NewElement<'_>,
     ) -> Result<Block, StoreError> {
         let fits = |&&(_, block): &&(u32, Block)| {
             let shape = Shape::read(heap.arena.tail(block));
@@ -377,8 +394,8 @@ impl Spiral {
         let node = heap.arena.tail(block);
         let mut shape = Shape::read(node);
         let old = shape.element(node, spot.at);
-        let (old_deadline, old_len) = (old.deadline, long::bytes(heap, old.value).len());
-        let old_reference = old.value.reference();
+        let (old_deadline, old_len) = (old.deadline, long::bytes(heap, old.value()).len());
+        let old_reference = old.value().reference();
         let mut new = node::shape_with_value(node, &shape, spot.at, value.code, element.deadline);
         if new.needed() > NODE_MAX_BYTES {
             // Its bucket has, or gets, another node.
@@ -418,7 +435,8 @@ impl Spiral {
         spot: Spot,
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
-        self.add(heap, hash, element)?;
+        let bucket = self.first_block(heap, hash);
+        self.add(heap, hash, bucket, element)?;
         // What was added lies behind, or in another block: the spot is still right.
         self.take(heap, spot);
         Ok(Put::Replaced)
@@ -440,7 +458,7 @@ impl Spiral {
         hash_of: &impl Fn(&[u8]) -> u64,
         name: &[u8],
     ) -> bool {
-        let Some(spot) = self.locate(heap, hash_of(name), name) else {
+        let Ok((spot, _)) = self.locate(heap, hash_of(name), name) else {
             return false;
         };
         self.take(heap, spot);
@@ -454,8 +472,9 @@ impl Spiral {
         let node = heap.arena.tail(block);
         let mut shape = Shape::read(node);
         let element = shape.element(node, at);
-        let bytes = long::bytes(heap, element.name).len() + long::bytes(heap, element.value).len();
-        let references = [element.name.reference(), element.value.reference()];
+        let bytes =
+            long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
+        let references = [element.name().reference(), element.value().reference()];
         self.len -= 1;
         self.volatile -= u64::from(element.deadline.is_some());
         self.payload_bytes -= bytes as u64;

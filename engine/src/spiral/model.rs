@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::node::{Reference, Shape};
 use super::{ElementRef, Put, Spiral};
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
@@ -263,14 +264,14 @@ impl Play<'_> {
 
     fn long_block_in(&self, block: Block) -> Option<Block> {
         let node = self.heap.arena.tail(block);
-        let elements = super::Shape::read(node).elements(node);
-        let fields = elements.flat_map(|element| [element.name, element.value]);
-        fields
-            .into_iter()
-            .find_map(|field| match field.reference() {
-                Some(super::node::Reference::Block(block)) => Some(block),
-                _ => None,
-            })
+        let mut fields = Vec::new();
+        Shape::read(node).for_each(node, |element| {
+            fields.extend([element.name(), element.value()]);
+        });
+        fields.iter().find_map(|field| match field.reference() {
+            Some(Reference::Block(block)) => Some(block),
+            _ => None,
+        })
     }
 
     fn compare(&self) {

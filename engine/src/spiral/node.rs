@@ -84,19 +84,46 @@ impl Field<'_> {
     }
 }
 
-/// An element, read from a node or to be written to one.
+/// An element as it lies in a node.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) name_code: u8,
+    pub(super) value_code: u8,
+    /// The name, then the value.
+    body: &'a [u8],
+    pub(super) deadline: Option<UnixMillis>,
+}
+
+impl<'a> Element<'a> {
+    #[inline(always)]
+    pub(super) fn name(&self) -> Field<'a> {
+        Field {
+            code: self.name_code,
+            bytes: &self.body[..bytes_of_code(self.name_code)],
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn value(&self) -> Field<'a> {
+        Field {
+            code: self.value_code,
+            bytes: &self.body[bytes_of_code(self.name_code)..],
+        }
+    }
+
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// An element to be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewElement<'a> {
     pub(super) tag: u8,
     pub(super) name: Field<'a>,
     pub(super) value: Field<'a>,
     pub(super) deadline: Option<UnixMillis>,
-}
-
-impl Element<'_> {
-    pub(super) fn body_bytes(&self) -> usize {
-        self.name.bytes.len() + self.value.bytes.len()
-    }
 }
 
 /// What the header of a node says, but for who it is.
@@ -133,27 +160,31 @@ impl Shape {
 
     #[inline(always)]
     pub(super) fn read(node: &[u8]) -> Self {
+        let header = node.first_chunk::<HEADER_BYTES>();
+        let header = header.expect("a node is longer than its header");
         Self {
-            flags: node[FLAGS_AT],
-            name_code: node[NAME_CODE_AT],
-            value_code: node[VALUE_CODE_AT],
-            count: read_u16(node, COUNT_AT),
-            capacity: read_u16(node, CAPACITY_AT),
-            low: read_u16(node, LOW_AT),
+            flags: header[FLAGS_AT],
+            name_code: header[NAME_CODE_AT],
+            value_code: header[VALUE_CODE_AT],
+            count: read_u16(header, COUNT_AT),
+            capacity: read_u16(header, CAPACITY_AT),
+            low: read_u16(header, LOW_AT),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn write(&self, node: &mut [u8]) {
-        node[FLAGS_AT] = self.flags;
-        node[NAME_CODE_AT] = self.name_code;
-        node[VALUE_CODE_AT] = self.value_code;
+        let header = node.first_chunk_mut::<HEADER_BYTES>();
+        let header = header.expect("a node is longer than its header");
+        header[FLAGS_AT] = self.flags;
+        header[NAME_CODE_AT] = self.name_code;
+        header[VALUE_CODE_AT] = self.value_code;
         for (at, number) in [
             (COUNT_AT, self.count),
             (CAPACITY_AT, self.capacity),
             (LOW_AT, self.low),
         ] {
-            node[at..at + 2].copy_from_slice(&(number as u16).to_le_bytes());
+            header[at..at + 2].copy_from_slice(&(number as u16).to_le_bytes());
         }
     }
 
@@ -235,37 +266,37 @@ impl Shape {
     }
 
     /// The shape with an element more: what all then share.
-    #[inline]
-    pub(super) fn with(&self, name: u8, value: u8, deadline: Option<UnixMillis>) -> Self {
-        let shared = |own: u8, new: u8| match own == new || self.count == 0 {
-            true => new,
-            false => VARYING,
-        };
-        let mut flags = self.flags;
+    #[inline(always)]
+    pub(super) fn with(mut self, name: u8, value: u8, deadline: Option<UnixMillis>) -> Self {
+        if self.count == 0 {
+            (self.name_code, self.value_code) = (name, value);
+        }
+        if self.name_code != name {
+            self.name_code = VARYING;
+        }
+        if self.value_code != value {
+            self.value_code = VARYING;
+        }
         if deadline.is_some() {
-            flags |= Self::DEADLINES;
+            self.flags |= Self::DEADLINES;
         }
         if name >= IN_EXTENT || value >= IN_EXTENT {
-            flags |= Self::REFERENCES;
+            self.flags |= Self::REFERENCES;
         }
-        Self {
-            flags,
-            name_code: shared(self.name_code, name),
-            value_code: shared(self.value_code, value),
-            count: self.count + 1,
-            capacity: self.capacity,
-            low: self
-                .low
-                .wrapping_sub(bytes_of_code(name) + bytes_of_code(value)),
-        }
+        self.count += 1;
+        let bytes = bytes_of_code(name) + bytes_of_code(value);
+        self.low = self.low.wrapping_sub(bytes);
+        self
     }
 
     /// Bytes that the node would need for all elements of this shape, were it a plan: `low` may lie below zero.
+    #[inline(always)]
     pub(super) fn needed(&self) -> usize {
         self.front_end() + self.capacity.wrapping_sub(self.low)
     }
 
     /// The same in a block of another capacity.
+    #[inline(always)]
     pub(super) fn moved_to(&self, capacity: usize) -> Self {
         Self {
             capacity,
@@ -310,34 +341,19 @@ impl Shape {
 
     /// Where the element before number `at` begins, and this one ends.
     #[inline(always)]
-    fn end_of(&self, node: &[u8], at: usize) -> usize {
+    pub(super) fn end_of(&self, node: &[u8], at: usize) -> usize {
         let names = self.sum_of_codes(node, self.name_code, self.name_codes_at(), at);
         let values = self.sum_of_codes(node, self.value_code, self.value_codes_at(), at);
         self.capacity - names - values
     }
 
-    /// Where the name, and the value, of element `at` lie.
+    /// Where the name, and the value, of element `at` begin, and where it ends.
     #[inline(always)]
     fn ranges_of(&self, node: &[u8], at: usize) -> (usize, usize, usize) {
         let end = self.end_of(node, at);
         let value_at = end - bytes_of_code(self.value_code_of(node, at));
         let name_at = value_at - bytes_of_code(self.name_code_of(node, at));
         (name_at, value_at, end)
-    }
-
-    #[inline(always)]
-    pub(super) fn tag(&self, node: &[u8], at: usize) -> u8 {
-        node[HEADER_BYTES + at]
-    }
-
-    /// The name of element `at`.
-    #[inline(always)]
-    pub(super) fn name<'a>(&self, node: &'a [u8], at: usize) -> Field<'a> {
-        let (name_at, value_at, _) = self.ranges_of(node, at);
-        Field {
-            code: self.name_code_of(node, at),
-            bytes: &node[name_at..value_at],
-        }
     }
 
     /// Element `at`.
@@ -348,34 +364,27 @@ impl Shape {
 
     #[inline(always)]
     fn element_ending<'a>(&self, node: &'a [u8], at: usize, end: usize) -> Element<'a> {
-        let (name, value) = (self.name_code_of(node, at), self.value_code_of(node, at));
-        let value_at = end - bytes_of_code(value);
-        let name_at = value_at - bytes_of_code(name);
+        let name_code = self.name_code_of(node, at);
+        let value_code = self.value_code_of(node, at);
+        let bytes = bytes_of_code(name_code) + bytes_of_code(value_code);
         Element {
-            tag: self.tag(node, at),
-            name: Field {
-                code: name,
-                bytes: &node[name_at..value_at],
-            },
-            value: Field {
-                code: value,
-                bytes: &node[value_at..end],
-            },
+            tag: node[HEADER_BYTES + at],
+            name_code,
+            value_code,
+            body: &node[end - bytes..end],
             deadline: self.deadline(node, at),
         }
     }
 
-    /// All elements, in order.
-    pub(super) fn elements<'a>(
-        &self,
-        node: &'a [u8],
-    ) -> impl Iterator<Item = Element<'a>> + use<'a> {
-        let (shape, mut end) = (*self, self.capacity);
-        (0..shape.count).map(move |at| {
-            let element = shape.element_ending(node, at, end);
-            end -= element.body_bytes();
-            element
-        })
+    /// Shows all elements, in order.
+    #[inline(always)]
+    pub(super) fn for_each<'a>(&self, node: &'a [u8], mut show: impl FnMut(Element<'a>)) {
+        let mut end = self.capacity;
+        for at in 0..self.count {
+            let element = self.element_ending(node, at, end);
+            end -= element.body.len();
+            show(element);
+        }
     }
 
     /// The deadline of element `at`.
@@ -393,40 +402,47 @@ impl Shape {
         }
     }
 
-    /// The number of the first element with this tag whose name `is` it.
+    /// The first element with this tag whose name `is` it, and its number.
     #[inline(always)]
-    pub(super) fn find(
+    pub(super) fn find<'a>(
         &self,
-        node: &[u8],
+        node: &'a [u8],
         tag: u8,
-        mut is: impl FnMut(Field<'_>) -> bool,
-    ) -> Option<usize> {
+        is: impl Fn(Field<'a>) -> bool,
+    ) -> Option<(usize, Element<'a>)> {
         let mut at = 0;
         while at < self.count {
-            let place = HEADER_BYTES + at;
-            let mut bits = match node[place..].first_chunk::<TAGS_AT_ONCE>() {
-                Some(tags) => matching_tags(tags, tag),
-                // The node ends its slab.
-                None => {
-                    let mut tags = [0; TAGS_AT_ONCE];
-                    let rest = &node[place..];
-                    tags[..rest.len()].copy_from_slice(rest);
-                    matching_tags(&tags, tag)
-                }
-            };
-            if self.count - at < TAGS_AT_ONCE {
-                bits &= (1 << (self.count - at)) - 1;
-            }
+            let mut bits = self.matching_at(node, at, tag);
             while bits != 0 {
                 let found = at + bits.trailing_zeros() as usize;
-                if is(self.name(node, found)) {
-                    return Some(found);
+                let element = self.element(node, found);
+                if is(element.name()) {
+                    return Some((found, element));
                 }
                 bits &= bits - 1;
             }
             at += TAGS_AT_ONCE;
         }
         None
+    }
+
+    /// Which of the tags from `at` on are `tag`, a bit each.
+    #[inline(always)]
+    fn matching_at(&self, node: &[u8], at: usize, tag: u8) -> u32 {
+        let behind = &node[HEADER_BYTES + at..];
+        let bits = match behind.first_chunk::<TAGS_AT_ONCE>() {
+            Some(tags) => matching_tags(tags, tag),
+            // The node ends its slab.
+            None => {
+                let mut tags = [0; TAGS_AT_ONCE];
+                tags[..behind.len()].copy_from_slice(behind);
+                matching_tags(&tags, tag)
+            }
+        };
+        match self.count - at {
+            left if left < TAGS_AT_ONCE => bits & ((1 << left) - 1),
+            _ => bits,
+        }
     }
 }
 
@@ -457,30 +473,13 @@ pub(super) fn widen_front(node: &mut [u8], old: &Shape, new: &Shape) {
 }
 
 /// Adds an element that shares what `shape` says. There must be room.
-pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &Element<'_>) {
+#[inline]
+pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &NewElement<'_>) {
     let old = *shape;
-    let mut new = old.with(element.name.code, element.value.code, element.deadline);
-    if old.count > 0 {
-        let front = Shape {
-            count: old.count,
-            low: old.low,
-            ..new
-        };
-        if front != old {
-            widen_front(node, &old, &front);
-        }
-        if new.has_deadlines() {
-            let from = front.deadlines_at();
-            node.copy_within(from..front.front_end(), new.deadlines_at());
-        }
-        if new.value_code == VARYING {
-            let from = front.value_codes_at();
-            node.copy_within(from..from + old.count, new.value_codes_at());
-        }
-        if new.name_code == VARYING {
-            let from = front.name_codes_at();
-            node.copy_within(from..from + old.count, new.name_codes_at());
-        }
+    let new = old.with(element.name.code, element.value.code, element.deadline);
+    let is_alike = new.name_code != VARYING && new.value_code != VARYING && new.flags == old.flags;
+    if old.count > 0 && !(is_alike && !new.has_deadlines()) {
+        open_lists(node, &old, &new);
     }
     let at = old.count;
     node[HEADER_BYTES + at] = element.tag;
@@ -490,7 +489,6 @@ pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &Element<'_>) 
     if new.value_code == VARYING {
         node[new.value_codes_at() + at] = element.value.code;
     }
-    new.capacity = old.capacity;
     let value_at = new.low + element.name.bytes.len();
     node[new.low..value_at].copy_from_slice(element.name.bytes);
     node[value_at..old.low].copy_from_slice(element.value.bytes);
@@ -499,6 +497,30 @@ pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &Element<'_>) 
     }
     new.write(node);
     *shape = new;
+}
+
+/// Makes room in the lists in front for one element more.
+fn open_lists(node: &mut [u8], old: &Shape, new: &Shape) {
+    let front = Shape {
+        count: old.count,
+        low: old.low,
+        ..*new
+    };
+    if front != *old {
+        widen_front(node, old, &front);
+    }
+    if new.has_deadlines() {
+        let from = front.deadlines_at();
+        node.copy_within(from..front.front_end(), new.deadlines_at());
+    }
+    if new.value_code == VARYING {
+        let from = front.value_codes_at();
+        node.copy_within(from..from + old.count, new.value_codes_at());
+    }
+    if new.name_code == VARYING {
+        let from = front.name_codes_at();
+        node.copy_within(from..from + old.count, new.name_codes_at());
+    }
 }
 
 fn write_deadline(node: &mut [u8], shape: &Shape, at: usize, deadline: Option<UnixMillis>) {
@@ -651,22 +673,21 @@ impl Filler {
     }
 
     /// Writes the next element.
+    #[inline(always)]
     pub(super) fn add(&mut self, node: &mut [u8], element: &Element<'_>) {
         let Self { shape, at, end } = *self;
         node[HEADER_BYTES + at] = element.tag;
         if shape.name_code == VARYING {
-            node[shape.name_codes_at() + at] = element.name.code;
+            node[shape.name_codes_at() + at] = element.name_code;
         }
         if shape.value_code == VARYING {
-            node[shape.value_codes_at() + at] = element.value.code;
+            node[shape.value_codes_at() + at] = element.value_code;
         }
         if shape.has_deadlines() {
             write_deadline(node, &shape, at, element.deadline);
         }
-        let value_at = end - element.value.bytes.len();
-        let name_at = value_at - element.name.bytes.len();
-        node[name_at..value_at].copy_from_slice(element.name.bytes);
-        node[value_at..end].copy_from_slice(element.value.bytes);
-        (self.at, self.end) = (at + 1, name_at);
+        let start = end - element.body.len();
+        node[start..end].copy_from_slice(element.body);
+        (self.at, self.end) = (at + 1, start);
     }
 }

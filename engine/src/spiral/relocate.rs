@@ -1,7 +1,7 @@
 //! What others do with the blocks of a collection: moving one, copying all, and freeing all in slices.
 
 use super::address::{Bucket, POSITION_BITS};
-use super::node::{Element, HEADER_BYTES, Shape, append, repoint};
+use super::node::{Element, HEADER_BYTES, NewElement, Shape, append, repoint};
 use super::{Spiral, long};
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NodeKind, Owner, Table, ordinal_of};
@@ -97,7 +97,8 @@ impl Spiral {
         }
         let mut copied = Shape::empty(bytes);
         copied.write(node);
-        for element in shape.elements(&image) {
+        for at in 0..shape.count {
+            let element = shape.element(&image, at);
             if let Err(error) = self.copy_element(heap, copy, &mut copied, &element) {
                 self.free_node(heap, copy);
                 return Err(error);
@@ -117,18 +118,19 @@ impl Spiral {
         shape: &mut Shape,
         element: &Element<'_>,
     ) -> Result<(), StoreError> {
-        let name = long::duplicate(heap, &mut self.holdings, element.name)?;
-        let value = match long::duplicate(heap, &mut self.holdings, element.value) {
+        let name = long::duplicate(heap, &mut self.holdings, element.name())?;
+        let value = match long::duplicate(heap, &mut self.holdings, element.value()) {
             Ok(value) => value,
             Err(error) => {
                 long::free(heap, &mut self.holdings, name.field().reference());
                 return Err(error);
             }
         };
-        let copied = Element {
+        let copied = NewElement {
+            tag: element.tag,
             name: name.field(),
             value: value.field(),
-            ..*element
+            deadline: element.deadline,
         };
         append(heap.arena.tail_mut(node), shape, &copied);
         Ok(())
@@ -160,7 +162,7 @@ impl Spiral {
         if shape.has_references() {
             for at in 0..shape.count {
                 let element = shape.element(heap.arena.tail(block), at);
-                let references = [element.name.reference(), element.value.reference()];
+                let references = [element.name().reference(), element.value().reference()];
                 for reference in references.into_iter().filter(Option::is_some) {
                     long::free(heap, &mut self.holdings, reference);
                     freed += 1;

@@ -32,13 +32,13 @@ impl Spiral {
             let is_whole = bucket.start() == from;
             for block in self.blocks_of(heap, bucket.ordinal()) {
                 let node = heap.arena.tail(block);
-                for element in Shape::read(node).elements(node) {
+                Shape::read(node).for_each(node, |element| {
                     let element = Self::view(heap, &element);
                     if is_whole || Position::of(hash_of(element.name)) >= from {
                         emit(element);
                         left = left.saturating_sub(1);
                     }
-                }
+                });
             }
             from = bucket.end();
             buckets_left -= 1;
