@@ -229,19 +229,16 @@ impl BareList {
         self.list.dismantle(&mut self.heap, budget).is_some()
     }
 
-    /// Moves blocks of sparse slabs, as compaction does, as long as there are such; how many were moved.
+    /// Empties and packs sparse slabs, as compaction does, and gives free ones back; how many blocks were moved.
     pub fn compact(&mut self) -> u64 {
         let mut moved = 0;
-        let slabs = self.heap.arena.slab_count();
-        for slab in 0..slabs {
+        for slab in 0..self.heap.arena.slab_count() {
             let Some(slab) = self.heap.arena.sparse_slab(slab) else {
                 continue;
             };
-            for index in 0.. {
-                let block = match self.heap.arena.nth_block(slab, index) {
-                    NthBlock::End => break,
-                    NthBlock::Free => continue,
-                    NthBlock::Live(block) => block,
+            for index in (0..self.heap.arena.used_blocks(slab)).rev() {
+                let NthBlock::Live(block) = self.heap.arena.nth_block(slab, index) else {
+                    continue;
                 };
                 let kind = NodeKind::of(self.heap.arena.tail(block)[0]).expect("all is nodes");
                 let Some(to) = self.heap.arena.move_block(block) else {
@@ -252,6 +249,7 @@ impl BareList {
             }
             self.heap.arena.end_evacuation();
         }
+        while self.heap.arena.trim_some() {}
         moved
     }
 

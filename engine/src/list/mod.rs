@@ -27,6 +27,7 @@ mod inner;
 mod layout;
 mod leaf;
 mod long;
+mod pack;
 mod packed;
 mod relocate;
 mod tree;

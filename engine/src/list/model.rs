@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
-use super::packed::End;
+use super::packed::{End, Packed};
 use super::{BOUNDS, Bounds, List, leaf, long};
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
@@ -129,6 +129,7 @@ impl Play<'_> {
             12 => self.reclaim(),
             13 => self.thin_out(),
             14 if step > 220 => self.duplicate(),
+            15 if step > 220 => self.repack(),
             _ => self.move_block(),
         }
         true
@@ -298,6 +299,26 @@ impl Play<'_> {
         self.list.check(&self.heap);
         while old.dismantle(&mut self.heap, 100).is_some() {}
         assert_eq!((old.block_bytes(), old.payload_bytes()), (0, 0));
+    }
+
+    /// Packs the list, if it is small, and goes on with what is unpacked from that.
+    fn repack(&mut self) {
+        let most = self.operand() * 256;
+        let Some(run) = self.list.pack(&self.heap, most) else {
+            let payload = self.model.iter().map(Vec::len).sum::<usize>();
+            let is_all = !self.list.has_some_to_reclaim();
+            assert!(!is_all || 11 + payload + 2 * self.model.len() > most);
+            return;
+        };
+        assert!(run.len() <= most);
+        let packed = Packed::new(&run);
+        let elements = packed.elements(0..packed.len());
+        let elements = elements.map(|field| field.bytes());
+        assert!(elements.eq(self.model.iter().map(Vec::as_slice)));
+        while self.list.dismantle(&mut self.heap, 100).is_some() {}
+        let unpacked = List::unpack(&mut self.heap, Owner(9), packed);
+        self.list = unpacked.expect("memory");
+        self.list.check(&self.heap);
     }
 
     /// Moves a node, a page or a long element, as compaction does.

@@ -112,10 +112,10 @@ pub(crate) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// An element that lies here itself, shorter than [`PACKED_MAX_BYTES`].
+    /// An element that lies here itself, and fits a run.
     #[inline(always)]
     pub(crate) fn inline(bytes: &'a [u8]) -> Self {
-        debug_assert!(bytes.len() < PACKED_MAX_BYTES - HEADER_BYTES);
+        debug_assert!(bytes.len() <= PACKED_MAX_BYTES - HEADER_BYTES);
         Self {
             code: Code(bytes.len() as u16),
             bytes,

@@ -1,20 +1,23 @@
-//! A large list by itself, without commands: bytes an element, time and instructions an operation, and the longest steps.
+//! A large list by itself, without commands: bytes an element, time an operation, and the longest steps.
 //!
 //! ```text
-//! cargo run --profile quick -p larder-perf --example list_elements -- bytes [ELEMENTS]     bytes an element: fresh, trimmed, thinned out
-//! cargo run --profile quick -p larder-perf --example list_elements -- times [ELEMENTS]     ns an operation
-//! cargo run --profile quick -p larder-perf --example list_elements -- steps [ELEMENTS]     the longest steps
-//! cargo run --profile quick -p larder-perf --example list_elements -- WHAT [ELEMENTS]      one of WORK, idle or filled, for an instruction count
+//! cargo build --profile quick -p larder-engine --features bench --example list_elements
+//! target/quick/examples/list_elements bytes [ELEMENTS]    bytes an element: fresh, trimmed, thinned out, inserted into
+//! target/quick/examples/list_elements times [ELEMENTS]    ns an operation
+//! target/quick/examples/list_elements steps [ELEMENTS]    the longest push, insertion, removal, and slices of freeing
+//! target/quick/examples/list_elements WORK [ELEMENTS]     one of WORK, idle or filled, for a profiler
 //! ```
-//! `touched` bytes are pages of the arena and lists. Times and steps are of elements of 16 bytes.
+//! `touched` bytes are pages of the arena and lists. Times and steps are of elements of 16 bytes. An operation is done to each
+//! element or at random places, 200,000 times at most where it is dearer than a push.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use larder_engine::End;
 use larder_engine::bench::BareList;
-use larder_perf::data::MEMORY_CEILING_BYTES;
 
+/// A bound that decides the granule of the arena.
+const MEMORY_CEILING_BYTES: u64 = 16 << 30;
 const ELEMENT: [u8; 16] = *b"element:00000000";
 /// Operations of [`WORK`] that are dearer than a push.
 const FEW: usize = 200_000;
