@@ -9,6 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::packed::{End, Packed};
 use super::{BOUNDS, Bounds, List, leaf, long};
+use crate::StoreError;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 
@@ -128,6 +129,7 @@ impl Play<'_> {
             11 => self.find(),
             12 => self.reclaim(),
             13 => self.thin_out(),
+            14 if step > 180 && step <= 220 => self.run_out(),
             14 if step > 220 => self.duplicate(),
             15 if step > 220 => self.repack(),
             _ => self.move_block(),
@@ -290,6 +292,45 @@ impl Play<'_> {
         assert!(freed.is_none_or(|freed| freed <= budget + 1));
     }
 
+    /// Changes the list with memory for so few blocks, over and over: each change is made as a whole or not at all.
+    fn run_out(&mut self) {
+        let (element, times, manner) = (self.element(), self.operand(), self.operand() % 5);
+        let at = self.below(self.model.len());
+        for number in 0..times {
+            self.heap.arena.run_out_after(Some(number as u32 % 4));
+            let heap = &mut self.heap;
+            let at = at.min(self.model.len().saturating_sub(1));
+            let done = match manner {
+                0 => self.list.push(heap, End::Head, &element),
+                1 => self.list.push(heap, End::Tail, &element),
+                2 => self.list.insert(heap, at as u32, &element),
+                3 if at < self.model.len() => self.list.replace(heap, at as u32, &element),
+                _ => self
+                    .list
+                    .duplicate(heap, Owner(77))
+                    .map(|mut copy| while copy.dismantle(heap, 100).is_some() {}),
+            };
+            self.heap.arena.run_out_after(None);
+            match (done, manner) {
+                (Ok(()), 0) => self.model.push_front(element.clone()),
+                (Ok(()), 1) => self.model.push_back(element.clone()),
+                (Ok(()), 2) => self.model.insert(at, element.clone()),
+                (Ok(()), 3) if at < self.model.len() => self.model[at].clone_from(&element),
+                (done, _) => assert!(matches!(done, Ok(()) | Err(StoreError::OutOfMemory))),
+            }
+            if number % 16 == 0 {
+                self.compare();
+            }
+        }
+        // Nor do removals need memory.
+        self.heap.arena.run_out_after(Some(0));
+        let piece = self.piece();
+        self.list.remove(&mut self.heap, piece.clone());
+        self.model.drain(piece.start as usize..piece.end as usize);
+        self.heap.arena.run_out_after(None);
+        self.compare();
+    }
+
     /// Goes on with a copy, and frees the list.
     fn duplicate(&mut self) {
         let owner = Owner(self.list.holdings.owner.0 + 1);
@@ -375,8 +416,10 @@ impl Play<'_> {
         assert_eq!(self.list.get(&self.heap, at as u32), None);
         let payload = self.model.iter().map(Vec::len).sum::<usize>() as u64;
         assert!(self.list.payload_bytes() >= payload);
-        let is_all = !self.list.has_some_to_reclaim();
-        assert!(!is_all || self.list.payload_bytes() == payload);
+        if !self.list.has_some_to_reclaim() {
+            assert_eq!(self.list.payload_bytes(), payload);
+            assert!(self.list.list_bytes() <= 64 + 4 * u64::from(self.list.table.len()));
+        }
         let held = self.heap.arena.live_bytes() + self.heap.extents.used_bytes();
         let dying = self.heap.extents.dying_bytes();
         assert_eq!(self.list.block_bytes(), held - dying);

@@ -124,6 +124,9 @@ pub(crate) struct Arena {
     evacuating: Option<SlabId>,
     /// Where the slab being emptied is packed: no block is free below.
     packed_to: Option<usize>,
+    /// How many blocks are handed out before memory is out, as a test has it.
+    #[cfg(any(test, feature = "model"))]
+    blocks_left: Option<u32>,
 }
 
 impl Arena {
@@ -160,7 +163,15 @@ impl Arena {
             pool_bytes: 0,
             evacuating: None,
             packed_to: None,
+            #[cfg(any(test, feature = "model"))]
+            blocks_left: None,
         })
+    }
+
+    /// Memory is out once so many blocks have been handed out, until told otherwise.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn run_out_after(&mut self, blocks: Option<u32>) {
+        self.blocks_left = blocks;
     }
 
     /// Bytes of the largest block.
@@ -220,6 +231,10 @@ impl Arena {
     #[inline]
     pub(crate) fn alloc(&mut self, bytes: usize) -> Option<Block> {
         let class = self.classes.of(bytes)?;
+        #[cfg(any(test, feature = "model"))]
+        if let Some(left) = &mut self.blocks_left {
+            *left = left.checked_sub(1)?;
+        }
         let head = self.states[usize::from(class.0)].head;
         let id = if head == NO_SLAB {
             self.open_slab(class)?
