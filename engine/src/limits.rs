@@ -7,8 +7,8 @@ pub const MAX_VALUE_BYTES: usize = u32::MAX as usize - 64;
 /// [`Buffer`](crate::Buffer), which can become such a value; shorter ones are copied into the shard.
 pub const SPAN_MAX_BYTES: usize = 1 << 20;
 
-/// Most elements of a list, as in Redis.
-pub const MAX_LIST_ELEMENTS: u32 = u32::MAX;
+/// Most elements of a list: one fewer than Redis's 2^32 − 1, since replacing one may add the new before the old goes.
+pub const MAX_LIST_ELEMENTS: u32 = u32::MAX - 1;
 
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;

@@ -5,9 +5,8 @@
 //!   leaf   le│af   leaf   inner   inner   leaf   le│af
 //!          └ 1 ┘   └────────── 2 ─────────────┘   └ 1 ┘
 //! ```
-//! Of the leaves that a range begins and ends in the elements go at once (1). What is between is cut off as whole branches (2), two
-//! times as many as a node has children at most on each level, and freed later. Then the nodes on both sides of the cut are
-//! balanced.
+//! In the leaves where a range begins and ends its elements go at once (1). What is between is cut off as whole branches (2): on each
+//! level at most twice as many as a node has children, freed later. Then the nodes on both sides of the cut are balanced.
 
 use std::ops::Range;
 

@@ -6,10 +6,12 @@ use super::inner::{self, Child};
 use super::layout::Layout;
 use super::long::{self, Stored};
 use super::packed::{End, Field, Packed, PackedMut};
-use super::{List, Spot, leaf};
+use super::tree::Spares;
+use super::{EndLeaf, List, Spot, leaf};
 use crate::StoreError;
 use crate::limits::MAX_LIST_ELEMENTS;
 use crate::nodes::Heap;
+use crate::raw::Block;
 
 impl List {
     fn store<'a>(&mut self, heap: &mut Heap, element: &'a [u8]) -> Result<Stored<'a>, StoreError> {
@@ -114,25 +116,7 @@ impl List {
 
         let [low, high] = [&halves[0], &halves[1]].map(|half| Packed::new(half));
         let bytes = |half: Packed<'_>| half.used_bytes() + Self::room_for(half.used_bytes());
-        let new = self.new_leaf(heap, bytes(high))?;
-        let reserved = match self.leaf_block(heap, spot.ordinal, bytes(low)) {
-            Err(error) => Err(error),
-            Ok(block) => match self.reserve(heap, &spot.path) {
-                Ok(spares) => Ok((block, spares)),
-                Err(error) => {
-                    self.holdings.free(&mut heap.arena, block);
-                    Err(error)
-                }
-            },
-        };
-        let (block, spares) = match reserved {
-            Ok(reserved) => reserved,
-            Err(error) => {
-                self.table.pop(&mut heap.arena, &mut self.holdings);
-                self.holdings.free(&mut heap.arena, new.block);
-                return Err(error);
-            }
-        };
+        let (block, new, spares) = self.reserve_halves(heap, spot, bytes(low), bytes(high))?;
         let parent = inner::parent(heap.arena.tail(spot.block));
         inner::set_parent(heap.arena.tail_mut(block), parent);
         for (half, block) in [(low, block), (high, new.block)] {
@@ -141,15 +125,8 @@ impl List {
         }
         self.put_in(heap, spot.ordinal, spot.block, block);
         self.claim_long(heap, new.block, 0, new.ordinal);
-        self.claim(
-            heap,
-            field,
-            if number == 0 {
-                spot.ordinal
-            } else {
-                new.ordinal
-            },
-        );
+        let home = [spot.ordinal, new.ordinal][number];
+        self.claim(heap, field, home);
         if let Some(step) = spot.path.bottom() {
             let (ordinal, elements) = (spot.ordinal, low.len() as u32);
             let node = self.node_mut(heap, step.ordinal);
@@ -168,6 +145,33 @@ impl List {
             None => len + child.elements,
         };
         Ok(())
+    }
+
+    /// What dividing a leaf needs: a block for its first half, a leaf for the other, of so many bytes, and inner nodes.
+    fn reserve_halves(
+        &mut self,
+        heap: &mut Heap,
+        spot: &Spot,
+        low_bytes: usize,
+        high_bytes: usize,
+    ) -> Result<(Block, EndLeaf, Spares), StoreError> {
+        let block = self.leaf_block(heap, spot.ordinal, low_bytes)?;
+        let new = match self.new_leaf(heap, high_bytes) {
+            Ok(new) => new,
+            Err(error) => {
+                self.holdings.free(&mut heap.arena, block);
+                return Err(error);
+            }
+        };
+        match self.reserve(heap, &spot.path) {
+            Ok(spares) => Ok((block, new, spares)),
+            Err(error) => {
+                self.table.pop(&mut heap.arena, &mut self.holdings);
+                self.holdings.free(&mut heap.arena, new.block);
+                self.holdings.free(&mut heap.arena, block);
+                Err(error)
+            }
+        }
     }
 
     /// Makes element `index`, which there is, another one.
