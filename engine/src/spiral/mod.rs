@@ -69,8 +69,6 @@ pub(crate) struct Spiral {
     used_bytes: u64,
     /// Bytes of names and values.
     payload_bytes: u64,
-    /// How many nodes there were when it began to be dismantled: by these, elements belong where they are.
-    dismantled_from: u32,
 }
 
 /// Where an element is.
@@ -97,7 +95,6 @@ impl Spiral {
             volatile: 0,
             used_bytes: 0,
             payload_bytes: 0,
-            dismantled_from: 0,
         };
         let block = spiral.new_node(heap, 0, &Shape::empty(0))?;
         let pushed = spiral

@@ -477,8 +477,8 @@ pub(super) fn widen_front(node: &mut [u8], old: &Shape, new: &Shape) {
 pub(super) fn append(node: &mut [u8], shape: &mut Shape, element: &NewElement<'_>) {
     let old = *shape;
     let new = old.with(element.name.code, element.value.code, element.deadline);
-    let is_alike = new.name_code != VARYING && new.value_code != VARYING && new.flags == old.flags;
-    if old.count > 0 && !(is_alike && !new.has_deadlines()) {
+    let has_lists = new.name_code == VARYING || new.value_code == VARYING || new.has_deadlines();
+    if old.count > 0 && has_lists {
         open_lists(node, &old, &new);
     }
     let at = old.count;

@@ -24,8 +24,8 @@ impl Spiral {
 
     fn long_moved(&mut self, heap: &mut Heap, from: Block, to: Block) {
         let position = long::position(heap.arena.tail(to));
-        let nodes = self.table.len().max(self.dismantled_from);
-        let ordinal = Bucket::of(position, nodes).ordinal();
+        // Also while it is dismantled: the last node has the upper half of a bucket, and the lower keeps its ordinal.
+        let ordinal = Bucket::of(position, self.table.len()).ordinal();
         let is_repointed = self.blocks_of(heap, ordinal).any(|block| {
             let node = heap.arena.tail_mut(block);
             let shape = Shape::read(node);
@@ -47,11 +47,8 @@ impl Spiral {
             volatile: self.volatile,
             used_bytes: 0,
             payload_bytes: self.payload_bytes,
-            dismantled_from: self.table.len(),
         };
-        let done = copy.copy_nodes(heap, self);
-        copy.dismantled_from = 0;
-        match done {
+        match copy.copy_nodes(heap, self) {
             Ok(()) => Ok(copy),
             Err(error) => {
                 while copy.dismantle(heap, u32::MAX).is_some() {}
@@ -139,7 +136,6 @@ impl Spiral {
     /// Frees some of a collection that is in use no more, at most `budget` blocks and the references of one node beyond; how
     /// many blocks those were, `None` if none was left. Meanwhile blocks may move, and nothing else is to be asked of it.
     pub(crate) fn dismantle(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
-        self.dismantled_from = self.dismantled_from.max(self.table.len());
         let mut freed = 0;
         while freed < budget {
             let Some((_, block)) = self.overflow.pop() else {
