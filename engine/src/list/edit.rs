@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use super::field::Field;
 use super::inner::{self, Child};
 use super::layout::Layout;
 use super::long::{self, Stored};
-use super::packed::{End, Field, Packed, PackedMut};
+use super::packed::{End, Packed, PackedMut};
 use super::tree::Spares;
 use super::{EndLeaf, List, Spot, leaf};
 use crate::StoreError;

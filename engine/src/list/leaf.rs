@@ -7,9 +7,10 @@
 //! +------+------+-------+---------+--------+------------------------------+
 //! ```
 
+use super::field::Field;
 use super::inner::PARENT_AT;
 use super::layout::Layout;
-use super::packed::{self, End, Field, Packed, PackedMut};
+use super::packed::{self, End, Packed, PackedMut};
 use super::{EndLeaf, List, long};
 use crate::StoreError;
 use crate::nodes::{Heap, NodeKind};

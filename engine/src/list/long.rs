@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use super::packed::{Code, Field};
+use super::field::{Code, Field};
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NodeKind, read_u16, read_u32, write_head};
 use crate::raw::{Arena, Block, ExtentId};

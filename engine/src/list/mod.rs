@@ -23,6 +23,7 @@
 mod check;
 mod cut;
 mod edit;
+mod field;
 mod inner;
 mod layout;
 mod leaf;
@@ -41,8 +42,9 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 
+use field::Field;
 pub use packed::End;
-use packed::{Field, Packed};
+use packed::Packed;
 use tree::Path;
 
 use crate::StoreError;

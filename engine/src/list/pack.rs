@@ -1,8 +1,9 @@
 //! Small lists become large, and large ones small: between a packed run and a tree.
 
 use super::List;
+use super::field::Field;
 use super::layout::Layout;
-use super::packed::{End, Field, HEADER_BYTES, PACKED_MAX_BYTES, Packed, PackedMut};
+use super::packed::{End, HEADER_BYTES, PACKED_MAX_BYTES, Packed, PackedMut};
 use crate::StoreError;
 use crate::nodes::{Heap, Owner};
 

@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 
+use super::field::{Code, Field};
 use super::layout::Layout;
-use super::packed::{Code, End, Field, Packed, PackedMut};
+use super::packed::{End, Packed, PackedMut};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 600;

@@ -1,6 +1,6 @@
 //! What happens to nodes as such: they move, get other ordinals, are copied, and freed in slices.
 
-use super::packed::Code;
+use super::field::Code;
 use super::{EndLeaf, List, inner, leaf, long};
 use crate::StoreError;
 use crate::nodes::{Heap, NodeKind, Owner, ordinal_of, write_head};
