@@ -19,7 +19,9 @@
 
 mod edit;
 
-pub(super) use edit::{Filler, append, remove, repoint, set_value, shape_with_value};
+pub(super) use edit::{
+    Filler, append, overwrite_value, remove, repoint, set_value, shape_with_value,
+};
 
 use crate::UnixMillis;
 use crate::nodes::{NODE_HEAD_BYTES, read_u16, read_u32};
@@ -114,6 +116,12 @@ impl<'a> Element<'a> {
             code: self.value_code,
             bytes: &self.body[bytes_of_code(self.name_code)..],
         }
+    }
+
+    /// Whether the value lies here and has so many bytes.
+    #[inline(always)]
+    pub(super) fn has_inline_value_of(&self, len: usize) -> bool {
+        len <= INLINE_MAX_BYTES && usize::from(self.value_code) == len
     }
 
     pub(super) fn body_bytes(&self) -> usize {

@@ -140,6 +140,13 @@ pub(in crate::spiral) fn remove(node: &mut [u8], shape: &mut Shape, at: usize) {
     *shape = new;
 }
 
+/// Gives element `at` another value of the same code, which lies in it.
+#[inline(always)]
+pub(in crate::spiral) fn overwrite_value(node: &mut [u8], shape: &Shape, at: usize, value: &[u8]) {
+    let (_, value_at, end) = shape.ranges_of(node, at);
+    node[value_at..end].copy_from_slice(value);
+}
+
 /// Shape of the node once the value of element `at` has this code and the deadline is this.
 pub(in crate::spiral) fn shape_with_value(
     node: &[u8],
