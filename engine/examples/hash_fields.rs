@@ -5,7 +5,8 @@
 //! target/quick/examples/hash_fields bytes [FIELDS [VALUE]]    bytes a field: fresh, with deadlines, after deletion
 //! target/quick/examples/hash_fields churn [FIELDS]            the same after values of 32 to 96 bytes were replaced three times
 //! target/quick/examples/hash_fields times [FIELDS [VALUE]]    ns an operation
-//! target/quick/examples/hash_fields steps [FIELDS [VALUE]]    the longest insertion, deletion, and slice of freeing
+//! target/quick/examples/hash_fields steps [FIELDS [VALUE]]    the longest insertion and deletion
+//! target/quick/examples/hash_fields free [FIELDS [VALUE]]     the longest slice of freeing
 //! target/quick/examples/hash_fields WORK [FIELDS [VALUE]]     insert, hit, miss, same, other, delete or idle, for a profiler
 //! ```
 //! Names are of 16 bytes in a scattered order, values of VALUE bytes or 16. `touched` are pages of the arena and all lists.
@@ -190,7 +191,7 @@ fn times(fields: &Fields) {
     }
 }
 
-/// The longest insertions, deletions and slices of freeing, of each the least of three rounds.
+/// The longest insertions and deletions, of each the least of three rounds.
 fn steps(fields: &Fields) {
     let mut least = vec![(u32::MAX, u32::MAX); fields.count];
     for _ in 0..3 {
@@ -211,6 +212,10 @@ fn steps(fields: &Fields) {
     }
     print_times("insert", least.iter().map(|least| least.0).collect());
     print_times("delete", least.iter().map(|least| least.1).collect());
+}
+
+/// The longest slices of freeing, of each the least of three rounds.
+fn free(fields: &Fields) {
     let mut least: Vec<u32> = Vec::new();
     for _ in 0..3 {
         let mut hash = fields.all();
@@ -258,11 +263,12 @@ fn main() {
         "churn" => churn(&fields),
         "times" => times(&fields),
         "steps" => steps(&fields),
+        "free" => free(&fields),
         what if WORK.contains(&what) || what == "idle" => {
             work(what, &fields);
         }
         _ => println!(
-            "hash_fields bytes | churn | times | steps | {} [FIELDS [VALUE]]",
+            "hash_fields bytes | churn | times | steps | free | {} [FIELDS [VALUE]]",
             WORK.join(" | ")
         ),
     }

@@ -54,3 +54,12 @@ pub const EXPIRY_PAID_STEP: u32 = 2048;
 
 /// Bytes of the lists of an undo log that are kept for the next one.
 pub const UNDO_KEPT_BYTES: u64 = 64 << 10;
+
+/// The largest node of a collection, in bytes.
+pub const NODE_MAX_BYTES: usize = 4096;
+
+/// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
+pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
+
+/// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
+pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;

@@ -514,12 +514,13 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["item"],
+        &["item", "spiral"],
+        &["nodes"],
         &["encoding"],
         &["raw", "value"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item > encoding > raw, value > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral > nodes > encoding > raw, value > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

@@ -11,20 +11,15 @@
 //! bytes count as used.
 
 use crate::StoreError;
+use crate::limits::{FREED_AT_ONCE_BLOCKS, GIVEN_BACK_AT_ONCE_BYTES};
 use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
 use crate::spiral::Spiral;
 
 /// Slots to an allocation.
 const CHUNK_SLOTS: usize = 128;
-/// Blocks of a destroyed collection that one slice frees.
-const FREE_AT_ONCE_BLOCKS: u32 = 128;
 /// Blocks freed between looks at what was given back to the system.
 const FREE_STEP_BLOCKS: u32 = 8;
-/// Bytes given back to the system that end a slice: the kernel takes its time for each page, and the last blocks of many slabs
-/// may be freed one after the other.
-const GIVEN_BACK_MAX_BYTES: u64 = 1 << 20;
-
 /// All large collections of a shard.
 #[derive(Default)]
 pub(crate) struct Collections {
@@ -145,8 +140,8 @@ impl Collections {
         let touched = heap.arena.touched_bytes();
         let (mut freed, mut is_gone) = (0, false);
         while !is_gone
-            && freed < FREE_AT_ONCE_BLOCKS
-            && heap.arena.touched_bytes() + GIVEN_BACK_MAX_BYTES > touched
+            && freed < FREED_AT_ONCE_BLOCKS
+            && heap.arena.touched_bytes() + GIVEN_BACK_AT_ONCE_BYTES > touched
         {
             match spiral.dismantle(heap, FREE_STEP_BLOCKS) {
                 Some(blocks) => freed += blocks,

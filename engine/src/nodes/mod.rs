@@ -17,12 +17,11 @@ mod table;
 pub(crate) use table::Table;
 
 use crate::StoreError;
+pub(crate) use crate::limits::NODE_MAX_BYTES;
 use crate::raw::{Arena, Block, Extents};
 
 /// Bytes before what a kind has of its own.
 pub(crate) const NODE_HEAD_BYTES: usize = 12;
-/// The largest node. What is larger by itself, a long value, is no node of others.
-pub(crate) const NODE_MAX_BYTES: usize = 4096;
 /// The lower four bits of a node's first byte.
 const NODE_MARK: u8 = 0xF;
 

@@ -243,6 +243,15 @@ impl Spiral {
     ) -> Result<Put, StoreError> {
         let hash = hash_of(element.name);
         let put = match self.locate(heap, hash, element.name) {
+            Ok((spot, old))
+                if old.has_inline_value_of(element.value.len())
+                    && old.deadline == element.deadline =>
+            {
+                let node = heap.arena.tail_mut(spot.block);
+                let shape = Shape::read(node);
+                node::overwrite_value(node, &shape, spot.at, element.value);
+                return Ok(Put::Replaced);
+            }
             Ok((spot, _)) => self.replace(heap, hash, spot, element)?,
             Err(bucket) => self.add(heap, hash, bucket, element)?,
         };
