@@ -514,13 +514,13 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["item", "spiral"],
+        &["item", "spiral", "list"],
         &["nodes"],
         &["encoding"],
         &["raw", "value"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral > nodes > encoding > raw, value > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral, list > nodes > encoding > raw, value > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,
