@@ -1,12 +1,16 @@
 //! What the models cannot say by themselves: bounds, memory given back, that nothing moves at the ends.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::model::{SMALL, play};
 use super::packed::End;
 use super::packed_model::play_packed;
 use super::{BOUNDS, Bounds, List};
+use crate::limits::SPAN_MAX_BYTES;
 use crate::nodes::{Heap, Owner};
+use crate::raw::Buffer;
 
 fn cases(count: u32) -> ProptestConfig {
     let mut config = ProptestConfig::default();
@@ -173,5 +177,35 @@ fn pushing_and_popping_by_turns_takes_no_block_where_a_leaf_is_full() {
         assert_eq!((list.elements_at(End::Tail), leaf(&list)), (0, block));
         list.push(&mut heap, End::Tail, &[1; 16]).expect("memory");
         assert_eq!((list.elements_at(End::Tail), leaf(&list)), (1, block));
+    }
+}
+
+#[test]
+fn a_huge_element_in_a_lent_buffer_is_not_copied_and_counts_once_for_each_list() {
+    const LONG: usize = SPAN_MAX_BYTES + 5000;
+    let (mut heap, mut list) = (heap(), List::new(Owner(1)));
+    let mut buffer = Buffer::with_capacity(LONG).expect("memory");
+    assert!(buffer.append(&vec![7; LONG]));
+    let buffer = Arc::new(buffer);
+    heap.extents.lend(Arc::clone(&buffer));
+    let pushed = list.push(&mut heap, End::Head, buffer.bytes());
+    assert_eq!(pushed, Ok(()));
+    heap.extents.end_lending();
+    list.push(&mut heap, End::Tail, b"short").expect("memory");
+    let element = |list: &List, heap: &Heap| list.get(heap, 0).map(<[u8]>::as_ptr);
+    assert_eq!(element(&list, &heap), Some(buffer.bytes().as_ptr()));
+    assert_eq!(list.payload_bytes(), LONG as u64 + 5);
+    list.check(&heap);
+
+    let mut copy = list.duplicate(&mut heap, Owner(2)).expect("memory");
+    assert_eq!(element(&copy, &heap), element(&list, &heap));
+    copy.check(&heap);
+    let popped = copy.pop(&mut heap, End::Head, <[u8]>::len);
+    assert_eq!((popped, copy.payload_bytes()), (Some(LONG), 5));
+    copy.check(&heap);
+    assert_eq!(element(&list, &heap), Some(buffer.bytes().as_ptr()));
+    for list in [&mut list, &mut copy] {
+        while list.dismantle(&mut heap, 1).is_some() {}
+        assert_eq!(list.block_bytes(), 0);
     }
 }
