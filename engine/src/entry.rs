@@ -84,12 +84,13 @@ impl<'a> EntryRef<'a> {
     pub fn string(&self) -> Option<&'a [u8]> {
         match self.kind() {
             Kind::String => Some(self.value),
+            Kind::Hash => None,
         }
     }
 
     /// Bytes the entry takes, table share included (`MEMORY USAGE`).
     pub fn memory_bytes(&self) -> u64 {
-        self.memory.item_bytes(self.item) + TABLE_SHARE_BYTES
+        self.memory.item_bytes(self.item) + self.memory.root_bytes(self.item) + TABLE_SHARE_BYTES
     }
 
     /// An owned copy of the value.

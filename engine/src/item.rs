@@ -14,10 +14,14 @@
 //! six bytes, another eight. All fields are little endian. The form 15 is reserved: with it, the flags could equal the mark
 //! of a free block.
 //!
+//! The value of a large collection is its number, 4 bytes, and its form says so: what it is made of lies elsewhere. The form of a
+//! small one is that of its type; forms are listed in decision 0022.
+//!
 //! An extent is named by its number and can be anywhere: a span of pages up to 1 MiB, a mapping of its own beyond.
 //!
 //! Everything here reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
 
+use crate::nodes::Owner;
 use crate::raw::{Arena, ExtentId};
 use crate::{AccessClock, Encoding, Kind, UnixMillis};
 
@@ -41,6 +45,9 @@ impl Form {
     const STRING_INT: Self = Self(0);
     const STRING_EMBSTR: Self = Self(1);
     const STRING_RAW: Self = Self(2);
+    /// From here on the value is the number of a collection.
+    const FIRST_COLLECTION: u8 = 9;
+    const HASH_COLLECTION: Self = Self(11);
 
     /// The form of a value of `kind` in `encoding`.
     #[inline]
@@ -49,13 +56,18 @@ impl Form {
             (Kind::String, Encoding::Int) => Self::STRING_INT,
             (Kind::String, Encoding::EmbStr) => Self::STRING_EMBSTR,
             (Kind::String, Encoding::Raw) => Self::STRING_RAW,
+            (Kind::Hash, Encoding::HashTable) => Self::HASH_COLLECTION,
+            _ => unreachable!("{kind:?} has no encoding {encoding:?}"),
         }
     }
 
     /// The data type.
     #[inline]
     pub(crate) fn kind(self) -> Kind {
-        Kind::String
+        match self {
+            Self::HASH_COLLECTION => Kind::Hash,
+            _ => Kind::String,
+        }
     }
 
     /// The encoding.
@@ -64,6 +76,7 @@ impl Form {
         match self {
             Self::STRING_INT => Encoding::Int,
             Self::STRING_EMBSTR => Encoding::EmbStr,
+            Self::HASH_COLLECTION => Encoding::HashTable,
             _ => Encoding::Raw,
         }
     }
@@ -149,6 +162,18 @@ impl Head {
     #[inline(always)]
     pub(crate) fn key_in_extent(self) -> bool {
         self.0 & Self::KEY_IN_EXTENT != 0
+    }
+
+    /// Whether the value is the number of a collection.
+    #[inline(always)]
+    pub(crate) fn is_collection(self) -> bool {
+        self.form().0 >= Form::FIRST_COLLECTION
+    }
+
+    /// Whether the value lies in the item itself.
+    #[inline(always)]
+    pub(crate) fn value_is_inline(self) -> bool {
+        !self.value_in_extent() && !self.is_collection()
     }
 }
 
@@ -331,6 +356,13 @@ impl Layout {
     pub(crate) fn value_extent(&self, item: &[u8]) -> Option<ExtentId> {
         let has = self.head.value_in_extent();
         has.then(|| ExtentId(read_u32(item, self.value_at)))
+    }
+
+    /// The collection that is the value, if it is one.
+    #[inline(always)]
+    pub(crate) fn collection(&self, item: &[u8]) -> Option<Owner> {
+        let is = self.head.is_collection();
+        is.then(|| Owner(read_u32(item, self.value_at)))
     }
 
     /// The key's bytes inside the item, for a key that is not in an extent.

@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> item -> {raw, value} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {item, spiral, list} -> nodes -> {raw, value} -> {limits, units, error}`.
 
 mod awaited;
 #[cfg(feature = "bench")]
@@ -17,11 +17,18 @@ mod key;
 mod key_map;
 mod keyspace;
 pub mod limits;
+#[cfg_attr(
+    not(any(test, feature = "model")),
+    expect(dead_code, reason = "types follow")
+)]
+mod list;
 mod memory;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
+mod nodes;
 mod raw;
 mod shard;
+mod spiral;
 mod subscribers;
 mod units;
 mod value;
@@ -32,11 +39,12 @@ pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::StoreError;
 pub use journal::{
-    Author, CoreSet, Effect, EffectOf, Element, ElementOf, End, Event, EventClass, Journal, Kept,
+    Author, CoreSet, Effect, EffectOf, Element, ElementOf, Event, EventClass, Journal, Kept,
     Moment, Note, Noted, Notes, Record, Removal, Subscriber,
 };
 pub use key::{Key, KeyHasher};
 pub use keyspace::ContentsId;
+pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,

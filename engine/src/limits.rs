@@ -7,6 +7,9 @@ pub const MAX_VALUE_BYTES: usize = u32::MAX as usize - 64;
 /// [`Buffer`](crate::Buffer), which can become such a value; shorter ones are copied into the shard.
 pub const SPAN_MAX_BYTES: usize = 1 << 20;
 
+/// Most elements of a list: one fewer than Redis's 2^32 − 1, since replacing one may add the new before the old goes.
+pub const MAX_LIST_ELEMENTS: u32 = u32::MAX - 1;
+
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;
 
@@ -51,3 +54,12 @@ pub const EXPIRY_PAID_STEP: u32 = 2048;
 
 /// Bytes of the lists of an undo log that are kept for the next one.
 pub const UNDO_KEPT_BYTES: u64 = 64 << 10;
+
+/// The largest node of a collection, in bytes.
+pub const NODE_MAX_BYTES: usize = 4096;
+
+/// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
+pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
+
+/// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
+pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;

@@ -1,14 +1,21 @@
-//! The memory of a shard: items in blocks of the arena, their long keys and values in extents, and the exact sums.
+//! The memory of a shard: items in blocks of the arena, their long keys and values in extents, large collections in nodes, and
+//! the exact sums.
 //!
 //! A mutation that needs memory takes it first and changes nothing if there is none. An item is rewritten in its own
 //! block when the new content fits and would not leave much of it idle; otherwise it moves, and the caller is told.
 
+mod collections;
+mod elements;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use collections::Collections;
+
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout};
-use crate::raw::{Arena, Block, Buffer, ExtentId, Extents};
+use crate::nodes::Heap;
+use crate::raw::{Arena, Block, Buffer, ExtentId};
 use crate::{AccessClock, StoreError, UnixMillis};
 
 /// Bytes of a block that may lie idle after a rewrite in place.
@@ -45,8 +52,9 @@ pub(crate) enum Sharing {
 
 /// Items and their memory.
 pub(crate) struct Memory {
-    arena: Arena,
-    extents: Extents,
+    heap: Heap,
+    collections: Collections,
+    /// Bytes of keys, and of values that are no collections.
     payload_bytes: u64,
     /// How images, and what is kept for an undo, have the buffers of items.
     sharing: Sharing,
@@ -56,8 +64,8 @@ impl Memory {
     /// Memory for a shard of at most `ceiling_bytes`.
     pub(crate) fn new(ceiling_bytes: u64) -> Result<Self, StoreError> {
         Ok(Self {
-            arena: Arena::new(ceiling_bytes).ok_or(StoreError::OutOfMemory)?,
-            extents: Extents::new(ceiling_bytes),
+            heap: Heap::new(ceiling_bytes)?,
+            collections: Collections::default(),
             payload_bytes: 0,
             sharing: Sharing::Shared,
         })
@@ -66,24 +74,24 @@ impl Memory {
     /// The layout of an item.
     #[inline(always)]
     pub(crate) fn layout(&self, item: Block) -> Layout {
-        Layout::read(self.arena.tail(item))
+        Layout::read(self.heap.arena.tail(item))
     }
 
     /// The key of an item.
     #[inline(always)]
     pub(crate) fn key(&self, item: Block) -> &[u8] {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         match layout.key_extent(bytes) {
             None => layout.inline_key(bytes),
-            Some(extent) => self.extents.bytes(extent, layout.key_len),
+            Some(extent) => self.heap.extents.bytes(extent, layout.key_len),
         }
     }
 
     /// The deadline of an item.
     #[inline(always)]
     pub(crate) fn deadline(&self, item: Block) -> Option<UnixMillis> {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         if !Head::read(bytes).has_deadline() {
             return None;
         }
@@ -99,15 +107,15 @@ impl Memory {
     /// A view of an item.
     #[inline(always)]
     pub(crate) fn entry(&self, item: Block) -> EntryRef<'_> {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let key = match layout.key_extent(bytes) {
             None => layout.inline_key(bytes),
-            Some(extent) => self.extents.bytes(extent, layout.key_len),
+            Some(extent) => self.heap.extents.bytes(extent, layout.key_len),
         };
         let value = match layout.value_extent(bytes) {
             None => layout.inline_value(bytes),
-            Some(extent) => self.extents.bytes(extent, layout.value_len),
+            Some(extent) => self.heap.extents.bytes(extent, layout.value_len),
         };
         EntryRef::new(self, item, layout.head, layout.deadline(bytes), key, value)
     }
@@ -115,22 +123,22 @@ impl Memory {
     /// Asks for the cache lines of an item of ordinary size.
     #[inline(always)]
     pub(crate) fn prefetch(&self, item: Block) {
-        self.arena.prefetch(item, 2);
+        self.heap.arena.prefetch(item, 2);
     }
 
     /// Asks for the first cache line of an item, which holds the beginning of its key.
     #[inline(always)]
     pub(crate) fn prefetch_head(&self, item: Block) {
-        self.arena.prefetch(item, 1);
+        self.heap.arena.prefetch(item, 1);
     }
 
     /// Sets the access clock of an item; writes only where it differs.
     #[inline(always)]
     pub(crate) fn set_access(&mut self, item: Block, access: AccessClock) {
-        let head = Head::read(self.arena.tail(item));
+        let head = Head::read(self.heap.arena.tail(item));
         let touched = head.with_access(access);
         if touched != head {
-            touched.write(self.arena.tail_mut(item));
+            touched.write(self.heap.arena.tail_mut(item));
         }
     }
 
@@ -149,16 +157,17 @@ impl Memory {
             content.deadline,
         );
         let item = self
+            .heap
             .arena
             .alloc(layout.total)
             .ok_or(StoreError::OutOfMemory)?;
-        let bytes = self.arena.tail_mut(item);
+        let bytes = self.heap.arena.tail_mut(item);
         layout.write_prefix(bytes, content.deadline);
         if !layout.head.key_in_extent() && !layout.head.value_in_extent() {
             bytes[layout.key_at..layout.value_at].copy_from_slice(key);
             bytes[layout.value_at..layout.total].copy_from_slice(value);
         } else if let Err(error) = self.fill_with_extents(item, &layout, key, value) {
-            self.arena.free(item);
+            self.heap.arena.free(item);
             return Err(error);
         }
         self.payload_bytes += (key.len() + value.len()) as u64;
@@ -178,7 +187,7 @@ impl Memory {
             Ok(extent) => extent,
             Err(error) => {
                 if let Some(extent) = key_extent {
-                    self.extents.destroy(extent);
+                    self.heap.extents.destroy(extent);
                 }
                 return Err(error);
             }
@@ -198,14 +207,16 @@ impl Memory {
         if !in_extent {
             return Ok(None);
         }
-        if let Some(extent) = self.extents.adopt(bytes) {
+        if let Some(extent) = self.heap.extents.adopt(bytes) {
             return Ok(Some(extent));
         }
         let extent = self
+            .heap
             .extents
             .create(bytes.len(), 0..0)
             .ok_or(StoreError::OutOfMemory)?;
-        self.extents
+        self.heap
+            .extents
             .bytes_mut(extent, bytes.len())
             .copy_from_slice(bytes);
         Ok(Some(extent))
@@ -214,19 +225,22 @@ impl Memory {
     fn write_field(&mut self, item: Block, at: usize, extent: Option<ExtentId>, inline: &[u8]) {
         let reference = extent.map(|extent| extent.0.to_le_bytes());
         let field = reference.as_ref().map_or(inline, |reference| reference);
-        self.arena.tail_mut(item)[at..at + field.len()].copy_from_slice(field);
+        self.heap.arena.tail_mut(item)[at..at + field.len()].copy_from_slice(field);
     }
 
-    /// Frees an item and its extents.
+    /// Frees an item and its extents, and takes its collection out of use.
     pub(crate) fn destroy(&mut self, item: Block) {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
+        if let Some(collection) = layout.collection(bytes) {
+            self.collections.bury(collection);
+        }
         self.payload_bytes -= (layout.key_len + layout.value_len) as u64;
         for extent in extents.into_iter().flatten() {
-            self.extents.destroy(extent);
+            self.heap.extents.destroy(extent);
         }
-        self.arena.free(item);
+        self.heap.arena.free(item);
     }
 
     /// Whether an item of `total` bytes may stay in a block of `block_bytes`.
@@ -239,7 +253,7 @@ impl Memory {
     /// Replaces all but the key of an item within its block or its extent; whether that could be done.
     #[inline]
     pub(crate) fn overwrite(&mut self, item: Block, content: &Content<'_>) -> bool {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let old = Layout::read(bytes);
         let value = content.value;
         let new = Layout::plan(
@@ -249,13 +263,13 @@ impl Memory {
             value.len(),
             content.deadline,
         );
-        if old.head.value_in_extent() || new.head.value_in_extent() {
+        if !old.head.value_is_inline() || new.head.value_in_extent() {
             return self.overwrite_extent(item, &old, &new, content);
         }
-        if !Self::fits_well(new.total, self.arena.block_bytes(item)) {
+        if !Self::fits_well(new.total, self.heap.arena.block_bytes(item)) {
             return false;
         }
-        let bytes = self.arena.tail_mut(item);
+        let bytes = self.heap.arena.tail_mut(item);
         if old.key_at != new.key_at {
             bytes.copy_within(old.key_at..old.value_at, new.key_at);
         }
@@ -273,21 +287,22 @@ impl Memory {
         new: &Layout,
         content: &Content<'_>,
     ) -> bool {
-        let Some(extent) = old.value_extent(self.arena.tail(item)) else {
+        let Some(extent) = old.value_extent(self.heap.arena.tail(item)) else {
             return false;
         };
         let value = content.value;
         if !new.head.value_in_extent()
             || old.key_at != new.key_at
-            || self.extents.can_adopt(value)
-            || !self.extents.resize(extent, value.len(), 0..0)
+            || self.heap.extents.can_adopt(value)
+            || !self.heap.extents.resize(extent, value.len(), 0..0)
         {
             return false;
         }
-        self.extents
+        self.heap
+            .extents
             .bytes_mut(extent, value.len())
             .copy_from_slice(value);
-        new.write_prefix(self.arena.tail_mut(item), content.deadline);
+        new.write_prefix(self.heap.arena.tail_mut(item), content.deadline);
         self.payload_bytes = self.payload_bytes - old.value_len as u64 + value.len() as u64;
         true
     }
@@ -301,19 +316,27 @@ impl Memory {
         new: &Layout,
         deadline: Option<UnixMillis>,
     ) -> Result<Block, StoreError> {
-        let target = if new.total <= self.arena.block_bytes(item) {
+        let target = if new.total <= self.heap.arena.block_bytes(item) {
             let fields = old.key_at..old.total;
-            self.arena.tail_mut(item).copy_within(fields, new.key_at);
+            self.heap
+                .arena
+                .tail_mut(item)
+                .copy_within(fields, new.key_at);
             item
         } else {
-            let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
-            self.arena
+            let target = self
+                .heap
+                .arena
+                .alloc(new.total)
+                .ok_or(StoreError::OutOfMemory)?;
+            self.heap
+                .arena
                 .copy_between(item, old.key_at..old.total, target, new.key_at);
             target
         };
-        new.write_prefix(self.arena.tail_mut(target), deadline);
+        new.write_prefix(self.heap.arena.tail_mut(target), deadline);
         if target != item {
-            self.arena.free(item);
+            self.heap.arena.free(item);
         }
         Ok(target)
     }
@@ -327,7 +350,7 @@ impl Memory {
         let old = self.layout(item);
         let new = old.with_deadline(deadline);
         if old.key_at == new.key_at {
-            new.write_prefix(self.arena.tail_mut(item), deadline);
+            new.write_prefix(self.heap.arena.tail_mut(item), deadline);
             return Ok(item);
         }
         if new.total > Arena::max_block_bytes() {
@@ -371,16 +394,16 @@ impl Memory {
         old.head = old.head.with_form(form).with_access(access);
         let len = old.value_len.max(offset + bytes.len());
         let deadline = self.deadline(item);
-        let target = match old.value_extent(self.arena.tail(item)) {
+        let target = match old.value_extent(self.heap.arena.tail(item)) {
             Some(extent) => {
                 let gap = old.value_len..offset.max(old.value_len);
-                if !self.extents.resize(extent, len, gap) {
+                if !self.heap.extents.resize(extent, len, gap) {
                     return Err(StoreError::OutOfMemory);
                 }
-                self.extents.bytes_mut(extent, len)[offset..offset + bytes.len()]
+                self.heap.extents.bytes_mut(extent, len)[offset..offset + bytes.len()]
                     .copy_from_slice(bytes);
                 old.with_value_len(len)
-                    .write_prefix(self.arena.tail_mut(item), deadline);
+                    .write_prefix(self.heap.arena.tail_mut(item), deadline);
                 item
             }
             None => self.write_inline_range(item, &old, (offset, bytes), len, deadline)?,
@@ -402,22 +425,28 @@ impl Memory {
             return self.grow_into_extent(item, old, (offset, bytes), len, deadline);
         }
         let old_end = new.value_at + old.value_len;
-        let target = if new.total <= self.arena.block_bytes(item) {
+        let target = if new.total <= self.heap.arena.block_bytes(item) {
             if new.key_at != old.key_at {
-                self.arena
+                self.heap
+                    .arena
                     .tail_mut(item)
                     .copy_within(old.key_at..old.total, new.key_at);
             }
             item
         } else {
             let roomy = (new.total + new.total / 4).min(Arena::max_block_bytes());
-            let target = self.arena.alloc(roomy).ok_or(StoreError::OutOfMemory)?;
-            self.arena
+            let target = self
+                .heap
+                .arena
+                .alloc(roomy)
+                .ok_or(StoreError::OutOfMemory)?;
+            self.heap
+                .arena
                 .copy_between(item, old.key_at..old.total, target, new.key_at);
-            self.arena.free(item);
+            self.heap.arena.free(item);
             target
         };
-        let block = self.arena.tail_mut(target);
+        let block = self.heap.arena.tail_mut(target);
         new.write_prefix(block, deadline);
         let start = new.value_at + offset;
         if start > old_end {
@@ -439,21 +468,26 @@ impl Memory {
     ) -> Result<Block, StoreError> {
         let (form, access) = (old.head.form(), old.head.access());
         let new = Layout::plan(form, access, old.key_len, len, deadline);
-        let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
+        let target = self
+            .heap
+            .arena
+            .alloc(new.total)
+            .ok_or(StoreError::OutOfMemory)?;
         let gap = old.value_len..offset.max(old.value_len);
-        let Some(extent) = self.extents.create(len, gap) else {
-            new.write_prefix(self.arena.tail_mut(target), deadline);
-            self.arena.free(target);
+        let Some(extent) = self.heap.extents.create(len, gap) else {
+            new.write_prefix(self.heap.arena.tail_mut(target), deadline);
+            self.heap.arena.free(target);
             return Err(StoreError::OutOfMemory);
         };
-        let value = self.extents.bytes_mut(extent, len);
-        value[..old.value_len].copy_from_slice(old.inline_value(self.arena.tail(item)));
+        let value = self.heap.extents.bytes_mut(extent, len);
+        value[..old.value_len].copy_from_slice(old.inline_value(self.heap.arena.tail(item)));
         value[offset..offset + bytes.len()].copy_from_slice(bytes);
-        self.arena
+        self.heap
+            .arena
             .copy_between(item, old.key_at..old.value_at, target, new.key_at);
-        new.write_prefix(self.arena.tail_mut(target), deadline);
+        new.write_prefix(self.heap.arena.tail_mut(target), deadline);
         self.write_field(target, new.value_at, Some(extent), &[]);
-        self.arena.free(item);
+        self.heap.arena.free(item);
         Ok(target)
     }
 
@@ -474,30 +508,35 @@ impl Memory {
             return Ok(renamed);
         }
         let deadline = self.deadline(item);
-        let target = self.arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
-        new.write_prefix(self.arena.tail_mut(target), deadline);
+        let target = self
+            .heap
+            .arena
+            .alloc(new.total)
+            .ok_or(StoreError::OutOfMemory)?;
+        new.write_prefix(self.heap.arena.tail_mut(target), deadline);
         let key_extent = match self.store_field(new.head.key_in_extent(), key) {
             Ok(extent) => extent,
             Err(error) => {
-                self.arena.free(target);
+                self.heap.arena.free(target);
                 return Err(error);
             }
         };
         self.write_field(target, new.key_at, key_extent, key);
-        self.arena
+        self.heap
+            .arena
             .copy_between(item, old.value_at..old.total, target, new.value_at);
-        if let Some(extent) = old.key_extent(self.arena.tail(item)) {
-            self.extents.destroy(extent);
+        if let Some(extent) = old.key_extent(self.heap.arena.tail(item)) {
+            self.heap.extents.destroy(extent);
         }
-        self.arena.free(item);
+        self.heap.arena.free(item);
         self.payload_bytes = self.payload_bytes - old.key_len as u64 + key.len() as u64;
         Ok(target)
     }
 
-    /// Whether the item's key or value is in an extent.
-    pub(crate) fn has_extents(&self, item: Block) -> bool {
+    /// Whether the item has something outside of its block: its key or value in an extent, or a collection.
+    pub(crate) fn has_parts_elsewhere(&self, item: Block) -> bool {
         let head = self.layout(item).head;
-        head.key_in_extent() || head.value_in_extent()
+        head.key_in_extent() || !head.value_is_inline()
     }
 
     /// What an item says of its value.
@@ -511,11 +550,11 @@ impl Memory {
         }
     }
 
-    /// The bytes of an item that has no extents, and the size of its block.
+    /// The bytes of an item that has no parts elsewhere, and the size of its block.
     pub(crate) fn image(&self, item: Block) -> (&[u8], usize) {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let total = Layout::read(bytes).total;
-        (&bytes[..total], self.arena.block_bytes(item))
+        (&bytes[..total], self.heap.arena.block_bytes(item))
     }
 
     /// Where in that image the key is, and its length.
@@ -526,10 +565,10 @@ impl Memory {
 
     /// The value of an item, if it is in an extent.
     pub(crate) fn value_in_extent(&self, item: Block) -> Option<&[u8]> {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let extent = layout.value_extent(bytes)?;
-        Some(self.extents.bytes(extent, layout.value_len))
+        Some(self.heap.extents.bytes(extent, layout.value_len))
     }
 
     /// Says how images are to have the buffers of items from now on.
@@ -544,26 +583,26 @@ impl Memory {
 
     /// The buffer in which the value of an item lies, and where, if it is one and may be shared.
     pub(crate) fn shared_value(&self, item: Block) -> Option<(Arc<Buffer>, Range<usize>)> {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let extent = layout.value_extent(bytes)?;
         if self.sharing == Sharing::Own {
             return None;
         }
-        let (buffer, start) = self.extents.buffer_of(extent)?;
+        let (buffer, start) = self.heap.extents.buffer_of(extent)?;
         Some((buffer, start..start + layout.value_len))
     }
 
     /// Exchanges the buffer lent.
     pub(crate) fn replace_lent(&mut self, lent: Option<Arc<Buffer>>) -> Option<Arc<Buffer>> {
-        self.extents.replace_lent(lent)
+        self.heap.extents.replace_lent(lent)
     }
 
     /// Writes the item that [`Self::image`] has told of once more.
     pub(crate) fn restore(&mut self, image: &[u8], block_bytes: usize) -> Option<Block> {
         let layout = Layout::read(image);
-        let item = self.arena.alloc(block_bytes)?;
-        self.arena.tail_mut(item)[..image.len()].copy_from_slice(image);
+        let item = self.heap.arena.alloc(block_bytes)?;
+        self.heap.arena.tail_mut(item)[..image.len()].copy_from_slice(image);
         self.payload_bytes += (layout.key_len + layout.value_len) as u64;
         Some(item)
     }
@@ -575,7 +614,7 @@ impl Memory {
         key: &[u8],
         sharing: Sharing,
     ) -> Result<Block, StoreError> {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let extent = layout.value_extent(bytes);
         let mut content = Content {
@@ -584,7 +623,11 @@ impl Memory {
             deadline: layout.deadline(bytes),
             value: &[],
         };
-        let Some((buffer, start)) = extent.and_then(|extent| self.extents.buffer_of(extent)) else {
+        if let Some(collection) = layout.collection(bytes) {
+            return self.duplicate_collection(collection, key, &content);
+        }
+        let Some((buffer, start)) = extent.and_then(|extent| self.heap.extents.buffer_of(extent))
+        else {
             let value = self.entry(item).value().to_vec();
             content.value = &value;
             return self.create(key, &content);
@@ -594,9 +637,9 @@ impl Memory {
             Sharing::Shared => Some(Arc::clone(&buffer)),
             Sharing::Own => None,
         };
-        let lent_before = self.extents.replace_lent(lent);
+        let lent_before = self.heap.extents.replace_lent(lent);
         let duplicate = self.create(key, &content);
-        self.extents.replace_lent(lent_before);
+        self.heap.extents.replace_lent(lent_before);
         duplicate
     }
 
@@ -611,19 +654,20 @@ impl Memory {
         was: &Attributes,
         ranges: &[(usize, &[u8])],
     ) -> Block {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let mut layout = Layout::read(bytes);
         let deadline = layout.deadline(bytes);
         layout.head = layout.head.with_form(was.form).with_access(was.access);
         if let Some(extent) = layout.value_extent(bytes) {
-            self.extents
+            self.heap
+                .extents
                 .revert(extent, layout.value_len, was.value_len, ranges);
             self.payload_bytes -= (layout.value_len - was.value_len) as u64;
             layout
                 .with_value_len(was.value_len)
-                .write_prefix(self.arena.tail_mut(item), deadline);
+                .write_prefix(self.heap.arena.tail_mut(item), deadline);
         } else {
-            layout.head.write(self.arena.tail_mut(item));
+            layout.head.write(self.heap.arena.tail_mut(item));
         }
         if deadline == was.deadline {
             return item;
@@ -632,88 +676,101 @@ impl Memory {
             .expect("the block has held an item with this deadline")
     }
 
-    /// Bytes that one item takes, extents included.
+    /// Bytes of blocks and extents that one item takes.
     pub(crate) fn item_bytes(&self, item: Block) -> u64 {
-        let bytes = self.arena.tail(item);
+        let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
         let extents = extents.into_iter().flatten();
-        self.arena.block_bytes(item) as u64
+        let collection = layout.collection(bytes);
+        self.heap.arena.block_bytes(item) as u64
             + extents
-                .map(|extent| self.extents.used_bytes_of(extent))
+                .map(|extent| self.heap.extents.used_bytes_of(extent))
                 .sum::<u64>()
+            + collection.map_or(0, |collection| self.collections.block_bytes_of(collection))
     }
 
-    /// Bytes of all items, extents included.
+    /// Bytes of blocks and extents of all items.
     pub(crate) fn item_bytes_total(&self) -> u64 {
-        self.arena.live_bytes() + self.extents.used_bytes()
+        self.heap.arena.live_bytes() + self.heap.extents.used_bytes()
     }
 
     /// Bytes of keys and values.
     pub(crate) fn payload_bytes(&self) -> u64 {
-        self.payload_bytes
+        self.payload_bytes + self.collections.payload_bytes()
     }
 
     /// Bytes held from the system for items.
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.arena.touched_bytes() + self.extents.held_bytes()
+        self.heap.arena.touched_bytes() + self.heap.extents.held_bytes()
     }
 
     /// Bytes of the side tables of arena and extents.
     pub(crate) fn table_bytes(&self) -> u64 {
-        self.arena.table_bytes() + self.extents.table_bytes()
+        self.heap.arena.table_bytes()
+            + self.heap.extents.table_bytes()
+            + self.collections.table_bytes()
     }
 
     /// The arena, for compaction.
     pub(crate) fn arena(&self) -> &Arena {
-        &self.arena
+        &self.heap.arena
     }
 
     /// The arena, for compaction.
     pub(crate) fn arena_mut(&mut self) -> &mut Arena {
-        &mut self.arena
+        &mut self.heap.arena
     }
 
     /// Gives back a slab or some pages of extents of memory nobody reads any more; whether some is left.
     pub(crate) fn release_some(&mut self) -> bool {
-        self.extents.trim_some() || self.extents.destroy_some() || self.arena.discard_some()
+        self.collections.drop_some()
+            || self.heap.extents.trim_some()
+            || self.heap.extents.destroy_some()
+            || self.heap.arena.discard_some()
     }
 
     /// Lends the buffer in which what is written next may lie: a large value there becomes the entry's without a copy.
     pub(crate) fn lend(&mut self, buffer: Arc<Buffer>) {
-        self.extents.lend(buffer);
+        self.heap.extents.lend(buffer);
     }
 
     /// Ends what [`Self::lend`] began.
     pub(crate) fn end_lending(&mut self) {
-        self.extents.end_lending();
+        self.heap.extents.end_lending();
     }
 
     /// Gives `buffer` back in pieces, unless somebody else holds it.
     pub(crate) fn bury(&mut self, buffer: Arc<Buffer>) {
-        self.extents.bury(buffer);
+        self.heap.extents.bury(buffer);
     }
 
-    /// Whether there may be pages of extents to give back.
+    /// Whether there may be pages of extents or of free slabs to give back, or collections to free.
     #[inline]
     pub(crate) fn has_some_to_trim(&self) -> bool {
-        self.extents.has_some_to_trim()
+        self.heap.extents.has_some_to_trim()
+            || self.heap.arena.keeps_too_much()
+            || self.collections.has_some_to_free()
     }
 
-    /// Gives some pages of extents back that are not in use any more; whether there were any.
+    /// Gives some pages back that are not in use any more, or frees some nodes; whether there were any.
     #[inline]
     pub(crate) fn trim_some(&mut self) -> bool {
-        self.extents.trim_some()
+        self.heap.extents.trim_some()
+            || self.heap.arena.trim_some()
+            || self.collections.free_some(&mut self.heap)
     }
 
-    /// Bytes of extents destroyed and not yet given back.
+    /// Bytes of extents and collections destroyed and not yet given back.
     pub(crate) fn dying_bytes(&self) -> u64 {
-        self.extents.dying_bytes()
+        self.heap.extents.dying_bytes() + self.collections.dying_bytes()
     }
 
-    /// Verifies arena and extents.
-    pub(crate) fn check(&self) {
-        self.arena.check();
-        self.extents.check();
+    /// Verifies arena, extents and collections; `hash_of` tells the hash of the name of an element.
+    pub(crate) fn check(&self, hash_of: &impl Fn(&[u8]) -> u64) {
+        self.heap.arena.check();
+        self.heap.extents.check();
+        self.collections
+            .check(|spiral| spiral.check(&self.heap, hash_of));
     }
 }

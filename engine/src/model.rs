@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::list::model::play as play_list;
+pub use crate::list::packed_model::play_packed;
+pub use crate::spiral::model::play as play_spiral;
+
 use crate::journal::{Effect, Element, Event, Removal};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::{

@@ -11,6 +11,8 @@ use crate::{AccessClock, Buffer, UnixMillis};
 pub enum Kind {
     /// A string.
     String,
+    /// Fields with values.
+    Hash,
 }
 
 impl Kind {
@@ -18,6 +20,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::Hash => "hash",
         }
     }
 }
@@ -31,6 +34,8 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
+    /// A large hash, or set.
+    HashTable,
 }
 
 impl Encoding {
@@ -40,6 +45,7 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::HashTable => "hashtable",
         }
     }
 

@@ -515,12 +515,13 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["item"],
+        &["item", "spiral", "list"],
+        &["nodes"],
         &["encoding"],
         &["raw", "value"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item > encoding > raw, value > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral, list > nodes > encoding > raw, value > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

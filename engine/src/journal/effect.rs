@@ -8,7 +8,7 @@
 //! ```
 //! An effect says nothing of the command that had it. Which events are published for it is told apart ([`super::Event`]).
 
-use crate::{DbIndex, Encoding, Kind, UnixMillis};
+use crate::{DbIndex, Encoding, End, Kind, UnixMillis};
 
 /// One entry of the journal.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,15 +139,6 @@ pub enum ElementOf<B> {
     },
     /// A field or member is gone.
     Gone(B),
-}
-
-/// An end of a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Where its first value is.
-    Head,
-    /// Where its last value is.
-    Tail,
 }
 
 /// Why an entry is gone.

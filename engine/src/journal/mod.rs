@@ -18,7 +18,7 @@ mod event;
 mod held;
 mod notes;
 
-pub use effect::{CoreSet, Effect, EffectOf, Element, ElementOf, End, Moment, Record, Removal};
+pub use effect::{CoreSet, Effect, EffectOf, Element, ElementOf, Moment, Record, Removal};
 pub use event::{Event, EventClass};
 pub use notes::{Author, Kept, Note, Noted, Notes};
 

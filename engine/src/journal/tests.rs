@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::UnixMillis;
+use crate::{End, UnixMillis};
 
 const DB: DbIndex = DbIndex(2);
 

@@ -9,12 +9,15 @@
 //! A slab is 256 KiB of address space; its pages come as its blocks are first touched, from below, so that neither a
 //! slab's tail nor a barely used class costs memory. What a slab is stands in a side table of 16 bytes a slab; free
 //! blocks are linked through their own bytes. A slab whose last block is freed returns to a pool, and beyond a few of
-//! those its pages go back to the kernel. `evacuation` empties sparse slabs: see [`Arena::sparse_slab`].
+//! those its pages go back to the kernel. Sparse slabs are emptied into others of their class, or where those have no room
+//! packed: see `evacuation`.
 //!
 //! The arena declines huge pages. With them advised, filling a shard to 30 M keys stalled at each of the 457 first touches
 //! of one, for 3 to 15 ms on a loaded virtual machine: no insertion may wait that long.
 //!
 //! The first byte of a live block must never be [`FREE_MARK`]: that tells free blocks from live ones.
+
+mod evacuation;
 
 use std::ops::Range;
 
@@ -28,8 +31,10 @@ pub(crate) const SLAB_BYTES: usize = 256 << 10;
 const COMMIT_BYTES: usize = 2 << 20;
 /// The smallest reservation worth having.
 const MIN_RESERVATION_BYTES: usize = if cfg!(miri) { 1 << 20 } else { 64 << 20 };
-/// Free slabs whose pages are kept for the next that needs one.
+/// Free slabs whose pages are kept for the next that needs one, until the arena is tended.
 const KEPT_FREE_SLABS: usize = 8;
+/// Share of the live bytes that free slabs may keep for good, as a shift, beside one slab: a thirty-second.
+const KEPT_SHIFT: u32 = 5;
 /// First byte of a free block.
 pub(crate) const FREE_MARK: u8 = 0xFF;
 
@@ -112,7 +117,14 @@ pub(crate) struct Arena {
     clean: Vec<u32>,
     live_bytes: u64,
     touched_bytes: u64,
+    /// Bytes of the pages of free slabs.
+    pool_bytes: u64,
     evacuating: Option<SlabId>,
+    /// Where the slab being emptied is packed: no block is free below.
+    packed_to: Option<usize>,
+    /// How many blocks are handed out before memory is out, as a test has it.
+    #[cfg(any(test, feature = "model"))]
+    blocks_left: Option<u32>,
 }
 
 impl Arena {
@@ -146,8 +158,18 @@ impl Arena {
             clean: Vec::new(),
             live_bytes: 0,
             touched_bytes: 0,
+            pool_bytes: 0,
             evacuating: None,
+            packed_to: None,
+            #[cfg(any(test, feature = "model"))]
+            blocks_left: None,
         })
+    }
+
+    /// Memory is out once so many blocks have been handed out, until told otherwise.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn run_out_after(&mut self, blocks: Option<u32>) {
+        self.blocks_left = blocks;
     }
 
     /// Bytes of the largest block.
@@ -207,6 +229,10 @@ impl Arena {
     #[inline]
     pub(crate) fn alloc(&mut self, bytes: usize) -> Option<Block> {
         let class = self.classes.of(bytes)?;
+        #[cfg(any(test, feature = "model"))]
+        if let Some(left) = &mut self.blocks_left {
+            *left = left.checked_sub(1)?;
+        }
         let head = self.states[usize::from(class.0)].head;
         let id = if head == NO_SLAB {
             self.open_slab(class)?
@@ -311,6 +337,7 @@ impl Arena {
             None => self.carve_slab()?,
         };
         let slab = &mut self.slabs[id as usize];
+        self.pool_bytes -= u64::from(slab.touched_pages) * PAGE_BYTES as u64;
         *slab = Slab {
             class: class.0,
             touched_pages: slab.touched_pages,
@@ -343,22 +370,60 @@ impl Arena {
             self.unlist(id, SlabState::Pool);
         }
         if self.evacuating == Some(SlabId(id)) {
-            self.evacuating = None;
+            (self.evacuating, self.packed_to) = (None, None);
         }
         let slab = &mut self.slabs[id as usize];
         let touched_pages = slab.touched_pages;
         self.states[usize::from(slab.class)].slabs -= 1;
-        *slab = POOLED;
-        if self.dirty.len() < KEPT_FREE_SLABS {
-            slab.touched_pages = touched_pages;
-            self.dirty.push(id);
-        } else {
-            let start = id as usize * SLAB_BYTES;
-            self.reservation
-                .discard(start..start + usize::from(touched_pages) * PAGE_BYTES);
-            self.touched_bytes -= u64::from(touched_pages) * PAGE_BYTES as u64;
-            self.clean.push(id);
+        *slab = Slab {
+            touched_pages,
+            ..POOLED
+        };
+        self.pool_bytes += u64::from(touched_pages) * PAGE_BYTES as u64;
+        self.dirty.push(id);
+        if self.dirty.len() > KEPT_FREE_SLABS {
+            self.trim_pool();
         }
+    }
+
+    /// Gives the pages of a free slab back to the kernel.
+    fn trim_pool(&mut self) {
+        let Some(id) = self.dirty.pop() else { return };
+        self.discard_behind(id, 0);
+        self.clean.push(id);
+    }
+
+    /// Gives the pages of a slab behind the first `pages` back to the kernel.
+    fn discard_behind(&mut self, id: u32, pages: usize) {
+        let slab = &mut self.slabs[id as usize];
+        let touched = usize::from(slab.touched_pages);
+        if touched <= pages {
+            return;
+        }
+        slab.touched_pages = pages as u16;
+        let bytes = ((touched - pages) * PAGE_BYTES) as u64;
+        self.touched_bytes -= bytes;
+        if slab.place == SlabState::Pool {
+            self.pool_bytes -= bytes;
+        }
+        let start = id as usize * SLAB_BYTES;
+        self.reservation
+            .discard(start + pages * PAGE_BYTES..start + touched * PAGE_BYTES);
+    }
+
+    /// Whether free slabs keep more pages than they may for good.
+    #[inline]
+    pub(crate) fn keeps_too_much(&self) -> bool {
+        self.pool_bytes > SLAB_BYTES as u64 + (self.live_bytes >> KEPT_SHIFT)
+    }
+
+    /// Gives the pages of a free slab back if they keep too much; whether they did.
+    pub(crate) fn trim_some(&mut self) -> bool {
+        let keeps_too_much = self.keeps_too_much();
+        if keeps_too_much {
+            self.trim_pool();
+        }
+        keeps_too_much
     }
 
     /// Gives the pages of one slab back, whatever is in it; whether it had any. Only for an arena nobody reads any more.
@@ -373,49 +438,16 @@ impl Arena {
         true
     }
 
-    /// Whether enough of the touched memory is free for compaction to be worth a look: an eighth, and a few slabs.
-    #[inline]
-    pub(crate) fn is_sparse(&self) -> bool {
-        let free = self.touched_bytes.saturating_sub(self.live_bytes);
-        free > (2 * KEPT_FREE_SLABS * SLAB_BYTES) as u64 && free > self.touched_bytes / 8
-    }
-
     /// Number of slabs carved so far.
     pub(crate) fn slab_count(&self) -> usize {
         self.slabs.len()
     }
 
-    /// Slab number `index`, if emptying it pays: at most three quarters live, and room for those in other slabs of its
-    /// class. Takes it out of use: blocks are only freed in it until it is empty, or [`Self::end_evacuation`].
-    pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
-        let slab = *self.slabs.get(index)?;
-        if slab.place != SlabState::Listed || self.evacuating.is_some() {
-            return None;
-        }
-        let class = Class(slab.class);
-        let per_slab = self.classes.blocks_per_slab(class) as u64;
-        let state = self.states[usize::from(class.0)];
-        let live = u64::from(slab.live);
-        let room_elsewhere = (u64::from(state.slabs) - 1) * per_slab - (state.live - live);
-        if live * 4 > per_slab * 3 || room_elsewhere < live {
-            return None;
-        }
-        self.unlist(index as u32, SlabState::Evacuating);
-        self.evacuating = Some(SlabId(index as u32));
-        self.evacuating
-    }
-
-    /// The slab being emptied.
-    #[inline]
-    pub(crate) fn evacuating(&self) -> Option<SlabId> {
-        self.evacuating
-    }
-
-    /// Puts a slab that did not become empty back into use.
-    pub(crate) fn end_evacuation(&mut self) {
-        if let Some(SlabId(id)) = self.evacuating.take() {
-            self.list(id);
-        }
+    /// Block number `index` of a slab that has a class.
+    fn block_at(&self, id: u32, index: usize) -> Block {
+        let class = Class(self.slabs[id as usize].class);
+        let offset = id as usize * SLAB_BYTES + index * self.classes.block_bytes(class);
+        Block((offset >> self.granule.shift()) as u32)
     }
 
     /// Block number `index` of `slab` if it is live, or where the slab's used part ends.
@@ -424,9 +456,7 @@ impl Arena {
         if index >= usize::from(meta.bump) {
             return NthBlock::End;
         }
-        let start = slab.0 as usize * SLAB_BYTES;
-        let offset = start + index * self.classes.block_bytes(Class(meta.class));
-        let block = Block((offset >> self.granule.shift()) as u32);
+        let block = self.block_at(slab.0, index);
         match self.tail(block)[0] {
             FREE_MARK => NthBlock::Free,
             _ => NthBlock::Live(block),
@@ -449,15 +479,6 @@ impl Arena {
         };
     }
 
-    /// Moves the content of `block` to another block of its class and frees it; `None` if memory is out.
-    pub(crate) fn move_block(&mut self, block: Block) -> Option<Block> {
-        let bytes = self.block_bytes(block);
-        let moved = self.alloc(bytes)?;
-        self.copy_between(block, 0..bytes, moved, 0);
-        self.free(block);
-        Some(moved)
-    }
-
     /// Bytes of live blocks.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.live_bytes
@@ -478,13 +499,14 @@ impl Arena {
 
     /// Verifies lists, marks and sums.
     pub(crate) fn check(&self) {
-        let (mut live_bytes, mut touched_pages, mut pooled) = (0, 0, 0);
+        let (mut live_bytes, mut touched_pages, mut pooled, mut pool_pages) = (0, 0, 0, 0);
         let mut states = vec![(0u32, 0u64, 0usize); self.classes.len()];
         for (id, slab) in self.slabs.iter().enumerate() {
             touched_pages += u64::from(slab.touched_pages);
             if slab.place == SlabState::Pool {
                 assert_eq!((slab.class, slab.live), (NO_CLASS, 0));
                 pooled += 1;
+                pool_pages += u64::from(slab.touched_pages);
                 continue;
             }
             let class = Class(slab.class);
@@ -508,6 +530,7 @@ impl Arena {
             );
         }
         assert_eq!(pooled, self.dirty.len() + self.clean.len());
+        assert_eq!(pool_pages * PAGE_BYTES as u64, self.pool_bytes);
         assert_eq!(live_bytes, self.live_bytes);
         assert_eq!(touched_pages * PAGE_BYTES as u64, self.touched_bytes);
         for (state, (slabs, live, mut listed)) in self.states.iter().zip(states) {
@@ -538,11 +561,11 @@ pub(crate) enum NthBlock {
 mod tests {
     use super::*;
 
-    fn arena() -> Arena {
+    pub(super) fn arena() -> Arena {
         Arena::new(1 << 30).expect("address space")
     }
 
-    fn fill(arena: &mut Arena, bytes: usize, count: usize) -> Vec<Block> {
+    pub(super) fn fill(arena: &mut Arena, bytes: usize, count: usize) -> Vec<Block> {
         (0..count)
             .map(|n| {
                 let block = arena.alloc(bytes).expect("memory");
@@ -597,33 +620,6 @@ mod tests {
         let again = fill(&mut arena, 30_000, count);
         assert_eq!(arena.touched_bytes(), touched);
         assert_eq!(again.len(), count);
-    }
-
-    #[test]
-    fn a_sparse_slab_can_be_emptied_into_the_others_of_its_class() {
-        let mut arena = arena();
-        let blocks = fill(&mut arena, 4096, 64 * 4);
-        for (n, &block) in blocks.iter().enumerate() {
-            if n % 4 != 0 {
-                arena.free(block);
-            }
-        }
-        let slab = arena.sparse_slab(0).expect("a quarter is live");
-        let mut index = 0;
-        loop {
-            match arena.nth_block(slab, index) {
-                NthBlock::End => break,
-                NthBlock::Free => {}
-                NthBlock::Live(block) => {
-                    let content = arena.tail(block)[..4096].to_vec();
-                    let moved = arena.move_block(block).expect("memory");
-                    assert_eq!(arena.tail(moved)[..4096], content);
-                }
-            }
-            index += 1;
-        }
-        assert_eq!(arena.evacuating(), None);
-        arena.check();
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod span;
 #[cfg_attr(not(miri), path = "system.rs")]
 #[cfg_attr(miri, path = "system_miri.rs")]
 mod system;
+mod tags;
 
 #[cfg(test)]
 pub(crate) use arena::FREE_MARK;
@@ -23,6 +24,7 @@ pub(crate) use arena::{Arena, Block, NthBlock};
 pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
 pub(crate) use prefetch::prefetch_read;
+pub(crate) use tags::{TAGS_AT_ONCE, matching_tags};
 
 /// Bytes of a page, the unit in which the system takes memory back.
 pub(crate) const PAGE_BYTES: usize = 4096;

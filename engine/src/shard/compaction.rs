@@ -1,14 +1,15 @@
 //! Compaction: emptying sparse slabs so that their memory returns to the system.
 //!
-//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live, and
-//! whose entries find room in the other slabs of its class, is emptied: entry by entry its content is copied, and the
-//! table that holds it, found by the key's hash, pointed to the copy. Entries do not know their database, so the tables are
-//! asked in turn; the question costs a probe by granule number and no look at another entry.
+//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live is
+//! emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
+//! it pointed to the copy. A node says of which collection it is and which of its nodes. An entry is found in its table by the key's hash;
+//! it does not know its database, so the tables are asked in turn, which costs a probe by granule number and no look at another entry.
 
 use super::Shard;
+use crate::nodes::NodeKind;
 use crate::raw::{Block, NthBlock};
 
-/// Slabs and free blocks looked at that cost as much as one entry moved.
+/// Slabs and free blocks looked at that cost as much as one block moved.
 const LOOKS_PER_MOVE: u32 = 16;
 /// Share of the live bytes that must be freed before slabs are walked again in vain: a sixteenth.
 const RETRY_SHIFT: u32 = 4;
@@ -20,14 +21,14 @@ pub(super) struct Compactor {
     slab: usize,
     /// Slabs looked at since one was worth emptying.
     in_vain: usize,
-    /// Block of the slab under evacuation to move next.
-    block: usize,
+    /// Blocks of the slab under evacuation that are yet to be looked at: those below this, from the last on.
+    blocks: usize,
     /// Live bytes when the hand had been round in vain.
     settled_at_bytes: Option<u64>,
 }
 
 impl Shard {
-    /// Moves at most `budget` entries; whether more is left to do.
+    /// Moves at most `budget` blocks; whether more is left to do.
     pub(super) fn compact(&mut self, budget: u32) -> bool {
         let (mut moved, mut looks) = (0, 0);
         while moved + looks / LOOKS_PER_MOVE < budget {
@@ -38,11 +39,14 @@ impl Shard {
                 looks += 1;
                 continue;
             };
-            let place = self.memory.arena().nth_block(slab, self.compactor.block);
-            self.compactor.block += 1;
-            match place {
+            let Some(index) = self.compactor.blocks.checked_sub(1) else {
+                self.memory.arena_mut().end_evacuation();
+                continue;
+            };
+            self.compactor.blocks = index;
+            match self.memory.arena().nth_block(slab, index) {
                 NthBlock::Free => looks += 1,
-                NthBlock::Live(item) if self.move_item(item) => moved += 1,
+                NthBlock::Live(block) if self.move_block(block) => moved += 1,
                 NthBlock::Live(_) | NthBlock::End => self.memory.arena_mut().end_evacuation(),
             }
         }
@@ -70,8 +74,8 @@ impl Shard {
             return false;
         }
         compactor.slab = (compactor.slab + 1) % slabs;
-        compactor.block = 0;
-        if arena.sparse_slab(compactor.slab).is_some() {
+        if let Some(slab) = arena.sparse_slab(compactor.slab) {
+            compactor.blocks = arena.used_blocks(slab);
             compactor.in_vain = 0;
         } else {
             compactor.in_vain += 1;
@@ -79,7 +83,14 @@ impl Shard {
         true
     }
 
-    /// Moves an item to another slab; whether there was memory for that.
+    /// Moves a block to another slab; whether there was memory for that.
+    fn move_block(&mut self, block: Block) -> bool {
+        match NodeKind::of(self.memory.arena().tail(block)[0]) {
+            Some(kind) => self.memory.move_node(block, kind),
+            None => self.move_item(block),
+        }
+    }
+
     fn move_item(&mut self, item: Block) -> bool {
         let hash = self.hasher.hash(self.memory.key(item));
         let Some(moved) = self.memory.arena_mut().move_block(item) else {
@@ -89,7 +100,7 @@ impl Shard {
             .databases
             .iter_mut()
             .any(|keyspace| keyspace.replace(hash, item, moved));
-        assert!(holder, "every live block is an entry of a table");
+        assert!(holder, "every live block is a node, or an entry of a table");
         true
     }
 }

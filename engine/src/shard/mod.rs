@@ -8,6 +8,7 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
+mod elements;
 #[cfg(test)]
 mod expiry_tests;
 mod reclaim;
@@ -464,7 +465,7 @@ impl Shard {
     /// # Panics
     /// An invariant is broken.
     pub fn check(&self) {
-        self.memory.check();
+        self.memory.check(&|name: &[u8]| self.hasher.hash(name));
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
@@ -483,6 +484,9 @@ impl Shard {
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
                 payload += (entry.key().len() + entry.value().len()) as u64;
+                if let Some(collection) = self.memory.collection_of(item) {
+                    payload += self.memory.collection(collection).0.payload_bytes();
+                }
                 bytes += self.memory.item_bytes(item);
             }
             assert_eq!(payload, self.memory.payload_bytes());

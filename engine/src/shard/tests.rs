@@ -1,5 +1,6 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
+mod collections;
 pub(super) mod large;
 mod memory;
 

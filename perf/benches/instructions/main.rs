@@ -14,8 +14,8 @@
 use std::hint::black_box;
 
 use gungraun::prelude::*;
-use larder_engine::bench::{BareArena, BareBlock};
-use larder_engine::{Shard, TtlChange};
+use larder_engine::bench::{BareArena, BareBlock, BareList};
+use larder_engine::{End, Shard, TtlChange};
 use larder_perf::data::{self, VALUE, get, key, pipelines, scattered};
 use larder_perf::server::Server;
 use larder_perf::shard::{Hashed, filled};
@@ -439,6 +439,55 @@ fn arena_reuse((mut arena, mut blocks, bytes): Carved) -> Carved {
     (arena, blocks, bytes)
 }
 
+fn listed(end: End) -> (BareList, End) {
+    (work::list::filled(work::list::ELEMENTS), end)
+}
+
+#[library_benchmark]
+#[bench::head(args = (End::Head), setup = listed)]
+#[bench::tail(args = (End::Tail), setup = listed)]
+fn list_push((mut list, end): (BareList, End)) -> BareList {
+    work::list::push(&mut list, end, OPERATIONS);
+    list
+}
+
+#[library_benchmark]
+#[bench::head(args = (End::Head), setup = listed)]
+#[bench::tail(args = (End::Tail), setup = listed)]
+fn list_pop((mut list, end): (BareList, End)) -> BareList {
+    black_box(work::list::pop(&mut list, end, OPERATIONS));
+    list
+}
+
+#[library_benchmark]
+#[bench::of_100000(args = (work::list::ELEMENTS), setup = work::list::filled)]
+#[bench::of_1000000(args = (10 * work::list::ELEMENTS), setup = work::list::filled)]
+fn list_index(list: BareList) -> BareList {
+    black_box(work::list::index(&list, OPERATIONS));
+    list
+}
+
+#[library_benchmark]
+#[bench::of_100(args = (work::list::ELEMENTS), setup = work::list::filled)]
+fn list_range(list: BareList) -> BareList {
+    black_box(work::list::range(&list, OPERATIONS));
+    list
+}
+
+#[library_benchmark]
+#[bench::of_100000(args = (work::list::ELEMENTS), setup = work::list::filled)]
+fn list_insert(mut list: BareList) -> BareList {
+    work::list::insert(&mut list, OPERATIONS);
+    list
+}
+
+#[library_benchmark]
+#[bench::of_100000(args = (work::list::ELEMENTS), setup = work::list::filled)]
+fn list_remove(mut list: BareList) -> BareList {
+    work::list::remove(&mut list, OPERATIONS);
+    list
+}
+
 type Cores = [work::order::Core; 2];
 
 #[library_benchmark]
@@ -502,6 +551,12 @@ library_benchmark_group!(
         expiry_step,
         arena_alloc,
         arena_reuse,
+        list_push,
+        list_pop,
+        list_index,
+        list_range,
+        list_insert,
+        list_remove,
         order_append,
         order_entry,
         order_look,

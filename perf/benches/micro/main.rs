@@ -6,6 +6,7 @@
 mod arena;
 mod dispatch;
 mod expiry;
+mod list;
 mod lookup;
 mod parser;
 mod reply;
@@ -47,6 +48,7 @@ fn all() {
     set::benches(&mut criterion);
     expiry::benches(&mut criterion);
     arena::benches(&mut criterion);
+    list::benches(&mut criterion);
     dispatch::benches(&mut criterion);
     criterion.final_summary();
 }

@@ -6,6 +6,7 @@
 pub mod arena;
 pub mod concern;
 pub mod expiry;
+pub mod list;
 pub mod lookup;
 pub mod order;
 pub mod parser;

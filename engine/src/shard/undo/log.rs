@@ -7,8 +7,8 @@
 //!                               ▼                        └─ in place: attributes, and ranges ────┤
 //!  bytes:   [ … key … item … range … ]  ◀────────────────────────────────────────────────────────┘
 //! ```
-//! A key is saved with its first change and once: what changes it after that costs a look-up. An item without extents is
-//! copied, 32 KiB at most. One with extents is not: when it would be destroyed or overwritten as a whole, the log has it
+//! A key is saved with its first change and once: what changes it after that costs a look-up. An item without parts elsewhere is
+//! copied, 32 KiB at most. One in extents, or a large collection, is not: when it would be destroyed or overwritten as a whole, the log has it
 //! instead, and when a range of it is written, the log has the range. When the ranges of a value come to more bytes than it
 //! has, a copy takes their place.
 //!
@@ -234,7 +234,7 @@ impl UndoLog {
     pub(super) fn before_whole(&mut self, at: At, memory: &Memory) -> Fate {
         match self.state(at, memory) {
             State::Saved => Fate::Saved,
-            _ if memory.has_extents(at.item) => Fate::Keep,
+            _ if memory.has_parts_elsewhere(at.item) => Fate::Keep,
             state => {
                 self.copy(at, state, memory);
                 Fate::Saved
@@ -257,7 +257,7 @@ impl UndoLog {
     pub(super) fn before_attributes(&mut self, at: At, what: Attribute, memory: &Memory) {
         match self.state(at, memory) {
             State::Saved => {}
-            state if what == Attribute::Deadline && !memory.has_extents(at.item) => {
+            state if what == Attribute::Deadline && !memory.has_parts_elsewhere(at.item) => {
                 self.copy(at, state, memory);
             }
             state => {
@@ -278,7 +278,7 @@ impl UndoLog {
         if state == State::Saved {
             return Fate::Saved;
         }
-        if !memory.has_extents(at.item) {
+        if !memory.has_parts_elsewhere(at.item) {
             self.copy(at, state, memory);
             return Fate::Saved;
         }

@@ -219,7 +219,7 @@ impl Observed {
         let memory = &self.shard.memory;
         let segments = self.shard.databases.iter().flat_map(Keyspace::segments);
         let items = segments.flat_map(|segment| segment.items());
-        let items = items.filter(|item| !memory.has_extents(*item));
+        let items = items.filter(|item| !memory.has_parts_elsewhere(*item));
         items.map(|item| memory.arena().block_bytes(item)).sum()
     }
 

@@ -1,0 +1,195 @@
+//! Growing and shrinking: the elements of a bucket are laid out anew in two, or those of two in one.
+//!
+//! What was there is copied out first; then each element is given a home, by its position, in plans of nodes; then the blocks
+//! are taken, each of the size of its plan; and only when all are there, the elements are written and the old blocks freed. Without memory
+//! nothing changes: the collection has a node too few, or one too many, until the next time.
+
+use super::address::{Bucket, Position};
+use super::node::{Filler, Shape};
+use super::{MERGE_SHIFT, NODE_MEAN_BYTES, Spiral, long};
+use crate::nodes::{Heap, NODE_MAX_BYTES};
+use crate::raw::Block;
+
+/// A node to be made.
+struct Plan {
+    ordinal: u32,
+    shape: Shape,
+}
+
+/// Nodes to be made, and for each element of the old ones in which it will be.
+struct Layout {
+    /// First the first node of each bucket, then further ones.
+    plans: Vec<Plan>,
+    buckets: usize,
+    homes: Vec<u16>,
+}
+
+impl Layout {
+    /// Lays the elements of `images` out in buckets of these ordinals; `choose` tells which, by the name.
+    fn plan(heap: &Heap, images: &[u8], ordinals: &[u32], choose: impl Fn(&[u8]) -> usize) -> Self {
+        let empty = |&ordinal: &u32| Plan {
+            ordinal,
+            shape: Shape::empty(0),
+        };
+        let mut plans: Vec<Plan> = ordinals.iter().map(empty).collect();
+        let mut open: Vec<usize> = (0..ordinals.len()).collect();
+        let mut homes = Vec::with_capacity(images.len() / 16);
+        let count: usize = nodes_of(images).map(|(shape, _)| shape.count).sum();
+        // Codes that were alike may have to be written out.
+        let fits_any = images.len() + 2 * count <= NODE_MAX_BYTES;
+        for (shape, node) in nodes_of(images) {
+            shape.for_each(node, |element| {
+                let bucket = choose(long::bytes(heap, element.name()));
+                let codes = (element.name_code, element.value_code);
+                let plan = plans[open[bucket]].shape;
+                let mut with = plan.with(codes.0, codes.1, element.deadline);
+                if !fits_any && with.needed() > NODE_MAX_BYTES {
+                    open[bucket] = plans.len();
+                    plans.push(empty(&ordinals[bucket]));
+                    with = Shape::empty(0).with(codes.0, codes.1, element.deadline);
+                }
+                plans[open[bucket]].shape = with;
+                homes.push(open[bucket] as u16);
+            });
+        }
+        Self {
+            plans,
+            buckets: ordinals.len(),
+            homes,
+        }
+    }
+}
+
+/// The nodes that lie one behind the other, and their shapes.
+fn nodes_of(mut images: &[u8]) -> impl Iterator<Item = (Shape, &[u8])> {
+    std::iter::from_fn(move || {
+        let shape = (!images.is_empty()).then(|| Shape::read(images))?;
+        let (node, rest) = images.split_at(shape.capacity);
+        images = rest;
+        Some((shape, node))
+    })
+}
+
+impl Spiral {
+    /// Makes one node more, or less, if the bytes in use want that.
+    #[inline]
+    pub(super) fn balance(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64) {
+        let most = NODE_MEAN_BYTES * u64::from(self.table.len());
+        if self.used_bytes > most {
+            self.divide(heap, hash_of);
+        } else if self.used_bytes + (most >> MERGE_SHIFT) + NODE_MEAN_BYTES < most {
+            self.merge(heap);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn divide(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64) {
+        let nodes = self.table.len();
+        let [low, high] = Bucket::to_divide(nodes).halves();
+        let images = self.images(heap, &[low.ordinal()]);
+        let ordinals = [low.ordinal(), nodes];
+        let layout = Layout::plan(heap, &images, &ordinals, |name| {
+            usize::from(Position::of(hash_of(name)) >= high.start())
+        });
+        let Some(blocks) = self.take_blocks(heap, &layout) else {
+            return;
+        };
+        let pushed = self
+            .table
+            .push(&mut heap.arena, &mut self.holdings, blocks[1]);
+        if pushed.is_err() {
+            self.give_blocks_back(heap, blocks);
+            return;
+        }
+        self.lay_out(heap, &images, &layout, &blocks, &[low.ordinal()]);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn merge(&mut self, heap: &mut Heap) {
+        let nodes = self.table.len() - 1;
+        let [low, high] = Bucket::to_divide(nodes).halves();
+        let ordinals = [low.ordinal(), high.ordinal()];
+        let images = self.images(heap, &ordinals);
+        let layout = Layout::plan(heap, &images, &[low.ordinal()], |_| 0);
+        let Some(blocks) = self.take_blocks(heap, &layout) else {
+            return;
+        };
+        self.lay_out(heap, &images, &layout, &blocks, &ordinals);
+        self.table.pop(&mut heap.arena, &mut self.holdings);
+    }
+
+    /// Copies of the nodes of these buckets, one behind the other.
+    fn images(&self, heap: &Heap, ordinals: &[u32]) -> Vec<u8> {
+        let mut images = Vec::with_capacity(ordinals.len() * 2 * NODE_MEAN_BYTES as usize);
+        for &ordinal in ordinals {
+            for block in self.blocks_of(heap, ordinal) {
+                let node = heap.arena.tail(block);
+                images.extend_from_slice(&node[..Shape::read(node).capacity]);
+            }
+        }
+        images
+    }
+
+    /// A block for each plan; `None` if memory is out.
+    fn take_blocks(&mut self, heap: &mut Heap, layout: &Layout) -> Option<Vec<Block>> {
+        let mut blocks = Vec::with_capacity(layout.plans.len());
+        for plan in &layout.plans {
+            match self.new_node(heap, plan.ordinal, &plan.shape) {
+                Ok(block) => blocks.push(block),
+                Err(_) => {
+                    self.give_blocks_back(heap, blocks);
+                    return None;
+                }
+            }
+        }
+        Some(blocks)
+    }
+
+    fn give_blocks_back(&mut self, heap: &mut Heap, blocks: Vec<Block>) {
+        for block in blocks {
+            self.holdings.free(&mut heap.arena, block);
+        }
+    }
+
+    /// Writes the elements of `images` into `blocks`, which take the place of the nodes of the buckets `old`.
+    fn lay_out(
+        &mut self,
+        heap: &mut Heap,
+        images: &[u8],
+        layout: &Layout,
+        blocks: &[Block],
+        old: &[u32],
+    ) {
+        for &ordinal in old {
+            let blocks: Vec<Block> = self.blocks_of(heap, ordinal).collect();
+            for block in blocks {
+                self.used_bytes -= Shape::read(heap.arena.tail(block)).used() as u64;
+                self.holdings.free(&mut heap.arena, block);
+            }
+            self.overflow.retain(|&(of, _)| of != ordinal);
+        }
+        let mut fillers: Vec<Filler> = Vec::with_capacity(blocks.len());
+        for (plan, &block) in layout.plans.iter().zip(blocks) {
+            let node = heap.arena.tail_mut(block);
+            let shape = plan.shape.moved_to(Shape::read(node).capacity);
+            fillers.push(Filler::new(node, shape));
+            self.used_bytes += shape.used() as u64;
+        }
+        let mut homes = layout.homes.iter();
+        for (shape, node) in nodes_of(images) {
+            shape.for_each(node, |element| {
+                let home = homes.next().expect("each element has a home");
+                let home = usize::from(*home);
+                fillers[home].add(heap.arena.tail_mut(blocks[home]), &element);
+            });
+        }
+        for (number, (plan, &block)) in layout.plans.iter().zip(blocks).enumerate() {
+            match number < layout.buckets {
+                true => self.table.set(&mut heap.arena, plan.ordinal, block),
+                false => self.list_overflow(heap, plan.ordinal, block),
+            }
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! A node of elements, byte by byte. Here bytes are read and written; which block they are in is for others to know.
+//!
+//! ```text
+//!  0      1       2      3       4       8         12      14         16    18
+//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
+//! | mark | flags | name | value | owner | ordinal | count | capacity | low | tags | ...
+//! |      |       | code | code  |       |         |       |          |     |      |
+//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
+//!  ... name codes | value codes | deadlines | gap | element n−1 | ... | element 1 | element 0 |
+//!      if they     if they       if any has         ^ low          name, then value         ^ capacity
+//!      differ      differ        one, 6 each
+//! ```
+//! What all elements share stands once: the length of 16-byte names is the name code, and then no element has one. A set's
+//! values have no bytes, and so it costs nothing that they could have. A code is a length up to 252, or says that a reference lies
+//! in the element: to a block of its own ([`IN_BLOCK`]), or to an extent ([`IN_EXTENT`]). The tag is eight bits of the hash.
+//!
+//! Elements are added below the others, and what is left closes up when one goes. So nothing moves when a code or a deadline
+//! comes to differ: only the front becomes longer.
+
+mod edit;
+
+pub(super) use edit::{
+    Filler, append, overwrite_value, remove, repoint, set_value, shape_with_value,
+};
+
+use crate::UnixMillis;
+use crate::nodes::{NODE_HEAD_BYTES, read_u16, read_u32};
+use crate::raw::{Block, ExtentId, TAGS_AT_ONCE, matching_tags};
+
+/// Bytes before the tags.
+pub(super) const HEADER_BYTES: usize = 18;
+/// The longest name or value that lies in its element.
+pub(super) const INLINE_MAX_BYTES: usize = 128;
+/// Bytes of a deadline.
+pub(super) const DEADLINE_BYTES: usize = 6;
+/// What an element without a deadline has in the place of one.
+const NO_DEADLINE: u64 = (1 << (8 * DEADLINE_BYTES)) - 1;
+
+/// Code of what lies in an extent: its number and the length.
+pub(super) const IN_EXTENT: u8 = 253;
+/// Code of what lies in a block of its own.
+pub(super) const IN_BLOCK: u8 = 254;
+/// In a header: the codes differ.
+const VARYING: u8 = 255;
+
+const FLAGS_AT: usize = 1;
+const NAME_CODE_AT: usize = 2;
+const VALUE_CODE_AT: usize = 3;
+const COUNT_AT: usize = NODE_HEAD_BYTES;
+const CAPACITY_AT: usize = COUNT_AT + 2;
+const LOW_AT: usize = CAPACITY_AT + 2;
+
+/// Bytes that a name or value of this code takes in its element.
+#[inline(always)]
+pub(super) fn bytes_of_code(code: u8) -> usize {
+    match code {
+        IN_BLOCK => 4,
+        IN_EXTENT => 8,
+        len => usize::from(len),
+    }
+}
+
+/// A name or a value as it lies in an element.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) code: u8,
+    /// The bytes, or the reference.
+    pub(super) bytes: &'a [u8],
+}
+
+/// Where a name or a value is that does not lie in its element.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reference {
+    Block(Block),
+    Extent(ExtentId, usize),
+}
+
+impl Field<'_> {
+    /// Where the bytes are, if not here.
+    #[inline(always)]
+    pub(super) fn reference(self) -> Option<Reference> {
+        match self.code {
+            IN_BLOCK => Some(Reference::Block(Block(read_u32(self.bytes, 0)))),
+            IN_EXTENT => {
+                let extent = ExtentId(read_u32(self.bytes, 0));
+                Some(Reference::Extent(extent, read_u32(self.bytes, 4) as usize))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An element as it lies in a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element<'a> {
+    pub(super) tag: u8,
+    pub(super) name_code: u8,
+    pub(super) value_code: u8,
+    /// The name, then the value.
+    body: &'a [u8],
+    pub(super) deadline: Option<UnixMillis>,
+}
+
+impl<'a> Element<'a> {
+    #[inline(always)]
+    pub(super) fn name(&self) -> Field<'a> {
+        Field {
+            code: self.name_code,
+            bytes: &self.body[..bytes_of_code(self.name_code)],
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn value(&self) -> Field<'a> {
+        Field {
+            code: self.value_code,
+            bytes: &self.body[bytes_of_code(self.name_code)..],
+        }
+    }
+
+    /// Whether the value lies here and has so many bytes.
+    #[inline(always)]
+    pub(super) fn has_inline_value_of(&self, len: usize) -> bool {
+        len <= INLINE_MAX_BYTES && usize::from(self.value_code) == len
+    }
+
+    pub(super) fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// An element to be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewElement<'a> {
+    pub(super) tag: u8,
+    pub(super) name: Field<'a>,
+    pub(super) value: Field<'a>,
+    pub(super) deadline: Option<UnixMillis>,
+}
+
+/// What the header of a node says, but for who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    flags: u8,
+    name_code: u8,
+    value_code: u8,
+    pub(super) count: usize,
+    pub(super) capacity: usize,
+    /// Where the last element begins.
+    low: usize,
+}
+
+impl Shape {
+    /// There is a deadline in front of each element.
+    const DEADLINES: u8 = 1;
+    /// Some codes are of references.
+    const REFERENCES: u8 = 2;
+    /// Others of its bucket lie in further nodes.
+    const OVERFLOWS: u8 = 4;
+
+    /// Of a node without elements.
+    pub(super) fn empty(capacity: usize) -> Self {
+        Self {
+            flags: 0,
+            name_code: 0,
+            value_code: 0,
+            count: 0,
+            capacity,
+            low: capacity,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn read(node: &[u8]) -> Self {
+        let header = node.first_chunk::<HEADER_BYTES>();
+        let header = header.expect("a node is longer than its header");
+        Self {
+            flags: header[FLAGS_AT],
+            name_code: header[NAME_CODE_AT],
+            value_code: header[VALUE_CODE_AT],
+            count: read_u16(header, COUNT_AT),
+            capacity: read_u16(header, CAPACITY_AT),
+            low: read_u16(header, LOW_AT),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn write(&self, node: &mut [u8]) {
+        let header = node.first_chunk_mut::<HEADER_BYTES>();
+        let header = header.expect("a node is longer than its header");
+        header[FLAGS_AT] = self.flags;
+        header[NAME_CODE_AT] = self.name_code;
+        header[VALUE_CODE_AT] = self.value_code;
+        for (at, number) in [
+            (COUNT_AT, self.count),
+            (CAPACITY_AT, self.capacity),
+            (LOW_AT, self.low),
+        ] {
+            header[at..at + 2].copy_from_slice(&(number as u16).to_le_bytes());
+        }
+    }
+
+    #[inline(always)]
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn has_deadlines(&self) -> bool {
+        self.has(Self::DEADLINES)
+    }
+
+    pub(super) fn has_references(&self) -> bool {
+        self.has(Self::REFERENCES)
+    }
+
+    pub(super) fn overflows(&self) -> bool {
+        self.has(Self::OVERFLOWS)
+    }
+
+    pub(super) fn set_overflows(&mut self, overflows: bool) {
+        self.flags = self.flags & !Self::OVERFLOWS | if overflows { Self::OVERFLOWS } else { 0 };
+    }
+
+    #[inline(always)]
+    fn name_codes_bytes(&self) -> usize {
+        if self.name_code == VARYING {
+            self.count
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn value_codes_bytes(&self) -> usize {
+        if self.value_code == VARYING {
+            self.count
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn name_codes_at(&self) -> usize {
+        HEADER_BYTES + self.count
+    }
+
+    #[inline(always)]
+    fn value_codes_at(&self) -> usize {
+        self.name_codes_at() + self.name_codes_bytes()
+    }
+
+    #[inline(always)]
+    fn deadlines_at(&self) -> usize {
+        self.value_codes_at() + self.value_codes_bytes()
+    }
+
+    /// Where the gap begins.
+    #[inline(always)]
+    pub(super) fn front_end(&self) -> usize {
+        let each = if self.has_deadlines() {
+            DEADLINE_BYTES
+        } else {
+            0
+        };
+        self.deadlines_at() + each * self.count
+    }
+
+    /// Bytes in use.
+    #[inline(always)]
+    pub(super) fn used(&self) -> usize {
+        self.front_end() + self.capacity - self.low
+    }
+
+    /// Bytes of the gap.
+    #[inline(always)]
+    pub(super) fn idle(&self) -> usize {
+        self.low - self.front_end()
+    }
+
+    /// The shape with an element more: what all then share.
+    #[inline(always)]
+    pub(super) fn with(mut self, name: u8, value: u8, deadline: Option<UnixMillis>) -> Self {
+        if self.count == 0 {
+            (self.name_code, self.value_code) = (name, value);
+        }
+        if self.name_code != name {
+            self.name_code = VARYING;
+        }
+        if self.value_code != value {
+            self.value_code = VARYING;
+        }
+        if deadline.is_some() {
+            self.flags |= Self::DEADLINES;
+        }
+        if name >= IN_EXTENT || value >= IN_EXTENT {
+            self.flags |= Self::REFERENCES;
+        }
+        self.count += 1;
+        let bytes = bytes_of_code(name) + bytes_of_code(value);
+        self.low = self.low.wrapping_sub(bytes);
+        self
+    }
+
+    /// Bytes that the node would need for all elements of this shape, were it a plan: `low` may lie below zero.
+    #[inline(always)]
+    pub(super) fn needed(&self) -> usize {
+        self.front_end() + self.capacity.wrapping_sub(self.low)
+    }
+
+    /// The same in a block of another capacity.
+    #[inline(always)]
+    pub(super) fn moved_to(&self, capacity: usize) -> Self {
+        Self {
+            capacity,
+            low: capacity.wrapping_sub(self.capacity.wrapping_sub(self.low)),
+            ..*self
+        }
+    }
+
+    /// The range of the elements' bytes.
+    pub(super) fn bodies(&self) -> std::ops::Range<usize> {
+        self.low..self.capacity
+    }
+
+    #[inline(always)]
+    fn name_code_of(&self, node: &[u8], at: usize) -> u8 {
+        match self.name_code {
+            VARYING => node[self.name_codes_at() + at],
+            code => code,
+        }
+    }
+
+    #[inline(always)]
+    fn value_code_of(&self, node: &[u8], at: usize) -> u8 {
+        match self.value_code {
+            VARYING => node[self.value_codes_at() + at],
+            code => code,
+        }
+    }
+
+    /// Bytes of the names, or values, of the elements before number `end`.
+    #[inline(always)]
+    fn sum_of_codes(&self, node: &[u8], code: u8, codes_at: usize, end: usize) -> usize {
+        if code != VARYING {
+            return bytes_of_code(code) * end;
+        }
+        let codes = &node[codes_at..codes_at + end];
+        match self.has(Self::REFERENCES) {
+            false => codes.iter().map(|&code| u32::from(code)).sum::<u32>() as usize,
+            true => codes.iter().map(|&code| bytes_of_code(code)).sum(),
+        }
+    }
+
+    /// Where the element before number `at` begins, and this one ends.
+    #[inline(always)]
+    pub(super) fn end_of(&self, node: &[u8], at: usize) -> usize {
+        let names = self.sum_of_codes(node, self.name_code, self.name_codes_at(), at);
+        let values = self.sum_of_codes(node, self.value_code, self.value_codes_at(), at);
+        self.capacity - names - values
+    }
+
+    /// Where the name, and the value, of element `at` begin, and where it ends.
+    #[inline(always)]
+    fn ranges_of(&self, node: &[u8], at: usize) -> (usize, usize, usize) {
+        let end = self.end_of(node, at);
+        let value_at = end - bytes_of_code(self.value_code_of(node, at));
+        let name_at = value_at - bytes_of_code(self.name_code_of(node, at));
+        (name_at, value_at, end)
+    }
+
+    /// Element `at`.
+    #[inline(always)]
+    pub(super) fn element<'a>(&self, node: &'a [u8], at: usize) -> Element<'a> {
+        self.element_ending(node, at, self.end_of(node, at))
+    }
+
+    #[inline(always)]
+    fn element_ending<'a>(&self, node: &'a [u8], at: usize, end: usize) -> Element<'a> {
+        let name_code = self.name_code_of(node, at);
+        let value_code = self.value_code_of(node, at);
+        let bytes = bytes_of_code(name_code) + bytes_of_code(value_code);
+        Element {
+            tag: node[HEADER_BYTES + at],
+            name_code,
+            value_code,
+            body: &node[end - bytes..end],
+            deadline: self.deadline(node, at),
+        }
+    }
+
+    /// Shows all elements, in order.
+    #[inline(always)]
+    pub(super) fn for_each<'a>(&self, node: &'a [u8], mut show: impl FnMut(Element<'a>)) {
+        let mut end = self.capacity;
+        for at in 0..self.count {
+            let element = self.element_ending(node, at, end);
+            end -= element.body.len();
+            show(element);
+        }
+    }
+
+    /// The deadline of element `at`.
+    #[inline(always)]
+    pub(super) fn deadline(&self, node: &[u8], at: usize) -> Option<UnixMillis> {
+        if !self.has_deadlines() {
+            return None;
+        }
+        let mut bytes = [0; 8];
+        let place = self.deadlines_at() + at * DEADLINE_BYTES;
+        bytes[..DEADLINE_BYTES].copy_from_slice(&node[place..place + DEADLINE_BYTES]);
+        match u64::from_le_bytes(bytes) {
+            NO_DEADLINE => None,
+            ms => Some(UnixMillis(ms as i64)),
+        }
+    }
+
+    /// The first element with this tag whose name `is` it, and its number.
+    #[inline(always)]
+    pub(super) fn find<'a>(
+        &self,
+        node: &'a [u8],
+        tag: u8,
+        is: impl Fn(Field<'a>) -> bool,
+    ) -> Option<(usize, Element<'a>)> {
+        let mut at = 0;
+        while at < self.count {
+            let mut bits = self.matching_at(node, at, tag);
+            while bits != 0 {
+                let found = at + bits.trailing_zeros() as usize;
+                let element = self.element(node, found);
+                if is(element.name()) {
+                    return Some((found, element));
+                }
+                bits &= bits - 1;
+            }
+            at += TAGS_AT_ONCE;
+        }
+        None
+    }
+
+    /// Which of the tags from `at` on are `tag`, a bit each.
+    #[inline(always)]
+    fn matching_at(&self, node: &[u8], at: usize, tag: u8) -> u32 {
+        let behind = &node[HEADER_BYTES + at..];
+        let bits = match behind.first_chunk::<TAGS_AT_ONCE>() {
+            Some(tags) => matching_tags(tags, tag),
+            // The node ends its slab.
+            None => {
+                let mut tags = [0; TAGS_AT_ONCE];
+                tags[..behind.len()].copy_from_slice(behind);
+                matching_tags(&tags, tag)
+            }
+        };
+        match self.count - at {
+            left if left < TAGS_AT_ONCE => bits & ((1 << left) - 1),
+            _ => bits,
+        }
+    }
+}

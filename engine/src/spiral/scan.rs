@@ -1,0 +1,105 @@
+//! Reading many elements: scans and samples.
+//!
+//! A scan's cursor is a position, less the leading one, and all elements before it have been emitted. Buckets are ranges of
+//! positions, so dividing and merging them moves nothing across the cursor: an element that stays is met exactly once.
+
+use super::address::{Bucket, Position};
+use super::node::Shape;
+use super::{ElementRef, Spiral};
+use crate::nodes::Heap;
+
+/// Nearly empty buckets that one call may pass for each element asked for.
+const BUCKETS_PER_ELEMENT: usize = 10;
+/// Draws of a random element before the walk from a random place.
+const RANDOM_DRAWS: u64 = 64;
+
+impl Spiral {
+    /// Emits about `count` elements from `cursor`, zero at first, on, and at least whole buckets; where to go on, `None` at the
+    /// end.
+    pub(crate) fn scan(
+        &self,
+        heap: &Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        cursor: u64,
+        count: usize,
+        emit: &mut dyn FnMut(ElementRef<'_>),
+    ) -> Option<u64> {
+        let mut left = count.max(1);
+        let mut buckets_left = left.saturating_mul(BUCKETS_PER_ELEMENT);
+        let mut from = Position(Position::FIRST.0 | cursor & (Position::FIRST.0 - 1));
+        loop {
+            let bucket = Bucket::of(from, self.table.len());
+            let is_whole = bucket.start() == from;
+            for block in self.blocks_of(heap, bucket.ordinal()) {
+                let node = heap.arena.tail(block);
+                Shape::read(node).for_each(node, |element| {
+                    let element = Self::view(heap, &element);
+                    if is_whole || Position::of(hash_of(element.name)) >= from {
+                        emit(element);
+                        left = left.saturating_sub(1);
+                    }
+                });
+            }
+            from = bucket.end();
+            buckets_left -= 1;
+            if from == Position::END {
+                return None;
+            }
+            if left == 0 || buckets_left == 0 {
+                return Some(from.0 - Position::FIRST.0);
+            }
+        }
+    }
+
+    /// An element drawn by `random`, close to uniformly; `None` if there is none.
+    ///
+    /// A bucket is drawn and refused in proportion to what it has less than twice the fullest should have, so that elements of
+    /// sparse buckets are not preferred. Should many draws fail, the next bucket that has any serves.
+    pub(crate) fn random<'a>(&self, heap: &'a Heap, random: u64) -> Option<ElementRef<'a>> {
+        let nodes = self.table.len();
+        if self.len == 0 {
+            return None;
+        }
+        let most = (self.len / u64::from(nodes) * 3 + 8) as usize;
+        for draw in 0..RANDOM_DRAWS {
+            let number = mix(random.wrapping_add(draw));
+            let ordinal = (number >> 32) as u32 % nodes;
+            let count = self.count_of(heap, ordinal);
+            let choice = number as u32 as usize % most.max(count);
+            if choice < count {
+                return self.nth_of(heap, ordinal, choice);
+            }
+        }
+        let start = (mix(random) >> 32) as u32 % nodes;
+        let ordinals = (start..nodes).chain(0..start);
+        let mut taken = ordinals.filter(|&ordinal| self.count_of(heap, ordinal) > 0);
+        self.nth_of(heap, taken.next()?, 0)
+    }
+
+    fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
+        let blocks = self.blocks_of(heap, ordinal);
+        blocks
+            .map(|block| Shape::read(heap.arena.tail(block)).count)
+            .sum()
+    }
+
+    fn nth_of<'a>(&self, heap: &'a Heap, ordinal: u32, mut at: usize) -> Option<ElementRef<'a>> {
+        for block in self.blocks_of(heap, ordinal) {
+            let node = heap.arena.tail(block);
+            let shape = Shape::read(node);
+            if at < shape.count {
+                return Some(Self::view(heap, &shape.element(node, at)));
+            }
+            at -= shape.count;
+        }
+        None
+    }
+}
+
+/// Scrambles a number (the finaliser of SplitMix64).
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,117 @@
+//! The model, and what it cannot say: how elements are drawn, bounds, what moves while all is freed.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::model::play;
+use super::node::{Reference, Shape};
+use super::{ElementRef, NODE_MEAN_BYTES, Spiral};
+use crate::KeyHasher;
+use crate::nodes::{Heap, NodeKind, Owner};
+use crate::raw::Block;
+
+fn cases(count: u32) -> ProptestConfig {
+    let mut config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = if cfg!(miri) { 2 } else { count };
+    }
+    config
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn a_collection_does_what_the_model_does(steps in prop::collection::vec(any::<u8>(), 1..1200)) {
+        play(&steps);
+    }
+}
+
+fn hash_of() -> impl Fn(&[u8]) -> u64 {
+    let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
+    move |name| hasher.hash(name)
+}
+
+fn filled(count: usize, value: &[u8]) -> (Heap, Spiral) {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let mut spiral = Spiral::new(&mut heap, Owner(1)).expect("memory");
+    for number in 0..count {
+        let element = ElementRef {
+            name: &number.to_le_bytes(),
+            value,
+            deadline: None,
+        };
+        spiral.put(&mut heap, &hash_of(), element).expect("memory");
+    }
+    (heap, spiral)
+}
+
+#[test]
+fn elements_are_drawn_about_equally_often() {
+    let count = if cfg!(miri) { 20 } else { 1000 };
+    let (heap, spiral) = filled(count, b"value");
+    let mut drawn: HashMap<Vec<u8>, u32> = HashMap::new();
+    for draw in 0..200 * count as u64 {
+        let element = spiral.random(&heap, draw << 8);
+        let name = element.expect("there are some").name.to_vec();
+        *drawn.entry(name).or_default() += 1;
+    }
+    assert_eq!(drawn.len(), count);
+    // 200 each; of a thousand, the furthest off are by four deviations of 14.
+    assert!(
+        drawn.values().all(|times| (130..=270).contains(times)),
+        "{drawn:?}"
+    );
+}
+
+#[test]
+fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
+    let (mut heap, mut spiral) = filled(0, b"");
+    let count: usize = if cfg!(miri) { 200 } else { 5000 };
+    let mut nodes = Vec::new();
+    for number in 0..2 * count {
+        let name = (number % count).to_le_bytes();
+        let before = spiral.table.len();
+        if number < count {
+            let element = ElementRef {
+                name: &name,
+                value: &[7; 50],
+                deadline: None,
+            };
+            spiral.put(&mut heap, &hash_of(), element).expect("memory");
+        } else {
+            assert!(spiral.remove(&mut heap, &hash_of(), &name));
+        }
+        assert!(spiral.table.len().abs_diff(before) <= 1, "one at a time");
+        assert!(spiral.used_bytes <= NODE_MEAN_BYTES * u64::from(spiral.table.len()));
+        nodes.push(spiral.table.len());
+    }
+    assert_eq!(nodes.last(), Some(&1));
+    spiral.check(&heap, &hash_of());
+}
+
+fn long_blocks(heap: &Heap, node: Block) -> Vec<Block> {
+    let (node, mut blocks) = (heap.arena.tail(node), Vec::new());
+    Shape::read(node).for_each(node, |element| match element.value().reference() {
+        Some(Reference::Block(block)) => blocks.push(block),
+        _ => unreachable!("all values are long"),
+    });
+    blocks
+}
+
+#[test]
+fn long_values_move_while_their_collection_is_being_freed() {
+    let (mut heap, mut spiral) = filled(if cfg!(miri) { 300 } else { 2000 }, &[7; 200]);
+    assert!(spiral.table.len() > 2);
+    while spiral.dismantle(&mut heap, 1).is_some() {
+        for ordinal in 0..spiral.table.len() {
+            let node = spiral.table.get(&heap.arena, ordinal);
+            for block in long_blocks(&heap, node) {
+                let moved = heap.arena.move_block(block).expect("memory");
+                spiral.block_moved(&mut heap, NodeKind::Long, block, moved);
+            }
+        }
+    }
+    assert_eq!((heap.arena.live_bytes(), spiral.block_bytes()), (0, 0));
+}
