@@ -93,8 +93,20 @@ impl<'a> EntryRef<'a> {
         self.memory.item_bytes(self.item) + self.memory.root_bytes(self.item) + TABLE_SHARE_BYTES
     }
 
+    fn assert_is_whole(&self) {
+        let is_collection = self.head.is_collection();
+        assert!(
+            !is_collection,
+            "the elements of a collection are not in its item"
+        );
+    }
+
     /// An owned copy of the value.
+    ///
+    /// # Panics
+    /// It is a large collection: a copy of its number would be a second owner.
     pub fn image(&self) -> ValueImage {
+        self.assert_is_whole();
         ValueImage {
             kind: self.kind(),
             encoding: self.encoding(),
@@ -105,7 +117,11 @@ impl<'a> EntryRef<'a> {
     }
 
     /// As [`Self::image`], but a value that lies in a buffer is not copied: the image shares it.
+    ///
+    /// # Panics
+    /// As [`Self::image`].
     pub fn shared_image(&self) -> ValueImage {
+        self.assert_is_whole();
         let bytes = match self.memory.shared_value(self.item) {
             Some((buffer, range)) => ValueBytes::Shared(buffer, range),
             None => self.value.to_vec().into(),

@@ -247,3 +247,13 @@ fn what_was_done_to_a_hash_as_a_whole_is_taken_back() {
     tend_to_the_end(&mut shard);
     assert_eq!(shard.memory().entry_bytes, 0);
 }
+
+#[test]
+#[should_panic = "the elements of a collection are not in its item"]
+fn there_is_no_image_of_a_collections_number() {
+    let mut shard = shard();
+    make_hash(&mut shard, b"hash", 0..10);
+    let key = shard.hasher().clone().key(b"hash");
+    let entry = shard.get(DB, key, Access::Peek).expect("it is there");
+    let _ = entry.image();
+}
