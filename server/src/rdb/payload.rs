@@ -18,10 +18,15 @@ pub struct WrongFooter;
 
 /// Adds the footer to what was written.
 #[must_use]
-pub fn seal(mut out: Output) -> Vec<u8> {
-    let Version(version) = out.version();
-    out.raw(&version.to_le_bytes());
-    let mut bytes = out.into_bytes();
+pub fn seal(out: Output) -> Vec<u8> {
+    let version = out.version();
+    seal_as(out.into_bytes(), version)
+}
+
+/// Adds the footer to a type and its value, as this version has it.
+#[must_use]
+pub fn seal_as(mut bytes: Vec<u8>, Version(version): Version) -> Vec<u8> {
+    bytes.extend_from_slice(&version.to_le_bytes());
     let checksum = CRC64.checksum(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
@@ -103,10 +108,7 @@ mod tests {
     #[test]
     fn versions_of_redis_and_valkey_are_read_and_no_others() {
         let of = |version: u16| {
-            let mut bytes = b"\x00\x00".to_vec();
-            bytes.extend_from_slice(&version.to_le_bytes());
-            let checksum = CRC64.checksum(&bytes);
-            bytes.extend_from_slice(&checksum.to_le_bytes());
+            let bytes = seal_as(b"\x00\x00".to_vec(), Version(version));
             unseal(&bytes).map(|(version, _)| version)
         };
         for version in [6, 9, 10, 11, 12, 13, 80] {
