@@ -26,14 +26,12 @@ use super::fault::Fault;
 use super::input::Input;
 use super::item::Item;
 use super::kind;
-use super::listpack;
+use super::limits::{DEADLINE_MAX_MS, LISTPACK_MAX_BYTES};
+use super::listpack::{self, ENTRY_TEXT_MAX_BYTES};
 use super::output::Output;
 use super::packed::{Layout, Packed};
 use super::seen::{Duplicates, Seen};
 use super::version::Version;
-
-/// The latest deadline of a field that Redis knows, in milliseconds of Unix time.
-const DEADLINE_MAX_MS: u64 = (1 << 48) - 1;
 
 const WRONG_DEADLINE: Fault = Fault::Damaged("a field's deadline is no moment");
 
@@ -194,7 +192,7 @@ impl<'a> Hash<'a> {
     ///
     /// # Errors
     /// The hash is damaged there, or has no fields at all.
-    pub fn next(&mut self) -> Result<Option<Field<'_>>, Fault> {
+    pub fn next_field(&mut self) -> Result<Option<Field<'_>>, Fault> {
         let field = match &mut self.source {
             Source::Strings(strings) => strings.next(&mut self.input)?,
             Source::Pairs(packed) => packed.next()?.map(|[name, value]| Field {
@@ -281,9 +279,6 @@ pub struct HashThresholds {
 }
 
 impl HashForm {
-    /// The most that goes into a listpack, of all names and values: Redis's bound, a quarter of what its header can say.
-    const LISTPACK_MAX_BYTES: u64 = 1 << 30;
-
     /// The form of a hash of so many fields, whose longest name or value has `longest_bytes`, and all together `total_bytes`.
     #[must_use]
     pub fn of(
@@ -292,8 +287,9 @@ impl HashForm {
         longest_bytes: u64,
         total_bytes: u64,
     ) -> Self {
-        let is_small = fields <= thresholds.fields && longest_bytes <= thresholds.longest_bytes;
-        if is_small && total_bytes <= Self::LISTPACK_MAX_BYTES {
+        let longest_max_bytes = thresholds.longest_bytes.min(ENTRY_TEXT_MAX_BYTES as u64);
+        let is_small = fields <= thresholds.fields && longest_bytes <= longest_max_bytes;
+        if is_small && total_bytes <= LISTPACK_MAX_BYTES {
             Self::Listpack
         } else {
             Self::Strings
@@ -440,7 +436,7 @@ mod tests {
         let hash = Hash::open(kind, version, Input::new(&bytes), Duplicates::Refused)?;
         let mut hash = hash.ok_or(Fault::UnknownType(kind))?;
         let mut found = Vec::new();
-        while let Some(field) = hash.next()? {
+        while let Some(field) = hash.next_field()? {
             let text = (field.name.text().to_vec(), field.value.text().to_vec());
             found.push((text.0, text.1, field.deadline_ms));
         }
@@ -541,8 +537,8 @@ mod tests {
         let input = Input::new(again);
         let hash = Hash::open(4, REDIS, input, Duplicates::LeftToCaller);
         let mut hash = hash.unwrap().unwrap();
-        assert_eq!(hash.next().unwrap().unwrap().name, Item::Integer(5));
-        assert_eq!(hash.next().unwrap().unwrap().name, Item::Bytes(b"5"));
+        assert_eq!(hash.next_field().unwrap().unwrap().name, Item::Integer(5));
+        assert_eq!(hash.next_field().unwrap().unwrap().name, Item::Bytes(b"5"));
     }
 
     #[test]
@@ -656,10 +652,9 @@ mod tests {
             fields: u64::MAX,
             longest_bytes: u64::MAX,
         };
-        assert_eq!(HashForm::of(wide, 1, 1 << 30, 1 << 30), HashForm::Listpack);
-        assert_eq!(
-            HashForm::of(wide, 1, 1 << 30, (1 << 30) + 1),
-            HashForm::Strings
-        );
+        let of = |longest, total| HashForm::of(wide, 1 << 20, longest, total);
+        assert_eq!(of(16_000, 1 << 30), HashForm::Listpack);
+        assert_eq!(of(16_001, 1 << 30), HashForm::Strings);
+        assert_eq!(of(16_000, (1 << 30) + 1), HashForm::Strings);
     }
 }

@@ -15,6 +15,7 @@ use super::fault::Fault;
 use super::input::Input;
 use super::item::Item;
 use super::kind;
+use super::limits::NODE_MAX_BYTES;
 use super::listpack::{self, ENTRY_OVERHEAD_MAX};
 use super::output::Output;
 use super::packed::{Layout, Packed, held_bytes};
@@ -75,7 +76,7 @@ impl<'a> List<'a> {
     ///
     /// # Errors
     /// The list is damaged there, or has no elements at all.
-    pub fn next(&mut self) -> Result<Option<Item<'_>>, Fault> {
+    pub fn next_element(&mut self) -> Result<Option<Item<'_>>, Fault> {
         if self.parts != Parts::Elements {
             return self.next_of_nodes();
         }
@@ -149,9 +150,6 @@ impl<'a> List<'a> {
     }
 }
 
-/// Elements longer than this are nodes of their own. Listpacks grow to this (`list-max-listpack-size -2`, Redis's default).
-pub const NODE_MAX_BYTES: usize = 8192;
-
 /// Writes a list as type 18.
 #[derive(Debug)]
 pub struct ListWriter {
@@ -199,7 +197,7 @@ impl ListWriter {
     /// The next element.
     pub fn push(&mut self, element: &[u8], out: &mut Output) {
         let is_large = element.len() > NODE_MAX_BYTES;
-        if is_large || self.node.len() + element.len() + ENTRY_OVERHEAD_MAX > NODE_MAX_BYTES {
+        if self.node.len() + element.len() + ENTRY_OVERHEAD_MAX > NODE_MAX_BYTES {
             self.end_node(out);
         }
         if is_large {
@@ -244,7 +242,7 @@ mod tests {
         let bytes = [bytes, b"!"].concat();
         let mut list = List::open(kind, Input::new(&bytes))?.unwrap();
         let mut found = Vec::new();
-        while let Some(element) = list.next()? {
+        while let Some(element) = list.next_element()? {
             found.push(element.text().to_vec());
         }
         assert_eq!(list.rest().rest(), b"!");

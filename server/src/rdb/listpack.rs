@@ -11,7 +11,9 @@
 //!         11110000 L32 bytes ...                  a longer string
 //!         11110001 N16 | 11110010 N24 | 11110011 N32 | 11110100 N64
 //! ```
-//! An entry's length has seven bits a byte, the highest first; all bytes but the first have their top bit set.
+//! An entry's length has seven bits a byte, the highest first; all bytes but the first have their top bit set. A length of 14
+//! ones, or 21, or 28, has a byte more than it needs with Redis, and has not with Valkey, and neither reads the other's. Both
+//! are read here, and none is written ([`ENTRY_TEXT_MAX_BYTES`]).
 
 use larder_engine::parse_canonical_i64;
 
@@ -67,7 +69,8 @@ impl Cursor {
         let mut input = Input::new(left);
         let item = read(&mut input)?;
         let entry_bytes = left.len() - input.rest().len();
-        let (expected, len) = length_backwards(entry_bytes);
+        let is_redis = input.rest().first() == Some(&0);
+        let (expected, len) = length_backwards(entry_bytes, is_redis);
         if input.take(len as u64)? != &expected[..len] {
             return Err(Fault::Damaged("a listpack's entry has two lengths"));
         }
@@ -103,14 +106,17 @@ pub(super) fn i24([a, b, c]: [u8; 3]) -> i64 {
     i64::from(i32::from_le_bytes([0, a, b, c]) >> 8)
 }
 
-/// An entry's length as it stands behind it, and how many of the bytes it takes. A length of nothing but ones takes a byte
-/// more than it had to: so Redis writes and expects it.
-fn length_backwards(entry_bytes: usize) -> ([u8; 5], usize) {
+/// An entry's length as it stands behind it, and how many of the bytes it takes: with Redis, one of nothing but ones takes one
+/// more.
+fn length_backwards(entry_bytes: usize, is_redis: bool) -> ([u8; 5], usize) {
     let len = match entry_bytes {
-        0..=127 => 1,
-        128..16_383 => 2,
-        16_383..2_097_151 => 3,
-        2_097_151..268_435_455 => 4,
+        0..=0x7f => 1,
+        0x3fff if is_redis => 3,
+        0x80..=0x3fff => 2,
+        0x1f_ffff if is_redis => 4,
+        0x4000..=0x1f_ffff => 3,
+        0xfff_ffff if is_redis => 5,
+        0x20_0000..=0xfff_ffff => 4,
         _ => 5,
     };
     let mut bytes = [0; 5];
@@ -120,6 +126,9 @@ fn length_backwards(entry_bytes: usize) -> ([u8; 5], usize) {
     }
     (bytes, len)
 }
+
+/// The longest string of an entry whose length Redis and Valkey write alike, whatever it is.
+pub(super) const ENTRY_TEXT_MAX_BYTES: usize = 16_000;
 
 /// The most bytes that an entry takes besides those of its string.
 pub(super) const ENTRY_OVERHEAD_MAX: usize = 10;
@@ -205,7 +214,7 @@ impl Writer {
     }
 
     fn end_entry(&mut self, start: usize) {
-        let (length, len) = length_backwards(self.bytes.len() - start);
+        let (length, len) = length_backwards(self.bytes.len() - start, true);
         self.bytes.extend_from_slice(&length[..len]);
         self.entries += 1;
     }
@@ -286,6 +295,39 @@ mod tests {
         );
         let borrowed: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
         assert_eq!(entries(&written(&borrowed)).unwrap(), texts);
+    }
+
+    #[test]
+    fn lengths_of_entries_are_those_of_redis_or_of_valkey() {
+        for (entry_bytes, redis, valkey) in [
+            (1, &[1][..], &[1][..]),
+            (127, &[127], &[127]),
+            (128, &[1, 0x80], &[1, 0x80]),
+            (16_382, &[0x7f, 0xfe], &[0x7f, 0xfe]),
+            (16_383, &[0, 0xff, 0xff], &[0x7f, 0xff]),
+            (16_384, &[1, 0x80, 0x80], &[1, 0x80, 0x80]),
+            (2_097_151, &[0, 0xff, 0xff, 0xff], &[0x7f, 0xff, 0xff]),
+            (
+                268_435_455,
+                &[0, 0xff, 0xff, 0xff, 0xff],
+                &[0x7f, 0xff, 0xff, 0xff],
+            ),
+        ] {
+            for (is_redis, expected) in [(true, redis), (false, valkey)] {
+                let (bytes, len) = length_backwards(entry_bytes, is_redis);
+                assert_eq!(&bytes[..len], expected, "{entry_bytes}");
+            }
+        }
+        for len in [16_378, 2_097_146] {
+            let redis = written(&[&vec![b'x'; len], b"1"]);
+            let mut valkey = redis.clone();
+            valkey.remove(6 + 5 + len);
+            valkey[6 + 5 + len] = 0x7f;
+            let total = valkey.len() as u32;
+            valkey[..4].copy_from_slice(&total.to_le_bytes());
+            assert_eq!(entries(&redis).unwrap()[0].len(), len);
+            assert_eq!(entries(&valkey), entries(&redis));
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use fault::Fault;
 pub use hash::{Field, Hash, HashForm, HashThresholds, HashWriter};
 pub use input::Input;
 pub use item::{Item, Text};
-pub use list::{List, ListWriter, NODE_MAX_BYTES};
+pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
 pub use payload::{WrongFooter, seal, seal_as, unseal};
 pub use seen::Duplicates;

@@ -92,6 +92,7 @@ impl<'a> Packed<'a> {
 }
 
 /// The memory that bytes take besides the payload.
+#[expect(clippy::ptr_arg, reason = "borrowed ones take none")]
 pub(super) fn held_bytes(bytes: &Cow<'_, [u8]>) -> usize {
     match bytes {
         Cow::Borrowed(_) => 0,

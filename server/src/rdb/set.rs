@@ -63,7 +63,7 @@ impl<'a> Set<'a> {
     ///
     /// # Errors
     /// The set is damaged there, or has no members at all.
-    pub fn next(&mut self) -> Result<Option<Item<'_>>, Fault> {
+    pub fn next_member(&mut self) -> Result<Option<Item<'_>>, Fault> {
         let member = match &mut self.source {
             Source::Strings { left: 0, .. } => None,
             Source::Strings { left, scratch } => {
@@ -113,7 +113,7 @@ mod tests {
         let set = Set::open(kind, Input::new(&bytes), Duplicates::Refused)?;
         let mut set = set.unwrap();
         let mut found = Vec::new();
-        while let Some(member) = set.next()? {
+        while let Some(member) = set.next_member()? {
             found.push(member.text().to_vec());
         }
         assert_eq!(set.rest().rest(), b"!");

@@ -76,7 +76,7 @@ impl<'a> SortedSet<'a> {
     ///
     /// # Errors
     /// The sorted set is damaged there, or has no members at all.
-    pub fn next(&mut self) -> Result<Option<Member<'_>>, Fault> {
+    pub fn next_member(&mut self) -> Result<Option<Member<'_>>, Fault> {
         let member = match &mut self.source {
             Source::Strings { left: 0, .. } => None,
             Source::Strings {
@@ -146,7 +146,7 @@ mod tests {
         let set = SortedSet::open(kind, Input::new(&bytes), Duplicates::Refused)?;
         let mut set = set.unwrap();
         let mut found = Vec::new();
-        while let Some(member) = set.next()? {
+        while let Some(member) = set.next_member()? {
             found.push((member.name.text().to_vec(), member.score));
         }
         assert_eq!(set.rest().rest(), b"!");

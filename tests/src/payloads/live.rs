@@ -16,6 +16,7 @@ const THRESHOLDS: &[&str] = &[
     "CONFIG SET list-max-listpack-size -2",
     "CONFIG SET list-compress-depth 0",
     "CONFIG SET hash-max-listpack-entries 128",
+    "CONFIG SET hash-max-listpack-value 64",
     "CONFIG SET zset-max-listpack-entries 128",
     "CONFIG SET set-max-intset-entries 512",
 ];
@@ -31,7 +32,7 @@ pub const RECIPES: &[Recipe] = &[
     (
         "a small list",
         &[
-            "RPUSH k a b \"\" 0 127 128 -1 4095 -4096 4096 -32768 32768 8388607 -8388609 2147483647 2147483648 9223372036854775807 007",
+            "RPUSH k a b \"\" 0 127 128 -1 4095 -4096 4096 -32768 32768 -40000 8388607 -8388609 2147483647 2147483648 9223372036854775807 007",
         ],
     ),
     (
@@ -159,6 +160,29 @@ pub const RECIPES: &[Recipe] = &[
         &[
             "DEBUG QUICKLIST-PACKED-THRESHOLD 5b",
             "RPUSH k a large large a b large 1234567",
+        ],
+    ),
+];
+
+/// Values too large to be kept.
+pub const LARGE_RECIPES: &[Recipe] = &[
+    (
+        "a small hash of a value whose entry has a length of 14 ones",
+        &[
+            "CONFIG SET hash-max-listpack-value 20000",
+            "EVAL \"redis.call('HSET', KEYS[1], 'a', string.rep('v', 16378), 'b', 1)\" 1 k",
+        ],
+    ),
+    (
+        "a list of many nodes",
+        &[
+            "EVAL \"for n = 1, 5000 do redis.call('RPUSH', KEYS[1], n * n, 'element ' .. n, string.rep('x', n % 300)) end\" 1 k",
+        ],
+    ),
+    (
+        "a hash of many fields",
+        &[
+            "EVAL \"for n = 1, 5000 do redis.call('HSET', KEYS[1], 'field' .. n, string.rep('x', n % 300)) end\" 1 k",
         ],
     ),
 ];

@@ -11,8 +11,8 @@ pub mod live;
 
 use larder_server::rdb::limits::LZF_MAX_RATIO;
 use larder_server::rdb::{
-    Duplicates, Fault, HashForm, HashWriter, Input, ListWriter, Output, Packing, Value, Version,
-    seal, unseal,
+    Duplicates, Fault, HashForm, HashThresholds, HashWriter, Input, ListWriter, Output, Packing,
+    Value, Version, seal, unseal,
 };
 
 /// A value, its elements in the order in which they stand in the payload.
@@ -92,7 +92,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         Value::String(string, _) => Plain::String(string.to_vec()),
         Value::List(list) => {
             let mut elements = Vec::new();
-            while let Some(element) = list.next()? {
+            while let Some(element) = list.next_element()? {
                 elements.push(element.text().to_vec());
                 spent.check(&elements[elements.len() - 1], list.held_bytes());
             }
@@ -100,7 +100,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::Hash(hash) => {
             let mut fields = Vec::new();
-            while let Some(field) = hash.next()? {
+            while let Some(field) = hash.next_field()? {
                 let name = field.name.text().to_vec();
                 let deadline_ms = field.deadline_ms;
                 fields.push((name, field.value.text().to_vec(), deadline_ms));
@@ -110,7 +110,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::Set(set) => {
             let mut members = Vec::new();
-            while let Some(member) = set.next()? {
+            while let Some(member) = set.next_member()? {
                 members.push(member.text().to_vec());
                 spent.check(&members[members.len() - 1], set.held_bytes());
             }
@@ -118,7 +118,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::SortedSet(set) => {
             let mut members = Vec::new();
-            while let Some(member) = set.next()? {
+            while let Some(member) = set.next_member()? {
                 members.push((member.name.text().to_vec(), member.score));
                 spent.check(&members[members.len() - 1].0, set.held_bytes());
             }
@@ -181,6 +181,23 @@ pub const MANNERS: [Manner; 4] = {
     ]
 };
 
+/// A listpack, if the manner allows it and it is one that every server reads.
+fn form(fields: &[(Vec<u8>, Vec<u8>, Option<i64>)], manner: Manner) -> HashForm {
+    let thresholds = HashThresholds {
+        fields: match manner.form {
+            HashForm::Listpack => u64::MAX,
+            HashForm::Strings => 0,
+        },
+        longest_bytes: u64::MAX,
+    };
+    let lengths = fields
+        .iter()
+        .flat_map(|(name, value, _)| [name.len(), value.len()]);
+    let longest_bytes = lengths.clone().max().unwrap_or_default() as u64;
+    let total_bytes = lengths.sum::<usize>() as u64;
+    HashForm::of(thresholds, fields.len() as u64, longest_bytes, total_bytes)
+}
+
 /// The payload of a value, `None` if Larder does not write values of its type yet.
 #[must_use]
 pub fn write(plain: &Plain, manner: Manner) -> Option<Vec<u8>> {
@@ -200,7 +217,7 @@ pub fn write(plain: &Plain, manner: Manner) -> Option<Vec<u8>> {
         }
         Plain::Hash(fields) => {
             let soonest_ms = fields.iter().filter_map(|(_, _, deadline)| *deadline).min();
-            let mut writer = HashWriter::new(manner.form, soonest_ms);
+            let mut writer = HashWriter::new(form(fields, manner), soonest_ms);
             out.byte(writer.kind());
             writer.begin(fields.len() as u64, &mut out);
             for (name, value, deadline_ms) in fields {
