@@ -178,6 +178,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::command::families::testing::Bench;
+    use crate::rdb::{Version, seal_as};
 
     const PAYLOAD: &[u8] = b"\x00\x05hello\n\x00cr\xdfve4 \n";
 
@@ -254,6 +255,30 @@ mod tests {
         );
         bench.check(&[("EXISTS a", "0")]);
         assert_eq!(bench.events(), ["set a", "del a"]);
+    }
+
+    #[test]
+    fn what_holds_no_string_is_refused_and_changes_nothing() {
+        let mut bench = Bench::new();
+        bench.check(&[("SET a 1", "OK")]);
+        for (value, expected) in [
+            (&b"\x00\xc0\x05"[..], "+OK"),
+            // What stands behind a value is ignored, as by Redis.
+            (b"\x00\x015more", "+OK"),
+            (b"", "-ERR Bad data format"),
+            (b"\x00", "-ERR Bad data format"),
+            (b"\x00\x05abc", "-ERR Bad data format"),
+            (b"\x01\x00", "-ERR Bad data format"),
+            (b"\x01\x01\x01a", "-ERR Bad data format"),
+            (b"\x0f", "-ERR Bad data format"),
+            (b"\xff", "-ERR Bad data format"),
+        ] {
+            let payload = seal_as(value.to_vec(), Version::WRITTEN);
+            let reply = restore(&mut bench, "a", "0", &payload, "REPLACE");
+            assert_eq!(reply, expected, "{value:x?}");
+        }
+        bench.check(&[("GET a", "\"5\"")]);
+        assert_eq!(bench.events(), ["set a", "restore a", "restore a"]);
     }
 
     #[test]
