@@ -9,7 +9,7 @@ pub mod damage;
 pub mod golden;
 pub mod live;
 
-use larder_server::rdb::limits::LZF_MAX_RATIO;
+use larder_server::rdb::limits::{DEADLINE_MAX_MS, LZF_MAX_RATIO};
 use larder_server::rdb::{
     Duplicates, Fault, HashForm, HashThresholds, HashWriter, Input, ListWriter, Output, Packing,
     Value, Version, seal, unseal,
@@ -46,17 +46,32 @@ impl Plain {
     /// Whether a field of it has a deadline before this moment, in milliseconds of Unix time.
     #[must_use]
     pub fn has_deadline_before(&self, moment_ms: i64) -> bool {
-        let Self::Hash(fields) = self else {
-            return false;
+        self.deadlines().any(|deadline| deadline < moment_ms)
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = i64> {
+        let fields = match self {
+            Self::Hash(fields) => &fields[..],
+            _ => &[],
         };
-        let mut deadlines = fields.iter().filter_map(|(_, _, deadline)| *deadline);
-        deadlines.any(|deadline| deadline < moment_ms)
+        fields.iter().filter_map(|(_, _, deadline)| *deadline)
     }
 
     /// Whether a field of it has a deadline.
     #[must_use]
     pub fn has_deadlines(&self) -> bool {
-        self.has_deadline_before(i64::MAX)
+        self.deadlines().next().is_some()
+    }
+
+    /// With the deadlines that it has when it was written: those that Redis can say.
+    #[must_use]
+    pub fn as_written(mut self) -> Self {
+        if let Self::Hash(fields) = &mut self {
+            for (_, _, deadline) in fields {
+                *deadline = deadline.map(|deadline| deadline.clamp(1, DEADLINE_MAX_MS as i64));
+            }
+        }
+        self
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Version;
 use crate::rdb::kind;
-use crate::rdb::limits::LISTPACK_MAX_BYTES;
+use crate::rdb::limits::{DEADLINE_MAX_MS, LISTPACK_MAX_BYTES};
 use crate::rdb::listpack::{self, ENTRY_TEXT_MAX_BYTES};
 use crate::rdb::output::Output;
 
@@ -70,6 +70,7 @@ impl HashWriter {
     /// A writer for a hash whose soonest deadline of a field is this.
     #[must_use]
     pub fn new(form: HashForm, soonest_ms: Option<i64>) -> Self {
+        let soonest_ms = soonest_ms.map(known_to_redis);
         let listpack = listpack::Writer::default();
         let body = match (form, soonest_ms) {
             (HashForm::Strings, _) => Body::Strings,
@@ -106,6 +107,7 @@ impl HashWriter {
     /// # Panics
     /// Its deadline is sooner than the soonest.
     pub fn push(&mut self, name: &[u8], value: &[u8], deadline_ms: Option<i64>, out: &mut Output) {
+        let deadline_ms = deadline_ms.map(known_to_redis);
         match &mut self.body {
             Body::Listpack(listpack) => {
                 assert!(
@@ -158,6 +160,11 @@ impl HashWriter {
     }
 }
 
+/// The nearest moment that Redis takes for a deadline: it has none at 0, and none in ten thousand years.
+fn known_to_redis(deadline_ms: i64) -> i64 {
+    deadline_ms.clamp(1, DEADLINE_MAX_MS as i64)
+}
+
 /// A deadline as it is written behind the soonest.
 fn from_soonest(at_ms: i64, soonest_ms: i64) -> u64 {
     let from = at_ms.checked_sub(soonest_ms);
@@ -206,6 +213,22 @@ mod tests {
             let (written_kind, bytes, written_version) = written(of, form);
             assert_eq!((written_kind, written_version), (kind, Version(version)));
             assert_eq!(&fields(kind, REDIS, &bytes).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn deadlines_that_only_valkey_knows_are_written_as_the_nearest_of_redis() {
+        let of = expected(&[
+            ("a", "1", Some(i64::MAX)),
+            ("b", "2", Some(0)),
+            ("c", "3", None),
+        ]);
+        for form in [HashForm::Listpack, HashForm::Strings] {
+            let (kind, bytes, _) = written(&of, form);
+            let mut read = fields(kind, REDIS, &bytes).unwrap();
+            read.sort();
+            let deadlines: Vec<_> = read.iter().map(|(_, _, deadline)| *deadline).collect();
+            assert_eq!(deadlines, [Some((1 << 48) - 1), Some(1), None]);
         }
     }
 
