@@ -366,6 +366,16 @@ mod tests {
     }
 
     #[test]
+    fn the_number_of_nodes_is_right_whatever_it_is() {
+        for count in [1, 63, 64, 65, 300] {
+            let list = vec![vec![b'x'; NODE_MAX_BYTES + 1]; count];
+            let bytes = written(&list, Packing::Lzf);
+            assert_eq!(Input::new(&bytes).length(), Ok(count as u64));
+            assert_eq!(elements(18, &bytes).unwrap(), list);
+        }
+    }
+
+    #[test]
     fn large_elements_are_nodes_of_their_own_and_small_ones_fill_listpacks() {
         let list = [
             vec![b'x'; 8192],
