@@ -13,6 +13,7 @@
 //!   [`history::simulated`] plays the same clients there, and a seed gives the same history again.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
+//! * [`payloads`] are values as `DUMP` gives them: those of other servers, read by Larder's code, and the other way round.
 //! * [`placed`] finds keys by the core that owns them, [`clock`] is the time of day as servers have it.
 //! * [`stock`] runs the clients people already have.
 //! * Two tests include sources of the server and run them in models: `order_sim` (shuttle) and `order_loom` check the order
@@ -28,6 +29,7 @@ pub mod fragile;
 pub mod history;
 pub mod inprocess;
 pub mod model;
+pub mod payloads;
 pub mod placed;
 pub mod programs;
 pub mod quoting;

@@ -322,6 +322,22 @@ fn the_protocol_stands_on_the_standard_library_alone() {
 }
 
 #[test]
+fn the_formats_of_values_stand_by_themselves() {
+    let mut found = Vec::new();
+    for source in sources()
+        .iter()
+        .filter(|source| source.path.starts_with("server/src/rdb/"))
+    {
+        for (number, line) in code_lines(source) {
+            if line.contains("crate::") && !line.contains("crate::rdb") {
+                found.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none(&found, "rdb imports nothing of the server");
+}
+
+#[test]
 fn the_engine_does_no_input_or_output_and_knows_no_clock() {
     let outside = [
         "std::net",
@@ -343,7 +359,7 @@ fn the_engine_does_no_input_or_output_and_knows_no_clock() {
 fn the_server_is_layered() {
     let foundation: &[&str] = &[
         "resp", "observe", "config", "shared", "budget", "order", "topics", "routing", "glob",
-        "log", "script", "persist",
+        "log", "rdb", "script", "persist",
     ];
     let layers: &[&[&str]] = &[
         &["runtime"],
@@ -355,7 +371,7 @@ fn the_server_is_layered() {
     let found = layering(&sources(), "server", layers, Siblings::MayImportEachOther);
     assert_none(
         &found,
-        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, order, topics, routing, glob, log, script",
+        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, order, topics, routing, glob, log, rdb, script",
     );
 }
 

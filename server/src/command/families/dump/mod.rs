@@ -1,13 +1,13 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
-pub(super) mod payload;
+use std::borrow::Cow;
 
 use larder_engine::{
     Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
-use payload::Invalid;
 
 use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::rdb::{Duplicates, Output, Packing, Value, seal, unseal};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -49,11 +49,36 @@ fn dump(call: &mut ShardCall<'_>) -> CommandResult {
     match entry {
         Some(entry) => {
             let value = entry.string().ok_or(errors::WRONG_TYPE)?;
-            call.reply.bulk(&payload::of_string(value));
+            call.reply.bulk(&payload_of(value));
         }
         None => call.reply.null(),
     }
     Ok(())
+}
+
+/// The payload of a string. It is not packed: that would cost more than it saves.
+fn payload_of(string: &[u8]) -> Vec<u8> {
+    /// The type, a length and the footer, at most.
+    const OVERHEAD_BYTES: usize = 20;
+    let mut out = Output::new(Packing::None);
+    out.reserve(string.len() + OVERHEAD_BYTES);
+    out.byte(Value::STRING);
+    out.string(string);
+    seal(out)
+}
+
+/// The string that a payload holds.
+///
+/// # Errors
+/// Redis's texts.
+fn string_of(payload: &[u8]) -> Result<Cow<'_, [u8]>, ErrorReply> {
+    let (version, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
+    let kind = input.byte();
+    let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::Refused));
+    match value {
+        Ok(Value::String(string, _)) => Ok(string),
+        _ => Err(errors::BAD_DATA_FORMAT),
+    }
 }
 
 /// The options of `RESTORE`.
@@ -122,10 +147,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(errors::INVALID_TTL);
     }
-    let value = payload::to_string(call.args.at(3)).map_err(|invalid| match invalid {
-        Invalid::Footer => errors::BAD_PAYLOAD,
-        Invalid::Value => errors::BAD_DATA_FORMAT,
-    })?;
+    let value = string_of(call.args.at(3))?;
     let now = call.shard.now();
     let deadline = match ttl {
         0 => None,
@@ -156,6 +178,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::command::families::testing::Bench;
+    use crate::rdb::{Version, seal_as};
 
     const PAYLOAD: &[u8] = b"\x00\x05hello\n\x00cr\xdfve4 \n";
 
@@ -232,6 +255,30 @@ mod tests {
         );
         bench.check(&[("EXISTS a", "0")]);
         assert_eq!(bench.events(), ["set a", "del a"]);
+    }
+
+    #[test]
+    fn what_holds_no_string_is_refused_and_changes_nothing() {
+        let mut bench = Bench::new();
+        bench.check(&[("SET a 1", "OK")]);
+        for (value, expected) in [
+            (&b"\x00\xc0\x05"[..], "+OK"),
+            // What stands behind a value is ignored, as by Redis.
+            (b"\x00\x015more", "+OK"),
+            (b"", "-ERR Bad data format"),
+            (b"\x00", "-ERR Bad data format"),
+            (b"\x00\x05abc", "-ERR Bad data format"),
+            (b"\x01\x00", "-ERR Bad data format"),
+            (b"\x01\x01\x01a", "-ERR Bad data format"),
+            (b"\x0f", "-ERR Bad data format"),
+            (b"\xff", "-ERR Bad data format"),
+        ] {
+            let payload = seal_as(value.to_vec(), Version::WRITTEN);
+            let reply = restore(&mut bench, "a", "0", &payload, "REPLACE");
+            assert_eq!(reply, expected, "{value:x?}");
+        }
+        bench.check(&[("GET a", "\"5\"")]);
+        assert_eq!(bench.events(), ["set a", "restore a", "restore a"]);
     }
 
     #[test]

@@ -8,13 +8,15 @@
 //! Read, not written: 246, as Redis 7.0 had it before it came out: name, engine, a description or none, and the code without
 //! its first line.
 
+use std::borrow::Cow;
+
 use super::{
     COST, INVOCATION, MAY_WRITE, MAY_WRITE_NOTE, ONLY_READS, ONLY_READS_NOTE, READS, SUBCOMMAND,
     WRITES, busy, end_busy,
 };
-use crate::command::families::dump::payload::{Input, seal, unseal, write_string};
 use crate::command::{CommandSpec, CoreState, Flags, Group, Invoke, Keys, Run, SessionCall};
 use crate::glob::{self, Case};
+use crate::rdb::{Input, Output, Packing, seal, unseal};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::script::{Kind, LIBRARY_LOAD_MAX, LIBRARY_RELOAD_MAX, Libraries, Library, LoadOptions};
@@ -335,13 +337,13 @@ const OLD_OPCODE: u8 = 246;
 
 fn dump(call: &mut SessionCall<'_>) -> CommandResult {
     let libraries = call.core.shared.libraries.current();
-    let mut out = Vec::new();
+    let mut out = Output::new(Packing::None);
     for library in libraries.iter() {
-        out.push(OPCODE);
-        write_string(&library.code, &mut out);
+        out.byte(OPCODE);
+        out.string(&library.code);
     }
-    seal(&mut out);
-    call.reply(|reply| reply.bulk(&out));
+    let payload = seal(out);
+    call.reply(|reply| reply.bulk(&payload));
     Ok(())
 }
 
@@ -349,19 +351,23 @@ fn dump(call: &mut SessionCall<'_>) -> CommandResult {
 ///
 /// # Errors
 /// Redis's text, without code word.
-fn next_library(input: &mut Input<'_>, opcode: u8) -> Result<Vec<u8>, &'static str> {
+fn next_library<'a>(input: &mut Input<'a>, opcode: u8) -> Result<Cow<'a, [u8]>, &'static str> {
+    let mut string = |missing| input.string().map_err(|_| missing);
     match opcode {
-        OPCODE => input.string().ok_or("Failed loading library payload"),
+        OPCODE => string("Failed loading library payload"),
         OLD_OPCODE => {
-            let name = input.string().ok_or("Failed loading library name")?;
-            let engine = input.string().ok_or("Failed loading engine name")?;
-            let is_described = input.plain_length();
-            if is_described.ok_or("Failed loading library description indicator")? > 0 {
+            let name = string("Failed loading library name")?;
+            let engine = string("Failed loading engine name")?;
+            let is_described = input.length();
+            if is_described.map_err(|_| "Failed loading library description indicator")? > 0 {
                 let description = input.string();
-                description.ok_or("Failed loading library description")?;
+                description.map_err(|_| "Failed loading library description")?;
             }
-            let code = input.string().ok_or("Failed loading library blob")?;
-            Ok([b"#!", &*engine, b" name=", &*name, b"\n", &*code].concat())
+            let code = input.string();
+            let code = code.map_err(|_| "Failed loading library blob")?;
+            Ok([b"#!", &*engine, b" name=", &*name, b"\n", &*code]
+                .concat()
+                .into())
         }
         _ => Err("given type is not a function"),
     }
@@ -369,15 +375,14 @@ fn next_library(input: &mut Input<'_>, opcode: u8) -> Result<Vec<u8>, &'static s
 
 /// The libraries of a payload, loaded on this core.
 fn read(core: &mut CoreState, payload: &[u8]) -> Result<Libraries, ErrorReply> {
-    let mut input = Input(unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?);
+    let (_, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
     let options = LoadOptions {
         limit: LIBRARY_RELOAD_MAX,
         log_level: core.config.loglevel,
     };
     let cache = &core.shared.libraries;
     let mut libraries = Libraries::default();
-    while let Some((&opcode, rest)) = input.0.split_first() {
-        input.0 = rest;
+    while let Ok(opcode) = input.byte() {
         let code = next_library(&mut input, opcode).map_err(|text| error(text.as_bytes()))?;
         let is_taken = |name: &str| libraries.get(name).is_some();
         let library = core

@@ -1,0 +1,52 @@
+//! Values in Redis's RDB format: what `DUMP` answers, `RESTORE` takes, and snapshot files hold.
+//!
+//! ```text
+//! payload.rs     the footer of DUMP, and the version in it
+//! value.rs       one value of any type: which type it is, and who reads it
+//!                    ┌──────────┬──────────┴─┬───────────────┐
+//! types          list.rs     hash.rs      set.rs      sorted_set.rs      elements, fields, members, one after the other
+//!                    └──────────┴──────┬─────┴───────────────┘
+//! packed.rs      a small collection in one string: listpack.rs, ziplist.rs, zipmap.rs, intset.rs
+//! input.rs       lengths, strings (lzf.rs), numbers; output.rs writes them
+//! ```
+//! Nothing is believed: each length is checked against the bytes there are, each count against what comes, and what a field or a
+//! member may not be is refused, as Redis does with `sanitize-dump-payload yes`. What reading takes is bounded by the bytes that
+//! are read: a packed string by 88 times its own ([`limits::LZF_MAX_RATIO`]), fields and members by a copy of each. Readers go
+//! forward over the input once, give each element as it comes and keep nothing, so that whoever reads builds a value on the
+//! way, and drops it if the end is a [`Fault`].
+//!
+//! Source: "Redis RDB File Format" and what servers write; versions 6 to 13 of Redis's, 80 of Valkey's ([`Version`]).
+
+mod fault;
+mod hash;
+mod input;
+mod intset;
+mod item;
+mod kind;
+pub mod limits;
+mod list;
+mod listpack;
+mod lzf;
+mod output;
+mod packed;
+mod payload;
+mod seen;
+mod set;
+mod sorted_set;
+mod value;
+mod version;
+mod ziplist;
+mod zipmap;
+
+pub use fault::Fault;
+pub use hash::{Field, Hash, HashForm, HashThresholds, HashWriter};
+pub use input::Input;
+pub use item::{Item, Text};
+pub use list::{List, ListWriter};
+pub use output::{Output, Packing};
+pub use payload::{WrongFooter, seal, seal_as, unseal};
+pub use seen::Duplicates;
+pub use set::Set;
+pub use sorted_set::{Member, SortedSet};
+pub use value::Value;
+pub use version::Version;

@@ -1,0 +1,155 @@
+//! Sets.
+//!
+//! ```text
+//!  2  members (length) | string ...
+//! 11  string: an intset
+//! 20  string: a listpack                                                                 from 7.2 on
+//! ```
+
+use super::fault::Fault;
+use super::input::Input;
+use super::item::Item;
+use super::kind;
+use super::packed::{Layout, Packed};
+use super::seen::{Duplicates, Seen};
+
+/// The members of a set, in the order in which they were written.
+#[derive(Debug)]
+pub struct Set<'a> {
+    /// Behind what was read.
+    input: Input<'a>,
+    source: Source<'a>,
+    seen: Option<Seen>,
+    is_empty: bool,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// So many strings that are left in the input.
+    Strings {
+        left: u64,
+        scratch: Vec<u8>,
+    },
+    Packed(Packed<'a>),
+}
+
+impl<'a> Set<'a> {
+    /// Begins to read a set of this type; `None` if sets have no such type.
+    pub(super) fn open(
+        kind: u8,
+        mut input: Input<'a>,
+        duplicates: Duplicates,
+    ) -> Result<Option<Self>, Fault> {
+        let source = match kind {
+            kind::SET => Source::Strings {
+                left: input.length()?,
+                scratch: Vec::new(),
+            },
+            kind::SET_INTSET => Source::Packed(Packed::open(Layout::Intset, input.string()?)?),
+            kind::SET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, input.string()?)?),
+            _ => return Ok(None),
+        };
+        // Those of an intset ascend, so that none is there twice.
+        let is_looked_at = kind != kind::SET_INTSET;
+        Ok(Some(Self {
+            input,
+            source,
+            seen: Seen::new(duplicates).filter(|_| is_looked_at),
+            is_empty: true,
+        }))
+    }
+
+    /// The next member, `None` behind the last.
+    ///
+    /// # Errors
+    /// The set is damaged there, or has no members at all.
+    pub fn next_member(&mut self) -> Result<Option<Item<'_>>, Fault> {
+        let member = match &mut self.source {
+            Source::Strings { left: 0, .. } => None,
+            Source::Strings { left, scratch } => {
+                *left -= 1;
+                Some(self.input.item(scratch)?)
+            }
+            Source::Packed(packed) => packed.next()?.map(|[member]| member),
+        };
+        let Some(member) = member else {
+            return if self.is_empty {
+                Err(Fault::Empty)
+            } else {
+                Ok(None)
+            };
+        };
+        self.is_empty = false;
+        if let Some(seen) = &mut self.seen {
+            seen.add(&member.text())?;
+        }
+        Ok(Some(member))
+    }
+
+    /// What stands behind the set, once it was read to its end.
+    #[must_use]
+    pub fn rest(&self) -> Input<'a> {
+        self.input
+    }
+
+    /// The memory that reading it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let source = match &self.source {
+            Source::Strings { scratch, .. } => scratch.capacity(),
+            Source::Packed(packed) => packed.held_bytes(),
+        };
+        source + self.seen.as_ref().map_or(0, Seen::held_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All members of a set, which is followed by `!`.
+    fn members(kind: u8, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        let bytes = [bytes, b"!"].concat();
+        let set = Set::open(kind, Input::new(&bytes), Duplicates::Refused)?;
+        let mut set = set.unwrap();
+        let mut found = Vec::new();
+        while let Some(member) = set.next_member()? {
+            found.push(member.text().to_vec());
+        }
+        assert_eq!(set.rest().rest(), b"!");
+        Ok(found)
+    }
+
+    #[test]
+    fn sets_of_every_type_are_read() {
+        for (kind, bytes, expected) in [
+            (2, &b"\x02\x01a\xc0\x05"[..], [b"a", b"5"]),
+            (11, b"\x0c\x02\0\0\0\x02\0\0\0\x01\0\x05\0", [b"1", b"5"]),
+            (
+                20,
+                b"\x0c\x0c\0\0\0\x02\0\x81a\x02\x05\x01\xff",
+                [b"a", b"5"],
+            ),
+        ] {
+            assert_eq!(members(kind, bytes).unwrap(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn empty_sets_and_members_that_come_twice_are_refused() {
+        for (kind, bytes, fault) in [
+            (2, &b"\x00"[..], Fault::Empty),
+            (11, b"\x08\x02\0\0\0\0\0\0\0", Fault::Empty),
+            (20, b"\x07\x07\0\0\0\0\0\xff", Fault::Empty),
+            (2, b"\x02\x015\xc0\x05", Fault::Duplicate),
+            (
+                20,
+                b"\x0c\x0c\0\0\0\x02\0\x815\x02\x05\x01\xff",
+                Fault::Duplicate,
+            ),
+            (2, b"\x80\xff\xff\xff\xff\x01a", Fault::Truncated),
+        ] {
+            assert_eq!(members(kind, bytes), Err(fault), "{kind}: {bytes:x?}");
+        }
+    }
+}

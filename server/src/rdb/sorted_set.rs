@@ -1,0 +1,218 @@
+//! Sorted sets. Nothing says in which order their members stand.
+//!
+//! ```text
+//!  3  members (length) | [ string: member | score, as text ] ...                         before 4.0
+//!  5  members (length) | [ string: member | score (8) ] ...
+//! 12  string: a ziplist of members and scores                                            up to 6.2
+//! 17  string: a listpack of members and scores                                           from 7.0 on
+//! ```
+
+use super::fault::Fault;
+use super::input::{Input, parse_double};
+use super::item::Item;
+use super::kind;
+use super::packed::{Layout, Packed};
+use super::seen::{Duplicates, Seen};
+
+/// A member of a sorted set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Member<'a> {
+    /// It.
+    pub name: Item<'a>,
+    /// A number, which may be infinite.
+    pub score: f64,
+}
+
+/// The members of a sorted set, in the order in which they were written.
+#[derive(Debug)]
+pub struct SortedSet<'a> {
+    /// Behind what was read.
+    input: Input<'a>,
+    source: Source<'a>,
+    seen: Option<Seen>,
+    is_empty: bool,
+}
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// So many strings that are left in the input, each with its score behind it.
+    Strings {
+        left: u64,
+        score: fn(&mut Input<'a>) -> Result<f64, Fault>,
+        scratch: Vec<u8>,
+    },
+    Packed(Packed<'a>),
+}
+
+impl<'a> SortedSet<'a> {
+    /// Begins to read a sorted set of this type; `None` if they have no such type.
+    pub(super) fn open(
+        kind: u8,
+        mut input: Input<'a>,
+        duplicates: Duplicates,
+    ) -> Result<Option<Self>, Fault> {
+        let source = match kind {
+            kind::ZSET | kind::ZSET_2 => Source::Strings {
+                left: input.length()?,
+                score: match kind {
+                    kind::ZSET => Input::double_text,
+                    _ => Input::double,
+                },
+                scratch: Vec::new(),
+            },
+            kind::ZSET_ZIPLIST => Source::Packed(Packed::open(Layout::Ziplist, input.string()?)?),
+            kind::ZSET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, input.string()?)?),
+            _ => return Ok(None),
+        };
+        Ok(Some(Self {
+            input,
+            source,
+            seen: Seen::new(duplicates),
+            is_empty: true,
+        }))
+    }
+
+    /// The next member, `None` behind the last.
+    ///
+    /// # Errors
+    /// The sorted set is damaged there, or has no members at all.
+    pub fn next_member(&mut self) -> Result<Option<Member<'_>>, Fault> {
+        let member = match &mut self.source {
+            Source::Strings { left: 0, .. } => None,
+            Source::Strings {
+                left,
+                score,
+                scratch,
+            } => {
+                *left -= 1;
+                let name = self.input.item(scratch)?;
+                let score = score(&mut self.input)?;
+                Some(Member { name, score })
+            }
+            Source::Packed(packed) => match packed.next()? {
+                Some([name, Item::Integer(score)]) => Some(Member {
+                    name,
+                    score: score as f64,
+                }),
+                Some([name, Item::Bytes(score)]) => Some(Member {
+                    name,
+                    score: parse_double(score)?,
+                }),
+                None => None,
+            },
+        };
+        let Some(member) = member else {
+            return if self.is_empty {
+                Err(Fault::Empty)
+            } else {
+                Ok(None)
+            };
+        };
+        self.is_empty = false;
+        if member.score.is_nan() {
+            return Err(Fault::Damaged("a score is no number"));
+        }
+        if let Some(seen) = &mut self.seen {
+            seen.add(&member.name.text())?;
+        }
+        Ok(Some(member))
+    }
+
+    /// What stands behind the sorted set, once it was read to its end.
+    #[must_use]
+    pub fn rest(&self) -> Input<'a> {
+        self.input
+    }
+
+    /// The memory that reading it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let source = match &self.source {
+            Source::Strings { scratch, .. } => scratch.capacity(),
+            Source::Packed(packed) => packed.held_bytes(),
+        };
+        source + self.seen.as_ref().map_or(0, Seen::held_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rdb::ziplist;
+
+    /// All members of a sorted set, which is followed by `!`.
+    fn members(kind: u8, bytes: &[u8]) -> Result<Vec<(Vec<u8>, f64)>, Fault> {
+        let bytes = [bytes, b"!"].concat();
+        let set = SortedSet::open(kind, Input::new(&bytes), Duplicates::Refused)?;
+        let mut set = set.unwrap();
+        let mut found = Vec::new();
+        while let Some(member) = set.next_member()? {
+            found.push((member.name.text().to_vec(), member.score));
+        }
+        assert_eq!(set.rest().rest(), b"!");
+        Ok(found)
+    }
+
+    fn string(bytes: &[u8]) -> Vec<u8> {
+        [&[bytes.len() as u8], bytes].concat()
+    }
+
+    fn doubles(members: &[(&[u8], f64)]) -> Vec<u8> {
+        let member = |(name, score): &(&[u8], f64)| [name, &score.to_le_bytes()[..]].concat();
+        let members: Vec<u8> = members.iter().flat_map(member).collect();
+        [&[2], &*members].concat()
+    }
+
+    #[test]
+    fn sorted_sets_of_every_type_are_read() {
+        let listpack = b"\x13\0\0\0\x04\0\x81a\x02\x831.5\x04\x06\x01\x84-inf\x05\xff";
+        let listpack = [&[listpack.len() as u8], &listpack[1..]].concat();
+        for (kind, bytes) in [
+            (3, b"\x02\x01a\x031.5\xc0\x06\xff".to_vec()),
+            (
+                5,
+                doubles(&[(b"\x01a", 1.5), (b"\xc0\x06", f64::NEG_INFINITY)]),
+            ),
+            (12, string(&ziplist::of(&[b"a", b"1.5", b"6", b"-inf"]))),
+            (17, string(&listpack)),
+        ] {
+            let found = members(kind, &bytes).unwrap();
+            let expected = [(b"a".to_vec(), 1.5), (b"6".to_vec(), f64::NEG_INFINITY)];
+            assert_eq!(found, expected, "{kind}");
+        }
+        let integers = string(&ziplist::of(&[b"a", b"-7"]));
+        assert_eq!(members(12, &integers).unwrap(), [(b"a".to_vec(), -7.0)]);
+    }
+
+    #[test]
+    fn what_no_sorted_set_is_is_refused() {
+        let no_number = Fault::Damaged("a score is no number");
+        for (kind, bytes, fault) in [
+            (3, b"\x00".to_vec(), Fault::Empty),
+            (5, b"\x00".to_vec(), Fault::Empty),
+            (12, string(&ziplist::of(&[])), Fault::Empty),
+            (17, b"\x07\x07\0\0\0\0\0\xff".to_vec(), Fault::Empty),
+            (3, b"\x01\x01a\xfd".to_vec(), no_number),
+            (
+                5,
+                doubles(&[(b"\x01a", f64::NAN), (b"\x01b", 1.0)]),
+                no_number,
+            ),
+            (12, string(&ziplist::of(&[b"a", b"nan"])), no_number),
+            (12, string(&ziplist::of(&[b"a", b"x"])), no_number),
+            (
+                12,
+                string(&ziplist::of(&[b"a", b"1", b"a", b"2"])),
+                Fault::Duplicate,
+            ),
+            (
+                5,
+                doubles(&[(b"\x01a", 1.0), (b"\x01a", 2.0)]),
+                Fault::Duplicate,
+            ),
+            (5, b"\x01\x01a\0\0\0".to_vec(), Fault::Truncated),
+        ] {
+            assert_eq!(members(kind, &bytes), Err(fault), "{kind}: {bytes:x?}");
+        }
+    }
+}
