@@ -36,7 +36,8 @@ impl Core {
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
-            Run::FanOut { .. } | Run::Blocking(_) => self.common_core(command.spec, args),
+            Run::FanOut { .. } => self.split_keys(command, args, target),
+            Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
         let is_spread = owner.is_none() && matches!(command.spec.run, Run::FanOut { .. });
@@ -281,6 +282,19 @@ impl Core {
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 
+    /// Splits the keys of a command by the cores that own them. The one core that owns all, if there is one.
+    fn split_keys(&mut self, command: &Command, args: Args<'_>, target: Target) -> Option<CoreId> {
+        let (here, slots) = (self.state.id, &self.state.shared.slots);
+        if slots.cores() == 1 {
+            return Some(here);
+        }
+        let first_key = target.first_key;
+        let first = first_key.is_known().then(|| (first_key.at(), target.core));
+        let split = self.transactions.split_mut();
+        split.find(args, command, first, slots);
+        split.only_core(here)
+    }
+
     /// The one core that owns all keys of the command, if there is one.
     pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
@@ -295,7 +309,7 @@ impl Core {
         cores.all(|core| core == first).then_some(first)
     }
 
-    /// Spreads a command of several keys over the cores that own them.
+    /// Spreads a command of several keys over the cores that own them, as [`Self::split_keys`] found.
     fn spread(
         &mut self,
         session: &mut Session,
@@ -368,7 +382,7 @@ impl Core {
         spread: Spread,
     ) -> (Finish, Vec<AskedPart<'a>>) {
         let mut split = self.transactions.take_split();
-        split.find(args, command, &self.state.shared.slots);
+        split.find(args, command, None, &self.state.shared.slots);
         let work = Work::Command(command);
         let asks = split.cores.iter().enumerate();
         let asks = asks.map(|(part, &core)| (core, work, split.args_of(args, part).collect()));

@@ -49,7 +49,7 @@ pub(in crate::dispatch) struct Transactions {
     joined: VecDeque<(EntryTicket, SessionId)>,
     /// Bytes of the parts that have no place yet.
     gathered_bytes: usize,
-    /// Memory of the splitting of commands.
+    /// The split of the command that runs; kept for its memory behind that.
     split: Split,
 }
 
@@ -65,19 +65,37 @@ pub(in crate::dispatch) struct Split {
 }
 
 impl Split {
-    /// Finds them out.
-    pub(in crate::dispatch) fn find(&mut self, args: Args<'_>, command: &Command, slots: &SlotMap) {
+    /// Finds them out. `first`: the place of the first key and its core, if they are known.
+    pub(in crate::dispatch) fn find(
+        &mut self,
+        args: Args<'_>,
+        command: &Command,
+        first: Option<(usize, CoreId)>,
+        slots: &SlotMap,
+    ) {
         self.keys.clear();
         self.cores.clear();
         self.step = key_range(command).1;
         for at in command.spec.keys.positions(&args) {
-            let core = slots.core_of(args.at(at));
+            let core = match first {
+                Some((first, core)) if first == at => core,
+                _ => slots.core_of(args.at(at)),
+            };
             let known = self.cores.iter().position(|other| *other == core);
             let part = known.unwrap_or_else(|| {
                 self.cores.push(core);
                 self.cores.len() - 1
             });
             self.keys.push((at, part));
+        }
+    }
+
+    /// The core of all keys, if it is one; `here`, if there are no keys.
+    pub(in crate::dispatch) fn only_core(&self, here: CoreId) -> Option<CoreId> {
+        match self.cores[..] {
+            [] => Some(here),
+            [core] => Some(core),
+            _ => None,
         }
     }
 
@@ -200,7 +218,12 @@ impl Transactions {
         self.gathered_bytes
     }
 
-    /// Memory for splitting a command, to be given back.
+    /// The split of the command that runs.
+    pub(in crate::dispatch) fn split_mut(&mut self) -> &mut Split {
+        &mut self.split
+    }
+
+    /// Takes it, to be given back.
     pub(in crate::dispatch) fn take_split(&mut self) -> Split {
         std::mem::take(&mut self.split)
     }

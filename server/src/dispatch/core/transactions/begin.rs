@@ -41,7 +41,7 @@ use crate::routing::CoreId;
 use crate::session::{LockId, Session, SessionId, gate};
 
 impl Core {
-    /// Begins a command with a part on each core of its keys, such as `MGET`.
+    /// Begins a command with a part on each core of its keys, such as `MGET`: its keys are split already.
     pub(in crate::dispatch::core) fn begin_spread(
         &mut self,
         session: &mut Session,
@@ -58,8 +58,7 @@ impl Core {
             let plan = Plan::Spread(spread);
             return self.begin_under_locks(session, args, command, plan, quiet);
         }
-        let mut split = self.transactions.take_split();
-        split.find(args, command, &self.state.shared.slots);
+        let split = self.transactions.take_split();
         let recipient = recipient_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
