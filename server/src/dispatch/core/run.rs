@@ -383,9 +383,10 @@ impl Core {
     ) -> (Finish, Vec<AskedPart<'a>>) {
         let mut split = self.transactions.take_split();
         split.find(args, command, None, &self.state.shared.slots);
-        let work = Work::Command(command);
+        let (work, (_, step)) = (Work::Command(command), key_range(command));
         let asks = split.cores.iter().enumerate();
-        let asks = asks.map(|(part, &core)| (core, work, split.args_of(args, part).collect()));
+        let asks =
+            asks.map(|(part, &core)| (core, work, split.args_of(args, step, part).collect()));
         let asks = asks.collect();
         let finish = self.finish_of(spread, &split);
         self.transactions.give_split(split);

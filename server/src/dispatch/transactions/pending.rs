@@ -60,8 +60,6 @@ pub(in crate::dispatch) struct Split {
     keys: Vec<(usize, usize)>,
     /// The cores, a part each.
     pub(in crate::dispatch) cores: Vec<CoreId>,
-    /// The arguments from one key to the next.
-    step: usize,
 }
 
 impl Split {
@@ -75,7 +73,6 @@ impl Split {
     ) {
         self.keys.clear();
         self.cores.clear();
-        self.step = key_range(command).1;
         for at in command.spec.keys.positions(&args) {
             let core = match first {
                 Some((first, core)) if first == at => core,
@@ -105,15 +102,16 @@ impl Split {
         parts
     }
 
-    /// A part's arguments: the command's name, and its keys with what belongs to them.
+    /// A part's arguments: the command's name, and its keys with what belongs to them, `step` arguments each.
     pub(in crate::dispatch) fn args_of<'a>(
         &self,
         args: Args<'a>,
+        step: usize,
         part: usize,
     ) -> impl Iterator<Item = &'a [u8]> {
         let keys = self.keys.iter().filter(move |(_, of)| *of == part);
         let of_keys = keys.flat_map(move |(at, _)| {
-            let end = (at + self.step).min(args.len());
+            let end = (at + step).min(args.len());
             (*at..end).map(move |at| args.at(at))
         });
         std::iter::once(args.at(0)).chain(of_keys)

@@ -32,7 +32,7 @@ use crate::dispatch::mail::requests::{
 };
 use crate::dispatch::run::kept_args::{KeptArgs, keep_args};
 use crate::dispatch::run::recipient::{Recipient, recipient_of_reply, recipient_of_session};
-use crate::dispatch::transactions::pending::{Plan, Transaction};
+use crate::dispatch::transactions::pending::{Plan, Transaction, key_range};
 use crate::dispatch::transactions::scopes::{
     is_change_of_all, mode_of, scope_of, scopes_of, whole_access,
 };
@@ -59,6 +59,7 @@ impl Core {
             return self.begin_under_locks(session, args, command, plan, quiet);
         }
         let split = self.transactions.take_split();
+        let (_, step) = key_range(command);
         let recipient = recipient_of_reply(session, command, quiet);
         self.state.stats.transactions += 1;
         session.begin_transaction();
@@ -71,7 +72,7 @@ impl Core {
                 part: part as u32,
             };
             let head = recipient.head(ticket, Work::Command(command), None);
-            self.add_part(core, head, split.args_of(args, part));
+            self.add_part(core, head, split.args_of(args, step, part));
         }
         self.transactions.give_split(split);
         self.join(session);
