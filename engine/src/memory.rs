@@ -207,19 +207,8 @@ impl Memory {
         if !in_extent {
             return Ok(None);
         }
-        if let Some(extent) = self.heap.extents.adopt(bytes) {
-            return Ok(Some(extent));
-        }
-        let extent = self
-            .heap
-            .extents
-            .create(bytes.len(), 0..0)
-            .ok_or(StoreError::OutOfMemory)?;
-        self.heap
-            .extents
-            .bytes_mut(extent, bytes.len())
-            .copy_from_slice(bytes);
-        Ok(Some(extent))
+        let stored = self.heap.extents.store(bytes);
+        stored.map(Some).ok_or(StoreError::OutOfMemory)
     }
 
     fn write_field(&mut self, item: Block, at: usize, extent: Option<ExtentId>, inline: &[u8]) {

@@ -74,16 +74,7 @@ pub(super) fn store<'a>(
 ) -> Result<Stored<'a>, StoreError> {
     let total = BYTES_AT + bytes.len();
     if total > Arena::max_block_bytes() {
-        let extent = match heap.extents.adopt(bytes) {
-            Some(extent) => extent,
-            None => {
-                let extent = heap.extents.create(bytes.len(), 0..0);
-                let extent = extent.ok_or(StoreError::OutOfMemory)?;
-                let target = heap.extents.bytes_mut(extent, bytes.len());
-                target.copy_from_slice(bytes);
-                extent
-            }
-        };
+        let extent = heap.extents.store(bytes).ok_or(StoreError::OutOfMemory)?;
         holdings.bytes += heap.extents.used_bytes_of(extent);
         let len = u32::try_from(bytes.len()).expect("values are bounded by MAX_VALUE_BYTES");
         let mut reference = [0; 8];

@@ -83,8 +83,18 @@ impl Extents {
         Some(self.insert(extent))
     }
 
+    /// An extent with this content: taken over from the buffer lent if it lies in that, else copied; `None` if memory is out.
+    pub(crate) fn store(&mut self, bytes: &[u8]) -> Option<ExtentId> {
+        if let Some(extent) = self.adopt(bytes) {
+            return Some(extent);
+        }
+        let extent = self.create(bytes.len(), 0..0)?;
+        self.bytes_mut(extent, bytes.len()).copy_from_slice(bytes);
+        Some(extent)
+    }
+
     /// An extent that is `bytes` where they lie in the buffer lent, if that is worth it.
-    pub(crate) fn adopt(&mut self, bytes: &[u8]) -> Option<ExtentId> {
+    fn adopt(&mut self, bytes: &[u8]) -> Option<ExtentId> {
         let start = self.position_in_lent(bytes)?;
         let buffer = Arc::clone(self.lent.as_ref()?);
         self.buffer_bytes += buffer.held_bytes() as u64;
