@@ -6,6 +6,7 @@
 
 mod collections;
 mod elements;
+mod packed;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,6 +59,8 @@ pub(crate) struct Memory {
     payload_bytes: u64,
     /// How images, and what is kept for an undo, have the buffers of items.
     sharing: Sharing,
+    /// A packed value that is being written anew.
+    scratch: Vec<u8>,
 }
 
 impl Memory {
@@ -68,6 +71,7 @@ impl Memory {
             collections: Collections::default(),
             payload_bytes: 0,
             sharing: Sharing::Shared,
+            scratch: Vec::new(),
         })
     }
 
@@ -760,6 +764,6 @@ impl Memory {
         self.heap.arena.check();
         self.heap.extents.check();
         self.collections
-            .check(|spiral| spiral.check(&self.heap, hash_of));
+            .check(|structure| structure.check(&self.heap, hash_of));
     }
 }

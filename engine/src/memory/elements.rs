@@ -1,24 +1,25 @@
 //! Items whose value is a large collection, and their elements.
 
 use super::{Content, Memory};
-use crate::item::Form;
+use crate::item::{Form, Variant};
+use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 use crate::spiral::Spiral;
-use crate::{AccessClock, StoreError, UnixMillis};
+use crate::{AccessClock, Kind, StoreError, UnixMillis};
 
 impl Memory {
     /// Writes a new item whose value is an empty collection.
     pub(crate) fn create_collection(
         &mut self,
         key: &[u8],
-        form: Form,
+        (kind, variant): (Kind, Variant),
         access: AccessClock,
         deadline: Option<UnixMillis>,
     ) -> Result<Block, StoreError> {
-        let collection = self.collections.create(&mut self.heap)?;
+        let collection = self.collections.create(&mut self.heap, kind, variant)?;
         let content = Content {
-            form,
+            form: Form::large(kind),
             access,
             deadline,
             value: &collection.0.to_le_bytes(),
@@ -68,15 +69,21 @@ impl Memory {
         collection.map_or(0, |collection| self.collections.root_bytes_of(collection))
     }
 
-    /// A collection, to read, and the memory it lies in.
+    /// A collection of named elements, to read, and the memory it lies in.
     #[inline]
-    pub(crate) fn collection(&self, number: Owner) -> (&Spiral, &Heap) {
-        (self.collections.get(number), &self.heap)
+    pub(crate) fn spiral(&self, number: Owner) -> (&Spiral, &Heap) {
+        (self.collections.spiral(number), &self.heap)
     }
 
-    /// Has `change` change a collection in its memory.
+    /// A list, to read, and the memory it lies in.
     #[inline]
-    pub(crate) fn change_collection<T>(
+    pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
+        (self.collections.list(number), &self.heap)
+    }
+
+    /// Has `change` change a collection of named elements in its memory.
+    #[inline]
+    pub(crate) fn change_spiral<T>(
         &mut self,
         number: Owner,
         change: impl FnOnce(&mut Spiral, &mut Heap) -> T,
@@ -84,7 +91,40 @@ impl Memory {
         let Self {
             collections, heap, ..
         } = self;
-        collections.change(number, |spiral| change(spiral, heap))
+        collections.change(number, |structure| change(structure.spiral_mut(), heap))
+    }
+
+    /// Has `change` change a list in its memory.
+    #[inline]
+    pub(crate) fn change_list<T>(
+        &mut self,
+        number: Owner,
+        change: impl FnOnce(&mut List, &mut Heap) -> T,
+    ) -> T {
+        let Self {
+            collections, heap, ..
+        } = self;
+        collections.change(number, |structure| change(structure.list_mut(), heap))
+    }
+
+    /// What a collection, large or packed, says of itself.
+    pub(crate) fn variant(&self, item: Block) -> Variant {
+        let bytes = self.heap.arena.tail(item);
+        let layout = self.layout(item);
+        match layout.collection(bytes) {
+            Some(collection) => self.collections.root(collection).variant,
+            None => Variant(self.value(item)[0]),
+        }
+    }
+
+    /// Bytes of names and values of a large collection.
+    pub(crate) fn payload_of(&self, collection: Owner) -> u64 {
+        self.collections.root(collection).structure.payload_bytes()
+    }
+
+    /// A large collection says something else of itself.
+    pub(crate) fn set_variant(&mut self, collection: Owner, variant: Variant) {
+        self.collections.root_mut(collection).variant = variant;
     }
 
     /// Moves a node to another block of its class; whether there was memory for that.

@@ -1,10 +1,10 @@
 //! The elements of large collections: what the types of collections work on.
 
 use super::Shard;
-use crate::item::Form;
+use crate::item::Variant;
 use crate::nodes::Owner;
 use crate::spiral::{ElementRef, Put};
-use crate::{DbIndex, Encoding, Key, Kind, StoreError};
+use crate::{DbIndex, Key, Kind, StoreError};
 
 #[allow(dead_code, reason = "the types of collections follow")]
 impl Shard {
@@ -16,10 +16,10 @@ impl Shard {
         if self.is_told_before {
             self.before_new(db, key);
         }
-        let form = Form::new(Kind::Hash, Encoding::HashTable);
+        let hash = (Kind::Hash, Variant::default().outgrown());
         let item = self
             .memory
-            .create_collection(key.bytes(), form, self.clock, None)?;
+            .create_collection(key.bytes(), hash, self.clock, None)?;
         self.attach(db, key.hash(), item);
         let collection = self.memory.collection_of(item);
         Ok(collection.expect("that is its value"))
@@ -34,7 +34,7 @@ impl Shard {
     /// An element by its name.
     #[inline]
     pub(crate) fn element(&self, collection: Owner, name: &[u8]) -> Option<ElementRef<'_>> {
-        let (spiral, heap) = self.memory.collection(collection);
+        let (spiral, heap) = self.memory.spiral(collection);
         spiral.get(heap, self.hasher.hash(name), name)
     }
 
@@ -49,7 +49,7 @@ impl Shard {
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
         let hasher = &self.hasher;
-        self.memory.change_collection(collection, |spiral, heap| {
+        self.memory.change_spiral(collection, |spiral, heap| {
             spiral.put(heap, &|name: &[u8]| hasher.hash(name), element)
         })
     }
@@ -58,7 +58,7 @@ impl Shard {
     #[inline]
     pub(crate) fn remove_element(&mut self, collection: Owner, name: &[u8]) -> bool {
         let hasher = &self.hasher;
-        self.memory.change_collection(collection, |spiral, heap| {
+        self.memory.change_spiral(collection, |spiral, heap| {
             spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name)
         })
     }
@@ -71,20 +71,20 @@ impl Shard {
         count: usize,
         emit: &mut dyn FnMut(ElementRef<'_>),
     ) -> Option<u64> {
-        let (spiral, heap) = self.memory.collection(collection);
+        let (spiral, heap) = self.memory.spiral(collection);
         let hash_of = |name: &[u8]| self.hasher.hash(name);
         spiral.scan(heap, &hash_of, cursor, count, emit)
     }
 
     /// Number of elements, and how many have a deadline.
     pub(crate) fn element_count(&self, collection: Owner) -> (u64, u64) {
-        let (spiral, _) = self.memory.collection(collection);
+        let (spiral, _) = self.memory.spiral(collection);
         (spiral.len(), spiral.volatile_len())
     }
 
     /// An element chosen by `random`, close to uniformly; `None` if there is none.
     pub(crate) fn random_element(&self, collection: Owner, random: u64) -> Option<ElementRef<'_>> {
-        let (spiral, heap) = self.memory.collection(collection);
+        let (spiral, heap) = self.memory.spiral(collection);
         spiral.random(heap, random)
     }
 }

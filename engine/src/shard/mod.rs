@@ -11,6 +11,9 @@ mod compaction;
 mod elements;
 #[cfg(test)]
 mod expiry_tests;
+mod hashes;
+mod lists;
+mod open;
 mod reclaim;
 #[cfg(test)]
 mod tests;
@@ -21,6 +24,9 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
+pub use hashes::{Field, HashMut, HashRef, Stored};
+pub use lists::{ListMut, ListRef};
+use open::Open;
 use reclaim::Graveyard;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
@@ -37,7 +43,7 @@ use crate::memory::Memory;
 use crate::raw::Block;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
-use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, Thresholds, UnixMillis};
 
 /// How a shard is made.
 #[derive(Clone, Debug)]
@@ -140,6 +146,7 @@ pub struct Shard {
     expiry_is_held: bool,
     graveyard: Graveyard,
     compactor: Compactor,
+    thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
     is_told_before: bool,
     before_changes: Subscribers<BeforeChange>,
@@ -180,6 +187,7 @@ impl Shard {
             expiry_is_held: false,
             graveyard: Graveyard::default(),
             compactor: Compactor::default(),
+            thresholds: Thresholds::default(),
             is_told_before: false,
             before_changes: Subscribers::default(),
             undo: UndoLog::default(),
@@ -205,6 +213,11 @@ impl Shard {
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
         self.set_clock();
+    }
+
+    /// Up to which sizes collections answer the encodings of small ones from now on, as they change.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
     }
 
     /// The journal.
@@ -485,7 +498,7 @@ impl Shard {
                 let entry = self.memory.entry(item);
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
-                    payload += self.memory.collection(collection).0.payload_bytes();
+                    payload += self.memory.payload_of(collection);
                 }
                 bytes += self.memory.item_bytes(item);
             }

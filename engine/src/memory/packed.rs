@@ -1,0 +1,144 @@
+//! Items whose value is a packed collection: a variant, and elements in the item's own block.
+//!
+//! ```text
+//!  item: ... | key | variant (1) | run of elements, and all the room that the block has |
+//! ```
+//! Such a value reaches to the end of its block, so that what comes next finds room without the item being written anew. How the
+//! run uses its bytes is for its kind to know.
+
+use super::Memory;
+use crate::StoreError;
+use crate::item::{Form, Layout, Variant};
+use crate::nodes::Owner;
+use crate::raw::{Arena, Block};
+
+/// Bytes before the run.
+const VARIANT_BYTES: usize = 1;
+
+impl Memory {
+    /// The bytes of a value in its item or its extent.
+    pub(super) fn value(&self, item: Block) -> &[u8] {
+        self.entry(item).value()
+    }
+
+    /// The run of a packed collection; `None` if the value is none.
+    #[inline]
+    pub(crate) fn packed(&self, item: Block) -> Option<&[u8]> {
+        let bytes = self.heap.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let is = layout.head.form().is_packed();
+        is.then(|| &layout.inline_value(bytes)[VARIANT_BYTES..])
+    }
+
+    /// The run of a packed collection, to change within its bytes.
+    ///
+    /// # Panics
+    /// The value is none.
+    #[inline]
+    pub(crate) fn packed_mut(&mut self, item: Block) -> &mut [u8] {
+        let bytes = self.heap.arena.tail_mut(item);
+        let layout = Layout::read(bytes);
+        assert!(layout.head.form().is_packed(), "the value is packed");
+        &mut bytes[layout.value_at + VARIANT_BYTES..layout.total]
+    }
+
+    /// A packed collection says something else of itself.
+    pub(crate) fn set_packed_variant(&mut self, item: Block, variant: Variant) {
+        let bytes = self.heap.arena.tail_mut(item);
+        let layout = Layout::read(bytes);
+        bytes[layout.value_at] = variant.0;
+    }
+
+    /// Gives a packed collection a run of at least `run_bytes`, in a block that fits; answers where the item is now. `write` gets
+    /// the old run, and writes all of the new.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn resize_packed(
+        &mut self,
+        item: Block,
+        run_bytes: usize,
+        write: impl FnOnce(&[u8], &mut [u8]),
+    ) -> Result<Block, StoreError> {
+        let old = self.layout(item);
+        let deadline = self.deadline(item);
+        let fitting = old.with_value_len(VARIANT_BYTES + run_bytes);
+        let target = self
+            .heap
+            .arena
+            .alloc(fitting.total)
+            .ok_or(StoreError::OutOfMemory)?;
+        let new = Self::filling(&fitting, self.heap.arena.block_bytes(target));
+        let arena = &mut self.heap.arena;
+        self.scratch.clear();
+        self.scratch
+            .extend_from_slice(&arena.tail(item)[old.value_at..old.total]);
+        arena.copy_between(item, old.key_at..old.value_at, target, new.key_at);
+        let bytes = arena.tail_mut(target);
+        new.write_prefix(bytes, deadline);
+        bytes[new.value_at] = self.scratch[0];
+        let run = new.value_at + VARIANT_BYTES..new.total;
+        write(&self.scratch[VARIANT_BYTES..], &mut bytes[run]);
+        arena.free(item);
+        self.payload_bytes = self.payload_bytes - old.value_len as u64 + new.value_len as u64;
+        Ok(target)
+    }
+
+    /// The layout with so much more of a value that it fills a block.
+    fn filling(fitting: &Layout, block_bytes: usize) -> Layout {
+        let more = block_bytes - fitting.total;
+        let filling = fitting.with_value_len(fitting.value_len + more);
+        match filling.total <= block_bytes {
+            true => filling,
+            // Its length takes a byte more.
+            false => fitting.with_value_len(fitting.value_len + more - 1),
+        }
+    }
+
+    /// Bytes of the longest run beside a key of this length.
+    pub(crate) fn longest_run(key_len: usize) -> usize {
+        /// More than what an item has before its key.
+        const PREFIX_BYTES: usize = 32;
+        Arena::max_block_bytes().saturating_sub(key_len + PREFIX_BYTES)
+    }
+
+    /// Makes the value of a packed item the large collection `owner`; answers where the item is now. What was packed is gone.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn enlarge(&mut self, item: Block, owner: Owner) -> Result<Block, StoreError> {
+        let old = self.layout(item);
+        let deadline = self.deadline(item);
+        let kind = old.head.form().kind();
+        let number = owner.0.to_le_bytes();
+        let new = old
+            .with_form(Form::large(kind))
+            .with_value_len(number.len());
+        let arena = &mut self.heap.arena;
+        let target = arena.alloc(new.total).ok_or(StoreError::OutOfMemory)?;
+        arena.copy_between(item, old.key_at..old.value_at, target, new.key_at);
+        let bytes = arena.tail_mut(target);
+        new.write_prefix(bytes, deadline);
+        bytes[new.value_at..new.total].copy_from_slice(&number);
+        arena.free(item);
+        self.payload_bytes = self.payload_bytes - old.value_len as u64 + new.value_len as u64;
+        Ok(target)
+    }
+
+    /// A large collection that no item has yet.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn create_loose(
+        &mut self,
+        kind: crate::Kind,
+        variant: Variant,
+    ) -> Result<Owner, StoreError> {
+        self.collections.create(&mut self.heap, kind, variant)
+    }
+
+    /// Takes a collection that no item has out of use.
+    pub(crate) fn bury_loose(&mut self, owner: Owner) {
+        self.collections.bury(owner);
+    }
+}

@@ -1,0 +1,109 @@
+//! A value with elements while a command changes it: found once, changed element by element, closed at the end.
+//!
+//! ```text
+//!  open ──▶ change, change, … ──▶ close     events in their order; a collection that has become empty is gone
+//!           └─ each makes its record
+//! ```
+
+use super::Shard;
+use crate::item::Layout;
+use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::raw::Block;
+use crate::{DbIndex, Key, Kind, WrongType};
+
+/// What a command changes: the collection of a key, if there is one.
+#[must_use = "what is opened is closed, however it went"]
+pub(super) struct Open<'a> {
+    pub(super) shard: &'a mut Shard,
+    pub(super) db: DbIndex,
+    pub(super) key: Key<'a>,
+    /// Where it is; none: there is none, yet.
+    pub(super) item: Option<Block>,
+    /// Whether it was there before.
+    was_there: bool,
+}
+
+impl Shard {
+    /// Opens the collection of a key.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    pub(super) fn open<'a>(
+        &'a mut self,
+        db: DbIndex,
+        key: Key<'a>,
+        kind: Kind,
+    ) -> Result<Open<'a>, WrongType> {
+        let item = self.find(db, key);
+        if let Some(item) = item
+            && self.memory.layout(item).head.form().kind() != kind
+        {
+            return Err(WrongType);
+        }
+        Ok(Open {
+            shard: self,
+            db,
+            key,
+            item,
+            was_there: item.is_some(),
+        })
+    }
+}
+
+impl Open<'_> {
+    /// Makes the record of a change.
+    #[inline]
+    pub(super) fn record(&mut self, element: Element<'_>) {
+        let effect = Effect::Elements(std::slice::from_ref(&element));
+        self.shard
+            .journal
+            .record(self.db, self.key.bytes(), &effect);
+    }
+
+    /// The item has gone from one block to another.
+    pub(super) fn moved(&mut self, to: Block) {
+        let from = self.item.expect("it was somewhere");
+        if from != to {
+            self.shard.repoint(self.db, self.key.hash(), from, to);
+            self.item = Some(to);
+        }
+    }
+
+    /// Puts a new item into the table.
+    pub(super) fn attach(&mut self, item: Block) {
+        self.shard.attach(self.db, self.key.hash(), item);
+        self.item = Some(item);
+    }
+
+    /// The end of a command that had these effects: tells events, and removes what has become empty.
+    pub(super) fn close(self, is_empty: bool, events: &[Event]) {
+        let Self {
+            shard,
+            db,
+            key,
+            item,
+            was_there,
+        } = self;
+        if item.is_some() && !was_there {
+            shard.journal.tell(db, key.bytes(), Event::New);
+        }
+        for &event in events {
+            shard.journal.tell(db, key.bytes(), event);
+        }
+        if let Some(item) = item
+            && is_empty
+        {
+            shard.delete(db, key.hash(), item);
+            let gone = Effect::Remove(Removal::Deleted);
+            shard
+                .journal
+                .record_as(Counts::Part, db, key.bytes(), &gone);
+            shard.journal.tell(db, key.bytes(), Event::Del);
+        }
+    }
+
+    /// The item's layout, if there is one.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        self.item.map(|item| self.shard.memory.layout(item))
+    }
+}
