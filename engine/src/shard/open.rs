@@ -51,6 +51,22 @@ impl Shard {
 }
 
 impl Open<'_> {
+    /// Is called before each change of the collection that is there, with what its record will say: who is told before something
+    /// changes is told now, and the undo log keeps what it needs to take the change back.
+    #[inline]
+    pub(super) fn before(&mut self, element: &Element<'_>) {
+        if self.shard.is_told_before {
+            self.tell_before(element);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tell_before(&mut self, element: &Element<'_>) {
+        let _ = element;
+        todo!()
+    }
+
     /// Makes the record of a change.
     #[inline]
     pub(super) fn record(&mut self, element: Element<'_>) {
@@ -58,6 +74,14 @@ impl Open<'_> {
         self.shard
             .journal
             .record(self.db, self.key.bytes(), &effect);
+    }
+
+    /// Is called before the collection is made.
+    #[inline]
+    pub(super) fn before_new(&mut self) {
+        if self.shard.is_told_before {
+            self.shard.before_new(self.db, self.key);
+        }
     }
 
     /// The item has gone from one block to another.
@@ -69,7 +93,7 @@ impl Open<'_> {
         }
     }
 
-    /// Puts a new item into the table.
+    /// Puts a new item into the table; [`Self::before_new`] has been called.
     pub(super) fn attach(&mut self, item: Block) {
         self.shard.attach(self.db, self.key.hash(), item);
         self.item = Some(item);
