@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a name ─ hash ─▶ position ─▶ bucket ─▶ ordinal ─▶ table ─▶ node: tags, then the element whose name it is
-//!                   └ address.rs ───────────────┘    nodes/   └ node.rs          └─▶ long.rs: if it is long
+//!                   └ address.rs ───────────────┘    nodes/   └ run.rs           └─▶ long.rs: if it is long
 //! ```
 //! An element is a name, a value and perhaps a deadline: a field of a hash; a member of a set, whose value has no bytes; an
 //! entry of a keyspace, whose value begins with what else is known of it. What it is used for does not show here.
@@ -19,21 +19,23 @@ mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
-mod node;
 mod relocate;
+mod run;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use address::{Bucket, Position};
-use node::{Element, Field, NewElement, Shape};
+use run::{Element, Field, NewElement, Shape};
 
-use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, NodeKind, Owner, Table};
+use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
-/// Bytes in use that nodes have on average: beyond, one more is made.
-const NODE_MEAN_BYTES: u64 = 1536;
+/// Bytes in use that runs have on average: beyond, one node more is made.
+const RUN_MEAN_BYTES: u64 = 1536 - NODE_HEAD_BYTES as u64;
+/// The longest run of a node.
+const RUN_MAX_BYTES: usize = NODE_MAX_BYTES - NODE_HEAD_BYTES;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
 /// Room that a node's block has for what comes next.
@@ -65,7 +67,7 @@ pub(crate) struct Spiral {
     len: u64,
     /// Elements with a deadline.
     volatile: u64,
-    /// Bytes in use in all nodes.
+    /// Bytes in use in the runs of all nodes.
     used_bytes: u64,
     /// Bytes of names and values.
     payload_bytes: u64,
@@ -77,6 +79,18 @@ struct Spot {
     ordinal: u32,
     block: Block,
     at: usize,
+}
+
+/// The run of a node, and what lies behind its block.
+#[inline(always)]
+fn run_of(heap: &Heap, block: Block) -> &[u8] {
+    &heap.arena.tail(block)[NODE_HEAD_BYTES..]
+}
+
+/// The run of a node, to change.
+#[inline(always)]
+fn run_mut_of(heap: &mut Heap, block: Block) -> &mut [u8] {
+    &mut heap.arena.tail_mut(block)[NODE_HEAD_BYTES..]
 }
 
 #[inline(always)]
@@ -141,12 +155,23 @@ impl Spiral {
         ordinal: u32,
         plan: &Shape,
     ) -> Result<Block, StoreError> {
-        let bytes = (plan.needed() + ROOM_BYTES).min(NODE_MAX_BYTES);
-        let kind = NodeKind::Elements;
-        let block = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
-        let capacity = heap.arena.block_bytes(block);
-        Shape::empty(capacity).write(heap.arena.tail_mut(block));
+        let block = self.block_for(heap, ordinal, plan.needed() + ROOM_BYTES)?;
+        let capacity = heap.arena.block_bytes(block) - NODE_HEAD_BYTES;
+        Shape::empty(capacity).write(run_mut_of(heap, block));
         Ok(block)
+    }
+
+    /// A block for a node whose run needs so many bytes, which may be bounded.
+    #[inline(always)]
+    fn block_for(
+        &mut self,
+        heap: &mut Heap,
+        ordinal: u32,
+        run_bytes: usize,
+    ) -> Result<Block, StoreError> {
+        let bytes = NODE_HEAD_BYTES + run_bytes.min(RUN_MAX_BYTES);
+        let (kind, arena) = (NodeKind::Elements, &mut heap.arena);
+        self.holdings.alloc(arena, bytes, kind, ordinal)
     }
 
     #[inline(always)]
@@ -165,7 +190,7 @@ impl Spiral {
     /// All blocks of a bucket.
     fn blocks_of<'a>(&'a self, heap: &Heap, ordinal: u32) -> impl Iterator<Item = Block> + use<'a> {
         let first = self.table.get(&heap.arena, ordinal);
-        let overflow = match Shape::read(heap.arena.tail(first)).overflows() {
+        let overflow = match Shape::read(run_of(heap, first)).overflows() {
             true => self.overflow_of(ordinal),
             false => &[],
         };
@@ -182,10 +207,10 @@ impl Spiral {
         name: &[u8],
     ) -> Result<(Spot, Element<'a>), (u32, Block)> {
         let (ordinal, block) = self.first_block(heap, hash);
-        let node = heap.arena.tail(block);
-        let shape = Shape::read(node);
+        let run = run_of(heap, block);
+        let shape = Shape::read(run);
         let is = |field: Field<'a>| long::bytes(heap, field) == name;
-        match shape.find(node, tag_of(hash), is) {
+        match shape.find(run, tag_of(hash), is) {
             Some((at, element)) => {
                 let spot = Spot { ordinal, block, at };
                 Ok((spot, element))
@@ -206,9 +231,9 @@ impl Spiral {
         name: &[u8],
     ) -> Option<(Spot, Element<'a>)> {
         self.overflow_of(ordinal).iter().find_map(|&(_, block)| {
-            let node = heap.arena.tail(block);
+            let run = run_of(heap, block);
             let is = |field: Field<'a>| long::bytes(heap, field) == name;
-            let (at, element) = Shape::read(node).find(node, tag_of(hash), is)?;
+            let (at, element) = Shape::read(run).find(run, tag_of(hash), is)?;
             let spot = Spot { ordinal, block, at };
             Some((spot, element))
         })
@@ -247,9 +272,9 @@ impl Spiral {
                 if old.has_inline_value_of(element.value.len())
                     && old.deadline == element.deadline =>
             {
-                let node = heap.arena.tail_mut(spot.block);
-                let shape = Shape::read(node);
-                node::overwrite_value(node, &shape, spot.at, element.value);
+                let run = run_mut_of(heap, spot.block);
+                let shape = Shape::read(run);
+                run::overwrite_value(run, &shape, spot.at, element.value);
                 return Ok(Put::Replaced);
             }
             Ok((spot, _)) => self.replace(heap, hash, spot, element)?,
@@ -299,20 +324,20 @@ impl Spiral {
         (ordinal, mut block): (u32, Block),
         element: &NewElement<'_>,
     ) -> Result<(), StoreError> {
-        let mut shape = Shape::read(heap.arena.tail(block));
+        let mut shape = Shape::read(run_of(heap, block));
         let codes = (element.name.code, element.value.code);
         let mut needed = shape.with(codes.0, codes.1, element.deadline).needed();
-        if needed > NODE_MAX_BYTES {
+        if needed > RUN_MAX_BYTES {
             block = self.overflow_with_room(heap, ordinal, element)?;
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
             needed = shape.with(codes.0, codes.1, element.deadline).needed();
         }
         if needed > shape.capacity {
             block = self.resize(heap, ordinal, block, needed + ROOM_BYTES)?;
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
         }
         let used = shape.used();
-        node::append(heap.arena.tail_mut(block), &mut shape, element);
+        run::append(run_mut_of(heap, block), &mut shape, element);
         self.used_bytes += (shape.used() - used) as u64;
         Ok(())
     }
@@ -326,9 +351,9 @@ impl Spiral {
         element: &NewElement<'_>,
     ) -> Result<Block, StoreError> {
         let fits = |&&(_, block): &&(u32, Block)| {
-            let shape = Shape::read(heap.arena.tail(block));
+            let shape = Shape::read(run_of(heap, block));
             let with = shape.with(element.name.code, element.value.code, element.deadline);
-            with.needed() <= NODE_MAX_BYTES
+            with.needed() <= RUN_MAX_BYTES
         };
         if let Some(&(_, block)) = self.overflow_of(ordinal).iter().find(fits) {
             return Ok(block);
@@ -344,13 +369,13 @@ impl Spiral {
         let place = self.overflow.partition_point(|&(of, _)| of <= ordinal);
         self.overflow.insert(place, (ordinal, block));
         let first = self.table.get(&heap.arena, ordinal);
-        let node = heap.arena.tail_mut(first);
-        let mut shape = Shape::read(node);
+        let run = run_mut_of(heap, first);
+        let mut shape = Shape::read(run);
         shape.set_overflows(true);
-        shape.write(node);
+        shape.write(run);
     }
 
-    /// Gives a node a block with room for `bytes`; that block.
+    /// Gives a node a block with room for a run of `bytes`; that block.
     fn resize(
         &mut self,
         heap: &mut Heap,
@@ -358,20 +383,17 @@ impl Spiral {
         block: Block,
         bytes: usize,
     ) -> Result<Block, StoreError> {
-        let bytes = bytes.min(NODE_MAX_BYTES);
-        let (kind, arena) = (NodeKind::Elements, &mut heap.arena);
-        let resized = self.holdings.alloc(arena, bytes, kind, ordinal)?;
-        let old = Shape::read(arena.tail(block));
-        let new = old.moved_to(arena.block_bytes(resized));
-        arena.copy_between(
-            block,
-            node::HEADER_BYTES..old.front_end(),
-            resized,
-            node::HEADER_BYTES,
-        );
-        arena.copy_between(block, old.bodies(), resized, new.bodies().start);
-        new.write(arena.tail_mut(resized));
-        self.holdings.free(arena, block);
+        let resized = self.block_for(heap, ordinal, bytes)?;
+        let old = Shape::read(run_of(heap, block));
+        let arena = &mut heap.arena;
+        let new = old.moved_to(arena.block_bytes(resized) - NODE_HEAD_BYTES);
+        let from = NODE_HEAD_BYTES + old.bodies().start..NODE_HEAD_BYTES + old.bodies().end;
+        let to = NODE_HEAD_BYTES + new.bodies().start;
+        arena.copy_between(block, from, resized, to);
+        let front = NODE_HEAD_BYTES + run::HEADER_BYTES..NODE_HEAD_BYTES + old.front_end();
+        arena.copy_between(block, front.clone(), resized, front.start);
+        new.write(run_mut_of(heap, resized));
+        self.holdings.free(&mut heap.arena, block);
         self.moved(heap, ordinal, block, resized);
         Ok(resized)
     }
@@ -397,13 +419,13 @@ impl Spiral {
         let value = long::store(heap, &mut self.holdings, Position::of(hash), element.value)?;
         let value = value.field();
         let mut block = spot.block;
-        let node = heap.arena.tail(block);
-        let mut shape = Shape::read(node);
-        let old = shape.element(node, spot.at);
+        let run = run_of(heap, block);
+        let mut shape = Shape::read(run);
+        let old = shape.element(run, spot.at);
         let (old_deadline, old_len) = (old.deadline, long::bytes(heap, old.value()).len());
         let old_reference = old.value().reference();
-        let mut new = node::shape_with_value(node, &shape, spot.at, value.code, element.deadline);
-        if new.needed() > NODE_MAX_BYTES {
+        let mut new = run::shape_with_value(run, &shape, spot.at, value.code, element.deadline);
+        if new.needed() > RUN_MAX_BYTES {
             // Its bucket has, or gets, another node.
             long::free(heap, &mut self.holdings, value.reference());
             return self.replace_elsewhere(heap, hash, spot, element);
@@ -417,12 +439,12 @@ impl Spiral {
                     return Err(error);
                 }
             };
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
             new = new.moved_to(shape.capacity);
         }
         let used = shape.used();
-        let node = heap.arena.tail_mut(block);
-        node::set_value(node, &mut shape, new, spot.at, value, element.deadline);
+        let run = run_mut_of(heap, block);
+        run::set_value(run, &mut shape, new, spot.at, value, element.deadline);
         self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
         long::free(heap, &mut self.holdings, old_reference);
         self.volatile = self.volatile - u64::from(old_deadline.is_some())
@@ -475,9 +497,9 @@ impl Spiral {
     /// Takes an element out of its node, and frees what it has elsewhere.
     fn take(&mut self, heap: &mut Heap, spot: Spot) {
         let Spot { ordinal, block, at } = spot;
-        let node = heap.arena.tail(block);
-        let mut shape = Shape::read(node);
-        let element = shape.element(node, at);
+        let run = run_of(heap, block);
+        let mut shape = Shape::read(run);
+        let element = shape.element(run, at);
         let bytes =
             long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
         let references = [element.name().reference(), element.value().reference()];
@@ -488,7 +510,7 @@ impl Spiral {
             long::free(heap, &mut self.holdings, reference);
         }
         let used = shape.used();
-        node::remove(heap.arena.tail_mut(block), &mut shape, at);
+        run::remove(run_mut_of(heap, block), &mut shape, at);
         self.used_bytes -= (used - shape.used()) as u64;
         if shape.count == 0 && self.table.get(&heap.arena, ordinal) != block {
             self.unlist_overflow(heap, ordinal, block);
@@ -505,9 +527,9 @@ impl Spiral {
         self.holdings.free(&mut heap.arena, block);
         let is_last = self.overflow_of(ordinal).is_empty();
         let first = self.table.get(&heap.arena, ordinal);
-        let node = heap.arena.tail_mut(first);
-        let mut shape = Shape::read(node);
+        let run = run_mut_of(heap, first);
+        let mut shape = Shape::read(run);
         shape.set_overflows(!is_last);
-        shape.write(node);
+        shape.write(run);
     }
 }

@@ -4,8 +4,8 @@
 //! positions, so dividing and merging them moves nothing across the cursor: an element that stays is met exactly once.
 
 use super::address::{Bucket, Position};
-use super::node::Shape;
-use super::{ElementRef, Spiral};
+use super::run::Shape;
+use super::{ElementRef, Spiral, run_of};
 use crate::nodes::Heap;
 
 /// Nearly empty buckets that one call may pass for each element asked for.
@@ -31,8 +31,8 @@ impl Spiral {
             let bucket = Bucket::of(from, self.table.len());
             let is_whole = bucket.start() == from;
             for block in self.blocks_of(heap, bucket.ordinal()) {
-                let node = heap.arena.tail(block);
-                Shape::read(node).for_each(node, |element| {
+                let run = run_of(heap, block);
+                Shape::read(run).for_each(run, |element| {
                     let element = Self::view(heap, &element);
                     if is_whole || Position::of(hash_of(element.name)) >= from {
                         emit(element);
@@ -79,16 +79,16 @@ impl Spiral {
     fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
         let blocks = self.blocks_of(heap, ordinal);
         blocks
-            .map(|block| Shape::read(heap.arena.tail(block)).count)
+            .map(|block| Shape::read(run_of(heap, block)).count)
             .sum()
     }
 
     fn nth_of<'a>(&self, heap: &'a Heap, ordinal: u32, mut at: usize) -> Option<ElementRef<'a>> {
         for block in self.blocks_of(heap, ordinal) {
-            let node = heap.arena.tail(block);
-            let shape = Shape::read(node);
+            let run = run_of(heap, block);
+            let shape = Shape::read(run);
             if at < shape.count {
-                return Some(Self::view(heap, &shape.element(node, at)));
+                return Some(Self::view(heap, &shape.element(run, at)));
             }
             at -= shape.count;
         }
