@@ -2,7 +2,7 @@
 
 use super::address::{Bucket, Position};
 use super::run::{Reference, Shape};
-use super::{Spiral, long, run_of, tag_of};
+use super::{Place, Spiral, long, run_of, tag_of};
 use crate::nodes::{Heap, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
@@ -39,8 +39,12 @@ impl Spiral {
                     assert_eq!(tag_of(hash), element.tag);
                     let position = Position::of(hash);
                     assert_eq!(Bucket::of(position, self.table.len()).ordinal(), ordinal);
-                    let (spot, _) = self.locate(heap, hash, view.name).expect("it is found");
+                    let (place, _) = self.locate(heap, hash, view.name);
+                    let Place::Taken(spot) = place else {
+                        panic!("it is found");
+                    };
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
+                    assert!(element.deadline.is_none_or(|at| at >= self.soonest));
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
                     payload += (view.name.len() + view.value.len()) as u64;

@@ -19,6 +19,7 @@ mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
+pub(crate) mod packed;
 mod relocate;
 mod run;
 mod scan;
@@ -42,6 +43,9 @@ const MERGE_SHIFT: u32 = 3;
 const ROOM_BYTES: usize = 32;
 /// A block becomes shorter when more of it lies idle.
 const IDLE_MAX_BYTES: usize = 128;
+
+/// Later than any deadline.
+const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,18 +71,29 @@ pub(crate) struct Spiral {
     len: u64,
     /// Elements with a deadline.
     volatile: u64,
+    /// No deadline is before this.
+    soonest: UnixMillis,
     /// Bytes in use in the runs of all nodes.
     used_bytes: u64,
     /// Bytes of names and values.
     payload_bytes: u64,
 }
 
-/// Where an element is.
+/// Where an element is, and what a change asks first, until the collection changes.
 #[derive(Clone, Copy, Debug)]
-struct Spot {
+pub(crate) struct Spot {
     ordinal: u32,
     block: Block,
     at: usize,
+    value_code: u8,
+    deadline: Option<UnixMillis>,
+}
+
+/// Where an element is, or where it is to be: the ordinal of its bucket, and the first block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Taken(Spot),
+    Free(u32, Block),
 }
 
 /// The run of a node, and what lies behind its block.
@@ -91,6 +106,19 @@ fn run_of(heap: &Heap, block: Block) -> &[u8] {
 #[inline(always)]
 fn run_mut_of(heap: &mut Heap, block: Block) -> &mut [u8] {
     &mut heap.arena.tail_mut(block)[NODE_HEAD_BYTES..]
+}
+
+impl Spot {
+    #[inline(always)]
+    fn new((ordinal, block): (u32, Block), at: usize, element: &Element<'_>) -> Self {
+        Self {
+            ordinal,
+            block,
+            at,
+            value_code: element.value_code,
+            deadline: element.deadline,
+        }
+    }
 }
 
 #[inline(always)]
@@ -107,6 +135,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: 0,
+            soonest: NEVER,
             used_bytes: 0,
             payload_bytes: 0,
         };
@@ -130,6 +159,11 @@ impl Spiral {
     /// Elements that have a deadline.
     pub(crate) fn volatile_len(&self) -> u64 {
         self.volatile
+    }
+
+    /// A time before which no deadline comes, if there is a deadline: what was the soonest may be gone since.
+    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
+        (self.volatile > 0).then_some(self.soonest)
     }
 
     /// Bytes of all its blocks and extents.
@@ -197,28 +231,21 @@ impl Spiral {
         std::iter::once(first).chain(overflow.iter().map(|&(_, block)| block))
     }
 
-    /// Where the element of this name is; or, if it is not there, where it is to be: the ordinal of its bucket, and the first
-    /// block.
+    /// Where the element of this name is, or is to be, and the element.
     #[inline(always)]
-    fn locate<'a>(
-        &self,
-        heap: &'a Heap,
-        hash: u64,
-        name: &[u8],
-    ) -> Result<(Spot, Element<'a>), (u32, Block)> {
+    fn locate<'a>(&self, heap: &'a Heap, hash: u64, name: &[u8]) -> (Place, Option<Element<'a>>) {
         let (ordinal, block) = self.first_block(heap, hash);
         let run = run_of(heap, block);
         let shape = Shape::read(run);
         let is = |field: Field<'a>| long::bytes(heap, field) == name;
-        match shape.find(run, tag_of(hash), is) {
-            Some((at, element)) => {
-                let spot = Spot { ordinal, block, at };
-                Ok((spot, element))
-            }
-            None if shape.overflows() => self
-                .locate_beyond(heap, ordinal, hash, name)
-                .ok_or((ordinal, block)),
-            None => Err((ordinal, block)),
+        let found = match shape.find(run, tag_of(hash), is) {
+            Some((at, element)) => Some((Spot::new((ordinal, block), at, &element), element)),
+            None if shape.overflows() => self.locate_beyond(heap, ordinal, hash, name),
+            None => None,
+        };
+        match found {
+            Some((spot, element)) => (Place::Taken(spot), Some(element)),
+            None => (Place::Free(ordinal, block), None),
         }
     }
 
@@ -234,16 +261,27 @@ impl Spiral {
             let run = run_of(heap, block);
             let is = |field: Field<'a>| long::bytes(heap, field) == name;
             let (at, element) = Shape::read(run).find(run, tag_of(hash), is)?;
-            let spot = Spot { ordinal, block, at };
-            Some((spot, element))
+            Some((Spot::new((ordinal, block), at, &element), element))
         })
+    }
+
+    /// Where the element of this name, whose hash is `hash`, is or is to be; and the element.
+    #[inline]
+    pub(crate) fn find<'a>(
+        &self,
+        heap: &'a Heap,
+        hash: u64,
+        name: &[u8],
+    ) -> (Place, Option<ElementRef<'a>>) {
+        let (place, element) = self.locate(heap, hash, name);
+        (place, element.map(|element| Self::view(heap, &element)))
     }
 
     /// The element of this name, whose hash is `hash`.
     #[inline]
     pub(crate) fn get<'a>(&self, heap: &'a Heap, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
-        let (_, element) = self.locate(heap, hash, name).ok()?;
-        Some(Self::view(heap, &element))
+        let (_, element) = self.locate(heap, hash, name);
+        Some(Self::view(heap, &element?))
     }
 
     #[inline(always)]
@@ -267,18 +305,34 @@ impl Spiral {
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
         let hash = hash_of(element.name);
-        let put = match self.locate(heap, hash, element.name) {
-            Ok((spot, old))
-                if old.has_inline_value_of(element.value.len())
-                    && old.deadline == element.deadline =>
+        let (place, _) = self.locate(heap, hash, element.name);
+        self.put_at(heap, hash_of, (hash, place), element)
+    }
+
+    /// As [`Self::put`], where [`Self::find`] has found the element of this hash, or none.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    #[inline(always)]
+    pub(crate) fn put_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (hash, place): (u64, Place),
+        element: ElementRef<'_>,
+    ) -> Result<Put, StoreError> {
+        let put = match place {
+            Place::Taken(spot)
+                if run::is_length(spot.value_code, element.value.len())
+                    && spot.deadline == element.deadline =>
             {
                 let run = run_mut_of(heap, spot.block);
                 let shape = Shape::read(run);
                 run::overwrite_value(run, &shape, spot.at, element.value);
                 return Ok(Put::Replaced);
             }
-            Ok((spot, _)) => self.replace(heap, hash, spot, element)?,
-            Err(bucket) => self.add(heap, hash, bucket, element)?,
+            Place::Taken(spot) => self.replace(heap, hash, spot, element)?,
+            Place::Free(ordinal, block) => self.add(heap, hash, (ordinal, block), element)?,
         };
         self.balance(heap, hash_of);
         Ok(put)
@@ -312,7 +366,7 @@ impl Spiral {
             return Err(error);
         }
         self.len += 1;
-        self.volatile += u64::from(element.deadline.is_some());
+        self.deadline_changed(None, element.deadline);
         self.payload_bytes += (element.name.len() + element.value.len()) as u64;
         Ok(Put::Added)
     }
@@ -422,7 +476,7 @@ impl Spiral {
         let run = run_of(heap, block);
         let mut shape = Shape::read(run);
         let old = shape.element(run, spot.at);
-        let (old_deadline, old_len) = (old.deadline, long::bytes(heap, old.value()).len());
+        let old_len = long::bytes(heap, old.value()).len();
         let old_reference = old.value().reference();
         let mut new = run::shape_with_value(run, &shape, spot.at, value.code, element.deadline);
         if new.needed() > RUN_MAX_BYTES {
@@ -447,11 +501,62 @@ impl Spiral {
         run::set_value(run, &mut shape, new, spot.at, value, element.deadline);
         self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
         long::free(heap, &mut self.holdings, old_reference);
-        self.volatile = self.volatile - u64::from(old_deadline.is_some())
-            + u64::from(element.deadline.is_some());
+        self.deadline_changed(spot.deadline, element.deadline);
         self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
         self.shorten(heap, spot.ordinal, block, &shape);
         Ok(Put::Replaced)
+    }
+
+    /// Gives the element at `spot` another deadline, or none.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn set_deadline_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (hash, spot): (u64, Spot),
+        deadline: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        let mut block = spot.block;
+        let mut shape = Shape::read(run_of(heap, block));
+        let needed = shape.with_deadline(deadline).needed();
+        if needed > RUN_MAX_BYTES {
+            let element = shape.element(run_of(heap, block), spot.at);
+            let element = Self::view(heap, &element);
+            let (name, value) = (element.name.to_vec(), element.value.to_vec());
+            let moved = ElementRef {
+                name: &name,
+                value: &value,
+                deadline,
+            };
+            self.replace_elsewhere(heap, hash, spot, moved)?;
+        } else {
+            if needed > shape.capacity {
+                block = self.resize(heap, spot.ordinal, block, needed + ROOM_BYTES)?;
+                shape = Shape::read(run_of(heap, block));
+            }
+            let used = shape.used();
+            run::set_deadline(run_mut_of(heap, block), &mut shape, spot.at, deadline);
+            self.used_bytes += (shape.used() - used) as u64;
+            self.deadline_changed(spot.deadline, deadline);
+        }
+        self.balance(heap, hash_of);
+        Ok(())
+    }
+
+    /// An element has another deadline, or came with one, or went.
+    #[inline(always)]
+    fn deadline_changed(&mut self, was: Option<UnixMillis>, is: Option<UnixMillis>) {
+        if was.is_none() && is.is_none() {
+            return;
+        }
+        self.volatile = self.volatile - u64::from(was.is_some()) + u64::from(is.is_some());
+        if self.volatile == 0 {
+            self.soonest = NEVER;
+        } else if let Some(deadline) = is {
+            self.soonest = self.soonest.min(deadline);
+        }
     }
 
     /// Replaces an element that no longer fits its node.
@@ -486,17 +591,30 @@ impl Spiral {
         hash_of: &impl Fn(&[u8]) -> u64,
         name: &[u8],
     ) -> bool {
-        let Ok((spot, _)) = self.locate(heap, hash_of(name), name) else {
+        let (Place::Taken(spot), _) = self.locate(heap, hash_of(name), name) else {
             return false;
         };
+        self.remove_at(heap, hash_of, spot);
+        true
+    }
+
+    /// Removes the element at `spot`.
+    #[inline(always)]
+    pub(crate) fn remove_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        spot: Spot,
+    ) {
         self.take(heap, spot);
         self.balance(heap, hash_of);
-        true
     }
 
     /// Takes an element out of its node, and frees what it has elsewhere.
     fn take(&mut self, heap: &mut Heap, spot: Spot) {
-        let Spot { ordinal, block, at } = spot;
+        let Spot {
+            ordinal, block, at, ..
+        } = spot;
         let run = run_of(heap, block);
         let mut shape = Shape::read(run);
         let element = shape.element(run, at);
@@ -504,7 +622,7 @@ impl Spiral {
             long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
         let references = [element.name().reference(), element.value().reference()];
         self.len -= 1;
-        self.volatile -= u64::from(element.deadline.is_some());
+        self.deadline_changed(spot.deadline, None);
         self.payload_bytes -= bytes as u64;
         for reference in references {
             long::free(heap, &mut self.holdings, reference);

@@ -21,7 +21,7 @@
 mod edit;
 
 pub(super) use edit::{
-    Filler, append, overwrite_value, remove, repoint, set_value, shape_with_value,
+    Filler, append, overwrite_value, remove, repoint, set_deadline, set_value, shape_with_value,
 };
 
 use crate::UnixMillis;
@@ -59,6 +59,12 @@ pub(super) fn bytes_of_code(code: u8) -> usize {
         IN_EXTENT => 8,
         len => usize::from(len),
     }
+}
+
+/// Whether a name or value of this code lies in its element and has so many bytes.
+#[inline(always)]
+pub(super) fn is_length(code: u8, len: usize) -> bool {
+    len <= ELEMENT_MAX_BYTES && usize::from(code) == len
 }
 
 /// A name or a value as it lies in an element.
@@ -117,12 +123,6 @@ impl<'a> Element<'a> {
             code: self.value_code,
             bytes: &self.body[bytes_of_code(self.name_code)..],
         }
-    }
-
-    /// Whether the value lies here and has so many bytes.
-    #[inline(always)]
-    pub(super) fn has_inline_value_of(&self, len: usize) -> bool {
-        len <= ELEMENT_MAX_BYTES && usize::from(self.value_code) == len
     }
 
     pub(super) fn body_bytes(&self) -> usize {
@@ -299,6 +299,15 @@ impl Shape {
         self.count += 1;
         let bytes = bytes_of_code(name) + bytes_of_code(value);
         self.low = self.low.wrapping_sub(bytes);
+        self
+    }
+
+    /// The shape once an element has this deadline.
+    #[inline(always)]
+    pub(super) fn with_deadline(mut self, deadline: Option<UnixMillis>) -> Self {
+        if deadline.is_some() {
+            self.flags |= Self::DEADLINES;
+        }
         self
     }
 

@@ -16,13 +16,13 @@ const RANDOM_DRAWS: u64 = 64;
 impl Spiral {
     /// Emits about `count` elements from `cursor`, zero at first, on, and at least whole buckets; where to go on, `None` at the
     /// end.
-    pub(crate) fn scan(
+    pub(crate) fn scan<'a>(
         &self,
-        heap: &Heap,
+        heap: &'a Heap,
         hash_of: &impl Fn(&[u8]) -> u64,
         cursor: u64,
         count: usize,
-        emit: &mut dyn FnMut(ElementRef<'_>),
+        emit: &mut dyn FnMut(ElementRef<'a>),
     ) -> Option<u64> {
         let mut left = count.max(1);
         let mut buckets_left = left.saturating_mul(BUCKETS_PER_ELEMENT);
@@ -47,6 +47,16 @@ impl Spiral {
             }
             if left == 0 || buckets_left == 0 {
                 return Some(from.0 - Position::FIRST.0);
+            }
+        }
+    }
+
+    /// Shows each element once.
+    pub(crate) fn for_each<'a>(&self, heap: &'a Heap, mut show: impl FnMut(ElementRef<'a>)) {
+        for ordinal in 0..self.table.len() {
+            for block in self.blocks_of(heap, ordinal) {
+                let run = run_of(heap, block);
+                Shape::read(run).for_each(run, |element| show(Self::view(heap, &element)));
             }
         }
     }

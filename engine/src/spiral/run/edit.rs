@@ -210,6 +210,23 @@ pub(in crate::spiral) fn set_value(
     *shape = new;
 }
 
+/// Gives element `at` another deadline, or none. There must be room.
+pub(in crate::spiral) fn set_deadline(
+    run: &mut [u8],
+    shape: &mut Shape,
+    at: usize,
+    deadline: Option<UnixMillis>,
+) {
+    let new = shape.with_deadline(deadline);
+    if new != *shape {
+        widen_front(run, shape, &new);
+        *shape = new;
+    }
+    if shape.has_deadlines() {
+        write_deadline(run, shape, at, deadline);
+    }
+}
+
 /// Points the reference in the name or value of element `at` from one block to another; whether it was there.
 pub(in crate::spiral) fn repoint(
     run: &mut [u8],
