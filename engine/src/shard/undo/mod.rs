@@ -16,6 +16,8 @@
 //! entries that changed took before, and up to 160 bytes and the key for each of them.
 
 mod changes;
+#[cfg(test)]
+mod element_tests;
 mod log;
 #[cfg(test)]
 pub(super) mod tests;
