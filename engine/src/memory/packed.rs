@@ -196,6 +196,25 @@ impl Memory {
         Ok(target)
     }
 
+    /// Makes a collection the packed one that [`Self::image`] has told of, under the key that it has in an extent; answers where
+    /// the item is now. What the collection was is gone.
+    pub(crate) fn restore_packed(
+        &mut self,
+        item: Block,
+        image: &[u8],
+        block_bytes: usize,
+    ) -> Option<Block> {
+        let (is, was) = (self.layout(item), Layout::read(image));
+        let target = self.heap.arena.alloc(block_bytes)?;
+        self.heap.arena.tail_mut(target)[..image.len()].copy_from_slice(image);
+        if let Some(collection) = self.collection_of(item) {
+            self.collections.bury(collection);
+        }
+        self.heap.arena.free(item);
+        self.payload_bytes = self.payload_bytes - is.value_len as u64 + was.value_len as u64;
+        Some(target)
+    }
+
     /// A large collection that no item has yet.
     ///
     /// # Errors

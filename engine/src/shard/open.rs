@@ -55,16 +55,12 @@ impl Open<'_> {
     /// changes is told now, and the undo log keeps what it needs to take the change back.
     #[inline]
     pub(super) fn before(&mut self, element: &Element<'_>) {
-        if self.shard.is_told_before {
-            self.tell_before(element);
+        if self.shard.is_told_before
+            && let Some(item) = self.item
+        {
+            self.shard
+                .before_element(self.db, self.key.hash(), item, element);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tell_before(&mut self, element: &Element<'_>) {
-        let _ = element;
-        todo!()
     }
 
     /// Makes the record of a change.
