@@ -75,8 +75,11 @@ impl Shard {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        self.use_item(db, item, access);
-        if self.memory.layout(item).head.form().kind() != Kind::Hash {
+        let head = self.memory.layout(item).head;
+        if access == Access::Touch {
+            self.touch(db, item, head.access());
+        }
+        if head.form().kind() != Kind::Hash {
             return Err(WrongType);
         }
         Ok(Some(HashRef {

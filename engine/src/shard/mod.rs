@@ -8,11 +8,10 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
-mod elements;
 #[cfg(test)]
 mod expiry_tests;
 pub(crate) mod hashes;
-mod lists;
+pub(crate) mod lists;
 mod open;
 mod reclaim;
 #[cfg(test)]
@@ -307,22 +306,23 @@ impl Shard {
 
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
-        let before = self.use_item(db, item, access);
+        let before = self.memory.layout(item).head.access();
+        if access == Access::Touch {
+            self.touch(db, item, before);
+        }
         self.memory.entry(item).with_access(before)
     }
 
-    /// Counts a use of an item, if it is one; the history that it had.
+    /// An item with this history is used.
     #[inline(always)]
-    fn use_item(&mut self, db: DbIndex, item: Block, access: Access) -> AccessClock {
-        let before = self.memory.layout(item).head.access();
-        if access == Access::Touch && before.0 != self.history_of_just_used {
+    fn touch(&mut self, db: DbIndex, item: Block, before: AccessClock) {
+        if before.0 != self.history_of_just_used {
             if self.is_told_before {
                 self.before_use(db, item);
             }
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
-        before
     }
 
     /// `watcher` watches one more key.

@@ -5,8 +5,7 @@
 //!           └─ each makes its record
 //! ```
 
-use super::{Access, Shard};
-use crate::item::Layout;
+use super::Shard;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::raw::Block;
 use crate::{DbIndex, Key, Kind, WrongType};
@@ -36,8 +35,9 @@ impl Shard {
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
         if let Some(item) = item {
-            self.use_item(db, item, Access::Touch);
-            if self.memory.layout(item).head.form().kind() != kind {
+            let head = self.memory.layout(item).head;
+            self.touch(db, item, head.access());
+            if head.form().kind() != kind {
                 return Err(WrongType);
             }
         }
@@ -56,16 +56,12 @@ impl Open<'_> {
     /// changes is told now, and the undo log keeps what it needs to take the change back.
     #[inline]
     pub(super) fn before(&mut self, element: &Element<'_>) {
-        if self.shard.is_told_before {
-            self.tell_before(element);
+        if self.shard.is_told_before
+            && let Some(item) = self.item
+        {
+            self.shard
+                .before_element(self.db, self.key.hash(), item, element);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tell_before(&mut self, element: &Element<'_>) {
-        let _ = element;
-        todo!()
     }
 
     /// Makes the record of a change.
@@ -125,10 +121,5 @@ impl Open<'_> {
                 .record_as(Counts::Part, db, key.bytes(), &gone);
             shard.journal.tell(db, key.bytes(), Event::Del);
         }
-    }
-
-    /// The item's layout, if there is one.
-    pub(super) fn layout(&self) -> Option<Layout> {
-        self.item.map(|item| self.shard.memory.layout(item))
     }
 }

@@ -157,6 +157,7 @@ impl Spiral {
     }
 
     /// Elements that have a deadline.
+    #[cfg(any(test, feature = "model"))]
     pub(crate) fn volatile_len(&self) -> u64 {
         self.volatile
     }

@@ -205,17 +205,20 @@ impl HashMut<'_> {
         }
         self.open.before_new();
         let shard = &mut *self.open.shard;
-        let (access, of) = (shard.clock, (Kind::Hash, Variant::default()));
+        let access = shard.clock;
         let item = match packed::needed_alone(element) {
-            Some(needed) => {
-                shard
-                    .memory
-                    .create_packed(key, of, access, packed::with_room(needed), |run| {
-                        packed::clear(run);
-                        packed::put(run, None, hash, element);
-                    })?
-            }
+            Some(needed) => shard.memory.create_packed(
+                key,
+                Kind::Hash,
+                access,
+                packed::with_room(needed),
+                |run| {
+                    packed::clear(run);
+                    packed::put(run, None, hash, element);
+                },
+            )?,
             None => {
+                let of = (Kind::Hash, Variant::default());
                 let item = shard.memory.create_collection(key, of, access, None)?;
                 let owner = shard.memory.collection_of(item);
                 let owner = owner.expect("that is its value");
