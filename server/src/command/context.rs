@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use larder_engine::{
     Access, Buffer, DbIndex, EntryRef, Key, Shard, StoreError, UnixMillis, ValueBytes, ValueImage,
+    WrongType,
 };
 
 use crate::command::closing::{self, Excess};
@@ -362,6 +363,12 @@ impl Handed {
             ValueBytes::Copied(_) => None,
             ValueBytes::Shared(buffer, _) => Some(buffer),
         }
+    }
+}
+
+impl From<WrongType> for ErrorReply {
+    fn from(_: WrongType) -> Self {
+        errors::WRONG_TYPE
     }
 }
 

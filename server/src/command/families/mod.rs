@@ -17,6 +17,7 @@ pub(super) mod larder;
 pub(super) mod latency;
 pub(crate) mod lcs;
 pub(super) mod lifecycle;
+pub(super) mod lists;
 pub(super) mod lolwut;
 pub(super) mod memory;
 pub(super) mod module;
@@ -31,6 +32,7 @@ pub(crate) mod strings;
 #[cfg(test)]
 pub(super) mod take;
 pub(crate) mod testing;
+mod timeout;
 pub(crate) mod transactions;
 mod transfer;
 pub(super) mod wait;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, Flags, Rounds, RoundsFn, Run, SessionCall, ShardFn, Spread,
+    Args, Command, CommandSpec, CoreFn, Flags, Rounds, Run, SessionCall, ShardFn, Spread,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::{end_command, wants_reply};
@@ -17,8 +17,8 @@ use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
 use crate::dispatch::transactions::pending::{Split, key_range};
-use crate::resp::errors;
-use crate::routing::CoreId;
+use crate::resp::{ErrorReply, errors};
+use crate::routing::{CoreId, SlotMap};
 use crate::session::{Endpoint, HighWater, Session, gate};
 
 impl Core {
@@ -337,7 +337,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        begin: RoundsFn,
+        begin: impl FnOnce(&Args<'_>, &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>,
         quiet: bool,
     ) -> Option<Box<dyn Rounds>> {
         begin(&args, &self.state.shared.slots)
