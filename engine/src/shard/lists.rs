@@ -42,6 +42,13 @@ impl Shard {
         let open = self.open(db, key, Kind::List)?;
         Ok(ListMut { open })
     }
+
+    /// A list to be made at a key, in the place of whatever is there, which is gone.
+    pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
+        let was_there = self.remove(db, key, Event::Silent);
+        let open = Open::anew(self, db, key, was_there);
+        ListMut { open }
+    }
 }
 
 impl<'a> ListRef<'a> {

@@ -75,6 +75,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::sort::COMMANDS,
     families::lists::PUSH,
     families::lists::POP,
     families::lists::READ,

@@ -276,6 +276,10 @@ pub const COUNT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR COUNT can't be neg
 /// `LPOS ... MAXLEN` with a negative number, or none.
 pub const MAXLEN_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR MAXLEN can't be negative");
 
+/// `SORT` by numbers of what is none.
+pub const SORT_WEIGHTS: ErrorReply =
+    ErrorReply::fixed("ERR One or more scores can't be converted into double");
+
 // Connections and the server.
 
 /// `AUTH password` where no password is asked for.

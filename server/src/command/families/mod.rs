@@ -28,6 +28,7 @@ pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;
 pub(super) mod slowlog;
+pub(super) mod sort;
 pub(crate) mod strings;
 #[cfg(test)]
 pub(super) mod take;

@@ -23,6 +23,7 @@ use larder_engine::{End, Event};
 
 use crate::command::{KeyFlags, KeySpec, Keys, Turn};
 
+pub(super) use push::push_all;
 pub(crate) use {
     carry::COMMANDS as CARRY, edit::COMMANDS as EDIT, first::COMMANDS as FIRST,
     pop::COMMANDS as POP, push::COMMANDS as PUSH, read::COMMANDS as READ,

@@ -93,7 +93,7 @@ fn push(call: &mut ShardCall<'_>, end: End, missing: Missing) -> CommandResult {
 ///
 /// # Errors
 /// Memory is out; then the list is as it was.
-pub(super) fn push_all<'e>(
+pub(in crate::command::families) fn push_all<'e>(
     list: &mut ListMut<'_>,
     end: End,
     elements: impl Iterator<Item = &'e [u8]>,
