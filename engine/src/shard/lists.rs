@@ -48,13 +48,6 @@ impl Shard {
             view: self.memory.list_of(item),
         }))
     }
-
-    /// A list to be made at a key, in the place of whatever is there, which is gone.
-    pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
-        let was_there = self.remove(db, key, Event::Silent);
-        let open = Open::anew(self, db, key, was_there);
-        ListMut { open }
-    }
 }
 
 #[expect(

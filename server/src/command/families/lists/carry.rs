@@ -7,9 +7,9 @@
 //! destination core:  check the type       push
 //! ```
 
-use larder_engine::{Access, DbIndex, End, Key, Shard};
+use larder_engine::{DbIndex, End, Key, Shard};
 
-use super::{Wanting, popped, pushed, words};
+use super::{Wanting, is_there, popped, pushed, words};
 use crate::command::families::timeout;
 use crate::command::families::transfer::Answer;
 use crate::command::{
@@ -152,7 +152,7 @@ fn brpoplpush(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorRe
 
 fn attempt(call: &mut ShardCall<'_>, ends: Ends, turn: Turn) -> Result<Attempted, ErrorReply> {
     let source = call.key(1);
-    if turn == Turn::Later && call.shard.list(call.db, source, Access::Peek).is_err() {
+    if turn == Turn::Later && is_there(call.shard, call.db, source).is_err() {
         return Ok(Attempted::Wait(None));
     }
     Ok(match carry(call, ends)? {
@@ -184,14 +184,14 @@ fn end_of(
     key: Key<'_>,
     end: End,
 ) -> Result<Option<Vec<u8>>, ErrorReply> {
-    let list = shard.list(db, key, Access::Peek)?;
-    Ok(list.and_then(|list| {
-        let at = match end {
-            End::Head => 0,
-            End::Tail => list.len() - 1,
-        };
-        list.get(at).map(<[u8]>::to_vec)
-    }))
+    let list = shard.list_mut(db, key)?;
+    let at = match end {
+        End::Head => 0,
+        End::Tail => list.len().saturating_sub(1),
+    };
+    let element = list.get(at).map(<[u8]>::to_vec);
+    list.close(&[]);
+    Ok(element)
 }
 
 /// Pushes `element`, a copy of the one at an end of the list, and takes that out.
@@ -375,9 +375,9 @@ fn look_part(call: &mut CoreCall<'_>) {
 /// Answers whether an element may be pushed to argument 0: it is a list, or nothing.
 fn check_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    let list = call.core.shard.list(call.db, key, Access::Peek);
-    let outcome = list.map(|_| Some(Vec::new())).map_err(ErrorReply::from);
-    answer(call.out, outcome);
+    let outcome = is_there(&mut call.core.shard, call.db, key);
+    let outcome = outcome.map(|_| Some(Vec::new()));
+    answer(call.out, outcome.map_err(ErrorReply::from));
 }
 
 /// Pushes argument 2 at the end, argument 1, of the list at argument 0.

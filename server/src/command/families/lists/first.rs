@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use larder_engine::{Access, End};
+use larder_engine::End;
 
-use super::{Wanting, pop, words};
+use super::{Wanting, is_there, pop, words};
 use crate::command::families::timeout;
 use crate::command::families::transfer::Answer;
 use crate::command::{
@@ -187,8 +187,7 @@ fn attempt(call: &mut ShardCall<'_>, wanted: Wanted, turn: Turn) -> Result<Attem
 
 fn is_list(call: &mut ShardCall<'_>, at: usize) -> bool {
     let key = call.key(at);
-    let list = call.shard.list(call.db, key, Access::Peek);
-    matches!(list, Ok(Some(_)))
+    is_there(call.shard, call.db, key) == Ok(true)
 }
 
 /// Pops the first list, and writes its key and what was popped. Whether there is one.
@@ -330,9 +329,9 @@ impl Rounds for First {
 /// Answers whether argument 0 is a list; no, if there is no such key.
 fn look_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    match call.core.shard.list(call.db, key, Access::Peek) {
-        Ok(Some(_)) => Answer::yes(call.out, |_| ()),
-        Ok(None) => Answer::no(call.out),
+    match is_there(&mut call.core.shard, call.db, key) {
+        Ok(true) => Answer::yes(call.out, |_| ()),
+        Ok(false) => Answer::no(call.out),
         Err(error) => Answer::failed(call.out, &error.into()),
     }
 }

@@ -19,7 +19,7 @@ mod push;
 mod read;
 mod words;
 
-use larder_engine::{End, Event};
+use larder_engine::{DbIndex, End, Event, Key, Shard, WrongType};
 
 use crate::command::{KeyFlags, KeySpec, Keys, Turn};
 
@@ -60,6 +60,17 @@ fn place_of(index: i64, len: u32) -> Option<u32> {
         index
     };
     u32::try_from(from_head).ok().filter(|&at| at < len)
+}
+
+/// Whether there is a list at a key, for a command that may change it.
+///
+/// # Errors
+/// What is there is of another type.
+fn is_there(shard: &mut Shard, db: DbIndex, key: Key<'_>) -> Result<bool, WrongType> {
+    let list = shard.list_mut(db, key)?;
+    let is_there = list.is_there();
+    list.close(&[]);
+    Ok(is_there)
 }
 
 /// What a command on several cores does that finds nothing.

@@ -1,6 +1,8 @@
 //! `LPOP` and `RPOP`; how elements are popped, by them and by others.
 
-use larder_engine::{Access, DbIndex, End, Key, Shard};
+use std::ops::Range;
+
+use larder_engine::{DbIndex, End, Key, ListMut, Shard};
 
 use super::{POP_KEY, popped, words};
 use crate::command::{Category, CommandSpec, Flags, Group, Run, ShardCall};
@@ -93,36 +95,47 @@ pub(super) fn pop_many(
     (end, count): (End, u64),
     reply: &mut Reply<'_>,
 ) -> Result<bool, ErrorReply> {
-    let Some(list) = shard.list(db, key, Access::Peek)? else {
-        return Ok(false);
-    };
-    let len = list.len();
-    let count = u32::try_from(count).map_or(len, |count| count.min(len));
-    let mark = reply.mark();
-    reply.array(count as usize);
-    if count == 0 {
-        return Ok(true);
-    }
-    let (first, mut rest, mut fits) = (
-        match end {
-            End::Head => 0,
-            End::Tail => len - 1,
-        },
-        count,
-        Ok(()),
-    );
-    list.walk(first, end, &mut |_, element| {
-        reply.bulk(element);
-        fits = reply.check_len(mark);
-        rest -= 1;
-        rest > 0 && fits.is_ok()
-    });
-    fits?;
     let mut list = shard.list_mut(db, key)?;
-    list.remove(match end {
+    let len = list.len();
+    if len == 0 {
+        list.close(&[]);
+        return Ok(false);
+    }
+    let count = u32::try_from(count).map_or(len, |count| count.min(len));
+    let range = match end {
         End::Head => 0..count,
         End::Tail => len - count..len,
-    });
+    };
+    let shown = show(&list, range.clone(), end, reply);
+    if shown.is_err() || count == 0 {
+        list.close(&[]);
+        return shown.map(|()| true);
+    }
+    list.remove(range);
     list.close(&[popped(end)]);
     Ok(true)
+}
+
+/// Writes the elements `range` as an array, as they are met from this end.
+fn show(
+    list: &ListMut<'_>,
+    range: Range<u32>,
+    from: End,
+    reply: &mut Reply<'_>,
+) -> Result<(), ErrorReply> {
+    let (mark, mut rest, mut fits) = (reply.mark(), range.len(), Ok(()));
+    reply.array(rest);
+    let first = match from {
+        End::Head => range.start,
+        End::Tail => range.end.saturating_sub(1),
+    };
+    if let Some(list) = list.as_ref().filter(|_| rest > 0) {
+        list.walk(first, from, |_, element| {
+            reply.bulk(element);
+            fits = reply.check_len(mark);
+            rest -= 1;
+            rest > 0 && fits.is_ok()
+        });
+    }
+    fits
 }

@@ -106,7 +106,7 @@ fn lrange(call: &mut ShardCall<'_>) -> CommandResult {
     let (mark, reply) = (call.reply.mark(), &mut call.reply);
     reply.array(last - first + 1);
     let mut fits = Ok(());
-    list.range(first as u32..last as u32 + 1, &mut |element| {
+    list.range(first as u32..last as u32 + 1, |element| {
         if fits.is_ok() {
             reply.bulk(element);
             fits = reply.check_len(mark);
@@ -172,7 +172,7 @@ impl Search {
             End::Tail => list.len() - 1,
         };
         let (mut passed, mut compared) = (0, 0);
-        list.walk(first, self.from, &mut |at, other| {
+        list.walk(first, self.from, |at, other| {
             if self.compared_max > 0 && compared == self.compared_max {
                 return false;
             }

@@ -175,7 +175,7 @@ impl Place<'_> {
         };
         let len = list.len();
         if !matches!(options.by, By::Nothing) {
-            list.range(0..len, &mut |element| elements.push(Some(element)));
+            list.range(0..len, |element| elements.push(Some(element)));
             return Ok(elements);
         }
         let range = options.range(len as usize);
@@ -185,7 +185,7 @@ impl Place<'_> {
                 false => (range.start as u32, End::Head),
                 true => (len - 1 - range.start as u32, End::Tail),
             };
-            list.walk(first, from, &mut |_, element| {
+            list.walk(first, from, |_, element| {
                 elements.push(Some(element));
                 rest -= 1;
                 rest > 0
