@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use collections::Collections;
 pub(crate) use elements::Named;
+pub(crate) use packed::PackedAt;
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout, Variant};
