@@ -7,11 +7,13 @@
 mod collections;
 mod elements;
 mod packed;
+mod times;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
+pub(crate) use times::Times;
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout};

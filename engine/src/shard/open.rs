@@ -8,6 +8,7 @@
 use super::Shard;
 use crate::item::Layout;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::memory::Times;
 use crate::raw::Block;
 use crate::{DbIndex, Key, Kind, WrongType};
 
@@ -21,6 +22,8 @@ pub(super) struct Open<'a> {
     pub(super) item: Option<Block>,
     /// Whether it was there before.
     was_there: bool,
+    /// Its times as the table knows them.
+    times: Times,
 }
 
 impl Shard {
@@ -40,12 +43,14 @@ impl Shard {
         {
             return Err(WrongType);
         }
+        let times = item.map(|item| self.memory.times(item));
         Ok(Open {
             shard: self,
             db,
             key,
             item,
             was_there: item.is_some(),
+            times: times.unwrap_or_default(),
         })
     }
 }
@@ -97,6 +102,7 @@ impl Open<'_> {
     pub(super) fn attach(&mut self, item: Block) {
         self.shard.attach(self.db, self.key.hash(), item);
         self.item = Some(item);
+        self.times = self.shard.memory.times(item);
     }
 
     /// The end of a command that had these effects: tells events, and removes what has become empty.
@@ -107,7 +113,12 @@ impl Open<'_> {
             key,
             item,
             was_there,
+            times,
         } = self;
+        if let Some(item) = item {
+            let is = shard.memory.times(item);
+            shard.times_changed(db, key.hash(), item, (times, is));
+        }
         if item.is_some() && !was_there {
             shard.journal.tell(db, key.bytes(), Event::New);
         }

@@ -3,6 +3,7 @@
 use super::address::{Bucket, Position};
 use super::node::{Reference, Shape};
 use super::{Spiral, long, tag_of};
+use crate::agenda::NEVER;
 use crate::nodes::{Heap, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
@@ -43,6 +44,8 @@ impl Spiral {
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
+                    let deadline = element.deadline.unwrap_or(NEVER);
+                    assert!(self.look_at(ordinal) <= deadline && self.wakes_at() <= deadline);
                     payload += (view.name.len() + view.value.len()) as u64;
                     for reference in [element.name().reference(), element.value().reference()] {
                         has_references |= reference.is_some();
@@ -65,6 +68,7 @@ impl Spiral {
                 assert!(shape.has_references() || !has_references);
             }
         }
+        assert_eq!(self.agenda.is_some(), self.volatile > 0);
         self.table.check(&heap.arena, &self.holdings, &mut bytes);
         assert!(self.overflow.is_sorted_by_key(|&(ordinal, _)| ordinal));
         assert_eq!(overflow, self.overflow.len());

@@ -15,6 +15,7 @@
 
 mod address;
 mod check;
+mod deadlines;
 mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
@@ -28,6 +29,7 @@ mod tests;
 use address::{Bucket, Position};
 use node::{Element, Field, NewElement, Shape};
 
+use crate::agenda::Agenda;
 use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
@@ -65,6 +67,8 @@ pub(crate) struct Spiral {
     len: u64,
     /// Elements with a deadline.
     volatile: u64,
+    /// When to look at which node for elements that have ended; none while no element has a deadline.
+    agenda: Option<Box<Agenda>>,
     /// Bytes in use in all nodes.
     used_bytes: u64,
     /// Bytes of names and values.
@@ -93,6 +97,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: 0,
+            agenda: None,
             used_bytes: 0,
             payload_bytes: 0,
         };
@@ -126,7 +131,7 @@ impl Spiral {
     /// Bytes of its lists, which are not in the arena.
     pub(crate) fn list_bytes(&self) -> u64 {
         let overflow = self.overflow.capacity() * size_of::<(u32, Block)>();
-        self.table.list_bytes() + overflow as u64
+        self.table.list_bytes() + overflow as u64 + self.agenda_bytes()
     }
 
     /// Bytes of names and values.
@@ -287,7 +292,7 @@ impl Spiral {
             return Err(error);
         }
         self.len += 1;
-        self.volatile += u64::from(element.deadline.is_some());
+        self.deadline_changed(bucket.0, None, element.deadline);
         self.payload_bytes += (element.name.len() + element.value.len()) as u64;
         Ok(Put::Added)
     }
@@ -425,8 +430,7 @@ impl Spiral {
         node::set_value(node, &mut shape, new, spot.at, value, element.deadline);
         self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
         long::free(heap, &mut self.holdings, old_reference);
-        self.volatile = self.volatile - u64::from(old_deadline.is_some())
-            + u64::from(element.deadline.is_some());
+        self.deadline_changed(spot.ordinal, old_deadline, element.deadline);
         self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
         self.shorten(heap, spot.ordinal, block, &shape);
         Ok(Put::Replaced)
@@ -482,7 +486,8 @@ impl Spiral {
             long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
         let references = [element.name().reference(), element.value().reference()];
         self.len -= 1;
-        self.volatile -= u64::from(element.deadline.is_some());
+        let deadline = element.deadline;
+        self.deadline_changed(ordinal, deadline, None);
         self.payload_bytes -= bytes as u64;
         for reference in references {
             long::free(heap, &mut self.holdings, reference);
