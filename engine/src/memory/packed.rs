@@ -7,11 +7,10 @@
 //! run uses its bytes is for its kind to know.
 
 use super::Memory;
-use crate::StoreError;
 use crate::item::{Form, Layout, Variant};
 use crate::nodes::Owner;
-use crate::raw::{Arena, Block};
-use crate::{AccessClock, Kind};
+use crate::raw::Block;
+use crate::{AccessClock, Kind, StoreError};
 
 /// Bytes before the run.
 const VARIANT_BYTES: usize = 1;
@@ -66,7 +65,13 @@ impl Memory {
         let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let is = layout.head.form().is_packed();
-        is.then(|| &layout.inline_value(bytes)[VARIANT_BYTES..])
+        is.then(|| Self::run_of(bytes, &layout))
+    }
+
+    /// The run of an item with this layout, whose value is packed.
+    #[inline(always)]
+    pub(super) fn run_of<'a>(bytes: &'a [u8], layout: &Layout) -> &'a [u8] {
+        &layout.inline_value(bytes)[VARIANT_BYTES..]
     }
 
     /// The run of a packed collection, to change within its bytes.
@@ -132,13 +137,6 @@ impl Memory {
             // Its length takes a byte more.
             false => fitting.with_value_len(fitting.value_len + more - 1),
         }
-    }
-
-    /// Bytes of the longest run beside a key of this length.
-    pub(crate) fn longest_run(key_len: usize) -> usize {
-        /// More than what an item has before its key.
-        const PREFIX_BYTES: usize = 32;
-        Arena::max_block_bytes().saturating_sub(key_len + PREFIX_BYTES)
     }
 
     /// Makes the value of a packed item the large collection `owner`; answers where the item is now. What was packed is gone.
