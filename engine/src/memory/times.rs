@@ -1,10 +1,11 @@
 //! When an item ends, and when it wants to be looked at, which may be earlier: fields of a hash end by themselves.
 
-use super::Memory;
+use super::{Memory, Named};
 use crate::UnixMillis;
-use crate::agenda::NEVER;
 use crate::item::Head;
+use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
 use crate::raw::Block;
+use crate::spiral::packed;
 
 /// The times of an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,20 +40,16 @@ impl Memory {
 
     #[inline(never)]
     fn times_with_fields(&self, item: Block, times: Times) -> Times {
-        match self.fields_end_at(item) {
-            NEVER => times,
-            at => Times {
-                wakes_at: Some(times.ends_at.map_or(at, |ends_at| ends_at.min(at))),
+        match (times.ends_at, self.named(item).soonest_deadline()) {
+            (Some(ends_at), Some(at)) => Times {
+                wakes_at: Some(ends_at.min(at)),
                 ..times
             },
-        }
-    }
-
-    /// No field of a hash ends before this.
-    fn fields_end_at(&self, item: Block) -> UnixMillis {
-        match self.collection_of(item) {
-            Some(collection) => self.collections.spiral(collection).wakes_at(),
-            None => NEVER,
+            (None, Some(at)) => Times {
+                wakes_at: Some(at),
+                ..times
+            },
+            (_, None) => times,
         }
     }
 
@@ -62,24 +59,43 @@ impl Memory {
         &mut self,
         item: Block,
         hash_of: &impl Fn(&[u8]) -> u64,
-        now: UnixMillis,
-        budget: u32,
+        (now, budget): (UnixMillis, u32),
         gone: &mut dyn FnMut(&[u8]),
     ) -> (u32, Block) {
-        let Some(collection) = self.collection_of(item) else {
-            todo!()
-        };
-        let spent = self.change_spiral(collection, |spiral, heap| {
-            spiral.expire_some(heap, hash_of, now, budget, gone)
-        });
-        (spent, item)
+        match self.collection_of(item) {
+            None => self.expire_packed(item, now, gone),
+            Some(collection) => {
+                let spent = self.change_spiral(collection, |spiral, heap| {
+                    spiral.expire_some(heap, hash_of, now, budget, gone)
+                });
+                (spent, item)
+            }
+        }
     }
 
-    /// Whether no field of a hash is left.
-    pub(crate) fn is_empty_hash(&self, item: Block) -> bool {
-        match self.collection_of(item) {
-            Some(collection) => self.collections.spiral(collection).len() == 0,
-            None => todo!(),
+    /// The same of a packed hash: all at once, since it is small.
+    fn expire_packed(
+        &mut self,
+        item: Block,
+        now: UnixMillis,
+        gone: &mut dyn FnMut(&[u8]),
+    ) -> (u32, Block) {
+        let (mut removed, mut from) = (0, 0);
+        loop {
+            let Named::Packed(run) = self.named(item) else {
+                unreachable!("nothing makes it large meanwhile");
+            };
+            let Some((at, element)) = run.next_due(from, now) else {
+                let shorter = run.shorter();
+                // Without memory for a shorter run, the long one does.
+                let resized =
+                    shorter.and_then(|bytes| self.resize_packed(item, bytes, packed::copy).ok());
+                let spent = NODE_LOOK_COST + removed * FIELD_REMOVAL_COST;
+                return (spent, resized.unwrap_or(item));
+            };
+            gone(element.name);
+            packed::remove(self.packed_mut(item), at);
+            (removed, from) = (removed + 1, at);
         }
     }
 

@@ -24,9 +24,9 @@ impl Shard {
         };
         let hash_of = |name: &[u8]| hasher.hash(name);
         let budget = FIELDS_LOOK_MAX_COST;
-        let (spent, is_at) = self
-            .memory
-            .expire_fields(item, &hash_of, self.now, budget, &mut gone);
+        let (spent, is_at) =
+            self.memory
+                .expire_fields(item, &hash_of, (self.now, budget), &mut gone);
         if is_at != item {
             self.repoint(db, hash, item, is_at);
         }
@@ -35,7 +35,7 @@ impl Shard {
         self.expired_fields_total += removed;
         if removed > 0 {
             self.journal.tell(db, &key, Event::HExpired);
-            if self.memory.is_empty_hash(is_at) {
+            if self.memory.named(is_at).len() == 0 {
                 self.delete(db, hash, is_at);
                 let gone = Effect::Remove(Removal::Deleted);
                 self.journal.record_as(Counts::Part, db, &key, &gone);

@@ -8,12 +8,11 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
-mod elements;
 #[cfg(test)]
 mod expiry_tests;
 mod fields;
-mod hashes;
-mod lists;
+pub(crate) mod hashes;
+pub(crate) mod lists;
 mod open;
 mod reclaim;
 #[cfg(test)]
@@ -311,14 +310,22 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
-        if access == Access::Touch && before.0 != self.history_of_just_used {
+        if access == Access::Touch {
+            self.touch(db, item, before);
+        }
+        self.memory.entry(item).with_access(before)
+    }
+
+    /// An item with this history is used.
+    #[inline(always)]
+    fn touch(&mut self, db: DbIndex, item: Block, before: AccessClock) {
+        if before.0 != self.history_of_just_used {
             if self.is_told_before {
                 self.before_use(db, item);
             }
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
-        self.memory.entry(item).with_access(before)
     }
 
     /// `watcher` watches one more key.
@@ -503,6 +510,8 @@ impl Shard {
             let (mut bytes, mut payload) = (0, 0);
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
+                self.memory
+                    .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
                     payload += self.memory.payload_of(collection);

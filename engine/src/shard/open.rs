@@ -6,7 +6,6 @@
 //! ```
 
 use super::Shard;
-use crate::item::Layout;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::memory::Times;
 use crate::raw::Block;
@@ -22,12 +21,12 @@ pub(super) struct Open<'a> {
     pub(super) item: Option<Block>,
     /// Whether it was there before.
     was_there: bool,
-    /// Its times as the table knows them.
-    times: Times,
+    /// When it ends and wakes, as the table knows it: of what has fields, whose changes change that.
+    times: Option<Times>,
 }
 
 impl Shard {
-    /// Opens the collection of a key.
+    /// Opens the collection of a key, which is a use of it.
     ///
     /// # Errors
     /// What is there is of another type.
@@ -38,20 +37,39 @@ impl Shard {
         kind: Kind,
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
-        if let Some(item) = item
-            && self.memory.layout(item).head.form().kind() != kind
-        {
-            return Err(WrongType);
+        if let Some(item) = item {
+            let head = self.memory.layout(item).head;
+            self.touch(db, item, head.access());
+            if head.form().kind() != kind {
+                return Err(WrongType);
+            }
         }
-        let times = item.map(|item| self.memory.times(item));
+        let times = match (kind, item) {
+            (Kind::Hash, Some(item)) => Some(self.memory.times(item)),
+            _ => None,
+        };
         Ok(Open {
             shard: self,
             db,
             key,
             item,
             was_there: item.is_some(),
-            times: times.unwrap_or_default(),
+            times,
         })
+    }
+}
+
+impl<'a> Open<'a> {
+    /// Opens a key at which nothing is, to make a collection. With `was_there`, it takes the place of another value.
+    pub(super) fn anew(shard: &'a mut Shard, db: DbIndex, key: Key<'a>, was_there: bool) -> Self {
+        Self {
+            shard,
+            db,
+            key,
+            item: None,
+            was_there,
+            times: None,
+        }
     }
 }
 
@@ -60,16 +78,12 @@ impl Open<'_> {
     /// changes is told now, and the undo log keeps what it needs to take the change back.
     #[inline]
     pub(super) fn before(&mut self, element: &Element<'_>) {
-        if self.shard.is_told_before {
-            self.tell_before(element);
+        if self.shard.is_told_before
+            && let Some(item) = self.item
+        {
+            self.shard
+                .before_element(self.db, self.key.hash(), item, element);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tell_before(&mut self, element: &Element<'_>) {
-        let _ = element;
-        todo!()
     }
 
     /// Makes the record of a change.
@@ -102,7 +116,8 @@ impl Open<'_> {
     pub(super) fn attach(&mut self, item: Block) {
         self.shard.attach(self.db, self.key.hash(), item);
         self.item = Some(item);
-        self.times = self.shard.memory.times(item);
+        let has_fields = self.shard.memory.layout(item).head.form().has_fields();
+        self.times = has_fields.then(|| self.shard.memory.times(item));
     }
 
     /// The end of a command that had these effects: tells events, and removes what has become empty.
@@ -115,9 +130,9 @@ impl Open<'_> {
             was_there,
             times,
         } = self;
-        if let Some(item) = item {
+        if let (Some(item), Some(was)) = (item, times) {
             let is = shard.memory.times(item);
-            shard.times_changed(db, key.hash(), item, (times, is));
+            shard.times_changed(db, key.hash(), item, (was, is));
         }
         if item.is_some() && !was_there {
             shard.journal.tell(db, key.bytes(), Event::New);
@@ -135,10 +150,5 @@ impl Open<'_> {
                 .record_as(Counts::Part, db, key.bytes(), &gone);
             shard.journal.tell(db, key.bytes(), Event::Del);
         }
-    }
-
-    /// The item's layout, if there is one.
-    pub(super) fn layout(&self) -> Option<Layout> {
-        self.item.map(|item| self.shard.memory.layout(item))
     }
 }

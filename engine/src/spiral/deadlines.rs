@@ -7,8 +7,8 @@
 //! a time has come the node is read, what has ended is removed, and the time is that of the next. A node is so read in vain at most once
 //! for each deadline. A collection without deadlines has no agenda.
 
-use super::node::Shape;
-use super::{Spiral, Spot, long};
+use super::run::Shape;
+use super::{Spiral, Spot, long, run_of};
 use crate::UnixMillis;
 use crate::agenda::{Agenda, NEVER};
 use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
@@ -21,6 +21,11 @@ impl Spiral {
         self.agenda
             .as_ref()
             .map_or(NEVER, |agenda| agenda.soonest())
+    }
+
+    /// A time before which no deadline comes, if there is a deadline.
+    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
+        self.agenda.as_ref().map(|agenda| agenda.soonest())
     }
 
     /// When node `ordinal` is looked at.
@@ -114,10 +119,10 @@ impl Spiral {
             let Some(block) = block else {
                 break;
             };
-            let node = heap.arena.tail(block);
-            let shape = Shape::read(node);
+            let run = run_of(heap, block);
+            let shape = Shape::read(run);
             let is_due = |&at: &usize| {
-                let deadline = shape.deadline(node, at).unwrap_or(NEVER);
+                let deadline = shape.deadline(run, at).unwrap_or(NEVER);
                 let is_due = deadline <= now;
                 if !is_due {
                     soonest = soonest.min(deadline);
@@ -128,8 +133,16 @@ impl Spiral {
                 (nth, from) = (nth + 1, 0);
                 continue;
             };
-            gone(long::bytes(heap, shape.element(node, at).name()));
-            self.take(heap, Spot { ordinal, block, at });
+            let element = shape.element(run, at);
+            gone(long::bytes(heap, element.name()));
+            let spot = Spot {
+                ordinal,
+                block,
+                at,
+                value_code: element.value_code,
+                deadline: element.deadline,
+            };
+            self.take(heap, spot);
             removed += 1;
             // A further node that has become empty is gone, and the next is in its place.
             from = if nth > 0 && shape.count == 1 { 0 } else { at };

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node::{Reference, Shape};
-use super::{ElementRef, Put, Spiral};
+use super::run::{Reference, Shape};
+use super::{ElementRef, Put, Spiral, run_of};
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
@@ -255,11 +255,11 @@ impl Play<'_> {
         let now = UnixMillis(DEADLINES_FROM + operand as i64);
         let wakes_at = self.spiral.wakes_at();
         let (mut gone, hash_of) = (Vec::new(), self.hash_of());
-        let spent =
-            self.spiral
-                .expire_some(&mut self.heap, &hash_of, now, budget, &mut |name| {
-                    gone.push(name.to_vec())
-                });
+        let spent = self
+            .spiral
+            .expire_some(&mut self.heap, &hash_of, now, budget, &mut |name| {
+                gone.push(name.to_vec())
+            });
         for name in &gone {
             let (_, deadline) = self.model.remove(name).expect("it was there");
             assert!(wakes_at <= now && deadline.expect("it ends") <= now);
@@ -289,9 +289,9 @@ impl Play<'_> {
     }
 
     fn long_block_in(&self, block: Block) -> Option<Block> {
-        let node = self.heap.arena.tail(block);
+        let run = run_of(&self.heap, block);
         let mut fields = Vec::new();
-        Shape::read(node).for_each(node, |element| {
+        Shape::read(run).for_each(run, |element| {
             fields.extend([element.name(), element.value()]);
         });
         fields.iter().find_map(|field| match field.reference() {
