@@ -43,10 +43,11 @@ impl Keyspace {
         }
     }
 
-    /// One more entry ends at this time, or at none.
+    /// One more entry has these times.
     #[inline(always)]
-    pub(super) fn count_deadline(&mut self, ends_at: Option<UnixMillis>) {
-        if let Some(at) = ends_at {
+    pub(super) fn count_times(&mut self, times: Times) {
+        self.volatile_fields += u64::from(times.fields_end);
+        if let Some(at) = times.ends_at {
             self.volatile += 1;
             self.deadline_sum += i128::from(at.0);
         }
@@ -54,8 +55,9 @@ impl Keyspace {
 
     /// An entry fewer does.
     #[inline(always)]
-    pub(super) fn uncount_deadline(&mut self, ends_at: Option<UnixMillis>) {
-        if let Some(at) = ends_at {
+    pub(super) fn uncount_times(&mut self, times: Times) {
+        self.volatile_fields -= u64::from(times.fields_end);
+        if let Some(at) = times.ends_at {
             self.volatile -= 1;
             self.deadline_sum -= i128::from(at.0);
         }
@@ -86,8 +88,8 @@ impl Keyspace {
         (was, is): (Times, Times),
         now: UnixMillis,
     ) {
-        self.uncount_deadline(was.ends_at);
-        self.count_deadline(is.ends_at);
+        self.uncount_times(was);
+        self.count_times(is);
         if was.wakes_at == is.wakes_at {
             return;
         }

@@ -54,6 +54,8 @@ pub(crate) struct Keyspace {
     by_bits: [u32; DIRECTORY_MAX_BITS as usize + 1],
     len: u64,
     volatile: u64,
+    /// Entries that have fields with deadlines.
+    volatile_fields: u64,
     /// Sum of all deadlines, in milliseconds since the Unix epoch.
     deadline_sum: i128,
     /// When to look for entries that are due in which segment.
@@ -76,6 +78,7 @@ impl Keyspace {
             by_bits,
             len: 0,
             volatile: 0,
+            volatile_fields: 0,
             deadline_sum: 0,
             agenda: Agenda::new(),
             segment_bytes: 0,
@@ -97,6 +100,11 @@ impl Keyspace {
 
     pub(crate) fn volatile_len(&self) -> u64 {
         self.volatile
+    }
+
+    /// Entries that have fields with deadlines.
+    pub(crate) fn volatile_fields_len(&self) -> u64 {
+        self.volatile_fields
     }
 
     /// Bytes of directory and segments.
@@ -181,7 +189,7 @@ impl Keyspace {
         }
         let bucket = self.of_hash_mut(hash).insert(hash, item);
         self.len += 1;
-        self.count_deadline(times.ends_at);
+        self.count_times(times);
         if let Some(at) = times.wakes_at {
             self.wake_at(hash, bucket, at, items.now);
         }
@@ -205,7 +213,7 @@ impl Keyspace {
         );
         let (len, buckets) = (segment.len(), segment.buckets());
         self.len -= 1;
-        self.uncount_deadline(times.ends_at);
+        self.uncount_times(times);
         if self.len == 0 && self.directory.len() > 1 {
             *self = Self::new(self.id);
         } else if len.is_multiple_of(SHRINK_INTERVAL) && len * 4 < buckets {
@@ -374,6 +382,7 @@ impl Keyspace {
     pub(crate) fn check(&self, items: Items<'_>) {
         assert_eq!(self.directory.len(), 1 << self.bits);
         let (mut len, mut volatile, mut deadline_sum, mut bytes) = (0, 0u64, 0i128, 0);
+        let mut volatile_fields = 0;
         let mut by_bits = [0; DIRECTORY_MAX_BITS as usize + 1];
         let mut next = Some(Position(0));
         while let Some(at) = next {
@@ -391,9 +400,10 @@ impl Keyspace {
                 let hash = items.hash(item);
                 assert_eq!(self.segment_id(Position::of(hash)), id);
                 assert!(segment.find(hash, |found| found == item).is_some());
-                let deadline = items.memory.deadline(item);
-                volatile += u64::from(deadline.is_some());
-                deadline_sum += deadline.map_or(0, |at| at.0.into());
+                let times = items.memory.times(item);
+                volatile += u64::from(times.ends_at.is_some());
+                volatile_fields += u64::from(times.fields_end);
+                deadline_sum += times.ends_at.map_or(0, |at| at.0.into());
             }
             segment.deadlines().check(segment.buckets(), |bucket| {
                 items.memory.wakes_at(segment.bucket(bucket)?)
@@ -414,6 +424,7 @@ impl Keyspace {
                 self.segment_bytes
             )
         );
+        assert_eq!(volatile_fields, self.volatile_fields);
         for &id in &self.vacant {
             assert_eq!(self.agenda.time(id), NEVER);
         }

@@ -14,6 +14,8 @@ pub(crate) struct Times {
     pub(crate) ends_at: Option<UnixMillis>,
     /// The sooner of that and of the deadlines of its fields: no field ends before.
     pub(crate) wakes_at: Option<UnixMillis>,
+    /// Whether it has fields with deadlines.
+    pub(crate) fields_end: bool,
 }
 
 impl Times {
@@ -23,6 +25,7 @@ impl Times {
         Self {
             ends_at,
             wakes_at: ends_at,
+            fields_end: false,
         }
     }
 }
@@ -40,16 +43,13 @@ impl Memory {
 
     #[inline(never)]
     fn times_with_fields(&self, item: Block, times: Times) -> Times {
-        match (times.ends_at, self.named(item).soonest_deadline()) {
-            (Some(ends_at), Some(at)) => Times {
-                wakes_at: Some(ends_at.min(at)),
-                ..times
-            },
-            (None, Some(at)) => Times {
-                wakes_at: Some(at),
-                ..times
-            },
-            (_, None) => times,
+        let Some(at) = self.named(item).soonest_deadline() else {
+            return times;
+        };
+        Times {
+            wakes_at: Some(times.ends_at.map_or(at, |ends_at| ends_at.min(at))),
+            fields_end: true,
+            ..times
         }
     }
 

@@ -100,6 +100,8 @@ pub struct DeadlineStats {
     pub due: u64,
     /// Milliseconds they all have left together, at least zero; one that is due takes away what it has been due for.
     pub ttl_sum_ms: u64,
+    /// Hashes that have fields with deadlines.
+    pub volatile_fields: u64,
 }
 
 /// Where a shard's bytes are.
@@ -484,6 +486,7 @@ impl Shard {
             volatile: keyspace.volatile_len(),
             due: keyspace.due_about(&self.memory, self.now),
             ttl_sum_ms: u64::try_from(keyspace.ttl_sum_ms(self.now).max(0)).unwrap_or(u64::MAX),
+            volatile_fields: keyspace.volatile_fields_len(),
         }
     }
 
