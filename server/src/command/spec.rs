@@ -157,6 +157,7 @@ impl Flags {
 pub enum Category {
     Keyspace,
     String,
+    Hash,
     Bitmap,
     List,
     Set,
@@ -176,6 +177,7 @@ impl Category {
         match self {
             Self::Keyspace => "keyspace",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
             Self::List => "list",
             Self::Set => "set",
@@ -197,6 +199,7 @@ impl Category {
 pub enum Group {
     Generic,
     String,
+    Hash,
     Bitmap,
     List,
     Connection,
@@ -213,6 +216,7 @@ impl Group {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
             Self::List => "list",
             Self::Connection => "connection",

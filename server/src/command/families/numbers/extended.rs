@@ -39,7 +39,7 @@ enum Magnitude {
 }
 
 impl Extended {
-    pub(super) const ZERO: Self = Self {
+    pub(in crate::command::families) const ZERO: Self = Self {
         negative: false,
         magnitude: Magnitude::Zero,
     };
@@ -64,6 +64,11 @@ impl Extended {
             negative,
             magnitude,
         })
+    }
+
+    /// Whether it is infinite.
+    pub(in crate::command::families) fn is_infinite(self) -> bool {
+        self.magnitude == Magnitude::Infinite
     }
 
     /// A thousand times the number, rounded up to a whole one; what 64 bits do not hold is the nearest that they hold.
@@ -99,7 +104,7 @@ impl Extended {
     }
 
     /// The sum; `None` if it is infinite or no number.
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(in crate::command::families) fn plus(self, other: Self) -> Option<Self> {
         let (
             Magnitude::Finite {
                 significand: a,
@@ -145,7 +150,7 @@ impl Extended {
     }
 
     /// In decimal, rounded to 17 decimals, without trailing zeros; zero has no sign. Infinity is `inf`.
-    pub(super) fn to_decimal(self) -> String {
+    pub(in crate::command::families) fn to_decimal(self) -> String {
         let text = match self.magnitude {
             Magnitude::Zero => return "0".to_owned(),
             Magnitude::Infinite => "inf".to_owned(),

@@ -10,6 +10,7 @@ use crate::command::{
 };
 use crate::resp::Digits;
 use crate::resp::errors::{self, CommandResult};
+
 pub(super) use extended::Extended;
 
 /// What all commands of this file have in common.
