@@ -297,8 +297,11 @@ fn written_again(seed: u64) {
         keys.join(" ")
     );
     server.receive(other, multi.as_bytes());
-    assert_eq!(server.send(first, b""), taken(key, "a"), "seed {seed}");
-    assert_eq!(server.send(second, b""), taken(key, "b"), "seed {seed}");
+    let mut heard = [first, second].map(|client| server.send(client, b""));
+    // The second may have had its turn in vain as well, and be ahead.
+    heard.sort();
+    let served = ["a", "b"].map(|element| taken(key, element));
+    assert_eq!(heard, served, "seed {seed}");
     disconnect(server, &clients);
 }
 
