@@ -75,12 +75,6 @@ impl Memory {
         (self.collections.spiral(number), &self.heap)
     }
 
-    /// A list, to read, and the memory it lies in.
-    #[inline]
-    pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
-        (self.collections.list(number), &self.heap)
-    }
-
     /// Has `change` change a collection of named elements in its memory.
     #[inline]
     pub(crate) fn change_spiral<T>(
@@ -104,7 +98,7 @@ impl Memory {
         let Self {
             collections, heap, ..
         } = self;
-        collections.change(number, |structure| change(structure.list_mut(), heap))
+        collections.change_list(number, |list| change(list, heap))
     }
 
     /// What a collection, large or packed, says of itself.

@@ -14,7 +14,7 @@ use crate::raw::{Arena, Block};
 use crate::{AccessClock, Kind};
 
 /// Bytes before the run.
-const VARIANT_BYTES: usize = 1;
+pub(super) const VARIANT_BYTES: usize = 1;
 
 impl Memory {
     /// Writes a new item whose value is a packed collection with a run of at least `run_bytes`, in a block that fits; `write` writes
