@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
-pub(crate) use lists::ListPlace;
+pub(crate) use lists::{ListPlace, fits_ill};
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout};
@@ -81,6 +81,12 @@ impl Memory {
     #[inline(always)]
     pub(crate) fn layout(&self, item: Block) -> Layout {
         Layout::read(self.heap.arena.tail(item))
+    }
+
+    /// What the layout of an item begins with.
+    #[inline(always)]
+    pub(crate) fn head(&self, item: Block) -> Head {
+        Head::read(self.heap.arena.tail(item))
     }
 
     /// The key of an item.

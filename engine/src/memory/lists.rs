@@ -37,6 +37,15 @@ fn is_short(element: &[u8]) -> bool {
     element.len() <= PACKED_LIST_MAX_BYTES - RUN_HEADER_BYTES
 }
 
+/// Whether a list may be in too long a block, or in a tree though it is short.
+#[inline]
+pub(crate) fn fits_ill(list: &ListView<'_>) -> bool {
+    match list {
+        ListView::Packed(run) => run.room_bytes() > run.used_bytes() / 2 + IDLE_MIN_BYTES,
+        ListView::Large(list, _) => list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2,
+    }
+}
+
 /// Whether a packed list may take an element more.
 #[inline(always)]
 fn takes(run: &Packed<'_>, element: &[u8]) -> bool {
@@ -116,7 +125,7 @@ impl ListPlace {
 
 impl Memory {
     /// Where the list of an item lies, by the item's layout.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn list_at(&self, item: Block, layout: &ItemLayout) -> ListPlace {
         let form = match layout.collection(self.heap.arena.tail(item)) {
             Some(number) => ListForm::Large(number),
@@ -126,7 +135,7 @@ impl Memory {
     }
 
     /// A list to read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn list_view(&self, at: &ListPlace) -> ListView<'_> {
         match at.form {
             ListForm::Large(number) => ListView::Large(self.collections.list(number), &self.heap),
@@ -137,7 +146,7 @@ impl Memory {
     }
 
     /// The run of a packed list.
-    #[inline]
+    #[inline(always)]
     fn run_mut(&mut self, at: &ListPlace) -> Result<PackedMut<'_>, Owner> {
         match at.form {
             ListForm::Large(number) => Err(number),
@@ -149,7 +158,7 @@ impl Memory {
     }
 
     /// What a list says of itself.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn list_variant(&self, at: &ListPlace) -> Variant {
         match at.form {
             ListForm::Large(number) => self.collections.root(number).variant,
@@ -353,22 +362,11 @@ impl Memory {
         }
     }
 
-    /// Elements have gone from a list, though not all: its block becomes shorter if much of it lies idle, or what is left is packed
-    /// if it is little; without memory for that, all stays as it is.
-    #[inline]
-    pub(crate) fn fit_list(&mut self, at: &mut ListPlace) {
-        let has_to = match self.list_view(at) {
-            ListView::Packed(run) => run.room_bytes() > run.used_bytes() / 2 + IDLE_MIN_BYTES,
-            ListView::Large(list, _) => list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2,
-        };
-        if has_to {
-            self.refit_list(at);
-        }
-    }
-
+    /// Elements have gone from a list that [`fits_ill`]: its block becomes shorter, or it is packed if all is so little; without
+    /// memory for that, it stays as it is.
     #[cold]
     #[inline(never)]
-    fn refit_list(&mut self, at: &mut ListPlace) {
+    pub(crate) fn fit_list(&mut self, at: &mut ListPlace) {
         let fitted = match self.list_view(at) {
             ListView::Packed(run) => {
                 let room = with_room(run.used_bytes());

@@ -28,6 +28,7 @@ impl Shard {
     ///
     /// # Errors
     /// What is there is of another type.
+    #[inline(always)]
     pub(super) fn open<'a>(
         &'a mut self,
         db: DbIndex,
@@ -36,7 +37,7 @@ impl Shard {
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
         if let Some(item) = item
-            && self.memory.layout(item).head.form().kind() != kind
+            && self.memory.head(item).form().kind() != kind
         {
             return Err(WrongType);
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::list::{End, ListView, Sweep};
-use crate::memory::{ListPlace, Memory};
+use crate::memory::{ListPlace, Memory, fits_ill};
 use crate::shard::{Open, Shard};
 use crate::{DbIndex, Key, Kind, ListThreshold, StoreError, WrongType};
 
@@ -237,19 +237,20 @@ impl ListMut<'_> {
             return false;
         };
         let shard = &mut self.open.shard;
-        let elements = shard.memory.list_view(at).len();
-        if elements == 0 {
+        let mut list = shard.memory.list_view(at);
+        if list.len() == 0 {
             return true;
         }
-        if self.has_shrunk {
-            shard.memory.fit_list(at);
-        } else if self.added == 0 {
+        if self.added == 0 && !self.has_shrunk {
             return false;
         }
-        let threshold = shard.thresholds.list;
+        if self.has_shrunk && fits_ill(&list) {
+            shard.memory.fit_list(at);
+            list = shard.memory.list_view(at);
+        }
+        let (threshold, elements) = (shard.thresholds.list, list.len());
+        let bytes = ListThreshold::bytes_of(elements, list.payload_bytes());
         let was = shard.memory.list_variant(at);
-        let payload_bytes = shard.memory.list_view(at).payload_bytes();
-        let bytes = ListThreshold::bytes_of(elements, payload_bytes);
         let is_to_change = match was.is_outgrown() {
             true => self.has_shrunk && threshold.is_half(elements, bytes),
             // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
