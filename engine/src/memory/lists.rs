@@ -311,7 +311,7 @@ impl Memory {
         run.clear();
         run.extend_from_slice(self.packed(at.item).expect("it is packed"));
         let changed = self.change_list(owner, |list, heap| {
-            list.append(heap, Packed::new(&run))?;
+            list.unpack(heap, Packed::new(&run))?;
             change.apply_to_tree(list, heap)
         });
         self.scratch = run;
