@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use collections::Collections;
 pub(crate) use elements::Named;
+pub(crate) use lists::{ListPlace, fits_ill};
 pub(crate) use times::Times;
 
 use crate::entry::EntryRef;
@@ -85,6 +86,12 @@ impl Memory {
     #[inline(always)]
     pub(crate) fn layout(&self, item: Block) -> Layout {
         Layout::read(self.heap.arena.tail(item))
+    }
+
+    /// What the layout of an item begins with.
+    #[inline(always)]
+    pub(crate) fn head(&self, item: Block) -> Head {
+        Head::read(self.heap.arena.tail(item))
     }
 
     /// The key of an item.
