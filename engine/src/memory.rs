@@ -6,6 +6,7 @@
 
 mod collections;
 mod elements;
+mod lists;
 mod packed;
 
 use std::ops::Range;

@@ -20,6 +20,34 @@ pub enum ListThreshold {
     Bytes(u32),
 }
 
+/// Bytes of a list beyond which it is no small one, whatever the threshold of elements.
+const LIST_MAX_BYTES: u64 = 8192;
+
+impl ListThreshold {
+    /// Whether a list is no small one any more that has so many elements and bytes, as [`Self::bytes_of`] tells.
+    #[inline]
+    pub(crate) fn is_exceeded(self, elements: u32, bytes: u64) -> bool {
+        match self {
+            Self::Elements(most) => elements > most.max(1) || bytes > LIST_MAX_BYTES,
+            Self::Bytes(most) => bytes > most.into(),
+        }
+    }
+
+    /// Whether one that was none is so small again that it is one: half of what it may be.
+    pub(crate) fn is_half(self, elements: u32, bytes: u64) -> bool {
+        match self {
+            Self::Elements(most) => elements <= most.max(1) / 2 && bytes <= LIST_MAX_BYTES,
+            Self::Bytes(most) => bytes <= u64::from(most) / 2,
+        }
+    }
+
+    /// Bytes that a listpack of such elements takes, no element being a number nor longer than 63 bytes.
+    #[inline]
+    pub(crate) fn bytes_of(elements: u32, payload_bytes: u64) -> u64 {
+        7 + payload_bytes + 2 * u64::from(elements)
+    }
+}
+
 impl Default for Thresholds {
     /// Those of Redis 8.
     fn default() -> Self {

@@ -8,7 +8,7 @@
 //! more.
 //!
 //! A collection that is destroyed is taken out of use at once, and freed in slices ([`Collections::free_some`]); until then its
-//! bytes count as used.
+//! bytes count as used. So are nodes that were cut off a collection which stays.
 
 mod structure;
 
@@ -23,7 +23,7 @@ use crate::spiral::Spiral;
 use crate::{Kind, StoreError};
 
 /// Slots to an allocation.
-const CHUNK_SLOTS: usize = 128;
+const CHUNK_SLOTS: usize = 32;
 /// Blocks freed between looks at what was given back to the system.
 const FREE_STEP_BLOCKS: u32 = 8;
 
@@ -41,6 +41,8 @@ pub(crate) struct Collections {
     /// Those to be freed.
     dying: Vec<Owner>,
     dying_bytes: u64,
+    /// Those that have something to reclaim, and perhaps some that had.
+    trimmed: Vec<Owner>,
     /// Bytes of the lists that roots have outside of the arena.
     list_bytes: u64,
     /// Bytes of names and values of those not dying.
@@ -108,8 +110,12 @@ impl Collections {
     ) -> T {
         let structure = &mut self.root_mut(owner).structure;
         let (lists, payload) = (structure.list_bytes(), structure.payload_bytes());
+        let was_trimmed = structure.has_some_to_reclaim();
         let result = change(structure);
         let (are_lists, is_payload) = (structure.list_bytes(), structure.payload_bytes());
+        if structure.has_some_to_reclaim() && !was_trimmed {
+            self.trimmed.push(owner);
+        }
         self.list_bytes = self.list_bytes - lists + are_lists;
         self.payload_bytes = self.payload_bytes - payload + is_payload;
         result
@@ -141,6 +147,9 @@ impl Collections {
             variant: root.variant,
             structure: root.structure.duplicate(heap, owner)?,
         };
+        if duplicate.structure.has_some_to_reclaim() {
+            self.trimmed.push(owner);
+        }
         Ok(self.occupy(owner, duplicate))
     }
 
@@ -179,42 +188,68 @@ impl Collections {
     /// Whether there is something to free.
     #[inline(always)]
     pub(crate) fn has_some_to_free(&self) -> bool {
-        !self.dying.is_empty()
+        !self.dying.is_empty() || !self.trimmed.is_empty()
     }
 
-    /// Frees some blocks of collections that are out of use; whether there were any.
+    /// Frees some blocks of a collection that is out of use, or was trimmed; whether there was one.
     pub(crate) fn free_some(&mut self, heap: &mut Heap) -> bool {
-        let Some(&owner) = self.dying.last() else {
+        if let Some(&owner) = self.dying.last() {
+            let bytes = self.root(owner).structure.block_bytes();
+            let is_gone = self.free_of(heap, owner, Structure::dismantle);
+            self.dying_bytes -= bytes - self.root(owner).structure.block_bytes();
+            if is_gone {
+                self.list_bytes -= self.root(owner).structure.list_bytes();
+                *self.slot_mut(owner) = None;
+                self.dying.pop();
+                self.vacant.push(owner);
+            }
+            return true;
+        }
+        let Some(&owner) = self.trimmed.last() else {
             return false;
         };
+        if self.slot(owner).is_none() {
+            self.trimmed.pop();
+            return true;
+        }
+        let payload = self.root(owner).structure.payload_bytes();
+        let is_done = self.free_of(heap, owner, Structure::reclaim);
+        self.payload_bytes -= payload - self.root(owner).structure.payload_bytes();
+        if is_done {
+            self.trimmed.pop();
+        }
+        true
+    }
+
+    /// Has `free` free about as many blocks of a collection as a slice may; whether none was left.
+    fn free_of(
+        &mut self,
+        heap: &mut Heap,
+        owner: Owner,
+        free: impl Fn(&mut Structure, &mut Heap, u32) -> Option<u32>,
+    ) -> bool {
         let structure = &mut self.root_mut(owner).structure;
-        let (bytes, lists) = (structure.block_bytes(), structure.list_bytes());
+        let lists = structure.list_bytes();
         let touched = heap.arena.touched_bytes();
-        let (mut freed, mut is_gone) = (0, false);
-        while !is_gone
+        let (mut freed, mut is_done) = (0, false);
+        while !is_done
             && freed < FREED_AT_ONCE_BLOCKS
             && heap.arena.touched_bytes() + GIVEN_BACK_AT_ONCE_BYTES > touched
         {
-            match structure.dismantle(heap, FREE_STEP_BLOCKS) {
+            match free(structure, heap, FREE_STEP_BLOCKS) {
                 Some(blocks) => freed += blocks,
-                None => is_gone = true,
+                None => is_done = true,
             }
         }
-        let (are_bytes, are_lists) = (structure.block_bytes(), structure.list_bytes());
-        self.dying_bytes -= bytes - are_bytes;
+        let are_lists = structure.list_bytes();
         self.list_bytes = self.list_bytes - lists + are_lists;
-        if is_gone {
-            *self.slot_mut(owner) = None;
-            self.list_bytes -= are_lists;
-            self.dying.pop();
-            self.vacant.push(owner);
-        }
-        true
+        is_done
     }
 
     /// Lets go of some roots, of memory nobody reads any more; whether there were any.
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();
+        self.trimmed.clear();
         self.chunks.pop().is_some()
     }
 
@@ -249,8 +284,8 @@ impl Collections {
     pub(crate) fn table_bytes(&self) -> u64 {
         let slots = self.chunks.len() * CHUNK_SLOTS * size_of::<Option<Root>>();
         let chunks = self.chunks.capacity() * size_of::<Vec<Option<Root>>>();
-        let numbers = (self.vacant.capacity() + self.dying.capacity()) * size_of::<Owner>();
-        self.list_bytes + (slots + chunks + numbers) as u64
+        let numbers = self.vacant.capacity() + self.dying.capacity() + self.trimmed.capacity();
+        self.list_bytes + (slots + chunks + numbers * size_of::<Owner>()) as u64
     }
 
     /// Verifies the sums, and each collection in use.

@@ -11,11 +11,50 @@ use crate::StoreError;
 use crate::item::{Form, Layout, Variant};
 use crate::nodes::Owner;
 use crate::raw::{Arena, Block};
+use crate::{AccessClock, Kind};
 
 /// Bytes before the run.
 const VARIANT_BYTES: usize = 1;
 
 impl Memory {
+    /// Writes a new item whose value is a packed collection with a run of at least `run_bytes`, in a block that fits; `write` writes
+    /// all of the run.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn create_packed(
+        &mut self,
+        key: &[u8],
+        kind: Kind,
+        access: AccessClock,
+        run_bytes: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Block, StoreError> {
+        let value_len = VARIANT_BYTES + run_bytes;
+        let fitting = Layout::plan(Form::packed(kind), access, key.len(), value_len, None);
+        debug_assert!(!fitting.head.value_in_extent());
+        let item = self
+            .heap
+            .arena
+            .alloc(fitting.total)
+            .ok_or(StoreError::OutOfMemory)?;
+        let layout = Self::filling(&fitting, self.heap.arena.block_bytes(item));
+        layout.write_prefix(self.heap.arena.tail_mut(item), None);
+        let key_extent = match self.store_field(layout.head.key_in_extent(), key) {
+            Ok(extent) => extent,
+            Err(error) => {
+                self.heap.arena.free(item);
+                return Err(error);
+            }
+        };
+        self.write_field(item, layout.key_at, key_extent, key);
+        let value = &mut self.heap.arena.tail_mut(item)[layout.value_at..layout.total];
+        value[0] = Variant::default().0;
+        write(&mut value[VARIANT_BYTES..]);
+        self.payload_bytes += (key.len() + layout.value_len) as u64;
+        Ok(item)
+    }
+
     /// The bytes of a value in its item or its extent.
     pub(super) fn value(&self, item: Block) -> &[u8] {
         self.entry(item).value()
@@ -144,13 +183,45 @@ impl Memory {
         Some(target)
     }
 
+    /// Makes the value of the item of a large collection a packed one, with a run of at least `run_bytes`, and takes the collection
+    /// out of use; answers where the item is now. `write` writes all of the run.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn pack(
+        &mut self,
+        item: Block,
+        run_bytes: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Block, StoreError> {
+        let old = self.layout(item);
+        let deadline = self.deadline(item);
+        let owner = self.collection_of(item).expect("it is a large collection");
+        let variant = self.variant(item);
+        let fitting = old
+            .with_form(Form::packed(old.head.form().kind()))
+            .with_value_len(VARIANT_BYTES + run_bytes);
+        let arena = &mut self.heap.arena;
+        let target = arena.alloc(fitting.total).ok_or(StoreError::OutOfMemory)?;
+        let new = Self::filling(&fitting, arena.block_bytes(target));
+        arena.copy_between(item, old.key_at..old.value_at, target, new.key_at);
+        let bytes = arena.tail_mut(target);
+        new.write_prefix(bytes, deadline);
+        bytes[new.value_at] = variant.0;
+        write(&mut bytes[new.value_at + VARIANT_BYTES..new.total]);
+        arena.free(item);
+        self.collections.bury(owner);
+        self.payload_bytes = self.payload_bytes - old.value_len as u64 + new.value_len as u64;
+        Ok(target)
+    }
+
     /// A large collection that no item has yet.
     ///
     /// # Errors
     /// Memory is out.
     pub(crate) fn create_loose(
         &mut self,
-        kind: crate::Kind,
+        kind: Kind,
         variant: Variant,
     ) -> Result<Owner, StoreError> {
         self.collections.create(&mut self.heap, kind, variant)

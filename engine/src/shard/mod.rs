@@ -12,7 +12,7 @@ mod elements;
 #[cfg(test)]
 mod expiry_tests;
 mod hashes;
-mod lists;
+pub(crate) mod lists;
 mod open;
 mod reclaim;
 #[cfg(test)]
@@ -308,14 +308,22 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
-        if access == Access::Touch && before.0 != self.history_of_just_used {
+        if access == Access::Touch {
+            self.touch(db, item, before);
+        }
+        self.memory.entry(item).with_access(before)
+    }
+
+    /// An item with this history is used.
+    #[inline(always)]
+    fn touch(&mut self, db: DbIndex, item: Block, before: AccessClock) {
+        if before.0 != self.history_of_just_used {
             if self.is_told_before {
                 self.before_use(db, item);
             }
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
-        self.memory.entry(item).with_access(before)
     }
 
     /// `watcher` watches one more key.

@@ -103,6 +103,23 @@ impl Structure {
         }
     }
 
+    /// Whether it has nodes that are its elements' no more.
+    #[inline]
+    pub(crate) fn has_some_to_reclaim(&self) -> bool {
+        match self {
+            Self::Spiral(_) => false,
+            Self::List(list) => list.has_some_to_reclaim(),
+        }
+    }
+
+    /// Frees at most about so many of them; how many they were, `None` when there are none left.
+    pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        match self {
+            Self::Spiral(_) => None,
+            Self::List(list) => list.reclaim(heap, budget),
+        }
+    }
+
     /// The content of `from`, a node of this kind, is in `to` now.
     pub(crate) fn block_moved(&mut self, heap: &mut Heap, kind: NodeKind, from: Block, to: Block) {
         match self {
