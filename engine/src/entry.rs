@@ -92,6 +92,19 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Shows each field of a hash, those past their deadline included; of another value nothing.
+    pub fn each_field(&self, _show: &mut dyn FnMut(crate::Field<'a>)) {
+        todo!()
+    }
+
+    /// Shows each element of a list, in order; of another value nothing.
+    pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
+        if self.kind() == Kind::List {
+            let list = self.memory.list_of(self.item);
+            list.range(0..list.len(), show);
+        }
+    }
+
     /// Bytes the entry takes, table share included (`MEMORY USAGE`).
     pub fn memory_bytes(&self) -> u64 {
         self.memory.item_bytes(self.item) + self.memory.root_bytes(self.item) + TABLE_SHARE_BYTES

@@ -250,7 +250,10 @@ impl ListMut<'_> {
         let is = match was.is_outgrown() {
             true if self.has_shrunk && threshold.is_half(elements, bytes) => was.fitting(),
             // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
-            false if threshold.is_exceeded(elements, bytes - 2 * u64::from(self.added)) => {
+            false
+                if threshold
+                    .is_exceeded(elements, bytes.saturating_sub(2 * u64::from(self.added))) =>
+            {
                 was.outgrown()
             }
             _ => return,
