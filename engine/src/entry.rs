@@ -4,7 +4,7 @@ use crate::item::Head;
 use crate::limits::TABLE_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
-use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueBytes, ValueImage};
+use crate::{AccessClock, Encoding, Field, Kind, UnixMillis, ValueBytes, ValueImage};
 
 /// A live entry, borrowed from the shard.
 #[derive(Clone, Copy)]
@@ -93,8 +93,11 @@ impl<'a> EntryRef<'a> {
     }
 
     /// Shows each field of a hash, those past their deadline included; of another value nothing.
-    pub fn each_field(&self, _show: &mut dyn FnMut(crate::Field<'a>)) {
-        todo!()
+    pub fn each_field(&self, show: &mut dyn FnMut(Field<'a>)) {
+        if self.kind() == Kind::Hash {
+            let fields = self.memory.named(self.item);
+            fields.for_each(|field| show(field.into()));
+        }
     }
 
     /// Shows each element of a list, in order; of another value nothing.

@@ -6,7 +6,6 @@
 //! ```
 
 use super::Shard;
-use crate::item::Layout;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::raw::Block;
 use crate::{DbIndex, Key, Kind, WrongType};
@@ -24,7 +23,7 @@ pub(super) struct Open<'a> {
 }
 
 impl Shard {
-    /// Opens the collection of a key.
+    /// Opens the collection of a key, which is a use of it.
     ///
     /// # Errors
     /// What is there is of another type.
@@ -35,10 +34,12 @@ impl Shard {
         kind: Kind,
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
-        if let Some(item) = item
-            && self.memory.layout(item).head.form().kind() != kind
-        {
-            return Err(WrongType);
+        if let Some(item) = item {
+            let head = self.memory.layout(item).head;
+            self.touch(db, item, head.access());
+            if head.form().kind() != kind {
+                return Err(WrongType);
+            }
         }
         Ok(Open {
             shard: self,
@@ -120,10 +121,5 @@ impl Open<'_> {
                 .record_as(Counts::Part, db, key.bytes(), &gone);
             shard.journal.tell(db, key.bytes(), Event::Del);
         }
-    }
-
-    /// The item's layout, if there is one.
-    pub(super) fn layout(&self) -> Option<Layout> {
-        self.item.map(|item| self.shard.memory.layout(item))
     }
 }

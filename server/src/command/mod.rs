@@ -22,7 +22,7 @@ mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
-pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, SessionCall, ShardCall};
+pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, Random, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
 pub use families::object::lfu_of;
@@ -55,6 +55,14 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::strings::MANY,
     families::strings::PART,
     families::numbers::COMMANDS,
+    families::hashes::FIELDS,
+    families::hashes::WHOLE,
+    families::hashes::NUMBERS,
+    families::hashes::RANDOM,
+    families::hashes::SCAN,
+    families::hashes::DEADLINES,
+    families::hashes::TTL,
+    families::hashes::EXPIRING,
     families::client::COMMANDS,
     families::cluster::COMMANDS,
     families::config::COMMANDS,

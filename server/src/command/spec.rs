@@ -157,6 +157,7 @@ impl Flags {
 pub enum Category {
     Keyspace,
     String,
+    Hash,
     Bitmap,
     Connection,
     Dangerous,
@@ -173,6 +174,7 @@ impl Category {
         match self {
             Self::Keyspace => "keyspace",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
             Self::Dangerous => "dangerous",
@@ -191,6 +193,7 @@ impl Category {
 pub enum Group {
     Generic,
     String,
+    Hash,
     Bitmap,
     Connection,
     Pubsub,
@@ -206,6 +209,7 @@ impl Group {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
             Self::Connection => "connection",
             Self::Pubsub => "pubsub",

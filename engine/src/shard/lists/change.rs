@@ -28,10 +28,6 @@ impl Shard {
     #[inline]
     pub fn list_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<ListMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::List)?;
-        if let Some(item) = open.item {
-            let before = open.shard.memory.layout(item).head.access();
-            open.shard.touch(db, item, before);
-        }
         Ok(ListMut {
             open,
             added: 0,

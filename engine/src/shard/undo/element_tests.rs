@@ -91,22 +91,40 @@ fn is_hash(at: usize) -> bool {
 }
 
 fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
-    shard.collection(DB, key(KEYS[at]))
+    let item = shard.find_to_read(DB, key(KEYS[at]))?;
+    shard.memory.collection_of(item)
 }
 
 fn make(shard: &mut Shard, at: usize) {
-    if is_hash(at) {
-        shard.create_hash(DB, key(KEYS[at])).expect("memory");
-        return;
-    }
     if shard.is_told_before {
         shard.before_new(DB, key(KEYS[at]));
     }
-    let list = (Kind::List, Variant::default());
-    let made = shard
-        .memory
-        .create_collection(KEYS[at], list, shard.clock, None);
+    let kind = if is_hash(at) { Kind::Hash } else { Kind::List };
+    let made =
+        shard
+            .memory
+            .create_collection(KEYS[at], (kind, Variant::default()), shard.clock, None);
     shard.attach(DB, key(KEYS[at]).hash(), made.expect("memory"));
+}
+
+fn put_element(shard: &mut Shard, hash: Owner, element: ElementRef<'_>) {
+    let hasher = shard.hasher().clone();
+    let put = shard.memory.change_spiral(hash, |spiral, heap| {
+        spiral.put(heap, &|name: &[u8]| hasher.hash(name), element)
+    });
+    put.expect("memory");
+}
+
+fn remove_element(shard: &mut Shard, hash: Owner, name: &[u8]) -> bool {
+    let hasher = shard.hasher().clone();
+    shard.memory.change_spiral(hash, |spiral, heap| {
+        spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name)
+    })
+}
+
+fn has_element(shard: &Shard, hash: Owner, name: &[u8]) -> bool {
+    let (spiral, heap) = shard.memory.spiral(hash);
+    spiral.get(heap, shard.hasher().hash(name), name).is_some()
 }
 
 /// Announces a change of a collection that is there.
@@ -149,13 +167,13 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
                 value: &value,
                 deadline: deadline.map(UnixMillis),
             };
-            shard.put_element(of, element).expect("memory");
+            put_element(shard, of, element);
         }
         Act::Drop(_, n) => {
             let name = name(n);
-            if shard.element(of, &name).is_some() {
+            if has_element(shard, of, &name) {
                 announce(shard, at, &Element::Gone(&name));
-                shard.remove_element(of, &name);
+                remove_element(shard, of, &name);
             }
         }
         Act::Push(_, end, len, times) => {
@@ -316,7 +334,8 @@ fn elements(shard: &Shard, item: crate::raw::Block) -> Vec<(Vec<u8>, Vec<u8>, Op
             });
         }
         (Some(hash), _) => {
-            shard.scan_elements(hash, 0, usize::MAX / 64, &mut |field| {
+            let (spiral, heap) = shard.memory.spiral(hash);
+            spiral.for_each(heap, |field| {
                 elements.push((field.name.to_vec(), field.value.to_vec(), field.deadline));
             });
             elements.sort();
@@ -384,7 +403,7 @@ fn what_large_collections_became_gives_its_memory_back() {
                 if is_hash(at) {
                     let of = collection(shard, at).expect("it is there");
                     announce(shard, at, &Element::Gone(&n.to_le_bytes()));
-                    assert!(shard.remove_element(of, &n.to_le_bytes()));
+                    assert!(remove_element(shard, of, &n.to_le_bytes()));
                 } else {
                     change(shard, at, &Act::Pop(at, End::Tail, 1), 0);
                 }
@@ -424,7 +443,7 @@ fn set_field(shard: &mut Shard, at: usize, name: &[u8], value: &[u8]) {
         value,
         deadline: None,
     };
-    shard.put_element(of, element).expect("memory");
+    put_element(shard, of, element);
 }
 
 #[test]

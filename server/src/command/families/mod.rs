@@ -10,6 +10,7 @@ pub(super) mod debug;
 pub(super) mod dump;
 pub(super) mod expire;
 mod fetch;
+pub(crate) mod hashes;
 pub(super) mod info;
 pub(super) mod introspect;
 pub(super) mod keys;

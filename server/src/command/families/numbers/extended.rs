@@ -26,7 +26,7 @@ const DECIMALS: u32 = 17;
 
 /// A number: `significand * 2^exponent` with the highest bit of the significand set, or zero, or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extended {
+pub(in crate::command::families) struct Extended {
     negative: bool,
     magnitude: Magnitude,
 }
@@ -39,14 +39,14 @@ enum Magnitude {
 }
 
 impl Extended {
-    pub(super) const ZERO: Self = Self {
+    pub(in crate::command::families) const ZERO: Self = Self {
         negative: false,
         magnitude: Magnitude::Zero,
     };
 
     /// The number `text` stands for, as `strtold` and Redis read it: decimal or hexadecimal, with or without an
     /// exponent, or `inf`. `None` for anything else, and for what is too large, too small or not a number.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(in crate::command::families) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > TEXT_MAX_BYTES {
             return None;
         }
@@ -66,8 +66,13 @@ impl Extended {
         })
     }
 
+    /// Whether it is infinite.
+    pub(in crate::command::families) fn is_infinite(self) -> bool {
+        self.magnitude == Magnitude::Infinite
+    }
+
     /// The sum; `None` if it is infinite or no number.
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(in crate::command::families) fn plus(self, other: Self) -> Option<Self> {
         let (
             Magnitude::Finite {
                 significand: a,
@@ -113,7 +118,7 @@ impl Extended {
     }
 
     /// In decimal, rounded to 17 decimals, without trailing zeros; zero has no sign. Infinity is `inf`.
-    pub(super) fn to_decimal(self) -> String {
+    pub(in crate::command::families) fn to_decimal(self) -> String {
         let text = match self.magnitude {
             Magnitude::Zero => return "0".to_owned(),
             Magnitude::Infinite => "inf".to_owned(),
