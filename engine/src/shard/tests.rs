@@ -104,14 +104,14 @@ pub(super) fn run_on_list(
     Ok(answer)
 }
 
-/// Does a command on the hash at a key; what that answers.
+/// Does a command on the hash at a key, at a time; what that answers.
 pub(super) fn run_on_hash(
     shard: &mut Shard,
     db: DbIndex,
     key: Key<'_>,
     op: &HashOp,
+    now: i64,
 ) -> Result<String, WrongType> {
-    let now = shard.now().0;
     let mut hash = shard.hash_mut(db, key)?;
     let (answer, events) = op.run(&mut hash, now);
     hash.close(&events);
@@ -234,7 +234,7 @@ impl Pair {
             }
             Op::Hash(db, k, ref op) => {
                 let (db, key) = (DbIndex(db), key_of(k));
-                let answer = run_on_hash(shard, db, hasher.key(&key), op);
+                let answer = run_on_hash(shard, db, hasher.key(&key), op, self.now);
                 let opened = model.open(db, &key, Kind::Hash);
                 let expected = opened.map(|mut hash| {
                     let (answer, events) = op.run(&mut hash, self.now);

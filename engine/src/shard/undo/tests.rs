@@ -41,7 +41,8 @@ struct Seen {
     expired_total: u64,
     lfu_random: u64,
     changes: u64,
-    payload_bytes: u64,
+    /// Of what was taken back. A list that a log has is not packed when it becomes small, and takes other bytes then.
+    payload_bytes: Option<u64>,
     records: Vec<String>,
     notes: Vec<String>,
     written: Vec<(DbIndex, Box<[u8]>)>,
@@ -158,7 +159,7 @@ impl Observed {
             }
             Op::Hash(db, k, ref op) => {
                 let key = key_of(k);
-                let answer = run_on_hash(shard, DbIndex(db), hasher.key(&key), op);
+                let answer = run_on_hash(shard, DbIndex(db), hasher.key(&key), op, now);
                 format!("{answer:?}")
             }
             Op::SetDeadline(db, k, ms) => {
@@ -238,7 +239,7 @@ impl Observed {
         items.map(|item| memory.arena().block_bytes(item)).sum()
     }
 
-    fn seen(&mut self) -> Seen {
+    fn seen(&mut self, stands: bool) -> Seen {
         self.shard.check();
         let databases = || (0..DATABASES).map(DbIndex);
         let mut entries = Vec::new();
@@ -273,7 +274,7 @@ impl Observed {
             lfu_random: self.shard.lfu_random,
             broken,
             changes: self.shard.journal().changes(),
-            payload_bytes: self.shard.memory().payload_bytes,
+            payload_bytes: (!stands).then(|| self.shard.memory().payload_bytes),
             records: self.records.borrow().clone(),
             notes: {
                 let notes = self.shard.journal().take_notes();
@@ -391,7 +392,7 @@ fn check(lfu: bool, [before, within, after]: [&[Op]; 3], stands: bool) {
         assert!(!observed.shard.is_undoable());
         tend_to_the_end(&mut observed.shard);
     }
-    assert_same(&logged.seen(), &plain.seen());
+    assert_same(&logged.seen(stands), &plain.seen(stands));
     if !stands {
         let bytes = [&logged, &plain].map(Observed::bytes_without_extents);
         assert_eq!(bytes[0], bytes[1], "blocks are as large as they were");
@@ -406,7 +407,7 @@ fn check(lfu: bool, [before, within, after]: [&[Op]; 3], stands: bool) {
         tend_to_the_end(&mut observed.shard);
     }
     assert_same_answers(&logged, &plain, &after);
-    assert_same(&logged.seen(), &plain.seen());
+    assert_same(&logged.seen(stands), &plain.seen(stands));
 }
 
 fn ops(most: usize) -> impl Strategy<Value = Vec<Op>> {
