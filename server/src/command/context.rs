@@ -377,17 +377,17 @@ impl Handed {
     }
 }
 
+impl From<WrongType> for ErrorReply {
+    fn from(_: WrongType) -> Self {
+        errors::WRONG_TYPE
+    }
+}
+
 impl From<StoreError> for ErrorReply {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::OutOfMemory => errors::OUT_OF_MEMORY,
             StoreError::TooLarge => errors::STRING_TOO_LONG,
         }
-    }
-}
-
-impl From<WrongType> for ErrorReply {
-    fn from(WrongType: WrongType) -> Self {
-        errors::WRONG_TYPE
     }
 }

@@ -33,9 +33,9 @@ pub use keys::{
 };
 pub use shown::name_declared_keys_only;
 pub use spec::{
-    AttemptFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest, Flags, Group,
-    Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread,
-    TransactionStep, Turn, WaitLimit,
+    AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
+    Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn,
+    Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};
@@ -83,6 +83,13 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::sort::COMMANDS,
+    families::lists::PUSH,
+    families::lists::POP,
+    families::lists::READ,
+    families::lists::EDIT,
+    families::lists::CARRY,
+    families::lists::FIRST,
     families::script::COMMANDS,
     families::script::FUNCTIONS,
     #[cfg(test)]

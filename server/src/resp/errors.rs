@@ -179,9 +179,12 @@ pub const IDLE_TIME_NOT_TRACKED: ErrorReply = ErrorReply::fixed(
 /// A timeout in milliseconds is no integer.
 pub const TIMEOUT_NOT_AN_INTEGER: ErrorReply =
     ErrorReply::fixed("ERR timeout is not an integer or out of range");
-/// A timeout in milliseconds is negative.
+/// A timeout in seconds is no number.
+pub const TIMEOUT_NOT_A_FLOAT: ErrorReply =
+    ErrorReply::fixed("ERR timeout is not a float or out of range");
+/// A timeout is negative.
 pub const TIMEOUT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR timeout is negative");
-/// A timeout in milliseconds ends beyond what 64 bits can say.
+/// A timeout ends beyond what 64 bits can say.
 pub const TIMEOUT_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR timeout is out of range");
 /// A number that counts something is negative or none.
 pub const NOT_POSITIVE: ErrorReply =
@@ -314,6 +317,26 @@ pub const HGETEX_NUMFIELDS: ErrorReply = ErrorReply::fixed("ERR invalid number o
 pub fn unknown_argument(argument: &[u8]) -> ErrorReply {
     ErrorReply::new([b"ERR unknown argument: ", shown(argument, argument.len())].concat())
 }
+
+// Lists.
+
+/// `LMPOP` with a number of keys that cannot be.
+pub const NUMKEYS_NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR numkeys should be greater than 0");
+/// `LMPOP ... COUNT` with a number that is not positive.
+pub const COUNT_NOT_POSITIVE: ErrorReply = ErrorReply::fixed("ERR count should be greater than 0");
+/// `LPOS ... RANK 0`.
+pub const RANK_ZERO: ErrorReply = ErrorReply::fixed(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
+);
+/// `LPOS ... COUNT` with a negative number, or none.
+pub const COUNT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR COUNT can't be negative");
+/// `LPOS ... MAXLEN` with a negative number, or none.
+pub const MAXLEN_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR MAXLEN can't be negative");
+
+/// `SORT` by numbers of what is none.
+pub const SORT_WEIGHTS: ErrorReply =
+    ErrorReply::fixed("ERR One or more scores can't be converted into double");
 
 // Connections and the server.
 

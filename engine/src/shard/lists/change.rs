@@ -7,6 +7,7 @@ use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::list::{End, ListView, Sweep};
 use crate::raw::Block;
+use crate::shard::lists::ListRef;
 use crate::shard::{Open, Shard};
 use crate::{DbIndex, Key, Kind, ListThreshold, StoreError, WrongType};
 
@@ -28,11 +29,24 @@ impl Shard {
     #[inline]
     pub fn list_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<ListMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::List)?;
-        Ok(ListMut {
+        Ok(ListMut::new(open))
+    }
+
+    /// A list to be made at a key, in the place of whatever is there, which is gone.
+    pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
+        let was_there = self.remove(db, key, Event::Silent);
+        ListMut::new(Open::anew(self, db, key, was_there))
+    }
+}
+
+impl<'a> ListMut<'a> {
+    #[inline]
+    fn new(open: Open<'a>) -> Self {
+        Self {
             open,
             added: 0,
             has_shrunk: false,
-        })
+        }
     }
 }
 
@@ -46,6 +60,12 @@ impl ListMut<'_> {
     fn view(&self) -> Option<ListView<'_>> {
         let item = self.open.item?;
         Some(self.open.shard.memory.list_of(item))
+    }
+
+    /// What there is, to read.
+    #[inline]
+    pub fn as_ref(&self) -> Option<ListRef<'_>> {
+        self.view().map(|view| ListRef { view })
     }
 
     /// Number of elements.

@@ -71,6 +71,38 @@ impl Extended {
         self.magnitude == Magnitude::Infinite
     }
 
+    /// A thousand times the number, rounded up to a whole one; what 64 bits do not hold is the nearest that they hold.
+    pub(in crate::command::families) fn thousandfold(self) -> i64 {
+        let Magnitude::Finite {
+            significand,
+            exponent,
+        } = self.magnitude
+        else {
+            let is_zero = self.magnitude == Magnitude::Zero;
+            return self.saturated(if is_zero { 0 } else { u64::MAX });
+        };
+        let Magnitude::Finite {
+            significand,
+            exponent,
+        } = round(u128::from(significand) * 1000, exponent)
+        else {
+            return self.saturated(u64::MAX);
+        };
+        if exponent >= 0 {
+            // All 64 bits of the significand stand before the point.
+            return self.saturated(if exponent == 0 { significand } else { u64::MAX });
+        }
+        let shift = exponent.unsigned_abs();
+        let whole = significand.checked_shr(shift).unwrap_or(0);
+        let has_fraction = shift >= 64 || whole << shift != significand;
+        self.saturated(whole + u64::from(has_fraction && !self.negative))
+    }
+
+    fn saturated(self, magnitude: u64) -> i64 {
+        let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
+        if self.negative { -magnitude } else { magnitude }
+    }
+
     /// The sum; `None` if it is infinite or no number.
     pub(in crate::command::families) fn plus(self, other: Self) -> Option<Self> {
         let (
