@@ -8,12 +8,14 @@ mod collections;
 mod elements;
 mod lists;
 mod packed;
+mod times;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
 pub(crate) use elements::Named;
+pub(crate) use times::Times;
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout, Variant};

@@ -93,5 +93,5 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::script::COMMANDS,
     families::script::FUNCTIONS,
     #[cfg(test)]
-    families::take::COMMANDS,
+    families::testing_reader::COMMANDS,
 ]);

@@ -69,6 +69,8 @@ pub struct Stats {
     pub writes: u64,
     /// Entries the shard had expired when the counters were last reset.
     pub expired_before: u64,
+    /// Fields of hashes, likewise.
+    pub expired_fields_before: u64,
     /// Time that steps of the expiry hand took.
     pub expiry_nanos: u64,
     /// Steps of the expiry hand that their budget ended.

@@ -371,6 +371,8 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     fields.add("rejected_connections", sums.rejected_connections);
     fields.add_all(0, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
     fields.add("expired_keys", sums.expired);
+    fields.add("expired_subkeys", sums.expired_fields);
+    fields.add("expired_subkeys_active", sums.expired_fields);
     fields.add(
         "expired_stale_perc",
         format!("{:.2}", stale_percent(report)),
@@ -588,10 +590,11 @@ fn keyspace(report: &Report, fields: &mut Fields<'_>) {
         .filter(|(_, database)| database.keys > 0)
     {
         let value = format!(
-            "keys={},expires={},avg_ttl={}",
+            "keys={},expires={},avg_ttl={},subexpiry={}",
             database.keys,
             database.volatile,
-            database.ttl_mean_ms()
+            database.ttl_mean_ms(),
+            database.volatile_fields
         );
         fields.add(&format!("db{db}"), value);
     }
@@ -646,11 +649,12 @@ mod tests {
                 volatile: 3,
                 due: 1,
                 ttl_sum_ms: 4000,
+                volatile_fields: 2,
             },
         ];
         assert_eq!(
             written(Section::Keyspace, &report),
-            "# Keyspace\r\ndb1:keys=4,expires=3,avg_ttl=1333\r\n"
+            "# Keyspace\r\ndb1:keys=4,expires=3,avg_ttl=1333,subexpiry=2\r\n"
         );
         assert!(written(Section::Stats, &report).contains("\r\nexpired_stale_perc:33.33\r\n"));
         let get = CommandTable::global().find(b"get").unwrap().id.index();
