@@ -262,7 +262,9 @@ impl ListMut<'_> {
         if self.added == 0 && !self.has_shrunk {
             return false;
         }
-        if self.has_shrunk && fits_ill(&list) {
+        // One that the undo log may have element by element stays large: packed, it would have another number when it is large again.
+        let stays_large = shard.is_undoable() && shard.memory.collection_of(at.item()).is_some();
+        if self.has_shrunk && fits_ill(&list) && !stays_large {
             shard.memory.fit_list(at);
             list = shard.memory.list_view(at);
         }
