@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
+pub(crate) use elements::Named;
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout};

@@ -23,7 +23,7 @@ use crate::spiral::Spiral;
 use crate::{Kind, StoreError};
 
 /// Slots to an allocation.
-const CHUNK_SLOTS: usize = 128;
+const CHUNK_SLOTS: usize = 32;
 /// Blocks freed between looks at what was given back to the system.
 const FREE_STEP_BLOCKS: u32 = 8;
 

@@ -7,10 +7,10 @@
 //! run uses its bytes is for its kind to know.
 
 use super::Memory;
-use crate::StoreError;
 use crate::item::{Form, Layout, Variant};
 use crate::nodes::Owner;
 use crate::raw::{Arena, Block};
+use crate::{AccessClock, Kind, StoreError};
 
 /// Bytes before the run.
 const VARIANT_BYTES: usize = 1;
@@ -27,7 +27,50 @@ impl Memory {
         let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let is = layout.head.form().is_packed();
-        is.then(|| &layout.inline_value(bytes)[VARIANT_BYTES..])
+        is.then(|| Self::run_of(bytes, &layout))
+    }
+
+    /// The run of an item with this layout, whose value is packed.
+    #[inline(always)]
+    pub(super) fn run_of<'a>(bytes: &'a [u8], layout: &Layout) -> &'a [u8] {
+        &layout.inline_value(bytes)[VARIANT_BYTES..]
+    }
+
+    /// Writes a new item of a packed collection with a run of at least `run_bytes`, all of which `write` writes.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn create_packed(
+        &mut self,
+        key: &[u8],
+        (kind, variant): (Kind, Variant),
+        access: AccessClock,
+        run_bytes: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Block, StoreError> {
+        let value_len = VARIANT_BYTES + run_bytes;
+        let fitting = Layout::plan(Form::packed(kind), access, key.len(), value_len, None);
+        debug_assert!(
+            !fitting.head.value_in_extent(),
+            "as long as longest_run says"
+        );
+        let arena = &mut self.heap.arena;
+        let item = arena.alloc(fitting.total).ok_or(StoreError::OutOfMemory)?;
+        let key_extent = match self.store_field(fitting.head.key_in_extent(), key) {
+            Ok(extent) => extent,
+            Err(error) => {
+                self.heap.arena.free(item);
+                return Err(error);
+            }
+        };
+        let layout = Self::filling(&fitting, self.heap.arena.block_bytes(item));
+        self.write_field(item, layout.key_at, key_extent, key);
+        let bytes = self.heap.arena.tail_mut(item);
+        layout.write_prefix(bytes, None);
+        bytes[layout.value_at] = variant.0;
+        write(&mut bytes[layout.value_at + VARIANT_BYTES..layout.total]);
+        self.payload_bytes += (layout.key_len + layout.value_len) as u64;
+        Ok(item)
     }
 
     /// The run of a packed collection, to change within its bytes.
@@ -131,7 +174,7 @@ impl Memory {
     /// Memory is out.
     pub(crate) fn create_loose(
         &mut self,
-        kind: crate::Kind,
+        kind: Kind,
         variant: Variant,
     ) -> Result<Owner, StoreError> {
         self.collections.create(&mut self.heap, kind, variant)

@@ -11,7 +11,7 @@ mod compaction;
 mod elements;
 #[cfg(test)]
 mod expiry_tests;
-mod hashes;
+pub(crate) mod hashes;
 mod lists;
 mod open;
 mod reclaim;
@@ -307,6 +307,13 @@ impl Shard {
 
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
+        let before = self.use_item(db, item, access);
+        self.memory.entry(item).with_access(before)
+    }
+
+    /// Counts a use of an item, if it is one; the history that it had.
+    #[inline(always)]
+    fn use_item(&mut self, db: DbIndex, item: Block, access: Access) -> AccessClock {
         let before = self.memory.layout(item).head.access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
             if self.is_told_before {
@@ -315,7 +322,7 @@ impl Shard {
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
-        self.memory.entry(item).with_access(before)
+        before
     }
 
     /// `watcher` watches one more key.
@@ -496,6 +503,8 @@ impl Shard {
             let (mut bytes, mut payload) = (0, 0);
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
+                self.memory
+                    .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
                     payload += self.memory.payload_of(collection);

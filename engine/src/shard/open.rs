@@ -5,7 +5,7 @@
 //!           └─ each makes its record
 //! ```
 
-use super::Shard;
+use super::{Access, Shard};
 use crate::item::Layout;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::raw::Block;
@@ -24,7 +24,7 @@ pub(super) struct Open<'a> {
 }
 
 impl Shard {
-    /// Opens the collection of a key.
+    /// Opens the collection of a key, which is a use of it.
     ///
     /// # Errors
     /// What is there is of another type.
@@ -35,10 +35,11 @@ impl Shard {
         kind: Kind,
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
-        if let Some(item) = item
-            && self.memory.layout(item).head.form().kind() != kind
-        {
-            return Err(WrongType);
+        if let Some(item) = item {
+            self.use_item(db, item, Access::Touch);
+            if self.memory.layout(item).head.form().kind() != kind {
+                return Err(WrongType);
+            }
         }
         Ok(Open {
             shard: self,
