@@ -20,6 +20,7 @@ use crate::spiral::Spiral;
 const CHUNK_SLOTS: usize = 128;
 /// Blocks freed between looks at what was given back to the system.
 const FREE_STEP_BLOCKS: u32 = 8;
+
 /// All large collections of a shard.
 #[derive(Default)]
 pub(crate) struct Collections {
@@ -30,6 +31,8 @@ pub(crate) struct Collections {
     dying_bytes: u64,
     /// Bytes of the lists that roots have outside of the arena.
     list_bytes: u64,
+    /// Bytes of slots and of lists of numbers.
+    slot_bytes: u64,
     /// Bytes of names and values of those not dying.
     payload_bytes: u64,
 }
@@ -103,6 +106,7 @@ impl Collections {
         let first = chunk * CHUNK_SLOTS as u32;
         let numbers = first..first + CHUNK_SLOTS as u32;
         self.vacant.extend(numbers.rev().map(Owner));
+        self.slot_bytes = self.count_slot_bytes();
         Owner(first)
     }
 
@@ -121,6 +125,7 @@ impl Collections {
         self.payload_bytes -= payload;
         self.dying_bytes += bytes;
         self.dying.push(owner);
+        self.slot_bytes = self.count_slot_bytes();
     }
 
     /// Whether there is something to free.
@@ -156,6 +161,7 @@ impl Collections {
             self.list_bytes -= are_lists;
             self.dying.pop();
             self.vacant.push(owner);
+            self.slot_bytes = self.count_slot_bytes();
         }
         true
     }
@@ -163,7 +169,9 @@ impl Collections {
     /// Lets go of some roots, of memory nobody reads any more; whether there were any.
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();
-        self.chunks.pop().is_some()
+        let dropped = self.chunks.pop().is_some();
+        self.slot_bytes = self.count_slot_bytes();
+        dropped
     }
 
     /// The content of `from`, a node of this kind, is in `to` now.
@@ -196,10 +204,14 @@ impl Collections {
 
     /// Bytes of slots and lists.
     pub(crate) fn table_bytes(&self) -> u64 {
+        self.list_bytes + self.slot_bytes
+    }
+
+    fn count_slot_bytes(&self) -> u64 {
         let slots = self.chunks.len() * CHUNK_SLOTS * size_of::<Option<Spiral>>();
         let chunks = self.chunks.capacity() * size_of::<Vec<Option<Spiral>>>();
         let numbers = (self.vacant.capacity() + self.dying.capacity()) * size_of::<Owner>();
-        self.list_bytes + (slots + chunks + numbers) as u64
+        (slots + chunks + numbers) as u64
     }
 
     /// Verifies the sums, and each collection in use.
@@ -221,6 +233,7 @@ impl Collections {
             (lists, payload, dying),
             (self.list_bytes, self.payload_bytes, self.dying_bytes)
         );
+        assert_eq!(self.slot_bytes, self.count_slot_bytes());
         assert_eq!(taken + self.vacant.len(), self.chunks.len() * CHUNK_SLOTS);
     }
 }
