@@ -340,6 +340,9 @@ impl Core {
                         end_arg: scratch.ranges.len() as u32,
                         end: *at,
                     });
+                    if *at == input.len() {
+                        return Stop::Incomplete;
+                    }
                 }
                 Ok(Parsed::Nothing) => {}
                 Ok(Parsed::Incomplete) => return Stop::Incomplete,
