@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::Core;
 use crate::command::closing::Excess;
@@ -13,7 +12,7 @@ use crate::session::{Closing, Ending, gate};
 impl Core {
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
-        self.state.timing.begin(Instant::now());
+        self.state.timing.begin(clock.read_at);
         self.turn += 1;
         self.follow_clock(clock);
         if self.run_queue.has_put_off() {
