@@ -11,7 +11,7 @@ const GIVEN_MS: Range<i64> = 4_000_000_000_000..4_500_000_000_000;
 
 /// A difference: the command in question, and the two replies to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Different<'a> {
+pub(super) struct Different<'a> {
     /// The command; within a transaction or a script, the one whose reply differs.
     pub command: &'a Command,
     /// What the reference answered.
@@ -41,6 +41,9 @@ pub(super) fn differences<'a>(
         }
         return;
     }
+    if let Promise::Of(inner) = &command.promise {
+        return differences(inner, reference, subject, drift_ms, found);
+    }
     if !are_alike(&command.promise, reference, subject, drift_ms) {
         found.push(Different {
             command,
@@ -52,7 +55,7 @@ pub(super) fn differences<'a>(
 
 fn are_alike(promise: &Promise, reference: &Reply, subject: &Reply, drift_ms: i64) -> bool {
     match promise {
-        Promise::Exact | Promise::Each(_) => reference == subject,
+        Promise::Exact | Promise::Each(_) | Promise::Of(_) => reference == subject,
         Promise::Members => match (reference, subject) {
             (Reply::Array(ours), Reply::Array(theirs)) | (Reply::Set(ours), Reply::Set(theirs)) => {
                 sorted(ours) == sorted(theirs)

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::resp::Reply;
-use explained::Version;
-use generate::{Families, Maker};
+use explained::{Explanations, Version};
+use generate::{Families, Known, Maker};
 use play::Ledger;
 use target::Target;
 pub use target::{Contender, Fault};
@@ -35,9 +35,6 @@ pub use target::{Contender, Fault};
 /// Whether Larder has hashes and lists. Until it does, only strings and keys are compared with it, and the programs that
 /// need collections are not run.
 pub const COLLECTIONS: bool = false;
-
-/// So many different faults are shrunk and reported, then a run ends.
-const MAX_FAULTS: usize = 8;
 
 /// What to play.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +47,8 @@ pub struct Plan {
     pub commands: u64,
     /// Which.
     pub families: Families,
+    /// So many different faults are shrunk and reported, then the run ends.
+    pub faults: usize,
 }
 
 /// What came of it.
@@ -94,14 +93,23 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
     for subject in subjects {
         targets.push(Target::start(subject)?);
     }
-    let known = commands_of(&mut targets[0])?;
-    lacks_none(&mut targets, &known, plan.families)?;
+    let known = known_to(&mut targets[0])?;
+    lacks_none(&mut targets, &known.commands, plan.families)?;
+    let reference = version_of(&mut targets[0])?;
+    let mut explained = Vec::new();
+    for subject in &mut targets[1..] {
+        explained.push(if subject.is_redis() {
+            Explanations::between(reference, version_of(subject)?)
+        } else {
+            Explanations::with_larder(reference)
+        });
+    }
     let mut ledger = Ledger {
-        explained: explained::those_before(version_of(&mut targets[0])?),
+        explained,
         met: BTreeMap::new(),
         commands: 0,
         longest: Duration::ZERO,
-        has_field_deadlines: known.contains("HPEXPIRETIME"),
+        has_field_deadlines: known.has("HPEXPIRETIME"),
     };
     let mut report = Report {
         commands: 0,
@@ -111,7 +119,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         shortest: Vec::new(),
     };
     let mut kinds = BTreeSet::new();
-    while report.commands < plan.commands && report.faults.len() < MAX_FAULTS {
+    while report.commands < plan.commands && report.faults.len() < plan.faults {
         let episode = plan.first + report.episodes;
         let steps = Maker::new(plan.seed, episode, plan.families, &known).episode();
         let before = ledger.commands;
@@ -143,6 +151,15 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         target.stop()?;
     }
     Ok(report)
+}
+
+/// What episodes may have, by what the reference has.
+fn known_to(reference: &mut Target) -> Outcome<Known> {
+    let blpop = reference.ask(&["COMMAND", "INFO", "BLPOP"])?.lines();
+    Ok(Known {
+        commands: commands_of(reference)?,
+        since_7_2: !blpop.iter().any(|line| line.ends_with("+noscript")),
+    })
 }
 
 /// Names of commands, in upper case.

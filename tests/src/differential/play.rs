@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::compare::{self, Different};
-use super::explained::{self, Explained};
+use super::explained::Explanations;
 use super::step::{Command, Promise, Sampled, Session, Step, words};
 use super::target::Target;
 use super::{audit, scans};
@@ -29,8 +29,8 @@ pub(super) struct Difference {
 /// What plays know of each other.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    /// The explained differences that may come, by the version of the reference.
-    pub explained: Vec<&'static Explained>,
+    /// The explained differences that may come from each subject, in their order.
+    pub explained: Vec<Explanations>,
     /// How often each was met.
     pub met: BTreeMap<&'static str, u64>,
     /// Commands sent to each target.
@@ -244,7 +244,7 @@ impl Play<'_> {
         different: &Different<'_>,
         target: usize,
     ) -> Option<Difference> {
-        if let Some(name) = explained::explanation(&self.ledger.explained, different) {
+        if let Some(name) = self.ledger.explained[target - 1].of(different) {
             *self.ledger.met.entry(name).or_default() += 1;
             return None;
         }

@@ -43,6 +43,8 @@ pub(super) fn shrink(
         return Ok((it.steps, it.difference));
     }
     it.leave_out_steps()?;
+    it.take_apart()?;
+    it.leave_out_steps()?;
     it.leave_out_commands()?;
     it.leave_out_steps()?;
     Ok((it.steps, it.difference))
@@ -89,6 +91,24 @@ impl Shrinking<'_> {
             }
             chunk = (chunk / 2).max(1);
         }
+    }
+
+    /// Each step by itself, the last first.
+    fn take_apart(&mut self) -> Outcome<()> {
+        let mut at = self.steps.len();
+        while at > 0 {
+            at -= 1;
+            let Some(parts) = self.steps.get(at).and_then(Step::apart) else {
+                continue;
+            };
+            let mut steps = self.steps.clone();
+            steps.splice(at..=at, parts);
+            // A script may have been within a transaction.
+            if self.still_fails(steps)? {
+                at = (at + 1).min(self.steps.len());
+            }
+        }
+        Ok(())
     }
 
     fn leave_out_commands(&mut self) -> Outcome<()> {

@@ -41,6 +41,8 @@ pub enum Promise {
     },
     /// Its type.
     Kind,
+    /// What this command's is, whose reply it is: of scripts.
+    Of(Box<Command>),
     /// Each member of the array, as the reply of a command of its own: of `EXEC` and of scripts.
     Each(Vec<Command>),
 }
@@ -334,6 +336,39 @@ impl Step {
                 lines
             }
         }
+    }
+
+    /// Its commands each by itself: not in one write, not in a transaction or a script, and nobody waits.
+    #[must_use]
+    pub fn apart(&self) -> Option<Vec<Self>> {
+        let (session, commands) = match self {
+            Self::Pipeline { session, commands } => (*session, commands),
+            Self::Waiting {
+                session, wakers, ..
+            } => (*session, wakers),
+            _ => return None,
+        };
+        let frame = ["MULTI", "EXEC", "DISCARD"];
+        let is_frame = |command: &&Command| frame.contains(&command.name().as_str());
+        let inner: Vec<Command> = commands
+            .iter()
+            .filter(|command| !is_frame(command))
+            .flat_map(|command| match &command.promise {
+                Promise::Each(inner) => inner.clone(),
+                Promise::Of(inner) => vec![(**inner).clone()],
+                _ => vec![command.clone()],
+            })
+            .collect();
+        let is_apart = matches!(self, Self::Pipeline { .. }) && commands.len() == 1;
+        (!is_apart || inner != *commands).then(|| {
+            inner
+                .into_iter()
+                .map(|command| Self::Pipeline {
+                    session,
+                    commands: vec![command],
+                })
+                .collect()
+        })
     }
 
     /// The same with one command less, for each that can be left out by itself.

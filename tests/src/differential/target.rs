@@ -89,6 +89,11 @@ impl Target {
         &self.contender.label
     }
 
+    /// Whether it is a redis-server.
+    pub(super) fn is_redis(&self) -> bool {
+        self.contender.options.is_redis()
+    }
+
     /// An empty server as it was at its start, without reconnecting.
     ///
     /// # Errors

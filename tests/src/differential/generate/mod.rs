@@ -44,13 +44,36 @@ impl Families {
     }
 }
 
+/// What the reference has.
+#[derive(Debug)]
+pub struct Known {
+    /// Its commands, in upper case.
+    pub commands: BTreeSet<String>,
+    /// It answers as since 7.2, which shows in that scripts may call commands that block. Since then, too, a client that waits has its
+    /// command run again when a key is written: its first key counts, not the one written first, and a wrong type is an
+    /// error; and `HSET` of more fields than a listpack may have makes a hash table, be some of them the same.
+    pub since_7_2: bool,
+}
+
+impl Known {
+    /// Whether it has this command.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.commands.contains(name)
+    }
+
+    /// Numbers to sort by are only what is a number (since 8.0): no blank before it, no `0x`.
+    fn sorts_strictly(&self) -> bool {
+        self.has("HGETEX")
+    }
+}
+
 /// Makes episodes.
 #[derive(Debug)]
 pub struct Maker<'a> {
     random: Random,
     families: Families,
-    /// Commands, in upper case, that the reference has.
-    known: &'a BTreeSet<String>,
+    known: &'a Known,
     /// What most commands of this episode are about.
     theme: Theme,
     /// Collections grow to thousands of elements.
@@ -71,7 +94,7 @@ const STEPS: usize = 60;
 impl<'a> Maker<'a> {
     /// One for an episode of this number, in a run of this seed.
     #[must_use]
-    pub fn new(seed: u64, episode: u64, families: Families, known: &'a BTreeSet<String>) -> Self {
+    pub fn new(seed: u64, episode: u64, families: Families, known: &'a Known) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = match families {
             Families::Strings => [Theme::Strings, Theme::Keys][random.below(2)],
@@ -174,7 +197,7 @@ impl<'a> Maker<'a> {
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.known.contains(name)
+        self.known.has(name)
     }
 
     /// Wrong in one way: a word less or more, another word, another type of key.

@@ -1,5 +1,7 @@
 //! What commands are made of: keys, elements, fields, numbers, deadlines.
 
+use std::collections::BTreeSet;
+
 use super::{Families, Maker};
 
 const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
@@ -56,6 +58,7 @@ impl Maker<'_> {
 
     /// An element or a value.
     pub(super) fn element(&mut self) -> Vec<u8> {
+        let is_strict = self.known.sorts_strictly();
         let random = &mut self.random;
         match random.below(40) {
             0..12 => random.below(12).to_string().into_bytes(),
@@ -65,7 +68,7 @@ impl Maker<'_> {
             22 => b"".to_vec(),
             23 => b"\x00\xff\r\n\"'\\ ".to_vec(),
             24 => b"-0".to_vec(),
-            25 => b" 1".to_vec(),
+            25 if is_strict => b" 1".to_vec(),
             26 => b"1e3".to_vec(),
             27 => b"007".to_vec(),
             28 => [&b"9223372036854775807"[..], b"-9223372036854775808"][random.below(2)].to_vec(),
@@ -86,7 +89,8 @@ impl Maker<'_> {
                 let length = random.between(30_000, 70_000);
                 vec![b"RS"[random.below(2)]; length]
             }
-            33 => [&b"inf"[..], b"nan", b"0x10", b"1_000", b"3.0e-2"][random.below(5)].to_vec(),
+            33 if is_strict => [&b"0x10"[..], b"inf", b"nan"][random.below(3)].to_vec(),
+            34 => [&b"1_000"[..], b"3.0e-2"][random.below(2)].to_vec(),
             _ => {
                 let length = random.between(1, 24);
                 (0..length).map(|_| b'a' + random.below(26) as u8).collect()
@@ -129,7 +133,11 @@ impl Maker<'_> {
     }
 
     pub(super) fn pairs(&mut self, most: usize) -> Vec<Vec<u8>> {
-        let fields = self.some_fields(most);
+        let mut fields = self.some_fields(most);
+        if !self.known.since_7_2 {
+            let mut seen = BTreeSet::new();
+            fields.retain(|field| seen.insert(field.clone()));
+        }
         fields
             .into_iter()
             .flat_map(|field| [field, self.element()])

@@ -153,8 +153,8 @@ impl Maker<'_> {
             _ => command,
         };
         match self.random.below(5) {
-            0 => command.with(&self.deadline_option()),
-            1 if self.random.one_in(2) => command.arg("KEEPTTL"),
+            0 | 1 => command.with(&self.deadline_option()),
+            2 if self.random.one_in(2) => command.arg("KEEPTTL"),
             _ => command,
         }
     }

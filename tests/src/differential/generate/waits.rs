@@ -22,23 +22,30 @@ impl Maker<'_> {
         let count = self.random.between(1, WAITERS);
         let waiters = (0..count)
             .map(|_| {
-                let name = self.name(&WAIT);
                 let timeout = ["0", "1000", "5000.5"][self.random.below(3)];
-                self.blocking_command(name, timeout)
+                loop {
+                    let name = self.name(&WAIT);
+                    let command = self.blocking_command(name, timeout);
+                    let waits_for_one =
+                        command.keys.len() == 1 || ["BLMOVE", "BRPOPLPUSH"].contains(&name);
+                    if self.known.since_7_2 || waits_for_one {
+                        break command;
+                    }
+                }
             })
             .collect();
         let mut wakers = Vec::new();
         match self.random.below(5) {
             0 => {
                 let count = self.random.between(1, 3);
-                let inner: Vec<_> = (0..count).map(|_| self.waker()).collect();
+                let inner = self.wakers_at_once(count);
                 wakers.push(Command::of(&["MULTI"]));
                 wakers.extend(inner.iter().cloned());
                 wakers.push(Command::of(&["EXEC"]).promise(Promise::Each(inner)));
             }
             1 => {
                 let count = self.random.between(1, 3);
-                let inner = (0..count).map(|_| self.waker()).collect();
+                let inner = self.wakers_at_once(count);
                 wakers.push(self.script_of_several(inner));
             }
             _ => {
@@ -54,20 +61,38 @@ impl Maker<'_> {
         });
     }
 
+    /// Wakers whose lists all have their elements at once.
+    fn wakers_at_once(&mut self, count: usize) -> Vec<Command> {
+        let key = self.list_key();
+        (0..count)
+            .map(|_| {
+                if self.known.since_7_2 {
+                    self.waker()
+                } else {
+                    self.push(&key)
+                }
+            })
+            .collect()
+    }
+
+    fn push(&mut self, key: &[u8]) -> Command {
+        let name = ["LPUSH", "RPUSH"][self.random.below(2)];
+        let count = self.random.between(1, 4);
+        let elements: Vec<_> = (0..count).map(|_| self.element()).collect();
+        Command::of(&[name]).key(key).with(&elements)
+    }
+
     /// A command that may give a list an element, or make a key one.
     fn waker(&mut self) -> Command {
-        match self.random.below(12) {
+        let kinds = if self.known.since_7_2 { 12 } else { 8 };
+        match self.random.below(kinds) {
             0..6 => {
-                let name = ["LPUSH", "RPUSH"][self.random.below(2)];
-                let count = self.random.between(1, 4);
-                let elements: Vec<_> = (0..count).map(|_| self.element()).collect();
-                Command::of(&[name]).key(self.list_key()).with(&elements)
+                let key = self.list_key();
+                self.push(&key)
             }
             6 => {
-                let name = ["RENAME", "COPY"][self.random.below(2)];
-                Command::of(&[name])
-                    .key(self.list_key())
-                    .key(self.list_key())
+                let command = Command::of(&["LMOVE"]).key(self.list_key());
+                command.key(self.list_key()).arg("LEFT").arg("RIGHT")
             }
             7 => {
                 let command = Command::of(&["SORT"]).key(self.list_key());
@@ -76,8 +101,10 @@ impl Maker<'_> {
             8 => Command::of(&["SET"]).key(self.list_key()).arg("x"),
             9 => Command::of(&["DEL"]).key(self.list_key()),
             10 => {
-                let command = Command::of(&["LMOVE"]).key(self.list_key());
-                command.key(self.list_key()).arg("LEFT").arg("RIGHT")
+                let name = ["RENAME", "COPY"][self.random.below(2)];
+                Command::of(&[name])
+                    .key(self.list_key())
+                    .key(self.list_key())
             }
             _ => Command::of(&["SWAPDB", "0", "1"]),
         }

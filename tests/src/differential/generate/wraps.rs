@@ -91,7 +91,8 @@ impl Maker<'_> {
         }
         // A script has a database of its own, and the client keeps its own, whatever the version.
         for command in &mut inner {
-            if command.name() == "SELECT" {
+            let is_refused = command.name().starts_with('B') && !self.known.since_7_2;
+            if command.name() == "SELECT" || is_refused && !command.name().starts_with("BIT") {
                 *command = Command::of(&["DBSIZE"]);
             }
         }
@@ -123,7 +124,8 @@ impl Maker<'_> {
             return script.promise(Promise::Each(inner));
         }
         for command in inner {
-            script = script.with(&command.words).promise(command.promise);
+            script = script.with(&command.words);
+            script.promise = Promise::Of(Box::new(command));
         }
         script
     }
