@@ -64,7 +64,11 @@ impl<'a> EntryRef<'a> {
     /// The encoding.
     #[inline]
     pub fn encoding(&self) -> Encoding {
-        self.head.form().encoding()
+        let form = self.head.form();
+        match form.kind() {
+            Kind::String => form.string_encoding(),
+            kind => self.memory.variant(self.item).encoding(kind),
+        }
     }
 
     /// The deadline.
@@ -84,7 +88,7 @@ impl<'a> EntryRef<'a> {
     pub fn string(&self) -> Option<&'a [u8]> {
         match self.kind() {
             Kind::String => Some(self.value),
-            Kind::Hash => None,
+            Kind::List | Kind::Hash => None,
         }
     }
 

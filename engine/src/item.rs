@@ -23,7 +23,7 @@
 
 use crate::nodes::Owner;
 use crate::raw::{Arena, ExtentId};
-use crate::{AccessClock, Encoding, Kind, UnixMillis};
+use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueImage};
 
 /// Bytes of a reference to an extent inside an item.
 const EXTENT_REF_BYTES: usize = 4;
@@ -36,7 +36,7 @@ const HEAD_BYTES: usize = 4;
 /// Keys longer than this live in an extent.
 const MAX_INLINE_KEY_BYTES: usize = 16 << 10;
 
-/// Kind and encoding of a value, in four bits.
+/// Kind of a value and where its elements are, of a string its encoding, in four bits: decision 0022 lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form(u8);
 
@@ -45,39 +45,119 @@ impl Form {
     const STRING_INT: Self = Self(0);
     const STRING_EMBSTR: Self = Self(1);
     const STRING_RAW: Self = Self(2);
+    /// From here on the value is a variant and packed elements.
+    const FIRST_PACKED: u8 = 3;
     /// From here on the value is the number of a collection.
-    const FIRST_COLLECTION: u8 = 9;
-    const HASH_COLLECTION: Self = Self(11);
+    const FIRST_LARGE: u8 = 9;
+    /// What a kind's large form is above its packed one.
+    const LARGE: u8 = Self::FIRST_LARGE - Self::FIRST_PACKED;
 
-    /// The form of a value of `kind` in `encoding`.
+    /// The form of a string.
     #[inline]
-    pub(crate) fn new(kind: Kind, encoding: Encoding) -> Self {
-        match (kind, encoding) {
-            (Kind::String, Encoding::Int) => Self::STRING_INT,
-            (Kind::String, Encoding::EmbStr) => Self::STRING_EMBSTR,
-            (Kind::String, Encoding::Raw) => Self::STRING_RAW,
-            (Kind::Hash, Encoding::HashTable) => Self::HASH_COLLECTION,
-            _ => unreachable!("{kind:?} has no encoding {encoding:?}"),
+    pub(crate) fn string(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Int => Self::STRING_INT,
+            Encoding::EmbStr => Self::STRING_EMBSTR,
+            Encoding::Raw => Self::STRING_RAW,
+            _ => unreachable!("{encoding:?} is no encoding of strings"),
         }
+    }
+
+    /// The form of what an image has: of a collection, the packed one.
+    #[inline]
+    pub(crate) fn of_image(image: &ValueImage) -> Self {
+        match image.kind {
+            Kind::String => Self::string(image.encoding),
+            kind => Self::packed(kind),
+        }
+    }
+
+    /// The form of a small collection, in its item.
+    #[inline]
+    pub(crate) fn packed(kind: Kind) -> Self {
+        match kind {
+            Kind::String => unreachable!("a string is no collection"),
+            Kind::List => Self(3),
+            Kind::Hash => Self(5),
+        }
+    }
+
+    /// The form of a large collection, in nodes.
+    #[inline]
+    pub(crate) fn large(kind: Kind) -> Self {
+        Self(Self::packed(kind).0 + Self::LARGE)
+    }
+
+    /// Whether the value is packed elements.
+    #[inline(always)]
+    pub(crate) fn is_packed(self) -> bool {
+        self.0 >= Self::FIRST_PACKED && self.0 < Self::FIRST_LARGE
+    }
+
+    /// Whether the value is the number of a collection.
+    #[inline(always)]
+    pub(crate) fn is_large(self) -> bool {
+        self.0 >= Self::FIRST_LARGE
     }
 
     /// The data type.
     #[inline]
     pub(crate) fn kind(self) -> Kind {
-        match self {
-            Self::HASH_COLLECTION => Kind::Hash,
-            _ => Kind::String,
+        match self.0 {
+            0..Self::FIRST_PACKED => Kind::String,
+            3 | 9 => Kind::List,
+            _ => Kind::Hash,
         }
     }
 
-    /// The encoding.
+    /// The encoding of a string.
     #[inline]
-    pub(crate) fn encoding(self) -> Encoding {
+    pub(crate) fn string_encoding(self) -> Encoding {
         match self {
             Self::STRING_INT => Encoding::Int,
             Self::STRING_EMBSTR => Encoding::EmbStr,
-            Self::HASH_COLLECTION => Encoding::HashTable,
             _ => Encoding::Raw,
+        }
+    }
+}
+
+/// What a collection says of itself beside its elements: the first byte of a packed value, or a part of the root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Variant(pub(crate) u8);
+
+impl Variant {
+    /// It has exceeded a threshold that clients know (`hash-max-listpack-entries`).
+    const OUTGROWN: u8 = 1;
+    /// Fields have had deadlines.
+    const DEADLINES: u8 = 2;
+
+    /// The same, beyond a threshold.
+    pub(crate) fn outgrown(self) -> Self {
+        Self(self.0 | Self::OUTGROWN)
+    }
+
+    /// The same, within the thresholds.
+    pub(crate) fn fitting(self) -> Self {
+        Self(self.0 & !Self::OUTGROWN)
+    }
+
+    /// Whether a threshold has been exceeded.
+    pub(crate) fn is_outgrown(self) -> bool {
+        self.0 & Self::OUTGROWN != 0
+    }
+
+    /// The same, with deadlines of fields.
+    pub(crate) fn with_deadlines(self) -> Self {
+        Self(self.0 | Self::DEADLINES)
+    }
+
+    /// What `OBJECT ENCODING` answers of a collection of this kind.
+    pub(crate) fn encoding(self, kind: Kind) -> Encoding {
+        match (kind, self.is_outgrown()) {
+            (Kind::List, true) => Encoding::QuickList,
+            (Kind::Hash, true) => Encoding::HashTable,
+            (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,
+            _ => Encoding::ListPack,
         }
     }
 }
@@ -167,7 +247,7 @@ impl Head {
     /// Whether the value is the number of a collection.
     #[inline(always)]
     pub(crate) fn is_collection(self) -> bool {
-        self.form().0 >= Form::FIRST_COLLECTION
+        self.form().is_large()
     }
 
     /// Whether the value lies in the item itself.
@@ -377,6 +457,12 @@ impl Layout {
         &item[self.value_at..self.total]
     }
 
+    /// The same item with a value of another form.
+    pub(crate) fn with_form(mut self, form: Form) -> Self {
+        self.head = self.head.with_form(form);
+        self
+    }
+
     /// The same item with a value of `value_len` bytes, in the same place of storage.
     pub(crate) fn with_value_len(&self, value_len: usize) -> Self {
         Self::arrange(self.head, self.key_len, value_len)
@@ -478,7 +564,7 @@ mod tests {
             (other.form(), other.access()),
             (Form::STRING_EMBSTR, AccessClock(9))
         );
-        assert_eq!(other.form().encoding(), Encoding::EmbStr);
+        assert_eq!(other.form().string_encoding(), Encoding::EmbStr);
         assert_eq!(other.form().kind(), Kind::String);
         assert!(!other.has_deadline() && !other.value_in_extent() && !other.key_in_extent());
     }

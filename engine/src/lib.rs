@@ -30,6 +30,7 @@ mod raw;
 mod shard;
 mod spiral;
 mod subscribers;
+mod thresholds;
 mod units;
 mod value;
 mod watch;
@@ -37,7 +38,7 @@ mod watch;
 pub use awaited::AwaitedKeys;
 pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
-pub use error::StoreError;
+pub use error::{StoreError, WrongType};
 pub use journal::{
     Author, CoreSet, Effect, EffectOf, Element, ElementOf, Event, EventClass, Journal, Kept,
     Moment, Note, Noted, Notes, Record, Removal, Subscriber,
@@ -47,10 +48,12 @@ pub use keyspace::ContentsId;
 pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
-    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Lfu, MemoryUsage, ScanCursor, Shard,
-    ShardOptions, TtlChange, Undo, Upcoming,
+    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Field, HashMut, HashRef, Lfu,
+    ListMut, ListRef, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange, Undo,
+    Upcoming,
 };
 pub use subscribers::SubscriberId;
+pub use thresholds::{ListThreshold, Thresholds};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -10,6 +10,13 @@ pub const SPAN_MAX_BYTES: usize = 1 << 20;
 /// Most elements of a list: one fewer than Redis's 2^32 − 1, since replacing one may add the new before the old goes.
 pub const MAX_LIST_ELEMENTS: u32 = u32::MAX - 1;
 
+/// The longest run of a list that lies in its item, in bytes, but for what its block has more. Beyond, it becomes a tree; one that
+/// fits a half is packed again.
+pub const PACKED_LIST_MAX_BYTES: usize = 4096;
+
+/// Most elements of such a list.
+pub const PACKED_LIST_MAX_ELEMENTS: usize = 256;
+
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;
 
@@ -54,6 +61,10 @@ pub const EXPIRY_PAID_STEP: u32 = 2048;
 
 /// Bytes of the lists of an undo log that are kept for the next one.
 pub const UNDO_KEPT_BYTES: u64 = 64 << 10;
+
+/// The longest run of a hash packed in its item, in bytes, but for what the size class of its block has beyond. With the longest key
+/// of an item, and a deadline, it still fits a block: renaming it, or its deadline, never moves it elsewhere.
+pub const PACKED_HASH_MAX_BYTES: usize = (15 << 10) - 64;
 
 /// The largest node of a collection, in bytes.
 pub const NODE_MAX_BYTES: usize = 4096;

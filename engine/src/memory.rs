@@ -6,14 +6,17 @@
 
 mod collections;
 mod elements;
+mod lists;
+mod packed;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
+pub(crate) use elements::Named;
 
 use crate::entry::EntryRef;
-use crate::item::{Form, Head, Layout};
+use crate::item::{Form, Head, Layout, Variant};
 use crate::nodes::Heap;
 use crate::raw::{Arena, Block, Buffer, ExtentId};
 use crate::{AccessClock, StoreError, UnixMillis};
@@ -39,6 +42,8 @@ pub(crate) struct Attributes {
     pub(crate) access: AccessClock,
     pub(crate) deadline: Option<UnixMillis>,
     pub(crate) value_len: usize,
+    /// Of a large collection.
+    pub(crate) variant: Option<Variant>,
 }
 
 /// Whether two items, or an item and an image, may have one buffer for their value.
@@ -58,6 +63,8 @@ pub(crate) struct Memory {
     payload_bytes: u64,
     /// How images, and what is kept for an undo, have the buffers of items.
     sharing: Sharing,
+    /// A packed value that is being written anew.
+    scratch: Vec<u8>,
 }
 
 impl Memory {
@@ -68,6 +75,7 @@ impl Memory {
             collections: Collections::default(),
             payload_bytes: 0,
             sharing: Sharing::Shared,
+            scratch: Vec::new(),
         })
     }
 
@@ -536,10 +544,11 @@ impl Memory {
             access: layout.head.access(),
             deadline: self.deadline(item),
             value_len: layout.value_len,
+            variant: layout.head.is_collection().then(|| self.variant(item)),
         }
     }
 
-    /// The bytes of an item that has no parts elsewhere, and the size of its block.
+    /// The bytes of an item in its block, and the size of that.
     pub(crate) fn image(&self, item: Block) -> (&[u8], usize) {
         let bytes = self.heap.arena.tail(item);
         let total = Layout::read(bytes).total;
@@ -656,6 +665,9 @@ impl Memory {
                 .with_value_len(was.value_len)
                 .write_prefix(self.heap.arena.tail_mut(item), deadline);
         } else {
+            if let Some((collection, variant)) = layout.collection(bytes).zip(was.variant) {
+                self.set_variant(collection, variant);
+            }
             layout.head.write(self.heap.arena.tail_mut(item));
         }
         if deadline == was.deadline {
@@ -760,6 +772,6 @@ impl Memory {
         self.heap.arena.check();
         self.heap.extents.check();
         self.collections
-            .check(|spiral| spiral.check(&self.heap, hash_of));
+            .check(|structure| structure.check(&self.heap, hash_of));
     }
 }

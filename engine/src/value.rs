@@ -11,6 +11,8 @@ use crate::{AccessClock, Buffer, UnixMillis};
 pub enum Kind {
     /// A string.
     String,
+    /// Elements in order.
+    List,
     /// Fields with values.
     Hash,
 }
@@ -20,6 +22,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::String => "string",
+            Self::List => "list",
             Self::Hash => "hash",
         }
     }
@@ -34,6 +37,12 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
+    /// A small list or hash.
+    ListPack,
+    /// A small hash whose fields have, or have had, deadlines.
+    ListPackEx,
+    /// A large list.
+    QuickList,
     /// A large hash, or set.
     HashTable,
 }
@@ -45,6 +54,9 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::ListPack => "listpack",
+            Self::ListPackEx => "listpackex",
+            Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
         }
     }

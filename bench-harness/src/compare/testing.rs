@@ -172,6 +172,7 @@ fn case(pipeline: u64) -> CaseReport<Case, Round, Summary> {
         rate: None,
         threads: None,
         preload: true,
+        preload_command: None,
         arguments: Vec::new(),
     };
     let latencies: Vec<u64> = (1..=1000).map(|n| 50 + n * n / 1000).collect();

@@ -121,6 +121,27 @@ pub enum ElementOf<B> {
     },
     /// The value at an end of a list is gone.
     Pop(End),
+    /// A value came to stand before element `index` of a list, or behind the last.
+    Insert {
+        /// Which element it is now.
+        index: u32,
+        /// The value.
+        value: B,
+    },
+    /// Element `index` of a list is this value.
+    Replace {
+        /// Which element.
+        index: u32,
+        /// The value.
+        value: B,
+    },
+    /// `count` elements of a list, from `index` on, are gone.
+    Cut {
+        /// The first of them.
+        index: u32,
+        /// How many.
+        count: u32,
+    },
     /// A set has this member.
     Member(B),
     /// A member of a sorted set has this score.
@@ -198,7 +219,7 @@ impl Effect<'_> {
 impl Element<'_> {
     /// Whether the value has something that it did not have before.
     fn brings(&self) -> bool {
-        !matches!(self, Self::Pop(_) | Self::Gone(_))
+        !matches!(self, Self::Pop(_) | Self::Cut { .. } | Self::Gone(_))
     }
 }
 
@@ -257,6 +278,15 @@ impl<B> ElementOf<B> {
                 value: bytes_of(value),
             },
             Self::Pop(end) => ElementOf::Pop(end),
+            Self::Insert { index, value } => ElementOf::Insert {
+                index,
+                value: bytes_of(value),
+            },
+            Self::Replace { index, value } => ElementOf::Replace {
+                index,
+                value: bytes_of(value),
+            },
+            Self::Cut { index, count } => ElementOf::Cut { index, count },
             Self::Member(member) => ElementOf::Member(bytes_of(member)),
             Self::Score { member, score } => ElementOf::Score {
                 member: bytes_of(member),

@@ -7,6 +7,10 @@ pub enum EventClass {
     Generic,
     /// `$`: string commands.
     String,
+    /// `l`: list commands.
+    List,
+    /// `h`: hash commands.
+    Hash,
     /// `x`: an entry reached its deadline.
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
@@ -25,6 +29,8 @@ impl EventClass {
         match self {
             Self::Generic => Some('g'),
             Self::String => Some('$'),
+            Self::List => Some('l'),
+            Self::Hash => Some('h'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
             Self::New => Some('n'),
@@ -83,6 +89,38 @@ events! {
     IncrBy = ("incrby", String),
     /// `INCRBYFLOAT`.
     IncrByFloat = ("incrbyfloat", String),
+    /// `LPUSH`, `LPUSHX`, and what moves an element to the head of a list.
+    LPush = ("lpush", List),
+    /// `RPUSH`, `RPUSHX`, and what moves an element to the tail of a list.
+    RPush = ("rpush", List),
+    /// An element was taken from the head of a list.
+    LPop = ("lpop", List),
+    /// An element was taken from the tail of a list.
+    RPop = ("rpop", List),
+    /// `LINSERT`.
+    LInsert = ("linsert", List),
+    /// `LSET`.
+    LSet = ("lset", List),
+    /// `LREM`.
+    LRem = ("lrem", List),
+    /// `LTRIM`.
+    LTrim = ("ltrim", List),
+    /// `SORT` with `STORE`.
+    SortStore = ("sortstore", List),
+    /// `HSET`, `HSETNX`, `HMSET`, `HSETEX`.
+    HSet = ("hset", Hash),
+    /// `HINCRBY`.
+    HIncrBy = ("hincrby", Hash),
+    /// `HINCRBYFLOAT`.
+    HIncrByFloat = ("hincrbyfloat", Hash),
+    /// Fields were deleted by a command.
+    HDel = ("hdel", Hash),
+    /// Fields got deadlines.
+    HExpire = ("hexpire", Hash),
+    /// Fields have lost their deadlines.
+    HPersist = ("hpersist", Hash),
+    /// Fields reached their deadlines.
+    HExpired = ("hexpired", Hash),
     /// The entry was deleted by a command.
     Del = ("del", Generic),
     /// A deadline was set.

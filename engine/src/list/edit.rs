@@ -1,7 +1,5 @@
 //! Changing what is between the ends: elements that come among others, become others, or go one by one.
 
-use std::ops::ControlFlow;
-
 use super::field::Field;
 use super::inner::{self, Child};
 use super::layout::Layout;
@@ -221,66 +219,6 @@ impl List {
             self.shorten_leaf(heap, spot.ordinal);
         }
         Ok(())
-    }
-
-    /// Takes out the elements that are `element`, the first `most` of them or the last; how many those were.
-    pub(crate) fn remove_equal(
-        &mut self,
-        heap: &mut Heap,
-        element: &[u8],
-        most: u32,
-        from: End,
-    ) -> u32 {
-        let (mut removed, mut low, mut high) = (0, 0, self.len());
-        let mut found = Vec::new();
-        while low < high && removed < most {
-            let mut piece = low..high;
-            self.each_piece(heap, low..high, from, |first, run, range| {
-                piece = first..first + range.len() as u32;
-                let (mut rest, left) = (range, (most - removed) as usize);
-                while found.len() < left
-                    && let Some(at) = self.find_in(heap, run, rest.clone(), from, element)
-                {
-                    found.push(at);
-                    rest = match from {
-                        End::Head => at + 1..rest.end,
-                        End::Tail => rest.start..at,
-                    };
-                }
-                match found.is_empty() {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            });
-            let count = found.len() as u32;
-            if count > 0 {
-                if from == End::Tail {
-                    found.reverse();
-                }
-                self.remove_from_leaf(heap, piece.start, &found);
-                found.clear();
-            }
-            removed += count;
-            match from {
-                End::Head => (low, high) = (piece.end - count, high - count),
-                End::Tail => high = piece.start,
-            }
-        }
-        removed
-    }
-
-    /// Takes elements out of the leaf that has element `index`: which of the leaf's, in order.
-    fn remove_from_leaf(&mut self, heap: &mut Heap, index: u32, elements: &[usize]) {
-        let spot = self.locate(heap, index);
-        self.discard(heap, spot.block, elements.iter().copied());
-        let image = leaf::image(heap, spot.block);
-        let packed = Packed::new(&image);
-        let starts = std::iter::once(0).chain(elements.iter().map(|at| at + 1));
-        let ends = elements.iter().copied().chain([packed.len()]);
-        let kept = starts.zip(ends).map(|(start, end)| (packed, start..end));
-        let kept: Vec<_> = kept.filter(|(_, range)| !range.is_empty()).collect();
-        self.write_run(heap, spot.block, &Layout::new(&kept), End::Tail);
-        self.removed(heap, &spot, elements.len());
     }
 
     /// So many elements have gone from the run of a leaf.

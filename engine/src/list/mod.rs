@@ -23,6 +23,7 @@
 mod check;
 mod cut;
 mod edit;
+mod equal;
 mod field;
 mod inner;
 mod layout;
@@ -32,6 +33,7 @@ mod pack;
 mod packed;
 mod relocate;
 mod tree;
+mod view;
 
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
@@ -42,10 +44,13 @@ mod tests;
 
 use std::ops::{ControlFlow, Range};
 
-use field::Field;
+pub(crate) use equal::Sweep;
+pub(crate) use field::Field;
+pub(crate) use layout::Layout;
 pub use packed::End;
-use packed::Packed;
+pub(crate) use packed::{HEADER_BYTES as RUN_HEADER_BYTES, Packed, PackedMut};
 use tree::Path;
+pub(crate) use view::ListView;
 
 use crate::StoreError;
 use crate::limits::MAX_LIST_ELEMENTS;
@@ -355,12 +360,12 @@ impl List {
     /// Shows `visit` the elements `range`, leaf by leaf, the first leaf first or the last: the index of the first of a piece, the
     /// run that it is in, and which of the run's elements it is.
     #[inline]
-    fn each_piece(
+    fn each_piece<'a>(
         &self,
-        heap: &Heap,
+        heap: &'a Heap,
         range: Range<u32>,
         from: End,
-        mut visit: impl FnMut(u32, Packed<'_>, Range<usize>) -> ControlFlow<()>,
+        mut visit: impl FnMut(u32, Packed<'a>, Range<usize>) -> ControlFlow<()>,
     ) {
         let Range { mut start, mut end } = range;
         while start < end {
@@ -383,7 +388,12 @@ impl List {
 
     /// Emits the elements `range`, which there are, in order.
     #[inline]
-    pub(crate) fn range(&self, heap: &Heap, range: Range<u32>, mut emit: impl FnMut(&[u8])) {
+    pub(crate) fn range<'a>(
+        &self,
+        heap: &'a Heap,
+        range: Range<u32>,
+        mut emit: impl FnMut(&'a [u8]),
+    ) {
         self.each_piece(heap, range, End::Head, |_, run, range| {
             match run.has_references() {
                 true => run
@@ -397,12 +407,12 @@ impl List {
 
     /// Shows `visit` the elements `range`, the first one first or the last, with their indexes, until it breaks.
     #[inline]
-    pub(crate) fn walk(
+    pub(crate) fn walk<'a>(
         &self,
-        heap: &Heap,
+        heap: &'a Heap,
         range: Range<u32>,
         from: End,
-        mut visit: impl FnMut(u32, &[u8]) -> ControlFlow<()>,
+        mut visit: impl FnMut(u32, &'a [u8]) -> ControlFlow<()>,
     ) {
         self.each_piece(heap, range, from, |first, run, range| {
             let indexes = first..first + range.len() as u32;
@@ -445,26 +455,12 @@ impl List {
         from: End,
         element: &[u8],
     ) -> Option<usize> {
-        let is_long = self.is_long(element.len());
-        if !is_long
-            && run
-                .common_code()
-                .is_some_and(|code| code != Field::inline(element).code())
-        {
-            return None;
+        if !self.is_long(element.len()) {
+            return run.find(range, from, element);
         }
-        // What is not long lies in the leaf, what is does not.
-        let is_it = |field: Field<'_>| match field.code().is_reference() {
-            is_reference if is_reference != is_long => false,
-            false => field.bytes() == element,
-            true => long::bytes(heap, field) == element,
-        };
-        let (start, end) = (range.start, range.end);
-        let mut elements = run.elements(range);
-        match from {
-            End::Head => elements.position(is_it).map(|nth| start + nth),
-            End::Tail => elements.rev().position(is_it).map(|nth| end - 1 - nth),
-        }
+        run.position(range, from, |field| {
+            field.code().is_reference() && long::bytes(heap, field) == element
+        })
     }
 
     /// An element is in the leaf of this ordinal now.

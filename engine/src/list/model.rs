@@ -347,8 +347,7 @@ impl Play<'_> {
         let most = self.operand() * 256;
         let Some(run) = self.list.pack(&self.heap, most) else {
             let payload = self.model.iter().map(Vec::len).sum::<usize>();
-            let is_all = !self.list.has_some_to_reclaim();
-            assert!(!is_all || 11 + payload + 2 * self.model.len() > most);
+            assert!(11 + payload + 2 * self.model.len() > most);
             return;
         };
         assert!(run.len() <= most);
@@ -357,8 +356,9 @@ impl Play<'_> {
         let elements = elements.map(|field| field.bytes());
         assert!(elements.eq(self.model.iter().map(Vec::as_slice)));
         while self.list.dismantle(&mut self.heap, 100).is_some() {}
-        let unpacked = List::unpack(&mut self.heap, Owner(9), packed);
-        self.list = unpacked.expect("memory");
+        self.list = List::new(Owner(9));
+        let appended = self.list.append(&mut self.heap, packed);
+        assert_eq!(appended, Ok(()));
         self.list.check(&self.heap);
     }
 

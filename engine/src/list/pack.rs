@@ -5,43 +5,32 @@ use super::field::Field;
 use super::layout::Layout;
 use super::packed::{End, HEADER_BYTES, PACKED_MAX_BYTES, Packed, PackedMut};
 use crate::StoreError;
-use crate::nodes::{Heap, Owner};
+use crate::nodes::Heap;
 
 impl List {
-    /// A large list of the elements of a small one.
+    /// Adds the elements of a small list behind its own.
     ///
     /// # Errors
-    /// Memory is out.
-    pub(crate) fn unpack(
-        heap: &mut Heap,
-        owner: Owner,
-        run: Packed<'_>,
-    ) -> Result<Self, StoreError> {
-        let mut list = Self::new(owner);
-        for field in run.elements(0..run.len()) {
-            if let Err(error) = list.push(heap, End::Tail, field.bytes()) {
-                while list.dismantle(heap, u32::MAX).is_some() {}
-                return Err(error);
-            }
-        }
-        Ok(list)
+    /// Memory is out; some may have been added then.
+    pub(crate) fn append(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
+        let mut elements = run.elements(0..run.len());
+        elements.try_for_each(|field| self.push(heap, End::Tail, field.bytes()))
     }
 
-    /// All elements in one run without room; `None` if it were longer than `most` bytes, or some that were cut off are yet to be
-    /// reclaimed.
+    /// All elements in one run without room; `None` if it were longer than `most` bytes.
     pub(crate) fn pack(&self, heap: &Heap, most: usize) -> Option<Vec<u8>> {
         let most = most.min(PACKED_MAX_BYTES);
-        let (payload, elements) = (self.payload_bytes(), self.len() as usize);
-        if self.has_some_to_reclaim() || HEADER_BYTES as u64 + payload > most as u64 {
+        // What was cut off counts, too.
+        if !self.has_some_to_reclaim() && HEADER_BYTES as u64 + self.payload_bytes() > most as u64 {
             return None;
         }
         // Codes have two bytes at most.
-        let bytes = HEADER_BYTES + payload as usize + 2 * elements.min(PACKED_MAX_BYTES);
-        let mut bytes = vec![0; bytes.min(PACKED_MAX_BYTES)];
+        let room = most + 2 * (self.len() as usize).min(PACKED_MAX_BYTES);
+        let mut bytes = vec![0; room.min(PACKED_MAX_BYTES)];
         let mut packed = PackedMut::empty(&mut bytes);
         let mut fits = true;
         self.range(heap, 0..self.len(), |element| {
-            fits = fits && packed.push(End::Tail, Field::inline(element));
+            fits = fits && element.len() <= most && packed.push(End::Tail, Field::inline(element));
         });
         let packed = Packed::new(&bytes);
         let parts = [(packed, 0..packed.len())];

@@ -181,6 +181,12 @@ impl<'a> Packed<'a> {
         HEADER_BYTES + self.shape.payload() + self.shape.count * self.shape.width
     }
 
+    /// Bytes that are not.
+    #[inline(always)]
+    pub(crate) fn room_bytes(&self) -> usize {
+        self.bytes.len() - self.used_bytes()
+    }
+
     /// Bytes in use once an element with this code is there, too.
     #[inline(always)]
     pub(crate) fn used_with(&self, code: Code) -> usize {
@@ -285,6 +291,33 @@ impl<'a> Packed<'a> {
             }
             _ => range.for_each(|at| take(self.code(at).body_bytes())),
         }
+    }
+
+    /// Which of the elements `range` is the first, or the last, of which `is_it` is true.
+    #[inline(always)]
+    pub(super) fn position(
+        &self,
+        range: Range<usize>,
+        from: End,
+        is_it: impl Fn(Field<'a>) -> bool,
+    ) -> Option<usize> {
+        let (start, end) = (range.start, range.end);
+        let mut elements = self.elements(range);
+        match from {
+            End::Head => elements.position(is_it).map(|nth| start + nth),
+            End::Tail => elements.rev().position(is_it).map(|nth| end - 1 - nth),
+        }
+    }
+
+    /// Which of the elements `range` is the first, or the last, that lies here itself and is `element`.
+    pub(crate) fn find(&self, range: Range<usize>, from: End, element: &[u8]) -> Option<usize> {
+        let is_other = |code: Code| code.is_reference() || code.body_bytes() != element.len();
+        if self.common_code().is_some_and(is_other) {
+            return None;
+        }
+        self.position(range, from, |field| {
+            !field.code().is_reference() && field.bytes() == element
+        })
     }
 
     /// The most elements from the first on that take at most half of the bytes, but one at least, and not all.

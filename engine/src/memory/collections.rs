@@ -8,26 +8,41 @@
 //! more.
 //!
 //! A collection that is destroyed is taken out of use at once, and freed in slices ([`Collections::free_some`]); until then its
-//! bytes count as used.
+//! bytes count as used. So are nodes that were cut off a collection which stays.
 
-use crate::StoreError;
+mod structure;
+
+pub(crate) use structure::Structure;
+
+use crate::item::Variant;
 use crate::limits::{FREED_AT_ONCE_BLOCKS, GIVEN_BACK_AT_ONCE_BYTES};
+use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
 use crate::spiral::Spiral;
+use crate::{Kind, StoreError};
 
 /// Slots to an allocation.
-const CHUNK_SLOTS: usize = 128;
+const CHUNK_SLOTS: usize = 32;
 /// Blocks freed between looks at what was given back to the system.
 const FREE_STEP_BLOCKS: u32 = 8;
+
+/// The root of a collection.
+pub(crate) struct Root {
+    pub(crate) variant: Variant,
+    pub(crate) structure: Structure,
+}
+
 /// All large collections of a shard.
 #[derive(Default)]
 pub(crate) struct Collections {
-    chunks: Vec<Vec<Option<Spiral>>>,
+    chunks: Vec<Vec<Option<Root>>>,
     vacant: Vec<Owner>,
     /// Those to be freed.
     dying: Vec<Owner>,
     dying_bytes: u64,
+    /// Those that have something to reclaim, and perhaps some that had.
+    trimmed: Vec<Owner>,
     /// Bytes of the lists that roots have outside of the arena.
     list_bytes: u64,
     /// Bytes of names and values of those not dying.
@@ -35,50 +50,90 @@ pub(crate) struct Collections {
 }
 
 impl Collections {
-    fn slot(&self, owner: Owner) -> &Option<Spiral> {
+    fn slot(&self, owner: Owner) -> &Option<Root> {
         let number = owner.0 as usize;
         &self.chunks[number / CHUNK_SLOTS][number % CHUNK_SLOTS]
     }
 
-    fn slot_mut(&mut self, owner: Owner) -> &mut Option<Spiral> {
+    fn slot_mut(&mut self, owner: Owner) -> &mut Option<Root> {
         let number = owner.0 as usize;
         &mut self.chunks[number / CHUNK_SLOTS][number % CHUNK_SLOTS]
     }
 
-    /// A collection.
+    /// The root of a collection.
     ///
     /// # Panics
     /// There is none of this number.
     #[inline]
-    pub(crate) fn get(&self, owner: Owner) -> &Spiral {
+    pub(crate) fn root(&self, owner: Owner) -> &Root {
         let slot = self.slot(owner).as_ref();
         slot.expect("an item's collection lives as long as the item")
     }
 
-    /// Has `change` change a collection, and keeps the sums.
+    /// The root of a collection, to change what it says of itself.
     ///
     /// # Panics
-    /// As [`Self::get`].
+    /// As [`Self::root`].
     #[inline]
-    pub(crate) fn change<T>(&mut self, owner: Owner, change: impl FnOnce(&mut Spiral) -> T) -> T {
-        let spiral = self.slot_mut(owner).as_mut();
-        let spiral = spiral.expect("an item's collection lives as long as the item");
-        let (lists, payload) = (spiral.list_bytes(), spiral.payload_bytes());
-        let result = change(spiral);
-        let (are_lists, is_payload) = (spiral.list_bytes(), spiral.payload_bytes());
+    pub(crate) fn root_mut(&mut self, owner: Owner) -> &mut Root {
+        let slot = self.slot_mut(owner).as_mut();
+        slot.expect("an item's collection lives as long as the item")
+    }
+
+    /// A collection of named elements.
+    ///
+    /// # Panics
+    /// As [`Self::root`], or it is of another structure.
+    #[inline]
+    pub(crate) fn spiral(&self, owner: Owner) -> &Spiral {
+        self.root(owner).structure.spiral()
+    }
+
+    /// A list.
+    ///
+    /// # Panics
+    /// As [`Self::root`], or it is of another structure.
+    #[inline]
+    pub(crate) fn list(&self, owner: Owner) -> &List {
+        self.root(owner).structure.list()
+    }
+
+    /// Has `change` change a collection.
+    ///
+    /// # Panics
+    /// As [`Self::root`].
+    #[inline]
+    pub(crate) fn change<T>(
+        &mut self,
+        owner: Owner,
+        change: impl FnOnce(&mut Structure) -> T,
+    ) -> T {
+        let structure = &mut self.root_mut(owner).structure;
+        let (lists, payload) = (structure.list_bytes(), structure.payload_bytes());
+        let was_trimmed = structure.has_some_to_reclaim();
+        let result = change(structure);
+        let (are_lists, is_payload) = (structure.list_bytes(), structure.payload_bytes());
+        if structure.has_some_to_reclaim() && !was_trimmed {
+            self.trimmed.push(owner);
+        }
         self.list_bytes = self.list_bytes - lists + are_lists;
         self.payload_bytes = self.payload_bytes - payload + is_payload;
         result
     }
 
-    /// An empty collection.
+    /// An empty collection for a value of this kind.
     ///
     /// # Errors
     /// Memory is out.
-    pub(crate) fn create(&mut self, heap: &mut Heap) -> Result<Owner, StoreError> {
+    pub(crate) fn create(
+        &mut self,
+        heap: &mut Heap,
+        kind: Kind,
+        variant: Variant,
+    ) -> Result<Owner, StoreError> {
         let owner = self.vacant_number();
-        let spiral = Spiral::new(heap, owner)?;
-        Ok(self.occupy(owner, spiral))
+        let structure = Structure::new(heap, kind, owner)?;
+        Ok(self.occupy(owner, Root { variant, structure }))
     }
 
     /// Another collection of the same elements.
@@ -87,7 +142,14 @@ impl Collections {
     /// Memory is out.
     pub(crate) fn duplicate(&mut self, heap: &mut Heap, of: Owner) -> Result<Owner, StoreError> {
         let owner = self.vacant_number();
-        let duplicate = self.get(of).duplicate(heap, owner)?;
+        let root = self.root(of);
+        let duplicate = Root {
+            variant: root.variant,
+            structure: root.structure.duplicate(heap, owner)?,
+        };
+        if duplicate.structure.has_some_to_reclaim() {
+            self.trimmed.push(owner);
+        }
         Ok(self.occupy(owner, duplicate))
     }
 
@@ -106,18 +168,18 @@ impl Collections {
         Owner(first)
     }
 
-    fn occupy(&mut self, owner: Owner, spiral: Spiral) -> Owner {
+    fn occupy(&mut self, owner: Owner, root: Root) -> Owner {
         self.vacant.pop();
-        self.list_bytes += spiral.list_bytes();
-        self.payload_bytes += spiral.payload_bytes();
-        *self.slot_mut(owner) = Some(spiral);
+        self.list_bytes += root.structure.list_bytes();
+        self.payload_bytes += root.structure.payload_bytes();
+        *self.slot_mut(owner) = Some(root);
         owner
     }
 
     /// Takes a collection out of use.
     pub(crate) fn bury(&mut self, owner: Owner) {
-        let spiral = self.get(owner);
-        let (payload, bytes) = (spiral.payload_bytes(), spiral.block_bytes());
+        let structure = &self.root(owner).structure;
+        let (payload, bytes) = (structure.payload_bytes(), structure.block_bytes());
         self.payload_bytes -= payload;
         self.dying_bytes += bytes;
         self.dying.push(owner);
@@ -126,62 +188,86 @@ impl Collections {
     /// Whether there is something to free.
     #[inline(always)]
     pub(crate) fn has_some_to_free(&self) -> bool {
-        !self.dying.is_empty()
+        !self.dying.is_empty() || !self.trimmed.is_empty()
     }
 
-    /// Frees some blocks of collections that are out of use; whether there were any.
+    /// Frees some blocks of a collection that is out of use, or was trimmed; whether there was one.
     pub(crate) fn free_some(&mut self, heap: &mut Heap) -> bool {
-        let Some(&owner) = self.dying.last() else {
+        if let Some(&owner) = self.dying.last() {
+            let bytes = self.root(owner).structure.block_bytes();
+            let is_gone = self.free_of(heap, owner, Structure::dismantle);
+            self.dying_bytes -= bytes - self.root(owner).structure.block_bytes();
+            if is_gone {
+                self.list_bytes -= self.root(owner).structure.list_bytes();
+                *self.slot_mut(owner) = None;
+                self.dying.pop();
+                self.vacant.push(owner);
+            }
+            return true;
+        }
+        let Some(&owner) = self.trimmed.last() else {
             return false;
         };
-        let spiral = self.slot_mut(owner).as_mut();
-        let spiral = spiral.expect("it is taken out when all is freed");
-        let (bytes, lists) = (spiral.block_bytes(), spiral.list_bytes());
+        if self.slot(owner).is_none() {
+            self.trimmed.pop();
+            return true;
+        }
+        let payload = self.root(owner).structure.payload_bytes();
+        let is_done = self.free_of(heap, owner, Structure::reclaim);
+        self.payload_bytes -= payload - self.root(owner).structure.payload_bytes();
+        if is_done {
+            self.trimmed.pop();
+        }
+        true
+    }
+
+    /// Has `free` free about as many blocks of a collection as a slice may; whether none was left.
+    fn free_of(
+        &mut self,
+        heap: &mut Heap,
+        owner: Owner,
+        free: impl Fn(&mut Structure, &mut Heap, u32) -> Option<u32>,
+    ) -> bool {
+        let structure = &mut self.root_mut(owner).structure;
+        let lists = structure.list_bytes();
         let touched = heap.arena.touched_bytes();
-        let (mut freed, mut is_gone) = (0, false);
-        while !is_gone
+        let (mut freed, mut is_done) = (0, false);
+        while !is_done
             && freed < FREED_AT_ONCE_BLOCKS
             && heap.arena.touched_bytes() + GIVEN_BACK_AT_ONCE_BYTES > touched
         {
-            match spiral.dismantle(heap, FREE_STEP_BLOCKS) {
+            match free(structure, heap, FREE_STEP_BLOCKS) {
                 Some(blocks) => freed += blocks,
-                None => is_gone = true,
+                None => is_done = true,
             }
         }
-        let (are_bytes, are_lists) = (spiral.block_bytes(), spiral.list_bytes());
-        self.dying_bytes -= bytes - are_bytes;
+        let are_lists = structure.list_bytes();
         self.list_bytes = self.list_bytes - lists + are_lists;
-        if is_gone {
-            *self.slot_mut(owner) = None;
-            self.list_bytes -= are_lists;
-            self.dying.pop();
-            self.vacant.push(owner);
-        }
-        true
+        is_done
     }
 
     /// Lets go of some roots, of memory nobody reads any more; whether there were any.
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();
+        self.trimmed.clear();
         self.chunks.pop().is_some()
     }
 
     /// The content of `from`, a node of this kind, is in `to` now.
     pub(crate) fn block_moved(&mut self, heap: &mut Heap, kind: NodeKind, from: Block, to: Block) {
         let owner = owner_of(heap.arena.tail(to));
-        let spiral = self.slot_mut(owner).as_mut();
-        let spiral = spiral.expect("a collection lives as long as its nodes");
-        spiral.block_moved(heap, kind, from, to);
+        let structure = &mut self.root_mut(owner).structure;
+        structure.block_moved(heap, kind, from, to);
     }
 
     /// Bytes that a collection takes outside of its blocks and extents: its slot and its lists.
     pub(crate) fn root_bytes_of(&self, owner: Owner) -> u64 {
-        size_of::<Option<Spiral>>() as u64 + self.get(owner).list_bytes()
+        size_of::<Option<Root>>() as u64 + self.root(owner).structure.list_bytes()
     }
 
     /// Bytes of blocks and extents of a collection.
     pub(crate) fn block_bytes_of(&self, owner: Owner) -> u64 {
-        self.get(owner).block_bytes()
+        self.root(owner).structure.block_bytes()
     }
 
     /// Bytes of blocks and extents that are yet to be freed.
@@ -196,25 +282,27 @@ impl Collections {
 
     /// Bytes of slots and lists.
     pub(crate) fn table_bytes(&self) -> u64 {
-        let slots = self.chunks.len() * CHUNK_SLOTS * size_of::<Option<Spiral>>();
-        let chunks = self.chunks.capacity() * size_of::<Vec<Option<Spiral>>>();
-        let numbers = (self.vacant.capacity() + self.dying.capacity()) * size_of::<Owner>();
-        self.list_bytes + (slots + chunks + numbers) as u64
+        let slots = self.chunks.len() * CHUNK_SLOTS * size_of::<Option<Root>>();
+        let chunks = self.chunks.capacity() * size_of::<Vec<Option<Root>>>();
+        let numbers = self.vacant.capacity() + self.dying.capacity() + self.trimmed.capacity();
+        self.list_bytes + (slots + chunks + numbers * size_of::<Owner>()) as u64
     }
 
     /// Verifies the sums, and each collection in use.
-    pub(crate) fn check(&self, check: impl Fn(&Spiral)) {
+    pub(crate) fn check(&self, check: impl Fn(&Structure)) {
         let (mut lists, mut payload, mut dying, mut taken) = (0, 0, 0, 0);
         let slots = self.chunks.iter().flatten().enumerate();
         for (number, slot) in slots {
-            let Some(spiral) = slot else { continue };
+            let Some(Root { structure, .. }) = slot else {
+                continue;
+            };
             taken += 1;
-            lists += spiral.list_bytes();
+            lists += structure.list_bytes();
             if self.dying.contains(&Owner(number as u32)) {
-                dying += spiral.block_bytes();
+                dying += structure.block_bytes();
             } else {
-                payload += spiral.payload_bytes();
-                check(spiral);
+                payload += structure.payload_bytes();
+                check(structure);
             }
         }
         assert_eq!(

@@ -1,24 +1,63 @@
 //! Items whose value is a large collection, and their elements.
 
 use super::{Content, Memory};
-use crate::item::Form;
+use crate::item::{Form, Layout, Variant};
+use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
-use crate::spiral::Spiral;
-use crate::{AccessClock, StoreError, UnixMillis};
+use crate::spiral::packed::Packed;
+use crate::spiral::{ElementRef, Spiral};
+use crate::{AccessClock, Kind, StoreError, UnixMillis};
+
+/// Named elements, to read.
+#[derive(Clone, Copy)]
+pub(crate) enum Named<'a> {
+    /// A run in an item.
+    Packed(Packed<'a>),
+    /// Nodes, and the memory they lie in.
+    Large(Owner, &'a Spiral, &'a Heap),
+}
+
+impl<'a> Named<'a> {
+    /// Number of elements.
+    #[inline]
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Packed(packed) => packed.len() as u64,
+            Self::Large(_, spiral, _) => spiral.len(),
+        }
+    }
+
+    /// The element of this name, whose hash is `hash`.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
+        match self {
+            Self::Packed(packed) => packed.find(hash, name).map(|(_, element)| element),
+            Self::Large(_, spiral, heap) => spiral.get(heap, hash, name),
+        }
+    }
+
+    /// A time before which no deadline of an element comes; `None` if none has one.
+    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Packed(packed) => packed.soonest_deadline(),
+            Self::Large(_, spiral, _) => spiral.soonest_deadline(),
+        }
+    }
+}
 
 impl Memory {
     /// Writes a new item whose value is an empty collection.
     pub(crate) fn create_collection(
         &mut self,
         key: &[u8],
-        form: Form,
+        (kind, variant): (Kind, Variant),
         access: AccessClock,
         deadline: Option<UnixMillis>,
     ) -> Result<Block, StoreError> {
-        let collection = self.collections.create(&mut self.heap)?;
+        let collection = self.collections.create(&mut self.heap, kind, variant)?;
         let content = Content {
-            form,
+            form: Form::large(kind),
             access,
             deadline,
             value: &collection.0.to_le_bytes(),
@@ -68,15 +107,45 @@ impl Memory {
         collection.map_or(0, |collection| self.collections.root_bytes_of(collection))
     }
 
-    /// A collection, to read, and the memory it lies in.
+    /// A collection of named elements, to read, and the memory it lies in.
     #[inline]
-    pub(crate) fn collection(&self, number: Owner) -> (&Spiral, &Heap) {
-        (self.collections.get(number), &self.heap)
+    pub(crate) fn spiral(&self, number: Owner) -> (&Spiral, &Heap) {
+        (self.collections.spiral(number), &self.heap)
     }
 
-    /// Has `change` change a collection in its memory.
+    /// The named elements that are the value of an item.
+    ///
+    /// # Panics
+    /// The value is none.
+    #[inline(always)]
+    pub(crate) fn named(&self, item: Block) -> Named<'_> {
+        let bytes = self.heap.arena.tail(item);
+        let layout = Layout::read(bytes);
+        match layout.collection(bytes) {
+            Some(owner) => Named::Large(owner, self.collections.spiral(owner), &self.heap),
+            None => Named::Packed(Packed::new(Self::run_of(bytes, &layout))),
+        }
+    }
+
+    /// Verifies an item's packed elements, if it has such; `hash_of` tells the hash of a name.
+    pub(crate) fn check_packed(&self, item: Block, hash_of: &impl Fn(&[u8]) -> u64) {
+        let form = self.layout(item).head.form();
+        if form == Form::packed(Kind::Hash)
+            && let Named::Packed(packed) = self.named(item)
+        {
+            packed.check(hash_of);
+        }
+    }
+
+    /// A list, to read, and the memory it lies in.
     #[inline]
-    pub(crate) fn change_collection<T>(
+    pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
+        (self.collections.list(number), &self.heap)
+    }
+
+    /// Has `change` change a collection of named elements in its memory.
+    #[inline]
+    pub(crate) fn change_spiral<T>(
         &mut self,
         number: Owner,
         change: impl FnOnce(&mut Spiral, &mut Heap) -> T,
@@ -84,7 +153,48 @@ impl Memory {
         let Self {
             collections, heap, ..
         } = self;
-        collections.change(number, |spiral| change(spiral, heap))
+        collections.change(number, |structure| change(structure.spiral_mut(), heap))
+    }
+
+    /// Has `change` change a list in its memory.
+    #[inline]
+    pub(crate) fn change_list<T>(
+        &mut self,
+        number: Owner,
+        change: impl FnOnce(&mut List, &mut Heap) -> T,
+    ) -> T {
+        let Self {
+            collections, heap, ..
+        } = self;
+        collections.change(number, |structure| change(structure.list_mut(), heap))
+    }
+
+    /// What a collection, large or packed, says of itself.
+    pub(crate) fn variant(&self, item: Block) -> Variant {
+        let bytes = self.heap.arena.tail(item);
+        let layout = self.layout(item);
+        match layout.collection(bytes) {
+            Some(collection) => self.collections.root(collection).variant,
+            None => Variant(self.value(item)[0]),
+        }
+    }
+
+    /// Bytes of names and values of a large collection.
+    pub(crate) fn payload_of(&self, collection: Owner) -> u64 {
+        self.collections.root(collection).structure.payload_bytes()
+    }
+
+    /// A large collection says something else of itself.
+    pub(crate) fn set_variant(&mut self, collection: Owner, variant: Variant) {
+        self.collections.root_mut(collection).variant = variant;
+    }
+
+    /// A collection, large or packed, says something else of itself.
+    pub(crate) fn set_variant_of(&mut self, item: Block, variant: Variant) {
+        match self.collection_of(item) {
+            Some(collection) => self.set_variant(collection, variant),
+            None => self.set_packed_variant(item, variant),
+        }
     }
 
     /// Moves a node to another block of its class; whether there was memory for that.

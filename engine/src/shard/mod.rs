@@ -8,9 +8,11 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
-mod elements;
 #[cfg(test)]
 mod expiry_tests;
+pub(crate) mod hashes;
+pub(crate) mod lists;
+mod open;
 mod reclaim;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,9 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
+pub use hashes::{Field, HashMut, HashRef, Stored};
+pub use lists::{ListMut, ListRef};
+use open::Open;
 use reclaim::Graveyard;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
@@ -37,7 +42,7 @@ use crate::memory::Memory;
 use crate::raw::Block;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
-use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, Thresholds, UnixMillis};
 
 /// How a shard is made.
 #[derive(Clone, Debug)]
@@ -140,6 +145,7 @@ pub struct Shard {
     expiry_is_held: bool,
     graveyard: Graveyard,
     compactor: Compactor,
+    thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
     is_told_before: bool,
     before_changes: Subscribers<BeforeChange>,
@@ -180,6 +186,7 @@ impl Shard {
             expiry_is_held: false,
             graveyard: Graveyard::default(),
             compactor: Compactor::default(),
+            thresholds: Thresholds::default(),
             is_told_before: false,
             before_changes: Subscribers::default(),
             undo: UndoLog::default(),
@@ -205,6 +212,11 @@ impl Shard {
     pub fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
         self.set_clock();
+    }
+
+    /// Up to which sizes collections answer the encodings of small ones from now on, as they change.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
     }
 
     /// The journal.
@@ -295,14 +307,22 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
         let before = self.memory.layout(item).head.access();
-        if access == Access::Touch && before.0 != self.history_of_just_used {
+        if access == Access::Touch {
+            self.touch(db, item, before);
+        }
+        self.memory.entry(item).with_access(before)
+    }
+
+    /// An item with this history is used.
+    #[inline(always)]
+    fn touch(&mut self, db: DbIndex, item: Block, before: AccessClock) {
+        if before.0 != self.history_of_just_used {
             if self.is_told_before {
                 self.before_use(db, item);
             }
             let used = self.history_of_used(before);
             self.memory.set_access(item, used);
         }
-        self.memory.entry(item).with_access(before)
     }
 
     /// `watcher` watches one more key.
@@ -483,9 +503,11 @@ impl Shard {
             let (mut bytes, mut payload) = (0, 0);
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
+                self.memory
+                    .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
-                    payload += self.memory.collection(collection).0.payload_bytes();
+                    payload += self.memory.payload_of(collection);
                 }
                 bytes += self.memory.item_bytes(item);
             }

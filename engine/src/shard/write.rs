@@ -55,7 +55,7 @@ impl Shard {
             (TtlChange::Keep, None) | (TtlChange::Clear, _) => None,
         };
         let content = Content {
-            form: Form::new(Kind::String, encoding),
+            form: Form::string(encoding),
             access: self.history_over(existing, event),
             deadline,
             value,
@@ -96,7 +96,7 @@ impl Shard {
     ) -> Result<(), StoreError> {
         let existing = self.find(db, key);
         let content = Content {
-            form: Form::new(image.kind, image.encoding),
+            form: Form::of_image(image),
             access: image.access,
             deadline: image.expires_at,
             value: &image.bytes,
@@ -218,7 +218,7 @@ impl Shard {
         if offset.saturating_add(bytes.len()) > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        let form = Form::new(Kind::String, Encoding::Raw);
+        let form = Form::string(Encoding::Raw);
         let existing = self.find(db, key);
         let len = match existing {
             Some(item) => {

@@ -91,6 +91,9 @@ pub(crate) struct Case {
     pub(crate) threads: Option<usize>,
     /// Whether every key is set before.
     pub(crate) preload: bool,
+    /// What stores a key before, where that is not SET.
+    #[serde(default)]
+    pub(crate) preload_command: Option<String>,
     /// More arguments for `larder-bench run`.
     pub(crate) arguments: Vec<String>,
 }
@@ -191,10 +194,14 @@ impl Case {
 
     /// What the servers must hold for it: cases with equal data sets can share a server.
     pub(crate) fn data_set(&self) -> String {
-        let work = if self.work.keeps_the_data() && self.arguments.is_empty() {
+        let is_plain = self.arguments.is_empty() && self.preload_command.is_none();
+        let work = if self.work.keeps_the_data() && is_plain {
             String::new()
         } else {
-            format!("{:?} {:?}", self.work, self.arguments)
+            format!(
+                "{:?} {:?} {:?}",
+                self.work, self.arguments, self.preload_command
+            )
         };
         format!(
             "{} {:?} {} {:?} {} {work}",
@@ -224,6 +231,9 @@ impl Case {
         arguments.extend(self.data_arguments());
         arguments.extend(self.arguments.iter().cloned());
         arguments.extend(PRELOAD_ONLY.map(str::to_owned));
+        if let Some(command) = &self.preload_command {
+            arguments.extend(["--preload-command".to_owned(), command.clone()]);
+        }
         arguments
     }
 
@@ -282,6 +292,7 @@ pub(super) fn expand(matrix: &Cases) -> Result<Vec<Case>, String> {
                                 rate: *rate,
                                 threads: matrix.threads,
                                 preload: matrix.preload,
+                                preload_command: matrix.preload_command.clone(),
                                 arguments: arguments.clone(),
                             }));
                         }

@@ -149,6 +149,8 @@ pub(super) struct Cases {
     /// Whether every key is set before the first round.
     #[serde(default = "yes")]
     pub(super) preload: bool,
+    /// What stores a key before the first round, where that is not SET.
+    pub(super) preload_command: Option<String>,
     /// More arguments for `larder-bench run`.
     #[serde(default)]
     pub(super) arguments: String,

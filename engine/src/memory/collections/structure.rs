@@ -1,0 +1,138 @@
+//! What a large collection is made of.
+
+use crate::list::List;
+use crate::nodes::{Heap, NodeKind, Owner};
+use crate::raw::Block;
+use crate::spiral::Spiral;
+use crate::{Kind, StoreError};
+
+/// A large collection.
+pub(crate) enum Structure {
+    /// Elements by name.
+    Spiral(Spiral),
+    /// Elements in order.
+    List(List),
+}
+
+impl Structure {
+    /// An empty one, for a value of this kind.
+    pub(crate) fn new(heap: &mut Heap, kind: Kind, owner: Owner) -> Result<Self, StoreError> {
+        match kind {
+            Kind::String => unreachable!("a string is no collection"),
+            Kind::List => Ok(Self::List(List::new(owner))),
+            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner)?)),
+        }
+    }
+
+    /// Another one of the same elements.
+    pub(crate) fn duplicate(&self, heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
+        match self {
+            Self::Spiral(spiral) => spiral.duplicate(heap, owner).map(Self::Spiral),
+            Self::List(list) => list.duplicate(heap, owner).map(Self::List),
+        }
+    }
+
+    /// The elements by name.
+    #[inline]
+    pub(crate) fn spiral(&self) -> &Spiral {
+        match self {
+            Self::Spiral(spiral) => spiral,
+            Self::List(_) => unreachable!("a list has no names"),
+        }
+    }
+
+    /// As [`Self::spiral`].
+    #[inline]
+    pub(crate) fn spiral_mut(&mut self) -> &mut Spiral {
+        match self {
+            Self::Spiral(spiral) => spiral,
+            Self::List(_) => unreachable!("a list has no names"),
+        }
+    }
+
+    /// The elements in order.
+    #[inline]
+    pub(crate) fn list(&self) -> &List {
+        match self {
+            Self::List(list) => list,
+            Self::Spiral(_) => unreachable!("named elements have no order"),
+        }
+    }
+
+    /// As [`Self::list`].
+    #[inline]
+    pub(crate) fn list_mut(&mut self) -> &mut List {
+        match self {
+            Self::List(list) => list,
+            Self::Spiral(_) => unreachable!("named elements have no order"),
+        }
+    }
+
+    /// Bytes of all its blocks and extents.
+    #[inline]
+    pub(crate) fn block_bytes(&self) -> u64 {
+        match self {
+            Self::Spiral(spiral) => spiral.block_bytes(),
+            Self::List(list) => list.block_bytes(),
+        }
+    }
+
+    /// Bytes of its lists, which are not in the arena.
+    #[inline]
+    pub(crate) fn list_bytes(&self) -> u64 {
+        match self {
+            Self::Spiral(spiral) => spiral.list_bytes(),
+            Self::List(list) => list.list_bytes(),
+        }
+    }
+
+    /// Bytes of its elements.
+    #[inline]
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Spiral(spiral) => spiral.payload_bytes(),
+            Self::List(list) => list.payload_bytes(),
+        }
+    }
+
+    /// Frees at most about so many blocks; how many they were, `None` when there is nothing left.
+    pub(crate) fn dismantle(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        match self {
+            Self::Spiral(spiral) => spiral.dismantle(heap, budget),
+            Self::List(list) => list.dismantle(heap, budget),
+        }
+    }
+
+    /// Whether it has nodes that are its elements' no more.
+    #[inline]
+    pub(crate) fn has_some_to_reclaim(&self) -> bool {
+        match self {
+            Self::Spiral(_) => false,
+            Self::List(list) => list.has_some_to_reclaim(),
+        }
+    }
+
+    /// Frees at most about so many of them; how many they were, `None` when there are none left.
+    pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        match self {
+            Self::Spiral(_) => None,
+            Self::List(list) => list.reclaim(heap, budget),
+        }
+    }
+
+    /// The content of `from`, a node of this kind, is in `to` now.
+    pub(crate) fn block_moved(&mut self, heap: &mut Heap, kind: NodeKind, from: Block, to: Block) {
+        match self {
+            Self::Spiral(spiral) => spiral.block_moved(heap, kind, from, to),
+            Self::List(list) => list.block_moved(heap, kind, from, to),
+        }
+    }
+
+    /// Verifies it; `hash_of` tells the hash of the name of an element.
+    pub(crate) fn check(&self, heap: &Heap, hash_of: &impl Fn(&[u8]) -> u64) {
+        match self {
+            Self::Spiral(spiral) => spiral.check(heap, hash_of),
+            Self::List(list) => list.check(heap),
+        }
+    }
+}

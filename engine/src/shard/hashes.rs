@@ -1,0 +1,166 @@
+//! Hashes, to read.
+//!
+//! ```text
+//!  a field ─▶ its hash ──▶ packed in the item: tags, sixteen at a time        memory/packed.rs, spiral/packed.rs
+//!                     └──▶ large: its bucket's node                           memory/elements.rs, spiral/
+//! ```
+//! Fields past their deadline are there until somebody removes them, and show to nobody.
+
+mod change;
+#[cfg(any(test, feature = "model"))]
+pub(crate) mod model;
+#[cfg(test)]
+mod tests;
+
+pub use change::HashMut;
+
+use super::{Access, Shard};
+use crate::journal::Event;
+use crate::memory::Named;
+use crate::spiral::ElementRef;
+use crate::{DbIndex, Key, KeyHasher, Kind, UnixMillis, WrongType};
+
+/// A field of a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// When it ends, if it does.
+    pub expires_at: Option<UnixMillis>,
+}
+
+impl<'a> From<ElementRef<'a>> for Field<'a> {
+    #[inline(always)]
+    fn from(element: ElementRef<'a>) -> Self {
+        Self {
+            name: element.name,
+            value: element.value,
+            expires_at: element.deadline,
+        }
+    }
+}
+
+/// Whether something was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It was not.
+    Added,
+    /// It was.
+    Replaced,
+}
+
+/// A hash to read. Fields past their deadline do not show, but may still be counted.
+#[derive(Clone, Copy)]
+pub struct HashRef<'a> {
+    fields: Named<'a>,
+    hasher: &'a KeyHasher,
+    now: UnixMillis,
+}
+
+impl Shard {
+    /// The hash at a key, for a command that reads: that there is none is worth a note (`keymiss`).
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline]
+    pub fn hash(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        access: Access,
+    ) -> Result<Option<HashRef<'_>>, WrongType> {
+        let Some(item) = self.find_to_read(db, key) else {
+            self.journal.tell(db, key.bytes(), Event::Missed);
+            return Ok(None);
+        };
+        let head = self.memory.layout(item).head;
+        if access == Access::Touch {
+            self.touch(db, item, head.access());
+        }
+        if head.form().kind() != Kind::Hash {
+            return Err(WrongType);
+        }
+        Ok(Some(HashRef {
+            fields: self.memory.named(item),
+            hasher: &self.hasher,
+            now: self.now,
+        }))
+    }
+}
+
+impl<'a> HashRef<'a> {
+    /// Number of fields.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        self.fields.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A time before which no field's deadline comes, exact in a small hash; `None` if no field has a deadline.
+    pub fn soonest_deadline(&self) -> Option<UnixMillis> {
+        self.fields.soonest_deadline()
+    }
+
+    #[inline(always)]
+    fn shows(&self, element: &ElementRef<'_>) -> bool {
+        element.deadline.is_none_or(|at| at > self.now)
+    }
+
+    /// A field.
+    #[inline]
+    pub fn get(&self, name: &[u8]) -> Option<Field<'a>> {
+        let element = self.fields.get(self.hasher.hash(name), name)?;
+        self.shows(&element).then(|| element.into())
+    }
+
+    /// Shows each field once; a small hash's in the order in which they came.
+    pub fn each(&self, show: &mut dyn FnMut(Field<'a>)) {
+        match self.fields {
+            Named::Packed(packed) => packed.for_each(|element| {
+                if self.shows(&element) {
+                    show(element.into());
+                }
+            }),
+            Named::Large(_, spiral, heap) => spiral.for_each(heap, |element| {
+                if self.shows(&element) {
+                    show(element.into());
+                }
+            }),
+        }
+    }
+
+    /// Shows about `count` fields from `cursor`, zero at first, on; where to go on, `None` at the end. A field that is there all
+    /// the while is shown, however the hash grows or shrinks. A small hash is shown at once.
+    pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Field<'a>)) -> Option<u64> {
+        let Named::Large(_, spiral, heap) = self.fields else {
+            self.each(show);
+            return None;
+        };
+        let hash_of = |name: &[u8]| self.hasher.hash(name);
+        spiral.scan(heap, &hash_of, cursor, count, &mut |element| {
+            if self.shows(&element) {
+                show(element.into());
+            }
+        })
+    }
+
+    /// A field chosen by `random`, close to uniformly; `None` if there is none, or the one chosen is past its deadline.
+    pub fn random(&self, random: u64) -> Option<Field<'a>> {
+        let element = match self.fields {
+            Named::Packed(packed) => {
+                let count = packed.len() as u64;
+                let choice = (u128::from(random) * u128::from(count)) >> 64;
+                (count > 0).then(|| packed.element(choice as usize))
+            }
+            Named::Large(_, spiral, heap) => spiral.random(heap, random),
+        };
+        let element = element.filter(|element| self.shows(element))?;
+        Some(element.into())
+    }
+}

@@ -1,0 +1,138 @@
+//! A value with elements while a command changes it: found once, changed element by element, closed at the end.
+//!
+//! ```text
+//!  open ──▶ change, change, … ──▶ close     events in their order; a collection that has become empty is gone
+//!           └─ each makes its record
+//! ```
+
+use super::Shard;
+use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::raw::Block;
+use crate::{DbIndex, Key, Kind, WrongType};
+
+/// What a command changes: the collection of a key, if there is one.
+#[must_use = "what is opened is closed, however it went"]
+pub(super) struct Open<'a> {
+    pub(super) shard: &'a mut Shard,
+    pub(super) db: DbIndex,
+    pub(super) key: Key<'a>,
+    /// Where it is; none: there is none, yet.
+    pub(super) item: Option<Block>,
+    /// Whether it was there before.
+    was_there: bool,
+}
+
+impl Shard {
+    /// Opens the collection of a key, which is a use of it.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    pub(super) fn open<'a>(
+        &'a mut self,
+        db: DbIndex,
+        key: Key<'a>,
+        kind: Kind,
+    ) -> Result<Open<'a>, WrongType> {
+        let item = self.find(db, key);
+        if let Some(item) = item {
+            let head = self.memory.layout(item).head;
+            self.touch(db, item, head.access());
+            if head.form().kind() != kind {
+                return Err(WrongType);
+            }
+        }
+        Ok(Open {
+            shard: self,
+            db,
+            key,
+            item,
+            was_there: item.is_some(),
+        })
+    }
+}
+
+impl<'a> Open<'a> {
+    /// Opens a key at which nothing is, to make a collection. With `was_there`, it takes the place of another value.
+    pub(super) fn anew(shard: &'a mut Shard, db: DbIndex, key: Key<'a>, was_there: bool) -> Self {
+        Self {
+            shard,
+            db,
+            key,
+            item: None,
+            was_there,
+        }
+    }
+}
+
+impl Open<'_> {
+    /// Is called before each change of the collection that is there, with what its record will say: who is told before something
+    /// changes is told now, and the undo log keeps what it needs to take the change back.
+    #[inline]
+    pub(super) fn before(&mut self, element: &Element<'_>) {
+        if self.shard.is_told_before
+            && let Some(item) = self.item
+        {
+            self.shard
+                .before_element(self.db, self.key.hash(), item, element);
+        }
+    }
+
+    /// Makes the record of a change.
+    #[inline]
+    pub(super) fn record(&mut self, element: Element<'_>) {
+        let effect = Effect::Elements(std::slice::from_ref(&element));
+        self.shard
+            .journal
+            .record(self.db, self.key.bytes(), &effect);
+    }
+
+    /// Is called before the collection is made.
+    #[inline]
+    pub(super) fn before_new(&mut self) {
+        if self.shard.is_told_before {
+            self.shard.before_new(self.db, self.key);
+        }
+    }
+
+    /// The item has gone from one block to another.
+    pub(super) fn moved(&mut self, to: Block) {
+        let from = self.item.expect("it was somewhere");
+        if from != to {
+            self.shard.repoint(self.db, self.key.hash(), from, to);
+            self.item = Some(to);
+        }
+    }
+
+    /// Puts a new item into the table; [`Self::before_new`] has been called.
+    pub(super) fn attach(&mut self, item: Block) {
+        self.shard.attach(self.db, self.key.hash(), item);
+        self.item = Some(item);
+    }
+
+    /// The end of a command that had these effects: tells events, and removes what has become empty.
+    pub(super) fn close(self, is_empty: bool, events: &[Event]) {
+        let Self {
+            shard,
+            db,
+            key,
+            item,
+            was_there,
+        } = self;
+        if item.is_some() && !was_there {
+            shard.journal.tell(db, key.bytes(), Event::New);
+        }
+        for &event in events {
+            shard.journal.tell(db, key.bytes(), event);
+        }
+        if let Some(item) = item
+            && is_empty
+        {
+            shard.delete(db, key.hash(), item);
+            let gone = Effect::Remove(Removal::Deleted);
+            shard
+                .journal
+                .record_as(Counts::Part, db, key.bytes(), &gone);
+            shard.journal.tell(db, key.bytes(), Event::Del);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Up to which sizes collections answer the encodings of small ones: the thresholds that clients know.
+
+/// The thresholds of a shard. They decide what `OBJECT ENCODING` answers, and nothing of where elements lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Fields of a hash (`hash-max-listpack-entries`).
+    pub hash_fields: u64,
+    /// Bytes of a field's name or value (`hash-max-listpack-value`).
+    pub hash_value_bytes: u64,
+    /// A list's (`list-max-listpack-size`).
+    pub list: ListThreshold,
+}
+
+/// When a list is no small one any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListThreshold {
+    /// It has more elements.
+    Elements(u32),
+    /// It takes more bytes.
+    Bytes(u32),
+}
+
+/// Bytes of a list beyond which it is no small one, whatever the threshold of elements.
+const LIST_MAX_BYTES: u64 = 8192;
+
+impl ListThreshold {
+    /// Whether a list is no small one any more that has so many elements and bytes, as [`Self::bytes_of`] tells.
+    #[inline]
+    pub(crate) fn is_exceeded(self, elements: u32, bytes: u64) -> bool {
+        match self {
+            Self::Elements(most) => elements > most.max(1) || bytes > LIST_MAX_BYTES,
+            Self::Bytes(most) => bytes > most.into(),
+        }
+    }
+
+    /// Whether one that was none is so small again that it is one: half of what it may be.
+    pub(crate) fn is_half(self, elements: u32, bytes: u64) -> bool {
+        match self {
+            Self::Elements(most) => elements <= most.max(1) / 2 && bytes <= LIST_MAX_BYTES,
+            Self::Bytes(most) => bytes <= u64::from(most) / 2,
+        }
+    }
+
+    /// Bytes that a listpack of such elements takes, no element being a number nor longer than 63 bytes.
+    #[inline]
+    pub(crate) fn bytes_of(elements: u32, payload_bytes: u64) -> u64 {
+        7 + payload_bytes + 2 * u64::from(elements)
+    }
+}
+
+impl Default for Thresholds {
+    /// Those of Redis 8.
+    fn default() -> Self {
+        Self {
+            hash_fields: 512,
+            hash_value_bytes: 64,
+            list: ListThreshold::Bytes(8 << 10),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Resident bytes a server spends per element of a collection above the elements themselves: fields with their values, or the
+elements of a list.
+
+Each server is started fresh for each collection, filled through one pipelined connection, and its resident memory read before
+and after; of a large hash also after half, and after nine tenths of its fields were deleted at random, beside the same fields
+built fresh. Servers run one after another.
+
+    perf/bytes_per_element.py --servers \\
+        'larder=target/release/larder-server --port {port} --cores 1' \\
+        'redis=redis-server --port {port} --save "" --appendonly no'
+"""
+
+import argparse
+import random
+import time
+
+from servers import Server, encode, parse_named
+
+BATCH = 1000
+
+
+def name(index):
+    return b"field:%010d" % index
+
+
+def value(index):
+    return b"value:%010d" % index
+
+
+def length_of(index):
+    """8 to 24 bytes, by the element's number."""
+    return 8 + index * 7919 % 17
+
+
+def hash_of(count):
+    """One hash of so many fields of 16 + 16 bytes."""
+    return [(encode(b"HSET", b"hash", name(i), value(i)), 32) for i in range(count)]
+
+
+def volatile_hash_of(count):
+    """The same, each field with a deadline."""
+    commands = hash_of(count)
+    expire = [(encode(b"HEXPIRE", b"hash", b"86400", b"FIELDS", b"1", name(i)), 0) for i in range(count)]
+    return commands + expire
+
+
+def small_hashes_of(count):
+    """A tenth as many hashes of ten fields of 8 + 16 bytes; their keys count as payload."""
+    commands = []
+    for i in range(count // 10):
+        words = [word for n in range(10) for word in (b"field:%02d" % n, value(i * 10 + n))]
+        commands.append((encode(b"HSET", b"hash:%08d" % i, *words), 10 * 24 + 13))
+    return commands
+
+
+def list_of(count):
+    """One list of elements of 16 bytes."""
+    return [(encode(b"RPUSH", b"list", value(i)), 16) for i in range(count)]
+
+
+def varying_list_of(count):
+    """One list of elements of 8 to 24 bytes."""
+    elements = (b"v" * length_of(i) for i in range(count))
+    return [(encode(b"RPUSH", b"list", element), len(element)) for element in elements]
+
+
+CASES = {
+    "hash": hash_of,
+    "hash-ttl": volatile_hash_of,
+    "small-hashes": small_hashes_of,
+    "list": list_of,
+    "varying-list": varying_list_of,
+}
+
+
+def exchange(link, commands):
+    """Sends commands and reads a line of reply to each; HEXPIRE answers two."""
+    for at in range(0, len(commands), BATCH):
+        batch = commands[at : at + BATCH]
+        link.sendall(b"".join(batch))
+        wanted = sum(2 if command.startswith(b"*6\r\n$7\r\nHEXPIRE") else 1 for command in batch)
+        lines = 0
+        while lines < wanted:
+            got = link.recv(1 << 16)
+            if not got or got.startswith(b"-"):
+                raise SystemExit(f"the server answered {got[:100]!r}")
+            lines += got.count(b"\r\n")
+
+
+def filled(server, commands, settle):
+    """What its resident memory grows by."""
+    time.sleep(settle)
+    before = server.rss_bytes()
+    with server.connect() as link:
+        exchange(link, [command for command, _ in commands])
+    time.sleep(settle)
+    return before, server.rss_bytes()
+
+
+def measure(label, command, case, options):
+    commands = CASES[case](options.elements)
+    payload = sum(of_payload for _, of_payload in commands)
+    server = Server(label, command, options.core)
+    try:
+        before, after = filled(server, commands, options.settle)
+        print(f"{case:<14} {label:<12} {(after - before - payload) / options.elements:>8.2f} B an element above the payload", flush=True)
+        if case == "hash":
+            shrink(server, label, command, before, options)
+    finally:
+        server.stop()
+
+
+def shrink(server, label, command, before, options):
+    """Deletes fields at random, and compares what is left with a hash built of that."""
+    order = list(range(options.elements))
+    random.Random(1).shuffle(order)
+    gone = 0
+    for share in (0.5, 0.9):
+        until = int(share * options.elements)
+        with server.connect() as link:
+            exchange(link, [encode(b"HDEL", b"hash", name(i)) for i in order[gone:until]])
+        gone = until
+        time.sleep(options.settle)
+        left = server.rss_bytes() - before
+        fresh = Server(label, command, options.core)
+        try:
+            kept = [(encode(b"HSET", b"hash", name(i), value(i)), 32) for i in order[gone:]]
+            fresh_before, fresh_after = filled(fresh, kept, options.settle)
+        finally:
+            fresh.stop()
+        print(
+            f"{'':<14} {label:<12} {left / (fresh_after - fresh_before):>8.2f} of fresh after {share:.0%} were deleted,"
+            f" {options.settle:.0f} s later",
+            flush=True,
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--servers", nargs="+", required=True, metavar="NAME=COMMAND", help="with {port} in COMMAND")
+    parser.add_argument("--elements", type=int, default=1_000_000)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--core", type=int, default=0, help="core the server is pinned to")
+    parser.add_argument("--settle", type=float, default=2.0, help="seconds to wait before reading resident memory")
+    options = parser.parse_args()
+    for case in options.cases:
+        for label, command in parse_named(options.servers):
+            measure(label, command, case, options)
+
+
+if __name__ == "__main__":
+    main()
