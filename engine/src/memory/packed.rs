@@ -13,7 +13,7 @@ use crate::raw::Block;
 use crate::{AccessClock, Kind, StoreError};
 
 /// Bytes before the run.
-const VARIANT_BYTES: usize = 1;
+pub(super) const VARIANT_BYTES: usize = 1;
 
 /// Where in its item a packed collection is, until that moves or is written anew: what a command looks up once.
 #[derive(Clone, Copy)]

@@ -86,6 +86,16 @@ impl<'a> Packed<'a> {
         deadlines.min()
     }
 
+    /// The first element from number `from` on whose deadline has come at `now`, and its number.
+    pub(crate) fn next_due(&self, from: usize, now: UnixMillis) -> Option<(usize, ElementRef<'a>)> {
+        let is_due = |&at: &usize| {
+            let deadline = self.shape.deadline(self.run, at);
+            deadline.is_some_and(|deadline| deadline <= now)
+        };
+        let at = (from..self.shape.count).find(is_due)?;
+        Some((at, self.element(at)))
+    }
+
     /// Bytes that a run of these elements is to have instead, if it has become much too long.
     #[inline(always)]
     pub(crate) fn shorter(&self) -> Option<usize> {
