@@ -1,22 +1,26 @@
-//! A large hash by itself, without commands: bytes a field, time an operation, and the longest steps.
+//! A large hash, or many small ones, in a shard without commands: bytes a field, time an operation, and the longest steps.
 //!
 //! ```text
 //! cargo build --profile quick -p larder-engine --features bench --example hash_fields
-//! target/quick/examples/hash_fields bytes [FIELDS [VALUE]]    bytes a field: fresh, with deadlines, after deletion
-//! target/quick/examples/hash_fields churn [FIELDS]            the same after values of 32 to 96 bytes were replaced three times
-//! target/quick/examples/hash_fields times [FIELDS [VALUE]]    ns an operation
-//! target/quick/examples/hash_fields steps [FIELDS [VALUE]]    the longest insertion and deletion
-//! target/quick/examples/hash_fields free [FIELDS [VALUE]]     the longest slice of freeing
-//! target/quick/examples/hash_fields WORK [FIELDS [VALUE]]     insert, hit, miss, same, other, delete or idle, for a profiler
+//! target/quick/examples/hash_fields bytes [FIELDS [VALUE [EACH]]]    bytes a field: fresh, with deadlines, after deletion
+//! target/quick/examples/hash_fields churn [FIELDS]                    the same after values of 32 to 96 bytes were replaced three times
+//! target/quick/examples/hash_fields times [FIELDS [VALUE [EACH]]]    ns an operation
+//! target/quick/examples/hash_fields steps [FIELDS [VALUE [EACH]]]    the longest insertion and deletion
+//! target/quick/examples/hash_fields free [FIELDS [VALUE]]             the longest slice of freeing
+//! target/quick/examples/hash_fields WORK [FIELDS [VALUE [EACH]]]     insert, hit, miss, same, other, delete or idle, for a profiler
 //! ```
-//! Names are of 16 bytes in a scattered order, values of VALUE bytes or 16. `touched` are pages of the arena and all lists.
+//! All fields are of one hash, or EACH fields of each of many. They are worked on in a scattered order. Names are of 16 bytes, in
+//! many hashes of 8; values of VALUE bytes or 16. The payload is keys, names and values. `touched` are pages of the arena and all
+//! lists. An operation is what a command has of the engine: the key is looked up, records and events are told to nobody.
 
 use std::time::{Duration, Instant};
 
-use larder_engine::bench::BareHash;
+use larder_engine::bench::BareHashes;
 use larder_engine::{KeyHasher, ShardOptions, UnixMillis};
 
 const NAME_BYTES: usize = 16;
+const SHORT_NAME_BYTES: usize = 8;
+const KEY: &[u8; 12] = b"hash00000000";
 const DEADLINE: UnixMillis = UnixMillis(2_000_000_000_000);
 const WORK: [&str; 6] = ["insert", "hit", "miss", "same", "other", "delete"];
 
@@ -25,30 +29,74 @@ const WORK: [&str; 6] = ["insert", "hit", "miss", "same", "other", "delete"];
 struct Fields {
     count: usize,
     value: Vec<u8>,
+    /// Fields of each hash, if they are of many.
+    each: Option<usize>,
+}
+
+/// A field: its hash and its name.
+struct Place {
+    key: [u8; KEY.len()],
+    name: [u8; NAME_BYTES],
+    name_bytes: usize,
+}
+
+impl Place {
+    fn name(&self) -> &[u8] {
+        &self.name[..self.name_bytes]
+    }
 }
 
 impl Fields {
+    /// Field number `number`.
+    fn place(&self, number: usize) -> Place {
+        let mut place = Place {
+            key: *KEY,
+            name: *b"field:0000000000",
+            name_bytes: NAME_BYTES,
+        };
+        match self.each {
+            None => write_number(&mut place.name[6..], number),
+            Some(each) => {
+                place.name_bytes = SHORT_NAME_BYTES;
+                write_number(&mut place.name[5..SHORT_NAME_BYTES], number % each);
+                write_number(&mut place.key[4..], number / each);
+            }
+        }
+        place
+    }
+
+    /// Bytes of keys, names and values of so many of the fields.
+    fn payload(&self, count: usize) -> u64 {
+        let names = match self.each {
+            None => NAME_BYTES,
+            Some(_) => SHORT_NAME_BYTES,
+        };
+        let hashes = self.each.map_or(1, |each| self.count.div_ceil(each));
+        (count * (names + self.value.len()) + hashes * KEY.len()) as u64
+    }
+
     /// A hash of the fields of these numbers.
     fn filled(
         &self,
         numbers: impl Iterator<Item = usize>,
         deadline: Option<UnixMillis>,
-    ) -> BareHash {
+    ) -> BareHashes {
         let mut hash = empty();
         for number in numbers {
-            let set = hash.set(&name(number), &self.value, deadline);
+            let place = self.place(number);
+            let set = hash.set(&place.key, place.name(), &self.value, deadline);
             set.expect("memory is to be had");
         }
         hash
     }
 
-    fn all(&self) -> BareHash {
+    fn all(&self) -> BareHashes {
         self.filled(scattered(self.count), None)
     }
 }
 
-fn empty() -> BareHash {
-    BareHash::new(&ShardOptions {
+fn empty() -> BareHashes {
+    BareHashes::new(&ShardOptions {
         databases: 1,
         memory_ceiling_bytes: 16 << 30,
         hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
@@ -56,15 +104,12 @@ fn empty() -> BareHash {
     .expect("memory is to be had")
 }
 
-/// Name number `number`.
-fn name(number: usize) -> [u8; NAME_BYTES] {
-    let mut name = *b"field:0000000000";
+fn write_number(digits: &mut [u8], number: usize) {
     let mut rest = number;
-    for digit in name[6..].iter_mut().rev() {
+    for digit in digits.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    name
 }
 
 /// The numbers below `count` in a scattered order, each once.
@@ -82,12 +127,11 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Prints what a hash of `count` fields takes; touched bytes a field, payload included.
-fn print_bytes(what: &str, hash: &BareHash, count: usize) -> f64 {
+/// Prints what `count` of the fields take; touched bytes a field, payload included.
+fn print_bytes(what: &str, fields: &Fields, hash: &BareHashes, count: usize) -> f64 {
     let (bytes, before) = (hash.bytes(), empty().bytes());
     let each = |bytes: u64| bytes as f64 / count as f64;
-    // A key and a number are in both.
-    let payload = each(bytes.payload - before.payload);
+    let payload = each(fields.payload(count));
     let (used, touched) = (each(bytes.used - before.used), each(bytes.touched));
     println!(
         "{what}: {:.2} used, {:.2} touched bytes a field above the payload of {payload:.1}",
@@ -97,7 +141,7 @@ fn print_bytes(what: &str, hash: &BareHash, count: usize) -> f64 {
     touched
 }
 
-fn tend(hash: &mut BareHash) -> (u32, Duration) {
+fn tend(hash: &mut BareHashes) -> (u32, Duration) {
     let began = Instant::now();
     let mut steps = 0;
     while hash.tend(64) {
@@ -111,20 +155,27 @@ fn bytes(fields: &Fields) {
         let with = deadline.map_or("", |_| ", with deadlines");
         print_bytes(
             &format!("fresh{with}"),
+            fields,
             &fields.filled(scattered(fields.count), deadline),
             fields.count,
         );
         for (what, left) in [("half", 2), ("nine tenths", 10)] {
             let mut hash = fields.filled(scattered(fields.count), deadline);
             for number in (0..fields.count).filter(|number| number % left != 0) {
-                assert!(hash.remove(&name(number)));
+                let place = fields.place(number);
+                assert!(hash.remove(&place.key, place.name()));
             }
             let count = fields.count.div_ceil(left);
-            print_bytes(&format!("{what} deleted, at once{with}"), &hash, count);
+            print_bytes(
+                &format!("{what} deleted, at once{with}"),
+                fields,
+                &hash,
+                count,
+            );
             let (steps, took) = tend(&mut hash);
-            let now = print_bytes(&format!("{what} deleted{with}"), &hash, count);
+            let now = print_bytes(&format!("{what} deleted{with}"), fields, &hash, count);
             let fresh = fields.filled((0..fields.count).step_by(left), deadline);
-            let fresh = print_bytes("  the same, fresh", &fresh, count);
+            let fresh = print_bytes("  the same, fresh", fields, &fresh, count);
             println!(
                 "  {:.3} of fresh, after {steps} steps of 64 in {took:.1?}",
                 now / fresh
@@ -143,11 +194,17 @@ fn churn(fields: &Fields) {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             let len = 32 + (random >> 33) as usize % 65;
-            hash.set(&name(number), &value[..len], None)
+            let place = fields.place(number);
+            hash.set(&place.key, place.name(), &value[..len], None)
                 .expect("memory is to be had");
         }
         let (steps, took) = tend(&mut hash);
-        print_bytes(&format!("written {} times", round + 1), &hash, fields.count);
+        print_bytes(
+            &format!("written {} times", round + 1),
+            fields,
+            &hash,
+            fields.count,
+        );
         println!("  tended in {steps} steps of 64, {took:.1?}");
     }
 }
@@ -163,17 +220,23 @@ fn work(what: &str, fields: &Fields) -> Duration {
     let began = Instant::now();
     let mut found = 0;
     for number in scattered(fields.count) {
-        let name = std::hint::black_box(name(number));
-        let set = |hash: &mut BareHash, value: &[u8]| {
-            hash.set(&name, value, None).expect("memory is to be had")
+        let place = std::hint::black_box(fields.place(number));
+        let (key, name) = (&place.key, place.name());
+        let set = |hash: &mut BareHashes, value: &[u8]| {
+            hash.set(key, name, value, None)
+                .expect("memory is to be had")
+        };
+        let has = |hash: &mut BareHashes, name: &[u8]| {
+            let hash = hash.hash(key).expect("it is there");
+            hash.get(name).is_some()
         };
         found += usize::from(match what {
             "insert" => set(&mut hash, &fields.value),
-            "hit" => hash.get(&name).is_some(),
-            "miss" => hash.get(&name[1..]).is_none(),
+            "hit" => has(&mut hash, name),
+            "miss" => !has(&mut hash, &name[1..]),
             "same" => !set(&mut hash, &same),
             "other" => !set(&mut hash, &other),
-            "delete" => hash.remove(&name),
+            "delete" => hash.remove(key, name),
             _ => true,
         });
     }
@@ -197,16 +260,16 @@ fn steps(fields: &Fields) {
     for _ in 0..3 {
         let mut hash = empty();
         for (number, least) in scattered(fields.count).zip(&mut least) {
-            let name = name(number);
+            let place = fields.place(number);
             let began = Instant::now();
-            hash.set(&name, &fields.value, None)
+            hash.set(&place.key, place.name(), &fields.value, None)
                 .expect("memory is to be had");
             least.0 = least.0.min(began.elapsed().as_nanos() as u32);
         }
         for (number, least) in scattered(fields.count).zip(&mut least) {
-            let name = name(number);
+            let place = fields.place(number);
             let began = Instant::now();
-            assert!(hash.remove(&name));
+            assert!(hash.remove(&place.key, place.name()));
             least.1 = least.1.min(began.elapsed().as_nanos() as u32);
         }
     }
@@ -219,7 +282,7 @@ fn free(fields: &Fields) {
     let mut least: Vec<u32> = Vec::new();
     for _ in 0..3 {
         let mut hash = fields.all();
-        hash.delete();
+        hash.delete(KEY);
         for slice in 0.. {
             let began = Instant::now();
             let more = hash.tend(1);
@@ -257,6 +320,7 @@ fn main() {
     let fields = Fields {
         count: number(1_000_000),
         value: vec![b'v'; number(16)],
+        each: Some(number(0)).filter(|&each| each > 0),
     };
     match what.as_str() {
         "bytes" => bytes(&fields),
@@ -268,7 +332,7 @@ fn main() {
             work(what, &fields);
         }
         _ => println!(
-            "hash_fields bytes | churn | times | steps | free | {} [FIELDS [VALUE]]",
+            "hash_fields bytes | churn | times | steps | free | {} [FIELDS [VALUE [EACH]]]",
             WORK.join(" | ")
         ),
     }

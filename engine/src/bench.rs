@@ -5,8 +5,10 @@ use std::ops::Range;
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::{Arena, Block, NthBlock};
-use crate::spiral::{ElementRef, Put};
-use crate::{DbIndex, End, Event, Shard, ShardOptions, StoreError, UnixMillis};
+use crate::{
+    Access, DbIndex, End, Event, HashMut, HashRef, Shard, ShardOptions, StoreError, Stored,
+    TtlChange, UnixMillis,
+};
 
 /// An arena with nothing above it.
 pub struct BareArena(Arena);
@@ -39,35 +41,46 @@ impl BareArena {
     }
 }
 
-/// A large hash in a shard of its own, without commands.
-pub struct BareHash {
+/// Hashes in a shard of their own, without commands.
+pub struct BareHashes {
     shard: Shard,
-    collection: Owner,
 }
 
-/// Where the bytes of a [`BareHash`] are.
+/// Where the bytes of a [`BareHashes`] are.
 #[derive(Clone, Copy, Debug)]
 pub struct HashBytes {
-    /// Names and values.
-    pub payload: u64,
     /// What counts as used: blocks, extents, lists.
     pub used: u64,
     /// Pages touched, and lists.
     pub touched: u64,
 }
 
-impl BareHash {
+impl BareHashes {
     const DB: DbIndex = DbIndex(0);
 
-    /// An empty one.
+    /// None yet.
     ///
     /// # Errors
-    /// Memory is out.
+    /// The address space could not be reserved.
     pub fn new(options: &ShardOptions) -> Result<Self, StoreError> {
-        let mut shard = Shard::new(options)?;
-        let key = shard.hasher().clone().key(b"hash");
-        let collection = shard.create_hash(Self::DB, key)?;
-        Ok(Self { shard, collection })
+        Shard::new(options).map(|shard| Self { shard })
+    }
+
+    fn change<T>(&mut self, key: &[u8], change: impl FnOnce(&mut HashMut<'_>) -> T) -> T {
+        let key = self.shard.hasher().key(key);
+        let opened = self.shard.hash_mut(Self::DB, key);
+        let mut hash = opened.expect("all are hashes");
+        let result = change(&mut hash);
+        hash.close(&[Event::HSet]);
+        result
+    }
+
+    /// The hash at a key.
+    #[inline]
+    pub fn hash(&mut self, key: &[u8]) -> Option<HashRef<'_>> {
+        let key = self.shard.hasher().key(key);
+        let hash = self.shard.hash(Self::DB, key, Access::Touch);
+        hash.expect("all are hashes")
     }
 
     /// Gives a field this value and deadline; whether it is new.
@@ -77,42 +90,20 @@ impl BareHash {
     #[inline]
     pub fn set(
         &mut self,
+        key: &[u8],
         name: &[u8],
         value: &[u8],
         deadline: Option<UnixMillis>,
     ) -> Result<bool, StoreError> {
-        let element = ElementRef {
-            name,
-            value,
-            deadline,
-        };
-        let put = self.shard.put_element(self.collection, element)?;
-        Ok(put == Put::Added)
-    }
-
-    /// The value of a field.
-    #[inline]
-    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        let element = self.shard.element(self.collection, name)?;
-        Some(element.value)
+        let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
+        let stored = self.change(key, |hash| hash.set(name, value, ttl))?;
+        Ok(stored == Stored::Added)
     }
 
     /// Removes a field; whether it was there.
     #[inline]
-    pub fn remove(&mut self, name: &[u8]) -> bool {
-        self.shard.remove_element(self.collection, name)
-    }
-
-    /// Emits about `count` fields from `cursor` on; where to go on, `None` at the end.
-    pub fn scan(
-        &self,
-        cursor: u64,
-        count: usize,
-        emit: &mut dyn FnMut(&[u8], &[u8]),
-    ) -> Option<u64> {
-        let mut emit = |element: ElementRef<'_>| emit(element.name, element.value);
-        self.shard
-            .scan_elements(self.collection, cursor, count, &mut emit)
+    pub fn remove(&mut self, key: &[u8], name: &[u8]) -> bool {
+        self.change(key, |hash| hash.remove(name))
     }
 
     /// A step of house-keeping; whether more is left to do.
@@ -120,9 +111,9 @@ impl BareHash {
         self.shard.tend(budget)
     }
 
-    /// Deletes the hash: [`Self::tend`] frees it.
-    pub fn delete(&mut self) {
-        let key = self.shard.hasher().clone().key(b"hash");
+    /// Deletes a hash: [`Self::tend`] frees it.
+    pub fn delete(&mut self, key: &[u8]) {
+        let key = self.shard.hasher().key(key);
         self.shard.remove(Self::DB, key, Event::Del);
     }
 
@@ -130,7 +121,6 @@ impl BareHash {
     pub fn bytes(&self) -> HashBytes {
         let memory = self.shard.memory();
         HashBytes {
-            payload: memory.payload_bytes,
             used: memory.used_bytes(),
             touched: memory.arena_bytes + memory.table_bytes,
         }

@@ -55,6 +55,10 @@ pub const EXPIRY_PAID_STEP: u32 = 2048;
 /// Bytes of the lists of an undo log that are kept for the next one.
 pub const UNDO_KEPT_BYTES: u64 = 64 << 10;
 
+/// The longest run of a hash packed in its item, in bytes, but for what the size class of its block has beyond. With the longest key
+/// of an item, and a deadline, it still fits a block: renaming it, or its deadline, never moves it elsewhere.
+pub const PACKED_HASH_MAX_BYTES: usize = (15 << 10) - 64;
+
 /// The largest node of a collection, in bytes.
 pub const NODE_MAX_BYTES: usize = 4096;
 

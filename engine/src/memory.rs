@@ -13,10 +13,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
+pub(crate) use elements::Named;
 pub(crate) use lists::{ListPlace, fits_ill};
 
 use crate::entry::EntryRef;
-use crate::item::{Form, Head, Layout};
+use crate::item::{Form, Head, Layout, Variant};
 use crate::nodes::Heap;
 use crate::raw::{Arena, Block, Buffer, ExtentId};
 use crate::{AccessClock, StoreError, UnixMillis};
@@ -42,6 +43,8 @@ pub(crate) struct Attributes {
     pub(crate) access: AccessClock,
     pub(crate) deadline: Option<UnixMillis>,
     pub(crate) value_len: usize,
+    /// Of a large collection.
+    pub(crate) variant: Option<Variant>,
 }
 
 /// Whether two items, or an item and an image, may have one buffer for their value.
@@ -548,10 +551,11 @@ impl Memory {
             access: layout.head.access(),
             deadline: self.deadline(item),
             value_len: layout.value_len,
+            variant: layout.head.is_collection().then(|| self.variant(item)),
         }
     }
 
-    /// The bytes of an item that has no parts elsewhere, and the size of its block.
+    /// The bytes of an item in its block, and the size of that.
     pub(crate) fn image(&self, item: Block) -> (&[u8], usize) {
         let bytes = self.heap.arena.tail(item);
         let total = Layout::read(bytes).total;
@@ -668,6 +672,9 @@ impl Memory {
                 .with_value_len(was.value_len)
                 .write_prefix(self.heap.arena.tail_mut(item), deadline);
         } else {
+            if let Some((collection, variant)) = layout.collection(bytes).zip(was.variant) {
+                self.set_variant(collection, variant);
+            }
             layout.head.write(self.heap.arena.tail_mut(item));
         }
         if deadline == was.deadline {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 pub use crate::list::model::play as play_list;
 pub use crate::list::packed_model::play_packed;
+pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
 pub use crate::spiral::model::play as play_spiral;
 

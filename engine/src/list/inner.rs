@@ -1,11 +1,11 @@
 //! An inner node of the tree of a list, byte by byte.
 //!
 //! ```text
-//!  0      1   2       4       8         12       16
-//! +------+---+-------+-------+---------+--------+--------------------+----------+--------------------+------+
-//! | mark | 0 | count | owner | ordinal | parent | ordinal | elements | … child 1 … child n − 1       | room |
-//! +------+---+-------+-------+---------+--------+--------------------+----------+--------------------+------+
-//!                                                 child 0, 8 bytes
+//!  0      1       5         9        13      15
+//! +------+-------+---------+--------+-------+--------------------+-------------------------+------+
+//! | mark | owner | ordinal | parent | count | ordinal | elements | … child 1 … child n − 1 | room |
+//! +------+-------+---------+--------+-------+--------------------+-------------------------+------+
+//!                                             child 0, 8 bytes
 //! ```
 //! A child is a leaf or an inner node, by its ordinal, with the number of elements in and below it: an index is found by summing
 //! from the first child on. The parent says who names the node, for when it gets another ordinal; of what is detached it
@@ -15,10 +15,10 @@ use std::ops::Range;
 
 use crate::nodes::{NODE_HEAD_BYTES, read_u16, read_u32};
 
-const COUNT_AT: usize = 2;
 /// Where an inner node and a leaf have the ordinal of what is above them.
 pub(super) const PARENT_AT: usize = NODE_HEAD_BYTES;
-const CHILDREN_AT: usize = PARENT_AT + 4;
+const COUNT_AT: usize = PARENT_AT + 4;
+const CHILDREN_AT: usize = COUNT_AT + 2;
 const CHILD_BYTES: usize = 8;
 /// Children whose elements are summed at once.
 const SUMMED: usize = 32;

@@ -1,11 +1,11 @@
 //! Elements too long to lie in a leaf: in a block of their own up to 32 KiB, beyond in an extent.
 //!
 //! ```text
-//!  0      1   2        4       8         12
-//! +------+---+--------+-------+---------+-----------+
-//! | mark | 0 | length | owner | ordinal | the bytes |
-//! +------+---+--------+-------+---------+-----------+
-//!                               of the leaf where the reference is
+//!  0      1       5         9        11
+//! +------+-------+---------+--------+-----------+
+//! | mark | owner | ordinal | length | the bytes |
+//! +------+-------+---------+--------+-----------+
+//!                  of the leaf where the reference is
 //! ```
 //! So what names a block that moves is found in one leaf; elements that go to another leaf take their blocks' ordinals along.
 //! Extents do not move.
@@ -17,8 +17,8 @@ use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NodeKind, read_u16, read_u32, write_head};
 use crate::raw::{Arena, Block, ExtentId};
 
-const LENGTH_AT: usize = 2;
-const BYTES_AT: usize = NODE_HEAD_BYTES;
+const LENGTH_AT: usize = NODE_HEAD_BYTES;
+const BYTES_AT: usize = LENGTH_AT + 2;
 
 /// Where a long element is.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,50 @@
 //! Items whose value is a large collection, and their elements.
 
 use super::{Content, Memory};
-use crate::item::{Form, Variant};
+use crate::item::{Form, Layout, Variant};
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
-use crate::spiral::Spiral;
+use crate::spiral::packed::Packed;
+use crate::spiral::{ElementRef, Spiral};
 use crate::{AccessClock, Kind, StoreError, UnixMillis};
+
+/// Named elements, to read.
+#[derive(Clone, Copy)]
+pub(crate) enum Named<'a> {
+    /// A run in an item.
+    Packed(Packed<'a>),
+    /// Nodes, and the memory they lie in.
+    Large(Owner, &'a Spiral, &'a Heap),
+}
+
+impl<'a> Named<'a> {
+    /// Number of elements.
+    #[inline]
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Packed(packed) => packed.len() as u64,
+            Self::Large(_, spiral, _) => spiral.len(),
+        }
+    }
+
+    /// The element of this name, whose hash is `hash`.
+    #[inline(always)]
+    pub(crate) fn get(&self, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
+        match self {
+            Self::Packed(packed) => packed.find(hash, name).map(|(_, element)| element),
+            Self::Large(_, spiral, heap) => spiral.get(heap, hash, name),
+        }
+    }
+
+    /// A time before which no deadline of an element comes; `None` if none has one.
+    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
+        match self {
+            Self::Packed(packed) => packed.soonest_deadline(),
+            Self::Large(_, spiral, _) => spiral.soonest_deadline(),
+        }
+    }
+}
 
 impl Memory {
     /// Writes a new item whose value is an empty collection.
@@ -75,6 +113,36 @@ impl Memory {
         (self.collections.spiral(number), &self.heap)
     }
 
+    /// The named elements that are the value of an item.
+    ///
+    /// # Panics
+    /// The value is none.
+    #[inline(always)]
+    pub(crate) fn named(&self, item: Block) -> Named<'_> {
+        let bytes = self.heap.arena.tail(item);
+        let layout = Layout::read(bytes);
+        match layout.collection(bytes) {
+            Some(owner) => Named::Large(owner, self.collections.spiral(owner), &self.heap),
+            None => Named::Packed(Packed::new(Self::run_of(bytes, &layout))),
+        }
+    }
+
+    /// Verifies an item's packed elements, if it has such; `hash_of` tells the hash of a name.
+    pub(crate) fn check_packed(&self, item: Block, hash_of: &impl Fn(&[u8]) -> u64) {
+        let form = self.layout(item).head.form();
+        if form == Form::packed(Kind::Hash)
+            && let Named::Packed(packed) = self.named(item)
+        {
+            packed.check(hash_of);
+        }
+    }
+
+    /// A list, to read, and the memory it lies in.
+    #[inline]
+    pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
+        (self.collections.list(number), &self.heap)
+    }
+
     /// Has `change` change a collection of named elements in its memory.
     #[inline]
     pub(crate) fn change_spiral<T>(
@@ -119,6 +187,14 @@ impl Memory {
     /// A large collection says something else of itself.
     pub(crate) fn set_variant(&mut self, collection: Owner, variant: Variant) {
         self.collections.root_mut(collection).variant = variant;
+    }
+
+    /// A collection, large or packed, says something else of itself.
+    pub(crate) fn set_variant_of(&mut self, item: Block, variant: Variant) {
+        match self.collection_of(item) {
+            Some(collection) => self.set_variant(collection, variant),
+            None => self.set_packed_variant(item, variant),
+        }
     }
 
     /// Moves a node to another block of its class; whether there was memory for that.

@@ -7,11 +7,10 @@
 //! run uses its bytes is for its kind to know.
 
 use super::Memory;
-use crate::StoreError;
 use crate::item::{Form, Layout, Variant};
 use crate::nodes::Owner;
-use crate::raw::{Arena, Block};
-use crate::{AccessClock, Kind};
+use crate::raw::Block;
+use crate::{AccessClock, Kind, StoreError};
 
 /// Bytes before the run.
 pub(super) const VARIANT_BYTES: usize = 1;
@@ -66,7 +65,13 @@ impl Memory {
         let bytes = self.heap.arena.tail(item);
         let layout = Layout::read(bytes);
         let is = layout.head.form().is_packed();
-        is.then(|| &layout.inline_value(bytes)[VARIANT_BYTES..])
+        is.then(|| Self::run_of(bytes, &layout))
+    }
+
+    /// The run of an item with this layout, whose value is packed.
+    #[inline(always)]
+    pub(super) fn run_of<'a>(bytes: &'a [u8], layout: &Layout) -> &'a [u8] {
+        &layout.inline_value(bytes)[VARIANT_BYTES..]
     }
 
     /// The run of a packed collection, to change within its bytes.
@@ -134,13 +139,6 @@ impl Memory {
         }
     }
 
-    /// Bytes of the longest run beside a key of this length.
-    pub(crate) fn longest_run(key_len: usize) -> usize {
-        /// More than what an item has before its key.
-        const PREFIX_BYTES: usize = 32;
-        Arena::max_block_bytes().saturating_sub(key_len + PREFIX_BYTES)
-    }
-
     /// Makes the value of a packed item the large collection `owner`; answers where the item is now. What was packed is gone.
     ///
     /// # Errors
@@ -194,6 +192,25 @@ impl Memory {
         self.collections.bury(owner);
         self.payload_bytes = self.payload_bytes - old.value_len as u64 + new.value_len as u64;
         Ok(target)
+    }
+
+    /// Makes a collection the packed one that [`Self::image`] has told of, under the key that it has in an extent; answers where
+    /// the item is now. What the collection was is gone.
+    pub(crate) fn restore_packed(
+        &mut self,
+        item: Block,
+        image: &[u8],
+        block_bytes: usize,
+    ) -> Option<Block> {
+        let (is, was) = (self.layout(item), Layout::read(image));
+        let target = self.heap.arena.alloc(block_bytes)?;
+        self.heap.arena.tail_mut(target)[..image.len()].copy_from_slice(image);
+        if let Some(collection) = self.collection_of(item) {
+            self.collections.bury(collection);
+        }
+        self.heap.arena.free(item);
+        self.payload_bytes = self.payload_bytes - is.value_len as u64 + was.value_len as u64;
+        Some(target)
     }
 
     /// A large collection that no item has yet.

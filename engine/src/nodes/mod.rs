@@ -1,10 +1,10 @@
 //! Nodes: the blocks of the arena that large collections are made of.
 //!
 //! ```text
-//!  0        1     4         8          12
-//! +--------+-----+---------+----------+-------------------------+
-//! | mark   | own | owner   | ordinal  | what the kind has there |
-//! +--------+-----+---------+----------+-------------------------+
+//!  0        1         5          9
+//! +--------+---------+----------+-------------------------+
+//! | mark   | owner   | ordinal  | what the kind has there |
+//! +--------+---------+----------+-------------------------+
 //!  mark: the kind in the upper four bits, 15 in the lower ones, which no item has there (its form), nor a free block in the upper
 //! ```
 //! The nodes of a collection name each other by ordinal, and its table ([`Table`]) says in which block each is. So a node that
@@ -21,12 +21,12 @@ pub(crate) use crate::limits::NODE_MAX_BYTES;
 use crate::raw::{Arena, Block, Extents};
 
 /// Bytes before what a kind has of its own.
-pub(crate) const NODE_HEAD_BYTES: usize = 12;
+pub(crate) const NODE_HEAD_BYTES: usize = 9;
 /// The lower four bits of a node's first byte.
 const NODE_MARK: u8 = 0xF;
 
-const OWNER_AT: usize = 4;
-const ORDINAL_AT: usize = 8;
+const OWNER_AT: usize = 1;
+const ORDINAL_AT: usize = 5;
 
 /// What a block is that belongs to a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,7 +84,7 @@ impl Shard {
     }
 
     /// Moves a block to another slab; whether there was memory for that.
-    fn move_block(&mut self, block: Block) -> bool {
+    pub(super) fn move_block(&mut self, block: Block) -> bool {
         match NodeKind::of(self.memory.arena().tail(block)[0]) {
             Some(kind) => self.memory.move_node(block, kind),
             None => self.move_item(block),

@@ -1,8 +1,24 @@
-//! Hashes: what commands read of them, and the changes they make, each of which makes its record.
+//! Hashes, to read.
+//!
+//! ```text
+//!  a field ─▶ its hash ──▶ packed in the item: tags, sixteen at a time        memory/packed.rs, spiral/packed.rs
+//!                     └──▶ large: its bucket's node                           memory/elements.rs, spiral/
+//! ```
+//! Fields past their deadline are there until somebody removes them, and show to nobody.
 
-use super::{Access, Open, Shard, TtlChange};
+mod change;
+#[cfg(any(test, feature = "model"))]
+pub(crate) mod model;
+#[cfg(test)]
+mod tests;
+
+pub use change::HashMut;
+
+use super::{Access, Shard};
 use crate::journal::Event;
-use crate::{DbIndex, Key, Kind, StoreError, UnixMillis, WrongType};
+use crate::memory::Named;
+use crate::spiral::ElementRef;
+use crate::{DbIndex, Key, KeyHasher, Kind, UnixMillis, WrongType};
 
 /// A field of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +29,17 @@ pub struct Field<'a> {
     pub value: &'a [u8],
     /// When it ends, if it does.
     pub expires_at: Option<UnixMillis>,
+}
+
+impl<'a> From<ElementRef<'a>> for Field<'a> {
+    #[inline(always)]
+    fn from(element: ElementRef<'a>) -> Self {
+        Self {
+            name: element.name,
+            value: element.value,
+            expires_at: element.deadline,
+        }
+    }
 }
 
 /// Whether something was there before.
@@ -27,133 +54,113 @@ pub enum Stored {
 /// A hash to read. Fields past their deadline do not show, but may still be counted.
 #[derive(Clone, Copy)]
 pub struct HashRef<'a> {
-    shard: &'a Shard,
-}
-
-/// The hash of a key, which may not be there yet, to change. [`Self::close`] ends it.
-#[must_use = "what is opened is closed, however it went"]
-pub struct HashMut<'a> {
-    open: Open<'a>,
+    fields: Named<'a>,
+    hasher: &'a KeyHasher,
+    now: UnixMillis,
 }
 
 impl Shard {
-    /// The hash at a key, to read.
+    /// The hash at a key, for a command that reads: that there is none is worth a note (`keymiss`).
     ///
     /// # Errors
     /// What is there is of another type.
+    #[inline]
     pub fn hash(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<HashRef<'_>>, WrongType> {
-        let _ = (db, key, access);
-        todo!()
-    }
-
-    /// The hash at a key, to change. One that is not there is made by the first field.
-    ///
-    /// # Errors
-    /// What is there is of another type.
-    pub fn hash_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<HashMut<'a>, WrongType> {
-        let open = self.open(db, key, Kind::Hash)?;
-        Ok(HashMut { open })
+        let Some(item) = self.find_to_read(db, key) else {
+            self.journal.tell(db, key.bytes(), Event::Missed);
+            return Ok(None);
+        };
+        let head = self.memory.layout(item).head;
+        if access == Access::Touch {
+            self.touch(db, item, head.access());
+        }
+        if head.form().kind() != Kind::Hash {
+            return Err(WrongType);
+        }
+        Ok(Some(HashRef {
+            fields: self.memory.named(item),
+            hasher: &self.hasher,
+            now: self.now,
+        }))
     }
 }
 
 impl<'a> HashRef<'a> {
     /// Number of fields.
+    #[inline]
     pub fn len(&self) -> u64 {
-        let _ = self.shard;
-        todo!()
+        self.fields.len()
     }
 
-    /// Whether there is none, which only fields past their deadline can bring about.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// A time before which no field's deadline comes, exact in a small hash; `None` if no field has a deadline.
+    pub fn soonest_deadline(&self) -> Option<UnixMillis> {
+        self.fields.soonest_deadline()
+    }
+
+    #[inline(always)]
+    fn shows(&self, element: &ElementRef<'_>) -> bool {
+        element.deadline.is_none_or(|at| at > self.now)
+    }
+
     /// A field.
+    #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'a>> {
-        let _ = name;
-        todo!()
+        let element = self.fields.get(self.hasher.hash(name), name)?;
+        self.shows(&element).then(|| element.into())
     }
 
     /// Shows each field once; a small hash's in the order in which they came.
     pub fn each(&self, show: &mut dyn FnMut(Field<'a>)) {
-        let _ = show;
-        todo!()
+        match self.fields {
+            Named::Packed(packed) => packed.for_each(|element| {
+                if self.shows(&element) {
+                    show(element.into());
+                }
+            }),
+            Named::Large(_, spiral, heap) => spiral.for_each(heap, |element| {
+                if self.shows(&element) {
+                    show(element.into());
+                }
+            }),
+        }
     }
 
     /// Shows about `count` fields from `cursor`, zero at first, on; where to go on, `None` at the end. A field that is there all
-    /// the while is shown, however the hash grows or shrinks.
+    /// the while is shown, however the hash grows or shrinks. A small hash is shown at once.
     pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Field<'a>)) -> Option<u64> {
-        let _ = (cursor, count, show);
-        todo!()
+        let Named::Large(_, spiral, heap) = self.fields else {
+            self.each(show);
+            return None;
+        };
+        let hash_of = |name: &[u8]| self.hasher.hash(name);
+        spiral.scan(heap, &hash_of, cursor, count, &mut |element| {
+            if self.shows(&element) {
+                show(element.into());
+            }
+        })
     }
 
     /// A field chosen by `random`, close to uniformly; `None` if there is none, or the one chosen is past its deadline.
     pub fn random(&self, random: u64) -> Option<Field<'a>> {
-        let _ = random;
-        todo!()
-    }
-}
-
-impl HashMut<'_> {
-    /// Whether there is a hash.
-    pub fn is_there(&self) -> bool {
-        self.open.item.is_some()
-    }
-
-    /// Number of fields, those past their deadline and not yet removed included.
-    pub fn len(&self) -> u64 {
-        todo!()
-    }
-
-    /// Whether there is no field.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// A field.
-    pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        let _ = name;
-        todo!()
-    }
-
-    /// Gives a field this value; adds it if it is not there.
-    ///
-    /// # Errors
-    /// Memory is out; then nothing changed.
-    pub fn set(&mut self, name: &[u8], value: &[u8], ttl: TtlChange) -> Result<Stored, StoreError> {
-        let _ = (name, value, ttl);
-        todo!()
-    }
-
-    /// Sets or removes the deadline of a field; whether the field is there. A deadline that has passed is the caller's to turn
-    /// into a removal.
-    ///
-    /// # Errors
-    /// Memory is out; then nothing changed.
-    pub fn set_deadline(
-        &mut self,
-        name: &[u8],
-        deadline: Option<UnixMillis>,
-    ) -> Result<bool, StoreError> {
-        let _ = (name, deadline);
-        todo!()
-    }
-
-    /// Removes a field; whether it was there.
-    pub fn remove(&mut self, name: &[u8]) -> bool {
-        let _ = name;
-        todo!()
-    }
-
-    /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no field is left,
-    /// that the key is gone, which it then is. With no events nothing may have changed.
-    pub fn close(self, events: &[Event]) {
-        let is_empty = self.is_there() && self.is_empty();
-        self.open.close(is_empty, events);
+        let element = match self.fields {
+            Named::Packed(packed) => {
+                let count = packed.len() as u64;
+                let choice = (u128::from(random) * u128::from(count)) >> 64;
+                (count > 0).then(|| packed.element(choice as usize))
+            }
+            Named::Large(_, spiral, heap) => spiral.random(heap, random),
+        };
+        let element = element.filter(|element| self.shows(element))?;
+        Some(element.into())
     }
 }

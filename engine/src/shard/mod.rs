@@ -8,10 +8,9 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
-mod elements;
 #[cfg(test)]
 mod expiry_tests;
-mod hashes;
+pub(crate) mod hashes;
 pub(crate) mod lists;
 mod open;
 mod reclaim;
@@ -504,6 +503,8 @@ impl Shard {
             let (mut bytes, mut payload) = (0, 0);
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
+                self.memory
+                    .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
                 payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
                     payload += self.memory.payload_of(collection);

@@ -6,7 +6,6 @@
 //! ```
 
 use super::Shard;
-use crate::item::Layout;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::raw::Block;
 use crate::{DbIndex, Key, Kind, WrongType};
@@ -24,7 +23,7 @@ pub(super) struct Open<'a> {
 }
 
 impl Shard {
-    /// Opens the collection of a key.
+    /// Opens the collection of a key, which is a use of it.
     ///
     /// # Errors
     /// What is there is of another type.
@@ -36,10 +35,12 @@ impl Shard {
         kind: Kind,
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
-        if let Some(item) = item
-            && self.memory.head(item).form().kind() != kind
-        {
-            return Err(WrongType);
+        if let Some(item) = item {
+            let head = self.memory.head(item);
+            self.touch(db, item, head.access());
+            if head.form().kind() != kind {
+                return Err(WrongType);
+            }
         }
         Ok(Open {
             shard: self,
@@ -51,21 +52,30 @@ impl Shard {
     }
 }
 
+impl<'a> Open<'a> {
+    /// Opens a key at which nothing is, to make a collection. With `was_there`, it takes the place of another value.
+    pub(super) fn anew(shard: &'a mut Shard, db: DbIndex, key: Key<'a>, was_there: bool) -> Self {
+        Self {
+            shard,
+            db,
+            key,
+            item: None,
+            was_there,
+        }
+    }
+}
+
 impl Open<'_> {
     /// Is called before each change of the collection that is there, with what its record will say: who is told before something
     /// changes is told now, and the undo log keeps what it needs to take the change back.
     #[inline]
     pub(super) fn before(&mut self, element: &Element<'_>) {
-        if self.shard.is_told_before {
-            self.tell_before(element);
+        if self.shard.is_told_before
+            && let Some(item) = self.item
+        {
+            self.shard
+                .before_element(self.db, self.key.hash(), item, element);
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn tell_before(&mut self, element: &Element<'_>) {
-        let _ = element;
-        todo!()
     }
 
     /// Makes the record of a change.
@@ -125,10 +135,5 @@ impl Open<'_> {
                 .record_as(Counts::Part, db, key.bytes(), &gone);
             shard.journal.tell(db, key.bytes(), Event::Del);
         }
-    }
-
-    /// The item's layout, if there is one.
-    pub(super) fn layout(&self) -> Option<Layout> {
-        self.item.map(|item| self.shard.memory.layout(item))
     }
 }

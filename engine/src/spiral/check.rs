@@ -1,9 +1,9 @@
 //! Verifying a collection: every element where it belongs, and every sum.
 
 use super::address::{Bucket, Position};
-use super::node::{Reference, Shape};
-use super::{Spiral, long, tag_of};
-use crate::nodes::{Heap, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
+use super::run::{Reference, Shape};
+use super::{Place, Spiral, long, run_of, tag_of};
+use crate::nodes::{Heap, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
     /// Takes as long as there are elements.
@@ -11,42 +11,46 @@ impl Spiral {
     /// # Panics
     /// An invariant is broken.
     pub(crate) fn check(&self, heap: &Heap, hash_of: &impl Fn(&[u8]) -> u64) {
-        let (mut len, mut volatile, mut used, mut payload, mut bytes) = (0, 0, 0, 0, 0);
+        let (mut len, mut volatile, mut used, mut payload, mut block_bytes) = (0, 0, 0, 0, 0);
         let mut overflow = 0;
         let owner = self.holdings.owner;
         for ordinal in 0..self.table.len() {
             for (nth, block) in self.blocks_of(heap, ordinal).enumerate() {
+                let run = run_of(heap, block);
+                let shape = Shape::read(run);
                 let node = heap.arena.tail(block);
-                let shape = Shape::read(node);
                 assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Elements));
                 assert_eq!((owner_of(node), ordinal_of(node)), (owner, ordinal));
-                assert_eq!(shape.capacity, heap.arena.block_bytes(block));
-                assert!(
-                    shape.capacity <= NODE_MAX_BYTES && shape.front_end() <= shape.bodies().start
-                );
+                let bytes = heap.arena.block_bytes(block);
+                assert_eq!(NODE_HEAD_BYTES + shape.capacity, bytes);
+                assert!(bytes <= NODE_MAX_BYTES && shape.front_end() <= shape.bodies().start);
                 assert!(nth == 0 || shape.count > 0, "a further node has elements");
                 overflow += usize::from(nth > 0);
                 used += shape.used() as u64;
-                bytes += shape.capacity as u64;
+                block_bytes += bytes as u64;
                 let mut has_references = false;
                 let mut end = shape.bodies().end;
                 for at in 0..shape.count {
-                    let element = shape.element(node, at);
+                    let element = shape.element(run, at);
                     end -= element.body_bytes();
                     let view = Self::view(heap, &element);
-                    assert_eq!(end + element.body_bytes(), shape.end_of(node, at));
+                    assert_eq!(end + element.body_bytes(), shape.end_of(run, at));
                     let hash = hash_of(view.name);
                     assert_eq!(tag_of(hash), element.tag);
                     let position = Position::of(hash);
                     assert_eq!(Bucket::of(position, self.table.len()).ordinal(), ordinal);
-                    let (spot, _) = self.locate(heap, hash, view.name).expect("it is found");
+                    let (place, _) = self.locate(heap, hash, view.name);
+                    let Place::Taken(spot) = place else {
+                        panic!("it is found");
+                    };
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
+                    assert!(element.deadline.is_none_or(|at| at >= self.soonest));
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
                     payload += (view.name.len() + view.value.len()) as u64;
                     for reference in [element.name().reference(), element.value().reference()] {
                         has_references |= reference.is_some();
-                        bytes += match reference {
+                        block_bytes += match reference {
                             None => 0,
                             Some(Reference::Extent(extent, _)) => {
                                 heap.extents.used_bytes_of(extent)
@@ -65,11 +69,12 @@ impl Spiral {
                 assert!(shape.has_references() || !has_references);
             }
         }
-        self.table.check(&heap.arena, &self.holdings, &mut bytes);
+        self.table
+            .check(&heap.arena, &self.holdings, &mut block_bytes);
         assert!(self.overflow.is_sorted_by_key(|&(ordinal, _)| ordinal));
         assert_eq!(overflow, self.overflow.len());
         assert_eq!(
-            (len, volatile, used, payload, bytes),
+            (len, volatile, used, payload, block_bytes),
             (
                 self.len,
                 self.volatile,

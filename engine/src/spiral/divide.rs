@@ -5,9 +5,9 @@
 //! nothing changes: the collection has a node too few, or one too many, until the next time.
 
 use super::address::{Bucket, Position};
-use super::node::{Filler, Shape};
-use super::{MERGE_SHIFT, NODE_MEAN_BYTES, Spiral, long};
-use crate::nodes::{Heap, NODE_MAX_BYTES};
+use super::run::{Filler, Shape};
+use super::{MERGE_SHIFT, RUN_MAX_BYTES, RUN_MEAN_BYTES, Spiral, long, run_mut_of, run_of};
+use crate::nodes::Heap;
 use crate::raw::Block;
 
 /// A node to be made.
@@ -34,16 +34,16 @@ impl Layout {
         let mut plans: Vec<Plan> = ordinals.iter().map(empty).collect();
         let mut open: Vec<usize> = (0..ordinals.len()).collect();
         let mut homes = Vec::with_capacity(images.len() / 16);
-        let count: usize = nodes_of(images).map(|(shape, _)| shape.count).sum();
+        let count: usize = runs_of(images).map(|(shape, _)| shape.count).sum();
         // Codes that were alike may have to be written out.
-        let fits_any = images.len() + 2 * count <= NODE_MAX_BYTES;
-        for (shape, node) in nodes_of(images) {
-            shape.for_each(node, |element| {
+        let fits_any = images.len() + 2 * count <= RUN_MAX_BYTES;
+        for (shape, run) in runs_of(images) {
+            shape.for_each(run, |element| {
                 let bucket = choose(long::bytes(heap, element.name()));
                 let codes = (element.name_code, element.value_code);
                 let plan = plans[open[bucket]].shape;
                 let mut with = plan.with(codes.0, codes.1, element.deadline);
-                if !fits_any && with.needed() > NODE_MAX_BYTES {
+                if !fits_any && with.needed() > RUN_MAX_BYTES {
                     open[bucket] = plans.len();
                     plans.push(empty(&ordinals[bucket]));
                     with = Shape::empty(0).with(codes.0, codes.1, element.deadline);
@@ -60,13 +60,13 @@ impl Layout {
     }
 }
 
-/// The nodes that lie one behind the other, and their shapes.
-fn nodes_of(mut images: &[u8]) -> impl Iterator<Item = (Shape, &[u8])> {
+/// The runs that lie one behind the other, and their shapes.
+fn runs_of(mut images: &[u8]) -> impl Iterator<Item = (Shape, &[u8])> {
     std::iter::from_fn(move || {
         let shape = (!images.is_empty()).then(|| Shape::read(images))?;
-        let (node, rest) = images.split_at(shape.capacity);
+        let (run, rest) = images.split_at(shape.capacity);
         images = rest;
-        Some((shape, node))
+        Some((shape, run))
     })
 }
 
@@ -74,10 +74,10 @@ impl Spiral {
     /// Makes one node more, or less, if the bytes in use want that.
     #[inline]
     pub(super) fn balance(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64) {
-        let most = NODE_MEAN_BYTES * u64::from(self.table.len());
+        let most = RUN_MEAN_BYTES * u64::from(self.table.len());
         if self.used_bytes > most {
             self.divide(heap, hash_of);
-        } else if self.used_bytes + (most >> MERGE_SHIFT) + NODE_MEAN_BYTES < most {
+        } else if self.used_bytes + (most >> MERGE_SHIFT) + RUN_MEAN_BYTES < most {
             self.merge(heap);
         }
     }
@@ -120,13 +120,13 @@ impl Spiral {
         self.table.pop(&mut heap.arena, &mut self.holdings);
     }
 
-    /// Copies of the nodes of these buckets, one behind the other.
+    /// Copies of the runs of these buckets, one behind the other.
     fn images(&self, heap: &Heap, ordinals: &[u32]) -> Vec<u8> {
-        let mut images = Vec::with_capacity(ordinals.len() * 2 * NODE_MEAN_BYTES as usize);
+        let mut images = Vec::with_capacity(ordinals.len() * 2 * RUN_MEAN_BYTES as usize);
         for &ordinal in ordinals {
             for block in self.blocks_of(heap, ordinal) {
-                let node = heap.arena.tail(block);
-                images.extend_from_slice(&node[..Shape::read(node).capacity]);
+                let run = run_of(heap, block);
+                images.extend_from_slice(&run[..Shape::read(run).capacity]);
             }
         }
         images
@@ -165,24 +165,24 @@ impl Spiral {
         for &ordinal in old {
             let blocks: Vec<Block> = self.blocks_of(heap, ordinal).collect();
             for block in blocks {
-                self.used_bytes -= Shape::read(heap.arena.tail(block)).used() as u64;
+                self.used_bytes -= Shape::read(run_of(heap, block)).used() as u64;
                 self.holdings.free(&mut heap.arena, block);
             }
             self.overflow.retain(|&(of, _)| of != ordinal);
         }
         let mut fillers: Vec<Filler> = Vec::with_capacity(blocks.len());
         for (plan, &block) in layout.plans.iter().zip(blocks) {
-            let node = heap.arena.tail_mut(block);
-            let shape = plan.shape.moved_to(Shape::read(node).capacity);
-            fillers.push(Filler::new(node, shape));
+            let run = run_mut_of(heap, block);
+            let shape = plan.shape.moved_to(Shape::read(run).capacity);
+            fillers.push(Filler::new(run, shape));
             self.used_bytes += shape.used() as u64;
         }
         let mut homes = layout.homes.iter();
-        for (shape, node) in nodes_of(images) {
-            shape.for_each(node, |element| {
+        for (shape, run) in runs_of(images) {
+            shape.for_each(run, |element| {
                 let home = homes.next().expect("each element has a home");
                 let home = usize::from(*home);
-                fillers[home].add(heap.arena.tail_mut(blocks[home]), &element);
+                fillers[home].add(run_mut_of(heap, blocks[home]), &element);
             });
         }
         for (number, (plan, &block)) in layout.plans.iter().zip(blocks).enumerate() {

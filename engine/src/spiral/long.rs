@@ -1,10 +1,10 @@
 //! Names and values too long to lie in their element: in a block of their own up to 32 KiB, beyond in an extent.
 //!
 //! ```text
-//!  0      1   2        4       8            14
-//! +------+---+--------+-------+------------+-----------+
-//! | mark | 0 | length | owner | position   | the bytes |
-//! +------+---+--------+-------+------------+-----------+
+//!  0      1       5            11       13
+//! +------+-------+------------+--------+-----------+
+//! | mark | owner | position   | length | the bytes |
+//! +------+-------+------------+--------+-----------+
 //! ```
 //! The position is where its element belongs, less the leading one: it says in which node the reference to a block that moves
 //! is found, however the nodes are divided meanwhile. Extents do not move.
@@ -12,14 +12,17 @@
 use std::sync::Arc;
 
 use super::address::{POSITION_BITS, Position};
-use super::node::{Field, IN_BLOCK, IN_EXTENT, INLINE_MAX_BYTES, Reference};
+use super::run::{Field, IN_BLOCK, IN_EXTENT, Reference};
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NodeKind, read_u16, read_u32};
 use crate::raw::Arena;
 
-const LENGTH_AT: usize = 2;
-const POSITION_AT: usize = 8;
-const BYTES_AT: usize = 14;
+/// The longest name or value that lies in its element.
+const INLINE_MAX_BYTES: usize = 128;
+/// In the place of an ordinal.
+const POSITION_AT: usize = 5;
+const LENGTH_AT: usize = 11;
+const BYTES_AT: usize = 13;
 
 /// Bytes as they lie in an element: themselves or a reference.
 #[derive(Clone, Copy)]
@@ -128,8 +131,8 @@ fn store_long<'a>(
     let block = holdings.alloc(&mut heap.arena, total, NodeKind::Long, 0)?;
     let node = heap.arena.tail_mut(block);
     node[LENGTH_AT..LENGTH_AT + 2].copy_from_slice(&(bytes.len() as u16).to_le_bytes());
-    node[POSITION_AT..BYTES_AT]
-        .copy_from_slice(&position.0.to_le_bytes()[..BYTES_AT - POSITION_AT]);
+    node[POSITION_AT..LENGTH_AT]
+        .copy_from_slice(&position.0.to_le_bytes()[..LENGTH_AT - POSITION_AT]);
     node[BYTES_AT..total].copy_from_slice(bytes);
     reference[..4].copy_from_slice(&block.0.to_le_bytes());
     Ok(Stored {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  a name ─ hash ─▶ position ─▶ bucket ─▶ ordinal ─▶ table ─▶ node: tags, then the element whose name it is
-//!                   └ address.rs ───────────────┘    nodes/   └ node.rs          └─▶ long.rs: if it is long
+//!                   └ address.rs ───────────────┘    nodes/   └ run.rs           └─▶ long.rs: if it is long
 //! ```
 //! An element is a name, a value and perhaps a deadline: a field of a hash; a member of a set, whose value has no bytes; an
 //! entry of a keyspace, whose value begins with what else is known of it. What it is used for does not show here.
@@ -19,27 +19,33 @@ mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
-mod node;
+pub(crate) mod packed;
 mod relocate;
+mod run;
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use address::{Bucket, Position};
-use node::{Element, Field, NewElement, Shape};
+use run::{Element, Field, NewElement, Shape};
 
-use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, NodeKind, Owner, Table};
+use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
-/// Bytes in use that nodes have on average: beyond, one more is made.
-const NODE_MEAN_BYTES: u64 = 1536;
+/// Bytes in use that runs have on average: beyond, one node more is made.
+const RUN_MEAN_BYTES: u64 = 1536 - NODE_HEAD_BYTES as u64;
+/// The longest run of a node.
+const RUN_MAX_BYTES: usize = NODE_MAX_BYTES - NODE_HEAD_BYTES;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
 /// Room that a node's block has for what comes next.
 const ROOM_BYTES: usize = 32;
 /// A block becomes shorter when more of it lies idle.
 const IDLE_MAX_BYTES: usize = 128;
+
+/// Later than any deadline.
+const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +71,54 @@ pub(crate) struct Spiral {
     len: u64,
     /// Elements with a deadline.
     volatile: u64,
-    /// Bytes in use in all nodes.
+    /// No deadline is before this.
+    soonest: UnixMillis,
+    /// Bytes in use in the runs of all nodes.
     used_bytes: u64,
     /// Bytes of names and values.
     payload_bytes: u64,
 }
 
-/// Where an element is.
+/// Where an element is, and what a change asks first, until the collection changes.
 #[derive(Clone, Copy, Debug)]
-struct Spot {
+pub(crate) struct Spot {
     ordinal: u32,
     block: Block,
     at: usize,
+    value_code: u8,
+    deadline: Option<UnixMillis>,
+}
+
+/// Where an element is, or where it is to be: the ordinal of its bucket, and the first block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    Taken(Spot),
+    Free(u32, Block),
+}
+
+/// The run of a node, and what lies behind its block.
+#[inline(always)]
+fn run_of(heap: &Heap, block: Block) -> &[u8] {
+    &heap.arena.tail(block)[NODE_HEAD_BYTES..]
+}
+
+/// The run of a node, to change.
+#[inline(always)]
+fn run_mut_of(heap: &mut Heap, block: Block) -> &mut [u8] {
+    &mut heap.arena.tail_mut(block)[NODE_HEAD_BYTES..]
+}
+
+impl Spot {
+    #[inline(always)]
+    fn new((ordinal, block): (u32, Block), at: usize, element: &Element<'_>) -> Self {
+        Self {
+            ordinal,
+            block,
+            at,
+            value_code: element.value_code,
+            deadline: element.deadline,
+        }
+    }
 }
 
 #[inline(always)]
@@ -93,6 +135,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: 0,
+            soonest: NEVER,
             used_bytes: 0,
             payload_bytes: 0,
         };
@@ -114,8 +157,14 @@ impl Spiral {
     }
 
     /// Elements that have a deadline.
+    #[cfg(any(test, feature = "model"))]
     pub(crate) fn volatile_len(&self) -> u64 {
         self.volatile
+    }
+
+    /// A time before which no deadline comes, if there is a deadline: what was the soonest may be gone since.
+    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
+        (self.volatile > 0).then_some(self.soonest)
     }
 
     /// Bytes of all its blocks and extents.
@@ -141,12 +190,23 @@ impl Spiral {
         ordinal: u32,
         plan: &Shape,
     ) -> Result<Block, StoreError> {
-        let bytes = (plan.needed() + ROOM_BYTES).min(NODE_MAX_BYTES);
-        let kind = NodeKind::Elements;
-        let block = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
-        let capacity = heap.arena.block_bytes(block);
-        Shape::empty(capacity).write(heap.arena.tail_mut(block));
+        let block = self.block_for(heap, ordinal, plan.needed() + ROOM_BYTES)?;
+        let capacity = heap.arena.block_bytes(block) - NODE_HEAD_BYTES;
+        Shape::empty(capacity).write(run_mut_of(heap, block));
         Ok(block)
+    }
+
+    /// A block for a node whose run needs so many bytes, which may be bounded.
+    #[inline(always)]
+    fn block_for(
+        &mut self,
+        heap: &mut Heap,
+        ordinal: u32,
+        run_bytes: usize,
+    ) -> Result<Block, StoreError> {
+        let bytes = NODE_HEAD_BYTES + run_bytes.min(RUN_MAX_BYTES);
+        let (kind, arena) = (NodeKind::Elements, &mut heap.arena);
+        self.holdings.alloc(arena, bytes, kind, ordinal)
     }
 
     #[inline(always)]
@@ -165,35 +225,28 @@ impl Spiral {
     /// All blocks of a bucket.
     fn blocks_of<'a>(&'a self, heap: &Heap, ordinal: u32) -> impl Iterator<Item = Block> + use<'a> {
         let first = self.table.get(&heap.arena, ordinal);
-        let overflow = match Shape::read(heap.arena.tail(first)).overflows() {
+        let overflow = match Shape::read(run_of(heap, first)).overflows() {
             true => self.overflow_of(ordinal),
             false => &[],
         };
         std::iter::once(first).chain(overflow.iter().map(|&(_, block)| block))
     }
 
-    /// Where the element of this name is; or, if it is not there, where it is to be: the ordinal of its bucket, and the first
-    /// block.
+    /// Where the element of this name is, or is to be, and the element.
     #[inline(always)]
-    fn locate<'a>(
-        &self,
-        heap: &'a Heap,
-        hash: u64,
-        name: &[u8],
-    ) -> Result<(Spot, Element<'a>), (u32, Block)> {
+    fn locate<'a>(&self, heap: &'a Heap, hash: u64, name: &[u8]) -> (Place, Option<Element<'a>>) {
         let (ordinal, block) = self.first_block(heap, hash);
-        let node = heap.arena.tail(block);
-        let shape = Shape::read(node);
+        let run = run_of(heap, block);
+        let shape = Shape::read(run);
         let is = |field: Field<'a>| long::bytes(heap, field) == name;
-        match shape.find(node, tag_of(hash), is) {
-            Some((at, element)) => {
-                let spot = Spot { ordinal, block, at };
-                Ok((spot, element))
-            }
-            None if shape.overflows() => self
-                .locate_beyond(heap, ordinal, hash, name)
-                .ok_or((ordinal, block)),
-            None => Err((ordinal, block)),
+        let found = match shape.find(run, tag_of(hash), is) {
+            Some((at, element)) => Some((Spot::new((ordinal, block), at, &element), element)),
+            None if shape.overflows() => self.locate_beyond(heap, ordinal, hash, name),
+            None => None,
+        };
+        match found {
+            Some((spot, element)) => (Place::Taken(spot), Some(element)),
+            None => (Place::Free(ordinal, block), None),
         }
     }
 
@@ -206,19 +259,30 @@ impl Spiral {
         name: &[u8],
     ) -> Option<(Spot, Element<'a>)> {
         self.overflow_of(ordinal).iter().find_map(|&(_, block)| {
-            let node = heap.arena.tail(block);
+            let run = run_of(heap, block);
             let is = |field: Field<'a>| long::bytes(heap, field) == name;
-            let (at, element) = Shape::read(node).find(node, tag_of(hash), is)?;
-            let spot = Spot { ordinal, block, at };
-            Some((spot, element))
+            let (at, element) = Shape::read(run).find(run, tag_of(hash), is)?;
+            Some((Spot::new((ordinal, block), at, &element), element))
         })
+    }
+
+    /// Where the element of this name, whose hash is `hash`, is or is to be; and the element.
+    #[inline]
+    pub(crate) fn find<'a>(
+        &self,
+        heap: &'a Heap,
+        hash: u64,
+        name: &[u8],
+    ) -> (Place, Option<ElementRef<'a>>) {
+        let (place, element) = self.locate(heap, hash, name);
+        (place, element.map(|element| Self::view(heap, &element)))
     }
 
     /// The element of this name, whose hash is `hash`.
     #[inline]
     pub(crate) fn get<'a>(&self, heap: &'a Heap, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
-        let (_, element) = self.locate(heap, hash, name).ok()?;
-        Some(Self::view(heap, &element))
+        let (_, element) = self.locate(heap, hash, name);
+        Some(Self::view(heap, &element?))
     }
 
     #[inline(always)]
@@ -242,18 +306,34 @@ impl Spiral {
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
         let hash = hash_of(element.name);
-        let put = match self.locate(heap, hash, element.name) {
-            Ok((spot, old))
-                if old.has_inline_value_of(element.value.len())
-                    && old.deadline == element.deadline =>
+        let (place, _) = self.locate(heap, hash, element.name);
+        self.put_at(heap, hash_of, (hash, place), element)
+    }
+
+    /// As [`Self::put`], where [`Self::find`] has found the element of this hash, or none.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    #[inline(always)]
+    pub(crate) fn put_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (hash, place): (u64, Place),
+        element: ElementRef<'_>,
+    ) -> Result<Put, StoreError> {
+        let put = match place {
+            Place::Taken(spot)
+                if run::is_length(spot.value_code, element.value.len())
+                    && spot.deadline == element.deadline =>
             {
-                let node = heap.arena.tail_mut(spot.block);
-                let shape = Shape::read(node);
-                node::overwrite_value(node, &shape, spot.at, element.value);
+                let run = run_mut_of(heap, spot.block);
+                let shape = Shape::read(run);
+                run::overwrite_value(run, &shape, spot.at, element.value);
                 return Ok(Put::Replaced);
             }
-            Ok((spot, _)) => self.replace(heap, hash, spot, element)?,
-            Err(bucket) => self.add(heap, hash, bucket, element)?,
+            Place::Taken(spot) => self.replace(heap, hash, spot, element)?,
+            Place::Free(ordinal, block) => self.add(heap, hash, (ordinal, block), element)?,
         };
         self.balance(heap, hash_of);
         Ok(put)
@@ -287,7 +367,7 @@ impl Spiral {
             return Err(error);
         }
         self.len += 1;
-        self.volatile += u64::from(element.deadline.is_some());
+        self.deadline_changed(None, element.deadline);
         self.payload_bytes += (element.name.len() + element.value.len()) as u64;
         Ok(Put::Added)
     }
@@ -299,20 +379,20 @@ impl Spiral {
         (ordinal, mut block): (u32, Block),
         element: &NewElement<'_>,
     ) -> Result<(), StoreError> {
-        let mut shape = Shape::read(heap.arena.tail(block));
+        let mut shape = Shape::read(run_of(heap, block));
         let codes = (element.name.code, element.value.code);
         let mut needed = shape.with(codes.0, codes.1, element.deadline).needed();
-        if needed > NODE_MAX_BYTES {
+        if needed > RUN_MAX_BYTES {
             block = self.overflow_with_room(heap, ordinal, element)?;
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
             needed = shape.with(codes.0, codes.1, element.deadline).needed();
         }
         if needed > shape.capacity {
             block = self.resize(heap, ordinal, block, needed + ROOM_BYTES)?;
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
         }
         let used = shape.used();
-        node::append(heap.arena.tail_mut(block), &mut shape, element);
+        run::append(run_mut_of(heap, block), &mut shape, element);
         self.used_bytes += (shape.used() - used) as u64;
         Ok(())
     }
@@ -326,9 +406,9 @@ impl Spiral {
         element: &NewElement<'_>,
     ) -> Result<Block, StoreError> {
         let fits = |&&(_, block): &&(u32, Block)| {
-            let shape = Shape::read(heap.arena.tail(block));
+            let shape = Shape::read(run_of(heap, block));
             let with = shape.with(element.name.code, element.value.code, element.deadline);
-            with.needed() <= NODE_MAX_BYTES
+            with.needed() <= RUN_MAX_BYTES
         };
         if let Some(&(_, block)) = self.overflow_of(ordinal).iter().find(fits) {
             return Ok(block);
@@ -344,13 +424,13 @@ impl Spiral {
         let place = self.overflow.partition_point(|&(of, _)| of <= ordinal);
         self.overflow.insert(place, (ordinal, block));
         let first = self.table.get(&heap.arena, ordinal);
-        let node = heap.arena.tail_mut(first);
-        let mut shape = Shape::read(node);
+        let run = run_mut_of(heap, first);
+        let mut shape = Shape::read(run);
         shape.set_overflows(true);
-        shape.write(node);
+        shape.write(run);
     }
 
-    /// Gives a node a block with room for `bytes`; that block.
+    /// Gives a node a block with room for a run of `bytes`; that block.
     fn resize(
         &mut self,
         heap: &mut Heap,
@@ -358,20 +438,17 @@ impl Spiral {
         block: Block,
         bytes: usize,
     ) -> Result<Block, StoreError> {
-        let bytes = bytes.min(NODE_MAX_BYTES);
-        let (kind, arena) = (NodeKind::Elements, &mut heap.arena);
-        let resized = self.holdings.alloc(arena, bytes, kind, ordinal)?;
-        let old = Shape::read(arena.tail(block));
-        let new = old.moved_to(arena.block_bytes(resized));
-        arena.copy_between(
-            block,
-            node::HEADER_BYTES..old.front_end(),
-            resized,
-            node::HEADER_BYTES,
-        );
-        arena.copy_between(block, old.bodies(), resized, new.bodies().start);
-        new.write(arena.tail_mut(resized));
-        self.holdings.free(arena, block);
+        let resized = self.block_for(heap, ordinal, bytes)?;
+        let old = Shape::read(run_of(heap, block));
+        let arena = &mut heap.arena;
+        let new = old.moved_to(arena.block_bytes(resized) - NODE_HEAD_BYTES);
+        let from = NODE_HEAD_BYTES + old.bodies().start..NODE_HEAD_BYTES + old.bodies().end;
+        let to = NODE_HEAD_BYTES + new.bodies().start;
+        arena.copy_between(block, from, resized, to);
+        let front = NODE_HEAD_BYTES + run::HEADER_BYTES..NODE_HEAD_BYTES + old.front_end();
+        arena.copy_between(block, front.clone(), resized, front.start);
+        new.write(run_mut_of(heap, resized));
+        self.holdings.free(&mut heap.arena, block);
         self.moved(heap, ordinal, block, resized);
         Ok(resized)
     }
@@ -397,13 +474,13 @@ impl Spiral {
         let value = long::store(heap, &mut self.holdings, Position::of(hash), element.value)?;
         let value = value.field();
         let mut block = spot.block;
-        let node = heap.arena.tail(block);
-        let mut shape = Shape::read(node);
-        let old = shape.element(node, spot.at);
-        let (old_deadline, old_len) = (old.deadline, long::bytes(heap, old.value()).len());
+        let run = run_of(heap, block);
+        let mut shape = Shape::read(run);
+        let old = shape.element(run, spot.at);
+        let old_len = long::bytes(heap, old.value()).len();
         let old_reference = old.value().reference();
-        let mut new = node::shape_with_value(node, &shape, spot.at, value.code, element.deadline);
-        if new.needed() > NODE_MAX_BYTES {
+        let mut new = run::shape_with_value(run, &shape, spot.at, value.code, element.deadline);
+        if new.needed() > RUN_MAX_BYTES {
             // Its bucket has, or gets, another node.
             long::free(heap, &mut self.holdings, value.reference());
             return self.replace_elsewhere(heap, hash, spot, element);
@@ -417,19 +494,70 @@ impl Spiral {
                     return Err(error);
                 }
             };
-            shape = Shape::read(heap.arena.tail(block));
+            shape = Shape::read(run_of(heap, block));
             new = new.moved_to(shape.capacity);
         }
         let used = shape.used();
-        let node = heap.arena.tail_mut(block);
-        node::set_value(node, &mut shape, new, spot.at, value, element.deadline);
+        let run = run_mut_of(heap, block);
+        run::set_value(run, &mut shape, new, spot.at, value, element.deadline);
         self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
         long::free(heap, &mut self.holdings, old_reference);
-        self.volatile = self.volatile - u64::from(old_deadline.is_some())
-            + u64::from(element.deadline.is_some());
+        self.deadline_changed(spot.deadline, element.deadline);
         self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
         self.shorten(heap, spot.ordinal, block, &shape);
         Ok(Put::Replaced)
+    }
+
+    /// Gives the element at `spot` another deadline, or none.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn set_deadline_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (hash, spot): (u64, Spot),
+        deadline: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        let mut block = spot.block;
+        let mut shape = Shape::read(run_of(heap, block));
+        let needed = shape.with_deadline(deadline).needed();
+        if needed > RUN_MAX_BYTES {
+            let element = shape.element(run_of(heap, block), spot.at);
+            let element = Self::view(heap, &element);
+            let (name, value) = (element.name.to_vec(), element.value.to_vec());
+            let moved = ElementRef {
+                name: &name,
+                value: &value,
+                deadline,
+            };
+            self.replace_elsewhere(heap, hash, spot, moved)?;
+        } else {
+            if needed > shape.capacity {
+                block = self.resize(heap, spot.ordinal, block, needed + ROOM_BYTES)?;
+                shape = Shape::read(run_of(heap, block));
+            }
+            let used = shape.used();
+            run::set_deadline(run_mut_of(heap, block), &mut shape, spot.at, deadline);
+            self.used_bytes += (shape.used() - used) as u64;
+            self.deadline_changed(spot.deadline, deadline);
+        }
+        self.balance(heap, hash_of);
+        Ok(())
+    }
+
+    /// An element has another deadline, or came with one, or went.
+    #[inline(always)]
+    fn deadline_changed(&mut self, was: Option<UnixMillis>, is: Option<UnixMillis>) {
+        if was.is_none() && is.is_none() {
+            return;
+        }
+        self.volatile = self.volatile - u64::from(was.is_some()) + u64::from(is.is_some());
+        if self.volatile == 0 {
+            self.soonest = NEVER;
+        } else if let Some(deadline) = is {
+            self.soonest = self.soonest.min(deadline);
+        }
     }
 
     /// Replaces an element that no longer fits its node.
@@ -464,31 +592,44 @@ impl Spiral {
         hash_of: &impl Fn(&[u8]) -> u64,
         name: &[u8],
     ) -> bool {
-        let Ok((spot, _)) = self.locate(heap, hash_of(name), name) else {
+        let (Place::Taken(spot), _) = self.locate(heap, hash_of(name), name) else {
             return false;
         };
+        self.remove_at(heap, hash_of, spot);
+        true
+    }
+
+    /// Removes the element at `spot`.
+    #[inline(always)]
+    pub(crate) fn remove_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        spot: Spot,
+    ) {
         self.take(heap, spot);
         self.balance(heap, hash_of);
-        true
     }
 
     /// Takes an element out of its node, and frees what it has elsewhere.
     fn take(&mut self, heap: &mut Heap, spot: Spot) {
-        let Spot { ordinal, block, at } = spot;
-        let node = heap.arena.tail(block);
-        let mut shape = Shape::read(node);
-        let element = shape.element(node, at);
+        let Spot {
+            ordinal, block, at, ..
+        } = spot;
+        let run = run_of(heap, block);
+        let mut shape = Shape::read(run);
+        let element = shape.element(run, at);
         let bytes =
             long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
         let references = [element.name().reference(), element.value().reference()];
         self.len -= 1;
-        self.volatile -= u64::from(element.deadline.is_some());
+        self.deadline_changed(spot.deadline, None);
         self.payload_bytes -= bytes as u64;
         for reference in references {
             long::free(heap, &mut self.holdings, reference);
         }
         let used = shape.used();
-        node::remove(heap.arena.tail_mut(block), &mut shape, at);
+        run::remove(run_mut_of(heap, block), &mut shape, at);
         self.used_bytes -= (used - shape.used()) as u64;
         if shape.count == 0 && self.table.get(&heap.arena, ordinal) != block {
             self.unlist_overflow(heap, ordinal, block);
@@ -505,9 +646,9 @@ impl Spiral {
         self.holdings.free(&mut heap.arena, block);
         let is_last = self.overflow_of(ordinal).is_empty();
         let first = self.table.get(&heap.arena, ordinal);
-        let node = heap.arena.tail_mut(first);
-        let mut shape = Shape::read(node);
+        let run = run_mut_of(heap, first);
+        let mut shape = Shape::read(run);
         shape.set_overflows(!is_last);
-        shape.write(node);
+        shape.write(run);
     }
 }

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::node::{Reference, Shape};
-use super::{ElementRef, Put, Spiral};
+use super::run::{Reference, Shape};
+use super::{ElementRef, Put, Spiral, run_of};
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
@@ -263,9 +263,9 @@ impl Play<'_> {
     }
 
     fn long_block_in(&self, block: Block) -> Option<Block> {
-        let node = self.heap.arena.tail(block);
+        let run = run_of(&self.heap, block);
         let mut fields = Vec::new();
-        Shape::read(node).for_each(node, |element| {
+        Shape::read(run).for_each(run, |element| {
             fields.extend([element.name(), element.value()]);
         });
         fields.iter().find_map(|field| match field.reference() {

@@ -1,8 +1,8 @@
 //! What others do with the blocks of a collection: moving one, copying all, and freeing all in slices.
 
 use super::address::{Bucket, POSITION_BITS};
-use super::node::{Element, HEADER_BYTES, NewElement, Shape, append, repoint};
-use super::{Spiral, long};
+use super::run::{Element, NewElement, Shape, append, repoint};
+use super::{Spiral, long, run_mut_of, run_of};
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NodeKind, Owner, Table, ordinal_of};
 use crate::raw::Block;
@@ -27,9 +27,9 @@ impl Spiral {
         // Also while it is dismantled: the last node has the upper half of a bucket, and the lower keeps its ordinal.
         let ordinal = Bucket::of(position, self.table.len()).ordinal();
         let is_repointed = self.blocks_of(heap, ordinal).any(|block| {
-            let node = heap.arena.tail_mut(block);
-            let shape = Shape::read(node);
-            shape.has_references() && (0..shape.count).any(|at| repoint(node, &shape, at, from, to))
+            let run = run_mut_of(heap, block);
+            let shape = Shape::read(run);
+            shape.has_references() && (0..shape.count).any(|at| repoint(run, &shape, at, from, to))
         });
         assert!(is_repointed, "a long name or value has an element");
     }
@@ -45,6 +45,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: self.volatile,
+            soonest: self.soonest,
             used_bytes: 0,
             payload_bytes: self.payload_bytes,
         };
@@ -80,20 +81,18 @@ impl Spiral {
         block: Block,
         ordinal: u32,
     ) -> Result<Block, StoreError> {
-        let shape = Shape::read(heap.arena.tail(block));
-        let (bytes, kind) = (shape.capacity, NodeKind::Elements);
-        let copy = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
-        let image = heap.arena.tail(block)[..bytes].to_vec();
-        let node = heap.arena.tail_mut(copy);
+        let shape = Shape::read(run_of(heap, block));
+        let copy = self.block_for(heap, ordinal, shape.capacity)?;
+        let image = run_of(heap, block)[..shape.capacity].to_vec();
+        let run = run_mut_of(heap, copy);
         if !shape.has_references() {
-            node[HEADER_BYTES..bytes].copy_from_slice(&image[HEADER_BYTES..]);
-            shape.write(node);
+            run[..shape.capacity].copy_from_slice(&image);
             self.len += shape.count as u64;
             self.used_bytes += shape.used() as u64;
             return Ok(copy);
         }
-        let mut copied = Shape::empty(bytes);
-        copied.write(node);
+        let mut copied = Shape::empty(shape.capacity);
+        copied.write(run);
         for at in 0..shape.count {
             let element = shape.element(&image, at);
             if let Err(error) = self.copy_element(heap, copy, &mut copied, &element) {
@@ -104,7 +103,7 @@ impl Spiral {
         }
         self.used_bytes += copied.used() as u64;
         copied.set_overflows(shape.overflows());
-        copied.write(heap.arena.tail_mut(copy));
+        copied.write(run_mut_of(heap, copy));
         Ok(copy)
     }
 
@@ -129,7 +128,7 @@ impl Spiral {
             value: value.field(),
             deadline: element.deadline,
         };
-        append(heap.arena.tail_mut(node), shape, &copied);
+        append(run_mut_of(heap, node), shape, &copied);
         Ok(())
     }
 
@@ -153,11 +152,11 @@ impl Spiral {
 
     /// Frees a node and what its elements have elsewhere.
     fn free_node(&mut self, heap: &mut Heap, block: Block) -> u32 {
-        let shape = Shape::read(heap.arena.tail(block));
+        let shape = Shape::read(run_of(heap, block));
         let mut freed = 1;
         if shape.has_references() {
             for at in 0..shape.count {
-                let element = shape.element(heap.arena.tail(block), at);
+                let element = shape.element(run_of(heap, block), at);
                 let references = [element.name().reference(), element.value().reference()];
                 for reference in references.into_iter().filter(Option::is_some) {
                     long::free(heap, &mut self.holdings, reference);

@@ -4,8 +4,8 @@
 //! positions, so dividing and merging them moves nothing across the cursor: an element that stays is met exactly once.
 
 use super::address::{Bucket, Position};
-use super::node::Shape;
-use super::{ElementRef, Spiral};
+use super::run::Shape;
+use super::{ElementRef, Spiral, run_of};
 use crate::nodes::Heap;
 
 /// Nearly empty buckets that one call may pass for each element asked for.
@@ -16,13 +16,13 @@ const RANDOM_DRAWS: u64 = 64;
 impl Spiral {
     /// Emits about `count` elements from `cursor`, zero at first, on, and at least whole buckets; where to go on, `None` at the
     /// end.
-    pub(crate) fn scan(
+    pub(crate) fn scan<'a>(
         &self,
-        heap: &Heap,
+        heap: &'a Heap,
         hash_of: &impl Fn(&[u8]) -> u64,
         cursor: u64,
         count: usize,
-        emit: &mut dyn FnMut(ElementRef<'_>),
+        emit: &mut dyn FnMut(ElementRef<'a>),
     ) -> Option<u64> {
         let mut left = count.max(1);
         let mut buckets_left = left.saturating_mul(BUCKETS_PER_ELEMENT);
@@ -31,8 +31,8 @@ impl Spiral {
             let bucket = Bucket::of(from, self.table.len());
             let is_whole = bucket.start() == from;
             for block in self.blocks_of(heap, bucket.ordinal()) {
-                let node = heap.arena.tail(block);
-                Shape::read(node).for_each(node, |element| {
+                let run = run_of(heap, block);
+                Shape::read(run).for_each(run, |element| {
                     let element = Self::view(heap, &element);
                     if is_whole || Position::of(hash_of(element.name)) >= from {
                         emit(element);
@@ -47,6 +47,16 @@ impl Spiral {
             }
             if left == 0 || buckets_left == 0 {
                 return Some(from.0 - Position::FIRST.0);
+            }
+        }
+    }
+
+    /// Shows each element once.
+    pub(crate) fn for_each<'a>(&self, heap: &'a Heap, mut show: impl FnMut(ElementRef<'a>)) {
+        for ordinal in 0..self.table.len() {
+            for block in self.blocks_of(heap, ordinal) {
+                let run = run_of(heap, block);
+                Shape::read(run).for_each(run, |element| show(Self::view(heap, &element)));
             }
         }
     }
@@ -79,16 +89,16 @@ impl Spiral {
     fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
         let blocks = self.blocks_of(heap, ordinal);
         blocks
-            .map(|block| Shape::read(heap.arena.tail(block)).count)
+            .map(|block| Shape::read(run_of(heap, block)).count)
             .sum()
     }
 
     fn nth_of<'a>(&self, heap: &'a Heap, ordinal: u32, mut at: usize) -> Option<ElementRef<'a>> {
         for block in self.blocks_of(heap, ordinal) {
-            let node = heap.arena.tail(block);
-            let shape = Shape::read(node);
+            let run = run_of(heap, block);
+            let shape = Shape::read(run);
             if at < shape.count {
-                return Some(Self::view(heap, &shape.element(node, at)));
+                return Some(Self::view(heap, &shape.element(run, at)));
             }
             at -= shape.count;
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::model::play;
-use super::node::{Reference, Shape};
-use super::{ElementRef, NODE_MEAN_BYTES, Spiral};
+use super::run::{Reference, Shape};
+use super::{ElementRef, RUN_MEAN_BYTES, Spiral, run_of};
 use crate::KeyHasher;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
@@ -84,7 +84,7 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
             assert!(spiral.remove(&mut heap, &hash_of(), &name));
         }
         assert!(spiral.table.len().abs_diff(before) <= 1, "one at a time");
-        assert!(spiral.used_bytes <= NODE_MEAN_BYTES * u64::from(spiral.table.len()));
+        assert!(spiral.used_bytes <= RUN_MEAN_BYTES * u64::from(spiral.table.len()));
         nodes.push(spiral.table.len());
     }
     assert_eq!(nodes.last(), Some(&1));
@@ -92,8 +92,8 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
 }
 
 fn long_blocks(heap: &Heap, node: Block) -> Vec<Block> {
-    let (node, mut blocks) = (heap.arena.tail(node), Vec::new());
-    Shape::read(node).for_each(node, |element| match element.value().reference() {
+    let (run, mut blocks) = (run_of(heap, node), Vec::new());
+    Shape::read(run).for_each(run, |element| match element.value().reference() {
         Some(Reference::Block(block)) => blocks.push(block),
         _ => unreachable!("all values are long"),
     });

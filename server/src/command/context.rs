@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use larder_engine::{
     Access, Buffer, DbIndex, EntryRef, Key, Shard, StoreError, UnixMillis, ValueBytes, ValueImage,
+    WrongType,
 };
 
 use crate::command::closing::{self, Excess};
@@ -37,6 +38,26 @@ impl Clock {
     /// Milliseconds of the clock that never goes back.
     pub fn monotonic_ms(self) -> u64 {
         self.monotonic_us / 1000
+    }
+}
+
+/// Random numbers: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The numbers that follow from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 }
 
@@ -108,21 +129,10 @@ pub struct CoreState {
     pub topology: Topology,
     /// Whether the expiry hand moves (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
-    /// State of the core's random numbers.
-    pub random: u64,
+    /// Its random numbers.
+    pub random: Random,
     /// Its scripts.
     pub scripts: Engine,
-}
-
-impl CoreState {
-    /// A random number (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
-    pub fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
 }
 
 impl CoreState {
@@ -272,6 +282,8 @@ pub struct ShardCall<'a> {
     pub config: &'a Config,
     /// Counters of hits and misses.
     pub stats: &'a mut Stats,
+    /// The core's random numbers.
+    pub random: &'a mut Random,
     /// Whether lookups count as uses.
     pub access: Access,
     /// The first key's hash, if it is known already.
@@ -362,6 +374,12 @@ impl Handed {
             ValueBytes::Copied(_) => None,
             ValueBytes::Shared(buffer, _) => Some(buffer),
         }
+    }
+}
+
+impl From<WrongType> for ErrorReply {
+    fn from(_: WrongType) -> Self {
+        errors::WRONG_TYPE
     }
 }
 

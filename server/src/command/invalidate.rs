@@ -238,7 +238,7 @@ impl CoreState {
                 return;
             }
             left -= 1;
-            let random = self.next_random();
+            let random = self.random.draw();
             let Some((key, readers)) = self.readers.forget_any(random) else {
                 return;
             };

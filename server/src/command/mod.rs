@@ -22,7 +22,7 @@ mod topology;
 
 pub use crate::observe::CommandId;
 pub use args::Args;
-pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, SessionCall, ShardCall};
+pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, Random, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
 pub use families::object::lfu_of;
@@ -33,9 +33,9 @@ pub use keys::{
 };
 pub use shown::name_declared_keys_only;
 pub use spec::{
-    AttemptFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest, Flags, Group,
-    Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn, Spread,
-    TransactionStep, Turn, WaitLimit,
+    AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
+    Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn,
+    Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};
@@ -55,6 +55,14 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::strings::MANY,
     families::strings::PART,
     families::numbers::COMMANDS,
+    families::hashes::FIELDS,
+    families::hashes::WHOLE,
+    families::hashes::NUMBERS,
+    families::hashes::RANDOM,
+    families::hashes::SCAN,
+    families::hashes::DEADLINES,
+    families::hashes::TTL,
+    families::hashes::EXPIRING,
     families::client::COMMANDS,
     families::cluster::COMMANDS,
     families::config::COMMANDS,
@@ -75,6 +83,13 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::bits::OP,
     families::bits::FIELD,
     families::lcs::COMMANDS,
+    families::sort::COMMANDS,
+    families::lists::PUSH,
+    families::lists::POP,
+    families::lists::READ,
+    families::lists::EDIT,
+    families::lists::CARRY,
+    families::lists::FIRST,
     families::script::COMMANDS,
     families::script::FUNCTIONS,
     #[cfg(test)]

@@ -157,7 +157,11 @@ impl Flags {
 pub enum Category {
     Keyspace,
     String,
+    Hash,
     Bitmap,
+    List,
+    Set,
+    SortedSet,
     Connection,
     Dangerous,
     Transaction,
@@ -173,7 +177,11 @@ impl Category {
         match self {
             Self::Keyspace => "keyspace",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sortedset",
             Self::Connection => "connection",
             Self::Dangerous => "dangerous",
             Self::Transaction => "transaction",
@@ -191,7 +199,9 @@ impl Category {
 pub enum Group {
     Generic,
     String,
+    Hash,
     Bitmap,
+    List,
     Connection,
     Pubsub,
     Server,
@@ -206,7 +216,9 @@ impl Group {
         match self {
             Self::Generic => "generic",
             Self::String => "string",
+            Self::Hash => "hash",
             Self::Bitmap => "bitmap",
+            Self::List => "list",
             Self::Connection => "connection",
             Self::Pubsub => "pubsub",
             Self::Server => "server",
@@ -227,6 +239,10 @@ pub type CoreFn = fn(&mut CoreCall<'_>);
 pub type Merge = fn(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult;
 /// Begins a command of several rounds.
 pub type RoundsFn = fn(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>;
+
+/// Begins an attempt at a command that may block, in rounds.
+pub type AttemptRoundsFn =
+    fn(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Result<Box<dyn Rounds>, ErrorReply>;
 
 /// What runs a command.
 #[derive(Clone, Copy, Debug)]
@@ -291,20 +307,25 @@ pub struct Blocking {
     /// Makes an attempt on the core on which all its keys live.
     pub attempt: AttemptFn,
     /// Begins an attempt on several cores.
-    pub begin: RoundsFn,
+    pub begin: AttemptRoundsFn,
     /// Whether an attempt takes what it finds, so that others do not find it; else one write serves all who wait.
     pub takes: bool,
     /// The keys it waits for; the others it only works on.
     pub awaits: Keys,
     /// How long it waits at most.
-    pub timeout: fn(&Args<'_>) -> Result<WaitLimit, ErrorReply>,
-    /// The reply of a wait that ended by time, and of an attempt that found nothing inside `MULTI`.
+    pub timeout: TimeoutFn,
+    /// The reply of a wait that ended by time.
     pub on_timeout: fn(&mut Reply<'_>),
+    /// The reply of an attempt that found nothing where nothing waits, inside `MULTI` or a script.
+    pub on_nothing: fn(&mut Reply<'_>),
 }
 
 /// Makes an attempt at a command that may block, on a shard that has all its keys. An attempt that finds nothing changes
 /// nothing, and what it writes as its reply does not count.
 pub type AttemptFn = fn(&mut ShardCall<'_>, Turn) -> Result<Attempted, ErrorReply>;
+
+/// How long a command may wait, as its arguments say. It is asked first: what else is wrong with them is said here, too.
+pub type TimeoutFn = fn(&Args<'_>) -> Result<WaitLimit, ErrorReply>;
 
 /// When an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -179,9 +179,12 @@ pub const IDLE_TIME_NOT_TRACKED: ErrorReply = ErrorReply::fixed(
 /// A timeout in milliseconds is no integer.
 pub const TIMEOUT_NOT_AN_INTEGER: ErrorReply =
     ErrorReply::fixed("ERR timeout is not an integer or out of range");
-/// A timeout in milliseconds is negative.
+/// A timeout in seconds is no number.
+pub const TIMEOUT_NOT_A_FLOAT: ErrorReply =
+    ErrorReply::fixed("ERR timeout is not a float or out of range");
+/// A timeout is negative.
 pub const TIMEOUT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR timeout is negative");
-/// A timeout in milliseconds ends beyond what 64 bits can say.
+/// A timeout ends beyond what 64 bits can say.
 pub const TIMEOUT_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR timeout is out of range");
 /// A number that counts something is negative or none.
 pub const NOT_POSITIVE: ErrorReply =
@@ -256,6 +259,84 @@ pub fn bitop_keys(operation: &str) -> ErrorReply {
         "ERR BITOP {operation} must be called with at least two source keys."
     ))
 }
+
+// Hashes.
+
+/// `HINCRBY` of a field that holds something else.
+pub const FIELD_NOT_AN_INTEGER: ErrorReply = ErrorReply::fixed("ERR hash value is not an integer");
+/// `HINCRBYFLOAT` of a field that holds something else.
+pub const FIELD_NOT_A_FLOAT: ErrorReply = ErrorReply::fixed("ERR hash value is not a float");
+/// `HINCRBYFLOAT` by infinity.
+pub const INCREMENT_INFINITE: ErrorReply = ErrorReply::fixed("ERR value is NaN or Infinity");
+/// `HRANDFIELD ... WITHVALUES` of more pairs than replies can be counted.
+pub const VALUE_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR value is out of range");
+/// The time of a field's deadline is negative.
+pub const EXPIRE_TIME_NEGATIVE: ErrorReply =
+    ErrorReply::fixed("ERR invalid expire time, must be >= 0");
+/// `EX`, `PX`, `EXAT` or `PXAT` at the end.
+pub const EXPIRE_TIME_MISSING: ErrorReply = ErrorReply::fixed("ERR missing expire time");
+/// `HGETEX` with two options about deadlines.
+pub const HGETEX_EXPIRY_TWICE: ErrorReply =
+    ErrorReply::fixed("ERR Only one of EX, PX, EXAT, PXAT or PERSIST arguments can be specified");
+/// `HSETEX` with two options about deadlines.
+pub const HSETEX_EXPIRY_TWICE: ErrorReply =
+    ErrorReply::fixed("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+/// `HSETEX FNX FXX`.
+pub const FIELD_CONDITION_TWICE: ErrorReply =
+    ErrorReply::fixed("ERR Only one of FXX or FNX arguments can be specified");
+/// An option of `HSETEX` given to `HGETEX`, or the reverse.
+pub const UNKNOWN_ARGUMENT: ErrorReply = ErrorReply::fixed("ERR unknown argument");
+/// `HEXPIRE` with two conditions.
+pub const CONDITION_TWICE: ErrorReply = ErrorReply::fixed("ERR Multiple condition flags specified");
+/// No `FIELDS`.
+pub const FIELDS_MISSING: ErrorReply = ErrorReply::fixed("ERR missing FIELDS argument");
+/// Two times `FIELDS`.
+pub const FIELDS_TWICE: ErrorReply =
+    ErrorReply::fixed("ERR FIELDS keyword specified multiple times");
+/// `HEXPIRE` with nothing behind `FIELDS`.
+pub const FIELDS_TOO_SHORT: ErrorReply =
+    ErrorReply::fixed("ERR FIELDS requires at least numfields and one field argument");
+/// No `FIELDS` where it has to stand.
+pub const FIELDS_NOT_THERE: ErrorReply =
+    ErrorReply::fixed("ERR Mandatory argument FIELDS is missing or not at the right position");
+/// Fewer fields than announced.
+pub const FIELDS_TOO_FEW: ErrorReply = ErrorReply::fixed("ERR wrong number of arguments");
+/// `HTTL` of fewer fields than announced, or more.
+pub const NUMFIELDS_MISMATCH: ErrorReply =
+    ErrorReply::fixed("ERR The `numfields` parameter must match the number of arguments");
+/// A number of fields that cannot be, to `HTTL` and its kin.
+pub const NUMFIELDS_NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR Number of fields must be a positive integer");
+/// A number of fields that cannot be, to `HEXPIRE` and its kin.
+pub const HEXPIRE_NUMFIELDS: ErrorReply =
+    ErrorReply::fixed("ERR Parameter `numFields` should be greater than 0");
+/// A number of fields that cannot be, to `HGETEX` and `HSETEX`.
+pub const HGETEX_NUMFIELDS: ErrorReply = ErrorReply::fixed("ERR invalid number of fields");
+
+/// An argument that there is not.
+pub fn unknown_argument(argument: &[u8]) -> ErrorReply {
+    ErrorReply::new([b"ERR unknown argument: ", shown(argument, argument.len())].concat())
+}
+
+// Lists.
+
+/// `LMPOP` with a number of keys that cannot be.
+pub const NUMKEYS_NOT_POSITIVE: ErrorReply =
+    ErrorReply::fixed("ERR numkeys should be greater than 0");
+/// `LMPOP ... COUNT` with a number that is not positive.
+pub const COUNT_NOT_POSITIVE: ErrorReply = ErrorReply::fixed("ERR count should be greater than 0");
+/// `LPOS ... RANK 0`.
+pub const RANK_ZERO: ErrorReply = ErrorReply::fixed(
+    "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list",
+);
+/// `LPOS ... COUNT` with a negative number, or none.
+pub const COUNT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR COUNT can't be negative");
+/// `LPOS ... MAXLEN` with a negative number, or none.
+pub const MAXLEN_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR MAXLEN can't be negative");
+
+/// `SORT` by numbers of what is none.
+pub const SORT_WEIGHTS: ErrorReply =
+    ErrorReply::fixed("ERR One or more scores can't be converted into double");
 
 // Connections and the server.
 

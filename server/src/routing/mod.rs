@@ -121,6 +121,17 @@ impl SlotMap {
         }
     }
 
+    /// The table as it is now, for a command that names keys as it goes on, meanwhile no slot moves.
+    pub fn copied(&self) -> Self {
+        let owners = self.owners.iter();
+        let owners = owners.map(|owner| AtomicU16::new(owner.load(Ordering::Relaxed)));
+        Self {
+            owners: owners.collect(),
+            cores: self.cores,
+            version: AtomicU64::new(self.version()),
+        }
+    }
+
     /// Gives `slots` to `owner`. No core may have anything under way that depends on who has them.
     pub fn assign(&self, slots: &[Slot], owner: CoreId) {
         assert!(owner.0 < self.cores, "there is such a core");

@@ -6,6 +6,7 @@ use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::list::{End, ListView, Sweep};
 use crate::memory::{ListPlace, Memory, fits_ill};
+use crate::shard::lists::ListRef;
 use crate::shard::{Open, Shard};
 use crate::{DbIndex, Key, Kind, ListThreshold, StoreError, WrongType};
 
@@ -29,18 +30,26 @@ impl Shard {
     #[inline]
     pub fn list_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<ListMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::List)?;
-        let mut at = None;
-        if let Some(item) = open.item {
-            let layout = open.shard.memory.layout(item);
-            open.shard.touch(db, item, layout.head.access());
-            at = Some(open.shard.memory.list_at(item, &layout));
-        }
-        Ok(ListMut {
+        let at = open.item.map(|item| open.shard.memory.list_at(item));
+        Ok(ListMut::new(open, at))
+    }
+
+    /// A list to be made at a key, in the place of whatever is there, which is gone.
+    pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
+        let was_there = self.remove(db, key, Event::Silent);
+        ListMut::new(Open::anew(self, db, key, was_there), None)
+    }
+}
+
+impl<'a> ListMut<'a> {
+    #[inline]
+    fn new(open: Open<'a>, at: Option<ListPlace>) -> Self {
+        Self {
             open,
             at,
             added: 0,
             has_shrunk: false,
-        })
+        }
     }
 }
 
@@ -54,6 +63,12 @@ impl ListMut<'_> {
     fn view(&self) -> Option<ListView<'_>> {
         let at = self.at.as_ref()?;
         Some(self.open.shard.memory.list_view(at))
+    }
+
+    /// What there is, to read.
+    #[inline]
+    pub fn as_ref(&self) -> Option<ListRef<'_>> {
+        self.view().map(|view| ListRef { view })
     }
 
     /// Number of elements.
@@ -244,7 +259,9 @@ impl ListMut<'_> {
         if self.added == 0 && !self.has_shrunk {
             return false;
         }
-        if self.has_shrunk && fits_ill(&list) {
+        // The log of an undo names trees by their numbers: there they stay while it is open.
+        let may_pack = !shard.undo.is_open;
+        if self.has_shrunk && fits_ill(&list, may_pack) {
             shard.memory.fit_list(at);
             list = shard.memory.list_view(at);
         }

@@ -12,11 +12,16 @@
 //! instead, and when a range of it is written, the log has the range. When the ranges of a value come to more bytes than it
 //! has, a copy takes their place.
 //!
+//! Of a large collection that changes element by element the log has the changes, as what takes them back (`changes.rs`), and what
+//! it said of itself. A packed one whose key is in an extent is copied without its key, which stays where it is.
+//!
 //! Tables have numbers here that stay with them when databases are exchanged. A database that is flushed gets a new table,
 //! of which nothing need be saved: all of it goes. The old one lies here as it is.
 
 use hashbrown::HashTable;
 
+use super::changes::Changes;
+use crate::journal::Element;
 use crate::keyspace::Keyspace;
 use crate::limits::UNDO_KEPT_BYTES;
 use crate::memory::{Attributes, Memory};
@@ -30,8 +35,15 @@ pub(super) struct TableId(pub(super) u32);
 /// A part of the log's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bytes {
-    at: usize,
-    len: usize,
+    pub(super) at: usize,
+    pub(super) len: usize,
+}
+
+/// A copy of an item, in a block of so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Image {
+    bytes: Bytes,
+    pub(super) block_bytes: usize,
 }
 
 /// What there was of a key.
@@ -39,8 +51,8 @@ pub(super) struct Bytes {
 pub(super) enum Before {
     /// Nothing.
     Absent,
-    /// An item of which this is a copy, in a block of so many bytes.
-    Copied { image: Bytes, block_bytes: usize },
+    /// An item of which this is a copy.
+    Copied(Image),
     /// This item, which belongs to the log.
     Kept(Block),
     /// The item that is there still, but for its [`Part`].
@@ -62,6 +74,8 @@ pub(super) struct Saved {
 #[derive(Clone, Copy, Debug)]
 struct Part {
     was: Attributes,
+    /// The item as it was before its packed elements changed, if its key is in an extent.
+    packed: Option<Image>,
     /// The range saved last.
     last_range: Option<u32>,
     /// What the ranges have taken.
@@ -71,6 +85,8 @@ struct Part {
 /// What an item was before it changed in place.
 pub(super) struct PartBefore<'a> {
     pub(super) was: Attributes,
+    /// A copy of the item, but for its key.
+    pub(super) packed: Option<Image>,
     /// What was at these offsets, in the order in which they are to be written.
     pub(super) ranges: Vec<(usize, &'a [u8])>,
 }
@@ -97,6 +113,8 @@ pub(crate) struct UndoLog {
     bytes: Vec<u8>,
     parts: Vec<Part>,
     ranges: Vec<Range>,
+    /// What changed of large collections.
+    pub(super) changes: Changes,
     /// Whether it has ranges, or the length, of a value in an extent.
     has_written_extents: bool,
 }
@@ -133,6 +151,7 @@ impl UndoLog {
         self.bytes.clear();
         self.parts.clear();
         self.ranges.clear();
+        self.changes.clear();
         self.has_written_extents = false;
     }
 
@@ -149,7 +168,8 @@ impl UndoLog {
             + self.by_key.capacity() * (size_of::<u32>() + 1)
             + self.bytes.capacity()
             + self.parts.capacity() * size_of::<Part>()
-            + self.ranges.capacity() * size_of::<Range>();
+            + self.ranges.capacity() * size_of::<Range>()
+            + self.changes.used_bytes();
         let tables = self.flushed.iter().map(|(_, table)| table.table_bytes());
         lists as u64 + tables.sum::<u64>()
     }
@@ -203,7 +223,11 @@ impl UndoLog {
         self.slice(saved.key)
     }
 
-    pub(super) fn slice(&self, bytes: Bytes) -> &[u8] {
+    pub(super) fn image(&self, image: Image) -> &[u8] {
+        self.slice(image.bytes)
+    }
+
+    fn slice(&self, bytes: Bytes) -> &[u8] {
         &self.bytes[bytes.at..][..bytes.len]
     }
 
@@ -218,6 +242,7 @@ impl UndoLog {
         }
         Some(PartBefore {
             was: part.was,
+            packed: part.packed,
             ranges,
         })
     }
@@ -263,6 +288,32 @@ impl UndoLog {
             state => {
                 self.part_of(at, state, memory);
             }
+        }
+    }
+
+    /// An element of a collection is about to change.
+    pub(super) fn before_element(
+        &mut self,
+        at: At,
+        element: &Element<'_>,
+        memory: &Memory,
+        hash_of: impl Fn(&[u8]) -> u64,
+    ) {
+        let state = self.state(at, memory);
+        if state == State::Saved {
+            return;
+        }
+        if !memory.has_parts_elsewhere(at.item) {
+            self.copy(at, state, memory);
+            return;
+        }
+        let part = self.part_of(at, state, memory);
+        if self.parts[part].packed.is_some() {
+            return;
+        }
+        match memory.collection_of(at.item) {
+            Some(collection) => self.changes.before(collection, element, memory, hash_of),
+            None => self.parts[part].packed = Some(self.copy_of(at.item, memory)),
         }
     }
 
@@ -352,21 +403,27 @@ impl UndoLog {
     }
 
     fn copy(&mut self, at: At, state: State, memory: &Memory) {
-        let (bytes, block_bytes) = memory.image(at.item);
-        let image = self.push(bytes);
-        let before = Before::Copied { image, block_bytes };
+        let image = self.copy_of(at.item, memory);
+        let before = Before::Copied(image);
         match state {
             State::Saved => unreachable!("an item is copied once"),
             State::New(table) => {
                 let (start, len) = memory.key_in_image(at.item);
                 let key = Bytes {
-                    at: image.at + start,
+                    at: image.bytes.at + start,
                     len,
                 };
                 self.add_with_key(table, at.hash, key, before);
             }
             State::InPlace(saved) => self.saved[saved].before = before,
         }
+    }
+
+    /// A copy of what is in the item's block.
+    fn copy_of(&mut self, item: Block, memory: &Memory) -> Image {
+        let (bytes, block_bytes) = memory.image(item);
+        let bytes = self.push(bytes);
+        Image { bytes, block_bytes }
     }
 
     /// The number of the part that says what the item was in place.
@@ -382,6 +439,7 @@ impl UndoLog {
         let part = self.parts.len();
         self.parts.push(Part {
             was: memory.attributes(at.item),
+            packed: None,
             last_range: None,
             range_bytes: 0,
         });

@@ -15,17 +15,23 @@
 //! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
 //! entries that changed took before, and up to 160 bytes and the key for each of them.
 
+mod changes;
+#[cfg(test)]
+mod element_tests;
 mod log;
 #[cfg(test)]
 pub(super) mod tests;
 
+use changes::Step;
 pub(super) use log::UndoLog;
 use log::{At, Attribute, Before, Fate, Saved};
 
 use super::Shard;
-use crate::journal::LaidAside;
+use crate::journal::{Element, LaidAside};
 use crate::keyspace::Keyspace;
-use crate::memory::Sharing;
+use crate::list::End;
+use crate::memory::{Memory, Sharing};
+use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::{DbIndex, Key, StoreError};
 
@@ -100,6 +106,9 @@ impl Shard {
         self.put_tables_back(&mut log);
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
+        }
+        for (collection, step) in log.changes.back() {
+            self.step_back(collection, &step);
         }
         for saved in log.saved() {
             self.put_back(&log, saved);
@@ -205,8 +214,9 @@ impl Shard {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
             Before::Absent => {}
-            Before::Copied { image, block_bytes } => {
-                let item = self.restore(log.slice(image), block_bytes);
+            Before::Copied(image) => {
+                let (bytes, block_bytes) = (log.image(image), image.block_bytes);
+                let item = self.insist(|memory| memory.restore(bytes, block_bytes));
                 if let Some(access) = log.first_access(saved) {
                     self.memory.set_access(item, access);
                 }
@@ -231,20 +241,84 @@ impl Shard {
         }
     }
 
-    fn restore(&mut self, image: &[u8], block_bytes: usize) -> Block {
-        if let Some(item) = self.memory.restore(image, block_bytes) {
-            return item;
+    /// Does what takes memory that was there before.
+    fn insist<T>(&mut self, mut attempt: impl FnMut(&mut Memory) -> Option<T>) -> T {
+        if let Some(done) = attempt(&mut self.memory) {
+            return done;
         }
         // What came since may wait to be freed.
-        while self.free_segment().is_some() {}
-        let item = self.memory.restore(image, block_bytes);
-        item.expect("all that came is freed, and what was there before had room")
+        while self.free_segment().is_some() || self.memory.trim_some() {}
+        let done = attempt(&mut self.memory);
+        done.expect("all that came is freed, and what was there before had room")
     }
 
-    fn revert(&mut self, log: &UndoLog, saved: &Saved, item: Block) -> Block {
-        match log.part(saved) {
-            None => item,
-            Some(part) => self.memory.revert(item, &part.was, &part.ranges),
+    fn revert(&mut self, log: &UndoLog, saved: &Saved, mut item: Block) -> Block {
+        let Some(part) = log.part(saved) else {
+            return item;
+        };
+        if let Some(image) = part.packed {
+            let (bytes, block_bytes) = (log.image(image), image.block_bytes);
+            item = self.insist(|memory| memory.restore_packed(item, bytes, block_bytes));
+        }
+        self.memory.revert(item, &part.was, &part.ranges)
+    }
+
+    /// Takes a change of a large collection back.
+    fn step_back(&mut self, collection: Owner, step: &Step<'_>) {
+        match *step {
+            Step::Put(field) => {
+                let hasher = self.hasher.clone();
+                self.insist(|memory| {
+                    memory.change_spiral(collection, |spiral, heap| {
+                        let put = spiral.put(heap, &|name: &[u8]| hasher.hash(name), field);
+                        put.ok()
+                    })
+                });
+            }
+            Step::Drop(name) => {
+                let hasher = &self.hasher;
+                self.memory.change_spiral(collection, |spiral, heap| {
+                    spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name);
+                });
+            }
+            Step::Shorten { index, len } => {
+                self.memory.change_list(collection, |list, heap| {
+                    let more = list.len() - len;
+                    list.remove(heap, index..index + more);
+                });
+            }
+            Step::Insert {
+                index,
+                ref elements,
+            } => self.put_elements_back(collection, index, elements),
+            Step::Replace { index, value } => self.insist(|memory| {
+                memory.change_list(collection, |list, heap| {
+                    list.replace(heap, index, value).ok()
+                })
+            }),
+        }
+    }
+
+    /// Puts elements before element `index` of a list: where it can, as they come to an end.
+    fn put_elements_back(&mut self, collection: Owner, index: u32, elements: &[&[u8]]) {
+        let (list, _) = self.memory.list(collection);
+        let (is_head, is_tail) = (index == 0, index == list.len());
+        let numbered = (index..).zip(elements);
+        let mut put = |index: u32, element: &[u8]| {
+            self.insist(|memory| {
+                memory.change_list(collection, |list, heap| {
+                    let put = match (is_head, is_tail) {
+                        (true, _) => list.push(heap, End::Head, element),
+                        (_, true) => list.push(heap, End::Tail, element),
+                        _ => list.insert(heap, index, element),
+                    };
+                    put.ok()
+                })
+            });
+        };
+        match is_head {
+            true => elements.iter().rev().for_each(|element| put(0, element)),
+            false => numbered.for_each(|(index, element)| put(index, element)),
         }
     }
 }
@@ -276,6 +350,25 @@ impl Shard {
     #[cold]
     pub(super) fn keep(&mut self, db: DbIndex, hash: u64, item: Block) {
         self.undo.keep(At { db, hash, item }, item, &self.memory);
+    }
+
+    /// An element of the item's collection is about to change as the record will say.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_element(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        element: &Element<'_>,
+    ) {
+        self.tell_of_entry(db, item);
+        if self.undo.is_open {
+            let at = At { db, hash, item };
+            let hasher = &self.hasher;
+            self.undo
+                .before_element(at, element, &self.memory, |name| hasher.hash(name));
+        }
     }
 
     /// A range of the item's value is about to be written.

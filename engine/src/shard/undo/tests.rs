@@ -431,7 +431,7 @@ proptest! {
     }
 }
 
-fn key(bytes: &[u8]) -> Key<'_> {
+pub(super) fn key(bytes: &[u8]) -> Key<'_> {
     KeyHasher::with_seeds([1, 2, 3, 4]).key(bytes)
 }
 

@@ -96,22 +96,23 @@ const READING: CommandSpec = CommandSpec {
     ..CommandSpec::BASE
 };
 
+/// What a time is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
+pub(super) enum Unit {
     Seconds,
     Millis,
 }
 
 /// What a time counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     Now,
     Epoch,
 }
 
 /// When a deadline is set. `XX` goes together with `GT` or `LT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Condition {
+pub(super) struct Condition {
     /// `NX`: there must be none yet.
     none_yet: bool,
     /// `XX`: there must be one.
@@ -123,20 +124,38 @@ struct Condition {
 }
 
 impl Condition {
+    /// Adds the condition called `word`; whether there is one.
+    pub(super) fn add(&mut self, word: &[u8]) -> bool {
+        let chosen = [
+            ("nx", &mut self.none_yet),
+            ("xx", &mut self.one_already),
+            ("gt", &mut self.later),
+            ("lt", &mut self.sooner),
+        ]
+        .into_iter()
+        .find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes()));
+        let is_known = chosen.is_some();
+        if let Some((_, option)) = chosen {
+            *option = true;
+        }
+        is_known
+    }
+
+    /// How many conditions have to hold.
+    pub(super) fn len(self) -> usize {
+        [self.none_yet, self.one_already, self.later, self.sooner]
+            .into_iter()
+            .filter(|&option| option)
+            .count()
+    }
+
     /// Reads the options from argument 3 on.
     fn parse(args: &Args<'_>) -> Result<Self, ErrorReply> {
         let mut condition = Self::default();
-        for at in 3..args.len() {
-            let chosen = [
-                ("nx", &mut condition.none_yet),
-                ("xx", &mut condition.one_already),
-                ("gt", &mut condition.later),
-                ("lt", &mut condition.sooner),
-            ]
-            .into_iter()
-            .find(|(word, _)| args.is(at, word));
-            let (_, option) = chosen.ok_or_else(|| errors::unsupported_option(args.at(at)))?;
-            *option = true;
+        for word in args.iter_from(3) {
+            if !condition.add(word) {
+                return Err(errors::unsupported_option(word));
+            }
         }
         if condition.none_yet && (condition.one_already || condition.later || condition.sooner) {
             return Err(errors::NX_WITH_OTHERS);
@@ -147,7 +166,8 @@ impl Condition {
         Ok(condition)
     }
 
-    fn holds(self, present: Option<UnixMillis>, next: UnixMillis) -> bool {
+    /// Whether it holds where `present` is the deadline, and `next` is to be.
+    pub(super) fn holds(self, present: Option<UnixMillis>, next: UnixMillis) -> bool {
         match present {
             None => !self.one_already && !self.later,
             Some(present) => {
@@ -200,7 +220,12 @@ fn set_deadline(
 }
 
 /// The deadline `time` means; `None` if it is beyond what milliseconds can say.
-fn deadline(time: i64, unit: Unit, origin: Origin, now: UnixMillis) -> Option<UnixMillis> {
+pub(super) fn deadline(
+    time: i64,
+    unit: Unit,
+    origin: Origin,
+    now: UnixMillis,
+) -> Option<UnixMillis> {
     let millis = match unit {
         Unit::Seconds => time.checked_mul(1000)?,
         Unit::Millis => time,

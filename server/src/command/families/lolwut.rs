@@ -48,7 +48,7 @@ fn draw(core: &mut CoreState) -> String {
     let mut picture = String::new();
     for _ in 0..SHELVES {
         let row: [&[&str; 3]; JARS] =
-            std::array::from_fn(|_| &THINGS[(core.next_random() % THINGS.len() as u64) as usize]);
+            std::array::from_fn(|_| &THINGS[(core.random.draw() % THINGS.len() as u64) as usize]);
         for line in 0..3 {
             let line: Vec<&str> = row.iter().map(|thing| thing[line]).collect();
             picture.push_str(line.join(" ").trim_end());

@@ -68,7 +68,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 ];
 
 /// Entries a `SCAN` without `COUNT` visits.
-const DEFAULT_COUNT: i64 = 10;
+pub(super) const DEFAULT_COUNT: i64 = 10;
 
 /// Questions one `SCAN` asks at most beyond one for each core, where shards answer in small steps.
 const EXTRA_QUESTIONS_MAX: u32 = 10;
@@ -136,7 +136,7 @@ impl CursorForm {
 }
 
 /// Reads a cursor as `strtoul` does, for clients that rely on it: a sign, no digits at all; but no space.
-fn parse_cursor(text: &[u8]) -> Result<u64, ErrorReply> {
+pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, ErrorReply> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -323,8 +323,9 @@ fn scan_shard(call: &mut CoreCall<'_>) {
     }
 }
 
+/// Whether a name is one that a scan is to show.
 #[inline]
-fn matches(pattern: &[u8], key: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
 }
 
@@ -359,7 +360,7 @@ fn concatenate(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandR
 
 /// Answers this core's number of keys, a random number, and a key of its own; nothing if it has none.
 fn random_key(call: &mut CoreCall<'_>) {
-    let (choice, weight) = (call.core.next_random(), call.core.next_random());
+    let (choice, weight) = (call.core.random.draw(), call.core.random.draw());
     let len = call.core.shard.len(call.db);
     if let Some(entry) = call.core.shard.random(call.db, choice) {
         call.out.extend_from_slice(&len.to_le_bytes());

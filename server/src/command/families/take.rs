@@ -34,6 +34,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             awaits: KEYS,
             timeout,
             on_timeout: |reply| reply.null_array(),
+            on_nothing: |reply| reply.null_array(),
         }),
         ..CommandSpec::BASE
     },
@@ -53,6 +54,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             awaits: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
             timeout,
             on_timeout: |reply| reply.null(),
+            on_nothing: |reply| reply.null(),
         }),
         ..CommandSpec::BASE
     },
@@ -72,6 +74,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             awaits: READ_KEYS,
             timeout,
             on_timeout: |reply| reply.null_array(),
+            on_nothing: |reply| reply.null_array(),
         }),
         ..CommandSpec::BASE
     },

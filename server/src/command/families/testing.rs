@@ -6,7 +6,7 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{Args, CommandTable, FirstKey, Run, ShardCall, lfu_of};
+use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -19,6 +19,7 @@ pub(crate) struct Bench {
     pub(crate) stats: Stats,
     pub(crate) db: DbIndex,
     pub(crate) protocol: Protocol,
+    random: Random,
     events: Vec<String>,
 }
 
@@ -43,6 +44,7 @@ impl Bench {
             stats: Stats::new(CommandTable::global().count()),
             db: DbIndex(0),
             protocol: Protocol::Resp2,
+            random: Random::new(1),
             events: Vec::new(),
         }
     }
@@ -132,6 +134,7 @@ impl Bench {
             reply: Reply::new(out, self.protocol),
             config: &self.config,
             stats: &mut self.stats,
+            random: &mut self.random,
             access: Access::Touch,
             first_key: FirstKey::UNKNOWN,
         })

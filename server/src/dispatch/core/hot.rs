@@ -122,6 +122,7 @@ impl Core {
                 reply: Reply::new(out, protocol),
                 config: &state.config,
                 stats: &mut state.stats,
+                random: &mut state.random,
                 access: Access::Peek,
                 first_key: reading.first_key,
             });

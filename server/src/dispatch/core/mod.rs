@@ -44,7 +44,7 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{Clock, CommandTable, CoreState, Topology, lfu_of};
+use crate::command::{Clock, CommandTable, CoreState, Random, Topology, lfu_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
@@ -176,7 +176,7 @@ impl Core {
                 moving: Moving::default(),
                 topology: Topology::default(),
                 active_expire: true,
-                random: 0,
+                random: Random::new(0),
                 scripts: Engine::default(),
             },
             lines: Box::new(NoLines),
@@ -207,8 +207,8 @@ impl Core {
             client_memory: ClientMemory::default(),
             budget: Budget::new(cores),
         };
-        core.state.random = core.state.shared.hasher.hash(&id.0.to_le_bytes());
-        core.state.scripts = Engine::new(core.state.next_random());
+        core.state.random = Random::new(core.state.shared.hasher.hash(&id.0.to_le_bytes()));
+        core.state.scripts = Engine::new(core.state.random.draw());
         core.state.shard.copied().share(copy_versions);
         core.refresh_config();
         core.settle_lease();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, Flags, Rounds, RoundsFn, Run, SessionCall, ShardFn, Spread,
+    Args, Command, CommandSpec, CoreFn, Flags, Rounds, Run, SessionCall, ShardFn, Spread,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::{end_command, wants_reply};
@@ -17,8 +17,8 @@ use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
 use crate::dispatch::transactions::pending::{Split, key_range};
-use crate::resp::errors;
-use crate::routing::CoreId;
+use crate::resp::{ErrorReply, errors};
+use crate::routing::{CoreId, SlotMap};
 use crate::session::{Endpoint, HighWater, Session, gate};
 
 impl Core {
@@ -282,11 +282,15 @@ impl Core {
         session.sent_bytes += outbox.ask_with(head, args, self.lent.as_ref());
     }
 
-    /// Splits the keys of a command by the cores that own them. The one core that owns all, if there is one.
+    /// Splits the keys of a command by the cores that own them. The one core that owns all, if there is one; none if it may come
+    /// to others that no argument names.
     fn split_keys(&mut self, command: &Command, args: Args<'_>, target: Target) -> Option<CoreId> {
         let (here, slots) = (self.state.id, &self.state.shared.slots);
         if slots.cores() == 1 {
             return Some(here);
+        }
+        if command.spec.keys.unnamed(&args).is_some() {
+            return None;
         }
         let first_key = target.first_key;
         let first = first_key.is_known().then(|| (first_key.at(), target.core));
@@ -295,11 +299,14 @@ impl Core {
         split.only_core(here)
     }
 
-    /// The one core that owns all keys of the command, if there is one.
+    /// The one core that owns all keys of the command, if there is one; none if it may come to others that no argument names.
     pub(super) fn common_core(&self, spec: &CommandSpec, args: Args<'_>) -> Option<CoreId> {
         let slots = &self.state.shared.slots;
         if slots.cores() == 1 {
             return Some(self.state.id);
+        }
+        if spec.keys.unnamed(&args).is_some() {
+            return None;
         }
         let mut cores = spec
             .keys
@@ -337,7 +344,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
-        begin: RoundsFn,
+        begin: impl FnOnce(&Args<'_>, &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>,
         quiet: bool,
     ) -> Option<Box<dyn Rounds>> {
         begin(&args, &self.state.shared.slots)

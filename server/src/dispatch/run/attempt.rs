@@ -27,8 +27,7 @@ pub(in crate::dispatch) fn attempt(
     }
 }
 
-/// Makes an attempt where nothing waits, inside an `EXEC` or a script: one that finds nothing is answered as if time were
-/// over.
+/// Makes an attempt where nothing waits, inside an `EXEC` or a script: one that finds nothing is answered so.
 #[cold]
 pub(in crate::dispatch) fn attempt_once(
     state: &mut CoreState,
@@ -42,7 +41,7 @@ pub(in crate::dispatch) fn attempt_once(
         return fail(state, out, out.len(), command, options.protocol, &error);
     }
     if let Attempted::Wait(_) = attempt(state, out, args, command, options, Turn::First) {
-        (blocking.on_timeout)(&mut Reply::new(out, options.protocol));
+        (blocking.on_nothing)(&mut Reply::new(out, options.protocol));
     }
 }
 

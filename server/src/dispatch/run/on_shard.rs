@@ -44,6 +44,7 @@ impl CallOptions {
             reply: Reply::new(out, self.protocol),
             config: &state.config,
             stats: &mut state.stats,
+            random: &mut state.random,
             access: self.access,
             first_key: self.first_key,
         }

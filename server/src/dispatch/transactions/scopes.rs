@@ -31,6 +31,11 @@ pub(in crate::dispatch) fn scope_of(
             .iter_mut()
             .for_each(|(_, scope)| scope.add_whole(mode));
     }
+    if let Some(access) = command.spec.keys.unnamed(&args) {
+        let mode = mode_of(access);
+        let scopes = scopes.iter_mut();
+        scopes.for_each(|(_, scope)| scope.add_whole(mode));
+    }
     if let Run::Script(_) = command.spec.run
         && let Some(mode) = crate::dispatch::scripts::placement::claim_on_all(state, command, args)
     {

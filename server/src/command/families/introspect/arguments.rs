@@ -123,8 +123,8 @@ fn type_of(name: &str) -> &'static str {
         "seconds" | "milliseconds" | "count" | "cursor" | "offset" | "start" | "end" | "index"
         | "index1" | "index2" | "decrement" | "increment" | "ttl" | "frequency" | "db"
         | "destination-db" | "protover" | "client-id" | "timeout" | "numreplicas" | "numlocal"
-        | "numkeys" | "bit" | "min-match-len" | "maxage" | "version" | "length" | "size"
-        | "port" => "integer",
+        | "numkeys" | "numfields" | "bit" | "min-match-len" | "maxage" | "version" | "length"
+        | "size" | "port" => "integer",
         _ if name.starts_with("unix-time") => "unix-time",
         _ => "string",
     }

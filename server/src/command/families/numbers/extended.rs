@@ -26,7 +26,7 @@ const DECIMALS: u32 = 17;
 
 /// A number: `significand * 2^exponent` with the highest bit of the significand set, or zero, or infinite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extended {
+pub(in crate::command::families) struct Extended {
     negative: bool,
     magnitude: Magnitude,
 }
@@ -39,14 +39,14 @@ enum Magnitude {
 }
 
 impl Extended {
-    pub(super) const ZERO: Self = Self {
+    pub(in crate::command::families) const ZERO: Self = Self {
         negative: false,
         magnitude: Magnitude::Zero,
     };
 
     /// The number `text` stands for, as `strtold` and Redis read it: decimal or hexadecimal, with or without an
     /// exponent, or `inf`. `None` for anything else, and for what is too large, too small or not a number.
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(in crate::command::families) fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > TEXT_MAX_BYTES {
             return None;
         }
@@ -66,8 +66,45 @@ impl Extended {
         })
     }
 
+    /// Whether it is infinite.
+    pub(in crate::command::families) fn is_infinite(self) -> bool {
+        self.magnitude == Magnitude::Infinite
+    }
+
+    /// A thousand times the number, rounded up to a whole one; what 64 bits do not hold is the nearest that they hold.
+    pub(in crate::command::families) fn thousandfold(self) -> i64 {
+        let Magnitude::Finite {
+            significand,
+            exponent,
+        } = self.magnitude
+        else {
+            let is_zero = self.magnitude == Magnitude::Zero;
+            return self.saturated(if is_zero { 0 } else { u64::MAX });
+        };
+        let Magnitude::Finite {
+            significand,
+            exponent,
+        } = round(u128::from(significand) * 1000, exponent)
+        else {
+            return self.saturated(u64::MAX);
+        };
+        if exponent >= 0 {
+            // All 64 bits of the significand stand before the point.
+            return self.saturated(if exponent == 0 { significand } else { u64::MAX });
+        }
+        let shift = exponent.unsigned_abs();
+        let whole = significand.checked_shr(shift).unwrap_or(0);
+        let has_fraction = shift >= 64 || whole << shift != significand;
+        self.saturated(whole + u64::from(has_fraction && !self.negative))
+    }
+
+    fn saturated(self, magnitude: u64) -> i64 {
+        let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
+        if self.negative { -magnitude } else { magnitude }
+    }
+
     /// The sum; `None` if it is infinite or no number.
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(in crate::command::families) fn plus(self, other: Self) -> Option<Self> {
         let (
             Magnitude::Finite {
                 significand: a,
@@ -113,7 +150,7 @@ impl Extended {
     }
 
     /// In decimal, rounded to 17 decimals, without trailing zeros; zero has no sign. Infinity is `inf`.
-    pub(super) fn to_decimal(self) -> String {
+    pub(in crate::command::families) fn to_decimal(self) -> String {
         let text = match self.magnitude {
             Magnitude::Zero => return "0".to_owned(),
             Magnitude::Infinite => "inf".to_owned(),

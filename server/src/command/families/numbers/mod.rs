@@ -10,7 +10,8 @@ use crate::command::{
 };
 use crate::resp::Digits;
 use crate::resp::errors::{self, CommandResult};
-use extended::Extended;
+
+pub(super) use extended::Extended;
 
 /// What all commands of this file have in common.
 const COUNTER: CommandSpec = CommandSpec {

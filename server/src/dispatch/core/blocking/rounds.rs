@@ -10,7 +10,7 @@
 //! come later. (A transaction on several cores may come first: it has a place in the order of all transactions, and does
 //! not wait for one that is yet to be given.)
 
-use crate::command::{Args, Blocking, Command, Rounds};
+use crate::command::{Args, Blocking, Command, Rounds, Turn};
 use crate::dispatch::blocking::blocked::{Attempt, BlockedCommand, Terms, Which, Woken};
 use crate::dispatch::core::Core;
 use crate::dispatch::gather::Gather;
@@ -40,7 +40,8 @@ impl Core {
             Ok(until_ms) => until_ms,
             Err(error) => return self.reply_error(session, &error, command, quiet),
         };
-        let Some(rounds) = self.rounds(session, args, command, blocking.begin, quiet) else {
+        let begin = |args: &Args<'_>, slots: &SlotMap| (blocking.begin)(args, slots, Turn::First);
+        let Some(rounds) = self.rounds(session, args, command, begin, quiet) else {
             return;
         };
         let seq = session.output.expect();
@@ -72,7 +73,8 @@ impl Core {
         terms: Terms,
         locks: LocksHeld,
     ) {
-        let rounds = begin_attempt(recipient, &args, &self.state.shared.slots);
+        let slots = &self.state.shared.slots;
+        let rounds = begin_attempt(recipient, &args, slots, Turn::First);
         let which = Which::First(args);
         let gather = in_attempt(recipient, rounds, locks, Attempt { terms, which });
         self.run_rounds(Some(session), gather);
@@ -132,7 +134,7 @@ impl Core {
         match (which, session) {
             (Which::InExec, Some(session)) => {
                 session.at_barrier = false;
-                time_out(session, recipient, terms);
+                answer_nothing(session, recipient, terms);
             }
             (Which::InExec, None) => unreachable!("a session stays until its `EXEC` is over"),
             (Which::First(args), Some(session)) => {
@@ -317,7 +319,8 @@ impl Core {
             return self.unlock(session, &locks);
         };
         let (recipient, terms) = (command.recipient, command.terms);
-        let rounds = begin_attempt(recipient, &command.args, &self.state.shared.slots);
+        let slots = &self.state.shared.slots;
+        let rounds = begin_attempt(recipient, &command.args, slots, Turn::Later);
         let blocked = session
             .as_mut()
             .and_then(|session| session.blocked.as_mut());
@@ -381,8 +384,13 @@ fn in_attempt(
     gather.under(locks, Then::Keep).attempting(attempt)
 }
 
-fn begin_attempt(recipient: Recipient, args: &KeptArgs, slots: &SlotMap) -> Box<dyn Rounds> {
-    match (blocking_of(recipient.command).begin)(&args.as_args(), slots) {
+fn begin_attempt(
+    recipient: Recipient,
+    args: &KeptArgs,
+    slots: &SlotMap,
+    turn: Turn,
+) -> Box<dyn Rounds> {
+    match (blocking_of(recipient.command).begin)(&args.as_args(), slots, turn) {
         Ok(rounds) => rounds,
         Err(_) => unreachable!("the same arguments were right when the command came"),
     }
@@ -394,12 +402,12 @@ fn end_blocking(session: &mut Session, terms: Terms) -> ReplySeq {
     blocked.map_or(terms.seq, |blocked| blocked.seq)
 }
 
-/// Answers as if time were over.
-fn time_out(session: &mut Session, recipient: Recipient, terms: Terms) {
+/// Answers that nothing was found where nothing waits.
+fn answer_nothing(session: &mut Session, recipient: Recipient, terms: Terms) {
     let protocol = session.protocol;
     session.output.fill(terms.seq, |out| {
         if !terms.quiet {
-            (blocking_of(recipient.command).on_timeout)(&mut Reply::new(out, protocol));
+            (blocking_of(recipient.command).on_nothing)(&mut Reply::new(out, protocol));
         }
     });
 }

@@ -93,7 +93,9 @@ impl Core {
         let mut keys = command.spec.keys.positions(&args).peekable();
         let kind = match command.spec.run {
             Run::OnShard(_) if target.first_key.is_known() => busy_scripts.on(target.core),
-            Run::FanOut { .. } | Run::Script(_) if keys.peek().is_some() => {
+            Run::FanOut { .. } | Run::Script(_)
+                if keys.peek().is_some() && command.spec.keys.unnamed(&args).is_none() =>
+            {
                 keys.find_map(|at| busy_scripts.on(slots.core_of(args.at(at))))
             }
             _ => busy_scripts.on_any(),

@@ -104,6 +104,7 @@ impl Core {
         };
         match hold.covers() {
             Covers::Everything => true,
+            _ if owner.is_none() && command.spec.keys.unnamed(&args).is_some() => false,
             Covers::Keys => are_declared(),
             Covers::Nothing if owner != Some(self.state.id) => false,
             // While it waited for its keys, others came to theirs that are due behind it.

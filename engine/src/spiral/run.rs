@@ -1,11 +1,12 @@
-//! A node of elements, byte by byte. Here bytes are read and written; which block they are in is for others to know.
+//! Named elements in one run of bytes: what a node has behind its head, and what a small collection is in its item. Here bytes
+//! are read and written; in whose memory they lie is for others to know.
 //!
 //! ```text
-//!  0      1       2      3       4       8         12      14         16    18
-//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
-//! | mark | flags | name | value | owner | ordinal | count | capacity | low | tags | ...
-//! |      |       | code | code  |       |         |       |          |     |      |
-//! +------+-------+------+-------+-------+---------+-------+----------+-----+------+
+//!  0       1      2       3       5          7     9
+//! +-------+------+-------+-------+----------+-----+------+
+//! | flags | name | value | count | capacity | low | tags | ...
+//! |       | code | code  |       |          |     |      |
+//! +-------+------+-------+-------+----------+-----+------+
 //!  ... name codes | value codes | deadlines | gap | element n−1 | ... | element 1 | element 0 |
 //!      if they     if they       if any has         ^ low          name, then value         ^ capacity
 //!      differ      differ        one, 6 each
@@ -15,22 +16,22 @@
 //! in the element: to a block of its own ([`IN_BLOCK`]), or to an extent ([`IN_EXTENT`]). The tag is eight bits of the hash.
 //!
 //! Elements are added below the others, and what is left closes up when one goes. So nothing moves when a code or a deadline
-//! comes to differ: only the front becomes longer.
+//! comes to differ, only the front becomes longer; and the elements are in the order in which they came.
 
 mod edit;
 
 pub(super) use edit::{
-    Filler, append, overwrite_value, remove, repoint, set_value, shape_with_value,
+    Filler, append, overwrite_value, remove, repoint, set_deadline, set_value, shape_with_value,
 };
 
 use crate::UnixMillis;
-use crate::nodes::{NODE_HEAD_BYTES, read_u16, read_u32};
+use crate::nodes::{read_u16, read_u32};
 use crate::raw::{Block, ExtentId, TAGS_AT_ONCE, matching_tags};
 
 /// Bytes before the tags.
-pub(super) const HEADER_BYTES: usize = 18;
-/// The longest name or value that lies in its element.
-pub(super) const INLINE_MAX_BYTES: usize = 128;
+pub(super) const HEADER_BYTES: usize = 9;
+/// The longest name or value that can lie in its element.
+pub(super) const ELEMENT_MAX_BYTES: usize = 252;
 /// Bytes of a deadline.
 pub(super) const DEADLINE_BYTES: usize = 6;
 /// What an element without a deadline has in the place of one.
@@ -43,10 +44,10 @@ pub(super) const IN_BLOCK: u8 = 254;
 /// In a header: the codes differ.
 const VARYING: u8 = 255;
 
-const FLAGS_AT: usize = 1;
-const NAME_CODE_AT: usize = 2;
-const VALUE_CODE_AT: usize = 3;
-const COUNT_AT: usize = NODE_HEAD_BYTES;
+const FLAGS_AT: usize = 0;
+const NAME_CODE_AT: usize = 1;
+const VALUE_CODE_AT: usize = 2;
+const COUNT_AT: usize = 3;
 const CAPACITY_AT: usize = COUNT_AT + 2;
 const LOW_AT: usize = CAPACITY_AT + 2;
 
@@ -58,6 +59,12 @@ pub(super) fn bytes_of_code(code: u8) -> usize {
         IN_EXTENT => 8,
         len => usize::from(len),
     }
+}
+
+/// Whether a name or value of this code lies in its element and has so many bytes.
+#[inline(always)]
+pub(super) fn is_length(code: u8, len: usize) -> bool {
+    len <= ELEMENT_MAX_BYTES && usize::from(code) == len
 }
 
 /// A name or a value as it lies in an element.
@@ -90,7 +97,7 @@ impl Field<'_> {
     }
 }
 
-/// An element as it lies in a node.
+/// An element as it lies in a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element<'a> {
     pub(super) tag: u8,
@@ -118,12 +125,6 @@ impl<'a> Element<'a> {
         }
     }
 
-    /// Whether the value lies here and has so many bytes.
-    #[inline(always)]
-    pub(super) fn has_inline_value_of(&self, len: usize) -> bool {
-        len <= INLINE_MAX_BYTES && usize::from(self.value_code) == len
-    }
-
     pub(super) fn body_bytes(&self) -> usize {
         self.body.len()
     }
@@ -138,7 +139,7 @@ pub(super) struct NewElement<'a> {
     pub(super) deadline: Option<UnixMillis>,
 }
 
-/// What the header of a node says, but for who it is.
+/// What the header of a run says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     flags: u8,
@@ -155,10 +156,10 @@ impl Shape {
     const DEADLINES: u8 = 1;
     /// Some codes are of references.
     const REFERENCES: u8 = 2;
-    /// Others of its bucket lie in further nodes.
+    /// Others of its bucket lie in further nodes: for who has the run.
     const OVERFLOWS: u8 = 4;
 
-    /// Of a node without elements.
+    /// Of a run without elements.
     pub(super) fn empty(capacity: usize) -> Self {
         Self {
             flags: 0,
@@ -171,9 +172,9 @@ impl Shape {
     }
 
     #[inline(always)]
-    pub(super) fn read(node: &[u8]) -> Self {
-        let header = node.first_chunk::<HEADER_BYTES>();
-        let header = header.expect("a node is longer than its header");
+    pub(super) fn read(run: &[u8]) -> Self {
+        let header = run.first_chunk::<HEADER_BYTES>();
+        let header = header.expect("a run is longer than its header");
         Self {
             flags: header[FLAGS_AT],
             name_code: header[NAME_CODE_AT],
@@ -185,9 +186,9 @@ impl Shape {
     }
 
     #[inline(always)]
-    pub(super) fn write(&self, node: &mut [u8]) {
-        let header = node.first_chunk_mut::<HEADER_BYTES>();
-        let header = header.expect("a node is longer than its header");
+    pub(super) fn write(&self, run: &mut [u8]) {
+        let header = run.first_chunk_mut::<HEADER_BYTES>();
+        let header = header.expect("a run is longer than its header");
         header[FLAGS_AT] = self.flags;
         header[NAME_CODE_AT] = self.name_code;
         header[VALUE_CODE_AT] = self.value_code;
@@ -301,13 +302,22 @@ impl Shape {
         self
     }
 
-    /// Bytes that the node would need for all elements of this shape, were it a plan: `low` may lie below zero.
+    /// The shape once an element has this deadline.
+    #[inline(always)]
+    pub(super) fn with_deadline(mut self, deadline: Option<UnixMillis>) -> Self {
+        if deadline.is_some() {
+            self.flags |= Self::DEADLINES;
+        }
+        self
+    }
+
+    /// Bytes that the run would need for all elements of this shape, were it a plan: `low` may lie below zero.
     #[inline(always)]
     pub(super) fn needed(&self) -> usize {
         self.front_end() + self.capacity.wrapping_sub(self.low)
     }
 
-    /// The same in a block of another capacity.
+    /// The same in a run of another capacity.
     #[inline(always)]
     pub(super) fn moved_to(&self, capacity: usize) -> Self {
         Self {
@@ -323,28 +333,28 @@ impl Shape {
     }
 
     #[inline(always)]
-    fn name_code_of(&self, node: &[u8], at: usize) -> u8 {
+    fn name_code_of(&self, run: &[u8], at: usize) -> u8 {
         match self.name_code {
-            VARYING => node[self.name_codes_at() + at],
+            VARYING => run[self.name_codes_at() + at],
             code => code,
         }
     }
 
     #[inline(always)]
-    fn value_code_of(&self, node: &[u8], at: usize) -> u8 {
+    fn value_code_of(&self, run: &[u8], at: usize) -> u8 {
         match self.value_code {
-            VARYING => node[self.value_codes_at() + at],
+            VARYING => run[self.value_codes_at() + at],
             code => code,
         }
     }
 
     /// Bytes of the names, or values, of the elements before number `end`.
     #[inline(always)]
-    fn sum_of_codes(&self, node: &[u8], code: u8, codes_at: usize, end: usize) -> usize {
+    fn sum_of_codes(&self, run: &[u8], code: u8, codes_at: usize, end: usize) -> usize {
         if code != VARYING {
             return bytes_of_code(code) * end;
         }
-        let codes = &node[codes_at..codes_at + end];
+        let codes = &run[codes_at..codes_at + end];
         match self.has(Self::REFERENCES) {
             false => codes.iter().map(|&code| u32::from(code)).sum::<u32>() as usize,
             true => codes.iter().map(|&code| bytes_of_code(code)).sum(),
@@ -353,47 +363,47 @@ impl Shape {
 
     /// Where the element before number `at` begins, and this one ends.
     #[inline(always)]
-    pub(super) fn end_of(&self, node: &[u8], at: usize) -> usize {
-        let names = self.sum_of_codes(node, self.name_code, self.name_codes_at(), at);
-        let values = self.sum_of_codes(node, self.value_code, self.value_codes_at(), at);
+    pub(super) fn end_of(&self, run: &[u8], at: usize) -> usize {
+        let names = self.sum_of_codes(run, self.name_code, self.name_codes_at(), at);
+        let values = self.sum_of_codes(run, self.value_code, self.value_codes_at(), at);
         self.capacity - names - values
     }
 
     /// Where the name, and the value, of element `at` begin, and where it ends.
     #[inline(always)]
-    fn ranges_of(&self, node: &[u8], at: usize) -> (usize, usize, usize) {
-        let end = self.end_of(node, at);
-        let value_at = end - bytes_of_code(self.value_code_of(node, at));
-        let name_at = value_at - bytes_of_code(self.name_code_of(node, at));
+    fn ranges_of(&self, run: &[u8], at: usize) -> (usize, usize, usize) {
+        let end = self.end_of(run, at);
+        let value_at = end - bytes_of_code(self.value_code_of(run, at));
+        let name_at = value_at - bytes_of_code(self.name_code_of(run, at));
         (name_at, value_at, end)
     }
 
     /// Element `at`.
     #[inline(always)]
-    pub(super) fn element<'a>(&self, node: &'a [u8], at: usize) -> Element<'a> {
-        self.element_ending(node, at, self.end_of(node, at))
+    pub(super) fn element<'a>(&self, run: &'a [u8], at: usize) -> Element<'a> {
+        self.element_ending(run, at, self.end_of(run, at))
     }
 
     #[inline(always)]
-    fn element_ending<'a>(&self, node: &'a [u8], at: usize, end: usize) -> Element<'a> {
-        let name_code = self.name_code_of(node, at);
-        let value_code = self.value_code_of(node, at);
+    fn element_ending<'a>(&self, run: &'a [u8], at: usize, end: usize) -> Element<'a> {
+        let name_code = self.name_code_of(run, at);
+        let value_code = self.value_code_of(run, at);
         let bytes = bytes_of_code(name_code) + bytes_of_code(value_code);
         Element {
-            tag: node[HEADER_BYTES + at],
+            tag: run[HEADER_BYTES + at],
             name_code,
             value_code,
-            body: &node[end - bytes..end],
-            deadline: self.deadline(node, at),
+            body: &run[end - bytes..end],
+            deadline: self.deadline(run, at),
         }
     }
 
     /// Shows all elements, in order.
     #[inline(always)]
-    pub(super) fn for_each<'a>(&self, node: &'a [u8], mut show: impl FnMut(Element<'a>)) {
+    pub(super) fn for_each<'a>(&self, run: &'a [u8], mut show: impl FnMut(Element<'a>)) {
         let mut end = self.capacity;
         for at in 0..self.count {
-            let element = self.element_ending(node, at, end);
+            let element = self.element_ending(run, at, end);
             end -= element.body.len();
             show(element);
         }
@@ -401,13 +411,13 @@ impl Shape {
 
     /// The deadline of element `at`.
     #[inline(always)]
-    pub(super) fn deadline(&self, node: &[u8], at: usize) -> Option<UnixMillis> {
+    pub(super) fn deadline(&self, run: &[u8], at: usize) -> Option<UnixMillis> {
         if !self.has_deadlines() {
             return None;
         }
         let mut bytes = [0; 8];
         let place = self.deadlines_at() + at * DEADLINE_BYTES;
-        bytes[..DEADLINE_BYTES].copy_from_slice(&node[place..place + DEADLINE_BYTES]);
+        bytes[..DEADLINE_BYTES].copy_from_slice(&run[place..place + DEADLINE_BYTES]);
         match u64::from_le_bytes(bytes) {
             NO_DEADLINE => None,
             ms => Some(UnixMillis(ms as i64)),
@@ -418,16 +428,16 @@ impl Shape {
     #[inline(always)]
     pub(super) fn find<'a>(
         &self,
-        node: &'a [u8],
+        run: &'a [u8],
         tag: u8,
         is: impl Fn(Field<'a>) -> bool,
     ) -> Option<(usize, Element<'a>)> {
         let mut at = 0;
         while at < self.count {
-            let mut bits = self.matching_at(node, at, tag);
+            let mut bits = self.matching_at(run, at, tag);
             while bits != 0 {
                 let found = at + bits.trailing_zeros() as usize;
-                let element = self.element(node, found);
+                let element = self.element(run, found);
                 if is(element.name()) {
                     return Some((found, element));
                 }
@@ -440,12 +450,14 @@ impl Shape {
 
     /// Which of the tags from `at` on are `tag`, a bit each.
     #[inline(always)]
-    fn matching_at(&self, node: &[u8], at: usize, tag: u8) -> u32 {
-        let behind = &node[HEADER_BYTES + at..];
-        let bits = match behind.first_chunk::<TAGS_AT_ONCE>() {
+    fn matching_at(&self, run: &[u8], at: usize, tag: u8) -> u32 {
+        let start = HEADER_BYTES + at;
+        let whole = run.get(start..start + TAGS_AT_ONCE);
+        let bits = match whole.and_then(<[u8]>::first_chunk::<TAGS_AT_ONCE>) {
             Some(tags) => matching_tags(tags, tag),
-            // The node ends its slab.
+            // The bytes end here.
             None => {
+                let behind = &run[start..];
                 let mut tags = [0; TAGS_AT_ONCE];
                 tags[..behind.len()].copy_from_slice(behind);
                 matching_tags(&tags, tag)

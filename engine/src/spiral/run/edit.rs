@@ -1,4 +1,4 @@
-//! Changing a node of elements, byte by byte: see the drawing there.
+//! Changing a run of elements, byte by byte: see the drawing there.
 //!
 //! Who calls has made room: each function says what it needs. Lists in front move from the last on when they make room and from the first on
 //! when they close up; elements move only among themselves.
@@ -11,95 +11,95 @@ use crate::UnixMillis;
 use crate::nodes::read_u32;
 use crate::raw::Block;
 
-/// Gives a node the front of `new`, of as many elements as it has: codes that come to differ get their places, deadlines too.
+/// Gives a run the front of `new`, of as many elements as it has: codes that come to differ get their places, deadlines too.
 /// There must be room. Elements stay where they are.
-pub(in crate::spiral) fn widen_front(node: &mut [u8], old: &Shape, new: &Shape) {
+pub(in crate::spiral) fn widen_front(run: &mut [u8], old: &Shape, new: &Shape) {
     debug_assert!(new.count == old.count && new.front_end() <= old.low);
     if new.has_deadlines() {
         let to = new.deadlines_at();
         if old.has_deadlines() {
-            node.copy_within(old.deadlines_at()..old.front_end(), to);
+            run.copy_within(old.deadlines_at()..old.front_end(), to);
         } else {
-            node[to..new.front_end()].fill(0xFF);
+            run[to..new.front_end()].fill(0xFF);
         }
     }
     if new.value_code == VARYING {
         let (from, to) = (old.value_codes_at(), new.value_codes_at());
         match old.value_code {
-            VARYING => node.copy_within(from..from + old.count, to),
-            code => node[to..to + old.count].fill(code),
+            VARYING => run.copy_within(from..from + old.count, to),
+            code => run[to..to + old.count].fill(code),
         }
     }
     if new.name_code == VARYING && old.name_code != VARYING {
         let to = new.name_codes_at();
-        node[to..to + old.count].fill(old.name_code);
+        run[to..to + old.count].fill(old.name_code);
     }
-    new.write(node);
+    new.write(run);
 }
 
 /// Adds an element that shares what `shape` says. There must be room.
 #[inline]
-pub(in crate::spiral) fn append(node: &mut [u8], shape: &mut Shape, element: &NewElement<'_>) {
+pub(in crate::spiral) fn append(run: &mut [u8], shape: &mut Shape, element: &NewElement<'_>) {
     let old = *shape;
     let new = old.with(element.name.code, element.value.code, element.deadline);
     let has_lists = new.name_code == VARYING || new.value_code == VARYING || new.has_deadlines();
     if old.count > 0 && has_lists {
-        open_lists(node, &old, &new);
+        open_lists(run, &old, &new);
     }
     let at = old.count;
-    node[HEADER_BYTES + at] = element.tag;
+    run[HEADER_BYTES + at] = element.tag;
     if new.name_code == VARYING {
-        node[new.name_codes_at() + at] = element.name.code;
+        run[new.name_codes_at() + at] = element.name.code;
     }
     if new.value_code == VARYING {
-        node[new.value_codes_at() + at] = element.value.code;
+        run[new.value_codes_at() + at] = element.value.code;
     }
     let value_at = new.low + element.name.bytes.len();
-    node[new.low..value_at].copy_from_slice(element.name.bytes);
-    node[value_at..old.low].copy_from_slice(element.value.bytes);
+    run[new.low..value_at].copy_from_slice(element.name.bytes);
+    run[value_at..old.low].copy_from_slice(element.value.bytes);
     if new.has_deadlines() {
-        write_deadline(node, &new, at, element.deadline);
+        write_deadline(run, &new, at, element.deadline);
     }
-    new.write(node);
+    new.write(run);
     *shape = new;
 }
 
 /// Makes room in the lists in front for one element more.
-fn open_lists(node: &mut [u8], old: &Shape, new: &Shape) {
+fn open_lists(run: &mut [u8], old: &Shape, new: &Shape) {
     let front = Shape {
         count: old.count,
         low: old.low,
         ..*new
     };
     if front != *old {
-        widen_front(node, old, &front);
+        widen_front(run, old, &front);
     }
     if new.has_deadlines() {
         let from = front.deadlines_at();
-        node.copy_within(from..front.front_end(), new.deadlines_at());
+        run.copy_within(from..front.front_end(), new.deadlines_at());
     }
     if new.value_code == VARYING {
         let from = front.value_codes_at();
-        node.copy_within(from..from + old.count, new.value_codes_at());
+        run.copy_within(from..from + old.count, new.value_codes_at());
     }
     if new.name_code == VARYING {
         let from = front.name_codes_at();
-        node.copy_within(from..from + old.count, new.name_codes_at());
+        run.copy_within(from..from + old.count, new.name_codes_at());
     }
 }
 
-fn write_deadline(node: &mut [u8], shape: &Shape, at: usize, deadline: Option<UnixMillis>) {
+fn write_deadline(run: &mut [u8], shape: &Shape, at: usize, deadline: Option<UnixMillis>) {
     let ms = deadline.map_or(NO_DEADLINE, |at| at.0 as u64);
     let place = shape.deadlines_at() + at * DEADLINE_BYTES;
-    node[place..place + DEADLINE_BYTES].copy_from_slice(&ms.to_le_bytes()[..DEADLINE_BYTES]);
+    run[place..place + DEADLINE_BYTES].copy_from_slice(&ms.to_le_bytes()[..DEADLINE_BYTES]);
 }
 
 /// Takes element `at` out.
-pub(in crate::spiral) fn remove(node: &mut [u8], shape: &mut Shape, at: usize) {
+pub(in crate::spiral) fn remove(run: &mut [u8], shape: &mut Shape, at: usize) {
     let old = *shape;
-    let (name_at, _, end) = old.ranges_of(node, at);
+    let (name_at, _, end) = old.ranges_of(run, at);
     let bytes = end - name_at;
-    node.copy_within(old.low..name_at, old.low + bytes);
+    run.copy_within(old.low..name_at, old.low + bytes);
     let mut new = old;
     new.count -= 1;
     new.low += bytes;
@@ -128,35 +128,35 @@ pub(in crate::spiral) fn remove(node: &mut [u8], shape: &mut Shape, at: usize) {
     for (from, to, width, is_there) in lists {
         if is_there {
             if from != to {
-                node.copy_within(from..from + at * width, to);
+                run.copy_within(from..from + at * width, to);
             }
-            node.copy_within(
+            run.copy_within(
                 from + (at + 1) * width..from + old.count * width,
                 to + at * width,
             );
         }
     }
-    new.write(node);
+    new.write(run);
     *shape = new;
 }
 
 /// Gives element `at` another value of the same code, which lies in it.
 #[inline(always)]
-pub(in crate::spiral) fn overwrite_value(node: &mut [u8], shape: &Shape, at: usize, value: &[u8]) {
-    let (_, value_at, end) = shape.ranges_of(node, at);
-    node[value_at..end].copy_from_slice(value);
+pub(in crate::spiral) fn overwrite_value(run: &mut [u8], shape: &Shape, at: usize, value: &[u8]) {
+    let (_, value_at, end) = shape.ranges_of(run, at);
+    run[value_at..end].copy_from_slice(value);
 }
 
-/// Shape of the node once the value of element `at` has this code and the deadline is this.
+/// Shape of the run once the value of element `at` has this code and the deadline is this.
 pub(in crate::spiral) fn shape_with_value(
-    node: &[u8],
+    run: &[u8],
     shape: &Shape,
     at: usize,
     code: u8,
     deadline: Option<UnixMillis>,
 ) -> Shape {
     let mut new = *shape;
-    let was = shape.value_code_of(node, at);
+    let was = shape.value_code_of(run, at);
     if shape.value_code != VARYING && code != was {
         new.value_code = if shape.count == 1 { code } else { VARYING };
     }
@@ -172,7 +172,7 @@ pub(in crate::spiral) fn shape_with_value(
 
 /// Gives element `at` another value and deadline; `new` is what [`shape_with_value`] has told, and there must be room.
 pub(in crate::spiral) fn set_value(
-    node: &mut [u8],
+    run: &mut [u8],
     shape: &mut Shape,
     new: Shape,
     at: usize,
@@ -180,10 +180,10 @@ pub(in crate::spiral) fn set_value(
     deadline: Option<UnixMillis>,
 ) {
     let old = *shape;
-    let (_, value_at, end) = old.ranges_of(node, at);
+    let (_, value_at, end) = old.ranges_of(run, at);
     // A front that becomes longer may need the place that a shorter value leaves.
     if new.low > old.low {
-        node.copy_within(old.low..value_at, new.low);
+        run.copy_within(old.low..value_at, new.low);
     }
     let closed = Shape {
         low: new.low.max(old.low),
@@ -194,45 +194,62 @@ pub(in crate::spiral) fn set_value(
         ..new
     };
     if front != old {
-        widen_front(node, &closed, &front);
+        widen_front(run, &closed, &front);
     }
     if new.value_code == VARYING {
-        node[new.value_codes_at() + at] = value.code;
+        run[new.value_codes_at() + at] = value.code;
     }
     if new.low < old.low {
-        node.copy_within(old.low..value_at, new.low);
-        new.write(node);
+        run.copy_within(old.low..value_at, new.low);
+        new.write(run);
     }
-    node[end - value.bytes.len()..end].copy_from_slice(value.bytes);
+    run[end - value.bytes.len()..end].copy_from_slice(value.bytes);
     if new.has_deadlines() {
-        write_deadline(node, &new, at, deadline);
+        write_deadline(run, &new, at, deadline);
     }
     *shape = new;
 }
 
+/// Gives element `at` another deadline, or none. There must be room.
+pub(in crate::spiral) fn set_deadline(
+    run: &mut [u8],
+    shape: &mut Shape,
+    at: usize,
+    deadline: Option<UnixMillis>,
+) {
+    let new = shape.with_deadline(deadline);
+    if new != *shape {
+        widen_front(run, shape, &new);
+        *shape = new;
+    }
+    if shape.has_deadlines() {
+        write_deadline(run, shape, at, deadline);
+    }
+}
+
 /// Points the reference in the name or value of element `at` from one block to another; whether it was there.
 pub(in crate::spiral) fn repoint(
-    node: &mut [u8],
+    run: &mut [u8],
     shape: &Shape,
     at: usize,
     from: Block,
     to: Block,
 ) -> bool {
-    let (name_at, value_at, _) = shape.ranges_of(node, at);
+    let (name_at, value_at, _) = shape.ranges_of(run, at);
     let places = [
-        (shape.name_code_of(node, at), name_at),
-        (shape.value_code_of(node, at), value_at),
+        (shape.name_code_of(run, at), name_at),
+        (shape.value_code_of(run, at), value_at),
     ];
     for (code, place) in places {
-        if code == IN_BLOCK && read_u32(node, place) == from.0 {
-            node[place..place + 4].copy_from_slice(&to.0.to_le_bytes());
+        if code == IN_BLOCK && read_u32(run, place) == from.0 {
+            run[place..place + 4].copy_from_slice(&to.0.to_le_bytes());
             return true;
         }
     }
     false
 }
 
-/// Writes the elements of a node whose shape is planned.
+/// Writes the elements of a run whose shape is planned.
 pub(in crate::spiral) struct Filler {
     shape: Shape,
     at: usize,
@@ -241,8 +258,8 @@ pub(in crate::spiral) struct Filler {
 
 impl Filler {
     /// Begins with the header.
-    pub(in crate::spiral) fn new(node: &mut [u8], shape: Shape) -> Self {
-        shape.write(node);
+    pub(in crate::spiral) fn new(run: &mut [u8], shape: Shape) -> Self {
+        shape.write(run);
         Self {
             shape,
             at: 0,
@@ -252,20 +269,20 @@ impl Filler {
 
     /// Writes the next element.
     #[inline(always)]
-    pub(in crate::spiral) fn add(&mut self, node: &mut [u8], element: &Element<'_>) {
+    pub(in crate::spiral) fn add(&mut self, run: &mut [u8], element: &Element<'_>) {
         let Self { shape, at, end } = *self;
-        node[HEADER_BYTES + at] = element.tag;
+        run[HEADER_BYTES + at] = element.tag;
         if shape.name_code == VARYING {
-            node[shape.name_codes_at() + at] = element.name_code;
+            run[shape.name_codes_at() + at] = element.name_code;
         }
         if shape.value_code == VARYING {
-            node[shape.value_codes_at() + at] = element.value_code;
+            run[shape.value_codes_at() + at] = element.value_code;
         }
         if shape.has_deadlines() {
-            write_deadline(node, &shape, at, element.deadline);
+            write_deadline(run, &shape, at, element.deadline);
         }
         let start = end - element.body.len();
-        node[start..end].copy_from_slice(element.body);
+        run[start..end].copy_from_slice(element.body);
         (self.at, self.end) = (at + 1, start);
     }
 }

@@ -1,0 +1,167 @@
+//! Deadlines of fields, set and removed: `HEXPIRE` and its kin, `HPERSIST`.
+//!
+//! For each field a number is answered: -2 there is none, 0 the condition does not hold, 1 its deadline is set, 2 the
+//! deadline has passed and the field is deleted; `HPERSIST`: -1 it has no deadline, 1 it had one.
+
+use larder_engine::{Event, HashMut, UnixMillis};
+
+use super::WRITING;
+use super::fields::close_told;
+use super::options::{Setting, behind_type, deadline, only_fields};
+use crate::command::families::expire::{Origin, Unit};
+use crate::command::{CommandSpec, Flags, Run, ShardCall};
+use crate::resp::ErrorReply;
+use crate::resp::errors::CommandResult;
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "hexpire",
+        syntax: "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        summary: "Sets the time to live of fields of a hash in seconds.",
+        run: Run::OnShard(hexpire),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "hpexpire",
+        syntax: "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        summary: "Sets the time to live of fields of a hash in milliseconds.",
+        run: Run::OnShard(hpexpire),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "hexpireat",
+        syntax: "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        summary: "Sets the deadline of fields of a hash as a Unix time in seconds.",
+        run: Run::OnShard(hexpireat),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "hpexpireat",
+        syntax: "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        summary: "Sets the deadline of fields of a hash as a Unix time in milliseconds.",
+        run: Run::OnShard(hpexpireat),
+        ..SETTING
+    },
+    CommandSpec {
+        name: "hpersist",
+        arity: -5,
+        syntax: "key FIELDS numfields field [field ...]",
+        summary: "Removes the deadlines of fields of a hash.",
+        run: Run::OnShard(hpersist),
+        ..SETTING
+    },
+];
+
+const SETTING: CommandSpec = CommandSpec {
+    arity: -6,
+    flags: Flags::WRITE.with(Flags::FAST),
+    since: "7.4.0",
+    complexity: "O(N) where N is the number of fields named.",
+    ..WRITING
+};
+
+fn hexpire(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadlines(call, "hexpire", (Unit::Seconds, Origin::Now))
+}
+
+fn hpexpire(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadlines(call, "hpexpire", (Unit::Millis, Origin::Now))
+}
+
+fn hexpireat(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadlines(call, "hexpireat", (Unit::Seconds, Origin::Epoch))
+}
+
+fn hpexpireat(call: &mut ShardCall<'_>) -> CommandResult {
+    set_deadlines(call, "hpexpireat", (Unit::Millis, Origin::Epoch))
+}
+
+fn set_deadlines(call: &mut ShardCall<'_>, command: &str, time: (Unit, Origin)) -> CommandResult {
+    let (args, now) = (call.args, call.shard.now());
+    let parsed = deadline(args.at(2), time, now, command)
+        .and_then(|deadline| Ok((deadline, Setting::parse(&args)?)));
+    let (deadline, setting) = parsed.map_err(|error| behind_type(call, error))?;
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    call.reply.array(setting.fields.len());
+    let mut has_changed = false;
+    let mut done = Ok(());
+    for at in setting.fields.clone() {
+        match set_deadline(&mut hash, args.at(at), deadline, now, &setting) {
+            Ok(outcome) => {
+                has_changed |= outcome > 0;
+                call.reply.integer(outcome);
+            }
+            Err(error) => {
+                done = Err(error);
+                break;
+            }
+        }
+    }
+    let event = if deadline <= now {
+        Event::HDel
+    } else {
+        Event::HExpire
+    };
+    close_told(hash, has_changed, event);
+    done
+}
+
+/// Sets the deadline of one field; what is answered for it.
+fn set_deadline(
+    hash: &mut HashMut<'_>,
+    name: &[u8],
+    deadline: UnixMillis,
+    now: UnixMillis,
+    setting: &Setting,
+) -> Result<i64, ErrorReply> {
+    let Some(field) = hash.get(name) else {
+        return Ok(-2);
+    };
+    if !setting.condition.holds(field.expires_at, deadline) {
+        return Ok(0);
+    }
+    if deadline <= now {
+        hash.remove(name);
+        return Ok(2);
+    }
+    hash.set_deadline(name, Some(deadline))?;
+    Ok(1)
+}
+
+fn hpersist(call: &mut ShardCall<'_>) -> CommandResult {
+    let args = call.args;
+    let fields = only_fields(&args).map_err(|error| behind_type(call, error))?;
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    call.reply.array(fields.len());
+    let mut has_changed = false;
+    let mut done = Ok(());
+    for at in fields {
+        match persist(&mut hash, args.at(at)) {
+            Ok(outcome) => {
+                has_changed |= outcome > 0;
+                call.reply.integer(outcome);
+            }
+            Err(error) => {
+                done = Err(error);
+                break;
+            }
+        }
+    }
+    close_told(hash, has_changed, Event::HPersist);
+    done
+}
+
+/// Removes the deadline of one field; what is answered for it.
+fn persist(hash: &mut HashMut<'_>, name: &[u8]) -> Result<i64, ErrorReply> {
+    let Some(field) = hash.get(name) else {
+        return Ok(-2);
+    };
+    if field.expires_at.is_none() {
+        return Ok(-1);
+    }
+    hash.set_deadline(name, None)?;
+    Ok(1)
+}

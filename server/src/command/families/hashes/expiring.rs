@@ -1,0 +1,188 @@
+//! Fields whose deadlines, or whose ends, come with a read or a write: `HGETEX`, `HSETEX`, `HGETDEL`.
+
+use std::ops::Range;
+
+use larder_engine::{Event, HashMut, StoreError, TtlChange, UnixMillis};
+
+use super::WRITING;
+use super::fields::close_told;
+use super::options::{Expiry, FieldCondition, Grammar, Options, behind_type, only_fields};
+use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::resp::errors::CommandResult;
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "hgetex",
+        arity: -5,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())
+            .note("RW and UPDATE because it changes the TTL")]),
+        syntax: "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] \
+                 FIELDS numfields field [field ...]",
+        summary: "Returns the values of fields of a hash, and sets or removes their deadlines.",
+        run: Run::OnShard(hgetex),
+        ..EXPIRING
+    },
+    CommandSpec {
+        name: "hsetex",
+        arity: -6,
+        syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+                 KEEPTTL] FIELDS numfields field value [field value ...]",
+        summary: "Sets the values of fields of a hash, optionally with a condition and one deadline for all.",
+        run: Run::OnShard(hsetex),
+        ..EXPIRING
+    },
+    CommandSpec {
+        name: "hgetdel",
+        arity: -5,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().delete())]),
+        syntax: "key FIELDS numfields field [field ...]",
+        summary: "Returns the values of fields of a hash, and deletes the fields.",
+        run: Run::OnShard(hgetdel),
+        ..EXPIRING
+    },
+];
+
+const EXPIRING: CommandSpec = CommandSpec {
+    since: "8.0.0",
+    complexity: "O(N) where N is the number of fields named.",
+    ..WRITING
+};
+
+fn hgetdel(call: &mut ShardCall<'_>) -> CommandResult {
+    let args = call.args;
+    let fields = only_fields(&args).map_err(|error| behind_type(call, error))?;
+    take(call, fields)
+}
+
+/// Answers the values of fields and deletes them; one that is named again is gone.
+fn take(call: &mut ShardCall<'_>, fields: Range<usize>) -> CommandResult {
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    call.reply.array(fields.len());
+    let mut has_changed = false;
+    for at in fields {
+        let name = call.args.at(at);
+        match hash.get(name) {
+            Some(field) => call.reply.bulk(field.value),
+            None => call.reply.null(),
+        }
+        has_changed |= hash.remove(name);
+    }
+    close_told(hash, has_changed, Event::HDel);
+    Ok(())
+}
+
+fn hgetex(call: &mut ShardCall<'_>) -> CommandResult {
+    let (args, now) = (call.args, call.shard.now());
+    let options = Options::parse(&args, Grammar::GetEx, now);
+    let Options { expiry, fields, .. } = options.map_err(|error| behind_type(call, error))?;
+    if matches!(expiry, Expiry::At(deadline) if deadline <= now) {
+        return take(call, fields);
+    }
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let began = call.reply.mark();
+    let mut fits = Ok(());
+    call.reply.array(fields.len());
+    for at in fields.clone() {
+        match hash.get(args.at(at)) {
+            Some(field) => call.reply.bulk(field.value),
+            None => call.reply.null(),
+        }
+        fits = call.reply.check_len(began);
+        if fits.is_err() {
+            break;
+        }
+    }
+    let deadline = match expiry {
+        Expiry::At(deadline) => Some(deadline),
+        _ => None,
+    };
+    if fits.is_err() || matches!(expiry, Expiry::None | Expiry::Keep) {
+        hash.close(&[]);
+        return fits;
+    }
+    let mut has_changed = false;
+    let mut done = Ok(());
+    for at in fields {
+        match change_deadline(&mut hash, args.at(at), deadline) {
+            Ok(changed) => has_changed |= changed,
+            Err(error) => {
+                done = Err(error.into());
+                break;
+            }
+        }
+    }
+    let event = match deadline {
+        Some(_) => Event::HExpire,
+        None => Event::HPersist,
+    };
+    close_told(hash, has_changed, event);
+    done
+}
+
+/// Gives a field this deadline, or takes the one it has; whether anything changed.
+fn change_deadline(
+    hash: &mut HashMut<'_>,
+    name: &[u8],
+    deadline: Option<UnixMillis>,
+) -> Result<bool, StoreError> {
+    let applies = hash
+        .get(name)
+        .is_some_and(|field| deadline.is_some() || field.expires_at.is_some());
+    if applies {
+        hash.set_deadline(name, deadline)?;
+    }
+    Ok(applies)
+}
+
+fn hsetex(call: &mut ShardCall<'_>) -> CommandResult {
+    let (args, now) = (call.args, call.shard.now());
+    let options = Options::parse(&args, Grammar::SetEx, now)?;
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    if !holds(&hash, &args, &options) {
+        hash.close(&[]);
+        call.reply.integer(0);
+        return Ok(());
+    }
+    let (end, ttl) = match options.expiry {
+        Expiry::At(deadline) if deadline <= now => (Some(Event::HDel), TtlChange::Clear),
+        Expiry::At(deadline) => (Some(Event::HExpire), TtlChange::At(deadline)),
+        Expiry::Keep => (None, TtlChange::Keep),
+        Expiry::None | Expiry::Persist => (None, TtlChange::Clear),
+    };
+    let mut has_changed = false;
+    let mut done = Ok(());
+    for at in options.fields.step_by(2) {
+        let name = args.at(at);
+        done = hash.set(name, args.at(at + 1), ttl).map(|_| ());
+        if done.is_err() {
+            break;
+        }
+        has_changed = true;
+        if end == Some(Event::HDel) {
+            hash.remove(name);
+        }
+    }
+    match end {
+        Some(end) if has_changed => hash.close(&[Event::HSet, end]),
+        _ => close_told(hash, has_changed, Event::HSet),
+    }
+    done?;
+    call.reply.integer(1);
+    Ok(())
+}
+
+/// Whether the condition of an `HSETEX` holds for all its fields.
+fn holds(hash: &HashMut<'_>, args: &Args<'_>, options: &Options) -> bool {
+    let mut names = options.fields.clone().step_by(2).map(|at| args.at(at));
+    match options.condition {
+        FieldCondition::None => true,
+        FieldCondition::Missing => names.all(|name| hash.get(name).is_none()),
+        FieldCondition::Present => names.all(|name| hash.get(name).is_some()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Fields by name: `HSET`, `HGET` and their kin.
+//!
+//! `HGET key field` and `HSET key field value` are the hot path: the key is found, the field is found, and nothing is
+//! allocated.
+
+use larder_engine::{Event, HashMut, HashRef, Stored, TtlChange};
+
+use super::{MEASURING, READING, WRITING};
+use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::resp::ErrorReply;
+use crate::resp::errors::{self, CommandResult};
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "hset",
+        arity: -4,
+        syntax: "key field value [field value ...]",
+        summary: "Sets the values of fields of a hash, and answers how many of the fields are new.",
+        complexity: "O(1) for each field, so O(N) to set N fields.",
+        run: Run::OnShard(hset),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "hmset",
+        arity: -4,
+        deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
+        syntax: "key field value [field value ...]",
+        summary: "Sets the values of fields of a hash.",
+        complexity: "O(N) where N is the number of fields to set.",
+        run: Run::OnShard(hmset),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "hsetnx",
+        arity: 4,
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]),
+        syntax: "key field value",
+        summary: "Sets the value of a field of a hash, if there is no such field.",
+        run: Run::OnShard(hsetnx),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "hget",
+        arity: 3,
+        syntax: "key field",
+        summary: "Returns the value of a field of a hash.",
+        run: Run::OnShard(hget),
+        ..READING
+    },
+    CommandSpec {
+        name: "hmget",
+        arity: -3,
+        syntax: "key field [field ...]",
+        summary: "Returns the values of fields of a hash.",
+        complexity: "O(N) where N is the number of fields asked for.",
+        run: Run::OnShard(hmget),
+        ..READING
+    },
+    CommandSpec {
+        name: "hdel",
+        arity: -3,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
+        syntax: "key field [field ...]",
+        summary: "Deletes fields of a hash, and the hash with the last of them.",
+        complexity: "O(N) where N is the number of fields to delete.",
+        run: Run::OnShard(hdel),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "hlen",
+        arity: 2,
+        syntax: "key",
+        summary: "Returns the number of fields of a hash.",
+        run: Run::OnShard(hlen),
+        ..MEASURING
+    },
+    CommandSpec {
+        name: "hexists",
+        arity: 3,
+        syntax: "key field",
+        summary: "Answers whether a hash has a field.",
+        run: Run::OnShard(hexists),
+        ..MEASURING
+    },
+    CommandSpec {
+        name: "hstrlen",
+        arity: 3,
+        since: "3.2.0",
+        syntax: "key field",
+        summary: "Returns the length of the value of a field of a hash.",
+        run: Run::OnShard(hstrlen),
+        ..MEASURING
+    },
+];
+
+fn hset(call: &mut ShardCall<'_>) -> CommandResult {
+    let added = set_pairs(call, "hset")?;
+    call.reply.integer(added);
+    Ok(())
+}
+
+fn hmset(call: &mut ShardCall<'_>) -> CommandResult {
+    set_pairs(call, "hmset")?;
+    call.reply.ok();
+    Ok(())
+}
+
+/// Sets the pairs from argument 2 on; the number of fields that were added.
+#[inline]
+fn set_pairs(call: &mut ShardCall<'_>, command: &str) -> Result<i64, ErrorReply> {
+    if !call.args.len().is_multiple_of(2) {
+        return Err(errors::wrong_arity(command));
+    }
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let mut added = 0;
+    for at in (2..call.args.len()).step_by(2) {
+        match hash.set(call.args.at(at), call.args.at(at + 1), TtlChange::Clear) {
+            Ok(Stored::Added) => added += 1,
+            Ok(Stored::Replaced) => {}
+            Err(error) => {
+                // What has been set stays.
+                close_told(hash, at > 2, Event::HSet);
+                return Err(error.into());
+            }
+        }
+    }
+    hash.close(&[Event::HSet]);
+    Ok(added)
+}
+
+/// Ends a command that has changed something or not, and tells `event` if it has.
+pub(super) fn close_told(hash: HashMut<'_>, has_changed: bool, event: Event) {
+    if has_changed {
+        hash.close(&[event]);
+    } else {
+        hash.close(&[]);
+    }
+}
+
+fn hsetnx(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let (field, value) = (call.args.at(2), call.args.at(3));
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let is_free = hash.get(field).is_none();
+    let set = if is_free {
+        hash.set(field, value, TtlChange::Clear).map(|_| ())
+    } else {
+        Ok(())
+    };
+    close_told(hash, is_free && set.is_ok(), Event::HSet);
+    set?;
+    call.reply.integer(is_free.into());
+    Ok(())
+}
+
+fn hget(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let hash = call.shard.hash(call.db, key, call.access)?;
+    call.stats.count_lookup(hash.is_some());
+    match hash.and_then(|hash| hash.get(call.args.at(2))) {
+        Some(field) => call.reply.bulk(field.value),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+fn hmget(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let hash = call.shard.hash(call.db, key, call.access)?;
+    call.stats.count_lookup(hash.is_some());
+    let began = call.reply.mark();
+    call.reply.array(call.args.len() - 2);
+    for name in call.args.iter_from(2) {
+        match hash.and_then(|hash| hash.get(name)) {
+            Some(field) => call.reply.bulk(field.value),
+            None => call.reply.null(),
+        }
+        call.reply.check_len(began)?;
+    }
+    Ok(())
+}
+
+fn hdel(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let removed = remove_all(&mut hash, &call.args);
+    close_told(hash, removed > 0, Event::HDel);
+    call.reply.integer(removed);
+    Ok(())
+}
+
+/// Removes the fields from argument 2 on; how many there were.
+fn remove_all(hash: &mut HashMut<'_>, args: &Args<'_>) -> i64 {
+    let mut removed = 0;
+    if hash.is_there() {
+        for name in args.iter_from(2) {
+            removed += i64::from(hash.remove(name));
+        }
+    }
+    removed
+}
+
+fn hlen(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let hash = call.shard.hash(call.db, key, call.access)?;
+    call.stats.count_lookup(hash.is_some());
+    call.reply
+        .count(hash.map_or(0, |hash: HashRef<'_>| hash.len()));
+    Ok(())
+}
+
+fn hexists(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let hash = call.shard.hash(call.db, key, call.access)?;
+    call.stats.count_lookup(hash.is_some());
+    let field = hash.and_then(|hash| hash.get(call.args.at(2)));
+    call.reply.integer(field.is_some().into());
+    Ok(())
+}
+
+fn hstrlen(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let hash = call.shard.hash(call.db, key, call.access)?;
+    call.stats.count_lookup(hash.is_some());
+    let field = hash.and_then(|hash| hash.get(call.args.at(2)));
+    let len = field.map_or(0, |field| field.value.len());
+    call.reply.count(len as u64);
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Hashes: fields with values, and with deadlines of their own.
+//!
+//! A command that reads looks its fields up in the hash where it lies. One that writes opens the hash once, changes field by
+//! field, each of which makes its record, and closes it with the events of the command: the key comes to be with the first
+//! field and goes with the last.
+
+mod deadlines;
+mod expiring;
+mod fields;
+mod numbers;
+mod options;
+mod random;
+mod scan;
+mod ttl;
+mod whole;
+
+use crate::command::{Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys};
+
+/// The tables.
+pub(crate) use {
+    deadlines::COMMANDS as DEADLINES, expiring::COMMANDS as EXPIRING, fields::COMMANDS as FIELDS,
+    numbers::COMMANDS as NUMBERS, random::COMMANDS as RANDOM, scan::COMMANDS as SCAN,
+    ttl::COMMANDS as TTL, whole::COMMANDS as WHOLE,
+};
+
+/// What commands that answer what a hash holds have in common.
+const READING: CommandSpec = CommandSpec {
+    flags: Flags::READONLY.with(Flags::FAST),
+    categories: &[Category::Hash],
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO.access())]),
+    group: Group::Hash,
+    since: "2.0.0",
+    ..CommandSpec::BASE
+};
+
+/// What commands that answer a number about a hash have in common.
+const MEASURING: CommandSpec = CommandSpec {
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RO)]),
+    ..READING
+};
+
+/// What commands that write fields have in common.
+const WRITING: CommandSpec = CommandSpec {
+    flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
+    ..READING
+};

@@ -1,0 +1,87 @@
+//! Fields that hold numbers: `HINCRBY`, `HINCRBYFLOAT`.
+
+use larder_engine::{Event, HashMut, TtlChange, parse_canonical_i64};
+
+use super::WRITING;
+use super::fields::close_told;
+use crate::command::families::numbers::Extended;
+use crate::command::{CommandSpec, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{Digits, ErrorReply};
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "hincrby",
+        summary: "Adds a number to the integer value of a field of a hash, which counts as 0 if there is none.",
+        run: Run::OnShard(hincrby),
+        ..COUNTING
+    },
+    CommandSpec {
+        name: "hincrbyfloat",
+        since: "2.6.0",
+        summary: "Adds a floating-point number to the value of a field of a hash, which counts as 0 if there is none.",
+        run: Run::OnShard(hincrbyfloat),
+        ..COUNTING
+    },
+];
+
+const COUNTING: CommandSpec = CommandSpec {
+    arity: 4,
+    keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
+    syntax: "key field increment",
+    ..WRITING
+};
+
+fn hincrby(call: &mut ShardCall<'_>) -> CommandResult {
+    let increment = call.args.integer(3)?;
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let sum = add(&mut hash, call.args.at(2), increment);
+    close_told(hash, sum.is_ok(), Event::HIncrBy);
+    call.reply.integer(sum?);
+    Ok(())
+}
+
+/// Adds to an integer; the sum. A deadline stays.
+fn add(hash: &mut HashMut<'_>, name: &[u8], increment: i64) -> Result<i64, ErrorReply> {
+    let old = match hash.get(name) {
+        Some(field) => parse_canonical_i64(field.value).ok_or(errors::FIELD_NOT_AN_INTEGER)?,
+        None => 0,
+    };
+    let sum = old
+        .checked_add(increment)
+        .ok_or(errors::INCREMENT_OVERFLOW)?;
+    let mut digits = Digits::new();
+    hash.set(name, digits.signed(sum), TtlChange::Keep)?;
+    Ok(sum)
+}
+
+fn hincrbyfloat(call: &mut ShardCall<'_>) -> CommandResult {
+    let increment = Extended::parse(call.args.at(3)).ok_or(errors::NOT_A_FLOAT)?;
+    if increment.is_infinite() {
+        return Err(errors::INCREMENT_INFINITE);
+    }
+    let key = call.key(1);
+    let mut hash = call.shard.hash_mut(call.db, key)?;
+    let sum = add_float(&mut hash, call.args.at(2), increment);
+    close_told(hash, sum.is_ok(), Event::HIncrByFloat);
+    call.reply.text(&sum?);
+    Ok(())
+}
+
+/// Adds to a number; the sum as it is kept. A deadline stays.
+fn add_float(
+    hash: &mut HashMut<'_>,
+    name: &[u8],
+    increment: Extended,
+) -> Result<String, ErrorReply> {
+    let old = match hash.get(name) {
+        Some(field) => Extended::parse(field.value).ok_or(errors::FIELD_NOT_A_FLOAT)?,
+        None => Extended::ZERO,
+    };
+    let sum = old.plus(increment).ok_or(errors::INCREMENT_NOT_FINITE)?;
+    let text = sum.to_decimal();
+    hash.set(name, text.as_bytes(), TtlChange::Keep)?;
+    Ok(text)
+}

@@ -1,0 +1,290 @@
+//! The arguments of commands about several fields and their deadlines, in the order in which Redis finds fault with them.
+//!
+//! ```text
+//!  HTTL    key      FIELDS numfields field …                          nothing else, and nothing behind
+//!  HEXPIRE key time [NX | XX | GT | LT] FIELDS numfields field …      options on either side
+//!  HGETEX  key      [EX … | PERSIST] FIELDS numfields field …         options on either side
+//!  HSETEX  key      [FNX | FXX] [EX … | KEEPTTL] FIELDS numfields field value …
+//! ```
+
+use std::ops::Range;
+
+use larder_engine::{UnixMillis, parse_canonical_i64};
+
+use crate::command::families::expire::{self, Origin, Unit};
+use crate::command::{Args, ShardCall};
+use crate::resp::ErrorReply;
+use crate::resp::errors;
+
+/// The latest deadline a field may have, as in Redis: 46 bits of milliseconds, in the year 4199.
+const DEADLINE_MAX: UnixMillis = UnixMillis((1 << 46) - 1);
+
+/// The fields of a command that has nothing but fields behind its key.
+///
+/// # Errors
+/// `FIELDS` does not follow, or another number of fields than it says.
+pub(super) fn only_fields(args: &Args<'_>) -> Result<Range<usize>, ErrorReply> {
+    if !args.is(2, "fields") {
+        return Err(errors::FIELDS_NOT_THERE);
+    }
+    let fields = 4..args.len();
+    match parse_canonical_i64(args.at(3)) {
+        Some(count) if count > 0 && count == fields.len() as i64 => Ok(fields),
+        Some(count) if count > 0 => Err(errors::NUMFIELDS_MISMATCH),
+        _ => Err(errors::NUMFIELDS_NOT_POSITIVE),
+    }
+}
+
+/// The error of wrong arguments, unless the key holds another type: that comes first.
+#[cold]
+pub(super) fn behind_type(call: &mut ShardCall<'_>, error: ErrorReply) -> ErrorReply {
+    let key = call.key(1);
+    match call.shard.hash_mut(call.db, key) {
+        Ok(hash) => {
+            hash.close(&[]);
+            error
+        }
+        Err(wrong_type) => wrong_type.into(),
+    }
+}
+
+/// The deadline of fields that `number` means.
+///
+/// # Errors
+/// It is none, negative, or means one beyond [`DEADLINE_MAX`]; `command` is named.
+pub(super) fn deadline(
+    number: &[u8],
+    (unit, origin): (Unit, Origin),
+    now: UnixMillis,
+    command: &str,
+) -> Result<UnixMillis, ErrorReply> {
+    let time = parse_canonical_i64(number).ok_or(errors::NOT_AN_INTEGER)?;
+    if time < 0 {
+        return Err(errors::EXPIRE_TIME_NEGATIVE);
+    }
+    expire::deadline(time, unit, origin, now)
+        .filter(|&deadline| deadline <= DEADLINE_MAX)
+        .ok_or_else(|| errors::invalid_expire_time(command))
+}
+
+/// `HEXPIRE` and its kin behind their time.
+pub(super) struct Setting {
+    pub(super) condition: expire::Condition,
+    pub(super) fields: Range<usize>,
+}
+
+impl Setting {
+    /// Reads the arguments from 3 on.
+    pub(super) fn parse(args: &Args<'_>) -> Result<Self, ErrorReply> {
+        let mut condition = expire::Condition::default();
+        let mut fields = None;
+        let mut at = 3;
+        while at < args.len() {
+            if args.is(at, "fields") {
+                if fields.is_some() {
+                    return Err(errors::FIELDS_TWICE);
+                }
+                if at + 2 >= args.len() {
+                    return Err(errors::FIELDS_TOO_SHORT);
+                }
+                let announced = announced(args, at + 1, 1, &errors::HEXPIRE_NUMFIELDS)?;
+                at = announced.end;
+                fields = Some(announced);
+            } else if condition.add(args.at(at)) {
+                at += 1;
+            } else {
+                return Err(errors::unknown_argument(args.at(at)));
+            }
+        }
+        let fields = fields.ok_or(errors::FIELDS_MISSING)?;
+        if condition.len() > 1 {
+            return Err(errors::CONDITION_TWICE);
+        }
+        Ok(Self { condition, fields })
+    }
+}
+
+/// The fields that the number at argument `at` announces, each with `step` arguments.
+///
+/// # Errors
+/// It is not one that can be (`bad_number`), or there are fewer arguments.
+fn announced(
+    args: &Args<'_>,
+    at: usize,
+    step: usize,
+    bad_number: &ErrorReply,
+) -> Result<Range<usize>, ErrorReply> {
+    let count = parse_canonical_i64(args.at(at))
+        .and_then(|count| i32::try_from(count).ok())
+        .filter(|&count| count > 0)
+        .ok_or_else(|| bad_number.clone())?;
+    let first = at + 1;
+    let end = first + count as usize * step;
+    if end > args.len() {
+        return Err(errors::FIELDS_TOO_FEW);
+    }
+    Ok(first..end)
+}
+
+/// Whose options are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grammar {
+    /// `HGETEX`: `PERSIST`.
+    GetEx,
+    /// `HSETEX`: `FNX`, `FXX`, `KEEPTTL`; each field has a value.
+    SetEx,
+}
+
+impl Grammar {
+    fn command(self) -> &'static str {
+        match self {
+            Self::GetEx => "hgetex",
+            Self::SetEx => "hsetex",
+        }
+    }
+
+    /// Arguments a field has.
+    fn step(self) -> usize {
+        match self {
+            Self::GetEx => 1,
+            Self::SetEx => 2,
+        }
+    }
+}
+
+/// What becomes of the deadlines of fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// No option was given.
+    None,
+    /// `KEEPTTL`.
+    Keep,
+    /// `PERSIST`.
+    Persist,
+    /// One of the four that set it.
+    At(UnixMillis),
+}
+
+/// What must hold of the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FieldCondition {
+    /// Nothing.
+    None,
+    /// `FNX`: none of them is there.
+    Missing,
+    /// `FXX`: all of them are there.
+    Present,
+}
+
+/// `HGETEX` and `HSETEX` behind their key.
+pub(super) struct Options {
+    pub(super) expiry: Expiry,
+    pub(super) condition: FieldCondition,
+    pub(super) fields: Range<usize>,
+}
+
+impl Options {
+    /// Reads the arguments from 2 on. Both commands know the options of both, and refuse the other's at the end.
+    ///
+    /// # Errors
+    /// They are not of this grammar.
+    pub(super) fn parse(
+        args: &Args<'_>,
+        grammar: Grammar,
+        now: UnixMillis,
+    ) -> Result<Self, ErrorReply> {
+        let mut options = Self {
+            expiry: Expiry::None,
+            condition: FieldCondition::None,
+            fields: 0..0,
+        };
+        let mut at = 2;
+        while at < args.len() {
+            at = options.take(args, at, grammar, now)?;
+        }
+        if options.fields.is_empty() {
+            return Err(errors::FIELDS_MISSING);
+        }
+        let is_others = match grammar {
+            Grammar::GetEx => {
+                options.expiry == Expiry::Keep || options.condition != FieldCondition::None
+            }
+            Grammar::SetEx => options.expiry == Expiry::Persist,
+        };
+        if is_others {
+            return Err(errors::UNKNOWN_ARGUMENT);
+        }
+        Ok(options)
+    }
+
+    /// Takes what stands at argument `at`; where the next option stands.
+    fn take(
+        &mut self,
+        args: &Args<'_>,
+        at: usize,
+        grammar: Grammar,
+        now: UnixMillis,
+    ) -> Result<usize, ErrorReply> {
+        let word = args.at(at);
+        let is = |known: &str| word.eq_ignore_ascii_case(known.as_bytes());
+        if is("fields") {
+            if !self.fields.is_empty() {
+                return Err(errors::FIELDS_TWICE);
+            }
+            if at + 1 >= args.len() {
+                return Err(errors::wrong_arity(grammar.command()));
+            }
+            self.fields = announced(args, at + 1, grammar.step(), &errors::HGETEX_NUMFIELDS)?;
+            return Ok(self.fields.end);
+        }
+        if let Some(time) = time_of(word) {
+            self.may_expire(grammar)?;
+            let number = args.get(at + 1).ok_or(errors::EXPIRE_TIME_MISSING)?;
+            self.expiry = Expiry::At(deadline(number, time, now, grammar.command())?);
+            return Ok(at + 2);
+        }
+        if is("persist") || is("keepttl") {
+            self.may_expire(grammar)?;
+            self.expiry = if is("persist") {
+                Expiry::Persist
+            } else {
+                Expiry::Keep
+            };
+        } else if is("fnx") || is("fxx") {
+            if self.condition != FieldCondition::None {
+                return Err(errors::FIELD_CONDITION_TWICE);
+            }
+            self.condition = if is("fnx") {
+                FieldCondition::Missing
+            } else {
+                FieldCondition::Present
+            };
+        } else {
+            return Err(errors::unknown_argument(word));
+        }
+        Ok(at + 1)
+    }
+
+    /// Whether nothing has been said about deadlines yet.
+    fn may_expire(&self, grammar: Grammar) -> Result<(), ErrorReply> {
+        match (self.expiry, grammar) {
+            (Expiry::None, _) => Ok(()),
+            (_, Grammar::GetEx) => Err(errors::HGETEX_EXPIRY_TWICE),
+            (_, Grammar::SetEx) => Err(errors::HSETEX_EXPIRY_TWICE),
+        }
+    }
+}
+
+/// How the number behind this option is meant, if it is one that sets a deadline.
+fn time_of(word: &[u8]) -> Option<(Unit, Origin)> {
+    const OPTIONS: [(&[u8], Unit, Origin); 4] = [
+        (b"ex", Unit::Seconds, Origin::Now),
+        (b"px", Unit::Millis, Origin::Now),
+        (b"exat", Unit::Seconds, Origin::Epoch),
+        (b"pxat", Unit::Millis, Origin::Epoch),
+    ];
+    let option = OPTIONS
+        .into_iter()
+        .find(|(known, ..)| word.eq_ignore_ascii_case(known));
+    option.map(|(_, unit, origin)| (unit, origin))
+}

@@ -1,0 +1,261 @@
+//! `SORT` and `SORT_RO`: the elements of a list in an order, by themselves or by what other keys hold.
+//!
+//! ```text
+//!  elements ──▶ a weight for each: itself, or what BY names ──▶ sorted, LIMIT ──▶ itself, or what each GET names ──▶ reply, or STORE
+//! ```
+//! Patterns name any keys, on any core. Where they can name some elsewhere, everything is locked: to be read, and the core of the
+//! destination to be written (`across.rs`). So, unlike a cluster of Redis, a server of many cores has patterns.
+//!
+//! As Redis does it: numbers that are equal are ordered by the elements; texts that are equal stay as they were; what is not there
+//! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte.
+
+mod across;
+mod options;
+mod order;
+mod pattern;
+mod texts;
+
+use larder_engine::{Access, DbIndex, End, Event, Key, Shard};
+
+use crate::command::{
+    Args, Category, CommandSpec, Flags, Found, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Spread,
+};
+use crate::observe::Stats;
+use crate::resp::ErrorReply;
+use crate::resp::errors::CommandResult;
+use options::{By, MayStore, Options};
+use pattern::{Pattern, PatternedKey};
+use texts::Texts;
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "sort",
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
+        keys: Keys::of(&[SORTED, PATTERNED, STORED]),
+        syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
+        summary: "Returns the elements of a list, a set or a sorted set sorted, or stores them.",
+        run: Run::FanOut {
+            together: sort,
+            spread: Spread::Rounds(across::sort),
+        },
+        ..SORT
+    },
+    CommandSpec {
+        name: "sort_ro",
+        flags: Flags::READONLY,
+        keys: Keys::of(&[SORTED, PATTERNED]),
+        since: "7.0.0",
+        syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+        summary: "Returns the elements of a list, a set or a sorted set sorted.",
+        run: Run::FanOut {
+            together: sort_ro,
+            spread: Spread::Rounds(across::sort_ro),
+        },
+        ..SORT
+    },
+];
+
+const SORT: CommandSpec = CommandSpec {
+    arity: -2,
+    categories: &[
+        Category::Set,
+        Category::SortedSet,
+        Category::List,
+        Category::Dangerous,
+    ],
+    group: Group::Generic,
+    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted.",
+    ..CommandSpec::BASE
+};
+
+const SORTED: KeySpec = KeySpec::at(1, KeyFlags::RO.access());
+const PATTERNED: KeySpec = KeySpec::unknown(KeyFlags::RO.access())
+    .unnamed(options::names_other_keys)
+    .note(
+        "For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort",
+    );
+const STORED: KeySpec = KeySpec::unknown(KeyFlags::OW.update())
+    .found_by(destination)
+    .note(
+        "For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array",
+    );
+
+fn destination(args: &Args<'_>) -> Found {
+    options::destination(args)
+}
+
+/// `SORT` on one core.
+fn sort(call: &mut ShardCall<'_>) -> CommandResult {
+    let options = Options::parse(&call.args, MayStore::Yes)?;
+    sort_here(call, &options)
+}
+
+/// `SORT_RO` on one core.
+fn sort_ro(call: &mut ShardCall<'_>) -> CommandResult {
+    let options = Options::parse(&call.args, MayStore::No)?;
+    sort_here(call, &options)
+}
+
+fn sort_here(call: &mut ShardCall<'_>, options: &Options) -> CommandResult {
+    let (key, access) = (call.key(1), call.access);
+    let mut place = Place {
+        shard: call.shard,
+        stats: call.stats,
+        db: call.db,
+        access,
+    };
+    let elements = place.elements(key, options)?;
+    let weights = match &options.by {
+        By::Pattern(Pattern::Key(pattern)) => Some(place.values(&elements, pattern)),
+        _ => None,
+    };
+    let order = order::order(&elements, weights.as_ref(), options)?;
+    if let Some(destination) = options.store {
+        let mut stored = Texts::default();
+        for &at in &order {
+            if options.gets.is_empty() {
+                stored.push(elements.get(at));
+            }
+            for get in &options.gets {
+                place.get(&elements, at, get, |value| {
+                    stored.push(Some(value.unwrap_or_default()));
+                });
+            }
+        }
+        let key = call.key(destination);
+        let count = stored.len();
+        store(
+            call.shard,
+            call.db,
+            key,
+            stored.iter().map(Option::unwrap_or_default),
+        )?;
+        call.reply.count(count as u64);
+        return Ok(());
+    }
+    let (mark, reply) = (call.reply.mark(), &mut call.reply);
+    reply.array(order.len() * options.gets.len().max(1));
+    for &at in &order {
+        if options.gets.is_empty() {
+            reply.bulk(elements.get(at).unwrap_or_default());
+        }
+        for get in &options.gets {
+            place.get(&elements, at, get, |value| match value {
+                Some(value) => reply.bulk(value),
+                None => reply.null(),
+            });
+            reply.check_len(mark)?;
+        }
+        reply.check_len(mark)?;
+    }
+    Ok(())
+}
+
+/// Where values are read.
+struct Place<'a> {
+    shard: &'a mut Shard,
+    stats: &'a mut Stats,
+    db: DbIndex,
+    access: Access,
+}
+
+impl Place<'_> {
+    /// The elements at a key that are to be sorted: all, or those that are wanted in the order that they have.
+    ///
+    /// # Errors
+    /// What is there has no elements.
+    fn elements(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
+        let mut elements = Texts::default();
+        let list = self.shard.list(self.db, key, self.access);
+        self.stats.count_lookup(!matches!(list, Ok(None)));
+        let Some(list) = list? else {
+            return Ok(elements);
+        };
+        let len = list.len();
+        if !matches!(options.by, By::Nothing) {
+            list.range(0..len, |element| elements.push(Some(element)));
+            return Ok(elements);
+        }
+        let range = options.range(len as usize);
+        let mut rest = range.len();
+        if rest > 0 {
+            let (first, from) = match options.is_descending {
+                false => (range.start as u32, End::Head),
+                true => (len - 1 - range.start as u32, End::Tail),
+            };
+            list.walk(first, from, |_, element| {
+                elements.push(Some(element));
+                rest -= 1;
+                rest > 0
+            });
+        }
+        Ok(elements)
+    }
+
+    /// What a pattern names for each element.
+    fn values(&mut self, elements: &Texts, pattern: &PatternedKey) -> Texts {
+        let (mut values, mut key) = (Texts::default(), Vec::new());
+        for element in elements.iter() {
+            pattern.name(element.unwrap_or_default(), &mut key);
+            self.value(&key, pattern.field(), |value| values.push(value));
+        }
+        values
+    }
+
+    /// Shows what `get` answers for the element of number `at`.
+    fn get(
+        &mut self,
+        elements: &Texts,
+        at: usize,
+        get: &Pattern,
+        show: impl FnOnce(Option<&[u8]>),
+    ) {
+        let element = elements.get(at);
+        match get {
+            Pattern::Element => show(element),
+            Pattern::Nothing => show(None),
+            Pattern::Key(pattern) => {
+                let mut key = Vec::new();
+                pattern.name(element.unwrap_or_default(), &mut key);
+                self.value(&key, pattern.field(), show);
+            }
+        }
+    }
+
+    /// Shows the string at a key, or the field of the hash there; none if there is no such thing.
+    fn value(&mut self, key: &[u8], field: Option<&[u8]>, show: impl FnOnce(Option<&[u8]>)) {
+        let key = self.shard.hasher().key(key);
+        let Some(field) = field else {
+            let entry = self.shard.read(self.db, key, self.access);
+            self.stats.count_lookup(entry.is_some());
+            return show(entry.and_then(|entry| entry.string()));
+        };
+        let hash = self.shard.hash(self.db, key, self.access);
+        self.stats.count_lookup(!matches!(hash, Ok(None)));
+        let found = hash.ok().flatten().and_then(|hash| hash.get(field));
+        show(found.map(|field| field.value));
+    }
+}
+
+/// Makes a list of `elements` at a key, in the place of what is there; removes that, if there are none.
+///
+/// # Errors
+/// Memory is out; then the key is gone.
+fn store<'e>(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    elements: impl ExactSizeIterator<Item = &'e [u8]>,
+) -> CommandResult {
+    if elements.len() == 0 {
+        shard.remove(db, key, Event::Del);
+        return Ok(());
+    }
+    let mut list = shard.list_anew(db, key);
+    let stored = super::lists::push_all(&mut list, End::Tail, elements);
+    let events = [Event::SortStore];
+    list.close(if stored.is_ok() { &events } else { &[] });
+    Ok(stored?)
+}
