@@ -74,3 +74,12 @@ pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
 
 /// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
 pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;
+
+/// What looking at a node of a collection for elements that have ended costs, in entries read.
+pub const NODE_LOOK_COST: u32 = 8;
+
+/// What the removal of such an element costs, likewise.
+pub const FIELD_REMOVAL_COST: u32 = 4;
+
+/// What a look at one hash for fields that have ended may cost, likewise: the rest is found again.
+pub const FIELDS_LOOK_MAX_COST: u32 = 512;

@@ -37,6 +37,14 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Shows each element once.
+    pub(crate) fn for_each(&self, show: impl FnMut(ElementRef<'a>)) {
+        match self {
+            Self::Packed(packed) => packed.for_each(show),
+            Self::Large(_, spiral, heap) => spiral.for_each(heap, show),
+        }
+    }
+
     /// A time before which no deadline of an element comes; `None` if none has one.
     pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
         match self {

@@ -259,7 +259,7 @@ impl ListMut<'_> {
         if self.added == 0 && !self.has_shrunk {
             return false;
         }
-        // The log of an undo names trees by their numbers: there they stay while it is open.
+        // One that the undo log may have element by element stays a tree: packed, it would have another number when it is one again.
         let may_pack = !shard.undo.is_open;
         if self.has_shrunk && fits_ill(&list, may_pack) {
             shard.memory.fit_list(at);

@@ -107,7 +107,10 @@ fn a_list_answers_the_encodings_that_redis_answers() {
     push(shard, &[b"a", b"d"]);
     change(shard, |list| list.insert(1, b"a")).expect("memory");
     assert_eq!(encoding(shard), large);
-    assert_eq!(change(shard, |list| list.remove_equal(b"a", 3, End::Head)), 3);
+    assert_eq!(
+        change(shard, |list| list.remove_equal(b"a", 3, End::Head)),
+        3
+    );
     assert_eq!(encoding(shard), small);
     push(shard, &[b"a", b"b", b"c"]);
     assert_eq!(encoding(shard), large);
@@ -152,9 +155,17 @@ fn the_encoding_of_a_list_between_half_of_the_threshold_and_all_is_what_it_was()
     let shard = &mut shard();
     push_many(shard, 300, 16);
     assert!(!is_packed(shard));
-    assert_eq!(encoding(shard), Encoding::ListPack, "a tree may be a small list");
+    assert_eq!(
+        encoding(shard),
+        Encoding::ListPack,
+        "a tree may be a small list"
+    );
     push_many(shard, 155, 16);
-    assert_eq!(encoding(shard), Encoding::ListPack, "8197 bytes, as Redis reckons them before the last");
+    assert_eq!(
+        encoding(shard),
+        Encoding::ListPack,
+        "8197 bytes, as Redis reckons them before the last"
+    );
     push_many(shard, 1, 16);
     assert_eq!(encoding(shard), Encoding::QuickList);
     for _ in 0..10 {
@@ -214,7 +225,14 @@ fn what_memory_usage_says_of_a_list_is_what_the_shard_has_more() {
     drop_list(shard);
     tend_to_the_end(shard);
     let (before, entries_before) = (shard.memory().used_bytes(), shard.memory().entry_bytes);
-    for (count, len) in [(1, 16), (10, 16), (200, 16), (300, 16), (20_000, 16), (50, 5000)] {
+    for (count, len) in [
+        (1, 16),
+        (10, 16),
+        (200, 16),
+        (300, 16),
+        (20_000, 16),
+        (50, 5000),
+    ] {
         push_many(shard, count, len);
         let usage = memory_usage(shard);
         let used = shard.memory().used_bytes() - before;
@@ -276,7 +294,11 @@ fn what_ltrim_cuts_off_is_freed_in_slices_and_counts_until_then() {
     while shard.tend(1) {
         shard.check();
         let now = shard.memory().entry_bytes;
-        assert!(now <= used && used - now < 1 << 20, "a slice frees {}", used - now);
+        assert!(
+            now <= used && used - now < 1 << 20,
+            "a slice frees {}",
+            used - now
+        );
         used = now;
         slices += 1;
         // The list goes on meanwhile, and is cut again.
