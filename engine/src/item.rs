@@ -301,6 +301,10 @@ fn read_varint(item: &[u8], at: usize) -> (usize, usize) {
     if first < 0x80 {
         return (usize::from(first), at + 1);
     }
+    let second = item[at + 1];
+    if second < 0x80 {
+        return (usize::from(first & 0x7F) | usize::from(second) << 7, at + 2);
+    }
     read_long_varint(item, at)
 }
 

@@ -174,7 +174,7 @@ impl Memory {
         let Self {
             collections, heap, ..
         } = self;
-        collections.change(number, |structure| change(structure.list_mut(), heap))
+        collections.change_list(number, |list| change(list, heap))
     }
 
     /// What a collection, large or packed, says of itself.

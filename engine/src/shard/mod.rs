@@ -147,7 +147,7 @@ pub struct Shard {
     expired_fields_total: u64,
     /// Whether nothing that only reads may remove an entry.
     expiry_is_held: bool,
-    graveyard: Graveyard,
+    graveyard: Option<Box<Graveyard>>,
     compactor: Compactor,
     thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
@@ -189,7 +189,7 @@ impl Shard {
             expired_total: 0,
             expired_fields_total: 0,
             expiry_is_held: false,
-            graveyard: Graveyard::default(),
+            graveyard: None,
             compactor: Compactor::default(),
             thresholds: Thresholds::default(),
             is_told_before: false,
@@ -257,11 +257,12 @@ impl Shard {
     /// Where the bytes are; exact.
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
-        let retired_bytes = self.graveyard.retired_bytes();
-        let mut table_bytes = self.undos_aside_bytes
-            + self.table_bytes
-            + self.graveyard.table_bytes()
-            + self.memory.table_bytes();
+        let (retired_bytes, flushed_bytes) = match &self.graveyard {
+            Some(graveyard) => (graveyard.retired_bytes(), graveyard.table_bytes()),
+            None => (0, 0),
+        };
+        let mut table_bytes =
+            self.undos_aside_bytes + self.table_bytes + flushed_bytes + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -506,7 +507,13 @@ impl Shard {
         }
         let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
         assert_eq!(tables, self.table_bytes);
-        if self.graveyard.is_empty() {
+        assert!(
+            !self
+                .graveyard
+                .as_ref()
+                .is_some_and(|graveyard| graveyard.is_empty())
+        );
+        if self.graveyard.is_none() {
             let tables = self.databases.iter().chain(self.undo.flushed());
             let live = tables.flat_map(Keyspace::segments);
             let live = live.flat_map(|segment| segment.items());

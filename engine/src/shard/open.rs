@@ -30,6 +30,7 @@ impl Shard {
     ///
     /// # Errors
     /// What is there is of another type.
+    #[inline(always)]
     pub(super) fn open<'a>(
         &'a mut self,
         db: DbIndex,
@@ -38,7 +39,7 @@ impl Shard {
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
         if let Some(item) = item {
-            let head = self.memory.layout(item).head;
+            let head = self.memory.head(item);
             self.touch(db, item, head.access());
             if head.form().kind() != kind {
                 return Err(WrongType);

@@ -556,12 +556,14 @@ fn latency_stats(report: &Report, fields: &mut Fields<'_>) {
         if durations.calls() == 0 {
             continue;
         }
-        let percentiles: Vec<String> = report
-            .facts
-            .percentiles
-            .split_whitespace()
-            .filter_map(|text| Some((text, text.parse().ok()?)))
-            .map(|(text, percentile)| format!("p{text}={:.3}", durations.percentile_us(percentile)))
+        let percentiles = report.facts.percentiles.split_whitespace();
+        let percentiles = percentiles.filter_map(|text| Some((text, text.parse::<f64>().ok()?)));
+        let (texts, percentiles): (Vec<_>, Vec<_>) = percentiles.unzip();
+        let durations_us = durations.percentiles_us(&percentiles);
+        let percentiles: Vec<String> = texts
+            .iter()
+            .zip(durations_us)
+            .map(|(text, us)| format!("p{text}={us:.3}"))
             .collect();
         fields.add(
             &format!("latency_percentiles_usec_{}", command.spec.name),
