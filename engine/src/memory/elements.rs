@@ -37,6 +37,14 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Shows each element once.
+    pub(crate) fn for_each(&self, show: impl FnMut(ElementRef<'a>)) {
+        match self {
+            Self::Packed(packed) => packed.for_each(show),
+            Self::Large(_, spiral, heap) => spiral.for_each(heap, show),
+        }
+    }
+
     /// A time before which no deadline of an element comes; `None` if none has one.
     pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
         match self {
@@ -166,7 +174,7 @@ impl Memory {
         let Self {
             collections, heap, ..
         } = self;
-        collections.change(number, |structure| change(structure.list_mut(), heap))
+        collections.change_list(number, |list| change(list, heap))
     }
 
     /// What a collection, large or packed, says of itself.

@@ -13,7 +13,7 @@ use crate::raw::Block;
 use crate::{AccessClock, Kind, StoreError};
 
 /// Bytes before the run.
-const VARIANT_BYTES: usize = 1;
+pub(super) const VARIANT_BYTES: usize = 1;
 
 impl Memory {
     /// Writes a new item whose value is a packed collection with a run of at least `run_bytes`, in a block that fits; `write` writes

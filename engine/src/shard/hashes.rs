@@ -121,18 +121,11 @@ impl<'a> HashRef<'a> {
 
     /// Shows each field once; a small hash's in the order in which they came.
     pub fn each(&self, show: &mut dyn FnMut(Field<'a>)) {
-        match self.fields {
-            Named::Packed(packed) => packed.for_each(|element| {
-                if self.shows(&element) {
-                    show(element.into());
-                }
-            }),
-            Named::Large(_, spiral, heap) => spiral.for_each(heap, |element| {
-                if self.shows(&element) {
-                    show(element.into());
-                }
-            }),
-        }
+        self.fields.for_each(|element| {
+            if self.shows(&element) {
+                show(element.into());
+            }
+        });
     }
 
     /// Shows about `count` fields from `cursor`, zero at first, on; where to go on, `None` at the end. A field that is there all

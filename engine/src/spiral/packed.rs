@@ -73,6 +73,16 @@ impl<'a> Packed<'a> {
         deadlines.min()
     }
 
+    /// The first element from number `from` on whose deadline has come at `now`, and its number.
+    pub(crate) fn next_due(&self, from: usize, now: UnixMillis) -> Option<(usize, ElementRef<'a>)> {
+        let is_due = |&at: &usize| {
+            let deadline = self.shape.deadline(self.run, at);
+            deadline.is_some_and(|deadline| deadline <= now)
+        };
+        let at = (from..self.shape.count).find(is_due)?;
+        Some((at, self.element(at)))
+    }
+
     /// Bytes of the run.
     #[inline(always)]
     pub(crate) fn capacity(&self) -> usize {

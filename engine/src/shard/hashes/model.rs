@@ -233,7 +233,7 @@ impl Play<'_> {
             return false;
         };
         let key = self.key();
-        match step % 20 {
+        match step % 21 {
             0..=4 => {
                 let (name, value, ttl) = (self.name(), self.value(), self.ttl());
                 self.set(&key, &name, &value, ttl);
@@ -263,6 +263,11 @@ impl Play<'_> {
             }
             17 => self.rename(&key),
             18 => self.move_items(),
+            19 => {
+                let budget = self.operand() as u32 * 4;
+                self.shard.expire_cycle(budget);
+                self.take_expired();
+            }
             _ => match self.operand() % 4 {
                 0 => {
                     let removed = self.shard.remove(DB, self.hasher.key(&key), Event::Del);
@@ -453,6 +458,35 @@ impl Play<'_> {
         }
     }
 
+    /// Fields that records say are gone were due.
+    fn take_expired(&mut self) {
+        let (now, told) = (self.shard.now(), self.told.borrow());
+        self.model.retain(|key, hash| {
+            let left = told.get(key);
+            hash.fields.retain(|field| {
+                let stays = left.is_some_and(|left| left.find(&field.name).is_some());
+                assert!(stays || !field.is_live(now));
+                stays
+            });
+            left.is_some()
+        });
+    }
+
+    /// Every field with a deadline goes when all have come, and a hash with the last of its fields.
+    fn expire_all(&mut self) {
+        for _ in 0..3 {
+            let now = self.shard.now().0 + 100_000_000;
+            self.shard.set_now(UnixMillis(now));
+            while self.shard.expire_cycle(1000).is_cut_short {}
+        }
+        self.take_expired();
+        let is_left = |field: &OneField| field.deadline.is_none();
+        for hash in self.model.values() {
+            assert!(hash.fields.iter().all(is_left) && !hash.fields.is_empty());
+        }
+        self.compare();
+    }
+
     /// Moves the items, as compaction does.
     fn move_items(&mut self) {
         for key in self.model.keys() {
@@ -509,6 +543,7 @@ impl Play<'_> {
 
     /// A hash is no other type, and leaves nothing behind.
     fn end(&mut self) {
+        self.expire_all();
         let keys: Vec<Vec<u8>> = self.model.keys().cloned().collect();
         for key in keys {
             let key: Key<'_> = self.hasher.key(&key);

@@ -230,13 +230,13 @@ impl Shard {
                 let key = Key::new(log.key(saved), hash);
                 let item = self.keyspace(db).find(key, &self.memory);
                 let item = item.expect("what changed in place is there");
-                let deadline = self.memory.deadline(item);
+                let is = self.memory.times(item);
                 let reverted = self.revert(log, saved, item);
                 if reverted != item {
                     self.repoint(db, hash, item, reverted);
                 }
-                let was = self.memory.deadline(reverted);
-                self.deadline_changed(db, hash, reverted, (deadline, was));
+                let was = self.memory.times(reverted);
+                self.times_changed(db, hash, reverted, (is, was));
             }
         }
     }

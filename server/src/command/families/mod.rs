@@ -31,9 +31,9 @@ pub(crate) mod script;
 pub(super) mod slowlog;
 pub(super) mod sort;
 pub(crate) mod strings;
-#[cfg(test)]
-pub(super) mod take;
 pub(crate) mod testing;
+#[cfg(test)]
+pub(super) mod testing_reader;
 mod timeout;
 pub(crate) mod transactions;
 mod transfer;

@@ -1,4 +1,4 @@
-//! Attempts at commands that block (`families::take`), where the keys live: what they cost, and what ends a wait while one is
+//! Attempts at commands that block, where the keys live: what they cost, and what ends a wait while one is
 //! under way elsewhere.
 
 #![cfg(test)]
@@ -61,20 +61,19 @@ fn what_is_ready_on_another_core_costs_what_a_plain_command_costs() {
     let mut server = Server::new(2);
     let client = server.connect(0);
     let key = key_on(1, 2, "queue");
-    server.send(client, format!("SET {key} abc\r\n").as_bytes());
-    let (hops, transactions, _) = cost(&mut server, client, &format!("GET {key}\r\n"));
+    server.send(client, format!("RPUSH {key} a b\r\n").as_bytes());
+    let (hops, transactions, _) = cost(&mut server, client, &format!("LLEN {key}\r\n"));
     assert_eq!((hops, transactions), (1, 0));
-    let take = format!("TEST.TAKE {key} 0\r\n");
+    let take = format!("BLPOP {key} 0\r\n");
     let (hops, transactions, reply) = cost(&mut server, client, &take);
     assert_eq!((hops, transactions, reply), (1, 0, taken(&key, "a")));
     // One that waits, too; and to serve it takes no question.
     let writer = server.connect(1);
     let other = key_on(1, 2, "other");
-    let (hops, transactions, reply) =
-        cost(&mut server, client, &format!("TEST.TAKE {other} 0\r\n"));
+    let (hops, transactions, reply) = cost(&mut server, client, &format!("BLPOP {other} 0\r\n"));
     assert_eq!((hops, transactions, &reply[..]), (1, 0, ""));
-    let append = format!("APPEND {other} x\r\n");
-    let (hops, transactions, _) = cost(&mut server, writer, &append);
+    let push = format!("RPUSH {other} x\r\n");
+    let (hops, transactions, _) = cost(&mut server, writer, &push);
     assert_eq!((hops, transactions), (0, 0));
     assert_eq!(server.send(client, b""), taken(&other, "x"));
     disconnect(server, &[client, writer]);
@@ -85,11 +84,11 @@ fn whom_the_core_of_the_key_serves_it_answers_in_one_message() {
     let mut server = Server::new(2);
     let (client, writer) = (server.connect(0), server.connect(1));
     let key = key_on(1, 2, "queue");
-    server.receive(client, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+    server.receive(client, format!("BLPOP {key} 0\r\n").as_bytes());
     server.turns();
     server.receive(
         writer,
-        format!("APPEND {key} x\r\nGET {key}\r\n").as_bytes(),
+        format!("RPUSH {key} x\r\nLPOP {key}\r\n").as_bytes(),
     );
     // Before anything is under way it has been taken.
     assert_eq!(server.take_output(writer), b":1\r\n$-1\r\n");
@@ -110,13 +109,15 @@ fn a_transaction_serves_at_its_end_whether_it_stays_on_a_core_or_not() {
     let (waiting, writer) = (server.connect(0), server.connect(0));
     let (key, other) = (key_on(1, 2, "queue"), key_on(0, 2, "other"));
     for multi in [
-        format!("MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {key} y\r\nEXEC\r\n"),
-        format!("MULTI\r\nSET {key} x\r\nSET {other} v\r\nDEL {key}\r\nSET {key} y\r\nEXEC\r\n"),
+        format!("MULTI\r\nRPUSH {key} x\r\nDEL {key}\r\nRPUSH {key} y\r\nEXEC\r\n"),
         format!(
-            "MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {other} y\r\nRENAME {other} {key}\r\nEXEC\r\n"
+            "MULTI\r\nRPUSH {key} x\r\nSET {other} v\r\nDEL {key}\r\nRPUSH {key} y\r\nEXEC\r\n"
+        ),
+        format!(
+            "MULTI\r\nRPUSH {key} x\r\nDEL {key} {other}\r\nRPUSH {other} y\r\nRENAME {other} {key}\r\nEXEC\r\n"
         ),
     ] {
-        server.send(waiting, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+        server.send(waiting, format!("BLPOP {key} 0\r\n").as_bytes());
         server.send(writer, multi.as_bytes());
         assert_eq!(server.send(waiting, b""), taken(&key, "y"), "{multi}");
     }
@@ -128,9 +129,9 @@ fn a_pause_of_writes_holds_back_who_takes_until_it_ends() {
     for (key, keys) in ways() {
         let mut server = Server::new(2);
         let (taker, timed, admin) = (server.connect(0), server.connect(0), server.connect(0));
-        server.send(timed, format!("TEST.TAKE {keys} 50\r\n").as_bytes());
-        server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
-        let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE 1000 WRITE\r\nEXEC\r\n");
+        server.send(timed, format!("BLPOP {keys} 0.05\r\n").as_bytes());
+        server.send(taker, format!("BLPOP {keys} 0\r\n").as_bytes());
+        let pause = format!("MULTI\r\nRPUSH {key} a b\r\nCLIENT PAUSE 1000 WRITE\r\nEXEC\r\n");
         server.send(admin, pause.as_bytes());
         assert_eq!(server.send(taker, b""), "");
         // Time passes for those held back.
@@ -138,8 +139,8 @@ fn a_pause_of_writes_holds_back_who_takes_until_it_ends() {
         assert_eq!(server.send(timed, b""), "*-1\r\n");
         server.advance(900);
         assert_eq!(server.send(taker, b""), "");
-        let held = server.send(admin, format!("GET {key}\r\n").as_bytes());
-        assert_eq!(held, bulk("ab"), "{keys}");
+        let held = server.send(admin, format!("LLEN {key}\r\n").as_bytes());
+        assert_eq!(held, ":2\r\n", "{keys}");
         server.advance(100);
         assert_eq!(server.send(taker, b""), taken(&key, "a"), "{keys}");
         disconnect(server, &[taker, timed, admin]);
@@ -153,7 +154,7 @@ fn a_pause_of_writes_holds_back_nobody_who_reads_and_one_of_all_does() {
         let (reader, admin) = (server.connect(0), server.connect(0));
         for (mode, is_held) in [("WRITE", false), ("ALL", true)] {
             server.send(reader, format!("TEST.READ {keys} 0 0\r\n").as_bytes());
-            let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE 100 {mode}\r\nEXEC\r\n");
+            let pause = format!("MULTI\r\nRPUSH {key} a b\r\nCLIENT PAUSE 100 {mode}\r\nEXEC\r\n");
             server.send(admin, pause.as_bytes());
             let served = taken(&key, "ab");
             let heard = server.send(reader, b"");
@@ -173,7 +174,7 @@ fn a_script_serves_at_its_end_wherever_it_runs_and_not_by_what_it_takes_back() {
     let (waiting, writer) = (server.connect(0), server.connect(0));
     let (key, other) = (key_on(1, 2, "queue"), key_on(0, 2, "other"));
     let body =
-        "redis.call('SET',KEYS[1],'x') redis.call('DEL',KEYS[1]) redis.call('SET',KEYS[1],'y')";
+        "redis.call('RPUSH',KEYS[1],'x') redis.call('DEL',KEYS[1]) redis.call('RPUSH',KEYS[1],'y')";
     let scripts = [
         format!("EVAL \"{body}\" 1 {key}\r\n"),
         format!("EVAL \"{body} redis.call('SET',KEYS[2],'z')\" 2 {key} {other}\r\n"),
@@ -181,23 +182,23 @@ fn a_script_serves_at_its_end_wherever_it_runs_and_not_by_what_it_takes_back() {
         format!("EVAL \"{body} redis.call('SET','{other}','z')\" 1 {key}\r\n"),
         // So that what it wrote the first time is not there the second.
         format!(
-            "EVAL \"if redis.call('EXISTS','{other}') == 0 then redis.call('SET',KEYS[1],'y') end\" 1 {key}\r\n"
+            "EVAL \"if redis.call('EXISTS','{other}') == 0 then redis.call('RPUSH',KEYS[1],'y') end\" 1 {key}\r\n"
         ),
     ];
     for script in scripts {
         server.send(writer, format!("DEL {other}\r\n").as_bytes());
         assert_eq!(
-            server.send(waiting, format!("TEST.TAKE {key} 0\r\n").as_bytes()),
+            server.send(waiting, format!("BLPOP {key} 0\r\n").as_bytes()),
             ""
         );
         server.send(writer, script.as_bytes());
         assert_eq!(server.send(waiting, b""), taken(&key, "y"), "{script}");
     }
     // What a script took back serves nobody.
-    server.send(waiting, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+    server.send(waiting, format!("BLPOP {key} 0\r\n").as_bytes());
     server.send(writer, format!("SET {other} 1\r\n").as_bytes());
     let script = format!(
-        "EVAL \"if ARGV[1] == '1' then redis.call('SET',KEYS[1],'x') redis.call('GET','{other}') redis.call('DEL',KEYS[1]) end\" 1 {key} 1\r\n"
+        "EVAL \"if ARGV[1] == '1' then redis.call('RPUSH',KEYS[1],'x') redis.call('GET','{other}') redis.call('DEL',KEYS[1]) end\" 1 {key} 1\r\n"
     );
     server.send(writer, script.as_bytes());
     assert_eq!(server.send(waiting, b""), "");
@@ -212,12 +213,12 @@ fn inside_a_script_nothing_waits() {
         let count = keys.split(' ').count();
         let words: Vec<String> = (1..=count).map(|at| format!("KEYS[{at}]")).collect();
         let script = format!(
-            "EVAL \"return redis.call('TEST.TAKE',{},'0')\" {count} {keys}\r\n",
+            "EVAL \"return redis.call('BLPOP',{},'0')\" {count} {keys}\r\n",
             words.join(",")
         );
         let heard = server.send(client, script.as_bytes());
         assert!(heard == "*-1\r\n" || heard == "$-1\r\n", "{heard}");
-        server.send(client, format!("SET {key} ab\r\n").as_bytes());
+        server.send(client, format!("RPUSH {key} a b\r\n").as_bytes());
         assert_eq!(server.send(client, script.as_bytes()), taken(&key, "a"));
         server.send(client, format!("DEL {key}\r\n").as_bytes());
     }
@@ -234,7 +235,7 @@ fn who_leaves_while_an_attempt_is_under_way_elsewhere_leaves_nothing_there() {
     for how_far in 0..5 {
         let client = server.connect(0);
         let client_id = id(&mut server, client);
-        server.receive(client, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+        server.receive(client, format!("BLPOP {key} 0\r\n").as_bytes());
         server.ship();
         if how_far >= 1 {
             while server.deliver_one(0, 1) {}
@@ -249,14 +250,14 @@ fn who_leaves_while_an_attempt_is_under_way_elsewhere_leaves_nothing_there() {
             server.turn();
         }
         if how_far == 4 {
-            server.receive(writer, format!("APPEND {key} x\r\n").as_bytes());
+            server.receive(writer, format!("RPUSH {key} x\r\n").as_bytes());
         }
         server.disconnect(client);
         server.turns();
         drop(server.take_output(admin));
         // Nobody takes what comes now.
-        server.send(writer, format!("SET {key} v\r\n").as_bytes());
-        let left = server.send(writer, format!("GETDEL {key}\r\n").as_bytes());
+        server.send(writer, format!("RPUSH {key} v\r\n").as_bytes());
+        let left = server.send(writer, format!("LPOP {key}\r\n").as_bytes());
         assert_eq!(left, bulk("v"), "{how_far}");
     }
     disconnect(server, &[writer, admin]);
@@ -268,13 +269,13 @@ fn who_was_to_be_unblocked_and_is_served_first_was_not_unblocked() {
     let key = key_on(1, 2, "queue");
     let (client, writer, admin) = (server.connect(0), server.connect(1), server.connect(0));
     let id = id_of(&mut server, client);
-    let take = format!("TEST.TAKE {key} 0\r\n");
+    let take = format!("BLPOP {key} 0\r\n");
     let unblock = format!("CLIENT UNBLOCK {id} ERROR\r\n");
     for is_served in [true, false] {
         assert_eq!(server.send(client, take.as_bytes()), "");
         if is_served {
             // The reply is on its way when the core of the client is asked.
-            server.receive(writer, format!("APPEND {key} x\r\n").as_bytes());
+            server.receive(writer, format!("RPUSH {key} x\r\n").as_bytes());
         }
         assert_eq!(
             server.send(admin, [&unblock[..], &unblock].concat().as_bytes()),
@@ -313,10 +314,10 @@ fn race(seed: u64) {
     let client_id = id_of(&mut server, client);
     let name = format!("seed {seed}, {cores} cores");
     for round in 0..4 {
-        let limit = random.of(&[0, 0, 20]);
+        let limit = random.of(&["0", "0", "0.02"]);
         let both = format!("{other} {key}");
         let keys = random.of(&[&key, &both]);
-        server.receive(client, format!("TEST.TAKE {keys} {limit}\r\n").as_bytes());
+        server.receive(client, format!("BLPOP {keys} {limit}\r\n").as_bytes());
         // Most often it waits by then.
         for _ in 0..random.of(&[0, 5, 200]) {
             server.stir(&mut random);
@@ -325,7 +326,7 @@ fn race(seed: u64) {
         if random.one_in(3) {
             steps.push("move");
         }
-        if limit > 0 {
+        if limit != "0" {
             steps.push("time");
         }
         // A write of the other key wakes it for nothing, if it waits for both.
@@ -335,11 +336,9 @@ fn race(seed: u64) {
         while !steps.is_empty() {
             let step = steps.swap_remove(random.below(steps.len()));
             match step {
-                "write" => server.receive(writer, format!("APPEND {key} v\r\n").as_bytes()),
+                "write" => server.receive(writer, format!("RPUSH {key} v\r\n").as_bytes()),
                 "nothing" => {
-                    let nothing =
-                        format!("SET {other} x\r\nSETRANGE {other} 0 y\r\nGETDEL {other}\r\n");
-                    // It may be taken: that is no other than what the writer writes.
+                    let nothing = format!("RPUSH {other} x\r\nLSET {other} 0 y\r\nDEL {other}\r\n");
                     let multi = format!("MULTI\r\n{nothing}EXEC\r\n");
                     server.receive(writer, multi.as_bytes());
                 }
@@ -376,12 +375,12 @@ fn race(seed: u64) {
             );
             reply == ":1\r\n"
         });
-        let left = server.send(writer, format!("GETDEL {key}\r\n").as_bytes());
+        let left = server.send(writer, format!("LPOP {key}\r\n").as_bytes());
         let is_left = left.ends_with(&bulk("v"));
         let count = unblocked.into_iter().filter(|is| *is).count();
         let what = format!("{name}, {round}, {keys}: {heard:?}, {unblocked:?}, {left:?}");
         match &heard[..] {
-            "*-1\r\n" if limit > 0 => assert!(is_left && count <= 1, "{what}"),
+            "*-1\r\n" if limit != "0" => assert!(is_left && count <= 1, "{what}"),
             "*-1\r\n" => assert!(is_left && count == 1, "{what}"),
             "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" => {
                 assert!(is_left && count == 1, "{what}");
@@ -413,25 +412,26 @@ fn an_attempt_whose_other_key_is_locked_waits_for_it_and_those_behind_wait_too()
     };
     let renamer = server.connect(0);
     server.send(writer, format!("SET {to} old\r\n").as_bytes());
-    server.send(carrier, format!("TEST.CARRY {key} {to} 0\r\n").as_bytes());
-    server.send(taker, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+    let carry = format!("BLMOVE {key} {to} LEFT RIGHT 0\r\n");
+    server.send(carrier, carry.as_bytes());
+    server.send(taker, format!("BLPOP {key} 0\r\n").as_bytes());
     // It has locked the key, and has yet to fetch it.
     server.receive(renamer, format!("RENAME {to} {far}\r\n").as_bytes());
     server.turn();
     server.ship();
     while server.deliver_one(0, 1) {}
     assert!(server.cores[1].has_locks());
-    server.receive(writer, format!("SET {key} v\r\n").as_bytes());
+    server.receive(writer, format!("RPUSH {key} v\r\n").as_bytes());
     assert_eq!(server.take_output(carrier), b"");
     assert_eq!(server.take_output(taker), b"");
     server.turns();
     assert_eq!(server.take_output(carrier), bulk("v").into_bytes());
     assert_eq!(server.take_output(taker), b"");
     assert_eq!(server.take_output(renamer), b"+OK\r\n");
-    let both = format!("GET {far}\r\nGET {to}\r\n");
+    let both = format!("GET {far}\r\nLPOP {to}\r\n");
     assert_eq!(
         server.send(writer, both.as_bytes()),
-        "+OK\r\n".to_owned() + &bulk("old") + &bulk("v")
+        ":1\r\n".to_owned() + &bulk("old") + &bulk("v")
     );
     disconnect(server, &[clients, vec![renamer]].concat());
 }
@@ -448,11 +448,11 @@ fn the_arguments_of_who_waits_count_as_memory() {
         let (client, writer) = (server.connect(0), server.connect(0));
         let keys = keys.replace(&key, &format!("{key}{}", "y".repeat(BYTES)));
         for is_served in [false, true] {
-            server.send(client, format!("TEST.READ {keys} $ 20\r\n").as_bytes());
+            server.send(client, format!("TEST.READ {keys} $ 0.02\r\n").as_bytes());
             assert!(kept(&server) >= BYTES);
             if is_served {
                 let key = keys.split(' ').next_back().unwrap();
-                server.send(writer, format!("SET {key} v\r\n").as_bytes());
+                server.send(writer, format!("RPUSH {key} v\r\n").as_bytes());
             }
             server.advance(30);
             server.send(client, b"");
@@ -469,9 +469,9 @@ fn the_end_of_a_pause_is_not_slept_over_by_those_it_holds_back() {
         let key = key_on(1, 2, "queue");
         let (taker, admin) = (server.connect(0), server.connect(0));
         if waits {
-            server.send(taker, format!("TEST.TAKE {key} 0\r\n").as_bytes());
+            server.send(taker, format!("BLPOP {key} 0\r\n").as_bytes());
         }
-        let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE 10000 WRITE\r\nEXEC\r\n");
+        let pause = format!("MULTI\r\nRPUSH {key} a b\r\nCLIENT PAUSE 10000 WRITE\r\nEXEC\r\n");
         server.send(admin, pause.as_bytes());
         // Long enough for all else to come to rest.
         for _ in 0..50 {
@@ -496,9 +496,9 @@ fn pause_that_ends_while_slots_move(seed: u64) {
     };
     let both = format!("{key} {other}");
     let keys = random.of(&[&key, &both]);
-    server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
+    server.send(taker, format!("BLPOP {keys} 0\r\n").as_bytes());
     let pause_ms = 1 + random.below(20);
-    let pause = format!("MULTI\r\nSET {key} ab\r\nCLIENT PAUSE {pause_ms} WRITE\r\nEXEC\r\n");
+    let pause = format!("MULTI\r\nRPUSH {key} a b\r\nCLIENT PAUSE {pause_ms} WRITE\r\nEXEC\r\n");
     server.send(admin, pause.as_bytes());
     let slot = Slot::of(key.as_bytes()).number();
     server.receive(
@@ -521,7 +521,7 @@ fn pause_that_ends_while_slots_move(seed: u64) {
         taken(&key, "a"),
         "seed {seed}, {keys}"
     );
-    let left = server.send(admin, format!("GET {key}\r\n").as_bytes());
+    let left = server.send(admin, format!("LPOP {key}\r\n").as_bytes());
     assert_eq!(left, bulk("b"), "seed {seed}, {keys}");
     disconnect(server, &clients);
 }

@@ -1,4 +1,4 @@
-//! Commands that block, of a test type (`families::take`), on servers of one and of several cores.
+//! Commands that block, on servers of one and of several cores.
 
 #![cfg(test)]
 
@@ -36,10 +36,10 @@ fn what_is_there_is_taken_at_once_and_the_first_key_that_has_something_counts() 
         let client = server.connect(0);
         let keys = keys(cores);
         let last = keys.last().unwrap();
-        server.send(client, format!("SET {last} ab\r\n").as_bytes());
-        let take = format!("TEST.TAKE none {} 0\r\n", keys.join(" "));
+        server.send(client, format!("RPUSH {last} a b\r\n").as_bytes());
+        let take = format!("BLPOP none {} 0\r\n", keys.join(" "));
         assert_eq!(server.send(client, take.as_bytes()), taken(last, "a"));
-        server.send(client, format!("SET {} x\r\n", keys[0]).as_bytes());
+        server.send(client, format!("LPUSH {} x\r\n", keys[0]).as_bytes());
         assert_eq!(server.send(client, take.as_bytes()), taken(&keys[0], "x"));
         disconnect(server, &[client]);
     }
@@ -50,7 +50,7 @@ fn who_waits_is_served_by_a_write_of_any_core_in_the_order_they_came() {
     for cores in CORES {
         let mut server = Server::new(cores);
         let keys = keys(cores);
-        let take = format!("TEST.TAKE {} 0\r\nPING\r\n", keys.join(" "));
+        let take = format!("BLPOP {} 0\r\nPING\r\n", keys.join(" "));
         let waiting: Vec<Client> = (0..6)
             .map(|at| server.connect(at % usize::from(cores)))
             .collect();
@@ -60,32 +60,31 @@ fn who_waits_is_served_by_a_write_of_any_core_in_the_order_they_came() {
         let writer = server.connect(usize::from(cores) - 1);
         let served = |key: &str, value: &str| taken(key, value) + "+PONG\r\n";
         // One element serves one, two serve two; nothing else changes.
-        for (at, (word, key)) in [("a", &keys[0]), ("bc", keys.last().unwrap())]
-            .iter()
-            .enumerate()
-        {
-            let append = format!("APPEND {key} {word}\r\n");
+        for (first, elements, key) in [
+            (0, &["a"][..], &keys[0]),
+            (1, &["b", "c"], keys.last().unwrap()),
+        ] {
+            let push = format!("RPUSH {key} {}\r\n", elements.join(" "));
             assert_eq!(
-                server.send(writer, append.as_bytes()),
-                format!(":{}\r\n", word.len())
+                server.send(writer, push.as_bytes()),
+                format!(":{}\r\n", elements.len())
             );
-            let first = if at == 0 { 0 } else { 1 };
-            for (offset, value) in word.chars().enumerate() {
-                let heard = server.send(waiting[first + offset], b"");
-                assert_eq!(heard, served(key, &value.to_string()), "{cores} cores");
+            for (client, element) in waiting[first..].iter().zip(elements) {
+                let heard = server.send(*client, b"");
+                assert_eq!(heard, served(key, element), "{cores} cores");
             }
-            assert_eq!(server.send(waiting[first + word.len()], b""), "");
+            assert_eq!(server.send(waiting[first + elements.len()], b""), "");
         }
         // A write of a whole transaction serves once it is over.
         let key = &keys[0];
-        let multi = format!("MULTI\r\nSET {key} x\r\nDEL {key}\r\nSET {key} yz\r\nEXEC\r\n");
+        let multi = format!("MULTI\r\nRPUSH {key} x\r\nDEL {key}\r\nRPUSH {key} y z\r\nEXEC\r\n");
         server.send(writer, multi.as_bytes());
         assert_eq!(server.send(waiting[3], b""), served(key, "y"));
         assert_eq!(server.send(waiting[4], b""), served(key, "z"));
         assert_eq!(server.send(waiting[5], b""), "");
         server.send(
             writer,
-            format!("SET other v\r\nRENAME other {key}\r\n").as_bytes(),
+            format!("RPUSH other v\r\nRENAME other {key}\r\n").as_bytes(),
         );
         assert_eq!(server.send(waiting[5], b""), served(key, "v"));
         disconnect(server, &[waiting, vec![writer]].concat());
@@ -108,10 +107,10 @@ fn a_wait_ends_by_time_by_unblock_and_with_its_client() {
             reply.trim_start_matches(':').trim().to_owned()
         };
         let ids = [id(&mut server, unblocked), id(&mut server, failed)];
-        server.send(timed, format!("TEST.TAKE {keys} 100\r\n").as_bytes());
+        server.send(timed, format!("BLPOP {keys} 0.1\r\n").as_bytes());
         for client in [unblocked, failed, gone] {
             assert_eq!(
-                server.send(client, format!("TEST.TAKE {keys} 0\r\n").as_bytes()),
+                server.send(client, format!("BLPOP {keys} 0\r\n").as_bytes()),
                 ""
             );
         }
@@ -139,9 +138,9 @@ fn a_wait_ends_by_time_by_unblock_and_with_its_client() {
         server.disconnect(gone);
         // Nobody is left who would take it.
         let first = keys.split(' ').next().unwrap();
-        server.send(other, format!("SET {first} v\r\n").as_bytes());
+        server.send(other, format!("RPUSH {first} v\r\n").as_bytes());
         assert_eq!(
-            server.send(other, format!("GET {first}\r\n").as_bytes()),
+            server.send(other, format!("LPOP {first}\r\n").as_bytes()),
             "$1\r\nv\r\n"
         );
         disconnect(server, &[timed, unblocked, failed, other]);
@@ -153,17 +152,15 @@ fn inside_multi_nothing_waits() {
     for cores in CORES {
         let mut server = Server::new(cores);
         let client = server.connect(0);
-        let keys = keys(cores).join(" ");
-        let multi =
-            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nTEST.CARRY {keys} 0\r\nPING\r\nEXEC\r\n");
-        let multi = if cores == 2 {
-            multi
-        } else {
-            format!("MULTI\r\nTEST.TAKE {keys} 0\r\nPING\r\nPING\r\nEXEC\r\n")
-        };
+        let keys = keys(cores);
+        let (first, last) = (&keys[0], keys.last().unwrap());
+        let multi = format!(
+            "MULTI\r\nBLPOP {} 0\r\nBRPOPLPUSH {first} {last} 0\r\nPING\r\nEXEC\r\n",
+            keys.join(" ")
+        );
         let reply = server.send(client, multi.as_bytes());
-        assert!(reply.contains("*3\r\n*-1\r\n"), "{reply}");
-        assert!(reply.ends_with("+PONG\r\n"), "{reply}");
+        // As in Redis, what carries an element answers otherwise than when time is over.
+        assert!(reply.ends_with("*3\r\n*-1\r\n$-1\r\n+PONG\r\n"), "{reply}");
         disconnect(server, &[client]);
     }
 }
@@ -179,15 +176,15 @@ fn what_is_carried_on_serves_who_waits_there() {
             .map(|at| server.connect(at % usize::from(cores)))
             .collect();
         for (client, pair) in carriers.iter().zip(hops.windows(2)) {
-            let carry = format!("TEST.CARRY {} {} 0\r\n", pair[0], pair[1]);
+            let carry = format!("BLMOVE {} {} LEFT RIGHT 0\r\n", pair[0], pair[1]);
             assert_eq!(server.send(*client, carry.as_bytes()), "");
         }
         let writer = server.connect(0);
-        server.send(writer, format!("SET {} v\r\n", hops[0]).as_bytes());
+        server.send(writer, format!("RPUSH {} v\r\n", hops[0]).as_bytes());
         for client in &carriers {
             assert_eq!(server.send(*client, b""), "$1\r\nv\r\n");
         }
-        let last = format!("GET {}\r\n", hops[4]);
+        let last = format!("LPOP {}\r\n", hops[4]);
         assert_eq!(server.send(writer, last.as_bytes()), "$1\r\nv\r\n");
         disconnect(server, &[carriers, vec![writer]].concat());
     }
@@ -200,7 +197,7 @@ fn who_reads_without_taking_is_served_by_the_same_write_and_goes_on_from_what_it
         let keys = keys(cores);
         let last = keys.last().unwrap();
         let writer = server.connect(0);
-        server.send(writer, format!("SET {last} ab\r\n").as_bytes());
+        server.send(writer, format!("RPUSH {last} a b\r\n").as_bytes());
         let clients: Vec<Client> = (0..6)
             .map(|at| server.connect(at % usize::from(cores)))
             .collect();
@@ -213,12 +210,12 @@ fn who_reads_without_taking_is_served_by_the_same_write_and_goes_on_from_what_it
         // An attempt that finds nothing, with the length another than the one resolved: `$` is not resolved again.
         server.send(
             writer,
-            format!("SET {last} x\r\nAPPEND {last} y\r\n").as_bytes(),
+            format!("DEL {last}\r\nRPUSH {last} x\r\nRPUSH {last} y\r\n").as_bytes(),
         );
         for client in &clients {
             assert_eq!(server.send(*client, b""), "");
         }
-        server.send(writer, format!("APPEND {last} cd\r\n").as_bytes());
+        server.send(writer, format!("RPUSH {last} c d\r\n").as_bytes());
         for (at, client) in clients.iter().enumerate() {
             let heard = server.send(*client, b"");
             assert_eq!(heard, taken(last, "cd"), "client {at}, {cores} cores");
@@ -237,7 +234,7 @@ fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
     }
     let writer = server.connect(1);
     let key = key_on(1, 2, "queue");
-    server.receive(writer, format!("APPEND {key} x\r\n").as_bytes());
+    server.receive(writer, format!("RPUSH {key} x\r\n").as_bytes());
     server.turn();
     server.ship();
     while server.deliver_one(1, 0) {}
@@ -251,32 +248,100 @@ fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
 }
 
 #[test]
-fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
+fn a_value_of_another_type_is_waited_past_and_who_waits_is_served_in_the_order_they_came() {
     for cores in CORES {
         let mut server = Server::new(cores);
-        let (keys, to) = (keys(cores), key_on(0, cores, "to"));
+        let keys = keys(cores);
         let last = keys.last().unwrap();
         for keys in [last, &keys.join(" ")] {
             let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
-            let [taker, carrier, writer] = clients[..] else {
+            let [taker, other, writer] = clients[..] else {
                 unreachable!()
             };
-            server.send(taker, format!("TEST.TAKE {keys} 0\r\n").as_bytes());
-            server.send(carrier, format!("TEST.CARRY {last} {to} 0\r\n").as_bytes());
-            server.send(writer, format!("SET {last} #\r\n").as_bytes());
-            assert_eq!(server.send(carrier, b""), "$1\r\n#\r\n", "{keys}");
-            assert_eq!(server.send(taker, b""), "");
+            server.send(taker, format!("BLPOP {keys} 0\r\n").as_bytes());
+            server.send(other, format!("BRPOP {last} 0\r\n").as_bytes());
             server.send(writer, format!("SET {last} x\r\n").as_bytes());
-            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
-            server.send(writer, format!("DEL {to}\r\n").as_bytes());
+            assert_eq!(server.send(taker, b""), "", "{keys}");
+            assert_eq!(server.send(other, b""), "", "{keys}");
+            let pushed = format!("DEL {last}\r\nRPUSH {last} a b\r\n");
+            server.send(writer, pushed.as_bytes());
+            assert_eq!(server.send(taker, b""), taken(last, "a"), "{keys}");
+            assert_eq!(server.send(other, b""), taken(last, "b"), "{keys}");
             clients.iter().for_each(|client| server.disconnect(*client));
         }
         server.assert_nothing_is_left();
     }
 }
 
-/// Producers append numbered bytes, consumers take and carry them, impatient ones give up, clients break off: every byte is
-/// taken once, and in the order of its key.
+/// A client waits for keys of two cores, and another behind it. An attempt is made in vain, since what was written is of another
+/// type; while it is under way, the key becomes a list.
+fn written_again(seed: u64) {
+    let mut random = Random(seed);
+    let mut server = Server::new(2);
+    let keys = keys(2);
+    let clients: Vec<Client> = (0..4).map(|_| server.connect(random.below(2))).collect();
+    let [first, second, writer, other] = clients[..] else {
+        unreachable!()
+    };
+    for client in [first, second] {
+        server.send(client, format!("BLPOP {} 0\r\n", keys.join(" ")).as_bytes());
+    }
+    let key = &keys[random.below(2)];
+    server.receive(writer, format!("SET {key} x\r\n").as_bytes());
+    for _ in 0..random.below(20) {
+        server.stir(&mut random);
+    }
+    // A transaction over cores does not wait for who is served.
+    let multi = format!(
+        "MULTI\r\nDEL {}\r\nRPUSH {key} a b\r\nEXEC\r\n",
+        keys.join(" ")
+    );
+    server.receive(other, multi.as_bytes());
+    let mut heard = [first, second].map(|client| server.send(client, b""));
+    // The second may have had its turn in vain as well, and be ahead.
+    heard.sort();
+    let served = ["a", "b"].map(|element| taken(key, element));
+    assert_eq!(heard, served, "seed {seed}");
+    disconnect(server, &clients);
+}
+
+#[test]
+fn what_is_written_while_an_attempt_finds_nothing_serves() {
+    for seed in 0..seeds(100) {
+        written_again(seed);
+    }
+}
+
+#[test]
+fn a_list_behind_a_value_of_another_type_is_an_error_for_who_comes_and_who_has_waited() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let (client, writer) = (server.connect(0), server.connect(0));
+        let keys = keys(cores);
+        let (wrong, list) = (format!("{}x", keys[0]), keys.last().unwrap());
+        let pop = format!("BLPOP {wrong} {list} 0\r\n");
+        assert_eq!(server.send(client, pop.as_bytes()), "");
+        let wrong_type = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+        server.send(writer, format!("SET {wrong} x\r\n").as_bytes());
+        assert_eq!(server.send(client, b""), "");
+        server.send(writer, format!("RPUSH {list} v\r\n").as_bytes());
+        assert_eq!(server.send(client, b""), wrong_type);
+        assert_eq!(server.send(client, pop.as_bytes()), wrong_type);
+        // An element that cannot be carried on stays.
+        let carry = format!("BLMOVE {list} {wrong} LEFT LEFT 0\r\n");
+        assert_eq!(server.send(client, carry.as_bytes()), wrong_type);
+        server.send(writer, format!("LPOP {list}\r\n").as_bytes());
+        assert_eq!(server.send(client, carry.as_bytes()), "");
+        server.send(writer, format!("RPUSH {list} v\r\n").as_bytes());
+        assert_eq!(server.send(client, b""), wrong_type);
+        let left = server.send(writer, format!("LRANGE {list} 0 -1\r\n").as_bytes());
+        assert_eq!(left, "*1\r\n$1\r\nv\r\n");
+        disconnect(server, &[client, writer]);
+    }
+}
+
+/// Producers push numbered elements, consumers pop and carry them, impatient ones give up, clients break off: every element is
+/// taken once.
 fn work(seed: u64) {
     const CORES: u16 = 3;
     const PRODUCED: u8 = 60;
@@ -296,10 +361,9 @@ fn work(seed: u64) {
         match random.below(12) {
             0 if produced < PRODUCED => {
                 let key = random.below(keys.len());
-                let mut append = format!("APPEND {} ", keys[key]).into_bytes();
-                append.push(b'0' + produced);
-                append.extend_from_slice(b"\r\n");
-                server.receive(producer, &append);
+                let push = random.of(&["LPUSH", "RPUSH"]);
+                let push = format!("{push} {} {produced:02}\r\n", keys[key]);
+                server.receive(producer, push.as_bytes());
                 produced += 1;
             }
             1 if consumers.len() < 6 => {
@@ -326,16 +390,19 @@ fn work(seed: u64) {
                 let at = random.below(consumers.len());
                 let (client, waits) = consumers[at];
                 if !waits {
-                    let limit = random.of(&[0, 10, 50]);
+                    let limit = random.of(&["0", "0.01", "0.05"]);
                     // Were all to wait for ever for one key, the others would keep what they have.
-                    let short = limit.max(10);
-                    let command = match random.below(4) {
+                    let short = if limit == "0" { "0.01" } else { limit };
+                    let one = &keys[random.below(3)];
+                    let command = match random.below(5) {
                         0 => {
                             let (from, to) = (random.below(3), random.below(3));
-                            format!("TEST.CARRY {} {} {short}\r\n", keys[from], keys[to])
+                            let ends = random.of(&["LEFT RIGHT", "RIGHT RIGHT", "RIGHT LEFT"]);
+                            format!("BLMOVE {} {} {ends} {short}\r\n", keys[from], keys[to])
                         }
-                        1 => format!("TEST.TAKE {} {short}\r\n", keys[random.below(3)]),
-                        _ => format!("TEST.TAKE {} {limit}\r\n", keys.join(" ")),
+                        1 => format!("BRPOP {one} {short}\r\n"),
+                        2 => format!("BLMPOP {short} 2 {one} {} LEFT\r\n", keys[0]),
+                        _ => format!("BLPOP {} {limit}\r\n", keys.join(" ")),
                     };
                     server.receive(client, command.as_bytes());
                     consumers[at].1 = true;
@@ -347,7 +414,9 @@ fn work(seed: u64) {
                 }
                 consumers[at].1 = false;
                 if reply.starts_with(b"*2\r\n") {
-                    taken.push(reply[reply.len() - 3]);
+                    let element = &reply[reply.len() - 4..reply.len() - 2];
+                    let element = std::str::from_utf8(element).unwrap();
+                    taken.push(element.parse().unwrap());
                 }
             }
             _ => {}
@@ -356,7 +425,7 @@ fn work(seed: u64) {
         drop(server.take_output(admin));
     }
     taken.sort_unstable();
-    let expected: Vec<u8> = (0..PRODUCED).map(|at| b'0' + at).collect();
+    let expected: Vec<u8> = (0..PRODUCED).collect();
     assert_eq!(taken, expected, "seed {seed}");
     for (client, _) in consumers {
         server.disconnect(client);
@@ -391,35 +460,35 @@ fn newcomer(seed: u64) {
     for client in &waiting {
         let keys = keys.join(" ");
         let keys = random.of(&[key, &keys]);
-        let take = format!("TEST.TAKE {keys} 0\r\n");
+        let take = format!("BLPOP {keys} 0\r\n");
         assert_eq!(server.send(*client, take.as_bytes()), "");
     }
     let writer = server.connect(random.below(CORES.into()));
     let newcomer = server.connect(random.below(CORES.into()));
     let ways = [
         // The writer itself would take what it wrote.
-        format!("APPEND {key} 01234\r\nGETDEL {key}\r\n"),
-        format!("MULTI\r\nAPPEND {key} 01234\r\nGET {far}\r\nEXEC\r\n"),
+        format!("RPUSH {key} 0 1 2 3 4\r\nLPOP {key} 9\r\n"),
+        format!("MULTI\r\nRPUSH {key} 0 1 2 3 4\r\nGET {far}\r\nEXEC\r\n"),
         format!(
-            "MULTI\r\nAPPEND {key} 01234\r\nRENAME {from} {from}\r\nMGET {key} {far}\r\nEXEC\r\n"
+            "MULTI\r\nRPUSH {key} 0 1 2 3 4\r\nRENAME {from} {from}\r\nMGET {key} {far}\r\nEXEC\r\n"
         ),
         format!("RENAME {from} {key}\r\n"),
         format!(
-            "EVAL \"redis.call('GET',KEYS[2]) redis.call('APPEND',KEYS[1],'01234') redis.call('GET',KEYS[2])\" 2 {key} {far}\r\n"
+            "EVAL \"redis.call('GET',KEYS[2]) redis.call('RPUSH',KEYS[1],0,1,2,3,4) redis.call('GET',KEYS[2])\" 2 {key} {far}\r\n"
         ),
         format!(
-            "EVAL \"redis.call('APPEND',KEYS[1],'01234') redis.call('GET','{far}')\" 1 {key}\r\n"
+            "EVAL \"redis.call('RPUSH',KEYS[1],0,1,2,3,4) redis.call('GET','{far}')\" 1 {key}\r\n"
         ),
     ];
     let way = &ways[random.below(ways.len())];
-    server.send(writer, format!("SET {from} 01234\r\n").as_bytes());
+    server.send(writer, format!("RPUSH {from} 0 1 2 3 4\r\n").as_bytes());
     server.receive(writer, way.as_bytes());
     for _ in 0..4 {
         for _ in 0..random.below(15) {
             server.stir(&mut random);
         }
         // Before it is written there is nothing, and then it is others'.
-        server.receive(newcomer, format!("GETDEL {key}\r\n").as_bytes());
+        server.receive(newcomer, format!("LPOP {key}\r\n").as_bytes());
     }
     let name = format!("seed {seed}, {way:?}");
     for (at, client) in waiting.iter().enumerate() {
@@ -427,8 +496,8 @@ fn newcomer(seed: u64) {
         assert_eq!(heard, taken(key, &at.to_string()), "{name}");
     }
     assert_eq!(server.send(newcomer, b""), "$-1\r\n".repeat(4), "{name}");
-    if way.starts_with("APPEND") {
-        assert_eq!(server.send(writer, b""), ":5\r\n$-1\r\n", "{name}");
+    if way.starts_with("RPUSH") {
+        assert_eq!(server.send(writer, b""), ":5\r\n*-1\r\n", "{name}");
     }
     disconnect(server, &[waiting, vec![writer, newcomer]].concat());
 }
@@ -449,8 +518,8 @@ fn timers_of_waits_that_were_served_early_do_not_pile_up() {
         for _ in 0..1000 {
             // Each wait ends at a time of its own, long after it is served.
             server.advance(1);
-            server.receive(waiting, format!("TEST.TAKE {key} 100000000\r\n").as_bytes());
-            server.send(writer, format!("APPEND {key} x\r\n").as_bytes());
+            server.receive(waiting, format!("BLPOP {key} 100000\r\n").as_bytes());
+            server.send(writer, format!("RPUSH {key} x\r\n").as_bytes());
             assert_eq!(server.send(waiting, b""), taken(&key, "x"));
         }
         assert!(server.cores[0].state().timers.len() < 100);

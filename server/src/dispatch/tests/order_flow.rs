@@ -28,18 +28,18 @@ fn nobody_has_a_lock_before_its_place_so_that_requests_which_cross_do_not_wait_f
 #[test]
 fn what_is_kept_for_a_client_that_waited_is_kept_from_single_commands_and_not_from_transactions() {
     let mut world = World::new(3);
-    world.says(0, "TEST.TAKE K1 K2 0");
+    world.says(0, "BLPOP K1 K2 0");
     assert_eq!(world.rests(0), "");
-    world.says(1, "SET K1 v");
-    assert_eq!(world.hears(1), "+OK\r\n");
+    world.says(1, "RPUSH K1 v");
+    assert_eq!(world.hears(1), ":1\r\n");
     // The key is reserved; word of that does not reach core 0 for now.
-    world.says(1, "GET K1");
+    world.says(1, "LLEN K1");
     assert_eq!(world.hears(1), "", "it comes behind who waited");
-    world.says(2, "MGET K1 K2");
+    world.says(2, "EXISTS K1 K2");
     world.give_place(2);
     world.pass_mail(2, 1);
     world.pass_mail(1, 2);
-    assert_eq!(world.hears(2), "*2\r\n".to_owned() + &bulk("v") + NIL);
+    assert_eq!(world.hears(2), ":1\r\n");
     let taken = world.rests(0);
     assert!(taken.ends_with(&bulk("v")), "{taken}");
     world.end();

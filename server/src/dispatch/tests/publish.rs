@@ -358,7 +358,7 @@ fn who_has_the_reply_to_a_subscription_misses_nothing_published_after_it() {
 
 #[test]
 fn a_push_between_a_command_for_another_core_and_one_that_blocks_takes_nobody_s_place() {
-    for blocks in ["TEST.TAKE none 0", "TEST.TAKE NONE none 0", "WAIT 1 0"] {
+    for blocks in ["BLPOP none 0", "BLPOP NONE none 0", "WAIT 1 0"] {
         for seed in 0..50 {
             let mut random = Random(seed);
             let mut server = Server::new(2);
@@ -385,8 +385,8 @@ fn a_push_between_a_command_for_another_core_and_one_that_blocks_takes_nobody_s_
             assert_eq!(heard.replace(push, ""), "$1\r\nv\r\n", "seed {seed}");
             // It ends one way or the other.
             let ends = match blocks.split(' ').nth(1) {
-                Some(taken) if seed % 2 == 0 && blocks.starts_with("TEST") => {
-                    format!("APPEND {taken} x\r\n")
+                Some(taken) if seed % 2 == 0 && blocks.starts_with("BLPOP") => {
+                    format!("RPUSH {taken} x\r\n")
                 }
                 _ => format!("CLIENT UNBLOCK {id}\r\n"),
             };

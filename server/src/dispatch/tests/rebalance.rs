@@ -449,15 +449,16 @@ fn who_waits_for_a_key_follows_it_to_another_core_and_keeps_its_place() {
         .collect();
     for (at, client) in waiting.iter().enumerate() {
         let take = match at % 2 {
-            0 => format!("TEST.TAKE {} 0\r\n", keys[0]),
-            _ => format!("TEST.TAKE {} 0\r\n", keys.join(" ")),
+            0 => format!("BLPOP {} 0\r\n", keys[0]),
+            _ => format!("BLPOP {} 0\r\n", keys.join(" ")),
         };
         assert_eq!(server.send(*client, take.as_bytes()), "");
     }
     for (value, core) in ["01", "2", "345"].iter().zip([2, 1, 0]) {
         move_key(&mut server, admin, &keys[0], core);
-        let append = format!("APPEND {} {value}\r\n", keys[0]);
-        server.send(admin, append.as_bytes());
+        let digits: Vec<String> = value.chars().map(String::from).collect();
+        let push = format!("RPUSH {} {}\r\n", keys[0], digits.join(" "));
+        server.send(admin, push.as_bytes());
         for digit in value.chars() {
             let first = waiting[digit.to_digit(10).unwrap() as usize];
             let heard = server.send(first, b"");

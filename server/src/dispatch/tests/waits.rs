@@ -34,10 +34,9 @@ fn who_is_unblocked_during_an_attempt_that_finds_nothing_waits_no_longer() {
             let admin = server.connect(random.below(2));
             let keys = [0, 1].map(|core| key_on(core, 2, "queue"));
             let id = id_of(&mut server, client);
-            let take = format!("TEST.TAKE {} {} 0\r\n", keys[0], keys[1]);
+            let take = format!("BLPOP {} {} 0\r\n", keys[0], keys[1]);
             assert_eq!(server.send(client, take.as_bytes()), "");
-            // As of another type: nothing is taken of it.
-            server.receive(writer, format!("SET {} #\r\n", keys[1]).as_bytes());
+            server.receive(writer, format!("SET {} x\r\n", keys[1]).as_bytes());
             let mut steps = 0..STEPS_MAX;
             while !is_being_served(&mut server, client) {
                 steps.next().expect("an attempt is made");
@@ -86,7 +85,7 @@ fn a_wait_that_comes_when_its_key_has_gone_on_follows_it() {
         let [client, writer, mover] = clients[..] else {
             unreachable!()
         };
-        let take = format!("TEST.TAKE {key} 0\r\n");
+        let take = format!("BLPOP {key} 0\r\n");
         assert_eq!(server.send(client, take.as_bytes()), "");
         let mut steps = 0..STEPS_MAX;
         let mut next = || steps.next().expect("slots move");
@@ -123,7 +122,7 @@ fn a_wait_that_comes_when_its_key_has_gone_on_follows_it() {
             stir(&mut server, &mut random, None);
         }
         server.turns();
-        server.send(writer, format!("SET {key} v\r\n").as_bytes());
+        server.send(writer, format!("RPUSH {key} v\r\n").as_bytes());
         let taken = format!("*2\r\n${}\r\n{key}\r\n$1\r\nv\r\n", key.len());
         assert_eq!(server.send(client, b""), taken, "seed {seed}, to {to}");
         clients.iter().for_each(|client| server.disconnect(*client));

@@ -6,7 +6,7 @@ use larder_engine::UnixMillis;
 use slab::Slab;
 
 use super::clearing::writes;
-use crate::command::{Args, Command, Rounds, SessionCall, Spread};
+use crate::command::{Args, Command, FirstKey, Rounds, SessionCall, Spread};
 use crate::dispatch::blocking::blocked::Terms;
 use crate::dispatch::mail::requests::{LockAnswer, LocksHeld, Watch};
 use crate::dispatch::run::kept_args::KeptArgs;
@@ -100,6 +100,16 @@ impl Split {
     pub(in crate::dispatch) fn part_of_keys(&self, mut parts: Vec<usize>) -> Vec<usize> {
         parts.extend(self.keys.iter().map(|(_, part)| *part));
         parts
+    }
+
+    /// What is known of the command's first key, which is the first of the first part.
+    pub(in crate::dispatch) fn first_key_of_first_part(&self, of_command: FirstKey) -> FirstKey {
+        match self.keys.first() {
+            Some((at, 0)) if of_command.is_known() && of_command.at() == *at => {
+                FirstKey::new(1, of_command.hash())
+            }
+            _ => FirstKey::UNKNOWN,
+        }
     }
 
     /// A part's arguments: the command's name, and its keys with what belongs to them, `step` arguments each.
