@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{Reference, Shape};
+use super::run::Shape;
 use super::{ElementRef, Put, Spiral, run_of};
-use crate::nodes::{Heap, NodeKind, Owner};
+use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
 
@@ -295,7 +295,7 @@ impl Play<'_> {
             fields.extend([element.name(), element.value()]);
         });
         fields.iter().find_map(|field| match field.reference() {
-            Some(Reference::Block(block)) => Some(block),
+            Some(Long::Block(block)) => Some(block),
             _ => None,
         })
     }
