@@ -8,9 +8,9 @@ use super::tests::key;
 use crate::item::Variant;
 use crate::journal::Element;
 use crate::list::End;
-use crate::nodes::Owner;
+use crate::nodes::{Heap, Owner};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::spiral::ElementRef;
+use crate::spiral::{ElementRef, Spiral};
 use crate::{DbIndex, Event, Kind, Shard, StringForm, TtlChange, UnixMillis};
 
 const DB: DbIndex = DbIndex(0);
@@ -107,19 +107,35 @@ fn make(shard: &mut Shard, at: usize) {
     shard.attach(DB, key(KEYS[at]).hash(), made.expect("memory"));
 }
 
-fn put_element(shard: &mut Shard, hash: Owner, element: ElementRef<'_>) {
+fn put_element(shard: &mut Shard, at: usize, hash: Owner, element: ElementRef<'_>) {
     let hasher = shard.hasher().clone();
-    let put = shard.memory.change_spiral(hash, |spiral, heap| {
+    let put = |spiral: &mut Spiral, heap: &mut Heap| {
         spiral.put(heap, &|name: &[u8]| hasher.hash(name), element)
-    });
-    put.expect("memory");
+    };
+    change_hash(shard, at, hash, put).expect("memory");
 }
 
-fn remove_element(shard: &mut Shard, hash: Owner, name: &[u8]) -> bool {
+fn remove_element(shard: &mut Shard, at: usize, hash: Owner, name: &[u8]) -> bool {
     let hasher = shard.hasher().clone();
-    shard.memory.change_spiral(hash, |spiral, heap| {
+    change_hash(shard, at, hash, |spiral, heap| {
         spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name)
     })
+}
+
+/// Changes a hash as a command does that ends then.
+fn change_hash<T>(
+    shard: &mut Shard,
+    at: usize,
+    hash: Owner,
+    change: impl FnOnce(&mut Spiral, &mut Heap) -> T,
+) -> T {
+    let item = shard.keyspace(DB).find(key(KEYS[at]), &shard.memory);
+    let item = item.expect("it is there");
+    let was = shard.memory.times(item);
+    let done = shard.memory.change_spiral(hash, change);
+    let is = shard.memory.times(item);
+    shard.times_changed(DB, key(KEYS[at]).hash(), item, (was, is));
+    done
 }
 
 fn has_element(shard: &Shard, hash: Owner, name: &[u8]) -> bool {
@@ -167,13 +183,13 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
                 value: &value,
                 deadline: deadline.map(UnixMillis),
             };
-            put_element(shard, of, element);
+            put_element(shard, at, of, element);
         }
         Act::Drop(_, n) => {
             let name = name(n);
             if has_element(shard, of, &name) {
                 announce(shard, at, &Element::Gone(&name));
-                remove_element(shard, of, &name);
+                remove_element(shard, at, of, &name);
             }
         }
         Act::Push(_, end, len, times) => {
@@ -403,7 +419,7 @@ fn what_large_collections_became_gives_its_memory_back() {
                 if is_hash(at) {
                     let of = collection(shard, at).expect("it is there");
                     announce(shard, at, &Element::Gone(&n.to_le_bytes()));
-                    assert!(remove_element(shard, of, &n.to_le_bytes()));
+                    assert!(remove_element(shard, at, of, &n.to_le_bytes()));
                 } else {
                     change(shard, at, &Act::Pop(at, End::Tail, 1), 0);
                 }
@@ -443,7 +459,7 @@ fn set_field(shard: &mut Shard, at: usize, name: &[u8], value: &[u8]) {
         value,
         deadline: None,
     };
-    put_element(shard, of, element);
+    put_element(shard, at, of, element);
 }
 
 #[test]
