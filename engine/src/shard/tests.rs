@@ -317,15 +317,22 @@ impl Pair {
     fn follow_removals(&mut self) {
         let done = self.model.log.len();
         let news: Vec<String> = self.log.borrow()[done..].to_vec();
+        if news.is_empty() {
+            return;
+        }
+        let keys = (0..3u16).flat_map(|db| (0..24u8).map(move |k| (DbIndex(db), key_of(k))));
+        let expired = keys.map(|(db, key)| {
+            let told = describe(db, &key, &Effect::Remove(Removal::Expired));
+            ((db, key), told)
+        });
+        let expired: Vec<_> = expired.collect();
         // The hash of which fields are ending.
         let mut ending = None;
         for record in news {
-            let keys = (0..3u16).flat_map(|db| (0..24u8).map(move |k| (DbIndex(db), key_of(k))));
-            let ends = |(db, key): &(DbIndex, Vec<u8>)| self.end_of(*db, key, &record);
-            let found = keys
-                .into_iter()
-                .find_map(|place| Some((ends(&place)?, place)));
-            let (end, place) = found.expect("nothing but expiries");
+            let end_of = |(place, told): &((DbIndex, Vec<u8>), String)| {
+                Some((self.end_of(place, told, &record)?, place.clone()))
+            };
+            let (end, place) = expired.iter().find_map(end_of).expect("of some key");
             let before = match &end {
                 EndOf::Field(_) => ending
                     .replace(place.clone())
@@ -348,18 +355,19 @@ impl Pair {
         }
     }
 
-    /// What has ended of a key, if that is what the record says.
-    fn end_of(&self, db: DbIndex, key: &[u8], record: &str) -> Option<EndOf> {
-        let is = |effect: &Effect<'_>| describe(db, key, effect) == record;
-        if is(&Effect::Remove(Removal::Expired)) {
-            return Some(EndOf::Entry);
+    /// What has ended of a key, whose expiry would be told so, if that is what the record says.
+    fn end_of(&self, place: &(DbIndex, Vec<u8>), expired: &str, record: &str) -> Option<EndOf> {
+        let of_key = expired.strip_suffix("Remove(Expired)");
+        match record.strip_prefix(of_key.expect("that is what it tells"))? {
+            "Remove(Expired)" => return Some(EndOf::Entry),
+            "Remove(Deleted)" => return Some(EndOf::Hash),
+            _ => {}
         }
-        if is(&Effect::Remove(Removal::Deleted)) {
-            return Some(EndOf::Hash);
-        }
-        let names = self.model.field_names(db, key);
-        let mut names = names.filter(|name| is(&Effect::Elements(&[Element::Gone(name)])));
-        names.next().map(|name| EndOf::Field(name.to_vec()))
+        let (db, key) = place;
+        let is_gone =
+            |name: &&[u8]| describe(*db, key, &Effect::Elements(&[Element::Gone(name)])) == record;
+        let name = self.model.field_names(*db, key).find(is_gone);
+        Some(EndOf::Field(name.expect("nothing but expiries").to_vec()))
     }
 
     fn compare(&mut self) {

@@ -541,3 +541,84 @@ fn a_change_announced_in_vain_is_taken_back_as_well() {
         assert!(contents(&shard) == was, "{round}");
     }
 }
+
+fn list_at(shard: &mut Shard, at: usize, change: impl FnOnce(&mut crate::ListMut<'_>)) {
+    let mut list = shard.list_mut(DB, key(KEYS[at])).expect("it is a list");
+    change(&mut list);
+    list.close(&[Event::LPush]);
+}
+
+/// A list that has become small while the log was open is not packed: the log names it by its number.
+#[test]
+fn a_list_that_becomes_small_and_large_again_is_taken_back() {
+    let mut shard = shard();
+    let push = |list: &mut crate::ListMut<'_>| {
+        for n in 0..4000u32 {
+            list.push(End::Tail, &n.to_le_bytes()).expect("memory");
+        }
+    };
+    list_at(&mut shard, 1, push);
+    let was = contents(&shard);
+    for stands in [false, true] {
+        shard.begin_undo();
+        list_at(&mut shard, 1, |list| list.remove(3..4000));
+        list_at(&mut shard, 1, |list| list.remove(1..2));
+        list_at(&mut shard, 1, push);
+        list_at(&mut shard, 1, |list| list.remove(1..4001));
+        shard.check();
+        if stands {
+            shard.end_undo();
+            break;
+        }
+        shard.undo();
+        tend_to_the_end(&mut shard);
+        shard.check();
+        assert!(contents(&shard) == was);
+    }
+    // The next command that makes it smaller packs it.
+    assert!(collection(&mut shard, 1).is_some());
+    list_at(&mut shard, 1, |list| {
+        let popped = list.pop(End::Tail, <[u8]>::to_vec);
+        assert_eq!(popped, Some(3999u32.to_le_bytes().to_vec()));
+        list.push(End::Tail, b"x").expect("memory");
+    });
+    assert!(collection(&mut shard, 1).is_none());
+    shard.check();
+}
+
+/// Elements that are taken out in one step are told of one after the other before.
+#[test]
+fn elements_that_are_equal_are_put_back_where_they_were() {
+    for count in [30, 3000] {
+        let mut shard = shard();
+        list_at(&mut shard, 1, |list| {
+            for n in 0..count {
+                let value: &[u8] = if n % 3 < 2 { b"same" } else { b"other" };
+                list.push(End::Tail, value).expect("memory");
+                list.push(End::Head, &[n as u8]).expect("memory");
+            }
+        });
+        let was = elements_at(&mut shard, 1);
+        for from in [End::Head, End::Tail] {
+            for most in [1, 7, u32::MAX] {
+                shard.begin_undo();
+                list_at(&mut shard, 1, |list| {
+                    assert!(list.remove_equal(b"same", most, from) > 0);
+                    list.push(End::Head, b"same").expect("memory");
+                    list.remove_equal(b"same", most, from);
+                });
+                shard.undo();
+                shard.check();
+                assert!(elements_at(&mut shard, 1) == was);
+            }
+        }
+    }
+}
+
+fn elements_at(shard: &mut Shard, at: usize) -> Vec<Vec<u8>> {
+    let entry = shard.get(DB, key(KEYS[at]), crate::Access::Peek);
+    let mut elements = Vec::new();
+    let mut show = |element: &[u8]| elements.push(element.to_vec());
+    entry.expect("it is there").each_element(&mut show);
+    elements
+}
