@@ -301,3 +301,91 @@ fn time_of(word: &[u8]) -> Option<(Unit, Origin)> {
         .find(|(known, ..)| word.eq_ignore_ascii_case(known));
     option.map(|(_, unit, origin)| (unit, origin))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn deadlines_are_taken_up_to_the_last_millisecond_redis_takes() {
+        let now = UnixMillis(1_700_000_000_000);
+        let of = |number: i64, time| deadline(number.to_string().as_bytes(), time, now, "hexpire");
+        let latest = DEADLINE_MAX.0;
+        for (number, time, expected) in [
+            (latest, (Unit::Millis, Origin::Epoch), Some(latest)),
+            (latest + 1, (Unit::Millis, Origin::Epoch), None),
+            (latest - now.0, (Unit::Millis, Origin::Now), Some(latest)),
+            (latest - now.0 + 1, (Unit::Millis, Origin::Now), None),
+            (
+                latest / 1000,
+                (Unit::Seconds, Origin::Epoch),
+                Some(latest / 1000 * 1000),
+            ),
+            (latest / 1000 + 1, (Unit::Seconds, Origin::Epoch), None),
+            (i64::MAX, (Unit::Seconds, Origin::Now), None),
+            (i64::MAX, (Unit::Millis, Origin::Now), None),
+            (0, (Unit::Millis, Origin::Epoch), Some(0)),
+        ] {
+            assert_eq!(
+                of(number, time).ok(),
+                expected.map(UnixMillis),
+                "{number} {time:?}"
+            );
+        }
+        let negative = of(-1, (Unit::Seconds, Origin::Now));
+        assert_eq!(negative, Err(errors::EXPIRE_TIME_NEGATIVE));
+    }
+
+    #[test]
+    fn numbers_of_fields_beyond_all_arguments_are_refused() {
+        let mut bench = Bench::new();
+        bench.run("HSET h a 1");
+        // Redis 8.6.3 ends at the first of these: the sum overflows.
+        for (line, expected) in [
+            (
+                "HEXPIRE h 10 FIELDS 2147483647 a",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HGETEX h FIELDS 2147483647 a",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HSETEX h FIELDS 2147483647 a 1",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HGETEX h FIELDS 2147483648 a",
+                "ERR invalid number of fields",
+            ),
+            (
+                "HTTL h FIELDS 9223372036854775807 a",
+                "ERR The `numfields` parameter must match the number of arguments",
+            ),
+        ] {
+            assert_eq!(bench.run(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_what_is_found_fault_with_first_but_by_hsetex() {
+        let mut bench = Bench::new();
+        bench.run("SET s x");
+        let wrong_type = bench.run("HGET s a");
+        for line in [
+            "HEXPIRE s x FIELDS 1 a",
+            "HEXPIRE s 1 FOO 1 a",
+            "HPERSIST s FIELDS 0 a",
+            "HTTL s FIELD 1 a",
+            "HGETEX s FIELDS 0 a",
+            "HGETDEL s FIELDS 2 a",
+        ] {
+            assert_eq!(bench.run(line), wrong_type, "{line}");
+        }
+        assert_eq!(
+            bench.run("HSETEX s FIELDS 0 a 1"),
+            "ERR invalid number of fields"
+        );
+    }
+}
