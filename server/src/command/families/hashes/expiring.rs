@@ -27,7 +27,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hsetex",
         arity: -6,
-        syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+        syntax: "key [NX | XX] [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
                  KEEPTTL] FIELDS numfields field value [field value ...]",
         summary: "Sets the values of fields of a hash, optionally with a condition and one deadline for all.",
         run: Run::OnShard(hsetex),
@@ -177,8 +177,14 @@ fn hsetex(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Whether the condition of an `HSETEX` holds for all its fields.
+/// Whether the conditions of an `HSETEX` hold, for the key and all its fields.
 fn holds(hash: &HashMut<'_>, args: &Args<'_>, options: &Options) -> bool {
+    if options
+        .key_exists
+        .is_some_and(|exists| exists != hash.is_there())
+    {
+        return false;
+    }
     let mut names = options.fields.clone().step_by(2).map(|at| args.at(at));
     match options.condition {
         FieldCondition::None => true,
@@ -254,6 +260,21 @@ mod tests {
             "del h",
         ];
         assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn hsetex_may_ask_for_the_key_as_well() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSETEX h XX FIELDS 1 a 1", "0"),
+            ("HSETEX h NX FIELDS 1 a 1", "1"),
+            ("HSETEX h nx NX FIELDS 1 b 1", "0"),
+            ("HSETEX h XX FNX FIELDS 1 a 2", "0"),
+            ("HSETEX h FNX XX FIELDS 1 b 2", "1"),
+            ("HSETEX h NX XX FIELDS 1 a 1", "ERR syntax error"),
+            ("HGETEX h NX FIELDS 1 a", "ERR unknown argument: NX"),
+            ("HGETALL h", "[\"a\", \"1\", \"b\", \"2\"]"),
+        ]);
     }
 
     #[test]

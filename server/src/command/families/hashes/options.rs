@@ -4,8 +4,9 @@
 //!  HTTL    key      FIELDS numfields field …                          nothing else, and nothing behind
 //!  HEXPIRE key time [NX | XX | GT | LT] FIELDS numfields field …      options on either side
 //!  HGETEX  key      [EX … | PERSIST] FIELDS numfields field …         options on either side
-//!  HSETEX  key      [FNX | FXX] [EX … | KEEPTTL] FIELDS numfields field value …
+//!  HSETEX  key      [NX | XX] [FNX | FXX] [EX … | KEEPTTL] FIELDS numfields field value …
 //! ```
+//! `NX` and `XX` of `HSETEX` are Valkey's; Redis knows no such argument.
 
 use std::ops::Range;
 
@@ -131,7 +132,7 @@ fn announced(
 pub(super) enum Grammar {
     /// `HGETEX`: `PERSIST`.
     GetEx,
-    /// `HSETEX`: `FNX`, `FXX`, `KEEPTTL`; each field has a value.
+    /// `HSETEX`: `NX`, `XX`, `FNX`, `FXX`, `KEEPTTL`; each field has a value.
     SetEx,
 }
 
@@ -189,6 +190,8 @@ pub(super) struct Options {
     pub(super) expiry: Expiry,
     /// Whether both `PERSIST` and `KEEPTTL` were given, of which each command has but one.
     is_of_both: bool,
+    /// `XX`: the key must exist; `NX`: it must not.
+    pub(super) key_exists: Option<bool>,
     pub(super) condition: FieldCondition,
     pub(super) fields: Range<usize>,
 }
@@ -206,6 +209,7 @@ impl Options {
         let mut options = Self {
             expiry: Expiry::None,
             is_of_both: false,
+            key_exists: None,
             condition: FieldCondition::None,
             fields: 0..0,
         };
@@ -281,6 +285,12 @@ impl Options {
             } else {
                 FieldCondition::Present
             };
+        } else if grammar == Grammar::SetEx && (is("nx") || is("xx")) {
+            let exists = is("xx");
+            if self.key_exists.is_some_and(|other| other != exists) {
+                return Err(errors::SYNTAX);
+            }
+            self.key_exists = Some(exists);
         } else {
             return Err(errors::unknown_argument(word));
         }
