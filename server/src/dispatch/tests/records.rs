@@ -259,7 +259,7 @@ struct World {
     ball: [String; 2],
     /// Strings, mostly.
     others: Vec<String>,
-    /// Lists and hashes.
+    /// Lists and hashes, two and two on a core.
     lists: Vec<String>,
     hashes: Vec<String>,
     tokens: u64,
@@ -294,8 +294,8 @@ impl World {
             alike: (0..ALIKE).map(|at| on(at, &format!("alike{at}"))).collect(),
             ball: [on(0, "ball"), on(1, "ball")],
             others: (0..8).map(|at| on(at / 2, &format!("k{at}"))).collect(),
-            lists: (0..4).map(|at| on(at, &format!("l{at}"))).collect(),
-            hashes: (0..4).map(|at| on(at, &format!("h{at}"))).collect(),
+            lists: (0..6).map(|at| on(at / 2, &format!("l{at}"))).collect(),
+            hashes: (0..6).map(|at| on(at / 2, &format!("h{at}"))).collect(),
             tokens: 0,
         };
         let throw = format!("SET {} ball\r\n", world.ball[0]);
@@ -350,9 +350,14 @@ impl World {
 
     /// A command on lists or hashes.
     fn any_of_elements(&mut self) -> String {
-        let mut draw = |keys: &[String]| keys[self.random.below(keys.len())].clone();
-        let (one, two) = (draw(&self.lists), draw(&self.lists));
-        let (hash, other) = (draw(&self.hashes), draw(&self.hashes));
+        let at = [(); 4].map(|()| self.random.below(self.lists.len()));
+        let (one, two, beside) = (
+            &self.lists[at[0]],
+            &self.lists[at[1]],
+            &self.lists[at[0] ^ 1],
+        );
+        let (hash, other) = (&self.hashes[at[2]], &self.hashes[at[3]]);
+        let hash_beside = &self.hashes[at[2] ^ 1];
         let (number, field) = (self.random.below(100), self.random.below(30));
         match self.random.below(26) {
             0 | 1 => format!("RPUSH {one} {number} a {field}\r\n"),
@@ -366,7 +371,7 @@ impl World {
             9 => format!("LMOVE {one} {two} LEFT RIGHT\r\n"),
             10 => format!("LMPOP 2 {one} {two} RIGHT COUNT 2\r\n"),
             11 => format!("BLPOP {one} {two} 0.004\r\n"),
-            12 => format!("RENAME {one} {two}\r\n"),
+            12 => format!("RENAME {one} {beside}\r\n"),
             13 => format!("HSET {hash} f{field} {number} g{number} x\r\n"),
             14 => format!("HDEL {hash} f{field} f1 g{number}\r\n"),
             15 => format!("HINCRBY {hash} f{field} {number}\r\n"),
@@ -374,7 +379,7 @@ impl World {
             17 => format!("HPERSIST {hash} FIELDS 1 f{field}\r\n"),
             18 => format!("HGETDEL {hash} FIELDS 1 f{field}\r\n"),
             19 => format!("HSETEX {hash} PX {} FIELDS 1 f{field} y\r\n", number + 1),
-            20 => format!("RENAME {hash} {other}\r\n"),
+            20 => format!("RENAME {hash} {hash_beside}\r\n"),
             21 => format!("MULTI\r\nRPUSH {one} 1\r\nHSET {hash} f 1\r\nLPOP {two}\r\nEXEC\r\n"),
             22 | 23 => {
                 format!("EVAL \"{CHANGE_UNDECLARED}\" 0 {one} {hash} {two} {other} {number}\r\n")
