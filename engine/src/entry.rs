@@ -4,7 +4,7 @@ use crate::item::Head;
 use crate::limits::TABLE_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
-use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueBytes, ValueImage};
+use crate::{AccessClock, Encoding, Field, Kind, UnixMillis, ValueBytes, ValueImage};
 
 /// A live entry, borrowed from the shard.
 #[derive(Clone, Copy)]
@@ -89,6 +89,23 @@ impl<'a> EntryRef<'a> {
         match self.kind() {
             Kind::String => Some(self.value),
             Kind::List | Kind::Hash => None,
+        }
+    }
+
+    /// Shows each field of a hash, those past their deadline included; of another value nothing.
+    pub fn each_field(&self, show: &mut dyn FnMut(Field<'a>)) {
+        if self.kind() == Kind::Hash {
+            let fields = self.memory.named(self.item);
+            fields.for_each(|field| show(field.into()));
+        }
+    }
+
+    /// Shows each element of a list, in order; of another value nothing.
+    pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
+        if self.kind() == Kind::List {
+            let at = self.memory.list_at(self.item);
+            let list = self.memory.list_view(&at);
+            list.range(0..list.len(), show);
         }
     }
 

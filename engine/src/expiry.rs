@@ -5,7 +5,8 @@
 //! what dies together. So that no step is long, one is taken as soon as enough is paid for it. See decision 0012.
 
 use crate::UnixMillis;
-use crate::keyspace::{Items, Keyspace, Look, NEVER};
+use crate::agenda::NEVER;
+use crate::keyspace::{Items, Keyspace, Look};
 use crate::limits::EXPIRY_PAID_STEP;
 use crate::raw::Block;
 

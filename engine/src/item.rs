@@ -47,6 +47,7 @@ impl Form {
     const STRING_RAW: Self = Self(2);
     /// From here on the value is a variant and packed elements.
     const FIRST_PACKED: u8 = 3;
+    const HASH_PACKED: u8 = 5;
     /// From here on the value is the number of a collection.
     const FIRST_LARGE: u8 = 9;
     /// What a kind's large form is above its packed one.
@@ -78,7 +79,7 @@ impl Form {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Self(3),
-            Kind::Hash => Self(5),
+            Kind::Hash => Self(Self::HASH_PACKED),
         }
     }
 
@@ -98,6 +99,12 @@ impl Form {
     #[inline(always)]
     pub(crate) fn is_large(self) -> bool {
         self.0 >= Self::FIRST_LARGE
+    }
+
+    /// Whether there are fields, which may have deadlines.
+    #[inline(always)]
+    pub(crate) fn has_fields(self) -> bool {
+        self.0 == Self::HASH_PACKED || self.0 == Self::HASH_PACKED + Self::LARGE
     }
 
     /// The data type.
@@ -293,6 +300,10 @@ fn read_varint(item: &[u8], at: usize) -> (usize, usize) {
     let first = item[at];
     if first < 0x80 {
         return (usize::from(first), at + 1);
+    }
+    let second = item[at + 1];
+    if second < 0x80 {
+        return (usize::from(first & 0x7F) | usize::from(second) << 7, at + 2);
     }
     read_long_varint(item, at)
 }

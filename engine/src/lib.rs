@@ -4,6 +4,7 @@
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
 //! `shard -> {expiry, journal} -> keyspace -> memory -> {item, spiral, list} -> nodes -> {raw, value} -> {limits, units, error}`.
 
+mod agenda;
 mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;

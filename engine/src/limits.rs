@@ -10,13 +10,6 @@ pub const SPAN_MAX_BYTES: usize = 1 << 20;
 /// Most elements of a list: one fewer than Redis's 2^32 − 1, since replacing one may add the new before the old goes.
 pub const MAX_LIST_ELEMENTS: u32 = u32::MAX - 1;
 
-/// The longest run of a list that lies in its item, in bytes, but for what its block has more. Beyond, it becomes a tree; one that
-/// fits a half is packed again.
-pub const PACKED_LIST_MAX_BYTES: usize = 4096;
-
-/// Most elements of such a list.
-pub const PACKED_LIST_MAX_ELEMENTS: usize = 256;
-
 /// Longest key, in bytes.
 pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;
 
@@ -69,8 +62,24 @@ pub const PACKED_HASH_MAX_BYTES: usize = (15 << 10) - 64;
 /// The largest node of a collection, in bytes.
 pub const NODE_MAX_BYTES: usize = 4096;
 
+/// The longest run of a list that lies in its item, in bytes, but for what its block has more: what fits a leaf of a tree, which it
+/// becomes beyond that. One that fits a half is packed again.
+pub const PACKED_LIST_MAX_BYTES: usize = NODE_MAX_BYTES - 16;
+
+/// Most elements of such a list.
+pub const PACKED_LIST_MAX_ELEMENTS: usize = 256;
+
 /// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
 pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
 
 /// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
 pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;
+
+/// What looking at a node of a collection for elements that have ended costs, in entries read.
+pub const NODE_LOOK_COST: u32 = 8;
+
+/// What the removal of such an element costs, likewise.
+pub const FIELD_REMOVAL_COST: u32 = 4;
+
+/// What a look at one hash for fields that have ended may cost, likewise: the rest is found again.
+pub const FIELDS_LOOK_MAX_COST: u32 = 512;

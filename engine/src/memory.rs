@@ -8,12 +8,16 @@ mod collections;
 mod elements;
 mod lists;
 mod packed;
+mod times;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
 pub(crate) use elements::Named;
+pub(crate) use lists::{ListPlace, fits_ill};
+pub(crate) use packed::PackedAt;
+pub(crate) use times::Times;
 
 use crate::entry::EntryRef;
 use crate::item::{Form, Head, Layout, Variant};
@@ -83,6 +87,12 @@ impl Memory {
     #[inline(always)]
     pub(crate) fn layout(&self, item: Block) -> Layout {
         Layout::read(self.heap.arena.tail(item))
+    }
+
+    /// What the layout of an item begins with.
+    #[inline(always)]
+    pub(crate) fn head(&self, item: Block) -> Head {
+        Head::read(self.heap.arena.tail(item))
     }
 
     /// The key of an item.
@@ -746,12 +756,12 @@ impl Memory {
         self.heap.extents.bury(buffer);
     }
 
-    /// Whether there may be pages of extents or of free slabs to give back, or collections to free.
-    #[inline]
-    pub(crate) fn has_some_to_trim(&self) -> bool {
+    /// Whether there may be pages of extents or of free slabs to give back, collections to free, or slabs to compact.
+    #[inline(always)]
+    pub(crate) fn has_to_tend(&mut self) -> bool {
         self.heap.extents.has_some_to_trim()
-            || self.heap.arena.keeps_too_much()
             || self.collections.has_some_to_free()
+            || self.heap.arena.has_to_tend()
     }
 
     /// Gives some pages back that are not in use any more, or frees some nodes; whether there were any.

@@ -3,6 +3,8 @@
 //! Its mutations have the signatures and the meaning of [`crate::Shard`]'s, and leave the same records and events in the
 //! same order in [`Model::log`] and [`Model::events`].
 
+mod collections;
+
 use std::collections::BTreeMap;
 
 pub use crate::list::model::play as play_list;
@@ -10,6 +12,7 @@ pub use crate::list::packed_model::play_packed;
 pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
 pub use crate::spiral::model::play as play_spiral;
+pub use collections::{Entry, OpenEntry, Value};
 
 use crate::journal::{Effect, Element, Event, Removal};
 use crate::limits::MAX_VALUE_BYTES;
@@ -20,7 +23,7 @@ use crate::{
 /// The naive shard.
 #[derive(Debug, Default)]
 pub struct Model {
-    databases: Vec<BTreeMap<Vec<u8>, ValueImage>>,
+    databases: Vec<BTreeMap<Vec<u8>, Entry>>,
     now: UnixMillis,
     /// Every record so far, as text.
     pub log: Vec<String>,
@@ -41,9 +44,19 @@ pub fn describe(db: DbIndex, key: &[u8], effect: &Effect<'_>) -> String {
             value,
             expires_at,
         } => format!("put {kind:?} {encoding:?} {:?} {expires_at:?}", sum(value)),
-        Effect::Elements([Element::Range { offset, bytes }]) => {
-            format!("write {offset} {:?}", sum(bytes))
-        }
+        Effect::Elements([element]) => match *element {
+            Element::Range { offset, bytes } => format!("write {offset} {:?}", sum(bytes)),
+            Element::Field {
+                field,
+                value,
+                expires_at,
+            } => format!("field {:?} {:?} {expires_at:?}", sum(field), sum(value)),
+            Element::Gone(name) => format!("gone {:?}", sum(name)),
+            Element::Push { end, value } => format!("push {end:?} {:?}", sum(value)),
+            Element::Insert { index, value } => format!("insert {index} {:?}", sum(value)),
+            Element::Replace { index, value } => format!("replace {index} {:?}", sum(value)),
+            other => format!("{other:?}"),
+        },
         Effect::MoveTo { db, key } => format!("move to {db:?} {:?}", sum(key)),
         other => format!("{other:?}"),
     };
@@ -65,10 +78,10 @@ impl Model {
     }
 
     /// The live entries of `db`.
-    pub fn live(&self, db: DbIndex) -> BTreeMap<Vec<u8>, ValueImage> {
+    pub fn live(&self, db: DbIndex) -> BTreeMap<Vec<u8>, Entry> {
         let entries = self.databases[usize::from(db.0)].iter();
-        let live = entries.filter(|(_, image)| !self.is_due(image));
-        live.map(|(key, image)| (key.clone(), image.clone()))
+        let live = entries.filter(|(_, entry)| !self.is_due(entry));
+        live.map(|(key, entry)| (key.clone(), entry.clone()))
             .collect()
     }
 
@@ -86,12 +99,12 @@ impl Model {
     pub fn volatile_len(&self, db: DbIndex) -> u64 {
         self.entries(db)
             .values()
-            .filter(|image| image.expires_at.is_some())
+            .filter(|entry| entry.expires_at.is_some())
             .count() as u64
     }
 
     /// Looks `key` up, removing it if its deadline has come.
-    pub fn get(&mut self, db: DbIndex, key: &[u8]) -> Option<ValueImage> {
+    pub fn get(&mut self, db: DbIndex, key: &[u8]) -> Option<Entry> {
         self.expire_if_due(db, key);
         self.entries(db).get(key).cloned()
     }
@@ -117,7 +130,7 @@ impl Model {
             bytes: value.to_vec().into(),
             expires_at: match ttl {
                 TtlChange::Clear => None,
-                TtlChange::Keep => old.and_then(|image| image.expires_at),
+                TtlChange::Keep => old.and_then(|entry| entry.expires_at),
                 TtlChange::At(at) => Some(at),
             },
             access: AccessClock::at(self.now),
@@ -152,7 +165,8 @@ impl Model {
             return Err(StoreError::TooLarge);
         }
         self.expire_if_due(db, key);
-        self.entries_mut(db).insert(key.to_vec(), image.clone());
+        self.entries_mut(db)
+            .insert(key.to_vec(), Entry::of_image(image));
         let effect = Effect::Put {
             kind: image.kind,
             encoding: image.encoding,
@@ -182,21 +196,22 @@ impl Model {
         let access = AccessClock::at(self.now);
         let old = self.get(db, key);
         let is_new = old.is_none();
-        let mut image = old.unwrap_or(ValueImage {
-            kind: Kind::String,
+        let mut entry = old.unwrap_or(Entry {
+            value: Value::String(Vec::new()),
             encoding: Encoding::Raw,
-            bytes: Vec::new().into(),
             expires_at: None,
             access,
         });
-        (image.encoding, image.access) = (Encoding::Raw, access);
-        let value = image.bytes.to_mut();
+        (entry.encoding, entry.access) = (Encoding::Raw, access);
+        let Value::String(value) = &mut entry.value else {
+            panic!("the entry must be a string if it exists");
+        };
         if value.len() < end {
             value.resize(end, 0);
         }
         value[offset..end].copy_from_slice(bytes);
         let len = value.len();
-        self.entries_mut(db).insert(key.to_vec(), image);
+        self.entries_mut(db).insert(key.to_vec(), entry);
         let range = Element::Range {
             offset: offset as u64,
             bytes,
@@ -227,10 +242,10 @@ impl Model {
         event: Event,
     ) -> bool {
         self.expire_if_due(db, key);
-        let Some(image) = self.entries_mut(db).get_mut(key) else {
+        let Some(entry) = self.entries_mut(db).get_mut(key) else {
             return false;
         };
-        image.expires_at = deadline;
+        entry.expires_at = deadline;
         self.record(db, key, Effect::Deadline(deadline));
         self.tell(db, key, Some(event));
         true
@@ -243,12 +258,12 @@ impl Model {
         to: (DbIndex, &[u8]),
         events: (Event, Event),
     ) -> bool {
-        let Some(image) = self.get(from.0, from.1) else {
+        let Some(entry) = self.get(from.0, from.1) else {
             return false;
         };
         self.expire_if_due(to.0, to.1);
         self.entries_mut(from.0).remove(from.1);
-        self.entries_mut(to.0).insert(to.1.to_vec(), image);
+        self.entries_mut(to.0).insert(to.1.to_vec(), entry);
         let effect = Effect::MoveTo {
             db: to.0,
             key: to.1,
@@ -280,7 +295,7 @@ impl Model {
         let due = self
             .entries(db)
             .get(key)
-            .is_some_and(|image| self.is_due(image));
+            .is_some_and(|entry| self.is_due(entry));
         if due {
             self.entries_mut(db).remove(key);
             self.record(db, key, Effect::Remove(Removal::Expired));
@@ -289,15 +304,15 @@ impl Model {
         due
     }
 
-    fn is_due(&self, image: &ValueImage) -> bool {
-        image.expires_at.is_some_and(|at| at <= self.now)
+    fn is_due(&self, entry: &Entry) -> bool {
+        entry.expires_at.is_some_and(|at| at <= self.now)
     }
 
-    fn entries(&self, db: DbIndex) -> &BTreeMap<Vec<u8>, ValueImage> {
+    fn entries(&self, db: DbIndex) -> &BTreeMap<Vec<u8>, Entry> {
         &self.databases[usize::from(db.0)]
     }
 
-    fn entries_mut(&mut self, db: DbIndex) -> &mut BTreeMap<Vec<u8>, ValueImage> {
+    fn entries_mut(&mut self, db: DbIndex) -> &mut BTreeMap<Vec<u8>, Entry> {
         &mut self.databases[usize::from(db.0)]
     }
 

@@ -1,8 +1,10 @@
 //! A whole server but for its sockets: cores are driven by the caller, what they would send is counted and thrown away.
 //!
-//! Time stands still, so that no periodic duty falls into what is measured, unless [`Server::advance`] is called.
+//! Time stands still, so that no periodic duty falls into what is measured, unless [`Server::advance`] is called. Only the clock
+//! that commands are timed by is read, once a turn as by the runtime.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_engine::UnixMillis;
 use larder_server::command::Clock;
@@ -123,6 +125,7 @@ impl Server {
         self.cores[core].begin_turn(Clock {
             unix: UnixMillis(self.now_ms as i64),
             monotonic_us: self.now_ms * 1000,
+            read_at: Instant::now(),
         });
     }
 

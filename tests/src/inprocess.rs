@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_engine::UnixMillis;
 use larder_server::command::Clock;
@@ -122,6 +123,7 @@ impl Cluster {
             let clock = Clock {
                 unix: UnixMillis(self.now_ms as i64),
                 monotonic_us: self.now_ms * 1000,
+                read_at: Instant::now(),
             };
             for core in &mut self.cores {
                 core.wake_up();

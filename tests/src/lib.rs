@@ -25,6 +25,7 @@ pub mod client;
 pub mod clock;
 pub mod declared;
 pub mod dialogue;
+pub mod differential;
 pub mod fragile;
 pub mod history;
 pub mod inprocess;

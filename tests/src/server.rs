@@ -94,6 +94,12 @@ impl Options {
         }
     }
 
+    /// Whether this is a redis-server.
+    #[must_use]
+    pub fn is_redis(&self) -> bool {
+        matches!(self.program, Program::Redis(_))
+    }
+
     /// With an endpoint for each core, on the ports behind the server's own.
     #[must_use]
     pub fn with_core_endpoints(mut self) -> Self {
@@ -166,6 +172,8 @@ impl Server {
                 ]);
             }
             Program::Redis(_) => {
+                // It sorts texts as the locale has it, Larder by their bytes.
+                command.env("LC_ALL", "C");
                 command.args([
                     "--save",
                     "",

@@ -14,6 +14,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::time::Instant;
 
 use larder_engine::UnixMillis;
 use larder_server::command::Clock;
@@ -297,6 +298,7 @@ impl Stirred {
         let clock = Clock {
             unix: UnixMillis((self.now_us / 1000) as i64),
             monotonic_us: self.now_us - BEGAN_MS * 1000,
+            read_at: Instant::now(),
         };
         let stage = &mut self.cores[at];
         let next = match stage.next {

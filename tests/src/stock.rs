@@ -49,9 +49,21 @@ pub fn scripts_dir() -> PathBuf {
 /// In CI, when it is missing.
 #[must_use]
 pub fn redis_py_or_skip() -> Option<PathBuf> {
+    python_with_or_skip("redis")
+}
+
+/// A Python that has this module; else the test is skipped.
+///
+/// # Panics
+/// In CI, when it is missing.
+#[must_use]
+pub fn python_with_or_skip(module: &str) -> Option<PathBuf> {
     let python = tools::find_or_skip("python3")?;
-    if !runs(Command::new(&python).args(["-c", "import redis"])) {
-        tools::skip("the Python package redis is not installed (tests/clients/requirements.txt)");
+    let import = format!("import {module}");
+    if !runs(Command::new(&python).args(["-c", &import])) {
+        tools::skip(&format!(
+            "the Python module {module} is not installed (tests/clients/requirements.txt)"
+        ));
         return None;
     }
     Some(python)
@@ -63,10 +75,22 @@ pub fn redis_py_or_skip() -> Option<PathBuf> {
 /// In CI, when it is missing.
 #[must_use]
 pub fn ioredis_or_skip() -> Option<PathBuf> {
+    node_with_or_skip("ioredis")
+}
+
+/// A Node.js, beside which this npm package is installed; else the test is skipped.
+///
+/// # Panics
+/// In CI, when it is missing.
+#[must_use]
+pub fn node_with_or_skip(package: &str) -> Option<PathBuf> {
     let node = tools::find_or_skip("node")?;
-    let import = ["--input-type=module", "-e", "import 'ioredis'"];
+    let import = format!("import '{package}'");
+    let import = ["--input-type=module", "-e", &import];
     if !runs(Command::new(&node).args(import).current_dir(scripts_dir())) {
-        tools::skip("the npm package ioredis is not installed (npm install in tests/clients)");
+        tools::skip(&format!(
+            "the npm package {package} is not installed (npm install in tests/clients)"
+        ));
         return None;
     }
     Some(node)

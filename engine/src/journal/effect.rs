@@ -258,7 +258,7 @@ impl<B, E> EffectOf<B, E> {
 
 impl<B> ElementOf<B> {
     /// The same change with other bytes.
-    pub(super) fn map<C>(self, mut bytes_of: impl FnMut(B) -> C) -> ElementOf<C> {
+    pub fn map<C>(self, mut bytes_of: impl FnMut(B) -> C) -> ElementOf<C> {
         match self {
             Self::Range { offset, bytes } => ElementOf::Range {
                 offset,

@@ -149,7 +149,7 @@ const HELD: Moment = Moment {
 };
 
 /// One of each.
-const ELEMENTS: [Element<'static>; 10] = [
+const ELEMENTS: [Element<'static>; 13] = [
     Element::Range {
         offset: 3,
         bytes: b"bytes",
@@ -168,6 +168,15 @@ const ELEMENTS: [Element<'static>; 10] = [
         value: b"last",
     },
     Element::Pop(End::Tail),
+    Element::Insert {
+        index: 7,
+        value: b"between",
+    },
+    Element::Replace {
+        index: 8,
+        value: b"instead",
+    },
+    Element::Cut { index: 3, count: 2 },
     Element::Member(b"member"),
     Element::Score {
         member: b"member",
@@ -228,7 +237,7 @@ fn what_is_taken_away_serves_nobody_who_waits() {
     assert_eq!(
         brings,
         [
-            true, true, true, true, false, true, true, true, false, false
+            true, true, true, true, false, true, true, false, true, true, true, false, false
         ]
     );
     assert!(!Effect::Elements(&[]).brings());

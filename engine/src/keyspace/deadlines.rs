@@ -16,10 +16,8 @@
 //! deadlines is within a minute, or was of late, sleeps: it has no bytes, and is looked at for its first deadline.
 
 use crate::UnixMillis;
+use crate::agenda::NEVER;
 use crate::limits::{AWAKE_MS, DEAD_SHARE, GRACE_MAX_MS};
-
-/// No deadline, no look: later than any.
-pub(crate) const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
 /// Ticks to an octave, as a power of two.
 const OCTAVE_SHIFT: u32 = 3;

@@ -4,7 +4,7 @@ use super::deadlines::Pace;
 use super::{Items, Keyspace, Position};
 use crate::UnixMillis;
 use crate::limits::{GRACE_MAX_MS, GRACE_MIN_MS, LOOK_MAX_ENTRIES, SAMPLED_SEGMENTS};
-use crate::memory::Memory;
+use crate::memory::{Memory, Times};
 use crate::raw::Block;
 
 /// Segments that make a dead entry that waits for others wait a millisecond longer.
@@ -43,21 +43,33 @@ impl Keyspace {
         }
     }
 
-    /// The item in `bucket` of the segment of `hash`, which has none, gets a deadline.
-    pub(super) fn set_deadline(
-        &mut self,
-        hash: u64,
-        bucket: usize,
-        at: UnixMillis,
-        now: UnixMillis,
-    ) {
-        self.volatile += 1;
-        self.deadline_sum += i128::from(at.0);
+    /// One more entry has these times.
+    #[inline(always)]
+    pub(super) fn count_times(&mut self, times: Times) {
+        self.volatile_fields += u64::from(times.fields_end);
+        if let Some(at) = times.ends_at {
+            self.volatile += 1;
+            self.deadline_sum += i128::from(at.0);
+        }
+    }
+
+    /// An entry fewer does.
+    #[inline(always)]
+    pub(super) fn uncount_times(&mut self, times: Times) {
+        self.volatile_fields -= u64::from(times.fields_end);
+        if let Some(at) = times.ends_at {
+            self.volatile -= 1;
+            self.deadline_sum -= i128::from(at.0);
+        }
+    }
+
+    /// The item in `bucket` of the segment of `hash`, which did not wake, does at this time.
+    pub(super) fn wake_at(&mut self, hash: u64, bucket: usize, at: UnixMillis, now: UnixMillis) {
         let pace = self.pace(now);
         let id = self.segment_id(Position::of(hash));
         let segment = self.segment_mut(id);
         let (bytes, look_at) = (segment.deadlines().bytes(), segment.deadlines().look_at());
-        segment.set_deadline(bucket, at, pace);
+        segment.wake_at(bucket, at, pace);
         let (is_bytes, is_look_at) = (segment.deadlines().bytes(), segment.deadlines().look_at());
         self.segment_bytes += is_bytes - bytes;
         if is_look_at != look_at {
@@ -65,31 +77,34 @@ impl Keyspace {
         }
     }
 
-    /// The deadline of `item`, which `hash` finds, has changed.
+    /// The times of `item`, which `hash` finds, have changed.
     ///
     /// # Panics
     /// The item is not there.
-    pub(crate) fn deadline_changed(
+    pub(crate) fn times_changed(
         &mut self,
         hash: u64,
         item: Block,
-        (was, is): (Option<UnixMillis>, Option<UnixMillis>),
+        (was, is): (Times, Times),
         now: UnixMillis,
     ) {
+        self.uncount_times(was);
+        self.count_times(is);
+        if was.wakes_at == is.wakes_at {
+            return;
+        }
         let bucket = self.of_hash(hash).bucket_of(hash, item);
         let bucket = bucket.expect("the item was found by this hash");
-        if let Some(was) = was {
-            self.volatile -= 1;
-            self.deadline_sum -= i128::from(was.0);
-            self.of_hash_mut(hash).clear_deadline(bucket);
+        if was.wakes_at.is_some() {
+            self.of_hash_mut(hash).wake_no_more(bucket);
         }
-        if let Some(is) = is {
-            self.set_deadline(hash, bucket, is, now);
+        if let Some(at) = is.wakes_at {
+            self.wake_at(hash, bucket, at, now);
         }
     }
 
-    /// Looks at the next segment that wants it at `now`, and adds items that are due to `due`. They must be removed, and
-    /// then the next look planned. Adds to `pages_read` the pages of the agenda read.
+    /// Looks at the next segment that wants it at `now`, and adds items that are due, or have fields that may be, to
+    /// `due`. They, or those fields, must be removed, and then the next look planned. Adds to `pages_read` the pages of the agenda read.
     pub(crate) fn look(
         &mut self,
         items: Items<'_>,

@@ -14,23 +14,20 @@
 //! took 1.1 µs, prefetched in batches of 16 0.4 µs and of 4 likewise; alone, prefetching costs a tenth more, so it is
 //! left out. Of 30 M insertions the longest took 0.76 ms, the doubling of the directory (least of three passes each).
 
-mod agenda;
 mod deadlines;
 mod expiry;
 mod scan;
 mod segment;
 
-pub(crate) use deadlines::NEVER;
 pub(crate) use expiry::Look;
 pub(crate) use scan::Cursor;
 pub(crate) use segment::{Items, Position, Segment};
 
-use agenda::Agenda;
-
+use crate::Key;
+use crate::agenda::{Agenda, NEVER};
 use crate::limits::{DIRECTORY_MAX_BITS, SEGMENT_MAX_ENTRIES, SEGMENT_MERGE_ENTRIES};
-use crate::memory::Memory;
+use crate::memory::{Memory, Times};
 use crate::raw::Block;
-use crate::{Key, UnixMillis};
 
 /// Segments to an allocation, so that their list grows without copying all of them.
 const CHUNK_SEGMENTS: usize = 1024;
@@ -57,6 +54,8 @@ pub(crate) struct Keyspace {
     by_bits: [u32; DIRECTORY_MAX_BITS as usize + 1],
     len: u64,
     volatile: u64,
+    /// Entries that have fields with deadlines.
+    volatile_fields: u64,
     /// Sum of all deadlines, in milliseconds since the Unix epoch.
     deadline_sum: i128,
     /// When to look for entries that are due in which segment.
@@ -79,6 +78,7 @@ impl Keyspace {
             by_bits,
             len: 0,
             volatile: 0,
+            volatile_fields: 0,
             deadline_sum: 0,
             agenda: Agenda::new(),
             segment_bytes: 0,
@@ -100,6 +100,11 @@ impl Keyspace {
 
     pub(crate) fn volatile_len(&self) -> u64 {
         self.volatile
+    }
+
+    /// Entries that have fields with deadlines.
+    pub(crate) fn volatile_fields_len(&self) -> u64 {
+        self.volatile_fields
     }
 
     /// Bytes of directory and segments.
@@ -178,20 +183,15 @@ impl Keyspace {
     }
 
     /// Adds an item whose key is not there.
-    pub(crate) fn insert(
-        &mut self,
-        hash: u64,
-        item: Block,
-        deadline: Option<UnixMillis>,
-        items: Items<'_>,
-    ) {
+    pub(crate) fn insert(&mut self, hash: u64, item: Block, times: Times, items: Items<'_>) {
         while !self.of_hash(hash).has_room() {
             self.make_room(hash, items);
         }
         let bucket = self.of_hash_mut(hash).insert(hash, item);
         self.len += 1;
-        if let Some(at) = deadline {
-            self.set_deadline(hash, bucket, at, items.now);
+        self.count_times(times);
+        if let Some(at) = times.wakes_at {
+            self.wake_at(hash, bucket, at, items.now);
         }
     }
 
@@ -201,28 +201,19 @@ impl Keyspace {
         self.of_hash_mut(hash).replace(hash, old, new)
     }
 
-    /// Takes an item with this deadline out of the table.
+    /// Takes an item with these times out of the table.
     ///
     /// # Panics
     /// The item is not there.
-    pub(crate) fn remove(
-        &mut self,
-        hash: u64,
-        item: Block,
-        deadline: Option<UnixMillis>,
-        items: Items<'_>,
-    ) {
+    pub(crate) fn remove(&mut self, hash: u64, item: Block, times: Times, items: Items<'_>) {
         let segment = self.of_hash_mut(hash);
         assert!(
-            segment.remove(hash, item, deadline.is_some()),
+            segment.remove(hash, item, times.wakes_at.is_some()),
             "the item was found by this hash"
         );
         let (len, buckets) = (segment.len(), segment.buckets());
         self.len -= 1;
-        if let Some(at) = deadline {
-            self.volatile -= 1;
-            self.deadline_sum -= i128::from(at.0);
-        }
+        self.uncount_times(times);
         if self.len == 0 && self.directory.len() > 1 {
             *self = Self::new(self.id);
         } else if len.is_multiple_of(SHRINK_INTERVAL) && len * 4 < buckets {
@@ -390,7 +381,8 @@ impl Keyspace {
     /// Verifies the directory, the place of every entry, and the sums.
     pub(crate) fn check(&self, items: Items<'_>) {
         assert_eq!(self.directory.len(), 1 << self.bits);
-        let (mut len, mut volatile, mut deadline_sum, mut bytes) = (0, 0, 0i128, 0);
+        let (mut len, mut volatile, mut deadline_sum, mut bytes) = (0, 0u64, 0i128, 0);
+        let mut volatile_fields = 0;
         let mut by_bits = [0; DIRECTORY_MAX_BITS as usize + 1];
         let mut next = Some(Position(0));
         while let Some(at) = next {
@@ -408,15 +400,17 @@ impl Keyspace {
                 let hash = items.hash(item);
                 assert_eq!(self.segment_id(Position::of(hash)), id);
                 assert!(segment.find(hash, |found| found == item).is_some());
-                deadline_sum += items.memory.deadline(item).map_or(0, |at| at.0.into());
+                let times = items.memory.times(item);
+                volatile += u64::from(times.ends_at.is_some());
+                volatile_fields += u64::from(times.fields_end);
+                deadline_sum += times.ends_at.map_or(0, |at| at.0.into());
             }
             segment.deadlines().check(segment.buckets(), |bucket| {
-                items.memory.deadline(segment.bucket(bucket)?)
+                items.memory.wakes_at(segment.bucket(bucket)?)
             });
             assert_eq!(self.agenda.time(id), segment.deadlines().look_at());
             assert!(self.agenda.soonest() <= segment.deadlines().look_at());
             len += segment.len() as u64;
-            volatile += u64::from(segment.deadlines().volatile());
             bytes += segment.table_bytes();
             by_bits[segment.bits() as usize] += 1;
             next = after;
@@ -430,6 +424,7 @@ impl Keyspace {
                 self.segment_bytes
             )
         );
+        assert_eq!(volatile_fields, self.volatile_fields);
         for &id in &self.vacant {
             assert_eq!(self.agenda.time(id), NEVER);
         }

@@ -129,8 +129,8 @@ impl Segment {
         }
     }
 
-    /// Adds an item that is not there, and answers its bucket; there must be room. A deadline it has is told apart, by
-    /// [`Self::set_deadline`].
+    /// Adds an item that is not there, and answers its bucket; there must be room. When it wakes is told apart, by
+    /// [`Self::wake_at`].
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, item: Block) -> usize {
         assert!(self.has_room(), "the table makes room before it inserts");
@@ -151,12 +151,12 @@ impl Segment {
         }
     }
 
-    /// Takes an item out; whether it was there. `volatile` says whether it has a deadline.
+    /// Takes an item out; whether it was there. `wakes` says whether it wakes.
     #[inline]
-    pub(crate) fn remove(&mut self, hash: u64, item: Block, volatile: bool) -> bool {
+    pub(crate) fn remove(&mut self, hash: u64, item: Block, wakes: bool) -> bool {
         match self.table.find_entry(hash, |&granule| granule == item.0) {
             Ok(entry) => {
-                if volatile {
+                if wakes {
                     self.deadlines.clear(entry.bucket_index());
                 }
                 entry.remove();
@@ -173,21 +173,20 @@ impl Segment {
             .find_bucket_index(hash, |&granule| granule == item.0)
     }
 
-    /// The entry in `bucket`, which has none, gets a deadline.
+    /// The entry in `bucket`, which did not wake, wakes at `at`.
     #[inline]
-    pub(crate) fn set_deadline(&mut self, bucket: usize, deadline: UnixMillis, pace: Pace) {
+    pub(crate) fn wake_at(&mut self, bucket: usize, at: UnixMillis, pace: Pace) {
         let (buckets, entries) = (self.table.num_buckets(), self.table.len());
-        self.deadlines
-            .set(bucket, (buckets, entries), deadline, pace);
+        self.deadlines.set(bucket, (buckets, entries), at, pace);
     }
 
-    /// The entry in `bucket` loses its deadline.
+    /// The entry in `bucket` wakes no more.
     #[inline]
-    pub(crate) fn clear_deadline(&mut self, bucket: usize) {
+    pub(crate) fn wake_no_more(&mut self, bucket: usize) {
         self.deadlines.clear(bucket);
     }
 
-    /// Finds entries due at `now`, all of them or `most`. How many entries were read for that, and whether all were found;
+    /// Finds entries that are due at `now`, or have fields that may be, all of them or `most`. How many entries were read for that, and whether all were found;
     /// if so, and when those found are removed, the next look is to be planned ([`Self::plan`]).
     pub(crate) fn look(
         &mut self,
@@ -202,7 +201,7 @@ impl Segment {
             examined += self.table.len() as u32;
             let table = &self.table;
             self.deadlines.wake(table.num_buckets(), now, |bucket| {
-                memory.deadline(Block(*table.get_bucket(bucket)?))
+                memory.wakes_at(Block(*table.get_bucket(bucket)?))
             });
         }
         let begin = due.len();
@@ -214,7 +213,7 @@ impl Segment {
         let read = due.len() - begin;
         let mut at = begin;
         while at < due.len() {
-            if memory.is_due(due[at], now) {
+            if memory.is_awake(due[at], now) {
                 at += 1;
             } else {
                 due.swap_remove(at);
@@ -229,8 +228,8 @@ impl Segment {
             }
             let table = &self.table;
             self.deadlines.rebase(now, |bucket| {
-                let deadline = memory.deadline(Self::volatile_item(table, bucket));
-                deadline.expect("a bucket with a tick has an entry with a deadline")
+                let time = memory.wakes_at(Self::volatile_item(table, bucket));
+                time.expect("a bucket with a tick has an entry that wakes")
             });
         }
         (examined, read < most)
@@ -245,7 +244,7 @@ impl Segment {
             return 0;
         }
         // The hand is held up.
-        let due = self.items().filter(|&item| memory.is_due(item, now));
+        let due = self.items().filter(|&item| memory.is_awake(item, now));
         due.count() as u32
     }
 
@@ -264,7 +263,7 @@ impl Segment {
         let table = &self.table;
         let buckets = table.num_buckets();
         self.deadlines.put_off(buckets, pace, |bucket| {
-            memory.deadline(Block(*table.get_bucket(bucket)?))
+            memory.wakes_at(Block(*table.get_bucket(bucket)?))
         });
     }
 
@@ -287,7 +286,7 @@ impl Segment {
     /// Adds an item of another segment.
     fn take(&mut self, hash: u64, item: Block, items: Items<'_>) {
         let bucket = self.insert(hash, item);
-        if let Some(at) = items.memory.deadline(item) {
+        if let Some(at) = items.memory.wakes_at(item) {
             let buckets = self.table.num_buckets();
             self.deadlines.place(bucket, buckets, at, items.now);
         }

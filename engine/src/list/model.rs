@@ -357,8 +357,8 @@ impl Play<'_> {
         assert!(elements.eq(self.model.iter().map(Vec::as_slice)));
         while self.list.dismantle(&mut self.heap, 100).is_some() {}
         self.list = List::new(Owner(9));
-        let appended = self.list.append(&mut self.heap, packed);
-        assert_eq!(appended, Ok(()));
+        let unpacked = self.list.unpack(&mut self.heap, packed);
+        assert_eq!(unpacked, Ok(()));
         self.list.check(&self.heap);
     }
 

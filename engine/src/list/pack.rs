@@ -8,13 +8,28 @@ use crate::StoreError;
 use crate::nodes::Heap;
 
 impl List {
-    /// Adds the elements of a small list behind its own.
+    /// Adds the elements of a small list, there being none.
     ///
     /// # Errors
     /// Memory is out; some may have been added then.
-    pub(crate) fn append(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
+    pub(crate) fn unpack(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
+        let parts = [(run, 0..run.len())];
+        let layout = Layout::new(&parts);
         let mut elements = run.elements(0..run.len());
-        elements.try_for_each(|field| self.push(heap, End::Tail, field.bytes()))
+        if layout.used_bytes() > self.run_max_bytes()
+            || run.len() > self.bounds.leaf_elements
+            || elements.any(|field| self.is_long(field.bytes().len()))
+        {
+            let mut elements = run.elements(0..run.len());
+            return elements.try_for_each(|field| self.push(heap, End::Tail, field.bytes()));
+        }
+        let room = Self::room_for(layout.used_bytes());
+        let mut leaf = self.new_leaf(heap, layout.used_bytes() + room)?;
+        self.write_run(heap, leaf.block, &layout, End::Tail);
+        leaf.elements = run.len() as u32;
+        self.ends[End::Tail as usize] = Some(leaf);
+        self.payload_bytes += run.payload_bytes() as u64;
+        Ok(())
     }
 
     /// All elements in one run without room; `None` if it were longer than `most` bytes.

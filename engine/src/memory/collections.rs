@@ -45,6 +45,8 @@ pub(crate) struct Collections {
     trimmed: Vec<Owner>,
     /// Bytes of the lists that roots have outside of the arena.
     list_bytes: u64,
+    /// Bytes of slots and of lists of numbers.
+    slot_bytes: u64,
     /// Bytes of names and values of those not dying.
     payload_bytes: u64,
 }
@@ -98,7 +100,7 @@ impl Collections {
         self.root(owner).structure.list()
     }
 
-    /// Has `change` change a collection.
+    /// Has `change` change a collection that is no list.
     ///
     /// # Panics
     /// As [`Self::root`].
@@ -110,11 +112,31 @@ impl Collections {
     ) -> T {
         let structure = &mut self.root_mut(owner).structure;
         let (lists, payload) = (structure.list_bytes(), structure.payload_bytes());
-        let was_trimmed = structure.has_some_to_reclaim();
         let result = change(structure);
         let (are_lists, is_payload) = (structure.list_bytes(), structure.payload_bytes());
-        if structure.has_some_to_reclaim() && !was_trimmed {
+        self.list_bytes = self.list_bytes - lists + are_lists;
+        self.payload_bytes = self.payload_bytes - payload + is_payload;
+        result
+    }
+
+    /// Has `change` change a list.
+    ///
+    /// # Panics
+    /// As [`Self::list`].
+    #[inline]
+    pub(crate) fn change_list<T>(
+        &mut self,
+        owner: Owner,
+        change: impl FnOnce(&mut List) -> T,
+    ) -> T {
+        let list = self.root_mut(owner).structure.list_mut();
+        let (lists, payload) = (list.list_bytes(), list.payload_bytes());
+        let was_trimmed = list.has_some_to_reclaim();
+        let result = change(list);
+        let (are_lists, is_payload) = (list.list_bytes(), list.payload_bytes());
+        if list.has_some_to_reclaim() && !was_trimmed {
             self.trimmed.push(owner);
+            self.slot_bytes = self.count_slot_bytes();
         }
         self.list_bytes = self.list_bytes - lists + are_lists;
         self.payload_bytes = self.payload_bytes - payload + is_payload;
@@ -165,6 +187,7 @@ impl Collections {
         let first = chunk * CHUNK_SLOTS as u32;
         let numbers = first..first + CHUNK_SLOTS as u32;
         self.vacant.extend(numbers.rev().map(Owner));
+        self.slot_bytes = self.count_slot_bytes();
         Owner(first)
     }
 
@@ -183,6 +206,7 @@ impl Collections {
         self.payload_bytes -= payload;
         self.dying_bytes += bytes;
         self.dying.push(owner);
+        self.slot_bytes = self.count_slot_bytes();
     }
 
     /// Whether there is something to free.
@@ -202,6 +226,7 @@ impl Collections {
                 *self.slot_mut(owner) = None;
                 self.dying.pop();
                 self.vacant.push(owner);
+                self.slot_bytes = self.count_slot_bytes();
             }
             return true;
         }
@@ -250,7 +275,9 @@ impl Collections {
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();
         self.trimmed.clear();
-        self.chunks.pop().is_some()
+        let dropped = self.chunks.pop().is_some();
+        self.slot_bytes = self.count_slot_bytes();
+        dropped
     }
 
     /// The content of `from`, a node of this kind, is in `to` now.
@@ -282,10 +309,14 @@ impl Collections {
 
     /// Bytes of slots and lists.
     pub(crate) fn table_bytes(&self) -> u64 {
+        self.list_bytes + self.slot_bytes
+    }
+
+    fn count_slot_bytes(&self) -> u64 {
         let slots = self.chunks.len() * CHUNK_SLOTS * size_of::<Option<Root>>();
         let chunks = self.chunks.capacity() * size_of::<Vec<Option<Root>>>();
         let numbers = self.vacant.capacity() + self.dying.capacity() + self.trimmed.capacity();
-        self.list_bytes + (slots + chunks + numbers * size_of::<Owner>()) as u64
+        (slots + chunks + numbers * size_of::<Owner>()) as u64
     }
 
     /// Verifies the sums, and each collection in use.
@@ -309,6 +340,7 @@ impl Collections {
             (lists, payload, dying),
             (self.list_bytes, self.payload_bytes, self.dying_bytes)
         );
+        assert_eq!(self.slot_bytes, self.count_slot_bytes());
         assert_eq!(taken + self.vacant.len(), self.chunks.len() * CHUNK_SLOTS);
     }
 }

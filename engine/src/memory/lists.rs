@@ -4,15 +4,18 @@
 //!  packed ── an element more than PACKED_LIST_MAX_ELEMENTS, or than PACKED_LIST_MAX_BYTES of run ──▶ large
 //!         ◀── what is left fits half of either, when a command that took some out has ended ──────
 //! ```
-//! A packed list's block grows with some room, which is pushed to, and becomes shorter when most of it lies idle. What changes
-//! a list answers where its item is then; what takes elements out leaves the item where it is, until [`Memory::fit_list`].
+//! A packed list's block grows with some room, which is pushed to, and becomes shorter when most of it lies idle. What adds to a
+//! list may move its item, and says so in its [`ListPlace`]; what takes elements out leaves the item where it is, until
+//! [`Memory::fit_list`].
 
 use std::ops::Range;
 
 use super::Memory;
+use super::packed::VARIANT_BYTES;
+use crate::item::{Layout as ItemLayout, Variant};
 use crate::limits::{PACKED_LIST_MAX_BYTES, PACKED_LIST_MAX_ELEMENTS};
 use crate::list::{End, Field, Layout, List, ListView, Packed, PackedMut, RUN_HEADER_BYTES};
-use crate::nodes::Heap;
+use crate::nodes::{Heap, Owner};
 use crate::raw::Block;
 use crate::{AccessClock, Kind, StoreError};
 
@@ -32,6 +35,15 @@ fn with_room(used: usize) -> usize {
 #[inline(always)]
 fn is_short(element: &[u8]) -> bool {
     element.len() <= PACKED_LIST_MAX_BYTES - RUN_HEADER_BYTES
+}
+
+/// Whether a list may be in too long a block, or, if it may be packed, in a tree though it is short.
+#[inline]
+pub(crate) fn fits_ill(list: &ListView<'_>, may_pack: bool) -> bool {
+    match list {
+        ListView::Packed(run) => run.room_bytes() > run.used_bytes() / 2 + IDLE_MIN_BYTES,
+        ListView::Large(list, _) => may_pack && list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2,
+    }
 }
 
 /// Whether a packed list may take an element more.
@@ -89,18 +101,86 @@ impl Change<'_> {
     }
 }
 
-impl Memory {
-    /// The list of an item.
+/// Where a list lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListPlace {
+    item: Block,
+    form: ListForm,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum ListForm {
+    /// A run from here to there in the item.
+    Packed(usize, usize),
+    Large(Owner),
+}
+
+impl ListPlace {
+    /// Its item.
     #[inline]
-    pub(crate) fn list_of(&self, item: Block) -> ListView<'_> {
-        match self.packed(item) {
-            Some(run) => ListView::Packed(Packed::new(run)),
-            None => {
-                let number = self.collection_of(item).expect("a list has either form");
-                let (list, heap) = self.list(number);
-                ListView::Large(list, heap)
+    pub(crate) fn item(&self) -> Block {
+        self.item
+    }
+}
+
+impl Memory {
+    /// Where the list of an item lies.
+    #[inline(always)]
+    pub(crate) fn list_at(&self, item: Block) -> ListPlace {
+        let bytes = self.heap.arena.tail(item);
+        let layout = ItemLayout::read(bytes);
+        let form = match layout.collection(bytes) {
+            Some(number) => ListForm::Large(number),
+            None => ListForm::Packed(layout.value_at + VARIANT_BYTES, layout.total),
+        };
+        ListPlace { item, form }
+    }
+
+    /// A list to read.
+    #[inline(always)]
+    pub(crate) fn list_view(&self, at: &ListPlace) -> ListView<'_> {
+        match at.form {
+            ListForm::Large(number) => ListView::Large(self.collections.list(number), &self.heap),
+            ListForm::Packed(from, to) => {
+                ListView::Packed(Packed::new(&self.heap.arena.tail(at.item)[from..to]))
             }
         }
+    }
+
+    /// The run of a packed list.
+    #[inline(always)]
+    fn run_mut(&mut self, at: &ListPlace) -> Result<PackedMut<'_>, Owner> {
+        match at.form {
+            ListForm::Large(number) => Err(number),
+            ListForm::Packed(from, to) => {
+                let bytes = &mut self.heap.arena.tail_mut(at.item)[from..to];
+                Ok(PackedMut::new(bytes))
+            }
+        }
+    }
+
+    /// What a list says of itself.
+    #[inline(always)]
+    pub(crate) fn list_variant(&self, at: &ListPlace) -> Variant {
+        match at.form {
+            ListForm::Large(number) => self.collections.root(number).variant,
+            ListForm::Packed(from, _) => {
+                Variant(self.heap.arena.tail(at.item)[from - VARIANT_BYTES])
+            }
+        }
+    }
+
+    /// A list says something else of itself.
+    pub(crate) fn set_list_variant(&mut self, at: &ListPlace, variant: Variant) {
+        match at.form {
+            ListForm::Large(number) => self.set_variant(number, variant),
+            ListForm::Packed(..) => self.set_packed_variant(at.item, variant),
+        }
+    }
+
+    /// A list's item is in this block now.
+    fn list_moved(&self, at: &mut ListPlace, item: Block) {
+        *at = self.list_at(item);
     }
 
     /// Writes a new item whose value is a list of one element.
@@ -112,97 +192,106 @@ impl Memory {
         key: &[u8],
         access: AccessClock,
         element: &[u8],
-    ) -> Result<Block, StoreError> {
+    ) -> Result<ListPlace, StoreError> {
         let bytes = if is_short(element) { element.len() } else { 0 };
         let room = with_room(RUN_HEADER_BYTES + bytes);
         let item = self.create_packed(key, Kind::List, access, room, |run| {
             PackedMut::empty(run);
         })?;
-        let pushed = self.push_to_list(item, End::Tail, element);
+        let mut at = self.list_at(item);
+        let pushed = self.push_to_list(&mut at, End::Tail, element);
         if pushed.is_err() {
             self.destroy(item);
         }
-        pushed
+        pushed.map(|()| at)
     }
 
-    /// Adds an element at an end; answers where the item is now.
+    /// Adds an element at an end.
     ///
     /// # Errors
     /// Memory is out, or the list is as long as one may be; then nothing changed.
     #[inline]
     pub(crate) fn push_to_list(
         &mut self,
-        item: Block,
+        at: &mut ListPlace,
         end: End,
         element: &[u8],
-    ) -> Result<Block, StoreError> {
-        if let Some(number) = self.collection_of(item) {
-            let pushed = self.change_list(number, |list, heap| list.push(heap, end, element));
-            return pushed.map(|()| item);
+    ) -> Result<(), StoreError> {
+        match self.run_mut(at) {
+            Err(number) => {
+                return self.change_list(number, |list, heap| list.push(heap, end, element));
+            }
+            Ok(mut run) => {
+                if takes(&run.as_packed(), element) && run.push(end, Field::inline(element)) {
+                    return Ok(());
+                }
+            }
         }
-        let mut run = PackedMut::new(self.packed_mut(item));
-        if takes(&run.as_packed(), element) && run.push(end, Field::inline(element)) {
-            return Ok(item);
-        }
-        self.grow_list(item, Change::Push(end, element))
+        self.grow_list(at, Change::Push(end, element))
     }
 
-    /// Adds an element before element `index`, or behind the last; answers where the item is now.
+    /// Adds an element before element `index`, or behind the last.
     ///
     /// # Errors
     /// As [`Self::push_to_list`].
     pub(crate) fn insert_into_list(
         &mut self,
-        item: Block,
+        at: &mut ListPlace,
         index: u32,
         element: &[u8],
-    ) -> Result<Block, StoreError> {
-        self.change_list_of(item, Change::Insert(index, element))
+    ) -> Result<(), StoreError> {
+        self.change_list_at(at, Change::Insert(index, element))
     }
 
-    /// Makes element `index`, which there is, another one; answers where the item is now.
+    /// Makes element `index`, which there is, another one.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
     pub(crate) fn replace_in_list(
         &mut self,
-        item: Block,
+        at: &mut ListPlace,
         index: u32,
         element: &[u8],
-    ) -> Result<Block, StoreError> {
-        self.change_list_of(item, Change::Replace(index, element))
+    ) -> Result<(), StoreError> {
+        self.change_list_at(at, Change::Replace(index, element))
     }
 
-    fn change_list_of(&mut self, item: Block, change: Change<'_>) -> Result<Block, StoreError> {
-        if let Some(number) = self.collection_of(item) {
-            let changed = self.change_list(number, |list, heap| change.apply_to_tree(list, heap));
-            return changed.map(|()| item);
+    fn change_list_at(&mut self, at: &mut ListPlace, change: Change<'_>) -> Result<(), StoreError> {
+        match self.run_mut(at) {
+            Err(number) => {
+                return self.change_list(number, |list, heap| change.apply_to_tree(list, heap));
+            }
+            Ok(mut run) => {
+                if change.run_bytes(&run.as_packed()).is_some() && change.apply(&mut run) {
+                    return Ok(());
+                }
+            }
         }
-        let mut run = PackedMut::new(self.packed_mut(item));
-        if change.run_bytes(&run.as_packed()).is_some() && change.apply(&mut run) {
-            return Ok(item);
-        }
-        self.grow_list(item, change)
+        self.grow_list(at, change)
     }
 
     /// Makes a change for which the run of a packed list has no room: in a longer one, or in a tree.
     #[cold]
     #[inline(never)]
-    fn grow_list(&mut self, item: Block, change: Change<'_>) -> Result<Block, StoreError> {
-        let run = Packed::new(self.packed(item).expect("it is packed"));
-        let Some(used) = change.run_bytes(&run) else {
-            return self.enlarge_list(item, change);
+    fn grow_list(&mut self, at: &mut ListPlace, change: Change<'_>) -> Result<(), StoreError> {
+        let run = Packed::new(self.packed(at.item).expect("it is packed"));
+        let item = match change.run_bytes(&run) {
+            None => self.enlarge_list(at, change)?,
+            Some(used) => {
+                let towards = match change {
+                    Change::Push(end, _) => end,
+                    _ => End::Tail,
+                };
+                self.resize_list(at.item, with_room(used), towards, |run| {
+                    assert!(change.apply(run), "the run was given the room");
+                })?
+            }
         };
-        let towards = match change {
-            Change::Push(end, _) => end,
-            _ => End::Tail,
-        };
-        self.resize_list(item, with_room(used), towards, |run| {
-            assert!(change.apply(run), "the run was given the room");
-        })
+        self.list_moved(at, item);
+        Ok(())
     }
 
-    /// Gives a packed list a run of at least so many bytes, and has `then` change it there.
+    /// Gives a packed list a run of at least so many bytes, and has `then` change it there; answers where the item is now.
     fn resize_list(
         &mut self,
         item: Block,
@@ -217,18 +306,18 @@ impl Memory {
         })
     }
 
-    /// Makes a packed list a large one, with that change.
-    fn enlarge_list(&mut self, item: Block, change: Change<'_>) -> Result<Block, StoreError> {
-        let owner = self.create_loose(Kind::List, self.variant(item))?;
+    /// Makes a packed list a large one, with that change; answers where the item is now.
+    fn enlarge_list(&mut self, at: &ListPlace, change: Change<'_>) -> Result<Block, StoreError> {
+        let owner = self.create_loose(Kind::List, self.list_variant(at))?;
         let mut run = std::mem::take(&mut self.scratch);
         run.clear();
-        run.extend_from_slice(self.packed(item).expect("it is packed"));
+        run.extend_from_slice(self.packed(at.item).expect("it is packed"));
         let changed = self.change_list(owner, |list, heap| {
-            list.append(heap, Packed::new(&run))?;
+            list.unpack(heap, Packed::new(&run))?;
             change.apply_to_tree(list, heap)
         });
         self.scratch = run;
-        let enlarged = changed.and_then(|()| self.enlarge(item, owner));
+        let enlarged = changed.and_then(|()| self.enlarge(at.item, owner));
         if enlarged.is_err() {
             self.bury_loose(owner);
         }
@@ -239,14 +328,16 @@ impl Memory {
     #[inline]
     pub(crate) fn pop_from_list<T>(
         &mut self,
-        item: Block,
+        at: &ListPlace,
         end: End,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Option<T> {
-        if let Some(number) = self.collection_of(item) {
-            return self.change_list(number, |list, heap| list.pop(heap, end, read));
-        }
-        let mut run = PackedMut::new(self.packed_mut(item));
+        let mut run = match self.run_mut(at) {
+            Err(number) => {
+                return self.change_list(number, |list, heap| list.pop(heap, end, read));
+            }
+            Ok(run) => run,
+        };
         if run.as_packed().len() == 0 {
             return None;
         }
@@ -256,68 +347,43 @@ impl Memory {
     }
 
     /// Takes the elements `range`, which there are, out.
-    pub(crate) fn remove_from_list(&mut self, item: Block, range: Range<u32>) {
-        match self.collection_of(item) {
-            Some(number) => self.change_list(number, |list, heap| list.remove(heap, range)),
-            None => {
-                let mut run = PackedMut::new(self.packed_mut(item));
-                run.remove(range.start as usize..range.end as usize);
-            }
+    pub(crate) fn remove_from_list(&mut self, at: &ListPlace, range: Range<u32>) {
+        match self.run_mut(at) {
+            Err(number) => self.change_list(number, |list, heap| list.remove(heap, range)),
+            Ok(mut run) => run.remove(range.start as usize..range.end as usize),
         }
     }
 
     /// Takes out what a [`Sweep`](crate::list::Sweep) has found.
-    pub(crate) fn remove_found(&mut self, item: Block, base: u32, found: &[usize]) {
-        match self.collection_of(item) {
-            Some(number) => self.change_list(number, |list, heap| {
+    pub(crate) fn remove_found(&mut self, at: &ListPlace, base: u32, found: &[usize]) {
+        match self.run_mut(at) {
+            Err(number) => self.change_list(number, |list, heap| {
                 list.remove_from_leaf(heap, base, found);
             }),
-            None => {
-                let mut run = PackedMut::new(self.packed_mut(item));
-                found.iter().rev().for_each(|&at| run.remove(at..at + 1));
-            }
+            Ok(mut run) => found.iter().rev().for_each(|&at| run.remove(at..at + 1)),
         }
     }
 
-    /// Elements have gone from a list, though not all: its block becomes shorter if much of it lies idle, or what is left is packed
-    /// if it is little; without memory for that, all stays as it is. Answers where the item is now.
-    #[inline]
-    pub(crate) fn fit_list(&mut self, item: Block) -> Block {
-        match self.list_of(item) {
-            ListView::Packed(run) => {
-                let used = run.used_bytes();
-                let is_idle = run.room_bytes() > used / 2 + IDLE_MIN_BYTES;
-                match is_idle {
-                    true => self.shorten_list(item, used),
-                    false => item,
-                }
-            }
-            ListView::Large(list, _) => match list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2 {
-                true => self.pack_list(item),
-                false => item,
-            },
-        }
-    }
-
+    /// Elements have gone from a list that [`fits_ill`]: its block becomes shorter, or it is packed if all is so little; without
+    /// memory for that, it stays as it is.
     #[cold]
-    fn shorten_list(&mut self, item: Block, used: usize) -> Block {
-        let resized = self.resize_list(item, with_room(used), End::Tail, |_| ());
-        resized.unwrap_or(item)
-    }
-
-    /// Packs a large list into its item if that is worth it.
     #[inline(never)]
-    fn pack_list(&mut self, item: Block) -> Block {
-        let ListView::Large(list, heap) = self.list_of(item) else {
-            return item;
+    pub(crate) fn fit_list(&mut self, at: &mut ListPlace) {
+        let fitted = match self.list_view(at) {
+            ListView::Packed(run) => {
+                let room = with_room(run.used_bytes());
+                self.resize_list(at.item, room, End::Tail, |_| ())
+            }
+            ListView::Large(list, heap) => match list.pack(heap, PACKED_LIST_MAX_BYTES / 2) {
+                Some(packed) => self.pack(at.item, with_room(packed.len()), |run| {
+                    let packed = Packed::new(&packed);
+                    Layout::new(&[(packed, 0..packed.len())]).write(run, End::Tail);
+                }),
+                None => return,
+            },
         };
-        let Some(packed) = list.pack(heap, PACKED_LIST_MAX_BYTES / 2) else {
-            return item;
-        };
-        let packed_item = self.pack(item, with_room(packed.len()), |run| {
-            let packed = Packed::new(&packed);
-            Layout::new(&[(packed, 0..packed.len())]).write(run, End::Tail);
-        });
-        packed_item.unwrap_or(item)
+        if let Ok(item) = fitted {
+            self.list_moved(at, item);
+        }
     }
 }

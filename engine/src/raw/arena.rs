@@ -119,6 +119,10 @@ pub(crate) struct Arena {
     touched_bytes: u64,
     /// Bytes of the pages of free slabs.
     pool_bytes: u64,
+    /// Bytes of the side tables.
+    table_bytes: u64,
+    /// Something has changed since a look found that nothing is to be given back or compacted.
+    is_unsettled: bool,
     evacuating: Option<SlabId>,
     /// Where the slab being emptied is packed: no block is free below.
     packed_to: Option<usize>,
@@ -147,7 +151,7 @@ impl Arena {
             slabs: 0,
             live: 0,
         };
-        Some(Self {
+        let mut arena = Self {
             reservation,
             granule,
             committed: 0,
@@ -159,11 +163,15 @@ impl Arena {
             live_bytes: 0,
             touched_bytes: 0,
             pool_bytes: 0,
+            table_bytes: 0,
+            is_unsettled: false,
             evacuating: None,
             packed_to: None,
             #[cfg(any(test, feature = "model"))]
             blocks_left: None,
-        })
+        };
+        arena.table_bytes = arena.count_table_bytes();
+        Some(arena)
     }
 
     /// Memory is out once so many blocks have been handed out, until told otherwise.
@@ -249,6 +257,7 @@ impl Arena {
             if touched_pages > slab.touched_pages {
                 let pages = u64::from(touched_pages - slab.touched_pages);
                 self.touched_bytes += pages * PAGE_BYTES as u64;
+                self.is_unsettled = true;
                 slab.touched_pages = touched_pages;
             }
             offset
@@ -289,6 +298,7 @@ impl Arena {
         let (class, live, place) = (Class(slab.class), slab.live, slab.place);
         self.states[usize::from(class.0)].live -= 1;
         self.live_bytes -= self.classes.block_bytes(class) as u64;
+        self.is_unsettled = true;
         if live == 0 {
             self.retire_slab(id as u32);
         } else if place == SlabState::Full {
@@ -338,6 +348,7 @@ impl Arena {
         };
         let slab = &mut self.slabs[id as usize];
         self.pool_bytes -= u64::from(slab.touched_pages) * PAGE_BYTES as u64;
+        self.is_unsettled = true;
         *slab = Slab {
             class: class.0,
             touched_pages: slab.touched_pages,
@@ -360,6 +371,7 @@ impl Arena {
             self.committed = committed;
         }
         self.slabs.push(POOLED);
+        self.table_bytes = self.count_table_bytes();
         Some(self.slabs.len() as u32 - 1)
     }
 
@@ -381,6 +393,7 @@ impl Arena {
         };
         self.pool_bytes += u64::from(touched_pages) * PAGE_BYTES as u64;
         self.dirty.push(id);
+        self.table_bytes = self.count_table_bytes();
         if self.dirty.len() > KEPT_FREE_SLABS {
             self.trim_pool();
         }
@@ -391,6 +404,7 @@ impl Arena {
         let Some(id) = self.dirty.pop() else { return };
         self.discard_behind(id, 0);
         self.clean.push(id);
+        self.table_bytes = self.count_table_bytes();
     }
 
     /// Gives the pages of a slab behind the first `pages` back to the kernel.
@@ -411,9 +425,26 @@ impl Arena {
             .discard(start + pages * PAGE_BYTES..start + touched * PAGE_BYTES);
     }
 
+    /// Whether there may be pages to give back, or slabs to compact.
+    #[inline(always)]
+    pub(crate) fn has_to_tend(&mut self) -> bool {
+        debug_assert!(self.is_unsettled || !self.finds_work());
+        self.is_unsettled && self.look()
+    }
+
+    #[cold]
+    fn look(&mut self) -> bool {
+        self.is_unsettled = self.finds_work();
+        self.is_unsettled
+    }
+
+    fn finds_work(&self) -> bool {
+        self.keeps_too_much() || self.evacuating.is_some() || self.is_sparse()
+    }
+
     /// Whether free slabs keep more pages than they may for good.
     #[inline]
-    pub(crate) fn keeps_too_much(&self) -> bool {
+    fn keeps_too_much(&self) -> bool {
         self.pool_bytes > SLAB_BYTES as u64 + (self.live_bytes >> KEPT_SHIFT)
     }
 
@@ -491,6 +522,10 @@ impl Arena {
 
     /// Bytes of the side tables.
     pub(crate) fn table_bytes(&self) -> u64 {
+        self.table_bytes
+    }
+
+    fn count_table_bytes(&self) -> u64 {
         let slabs = self.slabs.capacity() * size_of::<Slab>();
         let pools = (self.dirty.capacity() + self.clean.capacity()) * size_of::<u32>();
         let states = self.states.len() * (size_of::<ClassState>() + size_of::<u32>());
@@ -532,6 +567,8 @@ impl Arena {
         assert_eq!(pooled, self.dirty.len() + self.clean.len());
         assert_eq!(pool_pages * PAGE_BYTES as u64, self.pool_bytes);
         assert_eq!(live_bytes, self.live_bytes);
+        assert_eq!(self.table_bytes, self.count_table_bytes());
+        assert!(self.is_unsettled || !self.finds_work());
         assert_eq!(touched_pages * PAGE_BYTES as u64, self.touched_bytes);
         for (state, (slabs, live, mut listed)) in self.states.iter().zip(states) {
             assert_eq!((state.slabs, state.live), (slabs, live));
@@ -620,6 +657,69 @@ mod tests {
         let again = fill(&mut arena, 30_000, count);
         assert_eq!(arena.touched_bytes(), touched);
         assert_eq!(again.len(), count);
+    }
+
+    #[test]
+    fn whatever_makes_work_is_noticed_at_the_next_look() {
+        let mut arena = arena();
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut random = 1u64;
+        let mut below = |bound: usize| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (random >> 33) as usize % bound
+        };
+        let (mut found, mut settled) = (0, 0);
+        let mut look = |arena: &mut Arena| {
+            let finds_work = arena.finds_work();
+            found += u32::from(finds_work);
+            settled += u32::from(!finds_work);
+            assert_eq!(arena.has_to_tend(), finds_work);
+        };
+        for _ in 0..if cfg!(miri) { 2 } else { 200 } {
+            // Enough for some slabs, then most of it goes: what came last first, so that slabs become free, or in no order, so
+            // that they become sparse.
+            let bytes = [24, 500, 3000, 30_000][below(4)];
+            for _ in 0..below((1 << 20) / bytes) {
+                blocks.append(&mut fill(&mut arena, bytes, 1));
+                look(&mut arena);
+            }
+            let last_first = below(2) == 0;
+            for _ in 0..blocks.len() * below(8) / 7 {
+                let at = if last_first {
+                    blocks.len() - 1
+                } else {
+                    below(blocks.len())
+                };
+                arena.free(blocks.swap_remove(at));
+                look(&mut arena);
+            }
+            for _ in 0..below(4) {
+                arena.trim_some();
+                look(&mut arena);
+            }
+            if let Some(slab) = (0..arena.slab_count()).find_map(|at| arena.sparse_slab(at)) {
+                look(&mut arena);
+                let NthBlock::Live(block) = arena.nth_block(slab, arena.used_blocks(slab) - 1)
+                else {
+                    arena.end_evacuation();
+                    continue;
+                };
+                if let Some(moved) = arena.move_block(block) {
+                    let known = blocks.iter_mut().find(|known| **known == block);
+                    *known.expect("a live block") = moved;
+                }
+                look(&mut arena);
+                arena.end_evacuation();
+                look(&mut arena);
+            }
+        }
+        arena.check();
+        assert!(
+            cfg!(miri) || found > 1000 && settled > 1000,
+            "{found} {settled}"
+        );
     }
 
     #[test]

@@ -6,20 +6,21 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::tests::op;
+use super::tests::ops::op;
 use super::undo::tests::Observed;
 use super::*;
-use crate::{AccessClock, ValueImage};
+use crate::AccessClock;
+use crate::model::Entry;
 
 const DATABASES: u16 = 3;
 
-type Contents = BTreeMap<Vec<u8>, ValueImage>;
+type Contents = BTreeMap<Vec<u8>, Entry>;
 
 /// What the entries of a shard were at a moment: those that have changed since.
 #[derive(Default)]
 struct Copies {
     /// None: there was none.
-    before: HashMap<(ContentsId, Vec<u8>), Option<ValueImage>>,
+    before: HashMap<(ContentsId, Vec<u8>), Option<Entry>>,
 }
 
 impl Copies {
@@ -39,7 +40,7 @@ impl Copies {
         }
     }
 
-    fn keep(&mut self, contents: ContentsId, key: &[u8], before: Option<ValueImage>) {
+    fn keep(&mut self, contents: ContentsId, key: &[u8], before: Option<Entry>) {
         let place = (contents, key.to_vec());
         self.before.entry(place).or_insert(before);
     }
@@ -62,10 +63,10 @@ impl Copies {
 }
 
 /// A copy of an entry, but for its history, which uses change.
-fn image(entry: &EntryRef<'_>) -> ValueImage {
-    ValueImage {
+fn image(entry: &EntryRef<'_>) -> Entry {
+    Entry {
         access: AccessClock(0),
-        ..entry.image()
+        ..Entry::of(entry)
     }
 }
 

@@ -37,16 +37,15 @@ impl Shard {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        let head = self.memory.layout(item).head;
+        let head = self.memory.head(item);
         if access == Access::Touch {
             self.touch(db, item, head.access());
         }
         if head.form().kind() != Kind::List {
             return Err(WrongType);
         }
-        Ok(Some(ListRef {
-            view: self.memory.list_of(item),
-        }))
+        let view = self.memory.list_view(&self.memory.list_at(item));
+        Ok(Some(ListRef { view }))
     }
 }
 

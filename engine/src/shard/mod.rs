@@ -10,6 +10,7 @@ mod before_tests;
 mod compaction;
 #[cfg(test)]
 mod expiry_tests;
+mod fields;
 pub(crate) mod hashes;
 pub(crate) mod lists;
 mod open;
@@ -38,7 +39,7 @@ use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Effect, Event, Journal, Removal};
 use crate::keyspace::{ContentsId, Items, Keyspace};
 use crate::limits::LOOK_MAX_ENTRIES;
-use crate::memory::Memory;
+use crate::memory::{Memory, Times};
 use crate::raw::Block;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
@@ -99,6 +100,8 @@ pub struct DeadlineStats {
     pub due: u64,
     /// Milliseconds they all have left together, at least zero; one that is due takes away what it has been due for.
     pub ttl_sum_ms: u64,
+    /// Hashes that have fields with deadlines.
+    pub volatile_fields: u64,
 }
 
 /// Where a shard's bytes are.
@@ -141,9 +144,10 @@ pub struct Shard {
     journal: Journal,
     hand: Hand,
     expired_total: u64,
+    expired_fields_total: u64,
     /// Whether nothing that only reads may remove an entry.
     expiry_is_held: bool,
-    graveyard: Graveyard,
+    graveyard: Option<Box<Graveyard>>,
     compactor: Compactor,
     thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
@@ -183,8 +187,9 @@ impl Shard {
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
+            expired_fields_total: 0,
             expiry_is_held: false,
-            graveyard: Graveyard::default(),
+            graveyard: None,
             compactor: Compactor::default(),
             thresholds: Thresholds::default(),
             is_told_before: false,
@@ -252,11 +257,12 @@ impl Shard {
     /// Where the bytes are; exact.
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
-        let retired_bytes = self.graveyard.retired_bytes();
-        let mut table_bytes = self.undos_aside_bytes
-            + self.table_bytes
-            + self.graveyard.table_bytes()
-            + self.memory.table_bytes();
+        let (retired_bytes, flushed_bytes) = match &self.graveyard {
+            Some(graveyard) => (graveyard.retired_bytes(), graveyard.table_bytes()),
+            None => (0, 0),
+        };
+        let mut table_bytes =
+            self.undos_aside_bytes + self.table_bytes + flushed_bytes + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -416,7 +422,11 @@ impl Shard {
                     stayed += 1;
                     continue;
                 }
-                self.expire(DbIndex(database as u16), hash, item);
+                let db = DbIndex(database as u16);
+                match self.memory.is_due(item, self.now) {
+                    true => self.expire(db, hash, item),
+                    false => spent += self.expire_fields(db, hash, item),
+                }
                 removed += 1;
                 let given_back = held.saturating_sub(self.memory.held_bytes());
                 spent += REMOVAL_COST + (given_back / GIVEN_BACK_BYTES) as u32;
@@ -477,6 +487,7 @@ impl Shard {
             volatile: keyspace.volatile_len(),
             due: keyspace.due_about(&self.memory, self.now),
             ttl_sum_ms: u64::try_from(keyspace.ttl_sum_ms(self.now).max(0)).unwrap_or(u64::MAX),
+            volatile_fields: keyspace.volatile_fields_len(),
         }
     }
 
@@ -496,7 +507,13 @@ impl Shard {
         }
         let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
         assert_eq!(tables, self.table_bytes);
-        if self.graveyard.is_empty() {
+        assert!(
+            !self
+                .graveyard
+                .as_ref()
+                .is_some_and(|graveyard| graveyard.is_empty())
+        );
+        if self.graveyard.is_none() {
             let tables = self.databases.iter().chain(self.undo.flushed());
             let live = tables.flat_map(Keyspace::segments);
             let live = live.flat_map(|segment| segment.items());
@@ -573,7 +590,7 @@ impl Shard {
 
     /// Takes an item out of its table.
     fn detach(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let deadline = self.memory.deadline(item);
+        let times = self.memory.times(item);
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
@@ -581,13 +598,13 @@ impl Shard {
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
-        table.remove(hash, item, deadline, items);
+        table.remove(hash, item, times, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
     }
 
     /// Puts an item into a table that does not have its key.
     fn attach(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let deadline = self.memory.deadline(item);
+        let times = self.memory.times(item);
         let items = Items {
             memory: &self.memory,
             hasher: &self.hasher,
@@ -595,29 +612,23 @@ impl Shard {
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
-        table.insert(hash, item, deadline, items);
+        table.insert(hash, item, times, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
-        if deadline.is_some() {
+        if times.wakes_at.is_some() {
             self.hand.deadline_set(table.look_at());
         }
     }
 
-    /// The deadline of an item has changed from `was` to `is`.
-    fn deadline_changed(
-        &mut self,
-        db: DbIndex,
-        hash: u64,
-        item: Block,
-        (was, is): (Option<UnixMillis>, Option<UnixMillis>),
-    ) {
+    /// The times of an item have changed from `was` to `is`.
+    fn times_changed(&mut self, db: DbIndex, hash: u64, item: Block, (was, is): (Times, Times)) {
         if was == is {
             return;
         }
         let table = &mut self.databases[usize::from(db.0)];
         let was_bytes = table.table_bytes();
-        table.deadline_changed(hash, item, (was, is), self.now);
+        table.times_changed(hash, item, (was, is), self.now);
         self.table_bytes = self.table_bytes - was_bytes + table.table_bytes();
-        if is.is_some() {
+        if is.wakes_at.is_some() {
             self.hand.deadline_set(table.look_at());
         }
     }

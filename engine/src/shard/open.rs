@@ -7,6 +7,7 @@
 
 use super::Shard;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::memory::Times;
 use crate::raw::Block;
 use crate::{DbIndex, Key, Kind, WrongType};
 
@@ -20,6 +21,8 @@ pub(super) struct Open<'a> {
     pub(super) item: Option<Block>,
     /// Whether it was there before.
     was_there: bool,
+    /// When it ends and wakes, as the table knows it: of what has fields, whose changes change that.
+    times: Option<Times>,
 }
 
 impl Shard {
@@ -27,6 +30,7 @@ impl Shard {
     ///
     /// # Errors
     /// What is there is of another type.
+    #[inline(always)]
     pub(super) fn open<'a>(
         &'a mut self,
         db: DbIndex,
@@ -35,18 +39,23 @@ impl Shard {
     ) -> Result<Open<'a>, WrongType> {
         let item = self.find(db, key);
         if let Some(item) = item {
-            let head = self.memory.layout(item).head;
+            let head = self.memory.head(item);
             self.touch(db, item, head.access());
             if head.form().kind() != kind {
                 return Err(WrongType);
             }
         }
+        let times = match (kind, item) {
+            (Kind::Hash, Some(item)) => Some(self.memory.times(item)),
+            _ => None,
+        };
         Ok(Open {
             shard: self,
             db,
             key,
             item,
             was_there: item.is_some(),
+            times,
         })
     }
 }
@@ -60,6 +69,7 @@ impl<'a> Open<'a> {
             key,
             item: None,
             was_there,
+            times: None,
         }
     }
 }
@@ -107,6 +117,8 @@ impl Open<'_> {
     pub(super) fn attach(&mut self, item: Block) {
         self.shard.attach(self.db, self.key.hash(), item);
         self.item = Some(item);
+        let has_fields = self.shard.memory.layout(item).head.form().has_fields();
+        self.times = has_fields.then(|| self.shard.memory.times(item));
     }
 
     /// The end of a command that had these effects: tells events, and removes what has become empty.
@@ -117,7 +129,12 @@ impl Open<'_> {
             key,
             item,
             was_there,
+            times,
         } = self;
+        if let (Some(item), Some(was)) = (item, times) {
+            let is = shard.memory.times(item);
+            shard.times_changed(db, key.hash(), item, (was, is));
+        }
         if item.is_some() && !was_there {
             shard.journal.tell(db, key.bytes(), Event::New);
         }

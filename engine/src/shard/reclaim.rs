@@ -15,7 +15,7 @@ const FREE_AT_ONCE_ENTRIES: u64 = 256;
 /// Entries to free that cost as much as giving a slab, or four mebibytes of an extent, back to the kernel.
 const ENTRIES_PER_RELEASE: u32 = 256;
 
-/// Tables and memory of flushed databases.
+/// Tables and memory of flushed databases. A shard has one while there are any.
 #[derive(Default)]
 pub(super) struct Graveyard {
     /// Tables whose entries are still to be freed.
@@ -40,7 +40,6 @@ impl Graveyard {
         tables.map(Keyspace::table_bytes).sum()
     }
 
-    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.tables.is_empty() && self.hollow_tables.is_empty() && self.retired.is_empty()
     }
@@ -76,7 +75,7 @@ impl Shard {
     /// Frees the entries of a table that is in use no more, at once if they are few.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
         let entries = table.len();
-        self.graveyard.tables.push(table);
+        self.graveyard.get_or_insert_default().tables.push(table);
         if entries <= FREE_AT_ONCE_ENTRIES {
             while self.free_segment().is_some() {}
         }
@@ -87,7 +86,11 @@ impl Shard {
         if self.undos_aside > 0 {
             return;
         }
-        let entries_left = self.graveyard.tables.iter().map(Keyspace::len).sum::<u64>();
+        let flushed = self
+            .graveyard
+            .iter()
+            .flat_map(|graveyard| &graveyard.tables);
+        let entries_left = flushed.map(Keyspace::len).sum::<u64>();
         if entries_left > 0 && self.databases.iter().all(|keyspace| keyspace.len() == 0) {
             self.retire_memory();
         }
@@ -122,12 +125,8 @@ impl Shard {
 
     /// Whether there may be something to do.
     #[inline(always)]
-    fn has_to_tend(&self) -> bool {
-        let arena = self.memory.arena();
-        self.memory.has_some_to_trim()
-            || !self.graveyard.is_empty()
-            || arena.evacuating().is_some()
-            || arena.is_sparse()
+    fn has_to_tend(&mut self) -> bool {
+        self.graveyard.is_some() || self.memory.has_to_tend()
     }
 
     fn tend_some(&mut self, budget: u32) -> bool {
@@ -152,7 +151,8 @@ impl Shard {
     /// Frees a segment of a flushed table with its entries, of the last flushed first; how many those were, if any
     /// segment was left.
     pub(super) fn free_segment(&mut self) -> Option<u32> {
-        while let Some(table) = self.graveyard.tables.last_mut() {
+        let graveyard = self.graveyard.as_mut()?;
+        while let Some(table) = graveyard.tables.last_mut() {
             if let Some(segment) = table.dismantle() {
                 segment.prefetch(&self.memory);
                 for item in segment.items() {
@@ -160,38 +160,46 @@ impl Shard {
                 }
                 return Some(segment.len() as u32 + 1);
             }
-            self.graveyard.tables.pop();
+            graveyard.tables.pop();
+        }
+        if graveyard.is_empty() {
+            self.graveyard = None;
         }
         None
     }
 
     /// Frees a segment of a table without entries, or a piece of retired memory; whether there was one.
     fn release_some(&mut self) -> bool {
-        if let Some(table) = self.graveyard.hollow_tables.last_mut() {
+        let Some(graveyard) = &mut self.graveyard else {
+            return false;
+        };
+        if let Some(table) = graveyard.hollow_tables.last_mut() {
             if table.dismantle().is_none() {
-                self.graveyard.hollow_tables.pop();
+                graveyard.hollow_tables.pop();
             }
-            return true;
+        } else if let Some(memory) = graveyard.retired.last_mut()
+            && !memory.release_some()
+        {
+            graveyard.retired.pop();
         }
-        if let Some(memory) = self.graveyard.retired.last_mut() {
-            if !memory.release_some() {
-                self.graveyard.retired.pop();
-            }
-            return true;
+        if graveyard.is_empty() {
+            self.graveyard = None;
         }
-        false
+        true
     }
 
     /// Begins with new memory, none of the old being in use any more. Should the kernel refuse another arena, entries are
     /// freed one by one instead.
     fn retire_memory(&mut self) {
         if let Ok(memory) = Memory::new(self.memory_ceiling_bytes) {
-            self.graveyard
-                .retired
-                .push(std::mem::replace(&mut self.memory, memory));
-            self.graveyard
-                .hollow_tables
-                .append(&mut self.graveyard.tables);
+            let retired = std::mem::replace(&mut self.memory, memory);
+            let Graveyard {
+                tables,
+                hollow_tables,
+                retired: memories,
+            } = &mut **self.graveyard.get_or_insert_default();
+            memories.push(retired);
+            hollow_tables.append(tables);
             self.compactor = super::Compactor::default();
         }
     }

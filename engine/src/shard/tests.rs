@@ -3,6 +3,7 @@
 mod collections;
 pub(super) mod large;
 mod memory;
+pub(super) mod ops;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +12,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use ops::{Content, HashOp, ListOp, Op, Ttl, key_of, op};
+
 use super::*;
-use crate::model::{Model, describe};
-use crate::{Buffer, Kept, Noted, StringForm, ValueImage};
+use crate::model::{Entry, Model, describe};
+use crate::{Buffer, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -72,19 +75,47 @@ pub(super) fn tend_to_the_end(shard: &mut Shard) {
     }
 }
 
-/// Stores what is at `from` at `to` as well; what that was.
+/// Stores the string at `from` at `to` as well; what that was.
 pub(super) fn copy(
     shard: &mut Shard,
     from: (DbIndex, &[u8]),
     to: (DbIndex, &[u8]),
 ) -> Option<ValueImage> {
     let hasher = shard.hasher().clone();
-    let found = shard.get(from.0, hasher.key(from.1), Access::Peek);
-    let image = found?.shared_image();
+    let found = shard.get(from.0, hasher.key(from.1), Access::Peek)?;
+    found.string()?;
+    let image = found.shared_image();
     shard
         .put(to.0, hasher.key(to.1), &image, Event::CopyTo)
         .expect("memory");
     Some(image)
+}
+
+/// Does a command on the list at a key; what that answers.
+pub(super) fn run_on_list(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &ListOp,
+) -> Result<String, WrongType> {
+    let mut list = shard.list_mut(db, key)?;
+    let (answer, events) = op.run(&mut list);
+    list.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the hash at a key, at a time; what that answers.
+pub(super) fn run_on_hash(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &HashOp,
+    now: i64,
+) -> Result<String, WrongType> {
+    let mut hash = shard.hash_mut(db, key)?;
+    let (answer, events) = op.run(&mut hash, now);
+    hash.close(&events);
+    Ok(answer)
 }
 
 /// Holds an image until others have come.
@@ -93,91 +124,6 @@ pub(super) fn hold(held: &mut Vec<ValueImage>, image: ValueImage) {
     if held.len() > 2 {
         held.remove(0);
     }
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    Get(u16, u8),
-    Set(u16, u8, Content, Ttl),
-    WriteRange(u16, u8, usize, Content),
-    Remove(u16, u8),
-    SetDeadline(u16, u8, Option<i64>),
-    Relocate(u16, u8, u16, u8),
-    Flush(u16),
-    Swap(u16, u16),
-    Wait(i64),
-    Expire(u32),
-    Tend(u32),
-    Random(u16, u64),
-    Prefetch(u16, u8),
-    /// A value in a buffer that is lent, behind so many other bytes.
-    SetLent(u16, u8, Content, usize),
-    /// An image that shares what it may is stored elsewhere, and somebody else holds it for a while.
-    Copy(u16, u8, u16, u8),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Content(usize, u8);
-
-impl Content {
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        (0..self.0)
-            .map(|n| b'0' + (n as u8).wrapping_mul(self.1) % 10)
-            .collect()
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Ttl {
-    Clear,
-    Keep,
-    In(i64),
-}
-
-pub(super) fn key_of(n: u8) -> Vec<u8> {
-    match n % 24 {
-        0 => Vec::new(),
-        1 => vec![b'L'; 20_000],
-        2 => vec![b'M'; 16_384],
-        3 => vec![b'N'; 130],
-        n => vec![b'k', n],
-    }
-}
-
-fn content() -> impl Strategy<Value = Content> {
-    let len = prop_oneof![
-        6 => 0usize..200,
-        2 => 200usize..5000,
-        1 => 32_000usize..34_000,
-        1 => 60_000usize..200_000,
-    ];
-    (len, any::<u8>()).prop_map(|(len, seed)| Content(len, seed))
-}
-
-pub(super) fn op() -> impl Strategy<Value = Op> {
-    let db = 0u16..3;
-    let ttl = prop_oneof![
-        Just(Ttl::Clear),
-        Just(Ttl::Keep),
-        (-5i64..200).prop_map(Ttl::In)
-    ];
-    prop_oneof![
-        4 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Get(d, k)),
-        8 => (db.clone(), any::<u8>(), content(), ttl).prop_map(|(d, k, c, t)| Op::Set(d, k, c, t)),
-        5 => (db.clone(), any::<u8>(), prop_oneof![0usize..100, 0usize..40_000], content())
-            .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
-        3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
-        3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50)])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
-        4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
-        2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
-        1 => db.clone().prop_map(Op::Flush),
-        1 => (db.clone(), db.clone()).prop_map(|(a, b)| Op::Swap(a, b)),
-        2 => (0i64..60).prop_map(Op::Wait),
-        2 => (0u32..30).prop_map(Op::Expire),
-        2 => (0u32..300).prop_map(Op::Tend),
-        2 => (db.clone(), any::<u64>()).prop_map(|(d, r)| Op::Random(d, r)),
-        1 => (db, any::<u8>()).prop_map(|(d, k)| Op::Prefetch(d, k)),
-    ]
 }
 
 struct Pair {
@@ -221,7 +167,7 @@ impl Pair {
                 let (db, key) = (DbIndex(db), key_of(k));
                 let found = shard
                     .get(db, hasher.key(&key), Access::Peek)
-                    .map(|e| e.image());
+                    .map(|e| Entry::of(&e));
                 assert_eq!(found, model.get(db, &key));
             }
             Op::Set(db, k, ref content, ref ttl) => {
@@ -258,6 +204,12 @@ impl Pair {
             }
             Op::WriteRange(db, k, offset, ref content) => {
                 let (db, key, value) = (DbIndex(db), key_of(k), content.bytes());
+                if model
+                    .get(db, &key)
+                    .is_some_and(|entry| entry.kind() != Kind::String)
+                {
+                    return;
+                }
                 let event = Event::SetRange;
                 assert_eq!(
                     shard.write_range(db, hasher.key(&key), offset, &value, event),
@@ -268,6 +220,28 @@ impl Pair {
                 let (db, key) = (DbIndex(db), key_of(k));
                 let removed = shard.remove(db, hasher.key(&key), Event::Del);
                 assert_eq!(removed, model.remove(db, &key, Event::Del));
+            }
+            Op::List(db, k, ref op) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let answer = run_on_list(shard, db, hasher.key(&key), op);
+                let opened = model.open(db, &key, Kind::List);
+                let expected = opened.map(|mut list| {
+                    let (answer, events) = op.run(&mut list);
+                    list.close(&events);
+                    answer
+                });
+                assert_eq!(answer, expected);
+            }
+            Op::Hash(db, k, ref op) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let answer = run_on_hash(shard, db, hasher.key(&key), op, self.now);
+                let opened = model.open(db, &key, Kind::Hash);
+                let expected = opened.map(|mut hash| {
+                    let (answer, events) = op.run(&mut hash, self.now);
+                    hash.close(&events);
+                    answer
+                });
+                assert_eq!(answer, expected);
             }
             Op::SetDeadline(db, k, ms) => {
                 let (db, key, deadline) = (DbIndex(db), key_of(k), ms.map(at));
@@ -287,7 +261,11 @@ impl Pair {
                 let (d, key, e, other) = (DbIndex(d), key_of(k), DbIndex(e), key_of(l));
                 let image = copy(shard, (d, &key), (e, &other));
                 let expected = model.get(d, &key);
-                assert_eq!(image, expected);
+                let is_string = |entry: &Entry| entry.kind() == Kind::String;
+                assert_eq!(
+                    image.as_ref().map(Entry::of_image),
+                    expected.filter(is_string)
+                );
                 if let Some(image) = image {
                     let stored = model.put(e, &other, &image, Event::CopyTo);
                     stored.expect("no longer than it was");
@@ -347,7 +325,8 @@ impl Pair {
         for db in (0..3).map(DbIndex) {
             let mut seen = BTreeMap::new();
             self.shard.for_each(db, &mut |entry| {
-                assert!(seen.insert(entry.key().to_vec(), entry.image()).is_none());
+                let twice = seen.insert(entry.key().to_vec(), Entry::of(&entry));
+                assert_eq!(twice, None);
             });
             assert!(seen == self.model.live(db), "the same live entries");
             assert_eq!(self.shard.len(db), self.model.len(db));

@@ -141,15 +141,16 @@ impl Shard {
         let Some(item) = existing else {
             return self.store_new(db, key, content);
         };
-        let was = self.memory.deadline(item);
+        let was = self.memory.times(item);
         let mut is_at = item;
         if !self.memory.overwrite(item, content) {
             is_at = self.memory.create(key.bytes(), content)?;
             self.repoint(db, key.hash(), item, is_at);
             self.memory.destroy(item);
         }
-        if was.is_some() || content.deadline.is_some() {
-            self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
+        if was.wakes_at.is_some() || content.deadline.is_some() || content.form.has_fields() {
+            let is = self.memory.times(is_at);
+            self.times_changed(db, key.hash(), is_at, (was, is));
         }
         Ok(())
     }
@@ -180,7 +181,7 @@ impl Shard {
             self.before_new(db, key);
             return self.store_new(db, key, content);
         };
-        let was = self.memory.deadline(item);
+        let was = self.memory.times(item);
         let mut is_at = item;
         let is_kept = self.before_whole(db, key.hash(), item);
         if is_kept || !self.memory.overwrite(item, content) {
@@ -192,7 +193,8 @@ impl Shard {
                 self.memory.destroy(item);
             }
         }
-        self.deadline_changed(db, key.hash(), is_at, (was, content.deadline));
+        let is = self.memory.times(is_at);
+        self.times_changed(db, key.hash(), is_at, (was, is));
         Ok(())
     }
 
@@ -333,12 +335,13 @@ impl Shard {
         if self.is_told_before {
             self.before_deadline(db, key.hash(), item);
         }
-        let was = self.memory.deadline(item);
+        let was = self.memory.times(item);
         let new = self.memory.set_deadline(item, deadline)?;
         if new != item {
             self.repoint(db, key.hash(), item, new);
         }
-        self.deadline_changed(db, key.hash(), new, (was, deadline));
+        let is = self.memory.times(new);
+        self.times_changed(db, key.hash(), new, (was, is));
         self.journal
             .record(db, key.bytes(), &Effect::Deadline(deadline));
         self.journal.tell(db, key.bytes(), event);

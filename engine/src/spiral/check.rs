@@ -3,6 +3,7 @@
 use super::address::{Bucket, Position};
 use super::run::{Reference, Shape};
 use super::{Place, Spiral, long, run_of, tag_of};
+use crate::agenda::NEVER;
 use crate::nodes::{Heap, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
@@ -44,9 +45,10 @@ impl Spiral {
                         panic!("it is found");
                     };
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
-                    assert!(element.deadline.is_none_or(|at| at >= self.soonest));
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
+                    let deadline = element.deadline.unwrap_or(NEVER);
+                    assert!(self.look_at(ordinal) <= deadline && self.wakes_at() <= deadline);
                     payload += (view.name.len() + view.value.len()) as u64;
                     for reference in [element.name().reference(), element.value().reference()] {
                         has_references |= reference.is_some();
@@ -69,6 +71,7 @@ impl Spiral {
                 assert!(shape.has_references() || !has_references);
             }
         }
+        assert_eq!(self.agenda.is_some(), self.volatile > 0);
         self.table
             .check(&heap.arena, &self.holdings, &mut block_bytes);
         assert!(self.overflow.is_sorted_by_key(|&(ordinal, _)| ordinal));

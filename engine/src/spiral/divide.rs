@@ -103,6 +103,7 @@ impl Spiral {
             return;
         }
         self.lay_out(heap, &images, &layout, &blocks, &[low.ordinal()]);
+        self.deadlines_divided(low.ordinal(), nodes);
     }
 
     #[cold]
@@ -118,6 +119,7 @@ impl Spiral {
         };
         self.lay_out(heap, &images, &layout, &blocks, &ordinals);
         self.table.pop(&mut heap.arena, &mut self.holdings);
+        self.deadlines_merged(high.ordinal(), low.ordinal());
     }
 
     /// Copies of the runs of these buckets, one behind the other.

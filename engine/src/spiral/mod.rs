@@ -15,6 +15,7 @@
 
 mod address;
 mod check;
+mod deadlines;
 mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
@@ -29,6 +30,7 @@ mod tests;
 use address::{Bucket, Position};
 use run::{Element, Field, NewElement, Shape};
 
+use crate::agenda::Agenda;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
@@ -43,9 +45,6 @@ const MERGE_SHIFT: u32 = 3;
 const ROOM_BYTES: usize = 32;
 /// A block becomes shorter when more of it lies idle.
 const IDLE_MAX_BYTES: usize = 128;
-
-/// Later than any deadline.
-const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +70,8 @@ pub(crate) struct Spiral {
     len: u64,
     /// Elements with a deadline.
     volatile: u64,
-    /// No deadline is before this.
-    soonest: UnixMillis,
+    /// When to look at which node for elements that have ended; none while no element has a deadline.
+    agenda: Option<Box<Agenda>>,
     /// Bytes in use in the runs of all nodes.
     used_bytes: u64,
     /// Bytes of names and values.
@@ -135,7 +134,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: 0,
-            soonest: NEVER,
+            agenda: None,
             used_bytes: 0,
             payload_bytes: 0,
         };
@@ -162,11 +161,6 @@ impl Spiral {
         self.volatile
     }
 
-    /// A time before which no deadline comes, if there is a deadline: what was the soonest may be gone since.
-    pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
-        (self.volatile > 0).then_some(self.soonest)
-    }
-
     /// Bytes of all its blocks and extents.
     pub(crate) fn block_bytes(&self) -> u64 {
         self.holdings.bytes
@@ -175,7 +169,7 @@ impl Spiral {
     /// Bytes of its lists, which are not in the arena.
     pub(crate) fn list_bytes(&self) -> u64 {
         let overflow = self.overflow.capacity() * size_of::<(u32, Block)>();
-        self.table.list_bytes() + overflow as u64
+        self.table.list_bytes() + overflow as u64 + self.agenda_bytes()
     }
 
     /// Bytes of names and values.
@@ -367,7 +361,7 @@ impl Spiral {
             return Err(error);
         }
         self.len += 1;
-        self.deadline_changed(None, element.deadline);
+        self.deadline_changed(bucket.0, None, element.deadline);
         self.payload_bytes += (element.name.len() + element.value.len()) as u64;
         Ok(Put::Added)
     }
@@ -502,7 +496,7 @@ impl Spiral {
         run::set_value(run, &mut shape, new, spot.at, value, element.deadline);
         self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
         long::free(heap, &mut self.holdings, old_reference);
-        self.deadline_changed(spot.deadline, element.deadline);
+        self.deadline_changed(spot.ordinal, spot.deadline, element.deadline);
         self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
         self.shorten(heap, spot.ordinal, block, &shape);
         Ok(Put::Replaced)
@@ -540,24 +534,10 @@ impl Spiral {
             let used = shape.used();
             run::set_deadline(run_mut_of(heap, block), &mut shape, spot.at, deadline);
             self.used_bytes += (shape.used() - used) as u64;
-            self.deadline_changed(spot.deadline, deadline);
+            self.deadline_changed(spot.ordinal, spot.deadline, deadline);
         }
         self.balance(heap, hash_of);
         Ok(())
-    }
-
-    /// An element has another deadline, or came with one, or went.
-    #[inline(always)]
-    fn deadline_changed(&mut self, was: Option<UnixMillis>, is: Option<UnixMillis>) {
-        if was.is_none() && is.is_none() {
-            return;
-        }
-        self.volatile = self.volatile - u64::from(was.is_some()) + u64::from(is.is_some());
-        if self.volatile == 0 {
-            self.soonest = NEVER;
-        } else if let Some(deadline) = is {
-            self.soonest = self.soonest.min(deadline);
-        }
     }
 
     /// Replaces an element that no longer fits its node.
@@ -623,7 +603,7 @@ impl Spiral {
             long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
         let references = [element.name().reference(), element.value().reference()];
         self.len -= 1;
-        self.deadline_changed(spot.deadline, None);
+        self.deadline_changed(ordinal, spot.deadline, None);
         self.payload_bytes -= bytes as u64;
         for reference in references {
             long::free(heap, &mut self.holdings, reference);

@@ -15,6 +15,8 @@ use crate::{KeyHasher, UnixMillis};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 400;
+/// What deadlines are beyond, in milliseconds.
+const DEADLINES_FROM: i64 = 1_700_000_000_000;
 /// Steps between looks at everything.
 const CHECK_INTERVAL: usize = 25;
 
@@ -118,7 +120,7 @@ impl Play<'_> {
 
     fn deadline(&mut self) -> Option<UnixMillis> {
         let operand = self.operand();
-        (operand >= 200).then(|| UnixMillis(1_700_000_000_000 + operand as i64))
+        (operand >= 200).then(|| UnixMillis(DEADLINES_FROM + operand as i64))
     }
 
     /// Takes a step; whether there was one.
@@ -139,6 +141,7 @@ impl Play<'_> {
             9 => self.remove_many(),
             10..=12 => self.scan(),
             13 => self.random(),
+            14 => self.expire(),
             _ => self.move_block(),
         }
         true
@@ -244,6 +247,29 @@ impl Play<'_> {
         if let Some(element) = drawn {
             assert_eq!(self.model[element.name].0, element.value);
         }
+    }
+
+    /// Has some elements end.
+    fn expire(&mut self) {
+        let (operand, budget) = (self.operand(), self.operand() as u32);
+        let now = UnixMillis(DEADLINES_FROM + operand as i64);
+        let wakes_at = self.spiral.wakes_at();
+        let (mut gone, hash_of) = (Vec::new(), self.hash_of());
+        let spent = self
+            .spiral
+            .expire_some(&mut self.heap, &hash_of, now, budget, &mut |name| {
+                gone.push(name.to_vec())
+            });
+        for name in &gone {
+            let (_, deadline) = self.model.remove(name).expect("it was there");
+            assert!(wakes_at <= now && deadline.expect("it ends") <= now);
+            if let Some(scan) = &mut self.scan {
+                scan.stayed.remove(name);
+            }
+        }
+        let mut left = self.model.values().filter_map(|(_, deadline)| *deadline);
+        assert!(spent >= budget || left.all(|deadline| deadline > now));
+        assert!(spent >= budget || self.spiral.wakes_at() > now);
     }
 
     /// Moves a node, a page or a long value, as compaction does.

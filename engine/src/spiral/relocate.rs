@@ -45,7 +45,7 @@ impl Spiral {
             overflow: Vec::new(),
             len: 0,
             volatile: self.volatile,
-            soonest: self.soonest,
+            agenda: self.agenda.clone(),
             used_bytes: 0,
             payload_bytes: self.payload_bytes,
         };

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_engine::{
     Access, Buffer, DbIndex, EntryRef, Key, Shard, StoreError, UnixMillis, ValueBytes, ValueImage,
@@ -26,12 +27,24 @@ use crate::session::{
 use crate::shared::Shared;
 
 /// The time of the present turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// Wall-clock time.
     pub unix: UnixMillis,
     /// Microseconds of a clock that never goes back.
     pub monotonic_us: u64,
+    /// When the clocks were read, by the one that commands are timed by.
+    pub read_at: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            unix: UnixMillis::default(),
+            monotonic_us: 0,
+            read_at: Instant::now(),
+        }
+    }
 }
 
 impl Clock {

@@ -25,7 +25,7 @@ pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Handed, Random, SessionCall, ShardCall};
 pub use families::larder::rebalance::moving;
 pub use families::monitor;
-pub use families::object::lfu_of;
+pub use families::object::{lfu_of, thresholds_of};
 pub(crate) use families::script::{busy, no_script};
 pub use keys::{
     BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,

@@ -113,6 +113,12 @@ pub struct Settings {
     pub logfile: Option<PathBuf>,
     /// The file with the process id.
     pub pidfile: Option<PathBuf>,
+    /// Most fields of a small hash.
+    pub hash_max_listpack_entries: u64,
+    /// Longest name or value of a field of a small hash.
+    pub hash_max_listpack_value_bytes: u64,
+    /// Most elements of a small list; if negative, most bytes: 4 KiB for -1, and twice as many for each below, down to -5.
+    pub list_max_listpack_size: i32,
     /// Most entries of a set of integers kept as such.
     pub set_max_intset_entries: usize,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
@@ -393,6 +399,9 @@ impl Settings {
             },
             logfile: unset_if_empty("logfile").map(PathBuf::from),
             pidfile: unset_if_empty("pidfile").map(PathBuf::from),
+            hash_max_listpack_entries: values.number("hash-max-listpack-entries"),
+            hash_max_listpack_value_bytes: values.number("hash-max-listpack-value"),
+            list_max_listpack_size: values.number("list-max-listpack-size"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
             busy_reply_threshold_ms: values.number("busy-reply-threshold"),
             shutdown_timeout_secs: values.number("shutdown-timeout"),

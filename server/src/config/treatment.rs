@@ -75,6 +75,9 @@ pub(super) const OBEYED: &[&str] = &[
     "maxmemory-clients",
     "lfu-log-factor",
     "lfu-decay-time",
+    "hash-max-listpack-entries",
+    "hash-max-listpack-value",
+    "list-max-listpack-size",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -220,12 +223,13 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("jemalloc-bg-thread", Set, NO_EFFECT),
     ("disable-thp", Set, NO_EFFECT),
     // Types to come.
-    ("list-max-listpack-size", Set, NO_SUCH_TYPE),
-    ("list-compress-depth", Set, NO_SUCH_TYPE),
+    (
+        "list-compress-depth",
+        Set,
+        "has no effect: lists are not compressed",
+    ),
     ("stream-node-max-entries", Set, NO_SUCH_TYPE),
     ("stream-node-max-bytes", Set, NO_SUCH_TYPE),
-    ("hash-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("hash-max-listpack-value", Set, NO_SUCH_TYPE),
     ("set-max-intset-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-value", Set, NO_SUCH_TYPE),

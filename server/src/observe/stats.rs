@@ -69,6 +69,8 @@ pub struct Stats {
     pub writes: u64,
     /// Entries the shard had expired when the counters were last reset.
     pub expired_before: u64,
+    /// Fields of hashes, likewise.
+    pub expired_fields_before: u64,
     /// Time that steps of the expiry hand took.
     pub expiry_nanos: u64,
     /// Steps of the expiry hand that their budget ended.
@@ -112,11 +114,20 @@ impl Stats {
 
     /// A command ran `calls` times and took `nanos` together.
     pub fn ran(&mut self, id: CommandId, calls: u64, nanos: u64) {
+        if calls > 0 {
+            self.ran_alike(id, calls, nanos / calls);
+            self.by_command[id.index()].nanos += nanos % calls;
+        }
+    }
+
+    /// A command ran `calls` times and took `each_nanos` each time.
+    #[inline(always)]
+    pub fn ran_alike(&mut self, id: CommandId, calls: u64, each_nanos: u64) {
         let command = &mut self.by_command[id.index()];
         command.calls += calls;
-        command.nanos += nanos;
+        command.nanos += calls * each_nanos;
         if calls > 0 && !self.durations_are_off {
-            self.durations[id.index()].record(calls, nanos / calls);
+            self.durations[id.index()].record(calls, each_nanos);
         }
     }
 

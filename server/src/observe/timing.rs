@@ -4,7 +4,7 @@
 //! taken out of the turn's. So `commandstats` and the latency histograms cost two clock readings a turn. Of constant-time
 //! commands that scripts call a sample is timed, since a script's own work would blur their share of it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::stats::{CommandId, Stats};
 
@@ -134,8 +134,8 @@ impl TurnTiming {
     }
 
     /// Something took this long that no command of the turn is to account for.
-    pub fn took_apart(&mut self, time: std::time::Duration) {
-        self.apart(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    pub fn took_apart(&mut self, time: Duration) {
+        self.apart(nanos_of(time));
     }
 
     /// A command was timed by itself.
@@ -149,38 +149,41 @@ impl TurnTiming {
     #[cold]
     pub fn count_so_far(&mut self, stats: &mut Stats) {
         let now = self.apart_since.unwrap_or_else(Instant::now);
-        self.count(stats, now);
+        self.end_at(stats, || now);
         self.began = now;
     }
 
     /// The turn ends: its time goes to the commands that shared it.
+    #[inline]
     pub fn end(&mut self, stats: &mut Stats) {
-        if self.shared_calls == 0 && self.touched_in_scripts.is_empty() {
-            self.apart_nanos = 0;
-            return;
-        }
-        self.count(stats, Instant::now());
+        self.end_at(stats, Instant::now);
     }
 
-    /// Counts what has run, in the time until `now`.
-    fn count(&mut self, stats: &mut Stats, now: Instant) {
+    /// Counts what has run, in the time until `now`, which is asked for where something shared it.
+    #[inline(always)]
+    fn end_at(&mut self, stats: &mut Stats, now: impl FnOnce() -> Instant) {
+        if self.shared_calls > 0 {
+            self.share(stats, now());
+        }
+        self.apart_nanos = 0;
         if !self.touched_in_scripts.is_empty() {
             self.count_in_scripts(stats);
         }
-        let apart_nanos = std::mem::take(&mut self.apart_nanos);
-        if self.shared_calls == 0 {
-            return;
+    }
+
+    /// Shares the time until `now` among the commands that ran.
+    fn share(&mut self, stats: &mut Stats, now: Instant) {
+        let nanos = nanos_of(now.saturating_duration_since(self.began));
+        let each = nanos.saturating_sub(self.apart_nanos) / self.shared_calls;
+        for id in &self.touched {
+            let calls = std::mem::take(&mut self.calls[id.index()]);
+            stats.ran_alike(*id, calls.into(), each);
         }
-        let nanos = now.saturating_duration_since(self.began).as_nanos();
-        let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
-        let each = nanos.saturating_sub(apart_nanos) / self.shared_calls;
-        for id in self.touched.drain(..) {
-            let calls = std::mem::take(&mut self.calls[usize::from(id.0)]);
-            stats.ran(id, u64::from(calls), each * u64::from(calls));
-        }
+        self.touched.clear();
         self.shared_calls = 0;
     }
 
+    #[cold]
     fn count_in_scripts(&mut self, stats: &mut Stats) {
         for id in self.touched_in_scripts.drain(..) {
             let known = &mut self.in_scripts[usize::from(id.0)];
@@ -190,10 +193,14 @@ impl TurnTiming {
     }
 }
 
+/// In nanoseconds; 64 bits hold those of 584 years.
+#[inline]
+fn nanos_of(time: Duration) -> u64 {
+    time.as_secs() * 1_000_000_000 + u64::from(time.subsec_nanos())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

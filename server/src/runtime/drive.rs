@@ -115,10 +115,11 @@ impl<B: Backend> Driver<B> {
     fn work(&mut self) {
         let Self { backend, desk, .. } = self;
         desk.core.wake_up();
-        self.now = Instant::now();
         // Before anything else runs: a session that is to be closed lets go of what it was sent from.
         desk.settle_sends(backend);
-        desk.core.begin_turn(clock(self.now, self.epoch));
+        let clock = clock(self.epoch);
+        self.now = clock.read_at;
+        desk.core.begin_turn(clock);
         backend.drain(desk);
         desk.take_arrivals();
         let core = &mut desk.core;
@@ -203,15 +204,17 @@ fn no_longer_than(patience: Patience, most: Duration) -> Patience {
     }
 }
 
-/// Both clocks at `now`.
+/// Both clocks now.
 #[inline]
-fn clock(now: Instant, epoch: Instant) -> Clock {
+fn clock(epoch: Instant) -> Clock {
     let unix = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
+    let now = Instant::now();
     Clock {
         unix: UnixMillis(unix.as_millis() as i64),
         monotonic_us: now.duration_since(epoch).as_micros() as u64,
+        read_at: now,
     }
 }
 
@@ -458,7 +461,7 @@ mod tests {
             3 => {
                 other.ship();
                 // Locks are granted to the `EXEC` here.
-                other.begin_turn(clock(Instant::now(), epoch));
+                other.begin_turn(clock(epoch));
                 other.ship();
                 let writer = other.connect(Peer::default()).unwrap();
                 other.receive(writer, mset.as_bytes());

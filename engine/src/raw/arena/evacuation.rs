@@ -47,6 +47,7 @@ impl Arena {
         self.packed_to = (!fits_elsewhere).then_some(0);
         self.unlist(index as u32, SlabState::Evacuating);
         self.evacuating = Some(SlabId(index as u32));
+        self.is_unsettled = true;
         self.evacuating
     }
 
@@ -163,6 +164,24 @@ mod tests {
         }
         assert_eq!(arena.evacuating(), None);
         arena.check();
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "slow: half a mebibyte of small blocks")]
+    fn a_block_that_touches_a_page_can_be_what_makes_the_arena_sparse() {
+        let mut arena = arena();
+        // Up to the end of a page.
+        fill(&mut arena, 512, PAGE_BYTES / 512);
+        let blocks = fill(&mut arena, 24, 60_000);
+        let free = |arena: &Arena| arena.touched_bytes - arena.live_bytes;
+        let mut others = blocks.into_iter().step_by(2);
+        while free(&arena) < SPARSE_MIN_BYTES - 100 {
+            arena.free(others.next().expect("half of them are more"));
+        }
+        assert!(!arena.has_to_tend());
+        fill(&mut arena, 512, 1);
+        assert!(free(&arena) > SPARSE_MIN_BYTES);
+        assert!(arena.has_to_tend());
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use crate::item::Variant;
 use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::list::{End, ListView, Sweep};
-use crate::raw::Block;
+use crate::memory::{ListPlace, Memory, fits_ill};
 use crate::shard::lists::ListRef;
 use crate::shard::{Open, Shard};
 use crate::{DbIndex, Key, Kind, ListThreshold, StoreError, WrongType};
@@ -15,6 +14,8 @@ use crate::{DbIndex, Key, Kind, ListThreshold, StoreError, WrongType};
 #[must_use = "what is opened is closed, however it went"]
 pub struct ListMut<'a> {
     open: Open<'a>,
+    /// Where it lies, if it is there.
+    at: Option<ListPlace>,
     /// Elements added.
     added: u32,
     /// Whether elements have gone, or become others.
@@ -29,21 +30,23 @@ impl Shard {
     #[inline]
     pub fn list_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<ListMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::List)?;
-        Ok(ListMut::new(open))
+        let at = open.item.map(|item| open.shard.memory.list_at(item));
+        Ok(ListMut::new(open, at))
     }
 
     /// A list to be made at a key, in the place of whatever is there, which is gone.
     pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
         let was_there = self.remove(db, key, Event::Silent);
-        ListMut::new(Open::anew(self, db, key, was_there))
+        ListMut::new(Open::anew(self, db, key, was_there), None)
     }
 }
 
 impl<'a> ListMut<'a> {
     #[inline]
-    fn new(open: Open<'a>) -> Self {
+    fn new(open: Open<'a>, at: Option<ListPlace>) -> Self {
         Self {
             open,
+            at,
             added: 0,
             has_shrunk: false,
         }
@@ -53,13 +56,13 @@ impl<'a> ListMut<'a> {
 impl ListMut<'_> {
     /// Whether there is a list.
     pub fn is_there(&self) -> bool {
-        self.open.item.is_some()
+        self.at.is_some()
     }
 
     #[inline]
     fn view(&self) -> Option<ListView<'_>> {
-        let item = self.open.item?;
-        Some(self.open.shard.memory.list_of(item))
+        let at = self.at.as_ref()?;
+        Some(self.open.shard.memory.list_view(at))
     }
 
     /// What there is, to read.
@@ -101,14 +104,14 @@ impl ListMut<'_> {
         if value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        let Some(item) = self.open.item else {
-            self.create(value)?;
-            self.added(element);
-            return Ok(());
-        };
-        self.open.before(&element);
-        let at = self.open.shard.memory.push_to_list(item, end, value)?;
-        self.open.moved(at);
+        match &mut self.at {
+            None => self.create(value)?,
+            Some(at) => {
+                self.open.before(&element);
+                self.open.shard.memory.push_to_list(at, end, value)?;
+                self.open.moved(at.item());
+            }
+        }
         self.added(element);
         Ok(())
     }
@@ -121,8 +124,9 @@ impl ListMut<'_> {
         }
         self.open.before_new();
         let shard = &mut self.open.shard;
-        let item = shard.memory.create_list(key, shard.clock, value)?;
-        self.open.attach(item);
+        let at = shard.memory.create_list(key, shard.clock, value)?;
+        self.open.attach(at.item());
+        self.at = Some(at);
         Ok(())
     }
 
@@ -135,12 +139,12 @@ impl ListMut<'_> {
     /// Takes the element at an end out; what `read` makes of it, `None` if there is none.
     #[inline]
     pub fn pop<T>(&mut self, end: End, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let item = self.open.item?;
         let element = Element::Pop(end);
         if self.open.shard.is_told_before && !self.is_empty() {
             self.open.before(&element);
         }
-        let popped = self.open.shard.memory.pop_from_list(item, end, read)?;
+        let at = self.at.as_ref()?;
+        let popped = self.open.shard.memory.pop_from_list(at, end, read)?;
         self.has_shrunk = true;
         self.open.record(element);
         Some(popped)
@@ -152,12 +156,10 @@ impl ListMut<'_> {
     /// Memory is out; then nothing changed.
     pub fn replace(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
         let element = Element::Replace { index, value };
-        let at = self.change(&element, value, |open, item| {
-            open.shard.memory.replace_in_list(item, index, value)
+        self.change(element, value, |memory, at| {
+            memory.replace_in_list(at, index, value)
         })?;
-        self.open.moved(at);
         self.has_shrunk = true;
-        self.added(element);
         Ok(())
     }
 
@@ -167,35 +169,33 @@ impl ListMut<'_> {
     /// As [`Self::push`].
     pub fn insert(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
         let element = Element::Insert { index, value };
-        let at = self.change(&element, value, |open, item| {
-            open.shard.memory.insert_into_list(item, index, value)
-        })?;
-        self.open.moved(at);
+        self.change(element, value, |memory, at| {
+            memory.insert_into_list(at, index, value)
+        })
+    }
+
+    /// Makes a change of the list that is there, which brings `value`.
+    fn change(
+        &mut self,
+        element: Element<'_>,
+        value: &[u8],
+        make: impl FnOnce(&mut Memory, &mut ListPlace) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        self.open.before(&element);
+        let at = self.at.as_mut();
+        let at = at.expect("elements are of a list that is there");
+        make(&mut self.open.shard.memory, at)?;
+        self.open.moved(at.item());
         self.added(element);
         Ok(())
     }
 
-    /// Makes a change of the list that is there; where its item is now.
-    fn change(
-        &mut self,
-        element: &Element<'_>,
-        value: &[u8],
-        make: impl FnOnce(&mut Open<'_>, Block) -> Result<Block, StoreError>,
-    ) -> Result<Block, StoreError> {
-        if value.len() > MAX_VALUE_BYTES {
-            return Err(StoreError::TooLarge);
-        }
-        let item = self
-            .open
-            .item
-            .expect("elements are of a list that is there");
-        self.open.before(element);
-        make(&mut self.open, item)
-    }
-
     /// Takes the elements `range`, which there are, out.
     pub fn remove(&mut self, range: Range<u32>) {
-        let Some(item) = self.open.item.filter(|_| !range.is_empty()) else {
+        let Some(at) = self.at.filter(|_| !range.is_empty()) else {
             return;
         };
         let element = Element::Cut {
@@ -203,7 +203,7 @@ impl ListMut<'_> {
             count: range.end - range.start,
         };
         self.open.before(&element);
-        self.open.shard.memory.remove_from_list(item, range);
+        self.open.shard.memory.remove_from_list(&at, range);
         self.has_shrunk = true;
         self.open.record(element);
     }
@@ -211,14 +211,14 @@ impl ListMut<'_> {
     /// Takes at most `count` elements out that are `element`, from this end on; how many. Each is a change by itself, neighbours
     /// are one.
     pub fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32 {
-        let Some(item) = self.open.item else {
+        let Some(at) = self.at else {
             return 0;
         };
         let len = self.len();
         let mut sweep = Sweep::new(len, count, from);
         let mut found = Vec::new();
         while let Some(base) = {
-            let list = self.open.shard.memory.list_of(item);
+            let list = self.open.shard.memory.list_view(&at);
             sweep.next(&list, element, &mut found)
         } {
             // The last first: so the indexes of the others stay, and each can be told of before any is gone.
@@ -230,7 +230,7 @@ impl ListMut<'_> {
                 })
             };
             cuts().for_each(|cut| self.open.before(&cut));
-            self.open.shard.memory.remove_found(item, base, &found);
+            self.open.shard.memory.remove_found(&at, base, &found);
             cuts().for_each(|cut| self.open.record(cut));
             self.has_shrunk = true;
         }
@@ -241,45 +241,47 @@ impl ListMut<'_> {
     /// left, that the key is gone, which it then is. With no events nothing may have changed.
     #[inline]
     pub fn close(mut self, events: &[Event]) {
-        let is_empty = self.is_there() && self.is_empty();
-        if let Some(item) = self.open.item
-            && !is_empty
-            && (self.added > 0 || self.has_shrunk)
-        {
-            self.settle(item);
-        }
+        let is_empty = self.settle();
         self.open.close(is_empty, events);
     }
 
-    /// Where the elements lie follows their size, and so does what the list answers as its encoding.
+    /// Where the elements lie follows their size, and so does what the list answers as its encoding; whether none is left.
     #[inline]
-    fn settle(&mut self, mut item: Block) {
-        if self.has_shrunk {
-            item = self.open.shard.memory.fit_list(item);
-            self.open.moved(item);
-        }
-        let list = self.open.shard.memory.list_of(item);
-        let memory = &self.open.shard.memory;
-        let (was, elements) = (memory.variant(item), list.len());
-        let bytes = ListThreshold::bytes_of(elements, list.payload_bytes());
-        let threshold = self.open.shard.thresholds.list;
-        let is = match was.is_outgrown() {
-            true if self.has_shrunk && threshold.is_half(elements, bytes) => was.fitting(),
-            // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
-            false if threshold.is_exceeded(elements, bytes - 2 * u64::from(self.added)) => {
-                was.outgrown()
-            }
-            _ => return,
+    fn settle(&mut self) -> bool {
+        let Some(at) = &mut self.at else {
+            return false;
         };
-        self.set_variant(item, is);
-    }
-
-    #[cold]
-    fn set_variant(&mut self, item: Block, variant: Variant) {
-        let memory = &mut self.open.shard.memory;
-        match memory.collection_of(item) {
-            Some(number) => memory.set_variant(number, variant),
-            None => memory.set_packed_variant(item, variant),
+        let shard = &mut self.open.shard;
+        let mut list = shard.memory.list_view(at);
+        if list.len() == 0 {
+            return true;
         }
+        if self.added == 0 && !self.has_shrunk {
+            return false;
+        }
+        // One that the undo log may have element by element stays a tree: packed, it would have another number when it is one again.
+        let may_pack = !shard.undo.is_open;
+        if self.has_shrunk && fits_ill(&list, may_pack) {
+            shard.memory.fit_list(at);
+            list = shard.memory.list_view(at);
+        }
+        let (threshold, elements) = (shard.thresholds.list, list.len());
+        let bytes = ListThreshold::bytes_of(elements, list.payload_bytes());
+        let was = shard.memory.list_variant(at);
+        let is_to_change = match was.is_outgrown() {
+            true => self.has_shrunk && threshold.is_half(elements, bytes),
+            // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
+            false => threshold.is_exceeded(elements, bytes - 2 * u64::from(self.added)),
+        };
+        if is_to_change {
+            let is = match was.is_outgrown() {
+                true => was.fitting(),
+                false => was.outgrown(),
+            };
+            shard.memory.set_list_variant(at, is);
+        }
+        let item = at.item();
+        self.open.moved(item);
+        false
     }
 }

@@ -345,26 +345,6 @@ fn elements(shard: &Shard, item: crate::raw::Block) -> Vec<(Vec<u8>, Vec<u8>, Op
     elements
 }
 
-/// Frees what has gone, and what lists have cut off.
-fn settle(shard: &mut Shard) {
-    tend_to_the_end(shard);
-    let databases = (0..shard.databases()).map(|db| shard.keyspace(DbIndex(db)));
-    let segments = databases.flat_map(|table| table.segments());
-    let items = segments.flat_map(|segment| segment.items());
-    let lists = items.filter(|item| shard.memory.entry(*item).kind() == Kind::List);
-    let lists: Vec<Owner> = lists
-        .filter_map(|item| shard.memory.collection_of(item))
-        .collect();
-    for list in lists {
-        let reclaim = |shard: &mut Shard| {
-            shard
-                .memory
-                .change_list(list, |list, heap| list.reclaim(heap, 1000))
-        };
-        while reclaim(shard).is_some() {}
-    }
-}
-
 proptest! {
     #![proptest_config(cases(100, 2))]
 
@@ -378,7 +358,7 @@ proptest! {
         for (seed, act) in before.iter().enumerate() {
             run(&mut shard, act, seed);
         }
-        settle(&mut shard);
+        tend_to_the_end(&mut shard);
         let was = contents(&shard);
         let (payload, lens) = (shard.memory().payload_bytes, [0, 1].map(|db| shard.len(DbIndex(db))));
         shard.begin_undo();
@@ -394,7 +374,7 @@ proptest! {
         shard.undo();
         shard.check();
         prop_assert!(contents(&shard) == was, "all is what it was");
-        settle(&mut shard);
+        tend_to_the_end(&mut shard);
         shard.check();
         prop_assert!(contents(&shard) == was, "all is what it was");
         prop_assert_eq!((shard.memory().payload_bytes, [0, 1].map(|db| shard.len(DbIndex(db)))), (payload, lens));
@@ -439,7 +419,7 @@ fn what_large_collections_became_gives_its_memory_back() {
         fill(&mut shard, first, 10..9000);
         empty(&mut shard, first, 10..9000);
         shard.undo();
-        settle(&mut shard);
+        tend_to_the_end(&mut shard);
         shard.check();
         assert!(contents(&shard) == was);
         let is_held = shard.memory().arena_bytes;

@@ -30,7 +30,7 @@ use super::Shard;
 use crate::journal::{Element, LaidAside};
 use crate::keyspace::Keyspace;
 use crate::list::End;
-use crate::memory::{Memory, Sharing};
+use crate::memory::{Memory, Sharing, Times};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::{DbIndex, Key, StoreError};
@@ -107,11 +107,14 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
+        // As the table knows them: what is taken back of a collection's elements changes them.
+        let saved = log.saved().iter();
+        let times: Vec<Times> = saved.map(|saved| self.times_of(&log, saved)).collect();
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
-        for saved in log.saved() {
-            self.put_back(&log, saved);
+        for (saved, times) in log.saved().iter().zip(times) {
+            self.put_back(&log, saved, times);
         }
         log.close();
         self.undo = log;
@@ -210,7 +213,25 @@ impl Shard {
         }
     }
 
-    fn put_back(&mut self, log: &UndoLog, saved: &Saved) {
+    /// The times of an item that has changed in place; none of another.
+    fn times_of(&self, log: &UndoLog, saved: &Saved) -> Times {
+        match saved.before {
+            Before::InPlace => self.memory.times(self.changed_in_place(log, saved)),
+            _ => Times::default(),
+        }
+    }
+
+    fn changed_in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
+        let (db, key) = (
+            DbIndex(saved.table.0 as u16),
+            Key::new(log.key(saved), saved.hash),
+        );
+        let item = self.keyspace(db).find(key, &self.memory);
+        item.expect("what changed in place is there")
+    }
+
+    /// Makes an entry what it was; `is` are the times that the table knows of one that has changed in place.
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
             Before::Absent => {}
@@ -227,16 +248,13 @@ impl Shard {
                 self.attach(db, hash, item);
             }
             Before::InPlace => {
-                let key = Key::new(log.key(saved), hash);
-                let item = self.keyspace(db).find(key, &self.memory);
-                let item = item.expect("what changed in place is there");
-                let deadline = self.memory.deadline(item);
+                let item = self.changed_in_place(log, saved);
                 let reverted = self.revert(log, saved, item);
                 if reverted != item {
                     self.repoint(db, hash, item, reverted);
                 }
-                let was = self.memory.deadline(reverted);
-                self.deadline_changed(db, hash, reverted, (deadline, was));
+                let was = self.memory.times(reverted);
+                self.times_changed(db, hash, reverted, (is, was));
             }
         }
     }

@@ -1,6 +1,8 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
-use larder_engine::{Access, Encoding, EntryRef, Lfu, parse_canonical_i64};
+use larder_engine::{
+    Access, Encoding, EntryRef, Lfu, ListThreshold, Thresholds, parse_canonical_i64,
+};
 
 use crate::command::{Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::config::{Config, MaxmemoryPolicy};
@@ -160,6 +162,24 @@ pub fn lfu_of(config: &Config) -> Option<Lfu> {
     })
 }
 
+/// Up to which sizes collections answer the encodings of small ones.
+pub fn thresholds_of(config: &Config) -> Thresholds {
+    /// Redis's bounds of bytes, by which negative numbers go.
+    const BYTES: [u32; 5] = [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10];
+    let list_size = config.list_max_listpack_size;
+    let list = if list_size < 0 {
+        let bound = list_size.unsigned_abs() as usize - 1;
+        ListThreshold::Bytes(BYTES[bound.min(BYTES.len() - 1)])
+    } else {
+        ListThreshold::Elements(list_size.unsigned_abs().max(1))
+    };
+    Thresholds {
+        hash_fields: config.hash_max_listpack_entries,
+        hash_value_bytes: config.hash_max_listpack_value_bytes,
+        list,
+    }
+}
+
 /// What `read` says about the entry, without that counting as a use.
 fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Option<T> {
     let key = call.key(2);
@@ -170,6 +190,7 @@ fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Op
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::command::families::testing::Bench;
 
     #[test]
@@ -213,6 +234,30 @@ mod tests {
         check(&mut bench, "5", "1");
         bench.configure("maxmemory-policy", "allkeys-random");
         check(&mut bench, "5", "2147483647");
+    }
+
+    #[test]
+    fn thresholds_are_read_as_redis_reads_them() {
+        let mut bench = Bench::new();
+        assert_eq!(thresholds_of(&bench.config), Thresholds::default());
+        for (size, expected) in [
+            ("-1", ListThreshold::Bytes(4096)),
+            ("-5", ListThreshold::Bytes(65_536)),
+            ("-6", ListThreshold::Bytes(65_536)),
+            ("-2147483648", ListThreshold::Bytes(65_536)),
+            ("0", ListThreshold::Elements(1)),
+            ("128", ListThreshold::Elements(128)),
+        ] {
+            bench.configure("list-max-listpack-size", size);
+            assert_eq!(thresholds_of(&bench.config).list, expected, "{size}");
+        }
+        bench.configure("hash-max-ziplist-entries", "3");
+        bench.configure("hash-max-listpack-value", "1kb");
+        let thresholds = thresholds_of(&bench.config);
+        assert_eq!(
+            (thresholds.hash_fields, thresholds.hash_value_bytes),
+            (3, 1024)
+        );
     }
 
     #[test]

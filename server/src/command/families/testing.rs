@@ -6,7 +6,7 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of};
+use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of, thresholds_of};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -152,6 +152,7 @@ impl Bench {
         let change = (directive.as_bytes(), value.as_bytes());
         self.config = self.config.with(&[change]).unwrap();
         self.shard.count_uses(lfu_of(&self.config));
+        self.shard.set_thresholds(thresholds_of(&self.config));
     }
 }
 

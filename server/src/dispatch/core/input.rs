@@ -153,13 +153,15 @@ impl Core {
         self.state.dirty.push(session.id);
     }
 
-    /// Looks again at sessions that waited for something.
+    /// Looks again at sessions that waited for something. Whether there are any.
     #[inline]
-    pub(super) fn resume_stalled(&mut self) {
-        match self.run_queue.is_empty() {
-            true => self.run_queue.forget_look(),
-            false => self.resume_each_waiting(),
+    pub(super) fn resume_stalled(&mut self) -> bool {
+        let are_any = !self.run_queue.is_empty();
+        match are_any {
+            true => self.resume_each_waiting(),
+            false => self.run_queue.forget_look(),
         }
+        are_any
     }
 
     #[inline(never)]
@@ -340,6 +342,9 @@ impl Core {
                         end_arg: scratch.ranges.len() as u32,
                         end: *at,
                     });
+                    if *at == input.len() {
+                        return Stop::Incomplete;
+                    }
                 }
                 Ok(Parsed::Nothing) => {}
                 Ok(Parsed::Incomplete) => return Stop::Incomplete,

@@ -44,7 +44,7 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{Clock, CommandTable, CoreState, Random, Topology, lfu_of};
+use crate::command::{Clock, CommandTable, CoreState, Random, Topology, lfu_of, thresholds_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
@@ -250,6 +250,8 @@ impl Core {
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
         self.state.shard.count_uses(lfu_of(&self.state.config));
+        let thresholds = thresholds_of(&self.state.config);
+        self.state.shard.set_thresholds(thresholds);
         if !self.state.config.hot_key_copies {
             self.withdraw_all();
         }

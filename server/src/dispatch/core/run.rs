@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, Flags, Rounds, Run, SessionCall, ShardFn, Spread,
+    Args, Command, CommandSpec, CoreFn, FirstKey, Flags, Rounds, Run, SessionCall, ShardFn, Spread,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::{end_command, wants_reply};
@@ -104,7 +104,9 @@ impl Core {
             Run::FanOut { together, .. } if owner.is_some() => {
                 self.run_here(session, args, command, together, target, how);
             }
-            Run::FanOut { spread, .. } => self.spread(session, args, command, spread, quiet),
+            Run::FanOut { spread, .. } => {
+                self.spread(session, args, command, target.first_key, spread, quiet);
+            }
             Run::EveryCore { each, merge } if is_by_node(session, command) => {
                 let own = vec![self.ask_of_core(self.state.id, args, each)];
                 self.gather(session, args, command, Finish::Merge(merge), own, quiet);
@@ -322,6 +324,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
+        first_key: FirstKey,
         spread: Spread,
         quiet: bool,
     ) {
@@ -335,7 +338,7 @@ impl Core {
         if !(args.len() - first).is_multiple_of(step) {
             return self.refuse(session, &errors::wrong_arity(command.spec.name));
         }
-        self.begin_spread(session, args, command, spread, quiet);
+        self.begin_spread(session, args, command, first_key, spread, quiet);
     }
 
     /// A command of several rounds, ready to begin. None: its arguments were wrong, and that is said.

@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use super::Core;
 use crate::command::closing::Excess;
@@ -13,7 +12,7 @@ use crate::session::{Closing, Ending, gate};
 impl Core {
     /// Begins a turn.
     pub fn begin_turn(&mut self, clock: Clock) {
-        self.state.timing.begin(Instant::now());
+        self.state.timing.begin(clock.read_at);
         self.turn += 1;
         self.follow_clock(clock);
         if self.run_queue.has_put_off() {
@@ -47,15 +46,9 @@ impl Core {
             self.choose_lock_gate();
         }
         self.run_granted();
-        if self.has_slots_to_move() {
-            self.tend_moving(now_ms);
+        if self.resume_waiting(now_ms) {
+            self.run_granted();
         }
-        self.end_waits(now_ms);
-        self.follow_moved_slots();
-        self.serve_put_off();
-        self.follow_pauses();
-        self.resume_stalled();
-        self.run_granted();
         self.give_places();
         if now_ms >= self.next_period_ms {
             self.next_period_ms = now_ms + PERIOD_MS;
@@ -83,12 +76,31 @@ impl Core {
         more | self.awaits_place() | self.run_queue.has_new()
     }
 
-    /// Ends the waits of blocked sessions whose time is over.
-    fn end_waits(&mut self, now_ms: u64) {
+    /// Does what is due once nobody has anything left to run: moves slots, ends waits, lets sessions go on. Whether anything
+    /// was: then somebody may have something to run again.
+    #[inline(always)]
+    fn resume_waiting(&mut self, now_ms: u64) -> bool {
+        let moves_slots = self.has_slots_to_move();
+        if moves_slots {
+            self.tend_moving(now_ms);
+        }
+        // All of them are called, whatever those before found.
+        moves_slots
+            | self.end_waits(now_ms)
+            | self.follow_moved_slots()
+            | self.serve_put_off()
+            | self.follow_pauses()
+            | self.resume_stalled()
+    }
+
+    /// Ends the waits of blocked sessions whose time is over. Whether there were any.
+    fn end_waits(&mut self, now_ms: u64) -> bool {
+        let mut ended = false;
         while let Some(&Reverse((until_ms, id))) = self.state.timers.peek()
             && until_ms <= now_ms
         {
             self.state.timers.pop();
+            ended = true;
             let Some(session) = self.state.sessions.get_mut(id) else {
                 continue;
             };
@@ -106,6 +118,7 @@ impl Core {
             }
             self.tell_of_ending(id);
         }
+        ended
     }
 
     fn background(&mut self) -> bool {

@@ -267,6 +267,7 @@ fn a_copy_is_not_used_from_its_deadline_on() {
     let clock = crate::command::Clock {
         unix: larder_engine::UnixMillis(server.now_ms as i64 + 1),
         monotonic_us: (server.now_ms + 1) * 1000,
+        read_at: std::time::Instant::now(),
     };
     server.cores[0].begin_turn(clock);
     assert_eq!(here(&mut server, near, &format!("GET {key}\r\n")), "");

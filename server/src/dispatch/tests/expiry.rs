@@ -225,7 +225,7 @@ fn info_tells_how_long_entries_have_and_how_many_are_dead() {
     server.send(client, sets.as_bytes());
     let keyspace = server.send(client, b"INFO keyspace\r\n");
     assert!(
-        keyspace.contains("expires=1000,avg_ttl=45002\r\n"),
+        keyspace.contains("expires=1000,avg_ttl=45002,subexpiry=0\r\n"),
         "{keyspace}"
     );
     server.advance(1000);
@@ -240,7 +240,48 @@ fn info_tells_how_long_entries_have_and_how_many_are_dead() {
     assert!(stats.contains("\r\nexpired_stale_perc:0.00\r\n"), "{stats}");
     let keyspace = server.send(client, b"INFO keyspace\r\n");
     assert!(
-        keyspace.contains("keys=750,expires=750,avg_ttl=58000\r\n"),
+        keyspace.contains("keys=750,expires=750,avg_ttl=58000,subexpiry=0\r\n"),
         "{keyspace}"
+    );
+}
+
+#[test]
+fn fields_end_by_themselves_and_a_hash_with_the_last_of_them() {
+    let mut server = Server::configured(1, &[("notify-keyspace-events", "Ehgx")]);
+    let client = server.connect(0);
+    let subscriber = server.connect(0);
+    server.send(subscriber, b"PSUBSCRIBE *\r\n");
+    const COUNT: usize = 3000;
+    let sets = |key: &str, fields: usize, millis: u64| -> String {
+        let set = |n| format!("HSETEX {key} PX {millis} FIELDS 1 f{n} v\r\n");
+        (0..fields).map(set).collect()
+    };
+    server.send(client, sets("large", COUNT, 1000).as_bytes());
+    server.send(client, sets("small", 3, 1000).as_bytes());
+    server.send(client, b"HSET small stays v\r\n");
+    let keyspace = server.send(client, b"INFO keyspace\r\n");
+    assert!(keyspace.contains("db0:keys=2,expires=0,avg_ttl=0,subexpiry=2\r\n"));
+    server.take_output(subscriber);
+    wait(&mut server, 3000);
+    assert_eq!(
+        server.send(client, b"HLEN large\r\nHLEN small\r\nEXISTS large\r\n"),
+        ":0\r\n:1\r\n:0\r\n"
+    );
+    let told = server.take_output(subscriber);
+    let told = String::from_utf8_lossy(&told).into_owned();
+    let ends = |event: &str, key: &str| {
+        let lines = format!("__keyevent@0__:{event}\r\n${}\r\n{key}\r\n", key.len());
+        told.matches(&lines).count()
+    };
+    assert!(
+        ends("hexpired", "large") >= 1 && ends("hexpired", "small") == 1,
+        "{told}"
+    );
+    assert_eq!((ends("del", "large"), ends("del", "small")), (1, 0));
+    let info = server.send(client, b"INFO\r\n");
+    assert!(info.contains(&format!("\r\nexpired_subkeys:{}\r\n", COUNT + 3)));
+    assert!(
+        info.contains("db0:keys=1,expires=0,avg_ttl=0,subexpiry=0\r\n"),
+        "{info}"
     );
 }

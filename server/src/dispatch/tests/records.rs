@@ -13,11 +13,12 @@
 #![cfg(test)]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use larder_engine::{
-    DbIndex, Effect, Element, Encoding, Moment, Record, Removal, UnixMillis, ValueImage,
+    DbIndex, Effect, Element, ElementOf, Encoding, End, EntryRef, Kind, Moment, Record, Removal,
+    UnixMillis,
 };
 
 use crate::dispatch::Core;
@@ -35,10 +36,10 @@ struct Kept {
     change: Change,
 }
 
-/// What records do to strings.
+/// What records do to entries.
 enum Change {
     Put(Value),
-    Range(u64, Vec<u8>),
+    Elements(Vec<ElementOf<Vec<u8>>>),
     Deadline(Option<UnixMillis>),
     Remove,
     MoveTo(usize, Vec<u8>),
@@ -49,28 +50,121 @@ enum Change {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Value {
-    encoding: Encoding,
-    bytes: Vec<u8>,
+    what: What,
     expires_at: Option<UnixMillis>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    String(Encoding, Vec<u8>),
+    List(VecDeque<Vec<u8>>),
+    Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+}
+
+impl What {
+    /// What an entry holds.
+    fn of(entry: &EntryRef<'_>) -> Self {
+        match entry.kind() {
+            Kind::String => {
+                let bytes = entry.string().expect("it is a string");
+                Self::String(entry.encoding(), bytes.to_vec())
+            }
+            Kind::List => {
+                let mut list = VecDeque::new();
+                entry.each_element(&mut |element| list.push_back(element.to_vec()));
+                Self::List(list)
+            }
+            Kind::Hash => {
+                let mut hash = BTreeMap::new();
+                entry.each_field(&mut |field| {
+                    hash.insert(
+                        field.name.to_vec(),
+                        (field.value.to_vec(), field.expires_at),
+                    );
+                });
+                Self::Hash(hash)
+            }
+        }
+    }
+
+    /// What the first change of an element makes of a key that holds nothing.
+    fn without(element: &ElementOf<Vec<u8>>) -> Self {
+        match element {
+            ElementOf::Range { .. } => Self::String(Encoding::Raw, Vec::new()),
+            ElementOf::Field { .. } => Self::Hash(BTreeMap::new()),
+            _ => Self::List(VecDeque::new()),
+        }
+    }
+
+    fn change(&mut self, element: &ElementOf<Vec<u8>>) {
+        match self {
+            Self::String(encoding, value) => {
+                let ElementOf::Range { offset, bytes } = element else {
+                    panic!("no string has {element:?}");
+                };
+                let (start, end) = (*offset as usize, *offset as usize + bytes.len());
+                value.resize(value.len().max(end), 0);
+                value[start..end].copy_from_slice(bytes);
+                *encoding = Encoding::Raw;
+            }
+            Self::List(list) => change_list(list, element),
+            Self::Hash(hash) => match element {
+                ElementOf::Field {
+                    field,
+                    value,
+                    expires_at,
+                } => drop(hash.insert(field.clone(), (value.clone(), *expires_at))),
+                ElementOf::Gone(field) => {
+                    let gone = hash.remove(field);
+                    assert!(gone.is_some(), "what goes was there");
+                }
+                _ => panic!("no hash has {element:?}"),
+            },
+        }
+    }
+}
+
+fn change_list(list: &mut VecDeque<Vec<u8>>, element: &ElementOf<Vec<u8>>) {
+    match element {
+        ElementOf::Push { end, value } => match end {
+            End::Head => list.push_front(value.clone()),
+            End::Tail => list.push_back(value.clone()),
+        },
+        ElementOf::Pop(end) => {
+            let popped = match end {
+                End::Head => list.pop_front(),
+                End::Tail => list.pop_back(),
+            };
+            assert!(popped.is_some(), "what is popped was there");
+        }
+        ElementOf::Insert { index, value } => list.insert(*index as usize, value.clone()),
+        ElementOf::Replace { index, value } => list[*index as usize].clone_from(value),
+        ElementOf::Cut { index, count } => {
+            list.drain(*index as usize..(*index + *count) as usize);
+        }
+        _ => panic!("no list has {element:?}"),
+    }
+}
+
+/// The same change, kept.
+fn kept(element: &Element<'_>) -> ElementOf<Vec<u8>> {
+    element.map(<[u8]>::to_vec)
 }
 
 impl Kept {
     fn of(record: &Record<'_>) -> Self {
         let change = match record.effect {
             Effect::Put {
+                kind,
                 encoding,
                 value,
                 expires_at,
-                ..
-            } => Change::Put(Value {
-                encoding,
-                bytes: value.to_vec(),
-                expires_at,
-            }),
-            Effect::Elements([Element::Range { offset, bytes }]) => {
-                Change::Range(*offset, bytes.to_vec())
+            } => {
+                assert_eq!(kind, Kind::String, "no collection is written whole");
+                let what = What::String(encoding, value.to_vec());
+                Change::Put(Value { what, expires_at })
             }
-            Effect::Elements(elements) => panic!("no string has {elements:?}"),
+            Effect::Elements(elements) => Change::Elements(elements.iter().map(kept).collect()),
             Effect::Deadline(deadline) => Change::Deadline(deadline),
             Effect::Remove(Removal::HandedOver) => panic!("no slot moves"),
             Effect::Remove(_) => Change::Remove,
@@ -115,17 +209,14 @@ fn replay(replica: &mut Replica, record: &Kept) {
     let entries = &mut replica[record.db];
     match &record.change {
         Change::Put(value) => drop(entries.insert(record.key.clone(), value.clone())),
-        Change::Range(offset, bytes) => {
-            let value = entries.entry(record.key.clone()).or_insert(Value {
-                encoding: Encoding::Raw,
-                bytes: Vec::new(),
-                expires_at: None,
-            });
-            let (start, end) = (*offset as usize, *offset as usize + bytes.len());
-            let len = value.bytes.len().max(end);
-            value.bytes.resize(len, 0);
-            value.bytes[start..end].copy_from_slice(bytes);
-            value.encoding = Encoding::Raw;
+        Change::Elements(elements) => {
+            for element in elements {
+                let value = entries.entry(record.key.clone()).or_insert_with(|| Value {
+                    what: What::without(element),
+                    expires_at: None,
+                });
+                value.what.change(element);
+            }
         }
         Change::Deadline(deadline) => {
             let value = entries.get_mut(&record.key);
@@ -166,8 +257,11 @@ struct World {
     alike: Vec<String>,
     /// On different cores; one of them is there.
     ball: [String; 2],
-    /// Any.
+    /// Strings, mostly.
     others: Vec<String>,
+    /// Lists and hashes, two and two on a core.
+    lists: Vec<String>,
+    hashes: Vec<String>,
     tokens: u64,
 }
 
@@ -175,6 +269,12 @@ const SET_ALL: &str = "for i=1,#KEYS do redis.call('set',KEYS[i],ARGV[1]) end";
 /// It reaches beyond its keys, most often after it has written.
 const SET_ALL_UNDECLARED: &str =
     "for i=2,#ARGV do redis.call('set',ARGV[i],ARGV[1]) end return redis.call('get',ARGV[2])";
+/// What it does to lists and hashes is taken back when it reaches beyond its keys.
+const CHANGE_UNDECLARED: &str = "local n=ARGV[5] \
+    redis.call('rpush',ARGV[1],n,n..'x',n) redis.call('lpop',ARGV[1]) redis.call('ltrim',ARGV[1],0,30) \
+    redis.call('hset',ARGV[2],n,n,'f',n) redis.call('hdel',ARGV[2],'f1',n-1) \
+    redis.call('lmove',ARGV[1],ARGV[3],'left','right') redis.call('hincrby',ARGV[4],'count',n) \
+    return redis.call('linsert',ARGV[3],'before',n,'y')";
 const THROW: &str =
     "if redis.call('exists',KEYS[1])==1 then redis.call('rename',KEYS[1],KEYS[2]) end";
 
@@ -194,6 +294,8 @@ impl World {
             alike: (0..ALIKE).map(|at| on(at, &format!("alike{at}"))).collect(),
             ball: [on(0, "ball"), on(1, "ball")],
             others: (0..8).map(|at| on(at / 2, &format!("k{at}"))).collect(),
+            lists: (0..6).map(|at| on(at / 2, &format!("l{at}"))).collect(),
+            hashes: (0..6).map(|at| on(at / 2, &format!("h{at}"))).collect(),
             tokens: 0,
         };
         let throw = format!("SET {} ball\r\n", world.ball[0]);
@@ -246,6 +348,47 @@ impl World {
         }
     }
 
+    /// A command on lists or hashes.
+    fn any_of_elements(&mut self) -> String {
+        let at = [(); 4].map(|()| self.random.below(self.lists.len()));
+        let (one, two, beside) = (
+            &self.lists[at[0]],
+            &self.lists[at[1]],
+            &self.lists[at[0] ^ 1],
+        );
+        let (hash, other) = (&self.hashes[at[2]], &self.hashes[at[3]]);
+        let hash_beside = &self.hashes[at[2] ^ 1];
+        let (number, field) = (self.random.below(100), self.random.below(30));
+        match self.random.below(26) {
+            0 | 1 => format!("RPUSH {one} {number} a {field}\r\n"),
+            2 => format!("LPUSH {one} {number}\r\n"),
+            3 => format!("LPOP {one} {}\r\n", number % 4),
+            4 => format!("RPOP {one}\r\n"),
+            5 => format!("LINSERT {one} AFTER a {number}\r\n"),
+            6 => format!("LSET {one} {} {number}\r\n", field % 4),
+            7 => format!("LREM {one} {} a\r\n", number as i64 % 5 - 2),
+            8 => format!("LTRIM {one} {} {field}\r\n", number % 4),
+            9 => format!("LMOVE {one} {two} LEFT RIGHT\r\n"),
+            10 => format!("LMPOP 2 {one} {two} RIGHT COUNT 2\r\n"),
+            11 => format!("BLPOP {one} {two} 0.004\r\n"),
+            12 => format!("RENAME {one} {beside}\r\n"),
+            13 => format!("HSET {hash} f{field} {number} g{number} x\r\n"),
+            14 => format!("HDEL {hash} f{field} f1 g{number}\r\n"),
+            15 => format!("HINCRBY {hash} f{field} {number}\r\n"),
+            16 => format!("HPEXPIRE {hash} {number} FIELDS 2 f{field} f2\r\n"),
+            17 => format!("HPERSIST {hash} FIELDS 1 f{field}\r\n"),
+            18 => format!("HGETDEL {hash} FIELDS 1 f{field}\r\n"),
+            19 => format!("HSETEX {hash} PX {} FIELDS 1 f{field} y\r\n", number + 1),
+            20 => format!("RENAME {hash} {hash_beside}\r\n"),
+            21 => format!("MULTI\r\nRPUSH {one} 1\r\nHSET {hash} f 1\r\nLPOP {two}\r\nEXEC\r\n"),
+            22 | 23 => {
+                format!("EVAL \"{CHANGE_UNDECLARED}\" 0 {one} {hash} {two} {other} {number}\r\n")
+            }
+            24 => format!("PEXPIRE {one} {number}\r\n"),
+            _ => format!("DEL {one} {hash}\r\n"),
+        }
+    }
+
     fn any_other(&mut self) -> String {
         let (one, two, three) = (self.other(), self.other(), self.other());
         let number = self.random.below(100);
@@ -278,9 +421,10 @@ impl World {
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             if self.random.one_in(3) {
-                let words = match self.random.below(4) {
+                let words = match self.random.below(6) {
                     0 => self.write_alike(),
                     1 => self.throw(),
+                    2 | 3 => self.any_of_elements(),
                     _ => self.any_other(),
                 };
                 let client = self.clients[self.random.below(self.clients.len())];
@@ -377,16 +521,9 @@ fn check(cores: u16, seed: u64) {
             let mut held = BTreeMap::new();
             let db = DbIndex(db as u16);
             core.state().shard.for_each(db, &mut |entry| {
-                let ValueImage {
-                    encoding,
-                    bytes,
-                    expires_at,
-                    ..
-                } = entry.image();
                 let value = Value {
-                    encoding,
-                    bytes: bytes.to_vec(),
-                    expires_at,
+                    what: What::of(&entry),
+                    expires_at: entry.expires_at(),
                 };
                 held.insert(entry.key().to_vec(), value);
             });

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use larder_engine::UnixMillis;
 
@@ -197,6 +198,7 @@ impl Server {
         Clock {
             unix: UnixMillis(self.now_ms as i64),
             monotonic_us: self.now_ms * 1000,
+            read_at: Instant::now(),
         }
     }
 

@@ -3,7 +3,7 @@
 //! `HGET key field` and `HSET key field value` are the hot path: the key is found, the field is found, and nothing is
 //! allocated.
 
-use larder_engine::{Event, HashMut, HashRef, Stored, TtlChange};
+use larder_engine::{Event, HashMut, HashRef, StoreError, Stored, TtlChange};
 
 use super::{MEASURING, READING, WRITING};
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
@@ -144,15 +144,13 @@ fn hsetnx(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let (field, value) = (call.args.at(2), call.args.at(3));
     let mut hash = call.shard.hash_mut(call.db, key)?;
-    let is_free = hash.get(field).is_none();
-    let set = if is_free {
-        hash.set(field, value, TtlChange::Clear).map(|_| ())
-    } else {
-        Ok(())
-    };
-    close_told(hash, is_free && set.is_ok(), Event::HSet);
-    set?;
-    call.reply.integer(is_free.into());
+    let stored = hash.update(field, |there| {
+        Ok::<_, StoreError>(there.is_none().then_some((value, TtlChange::Clear)))
+    });
+    let is_set = matches!(stored, Ok(Some(_)));
+    close_told(hash, is_set, Event::HSet);
+    stored?;
+    call.reply.integer(is_set.into());
     Ok(())
 }
 

@@ -45,15 +45,19 @@ fn hincrby(call: &mut ShardCall<'_>) -> CommandResult {
 
 /// Adds to an integer; the sum. A deadline stays.
 fn add(hash: &mut HashMut<'_>, name: &[u8], increment: i64) -> Result<i64, ErrorReply> {
-    let old = match hash.get(name) {
-        Some(field) => parse_canonical_i64(field.value).ok_or(errors::FIELD_NOT_AN_INTEGER)?,
-        None => 0,
-    };
-    let sum = old
-        .checked_add(increment)
-        .ok_or(errors::INCREMENT_OVERFLOW)?;
+    let mut sum = 0;
     let mut digits = Digits::new();
-    hash.set(name, digits.signed(sum), TtlChange::Keep)?;
+    let (total, text) = (&mut sum, &mut digits);
+    hash.update(name, move |field| {
+        let old = match field {
+            Some(field) => parse_canonical_i64(field.value).ok_or(errors::FIELD_NOT_AN_INTEGER)?,
+            None => 0,
+        };
+        *total = old
+            .checked_add(increment)
+            .ok_or(errors::INCREMENT_OVERFLOW)?;
+        Ok::<_, ErrorReply>(Some((text.signed(*total), TtlChange::Keep)))
+    })?;
     Ok(sum)
 }
 
@@ -76,12 +80,16 @@ fn add_float(
     name: &[u8],
     increment: Extended,
 ) -> Result<String, ErrorReply> {
-    let old = match hash.get(name) {
-        Some(field) => Extended::parse(field.value).ok_or(errors::FIELD_NOT_A_FLOAT)?,
-        None => Extended::ZERO,
-    };
-    let sum = old.plus(increment).ok_or(errors::INCREMENT_NOT_FINITE)?;
-    let text = sum.to_decimal();
-    hash.set(name, text.as_bytes(), TtlChange::Keep)?;
+    let mut text = String::new();
+    let written = &mut text;
+    hash.update(name, move |field| {
+        let old = match field {
+            Some(field) => Extended::parse(field.value).ok_or(errors::FIELD_NOT_A_FLOAT)?,
+            None => Extended::ZERO,
+        };
+        let sum = old.plus(increment).ok_or(errors::INCREMENT_NOT_FINITE)?;
+        *written = sum.to_decimal();
+        Ok::<_, ErrorReply>(Some((&*written, TtlChange::Keep)))
+    })?;
     Ok(text)
 }

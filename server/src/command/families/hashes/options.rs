@@ -143,6 +143,14 @@ impl Grammar {
         }
     }
 
+    /// The error of two options about deadlines.
+    fn expiry_twice(self) -> ErrorReply {
+        match self {
+            Self::GetEx => errors::HGETEX_EXPIRY_TWICE,
+            Self::SetEx => errors::HSETEX_EXPIRY_TWICE,
+        }
+    }
+
     /// Arguments a field has.
     fn step(self) -> usize {
         match self {
@@ -179,6 +187,8 @@ pub(super) enum FieldCondition {
 /// `HGETEX` and `HSETEX` behind their key.
 pub(super) struct Options {
     pub(super) expiry: Expiry,
+    /// Whether both `PERSIST` and `KEEPTTL` were given, of which each command has but one.
+    is_of_both: bool,
     pub(super) condition: FieldCondition,
     pub(super) fields: Range<usize>,
 }
@@ -195,6 +205,7 @@ impl Options {
     ) -> Result<Self, ErrorReply> {
         let mut options = Self {
             expiry: Expiry::None,
+            is_of_both: false,
             condition: FieldCondition::None,
             fields: 0..0,
         };
@@ -205,16 +216,21 @@ impl Options {
         if options.fields.is_empty() {
             return Err(errors::FIELDS_MISSING);
         }
-        let is_others = match grammar {
-            Grammar::GetEx => {
-                options.expiry == Expiry::Keep || options.condition != FieldCondition::None
-            }
-            Grammar::SetEx => options.expiry == Expiry::Persist,
-        };
-        if is_others {
+        if options.are_of_other(grammar) {
             return Err(errors::UNKNOWN_ARGUMENT);
         }
         Ok(options)
+    }
+
+    /// Whether one of them is the other command's.
+    fn are_of_other(&self, grammar: Grammar) -> bool {
+        self.is_of_both
+            || match grammar {
+                Grammar::GetEx => {
+                    self.expiry == Expiry::Keep || self.condition != FieldCondition::None
+                }
+                Grammar::SetEx => self.expiry == Expiry::Persist,
+            }
     }
 
     /// Takes what stands at argument `at`; where the next option stands.
@@ -238,18 +254,24 @@ impl Options {
             return Ok(self.fields.end);
         }
         if let Some(time) = time_of(word) {
-            self.may_expire(grammar)?;
+            if self.expiry != Expiry::None {
+                return Err(grammar.expiry_twice());
+            }
             let number = args.get(at + 1).ok_or(errors::EXPIRE_TIME_MISSING)?;
             self.expiry = Expiry::At(deadline(number, time, now, grammar.command())?);
             return Ok(at + 2);
         }
         if is("persist") || is("keepttl") {
-            self.may_expire(grammar)?;
-            self.expiry = if is("persist") {
+            let named = if is("persist") {
                 Expiry::Persist
             } else {
                 Expiry::Keep
             };
+            match self.expiry {
+                Expiry::None => self.expiry = named,
+                Expiry::Keep | Expiry::Persist if self.expiry != named => self.is_of_both = true,
+                _ => return Err(grammar.expiry_twice()),
+            }
         } else if is("fnx") || is("fxx") {
             if self.condition != FieldCondition::None {
                 return Err(errors::FIELD_CONDITION_TWICE);
@@ -263,15 +285,6 @@ impl Options {
             return Err(errors::unknown_argument(word));
         }
         Ok(at + 1)
-    }
-
-    /// Whether nothing has been said about deadlines yet.
-    fn may_expire(&self, grammar: Grammar) -> Result<(), ErrorReply> {
-        match (self.expiry, grammar) {
-            (Expiry::None, _) => Ok(()),
-            (_, Grammar::GetEx) => Err(errors::HGETEX_EXPIRY_TWICE),
-            (_, Grammar::SetEx) => Err(errors::HSETEX_EXPIRY_TWICE),
-        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! `HSCAN`: walking the fields of a hash, some at a time.
 //!
 //! The cursor is the engine's. As in Redis it is read first, then the key is looked up, and only for a hash that is there
-//! are the options read.
+//! are the options read. A hash that clients are told is small is shown whole, whatever `COUNT` says: some rely on it.
 
-use larder_engine::parse_canonical_i64;
+use larder_engine::{Access, Encoding, parse_canonical_i64};
 
 use super::READING;
 use super::whole::Parts;
@@ -68,6 +68,8 @@ impl<'a> Options<'a> {
 fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let cursor = parse_cursor(call.args.at(2))?;
     let key = call.key(1);
+    let entry = call.shard.get(call.db, key, Access::Peek);
+    let is_small = entry.is_some_and(|entry| entry.encoding() != Encoding::HashTable);
     let hash = call.shard.hash(call.db, key, call.access)?;
     call.stats.count_lookup(hash.is_some());
     call.reply.array(2);
@@ -77,13 +79,14 @@ fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
         return Ok(());
     };
     let options = Options::parse(&call.args)?;
+    let to_visit = if is_small { usize::MAX } else { options.count };
     // The fields come first: where to go on is known behind them.
     let mut found = Vec::new();
     let mut shown = 0;
     let mut fits = Ok(());
     let mut items = Reply::new(&mut found, call.reply.protocol());
     let began = items.mark();
-    let next = hash.scan(cursor, options.count, &mut |field| {
+    let next = hash.scan(cursor, to_visit, &mut |field| {
         if fits.is_ok() && matches(options.pattern, field.name) {
             options.parts.write(&mut items, &field);
             shown += 1;

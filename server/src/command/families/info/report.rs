@@ -34,7 +34,7 @@ macro_rules! sums {
 sums! {
     blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
-    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expiry_nanos, expiry_steps_cut_short, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expired_fields, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -115,6 +115,8 @@ pub(super) struct Database {
     pub(super) due: u64,
     /// Milliseconds the volatile ones have left together.
     pub(super) ttl_sum_ms: u64,
+    /// Hashes that have fields with deadlines.
+    pub(super) volatile_fields: u64,
 }
 
 impl Database {
@@ -190,6 +192,10 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
             .shard
             .expired_total()
             .saturating_sub(stats.expired_before),
+        expired_fields: core
+            .shard
+            .expired_fields_total()
+            .saturating_sub(stats.expired_fields_before),
         expiry_nanos: stats.expiry_nanos,
         expiry_steps_cut_short: stats.expiry_steps_cut_short,
         changes: core.shard.journal().changes(),
@@ -213,7 +219,12 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
     for db in 0..core.shard.databases() {
         part.number(core.shard.len(DbIndex(db)));
         let deadlines = core.shard.deadlines(DbIndex(db));
-        for number in [deadlines.volatile, deadlines.due, deadlines.ttl_sum_ms] {
+        for number in [
+            deadlines.volatile,
+            deadlines.due,
+            deadlines.ttl_sum_ms,
+            deadlines.volatile_fields,
+        ] {
             part.number(number);
         }
     }
@@ -308,6 +319,7 @@ impl Report {
             database.due += part.number();
             let ttl_sum_ms = part.number();
             database.ttl_sum_ms = database.ttl_sum_ms.saturating_add(ttl_sum_ms);
+            database.volatile_fields += part.number();
         }
         for _ in 0..part.number() {
             let code = part.text();
@@ -386,6 +398,7 @@ mod tests {
                 volatile: 8,
                 due: 2,
                 ttl_sum_ms: 8000,
+                volatile_fields: 0,
             }]
         );
         assert_eq!(report.errors.of("ERR"), 14);

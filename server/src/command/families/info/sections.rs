@@ -371,6 +371,8 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     fields.add("rejected_connections", sums.rejected_connections);
     fields.add_all(0, &["sync_full", "sync_partial_ok", "sync_partial_err"]);
     fields.add("expired_keys", sums.expired);
+    fields.add("expired_subkeys", sums.expired_fields);
+    fields.add("expired_subkeys_active", sums.expired_fields);
     fields.add(
         "expired_stale_perc",
         format!("{:.2}", stale_percent(report)),
@@ -554,12 +556,14 @@ fn latency_stats(report: &Report, fields: &mut Fields<'_>) {
         if durations.calls() == 0 {
             continue;
         }
-        let percentiles: Vec<String> = report
-            .facts
-            .percentiles
-            .split_whitespace()
-            .filter_map(|text| Some((text, text.parse().ok()?)))
-            .map(|(text, percentile)| format!("p{text}={:.3}", durations.percentile_us(percentile)))
+        let percentiles = report.facts.percentiles.split_whitespace();
+        let percentiles = percentiles.filter_map(|text| Some((text, text.parse::<f64>().ok()?)));
+        let (texts, percentiles): (Vec<_>, Vec<_>) = percentiles.unzip();
+        let durations_us = durations.percentiles_us(&percentiles);
+        let percentiles: Vec<String> = texts
+            .iter()
+            .zip(durations_us)
+            .map(|(text, us)| format!("p{text}={us:.3}"))
             .collect();
         fields.add(
             &format!("latency_percentiles_usec_{}", command.spec.name),
@@ -588,10 +592,11 @@ fn keyspace(report: &Report, fields: &mut Fields<'_>) {
         .filter(|(_, database)| database.keys > 0)
     {
         let value = format!(
-            "keys={},expires={},avg_ttl={}",
+            "keys={},expires={},avg_ttl={},subexpiry={}",
             database.keys,
             database.volatile,
-            database.ttl_mean_ms()
+            database.ttl_mean_ms(),
+            database.volatile_fields
         );
         fields.add(&format!("db{db}"), value);
     }
@@ -646,11 +651,12 @@ mod tests {
                 volatile: 3,
                 due: 1,
                 ttl_sum_ms: 4000,
+                volatile_fields: 2,
             },
         ];
         assert_eq!(
             written(Section::Keyspace, &report),
-            "# Keyspace\r\ndb1:keys=4,expires=3,avg_ttl=1333\r\n"
+            "# Keyspace\r\ndb1:keys=4,expires=3,avg_ttl=1333,subexpiry=2\r\n"
         );
         assert!(written(Section::Stats, &report).contains("\r\nexpired_stale_perc:33.33\r\n"));
         let get = CommandTable::global().find(b"get").unwrap().id.index();

@@ -110,12 +110,15 @@ impl Core {
         }
     }
 
-    /// Serves those who could not be served when their keys were written, and sends waits on whose keys have moved.
+    /// Serves those who could not be served when their keys were written, and sends waits on whose keys have moved. Whether
+    /// anybody waits.
     #[inline]
-    pub(in crate::dispatch::core) fn serve_put_off(&mut self) {
-        if self.key_queues.has_put_off() | !self.key_queues.has_no_waiters() {
+    pub(in crate::dispatch::core) fn serve_put_off(&mut self) -> bool {
+        let has_waits = self.key_queues.has_put_off() | !self.key_queues.has_no_waiters();
+        if has_waits {
             self.look_after_waits();
         }
+        has_waits
     }
 
     #[cold]

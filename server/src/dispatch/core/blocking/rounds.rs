@@ -229,13 +229,15 @@ impl Core {
         self.blocked.insert(number, command);
     }
 
-    /// Sends those on who wait where their keys no longer are, since slots have moved.
+    /// Sends those on who wait where their keys no longer are, since slots have moved. Whether that may be.
     #[inline]
-    pub(in crate::dispatch::core) fn follow_moved_slots(&mut self) {
+    pub(in crate::dispatch::core) fn follow_moved_slots(&mut self) -> bool {
         let table = self.state.shared.slots.version();
-        if self.blocked.may_have_moved(table) {
+        let may_have_moved = self.blocked.may_have_moved(table);
+        if may_have_moved {
             self.send_waits_on();
         }
+        may_have_moved
     }
 
     #[cold]

@@ -19,7 +19,8 @@ use std::time::Instant;
 use larder_engine::Moment;
 
 use crate::command::{
-    Args, Command, CommandTable, CoreFn, Flags, Merge, Rounds, Run, SessionCall, Spread, closing,
+    Args, Command, CommandTable, CoreFn, FirstKey, Flags, Merge, Rounds, Run, SessionCall, Spread,
+    closing,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::transactions::gather::AskedPart;
@@ -47,6 +48,7 @@ impl Core {
         session: &mut Session,
         args: Args<'_>,
         command: &'static Command,
+        first_key: FirstKey,
         spread: Spread,
         quiet: bool,
     ) {
@@ -71,7 +73,10 @@ impl Core {
                 gather,
                 part: part as u32,
             };
-            let head = recipient.head(ticket, Work::Command(command), None);
+            let mut head = recipient.head(ticket, Work::Command(command), None);
+            if part == 0 {
+                head.first_key = split.first_key_of_first_part(first_key);
+            }
             self.add_part(core, head, split.args_of(args, step, part));
         }
         self.transactions.give_split(split);

@@ -23,12 +23,14 @@ use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session, gate};
 
 impl Core {
-    /// The pauses may have changed, or their time may be over.
+    /// The pauses may have changed, or their time may be over. Whether there are any, or were.
     #[inline]
-    pub(in crate::dispatch::core) fn follow_pauses(&mut self) {
-        if self.state.pausing.is_any() || self.state.gates & gate::PAUSE != 0 {
+    pub(in crate::dispatch::core) fn follow_pauses(&mut self) -> bool {
+        let are_any = self.state.pausing.is_any() || self.state.gates & gate::PAUSE != 0;
+        if are_any {
             self.follow_each_pause();
         }
+        are_any
     }
 
     #[cold]

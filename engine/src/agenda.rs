@@ -5,29 +5,59 @@
 //!  page 1  soonest 200  [ 310 | 200 | ...                       ]   passed as a whole until 200
 //! ```
 //!
-//! A time is set in place, which a heap or a wheel of lists would not let one do without a place for each number to find
+//! A page is as long as the highest number in it needs, by and large. A time is set in place, which a heap or a wheel of lists would not let one do without a place for each number to find
 //! it by. The hand walks the pages in turn; at one where something is due it reads all 1024 times, in well under a microsecond, and
 //! under load finds many that are. What the numbers stand for does not matter here.
 
-use super::deadlines::NEVER;
 use crate::UnixMillis;
+
+/// No time: later than any.
+pub(crate) const NEVER: UnixMillis = UnixMillis(i64::MAX);
 
 /// Times to a page.
 const PAGE_TIMES: usize = 1024;
+/// Times that a page of so few grows to first.
+const PAGE_MIN_TIMES: usize = 16;
 
+#[derive(Clone)]
 struct Page {
     /// No time of the page is before this, unless the hand is within it.
     soonest: UnixMillis,
-    times: Box<[UnixMillis]>,
+    times: Vec<UnixMillis>,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self {
+            soonest: NEVER,
+            times: Vec::new(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.times.capacity() * size_of::<UnixMillis>()
+    }
+
+    /// Makes room for a time at this place.
+    #[cold]
+    fn lengthen(&mut self, place: usize) {
+        let times = (place + 1).next_power_of_two().max(PAGE_MIN_TIMES);
+        let longer = times - self.times.len();
+        self.times.reserve_exact(longer);
+        self.times.resize(times, NEVER);
+    }
 }
 
 /// A time for each number, and a hand that finds those that have come.
+#[derive(Clone)]
 pub(crate) struct Agenda {
     pages: Vec<Page>,
     /// No time at all is before this.
     soonest: UnixMillis,
     /// The number the hand is at.
     hand: usize,
+    /// Bytes of the pages' times.
+    times_bytes: usize,
 }
 
 impl Agenda {
@@ -36,13 +66,13 @@ impl Agenda {
             pages: Vec::new(),
             soonest: NEVER,
             hand: 0,
+            times_bytes: 0,
         }
     }
 
     /// Bytes it takes.
     pub(crate) fn bytes(&self) -> usize {
-        self.pages.capacity() * size_of::<Page>()
-            + self.pages.len() * PAGE_TIMES * size_of::<UnixMillis>()
+        self.pages.capacity() * size_of::<Page>() + self.times_bytes
     }
 
     /// No time is before this.
@@ -58,12 +88,17 @@ impl Agenda {
             if time == NEVER {
                 return;
             }
-            self.pages.resize_with(page + 1, || Page {
-                soonest: NEVER,
-                times: vec![NEVER; PAGE_TIMES].into_boxed_slice(),
-            });
+            self.pages.resize_with(page + 1, Page::new);
         }
         let page = &mut self.pages[page];
+        if place >= page.times.len() {
+            if time == NEVER {
+                return;
+            }
+            let bytes = page.bytes();
+            page.lengthen(place);
+            self.times_bytes += page.bytes() - bytes;
+        }
         page.times[place] = time;
         page.soonest = page.soonest.min(time);
         self.soonest = self.soonest.min(time);
@@ -72,7 +107,8 @@ impl Agenda {
     /// The time of `number`.
     pub(crate) fn time(&self, number: u32) -> UnixMillis {
         let page = self.pages.get(number as usize / PAGE_TIMES);
-        page.map_or(NEVER, |page| page.times[number as usize % PAGE_TIMES])
+        let time = page.and_then(|page| page.times.get(number as usize % PAGE_TIMES));
+        time.copied().unwrap_or(NEVER)
     }
 
     /// The next number whose time has come, if any; the hand goes on behind it. Adds the pages read to `pages_read`.
@@ -92,7 +128,7 @@ impl Agenda {
                     page.soonest = NEVER;
                     *pages_read += 1;
                 }
-                let ahead = &page.times[place..];
+                let ahead = page.times.get(place..).unwrap_or_default();
                 let found = ahead.iter().position(|&time| time <= now);
                 let passed = &ahead[..found.unwrap_or(ahead.len())];
                 let soonest = passed.iter().min().map_or(NEVER, |&time| time);

@@ -1,0 +1,113 @@
+//! When an item ends, and when it wants to be looked at, which may be earlier: fields of a hash end by themselves.
+
+use super::{Memory, Named};
+use crate::UnixMillis;
+use crate::item::Head;
+use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
+use crate::raw::Block;
+use crate::spiral::packed;
+
+/// The times of an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Its deadline.
+    pub(crate) ends_at: Option<UnixMillis>,
+    /// The sooner of that and of the deadlines of its fields: no field ends before.
+    pub(crate) wakes_at: Option<UnixMillis>,
+    /// Whether it has fields with deadlines.
+    pub(crate) fields_end: bool,
+}
+
+impl Times {
+    /// Those of an item without fields.
+    #[inline(always)]
+    pub(crate) fn ending(ends_at: Option<UnixMillis>) -> Self {
+        Self {
+            ends_at,
+            wakes_at: ends_at,
+            fields_end: false,
+        }
+    }
+}
+
+impl Memory {
+    /// When an item ends and wakes.
+    #[inline(always)]
+    pub(crate) fn times(&self, item: Block) -> Times {
+        let times = Times::ending(self.deadline(item));
+        match Head::read(self.heap.arena.tail(item)).form().has_fields() {
+            false => times,
+            true => self.times_with_fields(item, times),
+        }
+    }
+
+    #[inline(never)]
+    fn times_with_fields(&self, item: Block, times: Times) -> Times {
+        let Some(at) = self.named(item).soonest_deadline() else {
+            return times;
+        };
+        Times {
+            wakes_at: Some(times.ends_at.map_or(at, |ends_at| ends_at.min(at))),
+            fields_end: true,
+            ..times
+        }
+    }
+
+    /// Removes fields of a hash that have ended at `now`, and tells `gone` their names before, until none is left or it has cost
+    /// `budget`, in entries read; what it has cost, and where the item is now.
+    pub(crate) fn expire_fields(
+        &mut self,
+        item: Block,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (now, budget): (UnixMillis, u32),
+        gone: &mut dyn FnMut(&[u8]),
+    ) -> (u32, Block) {
+        match self.collection_of(item) {
+            None => self.expire_packed(item, now, gone),
+            Some(collection) => {
+                let spent = self.change_spiral(collection, |spiral, heap| {
+                    spiral.expire_some(heap, hash_of, now, budget, gone)
+                });
+                (spent, item)
+            }
+        }
+    }
+
+    /// The same of a packed hash: all at once, since it is small.
+    fn expire_packed(
+        &mut self,
+        item: Block,
+        now: UnixMillis,
+        gone: &mut dyn FnMut(&[u8]),
+    ) -> (u32, Block) {
+        let (mut removed, mut from) = (0, 0);
+        loop {
+            let Named::Packed(run) = self.named(item) else {
+                unreachable!("nothing makes it large meanwhile");
+            };
+            let Some((at, element)) = run.next_due(from, now) else {
+                let shorter = run.shorter();
+                // Without memory for a shorter run, the long one does.
+                let resized =
+                    shorter.and_then(|bytes| self.resize_packed(item, bytes, packed::copy).ok());
+                let spent = NODE_LOOK_COST + removed * FIELD_REMOVAL_COST;
+                return (spent, resized.unwrap_or(item));
+            };
+            gone(element.name);
+            packed::remove(self.packed_mut(item), at);
+            (removed, from) = (removed + 1, at);
+        }
+    }
+
+    /// When an item wants to be looked at.
+    #[inline(always)]
+    pub(crate) fn wakes_at(&self, item: Block) -> Option<UnixMillis> {
+        self.times(item).wakes_at
+    }
+
+    /// Whether an item, or a field of it, may have ended at `now`.
+    #[inline(always)]
+    pub(crate) fn is_awake(&self, item: Block, now: UnixMillis) -> bool {
+        self.wakes_at(item).is_some_and(|at| at <= now)
+    }
+}

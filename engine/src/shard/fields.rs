@@ -1,0 +1,52 @@
+//! Fields of hashes past their deadline, which the hand removes.
+
+use super::Shard;
+use crate::DbIndex;
+use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::limits::FIELDS_LOOK_MAX_COST;
+use crate::raw::Block;
+
+impl Shard {
+    /// Removes some fields past their deadline of a hash that wants to be looked at, and the hash with the last of them; the cost,
+    /// in entries read.
+    #[cold]
+    pub(super) fn expire_fields(&mut self, db: DbIndex, hash: u64, item: Block) -> u32 {
+        if self.is_told_before {
+            self.tell_of_entry(db, item);
+        }
+        let key = self.memory.key(item).to_vec();
+        let was = self.memory.times(item);
+        let (journal, hasher) = (&mut self.journal, &self.hasher);
+        let mut removed = 0;
+        let mut gone = |name: &[u8]| {
+            journal.record(db, &key, &Effect::Elements(&[Element::Gone(name)]));
+            removed += 1;
+        };
+        let hash_of = |name: &[u8]| hasher.hash(name);
+        let budget = FIELDS_LOOK_MAX_COST;
+        let (spent, is_at) =
+            self.memory
+                .expire_fields(item, &hash_of, (self.now, budget), &mut gone);
+        if is_at != item {
+            self.repoint(db, hash, item, is_at);
+        }
+        let is = self.memory.times(is_at);
+        self.times_changed(db, hash, is_at, (was, is));
+        self.expired_fields_total += removed;
+        if removed > 0 {
+            self.journal.tell(db, &key, Event::HExpired);
+            if self.memory.named(is_at).len() == 0 {
+                self.delete(db, hash, is_at);
+                let gone = Effect::Remove(Removal::Deleted);
+                self.journal.record_as(Counts::Part, db, &key, &gone);
+                self.journal.tell(db, &key, Event::Del);
+            }
+        }
+        spent
+    }
+
+    /// Fields removed because of their deadline since the shard began.
+    pub fn expired_fields_total(&self) -> u64 {
+        self.expired_fields_total
+    }
+}

@@ -1,0 +1,373 @@
+//! Commands of property tests: on keys, strings, lists and hashes; the latter two done alike to a shard and to the model.
+
+use proptest::prelude::*;
+
+use crate::model::OpenEntry;
+use crate::{End, Event, HashMut, ListMut, StoreError, Stored, TtlChange, UnixMillis};
+
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum Op {
+    Get(u16, u8),
+    Set(u16, u8, Content, Ttl),
+    WriteRange(u16, u8, usize, Content),
+    Remove(u16, u8),
+    /// A command on a list.
+    List(u16, u8, ListOp),
+    /// A command on a hash.
+    Hash(u16, u8, HashOp),
+    SetDeadline(u16, u8, Option<i64>),
+    Relocate(u16, u8, u16, u8),
+    Flush(u16),
+    Swap(u16, u16),
+    Wait(i64),
+    Expire(u32),
+    Tend(u32),
+    Random(u16, u64),
+    Prefetch(u16, u8),
+    /// A value in a buffer that is lent, behind so many other bytes.
+    SetLent(u16, u8, Content, usize),
+    /// An image that shares what it may is stored elsewhere, and somebody else holds it for a while.
+    Copy(u16, u8, u16, u8),
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::shard) struct Content(pub(in crate::shard) usize, pub(in crate::shard) u8);
+
+impl Content {
+    pub(in crate::shard) fn bytes(&self) -> Vec<u8> {
+        (0..self.0)
+            .map(|n| b'0' + (n as u8).wrapping_mul(self.1) % 10)
+            .collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum Ttl {
+    Clear,
+    Keep,
+    In(i64),
+}
+
+pub(in crate::shard) fn key_of(n: u8) -> Vec<u8> {
+    match n % 24 {
+        0 => Vec::new(),
+        1 => vec![b'L'; 20_000],
+        2 => vec![b'M'; 16_384],
+        3 => vec![b'N'; 130],
+        n => vec![b'k', n],
+    }
+}
+
+/// Strings come to all keys, lists and hashes to some, so that they meet and stay.
+fn list_key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(7u8), 2 => Just(10), 1 => Just(3), 1 => Just(1), 1 => Just(12)]
+}
+
+fn hash_key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(8u8), 2 => Just(11), 1 => Just(0), 1 => Just(1), 1 => Just(12)]
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let len = prop_oneof![
+        6 => 0usize..200,
+        2 => 200usize..5000,
+        1 => 32_000usize..34_000,
+        1 => 60_000usize..200_000,
+    ];
+    (len, any::<u8>()).prop_map(|(len, seed)| Content(len, seed))
+}
+
+pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
+    let db = 0u16..3;
+    let ttl = prop_oneof![
+        Just(Ttl::Clear),
+        Just(Ttl::Keep),
+        (-5i64..200).prop_map(Ttl::In)
+    ];
+    prop_oneof![
+        4 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Get(d, k)),
+        8 => (db.clone(), any::<u8>(), content(), ttl).prop_map(|(d, k, c, t)| Op::Set(d, k, c, t)),
+        5 => (db.clone(), any::<u8>(), prop_oneof![0usize..100, 0usize..40_000], content())
+            .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
+        3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
+        8 => (db.clone(), list_key(), list_op()).prop_map(|(d, k, op)| Op::List(d, k, op)),
+        8 => (db.clone(), hash_key(), hash_op()).prop_map(|(d, k, op)| Op::Hash(d, k, op)),
+        3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50)])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
+        4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
+        2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
+        1 => db.clone().prop_map(Op::Flush),
+        1 => (db.clone(), db.clone()).prop_map(|(a, b)| Op::Swap(a, b)),
+        2 => (0i64..60).prop_map(Op::Wait),
+        2 => (0u32..30).prop_map(Op::Expire),
+        2 => (0u32..300).prop_map(Op::Tend),
+        2 => (db.clone(), any::<u64>()).prop_map(|(d, r)| Op::Random(d, r)),
+        1 => (db, any::<u8>()).prop_map(|(d, k)| Op::Prefetch(d, k)),
+    ]
+}
+
+/// A command on a list, which may have to be made.
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum ListOp {
+    /// So many elements.
+    Push(End, Content, usize),
+    Pop(End, usize),
+    Insert(u32, Content),
+    Replace(u32, Content),
+    Cut(u32, u32),
+    /// The first of these: of several, the records go by the leaves that they are in.
+    RemoveEqual(Content, End),
+}
+
+/// A command on a hash, which may have to be made.
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum HashOp {
+    /// So many fields, from this number on.
+    Set(u16, u16, Content, Ttl),
+    SetDeadline(u16, u16, Option<i64>),
+    Remove(u16, u16),
+}
+
+/// Mostly short, some longer than lies in a node, and than in a block.
+fn element() -> impl Strategy<Value = Content> {
+    let len = prop_oneof![30 => 0usize..40, 4 => 60usize..70, 3 => 200usize..1500, 1 => 33_000usize..40_000];
+    (len, 0u8..4).prop_map(|(len, seed)| Content(len, seed))
+}
+
+fn list_op() -> impl Strategy<Value = ListOp> {
+    let end = prop_oneof![Just(End::Head), Just(End::Tail)];
+    let times = prop_oneof![5 => 1usize..8, 2 => 1usize..400];
+    prop_oneof![
+        6 => (end.clone(), element(), times.clone()).prop_map(|(e, c, n)| ListOp::Push(e, c, n)),
+        3 => (end.clone(), times).prop_map(|(e, n)| ListOp::Pop(e, n)),
+        2 => (any::<u32>(), element()).prop_map(|(i, c)| ListOp::Insert(i, c)),
+        2 => (any::<u32>(), element()).prop_map(|(i, c)| ListOp::Replace(i, c)),
+        2 => (any::<u32>(), prop_oneof![0u32..20, 0u32..500]).prop_map(|(i, n)| ListOp::Cut(i, n)),
+        1 => (element(), end).prop_map(|(c, e)| ListOp::RemoveEqual(c, e)),
+    ]
+}
+
+fn hash_op() -> impl Strategy<Value = HashOp> {
+    let ttl = prop_oneof![
+        4 => Just(Ttl::Clear),
+        2 => Just(Ttl::Keep),
+        2 => (-5i64..200).prop_map(Ttl::In)
+    ];
+    let times = prop_oneof![6 => 1u16..6, 1 => 1u16..600];
+    let first = prop_oneof![4 => 0u16..20, 1 => 0u16..600];
+    let deadline = prop::option::of(-5i64..200);
+    prop_oneof![
+        5 => (first.clone(), times.clone(), element(), ttl).prop_map(|(f, n, c, t)| HashOp::Set(f, n, c, t)),
+        2 => (first.clone(), times.clone(), deadline).prop_map(|(f, n, d)| HashOp::SetDeadline(f, n, d)),
+        3 => (first, times).prop_map(|(f, n)| HashOp::Remove(f, n)),
+    ]
+}
+
+/// Some are longer than lie in a node, one than in a block.
+fn field_name(n: u16) -> Vec<u8> {
+    let len = match n {
+        17 => 34_000,
+        18 | 19 => 200,
+        _ => 2,
+    };
+    let mut name = n.to_be_bytes().to_vec();
+    name.resize(len, b'n');
+    name
+}
+
+/// A list to change: a shard's, or the model's.
+pub(in crate::shard) trait SomeList {
+    fn len(&mut self) -> usize;
+    fn push(&mut self, end: End, value: &[u8]) -> Result<(), StoreError>;
+    fn pop(&mut self, end: End) -> Option<Vec<u8>>;
+    fn insert(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError>;
+    fn replace(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError>;
+    fn remove(&mut self, range: std::ops::Range<u32>);
+    fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32;
+}
+
+impl SomeList for ListMut<'_> {
+    fn len(&mut self) -> usize {
+        Self::len(self) as usize
+    }
+
+    fn push(&mut self, end: End, value: &[u8]) -> Result<(), StoreError> {
+        self.push(end, value)
+    }
+
+    fn pop(&mut self, end: End) -> Option<Vec<u8>> {
+        self.pop(end, <[u8]>::to_vec)
+    }
+
+    fn insert(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
+        self.insert(index, value)
+    }
+
+    fn replace(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
+        self.replace(index, value)
+    }
+
+    fn remove(&mut self, range: std::ops::Range<u32>) {
+        self.remove(range);
+    }
+
+    fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32 {
+        self.remove_equal(element, count, from)
+    }
+}
+
+impl SomeList for OpenEntry<'_> {
+    fn len(&mut self) -> usize {
+        self.len()
+    }
+
+    fn push(&mut self, end: End, value: &[u8]) -> Result<(), StoreError> {
+        self.push(end, value);
+        Ok(())
+    }
+
+    fn pop(&mut self, end: End) -> Option<Vec<u8>> {
+        self.pop(end)
+    }
+
+    fn insert(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
+        self.insert(index, value);
+        Ok(())
+    }
+
+    fn replace(&mut self, index: u32, value: &[u8]) -> Result<(), StoreError> {
+        self.replace(index, value);
+        Ok(())
+    }
+
+    fn remove(&mut self, range: std::ops::Range<u32>) {
+        self.remove(range);
+    }
+
+    fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32 {
+        self.remove_equal(element, count, from)
+    }
+}
+
+/// A hash to change: a shard's, or the model's.
+pub(in crate::shard) trait SomeHash {
+    fn set(&mut self, name: &[u8], value: &[u8], ttl: TtlChange) -> Result<Stored, StoreError>;
+    fn set_deadline(&mut self, name: &[u8], at: Option<UnixMillis>) -> Result<bool, StoreError>;
+    fn remove(&mut self, name: &[u8]) -> bool;
+}
+
+impl SomeHash for HashMut<'_> {
+    fn set(&mut self, name: &[u8], value: &[u8], ttl: TtlChange) -> Result<Stored, StoreError> {
+        self.set(name, value, ttl)
+    }
+
+    fn set_deadline(&mut self, name: &[u8], at: Option<UnixMillis>) -> Result<bool, StoreError> {
+        self.set_deadline(name, at)
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        self.remove(name)
+    }
+}
+
+impl SomeHash for OpenEntry<'_> {
+    fn set(&mut self, name: &[u8], value: &[u8], ttl: TtlChange) -> Result<Stored, StoreError> {
+        Ok(self.set_field(name, value, ttl))
+    }
+
+    fn set_deadline(&mut self, name: &[u8], at: Option<UnixMillis>) -> Result<bool, StoreError> {
+        Ok(self.set_field_deadline(name, at))
+    }
+
+    fn remove(&mut self, name: &[u8]) -> bool {
+        self.remove_field(name)
+    }
+}
+
+impl ListOp {
+    /// Does it to a list; what that answers, and the events to tell.
+    pub(in crate::shard) fn run(&self, list: &mut dyn SomeList) -> (String, Vec<Event>) {
+        let len = list.len() as u32;
+        let (answer, event) = match *self {
+            Self::Push(end, ref content, times) => {
+                let times = if content.0 > 1000 {
+                    times.min(3)
+                } else {
+                    times
+                };
+                let push = |n: usize| {
+                    let value = Content(content.0, content.1.wrapping_add(n as u8 % 3)).bytes();
+                    list.push(end, &value)
+                };
+                let pushed: Vec<_> = (0..times).map(push).collect();
+                (format!("{pushed:?}"), Some(Event::LPush))
+            }
+            Self::Pop(end, times) => {
+                let popped: Vec<_> = (0..times).map_while(|_| list.pop(end)).collect();
+                (format!("{popped:?}"), (len > 0).then_some(Event::LPop))
+            }
+            Self::Insert(index, ref content) if len > 0 => {
+                let inserted = list.insert(index % (len + 1), &content.bytes());
+                (format!("{inserted:?}"), Some(Event::LInsert))
+            }
+            Self::Replace(index, ref content) if len > 0 => {
+                let replaced = list.replace(index % len, &content.bytes());
+                (format!("{replaced:?}"), Some(Event::LSet))
+            }
+            Self::Cut(index, count) if len > 0 => {
+                // At an end as often as not.
+                let start = match index % 4 {
+                    0 => 0,
+                    1 => len.saturating_sub(count),
+                    _ => index % len,
+                };
+                let end = len.min(start.saturating_add(count));
+                list.remove(start..end);
+                (String::new(), (end > start).then_some(Event::LTrim))
+            }
+            Self::RemoveEqual(ref content, end) => {
+                let removed = list.remove_equal(&content.bytes(), 1, end);
+                (removed.to_string(), (removed > 0).then_some(Event::LRem))
+            }
+            _ => (String::new(), None),
+        };
+        (answer, event.into_iter().collect())
+    }
+}
+
+impl HashOp {
+    /// Does it to a hash at a time; what that answers, and the events to tell.
+    pub(in crate::shard) fn run(&self, hash: &mut dyn SomeHash, now: i64) -> (String, Vec<Event>) {
+        let at = |ms: i64| UnixMillis(now + ms);
+        match *self {
+            Self::Set(first, count, ref content, ref ttl) => {
+                let ttl = match *ttl {
+                    Ttl::Clear => TtlChange::Clear,
+                    Ttl::Keep => TtlChange::Keep,
+                    Ttl::In(ms) => TtlChange::At(at(ms)),
+                };
+                let count = if content.0 > 1000 {
+                    count.min(3)
+                } else {
+                    count
+                };
+                let value = content.bytes();
+                let fields = first..first + count;
+                let set = fields.map(|n| hash.set(&field_name(n), &value, ttl));
+                (format!("{:?}", set.collect::<Vec<_>>()), vec![Event::HSet])
+            }
+            Self::SetDeadline(first, count, deadline) => {
+                let fields = first..first + count;
+                let set = fields.map(|n| hash.set_deadline(&field_name(n), deadline.map(at)));
+                let set: Vec<_> = set.collect();
+                let event = set.contains(&Ok(true)).then_some(Event::HExpire);
+                (format!("{set:?}"), event.into_iter().collect())
+            }
+            Self::Remove(first, count) => {
+                let fields = first..first + count;
+                let removed: Vec<_> = fields.map(|n| hash.remove(&field_name(n))).collect();
+                let event = removed.contains(&true).then_some(Event::HDel);
+                (format!("{removed:?}"), event.into_iter().collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The differences that are explained, one by one: what Redis has come to answer otherwise, and which way Larder goes.
+//!
+//! Only what changes no value is here. Where an older Redis does something else (it refuses `BLPOP` in scripts, and sorts
+//! what begins with a blank as a number), such commands are not made for it: see [`super::generate::Known`].
+
+use super::compare::Different;
+use crate::resp::Reply;
+
+/// A Redis's version: major, minor.
+pub type Version = (u32, u32);
+
+/// Which of the two Larder answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Larder {
+    /// What the older ones answered.
+    AsBefore,
+    /// What the newer ones answer.
+    AsSince,
+}
+
+/// What two servers answered where an older and a newer Redis differ.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// The command's words.
+    pub words: &'a [Vec<u8>],
+    /// Of the older.
+    pub before: &'a Reply,
+    /// Of the newer.
+    pub since: &'a Reply,
+}
+
+/// One change of Redis.
+#[derive(Debug)]
+pub struct Explained {
+    /// By which it is counted, and why it is right.
+    pub name: &'static str,
+    /// The first version that answers the new way.
+    pub since: Version,
+    /// Which way Larder goes.
+    pub larder: Larder,
+    /// Whether a difference is this one.
+    pub is: fn(&Seen<'_>) -> bool,
+}
+
+/// All of them.
+pub const EXPLAINED: &[Explained] = &[
+    Explained {
+        name: "since 7.2 a list that fits one node is a listpack, no quicklist",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| it.is_encoding("quicklist", "listpack"),
+    },
+    Explained {
+        name: "since 8.2 a string beside a long key is raw; here, as before, up to 44 bytes are embstr",
+        since: (8, 2),
+        larder: Larder::AsBefore,
+        is: |it| it.is_encoding("embstr", "raw"),
+    },
+    Explained {
+        name: "since 8.0 BITCOUNT and BITPOS look at their range before they look for the key",
+        since: (8, 0),
+        larder: Larder::AsBefore,
+        is: |it| {
+            ["BITCOUNT", "BITPOS"].contains(&it.name().as_str())
+                && matches!(it.before, Reply::Integer(-1 | 0))
+                && [
+                    Some("ERR value is not an integer or out of range"),
+                    Some("ERR syntax error"),
+                ]
+                .contains(&it.since_error())
+        },
+    },
+    Explained {
+        name: "since 8.0 LREM refuses the least count there is",
+        since: (8, 0),
+        larder: Larder::AsSince,
+        is: |it| {
+            it.name() == "LREM"
+                && it
+                    .words
+                    .get(2)
+                    .is_some_and(|count| count == b"-9223372036854775808")
+                && it.since_error()
+                    == Some(
+                        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+                    )
+        },
+    },
+];
+
+impl Seen<'_> {
+    fn name(&self) -> String {
+        let name = self.words.first().map_or(&b""[..], |word| word);
+        String::from_utf8_lossy(name).to_ascii_uppercase()
+    }
+
+    fn is_encoding(&self, before: &str, since: &str) -> bool {
+        self.name() == "OBJECT"
+            && self.before.bytes() == Some(before.as_bytes())
+            && self.since.bytes() == Some(since.as_bytes())
+    }
+
+    fn since_error(&self) -> Option<&str> {
+        error(self.since)
+    }
+}
+
+/// The text of an error.
+fn error(reply: &Reply) -> Option<&str> {
+    match reply {
+        Reply::Error(text) => std::str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
+/// What may differ between a reference and a subject.
+#[derive(Debug)]
+pub struct Explanations {
+    /// Those where the reference is the older.
+    newer: Vec<&'static Explained>,
+    /// Those where it is the newer.
+    older: Vec<&'static Explained>,
+}
+
+impl Explanations {
+    /// Between a reference of this version and Larder.
+    #[must_use]
+    pub fn with_larder(reference: Version) -> Self {
+        let of = |is_older: bool, larder: Larder| {
+            EXPLAINED
+                .iter()
+                .filter(|one| (reference < one.since) == is_older && one.larder == larder)
+                .collect()
+        };
+        Self {
+            newer: of(true, Larder::AsSince),
+            older: of(false, Larder::AsBefore),
+        }
+    }
+
+    /// Between two Redises.
+    #[must_use]
+    pub fn between(reference: Version, subject: Version) -> Self {
+        let of = |older: Version, newer: Version| {
+            EXPLAINED
+                .iter()
+                .filter(|one| older < one.since && one.since <= newer)
+                .collect()
+        };
+        Self {
+            newer: of(reference, subject),
+            older: of(subject, reference),
+        }
+    }
+
+    /// What explains a difference, by name.
+    pub(super) fn of(&self, different: &Different<'_>) -> Option<&'static str> {
+        let seen = |before, since| Seen {
+            words: &different.command.words,
+            before,
+            since,
+        };
+        let newer = seen(different.reference, different.subject);
+        let older = seen(different.subject, different.reference);
+        let by = |all: &[&'static Explained], seen: &Seen<'_>| {
+            all.iter().find(|one| (one.is)(seen)).map(|one| one.name)
+        };
+        by(&self.newer, &newer).or_else(|| by(&self.older, &older))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::differential::step::Command;
+
+    #[test]
+    fn an_explanation_holds_one_way_and_for_its_versions() {
+        let [old, new] =
+            ["quicklist", "listpack"].map(|name| Reply::Bulk(name.as_bytes().to_vec()));
+        let command = Command::of(&["OBJECT", "ENCODING", "k"]);
+        let explained = |all: &Explanations, reference, subject| {
+            let different = Different {
+                command: &command,
+                reference,
+                subject,
+            };
+            all.of(&different).is_some()
+        };
+        let old_reference = Explanations::with_larder((7, 0));
+        assert!(explained(&old_reference, &old, &new));
+        assert!(!explained(&old_reference, &new, &old));
+        let new_reference = Explanations::with_larder((8, 6));
+        assert!(!explained(&new_reference, &old, &new));
+        assert!(!explained(&new_reference, &new, &old));
+        let redises = Explanations::between((8, 6), (7, 0));
+        assert!(explained(&redises, &new, &old));
+        assert!(!explained(&redises, &old, &new));
+    }
+}

@@ -1,0 +1,256 @@
+//! Random episodes: a seed gives the same steps again, whatever the servers answer.
+//!
+//! Keys are few, so that commands meet on them, and have types that they are mostly used with. What is made never depends
+//! on how fast a server is: a relative deadline is at least a quarter of an hour away and does not come, or it is some
+//! milliseconds away, alone in its step, and has passed when the step ends ([`Step::Passing`]). Relative deadlines that are
+//! compared with others (`GT`, `LT`) lie in a range so wide that two are never near each other.
+
+mod hashes;
+mod keys;
+mod lists;
+mod pools;
+mod strings;
+mod waits;
+mod wraps;
+
+use std::collections::BTreeSet;
+
+use super::step::{Command, SESSIONS, Step};
+use crate::random::Random;
+
+/// Which commands are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// Of strings and of keys.
+    Strings,
+    /// Of hashes and lists too.
+    Collections,
+}
+
+impl Families {
+    /// The commands that episodes may have.
+    #[must_use]
+    pub fn commands(self) -> BTreeSet<&'static str> {
+        let mut all: BTreeSet<_> = strings::COMMANDS
+            .iter()
+            .chain(keys::COMMANDS)
+            .copied()
+            .collect();
+        if self == Self::Collections {
+            all.extend(hashes::COMMANDS);
+            all.extend(lists::COMMANDS);
+        }
+        all
+    }
+}
+
+/// What the reference has.
+#[derive(Debug)]
+pub struct Known {
+    /// Its commands, in upper case.
+    pub commands: BTreeSet<String>,
+    /// It answers as since 7.2, which shows in that scripts may call commands that block. Since then, too, a client that waits has its
+    /// command run again when a key is written: its first key counts, not the one written first, and a wrong type is an
+    /// error; and `HSET` of more fields than a listpack may have makes a hash table, be some of them the same.
+    pub since_7_2: bool,
+}
+
+impl Known {
+    /// Whether it has this command.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.commands.contains(name)
+    }
+
+    /// Numbers to sort by are only what is a number (since 8.0): no blank before it, no `0x`.
+    fn sorts_strictly(&self) -> bool {
+        self.has("HGETEX")
+    }
+}
+
+/// Makes episodes.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    random: Random,
+    families: Families,
+    known: &'a Known,
+    /// What most commands of this episode are about.
+    theme: Theme,
+    /// Collections grow to thousands of elements.
+    is_large: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Theme {
+    Hashes,
+    Lists,
+    Strings,
+    Keys,
+}
+
+/// Steps of an episode.
+const STEPS: usize = 60;
+
+impl<'a> Maker<'a> {
+    /// One for an episode of this number, in a run of this seed.
+    #[must_use]
+    pub fn new(seed: u64, episode: u64, families: Families, known: &'a Known) -> Self {
+        let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
+        let theme = match families {
+            Families::Strings => [Theme::Strings, Theme::Keys][random.below(2)],
+            Families::Collections => {
+                use Theme::{Hashes, Keys, Lists, Strings};
+                [Hashes, Hashes, Hashes, Lists, Lists, Lists, Strings, Keys][random.below(8)]
+            }
+        };
+        let is_large = random.one_in(4);
+        Self {
+            random,
+            families,
+            known,
+            theme,
+            is_large,
+        }
+    }
+
+    /// The steps of the episode.
+    #[must_use]
+    pub fn episode(mut self) -> Vec<Step> {
+        let mut steps = vec![];
+        if self.families == Families::Collections && self.random.one_in(2) {
+            steps.push(self.thresholds());
+        }
+        while steps.len() < STEPS {
+            self.next(&mut steps);
+        }
+        steps
+    }
+
+    fn next(&mut self, steps: &mut Vec<Step>) {
+        let session = self.random.below(SESSIONS);
+        let has_collections = self.families == Families::Collections;
+        match self.random.below(100) {
+            0..56 => {
+                let count = match self.random.below(4) {
+                    0 => 1,
+                    _ => self.random.between(2, 16),
+                };
+                let commands = (0..count).map(|_| self.command()).collect();
+                steps.push(Step::Pipeline { session, commands });
+            }
+            56..68 => self.transaction(session, steps),
+            68..80 => {
+                let commands = vec![self.script()];
+                steps.push(Step::Pipeline { session, commands });
+            }
+            80..82 => steps.extend(self.passing(session)),
+            82..86 => steps.push(self.sample(session)),
+            86..90 => steps.push(self.scan(session)),
+            90 => steps.push(self.scan_amid(session)),
+            91..94 => steps.push(self.payload(session)),
+            _ if has_collections => self.waiting(session, steps),
+            _ => steps.push(self.scan(session)),
+        }
+    }
+
+    /// A command whose reply, or what is promised of it, follows from what was there; now and then one that is wrong.
+    fn command(&mut self) -> Command {
+        let command = self.right_command();
+        if self.random.one_in(18) {
+            self.spoil(command)
+        } else {
+            command
+        }
+    }
+
+    fn right_command(&mut self) -> Command {
+        // Two thirds are the theme's.
+        let theme = if self.random.one_in(3) {
+            self.any_theme()
+        } else {
+            self.theme
+        };
+        match theme {
+            Theme::Hashes => self.hash_command(),
+            Theme::Lists => self.list_command(),
+            Theme::Strings => self.string_command(),
+            Theme::Keys => self.key_command(),
+        }
+    }
+
+    fn any_theme(&mut self) -> Theme {
+        use Theme::{Hashes, Keys, Lists, Strings};
+        match self.families {
+            Families::Strings => [Strings, Keys][self.random.below(2)],
+            Families::Collections => [Hashes, Lists, Strings, Keys, Keys][self.random.below(5)],
+        }
+    }
+
+    /// One of these names that the reference knows.
+    fn name(&mut self, names: &[&'static str]) -> &'static str {
+        loop {
+            let name = names[self.random.below(names.len())];
+            if self.knows(name) {
+                return name;
+            }
+        }
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.known.has(name)
+    }
+
+    /// Wrong in one way: a word less or more, another word, another type of key.
+    fn spoil(&mut self, mut command: Command) -> Command {
+        let name = command.name();
+        // These could come to answer by chance, or to reach where no audit looks.
+        if ["SELECT", "SWAPDB", "SORT", "SORT_RO", "HRANDFIELD"].contains(&name.as_str()) {
+            return command;
+        }
+        // A wrong word must not be a time to wait for, nor a deadline that comes.
+        let wrong: &[&str] = if name.starts_with('B') {
+            &["", "x", "-1", "nope"]
+        } else {
+            &[
+                "",
+                "x",
+                "0",
+                "-1",
+                "1.5",
+                "nope",
+                "FIELDS",
+                "KEEPTTL",
+                "9223372036854775807",
+                "9223372036854775808",
+                "-9223372036854775808",
+                "281474976710656",
+                "99999999999999999999999",
+            ]
+        };
+        let last = command.words.len() - 1;
+        let place = self.random.between(0, last);
+        match self.random.below(5) {
+            0 if last > 0 && !command.keys.contains(&last) => {
+                command.words.pop();
+            }
+            1 if !name.starts_with('B') => {
+                let word = wrong[self.random.below(wrong.len())];
+                command.words.push(word.into());
+            }
+            2 if place > 0 => {
+                let word = wrong[self.random.below(wrong.len())];
+                command.words[place] = word.into();
+            }
+            3 => {
+                for key in command.keys.clone() {
+                    command.words[key] = self.any_key();
+                }
+            }
+            _ => {
+                let flipped = command.words[0].iter().map(|byte| byte ^ 0x20).collect();
+                command.words[0] = flipped;
+            }
+        }
+        command
+    }
+}
