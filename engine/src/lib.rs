@@ -18,10 +18,6 @@ mod key;
 mod key_map;
 mod keyspace;
 pub mod limits;
-#[cfg_attr(
-    not(any(test, feature = "model")),
-    expect(dead_code, reason = "types follow")
-)]
 mod list;
 mod memory;
 #[cfg(any(test, feature = "model"))]
