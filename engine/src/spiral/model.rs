@@ -255,11 +255,11 @@ impl Play<'_> {
         let now = UnixMillis(DEADLINES_FROM + operand as i64);
         let wakes_at = self.spiral.wakes_at();
         let (mut gone, hash_of) = (Vec::new(), self.hash_of());
-        let spent = self
-            .spiral
-            .expire_some(&mut self.heap, &hash_of, now, budget, &mut |name| {
-                gone.push(name.to_vec())
-            });
+        let spent =
+            self.spiral
+                .expire_some(&mut self.heap, &hash_of, now, budget, &mut |element| {
+                    gone.push(element.name.to_vec())
+                });
         for name in &gone {
             let (_, deadline) = self.model.remove(name).expect("it was there");
             assert!(wakes_at <= now && deadline.expect("it ends") <= now);
