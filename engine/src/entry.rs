@@ -103,9 +103,7 @@ impl<'a> EntryRef<'a> {
     /// Shows each element of a list, in order; of another value nothing.
     pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
         if self.kind() == Kind::List {
-            let at = self
-                .memory
-                .list_at(self.item, &self.memory.layout(self.item));
+            let at = self.memory.list_at(self.item);
             let list = self.memory.list_view(&at);
             list.range(0..list.len(), show);
         }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use collections::Collections;
 pub(crate) use elements::Named;
 pub(crate) use lists::{ListPlace, fits_ill};
+pub(crate) use packed::PackedAt;
 pub(crate) use times::Times;
 
 use crate::entry::EntryRef;

@@ -15,7 +15,7 @@ pub(crate) enum Named<'a> {
     /// A run in an item.
     Packed(Packed<'a>),
     /// Nodes, and the memory they lie in.
-    Large(Owner, &'a Spiral, &'a Heap),
+    Large(&'a Spiral, &'a Heap),
 }
 
 impl<'a> Named<'a> {
@@ -24,7 +24,7 @@ impl<'a> Named<'a> {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Packed(packed) => packed.len() as u64,
-            Self::Large(_, spiral, _) => spiral.len(),
+            Self::Large(spiral, _) => spiral.len(),
         }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Named<'a> {
     pub(crate) fn get(&self, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {
         match self {
             Self::Packed(packed) => packed.find(hash, name).map(|(_, element)| element),
-            Self::Large(_, spiral, heap) => spiral.get(heap, hash, name),
+            Self::Large(spiral, heap) => spiral.get(heap, hash, name),
         }
     }
 
@@ -41,7 +41,7 @@ impl<'a> Named<'a> {
     pub(crate) fn for_each(&self, show: impl FnMut(ElementRef<'a>)) {
         match self {
             Self::Packed(packed) => packed.for_each(show),
-            Self::Large(_, spiral, heap) => spiral.for_each(heap, show),
+            Self::Large(spiral, heap) => spiral.for_each(heap, show),
         }
     }
 
@@ -49,7 +49,7 @@ impl<'a> Named<'a> {
     pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
         match self {
             Self::Packed(packed) => packed.soonest_deadline(),
-            Self::Large(_, spiral, _) => spiral.soonest_deadline(),
+            Self::Large(spiral, _) => spiral.soonest_deadline(),
         }
     }
 }
@@ -127,11 +127,16 @@ impl Memory {
     /// The value is none.
     #[inline(always)]
     pub(crate) fn named(&self, item: Block) -> Named<'_> {
+        self.named_of(item, &self.layout(item))
+    }
+
+    /// As [`Self::named`], of an item with this layout.
+    #[inline(always)]
+    pub(crate) fn named_of(&self, item: Block, layout: &Layout) -> Named<'_> {
         let bytes = self.heap.arena.tail(item);
-        let layout = Layout::read(bytes);
         match layout.collection(bytes) {
-            Some(owner) => Named::Large(owner, self.collections.spiral(owner), &self.heap),
-            None => Named::Packed(Packed::new(Self::run_of(bytes, &layout))),
+            Some(owner) => Named::Large(self.collections.spiral(owner), &self.heap),
+            None => Named::Packed(Packed::new(Self::run_of(bytes, layout))),
         }
     }
 
@@ -185,6 +190,12 @@ impl Memory {
             Some(collection) => self.collections.root(collection).variant,
             None => Variant(self.value(item)[0]),
         }
+    }
+
+    /// What a large collection says of itself.
+    #[inline]
+    pub(crate) fn variant_of(&self, collection: Owner) -> Variant {
+        self.collections.root(collection).variant
     }
 
     /// Bytes of names and values of a large collection.

@@ -37,12 +37,12 @@ fn is_short(element: &[u8]) -> bool {
     element.len() <= PACKED_LIST_MAX_BYTES - RUN_HEADER_BYTES
 }
 
-/// Whether a list may be in too long a block, or in a tree though it is short.
+/// Whether a list may be in too long a block, or, if it may be packed, in a tree though it is short.
 #[inline]
-pub(crate) fn fits_ill(list: &ListView<'_>) -> bool {
+pub(crate) fn fits_ill(list: &ListView<'_>, may_pack: bool) -> bool {
     match list {
         ListView::Packed(run) => run.room_bytes() > run.used_bytes() / 2 + IDLE_MIN_BYTES,
-        ListView::Large(list, _) => list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2,
+        ListView::Large(list, _) => may_pack && list.len() as usize <= PACKED_LIST_MAX_ELEMENTS / 2,
     }
 }
 
@@ -124,10 +124,12 @@ impl ListPlace {
 }
 
 impl Memory {
-    /// Where the list of an item lies, by the item's layout.
+    /// Where the list of an item lies.
     #[inline(always)]
-    pub(crate) fn list_at(&self, item: Block, layout: &ItemLayout) -> ListPlace {
-        let form = match layout.collection(self.heap.arena.tail(item)) {
+    pub(crate) fn list_at(&self, item: Block) -> ListPlace {
+        let bytes = self.heap.arena.tail(item);
+        let layout = ItemLayout::read(bytes);
+        let form = match layout.collection(bytes) {
             Some(number) => ListForm::Large(number),
             None => ListForm::Packed(layout.value_at + VARIANT_BYTES, layout.total),
         };
@@ -178,7 +180,7 @@ impl Memory {
 
     /// A list's item is in this block now.
     fn list_moved(&self, at: &mut ListPlace, item: Block) {
-        *at = self.list_at(item, &self.layout(item));
+        *at = self.list_at(item);
     }
 
     /// Writes a new item whose value is a list of one element.
@@ -196,7 +198,7 @@ impl Memory {
         let item = self.create_packed(key, Kind::List, access, room, |run| {
             PackedMut::empty(run);
         })?;
-        let mut at = self.list_at(item, &self.layout(item));
+        let mut at = self.list_at(item);
         let pushed = self.push_to_list(&mut at, End::Tail, element);
         if pushed.is_err() {
             self.destroy(item);

@@ -15,6 +15,14 @@ use crate::{AccessClock, Kind, StoreError};
 /// Bytes before the run.
 pub(super) const VARIANT_BYTES: usize = 1;
 
+/// Where in its item a packed collection is, until that moves or is written anew: what a command looks up once.
+#[derive(Clone, Copy)]
+pub(crate) struct PackedAt {
+    pub(crate) item: Block,
+    value_at: u16,
+    end: u16,
+}
+
 impl Memory {
     /// Writes a new item whose value is a packed collection with a run of at least `run_bytes`, in a block that fits; `write` writes
     /// all of the run.
@@ -72,6 +80,31 @@ impl Memory {
     #[inline(always)]
     pub(super) fn run_of<'a>(bytes: &'a [u8], layout: &Layout) -> &'a [u8] {
         &layout.inline_value(bytes)[VARIANT_BYTES..]
+    }
+
+    /// Where the packed collection of an item is; `None` if its value is none.
+    #[inline(always)]
+    pub(crate) fn packed_at(&self, item: Block) -> Option<PackedAt> {
+        let layout = self.layout(item);
+        layout.head.form().is_packed().then_some(PackedAt {
+            item,
+            value_at: layout.value_at as u16,
+            end: layout.total as u16,
+        })
+    }
+
+    /// The run of a packed collection.
+    #[inline(always)]
+    pub(crate) fn run_at(&self, at: PackedAt) -> &[u8] {
+        let value = &self.heap.arena.tail(at.item)[at.value_at.into()..at.end.into()];
+        &value[VARIANT_BYTES..]
+    }
+
+    /// A packed collection, to change within its bytes: its variant and its run.
+    #[inline(always)]
+    pub(crate) fn packed_mut_at(&mut self, at: PackedAt) -> (&mut u8, &mut [u8]) {
+        let value = &mut self.heap.arena.tail_mut(at.item)[at.value_at.into()..at.end.into()];
+        value.split_first_mut().expect("a variant")
     }
 
     /// The run of a packed collection, to change within its bytes.

@@ -75,15 +75,15 @@ impl Shard {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        let head = self.memory.layout(item).head;
+        let layout = self.memory.layout(item);
         if access == Access::Touch {
-            self.touch(db, item, head.access());
+            self.touch(db, item, layout.head.access());
         }
-        if head.form().kind() != Kind::Hash {
+        if layout.head.form().kind() != Kind::Hash {
             return Err(WrongType);
         }
         Ok(Some(HashRef {
-            fields: self.memory.named(item),
+            fields: self.memory.named_of(item, &layout),
             hasher: &self.hasher,
             now: self.now,
         }))
@@ -131,7 +131,7 @@ impl<'a> HashRef<'a> {
     /// Shows about `count` fields from `cursor`, zero at first, on; where to go on, `None` at the end. A field that is there all
     /// the while is shown, however the hash grows or shrinks. A small hash is shown at once.
     pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Field<'a>)) -> Option<u64> {
-        let Named::Large(_, spiral, heap) = self.fields else {
+        let Named::Large(spiral, heap) = self.fields else {
             self.each(show);
             return None;
         };
@@ -151,7 +151,7 @@ impl<'a> HashRef<'a> {
                 let choice = (u128::from(random) * u128::from(count)) >> 64;
                 (count > 0).then(|| packed.element(choice as usize))
             }
-            Named::Large(_, spiral, heap) => spiral.random(heap, random),
+            Named::Large(spiral, heap) => spiral.random(heap, random),
         };
         let element = element.filter(|element| self.shows(element))?;
         Some(element.into())

@@ -37,14 +37,14 @@ impl Shard {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        let layout = self.memory.layout(item);
+        let head = self.memory.head(item);
         if access == Access::Touch {
-            self.touch(db, item, layout.head.access());
+            self.touch(db, item, head.access());
         }
-        if layout.head.form().kind() != Kind::List {
+        if head.form().kind() != Kind::List {
             return Err(WrongType);
         }
-        let view = self.memory.list_view(&self.memory.list_at(item, &layout));
+        let view = self.memory.list_view(&self.memory.list_at(item));
         Ok(Some(ListRef { view }))
     }
 }

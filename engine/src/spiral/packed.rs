@@ -8,11 +8,24 @@ use super::run::{self, ELEMENT_MAX_BYTES, Element, Field, NewElement, Shape};
 use super::{ElementRef, tag_of};
 use crate::UnixMillis;
 
-/// Room that a run gets for what comes next when it grows, as a shift: a sixteenth.
+/// Room that a run gets for what comes next when it grows, as a shift: a sixteenth, in whole elements.
 const ROOM_SHIFT: u32 = 4;
-/// A run becomes shorter when more of it lies idle, and more than a quarter.
-const IDLE_MIN_BYTES: usize = 64;
-const IDLE_SHIFT: u32 = 2;
+/// A run becomes shorter when more of it lies idle, and more than an eighth.
+const IDLE_MIN_BYTES: usize = 32;
+const IDLE_SHIFT: u32 = 3;
+
+/// What [`put`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is there now.
+    Done,
+    /// It is there now, and the run may be much too long.
+    Shrunk,
+    /// A run of at least so many bytes has room for it.
+    Needs(usize),
+    /// It lies in no run.
+    TooLong,
+}
 
 /// A small collection, to read.
 #[derive(Clone, Copy)]
@@ -83,30 +96,11 @@ impl<'a> Packed<'a> {
         Some((at, self.element(at)))
     }
 
-    /// Bytes of the run.
-    #[inline(always)]
-    pub(crate) fn capacity(&self) -> usize {
-        self.shape.capacity
-    }
-
-    /// Bytes that the run needs with this element, in the place of element `at` or as one more; `None` if its name or value does
-    /// not lie in a run.
-    #[inline(always)]
-    pub(crate) fn needed_with(&self, at: Option<usize>, element: &ElementRef<'_>) -> Option<usize> {
-        let new = plan(self.run, &self.shape, at, element)?;
-        Some(new.needed())
-    }
-
-    /// Bytes that the run needs once an element has this deadline.
-    pub(crate) fn needed_with_deadline(&self, deadline: Option<UnixMillis>) -> usize {
-        self.shape.with_deadline(deadline).needed()
-    }
-
     /// Bytes that a run of these elements is to have instead, if it has become much too long.
     #[inline(always)]
     pub(crate) fn shorter(&self) -> Option<usize> {
         let most = (self.shape.capacity >> IDLE_SHIFT).max(IDLE_MIN_BYTES);
-        (self.shape.idle() > most).then(|| with_room(self.shape.used()))
+        (self.shape.idle() > most).then(|| with_room(&self.shape))
     }
 
     /// Verifies the run; `hash_of` tells the hash of a name.
@@ -132,33 +126,30 @@ impl<'a> Packed<'a> {
     }
 }
 
-/// The shape of a run with this element; `None` if its name or value does not lie in a run.
+fn field(bytes: &[u8]) -> Field<'_> {
+    Field {
+        code: bytes.len() as u8,
+        bytes,
+    }
+}
+
+/// Bytes that a run of this shape, which may be a plan, is to have.
 #[inline(always)]
-fn plan(run: &[u8], shape: &Shape, at: Option<usize>, element: &ElementRef<'_>) -> Option<Shape> {
-    let ElementRef {
-        name,
-        value,
-        deadline,
-    } = *element;
-    if name.len() > ELEMENT_MAX_BYTES || value.len() > ELEMENT_MAX_BYTES {
+fn with_room(shape: &Shape) -> usize {
+    let needed = shape.needed();
+    let element = needed / shape.count.max(1) + 1;
+    let room = needed >> ROOM_SHIFT;
+    needed + room - room % element
+}
+
+/// Bytes that a run of this one element is to have; `None` if it lies in none.
+pub(crate) fn bytes_alone(element: &ElementRef<'_>) -> Option<usize> {
+    let (name, value) = (element.name.len(), element.value.len());
+    if name.max(value) > ELEMENT_MAX_BYTES {
         return None;
     }
-    let codes = (name.len() as u8, value.len() as u8);
-    Some(match at {
-        None => shape.with(codes.0, codes.1, deadline),
-        Some(at) => run::shape_with_value(run, shape, at, codes.1, deadline),
-    })
-}
-
-/// Bytes of a run that needs so many, with room for what comes next.
-#[inline(always)]
-pub(crate) fn with_room(needed: usize) -> usize {
-    needed + (needed >> ROOM_SHIFT)
-}
-
-/// Bytes that a run of one element needs; `None` if its name or value does not lie in a run.
-pub(crate) fn needed_alone(element: &ElementRef<'_>) -> Option<usize> {
-    Some(plan(&[], &Shape::empty(0), None, element)?.needed())
+    let shape = Shape::empty(0).with(name as u8, value as u8, element.deadline);
+    Some(with_room(&shape))
 }
 
 /// Makes a run empty.
@@ -166,39 +157,67 @@ pub(crate) fn clear(run: &mut [u8]) {
     Shape::empty(run.len()).write(run);
 }
 
-/// Gives a run an element in the place of element `at`, which has its name, or as one more. There must be room.
+/// Gives a run an element, in the place of element `at`, which has its name, or as one more: if there is room, otherwise nothing
+/// changes.
 #[inline(always)]
-pub(crate) fn put(run: &mut [u8], at: Option<usize>, hash: u64, element: &ElementRef<'_>) {
+pub(crate) fn put(
+    run: &mut [u8],
+    at: Option<usize>,
+    hash: u64,
+    element: &ElementRef<'_>,
+) -> Written {
+    let ElementRef {
+        name,
+        value,
+        deadline,
+    } = *element;
     let mut shape = Shape::read(run);
-    let value = Field {
-        code: element.value.len() as u8,
-        bytes: element.value,
+    let Some(at) = at else {
+        if name.len().max(value.len()) > ELEMENT_MAX_BYTES {
+            return Written::TooLong;
+        }
+        let plan = shape.with(name.len() as u8, value.len() as u8, deadline);
+        if plan.needed() > shape.capacity {
+            return Written::Needs(with_room(&plan));
+        }
+        let new = NewElement {
+            tag: tag_of(hash),
+            name: field(name),
+            value: field(value),
+            deadline,
+        };
+        run::append(run, &mut shape, &new);
+        return Written::Done;
     };
-    match at {
-        None => {
-            let name = Field {
-                code: element.name.len() as u8,
-                bytes: element.name,
-            };
-            let new = NewElement {
-                tag: tag_of(hash),
-                name,
-                value,
-                deadline: element.deadline,
-            };
-            run::append(run, &mut shape, &new);
-        }
-        Some(at) => {
-            let new = run::shape_with_value(run, &shape, at, value.code, element.deadline);
-            run::set_value(run, &mut shape, new, at, value, element.deadline);
-        }
+    let old = shape.element(run, at);
+    if run::is_length(old.value_code, value.len()) && old.deadline == deadline {
+        run::overwrite_value(run, &shape, at, value);
+        return Written::Done;
+    }
+    if value.len() > ELEMENT_MAX_BYTES {
+        return Written::TooLong;
+    }
+    let plan = run::shape_with_value(run, &shape, at, value.len() as u8, deadline);
+    if plan.needed() > shape.capacity {
+        return Written::Needs(with_room(&plan));
+    }
+    let used = shape.used();
+    run::set_value(run, &mut shape, plan, at, field(value), deadline);
+    match shape.used() < used {
+        true => Written::Shrunk,
+        false => Written::Done,
     }
 }
 
-/// Gives element `at` another deadline, or none. There must be room.
-pub(crate) fn set_deadline(run: &mut [u8], at: usize, deadline: Option<UnixMillis>) {
+/// Gives element `at` another deadline, or none: if there is room, otherwise nothing changes.
+pub(crate) fn set_deadline(run: &mut [u8], at: usize, deadline: Option<UnixMillis>) -> Written {
     let mut shape = Shape::read(run);
+    let plan = shape.with_deadline(deadline);
+    if plan.needed() > shape.capacity {
+        return Written::Needs(with_room(&plan));
+    }
     run::set_deadline(run, &mut shape, at, deadline);
+    Written::Done
 }
 
 /// Takes element `at` out.

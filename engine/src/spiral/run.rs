@@ -51,14 +51,23 @@ const COUNT_AT: usize = 3;
 const CAPACITY_AT: usize = COUNT_AT + 2;
 const LOW_AT: usize = CAPACITY_AT + 2;
 
+/// Bytes that a name or value of each code takes in its element.
+static BYTES_OF_CODES: [u8; 256] = {
+    let mut bytes = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        bytes[code] = code as u8;
+        code += 1;
+    }
+    bytes[IN_BLOCK as usize] = 4;
+    bytes[IN_EXTENT as usize] = 8;
+    bytes
+};
+
 /// Bytes that a name or value of this code takes in its element.
 #[inline(always)]
 pub(super) fn bytes_of_code(code: u8) -> usize {
-    match code {
-        IN_BLOCK => 4,
-        IN_EXTENT => 8,
-        len => usize::from(len),
-    }
+    usize::from(BYTES_OF_CODES[usize::from(code)])
 }
 
 /// Whether a name or value of this code lies in its element and has so many bytes.

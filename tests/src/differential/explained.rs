@@ -63,7 +63,11 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| {
             ["BITCOUNT", "BITPOS"].contains(&it.name().as_str())
                 && matches!(it.before, Reply::Integer(-1 | 0))
-                && it.since_error() == Some("ERR value is not an integer or out of range")
+                && [
+                    Some("ERR value is not an integer or out of range"),
+                    Some("ERR syntax error"),
+                ]
+                .contains(&it.since_error())
         },
     },
     Explained {

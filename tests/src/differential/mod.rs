@@ -36,6 +36,9 @@ pub use target::{Contender, Fault};
 /// need collections are not run.
 pub const COLLECTIONS: bool = false;
 
+/// Lines of a failing episode that are shown, its last ones.
+const MAX_LINES: usize = 60;
+
 /// What to play.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -133,11 +136,12 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         let (steps, difference) = shrink::shrink(&mut targets, &mut ledger, &steps, difference)?;
         ledger.met = met;
         let lines: Vec<String> = steps.iter().flat_map(step::Step::lines).collect();
+        let shown = lines.len().saturating_sub(MAX_LINES);
         if kinds.insert(difference.name.clone()) {
             let text = format!(
                 "seed {} episode {episode}:\n{}\n\n{}",
                 plan.seed,
-                lines.join("\n"),
+                lines[shown..].join("\n"),
                 difference.text
             );
             // Now, lest a run that is stopped tells nothing.

@@ -329,6 +329,32 @@ impl Play<'_> {
         Ok(sent.and_then(|command| self.compare(&[command], &answers)))
     }
 
+    /// Reads the replies of the waiters that the reference has answered. Another server may do so a moment later, while it
+    /// answers others already; whether it does at all is what matters.
+    fn read_whom_it_served(&mut self, served: &mut [Vec<Option<Reply>>]) -> Outcome<()> {
+        for waiter in 0..served[0].len() {
+            if served[0][waiter].is_some() {
+                continue;
+            }
+            served[0][waiter] = self.targets[0].settle(waiter)?;
+            if served[0][waiter].is_none() {
+                continue;
+            }
+            for (target, served) in self.targets.iter_mut().zip(&mut *served).skip(1) {
+                if served[waiter].is_none() {
+                    let reply = target.read(super::step::SESSIONS + waiter);
+                    served[waiter] = Some(reply.map_err(|why| {
+                        format!(
+                            "{}: waiter {waiter}, whom the reference has served: {why}",
+                            target.label()
+                        )
+                    })?);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn waiting(
         &mut self,
         waiters: &[Command],
@@ -349,6 +375,7 @@ impl Play<'_> {
             if let Some(found) = self.pipeline(session, std::slice::from_ref(command))? {
                 return Ok(Some(found));
             }
+            self.read_whom_it_served(&mut served)?;
         }
         let how = if with_error { "ERROR" } else { "TIMEOUT" };
         for (waiter, command) in waiters.iter().enumerate() {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::step::{SESSIONS, Session, WAITERS};
 use crate::Outcome;
-use crate::client::{Client, REPLY_TIMEOUT};
+use crate::client::{Arrival, Client, REPLY_TIMEOUT};
 use crate::resp::{self, Reply};
-use crate::server::{Options, Server};
+use crate::server::{Options, Server, fault_in};
 
 /// What a planted fault does with the words of each command on their way to the server.
 pub type Fault = fn(&mut Vec<Vec<u8>>);
@@ -123,22 +123,20 @@ impl Target {
     /// # Errors
     /// There is no server to be had.
     pub(super) fn recover(&mut self) -> Outcome<Option<String>> {
-        let mut fault = None;
-        let is_well = self.server.is_running()
-            && self
-                .server
-                .connect()
-                .and_then(|mut client| client.run("PING"))
-                .is_ok();
-        if !is_well {
-            let another = Server::start(&self.contender.options)?;
-            let former = std::mem::replace(&mut self.server, another);
-            let log = former.log_tail();
-            let why = former.stop().err();
-            fault = Some(why.unwrap_or_else(|| format!("it ended, or answers no more\n{log}")));
+        let is_well = self.server.is_running() && fault_in(&self.server.log()).is_none();
+        if is_well && let Ok(connections) = Connections::open(&self.server) {
+            self.connections = connections;
+            return Ok(None);
         }
+        // It may be ending.
+        let another = Server::start(&self.contender.options)?;
+        let former = std::mem::replace(&mut self.server, another);
         self.connections = Connections::open(&self.server)?;
-        Ok(fault)
+        let log = former.log_tail();
+        let why = former.stop().err();
+        Ok(Some(why.unwrap_or_else(|| {
+            format!("it ended, or answers no more\n{log}")
+        })))
     }
 
     /// Sends commands in one write.
@@ -176,7 +174,7 @@ impl Target {
         self.connections.control.call(words)
     }
 
-    /// Whether this waiter's reply is there, or it is blocked, which `CLIENT UNBLOCK` of it tells.
+    /// The number of this waiter's connection.
     #[must_use]
     pub(super) fn waiter_id(&self, waiter: usize) -> i64 {
         self.connections.waiters[waiter]
@@ -187,23 +185,21 @@ impl Target {
     /// # Errors
     /// Neither is so for too long.
     pub(super) fn settle(&mut self, waiter: usize) -> Outcome<Option<Reply>> {
-        let id = self.connections.waiters[waiter];
+        let id = self.connections.waiters[waiter].to_string();
         let deadline = Instant::now() + REPLY_TIMEOUT;
         while Instant::now() < deadline {
-            let session = &mut self.connections.sessions[SESSIONS + waiter];
-            let arrival = session.arrival(Duration::from_micros(1))?;
-            match arrival {
-                crate::client::Arrival::Reply(reply) => return Ok(Some(reply)),
-                crate::client::Arrival::Closed => return Err("a waiter was cut off".into()),
-                crate::client::Arrival::Nothing => {}
-            }
-            let text = self.ask(&["CLIENT", "LIST", "ID", &id.to_string()])?;
-            let text = text.to_text();
-            let flags = text
-                .split_whitespace()
-                .find_map(|field| field.strip_prefix("flags="));
+            let client = self.ask(&["CLIENT", "LIST", "ID", &id])?.to_text();
+            let mut fields = client.split_whitespace();
+            let flags = fields.find_map(|field| field.strip_prefix("flags="));
             if flags.is_some_and(|flags| flags.contains('b')) {
                 return Ok(None);
+            }
+            // Its command has not come yet, or its reply is on its way.
+            let session = &mut self.connections.sessions[SESSIONS + waiter];
+            match session.arrival(Duration::from_millis(1))? {
+                Arrival::Reply(reply) => return Ok(Some(reply)),
+                Arrival::Closed => return Err("a waiter was cut off".into()),
+                Arrival::Nothing => {}
             }
         }
         Err(format!(

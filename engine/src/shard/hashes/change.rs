@@ -10,26 +10,36 @@ use super::{Field, Stored};
 use crate::item::Variant;
 use crate::journal::{Effect, Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES, PACKED_HASH_MAX_BYTES};
-use crate::memory::Named;
+use crate::memory::PackedAt;
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::shard::{Open, Shard, TtlChange};
-use crate::spiral::{ElementRef, Place, packed};
+use crate::spiral::packed::{self, Packed, Written};
+use crate::spiral::{ElementRef, Place};
 use crate::{DbIndex, Key, Kind, StoreError, UnixMillis, WrongType};
 
 /// The hash of a key, which may not be there yet, to change. [`Self::close`] ends it.
 #[must_use = "what is opened is closed, however it went"]
 pub struct HashMut<'a> {
     open: Open<'a>,
+    at: At,
+}
+
+/// Where a hash is.
+#[derive(Clone, Copy)]
+enum At {
+    /// There is none.
+    Nowhere,
+    Packed(PackedAt),
+    Large(Owner),
 }
 
 /// Where a field is, or is to be, until the hash changes.
 #[derive(Clone, Copy)]
 enum Spot {
-    /// There is no hash.
     Nowhere,
-    /// In the run of this item, if it is there.
-    Packed(Block, Option<usize>),
+    /// Which field it is, if it is there.
+    Packed(PackedAt, Option<usize>),
     Large(Owner, Place),
 }
 
@@ -42,6 +52,25 @@ struct Found {
     live: Option<Option<UnixMillis>>,
 }
 
+/// A change of one field.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    /// It holds this, in the place of the field of this number or as one more.
+    Put(Option<usize>, u64, ElementRef<'a>),
+    /// The field of this number has another deadline.
+    Deadline(usize, Option<UnixMillis>),
+}
+
+impl Change<'_> {
+    #[inline(always)]
+    fn apply(&self, run: &mut [u8]) -> Written {
+        match self {
+            Self::Put(at, hash, element) => packed::put(run, *at, *hash, element),
+            Self::Deadline(at, deadline) => packed::set_deadline(run, *at, *deadline),
+        }
+    }
+}
+
 impl Shard {
     /// The hash at a key, to change, which is a use of it. One that is not there is made by the first field.
     ///
@@ -50,7 +79,22 @@ impl Shard {
     #[inline]
     pub fn hash_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<HashMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::Hash)?;
-        Ok(HashMut { open })
+        let at = match open.item {
+            None => At::Nowhere,
+            Some(item) => open.shard.hash_at(item),
+        };
+        Ok(HashMut { open, at })
+    }
+
+    #[inline(always)]
+    fn hash_at(&self, item: Block) -> At {
+        match self.memory.packed_at(item) {
+            Some(at) => At::Packed(at),
+            None => {
+                let owner = self.memory.collection_of(item);
+                At::Large(owner.expect("a hash has either form"))
+            }
+        }
     }
 }
 
@@ -67,28 +111,31 @@ impl HashMut<'_> {
         self.open.item.is_some()
     }
 
-    fn fields(&self) -> Option<Named<'_>> {
-        let item = self.open.item?;
-        Some(self.open.shard.memory.named(item))
-    }
-
     /// Number of fields, those past their deadline and not yet removed included.
     #[inline]
     pub fn len(&self) -> u64 {
-        self.fields().map_or(0, |fields| fields.len())
+        let memory = &self.open.shard.memory;
+        match self.at {
+            At::Nowhere => 0,
+            At::Packed(at) => Packed::new(memory.run_at(at)).len() as u64,
+            At::Large(owner) => memory.spiral(owner).0.len(),
+        }
     }
 
     /// Whether there is no field.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// A time before which no field's deadline comes, exact in a small hash; `None` if no field has a deadline.
     pub fn soonest_deadline(&self) -> Option<UnixMillis> {
-        self.fields()?.soonest_deadline()
+        let item = self.open.item?;
+        self.open.shard.memory.named(item).soonest_deadline()
     }
 
     /// A field.
+    #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
         let (_, element) = self.find(name);
         element.map(Field::from)
@@ -99,19 +146,17 @@ impl HashMut<'_> {
     fn find(&self, name: &[u8]) -> (Found, Option<ElementRef<'_>>) {
         let shard = &*self.open.shard;
         let hash = shard.hasher.hash(name);
-        let (spot, element) = match self.open.item {
-            None => (Spot::Nowhere, None),
-            Some(item) => match shard.memory.named(item) {
-                Named::Packed(run) => {
-                    let found = run.find(hash, name);
-                    let at = found.map(|(at, _)| at);
-                    (Spot::Packed(item, at), found.map(|(_, element)| element))
-                }
-                Named::Large(owner, spiral, heap) => {
-                    let (place, element) = spiral.find(heap, hash, name);
-                    (Spot::Large(owner, place), element)
-                }
+        let (spot, element) = match self.at {
+            At::Nowhere => (Spot::Nowhere, None),
+            At::Packed(at) => match Packed::new(shard.memory.run_at(at)).find(hash, name) {
+                Some((number, element)) => (Spot::Packed(at, Some(number)), Some(element)),
+                None => (Spot::Packed(at, None), None),
             },
+            At::Large(owner) => {
+                let (spiral, heap) = shard.memory.spiral(owner);
+                let (place, element) = spiral.find(heap, hash, name);
+                (Spot::Large(owner, place), element)
+            }
         };
         let now = shard.now;
         let element = element.filter(|element| element.deadline.is_none_or(|at| at > now));
@@ -177,14 +222,14 @@ impl HashMut<'_> {
         };
         match found.spot {
             Spot::Nowhere => self.create(found.hash, &element)?,
-            Spot::Packed(item, at) => {
+            Spot::Packed(at, number) => {
                 self.open.before(&field);
-                self.put_packed(item, at, found.hash, &element)?;
+                self.change_packed(at, &Change::Put(number, found.hash, element))?;
             }
             Spot::Large(owner, place) => {
                 self.open.before(&field);
-                let at = (found.hash, place);
-                self.open.shard.put_large(owner, at, element)?;
+                let shard = &mut *self.open.shard;
+                shard.put_large(owner, Some((found.hash, place)), element)?;
             }
         }
         self.note_variant(&element);
@@ -206,23 +251,20 @@ impl HashMut<'_> {
         self.open.before_new();
         let shard = &mut *self.open.shard;
         let access = shard.clock;
-        let item = match packed::needed_alone(element) {
-            Some(needed) => shard.memory.create_packed(
-                key,
-                Kind::Hash,
-                access,
-                packed::with_room(needed),
-                |run| {
+        let item = match packed::bytes_alone(element) {
+            Some(bytes) => {
+                let memory = &mut shard.memory;
+                memory.create_packed(key, Kind::Hash, access, bytes, |run| {
                     packed::clear(run);
                     packed::put(run, None, hash, element);
-                },
-            )?,
+                })?
+            }
             None => {
                 let of = (Kind::Hash, Variant::default());
                 let item = shard.memory.create_collection(key, of, access, None)?;
                 let owner = shard.memory.collection_of(item);
                 let owner = owner.expect("that is its value");
-                if let Err(error) = shard.put_new(owner, *element) {
+                if let Err(error) = shard.put_large(owner, None, *element) {
                     shard.memory.destroy(item);
                     return Err(error);
                 }
@@ -230,79 +272,90 @@ impl HashMut<'_> {
             }
         };
         self.open.attach(item);
+        self.at = self.open.shard.hash_at(item);
         Ok(())
     }
 
-    /// Writes a field of a packed hash.
+    /// Changes a field of a packed hash.
     #[inline(always)]
-    fn put_packed(
-        &mut self,
-        item: Block,
-        at: Option<usize>,
-        hash: u64,
-        element: &ElementRef<'_>,
-    ) -> Result<(), StoreError> {
-        let memory = &mut self.open.shard.memory;
-        let Named::Packed(run) = memory.named(item) else {
-            unreachable!("it was packed when the field was looked for");
-        };
-        match run.needed_with(at, element) {
-            Some(needed) if needed <= run.capacity() => {
-                packed::put(memory.packed_mut(item), at, hash, element);
-                if at.is_some() {
-                    self.shorten(item);
-                }
+    fn change_packed(&mut self, at: PackedAt, change: &Change<'_>) -> Result<(), StoreError> {
+        let (_, run) = self.open.shard.memory.packed_mut_at(at);
+        match change.apply(run) {
+            Written::Done => Ok(()),
+            Written::Shrunk => {
+                self.shorten(at);
                 Ok(())
             }
-            Some(needed) if needed <= PACKED_HASH_MAX_BYTES => {
-                let bytes = packed::with_room(needed).min(PACKED_HASH_MAX_BYTES);
-                let moved = memory.resize_packed(item, bytes, |from, to| {
-                    packed::copy(from, to);
-                    packed::put(to, at, hash, element);
-                })?;
-                self.open.moved(moved);
-                Ok(())
-            }
-            _ => self.enlarge(item, element),
+            Written::Needs(bytes) => self.grow(at, bytes, change),
+            Written::TooLong => self.enlarge(at, change),
         }
+    }
+
+    /// Makes a change of a packed hash for which its run has no room.
+    #[inline(never)]
+    fn grow(&mut self, at: PackedAt, bytes: usize, change: &Change<'_>) -> Result<(), StoreError> {
+        if bytes > PACKED_HASH_MAX_BYTES {
+            return self.enlarge(at, change);
+        }
+        let memory = &mut self.open.shard.memory;
+        let moved = memory.resize_packed(at.item, bytes, |from, to| {
+            packed::copy(from, to);
+            let written = change.apply(to);
+            debug_assert!(
+                !matches!(written, Written::Needs(_)),
+                "it was given the room"
+            );
+        })?;
+        self.moved(moved);
+        Ok(())
+    }
+
+    /// The item is elsewhere now.
+    fn moved(&mut self, to: Block) {
+        self.open.moved(to);
+        self.at = self.open.shard.hash_at(to);
     }
 
     /// Gives a run that has become much too long a shorter block.
     #[inline(always)]
-    fn shorten(&mut self, item: Block) {
+    fn shorten(&mut self, at: PackedAt) {
         let memory = &mut self.open.shard.memory;
-        let Named::Packed(run) = memory.named(item) else {
-            return;
-        };
-        if let Some(bytes) = run.shorter() {
+        if let Some(bytes) = Packed::new(memory.run_at(at)).shorter() {
             // Without memory for that, the long one does.
-            if let Ok(moved) = memory.resize_packed(item, bytes, packed::copy) {
-                self.open.moved(moved);
+            if let Ok(moved) = memory.resize_packed(at.item, bytes, packed::copy) {
+                self.moved(moved);
             }
         }
     }
 
-    /// Makes a packed hash a large one that has this field.
+    /// Makes a packed hash a large one, with that change.
     #[cold]
     #[inline(never)]
-    fn enlarge(&mut self, item: Block, element: &ElementRef<'_>) -> Result<(), StoreError> {
+    fn enlarge(&mut self, at: PackedAt, change: &Change<'_>) -> Result<(), StoreError> {
         let shard = &mut *self.open.shard;
-        let variant = shard.memory.variant(item);
-        let run = shard.memory.packed(item).map(<[u8]>::to_vec);
-        let run = run.expect("the value is packed");
+        let variant = shard.memory.variant(at.item);
+        let run = shard.memory.run_at(at).to_vec();
+        let run = Packed::new(&run);
+        let changed = match *change {
+            Change::Put(_, _, element) => element,
+            Change::Deadline(number, deadline) => ElementRef {
+                deadline,
+                ..run.element(number)
+            },
+        };
         let owner = shard.memory.create_loose(Kind::Hash, variant)?;
         let mut moved = Ok(());
-        packed::Packed::new(&run).for_each(|field| {
+        run.for_each(|field| {
             if moved.is_ok() {
-                moved = shard.put_new(owner, field);
+                moved = shard.put_large(owner, None, field);
             }
         });
         let moved = moved
-            .and_then(|()| shard.put_new(owner, *element))
-            .and_then(|()| shard.memory.enlarge(item, owner));
+            .and_then(|()| shard.put_large(owner, None, changed))
+            .and_then(|()| shard.memory.enlarge(at.item, owner));
         match moved {
             Ok(moved) => {
-                self.open.moved(moved);
+                self.moved(moved);
                 Ok(())
             }
             Err(error) => {
@@ -315,25 +368,31 @@ impl HashMut<'_> {
     /// Says of the hash what this field, which it has now, makes it.
     #[inline(always)]
     fn note_variant(&mut self, element: &ElementRef<'_>) {
-        let Some(item) = self.open.item else {
-            return;
+        let Shard {
+            memory, thresholds, ..
+        } = &mut *self.open.shard;
+        let longest = element.name.len().max(element.value.len()) as u64;
+        let noted = |was: Variant, len: u64| {
+            let is_outgrown = len > thresholds.hash_fields || longest > thresholds.hash_value_bytes;
+            let is = if is_outgrown { was.outgrown() } else { was };
+            match element.deadline {
+                Some(_) => is.with_deadlines(),
+                None => is,
+            }
         };
-        let shard = &mut *self.open.shard;
-        let (len, was) = (shard.memory.named(item).len(), shard.memory.variant(item));
-        let (fields, bytes) = (
-            shard.thresholds.hash_fields,
-            shard.thresholds.hash_value_bytes,
-        );
-        let longest = element.name.len().max(element.value.len());
-        let mut variant = was;
-        if len > fields || longest as u64 > bytes {
-            variant = variant.outgrown();
-        }
-        if element.deadline.is_some() {
-            variant = variant.with_deadlines();
-        }
-        if variant != was {
-            shard.memory.set_variant_of(item, variant);
+        match self.at {
+            At::Nowhere => {}
+            At::Packed(at) => {
+                let (variant, run) = memory.packed_mut_at(at);
+                *variant = noted(Variant(*variant), Packed::new(run).len() as u64).0;
+            }
+            At::Large(owner) => {
+                let was = memory.variant_of(owner);
+                let is = noted(was, memory.spiral(owner).0.len());
+                if is != was {
+                    memory.set_variant(owner, is);
+                }
+            }
         }
     }
 
@@ -361,7 +420,9 @@ impl HashMut<'_> {
             });
         }
         match found.spot {
-            Spot::Packed(item, Some(at)) => self.set_packed_deadline(item, at, deadline)?,
+            Spot::Packed(at, Some(number)) => {
+                self.change_packed(at, &Change::Deadline(number, deadline))?;
+            }
             Spot::Large(owner, Place::Taken(spot)) => {
                 let Shard { hasher, memory, .. } = &mut *self.open.shard;
                 memory.change_spiral(owner, |spiral, heap| {
@@ -371,46 +432,12 @@ impl HashMut<'_> {
             }
             _ => unreachable!("a field that is there has a place"),
         }
-        self.record_field(found.hash, name);
+        self.record_deadline(found.hash, name);
         Ok(true)
     }
 
-    /// Writes the deadline of a field of a packed hash.
-    fn set_packed_deadline(
-        &mut self,
-        item: Block,
-        at: usize,
-        deadline: Option<UnixMillis>,
-    ) -> Result<(), StoreError> {
-        let memory = &mut self.open.shard.memory;
-        let Named::Packed(run) = memory.named(item) else {
-            unreachable!("it was packed when the field was looked for");
-        };
-        let needed = run.needed_with_deadline(deadline);
-        if needed <= run.capacity() {
-            packed::set_deadline(memory.packed_mut(item), at, deadline);
-        } else if needed <= PACKED_HASH_MAX_BYTES {
-            let bytes = packed::with_room(needed).min(PACKED_HASH_MAX_BYTES);
-            let moved = memory.resize_packed(item, bytes, |from, to| {
-                packed::copy(from, to);
-                packed::set_deadline(to, at, deadline);
-            })?;
-            self.open.moved(moved);
-        } else {
-            let ElementRef { name, value, .. } = run.element(at);
-            let (name, value) = (name.to_vec(), value.to_vec());
-            let element = ElementRef {
-                name: &name,
-                value: &value,
-                deadline,
-            };
-            self.enlarge(item, &element)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the record of a field that has another deadline.
-    fn record_field(&mut self, hash: u64, name: &[u8]) {
+    /// Makes the record of a field that has another deadline, and says so of the hash.
+    fn record_deadline(&mut self, hash: u64, name: &[u8]) {
         let item = self.open.item.expect("it has a field");
         let Shard {
             memory, journal, ..
@@ -442,9 +469,10 @@ impl HashMut<'_> {
         let gone = Element::Gone(name);
         self.open.before(&gone);
         match found.spot {
-            Spot::Packed(item, Some(at)) => {
-                packed::remove(self.open.shard.memory.packed_mut(item), at);
-                self.shorten(item);
+            Spot::Packed(at, Some(number)) => {
+                let (_, run) = self.open.shard.memory.packed_mut_at(at);
+                packed::remove(run, number);
+                self.shorten(at);
             }
             Spot::Large(owner, Place::Taken(spot)) => {
                 let Shard { hasher, memory, .. } = &mut *self.open.shard;
@@ -460,6 +488,7 @@ impl HashMut<'_> {
 
     /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no field is left,
     /// that the key is gone, which it then is. With no events nothing may have changed.
+    #[inline]
     pub fn close(self, events: &[Event]) {
         let is_empty = self.is_there() && self.is_empty();
         self.open.close(is_empty, events);
@@ -467,27 +496,22 @@ impl HashMut<'_> {
 }
 
 impl Shard {
-    /// Gives a field of a large hash its value, where it was found or not.
+    /// Gives a field of a large hash its value: where it was found or not, with its hash, if it was looked for.
     #[inline(always)]
     fn put_large(
         &mut self,
         owner: Owner,
-        at: (u64, Place),
+        found: Option<(u64, Place)>,
         element: ElementRef<'_>,
     ) -> Result<(), StoreError> {
         let hasher = &self.hasher;
         self.memory.change_spiral(owner, |spiral, heap| {
             let hash_of = |name: &[u8]| hasher.hash(name);
-            spiral.put_at(heap, &hash_of, at, element).map(|_| ())
-        })
-    }
-
-    /// Gives a large hash that is being made a field.
-    fn put_new(&mut self, owner: Owner, element: ElementRef<'_>) -> Result<(), StoreError> {
-        let hasher = &self.hasher;
-        self.memory.change_spiral(owner, |spiral, heap| {
-            let hash_of = |name: &[u8]| hasher.hash(name);
-            spiral.put(heap, &hash_of, element).map(|_| ())
+            let put = match found {
+                Some(found) => spiral.put_at(heap, &hash_of, found, element),
+                None => spiral.put(heap, &hash_of, element),
+            };
+            put.map(|_| ())
         })
     }
 }

@@ -49,8 +49,10 @@ struct Play<'a> {
     model: Hashes,
     /// What the records say.
     told: Rc<RefCell<Hashes>>,
-    /// Whether the next changes find no memory, after so many blocks.
+    /// The next change finds no memory after so many blocks.
     memory_left: Option<u32>,
+    /// What there was when the undo log was opened.
+    before: Option<Hashes>,
 }
 
 /// Plays the steps.
@@ -78,6 +80,7 @@ pub fn play(bytes: &[u8]) {
         model: Hashes::new(),
         told,
         memory_left: None,
+        before: None,
     };
     let mut step = 0;
     while step < STEPS_MAX && play.step() {
@@ -233,7 +236,7 @@ impl Play<'_> {
             return false;
         };
         let key = self.key();
-        match step % 21 {
+        match step % 23 {
             0..=4 => {
                 let (name, value, ttl) = (self.name(), self.value(), self.ttl());
                 self.set(&key, &name, &value, ttl);
@@ -263,10 +266,14 @@ impl Play<'_> {
             }
             17 => self.rename(&key),
             18 => self.move_items(),
-            19 => {
+            19 => self.open_or_close_undo(),
+            20 => {
                 let budget = self.operand() as u32 * 4;
-                self.shard.expire_cycle(budget);
-                self.take_expired();
+                // Nothing ends by itself while something may be taken back.
+                if self.before.is_none() {
+                    self.shard.expire_cycle(budget);
+                    self.take_expired();
+                }
             }
             _ => match self.operand() % 4 {
                 0 => {
@@ -487,8 +494,28 @@ impl Play<'_> {
         self.compare();
     }
 
-    /// Moves the items, as compaction does.
+    /// Opens the undo log, or takes back what was done since, or lets it stand.
+    fn open_or_close_undo(&mut self) {
+        match self.before.take() {
+            None => {
+                self.before = Some(self.model.clone());
+                self.shard.begin_undo();
+                return;
+            }
+            Some(before) if self.operand() % 4 > 0 => {
+                self.model = before;
+                self.shard.undo();
+            }
+            Some(_) => self.shard.end_undo(),
+        }
+        self.compare();
+    }
+
+    /// Moves the items, as compaction does while nothing may be taken back.
     fn move_items(&mut self) {
+        if self.before.is_some() {
+            return;
+        }
         for key in self.model.keys() {
             let key = self.hasher.key(key);
             let item = self.shard.keyspace(DB).find(key, &self.shard.memory);
@@ -499,8 +526,10 @@ impl Play<'_> {
     fn compare(&mut self) {
         let now = self.shard.now();
         self.shard.check();
-        let mut told = self.told.borrow().clone();
-        assert!(told.keys().eq(self.model.keys()));
+        let told = self.told.borrow();
+        // What may be taken back is told to nobody.
+        let is_told = self.before.is_none();
+        assert!(!is_told || told.keys().eq(self.model.keys()));
         for (key, model) in &self.model {
             let entry = self.shard.get(DB, self.hasher.key(key), Access::Peek);
             let entry = entry.expect("it is there");
@@ -530,7 +559,9 @@ impl Play<'_> {
             let bound = hash.soonest_deadline();
             assert_eq!(bound.is_some(), soonest.is_some());
             assert!(bound <= soonest && (!is_packed || bound == soonest));
-            let told = told.get_mut(key).expect("the keys are the same");
+            let Some(told) = told.get(key).filter(|_| is_told) else {
+                continue;
+            };
             // The order of large ones, and what they answer, records do not say.
             let by_name = |fields: &[OneField]| {
                 let mut fields = fields.to_vec();
@@ -543,6 +574,9 @@ impl Play<'_> {
 
     /// A hash is no other type, and leaves nothing behind.
     fn end(&mut self) {
+        if self.before.is_some() {
+            self.shard.end_undo();
+        }
         self.expire_all();
         let keys: Vec<Vec<u8>> = self.model.keys().cloned().collect();
         for key in keys {

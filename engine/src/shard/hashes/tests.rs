@@ -6,7 +6,7 @@ use super::model::play;
 use crate::shard::tests::cases;
 
 proptest! {
-    #![proptest_config(cases(100, 2))]
+    #![proptest_config(cases(60, 2))]
 
     #[test]
     fn hashes_do_what_the_model_does(steps in prop::collection::vec(any::<u8>(), 1..1500)) {

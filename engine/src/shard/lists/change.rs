@@ -30,10 +30,7 @@ impl Shard {
     #[inline]
     pub fn list_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<ListMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::List)?;
-        let memory = &open.shard.memory;
-        let at = open
-            .item
-            .map(|item| memory.list_at(item, &memory.layout(item)));
+        let at = open.item.map(|item| open.shard.memory.list_at(item));
         Ok(ListMut::new(open, at))
     }
 
@@ -262,9 +259,9 @@ impl ListMut<'_> {
         if self.added == 0 && !self.has_shrunk {
             return false;
         }
-        // One that the undo log may have element by element stays large: packed, it would have another number when it is large again.
-        let stays_large = shard.is_undoable() && shard.memory.collection_of(at.item()).is_some();
-        if self.has_shrunk && fits_ill(&list) && !stays_large {
+        // One that the undo log may have element by element stays a tree: packed, it would have another number when it is one again.
+        let may_pack = !shard.undo.is_open;
+        if self.has_shrunk && fits_ill(&list, may_pack) {
             shard.memory.fit_list(at);
             list = shard.memory.list_view(at);
         }

@@ -111,12 +111,9 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // Fields have times of their own, which the tables know as they are now.
-        let times = log
-            .saved()
-            .iter()
-            .map(|saved| self.times_in_place(&log, saved));
-        let times: Vec<Option<Times>> = times.collect();
+        // As the table knows them: what is taken back of a collection's elements changes them.
+        let saved = log.saved().iter();
+        let times: Vec<Times> = saved.map(|saved| self.times_of(&log, saved)).collect();
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
@@ -223,21 +220,25 @@ impl Shard {
         }
     }
 
-    /// The item that changed in place, and is in its table.
-    fn in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
-        let key = Key::new(log.key(saved), saved.hash);
-        let db = DbIndex(saved.table.0 as u16);
+    /// The times of an item that has changed in place; none of another.
+    fn times_of(&self, log: &UndoLog, saved: &Saved) -> Times {
+        match saved.before {
+            Before::InPlace => self.memory.times(self.changed_in_place(log, saved)),
+            _ => Times::default(),
+        }
+    }
+
+    fn changed_in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
+        let (db, key) = (
+            DbIndex(saved.table.0 as u16),
+            Key::new(log.key(saved), saved.hash),
+        );
         let item = self.keyspace(db).find(key, &self.memory);
         item.expect("what changed in place is there")
     }
 
-    /// The times of an item that changed in place.
-    fn times_in_place(&self, log: &UndoLog, saved: &Saved) -> Option<Times> {
-        let is_in_place = matches!(saved.before, Before::InPlace);
-        is_in_place.then(|| self.memory.times(self.in_place(log, saved)))
-    }
-
-    fn put_back(&mut self, log: &UndoLog, saved: &Saved, times: Option<Times>) {
+    /// Makes an entry what it was; `is` are the times that the table knows of one that has changed in place.
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
             Before::Absent => {}
@@ -254,8 +255,7 @@ impl Shard {
                 self.attach(db, hash, item);
             }
             Before::InPlace => {
-                let item = self.in_place(log, saved);
-                let is = times.expect("of what is in place they are known");
+                let item = self.changed_in_place(log, saved);
                 let reverted = self.revert(log, saved, item);
                 if reverted != item {
                     self.repoint(db, hash, item, reverted);

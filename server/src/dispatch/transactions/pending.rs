@@ -261,3 +261,30 @@ pub(in crate::dispatch) fn key_range(command: &Command) -> (usize, usize) {
     let range = command.spec.keys.range();
     range.expect("a command that spreads has its keys in a range")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::CommandTable;
+    use crate::resp::ArgRange;
+
+    #[test]
+    fn the_first_part_of_a_command_knows_the_hash_of_the_key_it_begins_with() {
+        let input = b"MSETa1b2c3";
+        let range = |start, len| ArgRange { start, len };
+        let ranges: Vec<_> = std::iter::once(range(0, 4))
+            .chain((4..10).map(|at| range(at, 1)))
+            .collect();
+        let args = Args::new(input, &ranges);
+        let command = CommandTable::global().find(b"mset").expect("a command");
+        let mut split = Split::default();
+        split.find(args, command, None, &SlotMap::even(4));
+        let first_key = FirstKey::new(command.first_key, 77);
+        let in_part = split.first_key_of_first_part(first_key);
+        let part: Vec<_> = split.args_of(args, 2, 0).collect();
+        assert_eq!((in_part.at(), in_part.hash()), (1, 77));
+        assert_eq!(part[in_part.at()], b"a");
+        let unknown = split.first_key_of_first_part(FirstKey::UNKNOWN);
+        assert!(!unknown.is_known());
+    }
+}

@@ -50,7 +50,7 @@ impl Maker<'_> {
                 let count = self.random.between(1, 3);
                 let mut command = command.arg(count.to_string());
                 for _ in 0..count {
-                    command = command.key(self.string_key()).arg(self.element());
+                    command = command.key(self.string_key()).arg(self.value());
                 }
                 self.set_options(command, &["NX", "XX"])
             }
@@ -83,7 +83,7 @@ impl Maker<'_> {
     fn pairs_of_keys(&mut self, mut command: Command) -> (Command, usize) {
         let count = self.random.between(1, 4);
         for _ in 0..count {
-            command = command.key(self.string_key()).arg(self.element());
+            command = command.key(self.string_key()).arg(self.value());
         }
         (command, count)
     }
@@ -95,14 +95,14 @@ impl Maker<'_> {
                 if self.knows("DELEX") {
                     conditions.extend(["IFEQ 1", "IFNE 1", "IFEQ a"]);
                 }
-                let command = command.arg(self.element());
+                let command = command.arg(self.value());
                 let command = self.set_options(command, &conditions);
                 match self.random.below(8) {
                     0 => command.arg("GET"),
                     _ => command,
                 }
             }
-            "GETSET" | "SETNX" | "APPEND" => command.arg(self.element()),
+            "GETSET" | "SETNX" | "APPEND" => command.arg(self.value()),
             "GETEX" => match self.random.below(4) {
                 0 => command,
                 1 => command.arg("PERSIST"),
@@ -110,20 +110,20 @@ impl Maker<'_> {
             },
             "SETEX" => command
                 .arg(self.far_seconds().to_string())
-                .arg(self.element()),
+                .arg(self.value()),
             "PSETEX" => command
                 .arg((self.far_seconds() * 1000).to_string())
-                .arg(self.element()),
+                .arg(self.value()),
             "GETRANGE" | "SUBSTR" => command.arg(self.index()).arg(self.index()),
             "SETRANGE" => command
                 .arg(self.random.below(80).to_string())
-                .arg(self.element()),
+                .arg(self.value()),
             "INCRBY" | "DECRBY" => command.arg(self.increment()),
             "INCRBYFLOAT" => command.arg(self.float()),
             "DELEX" => match self.random.below(3) {
                 0 => command,
-                1 => command.arg("IFEQ").arg(self.element()),
-                _ => command.arg("IFNE").arg(self.element()),
+                1 => command.arg("IFEQ").arg(self.value()),
+                _ => command.arg("IFNE").arg(self.value()),
             },
             "SETBIT" => command
                 .arg(self.random.below(200).to_string())
