@@ -622,3 +622,24 @@ fn elements_at(shard: &mut Shard, at: usize) -> Vec<Vec<u8>> {
     entry.expect("it is there").each_element(&mut show);
     elements
 }
+
+/// What comes to one place of a list shares a record; what comes beside it does not.
+#[test]
+fn elements_that_come_beside_each_other_go_again() {
+    let mut shard = shard();
+    make(&mut shard, 1);
+    change(&mut shard, 1, &Act::Push(1, End::Tail, 3, 4), 0);
+    let was = contents(&shard);
+    for first in 0..=4 {
+        for second in 0..=5 {
+            for third in 0..=6 {
+                shard.begin_undo();
+                for index in [first, second, third] {
+                    change(&mut shard, 1, &Act::Insert(1, index, 3), index as usize);
+                }
+                shard.undo();
+                assert!(contents(&shard) == was, "{first} {second} {third}");
+            }
+        }
+    }
+}

@@ -12,8 +12,19 @@
 //! divided, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
 //! finds the room that it had.
 //!
-//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
-//! entries that changed took before, and up to 160 bytes and the key for each of them.
+//! *Collections*: a packed one is copied whole at its first change, as a small string is. Of a large one the log has each change, as what
+//! takes it back; these are played back from the last to the first, of all collections together, so that taking back passes through
+//! what there has been and needs no more room than that: as everything here, it fails only where memory that was there is gone, and
+//! what came since is freed before it asks again. A collection that is removed, overwritten, renamed or flushed with its database
+//! after that is the log's, with its changes. A large list stays large while the log is open, however small it becomes.
+//!
+//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds of strings and packed
+//! collections is bounded by what the entries that changed took before, and up to 160 bytes and the key for each of them. Changes of large
+//! collections take 48 bytes and what they replace or remove, so they go on as long as the commands do: who opened the log asks
+//! for its bytes between commands ([`Shard::undo_bytes`]) and ends it when they are too many. One command may exceed that by the
+//! elements that it takes out, which are copied at once.
+//!
+//! *Cost*: renaming a large collection while the log is open duplicates it, in one step.
 
 mod changes;
 #[cfg(test)]
