@@ -87,7 +87,7 @@ fn value(len: usize, seed: usize) -> Vec<u8> {
 }
 
 fn is_hash(at: usize) -> bool {
-    at % 2 == 0
+    at.is_multiple_of(2)
 }
 
 fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
