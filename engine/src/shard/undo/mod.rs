@@ -125,7 +125,7 @@ impl Shard {
         // With their times as the tables know them: what is taken back of a collection's elements changes them.
         let is_in_place = |saved: &&Saved| matches!(saved.before, Before::InPlace);
         let in_place = log.saved().iter().filter(is_in_place);
-        let in_place: Vec<(&Saved, Times)> = in_place
+        let in_place: Vec<(&Saved, Option<Times>)> = in_place
             .map(|saved| (saved, self.memory.times(self.changed_in_place(&log, saved))))
             .collect();
         for (collection, step) in log.changes.back() {
@@ -248,7 +248,7 @@ impl Shard {
     }
 
     /// Makes an entry that has changed in place what it was; its table knows these times of it.
-    fn put_right(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
+    fn put_right(&mut self, log: &UndoLog, saved: &Saved, is: Option<Times>) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         let item = self.changed_in_place(log, saved);
         let reverted = self.revert(log, saved, item);
