@@ -60,7 +60,7 @@ DENOMINATORS = {
 # The units that stand mostly on strings, keys, connections, scripts and the server itself.
 DEFAULT_UNITS = {
     "shared": [
-        "protocol", "type/string", "type/incr", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
+        "protocol", "type/string", "type/incr", "type/hash", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
         "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
         "pubsub", "tracking", "scripting", "functions",
     ],

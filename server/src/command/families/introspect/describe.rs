@@ -49,6 +49,7 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
         // What a script reads is known to the commands it calls.
         ("read", flag(Flags::READONLY) && !own(Category::Scripting)),
         ("write", flag(Flags::WRITE)),
+        ("list", own(Category::List)),
         ("hash", own(Category::Hash)),
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
