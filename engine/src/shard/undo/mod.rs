@@ -12,8 +12,19 @@
 //! divided, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
 //! finds the room that it had.
 //!
-//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
-//! entries that changed took before, and up to 160 bytes and the key for each of them.
+//! *Collections*: a packed one is copied whole at its first change, as a small string is. Of a large one the log has each change, as what
+//! takes it back; these are played back from the last to the first, of all collections together, so that taking back passes through
+//! what there has been and needs no more room than that: as everything here, it fails only where memory that was there is gone, and
+//! what came since is freed before it asks again. A collection that is removed, overwritten, renamed or flushed with its database
+//! after that is the log's, with its changes. A large list stays large while the log is open, however small it becomes.
+//!
+//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds of strings and packed
+//! collections is bounded by what the entries that changed took before, and up to 160 bytes and the key for each of them. Changes of large
+//! collections take 48 bytes and what they replace or remove, so they go on as long as the commands do: who opened the log asks
+//! for its bytes between commands ([`Shard::undo_bytes`]) and ends it when they are too many. One command may exceed that by the
+//! elements that it takes out, which are copied at once.
+//!
+//! *Cost*: renaming a large collection while the log is open duplicates it, in one step.
 
 mod changes;
 #[cfg(test)]
@@ -39,6 +50,7 @@ use crate::{DbIndex, Key, StoreError};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     expired_total: u64,
+    expired_fields_total: u64,
     lfu_random: u64,
 }
 
@@ -48,6 +60,8 @@ pub struct Undo {
     log: UndoLog,
     /// Entries that expired while it was open.
     expired: u64,
+    /// Fields that did.
+    expired_fields: u64,
     lfu_random: u64,
     told: LaidAside,
     /// Bytes of it, without the items kept.
@@ -63,6 +77,7 @@ impl Shard {
         self.undo.open(self.databases.len());
         self.undo_sums = Sums {
             expired_total: self.expired_total,
+            expired_fields_total: self.expired_fields_total,
             lfu_random: self.lfu_random,
         };
         self.see_who_is_told();
@@ -107,19 +122,27 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // As the table knows them: what is taken back of a collection's elements changes them.
-        let saved = log.saved().iter();
-        let times: Vec<Times> = saved.map(|saved| self.times_of(&log, saved)).collect();
+        // With their times as the tables know them: what is taken back of a collection's elements changes them.
+        let is_in_place = |saved: &&Saved| matches!(saved.before, Before::InPlace);
+        let in_place = log.saved().iter().filter(is_in_place);
+        let in_place: Vec<(&Saved, Times)> = in_place
+            .map(|saved| (saved, self.memory.times(self.changed_in_place(&log, saved))))
+            .collect();
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
-        for (saved, times) in log.saved().iter().zip(times) {
-            self.put_back(&log, saved, times);
+        // Before anything comes back to a table: one that is then built anew asks the items for their times.
+        for (saved, times) in in_place {
+            self.put_right(&log, saved, times);
+        }
+        for saved in log.saved() {
+            self.put_back(&log, saved);
         }
         log.close();
         self.undo = log;
         self.see_who_is_told();
         self.expired_total = self.undo_sums.expired_total;
+        self.expired_fields_total = self.undo_sums.expired_fields_total;
         self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
     }
@@ -138,6 +161,7 @@ impl Shard {
         Box::new(Undo {
             log,
             expired: self.expired_total - self.undo_sums.expired_total,
+            expired_fields: self.expired_fields_total - self.undo_sums.expired_fields_total,
             lfu_random: self.undo_sums.lfu_random,
             told,
             bytes,
@@ -163,6 +187,7 @@ impl Shard {
         self.see_who_is_told();
         self.undo_sums = Sums {
             expired_total: self.expired_total - undo.expired,
+            expired_fields_total: self.expired_fields_total - undo.expired_fields,
             lfu_random: undo.lfu_random,
         };
         self.journal.take_up(undo.told);
@@ -213,14 +238,6 @@ impl Shard {
         }
     }
 
-    /// The times of an item that has changed in place; none of another.
-    fn times_of(&self, log: &UndoLog, saved: &Saved) -> Times {
-        match saved.before {
-            Before::InPlace => self.memory.times(self.changed_in_place(log, saved)),
-            _ => Times::default(),
-        }
-    }
-
     fn changed_in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
         let (db, key) = (
             DbIndex(saved.table.0 as u16),
@@ -230,11 +247,23 @@ impl Shard {
         item.expect("what changed in place is there")
     }
 
-    /// Makes an entry what it was; `is` are the times that the table knows of one that has changed in place.
-    fn put_back(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
+    /// Makes an entry that has changed in place what it was; its table knows these times of it.
+    fn put_right(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
+        let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
+        let item = self.changed_in_place(log, saved);
+        let reverted = self.revert(log, saved, item);
+        if reverted != item {
+            self.repoint(db, hash, item, reverted);
+        }
+        let was = self.memory.times(reverted);
+        self.times_changed(db, hash, reverted, (is, was));
+    }
+
+    /// Puts an entry that is in no table back into its own.
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
-            Before::Absent => {}
+            Before::Absent | Before::InPlace => {}
             Before::Copied(image) => {
                 let (bytes, block_bytes) = (log.image(image), image.block_bytes);
                 let item = self.insist(|memory| memory.restore(bytes, block_bytes));
@@ -246,15 +275,6 @@ impl Shard {
             Before::Kept(item) => {
                 let item = self.revert(log, saved, item);
                 self.attach(db, hash, item);
-            }
-            Before::InPlace => {
-                let item = self.changed_in_place(log, saved);
-                let reverted = self.revert(log, saved, item);
-                if reverted != item {
-                    self.repoint(db, hash, item, reverted);
-                }
-                let was = self.memory.times(reverted);
-                self.times_changed(db, hash, reverted, (is, was));
             }
         }
     }
@@ -387,6 +407,22 @@ impl Shard {
             self.undo
                 .before_element(at, element, &self.memory, |name| hasher.hash(name));
         }
+    }
+
+    /// Fields of the item's hash are about to end. The collection of which the log wants each, if it does.
+    #[cold]
+    pub(super) fn before_fields_end(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+    ) -> Option<Owner> {
+        self.tell_of_entry(db, item);
+        let at = At { db, hash, item };
+        let is_open = self.undo.is_open;
+        is_open
+            .then(|| self.undo.before_elements(at, &self.memory))
+            .flatten()
     }
 
     /// A range of the item's value is about to be written.

@@ -28,6 +28,7 @@ mod credit;
 mod expiry;
 mod functions;
 mod handing;
+mod hashes;
 mod held_back;
 mod hostile;
 mod large;

@@ -371,7 +371,7 @@ mod tests {
             }
             .write(&mut part);
             part.number(1);
-            for number in [10, 4, 1, 4000] {
+            for number in [10, 4, 1, 4000, 3] {
                 part.number(number);
             }
             part.number(1);
@@ -398,7 +398,7 @@ mod tests {
                 volatile: 8,
                 due: 2,
                 ttl_sum_ms: 8000,
-                volatile_fields: 0,
+                volatile_fields: 6,
             }]
         );
         assert_eq!(report.errors.of("ERR"), 14);
