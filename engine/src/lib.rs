@@ -50,7 +50,7 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Field, HashMut, HashRef, Lfu,
-    ListMut, ListRef, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange, Undo,
+    ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange, Undo,
     Upcoming,
 };
 pub use subscribers::SubscriberId;
