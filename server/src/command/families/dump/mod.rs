@@ -1,13 +1,15 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
-use std::borrow::Cow;
+mod gather;
+mod write;
 
 use larder_engine::{
     Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 
+use gather::Gathered;
+
 use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
-use crate::rdb::{Duplicates, Output, Packing, Value, seal, unseal};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -23,7 +25,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.6.0",
         syntax: "key",
         summary: "Answers the value of a key in the form RESTORE takes.",
-        complexity: "O(N) where N is the length of the string.",
+        complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(dump),
         ..CommandSpec::BASE
     },
@@ -36,7 +38,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.6.0",
         syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         summary: "Creates a key from what DUMP answered.",
-        complexity: "O(N) where N is the length of the string.",
+        complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(restore),
         ..CommandSpec::BASE
     },
@@ -47,38 +49,10 @@ fn dump(call: &mut ShardCall<'_>) -> CommandResult {
     let entry = call.shard.read(call.db, key, call.access);
     call.stats.count_lookup(entry.is_some());
     match entry {
-        Some(entry) => {
-            let value = entry.string().ok_or(errors::WRONG_TYPE)?;
-            call.reply.bulk(&payload_of(value));
-        }
+        Some(entry) => call.reply.bulk(&write::payload_of(&entry)),
         None => call.reply.null(),
     }
     Ok(())
-}
-
-/// The payload of a string. It is not packed: that would cost more than it saves.
-fn payload_of(string: &[u8]) -> Vec<u8> {
-    /// The type, a length and the footer, at most.
-    const OVERHEAD_BYTES: usize = 20;
-    let mut out = Output::new(Packing::None);
-    out.reserve(string.len() + OVERHEAD_BYTES);
-    out.byte(Value::STRING);
-    out.string(string);
-    seal(out)
-}
-
-/// The string that a payload holds.
-///
-/// # Errors
-/// Redis's texts.
-fn string_of(payload: &[u8]) -> Result<Cow<'_, [u8]>, ErrorReply> {
-    let (version, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
-    let kind = input.byte();
-    let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::Refused));
-    match value {
-        Ok(Value::String(string, _)) => Ok(string),
-        _ => Err(errors::BAD_DATA_FORMAT),
-    }
 }
 
 /// The options of `RESTORE`.
@@ -147,7 +121,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(errors::INVALID_TTL);
     }
-    let value = string_of(call.args.at(3))?;
+    let value = gather::value_of(call.shard, call.args.at(3))?;
     let now = call.shard.now();
     let deadline = match ttl {
         0 => None,
@@ -155,20 +129,30 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
         _ => Some(UnixMillis(ttl.saturating_add(now.0))),
     };
     if deadline.is_some_and(|deadline| deadline <= now) {
+        value.discard(call.shard);
         call.shard.remove(call.db, key, Event::Del);
         call.reply.ok();
         return Ok(());
     }
-    let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
-    call.shard.set(
-        call.db,
-        key,
-        &value,
-        StringForm::Detect,
-        ttl,
-        Event::Restore,
-    )?;
-    if let Some(access) = options.access(now, call.config.maxmemory_policy.is_lfu()) {
+    let access = options.access(now, call.config.maxmemory_policy.is_lfu());
+    match value {
+        Gathered::String(value) => {
+            let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
+            let (form, event) = (StringForm::Detect, Event::Restore);
+            call.shard.set(call.db, key, &value, form, ttl, event)?;
+        }
+        Gathered::Collection(gathered) => {
+            let access = call.shard.access_of_new();
+            call.shard.put_loose(
+                call.db,
+                key,
+                gathered,
+                (deadline, access),
+                Event::Restore,
+            )?;
+        }
+    }
+    if let Some(access) = access {
         call.shard.set_access(call.db, key, access);
     }
     call.reply.ok();
