@@ -5,9 +5,7 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use larder_engine::{
-    Access, DbIndex, Key, Shard, StoreError, UnixMillis, WrongType,
-};
+use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis, WrongType};
 
 use crate::command::closing::{self, Excess};
 use crate::command::events::Hearing;

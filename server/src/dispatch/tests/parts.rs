@@ -51,7 +51,12 @@ const SHAPES: [(Kind, usize, usize); 8] = [
 ];
 
 /// Makes a collection, in a hash of more than one field some of them with deadlines, and a deadline for the key.
-fn make(server: &mut Server, client: Client, key: &str, (kind, count, bytes): (Kind, usize, usize)) {
+fn make(
+    server: &mut Server,
+    client: Client,
+    key: &str,
+    (kind, count, bytes): (Kind, usize, usize),
+) {
     let command = if kind == Kind::List { "RPUSH" } else { "HSET" };
     for first in (0..count).step_by(500) {
         let mut line = format!("{command} {key}");
@@ -96,7 +101,10 @@ fn collections_are_renamed_and_copied_between_cores_and_databases() {
             assert_eq!(made.3.len(), shape.1);
             let check = |server: &mut Server, core: usize, db, key: &str| {
                 server.cores[core].state().shard.check();
-                assert!(content(server, core, db, key).as_ref() == Some(&made), "{shape:?}");
+                assert!(
+                    content(server, core, db, key).as_ref() == Some(&made),
+                    "{shape:?}"
+                );
             };
             assert_eq!(
                 send(&mut server, client, &format!("COPY {from} {to}")),
@@ -117,10 +125,7 @@ fn collections_are_renamed_and_copied_between_cores_and_databases() {
             assert_eq!(send(&mut server, client, &rename), "+OK\r\n");
             assert_eq!(content(&mut server, 0, 0, &from), None);
             check(&mut server, 1, 0, &to);
-            assert_eq!(
-                send(&mut server, client, &format!("MOVE {to} 5")),
-                ":1\r\n"
-            );
+            assert_eq!(send(&mut server, client, &format!("MOVE {to} 5")), ":1\r\n");
             check(&mut server, 1, 5, &to);
             send(&mut server, client, "FLUSHALL");
             assert_empty(&mut server);
@@ -242,23 +247,43 @@ fn a_collection_that_ends_on_its_way_is_gone_and_leaves_nothing() {
         let mut server = Server::new(3);
         let client = server.connect(random.below(3));
         let (from, to) = (key_on(0, 3, "from"), key_on(1, 3, "to"));
-        make(&mut server, client, &from, random.of(&[SHAPES[3], SHAPES[7]]));
-        send(&mut server, client, &format!("SET {to} old\r\nPEXPIRE {from} 6"));
+        make(
+            &mut server,
+            client,
+            &from,
+            random.of(&[SHAPES[3], SHAPES[7]]),
+        );
+        send(
+            &mut server,
+            client,
+            &format!("SET {to} old\r\nPEXPIRE {from} {}", 1 + random.below(16)),
+        );
         let command = random.of(&["RENAME", "COPY"]);
         let option = if command == "COPY" { " REPLACE" } else { "" };
-        server.receive(client, format!("{command} {from} {to}{option}\r\n").as_bytes());
-        for _ in 0..40 {
+        server.receive(
+            client,
+            format!("{command} {from} {to}{option}\r\n").as_bytes(),
+        );
+        for _ in 0..300 {
             server.stir(&mut random);
-            server.now_ms += u64::from(random.one_in(2));
+            if random.one_in(20) {
+                server.advance(1);
+            }
         }
         let reply = String::from_utf8(server.read_all(client)).unwrap();
         let is_done = matches!(reply.as_str(), "+OK\r\n" | ":1\r\n");
         ends[usize::from(is_done)] += 1;
         if !is_done {
-            assert!(reply == "-ERR no such key\r\n" || reply == ":0\r\n", "{reply}");
-            assert_eq!(send(&mut server, client, &format!("GET {to}")), "$3\r\nold\r\n");
+            assert!(
+                reply == "-ERR no such key\r\n" || reply == ":0\r\n",
+                "{reply}"
+            );
+            assert_eq!(
+                send(&mut server, client, &format!("GET {to}")),
+                "$3\r\nold\r\n"
+            );
         }
-        server.advance(10);
+        server.advance(20);
         send(&mut server, client, &format!("DEL {from} {to}"));
         assert_empty(&mut server);
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Shard, StoreError, Stored, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Shard, Stored, UnixMillis};
 
 use crate::rdb::{Duplicates, Fault, Hash, List, Value, unseal};
 use crate::resp::ErrorReply;
@@ -29,22 +29,8 @@ impl Gathered<'_> {
     }
 }
 
-/// Why a payload is refused.
-enum Refusal {
-    Damaged(Fault),
-    Store(StoreError),
-}
-
-impl From<Fault> for Refusal {
-    fn from(fault: Fault) -> Self {
-        Self::Damaged(fault)
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+fn damaged(_: Fault) -> ErrorReply {
+    errors::BAD_DATA_FORMAT
 }
 
 /// What a payload holds; with elements that have passed their deadline, as Redis takes them.
@@ -57,8 +43,7 @@ pub(super) fn value_of<'a>(
 ) -> Result<Gathered<'a>, ErrorReply> {
     let (version, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
     let kind = input.byte();
-    let value =
-        kind.and_then(|kind| Value::open(kind, version, input, Duplicates::LeftToCaller));
+    let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::LeftToCaller));
     let (gathered, is_all) = match value {
         Ok(Value::String(string, _)) => return Ok(Gathered::String(string)),
         Ok(Value::List(mut list)) => {
@@ -73,25 +58,22 @@ pub(super) fn value_of<'a>(
     };
     match is_all {
         Ok(()) => Ok(Gathered::Collection(gathered)),
-        Err(refusal) => {
+        Err(error) => {
             shard.drop_loose(gathered);
-            Err(match refusal {
-                Refusal::Damaged(_) => errors::BAD_DATA_FORMAT,
-                Refusal::Store(error) => error.into(),
-            })
+            Err(error)
         }
     }
 }
 
-fn push_all(shard: &mut Shard, gathered: LooseId, list: &mut List<'_>) -> Result<(), Refusal> {
-    while let Some(element) = list.next_element()? {
+fn push_all(shard: &mut Shard, gathered: LooseId, list: &mut List<'_>) -> Result<(), ErrorReply> {
+    while let Some(element) = list.next_element().map_err(damaged)? {
         shard.push_loose(gathered, &element.text())?;
     }
     Ok(())
 }
 
-fn add_all(shard: &mut Shard, gathered: LooseId, hash: &mut Hash<'_>) -> Result<(), Refusal> {
-    while let Some(field) = hash.next_field()? {
+fn add_all(shard: &mut Shard, gathered: LooseId, hash: &mut Hash<'_>) -> Result<(), ErrorReply> {
+    while let Some(field) = hash.next_field().map_err(damaged)? {
         let deadline = field.deadline_ms.map(|at| at.min(DEADLINE_MAX_MS));
         let field = Field {
             name: &field.name.text(),
@@ -99,7 +81,7 @@ fn add_all(shard: &mut Shard, gathered: LooseId, hash: &mut Hash<'_>) -> Result<
             expires_at: deadline.map(UnixMillis),
         };
         if shard.add_field(gathered, field)? == Stored::Replaced {
-            return Err(Fault::Duplicate.into());
+            return Err(damaged(Fault::Duplicate));
         }
     }
     Ok(())

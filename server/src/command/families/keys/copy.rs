@@ -215,9 +215,7 @@ fn fetch(call: &mut CoreCall<'_>) {
 fn fetch_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
     let from = call.args.at(1).try_into().expect("eight bytes");
-    let part = call
-        .core
-        .hand_part(call.db, key, u64::from_le_bytes(from));
+    let part = call.core.hand_part(call.db, key, u64::from_le_bytes(from));
     call.hands.extend(part);
     Answer::yes(call.out, |_| ());
 }

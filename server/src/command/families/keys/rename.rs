@@ -265,7 +265,10 @@ fn put(call: &mut CoreCall<'_>) {
 
 /// Hands an entry back that was not taken. A part is the source's still.
 fn hand_back(call: &mut CoreCall<'_>) {
-    let whole = call.handed.iter().filter(|handed| handed.extent == Extent::Whole);
+    let whole = call
+        .handed
+        .iter()
+        .filter(|handed| handed.extent == Extent::Whole);
     call.hands.extend(whole.cloned());
 }
 
