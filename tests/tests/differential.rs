@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use larder_tests::differential::generate::Families;
+use larder_tests::differential::generate::{Cores, Families};
 use larder_tests::differential::{self, COLLECTIONS, Contender, Fault, Plan, Report};
 use larder_tests::server::{IoBackend, Options};
 use larder_tests::{clock, tools};
@@ -52,6 +52,7 @@ fn plan(families: Families) -> Plan {
         first: number("EPISODE").unwrap_or(0),
         commands: number("COMMANDS").unwrap_or(COMMANDS),
         families,
+        cores: Cores::One,
         faults: MAX_FAULTS,
     };
     eprintln!("LARDER_DIFFERENTIAL_SEED={}", plan.seed);
@@ -68,29 +69,39 @@ fn assert_no_fault(report: &Report) {
     );
 }
 
-#[test]
-fn larder_answers_as_redis_server_does() {
+/// Compares Larder on so many cores, or the subject given, with the reference.
+fn larder_agrees(cores: usize) {
     let Some(path) = reference() else {
         return;
     };
-    let mut families = Families::Collections;
-    let subjects = if let Some(subject) = variable("SUBJECT") {
-        vec![redis(Path::new(&subject), "the subject, redis-server")]
+    let mut plan = plan(Families::Collections);
+    let subject = if let Some(subject) = variable("SUBJECT") {
+        redis(Path::new(&subject), "the subject, redis-server")
     } else {
         if !COLLECTIONS {
-            families = Families::Strings;
+            plan.families = Families::Strings;
         }
-        let backend = IoBackend::under_test()[0];
-        let larder = |cores: usize| Contender {
-            options: Options::larder(cores, backend),
+        if cores > 1 {
+            plan.cores = Cores::Several;
+        }
+        Contender {
+            options: Options::larder(cores, IoBackend::under_test()[0]),
             label: format!("larder on {cores} cores"),
             fault: None,
-        };
-        vec![larder(1), larder(2)]
+        }
     };
-    let report = differential::run(redis(&path, "redis-server"), subjects, plan(families))
-        .unwrap_or_else(|why| panic!("{why}"));
-    assert_no_fault(&report);
+    let report = differential::run(redis(&path, "redis-server"), vec![subject], plan);
+    assert_no_fault(&report.unwrap_or_else(|why| panic!("{why}")));
+}
+
+#[test]
+fn larder_on_one_core_answers_as_redis_server_does() {
+    larder_agrees(1);
+}
+
+#[test]
+fn larder_on_two_cores_answers_as_redis_server_does() {
+    larder_agrees(2);
 }
 
 #[test]
@@ -120,6 +131,7 @@ fn with_fault(fault: Fault) -> Vec<Vec<String>> {
         first: 0,
         commands: COMMANDS,
         families: Families::Collections,
+        cores: Cores::One,
         faults: 1,
     };
     let report = differential::run(redis(&path, "redis-server"), vec![subject], plan).unwrap();

@@ -57,6 +57,12 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("embstr", "raw"),
     },
     Explained {
+        name: "since 7.4 a small hash is a listpackex once a deadline of a field was asked for; here as long as one has one",
+        since: (7, 4),
+        larder: Larder::AsBefore,
+        is: |it| it.is_encoding("listpack", "listpackex"),
+    },
+    Explained {
         name: "since 8.0 BITCOUNT and BITPOS look at their range before they look for the key",
         since: (8, 0),
         larder: Larder::AsBefore,

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::resp::Reply;
 use explained::{Explanations, Version};
-use generate::{Families, Known, Maker};
+use generate::{Cores, Families, Known, Maker};
 use play::Ledger;
 use target::Target;
 pub use target::{Contender, Fault};
@@ -50,6 +50,8 @@ pub struct Plan {
     pub commands: u64,
     /// Which.
     pub families: Families,
+    /// Where the subjects' keys are.
+    pub cores: Cores,
     /// So many different faults are shrunk and reported, then the run ends.
     pub faults: usize,
 }
@@ -124,7 +126,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
     let mut kinds = BTreeSet::new();
     while report.commands < plan.commands && report.faults.len() < plan.faults {
         let episode = plan.first + report.episodes;
-        let steps = Maker::new(plan.seed, episode, plan.families, &known).episode();
+        let steps = Maker::new(plan.seed, episode, plan.families, &known, plan.cores).episode();
         let before = ledger.commands;
         let found = play::play(&mut targets, &steps, &mut ledger)?;
         report.commands += ledger.commands - before;

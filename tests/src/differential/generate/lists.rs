@@ -40,6 +40,12 @@ impl Maker<'_> {
             0 => ["LPUSH", "RPUSH"][self.random.below(2)],
             _ => self.name(COMMANDS),
         };
+        // In vain, it may change the encoding all the same.
+        let name = if name == "LINSERT" && self.has_thresholds {
+            "LPOS"
+        } else {
+            name
+        };
         // Waiting in vain takes its time.
         if name.starts_with('B') {
             return if self.random.one_in(4) {
@@ -82,7 +88,9 @@ impl Maker<'_> {
             "LTRIM" => command.arg(self.index()).arg(self.index()),
             "LINSERT" => {
                 let place = ["BEFORE", "AFTER", "after"][self.random.below(3)];
-                command.arg(place).arg(self.element()).arg(self.element())
+                let mut element = self.element();
+                element.truncate(300);
+                command.arg(place).arg(self.element()).arg(element)
             }
             "LREM" => {
                 let count = ["0", "1", "-1", "2", "-2", "100"][self.random.below(6)];
@@ -104,6 +112,15 @@ impl Maker<'_> {
             }
             _ => command,
         }
+    }
+
+    /// `LINSERT` beside an element that is there.
+    pub(super) fn insert(&mut self) -> Vec<Command> {
+        let (key, beside) = (self.list_key(), self.element());
+        let push = Command::of(&["RPUSH"]).key(&key).arg(&beside);
+        let place = ["BEFORE", "AFTER"][self.random.below(2)];
+        let insert = Command::of(&["LINSERT"]).key(&key).arg(place);
+        vec![push, insert.arg(&beside).arg(self.element())]
     }
 
     pub(super) fn side(&mut self) -> &'static str {

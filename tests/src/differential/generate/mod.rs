@@ -44,6 +44,16 @@ impl Families {
     }
 }
 
+/// Where the keys of a subject are. Who waits for keys of several cores is served when these have heard of each other:
+/// the order between keys that are written at once is not Redis's then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// All on one core.
+    One,
+    /// On several.
+    Several,
+}
+
 /// What the reference has.
 #[derive(Debug)]
 pub struct Known {
@@ -51,7 +61,7 @@ pub struct Known {
     pub commands: BTreeSet<String>,
     /// It answers as since 7.2, which shows in that scripts may call commands that block. Since then, too, a client that waits has its
     /// command run again when a key is written: its first key counts, not the one written first, and a wrong type is an
-    /// error; and `HSET` of more fields than a listpack may have makes a hash table, be some of them the same.
+    /// error.
     pub since_7_2: bool,
 }
 
@@ -74,10 +84,14 @@ pub struct Maker<'a> {
     random: Random,
     families: Families,
     known: &'a Known,
+    /// Whether all keys are on one core.
+    cores: Cores,
     /// What most commands of this episode are about.
     theme: Theme,
     /// Collections grow to thousands of elements.
     is_large: bool,
+    /// The episode begins with thresholds of its own between encodings.
+    has_thresholds: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +108,13 @@ const STEPS: usize = 60;
 impl<'a> Maker<'a> {
     /// One for an episode of this number, in a run of this seed.
     #[must_use]
-    pub fn new(seed: u64, episode: u64, families: Families, known: &'a Known) -> Self {
+    pub fn new(
+        seed: u64,
+        episode: u64,
+        families: Families,
+        known: &'a Known,
+        cores: Cores,
+    ) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = match families {
             Families::Strings => [Theme::Strings, Theme::Keys][random.below(2)],
@@ -104,12 +124,15 @@ impl<'a> Maker<'a> {
             }
         };
         let is_large = random.one_in(4);
+        let has_thresholds = families == Families::Collections && random.one_in(2);
         Self {
             random,
             families,
             known,
+            cores,
             theme,
             is_large,
+            has_thresholds,
         }
     }
 
@@ -117,7 +140,7 @@ impl<'a> Maker<'a> {
     #[must_use]
     pub fn episode(mut self) -> Vec<Step> {
         let mut steps = vec![];
-        if self.families == Families::Collections && self.random.one_in(2) {
+        if self.has_thresholds {
             steps.push(self.thresholds());
         }
         while steps.len() < STEPS {
@@ -135,7 +158,10 @@ impl<'a> Maker<'a> {
                     0 => 1,
                     _ => self.random.between(2, 16),
                 };
-                let commands = (0..count).map(|_| self.command()).collect();
+                let mut commands: Vec<_> = (0..count).map(|_| self.command()).collect();
+                if self.theme == Theme::Lists && self.random.one_in(3) {
+                    commands.extend(self.insert());
+                }
                 steps.push(Step::Pipeline { session, commands });
             }
             56..68 => self.transaction(session, steps),

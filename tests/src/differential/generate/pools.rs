@@ -6,7 +6,9 @@ use super::{Families, Maker};
 
 const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
 const LISTS: [&str; 5] = ["l:1", "l:2", "{t}l:3", "{t}l:4", "l:5"];
-const STRINGS: [&str; 5] = ["s:1", "s:2", "{t}s:3", "w_1", "w_a"];
+const STRINGS: [&str; 3] = ["s:1", "s:2", "{t}s:3"];
+/// Weights to sort by. Nothing puts a NUL into them, behind which Redis looks no further.
+const WEIGHTS: [&str; 2] = ["w_1", "w_a"];
 
 /// Deadlines given as such, in seconds since 1970. They are too far away to come.
 const MOMENTS: [u64; 4] = [4_200_000_000, 4_200_000_001, 4_300_000_000, 4_200_000_010];
@@ -21,6 +23,14 @@ impl Maker<'_> {
     }
 
     pub(super) fn string_key(&mut self) -> Vec<u8> {
+        if self.random.one_in(4) {
+            return WEIGHTS[self.random.below(WEIGHTS.len())].into();
+        }
+        self.mostly(&STRINGS)
+    }
+
+    /// A string that may come to have any bytes.
+    pub(super) fn bytes_key(&mut self) -> Vec<u8> {
         self.mostly(&STRINGS)
     }
 
@@ -143,7 +153,9 @@ impl Maker<'_> {
 
     pub(super) fn pairs(&mut self, most: usize) -> Vec<Vec<u8>> {
         let mut fields = self.some_fields(most);
-        if !self.known.since_7_2 {
+        // More pairs than a listpack may have make a hash table since 7.2, be some of them the same; before, and here, the
+        // fields that there are count.
+        if !self.known.since_7_2 || self.has_thresholds || fields.len() > 60 {
             let mut seen = BTreeSet::new();
             fields.retain(|field| seen.insert(field.clone()));
         }

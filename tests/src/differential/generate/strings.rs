@@ -70,8 +70,12 @@ impl Maker<'_> {
             }
             "BITOP" => {
                 let command = command.arg(["AND", "OR", "XOR"][self.random.below(3)]);
-                let command = command.key(self.string_key());
+                let command = command.key(self.bytes_key());
                 command.key(self.string_key()).key(self.string_key())
+            }
+            "SETRANGE" | "SETBIT" => {
+                let command = command.key(self.bytes_key());
+                self.of_one_string(name, command)
             }
             _ => {
                 let command = command.key(self.string_key());

@@ -1,6 +1,6 @@
 //! Steps with a way of their own: clients that wait, deadlines that pass, samples, scans, payloads.
 
-use super::{Families, Maker};
+use super::{Cores, Families, Maker};
 use crate::differential::step::{Command, Promise, Sampled, Session, Step, WAITERS, words};
 
 /// Commands that wait until a list has an element.
@@ -20,15 +20,23 @@ impl Maker<'_> {
             });
         }
         let count = self.random.between(1, WAITERS);
+        // Those who carry elements on, and those who wait for several keys, not together.
+        let carries = self.random.one_in(2);
         let waiters = (0..count)
             .map(|_| {
                 let timeout = ["0", "1000", "5000.5"][self.random.below(3)];
                 loop {
                     let name = self.name(&WAIT);
                     let command = self.blocking_command(name, timeout);
-                    let waits_for_one =
-                        command.keys.len() == 1 || ["BLMOVE", "BRPOPLPUSH"].contains(&name);
-                    if self.known.since_7_2 || waits_for_one {
+                    let is_carrying = ["BLMOVE", "BRPOPLPUSH"].contains(&name);
+                    let waits_for_one = command.keys.len() == 1 || is_carrying;
+                    let is_fit = match self.cores {
+                        _ if !self.known.since_7_2 => waits_for_one,
+                        Cores::One => true,
+                        Cores::Several if carries => waits_for_one,
+                        Cores::Several => !is_carrying,
+                    };
+                    if is_fit {
                         break command;
                     }
                 }
@@ -66,7 +74,7 @@ impl Maker<'_> {
         let key = self.list_key();
         (0..count)
             .map(|_| {
-                if self.known.since_7_2 {
+                if self.known.since_7_2 && self.cores == Cores::One {
                     self.waker()
                 } else {
                     self.push(&key)
@@ -84,7 +92,11 @@ impl Maker<'_> {
 
     /// A command that may give a list an element, or make a key one.
     fn waker(&mut self) -> Command {
-        let kinds = if self.known.since_7_2 { 12 } else { 8 };
+        let kinds = match self.cores {
+            _ if !self.known.since_7_2 => 8,
+            Cores::Several => 11,
+            Cores::One => 12,
+        };
         match self.random.below(kinds) {
             0..6 => {
                 let key = self.list_key();

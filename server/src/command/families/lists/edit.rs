@@ -2,8 +2,7 @@
 
 use larder_engine::{End, Event};
 
-use super::place_of;
-use crate::command::families::strings::clamp_range;
+use super::{place_of, range_of};
 use crate::command::{
     Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
@@ -139,15 +138,12 @@ fn ltrim(call: &mut ShardCall<'_>) -> CommandResult {
         return Ok(());
     }
     let len = list.len();
-    let (first, end) = match clamp_range(start, stop, len as usize) {
-        Some((first, last)) => (first as u32, last as u32 + 1),
-        None => (len, len),
-    };
-    if end < len {
-        list.remove(end..len);
-    }
-    if first > 0 {
-        list.remove(0..first);
+    let kept = range_of(start, stop, len);
+    if kept.is_empty() {
+        list.remove(0..len);
+    } else {
+        list.remove(kept.end..len);
+        list.remove(0..kept.start);
     }
     list.close(&[Event::LTrim]);
     call.reply.ok();

@@ -19,6 +19,8 @@ mod push;
 mod read;
 mod words;
 
+use std::ops::Range;
+
 use larder_engine::{DbIndex, End, Event, Key, Shard, WrongType};
 
 use crate::command::{KeyFlags, KeySpec, Keys, Turn};
@@ -60,6 +62,20 @@ fn place_of(index: i64, len: u32) -> Option<u32> {
         index
     };
     u32::try_from(from_head).ok().filter(|&at| at < len)
+}
+
+/// Which of `len` elements Redis's `start` and `stop` mean, both inclusive, negative ones counted from the end.
+fn range_of(start: i64, stop: i64, len: u32) -> Range<u32> {
+    let from_head = |index: i64| match index {
+        0.. => index,
+        _ => index.saturating_add(len.into()),
+    };
+    let within = |index: i64| u32::try_from(index.max(0)).map_or(len, |index| index.min(len));
+    let (start, end) = (
+        within(from_head(start)),
+        within(from_head(stop).saturating_add(1)),
+    );
+    start..end.max(start)
 }
 
 /// Whether there is a list at a key, for a command that may change it.

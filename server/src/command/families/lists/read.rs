@@ -2,8 +2,7 @@
 
 use larder_engine::{Access, DbIndex, End, Key, ListRef, Shard, parse_canonical_i64};
 
-use super::{READ_KEY, place_of, words};
-use crate::command::families::strings::clamp_range;
+use super::{READ_KEY, place_of, range_of, words};
 use crate::command::{
     Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
@@ -98,15 +97,15 @@ fn lrange(call: &mut ShardCall<'_>) -> CommandResult {
     let (start, stop) = (call.args.integer(2)?, call.args.integer(3)?);
     let place = (call.db, call.key(1), call.access);
     let list = list(call.shard, call.stats, place)?;
-    let range = list.and_then(|list| clamp_range(start, stop, list.len() as usize));
-    let (Some(list), Some((first, last))) = (list, range) else {
+    let Some(list) = list else {
         call.reply.array(0);
         return Ok(());
     };
+    let range = range_of(start, stop, list.len());
     let (mark, reply) = (call.reply.mark(), &mut call.reply);
-    reply.array(last - first + 1);
+    reply.array(range.len());
     let mut fits = Ok(());
-    list.range(first as u32..last as u32 + 1, |element| {
+    list.range(range, |element| {
         if fits.is_ok() {
             reply.bulk(element);
             fits = reply.check_len(mark);
