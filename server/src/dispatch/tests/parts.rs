@@ -256,7 +256,7 @@ fn a_collection_that_ends_on_its_way_is_gone_and_leaves_nothing() {
         send(
             &mut server,
             client,
-            &format!("SET {to} old\r\nPEXPIRE {from} {}", 1 + random.below(16)),
+            &format!("SET {to} old\r\nPEXPIRE {from} {}", 1 + random.below(3000)),
         );
         let command = random.of(&["RENAME", "COPY"]);
         let option = if command == "COPY" { " REPLACE" } else { "" };
@@ -267,7 +267,7 @@ fn a_collection_that_ends_on_its_way_is_gone_and_leaves_nothing() {
         for _ in 0..300 {
             server.stir(&mut random);
             if random.one_in(20) {
-                server.advance(1);
+                server.advance(400);
             }
         }
         let reply = String::from_utf8(server.read_all(client)).unwrap();
@@ -283,7 +283,7 @@ fn a_collection_that_ends_on_its_way_is_gone_and_leaves_nothing() {
                 "$3\r\nold\r\n"
             );
         }
-        server.advance(20);
+        server.advance(4000);
         send(&mut server, client, &format!("DEL {from} {to}"));
         assert_empty(&mut server);
     }
