@@ -249,10 +249,14 @@ impl<'a> Maker<'a> {
                 "9223372036854775807",
                 "9223372036854775808",
                 "-9223372036854775808",
-                "281474976710656",
                 "99999999999999999999999",
             ]
         };
+        let mut wrong = wrong.to_vec();
+        if name.starts_with('H') {
+            // Too late for a field's deadline. Redis takes it for the index 0 of a long list.
+            wrong.push("281474976710656");
+        }
         let last = command.words.len() - 1;
         let place = self.random.between(0, last);
         match self.random.below(5) {
