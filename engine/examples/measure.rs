@@ -1,12 +1,17 @@
-//! Measures the shard by itself: bytes per key, the longest single insertion, the cost of lookups.
+//! Measures the shard by itself: bytes per key, the longest single steps, the cost of operations.
 //!
 //! ```text
-//! cargo run --profile quick -p larder-engine --example measure -- bytes 3000000      resident bytes per key over the payload
-//! cargo run --profile quick -p larder-engine --example measure -- bytes-ttl 3000000  the same, each key with a deadline
-//! cargo run --profile quick -p larder-engine --example measure -- stall 30000000     the longest single insertion
-//! cargo run --profile quick -p larder-engine --example measure -- lookup 3000000     ns a lookup, prefetched and not
-//! cargo run --profile quick -p larder-engine --example measure -- empty              an empty shard of 16 databases
+//! cargo build --profile quick -p larder-engine --example measure
+//! target/quick/examples/measure bytes [KEYS [VALUE]]      resident bytes per key over the payload
+//! target/quick/examples/measure bytes-ttl [KEYS [VALUE]]  the same, each key with a deadline
+//! target/quick/examples/measure churn [KEYS]              the same after values of 32 to 96 bytes were written four times
+//! target/quick/examples/measure stall [KEYS [VALUE]]      the longest single insertions
+//! target/quick/examples/measure drain [KEYS [VALUE]]      the longest single removals
+//! target/quick/examples/measure lookup [KEYS [VALUE]]     ns a lookup, prefetched and not
+//! target/quick/examples/measure WORK [KEYS [VALUE]]       insert, hit, miss, same, other, vary, delete or idle in batches of 16, prefetched
+//! target/quick/examples/measure empty                     an empty shard of 16 databases
 //! ```
+//! Keys are of 16 bytes, values of VALUE bytes or 64.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +21,9 @@ use larder_engine::{
 
 const DB: DbIndex = DbIndex(0);
 const PAGE_BYTES: u64 = 4096;
+const WORK: [&str; 8] = [
+    "insert", "hit", "miss", "same", "other", "vary", "delete", "idle",
+];
 
 /// Resident bytes of this process.
 fn resident_bytes() -> u64 {
@@ -62,30 +70,64 @@ fn insert(shard: &mut Shard, hasher: &KeyHasher, number: u64, value: &[u8], ttl:
         .expect("memory");
 }
 
-fn fill(shard: &mut Shard, count: u64, ttl: TtlChange) {
+fn fill(shard: &mut Shard, count: u64, value: &[u8], ttl: TtlChange) {
     let hasher = shard.hasher().clone();
     for number in 0..count {
-        insert(shard, &hasher, number, &[b'v'; 64], ttl);
+        insert(shard, &hasher, number, value, ttl);
     }
 }
 
-fn bytes(count: u64, ttl: TtlChange) {
-    let before = resident_bytes();
-    let mut shard = shard();
-    fill(&mut shard, count, ttl);
-    let grown = resident_bytes() - before;
+/// Prints what `count` keys take whose values have `value_bytes` in all, in a process that had `before` bytes resident.
+fn print_bytes(what: &str, shard: &Shard, before: u64, count: u64, value_bytes: u64) {
+    let payload = 16 * count + value_bytes;
+    let over = |bytes: u64| (bytes as f64 - payload as f64) / count as f64;
     let memory = shard.memory();
-    let over = |bytes: u64| (bytes as f64 - 80.0 * count as f64) / count as f64;
     println!(
-        "keys {count}: resident {:.2} bytes a key over the payload",
-        over(grown)
-    );
-    println!(
-        "accounted: used {:.2}, held {:.2}, tables {:.2} a key",
+        "{what}: resident {:.2} bytes a key over the payload; accounted: used {:.2}, held {:.2}, tables {:.2}",
+        over(resident_bytes() - before),
         over(memory.used_bytes()),
         over(memory.arena_bytes + memory.table_bytes),
         memory.table_bytes as f64 / count as f64,
     );
+}
+
+fn bytes(count: u64, value: &[u8], ttl: TtlChange) {
+    let before = resident_bytes();
+    let mut shard = shard();
+    fill(&mut shard, count, value, ttl);
+    let value_bytes = count * value.len() as u64;
+    print_bytes("fresh", &shard, before, count, value_bytes);
+}
+
+/// Writes values of 32 to 96 bytes to all keys four times, tending in between as a server does when it is idle.
+fn churn(count: u64) {
+    let before = resident_bytes();
+    let mut shard = shard();
+    let hasher = shard.hasher().clone();
+    let mut random = 1u64;
+    for round in 1..=4 {
+        let mut value_bytes = 0;
+        for number in 0..count {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let len = 32 + (random >> 33) as usize % 65;
+            value_bytes += len as u64;
+            insert(
+                &mut shard,
+                &hasher,
+                number,
+                &[b'v'; 96][..len],
+                TtlChange::Clear,
+            );
+        }
+        let what = format!("written {round} times");
+        print_bytes(&what, &shard, before, count, value_bytes);
+        let began = ran();
+        while shard.tend(64) {}
+        let what = format!("  tended for {:.0?}", ran() - began);
+        print_bytes(&what, &shard, before, count, value_bytes);
+    }
 }
 
 /// Time this thread was ready to run and another ran instead, as the scheduler counts it.
@@ -102,15 +144,13 @@ fn ran() -> Duration {
     Duration::from_nanos(nanos.expect("the first field is a number"))
 }
 
-/// Fills a shard and gives each insertion's time to `took`, less the time others had the core in between (sampled
-/// every 64 insertions).
-fn timed_fill(count: u64, took: &mut dyn FnMut(u64, Duration)) {
-    let mut shard = shard();
-    let hasher = shard.hasher().clone();
+/// Does `step` for each number and gives its time to `took`, less the time others had the core in between (sampled every
+/// 64 steps).
+fn timed(count: u64, mut step: impl FnMut(u64), mut took: impl FnMut(u64, Duration)) {
     let mut waited_before = waited();
     for number in 0..count {
         let start = Instant::now();
-        insert(&mut shard, &hasher, number, b"value:12", TtlChange::Clear);
+        step(number);
         let mut time = start.elapsed();
         if time > Duration::from_micros(50) {
             let waited_now = waited();
@@ -121,23 +161,29 @@ fn timed_fill(count: u64, took: &mut dyn FnMut(u64, Duration)) {
         }
         took(number, time);
     }
-    println!("{:?}", shard.memory());
 }
 
-/// The longest insertions of the same fill done three times, the least of the three times each: what the work takes,
-/// without what interrupts and a hypervisor add at random.
-fn stall(count: u64) {
+/// The longest insertions, or removals, of the same done three times, the least of the three times each: what the work
+/// takes, without what interrupts and a hypervisor add at random.
+fn stall(count: u64, value: &[u8], is_drained: bool) {
     let mut least = vec![u32::MAX; count as usize];
     for pass in 1..=3 {
-        let begun = ran();
-        timed_fill(count, &mut |number, took| {
+        let mut shard = shard();
+        let hasher = shard.hasher().clone();
+        let took = |number: u64, took: Duration| {
             let slot = &mut least[number as usize];
             *slot = u32::try_from(took.as_nanos()).map_or(*slot, |nanos| nanos.min(*slot));
-        });
-        println!(
-            "pass {pass}: {count} insertions in {:.1?} of processor time",
-            ran() - begun
-        );
+        };
+        if is_drained {
+            fill(&mut shard, count, value, TtlChange::Clear);
+        }
+        let begun = ran();
+        let step = |number| match is_drained {
+            false => insert(&mut shard, &hasher, number, value, TtlChange::Clear),
+            true => assert!(shard.remove(DB, hasher.key(&key(number)), Event::Del)),
+        };
+        timed(count, step, took);
+        println!("pass {pass}: {:.1?} of processor time", ran() - begun);
     }
     let mut histogram = [0u64; 8];
     for nanos in &least {
@@ -146,9 +192,9 @@ fn stall(count: u64) {
             .map_or(0, |log| log as usize + 1);
         histogram[bucket.min(7)] += 1;
     }
-    for (bucket, &insertions) in histogram.iter().enumerate() {
+    for (bucket, &steps) in histogram.iter().enumerate() {
         let from = if bucket == 0 { 0 } else { 25 << (bucket - 1) };
-        println!("  from {from:5} us: {insertions}");
+        println!("  from {from:5} us: {steps}");
     }
     let mut numbers: Vec<usize> = (0..least.len()).collect();
     let longest = numbers.len().min(8);
@@ -161,11 +207,14 @@ fn stall(count: u64) {
             f64::from(least[number]) / 1000.0
         );
     }
+    least.sort_unstable();
+    let at = |share: f64| f64::from(least[((least.len() - 1) as f64 * share) as usize]) / 1000.0;
+    println!("  median {:.2} us, 99.9% {:.1} us", at(0.5), at(0.999));
 }
 
-fn lookup(count: u64) {
+fn lookup(count: u64, value: &[u8]) {
     let mut shard = shard();
-    fill(&mut shard, count, TtlChange::Clear);
+    fill(&mut shard, count, value, TtlChange::Clear);
     shard.set_now(UnixMillis(1000));
     let hasher = shard.hasher().clone();
     for batch in [1usize, 4, 16, 64] {
@@ -200,6 +249,64 @@ fn lookup(count: u64) {
     }
 }
 
+/// The length of a value of 32 to 96 bytes, in no order.
+fn varying(number: u64) -> usize {
+    32 + (number.wrapping_mul(6_364_136_223_846_793_005) >> 33) as usize % 65
+}
+
+/// Does what is named to each key, in a scattered order, in batches of 16 that are prefetched: `other` makes values 8 bytes
+/// longer, `vary` gives values of 32 to 96 bytes others of such sizes.
+fn work(what: &str, count: u64, value: &[u8]) {
+    const BATCH: usize = 16;
+    let mut shard = shard();
+    let hasher = shard.hasher().clone();
+    match what {
+        "insert" => {}
+        "vary" => (0..count).for_each(|number| {
+            let value = &[b'v'; 96][..varying(number)];
+            insert(&mut shard, &hasher, number, value, TtlChange::Clear);
+        }),
+        _ => fill(&mut shard, count, value, TtlChange::Clear),
+    }
+    shard.set_now(UnixMillis(1000));
+    let other = vec![b'w'; value.len() + 8];
+    // A prime that divides no count that anybody asks for.
+    let numbers: Vec<u64> = (0..count).map(|at| at * 2_147_483_647 % count).collect();
+    let begun = ran();
+    let mut found = 0;
+    for batch in numbers.chunks(BATCH) {
+        let mut keys = [[0; 16]; BATCH];
+        let mut hashes = [0; BATCH];
+        for ((&number, of), hash) in batch.iter().zip(&mut keys).zip(&mut hashes) {
+            *of = key(number + if what == "miss" { count } else { 0 });
+            *hash = hasher.hash(&*of);
+        }
+        if what != "idle" {
+            shard.prefetch(DB, &hashes[..batch.len()]);
+        }
+        for (at, (bytes, &hash)) in keys.iter().zip(&hashes).take(batch.len()).enumerate() {
+            let key = larder_engine::Key::new(bytes, hash);
+            let mut set = |value: &[u8]| {
+                let form = StringForm::Detect;
+                let set = shard.set(DB, key, value, form, TtlChange::Clear, Event::Set);
+                set.is_ok()
+            };
+            found += u64::from(match what {
+                "insert" | "same" => set(value),
+                "other" => set(&other),
+                "vary" => set(&[b'w'; 96][..varying(batch[at] + count)]),
+                "hit" => shard.read(DB, key, Access::Touch).is_some(),
+                "miss" => shard.read(DB, key, Access::Touch).is_none(),
+                "delete" => shard.remove(DB, key, Event::Del),
+                _ => true,
+            });
+        }
+    }
+    let each = (ran() - begun).as_nanos() as f64 / count as f64;
+    assert_eq!(found, count);
+    println!("{what}: {each:.1} ns each");
+}
+
 fn empty() {
     let before = resident_bytes();
     let shards: Vec<Shard> = (0..10).map(|_| shard()).collect();
@@ -213,16 +320,23 @@ fn empty() {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_default();
-    let count = arguments
-        .next()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(3_000_000);
+    let mut number = |otherwise| {
+        let number = arguments.next().and_then(|number| number.parse().ok());
+        number.unwrap_or(otherwise)
+    };
+    let (count, value) = (number(3_000_000), vec![b'v'; number(64) as usize]);
     match what.as_str() {
-        "bytes" => bytes(count, TtlChange::Clear),
-        "bytes-ttl" => bytes(count, TtlChange::At(UnixMillis(2_000_000_000_000))),
-        "stall" => stall(count),
-        "lookup" => lookup(count),
+        "bytes" => bytes(count, &value, TtlChange::Clear),
+        "bytes-ttl" => bytes(count, &value, TtlChange::At(UnixMillis(2_000_000_000_000))),
+        "churn" => churn(count),
+        "stall" => stall(count, &value, false),
+        "drain" => stall(count, &value, true),
+        "lookup" => lookup(count, &value),
         "empty" => empty(),
-        _ => println!("measure bytes | bytes-ttl | stall | lookup | empty [COUNT]"),
+        what if WORK.contains(&what) => work(what, count, &value),
+        _ => println!(
+            "measure bytes | bytes-ttl | churn | stall | drain | lookup | empty | {} [KEYS [VALUE]]",
+            WORK.join(" | ")
+        ),
     }
 }

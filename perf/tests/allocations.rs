@@ -1,5 +1,5 @@
 //! A GET whose key is on the core that reads it allocates nothing, once buffers have grown to what they need; nor does a
-//! write of a key that concerns nobody, whatever other keys concern somebody.
+//! write of a key that concerns nobody, whatever other keys concern somebody, nor one of a field of a hash that has it.
 //!
 //! A global allocator counts what this thread allocates while it is told to. Sockets are left out, and so is the arena:
 //! it takes its memory from the kernel, and a lookup takes none.
@@ -11,9 +11,10 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use larder_engine::TtlChange;
-use larder_perf::data::{VALUE, get, pipelines, scattered, set};
+use larder_perf::data::{BULK_BYTES, VALUE, get, key, pipelines, scattered, set};
 use larder_perf::server::Server;
 use larder_perf::shard::{self, DB, Hashed};
+use larder_server::resp::encode_command;
 
 /// The system's allocator, counting.
 struct Counting;
@@ -116,6 +117,39 @@ fn a_get_miss_and_a_set_over_a_value_of_the_same_size_allocate_nothing() {
     };
     round();
     assert_eq!(allocations(&mut round), 0);
+}
+
+/// The words of a command, as a client sends it.
+fn command(words: &[&[u8]]) -> Vec<u8> {
+    encode_command(words.iter().copied())
+}
+
+#[test]
+fn a_field_that_is_read_written_and_counted_allocates_nothing_in_small_hashes_and_large() {
+    /// Fields of a hash, one of which lies in its item, and one in nodes.
+    const FIELDS: [usize; 2] = [10, 5000];
+    for fields in FIELDS {
+        let mut server = Server::new(1);
+        let names: Vec<_> = (0..fields).map(key).collect();
+        let each = |words: fn(&[u8; 16]) -> Vec<u8>| pipelines(names.iter().map(words), 64);
+        let sets = each(|name| command(&[b"HSET", b"hash", name, &VALUE]));
+        let reads = each(|name| command(&[b"HGET", b"hash", name]));
+        let missing = each(|name| command(&[b"HMGET", b"hash", name, b"none"]));
+        let counts = each(|name| command(&[b"HINCRBY", b"counts", name, b"1"]));
+        // A sum of as many digits each time: the field stays where it is.
+        let first = each(|name| command(&[b"HSET", b"counts", name, b"1000000"]));
+        server.run(&sets);
+        server.run(&first);
+        let mut round = || {
+            assert_eq!(server.run(&sets), fields * b":0\r\n".len());
+            assert_eq!(server.run(&reads), fields * BULK_BYTES);
+            let pair = b"*2\r\n".len() + BULK_BYTES + b"$-1\r\n".len();
+            assert_eq!(server.run(&missing), fields * pair);
+            assert_eq!(server.run(&counts), fields * b":1000001\r\n".len());
+        };
+        round();
+        assert_eq!(allocations(&mut round), 0, "{fields} fields");
+    }
 }
 
 /// What a client asks for, by name, so that changes of some keys concern it: of none that the test writes.

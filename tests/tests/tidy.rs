@@ -534,10 +534,10 @@ fn the_engine_is_layered() {
         &["item", "spiral", "list"],
         &["nodes"],
         &["encoding"],
-        &["raw", "value"],
+        &["raw", "value", "agenda", "thresholds"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral, list > nodes > encoding > raw, value > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > item, spiral, list > nodes > encoding > raw, value, agenda, thresholds > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

@@ -1,9 +1,9 @@
 //! Verifying a list: every node where it belongs, and every sum.
 
-use super::long::{self, Reference};
+use super::long;
 use super::packed::End;
 use super::{List, NONE, inner, leaf};
-use crate::nodes::{Heap, NodeKind, ordinal_of, owner_of};
+use crate::nodes::{Heap, Long, NodeKind, ordinal_of, owner_of};
 
 /// What was seen of some nodes.
 #[derive(Default)]
@@ -95,19 +95,13 @@ impl List {
             let element = long::bytes(heap, field);
             assert_eq!(reference.is_some(), self.is_long(element.len()));
             seen.payload_bytes += element.len() as u64;
-            seen.bytes += match reference {
-                None => 0,
-                Some(Reference::Extent(extent, _)) => heap.extents.used_bytes_of(extent),
-                Some(Reference::Block(block)) => {
-                    let node = heap.arena.tail(block);
-                    assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Long));
-                    assert_eq!(
-                        (owner_of(node), ordinal_of(node)),
-                        (self.holdings.owner, ordinal)
-                    );
-                    heap.arena.block_bytes(block) as u64
-                }
-            };
+            seen.bytes += reference.map_or(0, |long| long.used_bytes(heap));
+            if let Some(Long::Block(block)) = reference {
+                let node = heap.arena.tail(block);
+                assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Long));
+                assert_eq!(owner_of(node), self.holdings.owner);
+                assert_eq!(Long::place(node), ordinal.into());
+            }
         }
     }
 }

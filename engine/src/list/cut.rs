@@ -181,7 +181,7 @@ impl List {
         inner::set_parent(heap.arena.tail_mut(block), step.ordinal);
         self.write_run(heap, block, &layout, End::Tail);
         self.put_in(heap, left.ordinal, blocks[0], block);
-        self.claim_long(heap, block, runs[0].len(), left.ordinal);
+        Self::claim_long(heap, block, runs[0].len(), left.ordinal);
         self.free_node(heap, right.ordinal, vacant);
         let node = self.node_mut(heap, step.ordinal);
         let elements = left.elements + right.elements;

@@ -13,11 +13,26 @@ use crate::nodes::Heap;
 use crate::raw::Block;
 
 impl List {
-    fn store<'a>(&mut self, heap: &mut Heap, element: &'a [u8]) -> Result<Stored<'a>, StoreError> {
-        match self.is_long(element.len()) {
-            true => long::store(heap, &mut self.holdings, element),
-            false => Ok(Stored::Inline(element)),
+    /// Has `put` put an element where it is to be, as it lies in a leaf: itself or a reference.
+    ///
+    /// # Errors
+    /// Those of `put`, or memory is out; then nothing is left of it.
+    pub(super) fn put(
+        &mut self,
+        heap: &mut Heap,
+        element: &[u8],
+        put: impl FnOnce(&mut Self, &mut Heap, Field<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let stored = match self.is_long(element.len()) {
+            true => long::store(heap, &mut self.holdings, element)?,
+            false => Stored::Inline(element),
+        };
+        let done = put(self, heap, stored.field());
+        match done {
+            Ok(()) => self.payload_bytes += element.len() as u64,
+            Err(_) => self.free_field(heap, stored.field()),
         }
+        done
     }
 
     /// Adds an element before element `index`, or behind the last.
@@ -39,13 +54,9 @@ impl List {
         if self.len() == MAX_LIST_ELEMENTS {
             return Err(StoreError::TooLarge);
         }
-        let stored = self.store(heap, element)?;
-        let inserted = self.insert_field(heap, index, stored.field());
-        match inserted {
-            Ok(()) => self.payload_bytes += element.len() as u64,
-            Err(_) => self.free_field(heap, stored.field()),
-        }
-        inserted
+        self.put(heap, element, |list, heap, field| {
+            list.insert_field(heap, index, field)
+        })
     }
 
     fn insert_field(
@@ -65,7 +76,7 @@ impl List {
             let block = self.table.get(&heap.arena, spot.ordinal);
             let is_there = leaf::run_mut(heap, block).insert(spot.at, field);
             assert!(is_there, "a leaf was given the room");
-            self.claim(heap, field, spot.ordinal);
+            long::set_leaf(heap, long::reference(field), spot.ordinal);
             self.counted(heap, &spot, 1);
             return Ok(());
         }
@@ -123,9 +134,9 @@ impl List {
             self.write_run(heap, block, &Layout::new(&parts), End::Tail);
         }
         self.put_in(heap, spot.ordinal, spot.block, block);
-        self.claim_long(heap, new.block, 0, new.ordinal);
+        Self::claim_long(heap, new.block, 0, new.ordinal);
         let home = [spot.ordinal, new.ordinal][number];
-        self.claim(heap, field, home);
+        long::set_leaf(heap, long::reference(field), home);
         if let Some(step) = spot.path.bottom() {
             let (ordinal, elements) = (spot.ordinal, low.len() as u32);
             let node = self.node_mut(heap, step.ordinal);
@@ -183,13 +194,9 @@ impl List {
         index: u32,
         element: &[u8],
     ) -> Result<(), StoreError> {
-        let stored = self.store(heap, element)?;
-        let replaced = self.replace_field(heap, index, stored.field());
-        match replaced {
-            Ok(()) => self.payload_bytes += element.len() as u64,
-            Err(_) => self.free_field(heap, stored.field()),
-        }
-        replaced
+        self.put(heap, element, |list, heap, field| {
+            list.replace_field(heap, index, field)
+        })
     }
 
     fn replace_field(
@@ -214,7 +221,7 @@ impl List {
         self.discard(heap, block, std::iter::once(spot.at));
         let is_there = leaf::run_mut(heap, block).replace(spot.at, field);
         assert!(is_there, "a leaf was given the room");
-        self.claim(heap, field, spot.ordinal);
+        long::set_leaf(heap, long::reference(field), spot.ordinal);
         if spot.end.is_none() {
             self.shorten_leaf(heap, spot.ordinal);
         }

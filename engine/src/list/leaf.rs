@@ -210,15 +210,13 @@ impl List {
     }
 
     /// The references of a leaf's elements from `first` on name a leaf of this ordinal.
-    pub(super) fn claim_long(&self, heap: &mut Heap, block: Block, first: usize, ordinal: u32) {
+    pub(super) fn claim_long(heap: &mut Heap, block: Block, first: usize, ordinal: u32) {
         if !run(heap, block).has_references() {
             return;
         }
         for at in first..run(heap, block).len() {
-            let field = run(heap, block).get(at);
-            if let Some(long::Reference::Block(block)) = long::reference(field) {
-                long::set_leaf(heap, &self.holdings, block, ordinal);
-            }
+            let reference = long::reference(run(heap, block).get(at));
+            long::set_leaf(heap, reference, ordinal);
         }
     }
 
@@ -238,8 +236,8 @@ impl List {
         for at in elements {
             let field = run(heap, block).get(at);
             self.payload_bytes -= long::bytes(heap, field).len() as u64;
-            if let Some(reference) = long::reference(field) {
-                long::free(heap, &mut self.holdings, reference);
+            if let Some(long) = long::reference(field) {
+                long.free(heap, &mut self.holdings);
             }
         }
     }

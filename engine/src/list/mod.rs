@@ -183,25 +183,22 @@ impl List {
         end: End,
         element: &[u8],
     ) -> Result<(), StoreError> {
-        match self.is_long(element.len()) {
-            true => self.push_long(heap, end, element)?,
-            false => self.push_field(heap, end, Field::inline(element))?,
+        if self.is_long(element.len()) {
+            return self.push_long(heap, end, element);
         }
+        self.push_field(heap, end, Field::inline(element))?;
         self.payload_bytes += element.len() as u64;
         Ok(())
     }
 
     #[cold]
     fn push_long(&mut self, heap: &mut Heap, end: End, element: &[u8]) -> Result<(), StoreError> {
-        let stored = long::store(heap, &mut self.holdings, element)?;
-        let field = stored.field();
-        if let Err(error) = self.push_field(heap, end, field) {
-            self.free_field(heap, field);
-            return Err(error);
-        }
-        let leaf = self.ends[end as usize].expect("it is in that leaf");
-        self.claim(heap, field, leaf.ordinal);
-        Ok(())
+        self.put(heap, element, |list, heap, field| {
+            list.push_field(heap, end, field)?;
+            let leaf = list.ends[end as usize].expect("it is in that leaf");
+            long::set_leaf(heap, long::reference(field), leaf.ordinal);
+            Ok(())
+        })
     }
 
     #[inline]
@@ -463,17 +460,10 @@ impl List {
         })
     }
 
-    /// An element is in the leaf of this ordinal now.
-    fn claim(&self, heap: &mut Heap, field: Field<'_>, ordinal: u32) {
-        if let Some(long::Reference::Block(block)) = long::reference(field) {
-            long::set_leaf(heap, &self.holdings, block, ordinal);
-        }
-    }
-
     /// Frees what an element has outside of its leaf.
     fn free_field(&mut self, heap: &mut Heap, field: Field<'_>) {
-        if let Some(reference) = long::reference(field) {
-            long::free(heap, &mut self.holdings, reference);
+        if let Some(long) = long::reference(field) {
+            long.free(heap, &mut self.holdings);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::ops::{ControlFlow, Range};
 use super::packed::{End, Packed};
 use super::{BOUNDS, Bounds, List, leaf, long};
 use crate::StoreError;
-use crate::nodes::{Heap, NodeKind, Owner};
+use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 
 /// Steps played of any input.
@@ -394,8 +394,8 @@ impl Play<'_> {
         references
             .into_iter()
             .find_map(|reference| match reference {
-                long::Reference::Block(block) => Some(block),
-                long::Reference::Extent(..) => None,
+                Long::Block(block) => Some(block),
+                Long::Extent(..) => None,
             })
     }
 

@@ -1,9 +1,9 @@
 //! Small lists become large, and large ones small: between a packed run and a tree.
 
-use super::List;
 use super::field::Field;
 use super::layout::Layout;
 use super::packed::{End, HEADER_BYTES, PACKED_MAX_BYTES, Packed, PackedMut};
+use super::{List, leaf};
 use crate::StoreError;
 use crate::nodes::Heap;
 
@@ -13,22 +13,30 @@ impl List {
     /// # Errors
     /// Memory is out; some may have been added then.
     pub(crate) fn unpack(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
-        let parts = [(run, 0..run.len())];
-        let layout = Layout::new(&parts);
-        let mut elements = run.elements(0..run.len());
-        if layout.used_bytes() > self.run_max_bytes()
-            || run.len() > self.bounds.leaf_elements
-            || elements.any(|field| self.is_long(field.bytes().len()))
+        let len = run.len();
+        if run
+            .elements(0..len)
+            .any(|field| self.is_long(field.bytes().len()))
         {
-            let mut elements = run.elements(0..run.len());
+            let mut elements = run.elements(0..len);
             return elements.try_for_each(|field| self.push(heap, End::Tail, field.bytes()));
         }
-        let room = Self::room_for(layout.used_bytes());
-        let mut leaf = self.new_leaf(heap, layout.used_bytes() + room)?;
-        self.write_run(heap, leaf.block, &layout, End::Tail);
-        leaf.elements = run.len() as u32;
-        self.ends[End::Tail as usize] = Some(leaf);
-        self.payload_bytes += run.payload_bytes() as u64;
+        // A run in a block that had room may be a little longer than a leaf's.
+        let fits = run.used_bytes() <= self.run_max_bytes() && len <= self.bounds.leaf_elements;
+        let head_len = if fits { 0 } else { run.half() };
+        for (end, range) in [(End::Head, 0..head_len), (End::Tail, head_len..len)] {
+            if range.is_empty() {
+                continue;
+            }
+            let parts = [(run, range)];
+            let layout = Layout::new(&parts);
+            let bytes = layout.used_bytes() + Self::room_for(layout.used_bytes());
+            let mut leaf = self.new_leaf(heap, bytes)?;
+            self.write_run(heap, leaf.block, &layout, end);
+            leaf.elements = layout.len() as u32;
+            self.payload_bytes += leaf::run(heap, leaf.block).payload_bytes() as u64;
+            self.ends[end as usize] = Some(leaf);
+        }
         Ok(())
     }
 

@@ -67,7 +67,7 @@ impl List {
                 inner::set_parent(self.node_mut(heap, child.ordinal), to);
             }
         } else {
-            self.claim_long(heap, block, 0, to);
+            Self::claim_long(heap, block, 0, to);
         }
     }
 
@@ -218,14 +218,14 @@ impl List {
                 return Err(error);
             }
             if kind == NodeKind::Leaf {
-                self.copy_long(heap, copy, ordinal)?;
+                self.copy_long(heap, copy)?;
             }
         }
         Ok(())
     }
 
     /// The references of a copied leaf are to copies of what they were to.
-    fn copy_long(&mut self, heap: &mut Heap, block: Block, ordinal: u32) -> Result<(), StoreError> {
+    fn copy_long(&mut self, heap: &mut Heap, block: Block) -> Result<(), StoreError> {
         let elements = leaf::run(heap, block).len();
         if !leaf::run(heap, block).has_references() {
             self.payload_bytes += leaf::run(heap, block).payload_bytes() as u64;
@@ -234,8 +234,9 @@ impl List {
         for at in 0..elements {
             let field = leaf::run(heap, block).get(at);
             let bytes = long::bytes(heap, field).len() as u64;
-            if let Some(reference) = long::reference(field) {
-                let copied = match long::duplicate(heap, &mut self.holdings, reference) {
+            let code = field.code();
+            if let Some(long) = long::reference(field) {
+                let copied = match long.duplicate(heap, &mut self.holdings) {
                     Ok(copied) => copied,
                     Err(error) => {
                         // Those not yet copied are another list's.
@@ -243,8 +244,8 @@ impl List {
                         return Err(error);
                     }
                 };
-                leaf::run_mut(heap, block).repoint(at, copied.field().bytes());
-                self.claim(heap, copied.field(), ordinal);
+                let reference = &copied.reference()[..code.body_bytes()];
+                leaf::run_mut(heap, block).repoint(at, reference);
             }
             self.payload_bytes += bytes;
         }

@@ -5,7 +5,7 @@ use crate::UnixMillis;
 use crate::item::Head;
 use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
 use crate::raw::Block;
-use crate::spiral::packed;
+use crate::spiral::{ElementRef, packed};
 
 /// The times of an item.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,14 +53,14 @@ impl Memory {
         }
     }
 
-    /// Removes fields of a hash that have ended at `now`, and tells `gone` their names before, until none is left or it has cost
+    /// Removes fields of a hash that have ended at `now`, and shows `gone` each before, until none is left or it has cost
     /// `budget`, in entries read; what it has cost, and where the item is now.
     pub(crate) fn expire_fields(
         &mut self,
         item: Block,
         hash_of: &impl Fn(&[u8]) -> u64,
         (now, budget): (UnixMillis, u32),
-        gone: &mut dyn FnMut(&[u8]),
+        gone: &mut dyn FnMut(ElementRef<'_>),
     ) -> (u32, Block) {
         match self.collection_of(item) {
             None => self.expire_packed(item, now, gone),
@@ -78,7 +78,7 @@ impl Memory {
         &mut self,
         item: Block,
         now: UnixMillis,
-        gone: &mut dyn FnMut(&[u8]),
+        gone: &mut dyn FnMut(ElementRef<'_>),
     ) -> (u32, Block) {
         let (mut removed, mut from) = (0, 0);
         loop {
@@ -93,7 +93,7 @@ impl Memory {
                 let spent = NODE_LOOK_COST + removed * FIELD_REMOVAL_COST;
                 return (spent, resized.unwrap_or(item));
             };
-            gone(element.name);
+            gone(element);
             packed::remove(self.packed_mut(item), at);
             (removed, from) = (removed + 1, at);
         }

@@ -133,6 +133,46 @@ impl Model {
     }
 }
 
+/// What expiry does to fields.
+impl Model {
+    /// The names of the fields of a hash.
+    pub fn field_names(&self, db: DbIndex, key: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let fields = match self.entries(db).get(key).map(|entry| &entry.value) {
+            Some(Value::Hash(hash)) => Some(hash.keys()),
+            _ => None,
+        };
+        fields.into_iter().flatten().map(Vec::as_slice)
+    }
+
+    /// Removes a field whose deadline has come.
+    ///
+    /// # Panics
+    /// It is not there, or its deadline has not come.
+    pub fn expire_field(&mut self, db: DbIndex, key: &[u8], name: &[u8]) {
+        let now = self.now;
+        let Some(Value::Hash(hash)) = self
+            .entries_mut(db)
+            .get_mut(key)
+            .map(|entry| &mut entry.value)
+        else {
+            panic!("fields are of a hash that is there");
+        };
+        let (_, deadline) = hash.remove(name).expect("the field is there");
+        assert!(deadline.is_some_and(|at| at <= now), "it has ended");
+        self.record(db, key, Effect::Elements(&[Element::Gone(name)]));
+    }
+
+    /// Tells that fields have ended, and removes a hash that has none any more.
+    pub fn tell_of_ended_fields(&mut self, db: DbIndex, key: &[u8]) {
+        self.tell(db, key, Some(Event::HExpired));
+        if self.field_names(db, key).next().is_none() {
+            self.entries_mut(db).remove(key);
+            self.record(db, key, Effect::Remove(Removal::Deleted));
+            self.tell(db, key, Some(Event::Del));
+        }
+    }
+}
+
 impl OpenEntry<'_> {
     fn entry(&mut self) -> Option<&mut Entry> {
         let Self { model, db, key, .. } = self;

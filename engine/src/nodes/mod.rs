@@ -12,8 +12,10 @@
 //! number of its collection (the owner) and its ordinal. Kinds that nothing has by ordinal keep in that place, and behind,
 //! what finds them.
 
+mod long;
 mod table;
 
+pub(crate) use long::Long;
 pub(crate) use table::Table;
 
 use crate::StoreError;

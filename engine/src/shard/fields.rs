@@ -5,21 +5,26 @@ use crate::DbIndex;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::limits::FIELDS_LOOK_MAX_COST;
 use crate::raw::Block;
+use crate::spiral::ElementRef;
 
 impl Shard {
     /// Removes some fields past their deadline of a hash that wants to be looked at, and the hash with the last of them; the cost,
     /// in entries read.
     #[cold]
     pub(super) fn expire_fields(&mut self, db: DbIndex, hash: u64, item: Block) -> u32 {
-        if self.is_told_before {
-            self.tell_of_entry(db, item);
-        }
+        let in_log = match self.is_told_before {
+            true => self.before_fields_end(db, hash, item),
+            false => None,
+        };
         let key = self.memory.key(item).to_vec();
         let was = self.memory.times(item);
-        let (journal, hasher) = (&mut self.journal, &self.hasher);
+        let (journal, undo, hasher) = (&mut self.journal, &mut self.undo, &self.hasher);
         let mut removed = 0;
-        let mut gone = |name: &[u8]| {
-            journal.record(db, &key, &Effect::Elements(&[Element::Gone(name)]));
+        let mut gone = |field: ElementRef<'_>| {
+            if let Some(collection) = in_log {
+                undo.before_field_ends(collection, field);
+            }
+            journal.record(db, &key, &Effect::Elements(&[Element::Gone(field.name)]));
             removed += 1;
         };
         let hash_of = |name: &[u8]| hasher.hash(name);

@@ -21,7 +21,7 @@ pub(super) struct Open<'a> {
     pub(super) item: Option<Block>,
     /// Whether it was there before.
     was_there: bool,
-    /// When it ends and wakes, as the table knows it: of what has fields, whose changes change that.
+    /// When it ends and wakes, as the table knows it, once a change may change that.
     times: Option<Times>,
 }
 
@@ -45,17 +45,13 @@ impl Shard {
                 return Err(WrongType);
             }
         }
-        let times = match (kind, item) {
-            (Kind::Hash, Some(item)) => Some(self.memory.times(item)),
-            _ => None,
-        };
         Ok(Open {
             shard: self,
             db,
             key,
             item,
             was_there: item.is_some(),
-            times,
+            times: None,
         })
     }
 }
@@ -84,6 +80,16 @@ impl Open<'_> {
         {
             self.shard
                 .before_element(self.db, self.key.hash(), item, element);
+        }
+    }
+
+    /// Is called before a change that may change when the item wakes.
+    #[inline]
+    pub(super) fn note_times(&mut self) {
+        if self.times.is_none()
+            && let Some(item) = self.item
+        {
+            self.times = Some(self.shard.memory.times(item));
         }
     }
 

@@ -1,10 +1,10 @@
 //! Verifying a collection: every element where it belongs, and every sum.
 
 use super::address::{Bucket, Position};
-use super::run::{Reference, Shape};
+use super::run::Shape;
 use super::{Place, Spiral, long, run_of, tag_of};
 use crate::agenda::NEVER;
-use crate::nodes::{Heap, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
+use crate::nodes::{Heap, Long, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
     /// Takes as long as there are elements.
@@ -50,21 +50,16 @@ impl Spiral {
                     let deadline = element.deadline.unwrap_or(NEVER);
                     assert!(self.look_at(ordinal) <= deadline && self.wakes_at() <= deadline);
                     payload += (view.name.len() + view.value.len()) as u64;
-                    for reference in [element.name().reference(), element.value().reference()] {
-                        has_references |= reference.is_some();
-                        block_bytes += match reference {
-                            None => 0,
-                            Some(Reference::Extent(extent, _)) => {
-                                heap.extents.used_bytes_of(extent)
-                            }
-                            Some(Reference::Block(block)) => {
-                                let node = heap.arena.tail(block);
-                                assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Long));
-                                assert_eq!(owner_of(node), owner);
-                                assert_eq!(long::position(node), position);
-                                heap.arena.block_bytes(block) as u64
-                            }
-                        };
+                    let references = [element.name().reference(), element.value().reference()];
+                    for long in references.into_iter().flatten() {
+                        has_references = true;
+                        block_bytes += long.used_bytes(heap);
+                        if let Long::Block(block) = long {
+                            let node = heap.arena.tail(block);
+                            assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Long));
+                            assert_eq!(owner_of(node), owner);
+                            assert_eq!(long::position(node), position);
+                        }
                     }
                 }
                 assert_eq!(end, shape.bodies().start);

@@ -8,7 +8,7 @@
 //! for each deadline. A collection without deadlines has no agenda.
 
 use super::run::Shape;
-use super::{Spiral, Spot, long, run_of};
+use super::{ElementRef, Spiral, Spot, run_of};
 use crate::UnixMillis;
 use crate::agenda::{Agenda, NEVER};
 use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
@@ -82,7 +82,7 @@ impl Spiral {
         }
     }
 
-    /// Removes elements whose deadline has come at `now`, and tells `gone` their names before, until none is left, or it has cost
+    /// Removes elements whose deadline has come at `now`, and shows `gone` each before, until none is left, or it has cost
     /// `budget`, in elements read; what it has cost.
     pub(crate) fn expire_some(
         &mut self,
@@ -90,7 +90,7 @@ impl Spiral {
         hash_of: &impl Fn(&[u8]) -> u64,
         now: UnixMillis,
         budget: u32,
-        gone: &mut dyn FnMut(&[u8]),
+        gone: &mut dyn FnMut(ElementRef<'_>),
     ) -> u32 {
         let (mut spent, mut pages_read) = (0, 0);
         while spent < budget
@@ -110,7 +110,7 @@ impl Spiral {
         heap: &mut Heap,
         ordinal: u32,
         now: UnixMillis,
-        gone: &mut dyn FnMut(&[u8]),
+        gone: &mut dyn FnMut(ElementRef<'_>),
     ) -> u32 {
         let (mut removed, mut soonest) = (0, NEVER);
         let (mut nth, mut from) = (0, 0);
@@ -134,7 +134,7 @@ impl Spiral {
                 continue;
             };
             let element = shape.element(run, at);
-            gone(long::bytes(heap, element.name()));
+            gone(Self::view(heap, &element));
             let spot = Spot {
                 ordinal,
                 block,

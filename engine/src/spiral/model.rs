@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::run::{Reference, Shape};
+use super::run::Shape;
 use super::{ElementRef, Put, Spiral, run_of};
-use crate::nodes::{Heap, NodeKind, Owner};
+use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
 
@@ -255,11 +255,11 @@ impl Play<'_> {
         let now = UnixMillis(DEADLINES_FROM + operand as i64);
         let wakes_at = self.spiral.wakes_at();
         let (mut gone, hash_of) = (Vec::new(), self.hash_of());
-        let spent = self
-            .spiral
-            .expire_some(&mut self.heap, &hash_of, now, budget, &mut |name| {
-                gone.push(name.to_vec())
-            });
+        let spent =
+            self.spiral
+                .expire_some(&mut self.heap, &hash_of, now, budget, &mut |element| {
+                    gone.push(element.name.to_vec())
+                });
         for name in &gone {
             let (_, deadline) = self.model.remove(name).expect("it was there");
             assert!(wakes_at <= now && deadline.expect("it ends") <= now);
@@ -295,7 +295,7 @@ impl Play<'_> {
             fields.extend([element.name(), element.value()]);
         });
         fields.iter().find_map(|field| match field.reference() {
-            Some(Reference::Block(block)) => Some(block),
+            Some(Long::Block(block)) => Some(block),
             _ => None,
         })
     }

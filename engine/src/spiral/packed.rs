@@ -21,8 +21,8 @@ pub(crate) enum Written {
     Done,
     /// It is there now, and the run may be much too long.
     Shrunk,
-    /// A run of at least so many bytes has room for it.
-    Needs(usize),
+    /// A run of at least so many bytes has room for it; it would better have so many.
+    Needs(usize, usize),
     /// It lies in no run.
     TooLong,
 }
@@ -75,6 +75,12 @@ impl<'a> Packed<'a> {
     pub(crate) fn for_each(&self, mut show: impl FnMut(ElementRef<'a>)) {
         self.shape
             .for_each(self.run, |element| show(Self::view(&element)));
+    }
+
+    /// Whether elements may have deadlines.
+    #[inline(always)]
+    pub(crate) fn has_deadlines(&self) -> bool {
+        self.shape.has_deadlines()
     }
 
     /// The soonest deadline: exact.
@@ -178,7 +184,7 @@ pub(crate) fn put(
         }
         let plan = shape.with(name.len() as u8, value.len() as u8, deadline);
         if plan.needed() > shape.capacity {
-            return Written::Needs(with_room(&plan));
+            return Written::Needs(plan.needed(), with_room(&plan));
         }
         let new = NewElement {
             tag: tag_of(hash),
@@ -199,7 +205,7 @@ pub(crate) fn put(
     }
     let plan = run::shape_with_value(run, &shape, at, value.len() as u8, deadline);
     if plan.needed() > shape.capacity {
-        return Written::Needs(with_room(&plan));
+        return Written::Needs(plan.needed(), with_room(&plan));
     }
     let used = shape.used();
     run::set_value(run, &mut shape, plan, at, field(value), deadline);
@@ -214,7 +220,7 @@ pub(crate) fn set_deadline(run: &mut [u8], at: usize, deadline: Option<UnixMilli
     let mut shape = Shape::read(run);
     let plan = shape.with_deadline(deadline);
     if plan.needed() > shape.capacity {
-        return Written::Needs(with_room(&plan));
+        return Written::Needs(plan.needed(), with_room(&plan));
     }
     run::set_deadline(run, &mut shape, at, deadline);
     Written::Done

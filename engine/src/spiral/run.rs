@@ -25,8 +25,8 @@ pub(super) use edit::{
 };
 
 use crate::UnixMillis;
-use crate::nodes::{read_u16, read_u32};
-use crate::raw::{Block, ExtentId, TAGS_AT_ONCE, matching_tags};
+use crate::nodes::{Long, read_u16};
+use crate::raw::{TAGS_AT_ONCE, matching_tags};
 
 /// Bytes before the tags.
 pub(super) const HEADER_BYTES: usize = 9;
@@ -84,23 +84,13 @@ pub(super) struct Field<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Where a name or a value is that does not lie in its element.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reference {
-    Block(Block),
-    Extent(ExtentId, usize),
-}
-
 impl Field<'_> {
     /// Where the bytes are, if not here.
     #[inline(always)]
-    pub(super) fn reference(self) -> Option<Reference> {
+    pub(super) fn reference(self) -> Option<Long> {
         match self.code {
-            IN_BLOCK => Some(Reference::Block(Block(read_u32(self.bytes, 0)))),
-            IN_EXTENT => {
-                let extent = ExtentId(read_u32(self.bytes, 0));
-                Some(Reference::Extent(extent, read_u32(self.bytes, 4) as usize))
-            }
+            IN_BLOCK => Some(Long::of_block(self.bytes)),
+            IN_EXTENT => Some(Long::of_extent(self.bytes)),
             _ => None,
         }
     }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::model::play;
-use super::run::{Reference, Shape};
+use super::run::Shape;
 use super::{ElementRef, RUN_MEAN_BYTES, Spiral, run_of};
 use crate::KeyHasher;
-use crate::nodes::{Heap, NodeKind, Owner};
+use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 
 fn cases(count: u32) -> ProptestConfig {
@@ -94,7 +94,7 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
 fn long_blocks(heap: &Heap, node: Block) -> Vec<Block> {
     let (run, mut blocks) = (run_of(heap, node), Vec::new());
     Shape::read(run).for_each(run, |element| match element.value().reference() {
-        Some(Reference::Block(block)) => blocks.push(block),
+        Some(Long::Block(block)) => blocks.push(block),
         _ => unreachable!("all values are long"),
     });
     blocks

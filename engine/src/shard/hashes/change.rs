@@ -50,6 +50,8 @@ struct Found {
     spot: Spot,
     /// The deadline it has, if it is there; one past it is not.
     live: Option<Option<UnixMillis>>,
+    /// Whether fields of the hash have deadlines.
+    fields_end: bool,
 }
 
 /// A change of one field.
@@ -146,22 +148,29 @@ impl HashMut<'_> {
     fn find(&self, name: &[u8]) -> (Found, Option<ElementRef<'_>>) {
         let shard = &*self.open.shard;
         let hash = shard.hasher.hash(name);
-        let (spot, element) = match self.at {
-            At::Nowhere => (Spot::Nowhere, None),
-            At::Packed(at) => match Packed::new(shard.memory.run_at(at)).find(hash, name) {
-                Some((number, element)) => (Spot::Packed(at, Some(number)), Some(element)),
-                None => (Spot::Packed(at, None), None),
-            },
+        let (spot, element, fields_end) = match self.at {
+            At::Nowhere => (Spot::Nowhere, None, false),
+            At::Packed(at) => {
+                let run = Packed::new(shard.memory.run_at(at));
+                let (number, element) = run.find(hash, name).unzip();
+                (Spot::Packed(at, number), element, run.has_deadlines())
+            }
             At::Large(owner) => {
                 let (spiral, heap) = shard.memory.spiral(owner);
                 let (place, element) = spiral.find(heap, hash, name);
-                (Spot::Large(owner, place), element)
+                (Spot::Large(owner, place), element, spiral.has_deadlines())
             }
         };
         let now = shard.now;
         let element = element.filter(|element| element.deadline.is_none_or(|at| at > now));
         let live = element.map(|element| element.deadline);
-        (Found { hash, spot, live }, element)
+        let found = Found {
+            hash,
+            spot,
+            live,
+            fields_end,
+        };
+        (found, element)
     }
 
     /// Gives a field this value; adds it if it is not there.
@@ -220,6 +229,9 @@ impl HashMut<'_> {
             value,
             expires_at: deadline,
         };
+        if found.fields_end || deadline.is_some() {
+            self.open.note_times();
+        }
         match found.spot {
             Spot::Nowhere => self.create(found.hash, &element)?,
             Spot::Packed(at, number) => {
@@ -286,7 +298,8 @@ impl HashMut<'_> {
                 self.shorten(at);
                 Ok(())
             }
-            Written::Needs(bytes) => self.grow(at, bytes, change),
+            Written::Needs(needed, _) if needed > PACKED_HASH_MAX_BYTES => self.enlarge(at, change),
+            Written::Needs(_, bytes) => self.grow(at, bytes.min(PACKED_HASH_MAX_BYTES), change),
             Written::TooLong => self.enlarge(at, change),
         }
     }
@@ -294,15 +307,12 @@ impl HashMut<'_> {
     /// Makes a change of a packed hash for which its run has no room.
     #[inline(never)]
     fn grow(&mut self, at: PackedAt, bytes: usize, change: &Change<'_>) -> Result<(), StoreError> {
-        if bytes > PACKED_HASH_MAX_BYTES {
-            return self.enlarge(at, change);
-        }
         let memory = &mut self.open.shard.memory;
         let moved = memory.resize_packed(at.item, bytes, |from, to| {
             packed::copy(from, to);
             let written = change.apply(to);
             debug_assert!(
-                !matches!(written, Written::Needs(_)),
+                !matches!(written, Written::Needs(..)),
                 "it was given the room"
             );
         })?;
@@ -419,6 +429,7 @@ impl HashMut<'_> {
                 expires_at: deadline,
             });
         }
+        self.open.note_times();
         match found.spot {
             Spot::Packed(at, Some(number)) => {
                 self.change_packed(at, &Change::Deadline(number, deadline))?;
@@ -468,6 +479,9 @@ impl HashMut<'_> {
         }
         let gone = Element::Gone(name);
         self.open.before(&gone);
+        if found.fields_end {
+            self.open.note_times();
+        }
         match found.spot {
             Spot::Packed(at, Some(number)) => {
                 let (_, run) = self.open.shard.memory.packed_mut_at(at);

@@ -502,7 +502,7 @@ impl Play<'_> {
                 self.shard.begin_undo();
                 return;
             }
-            Some(before) if self.operand() % 4 > 0 => {
+            Some(before) if !self.operand().is_multiple_of(4) => {
                 self.model = before;
                 self.shard.undo();
             }

@@ -384,7 +384,7 @@ impl Play<'_> {
             End::Head => indexes.next(),
             End::Tail => indexes.next_back(),
         };
-        assert_eq!(list.find(piece.clone(), from, element), expected);
+        assert_eq!(list.find(piece, from, element), expected);
     }
 
     /// Gives a key another deadline, or its list another key.

@@ -167,9 +167,10 @@ fn field_name(n: u16) -> Vec<u8> {
     let len = match n {
         17 => 34_000,
         18 | 19 => 200,
-        _ => 2,
+        _ => 3,
     };
-    let mut name = n.to_be_bytes().to_vec();
+    // Digits, so that no two have the sum by which records tell them.
+    let mut name = format!("{n:03}").into_bytes();
     name.resize(len, b'n');
     name
 }

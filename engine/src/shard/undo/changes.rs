@@ -132,20 +132,26 @@ impl Changes {
         if self.last_field_of(collection) == Some(name) {
             return;
         }
-        let at = self.push(name);
-        let back = match spiral.get(heap, hash, name) {
-            None => Back::Drop { name: at },
-            Some(was) => {
-                let value = self.push(was.value);
-                Back::Put {
-                    name_and_value: Bytes {
-                        at: at.at,
-                        len: at.len + value.len,
-                    },
-                    name_len: at.len,
-                    deadline: was.deadline,
-                }
+        match spiral.get(heap, hash, name) {
+            Some(was) => self.before_field_goes(collection, was),
+            None => {
+                let name = self.push(name);
+                let back = Back::Drop { name };
+                self.list.push(Change { collection, back });
             }
+        }
+    }
+
+    /// A field of a large collection is about to change.
+    pub(super) fn before_field_goes(&mut self, collection: Owner, was: ElementRef<'_>) {
+        let (name, value) = (self.push(was.name), self.push(was.value));
+        let back = Back::Put {
+            name_and_value: Bytes {
+                at: name.at,
+                len: name.len + value.len,
+            },
+            name_len: name.len,
+            deadline: was.deadline,
         };
         self.list.push(Change { collection, back });
     }

@@ -8,9 +8,9 @@ use super::tests::key;
 use crate::item::Variant;
 use crate::journal::Element;
 use crate::list::End;
-use crate::nodes::Owner;
+use crate::nodes::{Heap, Owner};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::spiral::ElementRef;
+use crate::spiral::{ElementRef, Spiral};
 use crate::{DbIndex, Event, Kind, Shard, StringForm, TtlChange, UnixMillis};
 
 const DB: DbIndex = DbIndex(0);
@@ -87,7 +87,7 @@ fn value(len: usize, seed: usize) -> Vec<u8> {
 }
 
 fn is_hash(at: usize) -> bool {
-    at % 2 == 0
+    at.is_multiple_of(2)
 }
 
 fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
@@ -107,19 +107,35 @@ fn make(shard: &mut Shard, at: usize) {
     shard.attach(DB, key(KEYS[at]).hash(), made.expect("memory"));
 }
 
-fn put_element(shard: &mut Shard, hash: Owner, element: ElementRef<'_>) {
+fn put_element(shard: &mut Shard, at: usize, hash: Owner, element: ElementRef<'_>) {
     let hasher = shard.hasher().clone();
-    let put = shard.memory.change_spiral(hash, |spiral, heap| {
+    let put = |spiral: &mut Spiral, heap: &mut Heap| {
         spiral.put(heap, &|name: &[u8]| hasher.hash(name), element)
-    });
-    put.expect("memory");
+    };
+    change_hash(shard, at, hash, put).expect("memory");
 }
 
-fn remove_element(shard: &mut Shard, hash: Owner, name: &[u8]) -> bool {
+fn remove_element(shard: &mut Shard, at: usize, hash: Owner, name: &[u8]) -> bool {
     let hasher = shard.hasher().clone();
-    shard.memory.change_spiral(hash, |spiral, heap| {
+    change_hash(shard, at, hash, |spiral, heap| {
         spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name)
     })
+}
+
+/// Changes a hash as a command does that ends then.
+fn change_hash<T>(
+    shard: &mut Shard,
+    at: usize,
+    hash: Owner,
+    change: impl FnOnce(&mut Spiral, &mut Heap) -> T,
+) -> T {
+    let item = shard.keyspace(DB).find(key(KEYS[at]), &shard.memory);
+    let item = item.expect("it is there");
+    let was = shard.memory.times(item);
+    let done = shard.memory.change_spiral(hash, change);
+    let is = shard.memory.times(item);
+    shard.times_changed(DB, key(KEYS[at]).hash(), item, (was, is));
+    done
 }
 
 fn has_element(shard: &Shard, hash: Owner, name: &[u8]) -> bool {
@@ -167,13 +183,13 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
                 value: &value,
                 deadline: deadline.map(UnixMillis),
             };
-            put_element(shard, of, element);
+            put_element(shard, at, of, element);
         }
         Act::Drop(_, n) => {
             let name = name(n);
             if has_element(shard, of, &name) {
                 announce(shard, at, &Element::Gone(&name));
-                remove_element(shard, of, &name);
+                remove_element(shard, at, of, &name);
             }
         }
         Act::Push(_, end, len, times) => {
@@ -403,7 +419,7 @@ fn what_large_collections_became_gives_its_memory_back() {
                 if is_hash(at) {
                     let of = collection(shard, at).expect("it is there");
                     announce(shard, at, &Element::Gone(&n.to_le_bytes()));
-                    assert!(remove_element(shard, of, &n.to_le_bytes()));
+                    assert!(remove_element(shard, at, of, &n.to_le_bytes()));
                 } else {
                     change(shard, at, &Act::Pop(at, End::Tail, 1), 0);
                 }
@@ -443,7 +459,7 @@ fn set_field(shard: &mut Shard, at: usize, name: &[u8], value: &[u8]) {
         value,
         deadline: None,
     };
-    put_element(shard, of, element);
+    put_element(shard, at, of, element);
 }
 
 #[test]
@@ -524,4 +540,85 @@ fn a_change_announced_in_vain_is_taken_back_as_well() {
         shard.undo();
         assert!(contents(&shard) == was, "{round}");
     }
+}
+
+fn list_at(shard: &mut Shard, at: usize, change: impl FnOnce(&mut crate::ListMut<'_>)) {
+    let mut list = shard.list_mut(DB, key(KEYS[at])).expect("it is a list");
+    change(&mut list);
+    list.close(&[Event::LPush]);
+}
+
+/// A list that has become small while the log was open is not packed: the log names it by its number.
+#[test]
+fn a_list_that_becomes_small_and_large_again_is_taken_back() {
+    let mut shard = shard();
+    let push = |list: &mut crate::ListMut<'_>| {
+        for n in 0..4000u32 {
+            list.push(End::Tail, &n.to_le_bytes()).expect("memory");
+        }
+    };
+    list_at(&mut shard, 1, push);
+    let was = contents(&shard);
+    for stands in [false, true] {
+        shard.begin_undo();
+        list_at(&mut shard, 1, |list| list.remove(3..4000));
+        list_at(&mut shard, 1, |list| list.remove(1..2));
+        list_at(&mut shard, 1, push);
+        list_at(&mut shard, 1, |list| list.remove(1..4001));
+        shard.check();
+        if stands {
+            shard.end_undo();
+            break;
+        }
+        shard.undo();
+        tend_to_the_end(&mut shard);
+        shard.check();
+        assert!(contents(&shard) == was);
+    }
+    // The next command that makes it smaller packs it.
+    assert!(collection(&mut shard, 1).is_some());
+    list_at(&mut shard, 1, |list| {
+        let popped = list.pop(End::Tail, <[u8]>::to_vec);
+        assert_eq!(popped, Some(3999u32.to_le_bytes().to_vec()));
+        list.push(End::Tail, b"x").expect("memory");
+    });
+    assert!(collection(&mut shard, 1).is_none());
+    shard.check();
+}
+
+/// Elements that are taken out in one step are told of one after the other before.
+#[test]
+fn elements_that_are_equal_are_put_back_where_they_were() {
+    for count in [30, 3000] {
+        let mut shard = shard();
+        list_at(&mut shard, 1, |list| {
+            for n in 0..count {
+                let value: &[u8] = if n % 3 < 2 { b"same" } else { b"other" };
+                list.push(End::Tail, value).expect("memory");
+                list.push(End::Head, &[n as u8]).expect("memory");
+            }
+        });
+        let was = elements_at(&mut shard, 1);
+        for from in [End::Head, End::Tail] {
+            for most in [1, 7, u32::MAX] {
+                shard.begin_undo();
+                list_at(&mut shard, 1, |list| {
+                    assert!(list.remove_equal(b"same", most, from) > 0);
+                    list.push(End::Head, b"same").expect("memory");
+                    list.remove_equal(b"same", most, from);
+                });
+                shard.undo();
+                shard.check();
+                assert!(elements_at(&mut shard, 1) == was);
+            }
+        }
+    }
+}
+
+fn elements_at(shard: &mut Shard, at: usize) -> Vec<Vec<u8>> {
+    let entry = shard.get(DB, key(KEYS[at]), crate::Access::Peek);
+    let mut elements = Vec::new();
+    let mut show = |element: &[u8]| elements.push(element.to_vec());
+    entry.expect("it is there").each_element(&mut show);
+    elements
 }

@@ -25,7 +25,9 @@ use crate::journal::Element;
 use crate::keyspace::Keyspace;
 use crate::limits::UNDO_KEPT_BYTES;
 use crate::memory::{Attributes, Memory};
+use crate::nodes::Owner;
 use crate::raw::Block;
+use crate::spiral::ElementRef;
 use crate::{AccessClock, DbIndex};
 
 /// Which table: the first are numbered as their databases were when the log was opened.
@@ -299,22 +301,36 @@ impl UndoLog {
         memory: &Memory,
         hash_of: impl Fn(&[u8]) -> u64,
     ) {
+        if let Some(collection) = self.before_elements(at, memory) {
+            self.changes.before(collection, element, memory, hash_of);
+        }
+    }
+
+    /// Elements of a collection are about to change: the collection of which the log wants each change, unless it has all there is
+    /// to save.
+    pub(super) fn before_elements(&mut self, at: At, memory: &Memory) -> Option<Owner> {
         let state = self.state(at, memory);
         if state == State::Saved {
-            return;
+            return None;
         }
         if !memory.has_parts_elsewhere(at.item) {
             self.copy(at, state, memory);
-            return;
+            return None;
         }
         let part = self.part_of(at, state, memory);
         if self.parts[part].packed.is_some() {
-            return;
+            return None;
         }
-        match memory.collection_of(at.item) {
-            Some(collection) => self.changes.before(collection, element, memory, hash_of),
-            None => self.parts[part].packed = Some(self.copy_of(at.item, memory)),
+        let collection = memory.collection_of(at.item);
+        if collection.is_none() {
+            self.parts[part].packed = Some(self.copy_of(at.item, memory));
         }
+        collection
+    }
+
+    /// A field of a collection of which [`Self::before_elements`] has told is about to go.
+    pub(in crate::shard) fn before_field_ends(&mut self, collection: Owner, field: ElementRef<'_>) {
+        self.changes.before_field_goes(collection, field);
     }
 
     /// `len` bytes at `offset` of a value are about to be written. Whether the log wants a copy of the item instead: it is to be

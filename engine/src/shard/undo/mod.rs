@@ -39,6 +39,7 @@ use crate::{DbIndex, Key, StoreError};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     expired_total: u64,
+    expired_fields_total: u64,
     lfu_random: u64,
 }
 
@@ -48,6 +49,8 @@ pub struct Undo {
     log: UndoLog,
     /// Entries that expired while it was open.
     expired: u64,
+    /// Fields that did.
+    expired_fields: u64,
     lfu_random: u64,
     told: LaidAside,
     /// Bytes of it, without the items kept.
@@ -63,6 +66,7 @@ impl Shard {
         self.undo.open(self.databases.len());
         self.undo_sums = Sums {
             expired_total: self.expired_total,
+            expired_fields_total: self.expired_fields_total,
             lfu_random: self.lfu_random,
         };
         self.see_who_is_told();
@@ -107,9 +111,12 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // As the table knows them: what is taken back of a collection's elements changes them.
-        let saved = log.saved().iter();
-        let times: Vec<Times> = saved.map(|saved| self.times_of(&log, saved)).collect();
+        // Fields have times of their own, which the tables know as they are now.
+        let times = log
+            .saved()
+            .iter()
+            .map(|saved| self.times_in_place(&log, saved));
+        let times: Vec<Option<Times>> = times.collect();
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
@@ -120,6 +127,7 @@ impl Shard {
         self.undo = log;
         self.see_who_is_told();
         self.expired_total = self.undo_sums.expired_total;
+        self.expired_fields_total = self.undo_sums.expired_fields_total;
         self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
     }
@@ -138,6 +146,7 @@ impl Shard {
         Box::new(Undo {
             log,
             expired: self.expired_total - self.undo_sums.expired_total,
+            expired_fields: self.expired_fields_total - self.undo_sums.expired_fields_total,
             lfu_random: self.undo_sums.lfu_random,
             told,
             bytes,
@@ -163,6 +172,7 @@ impl Shard {
         self.see_who_is_told();
         self.undo_sums = Sums {
             expired_total: self.expired_total - undo.expired,
+            expired_fields_total: self.expired_fields_total - undo.expired_fields,
             lfu_random: undo.lfu_random,
         };
         self.journal.take_up(undo.told);
@@ -213,25 +223,21 @@ impl Shard {
         }
     }
 
-    /// The times of an item that has changed in place; none of another.
-    fn times_of(&self, log: &UndoLog, saved: &Saved) -> Times {
-        match saved.before {
-            Before::InPlace => self.memory.times(self.changed_in_place(log, saved)),
-            _ => Times::default(),
-        }
-    }
-
-    fn changed_in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
-        let (db, key) = (
-            DbIndex(saved.table.0 as u16),
-            Key::new(log.key(saved), saved.hash),
-        );
+    /// The item that changed in place, and is in its table.
+    fn in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
+        let key = Key::new(log.key(saved), saved.hash);
+        let db = DbIndex(saved.table.0 as u16);
         let item = self.keyspace(db).find(key, &self.memory);
         item.expect("what changed in place is there")
     }
 
-    /// Makes an entry what it was; `is` are the times that the table knows of one that has changed in place.
-    fn put_back(&mut self, log: &UndoLog, saved: &Saved, is: Times) {
+    /// The times of an item that changed in place.
+    fn times_in_place(&self, log: &UndoLog, saved: &Saved) -> Option<Times> {
+        let is_in_place = matches!(saved.before, Before::InPlace);
+        is_in_place.then(|| self.memory.times(self.in_place(log, saved)))
+    }
+
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved, times: Option<Times>) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
             Before::Absent => {}
@@ -248,7 +254,8 @@ impl Shard {
                 self.attach(db, hash, item);
             }
             Before::InPlace => {
-                let item = self.changed_in_place(log, saved);
+                let item = self.in_place(log, saved);
+                let is = times.expect("of what is in place they are known");
                 let reverted = self.revert(log, saved, item);
                 if reverted != item {
                     self.repoint(db, hash, item, reverted);
@@ -387,6 +394,22 @@ impl Shard {
             self.undo
                 .before_element(at, element, &self.memory, |name| hasher.hash(name));
         }
+    }
+
+    /// Fields of the item's hash are about to end. The collection of which the log wants each, if it does.
+    #[cold]
+    pub(super) fn before_fields_end(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+    ) -> Option<Owner> {
+        self.tell_of_entry(db, item);
+        let at = At { db, hash, item };
+        let is_open = self.undo.is_open;
+        is_open
+            .then(|| self.undo.before_elements(at, &self.memory))
+            .flatten()
     }
 
     /// A range of the item's value is about to be written.

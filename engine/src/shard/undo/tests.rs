@@ -38,7 +38,7 @@ pub(in crate::shard) struct Observed {
 struct Seen {
     entries: Vec<BTreeMap<Vec<u8>, Entry>>,
     lens: Vec<(u64, u64)>,
-    expired_total: u64,
+    expired_totals: (u64, u64),
     lfu_random: u64,
     changes: u64,
     /// Of what was taken back. A list that a log has is not packed when it becomes small, and takes other bytes then.
@@ -270,7 +270,10 @@ impl Observed {
         Seen {
             entries,
             lens,
-            expired_total: self.shard.expired_total(),
+            expired_totals: (
+                self.shard.expired_total(),
+                self.shard.expired_fields_total(),
+            ),
             lfu_random: self.shard.lfu_random,
             broken,
             changes: self.shard.journal().changes(),

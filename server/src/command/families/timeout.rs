@@ -47,7 +47,8 @@ mod tests {
             let limit = seconds(text.as_bytes());
             assert_eq!(limit, Ok(WaitLimit::Millis(millis)), "{text}");
         }
-        for text in ["0", "-0", "0.0", "-0.0001", "-1e-40"] {
+        // The last is less than a millisecond in 64 bits.
+        for text in ["0", "-0", "0.0", "-0.0001", "-1e-40", "-0.001"] {
             assert_eq!(seconds(text.as_bytes()), Ok(WaitLimit::None), "{text}");
         }
     }
@@ -58,7 +59,7 @@ mod tests {
             let limit = seconds(text.as_bytes());
             assert_eq!(limit, Err(errors::TIMEOUT_NOT_A_FLOAT), "{text}");
         }
-        for text in ["-1", "-0.001", "-1e30", "-inf"] {
+        for text in ["-1", "-0.01", "-1e30", "-inf"] {
             let limit = seconds(text.as_bytes());
             assert_eq!(limit, Err(errors::TIMEOUT_NEGATIVE), "{text}");
         }

@@ -165,3 +165,53 @@ fn persist(hash: &mut HashMut<'_>, name: &[u8]) -> Result<i64, ErrorReply> {
     hash.set_deadline(name, None)?;
     Ok(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn deadlines_are_set_under_conditions_and_removed_with_one_event_a_command() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2", "2"),
+            ("HEXPIRE h 10 FIELDS 3 a b none", "[1, 1, -2]"),
+            ("HPEXPIRE h 10 NX FIELDS 1 a", "[0]"),
+            ("HPEXPIREAT h 1700000020000 FIELDS 1 a", "[1]"),
+            ("HEXPIREAT h 1700000020 GT FIELDS 2 a b", "[0, 1]"),
+            (
+                "HPEXPIRETIME h FIELDS 2 a b",
+                "[1700000020000, 1700000020000]",
+            ),
+            ("HPERSIST h FIELDS 3 a none a", "[1, -2, -1]"),
+            ("HPERSIST h FIELDS 1 a", "[-1]"),
+            ("HEXPIRE h 1 GT FIELDS 1 a", "[0]"),
+            ("HEXPIRE h 1 LT FIELDS 1 a", "[1]"),
+        ]);
+        assert_eq!(bench.changes(), 2 + 2 + 1 + 1 + 1 + 1);
+        let expected = [
+            "hset h",
+            "hexpire h",
+            "hexpire h",
+            "hexpire h",
+            "hpersist h",
+            "hexpire h",
+        ];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_deletes_the_field_and_the_last_one_the_key() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2 c 3", "3"),
+            ("HEXPIRE h 0 FIELDS 2 a a", "[2, -2]"),
+            ("HEXPIREAT h 1 NX FIELDS 2 b none", "[2, -2]"),
+            ("HEXPIREAT h 1 XX FIELDS 1 c", "[0]"),
+            ("HPEXPIREAT h 1700000000000 FIELDS 1 c", "[2]"),
+            ("EXISTS h", "0"),
+        ]);
+        let expected = ["hset h", "hdel h", "hdel h", "hdel h", "del h"];
+        assert_eq!(bench.events(), expected);
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hsetex",
         arity: -6,
-        syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
+        syntax: "key [NX | XX] [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | \
                  KEEPTTL] FIELDS numfields field value [field value ...]",
         summary: "Sets the values of fields of a hash, optionally with a condition and one deadline for all.",
         run: Run::OnShard(hsetex),
@@ -177,12 +177,134 @@ fn hsetex(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Whether the condition of an `HSETEX` holds for all its fields.
+/// Whether the conditions of an `HSETEX` hold, for the key and all its fields.
 fn holds(hash: &HashMut<'_>, args: &Args<'_>, options: &Options) -> bool {
+    if options
+        .key_exists
+        .is_some_and(|exists| exists != hash.is_there())
+    {
+        return false;
+    }
     let mut names = options.fields.clone().step_by(2).map(|at| args.at(at));
     match options.condition {
         FieldCondition::None => true,
         FieldCondition::Missing => names.all(|name| hash.get(name).is_none()),
         FieldCondition::Present => names.all(|name| hash.get(name).is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn hgetex_answers_and_sets_or_removes_deadlines() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2", "2"),
+            ("HGETEX h FIELDS 3 a none a", "[\"1\", nil, \"1\"]"),
+            ("HGETEX h PX 100 FIELDS 2 a none", "[\"1\", nil]"),
+            ("HGETEX h PERSIST FIELDS 2 b none", "[\"2\", nil]"),
+            ("HPTTL h FIELDS 2 a b", "[100, -1]"),
+            ("HGETEX h PERSIST FIELDS 2 a a", "[\"1\", \"1\"]"),
+            ("HGETEX h EXAT 1 FIELDS 2 a a", "[\"1\", nil]"),
+            ("HGETEX h EX 0 FIELDS 1 b", "[\"2\"]"),
+            ("EXISTS h", "0"),
+            ("HGETEX h EX 100 FIELDS 1 b", "[nil]"),
+            ("EXISTS h", "0"),
+        ]);
+        let expected = [
+            "hset h",
+            "hexpire h",
+            "hpersist h",
+            "hdel h",
+            "hdel h",
+            "del h",
+        ];
+        assert_eq!(bench.events(), expected);
+        assert_eq!(bench.changes(), 2 + 1 + 1 + 1 + 1);
+    }
+
+    #[test]
+    fn hsetex_sets_all_fields_or_none() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSETEX h FXX FIELDS 1 a 1", "0"),
+            ("EXISTS h", "0"),
+            ("HSETEX h FNX PX 100 FIELDS 2 a 1 b 2", "1"),
+            ("HSETEX h FNX FIELDS 2 c 1 b 2", "0"),
+            ("HSETEX h FXX FIELDS 2 c 1 b 2", "0"),
+            ("HSETEX h FXX KEEPTTL FIELDS 2 a 3 b 4", "1"),
+            ("HPTTL h FIELDS 2 a b", "[100, 100]"),
+            ("HSETEX h FIELDS 1 a 5", "1"),
+            ("HPTTL h FIELDS 2 a b", "[-1, 100]"),
+            ("HSETEX h EXAT 1 FIELDS 2 a 5 c 6", "1"),
+            ("HGETALL h", "[\"b\", \"4\"]"),
+            ("HSETEX h PXAT 1 FIELDS 1 b 6", "1"),
+            ("EXISTS h", "0"),
+            ("HSETEX h PXAT 1 FIELDS 1 b 6", "1"),
+            ("EXISTS h", "0"),
+        ]);
+        let expected = [
+            "hset h",
+            "hexpire h",
+            "hset h",
+            "hset h",
+            "hset h",
+            "hdel h",
+            "hset h",
+            "hdel h",
+            "del h",
+            "hset h",
+            "hdel h",
+            "del h",
+        ];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn hsetex_may_ask_for_the_key_as_well() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSETEX h XX FIELDS 1 a 1", "0"),
+            ("HSETEX h NX FIELDS 1 a 1", "1"),
+            ("HSETEX h nx NX FIELDS 1 b 1", "0"),
+            ("HSETEX h XX FNX FIELDS 1 a 2", "0"),
+            ("HSETEX h FNX XX FIELDS 1 b 2", "1"),
+            ("HSETEX h NX XX FIELDS 1 a 1", "ERR syntax error"),
+            ("HGETEX h NX FIELDS 1 a", "ERR unknown argument: NX"),
+            ("HGETALL h", "[\"a\", \"1\", \"b\", \"2\"]"),
+        ]);
+    }
+
+    #[test]
+    fn hgetdel_answers_each_field_once() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2", "2"),
+            ("HGETDEL h FIELDS 3 a none a", "[\"1\", nil, nil]"),
+            ("HGETDEL h FIELDS 1 a", "[nil]"),
+            ("HGETDEL h FIELDS 1 b", "[\"2\"]"),
+            ("EXISTS h", "0"),
+            ("HGETDEL h FIELDS 1 b", "[nil]"),
+        ]);
+        let expected = ["hset h", "hdel h", "hdel h", "del h"];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn a_field_past_its_deadline_is_none_to_conditions_and_writes() {
+        let mut bench = Bench::new();
+        bench.run("HSETEX h PX 5 FIELDS 2 a 1 b 2");
+        bench.run("HSET h c 3");
+        bench.advance(5);
+        bench.check(&[
+            ("HSETEX h FXX FIELDS 1 a 1", "0"),
+            ("HSETEX h FNX KEEPTTL FIELDS 1 a 1", "1"),
+            ("HTTL h FIELDS 2 a b", "[-1, -2]"),
+            ("HSETNX h b 3", "1"),
+            ("HDEL h b", "1"),
+            ("HGETALL h", "[\"a\", \"1\", \"c\", \"3\"]"),
+        ]);
     }
 }

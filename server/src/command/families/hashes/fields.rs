@@ -228,3 +228,127 @@ fn hstrlen(call: &mut ShardCall<'_>) -> CommandResult {
     call.reply.count(len as u64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::{Bench, check};
+
+    #[test]
+    fn fields_are_set_read_and_deleted_one_record_each() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2", "2"),
+            ("HSET h a 3 c 4 a 5", "1"),
+            ("HMGET h a b c none", "[\"5\", \"2\", \"4\", nil]"),
+            ("HLEN h", "3"),
+            ("HSETNX h a 6", "0"),
+            ("HSETNX h d 6", "1"),
+            ("HEXISTS h d", "1"),
+            ("HSTRLEN h none", "0"),
+            ("HDEL h a none a d", "2"),
+            ("HDEL h none", "0"),
+            ("HGET h a", "nil"),
+        ]);
+        assert_eq!(bench.changes(), 2 + 3 + 1 + 2);
+        assert_eq!(bench.events(), ["hset h", "hset h", "hset h", "hdel h"]);
+    }
+
+    #[test]
+    fn a_key_comes_with_its_first_field_and_goes_with_its_last() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1 b 2", "2"),
+            ("TYPE h", "hash"),
+            ("HDEL h a b c", "2"),
+            ("EXISTS h", "0"),
+            ("HSETNX h a 1", "1"),
+            ("HDEL h a", "1"),
+            ("HDEL h a", "0"),
+            ("HLEN h", "0"),
+        ]);
+        let expected = ["hset h", "hdel h", "del h", "hset h", "hdel h", "del h"];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn a_write_ends_the_deadline_of_the_key_no_sooner() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h a 1", "1"),
+            ("EXPIRE h 10", "1"),
+            ("HSET h a 2 b 3", "1"),
+        ]);
+        assert_eq!(bench.deadline("h"), Some(bench.now() + 10_000));
+        bench.advance(10_000);
+        bench.check(&[("HGET h a", "nil"), ("HSET h a 1", "1"), ("HLEN h", "1")]);
+        assert_eq!(bench.deadline("h"), None);
+    }
+
+    #[test]
+    fn lookups_of_keys_are_counted_by_commands_that_read() {
+        let mut bench = Bench::new();
+        bench.run("HSET h a 1");
+        for line in [
+            "HGET h none",
+            "HMGET h a b",
+            "HLEN h",
+            "HEXISTS h a",
+            "HSTRLEN h a",
+            "HKEYS h",
+            "HVALS h",
+            "HGETALL h",
+            "HRANDFIELD h",
+            "HRANDFIELD h 0",
+            "HSCAN h 0",
+            "HTTL h FIELDS 1 a",
+        ] {
+            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            bench.run(line);
+            bench.run(&line.replacen(" h", " none", 1));
+            let counted = (bench.stats.hits - hits, bench.stats.misses - misses);
+            assert_eq!(counted, (1, 1), "{line}");
+        }
+        for line in ["HDEL h none", "HSETNX h a 1", "HGETDEL none FIELDS 1 a"] {
+            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            bench.run(line);
+            assert_eq!(
+                (bench.stats.hits, bench.stats.misses),
+                (hits, misses),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn pairs_that_do_not_come_in_pairs_change_nothing() {
+        check(&[
+            (
+                "HSET h a 1 b",
+                "ERR wrong number of arguments for 'hset' command",
+            ),
+            (
+                "HMSET h a 1 b",
+                "ERR wrong number of arguments for 'hmset' command",
+            ),
+            ("EXISTS h", "0"),
+        ]);
+    }
+
+    #[test]
+    fn a_reply_that_names_a_large_field_too_often_is_refused() {
+        let mut bench = Bench::new();
+        let value = vec![b'x'; 64 << 20];
+        bench.run_words(&[b"HSET", b"h", b"a", &value]);
+        let line = format!("HMGET h{}", " a".repeat(17));
+        assert_eq!(
+            bench.run(&line),
+            "ERR the reply exceeds the maximum allowed size (1gb)"
+        );
+        let line = format!("HGETEX h EX 100 FIELDS 17{}", " a".repeat(17));
+        assert_eq!(
+            bench.run(&line),
+            "ERR the reply exceeds the maximum allowed size (1gb)"
+        );
+        bench.check(&[("HTTL h FIELDS 1 a", "[-1]")]);
+    }
+}

@@ -93,3 +93,64 @@ fn add_float(
     })?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn sums_keep_the_deadline_of_their_field() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HSET h n 5 f 1.5", "2"),
+            ("HPEXPIREAT h 1700000100000 FIELDS 2 n f", "[1, 1]"),
+            ("HINCRBY h n -7", "-2"),
+            ("HINCRBYFLOAT h f 0.1", "\"1.6\""),
+            (
+                "HPEXPIRETIME h FIELDS 2 n f",
+                "[1700000100000, 1700000100000]",
+            ),
+            ("HGET h n", "\"-2\""),
+            ("HGET h f", "\"1.6\""),
+        ]);
+        bench.advance(100_000);
+        bench.check(&[
+            ("HINCRBY h n 3", "3"),
+            ("HPEXPIRETIME h FIELDS 1 n", "[-1]"),
+            ("HINCRBYFLOAT h f 3", "\"3\""),
+        ]);
+        let expected = [
+            "hset h",
+            "hexpire h",
+            "hincrby h",
+            "hincrbyfloat h",
+            "hincrby h",
+            "hincrbyfloat h",
+        ];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn a_sum_that_cannot_be_changes_nothing() {
+        let mut bench = Bench::new();
+        bench.run("HSET h n 9223372036854775807 t text i inf");
+        let changes = bench.changes();
+        bench.check(&[
+            ("HINCRBY h n 1", "ERR increment or decrement would overflow"),
+            ("HINCRBY h t 1", "ERR hash value is not an integer"),
+            ("HINCRBYFLOAT h t 1", "ERR hash value is not a float"),
+            (
+                "HINCRBYFLOAT h i 1",
+                "ERR increment would produce NaN or Infinity",
+            ),
+            ("HINCRBYFLOAT h n inf", "ERR value is NaN or Infinity"),
+            (
+                "HINCRBY none n x",
+                "ERR value is not an integer or out of range",
+            ),
+            ("HINCRBYFLOAT none n -inf", "ERR value is NaN or Infinity"),
+            ("EXISTS none", "0"),
+        ]);
+        assert_eq!(bench.changes(), changes);
+    }
+}

@@ -4,8 +4,9 @@
 //!  HTTL    key      FIELDS numfields field …                          nothing else, and nothing behind
 //!  HEXPIRE key time [NX | XX | GT | LT] FIELDS numfields field …      options on either side
 //!  HGETEX  key      [EX … | PERSIST] FIELDS numfields field …         options on either side
-//!  HSETEX  key      [FNX | FXX] [EX … | KEEPTTL] FIELDS numfields field value …
+//!  HSETEX  key      [NX | XX] [FNX | FXX] [EX … | KEEPTTL] FIELDS numfields field value …
 //! ```
+//! `NX` and `XX` of `HSETEX` are Valkey's; Redis knows no such argument.
 
 use std::ops::Range;
 
@@ -131,7 +132,7 @@ fn announced(
 pub(super) enum Grammar {
     /// `HGETEX`: `PERSIST`.
     GetEx,
-    /// `HSETEX`: `FNX`, `FXX`, `KEEPTTL`; each field has a value.
+    /// `HSETEX`: `NX`, `XX`, `FNX`, `FXX`, `KEEPTTL`; each field has a value.
     SetEx,
 }
 
@@ -189,6 +190,8 @@ pub(super) struct Options {
     pub(super) expiry: Expiry,
     /// Whether both `PERSIST` and `KEEPTTL` were given, of which each command has but one.
     is_of_both: bool,
+    /// `XX`: the key must exist; `NX`: it must not.
+    pub(super) key_exists: Option<bool>,
     pub(super) condition: FieldCondition,
     pub(super) fields: Range<usize>,
 }
@@ -206,6 +209,7 @@ impl Options {
         let mut options = Self {
             expiry: Expiry::None,
             is_of_both: false,
+            key_exists: None,
             condition: FieldCondition::None,
             fields: 0..0,
         };
@@ -281,6 +285,12 @@ impl Options {
             } else {
                 FieldCondition::Present
             };
+        } else if grammar == Grammar::SetEx && (is("nx") || is("xx")) {
+            let exists = is("xx");
+            if self.key_exists.is_some_and(|other| other != exists) {
+                return Err(errors::SYNTAX);
+            }
+            self.key_exists = Some(exists);
         } else {
             return Err(errors::unknown_argument(word));
         }
@@ -300,4 +310,92 @@ fn time_of(word: &[u8]) -> Option<(Unit, Origin)> {
         .into_iter()
         .find(|(known, ..)| word.eq_ignore_ascii_case(known));
     option.map(|(_, unit, origin)| (unit, origin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn deadlines_are_taken_up_to_the_last_millisecond_redis_takes() {
+        let now = UnixMillis(1_700_000_000_000);
+        let of = |number: i64, time| deadline(number.to_string().as_bytes(), time, now, "hexpire");
+        let latest = DEADLINE_MAX.0;
+        for (number, time, expected) in [
+            (latest, (Unit::Millis, Origin::Epoch), Some(latest)),
+            (latest + 1, (Unit::Millis, Origin::Epoch), None),
+            (latest - now.0, (Unit::Millis, Origin::Now), Some(latest)),
+            (latest - now.0 + 1, (Unit::Millis, Origin::Now), None),
+            (
+                latest / 1000,
+                (Unit::Seconds, Origin::Epoch),
+                Some(latest / 1000 * 1000),
+            ),
+            (latest / 1000 + 1, (Unit::Seconds, Origin::Epoch), None),
+            (i64::MAX, (Unit::Seconds, Origin::Now), None),
+            (i64::MAX, (Unit::Millis, Origin::Now), None),
+            (0, (Unit::Millis, Origin::Epoch), Some(0)),
+        ] {
+            assert_eq!(
+                of(number, time).ok(),
+                expected.map(UnixMillis),
+                "{number} {time:?}"
+            );
+        }
+        let negative = of(-1, (Unit::Seconds, Origin::Now));
+        assert_eq!(negative, Err(errors::EXPIRE_TIME_NEGATIVE));
+    }
+
+    #[test]
+    fn numbers_of_fields_beyond_all_arguments_are_refused() {
+        let mut bench = Bench::new();
+        bench.run("HSET h a 1");
+        // Redis 8.6.3 ends at the first of these: the sum overflows.
+        for (line, expected) in [
+            (
+                "HEXPIRE h 10 FIELDS 2147483647 a",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HGETEX h FIELDS 2147483647 a",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HSETEX h FIELDS 2147483647 a 1",
+                "ERR wrong number of arguments",
+            ),
+            (
+                "HGETEX h FIELDS 2147483648 a",
+                "ERR invalid number of fields",
+            ),
+            (
+                "HTTL h FIELDS 9223372036854775807 a",
+                "ERR The `numfields` parameter must match the number of arguments",
+            ),
+        ] {
+            assert_eq!(bench.run(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_what_is_found_fault_with_first_but_by_hsetex() {
+        let mut bench = Bench::new();
+        bench.run("SET s x");
+        let wrong_type = bench.run("HGET s a");
+        for line in [
+            "HEXPIRE s x FIELDS 1 a",
+            "HEXPIRE s 1 FOO 1 a",
+            "HPERSIST s FIELDS 0 a",
+            "HTTL s FIELD 1 a",
+            "HGETEX s FIELDS 0 a",
+            "HGETDEL s FIELDS 2 a",
+        ] {
+            assert_eq!(bench.run(line), wrong_type, "{line}");
+        }
+        assert_eq!(
+            bench.run("HSETEX s FIELDS 0 a 1"),
+            "ERR invalid number of fields"
+        );
+    }
 }

@@ -90,3 +90,32 @@ fn read_deadlines(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) -> Comma
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn seconds_are_rounded_up() {
+        let mut bench = Bench::new();
+        let now = bench.now();
+        bench.run("HSET h a 1 b 2 c 3");
+        bench.run(&format!("HPEXPIREAT h {} FIELDS 1 a", now + 1001));
+        bench.run(&format!("HPEXPIREAT h {} FIELDS 1 b", now + 2000));
+        bench.check(&[
+            ("HPTTL h FIELDS 4 a b c none", "[1001, 2000, -1, -2]"),
+            ("HTTL h FIELDS 2 a b", "[2, 2]"),
+            ("HEXPIRETIME h FIELDS 2 a b", "[1700000002, 1700000002]"),
+            (
+                "HPEXPIRETIME h FIELDS 2 a b",
+                "[1700000001001, 1700000002000]",
+            ),
+            ("HTTL none FIELDS 2 a b", "[-2, -2]"),
+        ]);
+        bench.advance(1001);
+        bench.check(&[
+            ("HTTL h FIELDS 2 a b", "[-2, 1]"),
+            ("HEXPIRETIME h FIELDS 2 a b", "[-2, 1700000002]"),
+        ]);
+    }
+}

@@ -99,3 +99,59 @@ fn show(call: &mut ShardCall<'_>, parts: Parts) -> CommandResult {
     call.reply.end(all, shown);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+    use crate::resp::Protocol;
+
+    #[test]
+    fn all_fields_are_shown_as_an_array_or_a_map() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("HGETALL h", "[]"),
+            ("HSET h a 1 b 2", "2"),
+            ("HKEYS h", "[\"a\", \"b\"]"),
+            ("HVALS h", "[\"1\", \"2\"]"),
+            ("HGETALL h", "[\"a\", \"1\", \"b\", \"2\"]"),
+        ]);
+        bench.protocol = Protocol::Resp3;
+        let reply = bench.run_words(&[b"HGETALL", b"h"]);
+        assert_eq!(reply, b"%2\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n");
+        assert_eq!(bench.run_words(&[b"HGETALL", b"none"]), b"%0\r\n");
+        assert_eq!(bench.run_words(&[b"HKEYS", b"none"]), b"*0\r\n");
+    }
+
+    #[test]
+    fn a_field_past_its_deadline_is_counted_but_not_shown() {
+        let mut bench = Bench::new();
+        for field in 0..12 {
+            bench.run(&format!("HSET h f{field} {field}"));
+        }
+        bench.run("HPEXPIRE h 5 FIELDS 3 f0 f1 f11");
+        bench.advance(5);
+        let shown = bench.run("HKEYS h");
+        assert_eq!(shown.matches('f').count(), 9, "{shown}");
+        bench.protocol = Protocol::Resp3;
+        let reply = bench.run_words(&[b"HGETALL", b"h"]);
+        assert!(reply.starts_with(b"%9\r\n$2\r\nf2\r\n"));
+    }
+
+    #[test]
+    fn a_hash_of_many_fields_is_shown_whole() {
+        let mut bench = Bench::new();
+        for field in 0..10_000 {
+            bench.run(&format!("HSET h field:{field} {field}"));
+        }
+        let shown = bench.run("HGETALL h");
+        let mut words: Vec<&str> = shown.trim_matches(&['[', ']']).split(", ").collect();
+        assert_eq!(words.len(), 20_000);
+        for pair in words.chunks(2) {
+            let number = pair[1].trim_matches('"');
+            assert_eq!(pair[0], format!("\"field:{number}\""));
+        }
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 20_000);
+    }
+}

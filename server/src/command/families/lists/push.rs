@@ -113,3 +113,51 @@ fn take_back(list: &mut ListMut<'_>, end: End, count: usize) {
         let _: Option<()> = list.pop(end, |_| ());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use larder_engine::Access;
+    use larder_engine::limits::MAX_VALUE_BYTES;
+
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn elements_before_one_that_cannot_be_pushed_are_taken_back() {
+        let mut bench = Bench::new();
+        let key = bench.shard.hasher().key(b"k");
+        // Its pages are never touched.
+        let large = vec![0; MAX_VALUE_BYTES + 1];
+        for end in [End::Head, End::Tail] {
+            for len in [0, 3] {
+                let mut list = bench.shard.list_anew(bench.db, key);
+                push_all(&mut list, end, std::iter::repeat_n(&b"a"[..], len)).unwrap();
+                list.close(&[pushed(end)]);
+                let mut list = bench.shard.list_mut(bench.db, key).unwrap();
+                let elements = [b"b", b"c", &large[..], b"d"];
+                let all = push_all(&mut list, end, elements.into_iter());
+                assert_eq!(all, Err(StoreError::TooLarge));
+                list.close(&[]);
+                let list = bench.shard.list(bench.db, key, Access::Peek).unwrap();
+                assert_eq!(list.map_or(0, |list| list.len()), len as u32);
+                if let Some(list) = list {
+                    list.range(0..3, |element| assert_eq!(element, b"a"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_was_made_in_vain_is_gone() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("LPUSHX k a", "0"),
+            ("EXISTS k", "0"),
+            ("RPUSHX k a b", "0"),
+        ]);
+        assert_eq!(bench.changes(), 0);
+        bench.check(&[("RPUSH k a b", "2"), ("LPUSHX k c d", "4")]);
+        assert_eq!(bench.events(), ["rpush k", "lpush k"]);
+        assert_eq!(bench.changes(), 4);
+    }
+}
