@@ -63,12 +63,13 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("listpack", "listpackex"),
     },
     Explained {
-        name: "since 8.0 BITCOUNT and BITPOS look at their range before they look for the key",
+        name: "since 8.0 BITCOUNT and BITPOS look at their range before they look at the key",
         since: (8, 0),
         larder: Larder::AsBefore,
         is: |it| {
             ["BITCOUNT", "BITPOS"].contains(&it.name().as_str())
-                && matches!(it.before, Reply::Integer(-1 | 0))
+                && (matches!(it.before, Reply::Integer(-1 | 0))
+                    || error(it.before).is_some_and(|text| text.starts_with("WRONGTYPE")))
                 && [
                     Some("ERR value is not an integer or out of range"),
                     Some("ERR syntax error"),

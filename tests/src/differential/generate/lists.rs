@@ -40,8 +40,8 @@ impl Maker<'_> {
             0 => ["LPUSH", "RPUSH"][self.random.below(2)],
             _ => self.name(COMMANDS),
         };
-        // In vain, it may change the encoding all the same.
-        let name = if name == "LINSERT" && self.has_thresholds {
+        // LINSERT in vain, and LSET of as much as there was, may change the encoding all the same.
+        let name = if ["LINSERT", "LSET"].contains(&name) && self.has_thresholds {
             "LPOS"
         } else {
             name
@@ -96,7 +96,11 @@ impl Maker<'_> {
                 let count = ["0", "1", "-1", "2", "-2", "100"][self.random.below(6)];
                 command.arg(count).arg(self.element())
             }
-            "LSET" => command.arg(self.index()).arg(self.element()),
+            "LSET" => {
+                let mut element = self.element();
+                element.truncate(300);
+                command.arg(self.index()).arg(element)
+            }
             "LPOS" => {
                 let mut command = command.arg(self.element());
                 for (option, values) in [

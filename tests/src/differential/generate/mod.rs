@@ -248,14 +248,16 @@ impl<'a> Maker<'a> {
                 "KEEPTTL",
                 "9223372036854775807",
                 "9223372036854775808",
-                "-9223372036854775808",
                 "99999999999999999999999",
             ]
         };
         let mut wrong = wrong.to_vec();
-        if name.starts_with('H') {
-            // Too late for a field's deadline. Redis takes it for the index 0 of a long list.
-            wrong.push("281474976710656");
+        // Too late for a field's deadline. Redis takes these two for the index 0 of a long list.
+        match name.as_bytes()[0] {
+            b'H' => wrong.extend(["281474976710656", "-9223372036854775808"]),
+            b'B' => {}
+            _ if name == "LSET" => {}
+            _ => wrong.push("-9223372036854775808"),
         }
         let last = command.words.len() - 1;
         let place = self.random.between(0, last);
