@@ -114,10 +114,43 @@ impl<'a> EntryRef<'a> {
         self.memory.item_bytes(self.item) + self.memory.root_bytes(self.item) + TABLE_SHARE_BYTES
     }
 
+    /// Number of elements, those past their deadline included; of a string one.
+    pub fn elements(&self) -> u64 {
+        match self.kind() {
+            Kind::String => 1,
+            Kind::List => {
+                let at = self.memory.list_at(self.item);
+                self.memory.list_view(&at).len().into()
+            }
+            Kind::Hash => self.memory.named(self.item).len(),
+        }
+    }
+
+    /// A time before which no deadline of a field comes; `None` if none has one.
+    pub fn soonest_field_deadline(&self) -> Option<UnixMillis> {
+        match self.kind() {
+            Kind::Hash => self.memory.named(self.item).soonest_deadline(),
+            Kind::String | Kind::List => None,
+        }
+    }
+
+    /// Bytes of the elements of a large collection; of another value those of the value.
+    pub fn value_bytes(&self) -> u64 {
+        match self.memory.collection_of(self.item) {
+            Some(collection) => self.memory.payload_of(collection),
+            None => self.value.len() as u64,
+        }
+    }
+
+    /// Whether the value is a string, or a collection that lies in its item: what there is an image of.
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        !self.head.is_collection()
+    }
+
     fn assert_is_whole(&self) {
-        let is_collection = self.head.is_collection();
         assert!(
-            !is_collection,
+            self.is_whole(),
             "the elements of a collection are not in its item"
         );
     }

@@ -158,6 +158,15 @@ impl Variant {
         Self(self.0 | Self::DEADLINES)
     }
 
+    /// What a collection says of itself that answers this encoding.
+    pub(crate) fn of(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::QuickList | Encoding::HashTable => Self::default().outgrown(),
+            Encoding::ListPackEx => Self::default().with_deadlines(),
+            _ => Self::default(),
+        }
+    }
+
     /// What `OBJECT ENCODING` answers of a collection of this kind.
     pub(crate) fn encoding(self, kind: Kind) -> Encoding {
         match (kind, self.is_outgrown()) {

@@ -46,8 +46,8 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Field, HashMut, HashRef, Lfu,
-    ListMut, ListRef, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange, Undo,
-    Upcoming,
+    ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange,
+    Undo, Upcoming,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, Thresholds};

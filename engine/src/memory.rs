@@ -7,6 +7,7 @@
 mod collections;
 mod elements;
 mod lists;
+mod loose;
 mod packed;
 mod times;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use collections::Collections;
 pub(crate) use elements::Named;
 pub(crate) use lists::{ListPlace, fits_ill};
+pub(crate) use loose::Loose;
 pub(crate) use packed::PackedAt;
 pub(crate) use times::Times;
 

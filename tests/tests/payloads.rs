@@ -1,4 +1,4 @@
-//! Values of other servers are read, and those servers read what Larder writes (`larder_tests::payloads`).
+//! Values of other servers are read and restored, and those servers read what Larder writes (`larder_tests::payloads`).
 //!
 //! Payloads of servers that are seldom installed lie under `tests/payloads`. A program that `LARDER_TEST_PEERS` names (paths,
 //! with `:` between) is asked as redis-server is, and with `LARDER_WRITE_PAYLOADS=1` its payloads are written there:
@@ -19,7 +19,7 @@ use larder_tests::payloads::golden::{self, Golden};
 use larder_tests::payloads::{MANNERS, Plain, damage, live, read, read_payload, write};
 use larder_tests::random::Random;
 use larder_tests::resp::Reply;
-use larder_tests::server::{Options, Server};
+use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::{Outcome, tools};
 use proptest::prelude::*;
 
@@ -428,6 +428,130 @@ fn what_is_read_of_damaged_values_is_what_a_real_server_reads() {
         assert_eq!(stricter, BTreeMap::new(), "{name}");
         fault.map_or(Ok(()), Err)
     });
+}
+
+/// Larder, on two cores.
+fn larder() -> Server {
+    let backend = IoBackend::under_test()[0];
+    Server::start(&Options::larder(2, backend)).unwrap()
+}
+
+/// As Larder keeps a value: its deadlines are a millisecond short of the latest of Redis's.
+fn as_kept(plain: Plain) -> Plain {
+    let mut plain = plain.as_written().sorted();
+    if let Plain::Hash(fields) = &mut plain {
+        for (_, _, deadline) in fields {
+            *deadline = deadline.map(|at| at.min((1 << 48) - 2));
+        }
+    }
+    plain
+}
+
+#[test]
+fn larder_restores_what_servers_dump_and_they_what_larder_dumps() {
+    let server = larder();
+    let mut larder = server.connect().unwrap();
+    let of_files = goldens().into_iter().map(|golden| golden.plain);
+    let large = large_values().into_iter().map(|(_, plain)| plain);
+    let mut dumped = Vec::new();
+    for plain in of_files.chain(large) {
+        for manner in MANNERS {
+            let Some(payload) = write(&plain, manner) else {
+                continue;
+            };
+            let restored = live::restore(&mut larder, &payload).unwrap();
+            assert_eq!(restored.map(Plain::sorted), Ok(as_kept(plain.clone())));
+            let Reply::Bulk(payload) = larder.call(&["DUMP", "k"]).unwrap() else {
+                panic!("DUMP answers something else");
+            };
+            let read = read_payload(&payload).unwrap();
+            assert_eq!(read.sorted(), as_kept(plain.clone()));
+            // What was dumped is restored as it was.
+            let again = live::restore(&mut larder, &payload).unwrap();
+            assert_eq!(again.map(Plain::sorted), Ok(as_kept(plain.clone())));
+            dumped.push((payload, as_kept(plain.clone())));
+        }
+    }
+    for golden in goldens() {
+        let restored = live::restore(&mut larder, &golden.payload).unwrap();
+        match golden.plain {
+            Plain::Set(_) | Plain::SortedSet(_) => {
+                assert_eq!(restored, Err("ERR Bad data format".to_owned()));
+            }
+            plain => assert_eq!(restored.map(Plain::sorted), Ok(as_kept(plain))),
+        }
+    }
+    on_each_peer(|_, client| {
+        let name = name_of(client)?;
+        let has_deadlines = name.starts_with("redis-") && client.knows_command("HPEXPIREAT")?;
+        let mut restored = 0;
+        for (payload, plain) in &dumped {
+            match live::restore(client, payload)? {
+                Ok(found) => {
+                    assert_eq!(found.sorted(), *plain, "{name}");
+                    restored += 1;
+                }
+                Err(why) if plain.has_deadlines() && !has_deadlines => {
+                    assert!(why.contains("version or checksum"), "{name}: {why}");
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        assert!(restored > 50, "{restored}");
+        for recipe in live::LARGE_RECIPES.iter().chain(live::RECIPES) {
+            let Some(golden) = live::make(client, *recipe)? else {
+                continue;
+            };
+            if matches!(golden.plain, Plain::Set(_) | Plain::SortedSet(_)) {
+                continue;
+            }
+            let restored = live::restore(&mut larder, &golden.payload)?;
+            assert_eq!(
+                restored.map(Plain::sorted),
+                Ok(as_kept(golden.plain)),
+                "{name}"
+            );
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn larder_refuses_damaged_payloads_and_changes_nothing() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let soon = now.as_millis() as i64 + 3_600_000;
+    let server = larder();
+    let mut larder = server.connect().unwrap();
+    let (mut accepted, mut refused) = (0, 0);
+    let untouched = Plain::List(vec![b"untouched".to_vec()]);
+    let mut is_untouched = false;
+    each_damaged(times(3000), seed(), |version, value| {
+        if !is_untouched {
+            for command in ["DEL k", "RPUSH k untouched"] {
+                larder.run(command).unwrap();
+            }
+            is_untouched = true;
+        }
+        let read = read(version, value);
+        let restored = live::restore(&mut larder, &seal_as(value.to_vec(), version)).unwrap();
+        match (read, restored) {
+            (Ok((plain, _)), restored) if !matches!(plain, Plain::Set(_) | Plain::SortedSet(_)) => {
+                is_untouched = false;
+                // Of fields whose deadline has passed none shows.
+                if !plain.has_deadline_before(soon) {
+                    assert_eq!(restored.map(Plain::sorted), Ok(as_kept(plain)));
+                    accepted += 1;
+                }
+            }
+            (_, restored) => {
+                assert_eq!(restored, Err("ERR Bad data format".to_owned()));
+                assert_eq!(live::ask(&mut larder).unwrap(), untouched);
+                refused += 1;
+            }
+        }
+    });
+    println!("{accepted} accepted, {refused} refused");
+    assert!(accepted > 20 && refused > 20);
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {

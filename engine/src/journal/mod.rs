@@ -245,6 +245,11 @@ impl Journal {
         }
     }
 
+    /// Whether anybody sees every record.
+    pub(crate) fn has_subscribers(&self) -> bool {
+        !self.subscribers.is_empty()
+    }
+
     fn see_who_reads(&mut self) {
         self.is_read = self.kept.changes || !self.subscribers.is_empty();
     }

@@ -203,6 +203,11 @@ impl Memory {
         self.collections.root(collection).structure.payload_bytes()
     }
 
+    /// Bytes of blocks and extents of a large collection.
+    pub(crate) fn block_bytes_of(&self, collection: Owner) -> u64 {
+        self.collections.block_bytes_of(collection)
+    }
+
     /// A large collection says something else of itself.
     pub(crate) fn set_variant(&mut self, collection: Owner, variant: Variant) {
         self.collections.root_mut(collection).variant = variant;

@@ -26,14 +26,14 @@ const ROOM_MIN_BYTES: usize = 24;
 const IDLE_MIN_BYTES: usize = 64;
 
 /// Bytes of a run that uses so many, with its room.
-fn with_room(used: usize) -> usize {
+pub(super) fn with_room(used: usize) -> usize {
     let roomy = used + (used >> ROOM_SHIFT).max(ROOM_MIN_BYTES);
     roomy.min(PACKED_LIST_MAX_BYTES)
 }
 
 /// Whether an element so long may lie in a packed list at all.
 #[inline(always)]
-fn is_short(element: &[u8]) -> bool {
+pub(super) fn is_short(element: &[u8]) -> bool {
     element.len() <= PACKED_LIST_MAX_BYTES - RUN_HEADER_BYTES
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn fits_ill(list: &ListView<'_>, may_pack: bool) -> bool {
 
 /// Whether a packed list may take an element more.
 #[inline(always)]
-fn takes(run: &Packed<'_>, element: &[u8]) -> bool {
+pub(super) fn takes(run: &Packed<'_>, element: &[u8]) -> bool {
     run.len() < PACKED_LIST_MAX_ELEMENTS && is_short(element)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod model;
 mod tests;
 
 pub use change::HashMut;
+pub(super) use change::check_deadline;
 
 use super::{Access, Shard};
 use crate::journal::Event;

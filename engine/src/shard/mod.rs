@@ -13,6 +13,7 @@ mod expiry_tests;
 mod fields;
 pub(crate) mod hashes;
 pub(crate) mod lists;
+mod loose;
 mod open;
 mod reclaim;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
 pub use hashes::{Field, HashMut, HashRef, Stored};
 pub use lists::{ListMut, ListRef};
+use loose::LooseCollections;
+pub use loose::LooseId;
 use open::Open;
 use reclaim::Graveyard;
 pub use undo::Undo;
@@ -158,6 +161,7 @@ pub struct Shard {
     /// How many logs lie aside, and their bytes.
     undos_aside: u32,
     undos_aside_bytes: u64,
+    loose: LooseCollections,
 }
 
 impl Shard {
@@ -198,6 +202,7 @@ impl Shard {
             undo_sums: Sums::default(),
             undos_aside: 0,
             undos_aside_bytes: 0,
+            loose: LooseCollections::default(),
         })
     }
 
@@ -527,6 +532,10 @@ impl Shard {
                     payload += self.memory.payload_of(collection);
                 }
                 bytes += self.memory.item_bytes(item);
+            }
+            for owner in self.loose.owners() {
+                payload += self.memory.payload_of(owner);
+                bytes += self.memory.block_bytes_of(owner);
             }
             assert_eq!(payload, self.memory.payload_bytes());
             assert_eq!(

@@ -83,7 +83,7 @@ impl Shard {
 
     /// Gives the whole memory back if all entries in it are those of flushed tables.
     pub(super) fn retire_memory_if_unused(&mut self) {
-        if self.undos_aside > 0 {
+        if self.undos_aside > 0 || !self.loose.is_empty() {
             return;
         }
         let flushed = self

@@ -2,6 +2,7 @@
 
 mod collections;
 pub(super) mod large;
+mod loose;
 mod memory;
 pub(super) mod ops;
 
@@ -16,7 +17,7 @@ use ops::{Content, HashOp, ListOp, Op, Ttl, key_of, op};
 
 use super::*;
 use crate::journal::Element;
-use crate::model::{Entry, Model, describe};
+use crate::model::{Entry, Model, Value, describe};
 use crate::{Buffer, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
 
 const DB: DbIndex = DbIndex(0);

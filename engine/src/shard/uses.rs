@@ -77,6 +77,11 @@ impl Shard {
         };
     }
 
+    /// The access history of an entry made now.
+    pub fn access_of_new(&self) -> AccessClock {
+        self.clock
+    }
+
     /// The history of an entry that is made now.
     pub(super) fn history_of_new(&self) -> AccessClock {
         match self.lfu {

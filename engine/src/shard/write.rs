@@ -110,13 +110,17 @@ impl Shard {
                 stored?;
             }
         }
-        let effect = Effect::Put {
-            kind: image.kind,
-            encoding: image.encoding,
-            value: &image.bytes,
-            expires_at: image.expires_at,
-        };
-        self.journal.record(db, key.bytes(), &effect);
+        if image.kind == Kind::String {
+            let effect = Effect::Put {
+                kind: image.kind,
+                encoding: image.encoding,
+                value: &image.bytes,
+                expires_at: image.expires_at,
+            };
+            self.journal.record(db, key.bytes(), &effect);
+        } else {
+            self.record_put(db, key);
+        }
         // As in Redis, where such a key is removed first.
         let events = [Some(Event::New), Some(event)];
         self.journal.tell_each(db, key.bytes(), || events);
@@ -125,7 +129,7 @@ impl Shard {
 
     /// Gives `key` this content: in place where it fits, which leaves the table alone.
     #[inline]
-    fn store(
+    pub(super) fn store(
         &mut self,
         db: DbIndex,
         key: Key<'_>,

@@ -5,17 +5,14 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use larder_engine::{
-    Access, Buffer, DbIndex, EntryRef, Key, Shard, StoreError, UnixMillis, ValueBytes, ValueImage,
-    WrongType,
-};
+use larder_engine::{Access, DbIndex, Key, Shard, StoreError, UnixMillis, WrongType};
 
 use crate::command::closing::{self, Excess};
 use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{Args, CommandTable, Flags, Topology};
+use crate::command::{Args, CommandTable, Flags, Handed, Topology};
 use crate::config::Config;
 use crate::observe::{Observed, Stats, TurnTiming};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -149,25 +146,6 @@ pub struct CoreState {
 }
 
 impl CoreState {
-    /// Hands over the entry of `key`, which stays here until the other core has it. A large value counts there from now on.
-    pub fn hand_over(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<Handed> {
-        // What is to be taken back stays, whatever becomes of the key.
-        let is_kept = self.shard.is_undoable();
-        let mut handed = Handed::copy(self.shard.get(db, key, access)?);
-        if let ValueBytes::Shared(buffer, _) = &handed.image.bytes
-            && !is_kept
-        {
-            handed.given_bytes = buffer.held_bytes() as u64;
-            self.given_bytes += handed.given_bytes;
-        }
-        Some(handed)
-    }
-
-    /// What [`Self::hand_over`] gave counts here again, or is gone from here.
-    pub fn end_handing(&mut self, given_bytes: u64) {
-        self.given_bytes -= given_bytes;
-    }
-
     /// A session of this core, as other cores know it.
     #[inline]
     pub fn reader(&self, session: SessionId) -> Reader {
@@ -355,39 +333,6 @@ pub struct CoreCall<'a> {
     pub handed: &'a [Handed],
     /// The entries that go along with the answer.
     pub hands: &'a mut Vec<Handed>,
-}
-
-/// An entry on its way from one core to another.
-#[derive(Clone, Debug)]
-pub struct Handed {
-    /// What it is.
-    pub image: ValueImage,
-    /// Bytes of its buffer that count where this is, and not on the core that has the entry still
-    /// ([`CoreState::given_bytes`]).
-    pub given_bytes: u64,
-}
-
-impl Handed {
-    /// An entry whose buffer goes on counting where it is, and will count where it arrives as well.
-    pub fn copy(entry: EntryRef<'_>) -> Self {
-        Self {
-            image: entry.shared_image(),
-            given_bytes: 0,
-        }
-    }
-
-    /// Bytes that are to be leased for it on its way.
-    pub fn weight(&self) -> usize {
-        self.image.bytes.copied_bytes() + self.given_bytes as usize
-    }
-
-    /// The buffer that the value lies in, if it lies in one.
-    pub fn into_buffer(self) -> Option<Arc<Buffer>> {
-        match self.image.bytes {
-            ValueBytes::Copied(_) => None,
-            ValueBytes::Shared(buffer, _) => Some(buffer),
-        }
-    }
 }
 
 impl From<WrongType> for ErrorReply {

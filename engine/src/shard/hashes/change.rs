@@ -100,7 +100,7 @@ impl Shard {
     }
 }
 
-fn check_deadline(deadline: Option<UnixMillis>) {
+pub(in crate::shard) fn check_deadline(deadline: Option<UnixMillis>) {
     /// What a deadline has room for, less the mark of none.
     const LATEST: i64 = (1 << 48) - 2;
     let is_kept = deadline.is_none_or(|at| (0..=LATEST).contains(&at.0));

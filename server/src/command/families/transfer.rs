@@ -7,7 +7,37 @@
 //!          2 error text ...       failed
 //! ```
 
+use larder_engine::LooseId;
+
+use crate::command::{CoreCall, CoreRequest};
 use crate::resp::ErrorReply;
+use crate::routing::CoreId;
+
+/// A collection that is being gathered, as an argument or a payload; none is empty.
+pub(super) fn loose_argument(id: Option<LooseId>) -> Vec<u8> {
+    id.map_or_else(Vec::new, |id| id.0.to_le_bytes().to_vec())
+}
+
+/// What [`loose_argument`] has written.
+pub(super) fn loose_of(argument: &[u8]) -> Option<LooseId> {
+    let number = argument.try_into().ok()?;
+    Some(LooseId(u32::from_le_bytes(number)))
+}
+
+/// Asks a core to drop what it has gathered.
+pub(super) fn drop_request(core: CoreId, gathered: LooseId) -> CoreRequest {
+    CoreRequest {
+        core,
+        run: drop_gathered,
+        args: vec![loose_argument(Some(gathered))],
+    }
+}
+
+fn drop_gathered(call: &mut CoreCall<'_>) {
+    let gathered = loose_of(call.args.at(0));
+    let gathered = gathered.expect("there is something to drop");
+    call.core.shard.drop_loose(gathered);
+}
 
 /// A core's answer to a question of one round.
 #[derive(Debug, PartialEq, Eq)]

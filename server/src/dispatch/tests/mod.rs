@@ -38,6 +38,7 @@ mod notes;
 mod order;
 mod order_flow;
 mod overtaking;
+mod parts;
 mod pauses;
 mod pipelines;
 mod publish;

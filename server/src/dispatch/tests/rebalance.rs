@@ -10,7 +10,7 @@ use crate::routing::{CoreId, Slot};
 const CORES: u16 = 3;
 
 /// Lets time pass until no slot is to move.
-fn finish(server: &mut Server) {
+pub(super) fn finish(server: &mut Server) {
     for _ in 0..1_000_000 {
         if !server.is_rebalancing() {
             return;
@@ -21,7 +21,7 @@ fn finish(server: &mut Server) {
     panic!("the rebalance does not end");
 }
 
-fn owner(server: &mut Server, key: &str) -> usize {
+pub(super) fn owner(server: &mut Server, key: &str) -> usize {
     server.cores[0]
         .state()
         .shared
@@ -40,7 +40,7 @@ pub(super) fn move_key(server: &mut Server, client: Client, key: &str, core: usi
 }
 
 /// A field of `LARDER REBALANCE STATUS`.
-fn status(server: &mut Server, client: Client, field: &str) -> String {
+pub(super) fn status(server: &mut Server, client: Client, field: &str) -> String {
     let reply = server.send(client, b"LARDER REBALANCE STATUS\r\n");
     let mut lines = reply.lines().skip_while(|line| *line != field).skip(1);
     let value = lines.next().unwrap();

@@ -1,13 +1,15 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
-use std::borrow::Cow;
+mod gather;
+mod write;
 
 use larder_engine::{
     Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 
+use gather::Gathered;
+
 use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
-use crate::rdb::{Duplicates, Output, Packing, Value, seal, unseal};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -23,7 +25,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.6.0",
         syntax: "key",
         summary: "Answers the value of a key in the form RESTORE takes.",
-        complexity: "O(N) where N is the length of the string.",
+        complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(dump),
         ..CommandSpec::BASE
     },
@@ -36,7 +38,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.6.0",
         syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         summary: "Creates a key from what DUMP answered.",
-        complexity: "O(N) where N is the length of the string.",
+        complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(restore),
         ..CommandSpec::BASE
     },
@@ -47,38 +49,10 @@ fn dump(call: &mut ShardCall<'_>) -> CommandResult {
     let entry = call.shard.read(call.db, key, call.access);
     call.stats.count_lookup(entry.is_some());
     match entry {
-        Some(entry) => {
-            let value = entry.string().ok_or(errors::WRONG_TYPE)?;
-            call.reply.bulk(&payload_of(value));
-        }
+        Some(entry) => call.reply.bulk(&write::payload_of(&entry)),
         None => call.reply.null(),
     }
     Ok(())
-}
-
-/// The payload of a string. It is not packed: that would cost more than it saves.
-fn payload_of(string: &[u8]) -> Vec<u8> {
-    /// The type, a length and the footer, at most.
-    const OVERHEAD_BYTES: usize = 20;
-    let mut out = Output::new(Packing::None);
-    out.reserve(string.len() + OVERHEAD_BYTES);
-    out.byte(Value::STRING);
-    out.string(string);
-    seal(out)
-}
-
-/// The string that a payload holds.
-///
-/// # Errors
-/// Redis's texts.
-fn string_of(payload: &[u8]) -> Result<Cow<'_, [u8]>, ErrorReply> {
-    let (version, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
-    let kind = input.byte();
-    let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::Refused));
-    match value {
-        Ok(Value::String(string, _)) => Ok(string),
-        _ => Err(errors::BAD_DATA_FORMAT),
-    }
 }
 
 /// The options of `RESTORE`.
@@ -147,7 +121,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(errors::INVALID_TTL);
     }
-    let value = string_of(call.args.at(3))?;
+    let value = gather::value_of(call.shard, call.args.at(3))?;
     let now = call.shard.now();
     let deadline = match ttl {
         0 => None,
@@ -155,20 +129,25 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
         _ => Some(UnixMillis(ttl.saturating_add(now.0))),
     };
     if deadline.is_some_and(|deadline| deadline <= now) {
+        value.discard(call.shard);
         call.shard.remove(call.db, key, Event::Del);
         call.reply.ok();
         return Ok(());
     }
-    let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
-    call.shard.set(
-        call.db,
-        key,
-        &value,
-        StringForm::Detect,
-        ttl,
-        Event::Restore,
-    )?;
-    if let Some(access) = options.access(now, call.config.maxmemory_policy.is_lfu()) {
+    let access = options.access(now, call.config.maxmemory_policy.is_lfu());
+    match value {
+        Gathered::String(value) => {
+            let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
+            let (form, event) = (StringForm::Detect, Event::Restore);
+            call.shard.set(call.db, key, &value, form, ttl, event)?;
+        }
+        Gathered::Collection(gathered) => {
+            let access = call.shard.access_of_new();
+            call.shard
+                .put_loose(call.db, key, gathered, (deadline, access), Event::Restore)?;
+        }
+    }
+    if let Some(access) = access {
         call.shard.set_access(call.db, key, access);
     }
     call.reply.ok();
@@ -257,8 +236,170 @@ mod tests {
         assert_eq!(bench.events(), ["set a", "del a"]);
     }
 
+    /// Collections of several shapes, by key, and the encoding that each answers.
+    fn make_collections(bench: &mut Bench) -> Vec<(&'static str, &'static str)> {
+        let line = |words: Vec<String>| words.join(" ");
+        let long = "x".repeat(70_000);
+        for command in [
+            "RPUSH list:one a".to_owned(),
+            format!("RPUSH list:long a {long} b"),
+            line(
+                (0..3000).fold(vec!["RPUSH list:large".into()], |mut words, at| {
+                    words.push(format!("{at}"));
+                    words
+                }),
+            ),
+            "HSET hash:small b 1 a two 12345 {}".to_owned(),
+            format!("HSET hash:value a {}", "v".repeat(65)),
+            format!("HSET hash:long a {long} {long} b"),
+            line(
+                (0..600).fold(vec!["HSET hash:large".into()], |mut words, at| {
+                    words.push(format!("f{at} v{at}"));
+                    words
+                }),
+            ),
+        ] {
+            let words: Vec<&[u8]> = command.split(' ').map(str::as_bytes).collect();
+            assert!(bench.run_words(&words).starts_with(b":"));
+        }
+        for (of, with) in [("hash:small", "hash:ends"), ("hash:large", "hash:many")] {
+            bench.check(&[(&format!("COPY {of} {with}"), "1")]);
+        }
+        bench.check(&[
+            ("HPEXPIRE hash:ends 5000 FIELDS 2 a 12345", "[1, 1]"),
+            ("HPEXPIRE hash:many 5000 FIELDS 2 f7 f500", "[1, 1]"),
+        ]);
+        vec![
+            ("list:one", "listpack"),
+            ("list:long", "quicklist"),
+            ("list:large", "quicklist"),
+            ("hash:small", "listpack"),
+            ("hash:value", "hashtable"),
+            ("hash:long", "hashtable"),
+            ("hash:large", "hashtable"),
+            ("hash:ends", "listpackex"),
+            ("hash:many", "hashtable"),
+        ]
+    }
+
+    /// The elements of a collection, those of a hash sorted, with what its fields' deadlines are.
+    fn elements(bench: &mut Bench, key: &str) -> Vec<String> {
+        if key.starts_with("list") {
+            return vec![bench.run(&format!("LRANGE {key} 0 -1"))];
+        }
+        let shard = &mut bench.shard;
+        let key = shard.hasher().key(key.as_bytes());
+        let entry = shard.get(bench.db, key, larder_engine::Access::Peek);
+        let mut fields = Vec::new();
+        entry
+            .unwrap()
+            .each_field(&mut |field| fields.push(format!("{field:?}")));
+        fields.sort();
+        fields
+    }
+
+    fn dump(bench: &mut Bench, key: &str) -> Vec<u8> {
+        let reply = bench.run_words(&[b"DUMP", key.as_bytes()]);
+        let start = reply.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        reply[start..reply.len() - 2].to_vec()
+    }
+
     #[test]
-    fn what_holds_no_string_is_refused_and_changes_nothing() {
+    fn collections_are_dumped_and_restored_with_all_that_they_say() {
+        let mut bench = Bench::new();
+        for (key, encoding) in make_collections(&mut bench) {
+            assert_eq!(bench.encoding(key), encoding, "{key}");
+            let payload = dump(&mut bench, key);
+            bench.check(&[("SET other 1", "OK")]);
+            let reply = restore(
+                &mut bench,
+                "other",
+                "5000",
+                &payload,
+                "REPLACE IDLETIME 100",
+            );
+            assert_eq!(reply, "+OK", "{key}");
+            bench.shard.check();
+            bench.check(&[("PTTL other", "5000"), ("OBJECT IDLETIME other", "100")]);
+            assert_eq!(bench.encoding("other"), encoding, "{key}");
+            let copy = format!("{}:other", &key[..4]);
+            bench.check(&[(&format!("RENAME other {copy}"), "OK")]);
+            assert_eq!(elements(&mut bench, key), elements(&mut bench, &copy));
+            let again = dump(&mut bench, &copy);
+            let (_, value) = crate::rdb::unseal(&payload).unwrap();
+            let (_, value_again) = crate::rdb::unseal(&again).unwrap();
+            assert_eq!(value.rest().len(), value_again.rest().len(), "{key}");
+            let reply = restore(&mut bench, &copy, "0", &payload, "");
+            assert_eq!(reply, "-BUSYKEY Target key name already exists.");
+        }
+    }
+
+    #[test]
+    fn fields_that_have_ended_are_dumped_and_restored_as_by_redis() {
+        let mut bench = Bench::new();
+        make_collections(&mut bench);
+        for key in ["hash:ends", "hash:many"] {
+            bench.advance(6000);
+            let payload = dump(&mut bench, key);
+            assert_eq!(
+                restore(&mut bench, "other", "0", &payload, "REPLACE"),
+                "+OK"
+            );
+            bench.shard.check();
+            assert_eq!(elements(&mut bench, key), elements(&mut bench, "other"));
+            bench.check(&[("HEXISTS other f7", "0"), ("HEXISTS other a", "0")]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_collection_changes_nothing_and_leaves_nothing() {
+        let mut bench = Bench::new();
+        let keys = make_collections(&mut bench);
+        bench.check(&[("SET other 1", "OK")]);
+        for _ in 0..2 {
+            bench.shard.tend(1_000_000);
+        }
+        let used = bench.shard.memory().entry_bytes;
+        for (key, _) in keys {
+            let payload = dump(&mut bench, key);
+            let (version, value) = crate::rdb::unseal(&payload).unwrap();
+            let value = value.rest();
+            let step = (value.len() / 40).max(1);
+            for len in (0..value.len()).step_by(step) {
+                let cut = seal_as(value[..len].to_vec(), version);
+                let reply = restore(&mut bench, "other", "0", &cut, "REPLACE");
+                assert_eq!(reply, "-ERR Bad data format", "{key} {len}");
+            }
+            while bench.shard.tend(1_000_000) {}
+            bench.shard.check();
+            assert_eq!(bench.shard.memory().entry_bytes, used, "{key}");
+            // A deadline that has passed: nothing is put, and nothing is left of it.
+            bench.check(&[("SET gone 1", "OK")]);
+            let reply = restore(&mut bench, "gone", "1", &payload, "REPLACE ABSTTL");
+            assert_eq!(reply, "+OK");
+            while bench.shard.tend(1_000_000) {}
+            bench.shard.check();
+            assert_eq!(bench.shard.memory().entry_bytes, used, "{key}");
+        }
+        bench.check(&[("GET other", "\"1\"")]);
+        // A field that comes twice: packed, and large.
+        let mut many = b"\x04\x42\x58".to_vec();
+        for at in 0..599 {
+            many.extend_from_slice(format!("\x04{at:04}\x01v").as_bytes());
+        }
+        many.extend_from_slice(b"\x040007\x01w");
+        for value in [&b"\x04\x02\x01a\x01b\x01a\x01c"[..], &many] {
+            let payload = seal_as(value.to_vec(), Version::WRITTEN);
+            let reply = restore(&mut bench, "other", "0", &payload, "REPLACE");
+            assert_eq!(reply, "-ERR Bad data format");
+        }
+        while bench.shard.tend(1_000_000) {}
+        bench.shard.check();
+        assert_eq!(bench.shard.memory().entry_bytes, used);
+    }
+
+    #[test]
+    fn what_is_none_of_the_types_there_are_is_refused_and_changes_nothing() {
         let mut bench = Bench::new();
         bench.check(&[("SET a 1", "OK")]);
         for (value, expected) in [
@@ -269,7 +410,7 @@ mod tests {
             (b"\x00", "-ERR Bad data format"),
             (b"\x00\x05abc", "-ERR Bad data format"),
             (b"\x01\x00", "-ERR Bad data format"),
-            (b"\x01\x01\x01a", "-ERR Bad data format"),
+            (b"\x02\x01\x01a", "-ERR Bad data format"),
             (b"\x0f", "-ERR Bad data format"),
             (b"\xff", "-ERR Bad data format"),
         ] {

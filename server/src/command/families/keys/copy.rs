@@ -1,12 +1,12 @@
 //! `COPY` and `MOVE`. A key keeps its shard in every database, so that `MOVE` never leaves one; `COPY` between shards
 //! takes two rounds: fetch the entry, then check the destination and put it. A large value is not copied before the first write to
-//! either.
+//! either. A large collection takes these rounds for each of its parts; on one shard, its nodes are copied in one step.
 
-use larder_engine::{Access, AccessClock, DbIndex, Event, ValueImage};
+use larder_engine::{Access, AccessClock, DbIndex, Event, LooseId, ValueImage};
 
 use crate::command::families::databases::db_argument;
-use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, CoreRequest, Handed, Round, Rounds, ShardCall};
+use crate::command::families::transfer::{self, Answer};
+use crate::command::{Args, CoreCall, CoreRequest, Extent, Handed, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -63,17 +63,28 @@ pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
     }
     let source = call.shard.read(call.db, from, call.access);
     call.stats.count_lookup(source.is_some());
-    let Some(image) = source.map(|entry| entry.shared_image()) else {
+    let Some(source) = source else {
         call.reply.integer(0);
         return Ok(());
     };
+    let expires_at = source.expires_at();
+    let image = source.is_whole().then(|| source.shared_image());
     let there = call.shard.get(options.db, to, Access::Peek).is_some();
     if there && options.taken == Taken::Refuse {
         call.reply.integer(0);
         return Ok(());
     }
-    let image = unused(image, AccessClock::at(call.shard.now()));
-    call.shard.put(options.db, to, &image, Event::CopyTo)?;
+    let access = call.shard.access_of_new();
+    if let Some(image) = image {
+        let image = unused(image, access);
+        call.shard.put(options.db, to, &image, Event::CopyTo)?;
+    } else {
+        let copy = call.shard.duplicate_loose(call.db, from)?;
+        let copy = copy.expect("it was looked up");
+        let attributes = (expires_at, access);
+        call.shard
+            .put_loose(options.db, to, copy, attributes, Event::CopyTo)?;
+    }
     call.reply.integer(1);
     Ok(())
 }
@@ -91,6 +102,8 @@ pub(super) fn copy_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Ro
         destination: slots.core_of(args.at(2)),
         step: Step::Nothing,
         entry: Vec::new(),
+        next: None,
+        gathered: None,
     }))
 }
 
@@ -103,6 +116,10 @@ struct Copy {
     step: Step,
     /// The entry, between source and destination.
     entry: Vec<Handed>,
+    /// Where the part begins that comes behind this one.
+    next: Option<u64>,
+    /// What has the parts so far, at the destination.
+    gathered: Option<LooseId>,
 }
 
 /// What the answers at hand are to.
@@ -111,6 +128,8 @@ enum Step {
     Nothing,
     Fetch,
     Put,
+    /// The source is gone: the destination drops what it has of it.
+    Drop,
 }
 
 impl Rounds for Copy {
@@ -127,21 +146,46 @@ impl Rounds for Copy {
             Step::Fetch => {
                 Answer::of(answers[0])?;
                 let entry = std::mem::take(&mut self.entry);
-                if entry.is_empty() {
-                    reply.integer(0);
-                    return Ok(Round::Done);
-                }
+                let [handed] = entry.as_slice() else {
+                    let Some(gathered) = self.gathered.take() else {
+                        reply.integer(0);
+                        return Ok(Round::Done);
+                    };
+                    self.step = Step::Drop;
+                    let dropping = transfer::drop_request(self.destination, gathered);
+                    return Ok(Round::Ask(vec![dropping]));
+                };
                 self.step = Step::Put;
+                self.next = match handed.extent {
+                    Extent::Whole => None,
+                    Extent::Part { next } => next,
+                };
+                let mut args = self.args.clone();
+                args.push(transfer::loose_argument(self.gathered));
                 let request = CoreRequest {
                     core: self.destination,
                     run: put,
-                    args: std::mem::take(&mut self.args),
+                    args,
                 };
                 return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
-                let copied = matches!(Answer::of(answers[0])?, Answer::Yes(_));
-                reply.integer(i64::from(copied));
+                let answer = Answer::of(answers[0])?;
+                if let (Answer::Yes(gathered), Some(next)) = (&answer, self.next) {
+                    self.gathered = transfer::loose_of(gathered);
+                    self.step = Step::Fetch;
+                    let request = CoreRequest {
+                        core: self.source,
+                        run: fetch_part,
+                        args: vec![self.args[1].clone(), next.to_le_bytes().to_vec()],
+                    };
+                    return Ok(Round::Ask(vec![request]));
+                }
+                reply.integer(i64::from(answer != Answer::No));
+                return Ok(Round::Done);
+            }
+            Step::Drop => {
+                reply.integer(0);
                 return Ok(Round::Done);
             }
         };
@@ -163,27 +207,42 @@ fn fetch(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
     core.stats.count_lookup(source.is_some());
-    call.hands.extend(source.map(Handed::copy));
+    call.hands.extend(core.hand_copy(call.db, key));
     Answer::yes(call.out, |_| ());
 }
 
-/// Puts the entry at the destination; answers no if that is taken. The arguments are the command's.
+/// Hands over the part of the collection of the key at argument 0 that begins at argument 1, if it is there.
+fn fetch_part(call: &mut CoreCall<'_>) {
+    let key = call.core.shard.hasher().key(call.args.at(0));
+    let from = call.args.at(1).try_into().expect("eight bytes");
+    let part = call.core.hand_part(call.db, key, u64::from_le_bytes(from));
+    call.hands.extend(part);
+    Answer::yes(call.out, |_| ());
+}
+
+/// Puts the entry at the destination, or gathers a part of it; answers no if that is taken. The arguments are the command's, and
+/// behind them what has the parts so far.
 fn put(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let databases = shard.databases();
-    let options = match Options::parse(&call.args, call.args.len(), call.db, databases) {
+    let end = call.args.len() - 1;
+    let gathered = transfer::loose_of(call.args.at(end));
+    let options = match Options::parse(&call.args, end, call.db, databases) {
         Ok(options) => options,
         Err(error) => return Answer::failed(call.out, &error),
     };
     let key = shard.hasher().key(call.args.at(2));
     let there = shard.get(options.db, key, Access::Peek).is_some();
-    if there && options.taken == Taken::Refuse {
+    if gathered.is_none() && there && options.taken == Taken::Refuse {
         return Answer::no(call.out);
     }
-    let entry = call.handed[0].image.clone();
-    let image = unused(entry, AccessClock::at(shard.now()));
-    match shard.put(options.db, key, &image, Event::CopyTo) {
-        Ok(()) => Answer::yes(call.out, |_| ()),
+    let access = shard.access_of_new();
+    let parts = (&call.handed[0], gathered);
+    let core = &mut *call.core;
+    match core.take_handed((options.db, key), parts, Some(access), Event::CopyTo) {
+        Ok(gathered) => Answer::yes(call.out, |out| {
+            out.extend(transfer::loose_argument(gathered));
+        }),
         Err(error) => Answer::failed(call.out, &error.into()),
     }
 }

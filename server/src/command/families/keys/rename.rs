@@ -6,11 +6,14 @@
 //! ```
 //! The source has its entry until the destination has it. A large value is not copied on the way: both have its buffer until
 //! then, which counts where it is to be. A destination that does not take it hands it back.
+//!
+//! A large collection goes in parts: the first two rounds come again for each, and the destination's key gets the last. Should it
+//! reach its deadline meanwhile, the rest is not there to be handed, and it is as if it had before.
 
-use larder_engine::{Access, Event};
+use larder_engine::{Access, Event, LooseId};
 
-use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, CoreRequest, Handed, Round, Rounds, ShardCall};
+use crate::command::families::transfer::{self, Answer};
+use crate::command::{Args, CoreCall, CoreRequest, Extent, Handed, Round, Rounds, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -87,6 +90,10 @@ struct Rename {
     entry: Vec<Handed>,
     /// What of it counts elsewhere than at the source.
     given_bytes: u64,
+    /// Where the part begins that comes behind this one.
+    next: Option<u64>,
+    /// What has the parts so far, at the destination.
+    gathered: Option<LooseId>,
     /// The answer to the command, once it is known.
     outcome: Result<bool, ErrorReply>,
 }
@@ -97,6 +104,8 @@ enum Step {
     Nothing,
     Fetch,
     Put,
+    /// The source is gone: the destination drops what it has of it.
+    Drop,
     End,
 }
 
@@ -112,6 +121,8 @@ impl Rename {
             step: Step::Nothing,
             entry: Vec::new(),
             given_bytes: 0,
+            next: None,
+            gathered: None,
             outcome: Ok(true),
         }
     }
@@ -131,23 +142,48 @@ impl Rounds for Rename {
             Step::Fetch => {
                 let entry = std::mem::take(&mut self.entry);
                 let [handed] = entry.as_slice() else {
-                    return Err(errors::NO_SUCH_KEY);
+                    let Some(gathered) = self.gathered.take() else {
+                        return Err(errors::NO_SUCH_KEY);
+                    };
+                    self.step = Step::Drop;
+                    let dropping = transfer::drop_request(self.destination, gathered);
+                    return Ok(Round::Ask(vec![dropping]));
                 };
                 self.step = Step::Put;
                 self.given_bytes = handed.given_bytes;
+                self.next = match handed.extent {
+                    Extent::Whole => None,
+                    Extent::Part { next } => next,
+                };
                 let request = CoreRequest {
                     core: self.destination,
                     run: match self.taken {
                         Taken::Replace => put_replacing,
                         Taken::Refuse => put_if_new,
                     },
-                    args: vec![self.to.clone()],
+                    args: vec![self.to.clone(), transfer::loose_argument(self.gathered)],
                 };
                 return Ok(Round::Hand(request, entry));
             }
             Step::Put => {
+                let answer = Answer::of(answers[0]);
+                if let (Ok(Answer::Yes(gathered)), Some(next)) = (&answer, self.next) {
+                    self.gathered = transfer::loose_of(gathered);
+                    self.step = Step::Fetch;
+                    let request = CoreRequest {
+                        core: self.source,
+                        run: fetch_part,
+                        args: vec![self.from.clone(), next.to_le_bytes().to_vec()],
+                    };
+                    return Ok(Round::Ask(vec![request]));
+                }
                 self.step = Step::End;
-                self.outcome = Answer::of(answers[0]).map(|answer| answer != Answer::No);
+                self.outcome = answer.map(|answer| answer != Answer::No);
+                if self.entry.is_empty() && !matches!(self.outcome, Ok(true)) {
+                    // A part that was not taken: nothing of the source counts elsewhere.
+                    self.taken.reply(self.outcome.clone()?, reply);
+                    return Ok(Round::Done);
+                }
                 let given_bytes = self.given_bytes.to_le_bytes().to_vec();
                 if !self.entry.is_empty() {
                     let request = CoreRequest {
@@ -164,6 +200,7 @@ impl Rounds for Rename {
                     args: vec![self.from.clone(), given_bytes],
                 }
             }
+            Step::Drop => return Err(errors::NO_SUCH_KEY),
             Step::End => {
                 self.taken.reply(self.outcome.clone()?, reply);
                 return Ok(Round::Done);
@@ -184,7 +221,14 @@ fn fetch(call: &mut CoreCall<'_>) {
     call.hands.extend(handed);
 }
 
-/// Puts the entry under the key at argument 0. If it cannot, it hands the entry back.
+/// Hands over the part of the collection of the key at argument 0 that begins at argument 1, if it is there.
+fn fetch_part(call: &mut CoreCall<'_>) {
+    let key = call.core.shard.hasher().key(call.args.at(0));
+    let from = given_bytes(call.args.at(1));
+    call.hands.extend(call.core.hand_part(call.db, key, from));
+}
+
+/// Puts the entry under the key at argument 0, or gathers a part of it in what argument 1 says. If it cannot, it hands the entry back.
 fn put_replacing(call: &mut CoreCall<'_>) {
     put(call);
 }
@@ -193,8 +237,9 @@ fn put_replacing(call: &mut CoreCall<'_>) {
 fn put_if_new(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    if shard.get(call.db, key, Access::Peek).is_some() {
-        call.hands.extend_from_slice(call.handed);
+    let begins = transfer::loose_of(call.args.at(1)).is_none();
+    if begins && shard.get(call.db, key, Access::Peek).is_some() {
+        hand_back(call);
         Answer::no(call.out);
     } else {
         put(call);
@@ -202,15 +247,29 @@ fn put_if_new(call: &mut CoreCall<'_>) {
 }
 
 fn put(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let key = shard.hasher().key(call.args.at(0));
-    match shard.put(call.db, key, &call.handed[0].image, Event::RenameTo) {
-        Ok(()) => Answer::yes(call.out, |_| ()),
+    let key = call.core.shard.hasher().key(call.args.at(0));
+    let parts = (&call.handed[0], transfer::loose_of(call.args.at(1)));
+    let taken = call
+        .core
+        .take_handed((call.db, key), parts, None, Event::RenameTo);
+    match taken {
+        Ok(gathered) => Answer::yes(call.out, |out| {
+            out.extend(transfer::loose_argument(gathered));
+        }),
         Err(error) => {
-            call.hands.extend_from_slice(call.handed);
+            hand_back(call);
             Answer::failed(call.out, &error.into());
         }
     }
+}
+
+/// Hands an entry back that was not taken. A part is the source's still.
+fn hand_back(call: &mut CoreCall<'_>) {
+    let whole = call
+        .handed
+        .iter()
+        .filter(|handed| handed.extent == Extent::Whole);
+    call.hands.extend(whole.cloned());
 }
 
 /// Removes the key at argument 0, of whose value so many bytes as argument 1 says counted elsewhere.

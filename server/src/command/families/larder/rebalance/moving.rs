@@ -17,10 +17,10 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use larder_engine::{Access, DbIndex, Effect, Event, Record, ScanCursor, SubscriberId};
+use larder_engine::{DbIndex, Effect, Event, LooseId, Record, ScanCursor, SubscriberId};
 
 use super::super::super::transfer::Answer;
-use crate::command::{CoreCall, Handed};
+use crate::command::{CoreCall, CoreState, Extent, Handed};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::ErrorReply;
 use crate::routing::{CoreId, SLOTS, Slot};
@@ -73,10 +73,19 @@ struct Standstill {
     is_quiet: bool,
     /// Something under way to it waits until a client reads.
     is_held_up: bool,
-    /// Keys to be given yet, and what was given.
-    to_give: Option<Vec<Box<[u8]>>>,
+    /// What is to be given yet, the next last, and what was given.
+    to_give: Option<Vec<ToGive>>,
     given: Vec<(DbIndex, Box<[u8]>)>,
+    /// The parts that were taken of one whose last is yet to come.
+    gathered: Option<LooseId>,
     taken: Vec<(DbIndex, Box<[u8]>)>,
+}
+
+/// A key to be given, from this database on, and there, if it holds a large collection, from this part on.
+struct ToGive {
+    key: Box<[u8]>,
+    db: DbIndex,
+    from: u64,
 }
 
 /// The keys of some slots.
@@ -222,7 +231,7 @@ fn note(is_wanted: &[bool], by_slot: &RefCell<BySlot>, key: &[u8]) {
 }
 
 /// A step of the walk. `true`: more is to come.
-pub fn go_on_collecting(core: &mut crate::command::CoreState) -> bool {
+pub fn go_on_collecting(core: &mut CoreState) -> bool {
     let Some(collected) = &mut core.moving.collected else {
         return false;
     };
@@ -310,69 +319,124 @@ pub fn is_quiet(call: &mut CoreCall<'_>) {
     });
 }
 
-/// Hands over some entries: whether there are more, then database and key of each. They stay until all is settled.
+/// Hands over some entries, large collections in parts: whether there are more, then of each database, key, and where the part
+/// begins. They stay until all is settled.
 pub fn give(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     let still = core.moving.standstill.as_mut();
     let still = still.expect("it stands still");
     let collected = core.moving.collected.as_ref();
     let by_slot = &collected.expect("the keys were collected").by_slot;
-    let to_give = still.to_give.get_or_insert_with(|| {
+    let to_give = still.to_give.take().unwrap_or_else(|| {
         let mut by_slot = by_slot.borrow_mut();
         let keys = still.slots.iter().filter_map(|slot| by_slot.remove(slot));
-        keys.flatten().collect()
-    });
-    call.out.push(0);
-    let mut copied = 0;
-    while call.out.len() + copied < GIVE_BYTES {
-        let Some(bytes) = to_give.pop() else {
-            return;
+        let begin = |key| ToGive {
+            key,
+            db: DbIndex(0),
+            from: 0,
         };
-        let key = core.shard.hasher().key(&bytes);
-        for db in (0..core.shard.databases()).map(DbIndex) {
-            if core.shard.is_empty(db) {
-                continue;
-            }
-            if let Some(entry) = core.shard.get(db, key, Access::Peek) {
-                let handed = Handed::copy(entry);
-                copied += handed.image.bytes.copied_bytes();
-                call.hands.push(handed);
-                let mut part = PartWriter(call.out);
-                part.number(db.0.into());
-                part.bytes(&bytes);
-                still.given.push((db, bytes.clone()));
-            }
-        }
-    }
-    call.out[0] = u8::from(!to_give.is_empty());
-}
-
-/// Takes entries that another core gave: those handed over, in the order of the databases and keys at argument 0. Answers yes and their number, or that memory is out.
-pub fn take(call: &mut CoreCall<'_>) {
-    let core = &mut *call.core;
+        keys.flatten().map(begin).collect()
+    });
+    let (left, given) = give_some(core, to_give, call.out, call.hands);
     let still = core.moving.standstill.as_mut();
     let still = still.expect("it stands still");
+    still.to_give = Some(left);
+    still.given.extend(given);
+}
+
+/// Hands over of `to_give` what fits; what is left, and whose last part was given.
+fn give_some(
+    core: &mut CoreState,
+    mut to_give: Vec<ToGive>,
+    out: &mut Vec<u8>,
+    hands: &mut Vec<Handed>,
+) -> (Vec<ToGive>, Vec<(DbIndex, Box<[u8]>)>) {
+    let mut given = Vec::new();
+    let databases = core.shard.databases();
+    out.push(0);
+    let mut copied = 0;
+    while out.len() + copied < GIVE_BYTES {
+        let Some(ToGive { key, db, from }) = to_give.pop() else {
+            return (to_give, given);
+        };
+        let hashed = core.shard.hasher().key(&key);
+        let handed = match from {
+            _ if core.shard.is_empty(db) => None,
+            0 => core.hand_copy(db, hashed),
+            from => core.hand_part(db, hashed, from),
+        };
+        let mut next = None;
+        if let Some(handed) = handed {
+            copied += handed.image.bytes.copied_bytes();
+            if let Extent::Part { next: Some(part) } = handed.extent {
+                next = Some((db, part));
+            } else {
+                given.push((db, key.clone()));
+            }
+            hands.push(handed);
+            let mut part = PartWriter(out);
+            part.number(db.0.into());
+            part.bytes(&key);
+            part.number(from);
+        }
+        let behind = DbIndex(db.0 + 1);
+        let next = next.or((behind.0 < databases).then_some((behind, 0)));
+        if let Some((db, from)) = next {
+            to_give.push(ToGive { key, db, from });
+        }
+    }
+    out[0] = u8::from(!to_give.is_empty());
+    (to_give, given)
+}
+
+/// Takes entries that another core gave: those handed over, in the order of what argument 0 says of them. Answers yes and how many
+/// are whole now, or that memory is out.
+pub fn take(call: &mut CoreCall<'_>) {
+    let core = &mut *call.core;
     let mut part = PartReader::new(call.args.at(0));
     let mut count: u64 = 0;
-    for Handed { image, .. } in call.handed {
-        let (db, bytes) = (DbIndex(part.number() as u16), part.bytes());
+    for handed in call.handed {
+        let (db, bytes, from) = (DbIndex(part.number() as u16), part.bytes(), part.number());
+        if from == 0 {
+            // What the rest never came of has reached its deadline meanwhile.
+            drop_gathered(core);
+        }
+        let gathered = standing(core).gathered.take();
         let key = core.shard.hasher().key(bytes);
-        let put = core.shard.put(db, key, image, Event::Silent);
+        let taken = core.take_handed((db, key), (handed, gathered), None, Event::Silent);
         #[cfg(test)]
-        let put = match TAKES_AT_MOST.get() {
-            Some(most) if still.taken.len() >= most => {
-                core.shard.hand_over(db, key);
+        let taken = match TAKES_AT_MOST.get() {
+            Some(most) if standing(core).taken.len() >= most => {
+                match taken {
+                    Ok(Some(gathered)) => core.shard.drop_loose(gathered),
+                    _ => drop(core.shard.hand_over(db, key)),
+                }
                 Err(larder_engine::StoreError::OutOfMemory)
             }
-            _ => put,
+            _ => taken,
         };
-        if let Err(error) = put {
-            return Answer::failed(call.out, &ErrorReply::from(error));
+        match taken {
+            Ok(None) => {
+                standing(core).taken.push((db, bytes.into()));
+                count += 1;
+            }
+            Ok(gathered) => standing(core).gathered = gathered,
+            Err(error) => return Answer::failed(call.out, &ErrorReply::from(error)),
         }
-        still.taken.push((db, bytes.into()));
-        count += 1;
     }
     Answer::yes(call.out, |out| out.extend_from_slice(&count.to_le_bytes()));
+}
+
+fn standing(core: &mut CoreState) -> &mut Standstill {
+    let still = core.moving.standstill.as_mut();
+    still.expect("it stands still")
+}
+
+fn drop_gathered(core: &mut CoreState) {
+    let still = core.moving.standstill.as_mut();
+    if let Some(gathered) = still.and_then(|still| still.gathered.take()) {
+        core.shard.drop_loose(gathered);
+    }
 }
 
 /// How many entries the answer of [`take`] says were taken.
@@ -392,6 +456,7 @@ pub fn taken(answer: &[u8]) -> Result<u64, ErrorReply> {
 /// are broken: what becomes of the keys is not seen here.
 pub fn settle(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    drop_gathered(core);
     let given = core.moving.standstill.take().map(|still| still.given);
     drop_all(core, given.unwrap_or_default());
     let (slots, own) = (&core.shared.slots, core.id);
@@ -405,13 +470,14 @@ pub fn settle(call: &mut CoreCall<'_>) {
 /// The slots stay where they are: drops what was taken, and goes on.
 pub fn go_back(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
+    drop_gathered(core);
     let taken = core.moving.standstill.take().map(|still| still.taken);
     drop_all(core, taken.unwrap_or_default());
     core.moving.marks = 0;
     core.moving.note_concern();
 }
 
-fn drop_all(core: &mut crate::command::CoreState, entries: Vec<(DbIndex, Box<[u8]>)>) {
+fn drop_all(core: &mut CoreState, entries: Vec<(DbIndex, Box<[u8]>)>) {
     for (db, key) in entries {
         let key = core.shard.hasher().key(&key);
         core.shard.hand_over(db, key);

@@ -1,0 +1,242 @@
+//! Collections that no item has yet: what is being gathered of one that comes from elsewhere, element by element.
+//!
+//! ```text
+//!  begin ──▶ a run beside the arena ── as long as an item may have it ──┬─▶ an item's value
+//!                                   └─ beyond ─▶ nodes, of a number ────┘
+//! ```
+//! Nodes count as used from the beginning; a run, of the length of an item's at most, does when it is one.
+
+use super::Memory;
+use super::lists::{is_short, takes, with_room};
+use crate::item::{Form, Variant};
+use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
+use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
+use crate::nodes::Owner;
+use crate::raw::Block;
+use crate::spiral::packed::{self, Packed as PackedFields, Written};
+use crate::spiral::{ElementRef, Put};
+use crate::{Kind, StoreError};
+
+/// A collection that no item has.
+pub(crate) struct Loose {
+    pub(crate) kind: Kind,
+    pub(crate) variant: Variant,
+    body: Body,
+}
+
+enum Body {
+    Packed(Vec<u8>),
+    Large(Owner),
+}
+
+impl Loose {
+    /// An empty one, which takes no memory.
+    pub(crate) fn new(kind: Kind, variant: Variant) -> Self {
+        Self {
+            kind,
+            variant,
+            body: Body::Packed(Vec::new()),
+        }
+    }
+
+    /// The number of one that is large.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        match self.body {
+            Body::Packed(_) => None,
+            Body::Large(owner) => Some(owner),
+        }
+    }
+
+    /// The form and the bytes of its value in an item.
+    pub(crate) fn value(&self) -> (Form, Vec<u8>) {
+        match &self.body {
+            Body::Large(owner) => (Form::large(self.kind), owner.0.to_le_bytes().to_vec()),
+            Body::Packed(run) => {
+                let mut value = vec![self.variant.0];
+                if self.kind == Kind::List && !run.is_empty() {
+                    // Its room is at the end that is pushed to mostly.
+                    let run = Packed::new(run);
+                    let len = run.len();
+                    value.resize(1 + with_room(run.used_bytes()), 0);
+                    Layout::new(&[(run, 0..len)]).write(&mut value[1..], End::Tail);
+                } else {
+                    value.extend_from_slice(run);
+                }
+                (Form::packed(self.kind), value)
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// Another collection of the same elements as that of an item; `None` if it lies in the item.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn duplicate_loose(&mut self, item: Block) -> Result<Option<Loose>, StoreError> {
+        let Some(owner) = self.collection_of(item) else {
+            return Ok(None);
+        };
+        let kind = self.head(item).form().kind();
+        let duplicate = self.collections.duplicate(&mut self.heap, owner)?;
+        Ok(Some(Loose {
+            kind,
+            variant: self.variant_of(duplicate),
+            body: Body::Large(duplicate),
+        }))
+    }
+
+    /// Takes one that no item is to have out of use.
+    pub(crate) fn drop_loose(&mut self, loose: &Loose) {
+        if let Body::Large(owner) = loose.body {
+            self.bury_loose(owner);
+        }
+    }
+
+    /// Number of elements, and bytes of them.
+    pub(crate) fn size_of_loose(&self, loose: &Loose) -> (u64, u64) {
+        match &loose.body {
+            Body::Packed(run) if run.is_empty() => (0, 0),
+            Body::Packed(run) if loose.kind == Kind::List => {
+                let run = Packed::new(run);
+                (run.len() as u64, run.payload_bytes() as u64)
+            }
+            Body::Packed(run) => (PackedFields::new(run).len() as u64, run.len() as u64),
+            Body::Large(owner) => {
+                let structure = &self.collections.root(*owner).structure;
+                let len = match loose.kind {
+                    Kind::List => structure.list().len().into(),
+                    _ => structure.spiral().len(),
+                };
+                (len, structure.payload_bytes())
+            }
+        }
+    }
+
+    /// Adds a field, whose name has this hash, or gives one that is there another value; `hash_of` tells the hash of any name.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn put_loose_field(
+        &mut self,
+        loose: &mut Loose,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        element: ElementRef<'_>,
+    ) -> Result<Put, StoreError> {
+        let owner = match &mut loose.body {
+            Body::Large(owner) => *owner,
+            Body::Packed(run) => match put_packed(run, hash_of(element.name), &element) {
+                Some(put) => return Ok(put),
+                None => self.unpack_loose(loose, hash_of)?,
+            },
+        };
+        self.change_spiral(owner, |spiral, heap| spiral.put(heap, hash_of, element))
+    }
+
+    /// Adds an element behind the last.
+    ///
+    /// # Errors
+    /// Memory is out, or the list is as long as one may be; then nothing changed.
+    pub(crate) fn push_loose(
+        &mut self,
+        loose: &mut Loose,
+        element: &[u8],
+    ) -> Result<(), StoreError> {
+        let owner = match &mut loose.body {
+            Body::Large(owner) => *owner,
+            Body::Packed(run) => match push_packed(run, element) {
+                true => return Ok(()),
+                false => self.unpack_loose(loose, &|_| unreachable!("elements have no names"))?,
+            },
+        };
+        self.change_list(owner, |list, heap| list.push(heap, End::Tail, element))
+    }
+
+    /// Makes one that is packed large; its number.
+    fn unpack_loose(
+        &mut self,
+        loose: &mut Loose,
+        hash_of: &impl Fn(&[u8]) -> u64,
+    ) -> Result<Owner, StoreError> {
+        let Body::Packed(run) = &loose.body else {
+            unreachable!("it is packed");
+        };
+        let owner = self.create_loose(loose.kind, loose.variant)?;
+        let mut unpacked = Ok(());
+        if run.is_empty() {
+        } else if loose.kind == Kind::List {
+            unpacked = self.change_list(owner, |list, heap| list.unpack(heap, Packed::new(run)));
+        } else {
+            PackedFields::new(run).for_each(|element| {
+                if unpacked.is_ok() {
+                    let put = self.change_spiral(owner, |spiral, heap| {
+                        spiral.put(heap, hash_of, element).map(|_| ())
+                    });
+                    unpacked = put;
+                }
+            });
+        }
+        if let Err(error) = unpacked {
+            self.bury_loose(owner);
+            return Err(error);
+        }
+        loose.body = Body::Large(owner);
+        Ok(owner)
+    }
+}
+
+/// Puts a field into a run, which may become longer; `None` if it is one for nodes.
+fn put_packed(run: &mut Vec<u8>, hash: u64, element: &ElementRef<'_>) -> Option<Put> {
+    if run.is_empty() {
+        run.resize(packed::bytes_alone(element)?, 0);
+        packed::clear(run);
+    }
+    let found = PackedFields::new(run).find(hash, element.name);
+    let at = found.map(|(at, _)| at);
+    let put = match at {
+        None => Put::Added,
+        Some(_) => Put::Replaced,
+    };
+    match packed::put(run, at, hash, element) {
+        Written::Done | Written::Shrunk => Some(put),
+        Written::Needs(bytes) if bytes <= PACKED_HASH_MAX_BYTES => {
+            let mut longer = vec![0; bytes];
+            packed::copy(run, &mut longer);
+            *run = longer;
+            match packed::put(run, at, hash, element) {
+                Written::Done | Written::Shrunk => Some(put),
+                Written::Needs(_) | Written::TooLong => unreachable!("it was given the room"),
+            }
+        }
+        Written::Needs(_) | Written::TooLong => None,
+    }
+}
+
+/// Adds an element to a run, which may become longer; whether it is none for nodes.
+fn push_packed(run: &mut Vec<u8>, element: &[u8]) -> bool {
+    if !is_short(element) {
+        return false;
+    }
+    if run.is_empty() {
+        run.resize(with_room(RUN_HEADER_BYTES + element.len()), 0);
+        PackedMut::empty(run);
+    }
+    let field = Field::inline(element);
+    if !takes(&Packed::new(run), element) {
+        return false;
+    }
+    if PackedMut::new(run).push(End::Tail, field) {
+        return true;
+    }
+    let old = Packed::new(run);
+    let used = old.used_with(field.code());
+    if used > PACKED_LIST_MAX_BYTES {
+        return false;
+    }
+    let mut longer = vec![0; with_room(2 * used)];
+    Layout::new(&[(old, 0..old.len())]).write(&mut longer, End::Tail);
+    let pushed = PackedMut::new(&mut longer).push(End::Tail, field);
+    assert!(pushed, "it was given the room");
+    *run = longer;
+    true
+}

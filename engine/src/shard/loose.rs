@@ -1,0 +1,387 @@
+//! Collections on their way: what one shard gives of a large one in parts, and what another gathers of them, or of a payload,
+//! until all is there and a key gets it.
+//!
+//! ```text
+//!  part ─▶ elements ─▶ begin_loose, add_part, add_part, … ──┬─▶ put_loose: the key has it
+//!                           └─ or add_field, push_loose     └─▶ drop_loose: nothing was changed
+//! ```
+//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
+//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
+
+use super::{Access, Shard};
+use crate::entry::EntryRef;
+use crate::item::Variant;
+use crate::journal::{Counts, Effect, Element, Event};
+use crate::limits::MAX_VALUE_BYTES;
+use crate::memory::{Content, Loose, Named};
+use crate::nodes::Owner;
+use crate::spiral::{ElementRef, Put};
+use crate::{
+    AccessClock, DbIndex, Encoding, Key, Kind, ListThreshold, StoreError, Stored, UnixMillis,
+    ValueImage,
+};
+
+/// Elements that a look at a hash is to show at least, while a part has room.
+const SCAN_ELEMENTS: usize = 16;
+
+/// A collection of a shard that no key has yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LooseId(pub u32);
+
+/// Those of a shard. There are few, and seldom any.
+#[derive(Default)]
+pub(super) struct LooseCollections(Vec<Option<Gathered>>);
+
+struct Gathered {
+    loose: Loose,
+    /// Whether what it says of itself came with it; else it follows from its elements.
+    is_variant_given: bool,
+}
+
+impl LooseCollections {
+    fn add(&mut self, gathered: Gathered) -> LooseId {
+        let vacant = self.0.iter().position(Option::is_none);
+        let at = vacant.unwrap_or(self.0.len());
+        match vacant {
+            Some(at) => self.0[at] = Some(gathered),
+            None => self.0.push(Some(gathered)),
+        }
+        LooseId(at as u32)
+    }
+
+    fn get_mut(&mut self, id: LooseId) -> &mut Gathered {
+        let gathered = self.0[id.0 as usize].as_mut();
+        gathered.expect("it is neither put nor dropped")
+    }
+
+    fn take(&mut self, id: LooseId) -> Gathered {
+        let gathered = self.0[id.0 as usize].take();
+        while self.0.last().is_some_and(Option::is_none) {
+            self.0.pop();
+        }
+        gathered.expect("it is neither put nor dropped")
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The numbers of those that are large.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Owner> {
+        let gathered = self.0.iter().flatten();
+        gathered.filter_map(|gathered| gathered.loose.owner())
+    }
+}
+
+fn write_text(text: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text);
+}
+
+fn write_field(field: &ElementRef<'_>, out: &mut Vec<u8>) {
+    write_text(field.name, out);
+    write_text(field.value, out);
+    let deadline = field.deadline.map_or(-1, |at| at.0);
+    out.extend_from_slice(&deadline.to_le_bytes());
+}
+
+fn read_text<'a>(part: &mut &'a [u8]) -> &'a [u8] {
+    let (len, rest) = part.split_first_chunk().expect("a length");
+    let (text, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
+    *part = rest;
+    text
+}
+
+fn read_field<'a>(part: &mut &'a [u8]) -> ElementRef<'a> {
+    let (name, value) = (read_text(part), read_text(part));
+    let (deadline, rest) = part.split_first_chunk().expect("a deadline");
+    *part = rest;
+    let deadline = i64::from_le_bytes(*deadline);
+    ElementRef {
+        name,
+        value,
+        deadline: (deadline >= 0).then_some(UnixMillis(deadline)),
+    }
+}
+
+impl Shard {
+    /// A part of the collection at a key, of about so many bytes: its elements from `from`, zero at first, on, as the bytes of an
+    /// image that has all else of the entry, and where the next part begins, if there is one. `None` if there is no such key, or
+    /// it holds a string. An element that is there all the while is in one of the parts.
+    pub fn part(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        (from, most_bytes): (u64, usize),
+    ) -> Option<(ValueImage, Option<u64>)> {
+        let hasher = self.hasher.clone();
+        let item = self.find_to_read(db, key)?;
+        let entry: EntryRef<'_> = self.look_at(db, item, Access::Peek);
+        let kind = entry.kind();
+        let mut bytes = Vec::new();
+        let next = match kind {
+            Kind::String => return None,
+            Kind::List => {
+                let (expires_at, access, encoding) =
+                    (entry.expires_at(), entry.access(), entry.encoding());
+                let at = self.memory.list_at(item);
+                let view = self.memory.list_view(&at);
+                let len = view.len();
+                let mut next = u32::try_from(from).map_or(len, |from| from.min(len));
+                view.walk(next..len, crate::End::Head, |index, element| {
+                    write_text(element, &mut bytes);
+                    next = index + 1;
+                    match bytes.len() < most_bytes {
+                        true => std::ops::ControlFlow::Continue(()),
+                        false => std::ops::ControlFlow::Break(()),
+                    }
+                });
+                let image = ValueImage {
+                    kind,
+                    encoding,
+                    bytes: bytes.into(),
+                    expires_at,
+                    access,
+                };
+                return Some((image, (next < len).then_some(next.into())));
+            }
+            Kind::Hash => match self.memory.named(item) {
+                Named::Packed(run) => {
+                    run.for_each(|field| write_field(&field, &mut bytes));
+                    None
+                }
+                Named::Large(spiral, heap) => {
+                    let hash_of = |name: &[u8]| hasher.hash(name);
+                    let mut next = Some(from);
+                    while let Some(cursor) = next.filter(|_| bytes.len() < most_bytes) {
+                        next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |field| {
+                            write_field(&field, &mut bytes);
+                        });
+                    }
+                    next
+                }
+            },
+        };
+        let entry = self.memory.entry(item);
+        let image = ValueImage {
+            kind,
+            encoding: entry.encoding(),
+            bytes: bytes.into(),
+            expires_at: entry.expires_at(),
+            access: entry.access(),
+        };
+        Some((image, next))
+    }
+
+    /// Begins a collection that no key has. Given an encoding, that is what it answers; else that follows from its elements.
+    /// It is put or dropped in the end.
+    pub fn begin_loose(&mut self, kind: Kind, encoding: Option<Encoding>) -> LooseId {
+        let variant = encoding.map(Variant::of);
+        self.loose.add(Gathered {
+            loose: Loose::new(kind, variant.unwrap_or_default()),
+            is_variant_given: variant.is_some(),
+        })
+    }
+
+    /// A copy of the large collection at a key, which no key has: it is put or dropped in the end. `None` if there is none.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub fn duplicate_loose(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+    ) -> Result<Option<LooseId>, StoreError> {
+        let Some(item) = self.find(db, key) else {
+            return Ok(None);
+        };
+        let duplicate = self.memory.duplicate_loose(item)?;
+        Ok(duplicate.map(|loose| {
+            self.loose.add(Gathered {
+                loose,
+                is_variant_given: true,
+            })
+        }))
+    }
+
+    /// Adds the elements of a part.
+    ///
+    /// # Errors
+    /// Memory is out. It is to be dropped then.
+    pub fn add_part(&mut self, id: LooseId, mut part: &[u8]) -> Result<(), StoreError> {
+        match self.loose.get_mut(id).loose.kind {
+            Kind::String => unreachable!("a string is no collection"),
+            Kind::List => {
+                while !part.is_empty() {
+                    self.push_loose(id, read_text(&mut part))?;
+                }
+            }
+            Kind::Hash => {
+                while !part.is_empty() {
+                    self.put_loose_field(id, read_field(&mut part))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a field, whose deadline may have passed; one that is there gets another value.
+    ///
+    /// # Errors
+    /// The name or the value is too large, or memory is out; then nothing changed.
+    pub fn add_field(
+        &mut self,
+        id: LooseId,
+        field: crate::Field<'_>,
+    ) -> Result<Stored, StoreError> {
+        if field.name.len().max(field.value.len()) > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let put = self.put_loose_field(
+            id,
+            ElementRef {
+                name: field.name,
+                value: field.value,
+                deadline: field.expires_at,
+            },
+        )?;
+        Ok(match put {
+            Put::Added => Stored::Added,
+            Put::Replaced => Stored::Replaced,
+        })
+    }
+
+    fn put_loose_field(&mut self, id: LooseId, field: ElementRef<'_>) -> Result<Put, StoreError> {
+        super::hashes::check_deadline(field.deadline);
+        let Self {
+            loose,
+            memory,
+            hasher,
+            thresholds,
+            ..
+        } = self;
+        let Gathered {
+            loose,
+            is_variant_given,
+        } = loose.get_mut(id);
+        let put = memory.put_loose_field(loose, &|name: &[u8]| hasher.hash(name), field)?;
+        if !*is_variant_given {
+            let longest = field.name.len().max(field.value.len()) as u64;
+            if longest > thresholds.hash_value_bytes {
+                loose.variant = loose.variant.outgrown();
+            }
+            if field.deadline.is_some() {
+                loose.variant = loose.variant.with_deadlines();
+            }
+        }
+        Ok(put)
+    }
+
+    /// Adds an element behind the last.
+    ///
+    /// # Errors
+    /// The element is too large, the list as long as one may be, or memory is out; then nothing changed.
+    pub fn push_loose(&mut self, id: LooseId, element: &[u8]) -> Result<(), StoreError> {
+        if element.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        let loose = &mut self.loose.get_mut(id).loose;
+        self.memory.push_loose(loose, element)
+    }
+
+    /// Takes a collection out of use that no key is to have.
+    pub fn drop_loose(&mut self, id: LooseId) {
+        let Gathered { loose, .. } = self.loose.take(id);
+        self.memory.drop_loose(&loose);
+    }
+
+    /// Puts a collection, which is not empty, at `key`, replacing what is there.
+    ///
+    /// # Errors
+    /// As [`Self::set`]; then nothing changed but that the collection is dropped.
+    pub fn put_loose(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        id: LooseId,
+        (expires_at, access): (Option<UnixMillis>, AccessClock),
+        event: Event,
+    ) -> Result<(), StoreError> {
+        let Gathered {
+            mut loose,
+            is_variant_given,
+        } = self.loose.take(id);
+        let (len, payload) = self.memory.size_of_loose(&loose);
+        assert!(len > 0, "no key has an empty collection");
+        let is_outgrown = !is_variant_given
+            && match loose.kind {
+                Kind::List => {
+                    let len = len as u32;
+                    let bytes = ListThreshold::bytes_of(len, payload);
+                    self.thresholds.list.is_exceeded(len, bytes)
+                }
+                _ => len > self.thresholds.hash_fields,
+            };
+        if is_outgrown {
+            loose.variant = loose.variant.outgrown();
+        }
+        if let Some(owner) = loose.owner() {
+            self.memory.set_variant(owner, loose.variant);
+        }
+        let (form, value) = loose.value();
+        let content = Content {
+            form,
+            access,
+            deadline: expires_at,
+            value: &value,
+        };
+        let existing = self.find(db, key);
+        if let Err(error) = self.store(db, key, existing, &content) {
+            self.memory.drop_loose(&loose);
+            return Err(error);
+        }
+        self.record_put(db, key);
+        // As in Redis, where such a key is removed first.
+        let events = [Some(Event::New), Some(event)];
+        self.journal.tell_each(db, key.bytes(), || events);
+        Ok(())
+    }
+
+    /// Makes the records of a collection that is at a key now: an empty one is, then each of its elements comes. Nobody reads
+    /// these, and nobody walks over it, unless there are subscribers.
+    pub(super) fn record_put(&mut self, db: DbIndex, key: Key<'_>) {
+        let item = self.keyspace(db).find(key, &self.memory);
+        let item = item.expect("it has just been put there");
+        let Self {
+            memory, journal, ..
+        } = self;
+        let entry = memory.entry(item);
+        let put = Effect::Put {
+            kind: entry.kind(),
+            encoding: entry.encoding(),
+            value: b"",
+            expires_at: entry.expires_at(),
+        };
+        journal.record(db, key.bytes(), &put);
+        if !journal.has_subscribers() {
+            return;
+        }
+        let mut record = |element: Element<'_>| {
+            let effect = Effect::Elements(std::slice::from_ref(&element));
+            journal.record_as(Counts::Part, db, key.bytes(), &effect);
+        };
+        entry.each_field(&mut |field| {
+            record(Element::Field {
+                field: field.name,
+                value: field.value,
+                expires_at: field.expires_at,
+            });
+        });
+        entry.each_element(&mut |value| {
+            record(Element::Push {
+                end: crate::End::Tail,
+                value,
+            });
+        });
+    }
+}
