@@ -2,6 +2,9 @@
 //!
 //! Only what changes no value is here. Where an older Redis does something else (it refuses `BLPOP` in scripts, and sorts
 //! what begins with a blank as a number), such commands are not made for it: see [`super::generate::Known`].
+//!
+//! Of small lists only that they are one of the two encodings is compared with a Redis since 7.2; where they change is in
+//! the golden dialogues.
 
 use super::compare::Different;
 use crate::resp::Reply;
@@ -48,6 +51,19 @@ pub const EXPLAINED: &[Explained] = &[
         name: "since 7.2 a list that fits one node is a listpack, no quicklist",
         since: (7, 2),
         larder: Larder::AsSince,
+        is: |it| it.is_encoding("quicklist", "listpack"),
+    },
+    Explained {
+        name: "since 7.2 a list that shrank is a quicklist while its nodes are several, and one that was to grow in vain \
+               becomes one; here what is in it decides",
+        since: (7, 2),
+        larder: Larder::AsBefore,
+        is: |it| it.is_encoding("listpack", "quicklist"),
+    },
+    Explained {
+        name: "since 7.2 a list near its threshold of bytes is the smaller for its numbers; here they count as texts",
+        since: (7, 2),
+        larder: Larder::AsBefore,
         is: |it| it.is_encoding("quicklist", "listpack"),
     },
     Explained {

@@ -40,12 +40,6 @@ impl Maker<'_> {
             0 => ["LPUSH", "RPUSH"][self.random.below(2)],
             _ => self.name(COMMANDS),
         };
-        // LINSERT in vain, and LSET of as much as there was, may change the encoding all the same.
-        let name = if ["LINSERT", "LSET"].contains(&name) && self.has_thresholds {
-            "LPOS"
-        } else {
-            name
-        };
         // Waiting in vain takes its time.
         if name.starts_with('B') {
             return if self.random.one_in(4) {
@@ -88,19 +82,13 @@ impl Maker<'_> {
             "LTRIM" => command.arg(self.index()).arg(self.index()),
             "LINSERT" => {
                 let place = ["BEFORE", "AFTER", "after"][self.random.below(3)];
-                let mut element = self.element();
-                element.truncate(300);
-                command.arg(place).arg(self.element()).arg(element)
+                command.arg(place).arg(self.element()).arg(self.element())
             }
             "LREM" => {
                 let count = ["0", "1", "-1", "2", "-2", "100"][self.random.below(6)];
                 command.arg(count).arg(self.element())
             }
-            "LSET" => {
-                let mut element = self.element();
-                element.truncate(300);
-                command.arg(self.index()).arg(element)
-            }
+            "LSET" => command.arg(self.index()).arg(self.element()),
             "LPOS" => {
                 let mut command = command.arg(self.element());
                 for (option, values) in [
