@@ -14,25 +14,28 @@ impl List {
     /// Memory is out; some may have been added then.
     pub(crate) fn unpack(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
         let len = run.len();
-        if run
-            .elements(0..len)
-            .any(|field| self.is_long(field.bytes().len()))
+        let fits = run.used_bytes() <= self.run_max_bytes() && len <= self.bounds.leaf_elements;
+        // In a block that had room, a run may be a little longer than a leaf's.
+        let head_len = if fits { 0 } else { run.half() };
+        let parts = [[(run, 0..head_len)], [(run, head_len..len)]];
+        let layouts = parts.each_ref().map(|part| Layout::new(part));
+        let is_too_long = |layout: &Layout<'_, '_>| {
+            layout.used_bytes() > self.run_max_bytes() || layout.len() > self.bounds.leaf_elements
+        };
+        let mut elements = run.elements(0..len);
+        if layouts.iter().any(is_too_long)
+            || elements.any(|field| self.is_long(field.bytes().len()))
         {
             let mut elements = run.elements(0..len);
             return elements.try_for_each(|field| self.push(heap, End::Tail, field.bytes()));
         }
-        // A run in a block that had room may be a little longer than a leaf's.
-        let fits = run.used_bytes() <= self.run_max_bytes() && len <= self.bounds.leaf_elements;
-        let head_len = if fits { 0 } else { run.half() };
-        for (end, range) in [(End::Head, 0..head_len), (End::Tail, head_len..len)] {
-            if range.is_empty() {
+        for (end, layout) in [End::Head, End::Tail].into_iter().zip(&layouts) {
+            if layout.len() == 0 {
                 continue;
             }
-            let parts = [(run, range)];
-            let layout = Layout::new(&parts);
             let bytes = layout.used_bytes() + Self::room_for(layout.used_bytes());
             let mut leaf = self.new_leaf(heap, bytes)?;
-            self.write_run(heap, leaf.block, &layout, end);
+            self.write_run(heap, leaf.block, layout, end);
             leaf.elements = layout.len() as u32;
             self.payload_bytes += leaf::run(heap, leaf.block).payload_bytes() as u64;
             self.ends[end as usize] = Some(leaf);

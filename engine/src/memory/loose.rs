@@ -199,16 +199,16 @@ fn put_packed(run: &mut Vec<u8>, hash: u64, element: &ElementRef<'_>) -> Option<
     };
     match packed::put(run, at, hash, element) {
         Written::Done | Written::Shrunk => Some(put),
-        Written::Needs(bytes) if bytes <= PACKED_HASH_MAX_BYTES => {
-            let mut longer = vec![0; bytes];
+        Written::Needs(needed, bytes) if needed <= PACKED_HASH_MAX_BYTES => {
+            let mut longer = vec![0; bytes.min(PACKED_HASH_MAX_BYTES)];
             packed::copy(run, &mut longer);
             *run = longer;
             match packed::put(run, at, hash, element) {
                 Written::Done | Written::Shrunk => Some(put),
-                Written::Needs(_) | Written::TooLong => unreachable!("it was given the room"),
+                Written::Needs(..) | Written::TooLong => unreachable!("it was given the room"),
             }
         }
-        Written::Needs(_) | Written::TooLong => None,
+        Written::Needs(..) | Written::TooLong => None,
     }
 }
 

@@ -8,20 +8,22 @@
 //! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
 //! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
 
-use super::{Access, Shard};
-use crate::entry::EntryRef;
+use std::ops::ControlFlow;
+
+use super::{Field, Shard, Stored};
 use crate::item::Variant;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::memory::{Content, Loose, Named};
 use crate::nodes::Owner;
+use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
 use crate::{
-    AccessClock, DbIndex, Encoding, Key, Kind, ListThreshold, StoreError, Stored, UnixMillis,
+    AccessClock, DbIndex, Encoding, End, Key, Kind, ListThreshold, StoreError, UnixMillis,
     ValueImage,
 };
 
-/// Elements that a look at a hash is to show at least, while a part has room.
+/// Elements that one look at a hash shows, about.
 const SCAN_ELEMENTS: usize = 16;
 
 /// A collection of a shard that no key has yet.
@@ -114,63 +116,65 @@ impl Shard {
         key: Key<'_>,
         (from, most_bytes): (u64, usize),
     ) -> Option<(ValueImage, Option<u64>)> {
-        let hasher = self.hasher.clone();
         let item = self.find_to_read(db, key)?;
-        let entry: EntryRef<'_> = self.look_at(db, item, Access::Peek);
-        let kind = entry.kind();
-        let mut bytes = Vec::new();
-        let next = match kind {
-            Kind::String => return None,
-            Kind::List => {
-                let (expires_at, access, encoding) =
-                    (entry.expires_at(), entry.access(), entry.encoding());
-                let at = self.memory.list_at(item);
-                let view = self.memory.list_view(&at);
-                let len = view.len();
-                let mut next = u32::try_from(from).map_or(len, |from| from.min(len));
-                view.walk(next..len, crate::End::Head, |index, element| {
-                    write_text(element, &mut bytes);
-                    next = index + 1;
-                    match bytes.len() < most_bytes {
-                        true => std::ops::ControlFlow::Continue(()),
-                        false => std::ops::ControlFlow::Break(()),
-                    }
-                });
-                let image = ValueImage {
-                    kind,
-                    encoding,
-                    bytes: bytes.into(),
-                    expires_at,
-                    access,
-                };
-                return Some((image, (next < len).then_some(next.into())));
-            }
-            Kind::Hash => match self.memory.named(item) {
-                Named::Packed(run) => {
-                    run.for_each(|field| write_field(&field, &mut bytes));
-                    None
-                }
-                Named::Large(spiral, heap) => {
-                    let hash_of = |name: &[u8]| hasher.hash(name);
-                    let mut next = Some(from);
-                    while let Some(cursor) = next.filter(|_| bytes.len() < most_bytes) {
-                        next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |field| {
-                            write_field(&field, &mut bytes);
-                        });
-                    }
-                    next
-                }
-            },
-        };
         let entry = self.memory.entry(item);
+        let mut bytes = Vec::new();
+        let next = match entry.kind() {
+            Kind::String => return None,
+            Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
+            Kind::Hash => self.part_of_hash(item, (from, most_bytes), &mut bytes),
+        };
         let image = ValueImage {
-            kind,
+            kind: entry.kind(),
             encoding: entry.encoding(),
             bytes: bytes.into(),
             expires_at: entry.expires_at(),
             access: entry.access(),
         };
         Some((image, next))
+    }
+
+    fn part_of_list(
+        &self,
+        item: Block,
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let list = self.memory.list_view(&self.memory.list_at(item));
+        let len = list.len();
+        let mut next = u32::try_from(from).map_or(len, |from| from.min(len));
+        list.walk(next..len, End::Head, |index, element| {
+            write_text(element, out);
+            next = index + 1;
+            match out.len() < most_bytes {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        (next < len).then_some(next.into())
+    }
+
+    fn part_of_hash(
+        &self,
+        item: Block,
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let (spiral, heap) = match self.memory.named(item) {
+            Named::Large(spiral, heap) => (spiral, heap),
+            Named::Packed(run) => {
+                run.for_each(|field| write_field(&field, out));
+                return None;
+            }
+        };
+        let hash_of = |name: &[u8]| self.hasher.hash(name);
+        let mut next = Some(from);
+        while let Some(cursor) = next.filter(|_| out.len() < most_bytes) {
+            next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |field| {
+                write_field(&field, out);
+            });
+        }
+        next
     }
 
     /// Begins a collection that no key has. Given an encoding, that is what it answers; else that follows from its elements.
@@ -229,11 +233,7 @@ impl Shard {
     ///
     /// # Errors
     /// The name or the value is too large, or memory is out; then nothing changed.
-    pub fn add_field(
-        &mut self,
-        id: LooseId,
-        field: crate::Field<'_>,
-    ) -> Result<Stored, StoreError> {
+    pub fn add_field(&mut self, id: LooseId, field: Field<'_>) -> Result<Stored, StoreError> {
         if field.name.len().max(field.value.len()) > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
@@ -379,7 +379,7 @@ impl Shard {
         });
         entry.each_element(&mut |value| {
             record(Element::Push {
-                end: crate::End::Tail,
+                end: End::Tail,
                 value,
             });
         });

@@ -1,9 +1,11 @@
 //! Payloads changed at random, as damage and malice would: bits, lengths, whole ranges.
 
-use larder_server::rdb::Version;
+use larder_server::rdb::{Version, seal_as};
 
-use super::{MANNERS, read, read_payload, write};
+use super::{MANNERS, Plain, as_kept, read, read_payload, write};
+use crate::inprocess::Cluster;
 use crate::random::Random;
+use crate::resp::Reply;
 
 /// Bytes that mean something in one format or another.
 const TELLING: &[u8] = &[
@@ -69,4 +71,50 @@ pub fn check(version: Version, bytes: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(true)
+}
+
+/// Has a server within the process restore a type and a value that may be damaged, over a key that holds something else: it holds
+/// what was read then, as `DUMP` tells it, or what it held, if it was refused.
+///
+/// Gives whether it is accepted.
+///
+/// # Errors
+/// It holds another value, or the server answers something else.
+///
+/// # Panics
+/// As [`read`].
+pub fn check_restored(version: Version, bytes: &[u8]) -> Result<bool, String> {
+    // At the beginning of time, so that no deadline has passed.
+    let mut cluster = Cluster::new(1, 0)?;
+    let client = cluster.connect(0);
+    cluster.call(client, &["SET", "k", "untouched"])?;
+    let payload = seal_as(bytes.to_vec(), version);
+    let words: [&[u8]; 5] = [b"RESTORE", b"k", b"0", &payload, b"REPLACE"];
+    let answer = cluster.call(client, &words)?;
+    let read = read(version, bytes).map(|(plain, _)| plain);
+    if read
+        .as_ref()
+        .is_ok_and(|plain| plain.has_deadline_before(1))
+    {
+        // Valkey's may have passed even then.
+        return Ok(true);
+    }
+    let expected = match read {
+        Ok(plain) if !matches!(plain, Plain::Set(_) | Plain::SortedSet(_)) => Some(as_kept(plain)),
+        _ => None,
+    };
+    let is_accepted = match (&answer, &expected) {
+        (Reply::Status(_), Some(_)) => true,
+        (Reply::Error(text), None) if text == b"ERR Bad data format" => false,
+        _ => return Err(format!("{:?} where {expected:?} was read", answer.lines())),
+    };
+    let Reply::Bulk(dumped) = cluster.call(client, &["DUMP", "k"])? else {
+        return Err("the key is gone".into());
+    };
+    let is = read_payload(&dumped)?.sorted();
+    let untouched = Plain::String(b"untouched".to_vec());
+    match is == expected.unwrap_or(untouched) {
+        true => Ok(is_accepted),
+        false => Err(format!("it holds {is:?}")),
+    }
 }

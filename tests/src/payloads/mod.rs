@@ -75,6 +75,18 @@ impl Plain {
     }
 }
 
+/// A value as Larder keeps it: sorted, and no field's deadline is the latest of Redis's, but a millisecond before.
+#[must_use]
+pub fn as_kept(plain: Plain) -> Plain {
+    let mut plain = plain.as_written().sorted();
+    if let Plain::Hash(fields) = &mut plain {
+        for (_, _, deadline) in fields {
+            *deadline = deadline.map(|at| at.min(DEADLINE_MAX_MS as i64 - 1));
+        }
+    }
+    plain
+}
+
 /// What a payload holds.
 ///
 /// # Errors

@@ -168,6 +168,9 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
         make(shard, at);
     }
     let of = collection(shard, at).expect("it is there now");
+    let item = shard.find_to_read(DB, key(KEYS[at]));
+    let item = item.expect("it is there now");
+    let was = shard.memory.times(item);
     let len = if is_hash(at) { 0 } else { list_len(shard, of) };
     match *act {
         Act::Set(_, n, len, deadline) => {
@@ -271,6 +274,8 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
         }
         _ => {}
     }
+    let is = shard.memory.times(item);
+    shard.times_changed(DB, key(KEYS[at]).hash(), item, (was, is));
 }
 
 fn run(shard: &mut Shard, act: &Act, seed: usize) {

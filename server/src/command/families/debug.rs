@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use larder_engine::{Access, parse_canonical_i64};
 
+use crate::command::families::dump::serialized_bytes;
 use crate::command::{Args, CommandSpec, CoreCall, CoreRequest, Flags, Group, Round, Rounds, Run};
 use crate::glob::{self, Case};
 use crate::log;
@@ -41,7 +42,7 @@ const HELP: &[&str] = &[
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
-    "    Accepted; there are no lists yet.",
+    "    Accepted; which elements lie by themselves does not follow from it.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -206,7 +207,7 @@ fn describe_entry(call: &mut CoreCall<'_>) {
         let text = format!(
             "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
             entry.encoding().name(),
-            entry.string().map_or(0, |value| value.len() + 1),
+            serialized_bytes(&entry),
             entry.access().0,
             entry.access().idle_secs(now),
         );

@@ -8,6 +8,7 @@ use larder_engine::{
 };
 
 use gather::Gathered;
+pub(super) use write::serialized_bytes;
 
 use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;

@@ -43,6 +43,12 @@ pub(super) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> {
     seal(out)
 }
 
+/// Bytes that a value takes in a payload, without type and footer.
+pub(in crate::command::families) fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
+    const TYPE_AND_FOOTER_BYTES: usize = 11;
+    payload_of(entry).len() - TYPE_AND_FOOTER_BYTES
+}
+
 /// What lies in its item and answers that it is small is one listpack. Who reads strings makes of them what suits it.
 fn form_of(hash: &EntryRef<'_>) -> HashForm {
     match hash.is_whole() && hash.encoding() != Encoding::HashTable {

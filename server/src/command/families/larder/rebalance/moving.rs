@@ -75,11 +75,14 @@ struct Standstill {
     is_held_up: bool,
     /// What is to be given yet, the next last, and what was given.
     to_give: Option<Vec<ToGive>>,
-    given: Vec<(DbIndex, Box<[u8]>)>,
+    given: Vec<Place>,
     /// The parts that were taken of one whose last is yet to come.
     gathered: Option<LooseId>,
-    taken: Vec<(DbIndex, Box<[u8]>)>,
+    taken: Vec<Place>,
 }
+
+/// A key of a database.
+type Place = (DbIndex, Box<[u8]>);
 
 /// A key to be given, from this database on, and there, if it holds a large collection, from this part on.
 struct ToGive {
@@ -350,7 +353,7 @@ fn give_some(
     mut to_give: Vec<ToGive>,
     out: &mut Vec<u8>,
     hands: &mut Vec<Handed>,
-) -> (Vec<ToGive>, Vec<(DbIndex, Box<[u8]>)>) {
+) -> (Vec<ToGive>, Vec<Place>) {
     let mut given = Vec::new();
     let databases = core.shard.databases();
     out.push(0);
@@ -477,7 +480,7 @@ pub fn go_back(call: &mut CoreCall<'_>) {
     core.moving.note_concern();
 }
 
-fn drop_all(core: &mut CoreState, entries: Vec<(DbIndex, Box<[u8]>)>) {
+fn drop_all(core: &mut CoreState, entries: Vec<Place>) {
     for (db, key) in entries {
         let key = core.shard.hasher().key(&key);
         core.shard.hand_over(db, key);
