@@ -161,12 +161,6 @@ impl Spiral {
         self.volatile
     }
 
-    /// Whether elements have deadlines.
-    #[inline(always)]
-    pub(crate) fn has_deadlines(&self) -> bool {
-        self.volatile > 0
-    }
-
     /// Bytes of all its blocks and extents.
     pub(crate) fn block_bytes(&self) -> u64 {
         self.holdings.bytes

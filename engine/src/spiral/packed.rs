@@ -77,12 +77,6 @@ impl<'a> Packed<'a> {
             .for_each(self.run, |element| show(Self::view(&element)));
     }
 
-    /// Whether elements may have deadlines.
-    #[inline(always)]
-    pub(crate) fn has_deadlines(&self) -> bool {
-        self.shape.has_deadlines()
-    }
-
     /// The soonest deadline: exact.
     pub(crate) fn soonest_deadline(&self) -> Option<UnixMillis> {
         if !self.shape.has_deadlines() {

@@ -50,8 +50,8 @@ struct Found {
     spot: Spot,
     /// The deadline it has, if it is there; one past it is not.
     live: Option<Option<UnixMillis>>,
-    /// Whether fields of the hash have deadlines.
-    fields_end: bool,
+    /// Whether the field that is there has a deadline, perhaps past.
+    ends: bool,
 }
 
 /// A change of one field.
@@ -148,27 +148,28 @@ impl HashMut<'_> {
     fn find(&self, name: &[u8]) -> (Found, Option<ElementRef<'_>>) {
         let shard = &*self.open.shard;
         let hash = shard.hasher.hash(name);
-        let (spot, element, fields_end) = match self.at {
-            At::Nowhere => (Spot::Nowhere, None, false),
+        let (spot, element) = match self.at {
+            At::Nowhere => (Spot::Nowhere, None),
             At::Packed(at) => {
                 let run = Packed::new(shard.memory.run_at(at));
                 let (number, element) = run.find(hash, name).unzip();
-                (Spot::Packed(at, number), element, run.has_deadlines())
+                (Spot::Packed(at, number), element)
             }
             At::Large(owner) => {
                 let (spiral, heap) = shard.memory.spiral(owner);
                 let (place, element) = spiral.find(heap, hash, name);
-                (Spot::Large(owner, place), element, spiral.has_deadlines())
+                (Spot::Large(owner, place), element)
             }
         };
         let now = shard.now;
+        let ends = element.is_some_and(|element| element.deadline.is_some());
         let element = element.filter(|element| element.deadline.is_none_or(|at| at > now));
         let live = element.map(|element| element.deadline);
         let found = Found {
             hash,
             spot,
             live,
-            fields_end,
+            ends,
         };
         (found, element)
     }
@@ -229,7 +230,7 @@ impl HashMut<'_> {
             value,
             expires_at: deadline,
         };
-        if found.fields_end || deadline.is_some() {
+        if found.ends || deadline.is_some() {
             self.open.note_times();
         }
         match found.spot {
@@ -479,7 +480,7 @@ impl HashMut<'_> {
         }
         let gone = Element::Gone(name);
         self.open.before(&gone);
-        if found.fields_end {
+        if found.ends {
             self.open.note_times();
         }
         match found.spot {

@@ -271,7 +271,9 @@ impl ListMut<'_> {
         let is_to_change = match was.is_outgrown() {
             true => self.has_shrunk && threshold.is_half(elements, bytes),
             // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
-            false => threshold.is_exceeded(elements, bytes - 2 * u64::from(self.added)),
+            false => {
+                threshold.is_exceeded(elements, bytes.saturating_sub(2 * u64::from(self.added)))
+            }
         };
         if is_to_change {
             let is = match was.is_outgrown() {

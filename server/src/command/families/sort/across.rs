@@ -107,7 +107,11 @@ impl Sort {
             }
         }
         let mut values = Texts::default();
-        found.into_iter().for_each(|value| values.push(value));
+        let before: usize = self.values.iter().map(Texts::bytes).sum();
+        for value in found {
+            values.push(value);
+            values.check_beside(self.elements.bytes() + before)?;
+        }
         Ok(values)
     }
 
@@ -288,6 +292,9 @@ fn values_part(call: &mut CoreCall<'_>, field: Option<&[u8]>, first: usize) {
     let mut values = Texts::default();
     for key in keys {
         place(call).value(key, field, |value| values.push(value));
+        if let Err(error) = values.check_beside(0) {
+            return Answer::failed(call.out, &error);
+        }
     }
     Answer::yes(call.out, |out| values.write(out));
 }

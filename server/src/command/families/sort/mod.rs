@@ -108,7 +108,7 @@ fn sort_here(call: &mut ShardCall<'_>, options: &Options) -> CommandResult {
     };
     let elements = place.elements(key, options)?;
     let weights = match &options.by {
-        By::Pattern(Pattern::Key(pattern)) => Some(place.values(&elements, pattern)),
+        By::Pattern(Pattern::Key(pattern)) => Some(place.values(&elements, pattern)?),
         _ => None,
     };
     let order = order::order(&elements, weights.as_ref(), options)?;
@@ -122,6 +122,7 @@ fn sort_here(call: &mut ShardCall<'_>, options: &Options) -> CommandResult {
                 place.get(&elements, at, get, |value| {
                     stored.push(Some(value.unwrap_or_default()));
                 });
+                stored.check_beside(elements.bytes())?;
             }
         }
         let key = call.key(destination);
@@ -195,13 +196,17 @@ impl Place<'_> {
     }
 
     /// What a pattern names for each element.
-    fn values(&mut self, elements: &Texts, pattern: &PatternedKey) -> Texts {
+    ///
+    /// # Errors
+    /// It is too much.
+    fn values(&mut self, elements: &Texts, pattern: &PatternedKey) -> Result<Texts, ErrorReply> {
         let (mut values, mut key) = (Texts::default(), Vec::new());
         for element in elements.iter() {
             pattern.name(element.unwrap_or_default(), &mut key);
             self.value(&key, pattern.field(), |value| values.push(value));
+            values.check_beside(elements.bytes())?;
         }
-        values
+        Ok(values)
     }
 
     /// Shows what `get` answers for the element of number `at`.

@@ -4,6 +4,11 @@
 //! on the way between cores, each:  | length + 1, or 0 for none: 4 bytes, little-endian | bytes |
 //! ```
 
+use crate::resp::errors::{self, CommandResult};
+
+/// Bytes that the texts of a command may have: many elements can name one large value.
+const TEXTS_MAX_BYTES: usize = 512 << 20;
+
 /// Byte strings in the memory of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Texts {
@@ -16,6 +21,22 @@ impl Texts {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.spans.len()
+    }
+
+    /// Bytes of all.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether `others` bytes beside these are not too many.
+    ///
+    /// # Errors
+    /// They are.
+    pub(super) fn check_beside(&self, others: usize) -> CommandResult {
+        match self.bytes().saturating_add(others) <= TEXTS_MAX_BYTES {
+            true => Ok(()),
+            false => Err(errors::REPLY_TOO_LARGE),
+        }
     }
 
     /// Adds one.
@@ -70,6 +91,16 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_bounded_together() {
+        let mut texts = Texts::default();
+        texts.push(Some(b"ab"));
+        assert_eq!(texts.check_beside(TEXTS_MAX_BYTES - 2), Ok(()));
+        for others in [TEXTS_MAX_BYTES - 1, usize::MAX] {
+            assert_eq!(texts.check_beside(others), Err(errors::REPLY_TOO_LARGE));
+        }
+    }
 
     #[test]
     fn texts_are_read_as_they_were_written() {
