@@ -93,22 +93,6 @@ pub const EXPLAINED: &[Explained] = &[
                 .contains(&it.since_error())
         },
     },
-    Explained {
-        name: "since 8.0 LREM refuses the least count there is",
-        since: (8, 0),
-        larder: Larder::AsSince,
-        is: |it| {
-            it.name() == "LREM"
-                && it
-                    .words
-                    .get(2)
-                    .is_some_and(|count| count == b"-9223372036854775808")
-                && it.since_error()
-                    == Some(
-                        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-                    )
-        },
-    },
 ];
 
 impl Seen<'_> {
