@@ -129,7 +129,7 @@ fn peers() -> Vec<PathBuf> {
     peers
 }
 
-fn on_each_peer(check: impl Fn(&Path, &mut Client) -> Outcome<()>) {
+fn on_each_peer(mut check: impl FnMut(&Path, &mut Client) -> Outcome<()>) {
     for peer in peers() {
         let options = Options::redis(peer.clone()).directive("sanitize-dump-payload", "yes");
         let server = Server::start(&options).unwrap();
