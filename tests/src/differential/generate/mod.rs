@@ -252,11 +252,12 @@ impl<'a> Maker<'a> {
             ]
         };
         let mut wrong = wrong.to_vec();
-        // Too late for a field's deadline. Redis takes these two for the index 0 of a long list.
+        // Too late for a field's deadline. Redis takes these two for the index 0 of a long list, and LREM refuses the least count
+        // since 8.0.
         match name.as_bytes()[0] {
             b'H' => wrong.extend(["281474976710656", "-9223372036854775808"]),
             b'B' => {}
-            _ if name == "LSET" => {}
+            _ if ["LSET", "LREM"].contains(&name.as_str()) => {}
             _ => wrong.push("-9223372036854775808"),
         }
         let last = command.words.len() - 1;
@@ -269,7 +270,8 @@ impl<'a> Maker<'a> {
                 let word = wrong[self.random.below(wrong.len())];
                 command.words.push(word.into());
             }
-            2 if place > 0 => {
+            // A field named twice ends redis-server 8.6.3.
+            2 if place > 0 && (name != "HSETEX" || place < 4) => {
                 let word = wrong[self.random.below(wrong.len())];
                 command.words[place] = word.into();
             }
