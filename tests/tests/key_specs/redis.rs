@@ -111,6 +111,18 @@ impl Described {
         self.0.iter().cloned().map(Reply::sorted).collect()
     }
 
+    /// What Redis has said of it since 7.2: what waits for lists is allowed in scripts, where it does not wait.
+    pub(crate) fn described_later(&self) -> Vec<Reply> {
+        let is_of_lists = texts(&self.0[6]).iter().any(|category| category == "@list");
+        let mut command = self.0.clone();
+        if let Reply::Array(flags) | Reply::Set(flags) = &mut command[2]
+            && is_of_lists
+        {
+            flags.retain(|flag| flag.to_text() != "noscript");
+        }
+        command.into_iter().map(Reply::sorted).collect()
+    }
+
     /// Whether a call of so many words, the name included, fits the arity.
     pub(crate) fn accepts(&self, words: usize) -> bool {
         let arity = self.0[1].integer().unwrap();

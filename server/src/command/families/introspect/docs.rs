@@ -1,6 +1,6 @@
 //! `COMMAND DOCS`.
 
-use crate::command::{Command, CommandSpec, SessionCall};
+use crate::command::{Command, CommandSpec, Finer, SessionCall};
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
@@ -74,6 +74,11 @@ const OWN_TYPES: &[(&str, &str, &str)] = &[
     ("incrbyfloat", "increment", "double"),
     ("bitfield", "value", "integer"),
     ("setbit", "value", "integer"),
+    ("blpop", "timeout", "double"),
+    ("brpop", "timeout", "double"),
+    ("blmove", "timeout", "double"),
+    ("brpoplpush", "timeout", "double"),
+    ("blmpop", "timeout", "double"),
 ];
 
 /// Writes arguments; `keys` counts those that are keys, since each belongs to a key specification.
@@ -84,17 +89,29 @@ fn write_arguments(
     keys: &mut usize,
 ) {
     let specs = spec.keys.specs().len();
+    let mut each = spec.keys.specs().iter();
+    let unnamed = each.position(|keys| matches!(keys.finer(), Finer::Unnamed(_)));
     reply.array(arguments.len());
     for argument in arguments {
         let names_key = argument.shape == Shape::Word("key");
         let is_key = names_key && specs > 0;
+        // A pattern names keys of the specification whose keys no argument names (`SORT`).
+        let spec_index = match unnamed {
+            Some(unnamed) if argument.shape == Shape::Word("pattern") => Some(unnamed),
+            _ if !is_key => None,
+            _ => {
+                let passed = unnamed.is_some_and(|unnamed| *keys >= unnamed);
+                *keys += 1;
+                Some((*keys - 1 + usize::from(passed)).min(specs - 1))
+            }
+        };
         let inner = match &argument.shape {
             Shape::OneOf(inner) | Shape::Block(inner) => Some(inner),
             Shape::Word(_) | Shape::Token => None,
         };
         let flags: Vec<&str> = argument.flags().collect();
         let parts = 2
-            + usize::from(is_key)
+            + usize::from(spec_index.is_some())
             + usize::from(argument.token.is_some())
             + usize::from(!flags.is_empty())
             + usize::from(inner.is_some());
@@ -112,10 +129,9 @@ fn write_arguments(
             None => argument.type_name(),
         };
         reply.text(kind);
-        if is_key {
+        if let Some(index) = spec_index {
             reply.text("key_spec_index");
-            reply.count((*keys).min(specs - 1) as u64);
-            *keys += 1;
+            reply.count(index as u64);
         }
         if let Some(token) = &argument.token {
             reply.text("token");

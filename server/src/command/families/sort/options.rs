@@ -147,11 +147,22 @@ pub(super) fn names_other_keys(args: &Args<'_>) -> bool {
     })
 }
 
-/// Where the destination stands: behind the last `STORE`.
+/// Where the destination stands: behind the last `STORE`. Of arguments that are an error, Redis's `COMMAND GETKEYS` takes what stands
+/// behind `STORE` for a word as well.
 pub(super) fn destination(args: &Args<'_>) -> Found {
-    let stores = each(args).filter(|(word, _)| *word == Word::Store);
-    match stores.last() {
-        Some((_, at)) => Found::Keys(Span::new(at + 1, at + 2)),
-        None => Found::Nothing,
+    let is_right = each(args).all(|(word, _)| word != Word::Unknown);
+    let (mut at, mut found) = (2, Found::Nothing);
+    while at < args.len() {
+        let is_store = args.is(at, "store") && at + 1 < args.len();
+        if is_store {
+            found = Found::Keys(Span::new(at + 1, at + 2));
+        }
+        at += match () {
+            () if args.is(at, "limit") => 3,
+            () if args.is(at, "get") || args.is(at, "by") => 2,
+            () if is_store && is_right => 2,
+            () => 1,
+        };
     }
+    found
 }
