@@ -104,7 +104,8 @@ impl Form {
     /// Whether there are fields, which may have deadlines.
     #[inline(always)]
     pub(crate) fn has_fields(self) -> bool {
-        self.0 == Self::HASH_PACKED || self.0 == Self::HASH_PACKED + Self::LARGE
+        const WITH_FIELDS: u16 = 1 << Form::HASH_PACKED | 1 << (Form::HASH_PACKED + Form::LARGE);
+        WITH_FIELDS >> self.0 & 1 != 0
     }
 
     /// The data type.
@@ -258,6 +259,12 @@ impl Head {
     #[inline(always)]
     pub(crate) fn key_in_extent(self) -> bool {
         self.0 & Self::KEY_IN_EXTENT != 0
+    }
+
+    /// Whether the item may end, or a field of it.
+    #[inline(always)]
+    pub(crate) fn may_wake(self) -> bool {
+        self.has_deadline() || self.form().has_fields()
     }
 
     /// Whether the value is the number of a collection.

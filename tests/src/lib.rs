@@ -7,6 +7,7 @@
 //! * [`server`] starts a process on a free port and ends it again.
 //! * [`checks`] holds one check against Larder on several cores, and against redis-server.
 //! * [`client`] speaks RESP2 and RESP3, on [`resp`] for the bytes and [`quoting`] for the text forms.
+//! * [`differential`] compares Larder's replies to random commands with a redis-server's.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
 //! * [`stirred`] drives cores without sockets, one at a time a step of its turn, with mail that takes its time;

@@ -45,7 +45,7 @@ impl Keyspace {
 
     /// One more entry has these times.
     #[inline(always)]
-    pub(super) fn count_times(&mut self, times: Times) {
+    pub(super) fn count_times(&mut self, times: &Times) {
         self.volatile_fields += u64::from(times.fields_end);
         if let Some(at) = times.ends_at {
             self.volatile += 1;
@@ -55,7 +55,7 @@ impl Keyspace {
 
     /// An entry fewer does.
     #[inline(always)]
-    pub(super) fn uncount_times(&mut self, times: Times) {
+    pub(super) fn uncount_times(&mut self, times: &Times) {
         self.volatile_fields -= u64::from(times.fields_end);
         if let Some(at) = times.ends_at {
             self.volatile -= 1;
@@ -85,21 +85,26 @@ impl Keyspace {
         &mut self,
         hash: u64,
         item: Block,
-        (was, is): (Times, Times),
+        (was, is): (&Option<Times>, &Option<Times>),
         now: UnixMillis,
     ) {
-        self.uncount_times(was);
-        self.count_times(is);
-        if was.wakes_at == is.wakes_at {
+        if let Some(was) = was {
+            self.uncount_times(was);
+        }
+        if let Some(is) = is {
+            self.count_times(is);
+        }
+        let wakes_at = |times: &Option<Times>| times.as_ref().map(|times| times.wakes_at);
+        if wakes_at(was) == wakes_at(is) {
             return;
         }
         let bucket = self.of_hash(hash).bucket_of(hash, item);
         let bucket = bucket.expect("the item was found by this hash");
-        if was.wakes_at.is_some() {
+        if was.is_some() {
             self.of_hash_mut(hash).wake_no_more(bucket);
         }
-        if let Some(at) = is.wakes_at {
-            self.wake_at(hash, bucket, at, now);
+        if let Some(is) = is {
+            self.wake_at(hash, bucket, is.wakes_at, now);
         }
     }
 

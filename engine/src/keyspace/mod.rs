@@ -183,15 +183,21 @@ impl Keyspace {
     }
 
     /// Adds an item whose key is not there.
-    pub(crate) fn insert(&mut self, hash: u64, item: Block, times: Times, items: Items<'_>) {
+    pub(crate) fn insert(
+        &mut self,
+        hash: u64,
+        item: Block,
+        times: &Option<Times>,
+        items: Items<'_>,
+    ) {
         while !self.of_hash(hash).has_room() {
             self.make_room(hash, items);
         }
         let bucket = self.of_hash_mut(hash).insert(hash, item);
         self.len += 1;
-        self.count_times(times);
-        if let Some(at) = times.wakes_at {
-            self.wake_at(hash, bucket, at, items.now);
+        if let Some(times) = times {
+            self.count_times(times);
+            self.wake_at(hash, bucket, times.wakes_at, items.now);
         }
     }
 
@@ -205,15 +211,23 @@ impl Keyspace {
     ///
     /// # Panics
     /// The item is not there.
-    pub(crate) fn remove(&mut self, hash: u64, item: Block, times: Times, items: Items<'_>) {
+    pub(crate) fn remove(
+        &mut self,
+        hash: u64,
+        item: Block,
+        times: &Option<Times>,
+        items: Items<'_>,
+    ) {
         let segment = self.of_hash_mut(hash);
         assert!(
-            segment.remove(hash, item, times.wakes_at.is_some()),
+            segment.remove(hash, item, times.is_some()),
             "the item was found by this hash"
         );
         let (len, buckets) = (segment.len(), segment.buckets());
         self.len -= 1;
-        self.uncount_times(times);
+        if let Some(times) = times {
+            self.uncount_times(times);
+        }
         if self.len == 0 && self.directory.len() > 1 {
             *self = Self::new(self.id);
         } else if len.is_multiple_of(SHRINK_INTERVAL) && len * 4 < buckets {
@@ -400,10 +414,11 @@ impl Keyspace {
                 let hash = items.hash(item);
                 assert_eq!(self.segment_id(Position::of(hash)), id);
                 assert!(segment.find(hash, |found| found == item).is_some());
-                let times = items.memory.times(item);
-                volatile += u64::from(times.ends_at.is_some());
-                volatile_fields += u64::from(times.fields_end);
-                deadline_sum += times.ends_at.map_or(0, |at| at.0.into());
+                if let Some(times) = items.memory.times(item) {
+                    volatile += u64::from(times.ends_at.is_some());
+                    volatile_fields += u64::from(times.fields_end);
+                    deadline_sum += times.ends_at.map_or(0, |at| at.0.into());
+                }
             }
             segment.deadlines().check(segment.buckets(), |bucket| {
                 items.memory.wakes_at(segment.bucket(bucket)?)

@@ -7,50 +7,42 @@ use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
 use crate::raw::Block;
 use crate::spiral::{ElementRef, packed};
 
-/// The times of an item.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The times of an item that wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Times {
     /// Its deadline.
     pub(crate) ends_at: Option<UnixMillis>,
     /// The sooner of that and of the deadlines of its fields: no field ends before.
-    pub(crate) wakes_at: Option<UnixMillis>,
+    pub(crate) wakes_at: UnixMillis,
     /// Whether it has fields with deadlines.
     pub(crate) fields_end: bool,
 }
 
-impl Times {
-    /// Those of an item without fields.
-    #[inline(always)]
-    pub(crate) fn ending(ends_at: Option<UnixMillis>) -> Self {
-        Self {
-            ends_at,
-            wakes_at: ends_at,
-            fields_end: false,
-        }
-    }
-}
-
 impl Memory {
-    /// When an item ends and wakes.
+    /// When an item ends and wakes; `None` if it does neither.
     #[inline(always)]
-    pub(crate) fn times(&self, item: Block) -> Times {
-        let times = Times::ending(self.deadline(item));
-        match Head::read(self.heap.arena.tail(item)).form().has_fields() {
-            false => times,
-            true => self.times_with_fields(item, times),
+    pub(crate) fn times(&self, item: Block) -> Option<Times> {
+        match Head::read(self.heap.arena.tail(item)).may_wake() {
+            true => self.times_if_any(item),
+            false => None,
         }
     }
 
-    #[inline(never)]
-    fn times_with_fields(&self, item: Block, times: Times) -> Times {
-        let Some(at) = self.named(item).soonest_deadline() else {
-            return times;
+    fn times_if_any(&self, item: Block) -> Option<Times> {
+        let ends_at = self.deadline(item);
+        let has_fields = self.head(item).form().has_fields();
+        let fields_end_at = has_fields.then(|| self.named(item).soonest_deadline());
+        let (wakes_at, fields_end) = match (ends_at, fields_end_at.flatten()) {
+            (None, None) => return None,
+            (Some(ends_at), None) => (ends_at, false),
+            (None, Some(at)) => (at, true),
+            (Some(ends_at), Some(at)) => (ends_at.min(at), true),
         };
-        Times {
-            wakes_at: Some(times.ends_at.map_or(at, |ends_at| ends_at.min(at))),
-            fields_end: true,
-            ..times
-        }
+        Some(Times {
+            ends_at,
+            wakes_at,
+            fields_end,
+        })
     }
 
     /// Removes fields of a hash that have ended at `now`, and shows `gone` each before, until none is left or it has cost
@@ -102,7 +94,10 @@ impl Memory {
     /// When an item wants to be looked at.
     #[inline(always)]
     pub(crate) fn wakes_at(&self, item: Block) -> Option<UnixMillis> {
-        self.times(item).wakes_at
+        match self.head(item).form().has_fields() {
+            false => self.deadline(item),
+            true => Some(self.times_if_any(item)?.wakes_at),
+        }
     }
 
     /// Whether an item, or a field of it, may have ended at `now`.

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //!  a mutation ── nobody is told? one test ──▶ the change
-//!       └── somebody is ──▶ before_new, before_whole, before_range, before_deadline ──┬─▶ subscribers: the entry as it is
-//!                                                                                     └─▶ the undo log, if it is open
+//!       └── somebody is ──▶ before_new, before_whole, before_range, before_element, … ─┬─▶ subscribers: the entry as it is
+//!                                                                                      └─▶ the undo log, if it is open
 //! ```
 //! A snapshot that walks the shard while commands go on is such a subscriber: it copies what is about to change and has not been
 //! walked. It is told again of an entry that it has copied, and of changes that then fail for want of memory. It is not told of
 //! uses of an entry, which change its history alone, nor of entries that move in memory or come back by [`Shard::undo`]. Nor is it
 //! told that databases are exchanged: it knows entries by the contents that they are in, which go along.
+//!
+//! Of a collection it is told before each change of an element, so that at the first it finds all as it was:
+//! [`EntryRef::each_field`] and [`EntryRef::each_element`] show the elements of one of any size, in one step.
 
 use super::Shard;
 use crate::entry::EntryRef;

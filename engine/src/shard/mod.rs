@@ -607,7 +607,7 @@ impl Shard {
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
-        table.remove(hash, item, times, items);
+        table.remove(hash, item, &times, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
     }
 
@@ -621,23 +621,29 @@ impl Shard {
         };
         let table = &mut self.databases[usize::from(db.0)];
         let was = table.table_bytes();
-        table.insert(hash, item, times, items);
+        table.insert(hash, item, &times, items);
         self.table_bytes = self.table_bytes - was + table.table_bytes();
-        if times.wakes_at.is_some() {
+        if times.is_some() {
             self.hand.deadline_set(table.look_at());
         }
     }
 
     /// The times of an item have changed from `was` to `is`.
-    fn times_changed(&mut self, db: DbIndex, hash: u64, item: Block, (was, is): (Times, Times)) {
+    fn times_changed(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        (was, is): (Option<Times>, Option<Times>),
+    ) {
         if was == is {
             return;
         }
         let table = &mut self.databases[usize::from(db.0)];
         let was_bytes = table.table_bytes();
-        table.times_changed(hash, item, (was, is), self.now);
+        table.times_changed(hash, item, (&was, &is), self.now);
         self.table_bytes = self.table_bytes - was_bytes + table.table_bytes();
-        if is.wakes_at.is_some() {
+        if is.is_some() {
             self.hand.deadline_set(table.look_at());
         }
     }

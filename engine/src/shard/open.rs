@@ -22,7 +22,7 @@ pub(super) struct Open<'a> {
     /// Whether it was there before.
     was_there: bool,
     /// When it ends and wakes, as the table knows it, once a change may change that.
-    times: Option<Times>,
+    times: Option<Option<Times>>,
 }
 
 impl Shard {

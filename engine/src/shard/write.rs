@@ -152,7 +152,7 @@ impl Shard {
             self.repoint(db, key.hash(), item, is_at);
             self.memory.destroy(item);
         }
-        if was.wakes_at.is_some() || content.deadline.is_some() || content.form.has_fields() {
+        if was.is_some() || content.deadline.is_some() || content.form.has_fields() {
             let is = self.memory.times(is_at);
             self.times_changed(db, key.hash(), is_at, (was, is));
         }

@@ -2,6 +2,9 @@
 //!
 //! Only what changes no value is here. Where an older Redis does something else (it refuses `BLPOP` in scripts, and sorts
 //! what begins with a blank as a number), such commands are not made for it: see [`super::generate::Known`].
+//!
+//! Of small lists only that they are one of the two encodings is compared with a Redis since 7.2; where they change is in
+//! the golden dialogues.
 
 use super::compare::Different;
 use crate::resp::Reply;
@@ -51,6 +54,19 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("quicklist", "listpack"),
     },
     Explained {
+        name: "since 7.2 a list that shrank is a quicklist while its nodes are several, and one that was to grow in vain \
+               becomes one; here what is in it decides",
+        since: (7, 2),
+        larder: Larder::AsBefore,
+        is: |it| it.is_encoding("listpack", "quicklist"),
+    },
+    Explained {
+        name: "since 7.2 a list near its threshold of bytes is the smaller for its numbers; here they count as texts",
+        since: (7, 2),
+        larder: Larder::AsBefore,
+        is: |it| it.is_encoding("quicklist", "listpack"),
+    },
+    Explained {
         name: "since 8.2 a string beside a long key is raw; here, as before, up to 44 bytes are embstr",
         since: (8, 2),
         larder: Larder::AsBefore,
@@ -63,12 +79,13 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("listpack", "listpackex"),
     },
     Explained {
-        name: "since 8.0 BITCOUNT and BITPOS look at their range before they look for the key",
+        name: "since 8.0 BITCOUNT and BITPOS look at their range before they look at the key",
         since: (8, 0),
         larder: Larder::AsBefore,
         is: |it| {
             ["BITCOUNT", "BITPOS"].contains(&it.name().as_str())
-                && matches!(it.before, Reply::Integer(-1 | 0))
+                && (matches!(it.before, Reply::Integer(-1 | 0))
+                    || error(it.before).is_some_and(|text| text.starts_with("WRONGTYPE")))
                 && [
                     Some("ERR value is not an integer or out of range"),
                     Some("ERR syntax error"),

@@ -39,6 +39,9 @@ pub const COLLECTIONS: bool = false;
 /// Lines of a failing episode that are shown, its last ones.
 const MAX_LINES: usize = 60;
 
+/// A reference that ends more often within a run fails it.
+const MAX_ENDS: u64 = 10;
+
 /// What to play.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -63,6 +66,8 @@ pub struct Report {
     pub commands: u64,
     /// Episodes played.
     pub episodes: u64,
+    /// How often the reference ended in the midst of an episode.
+    pub ends: u64,
     /// Explained differences, and how often each was met.
     pub met: BTreeMap<&'static str, u64>,
     /// A text for each fault, one of a kind.
@@ -78,13 +83,15 @@ impl Report {
         let Self {
             commands,
             episodes,
+            ends,
             met,
             faults,
             ..
         } = self;
         let faults = faults.len();
         format!(
-            "{commands} commands in {episodes} episodes, {faults} faults; explained differences: {met:?}"
+            "{commands} commands in {episodes} episodes, {faults} faults; the reference ended {ends} times; \
+             explained differences: {met:?}"
         )
     }
 }
@@ -119,6 +126,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
     let mut report = Report {
         commands: 0,
         episodes: 0,
+        ends: 0,
         met: BTreeMap::new(),
         faults: Vec::new(),
         shortest: Vec::new(),
@@ -128,7 +136,21 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         let episode = plan.first + report.episodes;
         let steps = Maker::new(plan.seed, episode, plan.families, &known, plan.cores).episode();
         let before = ledger.commands;
-        let found = play::play(&mut targets, &steps, &mut ledger)?;
+        let found = match play::play(&mut targets, &steps, &mut ledger) {
+            Ok(found) => found,
+            Err(why) => {
+                // It has faults of its own, and is started again. One that has many is no reference.
+                report.ends += 1;
+                report.episodes += 1;
+                let text = format!("seed {} episode {episode}: {why}", plan.seed);
+                if report.ends > MAX_ENDS {
+                    return Err(text);
+                }
+                let lines: Vec<&str> = text.lines().take(MAX_LINES).collect();
+                eprintln!("THE REFERENCE ENDED: {}\n", lines.join("\n"));
+                continue;
+            }
+        };
         report.commands += ledger.commands - before;
         report.episodes += 1;
         let Some(difference) = found else {

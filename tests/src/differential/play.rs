@@ -85,13 +85,16 @@ pub(super) fn play(
         Err(why) => {
             let step = play.step;
             let mut text = why;
-            for (number, target) in play.targets.iter_mut().enumerate() {
-                let became = target.recover()?;
+            let mut became = Vec::new();
+            for target in &mut *play.targets {
+                became.push(target.recover()?);
+            }
+            if let Some(became) = &became[0] {
+                let lines = steps[step.min(steps.len() - 1)].lines().join("\n");
+                return Err(format!("{lines}\n{text}\n{became}"));
+            }
+            for (target, became) in play.targets.iter().zip(became) {
                 if let Some(became) = became {
-                    if number == 0 {
-                        let lines = steps[step.min(steps.len() - 1)].lines().join("\n");
-                        return Err(format!("the reference, at\n{lines}\n{text}\n{became}"));
-                    }
                     text = format!("{text}\n{}: {became}", target.label());
                 }
             }
@@ -306,7 +309,7 @@ impl Play<'_> {
         damage: Option<usize>,
     ) -> Outcome<Option<Difference>> {
         let dump = Command::of(&[b"DUMP", from]).promise(Promise::Kind);
-        let payloads = self.exchange(session, &[dump.words.clone()])?;
+        let payloads = self.exchange(session, std::slice::from_ref(&dump.words))?;
         if let Some(found) = self.compare(&[dump], &payloads) {
             return Ok(Some(found));
         }

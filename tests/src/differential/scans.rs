@@ -65,15 +65,16 @@ pub(super) fn amid(
     between: &[Command],
 ) -> Outcome<Option<Difference>> {
     let line = format!("{} <cursor> {}", line_of(around.0), line_of(around.1));
-    let mut answers = vec![Vec::new(); play.targets.len()];
+    let mut answers = Vec::new();
     for target in 0..play.targets.len() {
+        let mut replies = Vec::new();
         let mut always = there(play, target, session, all)?;
         let mut ever = always.clone();
         let mut rest = between.iter();
         let mut one = |play: &mut Play<'_>, command: &Command| -> Outcome<()> {
             let sent = std::slice::from_ref(&command.words);
             play.targets[target].send(session, sent)?;
-            answers[target].push(play.targets[target].read(session)?);
+            replies.push(play.targets[target].read(session)?);
             let now = there(play, target, session, all)?;
             always.retain(|element| now.contains(element));
             ever.extend(now);
@@ -85,8 +86,9 @@ pub(super) fn amid(
         for command in rest {
             let sent = std::slice::from_ref(&command.words);
             play.targets[target].send(session, sent)?;
-            answers[target].push(play.targets[target].read(session)?);
+            replies.push(play.targets[target].read(session)?);
         }
+        answers.push(replies);
         let fault = match met {
             Err(why) => Some(why),
             Ok(Met::Refused(_)) => None,

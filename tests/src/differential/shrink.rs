@@ -57,7 +57,8 @@ impl Shrinking<'_> {
             return Ok(false);
         }
         self.plays += 1;
-        let Some(difference) = play(self.targets, &steps, self.ledger)? else {
+        // Where the reference itself ends, nothing is shown.
+        let Ok(Some(difference)) = play(self.targets, &steps, self.ledger) else {
             return Ok(false);
         };
         self.steps = steps;
@@ -115,20 +116,21 @@ impl Shrinking<'_> {
         let mut at = self.steps.len();
         while at > 0 {
             at -= 1;
-            'smaller: loop {
-                let Some(step) = self.steps.get(at) else {
-                    break;
-                };
-                for smaller in step.smaller() {
-                    let mut steps = self.steps.clone();
-                    steps[at] = smaller;
-                    if self.still_fails(steps)? {
-                        continue 'smaller;
-                    }
-                }
-                break;
-            }
+            while self.leave_out_one(at)? {}
         }
         Ok(())
+    }
+
+    /// One command of a step.
+    fn leave_out_one(&mut self, at: usize) -> Outcome<bool> {
+        let smaller = self.steps.get(at).map(Step::smaller).unwrap_or_default();
+        for step in smaller {
+            let mut steps = self.steps.clone();
+            steps[at] = step;
+            if self.still_fails(steps)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

@@ -37,6 +37,8 @@ struct Change {
     back: Back,
 }
 
+const _: () = assert!(size_of::<Change>() <= 48, "a log has many");
+
 /// What takes a change back.
 #[derive(Clone, Copy, Debug)]
 enum Back {

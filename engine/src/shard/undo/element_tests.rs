@@ -168,9 +168,6 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
         make(shard, at);
     }
     let of = collection(shard, at).expect("it is there now");
-    let item = shard.find_to_read(DB, key(KEYS[at]));
-    let item = item.expect("it is there now");
-    let was = shard.memory.times(item);
     let len = if is_hash(at) { 0 } else { list_len(shard, of) };
     match *act {
         Act::Set(_, n, len, deadline) => {
@@ -274,8 +271,6 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
         }
         _ => {}
     }
-    let is = shard.memory.times(item);
-    shard.times_changed(DB, key(KEYS[at]).hash(), item, (was, is));
 }
 
 fn run(shard: &mut Shard, act: &Act, seed: usize) {
@@ -626,4 +621,70 @@ fn elements_at(shard: &mut Shard, at: usize) -> Vec<Vec<u8>> {
     let mut show = |element: &[u8]| elements.push(element.to_vec());
     entry.expect("it is there").each_element(&mut show);
     elements
+}
+
+/// What comes to one place of a list shares a record; what comes beside it does not.
+#[test]
+fn elements_that_come_beside_each_other_go_again() {
+    let mut shard = shard();
+    make(&mut shard, 1);
+    change(&mut shard, 1, &Act::Push(1, End::Tail, 3, 4), 0);
+    let was = contents(&shard);
+    for first in 0..=4 {
+        for second in 0..=5 {
+            for third in 0..=6 {
+                shard.begin_undo();
+                for index in [first, second, third] {
+                    change(&mut shard, 1, &Act::Insert(1, index, 3), index as usize);
+                }
+                shard.undo();
+                assert!(contents(&shard) == was, "{first} {second} {third}");
+            }
+        }
+    }
+}
+
+/// A table that is built anew, as keys come back to it, asks the items for their times: those of hashes changed in place are by
+/// then what they were.
+#[test]
+fn the_times_of_a_hash_are_right_before_others_come_back_beside_it() {
+    let fields: Vec<Vec<u8>> = (0..2000)
+        .map(|n| format!("field {n}").into_bytes())
+        .collect();
+    for had_deadline in [false, true] {
+        let mut shard = shard();
+        let hash = key(b"hash");
+        let strings: Vec<_> = (0..1000)
+            .map(|n| key(format!("{n}").leak().as_bytes()))
+            .collect();
+        let mut opened = shard.hash_mut(DB, hash).expect("nothing is there");
+        for field in &fields {
+            opened
+                .set(field, b"value", TtlChange::Clear)
+                .expect("memory");
+        }
+        let deadline = had_deadline.then_some(UnixMillis(1_000_000));
+        opened.set_deadline(&fields[1], deadline).expect("memory");
+        opened.close(&[]);
+        for &string in &strings {
+            let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+            shard
+                .set(DB, string, b"v", form, ttl, Event::Set)
+                .expect("memory");
+        }
+        shard.begin_undo();
+        for &string in &strings {
+            assert!(shard.remove(DB, string, Event::Del));
+        }
+        let mut opened = shard.hash_mut(DB, hash).expect("a hash");
+        let other = (!had_deadline).then_some(UnixMillis(2_000_000));
+        opened.set_deadline(&fields[1], other).expect("memory");
+        opened.close(&[]);
+        shard.undo();
+        shard.check();
+        let read = shard.hash(DB, hash, crate::Access::Peek).expect("a hash");
+        let field = read.expect("it is there").get(&fields[1]);
+        assert_eq!(field.expect("it is there").expires_at, deadline);
+        assert_eq!(shard.len(DB), 1001);
+    }
 }

@@ -12,8 +12,19 @@
 //! divided, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
 //! finds the room that it had.
 //!
-//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds is bounded by what the
-//! entries that changed took before, and up to 160 bytes and the key for each of them.
+//! *Collections*: a packed one is copied whole at its first change, as a small string is. Of a large one the log has each change, as what
+//! takes it back; these are played back from the last to the first, of all collections together, so that taking back passes through
+//! what there has been and needs no more room than that: as everything here, it fails only where memory that was there is gone, and
+//! what came since is freed before it asks again. A collection that is removed, overwritten, renamed or flushed with its database
+//! after that is the log's, with its changes. A large list stays large while the log is open, however small it becomes.
+//!
+//! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds of strings and packed
+//! collections is bounded by what the entries that changed took before, and up to 160 bytes and the key for each of them. Changes of large
+//! collections take 48 bytes and what they replace or remove, so they go on as long as the commands do: who opened the log asks
+//! for its bytes between commands ([`Shard::undo_bytes`]) and ends it when they are too many. One command may exceed that by the
+//! elements that it takes out, which are copied at once.
+//!
+//! *Cost*: renaming a large collection while the log is open duplicates it, in one step.
 
 mod changes;
 #[cfg(test)]
@@ -111,17 +122,21 @@ impl Shard {
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
         }
-        // Fields have times of their own, which the tables know as they are now.
-        let times = log
-            .saved()
-            .iter()
-            .map(|saved| self.times_in_place(&log, saved));
-        let times: Vec<Option<Times>> = times.collect();
+        // With their times as the tables know them: what is taken back of a collection's elements changes them.
+        let is_in_place = |saved: &&Saved| matches!(saved.before, Before::InPlace);
+        let in_place = log.saved().iter().filter(is_in_place);
+        let in_place: Vec<(&Saved, Option<Times>)> = in_place
+            .map(|saved| (saved, self.memory.times(self.changed_in_place(&log, saved))))
+            .collect();
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
-        for (saved, times) in log.saved().iter().zip(times) {
-            self.put_back(&log, saved, times);
+        // Before anything comes back to a table: one that is then built anew asks the items for their times.
+        for (saved, times) in in_place {
+            self.put_right(&log, saved, times);
+        }
+        for saved in log.saved() {
+            self.put_back(&log, saved);
         }
         log.close();
         self.undo = log;
@@ -223,24 +238,32 @@ impl Shard {
         }
     }
 
-    /// The item that changed in place, and is in its table.
-    fn in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
-        let key = Key::new(log.key(saved), saved.hash);
-        let db = DbIndex(saved.table.0 as u16);
+    fn changed_in_place(&self, log: &UndoLog, saved: &Saved) -> Block {
+        let (db, key) = (
+            DbIndex(saved.table.0 as u16),
+            Key::new(log.key(saved), saved.hash),
+        );
         let item = self.keyspace(db).find(key, &self.memory);
         item.expect("what changed in place is there")
     }
 
-    /// The times of an item that changed in place.
-    fn times_in_place(&self, log: &UndoLog, saved: &Saved) -> Option<Times> {
-        let is_in_place = matches!(saved.before, Before::InPlace);
-        is_in_place.then(|| self.memory.times(self.in_place(log, saved)))
+    /// Makes an entry that has changed in place what it was; its table knows these times of it.
+    fn put_right(&mut self, log: &UndoLog, saved: &Saved, is: Option<Times>) {
+        let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
+        let item = self.changed_in_place(log, saved);
+        let reverted = self.revert(log, saved, item);
+        if reverted != item {
+            self.repoint(db, hash, item, reverted);
+        }
+        let was = self.memory.times(reverted);
+        self.times_changed(db, hash, reverted, (is, was));
     }
 
-    fn put_back(&mut self, log: &UndoLog, saved: &Saved, times: Option<Times>) {
+    /// Puts an entry that is in no table back into its own.
+    fn put_back(&mut self, log: &UndoLog, saved: &Saved) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
-            Before::Absent => {}
+            Before::Absent | Before::InPlace => {}
             Before::Copied(image) => {
                 let (bytes, block_bytes) = (log.image(image), image.block_bytes);
                 let item = self.insist(|memory| memory.restore(bytes, block_bytes));
@@ -252,16 +275,6 @@ impl Shard {
             Before::Kept(item) => {
                 let item = self.revert(log, saved, item);
                 self.attach(db, hash, item);
-            }
-            Before::InPlace => {
-                let item = self.in_place(log, saved);
-                let is = times.expect("of what is in place they are known");
-                let reverted = self.revert(log, saved, item);
-                if reverted != item {
-                    self.repoint(db, hash, item, reverted);
-                }
-                let was = self.memory.times(reverted);
-                self.times_changed(db, hash, reverted, (is, was));
             }
         }
     }

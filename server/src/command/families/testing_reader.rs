@@ -1,8 +1,11 @@
-//! `TEST.READ`, of tests alone: a command that waits and takes nothing of what it finds, so that one write serves all who wait, and
+//! `TEST.READ` and `TEST.CLAIM`, of tests alone. The first is a command that waits and takes nothing of what it finds, so that one write serves all who wait, and
 //! that finds out when it comes from where on it reads. No command of lists does that; `XREAD` of streams does.
 //!
 //! `TEST.READ key [key ...] from seconds` reads, from element `from` on, the first of the lists that is longer; `$` for `from` is the
 //! length of the longest when the command comes. The reply is its key and what it read, put together.
+//!
+//! `TEST.CLAIM` does the same as one who takes: to find nothing in what serves another, as who waits for a value of another type
+//! will, when more types have commands that wait.
 
 #![cfg(test)]
 
@@ -16,7 +19,20 @@ use crate::command::{
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
-pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    READ,
+    CommandSpec {
+        name: "test.claim",
+        summary: "Does the same, and keeps those who wait behind it from their turns until it is clear whether it found anything.",
+        run: Run::Blocking(Blocking {
+            takes: true,
+            ..BLOCKING
+        }),
+        ..READ
+    },
+];
+
+const READ: CommandSpec = CommandSpec {
     name: "test.read",
     arity: -4,
     summary: "Reads the first of the lists that is longer, from an element on.",
@@ -25,17 +41,19 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     categories: &[Category::Blocking],
     keys: KEYS,
     group: Group::Generic,
-    run: Run::Blocking(Blocking {
-        attempt: read_here,
-        begin: read,
-        takes: false,
-        awaits: KEYS,
-        timeout: |args| timeout::seconds(args.at(args.len() - 1)),
-        on_timeout: |reply| reply.null_array(),
-        on_nothing: |reply| reply.null_array(),
-    }),
+    run: Run::Blocking(BLOCKING),
     ..CommandSpec::BASE
-}];
+};
+
+const BLOCKING: Blocking = Blocking {
+    attempt: read_here,
+    begin: read,
+    takes: false,
+    awaits: KEYS,
+    timeout: |args| timeout::seconds(args.at(args.len() - 1)),
+    on_timeout: |reply| reply.null_array(),
+    on_nothing: |reply| reply.null_array(),
+};
 
 /// All arguments but the last two.
 const KEYS: Keys = Keys::of(&[KeySpec::at(1, KeyFlags::RO.access()).to(-3)]);

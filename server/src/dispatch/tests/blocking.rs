@@ -273,8 +273,33 @@ fn a_value_of_another_type_is_waited_past_and_who_waits_is_served_in_the_order_t
     }
 }
 
-/// A client waits for keys of two cores, and another behind it. An attempt is made in vain, since what was written is of another
-/// type; while it is under way, the key becomes a list.
+#[test]
+fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
+    for cores in CORES {
+        let mut server = Server::new(cores);
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        for keys in [last, &keys.join(" ")] {
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [claimant, taker, writer] = clients[..] else {
+                unreachable!()
+            };
+            server.send(claimant, format!("TEST.CLAIM {keys} 1 0\r\n").as_bytes());
+            server.send(taker, format!("BLPOP {last} 0\r\n").as_bytes());
+            server.send(writer, format!("RPUSH {last} x\r\n").as_bytes());
+            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
+            assert_eq!(server.send(claimant, b""), "");
+            server.send(writer, format!("RPUSH {last} y z\r\n").as_bytes());
+            assert_eq!(server.send(claimant, b""), taken(last, "z"), "{keys}");
+            server.send(writer, format!("DEL {last}\r\n").as_bytes());
+            clients.iter().for_each(|client| server.disconnect(*client));
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
+/// Two clients wait for keys of two cores. Attempts are made in vain, since what was written is of another type; while they are
+/// under way, the key becomes a list.
 fn written_again(seed: u64) {
     let mut random = Random(seed);
     let mut server = Server::new(2);

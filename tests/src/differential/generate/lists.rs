@@ -40,12 +40,6 @@ impl Maker<'_> {
             0 => ["LPUSH", "RPUSH"][self.random.below(2)],
             _ => self.name(COMMANDS),
         };
-        // In vain, it may change the encoding all the same.
-        let name = if name == "LINSERT" && self.has_thresholds {
-            "LPOS"
-        } else {
-            name
-        };
         // Waiting in vain takes its time.
         if name.starts_with('B') {
             return if self.random.one_in(4) {
@@ -88,9 +82,7 @@ impl Maker<'_> {
             "LTRIM" => command.arg(self.index()).arg(self.index()),
             "LINSERT" => {
                 let place = ["BEFORE", "AFTER", "after"][self.random.below(3)];
-                let mut element = self.element();
-                element.truncate(300);
-                command.arg(place).arg(self.element()).arg(element)
+                command.arg(place).arg(self.element()).arg(self.element())
             }
             "LREM" => {
                 let count = ["0", "1", "-1", "2", "-2", "100"][self.random.below(6)];

@@ -42,23 +42,27 @@ impl Maker<'_> {
                 }
             })
             .collect();
+        // Which of two keys that come with a database is first is chance, even on one core.
+        let alone = count == 1;
+        // Who waits for a key that SORT writes over something else is not told by Redis.
+        let stores = self.random.one_in(3);
         let mut wakers = Vec::new();
         match self.random.below(5) {
             0 => {
                 let count = self.random.between(1, 3);
-                let inner = self.wakers_at_once(count);
+                let inner = self.wakers_at_once(count, alone, stores);
                 wakers.push(Command::of(&["MULTI"]));
                 wakers.extend(inner.iter().cloned());
                 wakers.push(Command::of(&["EXEC"]).promise(Promise::Each(inner)));
             }
             1 => {
                 let count = self.random.between(1, 3);
-                let inner = self.wakers_at_once(count);
+                let inner = self.wakers_at_once(count, alone, stores);
                 wakers.push(self.script_of_several(inner));
             }
             _ => {
                 let count = self.random.between(1, 4);
-                wakers.extend((0..count).map(|_| self.waker()));
+                wakers.extend((0..count).map(|_| self.waker(alone, stores)));
             }
         }
         steps.push(Step::Waiting {
@@ -70,17 +74,22 @@ impl Maker<'_> {
     }
 
     /// Wakers whose lists all have their elements at once.
-    fn wakers_at_once(&mut self, count: usize) -> Vec<Command> {
+    fn wakers_at_once(&mut self, count: usize, alone: bool, stores: bool) -> Vec<Command> {
         let key = self.list_key();
         (0..count)
             .map(|_| {
                 if self.known.since_7_2 && self.cores == Cores::One {
-                    self.waker()
+                    self.waker(alone, stores)
                 } else {
                     self.push(&key)
                 }
             })
             .collect()
+    }
+
+    fn push_to_any(&mut self) -> Command {
+        let key = self.list_key();
+        self.push(&key)
     }
 
     fn push(&mut self, key: &[u8]) -> Command {
@@ -91,17 +100,16 @@ impl Maker<'_> {
     }
 
     /// A command that may give a list an element, or make a key one.
-    fn waker(&mut self) -> Command {
+    fn waker(&mut self, alone: bool, stores: bool) -> Command {
         let kinds = match self.cores {
             _ if !self.known.since_7_2 => 8,
-            Cores::Several => 11,
-            Cores::One => 12,
+            Cores::One if alone => 12,
+            _ => 11,
         };
         match self.random.below(kinds) {
-            0..6 => {
-                let key = self.list_key();
-                self.push(&key)
-            }
+            7 if !stores => self.push_to_any(),
+            8 | 10 | 11 if stores => self.push_to_any(),
+            0..6 => self.push_to_any(),
             6 => {
                 let command = Command::of(&["LMOVE"]).key(self.list_key());
                 command.key(self.list_key()).arg("LEFT").arg("RIGHT")

@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn words(reply: &str) -> Vec<String> {
-        let words = reply.trim_matches(&['[', ']']).split(", ");
+        let words = reply.trim_matches(['[', ']']).split(", ");
         let words = words.filter(|word| !word.is_empty());
         words
             .map(|word| word.trim_matches('"').to_owned())

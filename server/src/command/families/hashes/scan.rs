@@ -117,7 +117,7 @@ mod tests {
             .strip_prefix('[')
             .and_then(|reply| reply.strip_suffix(']'));
         let (cursor, words) = reply.unwrap().split_once(", ").unwrap();
-        let words = words.trim_matches(&['[', ']']).split(", ");
+        let words = words.trim_matches(['[', ']']).split(", ");
         let words = words.filter(|word| !word.is_empty());
         let unquoted = |word: &str| word.trim_matches('"').to_owned();
         (unquoted(cursor), words.map(unquoted).collect())

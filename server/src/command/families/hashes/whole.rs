@@ -144,7 +144,7 @@ mod tests {
             bench.run(&format!("HSET h field:{field} {field}"));
         }
         let shown = bench.run("HGETALL h");
-        let mut words: Vec<&str> = shown.trim_matches(&['[', ']']).split(", ").collect();
+        let mut words: Vec<&str> = shown.trim_matches(['[', ']']).split(", ").collect();
         assert_eq!(words.len(), 20_000);
         for pair in words.chunks(2) {
             let number = pair[1].trim_matches('"');

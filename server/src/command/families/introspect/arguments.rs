@@ -124,7 +124,7 @@ fn type_of(name: &str) -> &'static str {
         | "index1" | "index2" | "decrement" | "increment" | "ttl" | "frequency" | "db"
         | "destination-db" | "protover" | "client-id" | "timeout" | "numreplicas" | "numlocal"
         | "numkeys" | "numfields" | "bit" | "min-match-len" | "maxage" | "version" | "length"
-        | "size" | "port" => "integer",
+        | "size" | "port" | "stop" | "rank" | "num-matches" | "len" => "integer",
         _ if name.starts_with("unix-time") => "unix-time",
         _ => "string",
     }

@@ -49,6 +49,9 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
         // What a script reads is known to the commands it calls.
         ("read", flag(Flags::READONLY) && !own(Category::Scripting)),
         ("write", flag(Flags::WRITE)),
+        ("set", own(Category::Set)),
+        ("sortedset", own(Category::SortedSet)),
+        ("list", own(Category::List)),
         ("hash", own(Category::Hash)),
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
@@ -136,6 +139,14 @@ mod tests {
 
     #[test]
     fn categories_follow_from_flags() {
+        assert_eq!(
+            categories(spec("blmove")).collect::<Vec<_>>(),
+            ["write", "list", "slow", "blocking"]
+        );
+        assert_eq!(
+            categories(spec("sort_ro")).collect::<Vec<_>>(),
+            ["read", "set", "sortedset", "list", "slow", "dangerous"]
+        );
         assert_eq!(
             categories(spec("get")).collect::<Vec<_>>(),
             ["read", "string", "fast"]

@@ -111,6 +111,7 @@ fn lrem(call: &mut ShardCall<'_>) -> CommandResult {
     let (from, most) = match count {
         0 => (End::Head, u32::MAX),
         1.. => (End::Head, u32::try_from(count).unwrap_or(u32::MAX)),
+        i64::MIN => return Err(errors::out_of_range(-i64::MAX, i64::MAX)),
         _ => (
             End::Tail,
             u32::try_from(count.unsigned_abs()).unwrap_or(u32::MAX),

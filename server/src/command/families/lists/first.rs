@@ -165,21 +165,21 @@ fn lmpop(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 fn blpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, Wanted::one(&call.args, End::Head), turn)
+    attempt(call, &Wanted::one(&call.args, End::Head), turn)
 }
 
 fn brpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, Wanted::one(&call.args, End::Tail), turn)
+    attempt(call, &Wanted::one(&call.args, End::Tail), turn)
 }
 
 fn blmpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, Wanted::several(&call.args, 2)?, turn)
+    attempt(call, &Wanted::several(&call.args, 2)?, turn)
 }
 
-fn attempt(call: &mut ShardCall<'_>, wanted: Wanted, turn: Turn) -> Result<Attempted, ErrorReply> {
+fn attempt(call: &mut ShardCall<'_>, wanted: &Wanted, turn: Turn) -> Result<Attempted, ErrorReply> {
     // Who has waited is served by a list, and looks at its keys then as if it had just come.
     let has_turn = turn == Turn::First || wanted.keys.clone().any(|at| is_list(call, at));
-    if has_turn && pop_first(call, &wanted)? {
+    if has_turn && pop_first(call, wanted)? {
         return Ok(Attempted::Done);
     }
     Ok(Attempted::Wait(None))
