@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use larder_tests::differential::COLLECTIONS;
 use larder_tests::server::{Options, Server};
 use larder_tests::{stock, tools};
 
@@ -71,9 +70,7 @@ fn workers_of_huey_do_their_jobs() {
     if let Some(python) = stock::python_with_or_skip("huey") {
         let play = |server: &Server| play(&python, "huey_queue.py", &[], server);
         on_redis(play);
-        if COLLECTIONS {
-            on_larder(play);
-        }
+        on_larder(play);
     }
 }
 
@@ -103,8 +100,6 @@ fn a_queue_of_bull_takes_jobs_and_its_workers_do_them() {
             play(&node, "bull_queue.js", all, server);
         };
         on_redis(play);
-        if COLLECTIONS {
-            on_larder(play);
-        }
+        on_larder(play);
     }
 }

@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use larder_tests::differential::generate::{Cores, Families};
-use larder_tests::differential::{self, COLLECTIONS, Contender, Fault, Plan, Report};
+use larder_tests::differential::{self, Contender, Fault, Plan, Report};
 use larder_tests::server::{IoBackend, Options};
 use larder_tests::{clock, tools};
 
@@ -78,9 +78,6 @@ fn larder_agrees(cores: usize) {
     let subject = if let Some(subject) = variable("SUBJECT") {
         redis(Path::new(&subject), "the subject, redis-server")
     } else {
-        if !COLLECTIONS {
-            plan.families = Families::Strings;
-        }
         if cores > 1 {
             plan.cores = Cores::Several;
         }

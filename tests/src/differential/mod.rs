@@ -32,10 +32,6 @@ use play::Ledger;
 use target::Target;
 pub use target::{Contender, Fault};
 
-/// Whether Larder has hashes and lists. Until it does, only strings and keys are compared with it, and the programs that
-/// need collections are not run.
-pub const COLLECTIONS: bool = false;
-
 /// Lines of a failing episode that are shown, its last ones.
 const MAX_LINES: usize = 60;
 
