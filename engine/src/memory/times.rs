@@ -2,7 +2,6 @@
 
 use super::{Memory, Named};
 use crate::UnixMillis;
-use crate::item::Head;
 use crate::limits::{FIELD_REMOVAL_COST, NODE_LOOK_COST};
 use crate::raw::Block;
 use crate::spiral::{ElementRef, packed};
@@ -18,21 +17,32 @@ pub(crate) struct Times {
     pub(crate) fields_end: bool,
 }
 
+impl Times {
+    /// Those of an item without fields; `None` if it does not end.
+    #[inline(always)]
+    pub(crate) fn ending(ends_at: Option<UnixMillis>) -> Option<Self> {
+        ends_at.map(|wakes_at| Self {
+            ends_at,
+            wakes_at,
+            fields_end: false,
+        })
+    }
+}
+
 impl Memory {
     /// When an item ends and wakes; `None` if it does neither.
     #[inline(always)]
     pub(crate) fn times(&self, item: Block) -> Option<Times> {
-        match Head::read(self.heap.arena.tail(item)).may_wake() {
-            true => self.times_if_any(item),
-            false => None,
+        match self.head(item).form().has_fields() {
+            false => Times::ending(self.deadline(item)),
+            true => self.times_with_fields(item),
         }
     }
 
-    fn times_if_any(&self, item: Block) -> Option<Times> {
+    #[inline(never)]
+    fn times_with_fields(&self, item: Block) -> Option<Times> {
         let ends_at = self.deadline(item);
-        let has_fields = self.head(item).form().has_fields();
-        let fields_end_at = has_fields.then(|| self.named(item).soonest_deadline());
-        let (wakes_at, fields_end) = match (ends_at, fields_end_at.flatten()) {
+        let (wakes_at, fields_end) = match (ends_at, self.named(item).soonest_deadline()) {
             (None, None) => return None,
             (Some(ends_at), None) => (ends_at, false),
             (None, Some(at)) => (at, true),
@@ -96,7 +106,7 @@ impl Memory {
     pub(crate) fn wakes_at(&self, item: Block) -> Option<UnixMillis> {
         match self.head(item).form().has_fields() {
             false => self.deadline(item),
-            true => Some(self.times_if_any(item)?.wakes_at),
+            true => Some(self.times_with_fields(item)?.wakes_at),
         }
     }
 

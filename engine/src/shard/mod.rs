@@ -428,9 +428,10 @@ impl Shard {
                     continue;
                 }
                 let db = DbIndex(database as u16);
-                match self.memory.is_due(item, self.now) {
-                    true => self.expire(db, hash, item),
-                    false => spent += self.expire_fields(db, hash, item),
+                let may_stay = self.memory.head(item).form().has_fields();
+                match may_stay && !self.memory.is_due(item, self.now) {
+                    false => self.expire(db, hash, item),
+                    true => spent += self.expire_fields(db, hash, item),
                 }
                 removed += 1;
                 let given_back = held.saturating_sub(self.memory.held_bytes());

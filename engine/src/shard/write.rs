@@ -8,7 +8,7 @@ use super::{Shard, TtlChange};
 use crate::item::Form;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::memory::Content;
+use crate::memory::{Content, Times};
 use crate::raw::Block;
 use crate::{
     AccessClock, Buffer, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis,
@@ -145,18 +145,51 @@ impl Shard {
         let Some(item) = existing else {
             return self.store_new(db, key, content);
         };
-        let was = self.memory.times(item);
-        let mut is_at = item;
-        if !self.memory.overwrite(item, content) {
-            is_at = self.memory.create(key.bytes(), content)?;
-            self.repoint(db, key.hash(), item, is_at);
-            self.memory.destroy(item);
+        if content.deadline.is_some()
+            || content.form.has_fields()
+            || self.memory.head(item).may_wake()
+        {
+            let was = self.memory.times(item);
+            let is_at = self.write_over(db, key, item, content)?;
+            self.written_over(db, key.hash(), is_at, was, content);
+            return Ok(());
         }
-        if was.is_some() || content.deadline.is_some() || content.form.has_fields() {
-            let is = self.memory.times(is_at);
-            self.times_changed(db, key.hash(), is_at, (was, is));
-        }
+        self.write_over(db, key, item, content)?;
         Ok(())
+    }
+
+    /// Gives the item of `key` this content; answers where it is now.
+    #[inline(always)]
+    fn write_over(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        item: Block,
+        content: &Content<'_>,
+    ) -> Result<Block, StoreError> {
+        if self.memory.overwrite(item, content) {
+            return Ok(item);
+        }
+        let is_at = self.memory.create(key.bytes(), content)?;
+        self.repoint(db, key.hash(), item, is_at);
+        self.memory.destroy(item);
+        Ok(is_at)
+    }
+
+    /// An item that had these times has this content now.
+    fn written_over(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        was: Option<Times>,
+        content: &Content<'_>,
+    ) {
+        let is = match content.form.has_fields() {
+            false => Times::ending(content.deadline),
+            true => self.memory.times(item),
+        };
+        self.times_changed(db, hash, item, (was, is));
     }
 
     #[inline(always)]
@@ -197,8 +230,7 @@ impl Shard {
                 self.memory.destroy(item);
             }
         }
-        let is = self.memory.times(is_at);
-        self.times_changed(db, key.hash(), is_at, (was, is));
+        self.written_over(db, key.hash(), is_at, was, content);
         Ok(())
     }
 
