@@ -145,38 +145,24 @@ impl Shard {
         let Some(item) = existing else {
             return self.store_new(db, key, content);
         };
-        if content.deadline.is_some()
+        let wakes = content.deadline.is_some()
             || content.form.has_fields()
-            || self.memory.head(item).may_wake()
-        {
-            let was = self.memory.times(item);
-            let is_at = self.write_over(db, key, item, content)?;
-            self.written_over(db, key.hash(), is_at, was, content);
-            return Ok(());
+            || self.memory.head(item).may_wake();
+        let was = if wakes { self.memory.times(item) } else { None };
+        let mut is_at = item;
+        if !self.memory.overwrite(item, content) {
+            is_at = self.memory.create(key.bytes(), content)?;
+            self.repoint(db, key.hash(), item, is_at);
+            self.memory.destroy(item);
         }
-        self.write_over(db, key, item, content)?;
+        if wakes {
+            self.written_over(db, key.hash(), is_at, was, content);
+        }
         Ok(())
     }
 
-    /// Gives the item of `key` this content; answers where it is now.
-    #[inline(always)]
-    fn write_over(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-        item: Block,
-        content: &Content<'_>,
-    ) -> Result<Block, StoreError> {
-        if self.memory.overwrite(item, content) {
-            return Ok(item);
-        }
-        let is_at = self.memory.create(key.bytes(), content)?;
-        self.repoint(db, key.hash(), item, is_at);
-        self.memory.destroy(item);
-        Ok(is_at)
-    }
-
     /// An item that had these times has this content now.
+    #[inline(never)]
     fn written_over(
         &mut self,
         db: DbIndex,
