@@ -15,8 +15,8 @@ impl List {
     pub(crate) fn unpack(&mut self, heap: &mut Heap, run: Packed<'_>) -> Result<(), StoreError> {
         let len = run.len();
         let fits = run.used_bytes() <= self.run_max_bytes() && len <= self.bounds.leaf_elements;
-        // In a block that had room, a run may be a little longer than a leaf's.
-        let head_len = if fits { 0 } else { run.half() };
+        // In a block that had room, a run may be a little longer than a leaf's. One of a single element has no halves.
+        let head_len = if fits || len < 2 { 0 } else { run.half() };
         let parts = [[(run, 0..head_len)], [(run, head_len..len)]];
         let layouts = parts.each_ref().map(|part| Layout::new(part));
         let is_too_long = |layout: &Layout<'_, '_>| {
@@ -47,7 +47,8 @@ impl List {
     pub(crate) fn pack(&self, heap: &Heap, most: usize) -> Option<Vec<u8>> {
         let most = most.min(PACKED_MAX_BYTES);
         // What was cut off counts, too.
-        if !self.has_some_to_reclaim() && HEADER_BYTES as u64 + self.payload_bytes() > most as u64 {
+        let cannot_fit = HEADER_BYTES as u64 + self.payload_bytes() > most as u64;
+        if most < HEADER_BYTES || !self.has_some_to_reclaim() && cannot_fit {
             return None;
         }
         // Codes have two bytes at most.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::field::Field;
 use super::model::{SMALL, play};
-use super::packed::End;
+use super::packed::{End, Packed, PackedMut};
 use super::packed_model::play_packed;
 use super::{BOUNDS, Bounds, List};
 use crate::limits::SPAN_MAX_BYTES;
@@ -207,5 +208,31 @@ fn a_huge_element_in_a_lent_buffer_is_not_copied_and_counts_once_for_each_list()
     for list in [&mut list, &mut copy] {
         while list.dismantle(&mut heap, 1).is_some() {}
         assert_eq!(list.block_bytes(), 0);
+    }
+}
+
+#[test]
+fn a_run_of_any_length_becomes_a_tree_however_few_its_elements_are() {
+    for lens in [
+        &[][..],
+        &[5000],
+        &[40_000],
+        &[5000, 0],
+        &[0, 5000],
+        &[3000, 3000, 10],
+    ] {
+        let mut bytes = vec![0; 64_000];
+        let mut run = PackedMut::empty(&mut bytes);
+        let elements: Vec<Vec<u8>> = lens.iter().map(|&len| vec![7; len]).collect();
+        for element in &elements {
+            assert!(run.push(End::Tail, Field::inline(element)));
+        }
+        let (mut heap, mut list) = (heap(), List::new(Owner(3)));
+        let unpacked = list.unpack(&mut heap, Packed::new(&bytes));
+        assert_eq!(unpacked, Ok(()));
+        list.check(&heap);
+        let mut shown = Vec::new();
+        list.range(&heap, 0..list.len(), |element| shown.push(element.to_vec()));
+        assert_eq!(shown, elements);
     }
 }
