@@ -4,6 +4,7 @@
 //! same order in [`Model::log`] and [`Model::events`].
 
 mod collections;
+mod steps;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
 pub use crate::spiral::model::play as play_spiral;
 pub use collections::{Entry, OpenEntry, Value};
+pub(crate) use steps::Steps;
 
 use crate::journal::{Effect, Element, Event, Removal};
 use crate::limits::MAX_VALUE_BYTES;

@@ -10,6 +10,7 @@ use std::ops::{ControlFlow, Range};
 use super::packed::{End, Packed};
 use super::{BOUNDS, Bounds, List, leaf, long};
 use crate::StoreError;
+use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 
@@ -35,7 +36,7 @@ static TINY: Bounds = Bounds {
 };
 
 struct Play<'a> {
-    steps: std::slice::Iter<'a, u8>,
+    steps: Steps<'a>,
     heap: Heap,
     list: List,
     model: VecDeque<Vec<u8>>,
@@ -46,8 +47,8 @@ struct Play<'a> {
 /// # Panics
 /// The list does something else than the model, or an invariant of it is broken.
 pub fn play(bytes: &[u8]) {
-    let mut steps = bytes.iter();
-    let bounds = match steps.next().unwrap_or(&0) % 4 {
+    let mut steps = Steps::new(bytes);
+    let bounds = match steps.operand() % 4 {
         0 => &BOUNDS,
         1 => &TINY,
         _ => &SMALL,
@@ -70,26 +71,8 @@ pub fn play(bytes: &[u8]) {
 }
 
 impl Play<'_> {
-    fn operand(&mut self) -> usize {
-        self.steps.next().map_or(0, |&byte| usize::from(byte))
-    }
-
-    fn end_of_list(&mut self) -> End {
-        if self.operand().is_multiple_of(2) {
-            End::Head
-        } else {
-            End::Tail
-        }
-    }
-
-    /// A number below `bound`, at least zero.
-    fn below(&mut self, bound: usize) -> usize {
-        let operand = self.operand() * 256 + self.operand();
-        operand % bound.max(1)
-    }
-
     fn element(&mut self) -> Vec<u8> {
-        let (manner, fill) = (self.operand(), self.operand() as u8);
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
         let len = match manner {
             0..=79 => 6,
             80..=99 => 0,
@@ -104,19 +87,19 @@ impl Play<'_> {
     }
 
     fn piece(&mut self) -> Range<u32> {
-        let start = self.below(self.model.len() + 1);
-        let end = start + self.below(self.model.len() + 1 - start);
+        let start = self.steps.below(self.model.len() + 1);
+        let end = start + self.steps.below(self.model.len() + 1 - start);
         start as u32..end as u32
     }
 
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
-        let Some(&step) = self.steps.next() else {
+        let Some(step) = self.steps.next() else {
             return false;
         };
         match step % 16 {
             0 | 1 => {
-                let (end, element) = (self.end_of_list(), self.element());
+                let (end, element) = (self.steps.end(), self.element());
                 self.push(end, element);
             }
             2 | 3 => self.push_many(),
@@ -147,8 +130,8 @@ impl Play<'_> {
     }
 
     fn push_many(&mut self) {
-        let (end, element, times) = (self.end_of_list(), self.element(), self.operand() * 2);
-        let vary = self.operand();
+        let (end, element, times) = (self.steps.end(), self.element(), self.steps.operand() * 2);
+        let vary = self.steps.operand();
         for number in 0..times {
             if self.model.len() > MANY || (element.len() > 5000 && number > 20) {
                 break;
@@ -162,7 +145,7 @@ impl Play<'_> {
     }
 
     fn pop_many(&mut self) {
-        let (end, times) = (self.end_of_list(), self.operand());
+        let (end, times) = (self.steps.end(), self.steps.operand());
         for _ in 0..times {
             let expected = match end {
                 End::Head => self.model.pop_front(),
@@ -174,8 +157,8 @@ impl Play<'_> {
     }
 
     fn insert(&mut self) {
-        let (at, element) = (self.below(self.model.len() + 1), self.element());
-        let times = if self.operand() < 200 { 1 } else { 40 };
+        let (at, element) = (self.steps.below(self.model.len() + 1), self.element());
+        let times = if self.steps.operand() < 200 { 1 } else { 40 };
         for _ in 0..times {
             let inserted = self.list.insert(&mut self.heap, at as u32, &element);
             assert_eq!(inserted, Ok(()));
@@ -185,7 +168,7 @@ impl Play<'_> {
     }
 
     fn replace(&mut self) {
-        let (at, element) = (self.below(self.model.len()), self.element());
+        let (at, element) = (self.steps.below(self.model.len()), self.element());
         if at < self.model.len() {
             let replaced = self.list.replace(&mut self.heap, at as u32, &element);
             assert_eq!(replaced, Ok(()));
@@ -195,7 +178,7 @@ impl Play<'_> {
 
     fn remove(&mut self) {
         let mut piece = self.piece();
-        if self.operand() < 128 {
+        if self.steps.operand() < 128 {
             piece.end = piece.end.min(piece.start + 3);
         }
         self.list.remove(&mut self.heap, piece.clone());
@@ -204,9 +187,9 @@ impl Play<'_> {
 
     fn remove_equal(&mut self) {
         let (from, most, at) = (
-            self.end_of_list(),
-            self.operand(),
-            self.below(self.model.len()),
+            self.steps.end(),
+            self.steps.operand(),
+            self.steps.below(self.model.len()),
         );
         let most = if most > 200 { u32::MAX } else { most as u32 };
         let Some(element) = self.model.get(at).cloned() else {
@@ -233,7 +216,7 @@ impl Play<'_> {
 
     /// Removes every second element of a piece, or so, one by one.
     fn thin_out(&mut self) {
-        let (piece, stride) = (self.piece(), 2 + self.operand() as u32 % 5);
+        let (piece, stride) = (self.piece(), 2 + self.steps.operand() as u32 % 5);
         for at in piece.rev().step_by(stride as usize).take(500) {
             self.list.remove(&mut self.heap, at..at + 1);
             self.model.remove(at as usize);
@@ -241,7 +224,7 @@ impl Play<'_> {
     }
 
     fn walk(&mut self) {
-        let (piece, from, most) = (self.piece(), self.end_of_list(), self.operand() * 4);
+        let (piece, from, most) = (self.piece(), self.steps.end(), self.steps.operand() * 4);
         let mut seen = Vec::new();
         self.list
             .walk(&self.heap, piece.clone(), from, |index, element| {
@@ -269,8 +252,8 @@ impl Play<'_> {
     fn find(&mut self) {
         let (piece, from, at) = (
             self.piece(),
-            self.end_of_list(),
-            self.below(self.model.len()),
+            self.steps.end(),
+            self.steps.below(self.model.len()),
         );
         let Some(element) = self.model.get(at) else {
             return;
@@ -285,7 +268,7 @@ impl Play<'_> {
     }
 
     fn reclaim(&mut self) {
-        let budget = self.operand() as u32 / 8 + 1;
+        let budget = self.steps.operand() as u32 / 8 + 1;
         let is_there = self.list.has_some_to_reclaim();
         let freed = self.list.reclaim(&mut self.heap, budget);
         assert_eq!(freed.is_some(), is_there);
@@ -294,8 +277,12 @@ impl Play<'_> {
 
     /// Changes the list with memory for so few blocks, over and over: each change is made as a whole or not at all.
     fn run_out(&mut self) {
-        let (element, times, manner) = (self.element(), self.operand(), self.operand() % 5);
-        let at = self.below(self.model.len());
+        let (element, times, manner) = (
+            self.element(),
+            self.steps.operand(),
+            self.steps.operand() % 5,
+        );
+        let at = self.steps.below(self.model.len());
         for number in 0..times {
             self.heap.arena.run_out_after(Some(number as u32 % 4));
             let heap = &mut self.heap;
@@ -344,7 +331,7 @@ impl Play<'_> {
 
     /// Packs the list, if it is small, and goes on with what is unpacked from that.
     fn repack(&mut self) {
-        let most = self.operand() * 256;
+        let most = self.steps.operand() * 256;
         let Some(run) = self.list.pack(&self.heap, most) else {
             let payload = self.model.iter().map(Vec::len).sum::<usize>();
             assert!(11 + payload + 2 * self.model.len() > most);
@@ -364,7 +351,7 @@ impl Play<'_> {
 
     /// Moves a node, a page or a long element, as compaction does.
     fn move_block(&mut self) {
-        let (choice, at) = (self.operand(), self.below(1 << 16));
+        let (choice, at) = (self.steps.operand(), self.steps.below(1 << 16));
         let nodes = self.list.table.len();
         if nodes == 0 {
             return;

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use super::field::{Code, Field};
 use super::layout::Layout;
 use super::packed::{End, Packed, PackedMut};
+use crate::model::Steps;
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 600;
@@ -17,7 +18,7 @@ const STEPS_MAX: usize = 600;
 type Element = (Vec<u8>, Option<Code>);
 
 struct Play<'a> {
-    steps: std::slice::Iter<'a, u8>,
+    steps: Steps<'a>,
     bytes: Vec<u8>,
     model: VecDeque<Element>,
 }
@@ -27,8 +28,8 @@ struct Play<'a> {
 /// # Panics
 /// The run does something else than the model, or an invariant of it is broken.
 pub fn play_packed(bytes: &[u8]) {
-    let mut steps = bytes.iter();
-    let len = 11 + usize::from(*steps.next().unwrap_or(&0)) * 16;
+    let mut steps = Steps::new(bytes);
+    let len = 11 + steps.operand() * 16;
     let mut bytes = vec![0xEE; len];
     PackedMut::empty(&mut bytes);
     let mut play = Play {
@@ -63,12 +64,8 @@ fn used_bytes(model: &VecDeque<Element>) -> usize {
 }
 
 impl Play<'_> {
-    fn operand(&mut self) -> usize {
-        self.steps.next().map_or(0, |&byte| usize::from(byte))
-    }
-
     fn element(&mut self) -> Element {
-        let (manner, fill) = (self.operand(), self.operand() as u8);
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
         match manner {
             0..=119 => (vec![fill; 16], None),
             120..=219 => (vec![fill; manner - 120], None),
@@ -80,7 +77,7 @@ impl Play<'_> {
     }
 
     fn place(&mut self, places: usize) -> usize {
-        let operand = self.operand() * 256 + self.operand();
+        let operand = self.steps.operand() * 256 + self.steps.operand();
         operand % places.max(1)
     }
 
@@ -90,14 +87,14 @@ impl Play<'_> {
 
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
-        let Some(&step) = self.steps.next() else {
+        let Some(step) = self.steps.next() else {
             return false;
         };
         match step % 16 {
             0..=2 => self.push(End::Tail),
             3..=5 => self.push(End::Head),
             6 => {
-                let (element, times) = (self.element(), self.operand() % 40);
+                let (element, times) = (self.element(), self.steps.operand() % 40);
                 let end = if step < 128 { End::Head } else { End::Tail };
                 (0..times).for_each(|_| self.push_element(end, element.clone()));
             }
@@ -182,7 +179,7 @@ impl Play<'_> {
         if self.model.len() < 2 {
             return;
         }
-        let towards = if self.operand() < 128 {
+        let towards = if self.steps.operand() < 128 {
             End::Head
         } else {
             End::Tail
@@ -211,7 +208,7 @@ impl Play<'_> {
 
     /// Gives the run another length.
     fn resize(&mut self) {
-        let len = 11 + self.operand() * 16;
+        let len = 11 + self.steps.operand() * 16;
         let packed = Packed::new(&self.bytes);
         let parts = [(packed, 0..packed.len())];
         let layout = Layout::new(&parts);

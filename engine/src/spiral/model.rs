@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Shape;
 use super::{ElementRef, Put, Spiral, run_of};
+use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{KeyHasher, UnixMillis};
@@ -33,7 +34,7 @@ enum Hashing {
 }
 
 struct Play<'a> {
-    steps: std::slice::Iter<'a, u8>,
+    steps: Steps<'a>,
     heap: Heap,
     spiral: Spiral,
     model: BTreeMap<Vec<u8>, Value>,
@@ -57,8 +58,8 @@ struct Scan {
 pub fn play(bytes: &[u8]) {
     let mut heap = Heap::new(1 << 30).expect("address space");
     let spiral = Spiral::new(&mut heap, Owner(5)).expect("memory");
-    let mut steps = bytes.iter();
-    let hashing = match steps.next().unwrap_or(&0) % 8 {
+    let mut steps = Steps::new(bytes);
+    let hashing = match steps.operand() % 8 {
         1 => Hashing::FewHashes,
         2 => Hashing::OneHash,
         3 => Hashing::OneTag,
@@ -85,10 +86,6 @@ pub fn play(bytes: &[u8]) {
 }
 
 impl Play<'_> {
-    fn operand(&mut self) -> usize {
-        self.steps.next().map_or(0, |&byte| usize::from(byte))
-    }
-
     fn hash_of(&self) -> impl Fn(&[u8]) -> u64 + use<> {
         let (hasher, hashing) = (self.hasher.clone(), self.hashing);
         move |name| match (hashing, hasher.hash(name)) {
@@ -101,12 +98,12 @@ impl Play<'_> {
 
     /// A name of one of 256 for each of a few lengths.
     fn name(&mut self) -> Vec<u8> {
-        let (number, manner) = (self.operand(), self.operand());
+        let (number, manner) = (self.steps.operand(), self.steps.operand());
         name(number, manner)
     }
 
     fn value(&mut self) -> Vec<u8> {
-        let (manner, fill) = (self.operand(), self.operand() as u8);
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
         let len = match manner {
             0..=99 => 16,
             100..=229 => manner - 100,
@@ -119,13 +116,13 @@ impl Play<'_> {
     }
 
     fn deadline(&mut self) -> Option<UnixMillis> {
-        let operand = self.operand();
+        let operand = self.steps.operand();
         (operand >= 200).then(|| UnixMillis(DEADLINES_FROM + operand as i64))
     }
 
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
-        let Some(&step) = self.steps.next() else {
+        let Some(step) = self.steps.next() else {
             return false;
         };
         match step % 16 {
@@ -179,7 +176,7 @@ impl Play<'_> {
     }
 
     fn put_many(&mut self) {
-        let (first, manner, value) = (self.operand(), self.operand(), self.value());
+        let (first, manner, value) = (self.steps.operand(), self.steps.operand(), self.value());
         let deadline = self.deadline();
         let value = if value.len() > 1000 {
             Vec::new()
@@ -197,14 +194,14 @@ impl Play<'_> {
     }
 
     fn remove_many(&mut self) {
-        let (first, manner) = (self.operand(), self.operand());
+        let (first, manner) = (self.steps.operand(), self.steps.operand());
         for number in first..256 {
             self.remove(&name(number, manner));
         }
     }
 
     fn scan(&mut self) {
-        let count = self.operand() % 40;
+        let count = self.steps.operand() % 40;
         let hash_of = self.hash_of();
         let mut scan = self.scan.take().unwrap_or_else(|| Scan {
             cursor: 0,
@@ -241,7 +238,7 @@ impl Play<'_> {
     }
 
     fn random(&mut self) {
-        let draw = self.operand() as u64;
+        let draw = self.steps.operand() as u64;
         let drawn = self.spiral.random(&self.heap, draw);
         assert_eq!(drawn.is_none(), self.model.is_empty());
         if let Some(element) = drawn {
@@ -251,7 +248,7 @@ impl Play<'_> {
 
     /// Has some elements end.
     fn expire(&mut self) {
-        let (operand, budget) = (self.operand(), self.operand() as u32);
+        let (operand, budget) = (self.steps.operand(), self.steps.operand() as u32);
         let now = UnixMillis(DEADLINES_FROM + operand as i64);
         let wakes_at = self.spiral.wakes_at();
         let (mut gone, hash_of) = (Vec::new(), self.hash_of());
@@ -274,7 +271,7 @@ impl Play<'_> {
 
     /// Moves a node, a page or a long value, as compaction does.
     fn move_block(&mut self) {
-        let choice = self.operand();
+        let choice = self.steps.operand();
         let ordinal = (choice / 4) as u32 % self.spiral.table.len();
         let blocks: Vec<Block> = self.spiral.blocks_of(&self.heap, ordinal).collect();
         let first = blocks[0];

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use super::{Field, HashMut, Stored};
 use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::memory::Named;
+use crate::model::Steps;
 use crate::shard::{Access, ShardOptions, TtlChange};
 use crate::{DbIndex, Encoding, Key, KeyHasher, Kind, Shard, StoreError, Thresholds, UnixMillis};
 
@@ -42,7 +43,7 @@ struct Hash {
 type Hashes = BTreeMap<Vec<u8>, Hash>;
 
 struct Play<'a> {
-    steps: std::slice::Iter<'a, u8>,
+    steps: Steps<'a>,
     shard: Shard,
     hasher: KeyHasher,
     thresholds: Thresholds,
@@ -73,7 +74,7 @@ pub fn play(bytes: &[u8]) {
     let subscriber = move |record: &Record<'_>| replay(&mut replayed.borrow_mut(), record);
     shard.journal().subscribe(Box::new(subscriber));
     let mut play = Play {
-        steps: bytes.iter(),
+        steps: Steps::new(bytes),
         shard,
         hasher,
         thresholds: Thresholds::default(),
@@ -185,12 +186,8 @@ fn name(number: usize, manner: usize) -> Vec<u8> {
 }
 
 impl Play<'_> {
-    fn operand(&mut self) -> usize {
-        self.steps.next().map_or(0, |&byte| usize::from(byte))
-    }
-
     fn key(&mut self) -> Vec<u8> {
-        match self.operand() % 8 {
+        match self.steps.operand() % 8 {
             0..=4 => b"one".to_vec(),
             5 | 6 => b"two".to_vec(),
             _ => vec![b'k'; 16 << 10],
@@ -198,12 +195,12 @@ impl Play<'_> {
     }
 
     fn name(&mut self) -> Vec<u8> {
-        let (number, manner) = (self.operand(), self.operand());
+        let (number, manner) = (self.steps.operand(), self.steps.operand());
         name(number, manner)
     }
 
     fn value(&mut self) -> Vec<u8> {
-        let (manner, fill) = (self.operand(), self.operand() as u8);
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
         let len = match manner {
             0..=119 => 16,
             120..=199 => manner - 120,
@@ -217,7 +214,7 @@ impl Play<'_> {
 
     fn ttl(&mut self) -> TtlChange {
         let now = self.shard.now().0;
-        match self.operand() {
+        match self.steps.operand() {
             0..=159 => TtlChange::Clear,
             160..=199 => TtlChange::Keep,
             // Some have passed.
@@ -232,7 +229,7 @@ impl Play<'_> {
 
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
-        let Some(&step) = self.steps.next() else {
+        let Some(step) = self.steps.next() else {
             return false;
         };
         let key = self.key();
@@ -248,40 +245,40 @@ impl Play<'_> {
             }
             8 | 9 => self.set_many(&key),
             10 => {
-                let (first, manner) = (self.operand(), self.operand());
+                let (first, manner) = (self.steps.operand(), self.steps.operand());
                 let names: Vec<_> = (first..256).map(|number| name(number, manner)).collect();
                 self.remove(&key, &names);
             }
             11 | 12 => self.set_deadline(&key),
             13 => self.read(&key),
             14 => {
-                let now = self.shard.now().0 + self.operand() as i64 % 30;
+                let now = self.shard.now().0 + self.steps.operand() as i64 % 30;
                 self.shard.set_now(UnixMillis(now));
             }
-            15 => self.memory_left = Some(self.operand() as u32 % 6),
+            15 => self.memory_left = Some(self.steps.operand() as u32 % 6),
             16 => {
-                self.thresholds.hash_fields = [512, 4, 128][self.operand() % 3];
-                self.thresholds.hash_value_bytes = [64, 10][self.operand() % 2];
+                self.thresholds.hash_fields = [512, 4, 128][self.steps.operand() % 3];
+                self.thresholds.hash_value_bytes = [64, 10][self.steps.operand() % 2];
                 self.shard.set_thresholds(self.thresholds);
             }
             17 => self.rename(&key),
             18 => self.move_items(),
             19 => self.open_or_close_undo(),
             20 => {
-                let budget = self.operand() as u32 * 4;
+                let budget = self.steps.operand() as u32 * 4;
                 // Nothing ends by itself while something may be taken back.
                 if self.before.is_none() {
                     self.shard.expire_cycle(budget);
                     self.take_expired();
                 }
             }
-            _ => match self.operand() % 4 {
+            _ => match self.steps.operand() % 4 {
                 0 => {
                     let removed = self.shard.remove(DB, self.hasher.key(&key), Event::Del);
                     assert_eq!(removed, self.model.remove(&key).is_some());
                 }
                 _ => {
-                    let deadline = Some(UnixMillis(i64::MAX - self.operand() as i64));
+                    let deadline = Some(UnixMillis(i64::MAX - self.steps.operand() as i64));
                     let key = self.hasher.key(&key);
                     let set = self.shard.set_deadline(DB, key, deadline, Event::Expire);
                     assert_eq!(set, Ok(self.model.contains_key(key.bytes())));
@@ -372,7 +369,7 @@ impl Play<'_> {
     }
 
     fn set_many(&mut self, key: &[u8]) {
-        let (first, manner, value) = (self.operand(), self.operand(), self.value());
+        let (first, manner, value) = (self.steps.operand(), self.steps.operand(), self.value());
         let (ttl, manner) = (self.ttl(), manner % 220);
         for number in first..256 {
             let value = &value[..value.len().min(300)];
@@ -419,7 +416,11 @@ impl Play<'_> {
     }
 
     fn read(&mut self, key: &[u8]) {
-        let (name, draw, count) = (self.name(), self.operand() as u64, self.operand() % 40);
+        let (name, draw, count) = (
+            self.name(),
+            self.steps.operand() as u64,
+            self.steps.operand() % 40,
+        );
         let now = self.shard.now();
         let hash = self.shard.hash(DB, self.hasher.key(key), Access::Touch);
         let hash = hash.expect("it is a hash, or nothing");
@@ -502,7 +503,7 @@ impl Play<'_> {
                 self.shard.begin_undo();
                 return;
             }
-            Some(before) if !self.operand().is_multiple_of(4) => {
+            Some(before) if !self.steps.operand().is_multiple_of(4) => {
                 self.model = before;
                 self.shard.undo();
             }
@@ -556,7 +557,7 @@ impl Play<'_> {
             shown.dedup();
             assert_eq!(shown.len(), live().count());
             let soonest = model.fields.iter().filter_map(|field| field.deadline).min();
-            let bound = hash.soonest_deadline();
+            let bound = hash.fields.soonest_deadline();
             assert_eq!(bound.is_some(), soonest.is_some());
             assert!(bound <= soonest && (!is_packed || bound == soonest));
             let Some(told) = told.get(key).filter(|_| is_told) else {

@@ -11,6 +11,7 @@ use super::{ListMut, ListView};
 use crate::journal::{Effect, Element, Event, Record};
 use crate::limits::{PACKED_LIST_MAX_BYTES, PACKED_LIST_MAX_ELEMENTS};
 use crate::list::End;
+use crate::model::Steps;
 use crate::shard::{Access, Shard, ShardOptions};
 use crate::{DbIndex, Encoding, Key, KeyHasher, ListThreshold, StoreError, Thresholds, UnixMillis};
 
@@ -76,7 +77,7 @@ fn redo(list: &mut VecDeque<Vec<u8>>, element: &Element<'_>) {
 }
 
 struct Play<'a> {
-    steps: std::slice::Iter<'a, u8>,
+    steps: Steps<'a>,
     shard: Shard,
     lists: Lists,
     replayed: Rc<RefCell<Lists>>,
@@ -99,7 +100,7 @@ pub fn play(bytes: &[u8]) {
         replay(&mut own.borrow_mut(), record);
     }));
     let mut play = Play {
-        steps: bytes.iter(),
+        steps: Steps::new(bytes),
         shard,
         lists: Lists::new(),
         replayed,
@@ -116,25 +117,8 @@ pub fn play(bytes: &[u8]) {
 }
 
 impl Play<'_> {
-    fn operand(&mut self) -> usize {
-        self.steps.next().map_or(0, |&byte| usize::from(byte))
-    }
-
-    fn end_of_list(&mut self) -> End {
-        match self.operand().is_multiple_of(2) {
-            true => End::Head,
-            false => End::Tail,
-        }
-    }
-
-    /// A number below `bound`, at least zero.
-    fn below(&mut self, bound: usize) -> usize {
-        let operand = self.operand() * 256 + self.operand();
-        operand % bound.max(1)
-    }
-
     fn element(&mut self) -> Vec<u8> {
-        let (manner, fill) = (self.operand(), self.operand() as u8);
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
         let len = match manner {
             0..=99 => 6,
             100..=109 => 0,
@@ -154,8 +138,8 @@ impl Play<'_> {
 
     fn piece(&mut self, key: &[u8]) -> Range<u32> {
         let len = self.len(key);
-        let start = self.below(len + 1);
-        let end = start + self.below(len + 1 - start);
+        let start = self.steps.below(len + 1);
+        let end = start + self.steps.below(len + 1 - start);
         start as u32..end as u32
     }
 
@@ -175,18 +159,18 @@ impl Play<'_> {
 
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
-        let Some(&step) = self.steps.next() else {
+        let Some(step) = self.steps.next() else {
             return false;
         };
         if step % 16 == 15 && step > 128 && !self.shard.is_undoable() {
             self.transact();
             return true;
         }
-        let key = key_bytes(self.operand());
+        let key = key_bytes(self.steps.operand());
         match step % 16 {
             0 => self.push_many(&key, 1),
             1..=3 => {
-                let times = self.operand();
+                let times = self.steps.operand();
                 self.push_many(&key, times);
             }
             4 | 5 => self.pop_many(&key),
@@ -200,7 +184,7 @@ impl Play<'_> {
             13 => self.set_threshold(),
             14 if step > 200 => self.drop_key(&key),
             _ => {
-                let budget = self.operand() as u32;
+                let budget = self.steps.operand() as u32;
                 self.shard.tend(budget);
             }
         }
@@ -209,7 +193,7 @@ impl Play<'_> {
 
     /// Takes some steps of which all stand in the end, or none.
     fn transact(&mut self) {
-        let (steps, is_undone) = (self.operand() % 8, self.operand() < 128);
+        let (steps, is_undone) = (self.steps.operand() % 8, self.steps.operand() < 128);
         let (lists, encodings) = (self.lists.clone(), self.encodings());
         self.shard.begin_undo();
         for _ in 0..steps {
@@ -236,7 +220,7 @@ impl Play<'_> {
     }
 
     fn push_many(&mut self, key: &[u8], times: usize) {
-        let (end, element, vary) = (self.end_of_list(), self.element(), self.operand());
+        let (end, element, vary) = (self.steps.end(), self.element(), self.steps.operand());
         let times = match element.len() {
             5000.. => times.min(3),
             _ => times.min(MANY - self.len(key).min(MANY)),
@@ -267,7 +251,7 @@ impl Play<'_> {
     }
 
     fn pop_many(&mut self, key: &[u8]) {
-        let (end, times) = (self.end_of_list(), self.operand() * 2);
+        let (end, times) = (self.steps.end(), self.steps.operand() * 2);
         let mut model = self.lists.get(key).cloned().unwrap_or_default();
         self.change(key, |list| {
             for _ in 0..times {
@@ -290,7 +274,7 @@ impl Play<'_> {
 
     fn insert(&mut self, key: &[u8]) {
         let len = self.len(key);
-        let (at, element) = (self.below(len + 1), self.element());
+        let (at, element) = (self.steps.below(len + 1), self.element());
         if len == 0 {
             return;
         }
@@ -303,7 +287,7 @@ impl Play<'_> {
 
     fn replace(&mut self, key: &[u8]) {
         let len = self.len(key);
-        let (at, element) = (self.below(len), self.element());
+        let (at, element) = (self.steps.below(len), self.element());
         if len == 0 {
             return;
         }
@@ -315,7 +299,7 @@ impl Play<'_> {
 
     fn remove(&mut self, key: &[u8]) {
         let mut piece = self.piece(key);
-        if self.operand() < 100 {
+        if self.steps.operand() < 100 {
             piece.end = piece.end.min(piece.start + 3);
         }
         self.change(key, |list| list.remove(piece.clone()));
@@ -327,9 +311,9 @@ impl Play<'_> {
     }
 
     fn remove_equal(&mut self, key: &[u8]) {
-        let (from, most) = (self.end_of_list(), self.operand());
+        let (from, most) = (self.steps.end(), self.steps.operand());
         let most = if most > 100 { u32::MAX } else { most as u32 };
-        let at = self.below(self.len(key));
+        let at = self.steps.below(self.len(key));
         let mut model = self.lists.get(key).cloned().unwrap_or_default();
         let element = model.get(at).cloned().unwrap_or_default();
         let removed = self.change(key, |list| list.remove_equal(&element, most, from));
@@ -350,8 +334,11 @@ impl Play<'_> {
     }
 
     fn read(&mut self, key: &[u8]) {
-        let (piece, from, most) = (self.piece(key), self.end_of_list(), self.operand());
-        let (at, start) = (self.below(self.len(key)), self.below(self.len(key) + 3));
+        let (piece, from, most) = (self.piece(key), self.steps.end(), self.steps.operand());
+        let (at, start) = (
+            self.steps.below(self.len(key)),
+            self.steps.below(self.len(key) + 3),
+        );
         let hasher = self.shard.hasher().clone();
         let found = self.shard.list(DB, hasher.key(key), Access::Touch);
         let Some(list) = found.expect("all keys have lists") else {
@@ -390,7 +377,7 @@ impl Play<'_> {
     /// Gives a key another deadline, or its list another key.
     fn move_key(&mut self, key: &[u8]) {
         let hasher = self.shard.hasher().clone();
-        let (manner, other) = (self.operand(), key_bytes(self.operand()));
+        let (manner, other) = (self.steps.operand(), key_bytes(self.steps.operand()));
         if manner < 128 {
             let deadline = (manner > 64).then_some(UnixMillis(1 << 40));
             let is_there = self
@@ -415,8 +402,12 @@ impl Play<'_> {
 
     /// Changes a list with memory for so few blocks, over and over: each change is made as a whole or not at all.
     fn run_out(&mut self, key: &[u8]) {
-        let (element, times, manner) = (self.element(), self.operand(), self.operand() % 4);
-        let at = self.below(self.len(key));
+        let (element, times, manner) = (
+            self.element(),
+            self.steps.operand(),
+            self.steps.operand() % 4,
+        );
+        let at = self.steps.below(self.len(key));
         for number in 0..times.min(60) {
             let mut model = self.lists.get(key).cloned().unwrap_or_default();
             if model.is_empty() && manner > 1 {
@@ -452,7 +443,7 @@ impl Play<'_> {
     }
 
     fn set_threshold(&mut self) {
-        let operand = self.operand() as u32;
+        let operand = self.steps.operand() as u32;
         let list = match operand % 3 {
             0 => ListThreshold::Bytes(4096 << (operand / 3 % 5)),
             1 => ListThreshold::Elements(operand),
