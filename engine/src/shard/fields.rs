@@ -1,11 +1,11 @@
 //! Fields of hashes past their deadline, which the hand removes.
 
 use super::Shard;
-use crate::DbIndex;
-use crate::journal::{Counts, Effect, Element, Event, Removal};
+use crate::journal::{Effect, Element, Event};
 use crate::limits::FIELDS_LOOK_MAX_COST;
 use crate::raw::Block;
 use crate::spiral::ElementRef;
+use crate::{DbIndex, Key};
 
 impl Shard {
     /// Removes some fields past their deadline of a hash that wants to be looked at, and the hash with the last of them; the cost,
@@ -41,10 +41,7 @@ impl Shard {
         if removed > 0 {
             self.journal.tell(db, &key, Event::HExpired);
             if self.memory.named(is_at).len() == 0 {
-                self.delete(db, hash, is_at);
-                let gone = Effect::Remove(Removal::Deleted);
-                self.journal.record_as(Counts::Part, db, &key, &gone);
-                self.journal.tell(db, &key, Event::Del);
+                self.remove_emptied(db, Key::new(&key, hash), is_at);
             }
         }
         spent

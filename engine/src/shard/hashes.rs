@@ -103,11 +103,6 @@ impl<'a> HashRef<'a> {
         self.len() == 0
     }
 
-    /// A time before which no field's deadline comes, exact in a small hash; `None` if no field has a deadline.
-    pub fn soonest_deadline(&self) -> Option<UnixMillis> {
-        self.fields.soonest_deadline()
-    }
-
     #[inline(always)]
     fn shows(&self, element: &ElementRef<'_>) -> bool {
         element.deadline.is_none_or(|at| at > self.now)

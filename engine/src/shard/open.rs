@@ -56,6 +56,16 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// Removes a collection that has lost its last element: a part of the change that took it.
+    pub(super) fn remove_emptied(&mut self, db: DbIndex, key: Key<'_>, item: Block) {
+        self.delete(db, key.hash(), item);
+        let gone = Effect::Remove(Removal::Deleted);
+        self.journal.record_as(Counts::Part, db, key.bytes(), &gone);
+        self.journal.tell(db, key.bytes(), Event::Del);
+    }
+}
+
 impl<'a> Open<'a> {
     /// Opens a key at which nothing is, to make a collection. With `was_there`, it takes the place of another value.
     pub(super) fn anew(shard: &'a mut Shard, db: DbIndex, key: Key<'a>, was_there: bool) -> Self {
@@ -150,12 +160,7 @@ impl Open<'_> {
         if let Some(item) = item
             && is_empty
         {
-            shard.delete(db, key.hash(), item);
-            let gone = Effect::Remove(Removal::Deleted);
-            shard
-                .journal
-                .record_as(Counts::Part, db, key.bytes(), &gone);
-            shard.journal.tell(db, key.bytes(), Event::Del);
+            shard.remove_emptied(db, key, item);
         }
     }
 }

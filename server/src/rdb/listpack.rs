@@ -22,10 +22,10 @@ use super::input::Input;
 use super::item::Item;
 
 const HEADER_BYTES: usize = 6;
-const END: u8 = 0xff;
+pub(super) const END: u8 = 0xff;
 
 /// What the header says when it does not say how many entries there are.
-const UNKNOWN_COUNT: u16 = u16::MAX;
+pub(super) const UNKNOWN_COUNT: u16 = u16::MAX;
 
 /// How far a listpack has been read.
 #[derive(Clone, Copy, Debug)]
@@ -37,14 +37,12 @@ pub(super) struct Cursor {
 impl Cursor {
     /// Checks the header.
     pub(super) fn open(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut input = Input::new(bytes);
-        let total = u32::from_le_bytes(input.array()?);
-        if total as usize != bytes.len() || bytes.len() <= HEADER_BYTES {
-            return Err(Fault::Damaged("a listpack has not the length it says"));
-        }
-        if !bytes.ends_with(&[END]) {
-            return Err(Fault::Damaged("a listpack has no end"));
-        }
+        check_frame(
+            bytes,
+            HEADER_BYTES,
+            "a listpack has not the length it says",
+            "a listpack has no end",
+        )?;
         Ok(Self {
             at: HEADER_BYTES,
             entries: 0,
@@ -56,11 +54,10 @@ impl Cursor {
         if self.at + 1 < bytes.len() {
             return Ok(false);
         }
-        let said = u16::from_le_bytes([bytes[4], bytes[5]]);
-        if said != UNKNOWN_COUNT && u64::from(said) != self.entries {
-            return Err(Fault::Damaged("a listpack has not the entries it says"));
+        match says([bytes[4], bytes[5]], self.entries) {
+            true => Ok(true),
+            false => Err(Fault::Damaged("a listpack has not the entries it says")),
         }
-        Ok(true)
     }
 
     /// The next entry.
@@ -78,6 +75,29 @@ impl Cursor {
         self.entries += 1;
         Ok(item)
     }
+}
+
+/// Checks what listpacks and ziplists have in common: the length in front, and the end. With the faults of either.
+pub(super) fn check_frame(
+    bytes: &[u8],
+    header_bytes: usize,
+    wrong_length: &'static str,
+    no_end: &'static str,
+) -> Result<(), Fault> {
+    let total = u32::from_le_bytes(Input::new(bytes).array()?);
+    if total as usize != bytes.len() || bytes.len() <= header_bytes {
+        return Err(Fault::Damaged(wrong_length));
+    }
+    if !bytes.ends_with(&[END]) {
+        return Err(Fault::Damaged(no_end));
+    }
+    Ok(())
+}
+
+/// Whether a header that says this many entries may stand before so many.
+pub(super) fn says(count: [u8; 2], entries: u64) -> bool {
+    let count = u16::from_le_bytes(count);
+    count == UNKNOWN_COUNT || u64::from(count) == entries
 }
 
 fn read<'b>(input: &mut Input<'b>) -> Result<Item<'b>, Fault> {

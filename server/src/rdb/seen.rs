@@ -6,6 +6,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use super::fault::Fault;
+use super::item::Item;
 
 /// Whether a collection's reader looks for fields and members that come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,24 +17,66 @@ pub enum Duplicates {
     LeftToCaller,
 }
 
+/// The fields or members of a collection that have come.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// All of them, if none may come twice.
+    seen: Option<Seen>,
+    is_empty: bool,
+}
+
+impl Names {
+    /// None yet.
+    pub(super) fn new(duplicates: Duplicates) -> Self {
+        Self {
+            seen: (duplicates == Duplicates::Refused).then(Seen::default),
+            is_empty: true,
+        }
+    }
+
+    /// One has come.
+    ///
+    /// # Errors
+    /// It was there, and must not be.
+    pub(super) fn add(&mut self, name: Item<'_>) -> Result<(), Fault> {
+        self.is_empty = false;
+        match &mut self.seen {
+            Some(seen) => seen.add(&name.text()),
+            None => Ok(()),
+        }
+    }
+
+    /// No more will come.
+    ///
+    /// # Errors
+    /// None has come.
+    pub(super) fn end(&self) -> Result<(), Fault> {
+        match self.is_empty {
+            true => Err(Fault::Empty),
+            false => Ok(()),
+        }
+    }
+
+    /// The memory it takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.seen.as_ref().map_or(0, Seen::held_bytes)
+    }
+}
+
 /// Copies of all texts, and where each is.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+struct Seen {
     texts: Vec<u8>,
     places: HashTable<Range<usize>>,
     hasher: RandomState,
 }
 
 impl Seen {
-    pub(super) fn new(duplicates: Duplicates) -> Option<Self> {
-        (duplicates == Duplicates::Refused).then(Self::default)
-    }
-
     /// Notes a text.
     ///
     /// # Errors
     /// It was there.
-    pub(super) fn add(&mut self, text: &[u8]) -> Result<(), Fault> {
+    fn add(&mut self, text: &[u8]) -> Result<(), Fault> {
         let Self {
             texts,
             places,
@@ -54,8 +97,7 @@ impl Seen {
         Ok(())
     }
 
-    /// The memory it takes.
-    pub(super) fn held_bytes(&self) -> usize {
+    fn held_bytes(&self) -> usize {
         self.texts.capacity() + self.places.allocation_size()
     }
 }
@@ -66,7 +108,7 @@ mod tests {
 
     #[test]
     fn only_what_was_there_is_refused() {
-        let mut seen = Seen::new(Duplicates::Refused).unwrap();
+        let mut seen = Seen::default();
         let texts = || (0..1000).map(|number: u32| number.to_string());
         seen.add(b"").unwrap();
         for text in texts() {

@@ -11,7 +11,7 @@ use super::input::Input;
 use super::item::Item;
 use super::kind;
 use super::packed::{Layout, Packed};
-use super::seen::{Duplicates, Seen};
+use super::seen::{Duplicates, Names};
 
 /// The members of a set, in the order in which they were written.
 #[derive(Debug)]
@@ -19,8 +19,7 @@ pub struct Set<'a> {
     /// Behind what was read.
     input: Input<'a>,
     source: Source<'a>,
-    seen: Option<Seen>,
-    is_empty: bool,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -50,12 +49,14 @@ impl<'a> Set<'a> {
             _ => return Ok(None),
         };
         // Those of an intset ascend, so that none is there twice.
-        let is_looked_at = kind != kind::SET_INTSET;
+        let duplicates = match kind {
+            kind::SET_INTSET => Duplicates::LeftToCaller,
+            _ => duplicates,
+        };
         Ok(Some(Self {
             input,
             source,
-            seen: Seen::new(duplicates).filter(|_| is_looked_at),
-            is_empty: true,
+            names: Names::new(duplicates),
         }))
     }
 
@@ -73,16 +74,9 @@ impl<'a> Set<'a> {
             Source::Packed(packed) => packed.next()?.map(|[member]| member),
         };
         let Some(member) = member else {
-            return if self.is_empty {
-                Err(Fault::Empty)
-            } else {
-                Ok(None)
-            };
+            return self.names.end().map(|()| None);
         };
-        self.is_empty = false;
-        if let Some(seen) = &mut self.seen {
-            seen.add(&member.text())?;
-        }
+        self.names.add(member)?;
         Ok(Some(member))
     }
 
@@ -99,7 +93,7 @@ impl<'a> Set<'a> {
             Source::Strings { scratch, .. } => scratch.capacity(),
             Source::Packed(packed) => packed.held_bytes(),
         };
-        source + self.seen.as_ref().map_or(0, Seen::held_bytes)
+        source + self.names.held_bytes()
     }
 }
 

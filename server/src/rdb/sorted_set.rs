@@ -12,7 +12,7 @@ use super::input::{Input, parse_double};
 use super::item::Item;
 use super::kind;
 use super::packed::{Layout, Packed};
-use super::seen::{Duplicates, Seen};
+use super::seen::{Duplicates, Names};
 
 /// A member of a sorted set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +29,7 @@ pub struct SortedSet<'a> {
     /// Behind what was read.
     input: Input<'a>,
     source: Source<'a>,
-    seen: Option<Seen>,
-    is_empty: bool,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -67,8 +66,7 @@ impl<'a> SortedSet<'a> {
         Ok(Some(Self {
             input,
             source,
-            seen: Seen::new(duplicates),
-            is_empty: true,
+            names: Names::new(duplicates),
         }))
     }
 
@@ -102,19 +100,12 @@ impl<'a> SortedSet<'a> {
             },
         };
         let Some(member) = member else {
-            return if self.is_empty {
-                Err(Fault::Empty)
-            } else {
-                Ok(None)
-            };
+            return self.names.end().map(|()| None);
         };
-        self.is_empty = false;
         if member.score.is_nan() {
             return Err(Fault::Damaged("a score is no number"));
         }
-        if let Some(seen) = &mut self.seen {
-            seen.add(&member.name.text())?;
-        }
+        self.names.add(member.name)?;
         Ok(Some(member))
     }
 
@@ -131,7 +122,7 @@ impl<'a> SortedSet<'a> {
             Source::Strings { scratch, .. } => scratch.capacity(),
             Source::Packed(packed) => packed.held_bytes(),
         };
-        source + self.seen.as_ref().map_or(0, Seen::held_bytes)
+        source + self.names.held_bytes()
     }
 }
 

@@ -12,14 +12,10 @@
 use super::fault::Fault;
 use super::input::Input;
 use super::item::Item;
-use super::listpack::i24;
+use super::listpack::{END, check_frame, i24, says};
 
 const HEADER_BYTES: usize = 10;
-const END: u8 = 0xff;
 const LONG: u8 = 0xfe;
-
-/// What the header says when it does not say how many entries there are.
-const UNKNOWN_COUNT: u16 = u16::MAX;
 
 /// How far a ziplist has been read.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +29,12 @@ pub(super) struct Cursor {
 impl Cursor {
     /// Checks the header.
     pub(super) fn open(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut input = Input::new(bytes);
-        let total = u32::from_le_bytes(input.array()?);
-        if total as usize != bytes.len() || bytes.len() <= HEADER_BYTES {
-            return Err(Fault::Damaged("a ziplist has not the length it says"));
-        }
-        if !bytes.ends_with(&[END]) {
-            return Err(Fault::Damaged("a ziplist has no end"));
-        }
+        check_frame(
+            bytes,
+            HEADER_BYTES,
+            "a ziplist has not the length it says",
+            "a ziplist has no end",
+        )?;
         Ok(Self {
             at: HEADER_BYTES,
             before: HEADER_BYTES,
@@ -63,11 +57,10 @@ impl Cursor {
                 "a ziplist's last entry is not where it says",
             ));
         }
-        let said = u16::from_le_bytes([bytes[8], bytes[9]]);
-        if said != UNKNOWN_COUNT && u64::from(said) != self.entries {
-            return Err(Fault::Damaged("a ziplist has not the entries it says"));
+        match says([bytes[8], bytes[9]], self.entries) {
+            true => Ok(true),
+            false => Err(Fault::Damaged("a ziplist has not the entries it says")),
         }
-        Ok(true)
     }
 
     /// The next entry.
@@ -162,7 +155,7 @@ pub(super) fn of(texts: &[&[u8]]) -> Vec<u8> {
     let total = bytes.len() as u32;
     bytes[..4].copy_from_slice(&total.to_le_bytes());
     bytes[4..8].copy_from_slice(&(last as u32).to_le_bytes());
-    let said = u16::try_from(texts.len()).unwrap_or(UNKNOWN_COUNT);
+    let said = u16::try_from(texts.len()).unwrap_or(super::listpack::UNKNOWN_COUNT);
     bytes[8..HEADER_BYTES].copy_from_slice(&said.to_le_bytes());
     bytes
 }

@@ -130,12 +130,6 @@ impl HashMut<'_> {
         self.len() == 0
     }
 
-    /// A time before which no field's deadline comes, exact in a small hash; `None` if no field has a deadline.
-    pub fn soonest_deadline(&self) -> Option<UnixMillis> {
-        let item = self.open.item?;
-        self.open.shard.memory.named(item).soonest_deadline()
-    }
-
     /// A field.
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {

@@ -32,7 +32,7 @@ use super::item::Item;
 use super::kind;
 use super::limits::DEADLINE_MAX_MS;
 use super::packed::{Layout, Packed};
-use super::seen::{Duplicates, Seen};
+use super::seen::{Duplicates, Names};
 use super::version::Version;
 
 const WRONG_DEADLINE: Fault = Fault::Damaged("a field's deadline is no moment");
@@ -55,8 +55,7 @@ pub struct Hash<'a> {
     /// Behind what was read.
     input: Input<'a>,
     source: Source<'a>,
-    seen: Option<Seen>,
-    is_empty: bool,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -186,8 +185,7 @@ impl<'a> Hash<'a> {
         Ok(Some(Self {
             input,
             source,
-            seen: Seen::new(duplicates),
-            is_empty: true,
+            names: Names::new(duplicates),
         }))
     }
 
@@ -213,16 +211,9 @@ impl<'a> Hash<'a> {
             },
         };
         let Some(field) = field else {
-            return if self.is_empty {
-                Err(Fault::Empty)
-            } else {
-                Ok(None)
-            };
+            return self.names.end().map(|()| None);
         };
-        self.is_empty = false;
-        if let Some(seen) = &mut self.seen {
-            seen.add(&field.name.text())?;
-        }
+        self.names.add(field.name)?;
         Ok(Some(field))
     }
 
@@ -239,7 +230,7 @@ impl<'a> Hash<'a> {
             Source::Strings(strings) => strings.name.capacity() + strings.value.capacity(),
             Source::Pairs(packed) | Source::Triples(packed, _) => packed.held_bytes(),
         };
-        source + self.seen.as_ref().map_or(0, Seen::held_bytes)
+        source + self.names.held_bytes()
     }
 }
 

@@ -3,15 +3,17 @@
 //! For each field a number is answered: -2 there is none, 0 the condition does not hold, 1 its deadline is set, 2 the
 //! deadline has passed and the field is deleted; `HPERSIST`: -1 it has no deadline, 1 it had one.
 
+use std::ops::Range;
+
 use larder_engine::{Event, HashMut, UnixMillis};
 
 use super::WRITING;
 use super::fields::close_told;
 use super::options::{Setting, behind_type, deadline, only_fields};
 use crate::command::families::expire::{Origin, Unit};
-use crate::command::{CommandSpec, Flags, Run, ShardCall};
-use crate::resp::ErrorReply;
+use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
 use crate::resp::errors::CommandResult;
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -83,15 +85,39 @@ fn set_deadlines(call: &mut ShardCall<'_>, command: &str, time: (Unit, Origin)) 
         .and_then(|deadline| Ok((deadline, Setting::parse(&args)?)));
     let (deadline, setting) = parsed.map_err(|error| behind_type(call, error))?;
     let key = call.key(1);
-    let mut hash = call.shard.hash_mut(call.db, key)?;
-    call.reply.array(setting.fields.len());
+    let hash = call.shard.hash_mut(call.db, key)?;
+    let event = if deadline <= now {
+        Event::HDel
+    } else {
+        Event::HExpire
+    };
+    let fields = setting.fields.clone();
+    change_each(
+        hash,
+        (&args, fields),
+        &mut call.reply,
+        event,
+        |hash, name| set_deadline(hash, name, deadline, now, &setting),
+    )
+}
+
+/// Has `change` change each of the fields that these arguments name, and writes what it answers; it has changed something where that
+/// is above 0. Ends the command, with this event if anything changed.
+fn change_each(
+    mut hash: HashMut<'_>,
+    (args, fields): (&Args<'_>, Range<usize>),
+    reply: &mut Reply<'_>,
+    event: Event,
+    mut change: impl FnMut(&mut HashMut<'_>, &[u8]) -> Result<i64, ErrorReply>,
+) -> CommandResult {
+    reply.array(fields.len());
     let mut has_changed = false;
     let mut done = Ok(());
-    for at in setting.fields.clone() {
-        match set_deadline(&mut hash, args.at(at), deadline, now, &setting) {
+    for at in fields {
+        match change(&mut hash, args.at(at)) {
             Ok(outcome) => {
                 has_changed |= outcome > 0;
-                call.reply.integer(outcome);
+                reply.integer(outcome);
             }
             Err(error) => {
                 done = Err(error);
@@ -99,11 +125,6 @@ fn set_deadlines(call: &mut ShardCall<'_>, command: &str, time: (Unit, Origin)) 
             }
         }
     }
-    let event = if deadline <= now {
-        Event::HDel
-    } else {
-        Event::HExpire
-    };
     close_told(hash, has_changed, event);
     done
 }
@@ -134,24 +155,9 @@ fn hpersist(call: &mut ShardCall<'_>) -> CommandResult {
     let args = call.args;
     let fields = only_fields(&args).map_err(|error| behind_type(call, error))?;
     let key = call.key(1);
-    let mut hash = call.shard.hash_mut(call.db, key)?;
-    call.reply.array(fields.len());
-    let mut has_changed = false;
-    let mut done = Ok(());
-    for at in fields {
-        match persist(&mut hash, args.at(at)) {
-            Ok(outcome) => {
-                has_changed |= outcome > 0;
-                call.reply.integer(outcome);
-            }
-            Err(error) => {
-                done = Err(error);
-                break;
-            }
-        }
-    }
-    close_told(hash, has_changed, Event::HPersist);
-    done
+    let hash = call.shard.hash_mut(call.db, key)?;
+    let event = Event::HPersist;
+    change_each(hash, (&args, fields), &mut call.reply, event, persist)
 }
 
 /// Removes the deadline of one field; what is answered for it.
