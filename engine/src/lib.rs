@@ -32,7 +32,7 @@ mod units;
 mod value;
 mod watch;
 
-pub use awaited::AwaitedKeys;
+pub use awaited::{AwaitedKeys, WakesOn};
 pub use copied::{CopiedKeys, Version, VersionWords};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};

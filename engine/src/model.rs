@@ -263,6 +263,7 @@ impl Model {
         let Some(entry) = self.get(from.0, from.1) else {
             return false;
         };
+        let kind = entry.kind();
         self.expire_if_due(to.0, to.1);
         self.entries_mut(from.0).remove(from.1);
         self.entries_mut(to.0).insert(to.1.to_vec(), entry);
@@ -273,7 +274,7 @@ impl Model {
         self.tell(to.0, to.1, Some(Event::New));
         self.record(from.0, from.1, effect);
         self.tell(from.0, from.1, Some(events.0));
-        self.record(to.0, to.1, Effect::Arrive);
+        self.record(to.0, to.1, Effect::Arrive { kind });
         self.tell(to.0, to.1, Some(events.1));
         true
     }

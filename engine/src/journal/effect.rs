@@ -83,7 +83,10 @@ pub enum EffectOf<B, E> {
         key: B,
     },
     /// The entry came by the [`EffectOf::MoveTo`] of the record just before, which is the whole change.
-    Arrive,
+    Arrive {
+        /// The data type.
+        kind: Kind,
+    },
     /// Every entry of the database is gone.
     FlushDb,
     /// The databases exchanged their contents.
@@ -188,17 +191,27 @@ impl Effect<'_> {
         !matches!(self, Self::FlushDb | Self::SwapDb { .. })
     }
 
-    /// Whether its key may hold something that it did not hold before, for which somebody waits. What [`Self::destination`]
+    /// The type of the value, if the key may hold something of it now that it did not hold before. What [`Self::destination`]
     /// names has a record of its own for that.
-    pub fn brings(&self) -> bool {
+    pub fn brings(&self) -> Option<Kind> {
         match self {
-            Self::Put { .. } | Self::Arrive => true,
-            Self::Elements(elements) => elements.iter().any(Element::brings),
+            Self::Put { kind, .. } | Self::Arrive { kind } => Some(*kind),
+            Self::Elements(elements) => elements.iter().find_map(Element::brings),
             Self::Deadline(_)
             | Self::Remove(_)
             | Self::MoveTo { .. }
             | Self::FlushDb
-            | Self::SwapDb { .. } => false,
+            | Self::SwapDb { .. } => None,
+        }
+    }
+
+    /// Whether the value that the key held is gone: removed, moved away, or replaced by another.
+    pub fn takes_away(&self) -> bool {
+        match self {
+            Self::Put { .. } | Self::Arrive { .. } | Self::MoveTo { .. } => true,
+            // Whoever waits for it follows it.
+            Self::Remove(removal) => *removal != Removal::HandedOver,
+            Self::Elements(_) | Self::Deadline(_) | Self::FlushDb | Self::SwapDb { .. } => false,
         }
     }
 
@@ -217,9 +230,16 @@ impl Effect<'_> {
 }
 
 impl Element<'_> {
-    /// Whether the value has something that it did not have before.
-    fn brings(&self) -> bool {
-        !matches!(self, Self::Pop(_) | Self::Cut { .. } | Self::Gone(_))
+    /// The type of the value, if it has something that it did not have before.
+    fn brings(&self) -> Option<Kind> {
+        match self {
+            Self::Range { .. } => Some(Kind::String),
+            Self::Push { .. } | Self::Insert { .. } | Self::Replace { .. } => Some(Kind::List),
+            Self::Field { .. } => Some(Kind::Hash),
+            Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
+            // Of types that are yet to come.
+            Self::Member(_) | Self::Score { .. } | Self::Entry { .. } => None,
+        }
     }
 }
 
@@ -249,7 +269,7 @@ impl<B, E> EffectOf<B, E> {
                 db,
                 key: bytes_of(key),
             },
-            Self::Arrive => EffectOf::Arrive,
+            Self::Arrive { kind } => EffectOf::Arrive { kind },
             Self::FlushDb => EffectOf::FlushDb,
             Self::SwapDb { with } => EffectOf::SwapDb { with },
         }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::{End, UnixMillis};
+use crate::{End, Kind, UnixMillis};
 
 const DB: DbIndex = DbIndex(2);
 
@@ -229,18 +229,31 @@ fn elements_reach_subscribers_whole_at_once_or_held_back() {
 }
 
 #[test]
-fn what_is_taken_away_serves_nobody_who_waits() {
-    let brings: Vec<bool> = ELEMENTS
+fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
+    let brings: Vec<Option<Kind>> = ELEMENTS
         .iter()
         .map(|element| Effect::Elements(std::slice::from_ref(element)).brings())
         .collect();
     assert_eq!(
         brings,
         [
-            true, true, true, true, false, true, true, false, true, true, true, false, false
+            Some(Kind::String),
+            Some(Kind::Hash),
+            Some(Kind::List),
+            Some(Kind::List),
+            None,
+            Some(Kind::List),
+            Some(Kind::List),
+            None,
+            // Of types that are yet to come.
+            None,
+            None,
+            None,
+            None,
+            None,
         ]
     );
-    assert!(!Effect::Elements(&[]).brings());
+    assert_eq!(Effect::Elements(&[]).brings(), None);
 }
 
 #[test]

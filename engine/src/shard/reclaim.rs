@@ -101,12 +101,14 @@ impl Shard {
         for (db, other) in [(a, b), (b, a)] {
             let other = &self.databases[usize::from(other.0)];
             let (hasher, memory, now) = (&self.hasher, &self.memory, self.now);
-            let has = |key: &[u8]| {
+            let find = |key: &[u8]| {
                 let found = other.find(hasher.key(key), memory);
-                found.is_some_and(|item| !memory.is_due(item, now))
+                found.filter(|item| !memory.is_due(*item, now))
             };
+            let has = |key: &[u8]| find(key).is_some();
             self.journal.watches.note_exchange(db, has);
-            self.journal.awaited.note_exchange(db, has);
+            let kind = |key: &[u8]| find(key).map(|item| memory.entry(item).kind());
+            self.journal.awaited.note_exchange(db, kind);
         }
         self.databases.swap(usize::from(a.0), usize::from(b.0));
         if self.undo.is_open {

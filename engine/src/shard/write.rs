@@ -414,6 +414,7 @@ impl Shard {
         let Some(item) = self.find(from_db, from_key) else {
             return Ok(false);
         };
+        let kind = self.memory.entry(item).kind();
         let same_key = from_key.bytes() == to_key.bytes();
         if to_key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
@@ -454,8 +455,12 @@ impl Shard {
         };
         self.journal.record(from_db, from_key.bytes(), &move_to);
         self.journal.tell(from_db, from_key.bytes(), events.0);
-        self.journal
-            .record_as(Counts::Part, to_db, to_key.bytes(), &Effect::Arrive);
+        self.journal.record_as(
+            Counts::Part,
+            to_db,
+            to_key.bytes(),
+            &Effect::Arrive { kind },
+        );
         self.journal.tell(to_db, to_key.bytes(), events.1);
         Ok(true)
     }

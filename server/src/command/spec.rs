@@ -1,5 +1,7 @@
 //! What is said once about a command, and everything else derives from.
 
+use larder_engine::WakesOn;
+
 use super::named_flags::named_flags;
 use crate::command::{Args, CoreCall, Handed, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
@@ -312,6 +314,8 @@ pub struct Blocking {
     pub takes: bool,
     /// The keys it waits for; the others it only works on.
     pub awaits: Keys,
+    /// What at one of them gives it its turn.
+    pub wakes_on: WakesOn,
     /// How long it waits at most.
     pub timeout: TimeoutFn,
     /// The reply of a wait that ended by time.
@@ -332,7 +336,7 @@ pub type TimeoutFn = fn(&Args<'_>) -> Result<WaitLimit, ErrorReply>;
 pub enum Turn {
     /// The command has just come.
     First,
-    /// It has waited, and a key of its was written. (That may be of another type: none it waits for, but no error.)
+    /// It has waited, and a key of its was written.
     Later,
 }
 

@@ -120,7 +120,7 @@ fn replay(hashes: &mut Hashes, record: &Record<'_>) {
             let hash = hashes.remove(record.key).expect("it was there");
             hashes.insert(key.to_vec(), hash);
         }
-        Effect::Arrive | Effect::Deadline(_) => {}
+        Effect::Arrive { .. } | Effect::Deadline(_) => {}
         ref other => panic!("{other:?}"),
     }
 }

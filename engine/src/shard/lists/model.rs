@@ -49,7 +49,7 @@ fn replay(lists: &mut Lists, record: &Record<'_>) {
             let list = lists.remove(record.key).expect("what moves was there");
             lists.insert(key.to_vec(), list);
         }
-        Effect::Deadline(_) | Effect::Arrive => {}
+        Effect::Deadline(_) | Effect::Arrive { .. } => {}
         other => panic!("no list makes {other:?}"),
     }
 }

@@ -14,14 +14,21 @@ use crate::shard::tests::large::op_on_large_values;
 use crate::shard::tests::ops::{Op, Ttl, key_of, op};
 use crate::shard::tests::{cases, copy, hold, run_on_hash, run_on_list, shard, tend_to_the_end};
 use crate::{
-    Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Lfu, ScanCursor, Shard, StringForm,
-    TtlChange, UnixMillis, ValueImage,
+    Access, Buffer, DbIndex, Event, Kept, Key, KeyHasher, Kind, Lfu, ScanCursor, Shard, StringForm,
+    TtlChange, UnixMillis, ValueImage, WakesOn,
 };
 
 const DATABASES: u16 = 3;
 const DB: DbIndex = DbIndex(0);
 /// One who watches all keys, of [`key_of`].
 const WATCHER: u64 = 100;
+const STRINGS: WakesOn = WakesOn::Value(Kind::String);
+/// What wakes those who wait for keys, of [`key_of`].
+const WAKES_ON: [WakesOn; 3] = [
+    STRINGS,
+    WakesOn::Value(Kind::List),
+    WakesOn::ValueOrLoss(Kind::Hash),
+];
 
 /// A shard, what has been told of it, and what the commands of a test answered.
 pub(in crate::shard) struct Observed {
@@ -86,7 +93,9 @@ impl Observed {
                 let watcher = u64::from(db.0) * 1000 + u64::from(n);
                 self.shard.watch(watcher, db, hasher.key(&key));
                 self.shard.watch(WATCHER, db, hasher.key(&key));
-                self.shard.awaited().add(db, &key);
+                self.shard
+                    .awaited()
+                    .add(db, &key, WAKES_ON[usize::from(n) % 3]);
             }
         }
     }
@@ -712,8 +721,8 @@ fn while_a_log_lies_aside_others_are_told_of_what_they_do_and_lose_nothing_by_it
         drop(shard.journal().take_notes());
         shard.watch(1, DB, key(b"owned"));
         shard.watch(2, DB, key(b"other"));
-        shard.awaited().add(DB, b"owned");
-        shard.awaited().add(DB, b"other");
+        shard.awaited().add(DB, b"owned", STRINGS);
+        shard.awaited().add(DB, b"other", STRINGS);
         let (changes, records) = (shard.journal().changes(), observed.records.borrow().len());
         shard.begin_undo();
         set(shard, b"owned", b"2");

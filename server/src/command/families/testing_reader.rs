@@ -1,15 +1,17 @@
-//! `TEST.READ` and `TEST.CLAIM`, of tests alone. The first is a command that waits and takes nothing of what it finds, so that one write serves all who wait, and
+//! `TEST.READ`, `TEST.CLAIM` and `TEST.FOLLOW`, of tests alone. The first is a command that waits and takes nothing of what it finds, so that one write serves all who wait, and
 //! that finds out when it comes from where on it reads. No command of lists does that; `XREAD` of streams does.
 //!
 //! `TEST.READ key [key ...] from seconds` reads, from element `from` on, the first of the lists that is longer; `$` for `from` is the
 //! length of the longest when the command comes. The reply is its key and what it read, put together.
 //!
-//! `TEST.CLAIM` does the same as one who takes: to find nothing in what serves another, as who waits for a value of another type
-//! will, when more types have commands that wait.
+//! `TEST.CLAIM` does the same as one who takes: to find nothing in a list that serves another, as a consumer of a stream's group may.
+//!
+//! `TEST.FOLLOW` reads as `TEST.READ` does, and ends with an error when none of its keys is a list any more, as such a consumer does whose
+//! stream is gone.
 
 #![cfg(test)]
 
-use larder_engine::{Access, DbIndex, Shard, parse_canonical_i64};
+use larder_engine::{Access, DbIndex, Kind, Shard, WakesOn, parse_canonical_i64};
 
 use super::timeout;
 use crate::command::{
@@ -26,6 +28,17 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Does the same, and keeps those who wait behind it from their turns until it is clear whether it found anything.",
         run: Run::Blocking(Blocking {
             takes: true,
+            ..BLOCKING
+        }),
+        ..READ
+    },
+    CommandSpec {
+        name: "test.follow",
+        summary: "Does the same as test.read until none of the keys is a list any more.",
+        run: Run::Blocking(Blocking {
+            attempt: follow_here,
+            begin: follow,
+            wakes_on: WakesOn::ValueOrLoss(Kind::List),
             ..BLOCKING
         }),
         ..READ
@@ -50,6 +63,7 @@ const BLOCKING: Blocking = Blocking {
     begin: read,
     takes: false,
     awaits: KEYS,
+    wakes_on: WakesOn::Value(Kind::List),
     timeout: |args| timeout::seconds(args.at(args.len() - 1)),
     on_timeout: |reply| reply.null_array(),
     on_nothing: |reply| reply.null_array(),
@@ -74,6 +88,16 @@ fn read_here(call: &mut ShardCall<'_>, _: Turn) -> Result<Attempted, ErrorReply>
     Ok(Attempted::Done)
 }
 
+fn follow_here(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
+    let attempted = read_here(call, turn)?;
+    let keys = 1..call.args.len() - 2;
+    let is_empty = |at| elements_of(call.shard, call.db, call.args.at(at)).is_empty();
+    if turn == Turn::Later && keys.into_iter().all(is_empty) {
+        return Err(errors::NO_SUCH_KEY);
+    }
+    Ok(attempted)
+}
+
 /// From which element on is read, the lists being so long now.
 fn from_of(words: &[Vec<u8>], lens: impl Iterator<Item = usize>) -> Result<usize, ErrorReply> {
     match &words[words.len() - 2][..] {
@@ -92,12 +116,25 @@ fn resolved(mut words: Vec<Vec<u8>>, from: usize) -> Resolved {
 }
 
 fn read(args: &Args<'_>, slots: &SlotMap, _: Turn) -> Result<Box<dyn Rounds>, ErrorReply> {
+    read_unless(args, slots, false)
+}
+
+fn follow(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Result<Box<dyn Rounds>, ErrorReply> {
+    read_unless(args, slots, turn == Turn::Later)
+}
+
+fn read_unless(
+    args: &Args<'_>,
+    slots: &SlotMap,
+    ends_without_lists: bool,
+) -> Result<Box<dyn Rounds>, ErrorReply> {
     let words: Vec<Vec<u8>> = args.iter_from(0).map(<[u8]>::to_vec).collect();
     let keys = &words[1..words.len() - 2];
     let cores = keys.iter().map(|key| slots.core_of(key)).collect();
     Ok(Box::new(Read {
         words,
         cores,
+        ends_without_lists,
         is_asked: false,
     }))
 }
@@ -106,6 +143,7 @@ fn read(args: &Args<'_>, slots: &SlotMap, _: Turn) -> Result<Box<dyn Rounds>, Er
 struct Read {
     words: Vec<Vec<u8>>,
     cores: Vec<CoreId>,
+    ends_without_lists: bool,
     is_asked: bool,
 }
 
@@ -119,6 +157,9 @@ impl Rounds for Read {
                 args: vec![key.clone()],
             });
             return Ok(Round::Ask(requests.collect()));
+        }
+        if self.ends_without_lists && answers.iter().all(|answer| answer.is_empty()) {
+            return Err(errors::NO_SUCH_KEY);
         }
         // An element is a byte.
         let from = from_of(&self.words, answers.iter().map(|answer| answer.len()))?;

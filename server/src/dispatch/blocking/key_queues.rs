@@ -1,7 +1,7 @@
 //! Clients that wait for keys of this core's shard, by number: the keys' side of blocking commands.
 //!
 //! ```text
-//!  a key is written      those who wait for it have their turn, one after another, as long as it holds something:
+//!  a key is written      those who wait for what it holds have their turn, one after another, as long as it holds that:
 //!    all keys are here     the attempt is made here and now; its reply leaves, or it goes on waiting
 //!    some are elsewhere    what it needs of this shard is reserved, so that no single command comes between, and the core
 //!                          of its session, which makes the attempt ([`super::blocked`]), is told
@@ -15,10 +15,10 @@
 //! Cost: a wait is a step in a map for each key; a write of a key that nobody waits for costs a look-up while somebody waits
 //! for another, and a test while nobody waits at all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
-use larder_engine::{DbIndex, Notes};
+use larder_engine::{DbIndex, Notes, WakesOn};
 
 use crate::command::Command;
 use crate::dispatch::locks::Scope;
@@ -36,8 +36,10 @@ pub(in crate::dispatch) struct KeyQueues {
     of_hash: HashMap<u64, Queue>,
     /// How many keys have been written for which somebody waited.
     writes: u64,
-    /// Keys that were written, and for which nobody could be served then.
-    put_off: BTreeSet<(DbIndex, Box<[u8]>)>,
+    /// Keys that were written, and for which nobody could be served then, in the order in which they were put off.
+    put_off: Vec<(DbIndex, Box<[u8]>)>,
+    /// The same.
+    is_put_off: HashSet<(DbIndex, Box<[u8]>)>,
     /// The part that runs is not the last one of its transaction here.
     is_mid_transaction: bool,
     /// The version of the slot table by which the keys were last looked at.
@@ -192,11 +194,15 @@ impl KeyQueues {
 
     /// Nobody could be served who waits for this key: it is looked at again.
     pub(in crate::dispatch) fn put_off(&mut self, db: DbIndex, key: &[u8]) {
-        self.put_off.insert((db, key.into()));
+        let written: (DbIndex, Box<[u8]>) = (db, key.into());
+        if self.is_put_off.insert(written.clone()) {
+            self.put_off.push(written);
+        }
     }
 
-    /// The keys that were put off.
-    pub(in crate::dispatch) fn take_put_off(&mut self) -> BTreeSet<(DbIndex, Box<[u8]>)> {
+    /// The keys that were put off, in their order.
+    pub(in crate::dispatch) fn take_put_off(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        self.is_put_off.clear();
         std::mem::take(&mut self.put_off)
     }
 
@@ -297,6 +303,11 @@ impl KeyWaiter {
     /// Bytes of memory that the arguments of its attempt take.
     pub(in crate::dispatch) fn memory_bytes(&self) -> usize {
         self.args.as_ref().map_or(0, KeptArgs::memory_bytes)
+    }
+
+    /// What at one of its keys gives it its turn.
+    pub(in crate::dispatch) fn wakes_on(&self) -> WakesOn {
+        blocking_of(self.command).wakes_on
     }
 
     /// Whether those behind it may have their turn, while it has its own and has not been served.

@@ -298,9 +298,9 @@ fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
     }
 }
 
-/// Two clients wait for keys of two cores. Attempts are made in vain, since what was written is of another type; while they are
-/// under way, the key becomes a list.
-fn written_again(seed: u64) {
+/// Two clients wait for keys of two cores, by this command. While attempts may be under way behind a first write, the key is
+/// made a list of `a` and `b`. The key, and what the clients hear.
+fn written_again(seed: u64, command: (&str, &str), first_write: &str) -> (String, [String; 2]) {
     let mut random = Random(seed);
     let mut server = Server::new(2);
     let keys = keys(2);
@@ -308,11 +308,13 @@ fn written_again(seed: u64) {
     let [first, second, writer, other] = clients[..] else {
         unreachable!()
     };
+    let (name, rest) = command;
     for client in [first, second] {
-        server.send(client, format!("BLPOP {} 0\r\n", keys.join(" ")).as_bytes());
+        let wait = format!("{name} {} {rest}\r\n", keys.join(" "));
+        server.send(client, wait.as_bytes());
     }
     let key = &keys[random.below(2)];
-    server.receive(writer, format!("SET {key} x\r\n").as_bytes());
+    server.receive(writer, format!("{first_write} {key} x\r\n").as_bytes());
     for _ in 0..random.below(20) {
         server.stir(&mut random);
     }
@@ -322,18 +324,101 @@ fn written_again(seed: u64) {
         keys.join(" ")
     );
     server.receive(other, multi.as_bytes());
-    let mut heard = [first, second].map(|client| server.send(client, b""));
-    // The second may have had its turn in vain as well, and be ahead.
-    heard.sort();
-    let served = ["a", "b"].map(|element| taken(key, element));
-    assert_eq!(heard, served, "seed {seed}");
+    let heard = [first, second].map(|client| server.send(client, b""));
     disconnect(server, &clients);
+    (key.clone(), heard)
 }
 
 #[test]
 fn what_is_written_while_an_attempt_finds_nothing_serves() {
-    for seed in 0..seeds(100) {
-        written_again(seed);
+    for seed in 1..=seeds(2000) {
+        let (key, heard) = written_again(seed, ("TEST.CLAIM", "1 0"), "RPUSH");
+        assert_eq!(heard, ["b", "b"].map(|it| taken(&key, it)), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_value_of_another_type_gives_nobody_a_turn_and_the_order_stays() {
+    for seed in 1..=seeds(2000) {
+        let (key, heard) = written_again(seed, ("BLPOP", "0"), "SET");
+        assert_eq!(heard, ["a", "b"].map(|it| taken(&key, it)), "seed {seed}");
+    }
+}
+
+/// Who waits for two keys of a core, and came later than who waits for the first of them, has his turn before him when the second is
+/// written first: a value of another type at the first is no write of it.
+#[test]
+fn what_was_of_another_type_when_it_was_written_comes_in_its_order_when_it_is_a_list() {
+    for cores in CORES {
+        for write in ["SET {a} x", "HSET {a} f v", "SWAPDB 0 1"] {
+            let mut server = Server::new(cores);
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [one, both, writer] = clients[..] else {
+                unreachable!()
+            };
+            server.send(writer, b"SELECT 1\r\nSET {a} x\r\nSELECT 0\r\n");
+            server.send(one, b"BLPOP {a} 0\r\n");
+            server.send(both, b"BLPOP {a} {a}2 0\r\n");
+            let multi = format!(
+                "MULTI\r\n{write}\r\nRPUSH {{a}}2 1\r\nDEL {{a}}\r\nRPUSH {{a}} 2\r\nEXEC\r\n"
+            );
+            server.send(writer, multi.as_bytes());
+            assert_eq!(
+                server.send(both, b""),
+                taken("{a}", "2"),
+                "{write} on {cores}"
+            );
+            assert_eq!(server.send(one, b""), "", "{write}");
+            server.send(writer, b"RPUSH {a} 3\r\nFLUSHALL\r\n");
+            assert_eq!(server.send(one, b""), taken("{a}", "3"), "{write}");
+            disconnect(server, &clients);
+        }
+    }
+}
+
+#[test]
+fn who_waits_for_a_loss_too_is_told_of_it_however_it_comes() {
+    let losses = [
+        "DEL {key}",
+        "SET {key} x",
+        "RENAME {key} {other}",
+        "RENAME {string} {key}",
+        "COPY {string} {key} REPLACE",
+        "MOVE {key} 1",
+        "PEXPIREAT {key} 1",
+        "RPOP {key}",
+        "FLUSHDB",
+        "SWAPDB 0 1",
+        "EVAL \"redis.call('UNLINK', KEYS[1])\" 1 {key}",
+        "MULTI\r\nUNLINK {key}\r\nEXEC",
+    ];
+    for cores in CORES {
+        let keys = keys(cores);
+        let last = keys.last().unwrap();
+        for (waited, loss) in [last, &keys.join(" ")]
+            .into_iter()
+            .flat_map(|waited| losses.iter().map(move |loss| (waited, loss)))
+        {
+            let mut server = Server::new(cores);
+            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
+            let [follower, taker, writer] = clients[..] else {
+                unreachable!()
+            };
+            let string = format!("s{{{last}}}");
+            server.send(
+                writer,
+                format!("RPUSH {last} a\r\nSET {string} x\r\n").as_bytes(),
+            );
+            server.send(follower, format!("TEST.FOLLOW {waited} 1 0\r\n").as_bytes());
+            server.send(taker, format!("BLPOP {last}2 0\r\n").as_bytes());
+            let loss = loss.replace("{key}", last).replace("{string}", &string);
+            let loss = loss.replace("{other}", &format!("o{{{last}}}"));
+            server.send(writer, format!("{loss}\r\n").as_bytes());
+            let heard = server.send(follower, b"");
+            assert_eq!(heard, "-ERR no such key\r\n", "{waited}: {loss}");
+            assert_eq!(server.send(taker, b""), "", "{loss}");
+            disconnect(server, &clients);
+        }
     }
 }
 

@@ -169,7 +169,7 @@ impl Kept {
             Effect::Remove(Removal::HandedOver) => panic!("no slot moves"),
             Effect::Remove(_) => Change::Remove,
             Effect::MoveTo { db, key } => Change::MoveTo(db.0.into(), key.to_vec()),
-            Effect::Arrive => Change::Arrive,
+            Effect::Arrive { .. } => Change::Arrive,
             Effect::FlushDb => Change::Flush,
             Effect::SwapDb { with } => Change::Swap(with.0.into()),
         };

@@ -7,7 +7,7 @@
 //! destination core:  check the type       push
 //! ```
 
-use larder_engine::{DbIndex, End, Key, Shard};
+use larder_engine::{DbIndex, End, Key, Kind, Shard, WakesOn};
 
 use super::{Wanting, is_there, popped, pushed, words};
 use crate::command::families::timeout;
@@ -96,6 +96,7 @@ const fn blocking(attempt: AttemptFn, begin: AttemptRoundsFn, timeout: TimeoutFn
         begin,
         takes: true,
         awaits: Keys::of(&[SOURCE]),
+        wakes_on: WakesOn::Value(Kind::List),
         timeout,
         on_timeout: |reply| reply.null_array(),
         on_nothing: |reply| reply.null(),

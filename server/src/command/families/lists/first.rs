@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use larder_engine::End;
+use larder_engine::{End, Kind, WakesOn};
 
 use super::{Wanting, is_there, pop, words};
 use crate::command::families::timeout;
@@ -102,6 +102,7 @@ const BLOCKING: Blocking = Blocking {
     begin: blpop_across,
     takes: true,
     awaits: BLPOP_KEYS,
+    wakes_on: WakesOn::Value(Kind::List),
     timeout: |args| timeout::seconds(args.at(args.len() - 1)),
     on_timeout: |reply| reply.null_array(),
     on_nothing: |reply| reply.null_array(),

@@ -70,7 +70,10 @@ impl Core {
         let number = request.number;
         let waiter = KeyWaiter::new(to, head, request, args);
         for key in &waiter.keys {
-            self.state.shard.awaited().add(head.db, key);
+            self.state
+                .shard
+                .awaited()
+                .add(head.db, key, waiter.wakes_on());
         }
         self.budget.keep(waiter.memory_bytes());
         let keys = waiter.keys.clone();
@@ -142,8 +145,8 @@ impl Core {
         self.serve_all_written(own);
     }
 
-    /// Gives those who wait for a key their turn, as long as it holds anything. `own`: the locks it was written under, which
-    /// are about to be given back.
+    /// Gives those who wait for what a key holds their turn, as long as it holds that. `own`: the locks it was written under,
+    /// which are about to be given back.
     fn serve(&mut self, db: DbIndex, key: &[u8], own: Option<LockId>) {
         let hash = self.state.shard.hasher().hash(key);
         let mut last = None;
@@ -166,7 +169,11 @@ impl Core {
             }
             let shard = &mut self.state.shard;
             let found = shard.hasher().key(key);
-            if shard.get(db, found, Access::Peek).is_none() {
+            let found = shard.get(db, found, Access::Peek).map(|entry| entry.kind());
+            if !wait.wakes_on().is_met_by(found) {
+                if shard.awaited().wakes_any(db, key, found) {
+                    continue;
+                }
                 return;
             }
             match self.give_turn(number, hash, own) {
@@ -328,7 +335,8 @@ impl Core {
     fn leave_queues(&mut self, number: WaitNumber, wait: &KeyWaiter) {
         self.budget.let_go(wait.memory_bytes());
         for key in &wait.keys {
-            self.state.shard.awaited().remove(wait.head.db, key);
+            let awaited = self.state.shard.awaited();
+            awaited.remove(wait.head.db, key, wait.wakes_on());
         }
         let hasher = self.state.shard.hasher();
         self.key_queues.leave(number, wait, |key| hasher.hash(key));

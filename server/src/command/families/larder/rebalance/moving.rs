@@ -206,7 +206,7 @@ pub fn collect(call: &mut CoreCall<'_>) {
     let see = move |record: &Record<'_>| {
         if let Effect::SwapDb { .. } = record.effect {
             again.set(true);
-        } else if record.effect.brings() {
+        } else if record.effect.brings().is_some() {
             note(&wanted, &keys, record.key);
         }
     };
