@@ -57,6 +57,23 @@ pub fn set_px(number: usize, value: &[u8], ttl_ms: u64) -> Vec<u8> {
 /// Bytes of a reply that is [`VALUE`].
 pub const BULK_BYTES: usize = b"$64\r\n".len() + VALUE.len() + 2;
 
+/// The ordinary element of a list.
+pub const ELEMENT: [u8; 16] = *b"element:00000000";
+
+/// `BLPOP` of the list at key number `number`, without an end, as a client sends it.
+pub fn blpop(number: usize) -> Vec<u8> {
+    encode_command([b"BLPOP".as_slice(), &key(number), b"0"].into_iter())
+}
+
+/// `RPUSH` of [`ELEMENT`] to the list at key number `number`, as a client sends it.
+pub fn rpush(number: usize) -> Vec<u8> {
+    encode_command([b"RPUSH".as_slice(), &key(number), &ELEMENT].into_iter())
+}
+
+/// Bytes of the reply to [`blpop`].
+pub const HANDED_OVER_BYTES: usize =
+    b"*2\r\n$16\r\n".len() + KEY_BYTES + b"\r\n$16\r\n".len() + ELEMENT.len() + 2;
+
 /// A script that reads its first key and writes its last.
 pub const SCRIPT: &str =
     "local value = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[#KEYS], ARGV[1]) return value";

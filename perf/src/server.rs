@@ -19,11 +19,12 @@ use crate::data::{MEMORY_CEILING_BYTES, NOW, SEEDS, VALUE, pipelines, set};
 /// Pipeline depth at which a server is filled.
 const FILL_PIPELINE: usize = 64;
 
-/// Cores, and one client on the first of them.
+/// Cores, and two clients on the first of them, of which most benches use one.
 pub struct Server {
     shared: Arc<Shared>,
     cores: Vec<Core>,
     client: SessionId,
+    other: SessionId,
     dirty: Vec<SessionId>,
     now_ms: u64,
 }
@@ -39,13 +40,15 @@ impl Server {
         shared
             .update_config(|_| Ok::<_, ()>(Config::default()))
             .expect("the change cannot fail");
-        let Ok(client) = started[0].connect(Peer::default()) else {
-            panic!("one client is admitted")
-        };
+        let [client, other] = [(); 2].map(|()| match started[0].connect(Peer::default()) {
+            Ok(client) => client,
+            Err(_) => panic!("two clients are admitted"),
+        });
         let mut server = Self {
             shared,
             cores: started,
             client,
+            other,
             dirty: Vec::new(),
             now_ms: NOW.0 as u64,
         };
@@ -89,10 +92,22 @@ impl Server {
 
     /// One turn of the first core: `input` is received, what there is to reply is sent. Returns its bytes.
     pub fn turn(&mut self, input: &[u8]) -> usize {
-        self.begin(0);
-        self.cores[0].receive(self.client, input);
-        self.cores[0].end_turn();
+        self.turn_of(self.client, input);
         self.send()
+    }
+
+    /// A turn in which one client sends `waits`, and one in which another sends `pushes`. Returns the bytes replied to both.
+    pub fn hand_over(&mut self, waits: &[u8], pushes: &[u8]) -> usize {
+        self.turn_of(self.client, waits);
+        self.turn_of(self.other, pushes);
+        self.send() + self.send_to(self.other)
+    }
+
+    #[inline]
+    fn turn_of(&mut self, client: SessionId, input: &[u8]) {
+        self.begin(0);
+        self.cores[0].receive(client, input);
+        self.cores[0].end_turn();
     }
 
     /// As [`Self::turn`], followed by a turn of every core while commands and answers travel between them.
@@ -130,11 +145,16 @@ impl Server {
     }
 
     fn send(&mut self) -> usize {
-        let core = &mut self.cores[0];
-        core.take_dirty(&mut self.dirty);
+        self.cores[0].take_dirty(&mut self.dirty);
         self.dirty.clear();
-        let bytes = core.unsent(self.client).len();
-        core.sent(self.client, bytes);
+        self.send_to(self.client)
+    }
+
+    #[inline]
+    fn send_to(&mut self, client: SessionId) -> usize {
+        let core = &mut self.cores[0];
+        let bytes = core.unsent(client).len();
+        core.sent(client, bytes);
         bytes
     }
 }
@@ -147,7 +167,7 @@ fn bounded_config() -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{BULK_BYTES, get, key};
+    use crate::data::{BULK_BYTES, HANDED_OVER_BYTES, blpop, get, key, rpush};
 
     const HIT_BYTES: usize = BULK_BYTES;
 
@@ -157,6 +177,21 @@ mod tests {
         let input = pipelines((0..100).map(get), 7);
         assert_eq!(server.run(&input), 100 * HIT_BYTES);
         assert_eq!(server.turn(&get(100)), b"$-1\r\n".len());
+    }
+
+    #[test]
+    fn what_a_client_waits_for_another_hands_over() {
+        let mut server = Server::new(1);
+        for depth in [1, 16] {
+            let (waits, pushes) = (blpop(7).repeat(depth), rpush(7).repeat(depth));
+            for _ in 0..3 {
+                let replied = depth * HANDED_OVER_BYTES
+                    + (1..=depth)
+                        .map(|len| format!(":{len}\r\n").len())
+                        .sum::<usize>();
+                assert_eq!(server.hand_over(&waits, &pushes), replied);
+            }
+        }
     }
 
     #[test]

@@ -250,6 +250,34 @@ fn script_hop((mut server, input): Fed) -> Fed {
     (server, input)
 }
 
+/// Clients that wait, each for a key of its own, with so many commands at once, and others that push as many.
+fn hand_overs(depth: usize) -> (Server, Vec<[Vec<u8>; 2]>) {
+    let numbers = scattered(OPERATIONS / depth, KEYS);
+    let input = numbers.map(|number| {
+        let number = KEYS + number;
+        [
+            data::blpop(number).repeat(depth),
+            data::rpush(number).repeat(depth),
+        ]
+    });
+    let (mut server, input) = (Server::filled(KEYS), Vec::from_iter(input));
+    for [waits, pushes] in &input {
+        let replied = server.hand_over(waits, pushes);
+        assert!(replied > depth * data::HANDED_OVER_BYTES);
+    }
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::depth_1(args = (1), setup = hand_overs)]
+#[bench::depth_16(args = (16), setup = hand_overs)]
+fn hand_over((mut server, input): (Server, Vec<[Vec<u8>; 2]>)) -> (Server, Vec<[Vec<u8>; 2]>) {
+    for [waits, pushes] in &input {
+        black_box(server.hand_over(waits, pushes));
+    }
+    (server, input)
+}
+
 fn get_pieces(pipeline: usize) -> Vec<Vec<u8>> {
     pipelines((0..OPERATIONS).map(get), pipeline)
 }
@@ -537,6 +565,7 @@ library_benchmark_group!(
         set_px,
         script,
         script_hop,
+        hand_over,
         parse,
         parse_halved,
         reply_bulk,

@@ -3,13 +3,12 @@
 use larder_engine::End;
 use larder_engine::bench::BareList;
 
-use crate::data::{MEMORY_CEILING_BYTES, scattered};
+use crate::data::{ELEMENT, MEMORY_CEILING_BYTES, scattered};
 
 /// Elements of the lists that are read and changed in the middle.
 pub const ELEMENTS: usize = 100_000;
 /// Elements of a range.
 pub const RANGE: u32 = 100;
-const ELEMENT: [u8; 16] = *b"element:00000000";
 
 /// A list without elements.
 pub fn empty() -> BareList {
