@@ -8,4 +8,7 @@ mod reply;
 
 pub use errors::ErrorReply;
 pub use parser::{ArgRange, Parsed, Parser, ProtocolError, ProtocolLimits};
-pub use reply::{DeferredLen, Digits, Mark, Protocol, REPLY_MAX_BYTES, Reply, encode_command};
+pub use reply::{
+    BULK_FRAME_BYTES, DeferredLen, Digits, Mark, NULL_BYTES, Protocol, REPLY_MAX_BYTES, Reply,
+    encode_command,
+};

@@ -5,6 +5,12 @@ use super::ErrorReply;
 /// Most bytes of one reply.
 pub const REPLY_MAX_BYTES: usize = 1 << 30;
 
+/// Most bytes that a bulk string has in front of its own and behind them.
+pub const BULK_FRAME_BYTES: usize = 24;
+
+/// Most bytes of a null.
+pub const NULL_BYTES: usize = 5;
+
 /// The protocol a client chose with `HELLO`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -129,10 +135,16 @@ impl<'a> Reply<'a> {
     /// A bulk string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.out.reserve(bytes.len() + 24);
+        self.out.reserve(bytes.len() + BULK_FRAME_BYTES);
         self.header(b'$', bytes.len() as u64);
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// The bulk string of `len` bytes that was written last.
+    pub fn last_bulk(&self, len: usize) -> &[u8] {
+        let end = self.out.len() - b"\r\n".len();
+        &self.out[end - len..end]
     }
 
     /// A bulk string of text.

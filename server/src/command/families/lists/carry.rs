@@ -7,7 +7,7 @@
 //! destination core:  check the type       push
 //! ```
 
-use larder_engine::{DbIndex, End, Key, Kind, Shard, WakesOn};
+use larder_engine::{DbIndex, End, Key, Kind, Shard, WakesOn, WrongType};
 
 use super::{Wanting, is_there, popped, pushed, words};
 use crate::command::families::timeout;
@@ -162,49 +162,64 @@ fn attempt(call: &mut ShardCall<'_>, ends: Ends, turn: Turn) -> Result<Attempted
     })
 }
 
-/// Carries an element within a shard, and writes it. Whether there was one.
+/// Carries an element within a shard, and writes it: from the reply it goes to the destination. Whether there was one.
 fn carry(call: &mut ShardCall<'_>, ends: Ends) -> Result<bool, ErrorReply> {
     let (source, destination) = (call.key(1), call.key(2));
-    let Some(element) = end_of(call.shard, call.db, source, ends.from)? else {
+    if source.bytes() == destination.bytes() {
+        return turn_around(call, source, ends);
+    }
+    let (shard, reply) = (&mut *call.shard, &mut call.reply);
+    let shown = show_end(shard, call.db, source, ends.from, |element| {
+        reply.bulk(element);
+        element.len()
+    })?;
+    let Some(len) = shown else {
         return Ok(false);
     };
-    if source.bytes() == destination.bytes() {
-        turn_around(call.shard, call.db, source, ends, &element)?;
-    } else {
-        push_one(call.shard, call.db, destination, ends.to, &element)?;
-        pop_one(call.shard, call.db, source, ends.from)?;
-    }
-    call.reply.bulk(&element);
+    // The source has it until the destination does: that may be of another type, or memory out.
+    push_one(shard, call.db, destination, ends.to, reply.last_bulk(len))?;
+    pop_one(shard, call.db, source, ends.from)?;
     Ok(true)
 }
 
-/// A copy of the element at an end of a list, if there is one.
-fn end_of(
+/// Shows the element at an end of a list, if there is one.
+fn show_end<T>(
     shard: &mut Shard,
     db: DbIndex,
     key: Key<'_>,
     end: End,
-) -> Result<Option<Vec<u8>>, ErrorReply> {
+    show: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>, WrongType> {
     let list = shard.list_mut(db, key)?;
-    let at = match end {
-        End::Head => 0,
-        End::Tail => list.len().saturating_sub(1),
-    };
-    let element = list.get(at).map(<[u8]>::to_vec);
+    let shown = list.get(index_of(end, list.len())).map(show);
     list.close(&[]);
-    Ok(element)
+    Ok(shown)
 }
 
-/// Pushes `element`, a copy of the one at an end of the list, and takes that out.
+/// The index of the element at an end of a list of `len` elements.
+fn index_of(end: End, len: u32) -> u32 {
+    match end {
+        End::Head => 0,
+        End::Tail => len.saturating_sub(1),
+    }
+}
+
+/// Takes the element at one end of the list, pushes it at another, and writes it. Whether there was one.
 fn turn_around(
-    shard: &mut Shard,
-    db: DbIndex,
+    call: &mut ShardCall<'_>,
     key: Key<'_>,
     Ends { from, to }: Ends,
-    element: &[u8],
-) -> CommandResult {
-    let mut list = shard.list_mut(db, key)?;
-    if let Err(error) = list.push(to, element) {
+) -> Result<bool, ErrorReply> {
+    let (mut list, reply) = (call.shard.list_mut(call.db, key)?, &mut call.reply);
+    let shown = list.get(index_of(from, list.len())).map(|element| {
+        reply.bulk(element);
+        element.len()
+    });
+    let Some(len) = shown else {
+        list.close(&[]);
+        return Ok(false);
+    };
+    if let Err(error) = list.push(to, reply.last_bulk(len)) {
         list.close(&[]);
         return Err(error.into());
     }
@@ -217,7 +232,7 @@ fn turn_around(
     };
     list.remove(at..at + 1);
     list.close(&[pushed(to), popped(from)]);
-    Ok(())
+    Ok(true)
 }
 
 fn push_one(
@@ -356,11 +371,10 @@ impl Rounds for Carry {
     }
 }
 
-/// Writes what came of a part: an element, if it has one.
-fn answer(out: &mut Vec<u8>, outcome: Result<Option<Vec<u8>>, ErrorReply>) {
+/// Writes what came of a part that answers no element.
+fn answer(out: &mut Vec<u8>, outcome: CommandResult) {
     match outcome {
-        Ok(Some(element)) => Answer::yes(out, |out| out.extend_from_slice(&element)),
-        Ok(None) => Answer::no(out),
+        Ok(()) => Answer::yes(out, |_| ()),
         Err(error) => Answer::failed(out, &error),
     }
 }
@@ -368,17 +382,25 @@ fn answer(out: &mut Vec<u8>, outcome: Result<Option<Vec<u8>>, ErrorReply>) {
 /// Answers the element at the end, argument 1, of the list at argument 0.
 fn look_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    let outcome =
-        words::end(&call.args, 1).and_then(|end| end_of(&mut call.core.shard, call.db, key, end));
-    answer(call.out, outcome);
+    let (shard, out) = (&mut call.core.shard, &mut *call.out);
+    let shown = words::end(&call.args, 1).and_then(|end| {
+        let shown = show_end(shard, call.db, key, end, |element| {
+            Answer::yes(out, |out| out.extend_from_slice(element));
+        });
+        Ok(shown?)
+    });
+    match shown {
+        Ok(Some(())) => {}
+        Ok(None) => Answer::no(call.out),
+        Err(error) => Answer::failed(call.out, &error),
+    }
 }
 
 /// Answers whether an element may be pushed to argument 0: it is a list, or nothing.
 fn check_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
     let outcome = is_there(&mut call.core.shard, call.db, key);
-    let outcome = outcome.map(|_| Some(Vec::new()));
-    answer(call.out, outcome.map_err(ErrorReply::from));
+    answer(call.out, outcome.map(|_| ()).map_err(ErrorReply::from));
 }
 
 /// Pushes argument 2 at the end, argument 1, of the list at argument 0.
@@ -387,7 +409,7 @@ fn push_part(call: &mut CoreCall<'_>) {
     let (shard, element) = (&mut call.core.shard, call.args.at(2));
     let outcome =
         words::end(&call.args, 1).and_then(|end| push_one(shard, call.db, key, end, element));
-    answer(call.out, outcome.map(|()| Some(Vec::new())));
+    answer(call.out, outcome);
 }
 
 /// Takes the element at the end, argument 1, of the list at argument 0 out.
@@ -395,5 +417,5 @@ fn pop_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
     let outcome =
         words::end(&call.args, 1).and_then(|end| pop_one(&mut call.core.shard, call.db, key, end));
-    answer(call.out, outcome.map(|()| Some(Vec::new())));
+    answer(call.out, outcome);
 }
