@@ -312,6 +312,8 @@ pub struct Blocking {
     pub begin: AttemptRoundsFn,
     /// Whether an attempt takes what it finds, so that others do not find it; else one write serves all who wait.
     pub takes: bool,
+    /// Whether it takes one element at most: the time of an attempt is then bounded by the number of its keys.
+    pub takes_one: bool,
     /// The keys it waits for; the others it only works on.
     pub awaits: Keys,
     /// What at one of them gives it its turn.

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{CommandSpec, FAMILIES, Flags};
+use crate::command::{Blocking, CommandSpec, FAMILIES, Flags, Run};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
@@ -147,7 +147,8 @@ impl CommandTable {
 
     fn number(&mut self, spec: &'static CommandSpec) -> Command {
         let id = CommandId(self.count);
-        let shares_turn = spec.flags.has(Flags::FAST) || spec.complexity == "O(1)";
+        let takes_one = matches!(spec.run, Run::Blocking(Blocking { takes_one, .. }) if takes_one);
+        let shares_turn = spec.flags.has(Flags::FAST) || spec.complexity == "O(1)" || takes_one;
         self.count += 1;
         Command {
             spec,
@@ -276,6 +277,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_blocks_shares_its_turn_if_it_takes_one_element() {
+        let table = CommandTable::global();
+        for (name, shares) in [("blpop", true), ("blmove", true), ("blmpop", false)] {
+            let command = table.find(name.as_bytes()).unwrap();
+            assert_eq!(command.shares_turn, shares, "{name}");
+        }
+    }
+
+    #[test]
     fn every_command_is_found_by_its_name_in_any_case() {
         let table = CommandTable::global();
         for command in table.iter() {
@@ -376,7 +386,7 @@ mod tests {
             assert_eq!(spec.name, spec.name.to_lowercase());
             assert!(!spec.summary.is_empty(), "{} has no summary", spec.name);
             assert_ne!(spec.arity, 0, "{} takes at least its name", spec.name);
-            let is_container = matches!(spec.run, crate::command::Run::Container);
+            let is_container = matches!(spec.run, Run::Container);
             // `COMMAND` runs by itself too.
             assert!(
                 !is_container || !spec.subcommands.is_empty(),

@@ -37,6 +37,9 @@ pub const PERIOD_MS: u64 = 100;
 /// Units of house-keeping a shard does in one turn.
 pub const TEND_BUDGET: u32 = 256;
 
+/// Most bytes of memory that are kept for the reply of the next attempt for a client that waits.
+pub const KEPT_REPLY_BYTES: usize = 4 * 1024;
+
 /// Arguments together longer than this make a constant-time command be timed by itself.
 pub const TIMED_ARGS_BYTES: usize = 16 * 1024;
 

@@ -258,6 +258,8 @@ pub struct Session {
     pub connection_closed: bool,
     /// Set while it waits for something.
     pub blocked: Option<Blocked>,
+    /// A command of its has waited for keys: the next may, and what comes behind it is not parsed before that is clear.
+    pub has_waited: bool,
     /// A wait for keys that has ended before anything came, or is to: the keys' cores have yet to be told.
     pub ended_wait: Option<WaitNumber>,
     /// Set while commands behind a barrier wait for the replies before them.
@@ -352,6 +354,7 @@ impl Session {
             input_ended: false,
             connection_closed: false,
             blocked: None,
+            has_waited: false,
             ended_wait: None,
             at_barrier: false,
             commands: 0,

@@ -62,6 +62,7 @@ const BLOCKING: Blocking = Blocking {
     attempt: read_here,
     begin: read,
     takes: false,
+    takes_one: false,
     awaits: KEYS,
     wakes_on: WakesOn::Value(Kind::List),
     timeout: |args| timeout::seconds(args.at(args.len() - 1)),

@@ -12,6 +12,12 @@ const WAIT_MAX_MILLIS: i64 = i64::MAX - (1 << 41);
 /// # Errors
 /// It is no number, negative, or more than can be waited.
 pub(super) fn seconds(arg: &[u8]) -> Result<WaitLimit, ErrorReply> {
+    if let Some(seconds) = whole(arg) {
+        return Ok(match seconds {
+            0 => WaitLimit::None,
+            _ => WaitLimit::Millis(seconds * 1000),
+        });
+    }
     let seconds = Extended::parse(arg).ok_or(errors::TIMEOUT_NOT_A_FLOAT)?;
     let millis = seconds.thousandfold();
     if millis > WAIT_MAX_MILLIS {
@@ -21,6 +27,16 @@ pub(super) fn seconds(arg: &[u8]) -> Result<WaitLimit, ErrorReply> {
         0 => Ok(WaitLimit::None),
         millis => Ok(WaitLimit::Millis(millis)),
     }
+}
+
+/// The number that a few digits and nothing else say: what most clients send.
+fn whole(arg: &[u8]) -> Option<u64> {
+    const DIGITS_MAX: usize = 9;
+    let are_few = (1..=DIGITS_MAX).contains(&arg.len());
+    (are_few && arg.iter().all(u8::is_ascii_digit)).then(|| {
+        let digits = arg.iter().map(|digit| u64::from(digit - b'0'));
+        digits.fold(0, |number, digit| number * 10 + digit)
+    })
 }
 
 #[cfg(test)]
@@ -43,12 +59,23 @@ mod tests {
             ("+1.5", 1500),
             ("1e-40", 1),
             ("4294967296", 4_294_967_296_000),
+            ("999999999", 999_999_999_000),
+            ("010", 10_000),
         ] {
             let limit = seconds(text.as_bytes());
             assert_eq!(limit, Ok(WaitLimit::Millis(millis)), "{text}");
         }
         // The last is less than a millisecond in 64 bits.
-        for text in ["0", "-0", "0.0", "-0.0001", "-1e-40", "-0.001"] {
+        for text in [
+            "0",
+            "000000000",
+            "0000000000",
+            "-0",
+            "0.0",
+            "-0.0001",
+            "-1e-40",
+            "-0.001",
+        ] {
             assert_eq!(seconds(text.as_bytes()), Ok(WaitLimit::None), "{text}");
         }
     }

@@ -18,9 +18,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
+use ahash::RandomState;
 use larder_engine::{DbIndex, Notes, WakesOn};
 
 use crate::command::Command;
+use crate::dispatch::limits::KEPT_REPLY_BYTES;
 use crate::dispatch::locks::Scope;
 use crate::dispatch::mail::requests::{RequestHead, WaitRequest};
 use crate::dispatch::run::attempt::blocking_of;
@@ -31,9 +33,9 @@ use crate::session::{LockId, Reader, WaitNumber};
 /// Who waits for keys of a shard.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct KeyQueues {
-    waiters: HashMap<WaitNumber, KeyWaiter>,
+    waiters: HashMap<WaitNumber, KeyWaiter, RandomState>,
     /// Who waits for keys of a hash.
-    of_hash: HashMap<u64, Queue>,
+    of_hash: HashMap<u64, Queue, RandomState>,
     /// How many keys have been written for which somebody waited.
     writes: u64,
     /// Keys that were written, and for which nobody could be served then, in the order in which they were put off.
@@ -46,6 +48,8 @@ pub(in crate::dispatch) struct KeyQueues {
     table: u64,
     /// What attempts for those who waited have changed, and who they are: it has yet to be acted on.
     served_notes: Vec<(Notes, Reader)>,
+    /// Memory for the reply of an attempt.
+    reply: Vec<u8>,
 }
 
 /// Those who wait for keys of one hash.
@@ -64,15 +68,21 @@ pub(in crate::dispatch) struct KeyWaiter {
     /// What the session's core said of it.
     pub(in crate::dispatch) head: RequestHead,
     pub(in crate::dispatch) keys: Vec<Box<[u8]>>,
-    /// What an attempt locks of this shard.
-    pub(in crate::dispatch) scope: Scope,
     pub(in crate::dispatch) command: &'static Command,
-    /// The arguments of the next attempt, if it is made here.
-    args: Option<KeptArgs>,
+    attempts: Attempts,
     /// It has its turn: what is reserved for its attempt, or what that waits for.
     reserved: Option<LockId>,
     /// When it last had its turn, by [`KeyQueues::writes`]: what was written until then is no reason for another.
     tried: Option<u64>,
+}
+
+/// Where the attempts of one who waits are made.
+#[derive(Debug)]
+enum Attempts {
+    /// Here, the next with these arguments: all its keys live here.
+    Here(KeptArgs),
+    /// By the core of its session, which locks this of the shard.
+    Elsewhere(Scope),
 }
 
 /// Whether the others who wait for the key may have their turn.
@@ -243,6 +253,19 @@ impl KeyQueues {
         std::mem::take(&mut self.served_notes)
     }
 
+    /// An empty buffer for the reply of an attempt.
+    pub(in crate::dispatch) fn take_reply(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.reply)
+    }
+
+    /// Keeps the buffer for the next, if it is small.
+    pub(in crate::dispatch) fn keep_reply(&mut self, mut reply: Vec<u8>) {
+        if reply.capacity() <= KEPT_REPLY_BYTES {
+            reply.clear();
+            self.reply = reply;
+        }
+    }
+
     /// A key of this hash has been written: all who wait for it may try again.
     pub(in crate::dispatch) fn note_written(&mut self, hash: u64) {
         if let Some(queue) = self.of_hash.get_mut(&hash) {
@@ -253,12 +276,12 @@ impl KeyQueues {
 }
 
 impl KeyWaiter {
-    /// One who waits for these keys, for a session of core `to`, and has not had its turn.
+    /// One who waits for these keys, for a session of core `to`, and has not had its turn. `args`: the command's.
     pub(in crate::dispatch) fn new(
         to: CoreId,
         head: RequestHead,
         request: WaitRequest,
-        args: Option<KeptArgs>,
+        args: impl FnOnce() -> KeptArgs,
     ) -> Self {
         let WaitRequest {
             mut keys,
@@ -268,13 +291,16 @@ impl KeyWaiter {
         } = request;
         keys.sort_unstable();
         keys.dedup();
+        let attempts = match scope {
+            Some(scope) => Attempts::Elsewhere(scope),
+            None => Attempts::Here(args()),
+        };
         Self {
             to,
             head,
             keys,
-            scope,
             command,
-            args,
+            attempts,
             reserved: None,
             tried: None,
         }
@@ -282,12 +308,23 @@ impl KeyWaiter {
 
     /// The arguments of its next attempt, if that is made here, since all its keys live here.
     pub(in crate::dispatch) fn args(&self) -> Option<&KeptArgs> {
-        self.args.as_ref()
+        match &self.attempts {
+            Attempts::Here(args) => Some(args),
+            Attempts::Elsewhere(_) => None,
+        }
+    }
+
+    /// What the core of its session locks of this shard for its attempts, if that makes them.
+    pub(in crate::dispatch) fn scope_elsewhere(&self) -> Option<&Scope> {
+        match &self.attempts {
+            Attempts::Here(_) => None,
+            Attempts::Elsewhere(scope) => Some(scope),
+        }
     }
 
     /// Its next attempt, which is made here, goes on from these arguments.
     pub(in crate::dispatch) fn go_on_from(&mut self, args: KeptArgs) {
-        self.args = Some(args);
+        self.attempts = Attempts::Here(args);
     }
 
     /// What is reserved for its attempt, or what that waits for.
@@ -302,7 +339,7 @@ impl KeyWaiter {
 
     /// Bytes of memory that the arguments of its attempt take.
     pub(in crate::dispatch) fn memory_bytes(&self) -> usize {
-        self.args.as_ref().map_or(0, KeptArgs::memory_bytes)
+        self.args().map_or(0, KeptArgs::memory_bytes)
     }
 
     /// What at one of its keys gives it its turn.

@@ -71,6 +71,22 @@ impl Core {
             self.hop(session, args, command, target, false);
             return Executed::Plainly;
         }
+        if session.gates | self.state.gates == 0
+            && let Some(command) = command
+            && let Run::Blocking(blocking) = command.spec.run
+            && command.is_plain
+            && command.spec.accepts(args.len())
+            && args.span_bytes() <= TIMED_ARGS_BYTES
+            && session.granted_lock.is_none()
+            && self.common_core(command.spec, args) == Some(self.state.id)
+        {
+            self.count_call(session, command);
+            self.state.timing.ran(command.id);
+            let how = (false, Reading::NotRemembered);
+            self.attempt_here(session, args, command, blocking, how);
+            self.serve_written();
+            return Executed::Otherwise;
+        }
         match self.execute_any(session, args, command, target) {
             true => Executed::Otherwise,
             false => Executed::NotYet,

@@ -317,8 +317,12 @@ impl Core {
             authenticated,
             ..ProtocolLimits::default()
         };
-        // A client yet to authenticate is under tighter limits, which its next command may lift.
-        let most = if authenticated { RUN_COMMANDS } else { 1 };
+        // A client yet to authenticate is under tighter limits, which its next command may lift. If the first command waits,
+        // what was parsed behind it is parsed again.
+        let most = match authenticated && !(session.has_waited && *at == 0) {
+            true => RUN_COMMANDS,
+            false => 1,
+        };
         while scratch.ahead.len() < most {
             let first_arg = scratch.ranges.len();
             match session.parser.next(input, at, &mut scratch.ranges, &limits) {

@@ -72,11 +72,10 @@ pub(in crate::dispatch) enum WaitStep {
 pub(in crate::dispatch) struct WaitRequest {
     pub(in crate::dispatch) number: WaitNumber,
     pub(in crate::dispatch) keys: Vec<Box<[u8]>>,
-    /// What an attempt locks of the core's shard; more than the keys.
-    pub(in crate::dispatch) scope: Scope,
     pub(in crate::dispatch) command: &'static Command,
-    /// Whether all its keys live on the core, which makes the attempts: the command's arguments are the request's.
-    pub(in crate::dispatch) is_served_here: bool,
+    /// What an attempt locks of the core's shard, more than the keys. None: all its keys live on the core, which makes the
+    /// attempts, and the command's arguments are the request's.
+    pub(in crate::dispatch) scope: Option<Scope>,
 }
 
 /// Where an answer belongs on the core that asked.

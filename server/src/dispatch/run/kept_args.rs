@@ -21,6 +21,14 @@ impl KeptArgs {
         self.ranges.is_empty()
     }
 
+    fn push(&mut self, arg: &[u8]) {
+        self.ranges.push(ArgRange {
+            start: self.bytes.len() as u32,
+            len: arg.len() as u32,
+        });
+        self.bytes.extend_from_slice(arg);
+    }
+
     /// Bytes of memory held.
     pub(in crate::dispatch) fn memory_bytes(&self) -> usize {
         self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
@@ -29,18 +37,18 @@ impl KeptArgs {
 
 /// Copies a command's arguments.
 pub(in crate::dispatch) fn keep_args(args: Args<'_>) -> KeptArgs {
-    keep(args.iter_from(0))
+    let bytes = args.iter_from(0).map(<[u8]>::len).sum();
+    let mut kept = KeptArgs {
+        bytes: Vec::with_capacity(bytes),
+        ranges: Vec::with_capacity(args.len()),
+    };
+    args.iter_from(0).for_each(|arg| kept.push(arg));
+    kept
 }
 
 /// Copies arguments that stand in no one buffer.
 pub(in crate::dispatch) fn keep<'a>(args: impl Iterator<Item = &'a [u8]>) -> KeptArgs {
     let mut kept = KeptArgs::default();
-    for arg in args {
-        kept.ranges.push(ArgRange {
-            start: kept.bytes.len() as u32,
-            len: arg.len() as u32,
-        });
-        kept.bytes.extend_from_slice(arg);
-    }
+    args.for_each(|arg| kept.push(arg));
     kept
 }

@@ -17,6 +17,8 @@ pub(in crate::dispatch) struct RunQueue {
     due: Vec<SessionId>,
     /// How many of these still waited when they were last looked at.
     seen: usize,
+    /// One became due that may go on, while the others were looked at.
+    has_come: bool,
     /// Those that have had their part of this turn, and go on in the next.
     put_off: Vec<SessionId>,
 }
@@ -28,9 +30,10 @@ impl RunQueue {
         self.due.push(session);
     }
 
-    /// As [`Self::push`], unless the session was the last to be added.
+    /// What a session waited for has come. It may be that others are being looked at.
     #[inline]
-    pub(in crate::dispatch) fn push_once(&mut self, session: SessionId) {
+    pub(in crate::dispatch) fn push_answered(&mut self, session: SessionId) {
+        self.has_come = true;
         if self.due.last() != Some(&session) {
             self.due.push(session);
         }
@@ -55,15 +58,17 @@ impl RunQueue {
 
     /// Takes all that are due, to look at each.
     pub(in crate::dispatch) fn take(&mut self) -> Vec<SessionId> {
+        self.has_come = false;
         std::mem::take(&mut self.due)
     }
 
-    /// They have been looked at: those that are due by now still wait. `emptied` is the list of [`Self::take`], for its memory.
+    /// They have been looked at: those that are due by now still wait, unless one has become so that may go on. `emptied` is the
+    /// list of [`Self::take`], for its memory.
     pub(in crate::dispatch) fn end_look(&mut self, mut emptied: Vec<SessionId>) {
         // In the order in which they came.
         emptied.append(&mut self.due);
         self.due = emptied;
-        self.seen = self.due.len();
+        self.seen = if self.has_come { 0 } else { self.due.len() };
     }
 
     /// A session has had its part of this turn.
@@ -81,5 +86,29 @@ impl RunQueue {
     pub(in crate::dispatch) fn begin_turn(&mut self, mut goes_on: impl FnMut(SessionId) -> bool) {
         let put_off = self.put_off.drain(..);
         self.due.extend(put_off.filter(|id| goes_on(*id)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::{Peer, Session, Sessions};
+
+    #[test]
+    fn who_may_go_on_while_others_are_looked_at_is_looked_at_next() {
+        let mut sessions = Sessions::default();
+        let [waits, answered] =
+            [1, 2].map(|client| sessions.insert(|id| Session::new(client, id, Peer::default(), 0)));
+        let mut queue = RunQueue::default();
+        queue.push(waits);
+        let looked_at = queue.take();
+        queue.push(waits);
+        queue.end_look(looked_at);
+        assert!(!queue.has_new(), "it waits on, for what it waited for");
+        let looked_at = queue.take();
+        queue.push(waits);
+        queue.push_answered(answered);
+        queue.end_look(looked_at);
+        assert!(queue.has_new());
     }
 }

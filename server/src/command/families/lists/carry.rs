@@ -95,6 +95,7 @@ const fn blocking(attempt: AttemptFn, begin: AttemptRoundsFn, timeout: TimeoutFn
         attempt,
         begin,
         takes: true,
+        takes_one: true,
         awaits: Keys::of(&[SOURCE]),
         wakes_on: WakesOn::Value(Kind::List),
         timeout,

@@ -64,6 +64,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         run: Run::Blocking(Blocking {
             attempt: blmpop,
             begin: blmpop_across,
+            takes_one: false,
             awaits: BLMPOP_KEYS,
             timeout: |args| {
                 Wanted::several(args, 2)?;
@@ -101,6 +102,7 @@ const BLOCKING: Blocking = Blocking {
     attempt: blpop,
     begin: blpop_across,
     takes: true,
+    takes_one: true,
     awaits: BLPOP_KEYS,
     wakes_on: WakesOn::Value(Kind::List),
     timeout: |args| timeout::seconds(args.at(args.len() - 1)),
@@ -179,11 +181,18 @@ fn blmpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply>
 
 fn attempt(call: &mut ShardCall<'_>, wanted: &Wanted, turn: Turn) -> Result<Attempted, ErrorReply> {
     // Who has waited is served by a list, and looks at its keys then as if it had just come.
-    let has_turn = turn == Turn::First || wanted.keys.clone().any(|at| is_list(call, at));
-    if has_turn && pop_first(call, wanted)? {
-        return Ok(Attempted::Done);
+    let (waits_on, is_one_key) = (turn == Turn::Later, wanted.keys.len() == 1);
+    if waits_on && !is_one_key && !wanted.keys.clone().any(|at| is_list(call, at)) {
+        return Ok(Attempted::Wait(None));
     }
-    Ok(Attempted::Wait(None))
+    match pop_first(call, wanted) {
+        Ok(true) => Ok(Attempted::Done),
+        Ok(false) => Ok(Attempted::Wait(None)),
+        Err(error) if waits_on && is_one_key && error == errors::WRONG_TYPE => {
+            Ok(Attempted::Wait(None))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn is_list(call: &mut ShardCall<'_>, at: usize) -> bool {

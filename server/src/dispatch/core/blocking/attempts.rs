@@ -144,6 +144,7 @@ impl Core {
         wait: Option<WaitNumber>,
         served_by: Option<CoreId>,
     ) {
+        session.has_waited = true;
         session.blocked = Some(Blocked {
             until_ms: terms.until_ms,
             on_timeout: blocking_of(command).on_timeout,
@@ -284,7 +285,7 @@ impl Core {
             let terms = Terms::of(blocked);
             return self.register_wait(number, recipient, args, terms, &LocksHeld::new());
         };
-        let request = self.wait_request(command, words, number);
+        let request = Self::wait_request(command, words, number);
         let ticket = Ticket::Wait {
             session: session.id,
             number,
@@ -301,7 +302,6 @@ impl Core {
 
     /// A wait for keys of one core, as that core is told of it.
     pub(in crate::dispatch::core) fn wait_request(
-        &self,
         command: &'static Command,
         args: Args<'_>,
         number: WaitNumber,
@@ -310,9 +310,8 @@ impl Core {
         WaitRequest {
             number,
             keys: awaited.map(|at| Box::from(args.at(at))).collect(),
-            scope: self.scope_here(command, args),
             command,
-            is_served_here: true,
+            scope: None,
         }
     }
 

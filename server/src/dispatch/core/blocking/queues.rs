@@ -7,7 +7,7 @@ use crate::command::{Args, Attempted, Command, Turn};
 use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
-use crate::dispatch::locks::{Asked, Kind};
+use crate::dispatch::locks::{Asked, Kind, Scope};
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, WaitRequest, WaitStep};
 use crate::dispatch::run::attempt::{attempt, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
@@ -15,7 +15,7 @@ use crate::dispatch::run::on_shard::CallOptions;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::resp::Reply;
 use crate::routing::CoreId;
-use crate::session::{Ending, LockId, Reader, WaitNumber};
+use crate::session::{Ending, LockId, Reader, Session, WaitNumber};
 
 impl Core {
     /// A session of core `to` waits for keys of this one. What is there already serves it.
@@ -30,14 +30,14 @@ impl Core {
         let number = request.number;
         let ticket = Ticket::Wait { session, number };
         let head = RequestHead { ticket, ..*head };
-        let is_served_here = request.is_served_here;
-        let args = is_served_here.then(|| keep_args(args));
-        let keys = self.add_wait(to, head, request, args);
+        self.add_wait(to, head, request, || keep_args(args));
         // What came before it was known here has served nobody.
+        let wait = self.key_queues.get(number);
+        let keys = wait.map_or_else(Vec::new, |wait| wait.keys.clone());
         for key in keys {
             self.serve(head.db, &key, None);
         }
-        if is_served_here && self.has_moved(number) {
+        if self.has_moved(number) {
             // Since it was sent.
             self.send_back(number);
         }
@@ -51,8 +51,8 @@ impl Core {
         number: WaitNumber,
         (command, args): (&'static Command, KeptArgs),
     ) {
-        let request = self.wait_request(command, args.as_args(), number);
-        self.add_wait(to, head, request, Some(args));
+        let request = Self::wait_request(command, args.as_args(), number);
+        self.add_wait(to, head, request, || args);
         self.key_queues.note_tried(number);
     }
 
@@ -61,8 +61,8 @@ impl Core {
         to: CoreId,
         head: RequestHead,
         request: WaitRequest,
-        args: Option<KeptArgs>,
-    ) -> Vec<Box<[u8]>> {
+        args: impl FnOnce() -> KeptArgs,
+    ) {
         if self.key_queues.has_no_waiters() {
             let version = self.state.shared.slots.version();
             self.key_queues.note_table(version);
@@ -76,10 +76,8 @@ impl Core {
                 .add(head.db, key, waiter.wakes_on());
         }
         self.budget.keep(waiter.memory_bytes());
-        let keys = waiter.keys.clone();
         let hasher = self.state.shard.hasher();
         self.key_queues.add(number, waiter, |key| hasher.hash(key));
-        keys
     }
 
     /// Serves those who waited for what has been written.
@@ -198,13 +196,16 @@ impl Core {
         if !self.locks.is_empty() && self.locks.holds_other(hash, own) {
             return Behind::PutOff;
         }
-        if wait.args().is_none() {
+        let Some(args) = wait.args() else {
             let lets_others = wait.lets_others();
             self.wake(number);
             return lets_others;
-        }
-        if !self.locks.is_empty() && self.locks.is_in_way(&wait.scope, own) {
-            return self.attempt_behind_locks(number);
+        };
+        if !self.locks.is_empty() {
+            let scope = self.scope_here(wait.command, args.as_args());
+            if self.locks.is_in_way(&scope, own) {
+                return self.attempt_behind_locks(number, scope);
+            }
         }
         self.attempt_again_here(number);
         Behind::HaveTheirTurn
@@ -212,11 +213,11 @@ impl Core {
 
     /// Asks for the locks of an attempt, some of which are in other hands.
     #[cold]
-    fn attempt_behind_locks(&mut self, number: WaitNumber) -> Behind {
+    fn attempt_behind_locks(&mut self, number: WaitNumber, scope: Scope) -> Behind {
         let Some(wait) = self.key_queues.get(number) else {
             return Behind::HaveTheirTurn;
         };
-        let (scope, lets_others) = (wait.scope.clone(), wait.lets_others());
+        let lets_others = wait.lets_others();
         let asked = self.ask_now(Kind::Alone, scope, Claimant::Attempt(number));
         self.choose_lock_gate();
         let Asked::Pending(lock) = asked else {
@@ -251,21 +252,41 @@ impl Core {
         let (head, to) = (wait.head, wait.to);
         let command = wait.command;
         let args = wait.args().expect("it is attempted here");
-        let (state, options) = (&mut self.state, CallOptions::of(&head));
-        let mut resolved = None;
-        let answered = self.outboxes.to(to).answer_if(head.ticket, |out| {
-            out.push(WaitWord::Served as u8);
-            match attempt(state, out, args.as_args(), command, options, Turn::Later) {
-                Attempted::Done => true,
-                Attempted::Wait(words) => {
-                    resolved = words;
-                    false
-                }
-            }
-        });
         let served = Reader {
             core: to,
             session: head.ticket.session(),
+        };
+        let is_own = to == self.state.id;
+        let own = is_own.then(|| self.state.sessions.take_out(served.session));
+        let (state, options) = (&mut self.state, CallOptions::of(&head));
+        let mut resolved = None;
+        let mut make = |out: &mut Vec<u8>| match attempt(
+            state,
+            out,
+            args.as_args(),
+            command,
+            options,
+            Turn::Later,
+        ) {
+            Attempted::Done => true,
+            Attempted::Wait(words) => {
+                resolved = words;
+                false
+            }
+        };
+        let answered = match own.flatten() {
+            Some(session) => {
+                let mut reply = self.key_queues.take_reply();
+                let is_served = make(&mut reply);
+                self.end_attempt_of_own(session, is_served.then_some(&reply));
+                self.key_queues.keep_reply(reply);
+                is_served.then_some(0)
+            }
+            // It may be at work, having come to wait just now.
+            None => self.outboxes.to(to).answer_if(head.ticket, |out| {
+                out.push(WaitWord::Served as u8);
+                make(out)
+            }),
         };
         if answered.is_some() && head.reading == Reading::Remembered {
             self.state.remember(command.spec, &args.as_args(), served);
@@ -283,6 +304,16 @@ impl Core {
             }
             None => self.key_queues.put_back(number, wait),
         }
+    }
+
+    /// An attempt for a session of this core was made here: with a reply, it waits no longer.
+    fn end_attempt_of_own(&mut self, mut session: Box<Session>, reply: Option<&Vec<u8>>) {
+        let Some(reply) = reply else {
+            return self.state.sessions.put_back(session);
+        };
+        session.end_blocked(|out| out.extend_from_slice(reply));
+        self.answer_unblocks(session.id, false);
+        self.look_again(session);
     }
 
     /// A step of a wait, asked for by the core of its session; `own`: the locks of the attempt that is over.
@@ -391,7 +422,9 @@ impl Core {
         let Some(wait) = self.key_queues.get(number) else {
             return;
         };
-        let (to, ticket, scope) = (wait.to, wait.head.ticket, wait.scope.clone());
+        let scope = wait.scope_elsewhere().cloned();
+        let scope = scope.expect("another core makes its attempts");
+        let (to, ticket) = (wait.to, wait.head.ticket);
         let reserved = self.ask_here(Kind::Reservation, scope, Claimant::Nobody);
         self.key_queues.reserve(number, reserved);
         self.key_queues.note_tried(number);

@@ -212,9 +212,8 @@ impl Core {
             let request = WaitRequest {
                 number,
                 keys,
-                scope,
                 command: recipient.command,
-                is_served_here: false,
+                scope: Some(scope),
             };
             self.tell_of_wait(
                 recipient,

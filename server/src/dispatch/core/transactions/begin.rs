@@ -327,7 +327,7 @@ impl Core {
                 || session.is_stalled()
                 || session.holds_much();
             if may_go_on {
-                self.run_queue.push_once(id);
+                self.run_queue.push_answered(id);
             }
             if self.state.dirty.last() != Some(&id) {
                 self.state.dirty.push(id);
