@@ -45,7 +45,7 @@ pub use keyspace::ContentsId;
 pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
-    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Field, HashMut, HashRef, Lfu,
+    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, HashMut, HashRef, Lfu,
     ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange,
     Undo, Upcoming,
 };

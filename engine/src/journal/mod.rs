@@ -283,13 +283,24 @@ impl Journal {
         if counts != Counts::Change {
             self.uncounted += 1;
         }
-        if self.is_read
+        if self.is_heard() {
+            self.pass_on(counts, db, key, effect);
+        }
+    }
+
+    /// Whether anybody is passed changes.
+    #[inline(always)]
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_read
             || !self.watches.is_empty()
             || !self.awaited.is_empty()
             || !self.copied.is_empty()
-        {
-            self.pass_on(counts, db, key, effect);
-        }
+    }
+
+    /// As [`Self::record`], while nobody is passed changes.
+    #[inline]
+    pub(crate) fn count_unheard(&mut self) {
+        self.sequence += 1;
     }
 
     #[cold]

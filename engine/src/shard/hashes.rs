@@ -12,14 +12,15 @@ pub(crate) mod model;
 #[cfg(test)]
 mod tests;
 
-pub use change::HashMut;
 pub(super) use change::check_deadline;
+pub use change::{Fate, HashMut};
 
 use super::{Access, Shard};
 use crate::journal::Event;
 use crate::memory::Named;
+use crate::raw::Block;
 use crate::spiral::ElementRef;
-use crate::{DbIndex, Key, KeyHasher, Kind, UnixMillis, WrongType};
+use crate::{DbIndex, Encoding, Key, Kind, UnixMillis, WrongType};
 
 /// A field of a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ pub enum Stored {
 #[derive(Clone, Copy)]
 pub struct HashRef<'a> {
     fields: Named<'a>,
-    hasher: &'a KeyHasher,
-    now: UnixMillis,
+    shard: &'a Shard,
+    item: Block,
 }
 
 impl Shard {
@@ -85,8 +86,8 @@ impl Shard {
         }
         Ok(Some(HashRef {
             fields: self.memory.named_of(item, &layout),
-            hasher: &self.hasher,
-            now: self.now,
+            shard: self,
+            item,
         }))
     }
 }
@@ -103,15 +104,20 @@ impl<'a> HashRef<'a> {
         self.len() == 0
     }
 
+    /// What the hash answers as its encoding.
+    pub fn encoding(&self) -> Encoding {
+        self.shard.memory.variant(self.item).encoding(Kind::Hash)
+    }
+
     #[inline(always)]
     fn shows(&self, element: &ElementRef<'_>) -> bool {
-        element.deadline.is_none_or(|at| at > self.now)
+        element.deadline.is_none_or(|at| at > self.shard.now)
     }
 
     /// A field.
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'a>> {
-        let element = self.fields.get(self.hasher.hash(name), name)?;
+        let element = self.fields.get(self.shard.hasher.hash(name), name)?;
         self.shows(&element).then(|| element.into())
     }
 
@@ -131,7 +137,7 @@ impl<'a> HashRef<'a> {
             self.each(show);
             return None;
         };
-        let hash_of = |name: &[u8]| self.hasher.hash(name);
+        let hash_of = |name: &[u8]| self.shard.hasher.hash(name);
         spiral.scan(heap, &hash_of, cursor, count, &mut |element| {
             if self.shows(&element) {
                 show(element.into());

@@ -25,6 +25,17 @@ pub struct HashMut<'a> {
     at: At,
 }
 
+/// What becomes of a field that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays as it is.
+    Stays,
+    /// It has this deadline from now on, one to come, or none.
+    Ends(Option<UnixMillis>),
+    /// It is removed.
+    Goes,
+}
+
 /// Where a hash is.
 #[derive(Clone, Copy)]
 enum At {
@@ -401,6 +412,33 @@ impl HashMut<'_> {
         }
     }
 
+    /// Shows a field to `decide`, or that there is none, and has become of it what that says; whether it is another now, or gone.
+    /// So a command that asks first looks the field up once.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    #[inline]
+    pub fn decide(
+        &mut self,
+        name: &[u8],
+        decide: impl FnOnce(Option<Field<'_>>) -> Fate,
+    ) -> Result<bool, StoreError> {
+        let (found, element) = self.find(name);
+        let fate = decide(element.map(Field::from));
+        let Some(ElementRef { value, .. }) = element else {
+            return Ok(false);
+        };
+        match fate {
+            Fate::Stays => return Ok(false),
+            Fate::Ends(deadline) => {
+                let told = self.open.shard.is_told_before.then(|| value.to_vec());
+                self.give_deadline(&found, name, deadline, told)?;
+            }
+            Fate::Goes => self.take(&found, name),
+        }
+        Ok(true)
+    }
+
     /// Sets or removes the deadline of a field; whether the field is there. A deadline that has passed is the caller's to turn
     /// into a removal.
     ///
@@ -411,13 +449,19 @@ impl HashMut<'_> {
         name: &[u8],
         deadline: Option<UnixMillis>,
     ) -> Result<bool, StoreError> {
-        let (found, element) = self.find(name);
-        let Some(ElementRef { value, .. }) = element else {
-            return Ok(false);
-        };
+        self.decide(name, |_| Fate::Ends(deadline))
+    }
+
+    /// Gives a field that is there a deadline, or none. `told`: its value, if somebody is told before something changes.
+    fn give_deadline(
+        &mut self,
+        found: &Found,
+        name: &[u8],
+        deadline: Option<UnixMillis>,
+        told: Option<Vec<u8>>,
+    ) -> Result<(), StoreError> {
         check_deadline(deadline);
-        if self.open.shard.is_told_before {
-            let value = value.to_vec();
+        if let Some(value) = told {
             self.open.before(&Element::Field {
                 field: name,
                 value: &value,
@@ -438,16 +482,24 @@ impl HashMut<'_> {
             }
             _ => unreachable!("a field that is there has a place"),
         }
-        self.record_deadline(found.hash, name);
-        Ok(true)
+        self.record_deadline(found.hash, name, deadline);
+        Ok(())
     }
 
-    /// Makes the record of a field that has another deadline, and says so of the hash.
-    fn record_deadline(&mut self, hash: u64, name: &[u8]) {
+    /// Makes the record of a field that has this deadline now, and says so of the hash.
+    fn record_deadline(&mut self, hash: u64, name: &[u8], deadline: Option<UnixMillis>) {
         let item = self.open.item.expect("it has a field");
         let Shard {
             memory, journal, ..
         } = &mut *self.open.shard;
+        if deadline.is_some() {
+            let variant = memory.variant(item);
+            memory.set_variant_of(item, variant.with_deadlines());
+        }
+        if !journal.is_heard() {
+            // Then the field need not be found again for its value.
+            return journal.count_unheard();
+        }
         let element = memory.named(item).get(hash, name);
         let ElementRef {
             value, deadline, ..
@@ -459,19 +511,22 @@ impl HashMut<'_> {
         };
         let effect = Effect::Elements(std::slice::from_ref(&field));
         journal.record(self.open.db, self.open.key.bytes(), &effect);
-        if deadline.is_some() {
-            let variant = memory.variant(item);
-            memory.set_variant_of(item, variant.with_deadlines());
-        }
     }
 
     /// Removes a field; whether it was there.
     #[inline]
     pub fn remove(&mut self, name: &[u8]) -> bool {
         let (found, _) = self.find(name);
-        if found.live.is_none() {
-            return false;
+        let is_there = found.live.is_some();
+        if is_there {
+            self.take(&found, name);
         }
+        is_there
+    }
+
+    /// Removes a field that is there.
+    #[inline(always)]
+    fn take(&mut self, found: &Found, name: &[u8]) {
         let gone = Element::Gone(name);
         self.open.before(&gone);
         if found.ends {
@@ -492,7 +547,16 @@ impl HashMut<'_> {
             _ => unreachable!("a field that is there has a place"),
         }
         self.open.record(gone);
-        true
+    }
+
+    /// Bytes that all names and values have at most.
+    pub fn payload_bytes(&self) -> u64 {
+        let memory = &self.open.shard.memory;
+        match self.at {
+            At::Nowhere => 0,
+            At::Packed(at) => memory.run_at(at).len() as u64,
+            At::Large(owner) => memory.spiral(owner).0.payload_bytes(),
+        }
     }
 
     /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no field is left,

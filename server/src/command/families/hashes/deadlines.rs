@@ -5,15 +5,15 @@
 
 use std::ops::Range;
 
-use larder_engine::{Event, HashMut, UnixMillis};
+use larder_engine::{Event, Fate, HashMut, StoreError, UnixMillis};
 
 use super::WRITING;
 use super::fields::close_told;
 use super::options::{Setting, behind_type, deadline, only_fields};
 use crate::command::families::expire::{Origin, Unit};
 use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
+use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
-use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -108,7 +108,7 @@ fn change_each(
     (args, fields): (&Args<'_>, Range<usize>),
     reply: &mut Reply<'_>,
     event: Event,
-    mut change: impl FnMut(&mut HashMut<'_>, &[u8]) -> Result<i64, ErrorReply>,
+    mut change: impl FnMut(&mut HashMut<'_>, &[u8]) -> Result<i64, StoreError>,
 ) -> CommandResult {
     reply.array(fields.len());
     let mut has_changed = false;
@@ -120,7 +120,7 @@ fn change_each(
                 reply.integer(outcome);
             }
             Err(error) => {
-                done = Err(error);
+                done = Err(error.into());
                 break;
             }
         }
@@ -136,19 +136,20 @@ fn set_deadline(
     deadline: UnixMillis,
     now: UnixMillis,
     setting: &Setting,
-) -> Result<i64, ErrorReply> {
-    let Some(field) = hash.get(name) else {
-        return Ok(-2);
-    };
-    if !setting.condition.holds(field.expires_at, deadline) {
-        return Ok(0);
-    }
-    if deadline <= now {
-        hash.remove(name);
-        return Ok(2);
-    }
-    hash.set_deadline(name, Some(deadline))?;
-    Ok(1)
+) -> Result<i64, StoreError> {
+    let mut outcome = -2;
+    hash.decide(name, |field| {
+        let holds = field.map(|field| setting.condition.holds(field.expires_at, deadline));
+        let fate = match holds {
+            None => return Fate::Stays,
+            Some(false) => (0, Fate::Stays),
+            Some(true) if deadline <= now => (2, Fate::Goes),
+            Some(true) => (1, Fate::Ends(Some(deadline))),
+        };
+        outcome = fate.0;
+        fate.1
+    })?;
+    Ok(outcome)
 }
 
 fn hpersist(call: &mut ShardCall<'_>) -> CommandResult {
@@ -161,15 +162,20 @@ fn hpersist(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 /// Removes the deadline of one field; what is answered for it.
-fn persist(hash: &mut HashMut<'_>, name: &[u8]) -> Result<i64, ErrorReply> {
-    let Some(field) = hash.get(name) else {
-        return Ok(-2);
-    };
-    if field.expires_at.is_none() {
-        return Ok(-1);
-    }
-    hash.set_deadline(name, None)?;
-    Ok(1)
+fn persist(hash: &mut HashMut<'_>, name: &[u8]) -> Result<i64, StoreError> {
+    let mut outcome = -2;
+    hash.decide(name, |field| match field {
+        None => Fate::Stays,
+        Some(field) if field.expires_at.is_none() => {
+            outcome = -1;
+            Fate::Stays
+        }
+        Some(_) => {
+            outcome = 1;
+            Fate::Ends(None)
+        }
+    })?;
+    Ok(outcome)
 }
 
 #[cfg(test)]

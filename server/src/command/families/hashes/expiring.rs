@@ -1,14 +1,16 @@
 //! Fields whose deadlines, or whose ends, come with a read or a write: `HGETEX`, `HSETEX`, `HGETDEL`.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
-use larder_engine::{Event, HashMut, StoreError, TtlChange, UnixMillis};
+use larder_engine::{Event, Fate, Field, HashMut, TtlChange};
 
 use super::WRITING;
 use super::fields::close_told;
 use super::options::{Expiry, FieldCondition, Grammar, Options, behind_type, only_fields};
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
-use crate::resp::errors::CommandResult;
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{BULK_FRAME_BYTES, NULL_BYTES, REPLY_MAX_BYTES};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -54,61 +56,64 @@ const EXPIRING: CommandSpec = CommandSpec {
 fn hgetdel(call: &mut ShardCall<'_>) -> CommandResult {
     let args = call.args;
     let fields = only_fields(&args).map_err(|error| behind_type(call, error))?;
-    take(call, fields)
-}
-
-/// Answers the values of fields and deletes them; one that is named again is gone.
-fn take(call: &mut ShardCall<'_>, fields: Range<usize>) -> CommandResult {
-    let key = call.key(1);
-    let mut hash = call.shard.hash_mut(call.db, key)?;
-    call.reply.array(fields.len());
-    let mut has_changed = false;
-    for at in fields {
-        let name = call.args.at(at);
-        match hash.get(name) {
-            Some(field) => call.reply.bulk(field.value),
-            None => call.reply.null(),
-        }
-        has_changed |= hash.remove(name);
-    }
-    close_told(hash, has_changed, Event::HDel);
-    Ok(())
+    show_each(call, fields, Event::HDel, |_| Fate::Goes)
 }
 
 fn hgetex(call: &mut ShardCall<'_>) -> CommandResult {
     let (args, now) = (call.args, call.shard.now());
     let options = Options::parse(&args, Grammar::GetEx, now);
     let Options { expiry, fields, .. } = options.map_err(|error| behind_type(call, error))?;
-    if matches!(expiry, Expiry::At(deadline) if deadline <= now) {
-        return take(call, fields);
+    match expiry {
+        Expiry::At(deadline) if deadline <= now => {
+            show_each(call, fields, Event::HDel, |_| Fate::Goes)
+        }
+        Expiry::At(deadline) => {
+            show_each(call, fields, Event::HExpire, |_| Fate::Ends(Some(deadline)))
+        }
+        Expiry::Persist => show_each(call, fields, Event::HPersist, |field| {
+            match field.expires_at {
+                Some(_) => Fate::Ends(None),
+                None => Fate::Stays,
+            }
+        }),
+        Expiry::None | Expiry::Keep => show_each(call, fields, Event::HPersist, |_| Fate::Stays),
     }
+}
+
+/// Answers the values of fields, and has become of each what `decide` says; with this event, if that changed anything. A field
+/// that is named again is looked at again.
+///
+/// # Errors
+/// The key is of another type, or the values are more than a reply holds: then nothing changed. Or memory is out.
+fn show_each(
+    call: &mut ShardCall<'_>,
+    fields: Range<usize>,
+    event: Event,
+    decide: impl Fn(&Field<'_>) -> Fate,
+) -> CommandResult {
     let key = call.key(1);
     let mut hash = call.shard.hash_mut(call.db, key)?;
-    let began = call.reply.mark();
-    let mut fits = Ok(());
-    call.reply.array(fields.len());
-    for at in fields.clone() {
-        match hash.get(args.at(at)) {
-            Some(field) => call.reply.bulk(field.value),
-            None => call.reply.null(),
-        }
-        fits = call.reply.check_len(began);
-        if fits.is_err() {
-            break;
-        }
-    }
-    let deadline = match expiry {
-        Expiry::At(deadline) => Some(deadline),
-        _ => None,
-    };
-    if fits.is_err() || matches!(expiry, Expiry::None | Expiry::Keep) {
+    let names = fields.clone().map(|at| call.args.at(at));
+    if let Err(error) = check_reply(&hash, names, REPLY_MAX_BYTES as u64, &decide) {
         hash.close(&[]);
-        return fits;
+        return Err(error);
     }
+    call.reply.array(fields.len());
     let mut has_changed = false;
     let mut done = Ok(());
     for at in fields {
-        match change_deadline(&mut hash, args.at(at), deadline) {
+        let reply = &mut call.reply;
+        let decided = hash.decide(call.args.at(at), |field| match field {
+            Some(field) => {
+                reply.bulk(field.value);
+                decide(&field)
+            }
+            None => {
+                reply.null();
+                Fate::Stays
+            }
+        });
+        match decided {
             Ok(changed) => has_changed |= changed,
             Err(error) => {
                 done = Err(error.into());
@@ -116,27 +121,37 @@ fn hgetex(call: &mut ShardCall<'_>) -> CommandResult {
             }
         }
     }
-    let event = match deadline {
-        Some(_) => Event::HExpire,
-        None => Event::HPersist,
-    };
     close_told(hash, has_changed, event);
     done
 }
 
-/// Gives a field this deadline, or takes the one it has; whether anything changed.
-fn change_deadline(
-    hash: &mut HashMut<'_>,
-    name: &[u8],
-    deadline: Option<UnixMillis>,
-) -> Result<bool, StoreError> {
-    let applies = hash
-        .get(name)
-        .is_some_and(|field| deadline.is_some() || field.expires_at.is_some());
-    if applies {
-        hash.set_deadline(name, deadline)?;
+/// Whether a reply of at most so many bytes holds the values of these fields. Mostly the size of the hash tells, and no field is looked at.
+fn check_reply<'n>(
+    hash: &HashMut<'_>,
+    names: impl ExactSizeIterator<Item = &'n [u8]>,
+    most_bytes: u64,
+    decide: impl Fn(&Field<'_>) -> Fate,
+) -> CommandResult {
+    const EACH: u64 = BULK_FRAME_BYTES as u64;
+    let each = hash.payload_bytes().saturating_add(EACH);
+    if each.saturating_mul(names.len() as u64) <= most_bytes {
+        return Ok(());
     }
-    Ok(applies)
+    let (mut bytes, mut gone) = (0, HashSet::new());
+    for name in names {
+        let field = hash.get(name).filter(|_| !gone.contains(name));
+        bytes += match field {
+            Some(field) => EACH + field.value.len() as u64,
+            None => NULL_BYTES as u64,
+        };
+        if bytes > most_bytes {
+            return Err(errors::REPLY_TOO_LARGE);
+        }
+        if field.is_some_and(|field| decide(&field) == Fate::Goes) {
+            gone.insert(name);
+        }
+    }
+    Ok(())
 }
 
 fn hsetex(call: &mut ShardCall<'_>) -> CommandResult {
@@ -195,7 +210,29 @@ fn holds(hash: &HashMut<'_>, args: &Args<'_>, options: &Options) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::command::families::testing::Bench;
+
+    #[test]
+    fn a_reply_is_bounded_and_a_field_that_goes_counts_once() {
+        let mut bench = Bench::new();
+        let value = "x".repeat(100);
+        bench.run(&format!("HSET h a {value} b {value}"));
+        let key = bench.shard.hasher().key(b"h");
+        let hash = bench.shard.hash_mut(bench.db, key).unwrap();
+        let bulk = (100 + BULK_FRAME_BYTES) as u64;
+        let null = NULL_BYTES as u64;
+        for (names, fate, bytes) in [
+            (&[&b"a"[..], b"b"][..], Fate::Goes, 2 * bulk),
+            (&[b"a", b"a", b"none"], Fate::Goes, bulk + 2 * null),
+            (&[b"a", b"a", b"none"], Fate::Stays, 2 * bulk + null),
+        ] {
+            let check = |most| check_reply(&hash, names.iter().copied(), most, |_| fate);
+            assert_eq!(check(bytes), Ok(()));
+            assert_eq!(check(bytes - 1), Err(errors::REPLY_TOO_LARGE));
+        }
+        hash.close(&[]);
+    }
 
     #[test]
     fn hgetex_answers_and_sets_or_removes_deadlines() {

@@ -3,7 +3,7 @@
 //! The cursor is the engine's. As in Redis it is read first, then the key is looked up, and only for a hash that is there
 //! are the options read. A hash that clients are told is small is shown whole, whatever `COUNT` says: some rely on it.
 
-use larder_engine::{Access, Encoding, parse_canonical_i64};
+use larder_engine::{Encoding, parse_canonical_i64};
 
 use super::READING;
 use super::whole::Parts;
@@ -68,8 +68,6 @@ impl<'a> Options<'a> {
 fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let cursor = parse_cursor(call.args.at(2))?;
     let key = call.key(1);
-    let entry = call.shard.get(call.db, key, Access::Peek);
-    let is_small = entry.is_some_and(|entry| entry.encoding() != Encoding::HashTable);
     let hash = call.shard.hash(call.db, key, call.access)?;
     call.stats.count_lookup(hash.is_some());
     call.reply.array(2);
@@ -79,7 +77,10 @@ fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
         return Ok(());
     };
     let options = Options::parse(&call.args)?;
-    let to_visit = if is_small { usize::MAX } else { options.count };
+    let to_visit = match hash.encoding() {
+        Encoding::HashTable => options.count,
+        _ => usize::MAX,
+    };
     // The fields come first: where to go on is known behind them.
     let mut found = Vec::new();
     let mut shown = 0;
