@@ -341,8 +341,9 @@ impl Shard {
             return Err(error);
         }
         self.record_put(db, key);
-        // As in Redis, where such a key is removed first.
-        let events = [Some(Event::New), Some(event)];
+        // As in Redis, where a key is removed before another value comes, other than by `SORT`, which overwrites it.
+        let is_new = existing.is_none() || event != Event::SortStore;
+        let events = [is_new.then_some(Event::New), Some(event)];
         self.journal.tell_each(db, key.bytes(), || events);
         Ok(())
     }

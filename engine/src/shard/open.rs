@@ -66,20 +66,6 @@ impl Shard {
     }
 }
 
-impl<'a> Open<'a> {
-    /// Opens a key at which nothing is, to make a collection. With `was_there`, it takes the place of another value.
-    pub(super) fn anew(shard: &'a mut Shard, db: DbIndex, key: Key<'a>, was_there: bool) -> Self {
-        Self {
-            shard,
-            db,
-            key,
-            item: None,
-            was_there,
-            times: None,
-        }
-    }
-}
-
 impl Open<'_> {
     /// Is called before each change of the collection that is there, with what its record will say: who is told before something
     /// changes is told now, and the undo log keeps what it needs to take the change back.

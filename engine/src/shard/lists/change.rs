@@ -33,12 +33,6 @@ impl Shard {
         let at = open.item.map(|item| open.shard.memory.list_at(item));
         Ok(ListMut::new(open, at))
     }
-
-    /// A list to be made at a key, in the place of whatever is there, which is gone.
-    pub fn list_anew<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> ListMut<'a> {
-        let was_there = self.remove(db, key, Event::Silent);
-        ListMut::new(Open::anew(self, db, key, was_there), None)
-    }
 }
 
 impl<'a> ListMut<'a> {

@@ -25,7 +25,6 @@ use larder_engine::{DbIndex, End, Event, Key, Shard, WrongType};
 
 use crate::command::{KeyFlags, KeySpec, Keys, Turn};
 
-pub(super) use push::push_all;
 pub(crate) use {
     carry::COMMANDS as CARRY, edit::COMMANDS as EDIT, first::COMMANDS as FIRST,
     pop::COMMANDS as POP, push::COMMANDS as PUSH, read::COMMANDS as READ,

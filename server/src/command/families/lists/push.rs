@@ -93,7 +93,7 @@ fn push(call: &mut ShardCall<'_>, end: End, missing: Missing) -> CommandResult {
 ///
 /// # Errors
 /// Memory is out; then the list is as it was.
-pub(in crate::command::families) fn push_all<'e>(
+fn push_all<'e>(
     list: &mut ListMut<'_>,
     end: End,
     elements: impl Iterator<Item = &'e [u8]>,
@@ -116,8 +116,8 @@ fn take_back(list: &mut ListMut<'_>, end: End, count: usize) {
 
 #[cfg(test)]
 mod tests {
-    use larder_engine::Access;
     use larder_engine::limits::MAX_VALUE_BYTES;
+    use larder_engine::{Access, Event};
 
     use super::*;
     use crate::command::families::testing::Bench;
@@ -130,7 +130,8 @@ mod tests {
         let large = vec![0; MAX_VALUE_BYTES + 1];
         for end in [End::Head, End::Tail] {
             for len in [0, 3] {
-                let mut list = bench.shard.list_anew(bench.db, key);
+                bench.shard.remove(bench.db, key, Event::Del);
+                let mut list = bench.shard.list_mut(bench.db, key).unwrap();
                 push_all(&mut list, end, std::iter::repeat_n(&b"a"[..], len)).unwrap();
                 list.close(&[pushed(end)]);
                 let mut list = bench.shard.list_mut(bench.db, key).unwrap();

@@ -7,29 +7,33 @@
 //!  the cores of what GET names           values
 //!  the destination's core                stores
 //! ```
-//! Rounds that nothing is asked in are left out.
+//! Rounds that nothing is asked in are left out; where names of keys are many bytes, values are asked for in several. What is stored
+//! travels in one request, and so is bounded as the texts of a command are.
 
 use larder_engine::Access;
 
 use super::options::{By, MayStore, Options};
 use super::pattern::{Pattern, PatternedKey};
-use super::texts::Texts;
+use super::texts::{self, Texts};
 use super::{Place, order, store};
 use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, CoreRequest, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 
+/// Bytes of names of keys, or a name more, that are asked for in one round: what a request holds is bounded.
+const NAMES_MAX_BYTES: usize = 64 << 20;
+
 /// `SORT`.
 pub(super) fn sort(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
     let options = Options::parse(args, MayStore::Yes)?;
-    Ok(Sort::boxed(args, slots, options))
+    Ok(Box::new(Sort::new(args, slots, options)))
 }
 
 /// `SORT_RO`.
 pub(super) fn sort_ro(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
     let options = Options::parse(args, MayStore::No)?;
-    Ok(Sort::boxed(args, slots, options))
+    Ok(Box::new(Sort::new(args, slots, options)))
 }
 
 #[derive(Debug)]
@@ -45,8 +49,22 @@ struct Sort {
     order: Vec<usize>,
     /// What each `GET` names for each of these.
     values: Vec<Texts>,
-    /// Who was asked for values: which of them each answer has.
+    gathering: Gathering,
+}
+
+/// The values that a pattern names, while they are asked for: in rounds, since the names of keys can be long, and those of all
+/// elements together may be more than a request holds.
+#[derive(Debug, Default)]
+struct Gathering {
+    pattern: Option<PatternedKey>,
+    /// The numbers of the elements.
+    of: Vec<usize>,
+    /// Which of these were asked for last.
+    begun: usize,
+    ended: usize,
+    /// Who was asked: which of those each answer has.
     asked: Vec<Vec<usize>>,
+    values: Texts,
 }
 
 /// What the answers at hand are to.
@@ -61,8 +79,8 @@ enum Step {
 }
 
 impl Sort {
-    fn boxed(args: &Args<'_>, slots: &SlotMap, options: Options) -> Box<dyn Rounds> {
-        Box::new(Self {
+    fn new(args: &Args<'_>, slots: &SlotMap, options: Options) -> Self {
+        Self {
             args: args.iter_from(0).map(<[u8]>::to_vec).collect(),
             options,
             slots: slots.copied(),
@@ -70,49 +88,79 @@ impl Sort {
             elements: Texts::default(),
             order: Vec::new(),
             values: Vec::new(),
-            asked: Vec::new(),
-        })
+            gathering: Gathering::default(),
+        }
     }
 
-    /// Asks for what a pattern names for the elements of these numbers.
-    fn ask_for_values(&mut self, pattern: &PatternedKey, of: &[usize]) -> Round {
+    /// Begins to ask for what a pattern names for the elements of these numbers.
+    fn begin_values(&mut self, pattern: PatternedKey, of: Vec<usize>) -> Round {
+        self.gathering = Gathering {
+            pattern: Some(pattern),
+            of,
+            ..Gathering::default()
+        };
+        self.ask_for_values()
+    }
+
+    /// Asks for the next values, of as many elements as there is room for in a round.
+    fn ask_for_values(&mut self) -> Round {
+        let gathering = &mut self.gathering;
+        let pattern = gathering.pattern.as_ref();
+        let pattern = pattern.expect("values are asked for");
         let mut requests: Vec<CoreRequest> = Vec::new();
-        self.asked.clear();
-        for (place, &at) in of.iter().enumerate() {
+        let mut bytes = 0;
+        gathering.asked.clear();
+        gathering.begun = gathering.ended;
+        for &at in &gathering.of[gathering.begun..] {
+            if bytes > NAMES_MAX_BYTES {
+                break;
+            }
             let mut key = Vec::new();
             let element = self.elements.get(at);
             pattern.name(element.unwrap_or_default(), &mut key);
+            bytes += key.len();
             let core = self.slots.core_of(&key);
             let known = requests.iter().position(|request| request.core == core);
             let number = known.unwrap_or_else(|| {
                 requests.push(request_of_values(core, pattern.field()));
-                self.asked.push(Vec::new());
+                gathering.asked.push(Vec::new());
                 requests.len() - 1
             });
             requests[number].args.push(key);
-            self.asked[number].push(place);
+            gathering.asked[number].push(gathering.ended - gathering.begun);
+            gathering.ended += 1;
         }
         Round::Ask(requests)
     }
 
-    /// The values that were asked for, `count` of them, in the order of their elements.
-    fn values_of(&self, answers: &[&[u8]], count: usize) -> Result<Texts, ErrorReply> {
+    /// Takes the values that were asked for, in the order of their elements. Asks for the next, if there are more.
+    fn take_values(&mut self, answers: &[&[u8]]) -> Result<Option<Round>, ErrorReply> {
         let answers: Result<Vec<Texts>, ErrorReply> =
             answers.iter().map(|answer| texts_of(answer)).collect();
-        let answers = answers?;
-        let mut found = vec![None; count];
-        for (answer, places) in answers.iter().zip(&self.asked) {
+        let (answers, others) = (answers?, self.gathered_bytes());
+        let gathering = &mut self.gathering;
+        let mut found = vec![None; gathering.ended - gathering.begun];
+        for (answer, places) in answers.iter().zip(&gathering.asked) {
             for (value, &place) in answer.iter().zip(places) {
                 found[place] = value;
             }
         }
-        let mut values = Texts::default();
-        let before: usize = self.values.iter().map(Texts::bytes).sum();
         for value in found {
-            values.push(value);
-            values.check_beside(self.elements.bytes() + before)?;
+            gathering.values.push(value);
+            gathering.values.check_beside(others)?;
         }
-        Ok(values)
+        let are_more = gathering.ended < gathering.of.len();
+        Ok(are_more.then(|| self.ask_for_values()))
+    }
+
+    /// All the values that a pattern names.
+    fn end_values(&mut self) -> Texts {
+        std::mem::take(&mut self.gathering).values
+    }
+
+    /// Bytes of the elements, and of the values of the `GET`s so far.
+    fn gathered_bytes(&self) -> usize {
+        self.elements.bytes() + self.values.iter().map(Texts::bytes).sum::<usize>()
     }
 
     /// The weights are there.
@@ -129,11 +177,14 @@ impl Sort {
                 Pattern::Key(pattern) if !self.order.is_empty() => {
                     self.step = Step::Values(number);
                     let (pattern, order) = (pattern.clone(), self.order.clone());
-                    return Ok(self.ask_for_values(&pattern, &order));
+                    return Ok(self.begin_values(pattern, order));
                 }
                 Pattern::Element => {
-                    let elements = self.order.iter().map(|&at| self.elements.get(at));
-                    elements.for_each(|element| values.push(element));
+                    let others = self.gathered_bytes();
+                    for &at in &self.order {
+                        values.push(self.elements.get(at));
+                        values.check_beside(others)?;
+                    }
                 }
                 Pattern::Nothing | Pattern::Key(_) => {
                     self.order.iter().for_each(|_| values.push(None));
@@ -164,6 +215,8 @@ impl Sort {
             self.step = Step::Store;
             let key = self.args[at].clone();
             let core = self.slots.core_of(&key);
+            let bytes = self.results().flatten().map(<[u8]>::len).sum();
+            texts::check_bytes(bytes)?;
             let stored = self
                 .results()
                 .map(|value| value.unwrap_or_default().to_vec());
@@ -200,9 +253,8 @@ impl Rounds for Sort {
                 match &self.options.by {
                     By::Pattern(Pattern::Key(pattern)) if self.elements.len() > 0 => {
                         self.step = Step::Weights;
-                        let pattern = pattern.clone();
-                        let all: Vec<usize> = (0..self.elements.len()).collect();
-                        Ok(self.ask_for_values(&pattern, &all))
+                        let all = (0..self.elements.len()).collect();
+                        Ok(self.begin_values(pattern.clone(), all))
                     }
                     _ => {
                         self.sort(None)?;
@@ -211,12 +263,18 @@ impl Rounds for Sort {
                 }
             }
             Step::Weights => {
-                let weights = self.values_of(answers, self.elements.len())?;
+                if let Some(round) = self.take_values(answers)? {
+                    return Ok(round);
+                }
+                let weights = self.end_values();
                 self.sort(Some(&weights))?;
                 self.get(0, reply)
             }
             Step::Values(number) => {
-                let values = self.values_of(answers, self.order.len())?;
+                if let Some(round) = self.take_values(answers)? {
+                    return Ok(round);
+                }
+                let values = self.end_values();
                 self.values.push(values);
                 self.get(number + 1, reply)
             }
@@ -306,5 +364,96 @@ fn store_part(call: &mut CoreCall<'_>) {
     match store(&mut call.core.shard, call.db, key, elements) {
         Ok(()) => Answer::yes(call.out, |_| ()),
         Err(error) => Answer::failed(call.out, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::{ArgRange, Protocol, errors};
+
+    fn begun(words: &[&[u8]]) -> Box<Sort> {
+        let (mut bytes, mut ranges) = (Vec::new(), Vec::new());
+        for word in words {
+            ranges.push(ArgRange {
+                start: bytes.len() as u32,
+                len: word.len() as u32,
+            });
+            bytes.extend_from_slice(word);
+        }
+        let args = Args::new(&bytes, &ranges);
+        let options = Options::parse(&args, MayStore::Yes).unwrap();
+        Box::new(Sort::new(&args, &SlotMap::even(2), options))
+    }
+
+    fn yes(texts: &Texts) -> Vec<u8> {
+        let mut answer = Vec::new();
+        Answer::yes(&mut answer, |out| texts.write(out));
+        answer
+    }
+
+    /// Answers to these requests: each key's value is its last two bytes.
+    fn tails(requests: &[CoreRequest]) -> Vec<Vec<u8>> {
+        let answers = requests.iter().map(|request| {
+            let mut texts = Texts::default();
+            for key in &request.args {
+                texts.push(Some(&key[key.len() - 2..]));
+            }
+            yes(&texts)
+        });
+        answers.collect()
+    }
+
+    #[test]
+    fn names_of_many_bytes_are_asked_for_in_rounds_that_hold_them() {
+        let pattern = [&vec![b'k'; 1 << 20][..], b"*"].concat();
+        let mut sort = begun(&[b"SORT", b"l", b"ALPHA", b"BY", &pattern, b"GET", &pattern]);
+        let mut elements = Texts::default();
+        let names: Vec<String> = (10..99).rev().map(|number| number.to_string()).collect();
+        names
+            .iter()
+            .for_each(|name| elements.push(Some(name.as_bytes())));
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, Protocol::Resp2);
+        let mut answers = vec![yes(&elements)];
+        let mut rounds = 0;
+        assert!(matches!(sort.next(&[], &mut reply), Ok(Round::Ask(_))));
+        loop {
+            let given: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
+            let Round::Ask(requests) = sort.next(&given, &mut reply).unwrap() else {
+                break;
+            };
+            let keys = requests.iter().flat_map(|request| &request.args);
+            assert!(keys.map(Vec::len).sum::<usize>() <= NAMES_MAX_BYTES + 2 * pattern.len());
+            answers = tails(&requests);
+            rounds += 1;
+        }
+        assert_eq!(rounds, 4, "two for each pattern");
+        let mut expected = Vec::new();
+        let mut reply = Reply::new(&mut expected, Protocol::Resp2);
+        reply.array(names.len());
+        names
+            .iter()
+            .rev()
+            .for_each(|name| reply.bulk(name.as_bytes()));
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn what_is_gathered_is_bounded_where_elements_are_asked_for_themselves_or_stored() {
+        let part = vec![b'x'; 64 << 20];
+        let mut words: Vec<&[u8]> = vec![b"SORT", b"l"];
+        words.extend([&b"GET"[..], b"#"].repeat(8));
+        for (words, order) in [
+            (&words[..], vec![0]),
+            (&[b"SORT", b"l", b"STORE", b"d"], vec![0; 9]),
+        ] {
+            let mut sort = begun(words);
+            sort.elements.push(Some(&part));
+            sort.order = order;
+            let mut out = Vec::new();
+            let ended = sort.get(0, &mut Reply::new(&mut out, Protocol::Resp2));
+            assert_eq!(ended.err(), Some(errors::REPLY_TOO_LARGE));
+        }
     }
 }

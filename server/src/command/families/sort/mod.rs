@@ -15,7 +15,7 @@ mod order;
 mod pattern;
 mod texts;
 
-use larder_engine::{Access, DbIndex, End, Event, Key, Shard};
+use larder_engine::{Access, DbIndex, End, Event, Key, Kind, Shard};
 
 use crate::command::{
     Args, Category, CommandSpec, Flags, Found, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
@@ -247,7 +247,7 @@ impl Place<'_> {
 /// Makes a list of `elements` at a key, in the place of what is there; removes that, if there are none.
 ///
 /// # Errors
-/// Memory is out; then the key is gone.
+/// Memory is out; then the key is as it was.
 fn store<'e>(
     shard: &mut Shard,
     db: DbIndex,
@@ -258,9 +258,49 @@ fn store<'e>(
         shard.remove(db, key, Event::Del);
         return Ok(());
     }
-    let mut list = shard.list_anew(db, key);
-    let stored = super::lists::push_all(&mut list, End::Tail, elements);
-    let events = [Event::SortStore];
-    list.close(if stored.is_ok() { &events } else { &[] });
-    Ok(stored?)
+    let gathered = shard.begin_loose(Kind::List, None);
+    for element in elements {
+        if let Err(error) = shard.push_loose(gathered, element) {
+            shard.drop_loose(gathered);
+            return Err(error.into());
+        }
+    }
+    let attributes = (None, shard.access_of_new());
+    Ok(shard.put_loose(db, key, gathered, attributes, Event::SortStore)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_engine::limits::MAX_VALUE_BYTES;
+
+    use super::*;
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn what_cannot_be_stored_leaves_what_was_there() {
+        let mut bench = Bench::new();
+        bench.run("RPUSH d old");
+        let key = bench.shard.hasher().key(b"d");
+        // Its pages are never touched.
+        let large = vec![0; MAX_VALUE_BYTES + 1];
+        let elements = [&b"new"[..], &large];
+        assert!(store(&mut bench.shard, bench.db, key, elements.into_iter()).is_err());
+        bench.check(&[("LRANGE d 0 -1", "[\"old\"]")]);
+    }
+
+    #[test]
+    fn what_is_stored_takes_the_place_of_what_was_there() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("RPUSH l 3 1 2", "3"),
+            ("SET d old EX 100", "OK"),
+            ("SORT l STORE d", "3"),
+            ("LRANGE d 0 -1", "[\"1\", \"2\", \"3\"]"),
+            ("TTL d", "-1"),
+            ("SORT none STORE d", "0"),
+            ("EXISTS d", "0"),
+            ("SORT l BY nosort LIMIT 0 1 STORE l", "1"),
+            ("LRANGE l 0 -1", "[\"3\"]"),
+        ]);
+    }
 }

@@ -9,6 +9,17 @@ use crate::resp::errors::{self, CommandResult};
 /// Bytes that the texts of a command may have: many elements can name one large value.
 const TEXTS_MAX_BYTES: usize = 512 << 20;
 
+/// Whether texts of so many bytes are not too many.
+///
+/// # Errors
+/// They are.
+pub(super) fn check_bytes(bytes: usize) -> CommandResult {
+    match bytes <= TEXTS_MAX_BYTES {
+        true => Ok(()),
+        false => Err(errors::REPLY_TOO_LARGE),
+    }
+}
+
 /// Byte strings in the memory of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Texts {
@@ -33,10 +44,7 @@ impl Texts {
     /// # Errors
     /// They are.
     pub(super) fn check_beside(&self, others: usize) -> CommandResult {
-        match self.bytes().saturating_add(others) <= TEXTS_MAX_BYTES {
-            true => Ok(()),
-            false => Err(errors::REPLY_TOO_LARGE),
-        }
+        check_bytes(self.bytes().saturating_add(others))
     }
 
     /// Adds one.
