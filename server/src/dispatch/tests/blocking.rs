@@ -247,26 +247,15 @@ fn readers_of_keys_on_several_cores_do_not_wait_for_one_another() {
     disconnect(server, &[clients, vec![writer]].concat());
 }
 
-#[test]
-fn a_value_of_another_type_is_waited_past_and_who_waits_is_served_in_the_order_they_came() {
+/// Has three clients play, once around one key and once around a key of each core. They are given all these keys, and the last.
+fn play_with_one_key_and_with_several(play: impl Fn(&mut Server, (&str, &str), [Client; 3])) {
     for cores in CORES {
         let mut server = Server::new(cores);
         let keys = keys(cores);
         let last = keys.last().unwrap();
         for keys in [last, &keys.join(" ")] {
-            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
-            let [taker, other, writer] = clients[..] else {
-                unreachable!()
-            };
-            server.send(taker, format!("BLPOP {keys} 0\r\n").as_bytes());
-            server.send(other, format!("BRPOP {last} 0\r\n").as_bytes());
-            server.send(writer, format!("SET {last} x\r\n").as_bytes());
-            assert_eq!(server.send(taker, b""), "", "{keys}");
-            assert_eq!(server.send(other, b""), "", "{keys}");
-            let pushed = format!("DEL {last}\r\nRPUSH {last} a b\r\n");
-            server.send(writer, pushed.as_bytes());
-            assert_eq!(server.send(taker, b""), taken(last, "a"), "{keys}");
-            assert_eq!(server.send(other, b""), taken(last, "b"), "{keys}");
+            let clients = [(); 3].map(|()| server.connect(0));
+            play(&mut server, (keys, last), clients);
             clients.iter().for_each(|client| server.disconnect(*client));
         }
         server.assert_nothing_is_left();
@@ -274,28 +263,32 @@ fn a_value_of_another_type_is_waited_past_and_who_waits_is_served_in_the_order_t
 }
 
 #[test]
+fn a_value_of_another_type_is_waited_past_and_who_waits_is_served_in_the_order_they_came() {
+    play_with_one_key_and_with_several(|server, (keys, last), [taker, other, writer]| {
+        server.send(taker, format!("BLPOP {keys} 0\r\n").as_bytes());
+        server.send(other, format!("BRPOP {last} 0\r\n").as_bytes());
+        server.send(writer, format!("SET {last} x\r\n").as_bytes());
+        assert_eq!(server.send(taker, b""), "", "{keys}");
+        assert_eq!(server.send(other, b""), "", "{keys}");
+        let pushed = format!("DEL {last}\r\nRPUSH {last} a b\r\n");
+        server.send(writer, pushed.as_bytes());
+        assert_eq!(server.send(taker, b""), taken(last, "a"), "{keys}");
+        assert_eq!(server.send(other, b""), taken(last, "b"), "{keys}");
+    });
+}
+
+#[test]
 fn who_finds_nothing_goes_on_waiting_and_the_next_has_his_turn() {
-    for cores in CORES {
-        let mut server = Server::new(cores);
-        let keys = keys(cores);
-        let last = keys.last().unwrap();
-        for keys in [last, &keys.join(" ")] {
-            let clients: Vec<Client> = (0..3).map(|_| server.connect(0)).collect();
-            let [claimant, taker, writer] = clients[..] else {
-                unreachable!()
-            };
-            server.send(claimant, format!("TEST.CLAIM {keys} 1 0\r\n").as_bytes());
-            server.send(taker, format!("BLPOP {last} 0\r\n").as_bytes());
-            server.send(writer, format!("RPUSH {last} x\r\n").as_bytes());
-            assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
-            assert_eq!(server.send(claimant, b""), "");
-            server.send(writer, format!("RPUSH {last} y z\r\n").as_bytes());
-            assert_eq!(server.send(claimant, b""), taken(last, "z"), "{keys}");
-            server.send(writer, format!("DEL {last}\r\n").as_bytes());
-            clients.iter().for_each(|client| server.disconnect(*client));
-        }
-        server.assert_nothing_is_left();
-    }
+    play_with_one_key_and_with_several(|server, (keys, last), [claimant, taker, writer]| {
+        server.send(claimant, format!("TEST.CLAIM {keys} 1 0\r\n").as_bytes());
+        server.send(taker, format!("BLPOP {last} 0\r\n").as_bytes());
+        server.send(writer, format!("RPUSH {last} x\r\n").as_bytes());
+        assert_eq!(server.send(taker, b""), taken(last, "x"), "{keys}");
+        assert_eq!(server.send(claimant, b""), "");
+        server.send(writer, format!("RPUSH {last} y z\r\n").as_bytes());
+        assert_eq!(server.send(claimant, b""), taken(last, "z"), "{keys}");
+        server.send(writer, format!("DEL {last}\r\n").as_bytes());
+    });
 }
 
 /// Two clients wait for keys of two cores, by this command. While attempts may be under way behind a first write, the key is
