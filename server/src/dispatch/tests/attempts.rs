@@ -57,6 +57,33 @@ fn cost(server: &mut Server, client: Client, command: &str) -> (u64, u64, String
 }
 
 #[test]
+fn whom_his_own_core_serves_is_answered_behind_the_command_that_wrote() {
+    let mut server = Server::new(1);
+    let clients = [(); 2].map(|()| server.connect(0));
+    let [waiting, writer] = clients;
+    assert_eq!(server.send(waiting, b"BLPOP q 0\r\nPING\r\n"), "");
+    server.receive(writer, b"RPUSH q x\r\n");
+    assert_eq!(server.take_output(waiting), taken("q", "x").as_bytes());
+    assert_eq!(server.send(waiting, b""), "+PONG\r\n");
+    disconnect(server, &clients);
+}
+
+/// One is served in the midst of those that go on, by one of them: the next turn comes at once.
+#[test]
+fn whom_one_serves_who_goes_on_himself_goes_on_without_a_sleep() {
+    let mut server = Server::new(1);
+    let clients = [(); 3].map(|()| server.connect(0));
+    let [first, second, writer] = clients;
+    server.send(first, b"BLPOP a 0\r\nRPUSH b y\r\n");
+    server.send(second, b"BLPOP b 0\r\nPING\r\n");
+    server.receive(writer, b"RPUSH a x\r\n");
+    server.turn_of(0);
+    let heard = taken("b", "y") + "+PONG\r\n";
+    assert_eq!(server.take_output(second), heard.as_bytes());
+    disconnect(server, &clients);
+}
+
+#[test]
 fn what_is_ready_on_another_core_costs_what_a_plain_command_costs() {
     let mut server = Server::new(2);
     let client = server.connect(0);
