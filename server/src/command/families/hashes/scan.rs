@@ -5,8 +5,8 @@
 
 use larder_engine::{Access, Encoding, parse_canonical_i64};
 
-use super::READING;
 use super::whole::Parts;
+use super::{READING, read};
 use crate::command::families::scan::{DEFAULT_COUNT, matches, parse_cursor};
 use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
@@ -70,8 +70,7 @@ fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let entry = call.shard.get(call.db, key, Access::Peek);
     let is_small = entry.is_some_and(|entry| entry.encoding() != Encoding::HashTable);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     call.reply.array(2);
     let Some(hash) = hash else {
         call.reply.text("0");
