@@ -138,6 +138,11 @@ impl Watches {
         }
     }
 
+    /// A key counts as changed, though it is what it was.
+    pub(crate) fn note_touched(&mut self, db: DbIndex, key: &[u8]) {
+        self.break_one(db, key);
+    }
+
     /// The database is exchanged for another: a key changes if either has it. `other_has` tells of the other one.
     pub(crate) fn note_exchange(&mut self, db: DbIndex, mut other_has: impl FnMut(&[u8]) -> bool) {
         self.break_all(db, |key, presence| {

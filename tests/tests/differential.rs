@@ -11,7 +11,7 @@
 
 use std::path::{Path, PathBuf};
 
-use larder_tests::differential::generate::{Cores, Families};
+use larder_tests::differential::generate::Cores;
 use larder_tests::differential::{self, Contender, Fault, Plan, Report};
 use larder_tests::server::{IoBackend, Options};
 use larder_tests::{clock, tools};
@@ -46,12 +46,11 @@ fn redis(path: &Path, label: &str) -> Contender {
     }
 }
 
-fn plan(families: Families) -> Plan {
+fn plan() -> Plan {
     let plan = Plan {
         seed: number("SEED").unwrap_or_else(|| clock::unix_us() % 1_000_000),
         first: number("EPISODE").unwrap_or(0),
         commands: number("COMMANDS").unwrap_or(COMMANDS),
-        families,
         cores: Cores::One,
         faults: MAX_FAULTS,
     };
@@ -74,7 +73,7 @@ fn larder_agrees(cores: usize) {
     let Some(path) = reference() else {
         return;
     };
-    let mut plan = plan(Families::Collections);
+    let mut plan = plan();
     let subject = if let Some(subject) = variable("SUBJECT") {
         redis(Path::new(&subject), "the subject, redis-server")
     } else {
@@ -108,7 +107,7 @@ fn redis_server_answers_as_itself() {
     };
     let plan = Plan {
         commands: COMMANDS / 2,
-        ..plan(Families::Collections)
+        ..plan()
     };
     let subjects = vec![redis(&path, "another")];
     let report = differential::run(redis(&path, "redis-server"), subjects, plan).unwrap();
@@ -127,7 +126,6 @@ fn with_fault(fault: Fault) -> Vec<Vec<String>> {
         seed: 1,
         first: 0,
         commands: COMMANDS,
-        families: Families::Collections,
         cores: Cores::One,
         faults: 1,
     };

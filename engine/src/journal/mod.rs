@@ -50,8 +50,8 @@ struct Held {
     records: HeldRecords,
     /// Records before.
     sequence: u64,
-    /// Of those, no changes by themselves.
-    uncounted: u64,
+    /// By how much they count as less than a change each.
+    uncounted: i64,
     /// Notes before.
     notes: usize,
 }
@@ -62,8 +62,8 @@ pub(crate) struct LaidAside {
     records: HeldRecords,
     /// How many records it is, those that nobody reads included.
     record_count: u64,
-    /// How many of them are no changes by themselves.
-    uncounted: u64,
+    /// By how much they count as less than a change each.
+    uncounted: i64,
     notes: Notes,
     breaks: BreaksHeld,
     written: Vec<(DbIndex, Box<[u8]>)>,
@@ -81,8 +81,8 @@ impl LaidAside {
 pub struct Journal {
     /// The number of the last record.
     sequence: u64,
-    /// How many records are no changes by themselves.
-    uncounted: u64,
+    /// By how much they count as less than a change each.
+    uncounted: i64,
     /// Where this core is in the order of all cores.
     position: u64,
     /// That of the records that are made now, unless they are of this core alone, and now.
@@ -256,7 +256,31 @@ impl Journal {
 
     /// Number of changes since the shard began (`rdb_changes_since_last_save` counts these).
     pub fn changes(&self) -> u64 {
-        self.sequence - self.uncounted
+        self.sequence.wrapping_sub_signed(self.uncounted)
+    }
+
+    /// So many records that have just been made count as so many changes: `LPOP` of three elements is one record and three changes,
+    /// `LMOVE` two and one.
+    pub fn count_as(&mut self, records: u64, changes: u64) {
+        self.uncounted += records as i64 - changes as i64;
+    }
+
+    /// A command has had to do with a key and left it as it was: those who watch it cannot know, and Redis breaks their watches,
+    /// as it does what clients keep of it.
+    #[inline]
+    pub(crate) fn touch(&mut self, db: DbIndex, key: &[u8]) {
+        if !self.watches.is_empty() || self.kept.changes {
+            self.note_touched(db, key);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_touched(&mut self, db: DbIndex, key: &[u8]) {
+        self.watches.note_touched(db, key);
+        if self.kept.changes {
+            self.notes.push(db, key, Noted::Changed(Author::Command));
+        }
     }
 
     /// The number of the last record.
@@ -306,7 +330,7 @@ impl Journal {
     #[cold]
     #[inline(never)]
     fn pass_on(&mut self, counts: Counts, db: DbIndex, key: &[u8], effect: &Effect<'_>) {
-        if !self.watches.is_empty() {
+        if !self.watches.is_empty() && counts != Counts::Nothing {
             self.watches.note(db, key, effect);
         }
         if !self.awaited.is_empty() {

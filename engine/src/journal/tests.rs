@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
+use crate::watch::Presence;
 use crate::{End, Kind, UnixMillis};
 
 const DB: DbIndex = DbIndex(2);
@@ -41,6 +42,55 @@ fn what_counts_as_less_than_a_change_has_a_record_all_the_same() {
         assert_eq!((journal.changes(), journal.notes.len()), (changes, notes));
     }
     assert_eq!(journal.sequence(), 4);
+}
+
+#[test]
+fn records_count_as_what_is_said_of_them_unless_they_are_taken_back() {
+    let mut journal = Journal::default();
+    remove(&mut journal, b"a");
+    journal.count_as(1, 9);
+    assert_eq!((journal.changes(), journal.sequence()), (9, 1));
+    for is_kept in [false, true] {
+        journal.hold();
+        remove(&mut journal, b"b");
+        remove(&mut journal, b"c");
+        journal.count_as(2, 5);
+        remove(&mut journal, b"d");
+        journal.count_as(1, 0);
+        assert_eq!(journal.changes(), 14);
+        let aside = journal.lay_aside();
+        assert_eq!(journal.changes(), 9);
+        journal.take_up(aside);
+        match is_kept {
+            true => journal.release(),
+            false => journal.drop_held(),
+        }
+    }
+    assert_eq!((journal.changes(), journal.sequence()), (14, 4));
+}
+
+#[test]
+fn a_touch_breaks_watches_and_is_noted_and_is_no_record() {
+    let mut journal = Journal::default();
+    let (seen, listen) = listener();
+    journal.subscribe(listen);
+    journal.keep_notes(Kept {
+        changes: true,
+        events: true,
+    });
+    for (watcher, key) in [(1, b"k"), (2, b"l")] {
+        journal.watches.add(watcher, DB, key, Presence::Present);
+    }
+    journal.hold();
+    journal.touch(DB, b"k");
+    assert!(!journal.watches.is_broken(1), "it may be taken back");
+    journal.release();
+    assert!(journal.watches.is_broken(1) && !journal.watches.is_broken(2));
+    assert_eq!(journal.take_notes().len(), 1);
+    assert_eq!((seen.borrow().len(), journal.sequence()), (0, 0));
+    // Neither does what no client could read.
+    journal.record_as(Counts::Nothing, DB, b"l", &Effect::Elements(&[]));
+    assert!(!journal.watches.is_broken(2));
 }
 
 #[test]

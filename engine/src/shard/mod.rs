@@ -39,7 +39,7 @@ use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
-use crate::journal::{Effect, Event, Journal, Removal};
+use crate::journal::{Counts, Effect, Event, Journal, Removal};
 use crate::keyspace::{ContentsId, Items, Keyspace};
 use crate::limits::LOOK_MAX_ENTRIES;
 use crate::memory::{Memory, Times};
@@ -580,8 +580,9 @@ impl Shard {
     #[inline(never)]
     fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
         let key = self.memory.key(item);
+        // As in Redis, whose clients did not ask for it.
         self.journal
-            .record(db, key, &Effect::Remove(Removal::Expired));
+            .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Expired));
         self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
         self.delete(db, hash, item);

@@ -69,6 +69,7 @@ impl Shard {
             self.retire_memory_if_unused();
         }
         self.journal.record(db, b"", &Effect::FlushDb);
+        self.journal.count_as(1, removed);
         removed
     }
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::Outcome;
 use crate::resp::Reply;
 use explained::{Explanations, Version};
-use generate::{Cores, Families, Known, Maker};
+use generate::{Cores, Known, Maker};
 use play::Ledger;
 use target::Target;
 pub use target::{Contender, Fault};
@@ -47,8 +47,6 @@ pub struct Plan {
     pub first: u64,
     /// Commands, at least.
     pub commands: u64,
-    /// Which.
-    pub families: Families,
     /// Where the subjects' keys are.
     pub cores: Cores,
     /// So many different faults are shrunk and reported, then the run ends.
@@ -102,7 +100,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         targets.push(Target::start(subject)?);
     }
     let known = known_to(&mut targets[0])?;
-    lacks_none(&mut targets, &known.commands, plan.families)?;
+    lacks_none(&mut targets, &known.commands)?;
     let reference = version_of(&mut targets[0])?;
     let mut explained = Vec::new();
     for subject in &mut targets[1..] {
@@ -130,7 +128,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
     let mut kinds = BTreeSet::new();
     while report.commands < plan.commands && report.faults.len() < plan.faults {
         let episode = plan.first + report.episodes;
-        let steps = Maker::new(plan.seed, episode, plan.families, &known, plan.cores).episode();
+        let steps = Maker::new(plan.seed, episode, &known, plan.cores).episode();
         let before = ledger.commands;
         let found = match play::play(&mut targets, &steps, &mut ledger) {
             Ok(found) => found,
@@ -198,9 +196,8 @@ fn commands_of(target: &mut Target) -> Outcome<BTreeSet<String>> {
 }
 
 /// That no subject lacks what the reference has.
-fn lacks_none(targets: &mut [Target], known: &BTreeSet<String>, families: Families) -> Outcome<()> {
-    let wanted: Vec<&str> = families
-        .commands()
+fn lacks_none(targets: &mut [Target], known: &BTreeSet<String>) -> Outcome<()> {
+    let wanted: Vec<&str> = generate::commands()
         .into_iter()
         .filter(|name| known.contains(*name))
         .collect();

@@ -179,6 +179,11 @@ impl HashMut<'_> {
         (found, element)
     }
 
+    /// So many of the records just made count as so many changes.
+    pub fn count_as(&mut self, records: u64, changes: u64) {
+        self.open.shard.journal.count_as(records, changes);
+    }
+
     /// Gives a field this value; adds it if it is not there.
     ///
     /// # Errors

@@ -192,18 +192,20 @@ impl ListMut<'_> {
         let Some(at) = self.at.filter(|_| !range.is_empty()) else {
             return;
         };
+        let count = range.end - range.start;
         let element = Element::Cut {
             index: range.start,
-            count: range.end - range.start,
+            count,
         };
         self.open.before(&element);
         self.open.shard.memory.remove_from_list(&at, range);
         self.has_shrunk = true;
         self.open.record(element);
+        self.count_as(1, count.into());
     }
 
     /// Takes at most `count` elements out that are `element`, from this end on; how many. Each is a change by itself, neighbours
-    /// are one.
+    /// are one record.
     pub fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32 {
         let Some(at) = self.at else {
             return 0;
@@ -226,9 +228,21 @@ impl ListMut<'_> {
             cuts().for_each(|cut| self.open.before(&cut));
             self.open.shard.memory.remove_found(&at, base, &found);
             cuts().for_each(|cut| self.open.record(cut));
+            self.count_as(cuts().count() as u64, found.len() as u64);
             self.has_shrunk = true;
         }
         len - self.len()
+    }
+
+    /// So many of the records just made count as so many changes.
+    pub fn count_as(&mut self, records: u64, changes: u64) {
+        self.open.shard.journal.count_as(records, changes);
+    }
+
+    /// The command leaves the list as it is, and yet counts as having changed it for who watches it.
+    pub fn touch(&mut self) {
+        let (db, key) = (self.open.db, self.open.key.bytes());
+        self.open.shard.journal.touch(db, key);
     }
 
     /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no element is

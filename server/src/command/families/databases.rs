@@ -5,6 +5,7 @@ use larder_engine::{DbIndex, parse_canonical_i64};
 use crate::command::{Args, Category, CommandSpec, CoreCall, Flags, Group, Run};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
+use crate::routing::CoreId;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -151,8 +152,13 @@ fn exchange(call: &mut CoreCall<'_>) -> CommandResult {
     let shard = &mut call.core.shard;
     let first = db_number(first, shard.databases())?;
     let second = db_number(second, shard.databases())?;
-    if first != second {
+    // One change, however many cores make it.
+    let counted = u64::from(call.core.id == CoreId(0));
+    if first == second {
+        shard.journal().count_as(0, counted);
+    } else {
         shard.swap(first, second);
+        shard.journal().count_as(1, counted);
         // Redis tells nobody. What was read is out of date all the same.
         call.core.forget_everything_read(call.asking.as_deref_mut());
     }

@@ -213,19 +213,20 @@ impl<'a> Table<'a> {
 }
 
 fn lcs(call: &mut ShardCall<'_>) -> CommandResult {
-    let mut values = [Vec::new(), Vec::new()];
+    // Both are looked up before either's type is looked at.
+    let mut values = [Some(Vec::new()), Some(Vec::new())];
     for (at, value) in values.iter_mut().enumerate() {
         let key = call.key(1 + at);
-        match call.shard.read(call.db, key, call.access) {
-            Some(entry) => {
-                call.stats.hits += 1;
-                *value = entry.string().ok_or(errors::LCS_NOT_STRINGS)?.to_vec();
-            }
-            None => call.stats.misses += 1,
+        let entry = call.shard.read(call.db, key, call.access);
+        call.stats.count_lookup(entry.is_some());
+        if let Some(entry) = entry {
+            *value = entry.string().map(<[u8]>::to_vec);
         }
     }
+    let [Some(a), Some(b)] = values else {
+        return Err(errors::LCS_NOT_STRINGS);
+    };
     let options = Options::parse(&call.args, 3)?;
-    let [a, b] = values;
     let bytes_max = call.config.proto_max_bulk_bytes;
     answer(&a, &b, options, bytes_max, &mut call.reply)
 }

@@ -34,9 +34,9 @@ fn who_is_unblocked_during_an_attempt_that_finds_nothing_waits_no_longer() {
             let admin = server.connect(random.below(2));
             let keys = [0, 1].map(|core| key_on(core, 2, "queue"));
             let id = id_of(&mut server, client);
-            let take = format!("BLPOP {} {} 0\r\n", keys[0], keys[1]);
+            let take = format!("TEST.CLAIM {} {} 1 0\r\n", keys[0], keys[1]);
             assert_eq!(server.send(client, take.as_bytes()), "");
-            server.receive(writer, format!("SET {} x\r\n", keys[1]).as_bytes());
+            server.receive(writer, format!("RPUSH {} x\r\n", keys[1]).as_bytes());
             let mut steps = 0..STEPS_MAX;
             while !is_being_served(&mut server, client) {
                 steps.next().expect("an attempt is made");

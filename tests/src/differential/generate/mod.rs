@@ -18,30 +18,16 @@ use std::collections::BTreeSet;
 use super::step::{Command, SESSIONS, Step};
 use crate::random::Random;
 
-/// Which commands are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Families {
-    /// Of strings and of keys.
-    Strings,
-    /// Of hashes and lists too.
-    Collections,
-}
-
-impl Families {
-    /// The commands that episodes may have.
-    #[must_use]
-    pub fn commands(self) -> BTreeSet<&'static str> {
-        let mut all: BTreeSet<_> = strings::COMMANDS
-            .iter()
-            .chain(keys::COMMANDS)
-            .copied()
-            .collect();
-        if self == Self::Collections {
-            all.extend(hashes::COMMANDS);
-            all.extend(lists::COMMANDS);
-        }
-        all
-    }
+/// The commands that episodes may have.
+#[must_use]
+pub fn commands() -> BTreeSet<&'static str> {
+    let families = [
+        strings::COMMANDS,
+        keys::COMMANDS,
+        hashes::COMMANDS,
+        lists::COMMANDS,
+    ];
+    families.into_iter().flatten().copied().collect()
 }
 
 /// Where the keys of a subject are. Who waits for keys of several cores is served when these have heard of each other:
@@ -82,7 +68,6 @@ impl Known {
 #[derive(Debug)]
 pub struct Maker<'a> {
     random: Random,
-    families: Families,
     known: &'a Known,
     /// Whether all keys are on one core.
     cores: Cores,
@@ -108,26 +93,16 @@ const STEPS: usize = 60;
 impl<'a> Maker<'a> {
     /// One for an episode of this number, in a run of this seed.
     #[must_use]
-    pub fn new(
-        seed: u64,
-        episode: u64,
-        families: Families,
-        known: &'a Known,
-        cores: Cores,
-    ) -> Self {
+    pub fn new(seed: u64, episode: u64, known: &'a Known, cores: Cores) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
-        let theme = match families {
-            Families::Strings => [Theme::Strings, Theme::Keys][random.below(2)],
-            Families::Collections => {
-                use Theme::{Hashes, Keys, Lists, Strings};
-                [Hashes, Hashes, Hashes, Lists, Lists, Lists, Strings, Keys][random.below(8)]
-            }
+        let theme = {
+            use Theme::{Hashes, Keys, Lists, Strings};
+            [Hashes, Hashes, Hashes, Lists, Lists, Lists, Strings, Keys][random.below(8)]
         };
         let is_large = random.one_in(4);
-        let has_thresholds = families == Families::Collections && random.one_in(2);
+        let has_thresholds = random.one_in(2);
         Self {
             random,
-            families,
             known,
             cores,
             theme,
@@ -151,7 +126,6 @@ impl<'a> Maker<'a> {
 
     fn next(&mut self, steps: &mut Vec<Step>) {
         let session = self.random.below(SESSIONS);
-        let has_collections = self.families == Families::Collections;
         match self.random.below(100) {
             0..56 => {
                 let count = match self.random.below(4) {
@@ -174,8 +148,7 @@ impl<'a> Maker<'a> {
             86..90 => steps.push(self.scan(session)),
             90 => steps.push(self.scan_amid(session)),
             91..94 => steps.push(self.payload(session)),
-            _ if has_collections => self.waiting(session, steps),
-            _ => steps.push(self.scan(session)),
+            _ => self.waiting(session, steps),
         }
     }
 
@@ -206,10 +179,7 @@ impl<'a> Maker<'a> {
 
     fn any_theme(&mut self) -> Theme {
         use Theme::{Hashes, Keys, Lists, Strings};
-        match self.families {
-            Families::Strings => [Strings, Keys][self.random.below(2)],
-            Families::Collections => [Hashes, Lists, Strings, Keys, Keys][self.random.below(5)],
-        }
+        [Hashes, Lists, Strings, Keys, Keys][self.random.below(5)]
     }
 
     /// One of these names that the reference knows.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Families, Maker};
+use super::Maker;
 
 const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
 const LISTS: [&str; 5] = ["l:1", "l:2", "{t}l:3", "{t}l:4", "l:5"];
@@ -54,10 +54,7 @@ impl Maker<'_> {
         if self.random.one_in(12) {
             return b"none".to_vec();
         }
-        let keys: Vec<&str> = match self.families {
-            Families::Strings => STRINGS.to_vec(),
-            Families::Collections => [&HASHES[..], &LISTS, &STRINGS].concat(),
-        };
+        let keys: Vec<&str> = [&HASHES[..], &LISTS, &STRINGS].concat();
         keys[self.random.below(keys.len())].into()
     }
 

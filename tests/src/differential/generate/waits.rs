@@ -1,6 +1,6 @@
 //! Steps with a way of their own: clients that wait, deadlines that pass, samples, scans, payloads.
 
-use super::{Cores, Families, Maker};
+use super::{Cores, Maker};
 use crate::differential::step::{Command, Promise, Sampled, Session, Step, WAITERS, words};
 
 /// Commands that wait until a list has an element.
@@ -134,7 +134,7 @@ impl Maker<'_> {
     pub(super) fn passing(&mut self, session: Session) -> Vec<Step> {
         let ms = self.random.between(1, SOON_MS);
         let text = ms.to_string();
-        let is_hash = self.families == Families::Collections && self.random.one_in(2);
+        let is_hash = self.random.one_in(2);
         let mut before = Vec::new();
         let (key, command) = if is_hash {
             let key = self.hash_key();
@@ -193,7 +193,7 @@ impl Maker<'_> {
     }
 
     pub(super) fn sample(&mut self, session: Session) -> Step {
-        if self.families == Families::Strings || self.random.one_in(6) {
+        if self.random.one_in(6) {
             return Step::Sample {
                 session,
                 all: Command::of(&["KEYS", "*"]),
@@ -239,7 +239,7 @@ impl Maker<'_> {
             let count = self.random.between(least, 200).to_string();
             after.extend(words(&["COUNT", &count]));
         }
-        let is_hash = self.families == Families::Collections && !self.random.one_in(4);
+        let is_hash = !self.random.one_in(4);
         let mut has_pairs = is_hash;
         let before = if is_hash {
             if self.knows("HEXPIRE") && self.random.one_in(3) {
@@ -269,9 +269,7 @@ impl Maker<'_> {
 
     /// A scan with writes in between: of the keyspace, or of a hash, whose fields alone are looked at.
     pub(super) fn scan_amid(&mut self, session: Session) -> Step {
-        let is_hash = self.families == Families::Collections
-            && self.knows("HEXPIRE")
-            && !self.random.one_in(3);
+        let is_hash = self.knows("HEXPIRE") && !self.random.one_in(3);
         let count = ["5", "10", "50"][self.random.below(3)];
         let writes = self.random.between(3, 12);
         let (before, mut after, all, between) = if is_hash {

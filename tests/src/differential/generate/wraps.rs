@@ -33,13 +33,7 @@ impl Maker<'_> {
                 commands: vec![watch],
             });
             if self.random.one_in(2) {
-                // Whether setting a bit to what it is changes the key, versions do not agree on. A trim that takes nothing out
-                // does for Redis, and not here.
-                let mut command = self.command();
-                if command.name() == "SETBIT" || command.name() == "LTRIM" {
-                    command = Command::of(&["DEL"]).key(self.any_key());
-                }
-                let commands = vec![command];
+                let commands = vec![self.command()];
                 steps.push(Step::Pipeline {
                     session: (session + 1) % SESSIONS,
                     commands,

@@ -317,6 +317,7 @@ fn read_and_write(
             .write_range(call.db, key, last_byte, &[0], Event::Silent)?;
     }
     let mut event = Event::SetBit;
+    let mut changes = 0;
     call.reply.array(operations.len());
     for operation in operations {
         let value = current(call, key);
@@ -331,6 +332,7 @@ fn read_and_write(
             call.shard
                 .write_range(call.db, key, at, &bytes[..len], event)?;
             event = Event::Silent;
+            changes += 1;
         }
         let shown = if matches!(operation.action, Action::Set(_)) {
             old
@@ -339,7 +341,11 @@ fn read_and_write(
         };
         call.reply.integer(shown as i64);
     }
-    if event == Event::SetBit && !has_grown && !is_raw {
+    if changes > 1 {
+        // Those that were written without an event.
+        call.shard.journal().count_as(0, changes - 1);
+    }
+    if changes == 0 && !has_grown && !is_raw {
         // Nothing changed that a client could read, yet the string is raw from now on.
         let byte = [current(call, key)[0]];
         call.shard

@@ -116,6 +116,10 @@ fn change_each(
     for at in fields {
         match change(&mut hash, args.at(at)) {
             Ok(outcome) => {
+                if event == Event::HPersist && has_changed && outcome > 0 {
+                    // Redis counts the command.
+                    hash.count_as(1, 0);
+                }
                 has_changed |= outcome > 0;
                 reply.integer(outcome);
             }

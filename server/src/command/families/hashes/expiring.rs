@@ -181,6 +181,7 @@ fn hsetex(call: &mut ShardCall<'_>) -> CommandResult {
         has_changed = true;
         if end == Some(Event::HDel) {
             hash.remove(name);
+            hash.count_as(1, 0);
         }
     }
     match end {

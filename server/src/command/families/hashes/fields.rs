@@ -5,7 +5,7 @@
 
 use larder_engine::{Event, HashMut, HashRef, StoreError, Stored, TtlChange};
 
-use super::{MEASURING, READING, WRITING};
+use super::{MEASURING, READING, WRITING, read};
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -156,8 +156,7 @@ fn hsetnx(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn hget(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     match hash.and_then(|hash| hash.get(call.args.at(2))) {
         Some(field) => call.reply.bulk(field.value),
         None => call.reply.null(),
@@ -167,8 +166,7 @@ fn hget(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn hmget(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let began = call.reply.mark();
     call.reply.array(call.args.len() - 2);
     for name in call.args.iter_from(2) {
@@ -203,8 +201,7 @@ fn remove_all(hash: &mut HashMut<'_>, args: &Args<'_>) -> i64 {
 
 fn hlen(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     call.reply
         .count(hash.map_or(0, |hash: HashRef<'_>| hash.len()));
     Ok(())
@@ -212,8 +209,7 @@ fn hlen(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn hexists(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let field = hash.and_then(|hash| hash.get(call.args.at(2)));
     call.reply.integer(field.is_some().into());
     Ok(())
@@ -221,8 +217,7 @@ fn hexists(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn hstrlen(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let field = hash.and_then(|hash| hash.get(call.args.at(2)));
     let len = field.map_or(0, |field| field.value.len());
     call.reply.count(len as u64);

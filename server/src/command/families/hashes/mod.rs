@@ -14,7 +14,10 @@ mod scan;
 mod ttl;
 mod whole;
 
+use larder_engine::{Access, DbIndex, HashRef, Key, Shard, WrongType};
+
 use crate::command::{Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys};
+use crate::observe::Stats;
 
 /// The tables.
 pub(crate) use {
@@ -22,6 +25,20 @@ pub(crate) use {
     numbers::COMMANDS as NUMBERS, random::COMMANDS as RANDOM, scan::COMMANDS as SCAN,
     ttl::COMMANDS as TTL, whole::COMMANDS as WHOLE,
 };
+
+/// The hash at a key, for a command that reads; what is of another type is found, too.
+///
+/// # Errors
+/// What is there is of another type.
+fn read<'a>(
+    shard: &'a mut Shard,
+    stats: &mut Stats,
+    (db, key, access): (DbIndex, Key<'_>, Access),
+) -> Result<Option<HashRef<'a>>, WrongType> {
+    let found = shard.hash(db, key, access);
+    stats.count_lookup(!matches!(found, Ok(None)));
+    found
+}
 
 /// What commands that answer what a hash holds have in common.
 const READING: CommandSpec = CommandSpec {

@@ -11,8 +11,8 @@ use std::collections::HashSet;
 
 use larder_engine::{Field, HashRef};
 
-use super::READING;
 use super::whole::Parts;
+use super::{READING, read};
 use crate::command::{Args, CommandSpec, Flags, Random, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Mark, REPLY_MAX_BYTES, Reply};
@@ -43,8 +43,7 @@ const FIELD_MIN_BYTES: u64 = b"$0\r\n\r\n".len() as u64;
 fn hrandfield(call: &mut ShardCall<'_>) -> CommandResult {
     let wanted = Wanted::parse(&call.args)?;
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let Some(wanted) = wanted else {
         match hash.and_then(|hash| Drawing::new(hash).draw(call.random)) {
             Some(field) => call.reply.bulk(field.name),

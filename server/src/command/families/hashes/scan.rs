@@ -5,8 +5,8 @@
 
 use larder_engine::{Encoding, parse_canonical_i64};
 
-use super::READING;
 use super::whole::Parts;
+use super::{READING, read};
 use crate::command::families::scan::{DEFAULT_COUNT, matches, parse_cursor};
 use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
@@ -68,8 +68,7 @@ impl<'a> Options<'a> {
 fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let cursor = parse_cursor(call.args.at(2))?;
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     call.reply.array(2);
     let Some(hash) = hash else {
         call.reply.text("0");

@@ -3,8 +3,8 @@
 //! For each field a number is answered: -2 there is none, -1 it has no deadline, else how long it has, or its deadline.
 //! Seconds are rounded up, other than those of keys, which are rounded to the nearest.
 
-use super::READING;
 use super::options::{behind_type, only_fields};
+use super::{READING, read};
 use crate::command::families::expire::{Origin, Unit};
 use crate::command::{CommandSpec, Run, ShardCall};
 use crate::resp::errors::CommandResult;
@@ -67,8 +67,7 @@ fn read_deadlines(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) -> Comma
     let args = call.args;
     let fields = only_fields(&args).map_err(|error| behind_type(call, error))?;
     let (key, now) = (call.key(1), call.shard.now());
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     call.reply.array(fields.len());
     for at in fields {
         let field = hash.and_then(|hash| hash.get(args.at(at)));

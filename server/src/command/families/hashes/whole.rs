@@ -5,7 +5,7 @@
 
 use larder_engine::Field;
 
-use super::READING;
+use super::{READING, read};
 use crate::command::{CommandSpec, Flags, Run, ShardCall};
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
@@ -76,8 +76,7 @@ impl Parts {
 
 fn show(call: &mut ShardCall<'_>, parts: Parts) -> CommandResult {
     let key = call.key(1);
-    let hash = call.shard.hash(call.db, key, call.access)?;
-    call.stats.count_lookup(hash.is_some());
+    let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let began = call.reply.mark();
     let expected = hash.map_or(0, |hash| hash.len()) as usize;
     let all = match parts {

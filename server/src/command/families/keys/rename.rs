@@ -276,7 +276,9 @@ fn hand_back(call: &mut CoreCall<'_>) {
 fn remove(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
     let key = shard.hasher().key(call.args.at(0));
-    shard.remove(call.db, key, Event::RenameFrom);
+    let is_removed = shard.remove(call.db, key, Event::RenameFrom);
+    // What is counted is that the entry has come to the other core.
+    shard.journal().count_as(is_removed.into(), 0);
     call.core.end_handing(given_bytes(call.args.at(1)));
 }
 

@@ -232,6 +232,7 @@ fn turn_around(
         (End::Tail, End::Head) => len - 1,
     };
     list.remove(at..at + 1);
+    list.count_as(1, 0);
     list.close(&[pushed(to), popped(from)]);
     Ok(true)
 }
@@ -250,10 +251,12 @@ fn push_one(
     Ok(put?)
 }
 
+/// Takes the element at an end out that has been pushed elsewhere, which is the change that is counted.
 fn pop_one(shard: &mut Shard, db: DbIndex, key: Key<'_>, end: End) -> CommandResult {
     let mut list = shard.list_mut(db, key)?;
     let taken = list.pop(end, |_| ());
     taken.expect("it was looked at");
+    list.count_as(1, 0);
     list.close(&[popped(end)]);
     Ok(())
 }

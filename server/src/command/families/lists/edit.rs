@@ -139,7 +139,9 @@ fn ltrim(call: &mut ShardCall<'_>) -> CommandResult {
     }
     let len = list.len();
     let kept = range_of(start, stop, len);
-    if kept.is_empty() {
+    if kept == (0..len) {
+        list.touch();
+    } else if kept.is_empty() {
         list.remove(0..len);
     } else {
         list.remove(kept.end..len);

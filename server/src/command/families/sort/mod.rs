@@ -258,6 +258,7 @@ fn store<'e>(
         shard.remove(db, key, Event::Del);
         return Ok(());
     }
+    let count = elements.len() as u64;
     let gathered = shard.begin_loose(Kind::List, None);
     for element in elements {
         if let Err(error) = shard.push_loose(gathered, element) {
@@ -266,7 +267,10 @@ fn store<'e>(
         }
     }
     let attributes = (None, shard.access_of_new());
-    Ok(shard.put_loose(db, key, gathered, attributes, Event::SortStore)?)
+    shard.put_loose(db, key, gathered, attributes, Event::SortStore)?;
+    // As in Redis, where each element counts.
+    shard.journal().count_as(1, count);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -229,6 +229,9 @@ fn holds(call: &mut ShardCall<'_>, condition: Condition<'_>) -> Result<bool, Err
     }
     let key = call.key(1);
     let entry = call.shard.get(call.db, key, call.access);
+    if matches!(condition, Condition::Value(_)) && entry.is_some() {
+        call.stats.hits += 1;
+    }
     Ok(match (condition, entry) {
         (Condition::None, _) => true,
         (Condition::Missing, entry) => entry.is_none(),
