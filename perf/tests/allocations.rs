@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 
-use larder_engine::TtlChange;
+use larder_engine::{Kind, TtlChange, WakesOn};
 use larder_perf::data::{BULK_BYTES, VALUE, get, key, pipelines, scattered, set};
 use larder_perf::server::Server;
 use larder_perf::shard::{self, DB, Hashed};
@@ -204,7 +204,8 @@ fn a_shard_allocates_nothing_for_a_write_while_other_keys_are_watched_awaited_an
     for number in KEYS..KEYS + OTHERS {
         let key = Hashed::of(number);
         shard.watch(number as u64, DB, key.key());
-        shard.awaited().add(DB, key.key().bytes());
+        let lists = WakesOn::Value(Kind::List);
+        shard.awaited().add(DB, key.key().bytes(), lists);
     }
     let key = Hashed::of(KEYS);
     let key = key.key();
