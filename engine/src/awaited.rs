@@ -310,7 +310,7 @@ mod tests {
             awaited.add(DB, b"list", HASHES_OR_NONE);
             awaited.note_exchange(DB, |_| found);
             assert_eq!(awaited.take_written(), [(DB, b"list"[..].into())]);
-            assert_eq!(awaited.wakes_any(DB, b"list", found), true);
+            assert!(awaited.wakes_any(DB, b"list", found));
             awaited.remove(DB, b"list", HASHES_OR_NONE);
             assert_eq!(awaited.wakes_any(DB, b"list", found), tells_lists);
         }

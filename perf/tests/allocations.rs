@@ -204,8 +204,8 @@ fn a_shard_allocates_nothing_for_a_write_while_other_keys_are_watched_awaited_an
     for number in KEYS..KEYS + OTHERS {
         let key = Hashed::of(number);
         shard.watch(number as u64, DB, key.key());
-        let wakes_on = WakesOn::Value(Kind::List);
-        shard.awaited().add(DB, key.key().bytes(), wakes_on);
+        let lists = WakesOn::Value(Kind::List);
+        shard.awaited().add(DB, key.key().bytes(), lists);
     }
     let key = Hashed::of(KEYS);
     let key = key.key();

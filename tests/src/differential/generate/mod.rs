@@ -222,12 +222,13 @@ impl<'a> Maker<'a> {
             ]
         };
         let mut wrong = wrong.to_vec();
-        // Too late for a field's deadline. Redis takes these two for the index 0 of a long list, and LREM refuses the least count
-        // since 8.0.
+        // Too late for a field's deadline. Redis takes the least and the greatest number for the index 0 of a list, and LREM
+        // refuses the least count since 8.0.
         match name.as_bytes()[0] {
             b'H' => wrong.extend(["281474976710656", "-9223372036854775808"]),
             b'B' => {}
-            _ if ["LSET", "LREM"].contains(&name.as_str()) => {}
+            _ if name == "LSET" => wrong.retain(|word| *word != "9223372036854775807"),
+            _ if name == "LREM" => {}
             _ => wrong.push("-9223372036854775808"),
         }
         let last = command.words.len() - 1;
