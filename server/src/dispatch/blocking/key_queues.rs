@@ -22,7 +22,6 @@ use ahash::RandomState;
 use larder_engine::{DbIndex, Notes, WakesOn};
 
 use crate::command::Command;
-use crate::dispatch::limits::KEPT_REPLY_BYTES;
 use crate::dispatch::locks::Scope;
 use crate::dispatch::mail::requests::{RequestHead, WaitRequest};
 use crate::dispatch::run::attempt::blocking_of;
@@ -258,12 +257,10 @@ impl KeyQueues {
         std::mem::take(&mut self.reply)
     }
 
-    /// Keeps the buffer for the next, if it is small.
+    /// Keeps the buffer for the next.
     pub(in crate::dispatch) fn keep_reply(&mut self, mut reply: Vec<u8>) {
-        if reply.capacity() <= KEPT_REPLY_BYTES {
-            reply.clear();
-            self.reply = reply;
-        }
+        reply.clear();
+        self.reply = reply;
     }
 
     /// A key of this hash has been written: all who wait for it may try again.

@@ -7,6 +7,7 @@ use crate::command::{Args, Attempted, Command, Turn};
 use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
+use crate::dispatch::limits::KEPT_REPLY_BYTES;
 use crate::dispatch::locks::{Asked, Kind, Scope};
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, WaitRequest, WaitStep};
 use crate::dispatch::run::attempt::{attempt, blocking_of};
@@ -279,7 +280,9 @@ impl Core {
                 let mut reply = self.key_queues.take_reply();
                 let is_served = make(&mut reply);
                 self.end_attempt_of_own(session, is_served.then_some(&reply));
-                self.key_queues.keep_reply(reply);
+                if reply.capacity() <= KEPT_REPLY_BYTES {
+                    self.key_queues.keep_reply(reply);
+                }
                 is_served.then_some(0)
             }
             // It may be at work, having come to wait just now.
