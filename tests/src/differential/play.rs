@@ -373,6 +373,8 @@ impl Play<'_> {
                 target.send(SESSIONS + waiter, std::slice::from_ref(&command.words))?;
                 served.push(target.settle(waiter)?);
             }
+            // One that found something at once may have served those before it.
+            self.read_whom_it_served(&mut served)?;
         }
         for command in wakers {
             if let Some(found) = self.pipeline(session, std::slice::from_ref(command))? {
