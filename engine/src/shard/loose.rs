@@ -307,6 +307,25 @@ impl Shard {
         (expires_at, access): (Option<UnixMillis>, AccessClock),
         event: Event,
     ) -> Result<(), StoreError> {
+        self.store_loose(db, key, id, (expires_at, access))?;
+        self.record_put(db, key);
+        // As in Redis, where such a key is removed first.
+        let events = [Some(Event::New), Some(event)];
+        self.journal.tell_each(db, key.bytes(), || events);
+        Ok(())
+    }
+
+    /// Stores a collection, which is not empty, at `key`, whatever is there.
+    ///
+    /// # Errors
+    /// As [`Self::put_loose`].
+    pub(super) fn store_loose(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        id: LooseId,
+        (expires_at, access): (Option<UnixMillis>, AccessClock),
+    ) -> Result<(), StoreError> {
         let Gathered {
             mut loose,
             is_variant_given,
@@ -340,10 +359,6 @@ impl Shard {
             self.memory.drop_loose(&loose);
             return Err(error);
         }
-        self.record_put(db, key);
-        // As in Redis, where such a key is removed first.
-        let events = [Some(Event::New), Some(event)];
-        self.journal.tell_each(db, key.bytes(), || events);
         Ok(())
     }
 

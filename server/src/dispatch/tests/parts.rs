@@ -14,9 +14,9 @@ fn send(server: &mut Server, client: Client, commands: &str) -> String {
 }
 
 /// What a key of core `core` holds: kind, encoding, deadline, and its elements, those of a hash sorted.
-type Content = (Kind, &'static str, Option<i64>, Vec<String>);
+pub(super) type Content = (Kind, &'static str, Option<i64>, Vec<String>);
 
-fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Content> {
+pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Content> {
     let shard = &mut server.cores[core].state().shard;
     let key = shard.hasher().key(key.as_bytes());
     let entry = shard.get(DbIndex(db), key, Access::Peek)?;
@@ -39,7 +39,7 @@ fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Conte
 }
 
 /// Shapes of collections: of which type, of how many elements, and of how many bytes each.
-const SHAPES: [(Kind, usize, usize); 8] = [
+pub(super) const SHAPES: [(Kind, usize, usize); 8] = [
     (Kind::List, 1, 10),
     (Kind::List, 100, 10),
     (Kind::List, 3000, 10),
@@ -51,7 +51,7 @@ const SHAPES: [(Kind, usize, usize); 8] = [
 ];
 
 /// Makes a collection, in a hash of more than one field some of them with deadlines, and a deadline for the key.
-fn make(
+pub(super) fn make(
     server: &mut Server,
     client: Client,
     key: &str,
