@@ -132,6 +132,25 @@ fn others_are_heard_while_cores_reload_and_no_key_is_seen_in_between() {
 }
 
 #[test]
+fn a_key_past_its_deadline_that_an_exchange_brings_breaks_no_watch() {
+    for cores in [1, 2] {
+        for was_there in [false, true] {
+            let mut server = debugged(cores);
+            let client = server.connect(0);
+            send(&mut server, client, "DEBUG SET-ACTIVE-EXPIRE 0");
+            if was_there {
+                send(&mut server, client, "SELECT 1\r\nSET x foo PX 1");
+            }
+            send(&mut server, client, "SELECT 0\r\nSET x foo PX 1");
+            server.advance(5);
+            send(&mut server, client, "SELECT 1\r\nWATCH x\r\nSWAPDB 0 1");
+            let exec = send(&mut server, client, "MULTI\r\nPING\r\nEXEC");
+            assert!(exec.ends_with("*1\r\n+PONG\r\n"), "{exec:?}");
+        }
+    }
+}
+
+#[test]
 fn digests_are_those_of_redis_whatever_the_cores() {
     for cores in [1, 2, 4] {
         let mut server = debugged(cores);
