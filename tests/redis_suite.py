@@ -6,7 +6,7 @@
 DIR is an unpacked source of redis 7.0.15. Two ways:
 
 * shared (the default): the server is started here, afresh for each unit (or is the one at --address), and the suite
-  is told to use it. Tests that need a server of their own, DEBUG's details or replication leave themselves out.
+  is told to use it. Tests that need a server of their own or replication leave themselves out.
 * own (--own): the suite starts servers itself, as it does with redis-server, with the arguments and the
   configuration files it likes. This is the only way to run some units at all.
 
@@ -41,12 +41,12 @@ from pathlib import Path
 # What redis-server 7.0.15 passes, by the way of running: {unit: tests}.
 DENOMINATORS = {
     "shared": {
-        "protocol": 19, "type/string": 72, "type/incr": 23, "bitops": 45, "bitfield": 16, "info-command": 3,
-        "keyspace": 52, "expire": 56, "scan": 17, "introspection": 27, "introspection-2": 43, "slowlog": 9,
-        "latency-monitor": 13, "querybuf": 2, "type/list": 220, "type/list-2": 2, "type/list-3": 9, "type/set": 94, "type/zset": 270,
-        "type/hash": 72, "type/stream": 63, "type/stream-cgroups": 48, "sort": 48, "multi": 39, "scripting": 188,
-        "functions": 90, "tracking": 51, "pubsub": 30, "geo": 59, "hyperloglog": 20, "dump": 11, "pause": 14,
-        "other": 14, "quit": 3, "lazyfree": 4, "violations": 1,
+        "protocol": 25, "type/string": 72, "type/incr": 25, "bitops": 45, "bitfield": 16, "info-command": 3,
+        "keyspace": 53, "expire": 62, "scan": 17, "introspection": 27, "introspection-2": 43, "slowlog": 14,
+        "latency-monitor": 14, "querybuf": 2, "type/list": 238, "type/list-2": 2, "type/list-3": 9, "type/set": 97, "type/zset": 270,
+        "type/hash": 73, "type/stream": 63, "type/stream-cgroups": 48, "sort": 48, "multi": 46, "scripting": 266,
+        "functions": 94, "tracking": 54, "pubsub": 30, "geo": 59, "hyperloglog": 20, "dump": 12, "pause": 14,
+        "other": 19, "quit": 3, "lazyfree": 4, "violations": 1,
     },
     "own": {
         "protocol": 25, "type/string": 72, "type/incr": 25, "bitops": 45, "bitfield": 20, "info-command": 3,
@@ -68,7 +68,7 @@ DEFAULT_UNITS = {
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.
-LEFT_OUT = {"shared": "-slow -needs:debug -needs:repl -large-memory", "own": "-slow -needs:repl -large-memory"}
+LEFT_OUT = {"shared": "-slow -needs:repl -large-memory", "own": "-slow -needs:repl -large-memory"}
 KEEPS_SLOW = {"querybuf", "type/list-2"}
 
 FLOOR_FILE = Path(__file__).with_name("redis_suite_floor.json")

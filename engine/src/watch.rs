@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::DbIndex;
-use crate::journal::Effect;
+use crate::journal::{Effect, Removal};
 use crate::key_map::KeyMap;
 
 /// Who watches what.
@@ -129,6 +129,8 @@ impl Watches {
             }
             // Told by the exchange itself: it depends on what the other database holds.
             Effect::SwapDb { .. } => {}
+            // To those for whom it was not there it had ended before: an exchange of databases brought it.
+            Effect::Remove(Removal::Expired) => self.break_present(db, key),
             _ => {
                 self.break_one(db, key);
                 if let Some((db, key)) = effect.destination() {
@@ -163,6 +165,18 @@ impl Watches {
         };
         for watcher in watchers.keys() {
             break_watch(&mut self.watchers, *watcher);
+        }
+    }
+
+    /// Breaks the watches of those for whom the key was there.
+    fn break_present(&mut self, db: DbIndex, key: &[u8]) {
+        let watchers = self.keys.get(db, key).into_iter().flatten();
+        for (watcher, presence) in watchers {
+            match &mut self.held {
+                _ if *presence == Presence::Absent => {}
+                Some(held) => drop(held.watchers.insert(*watcher)),
+                None => break_watch(&mut self.watchers, *watcher),
+            }
         }
     }
 
@@ -222,7 +236,6 @@ fn break_watch(watchers: &mut HashMap<u64, Watch>, watcher: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Removal;
 
     const DB: DbIndex = DbIndex(0);
 
@@ -246,6 +259,25 @@ mod tests {
         assert!((0..1000).all(|watcher| !watches.end(watcher)));
         assert!(watches.end(1000));
         assert!(watches.is_empty() && watches.keys.is_empty());
+    }
+
+    #[test]
+    fn what_ends_breaks_the_watches_of_those_who_saw_it_there() {
+        for is_held in [false, true] {
+            let mut watches = Watches::default();
+            watches.add(1, DB, b"key", Presence::Present);
+            // An exchange of databases has brought one past its deadline since.
+            watches.add(2, DB, b"key", Presence::Absent);
+            if is_held {
+                watches.hold();
+            }
+            watches.note(DB, b"key", &Effect::Remove(Removal::Expired));
+            watches.release();
+            assert!(watches.is_broken(1) && !watches.is_broken(2));
+            change(&mut watches, b"key");
+            assert!(!watches.end(2) && !watches.end(1));
+            assert!(watches.is_empty() && watches.keys.is_empty());
+        }
     }
 
     #[test]

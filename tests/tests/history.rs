@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use larder_tests::history::forms::Forms;
 use larder_tests::history::workload::{self, Cuts, Mix, Plan, Reach};
 use larder_tests::history::{self, Fate};
 use larder_tests::server::{IoBackend, Options, Server};
@@ -26,6 +27,7 @@ fn is_strictly_serializable(options: &Options, reach: Reach) {
     let plan = Plan {
         clients: CLIENTS,
         keys: KEYS.to_vec(),
+        forms: Forms::All,
         operations: operations(),
         // A very slow machine plays fewer.
         time_max: Duration::from_millis(5 * operations() as u64),
@@ -143,6 +145,7 @@ mod planted {
             let plan = Plan {
                 clients: CLIENTS,
                 keys: KEYS.to_vec(),
+                forms: Forms::All,
                 operations: OPERATIONS,
                 time_max: Duration::from_secs(60),
                 cuts: Cuts::None,

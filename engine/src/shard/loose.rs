@@ -307,6 +307,26 @@ impl Shard {
         (expires_at, access): (Option<UnixMillis>, AccessClock),
         event: Event,
     ) -> Result<(), StoreError> {
+        let was_there = self.store_loose(db, key, id, (expires_at, access))?;
+        self.record_put(db, key);
+        // As in Redis, where a key is removed before another value comes, other than by `SORT`, which overwrites it.
+        let is_new = !was_there || event != Event::SortStore;
+        let events = [is_new.then_some(Event::New), Some(event)];
+        self.journal.tell_each(db, key.bytes(), || events);
+        Ok(())
+    }
+
+    /// Stores a collection, which is not empty, at `key`, whatever is there; whether something was.
+    ///
+    /// # Errors
+    /// As [`Self::put_loose`].
+    pub(super) fn store_loose(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        id: LooseId,
+        (expires_at, access): (Option<UnixMillis>, AccessClock),
+    ) -> Result<bool, StoreError> {
         let Gathered {
             mut loose,
             is_variant_given,
@@ -340,12 +360,7 @@ impl Shard {
             self.memory.drop_loose(&loose);
             return Err(error);
         }
-        self.record_put(db, key);
-        // As in Redis, where a key is removed before another value comes, other than by `SORT`, which overwrites it.
-        let is_new = existing.is_none() || event != Event::SortStore;
-        let events = [is_new.then_some(Event::New), Some(event)];
-        self.journal.tell_each(db, key.bytes(), || events);
-        Ok(())
+        Ok(existing.is_some())
     }
 
     /// Makes the records of a collection that is at a key now: an empty one is, then each of its elements comes. Nobody reads

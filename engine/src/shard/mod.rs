@@ -15,6 +15,7 @@ pub(crate) mod hashes;
 pub(crate) mod lists;
 mod loose;
 mod open;
+mod rebuild;
 mod reclaim;
 #[cfg(test)]
 mod tests;

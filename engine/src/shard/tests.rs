@@ -5,6 +5,7 @@ pub(super) mod large;
 mod loose;
 mod memory;
 pub(super) mod ops;
+mod rebuilt;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use larder_engine::WakesOn;
 
 use super::named_flags::named_flags;
-use crate::command::{Args, CoreCall, Handed, Keys, SessionCall, ShardCall};
+use crate::command::{Args, CoreCall, Handed, KeyAccess, Keys, SessionCall, ShardCall};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -284,6 +284,13 @@ pub enum Run {
     },
     /// Several rounds of questions to cores, whether or not there are keys.
     Rounds(RoundsFn),
+    /// The same, where some arguments ask for the keyspace as a whole: then the rounds run under locks of everything.
+    RoundsOfAll {
+        /// Begins it.
+        begin: RoundsFn,
+        /// What it does with the whole keyspace, if it asks for that.
+        reaches: fn(&Args<'_>) -> Option<KeyAccess>,
+    },
     /// A command that may find nothing to do yet: then the client waits until a key is written.
     Blocking(Blocking),
     /// A step of a client's own transaction.

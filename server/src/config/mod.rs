@@ -33,6 +33,7 @@ pub use settings::{
 pub use table::DIRECTIVES;
 
 use crate::glob::{self, Case};
+use crate::rdb::Checksum;
 use value::Saving;
 
 /// The version of Redis whose behaviour clients can count on; what `HELLO` and `INFO` say.
@@ -49,6 +50,8 @@ pub struct Config {
     /// The file loaded, as an absolute path.
     file: Option<PathBuf>,
     renames: Renames,
+    /// No directive: `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
+    payload_checksums: Checksum,
 }
 
 impl Deref for Config {
@@ -153,7 +156,22 @@ impl Config {
                 })?;
             values[found.index] = set;
         }
-        Ok(Self::of(values, self.file.clone(), self.renames.clone()))
+        let changed = Self::of(values, self.file.clone(), self.renames.clone());
+        Ok(changed.with_payload_checksums(self.payload_checksums))
+    }
+
+    /// Whether payloads that are restored have to have the right checksum.
+    pub fn payload_checksums(&self) -> Checksum {
+        self.payload_checksums
+    }
+
+    /// This configuration with payloads' checksums treated so.
+    #[must_use]
+    pub fn with_payload_checksums(self, payload_checksums: Checksum) -> Self {
+        Self {
+            payload_checksums,
+            ..self
+        }
     }
 
     /// Whether the process can hold as many connections as `maxclients` says, if it can hold `possible`.
@@ -258,6 +276,7 @@ impl Config {
             values,
             file,
             renames,
+            payload_checksums: Checksum::Checked,
         }
     }
 

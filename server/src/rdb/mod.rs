@@ -44,7 +44,7 @@ pub use input::Input;
 pub use item::{Item, Text};
 pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
-pub use payload::{WrongFooter, seal, seal_as, unseal};
+pub use payload::{Checksum, WrongFooter, seal, seal_as, unseal, unseal_with};
 pub use seen::Duplicates;
 pub use set::Set;
 pub use sorted_set::{Member, SortedSet};

@@ -16,6 +16,15 @@ static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongFooter;
 
+/// Whether a payload's checksum has to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// It has to.
+    Checked,
+    /// Nobody looks at it: then damage of any kind reaches those who read values (`DEBUG SET-SKIP-CHECKSUM-VALIDATION`).
+    Skipped,
+}
+
 /// Adds the footer to what was written.
 #[must_use]
 pub fn seal(out: Output) -> Vec<u8> {
@@ -37,10 +46,23 @@ pub fn seal_as(mut bytes: Vec<u8>, Version(version): Version) -> Vec<u8> {
 /// # Errors
 /// The footer is not right.
 pub fn unseal(payload: &[u8]) -> Result<(Version, Input<'_>), WrongFooter> {
+    unseal_with(payload, Checksum::Checked)
+}
+
+/// As [`unseal`], perhaps whatever the checksum.
+///
+/// # Errors
+/// The footer is not right.
+pub fn unseal_with(
+    payload: &[u8],
+    checksum_is: Checksum,
+) -> Result<(Version, Input<'_>), WrongFooter> {
     let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(WrongFooter)?;
     let (value, version) = checked.split_last_chunk::<2>().ok_or(WrongFooter)?;
     let version = Version(u16::from_le_bytes(*version));
-    if !version.is_known() || u64::from_le_bytes(*checksum) != CRC64.checksum(checked) {
+    let fits = checksum_is == Checksum::Skipped
+        || u64::from_le_bytes(*checksum) == CRC64.checksum(checked);
+    if !version.is_known() || !fits {
         return Err(WrongFooter);
     }
     Ok((version, Input::new(value)))
@@ -103,6 +125,19 @@ mod tests {
             assert_eq!(unsealed(&damaged), None, "byte {at}");
             assert_eq!(unsealed(&payload[..at]), None);
         }
+    }
+
+    #[test]
+    fn a_checksum_that_nobody_looks_at_may_be_any_but_the_version_may_not() {
+        let mut payload = string(b"some value");
+        let end = payload.len();
+        payload[end - 1] ^= 1;
+        assert_eq!(unsealed(&payload), None);
+        let skipped = unseal_with(&payload, Checksum::Skipped);
+        assert_eq!(skipped.unwrap().1.rest(), &payload[..end - 10]);
+        payload[end - 9] = 0xff;
+        let skipped = unseal_with(&payload, Checksum::Skipped);
+        assert_eq!(skipped.unwrap_err(), WrongFooter);
     }
 
     #[test]

@@ -465,10 +465,19 @@ pub const MODULE_NOT_LOADED: ErrorReply =
 /// `MODULE UNLOAD` of one that there is not.
 pub const NO_SUCH_MODULE: ErrorReply =
     ErrorReply::fixed("ERR Error unloading module: no such module with that name");
-/// `DEBUG RELOAD` and its kin.
+/// `DEBUG LOADAOF` and its kin.
 pub const NO_RELOAD: ErrorReply = ErrorReply::fixed(
     "ERR Larder keeps its dataset in memory only: there is nothing to reload it from",
 );
+/// `DEBUG RELOAD` with a word it does not know.
+pub const BAD_RELOAD_OPTION: ErrorReply =
+    ErrorReply::fixed("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+/// `DEBUG RELOAD` cannot read, or would read twice, what there is.
+pub const CANNOT_RELOAD: ErrorReply = ErrorReply::fixed("ERR Error trying to load the RDB dump");
+/// `DEBUG LISTPACK` of another encoding.
+pub const NOT_A_LISTPACK: ErrorReply = ErrorReply::fixed("ERR Not a listpack encoded object.");
+/// `DEBUG QUICKLIST` of another encoding.
+pub const NOT_A_QUICKLIST: ErrorReply = ErrorReply::fixed("ERR Not a quicklist encoded object.");
 
 /// `DEBUG PROTOCOL push` of a client that speaks RESP2.
 pub const NOT_IN_RESP2: ErrorReply =

@@ -1,7 +1,8 @@
 //! What the clients of a workload send, and what the replies say: a command (a script is one) or a transaction, as one
 //! operation of the history.
 
-use super::{Action, Copied, Fate, Key, Token, Value};
+use super::forms::{self, Form};
+use super::{Action, Copied, Fate, Feeder, Key, Token, Value};
 use crate::Outcome;
 use crate::resp::{Reply, encode};
 
@@ -14,13 +15,13 @@ const SCRIPT_KEYS: &str = "local count = tonumber(ARGV[1]) \
       tokens[i] = ARGV[1 + count - #KEYS + i] \
     end \
     local function append(i) \
-      return tokens[i] ~= '' and redis.call('APPEND', keys[i], tokens[i]) or 0 \
+      return tokens[i] ~= '' and put(keys[i], tokens[i]) or 0 \
     end ";
-const READS_FIRST: &str = "for i, key in ipairs(keys) do seen[i] = redis.call('GET', key) end \
+const READS_FIRST: &str = "for i, key in ipairs(keys) do seen[i] = read(key) end \
     for i in ipairs(keys) do seen[count + i] = append(i) end \
     return seen";
 const AS_IT_GOES: &str = "for i, key in ipairs(keys) do \
-      seen[i] = redis.call('GET', key) \
+      seen[i] = read(key) \
       seen[count + i] = append(i) \
     end \
     local replies = {} \
@@ -56,7 +57,11 @@ impl Script {
             Appends::AsItGoes => AS_IT_GOES,
         };
         let fresh = self.fresh.map(|number| format!(" -- {number}"));
-        let text = format!("{SCRIPT_KEYS}{deed}{}", fresh.unwrap_or_default());
+        let text = format!(
+            "{}{SCRIPT_KEYS}{deed}{}",
+            forms::LUA,
+            fresh.unwrap_or_default()
+        );
         let (declared, undeclared) = self.keys.split_at(self.declared);
         let names = |keys: &[(Key, Option<Token>)]| -> Vec<Vec<u8>> {
             let names = keys.iter().map(|(key, _)| key.to_string().into_bytes());
@@ -85,14 +90,24 @@ impl Script {
 /// One command on keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// `GET`
+    /// `GET`, or what reads a key of another type.
     Get(Key),
-    /// `MGET`
+    /// `MGET` of strings.
     Mget(Vec<Key>),
-    /// `APPEND`
+    /// `APPEND`, or what puts a token behind the others of another type.
     Append(Key, Token),
-    /// `SET`
+    /// `SET` of a string.
     Set(Key, Token),
+    /// `DEL` of a list or a hash whose first token comes next in the same transaction.
+    Clear(Key),
+    /// That first token.
+    First(Key, Token),
+    /// `RPUSH` of its token to a feeder.
+    Feed(Feeder),
+    /// `LMOVE` of a feeder's token to a list.
+    Move(Feeder, Key),
+    /// The same by `BLMOVE`: it waits for the token, if that is not there.
+    Await(Feeder, Key),
     /// `MSET`
     Mset(Vec<(Key, Token)>),
     /// `MSETNX` of keys that never were.
@@ -116,6 +131,9 @@ pub enum Step {
     /// `CLIENT KILL` of the connection of this number, if it is still there.
     Kill(i64),
 }
+
+/// For how long a client waits for a feeder's token: its feeder may be gone.
+const AWAIT_SECONDS: &str = "0.05";
 
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,9 +174,29 @@ impl Step {
             std::iter::once(text(name)).chain(pairs).collect()
         };
         match self {
-            Self::Get(key) => named("GET", &[*key]),
+            Self::Get(key) => {
+                let words = Form::of(*key).read_args(&key.to_string());
+                words.into_iter().map(String::into_bytes).collect()
+            }
             Self::Mget(keys) => named("MGET", keys),
-            Self::Append(key, token) => pairs("APPEND", &[(*key, *token)]),
+            Self::Append(key, token) | Self::First(key, token) => {
+                Form::of(*key).append_args(&key.to_string(), *token)
+            }
+            Self::Clear(key) => named("DEL", &[*key]),
+            Self::Feed(feeder) => vec![
+                text("RPUSH"),
+                text(&feeder.to_string()),
+                feeder.token.to_bytes(),
+            ],
+            Self::Move(from, to) | Self::Await(from, to) => {
+                let (name, seconds) = match self {
+                    Self::Await(..) => ("BLMOVE", Some(AWAIT_SECONDS)),
+                    _ => ("LMOVE", None),
+                };
+                let (from, to) = (from.to_string(), to.to_string());
+                let words = [name, &from, &to, "LEFT", "RIGHT"].into_iter();
+                words.chain(seconds).map(text).collect()
+            }
             Self::Set(key, token) => pairs("SET", &[(*key, *token)]),
             Self::Mset(written) => pairs("MSET", written),
             Self::Msetnx(written) => pairs("MSETNX", written),
@@ -193,7 +231,14 @@ impl Step {
                 token: *token,
                 length: None,
             }],
-            &Self::Set(key, token) => vec![Action::Write { key, token }],
+            Self::Move(from, key) | Self::Await(from, key) => vec![Action::Append {
+                key: *key,
+                token: from.token,
+                length: None,
+            }],
+            &Self::Set(key, token) | &Self::First(key, token) => {
+                vec![Action::Write { key, token }]
+            }
             Self::Mset(pairs) | Self::Msetnx(pairs) => pairs
                 .iter()
                 .map(|&(key, token)| Action::Write { key, token })
@@ -218,6 +263,8 @@ impl Step {
             | Self::Echo(_)
             | Self::Watch(_)
             | Self::Unwatch
+            | Self::Clear(_)
+            | Self::Feed(_)
             | Self::Kill(_) => Vec::new(),
         }
     }
@@ -226,14 +273,27 @@ impl Step {
         let wrong = || format!("{self:?} is answered by {:?}", reply.lines());
         let as_expected = match (self, reply) {
             (Self::Script(script), _) => return decode_script(&script.keys, reply),
-            (Self::Get(key), _) => return Ok(vec![read(*key, reply).ok_or_else(wrong)?]),
+            (Self::Get(key), _) => {
+                let value = Form::of(*key).value(reply).ok_or_else(wrong)?;
+                return Ok(vec![Action::Read { key: *key, value }]);
+            }
             (Self::Mget(keys), Reply::Array(values)) if values.len() == keys.len() => {
                 let values = keys.iter().zip(values);
                 let reads = values.map(|(key, value)| read(*key, value));
                 return reads.collect::<Option<_>>().ok_or_else(wrong);
             }
             (Self::Append(key, token), Reply::Integer(length)) => {
-                return Ok(vec![append(*key, *token, *length)]);
+                let length = Form::of(*key).length(*length);
+                return Ok(vec![append(*key, *token, length)]);
+            }
+            (Self::First(..) | Self::Feed(_), Reply::Integer(length)) => *length == 1,
+            (Self::Clear(_), Reply::Integer(count)) => (0..=1).contains(count),
+            (Self::Move(from, _) | Self::Await(from, _), Reply::Bulk(moved)) => {
+                *moved == from.token.to_bytes()
+            }
+            // There was nothing to move.
+            (Self::Move(..) | Self::Await(..), Reply::NullBulk | Reply::NullArray) => {
+                return Ok(Vec::new());
             }
             (
                 Self::Set(..) | Self::Mset(_) | Self::Rename(..) | Self::Watch(_) | Self::Unwatch,
@@ -257,25 +317,51 @@ impl Step {
     }
 }
 
+/// What a string was, or the tokens of another value as one.
 fn read(key: Key, reply: &Reply) -> Option<Action> {
-    let value = match reply {
-        Reply::Bulk(bytes) => Value(bytes.clone()),
-        Reply::NullBulk => Value::default(),
-        _ => return None,
-    };
+    let value = Form::String.value(reply)?;
     Some(Action::Read { key, value })
 }
 
-fn append(key: Key, token: Token, length_bytes: i64) -> Action {
-    let length = usize::try_from(length_bytes).map_or(0, |bytes| bytes / super::TOKEN_BYTES);
-    Action::Append {
-        key,
-        token,
-        length: Some(length),
+fn append(key: Key, token: Token, length: Option<usize>) -> Action {
+    Action::Append { key, token, length }
+}
+
+/// Steps that read these keys.
+#[must_use]
+pub fn reading(keys: Vec<Key>) -> Vec<Step> {
+    match keys.iter().all(|key| Form::of(*key) == Form::String) {
+        true => vec![Step::Mget(keys)],
+        false => keys.into_iter().map(Step::Get).collect(),
     }
 }
 
+/// Steps of a transaction that give these keys new values.
+#[must_use]
+pub fn replacing(written: Vec<(Key, Token)>) -> Vec<Step> {
+    let steps = written
+        .into_iter()
+        .flat_map(|(key, token)| match Form::of(key) {
+            Form::String => vec![Step::Set(key, token)],
+            Form::List | Form::Hash => vec![Step::Clear(key), Step::First(key, token)],
+        });
+    steps.collect()
+}
+
 impl Call {
+    /// These steps at one moment.
+    #[must_use]
+    pub fn of(mut steps: Vec<Step>) -> Self {
+        if steps.len() == 1 {
+            return Self::Plain(steps.remove(0));
+        }
+        Self::Multi {
+            watched: Vec::new(),
+            steps,
+            end: End::Exec,
+        }
+    }
+
     /// What is sent.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -308,9 +394,21 @@ impl Call {
     #[must_use]
     pub fn form(&self) -> &'static str {
         match self {
-            Self::Plain(Step::Get(_)) => "GET",
+            Self::Plain(Step::Get(key)) => match Form::of(*key) {
+                Form::String => "GET",
+                Form::List => "LRANGE",
+                Form::Hash => "HKEYS",
+            },
             Self::Plain(Step::Mget(_)) => "MGET",
-            Self::Plain(Step::Append(..)) => "APPEND",
+            Self::Plain(Step::Append(key, _) | Step::First(key, _)) => match Form::of(*key) {
+                Form::String => "APPEND",
+                Form::List => "RPUSH",
+                Form::Hash => "HSET",
+            },
+            Self::Plain(Step::Feed(_)) => "RPUSH",
+            Self::Plain(Step::Move(..)) => "LMOVE",
+            Self::Plain(Step::Await(..)) => "BLMOVE",
+            Self::Plain(Step::Clear(_)) => "DEL",
             Self::Plain(Step::Mset(_)) => "MSET",
             Self::Plain(Step::Msetnx(_)) => "MSETNX",
             Self::Plain(Step::Del(_)) => "DEL",
@@ -405,7 +503,7 @@ fn decode_script(keys: &[(Key, Option<Token>)], reply: &Reply) -> Outcome<Vec<Ac
     for ((key, token), length) in keys.iter().zip(lengths) {
         if let Some(token) = token {
             let length = length.integer().ok_or_else(wrong)?;
-            actions.push(append(*key, *token, length));
+            actions.push(append(*key, *token, Form::String.length(length)));
         }
     }
     Ok(actions)

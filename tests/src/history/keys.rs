@@ -1,9 +1,10 @@
 //! The keys a workload works on: a few at a time, so that its clients meet; each for a limited life, so that values stay short.
 //!
-//! A key is made by `MSET` or `MSETNX`, grows by appends, is replaced by `MSET` when it is worn, and in the end deleted with
+//! A key is made by `MSET`, `MSETNX` or a transaction, grows by appends, is replaced when it is worn, and in the end deleted with
 //! others of its age, or renamed. Whoever sees that keys are worn takes them for the [`Chore`]; nobody else replaces them meanwhile,
 //! as a history's checker asks.
 
+use super::forms::{Form, Forms};
 use super::{Fate, GROUPS, Key};
 use crate::random::Random;
 
@@ -20,6 +21,7 @@ pub struct Keys {
     slots: Vec<Slot>,
     /// All keys there ever were, those to be made among them.
     all: Vec<Key>,
+    forms: Forms,
 }
 
 #[derive(Debug, Clone)]
@@ -50,15 +52,24 @@ pub enum Chore {
 impl Keys {
     /// A key of each of these groups, which are yet to be made.
     #[must_use]
-    pub fn new(groups: &[u32]) -> Self {
+    pub fn new(groups: &[u32], forms: Forms) -> Self {
         let mut all = Vec::new();
         for group in groups {
-            all.push(fresh(&all, *group));
+            all.push(fresh(&all, *group, forms));
         }
         Self {
             slots: all.iter().map(|key| Slot::of(*key)).collect(),
             all,
+            forms,
         }
+    }
+
+    /// Some list among the keys in use, if there is one.
+    #[must_use]
+    pub fn any_list(&self, random: &mut Random) -> Option<Key> {
+        let keys = self.slots.iter().map(|slot| slot.key);
+        let lists: Vec<Key> = keys.filter(|key| Form::of(*key) == Form::List).collect();
+        (!lists.is_empty()).then(|| lists[random.below(lists.len())])
     }
 
     /// So many different keys in use, if there are as many, some more often of one group than by chance. Behind the first that
@@ -125,7 +136,7 @@ impl Keys {
         }
         let mut new = Vec::new();
         for key in &old {
-            let key = fresh(&self.all, key.group());
+            let key = fresh(&self.all, key.group(), self.forms);
             self.all.push(key);
             new.push(key);
         }
@@ -169,10 +180,10 @@ impl Keys {
 }
 
 /// A key of this group that is not among these.
-fn fresh(all: &[Key], group: u32) -> Key {
+fn fresh(all: &[Key], group: u32, forms: Forms) -> Key {
     let group = group % GROUPS;
     let known = all.iter().filter(|key| key.group() == group);
-    Key(known.count() as u32 * GROUPS + group)
+    Key(forms.number(known.count()) * GROUPS + group)
 }
 
 impl Slot {

@@ -16,6 +16,9 @@
 //! A history is strictly serializable if some order of its operations explains every reply and keeps to real time; and what a
 //! client sends without waiting for replies is to happen in that order, key by key. Then these edges have no cycle. A cycle is a broken promise, and its kind of edges is the anomaly's name.
 //!
+//! Keys are strings, lists and hashes ([`forms`]): what is said of strings holds for each. A token also comes to a list by `LMOVE` from another
+//! list that has it alone, and that is filled before, or by another client while this one waits (`BLMOVE`).
+//!
 //! Two things are added to Elle's histories, so that more commands take part: a key may be **replaced** by a value that is
 //! one new token ([`Action::Write`]: `SET`, `MSET`, `MSETNX`), and **deleted** once ([`Action::Delete`]: `DEL`, `RENAME`). Replacements of
 //! one key must not overlap in time, so that their order is known; everything else may overlap them. And it may be **copied**
@@ -33,6 +36,7 @@
 
 pub mod calls;
 mod examples;
+pub mod forms;
 pub mod graph;
 pub mod keys;
 mod player;
@@ -60,7 +64,23 @@ impl Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "history:{{{}}}:{}", self.group(), self.0)
+        let form = forms::Form::of(*self).prefix();
+        write!(out, "history:{form}{{{}}}:{}", self.group(), self.0)
+    }
+}
+
+/// A list that gets one token, which is then moved to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feeder {
+    /// Its group ([`Key::group`]).
+    pub group: u32,
+    /// Used once.
+    pub token: Token,
+}
+
+impl fmt::Display for Feeder {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "history:feed:{{{}}}:{}", self.group, self.token)
     }
 }
 

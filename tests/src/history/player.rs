@@ -10,10 +10,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::calls::{Appends, Call, End, Script, Step};
+use super::calls::{Appends, Call, End, Script, Step, reading, replacing};
+use super::forms::{Form, Forms};
 use super::keys::Chore;
 use super::workload::{Cuts, Kind, Stage};
-use super::{Action, Copied, Fate, Key, Operation, Token, Value};
+use super::{Action, Copied, Fate, Feeder, GROUPS, Key, Operation, Token, Value};
 use crate::Outcome;
 use crate::random::Random;
 use crate::resp::Reply;
@@ -114,6 +115,9 @@ impl<'a> Player<'a> {
     /// The next moves; none when all is played and answered.
     pub(super) fn moves(&mut self) -> Vec<Move> {
         let mut calls = std::mem::take(&mut self.next);
+        while let Some(feeder) = self.stage.wanted() {
+            calls.push((Call::Plain(Step::Feed(feeder)), None));
+        }
         if self.stage.is_over() {
             if calls.is_empty() && self.in_flight.is_empty() {
                 return Vec::new();
@@ -250,7 +254,11 @@ impl<'a> Player<'a> {
         let step = match kinds[self.random.below(kinds.len())] {
             Kind::Get => self.get(),
             Kind::Append => self.append(),
-            Kind::Mget => self.mget(),
+            Kind::Mget => {
+                let steps = self.mget();
+                return (Vec::new(), vec![Call::of(steps)]);
+            }
+            Kind::Move => return (Vec::new(), self.moved()),
             Kind::Copy => self.copy(),
             kind @ (Kind::Script | Kind::ScriptOfAny | Kind::ScriptNear | Kind::ScriptFar) => {
                 self.script(kind)
@@ -303,13 +311,15 @@ impl<'a> Player<'a> {
             let script = self.script_on(Kind::ScriptNear, &[far, key], 1);
             return (Vec::new(), vec![write, Call::Plain(script)]);
         }
-        let look = [Step::Watch(vec![key]), Step::Mget(vec![key, near])];
+        let mut look = vec![Step::Watch(vec![key])];
+        look.extend(reading(vec![key, near]));
         let commit = Call::Multi {
             watched: vec![key],
             steps: vec![self.append_to(near)],
             end: End::Exec,
         };
-        (look.map(Call::Plain).into(), vec![write, commit])
+        let look = look.into_iter().map(Call::Plain).collect();
+        (look, vec![write, commit])
     }
 
     fn end(&mut self) -> End {
@@ -358,12 +368,38 @@ impl<'a> Player<'a> {
     /// What a key is copied to: more often than not on another core.
     fn copied(&mut self, key: Key) -> Copied {
         let away = [0, 1, 2, 2][self.random.below(4)];
-        self.stage.copy(key.group() + away)
+        self.stage.copy(key.group() + away, Form::of(key))
     }
 
-    fn mget(&mut self) -> Step {
+    fn mget(&mut self) -> Vec<Step> {
         let count = self.random.between(2, 4);
-        Step::Mget(self.keys(count))
+        reading(self.keys(count))
+    }
+
+    /// A token that comes to a list from another: it is there before, or comes by another client.
+    fn moved(&mut self) -> Vec<Call> {
+        let stage = self.stage;
+        let Some(to) = stage.keys().any_list(&mut self.random) else {
+            return vec![Call::Plain(self.append())];
+        };
+        stage.keys().note_append(to);
+        let away = [0, 1, 2, 2][self.random.below(4)];
+        let from = Feeder {
+            group: (to.group() + away) % GROUPS,
+            token: stage.token(),
+        };
+        let move_it = match self.random.one_in(2) {
+            true => Step::Move(from, to),
+            false => Step::Await(from, to),
+        };
+        match self.random.below(4) {
+            0 => vec![Call::of(vec![Step::Feed(from), move_it])],
+            1 => [Step::Feed(from), move_it].map(Call::Plain).to_vec(),
+            _ => {
+                stage.want(from);
+                vec![Call::Plain(Step::Await(from, to))]
+            }
+        }
     }
 
     /// Of a transaction: on any keys, or all on one.
@@ -384,16 +420,23 @@ impl<'a> Player<'a> {
             false => self.keys(2),
         };
         let many = std::mem::replace(&mut self.realm, few);
-        let steps = (0..count).map(|_| match self.random.below(16) {
-            0..=3 => self.get(),
-            4 | 5 => self.mget(),
-            6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
-            7 if self.stage.kinds.contains(&Kind::Script) => self.script(Kind::Script),
-            8 if self.stage.kinds.contains(&Kind::ScriptFar) => self.script(Kind::ScriptFar),
-            9 if self.stage.kinds.contains(&Kind::ScriptOfAny) => self.script(Kind::ScriptOfAny),
-            _ => self.append(),
-        });
-        let steps = steps.collect();
+        let mut steps = Vec::new();
+        for _ in 0..count {
+            steps.push(match self.random.below(16) {
+                0..=3 => self.get(),
+                4 | 5 => {
+                    steps.extend(self.mget());
+                    continue;
+                }
+                6 if self.stage.kinds.contains(&Kind::Copy) => self.copy(),
+                7 if self.stage.kinds.contains(&Kind::Script) => self.script(Kind::Script),
+                8 if self.stage.kinds.contains(&Kind::ScriptFar) => self.script(Kind::ScriptFar),
+                9 if self.stage.kinds.contains(&Kind::ScriptOfAny) => {
+                    self.script(Kind::ScriptOfAny)
+                }
+                _ => self.append(),
+            });
+        }
         self.realm = many;
         steps
     }
@@ -441,7 +484,8 @@ impl<'a> Player<'a> {
         let count = self.random.between(1, 3);
         let keys = self.keys(count);
         let count = keys.len();
-        let look = [Step::Watch(keys.clone()), Step::Mget(keys.clone())];
+        let mut look = vec![Step::Watch(keys.clone())];
+        look.extend(reading(keys.clone()));
         let mut watched = keys.clone();
         let between = match self.random.below(8) {
             0 => {
@@ -469,7 +513,8 @@ impl<'a> Player<'a> {
             end,
         };
         let commit = between.map(Call::Plain).into_iter().chain([commit]);
-        (look.map(Call::Plain).into(), commit.collect())
+        let look = look.into_iter().map(Call::Plain);
+        (look.collect(), commit.collect())
     }
 
     /// New values for worn keys.
@@ -479,12 +524,18 @@ impl<'a> Player<'a> {
                 keys.iter().map(|key| (*key, self.stage.token())).collect()
             }
         };
-        let in_transaction = |steps| Call::Multi {
-            watched: Vec::new(),
-            steps,
-            end: End::Exec,
-        };
         let call = match &chore {
+            Chore::Renew { .. } if self.stage.plan.forms == Forms::All => {
+                Call::of(replacing(written))
+            }
+            Chore::Replace(keys) if self.stage.plan.forms == Forms::All => {
+                let mut steps = match self.random.one_in(2) {
+                    true => reading(keys.clone()),
+                    false => Vec::new(),
+                };
+                steps.extend(replacing(written));
+                Call::of(steps)
+            }
             Chore::Renew { .. } => Call::Plain(Step::Msetnx(written)),
             Chore::Replace(keys) => match self.random.below(3) {
                 0 => Call::Plain(Step::Mset(written)),
@@ -492,9 +543,9 @@ impl<'a> Player<'a> {
                     let sets = written
                         .into_iter()
                         .map(|(key, token)| Step::Set(key, token));
-                    in_transaction(sets.collect())
+                    Call::of(sets.collect())
                 }
-                _ => in_transaction(vec![Step::Mget(keys.clone()), Step::Mset(written)]),
+                _ => Call::of(vec![Step::Mget(keys.clone()), Step::Mset(written)]),
             },
         };
         (call, Some(chore))

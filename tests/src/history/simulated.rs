@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::calls::Call;
+use super::forms::Forms;
 use super::player::{Move, Player};
 use super::workload::{Cuts, Mix, Plan, Reach, Stage, Time};
 use super::{GROUPS, Operation};
@@ -42,6 +43,10 @@ pub fn plan(reach: Reach, seed: u64) -> Plan {
             Cuts::Some
         },
         in_flight: [3, 8, 24][random.below(3)],
+        forms: match random.one_in(3) {
+            true => Forms::Strings,
+            false => Forms::All,
+        },
         reach,
         mix: Mix::OfSeed,
         seed,

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::calls::{Call, Step};
+use super::calls::{Call, Step, reading, replacing};
+use super::forms::{Form, Forms};
 use super::keys::Keys;
 use super::player::{Move, Player};
-use super::{Copied, GROUPS, Key, Operation, Token, Value};
+use super::{Copied, Feeder, GROUPS, Key, Operation, Token};
 use crate::Outcome;
 use crate::client::Client;
 use crate::fragile::Fragile;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub clients: usize,
     /// Keys in use at a time, by their groups: the fewer there are, the more the clients meet.
     pub keys: Vec<u32>,
+    /// Which types they have.
+    pub forms: Forms,
     /// So many operations of all of them together, some more or less.
     pub operations: i64,
     /// Less, if they take longer than this.
@@ -65,6 +68,8 @@ pub(super) enum Kind {
     ScriptFar,
     Echo,
     Exists,
+    /// A token comes to a list from another, which has it or gets it from another client.
+    Move,
     /// A transaction.
     Multi,
     /// A transaction on watched keys.
@@ -73,7 +78,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All, and how often each is done usually.
-    const ALL: [(Self, usize); 14] = [
+    const ALL: [(Self, usize); 15] = [
         (Self::Get, 2),
         (Self::Append, 2),
         (Self::Mget, 2),
@@ -86,6 +91,7 @@ impl Kind {
         (Self::ScriptFar, 3),
         (Self::Echo, 1),
         (Self::Exists, 1),
+        (Self::Move, 2),
         (Self::Multi, 4),
         (Self::Watch, 4),
     ];
@@ -101,7 +107,7 @@ impl Kind {
 }
 
 /// Kinds of calls that are dangerous together, and how often each is done; none: any are, by chance.
-const THEMES: [&[(Kind, usize)]; 3] = [
+const THEMES: [&[(Kind, usize)]; 4] = [
     &[],
     // A script waits for the lock of one key and comes to another of its core, which others have passed on their way.
     &[(Kind::Copy, 2), (Kind::ScriptNear, 3), (Kind::Chain, 6)],
@@ -112,6 +118,14 @@ const THEMES: [&[(Kind, usize)]; 3] = [
         (Kind::Behind, 8),
         (Kind::ScriptFar, 2),
         (Kind::Watch, 2),
+    ],
+    // Clients wait for lists of other cores, and what they wait for comes while others have locks of these.
+    &[
+        (Kind::Move, 6),
+        (Kind::Copy, 1),
+        (Kind::Multi, 2),
+        (Kind::Script, 1),
+        (Kind::Watch, 1),
     ],
 ];
 
@@ -151,7 +165,9 @@ pub(super) struct Stage {
     time: Time,
     keys: Mutex<Keys>,
     next_token: AtomicU32,
-    copies: Mutex<Vec<Copied>>,
+    copies: Mutex<Vec<(Copied, Form)>>,
+    /// Feeders whose token somebody waits for.
+    feeders: Mutex<Vec<Feeder>>,
     next_number: AtomicU32,
     operations_left: AtomicI64,
     /// The connections' numbers, for `CLIENT KILL`; the last is nobody's to kill.
@@ -189,13 +205,14 @@ impl Stage {
         if kinds.is_empty() {
             kinds.push(Kind::Append);
         }
-        let keys = Keys::new(&plan.keys);
+        let keys = Keys::new(&plan.keys, plan.forms);
         Self {
             kinds,
             time,
             keys: Mutex::new(keys),
             next_token: AtomicU32::new(1),
             copies: Mutex::default(),
+            feeders: Mutex::default(),
             next_number: AtomicU32::new(0),
             operations_left: AtomicI64::new(plan.operations),
             ids: (0..=plan.clients).map(|_| AtomicI64::new(0)).collect(),
@@ -211,12 +228,26 @@ impl Stage {
         Token(self.next_token.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What a key is to be copied to, in one of the groups.
-    pub(super) fn copy(&self, group: u32) -> Copied {
+    /// What a key of this type is to be copied to, in one of the groups.
+    pub(super) fn copy(&self, group: u32, form: Form) -> Copied {
         let mut copies = self.copies.lock().expect("no client panics with it");
         let copy = Copied(copies.len() as u32 * GROUPS + group % GROUPS);
-        copies.push(copy);
+        copies.push((copy, form));
         copy
+    }
+
+    /// Somebody waits for a feeder's token: whoever comes to it fills it.
+    pub(super) fn want(&self, feeder: Feeder) {
+        self.feeders().push(feeder);
+    }
+
+    /// A feeder to be filled.
+    pub(super) fn wanted(&self) -> Option<Feeder> {
+        self.feeders().pop()
+    }
+
+    fn feeders(&self) -> MutexGuard<'_, Vec<Feeder>> {
+        self.feeders.lock().expect("no client panics with them")
     }
 
     /// A number that nobody else has.
@@ -251,16 +282,18 @@ impl Stage {
     /// Makes the keys.
     pub(super) fn first_call(&self) -> Call {
         let keys = self.keys();
-        let made = keys.all().map(|key| (key, self.token())).collect();
-        Call::Plain(Step::Mset(made))
+        let made: Vec<(Key, Token)> = keys.all().map(|key| (key, self.token())).collect();
+        match self.plan.forms {
+            Forms::Strings => Call::Plain(Step::Mset(made)),
+            Forms::All => Call::of(replacing(made)),
+        }
     }
 
     /// Read all keys.
     pub(super) fn last_calls(&self) -> Vec<Call> {
         let all: Vec<Key> = self.keys().all().collect();
         let some = all.chunks(20);
-        some.map(|some| Call::Plain(Step::Mget(some.to_vec())))
-            .collect()
+        some.map(|some| Call::of(reading(some.to_vec()))).collect()
     }
 
     /// Reads all copies, by whoever gives the replies to commands, and puts what they hold into the history.
@@ -271,15 +304,10 @@ impl Stage {
     ) -> Outcome<()> {
         let copies = self.copies.lock().expect("no client panics with it");
         let mut values = HashMap::new();
-        for some in copies.chunks(100) {
-            let mut args = vec!["MGET".to_owned()];
-            args.extend(some.iter().map(Copied::to_string));
-            let Reply::Array(replies) = call(&args)? else {
-                return Err("MGET is not answered by an array".into());
-            };
-            for (copy, reply) in some.iter().zip(replies) {
-                values.extend(reply.bytes().map(|bytes| (*copy, Value(bytes.to_vec()))));
-            }
+        for (copy, form) in copies.iter() {
+            let reply = call(&form.read_args(&copy.to_string()))?;
+            let value = form.value(&reply);
+            values.insert(*copy, value.ok_or("a copy is of another type")?);
         }
         super::reveal(history, &values);
         Ok(())

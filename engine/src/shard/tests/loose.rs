@@ -5,7 +5,7 @@ use crate::journal::Effect;
 use crate::{Encoding, Field, Stored};
 
 /// Makes a list or a hash of so many elements at a key; some fields have deadlines.
-fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
+pub(super) fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
     let key = shard.hasher().clone().key(key);
     match kind {
         Kind::List => {
@@ -29,7 +29,7 @@ fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
     }
 }
 
-fn entry(shard: &mut Shard, key: &[u8]) -> Option<Entry> {
+pub(super) fn entry(shard: &mut Shard, key: &[u8]) -> Option<Entry> {
     let key = shard.hasher().clone().key(key);
     shard
         .get(DB, key, Access::Peek)

@@ -202,7 +202,7 @@ impl Core {
 pub(super) fn has_to_come_behind(session: &Session, command: &'static Command) -> bool {
     match command.spec.run {
         Run::SomeCores { .. } | Run::OnSession(_) => must_come_behind(session, command),
-        Run::Rounds(_) | Run::Transaction(TransactionStep::Watch) => {
+        Run::Rounds(_) | Run::RoundsOfAll { .. } | Run::Transaction(TransactionStep::Watch) => {
             session.output.outstanding() > 0
         }
         Run::EveryCore { .. } => {

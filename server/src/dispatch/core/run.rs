@@ -130,6 +130,17 @@ impl Core {
                     self.begin_rounds(session, rounds, command, quiet);
                 }
             }
+            Run::RoundsOfAll { begin, reaches } => {
+                // On one core all rounds are one step.
+                let takes_locks = self.state.shared.cores() > 1 && reaches(&args).is_some();
+                match self.rounds(session, args, command, begin, quiet) {
+                    Some(rounds) if takes_locks => {
+                        self.begin_rounds_on_cores(session, args, command, rounds, quiet);
+                    }
+                    Some(rounds) => self.begin_rounds(session, rounds, command, quiet),
+                    None => {}
+                }
+            }
             Run::Blocking(blocking) if owner.is_some() => {
                 self.attempt_here(session, args, command, blocking, how);
             }

@@ -429,6 +429,13 @@ impl Batch {
         copied
     }
 
+    /// All entries handed over, with requests and answers.
+    #[cfg(test)]
+    pub(in crate::dispatch) fn all_handed(&self) -> impl Iterator<Item = &Handed> {
+        let back = self.handed_back.iter().flat_map(|(_, handed)| handed);
+        self.handed.iter().flatten().chain(back)
+    }
+
     /// The entries handed over with a request.
     pub(in crate::dispatch) fn handed_with(&self, request: &Request) -> &[Handed] {
         match request.args.handed {

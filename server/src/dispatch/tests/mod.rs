@@ -44,6 +44,7 @@ mod pipelines;
 mod publish;
 mod rebalance;
 mod records;
+mod reloading;
 mod scripts;
 mod scripts_every_command;
 mod scripts_keys;

@@ -5,6 +5,7 @@
 
 use larder_engine::{Access, DbIndex, Event, Kind};
 
+use crate::command::Handed;
 use crate::dispatch::tests::rebalance::{finish, move_key, owner, status};
 use crate::dispatch::tests::testing::{Client, Random, Server, key_on, seeds};
 use crate::routing::Slot;
@@ -14,9 +15,9 @@ fn send(server: &mut Server, client: Client, commands: &str) -> String {
 }
 
 /// What a key of core `core` holds: kind, encoding, deadline, and its elements, those of a hash sorted.
-type Content = (Kind, &'static str, Option<i64>, Vec<String>);
+pub(super) type Content = (Kind, &'static str, Option<i64>, Vec<String>);
 
-fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Content> {
+pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Content> {
     let shard = &mut server.cores[core].state().shard;
     let key = shard.hasher().key(key.as_bytes());
     let entry = shard.get(DbIndex(db), key, Access::Peek)?;
@@ -39,7 +40,7 @@ fn content(server: &mut Server, core: usize, db: u16, key: &str) -> Option<Conte
 }
 
 /// Shapes of collections: of which type, of how many elements, and of how many bytes each.
-const SHAPES: [(Kind, usize, usize); 8] = [
+pub(super) const SHAPES: [(Kind, usize, usize); 8] = [
     (Kind::List, 1, 10),
     (Kind::List, 100, 10),
     (Kind::List, 3000, 10),
@@ -51,7 +52,7 @@ const SHAPES: [(Kind, usize, usize); 8] = [
 ];
 
 /// Makes a collection, in a hash of more than one field some of them with deadlines, and a deadline for the key.
-fn make(
+pub(super) fn make(
     server: &mut Server,
     client: Client,
     key: &str,
@@ -85,6 +86,42 @@ fn assert_empty(server: &mut Server) {
         shard.check();
         assert_eq!(shard.memory().entry_bytes, 0);
     }
+}
+
+#[test]
+fn slots_move_in_steps_that_are_short_whatever_they_hold() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    for (number, shape) in SHAPES.into_iter().enumerate() {
+        make(&mut server, client, &format!("{{tag}}{number}"), shape);
+    }
+    for number in 0..2000 {
+        send(&mut server, client, &format!("SET {{tag}}text{number} v"));
+    }
+    let (slot, from) = (Slot::of(b"tag").number(), owner(&mut server, "{tag}"));
+    let order = format!("LARDER REBALANCE MOVE {slot} {}", 1 - from);
+    assert_eq!(send(&mut server, client, &order), "+OK\r\n");
+    let (mut steps, mut most_bytes, mut most_entries) = (0, 0, 0);
+    while server.is_rebalancing() {
+        server.advance(1);
+        server.turn();
+        server.ship();
+        server.each_under_way(|batch| {
+            let weights: Vec<usize> = batch.all_handed().map(Handed::weight).collect();
+            let (entries, bytes) = (weights.len(), weights.iter().sum::<usize>());
+            steps += usize::from(entries > 0);
+            most_bytes = most_bytes.max(bytes);
+            most_entries = most_entries.max(entries);
+        });
+        for from in 0..2 {
+            while server.deliver_one(from, 1 - from) {}
+        }
+    }
+    assert_eq!(owner(&mut server, "{tag}"), 1 - from);
+    // A part ends with the bucket, and with the element, that exceeds it.
+    assert!(most_bytes <= 3 * (64 << 10), "{most_bytes} bytes at a time");
+    assert!(most_entries <= 512, "{most_entries} entries at a time");
+    assert!(steps >= 10, "{steps} steps");
 }
 
 #[test]

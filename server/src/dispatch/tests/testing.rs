@@ -74,11 +74,10 @@ impl Server {
 
     /// The same with directives of its own.
     pub(crate) fn configured(cores: u16, directives: &[(&str, &str)]) -> Self {
-        let directives: Vec<(&[u8], &[u8])> = directives
-            .iter()
-            .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
-            .collect();
-        let config = Config::default().with(&directives).unwrap();
+        let words = directives.iter();
+        let words = words.flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]);
+        let words: Vec<String> = words.collect();
+        let config = Config::load(None, &words).unwrap();
         let shared = Shared::new(config, cores, [1, 2, 3, 4], 0);
         let count = usize::from(cores);
         let queues = (0..count).map(|_| (0..count).map(|_| VecDeque::new()).collect());

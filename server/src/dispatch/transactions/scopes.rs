@@ -31,7 +31,11 @@ pub(in crate::dispatch) fn scope_of(
             .iter_mut()
             .for_each(|(_, scope)| scope.add_whole(mode));
     }
-    if let Some(access) = command.spec.keys.unnamed(&args) {
+    let reached = match command.spec.run {
+        Run::RoundsOfAll { reaches, .. } => reaches(&args),
+        _ => None,
+    };
+    for access in command.spec.keys.unnamed(&args).into_iter().chain(reached) {
         let mode = mode_of(access);
         let scopes = scopes.iter_mut();
         scopes.for_each(|(_, scope)| scope.add_whole(mode));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use larder_engine::{Field, Kind, LooseId, Shard, Stored, UnixMillis};
 
-use crate::rdb::{Duplicates, Fault, Hash, List, Value, unseal};
+use crate::rdb::{Checksum, Duplicates, Fault, Hash, List, Value, unseal_with};
 use crate::resp::ErrorReply;
 use crate::resp::errors;
 
@@ -13,7 +13,7 @@ const DEADLINE_MAX_MS: i64 = (1 << 48) - 2;
 
 /// What a payload holds.
 #[derive(Debug)]
-pub(super) enum Gathered<'a> {
+pub(in crate::command::families) enum Gathered<'a> {
     /// A string.
     String(Cow<'a, [u8]>),
     /// A collection of the shard, to be put at a key or dropped.
@@ -37,11 +37,13 @@ fn damaged(_: Fault) -> ErrorReply {
 ///
 /// # Errors
 /// It is damaged, of a type that there is not yet, or memory is out. Nothing has changed then.
-pub(super) fn value_of<'a>(
+pub(in crate::command::families) fn value_of<'a>(
     shard: &mut Shard,
     payload: &'a [u8],
+    checksum: Checksum,
 ) -> Result<Gathered<'a>, ErrorReply> {
-    let (version, mut input) = unseal(payload).map_err(|_| errors::BAD_PAYLOAD)?;
+    let unsealed = unseal_with(payload, checksum);
+    let (version, mut input) = unsealed.map_err(|_| errors::BAD_PAYLOAD)?;
     let kind = input.byte();
     let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::LeftToCaller));
     let (gathered, is_all) = match value {

@@ -7,8 +7,8 @@ use larder_engine::{
     Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 
-use gather::Gathered;
-pub(super) use write::serialized_bytes;
+pub(super) use gather::{Gathered, value_of};
+pub(super) use write::{payload_of, serialized_bytes};
 
 use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
@@ -50,7 +50,7 @@ fn dump(call: &mut ShardCall<'_>) -> CommandResult {
     let entry = call.shard.read(call.db, key, call.access);
     call.stats.count_lookup(entry.is_some());
     match entry {
-        Some(entry) => call.reply.bulk(&write::payload_of(&entry)),
+        Some(entry) => call.reply.bulk(&payload_of(&entry)),
         None => call.reply.null(),
     }
     Ok(())
@@ -122,7 +122,7 @@ fn restore(call: &mut ShardCall<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(errors::INVALID_TTL);
     }
-    let value = gather::value_of(call.shard, call.args.at(3))?;
+    let value = value_of(call.shard, call.args.at(3), call.config.payload_checksums())?;
     let now = call.shard.now();
     let deadline = match ttl {
         0 => None,

@@ -12,7 +12,7 @@ const OVERHEAD_BYTES: usize = 20;
 const ELEMENT_OVERHEAD_BYTES: u64 = 2;
 
 /// The payload of a value. Fields past their deadline are in it, as in Redis, with that.
-pub(super) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> {
+pub(in crate::command::families) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> {
     let mut out = Output::new(Packing::None);
     let elements = entry.elements();
     let bytes = entry.value_bytes() + ELEMENT_OVERHEAD_BYTES * elements;

@@ -28,8 +28,11 @@ use crate::session::gate;
 
 /// Entries a giver looks at in one turn while it collects.
 const COLLECT_ENTRIES: usize = 2000;
-/// Bytes of entries given at a time.
-const GIVE_BYTES: usize = 1 << 20;
+/// Bytes of entries given at a time, but for what the last exceeds that by. The taker takes as much in one step: of a large hash with
+/// short fields some three thousand, which are a millisecond.
+const GIVE_BYTES: usize = 64 << 10;
+/// Entries, or parts of some, given at a time: of those that are short, or share their buffers.
+const GIVE_ENTRIES: usize = 512;
 
 /// What a core knows of slots that move.
 #[derive(Default)]
@@ -358,7 +361,7 @@ fn give_some(
     let databases = core.shard.databases();
     out.push(0);
     let mut copied = 0;
-    while out.len() + copied < GIVE_BYTES {
+    while out.len() + copied < GIVE_BYTES && hands.len() < GIVE_ENTRIES {
         let Some(ToGive { key, db, from }) = to_give.pop() else {
             return (to_give, given);
         };

@@ -1,13 +1,19 @@
 //! `DEBUG`: what test suites use. Off unless `enable-debug-command` allows it (`dispatch/core/protect.rs`).
 
+mod digest;
+mod reload;
+
 use std::time::Duration;
 
-use larder_engine::{Access, parse_canonical_i64};
+use larder_engine::{Access, Encoding, parse_canonical_i64};
 
 use crate::command::families::dump::serialized_bytes;
-use crate::command::{Args, CommandSpec, CoreCall, CoreRequest, Flags, Group, Round, Rounds, Run};
+use crate::command::{
+    Args, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group, KeyAccess, Round, Rounds, Run,
+};
 use crate::glob::{self, Case};
 use crate::log;
+use crate::rdb::Checksum;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
@@ -19,8 +25,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     group: Group::Server,
     summary: "Helps test suites and debugging.",
     complexity: "Depends on subcommand",
-    run: Run::Rounds(begin),
-    syntax: "<SLEEP seconds|SET-ACTIVE-EXPIRE <0|1>|OBJECT key|PROTOCOL type|STRINGMATCH-LEN length pattern|CHANGE-REPL-ID|ERROR message|LOG message|QUICKLIST-PACKED-THRESHOLD size|HELP>",
+    run: Run::RoundsOfAll { begin, reaches },
+    syntax: "<SLEEP seconds|SET-ACTIVE-EXPIRE <0|1>|RELOAD [MERGE] [NOFLUSH]|DIGEST|DIGEST-VALUE key [key ...]|OBJECT key|LISTPACK key|QUICKLIST key|SET-SKIP-CHECKSUM-VALIDATION <0|1>|PROTOCOL type|STRINGMATCH-LEN length pattern|CHANGE-REPL-ID|ERROR message|LOG message|QUICKLIST-PACKED-THRESHOLD size|HELP>",
     ..CommandSpec::BASE
 }];
 
@@ -28,9 +34,15 @@ const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CHANGE-REPL-ID",
     "    Accepted; there is no replication whose id could change.",
+    "DIGEST",
+    "    Output a hex signature representing the current DB content.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Output a hex signature of the values of all the specified keys.",
     "ERROR <string>",
     "    Return a Redis protocol error with <string> as message. Useful for clients",
     "    unit tests to simulate Redis errors.",
+    "LISTPACK <key>",
+    "    Show low level info about the listpack encoding of <key>, in the log.",
     "LOG <message>",
     "    Write <message> to the server log.",
     "OBJECT <key>",
@@ -41,12 +53,18 @@ const HELP: &[&str] = &[
     "    Reply with a test value of the specified type. <type> can be: string,",
     "    integer, double, bignum, null, array, set, map, attrib, push, verbatim,",
     "    true, false.",
+    "QUICKLIST <key>",
+    "    Show low level info about the quicklist encoding of <key>, in the log.",
     "QUICKLIST-PACKED-THRESHOLD <size>",
     "    Accepted; which elements lie by themselves does not follow from it.",
+    "RELOAD [MERGE] [NOFLUSH]",
+    "    Write every entry in the form of DUMP and read it back.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
     "    default.",
+    "SET-SKIP-CHECKSUM-VALIDATION <0|1>",
+    "    Enables or disables checksum checks for RESTORE payloads.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>. Decimals allowed.",
     "STRINGMATCH-LEN <length> <pattern>",
@@ -61,9 +79,15 @@ enum Task {
     /// Answers what this writes.
     Reply(fn(&[Vec<u8>], &mut Reply<'_>) -> Result<(), ErrorReply>),
     /// Asks all cores, and answers `OK`.
-    EveryCore(fn(&mut CoreCall<'_>)),
-    /// Asks the core that owns the key at argument 2; its answer is the reply.
-    KeysCore,
+    EveryCore(CoreFn),
+    /// Asks the core that owns the key at argument 2; its answer is the reply, a status or an error.
+    KeysCore(CoreFn),
+    /// Asks for the digest of each key.
+    DigestValues,
+    /// Asks every core for the digest of its keys.
+    Digest,
+    /// Asks every core to make its entries anew, those in the list from there on.
+    Reload(Vec<(CoreId, reload::At)>),
 }
 
 #[derive(Debug)]
@@ -71,8 +95,18 @@ struct Debug {
     words: Vec<Vec<u8>>,
     task: Task,
     cores: u16,
-    keys_core: CoreId,
+    /// The cores of arguments 2 and those behind, were these keys.
+    owners: Vec<CoreId>,
     has_asked: bool,
+}
+
+/// `RELOAD` and `DIGEST` see the keyspace as it is at one moment.
+fn reaches(args: &Args<'_>) -> Option<KeyAccess> {
+    match () {
+        () if args.is(1, "reload") => Some(KeyAccess::Write),
+        () if args.is(1, "digest") => Some(KeyAccess::Read),
+        () => None,
+    }
 }
 
 fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
@@ -86,10 +120,24 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::EveryCore(sleep)
     } else if is("set-active-expire", 3) {
         Task::EveryCore(set_active_expire)
+    } else if is("set-skip-checksum-validation", 3) {
+        Task::EveryCore(set_checksums)
     } else if is("set-disable-deny-scripts", 3) {
         Task::EveryCore(let_scripts_call_all)
     } else if is("object", 3) {
-        Task::KeysCore
+        Task::KeysCore(describe_entry)
+    } else if is("listpack", 3) {
+        Task::KeysCore(log_listpack)
+    } else if is("quicklist", 3) || is("quicklist", 4) {
+        Task::KeysCore(log_quicklist)
+    } else if is("digest", 2) {
+        Task::Digest
+    } else if args.is(1, "digest-value") {
+        Task::DigestValues
+    } else if args.is(1, "reload") {
+        reload::check(args)?;
+        let cores = (0..slots.cores()).map(CoreId);
+        Task::Reload(cores.map(|core| (core, reload::At::default())).collect())
     } else if is("panic", 2) {
         Task::Reply(|_, _| panic!("DEBUG PANIC asked for it"))
     } else if is("protocol", 3) {
@@ -112,7 +160,7 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
             reply.ok();
             Ok(())
         })
-    } else if args.is(1, "reload") || args.is(1, "loadaof") || args.is(1, "restart") {
+    } else if args.is(1, "loadaof") || args.is(1, "restart") {
         Task::Reply(|_, _| Err(errors::NO_RELOAD))
     } else {
         return Err(errors::subcommand_syntax(args.at(0), args.at(1)));
@@ -121,13 +169,13 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         words: args.iter_from(0).map(<[u8]>::to_vec).collect(),
         task,
         cores: slots.cores(),
-        keys_core: args.get(2).map_or(CoreId(0), |key| slots.core_of(key)),
+        owners: args.iter_from(2).map(|key| slots.core_of(key)).collect(),
         has_asked: false,
     }))
 }
 
 impl Debug {
-    fn ask(&self, core: CoreId, run: fn(&mut CoreCall<'_>)) -> CoreRequest {
+    fn ask(&self, core: CoreId, run: CoreFn) -> CoreRequest {
         CoreRequest {
             core,
             run,
@@ -135,24 +183,52 @@ impl Debug {
         }
     }
 
-    fn ask_all(&self, run: fn(&mut CoreCall<'_>)) -> Round {
-        Round::Ask(
-            (0..self.cores)
-                .map(|core| self.ask(CoreId(core), run))
-                .collect(),
-        )
+    fn ask_all(&self, run: CoreFn) -> Round {
+        let cores = (0..self.cores).map(CoreId);
+        Round::Ask(cores.map(|core| self.ask(core, run)).collect())
     }
 
     fn act(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         self.has_asked = true;
-        match self.task {
-            Task::EveryCore(run) => Ok(self.ask_all(run)),
-            Task::KeysCore => Ok(Round::Ask(vec![self.ask(self.keys_core, describe_entry)])),
+        Ok(match &self.task {
+            Task::EveryCore(run) => self.ask_all(*run),
+            Task::KeysCore(run) => Round::Ask(vec![self.ask(self.owners[0], *run)]),
+            Task::Digest => self.ask_all(digest::digest_of_core),
+            Task::DigestValues if self.owners.is_empty() => {
+                reply.array(0);
+                Round::Done
+            }
+            Task::DigestValues => {
+                let keys = self.owners.iter().zip(&self.words[2..]);
+                let requests = keys.map(|(&core, key)| digest::request_of_value(core, key));
+                Round::Ask(requests.collect())
+            }
+            Task::Reload(places) => {
+                let requests = places.iter().map(|&(core, at)| reload::request(core, at));
+                Round::Ask(requests.collect())
+            }
             Task::Reply(write) => {
                 write(&self.words, reply)?;
-                Ok(Round::Done)
+                Round::Done
             }
+        })
+    }
+
+    /// The cores that have not come to their end go on.
+    fn reload_on(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        let Task::Reload(places) = &mut self.task else {
+            unreachable!("asked for nothing else")
+        };
+        let mut left = Vec::new();
+        for (&(core, _), answer) in places.iter().zip(answers) {
+            left.extend(reload::next_of(answer)?.map(|at| (core, at)));
         }
+        *places = left;
+        if places.is_empty() {
+            reply.ok();
+            return Ok(Round::Done);
+        }
+        self.act(reply)
     }
 }
 
@@ -161,14 +237,20 @@ impl Rounds for Debug {
         if !self.has_asked {
             return self.act(reply);
         }
-        match self.task {
-            Task::KeysCore => {
-                let answer = answers.first().copied().unwrap_or_default();
-                if answer.is_empty() {
-                    return Err(errors::NO_SUCH_KEY);
+        match &self.task {
+            Task::KeysCore(_) => match answers[0] {
+                [] => return Err(errors::NO_SUCH_KEY),
+                [b'-', error @ ..] => return Err(ErrorReply::new(error)),
+                status => reply.status(&String::from_utf8_lossy(status)),
+            },
+            Task::Digest => reply.status(&digest::digest_of_all(answers).hex()),
+            Task::DigestValues => {
+                reply.array(answers.len());
+                for answer in answers {
+                    reply.status(&digest::Digest::of(answer).hex());
                 }
-                reply.status(&String::from_utf8_lossy(answer));
             }
+            Task::Reload(_) => return self.reload_on(answers, reply),
             Task::Reply(_) | Task::EveryCore(_) => reply.ok(),
         }
         Ok(Round::Done)
@@ -188,6 +270,22 @@ fn sleep(call: &mut CoreCall<'_>) {
 
 fn set_active_expire(call: &mut CoreCall<'_>) {
     call.core.active_expire = call.args.at(2) != b"0";
+}
+
+/// Each core sets what all share, and has it at once.
+fn set_checksums(call: &mut CoreCall<'_>) {
+    let is = match call.args.at(2) {
+        b"0" => Checksum::Checked,
+        _ => Checksum::Skipped,
+    };
+    let core = &mut *call.core;
+    let set = core.shared.update_config(|config| {
+        Ok::<_, std::convert::Infallible>(config.clone().with_payload_checksums(is))
+    });
+    match set {
+        Ok(()) => core.config = core.shared.config(),
+        Err(never) => match never {},
+    }
 }
 
 /// All cores set what they share.
@@ -213,6 +311,49 @@ fn describe_entry(call: &mut CoreCall<'_>) {
         );
         call.out.extend_from_slice(text.as_bytes());
     }
+}
+
+fn log_listpack(call: &mut CoreCall<'_>) {
+    let is_one = |encoding| matches!(encoding, Encoding::ListPack | Encoding::ListPackEx);
+    log_structure(call, "Listpack", is_one, &errors::NOT_A_LISTPACK);
+}
+
+fn log_quicklist(call: &mut CoreCall<'_>) {
+    let is_one = |encoding| encoding == Encoding::QuickList;
+    log_structure(call, "Quicklist", is_one, &errors::NOT_A_QUICKLIST);
+}
+
+/// Writes to the log how the value at the key at argument 2 is stored, if it is of an encoding; else answers the error.
+fn log_structure(
+    call: &mut CoreCall<'_>,
+    name: &str,
+    is_one: impl Fn(Encoding) -> bool,
+    error: &ErrorReply,
+) {
+    let shard = &mut call.core.shard;
+    let key = shard.hasher().key(call.args.at(2));
+    let Some(entry) = shard.get(call.db, key, Access::Peek) else {
+        return;
+    };
+    if !is_one(entry.encoding()) {
+        call.out.push(b'-');
+        call.out.extend_from_slice(error.text());
+        return;
+    }
+    log::warn(format_args!(
+        "DEBUG {name} of '{}': {} elements, {} bytes of value, {} bytes in memory, {}",
+        call.args.at(2).escape_ascii(),
+        entry.elements(),
+        entry.value_bytes(),
+        entry.memory_bytes(),
+        if entry.is_whole() {
+            "packed"
+        } else {
+            "in nodes"
+        },
+    ));
+    let answer = format!("{name} structure printed on stdout");
+    call.out.extend_from_slice(answer.as_bytes());
 }
 
 /// A value of each type of the protocol, as Redis answers it.
@@ -346,8 +487,16 @@ mod tests {
             assert!(played(command, Protocol::Resp2, b"1").is_err());
         }
         assert_eq!(
-            played(&["debug", "reload"], Protocol::Resp2, b"1"),
+            played(&["debug", "reload", "nosave"], Protocol::Resp2, b"1"),
             Err(errors::NO_RELOAD)
+        );
+        assert_eq!(
+            played(&["debug", "reload", "noflush"], Protocol::Resp2, b"1"),
+            Err(errors::CANNOT_RELOAD)
+        );
+        assert_eq!(
+            played(&["debug", "reload", "x"], Protocol::Resp2, b"1"),
+            Err(errors::BAD_RELOAD_OPTION)
         );
         assert_eq!(
             played(&["debug", "error", "OOPS no"], Protocol::Resp2, b"1"),
