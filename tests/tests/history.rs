@@ -62,7 +62,8 @@ fn is_strictly_serializable(options: &Options, reach: Reach) {
     );
     // The clients did meet, and had their way.
     for form in [
-        "GET", "MGET", "APPEND", "COPY", "MSET", "DEL", "RENAME", "MULTI",
+        "GET", "LRANGE", "HKEYS", "MGET", "APPEND", "RPUSH", "HSET", "COPY", "DEL", "RENAME",
+        "MULTI",
     ] {
         assert!(count(form, Fate::Happened) > 0, "no {form}");
     }
