@@ -5,7 +5,7 @@
 //! nothing changes: the collection has a node too few, or one too many, until the next time.
 
 use super::address::{Bucket, Position};
-use super::run::{Filler, Shape};
+use super::run::{DEADLINE_BYTES, Filler, Shape};
 use super::{MERGE_SHIFT, RUN_MAX_BYTES, RUN_MEAN_BYTES, Spiral, long, run_mut_of, run_of};
 use crate::nodes::Heap;
 use crate::raw::Block;
@@ -35,8 +35,8 @@ impl Layout {
         let mut open: Vec<usize> = (0..ordinals.len()).collect();
         let mut homes = Vec::with_capacity(images.len() / 16);
         let count: usize = runs_of(images).map(|(shape, _)| shape.count).sum();
-        // Codes that were alike may have to be written out.
-        let fits_any = images.len() + 2 * count <= RUN_MAX_BYTES;
+        // Codes that were alike may have to be written out, and all have places for a deadline where few had.
+        let fits_any = images.len() + (2 + DEADLINE_BYTES) * count <= RUN_MAX_BYTES;
         for (shape, run) in runs_of(images) {
             shape.for_each(run, |element| {
                 let bucket = choose(long::bytes(heap, element.name()));

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
+use super::address::{Bucket, Position};
 use super::model::play;
 use super::run::Shape;
 use super::{ElementRef, RUN_MEAN_BYTES, Spiral, run_of};
-use crate::KeyHasher;
+use crate::{KeyHasher, UnixMillis};
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 
@@ -88,6 +89,41 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
         nodes.push(spiral.table.len());
     }
     assert_eq!(nodes.last(), Some(&1));
+    spiral.check(&heap, &hash_of());
+}
+
+#[test]
+fn nodes_are_merged_into_two_where_places_for_deadlines_make_them_too_long_for_one() {
+    let (mut heap, mut spiral) = filled(0, b"");
+    let mut put = |spiral: &mut Spiral, heap: &mut Heap, number: u32, len, deadline| {
+        let element = ElementRef {
+            name: &number.to_le_bytes(),
+            value: &[7; 128][..len],
+            deadline,
+        };
+        spiral.put(heap, &hash_of(), element).expect("memory");
+    };
+    let position = |number: &u32| Position::of(hash_of()(&number.to_le_bytes()));
+    // Of four nodes the two that would be merged: one of many small elements, one of few long ones that end.
+    let [low, high] = Bucket::to_divide(3).halves();
+    let is_low = |number: &u32| (low.start()..high.start()).contains(&position(number));
+    let is_high = |number: &u32| (high.start()..high.end()).contains(&position(number));
+    let is_other = |number: &u32| !is_low(number) && !is_high(number);
+    let mut filler: Vec<u32> = (0..).filter(is_other).take(900).collect();
+    for &number in &filler {
+        put(&mut spiral, &mut heap, number, 0, None);
+    }
+    for number in (0..).filter(is_low).take(280) {
+        put(&mut spiral, &mut heap, number, 0, None);
+    }
+    for number in (0..).filter(is_high).take(13) {
+        put(&mut spiral, &mut heap, number, 128, Some(UnixMillis(1)));
+    }
+    while spiral.table.len() > 3 {
+        let number = filler.pop().expect("the rest fits three");
+        assert!(spiral.remove(&mut heap, &hash_of(), &number.to_le_bytes()));
+    }
+    assert_eq!(spiral.overflow.len(), 1);
     spiral.check(&heap, &hash_of());
 }
 
