@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::address::{Bucket, Position};
 use super::model::play;
 use super::run::Shape;
-use super::{ElementRef, RUN_MEAN_BYTES, Spiral, run_of};
-use crate::{KeyHasher, UnixMillis};
+use super::{ElementRef, NodeSizes, Spiral, run_of};
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
+use crate::{KeyHasher, UnixMillis};
 
 fn cases(count: u32) -> ProptestConfig {
     let mut config = ProptestConfig::default();
@@ -36,7 +36,7 @@ fn hash_of() -> impl Fn(&[u8]) -> u64 {
 
 fn filled(count: usize, value: &[u8]) -> (Heap, Spiral) {
     let mut heap = Heap::new(1 << 30).expect("address space");
-    let mut spiral = Spiral::new(&mut heap, Owner(1)).expect("memory");
+    let mut spiral = Spiral::new(&mut heap, Owner(1), &NodeSizes::FIELDS).expect("memory");
     for number in 0..count {
         let element = ElementRef {
             name: &number.to_le_bytes(),
@@ -85,7 +85,7 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
             assert!(spiral.remove(&mut heap, &hash_of(), &name));
         }
         assert!(spiral.table.len().abs_diff(before) <= 1, "one at a time");
-        assert!(spiral.used_bytes <= RUN_MEAN_BYTES * u64::from(spiral.table.len()));
+        assert!(spiral.used_bytes <= spiral.sizes.run_mean_bytes * u64::from(spiral.table.len()));
         nodes.push(spiral.table.len());
     }
     assert_eq!(nodes.last(), Some(&1));
@@ -95,7 +95,7 @@ fn there_are_as_many_nodes_as_the_bytes_in_use_want_at_any_size() {
 #[test]
 fn nodes_are_merged_into_two_where_places_for_deadlines_make_them_too_long_for_one() {
     let (mut heap, mut spiral) = filled(0, b"");
-    let mut put = |spiral: &mut Spiral, heap: &mut Heap, number: u32, len, deadline| {
+    let put = |spiral: &mut Spiral, heap: &mut Heap, number: u32, len, deadline| {
         let element = ElementRef {
             name: &number.to_le_bytes(),
             value: &[7; 128][..len],
