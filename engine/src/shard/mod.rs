@@ -25,7 +25,7 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
-pub use hashes::{Field, HashMut, HashRef, Stored};
+pub use hashes::{Field, FieldAhead, HashMut, HashRef, Stored};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;

@@ -20,12 +20,15 @@ mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
+mod near;
 pub(crate) mod packed;
 mod relocate;
 mod run;
 mod scan;
 #[cfg(test)]
 mod tests;
+
+pub use near::Intent;
 
 use address::{Bucket, Position};
 use run::{Element, Field, NewElement, Shape};

@@ -27,7 +27,7 @@ pub(super) use edit::{
 
 use crate::UnixMillis;
 use crate::nodes::{Long, read_u16};
-use crate::raw::{TAGS_AT_ONCE, matching_tags};
+use crate::raw::{LINE_BYTES, TAGS_AT_ONCE, matching_tags, prefetch_read};
 
 /// Bytes before the tags.
 pub(super) const HEADER_BYTES: usize = 9;
@@ -530,6 +530,21 @@ impl Shape {
             at += TAGS_AT_ONCE;
         }
         None
+    }
+
+    /// Asks for the cache lines of the first element with this tag.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, run: &[u8], tag: u8) {
+        let mut at = 0;
+        while at < self.count {
+            let bits = self.matching_at(run, at, tag);
+            if bits != 0 {
+                let element = self.element(run, at + bits.trailing_zeros() as usize);
+                element.body.chunks(LINE_BYTES).for_each(prefetch_read);
+                return prefetch_read(&element.body[element.body.len().saturating_sub(1)..]);
+            }
+            at += TAGS_AT_ONCE;
+        }
     }
 
     /// Which of the tags from `at` on are `tag`, a bit each.

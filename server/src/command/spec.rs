@@ -21,6 +21,8 @@ pub struct CommandSpec {
     pub categories: &'static [Category],
     /// Which arguments are keys, and what it does with them.
     pub keys: Keys,
+    /// Whether the argument behind its first key names a field, which is brought near before the command runs.
+    pub names_field: bool,
     /// Hints to clients (`COMMAND INFO`, "tips").
     pub tips: &'static [&'static str],
     /// The group it is documented in.
@@ -49,6 +51,7 @@ impl CommandSpec {
         flags: Flags::NONE,
         categories: &[],
         keys: Keys::NONE,
+        names_field: false,
         tips: &[],
         group: Group::Generic,
         since: "1.0.0",

@@ -23,6 +23,8 @@ pub struct Command {
     pub id: CommandId,
     /// Where its first key stands; zero if it has none, or none that the spec alone tells.
     pub first_key: u8,
+    /// Whether the argument behind its first key names a field.
+    pub names_field: bool,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
@@ -154,6 +156,7 @@ impl CommandTable {
             name: spec.name,
             id,
             first_key: spec.keys.first(),
+            names_field: spec.names_field,
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec

@@ -5,7 +5,7 @@
 
 use larder_engine::{Event, HashMut, HashRef, StoreError, Stored, TtlChange};
 
-use super::{MEASURING, READING, WRITING};
+use super::{MEASURING, READING, WRITING, begins_part};
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -14,6 +14,7 @@ use crate::resp::errors::{self, CommandResult};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hset",
+        names_field: true,
         arity: -4,
         syntax: "key field value [field value ...]",
         summary: "Sets the values of fields of a hash, and answers how many of the fields are new.",
@@ -23,6 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmset",
+        names_field: true,
         arity: -4,
         deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
         syntax: "key field value [field value ...]",
@@ -33,6 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hsetnx",
+        names_field: true,
         arity: 4,
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]),
         syntax: "key field value",
@@ -42,6 +45,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hget",
+        names_field: true,
         arity: 3,
         syntax: "key field",
         summary: "Returns the value of a field of a hash.",
@@ -50,6 +54,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmget",
+        names_field: true,
         arity: -3,
         syntax: "key field [field ...]",
         summary: "Returns the values of fields of a hash.",
@@ -59,6 +64,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hdel",
+        names_field: true,
         arity: -3,
         flags: Flags::WRITE.with(Flags::FAST),
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
@@ -78,6 +84,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hexists",
+        names_field: true,
         arity: 3,
         syntax: "key field",
         summary: "Answers whether a hash has a field.",
@@ -86,6 +93,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hstrlen",
+        names_field: true,
         arity: 3,
         since: "3.2.0",
         syntax: "key field",
@@ -117,6 +125,9 @@ fn set_pairs(call: &mut ShardCall<'_>, command: &str) -> Result<i64, ErrorReply>
     let mut hash = call.shard.hash_mut(call.db, key)?;
     let mut added = 0;
     for at in (2..call.args.len()).step_by(2) {
+        if begins_part(at / 2 - 1, call.args.len() / 2 - 1) {
+            hash.prefetch(call.args.iter_from(at).step_by(2));
+        }
         match hash.set(call.args.at(at), call.args.at(at + 1), TtlChange::Clear) {
             Ok(Stored::Added) => added += 1,
             Ok(Stored::Replaced) => {}
@@ -170,8 +181,14 @@ fn hmget(call: &mut ShardCall<'_>) -> CommandResult {
     let hash = call.shard.hash(call.db, key, call.access)?;
     call.stats.count_lookup(hash.is_some());
     let began = call.reply.mark();
-    call.reply.array(call.args.len() - 2);
-    for name in call.args.iter_from(2) {
+    let count = call.args.len() - 2;
+    call.reply.array(count);
+    for (number, name) in call.args.iter_from(2).enumerate() {
+        if begins_part(number, count)
+            && let Some(hash) = &hash
+        {
+            hash.prefetch(call.args.iter_from(2 + number));
+        }
         match hash.and_then(|hash| hash.get(name)) {
             Some(field) => call.reply.bulk(field.value),
             None => call.reply.null(),
@@ -194,7 +211,11 @@ fn hdel(call: &mut ShardCall<'_>) -> CommandResult {
 fn remove_all(hash: &mut HashMut<'_>, args: &Args<'_>) -> i64 {
     let mut removed = 0;
     if hash.is_there() {
-        for name in args.iter_from(2) {
+        let names = args.iter_from(2);
+        for (number, name) in names.clone().enumerate() {
+            if begins_part(number, names.len()) {
+                hash.prefetch(args.iter_from(2 + number));
+            }
             removed += i64::from(hash.remove(name));
         }
     }

@@ -13,12 +13,14 @@ use crate::resp::{Digits, ErrorReply};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hincrby",
+        names_field: true,
         summary: "Adds a number to the integer value of a field of a hash, which counts as 0 if there is none.",
         run: Run::OnShard(hincrby),
         ..COUNTING
     },
     CommandSpec {
         name: "hincrbyfloat",
+        names_field: true,
         since: "2.6.0",
         summary: "Adds a floating-point number to the value of a field of a hash, which counts as 0 if there is none.",
         run: Run::OnShard(hincrbyfloat),
