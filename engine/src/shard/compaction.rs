@@ -1,6 +1,6 @@
 //! Compaction: emptying sparse slabs so that their memory returns to the system.
 //!
-//! When an eighth of the touched memory is free, a hand walks the slabs. One that is at most three quarters live is
+//! When a twenty-fourth of the touched memory is free, a hand walks the slabs. One that is at most seven eighths live is
 //! emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
 //! it pointed to the copy. A node says of which collection it is and which of its nodes. An entry is found in its table by the key's hash;
 //! it does not know its database, so the tables are asked in turn, which costs a probe by granule number and no look at another entry.

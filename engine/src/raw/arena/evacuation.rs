@@ -11,19 +11,23 @@ use super::{Arena, Block, Class, FREE_MARK, NO_BLOCK, NthBlock, PAGE_BYTES, Slab
 
 /// Free bytes among live ones that are not worth compaction.
 const SPARSE_MIN_BYTES: u64 = 512 << 10;
+/// Share of what is in use that may be free: a twenty-fourth.
+const SPARSE_SHARE: u64 = 24;
+/// Eighths of a slab that are live at most if it is to be emptied into others.
+const EMPTIED_MAX_EIGHTHS: u64 = 7;
 /// Pages that packing a slab must give back.
 const PACK_MIN_PAGES: usize = 4;
 
 impl Arena {
-    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: an eighth, and half a mebibyte.
+    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: a twenty-fourth, and half a mebibyte.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
         let in_use = self.touched_bytes - self.pool_bytes;
         let free = in_use.saturating_sub(self.live_bytes);
-        free > SPARSE_MIN_BYTES && free > in_use / 8
+        free > SPARSE_MIN_BYTES && free > in_use / SPARSE_SHARE
     }
 
-    /// Slab number `index`, if emptying it pays: at most three quarters live, and room for those in other slabs of its
+    /// Slab number `index`, if emptying it pays: at most seven eighths live, and room for those in other slabs of its
     /// class, or in its own lower part. Takes it out of use: blocks are only freed in it, and moved by
     /// [`Self::move_block`], until it is empty, or [`Self::end_evacuation`].
     pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
@@ -38,7 +42,7 @@ impl Arena {
         let room_elsewhere = (u64::from(state.slabs) - 1) * per_slab - (state.live - live);
         let packed_pages =
             (usize::from(slab.live) * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
-        let fits_elsewhere = live * 4 <= per_slab * 3 && room_elsewhere >= live;
+        let fits_elsewhere = live * 8 <= per_slab * EMPTIED_MAX_EIGHTHS && room_elsewhere >= live;
         let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + PACK_MIN_PAGES
             && packed_pages * 4 <= usize::from(slab.touched_pages) * 3;
         if !fits_elsewhere && !can_be_packed {
