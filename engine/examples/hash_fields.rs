@@ -220,7 +220,9 @@ fn work(what: &str, fields: &Fields, batch: usize) -> Duration {
     };
     let intent = match what {
         "hit" | "miss" | "idle" => Intent::Read,
-        _ => Intent::Write,
+        "delete" => Intent::Change,
+        "other" => Intent::Write(Some(fields.value.len() + 8)),
+        _ => Intent::Write(Some(fields.value.len())),
     };
     let same = vec![b'w'; fields.value.len()];
     let other = vec![b'w'; fields.value.len() + 8];

@@ -316,7 +316,7 @@ impl Pair {
                     name: b"field",
                     intent,
                 };
-                let fields = [Intent::Read, Intent::Write].map(field);
+                let fields = [Intent::Read, Intent::Write(None)].map(field);
                 shard.prefetch_fields(DbIndex(db), fields.into_iter());
             }
         }

@@ -8,19 +8,21 @@
 //! take out are brought near with theirs.
 
 use super::address::{Bucket, Position};
-use super::run::Shape;
+use super::run::{Shape, is_length};
 use super::{MERGE_SHIFT, Spiral, run_of, tag_of};
 use crate::limits::NEAR_AT_ONCE;
 use crate::nodes::Heap;
 use crate::raw::Block;
 
-/// What for elements are brought near.
+/// What for an element is brought near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// To be read.
     Read,
-    /// To be added, changed or removed.
-    Write,
+    /// To be changed where it is, or removed.
+    Change,
+    /// To be given a value, of so many bytes if that is known; it may not be there yet.
+    Write(Option<usize>),
 }
 
 impl Spiral {
@@ -39,13 +41,11 @@ impl Spiral {
             for (_, at) in hashes.iter().zip(&mut at) {
                 *at = self.ask_for_node(heap, *at, intent).0;
             }
-            match intent {
-                Intent::Write => self.ask_for_balance(heap, hashes.len()),
-                Intent::Read => {
-                    for (&hash, &at) in hashes.iter().zip(&at) {
-                        Self::ask_for_element(heap, Block(at), hash);
-                    }
-                }
+            for (&hash, &at) in hashes.iter().zip(&at) {
+                Self::ask_for_element(heap, Block(at), hash, intent);
+            }
+            if intent != Intent::Read {
+                self.ask_for_balance(heap, hashes.len());
             }
         }
     }
@@ -58,22 +58,31 @@ impl Spiral {
         ordinal
     }
 
-    /// Asks for a node's lines; its block.
+    /// Asks for a node's first line, or for all if they will be needed; its block.
     #[inline(always)]
     pub(crate) fn ask_for_node(&self, heap: &Heap, ordinal: u32, intent: Intent) -> Block {
         let block = self.table.get(&heap.arena, ordinal);
         match intent {
-            Intent::Read => heap.arena.prefetch(block, 1),
-            Intent::Write => heap.arena.prefetch_whole(block),
+            Intent::Write(None) => heap.arena.prefetch_whole(block),
+            _ => heap.arena.prefetch(block, 1),
         }
         block
     }
 
-    /// Asks for the lines of what is probably the element of this hash.
+    /// Asks for the lines of what is probably the element of this hash. A value of another length, or an element more, may have the
+    /// node copied: then for all of it.
     #[inline(always)]
-    pub(crate) fn ask_for_element(heap: &Heap, block: Block, hash: u64) {
+    pub(crate) fn ask_for_element(heap: &Heap, block: Block, hash: u64, intent: Intent) {
+        if intent == Intent::Write(None) {
+            return;
+        }
         let run = run_of(heap, block);
-        Shape::read(run).prefetch(run, tag_of(hash));
+        let value_code = Shape::read(run).prefetch(run, tag_of(hash));
+        if let Intent::Write(Some(len)) = intent
+            && !value_code.is_some_and(|code| is_length(code, len))
+        {
+            heap.arena.prefetch_whole(block);
+        }
     }
 
     /// Asks for the nodes that will be divided or merged if so many elements of ordinary size are added, or removed.
@@ -84,11 +93,13 @@ impl Spiral {
         let changed = self.used_bytes / self.len.max(1) * changes as u64;
         if self.used_bytes + changed > most {
             let bucket = Bucket::to_divide(nodes);
-            self.ask_for_node(heap, bucket.ordinal(), Intent::Write);
+            let block = self.table.get(&heap.arena, bucket.ordinal());
+            heap.arena.prefetch_whole(block);
         } else if self.used_bytes + (most >> MERGE_SHIFT) + mean < most + changed && nodes > 1 {
             let halves = Bucket::to_divide(nodes - 1).halves();
             for half in halves {
-                self.ask_for_node(heap, half.ordinal(), Intent::Write);
+                let block = self.table.get(&heap.arena, half.ordinal());
+                heap.arena.prefetch_whole(block);
             }
         }
     }

@@ -532,19 +532,21 @@ impl Shape {
         None
     }
 
-    /// Asks for the cache lines of the first element with this tag.
+    /// Asks for the cache lines of the first element with this tag; the code of its value, if there is one.
     #[inline(always)]
-    pub(super) fn prefetch(&self, run: &[u8], tag: u8) {
+    pub(super) fn prefetch(&self, run: &[u8], tag: u8) -> Option<u8> {
         let mut at = 0;
         while at < self.count {
             let bits = self.matching_at(run, at, tag);
             if bits != 0 {
                 let element = self.element(run, at + bits.trailing_zeros() as usize);
                 element.body.chunks(LINE_BYTES).for_each(prefetch_read);
-                return prefetch_read(&element.body[element.body.len().saturating_sub(1)..]);
+                prefetch_read(&element.body[element.body.len().saturating_sub(1)..]);
+                return Some(element.value_code);
             }
             at += TAGS_AT_ONCE;
         }
+        None
     }
 
     /// Which of the tags from `at` on are `tag`, a bit each.

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{CommandSpec, FAMILIES, Flags};
+use crate::command::{CommandSpec, FAMILIES, FieldUse, Flags};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
@@ -23,8 +23,8 @@ pub struct Command {
     pub id: CommandId,
     /// Where its first key stands; zero if it has none, or none that the spec alone tells.
     pub first_key: u8,
-    /// Whether the argument behind its first key names a field.
-    pub names_field: bool,
+    /// What it does with the field that the argument behind its first key names, if that names one.
+    pub field: Option<FieldUse>,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
@@ -156,7 +156,7 @@ impl CommandTable {
             name: spec.name,
             id,
             first_key: spec.keys.first(),
-            names_field: spec.names_field,
+            field: spec.field,
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec

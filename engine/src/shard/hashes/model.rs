@@ -299,9 +299,11 @@ impl Play<'_> {
         let fields = names.iter().enumerate().map(|(number, name)| FieldAhead {
             key_hash: self.hasher.hash(keys[number / 3 % keys.len()]),
             name,
-            intent: match number % 2 {
+            intent: match number % 4 {
                 0 => Intent::Read,
-                _ => Intent::Write,
+                1 => Intent::Change,
+                2 => Intent::Write(None),
+                _ => Intent::Write(Some(16)),
             },
         });
         self.shard.prefetch_fields(DB, fields);
@@ -316,7 +318,7 @@ impl Play<'_> {
         let left = self.memory_left.take();
         self.shard.memory.arena_mut().run_out_after(left);
         let mut hash = Self::open(&mut self.shard, &self.hasher, key);
-        hash.prefetch([&b"000"[..], b"0010"].into_iter());
+        hash.prefetch([&b"000"[..], b"0010"].into_iter(), Intent::Write(None));
         let changed = change(&mut hash);
         let event = match changed {
             Ok(_) => &[Event::HSet][..],

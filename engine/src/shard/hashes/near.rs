@@ -56,7 +56,7 @@ impl Shard {
                 intent: field.intent,
             });
             count += 1;
-            writes += usize::from(field.intent == Intent::Write);
+            writes += usize::from(field.intent != Intent::Read);
         }
         if count < 2 && writes == 0 {
             return;
@@ -72,10 +72,8 @@ impl Shard {
             spiral.ask_for_balance(heap, writes);
         }
         for field in ahead.iter().flatten() {
-            if field.intent == Intent::Read {
-                let (_, heap) = self.memory.spiral(field.owner);
-                Spiral::ask_for_element(heap, Block(field.at), field.hash);
-            }
+            let (_, heap) = self.memory.spiral(field.owner);
+            Spiral::ask_for_element(heap, Block(field.at), field.hash, field.intent);
         }
     }
 
@@ -116,12 +114,12 @@ impl HashRef<'_> {
 impl HashMut<'_> {
     /// Brings fields near that a command is about to change, likewise.
     #[inline]
-    pub fn prefetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>) {
+    pub fn prefetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, intent: Intent) {
         if let At::Large(owner) = self.at {
             let shard = &*self.open.shard;
             let (spiral, heap) = shard.memory.spiral(owner);
             let (hashes, count) = hashes_of(&shard.hasher, names);
-            spiral.prefetch(heap, &hashes[..count], Intent::Write);
+            spiral.prefetch(heap, &hashes[..count], intent);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use larder_engine::{Buffer, DbIndex, FieldAhead, Intent};
 
 use crate::command::closing::{self, Excess};
-use crate::command::{Args, Command, FirstKey, Flags};
+use crate::command::{Args, Command, FieldUse, FirstKey, Flags};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::Executed;
 use crate::dispatch::limits::{RUN_COMMANDS, SCRATCH_RANGES};
@@ -335,7 +335,7 @@ impl Core {
                     if target.first_key.is_known() {
                         if target.core == self.state.id {
                             scratch.hashes.push(target.first_key.hash());
-                            if command.is_some_and(|command| command.names_field) {
+                            if command.is_some_and(|command| command.field.is_some()) {
                                 scratch.fields.push(scratch.ahead.len() as u32);
                             }
                         }
@@ -367,26 +367,24 @@ impl Core {
     /// Brings the fields near that commands of a run name, unless it is one to be read, which would be waited for as long.
     #[inline(never)]
     fn prefetch_fields(&self, db: DbIndex, input: &[u8], scratch: &InputScratch) {
-        let writes = |ahead: &Ahead| {
-            let command = ahead.command;
-            command.is_some_and(|command| command.spec.flags.has(Flags::WRITE))
-        };
+        let field_use = |ahead: &Ahead| ahead.command.and_then(|command| command.field);
         if let [at] = scratch.fields[..]
-            && !writes(&scratch.ahead[at as usize])
+            && field_use(&scratch.ahead[at as usize]) == Some(FieldUse::Read)
         {
             return;
         }
         let fields = scratch.fields.iter().filter_map(|&at| {
             let ahead = &scratch.ahead[at as usize];
             let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
+            let args = Args::new(input, ranges);
             let first_key = ahead.target.first_key;
-            let name = Args::new(input, ranges).get(first_key.at() + 1)?;
             Some(FieldAhead {
                 key_hash: first_key.hash(),
-                name,
-                intent: match writes(ahead) {
-                    true => Intent::Write,
-                    false => Intent::Read,
+                name: args.get(first_key.at() + 1)?,
+                intent: match field_use(ahead)? {
+                    FieldUse::Read => Intent::Read,
+                    FieldUse::Change => Intent::Change,
+                    FieldUse::Set => Intent::Write(Some(args.get(first_key.at() + 2)?.len())),
                 },
             })
         });

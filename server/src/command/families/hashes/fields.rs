@@ -3,10 +3,10 @@
 //! `HGET key field` and `HSET key field value` are the hot path: the key is found, the field is found, and nothing is
 //! allocated.
 
-use larder_engine::{Event, HashMut, HashRef, StoreError, Stored, TtlChange};
+use larder_engine::{Event, HashMut, HashRef, Intent, StoreError, Stored, TtlChange};
 
 use super::{MEASURING, READING, WRITING, begins_part};
-use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::{Args, CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -14,7 +14,7 @@ use crate::resp::errors::{self, CommandResult};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hset",
-        names_field: true,
+        field: Some(FieldUse::Set),
         arity: -4,
         syntax: "key field value [field value ...]",
         summary: "Sets the values of fields of a hash, and answers how many of the fields are new.",
@@ -24,7 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmset",
-        names_field: true,
+        field: Some(FieldUse::Set),
         arity: -4,
         deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
         syntax: "key field value [field value ...]",
@@ -35,7 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hsetnx",
-        names_field: true,
+        field: Some(FieldUse::Set),
         arity: 4,
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]),
         syntax: "key field value",
@@ -45,7 +45,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hget",
-        names_field: true,
+        field: Some(FieldUse::Read),
         arity: 3,
         syntax: "key field",
         summary: "Returns the value of a field of a hash.",
@@ -54,7 +54,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmget",
-        names_field: true,
+        field: Some(FieldUse::Read),
         arity: -3,
         syntax: "key field [field ...]",
         summary: "Returns the values of fields of a hash.",
@@ -64,7 +64,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hdel",
-        names_field: true,
+        field: Some(FieldUse::Change),
         arity: -3,
         flags: Flags::WRITE.with(Flags::FAST),
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
@@ -84,7 +84,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hexists",
-        names_field: true,
+        field: Some(FieldUse::Read),
         arity: 3,
         syntax: "key field",
         summary: "Answers whether a hash has a field.",
@@ -93,7 +93,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hstrlen",
-        names_field: true,
+        field: Some(FieldUse::Read),
         arity: 3,
         since: "3.2.0",
         syntax: "key field",
@@ -126,7 +126,7 @@ fn set_pairs(call: &mut ShardCall<'_>, command: &str) -> Result<i64, ErrorReply>
     let mut added = 0;
     for at in (2..call.args.len()).step_by(2) {
         if begins_part(at / 2 - 1, call.args.len() / 2 - 1) {
-            hash.prefetch(call.args.iter_from(at).step_by(2));
+            hash.prefetch(call.args.iter_from(at).step_by(2), Intent::Write(None));
         }
         match hash.set(call.args.at(at), call.args.at(at + 1), TtlChange::Clear) {
             Ok(Stored::Added) => added += 1,
@@ -214,7 +214,7 @@ fn remove_all(hash: &mut HashMut<'_>, args: &Args<'_>) -> i64 {
         let names = args.iter_from(2);
         for (number, name) in names.clone().enumerate() {
             if begins_part(number, names.len()) {
-                hash.prefetch(args.iter_from(2 + number));
+                hash.prefetch(args.iter_from(2 + number), Intent::Change);
             }
             removed += i64::from(hash.remove(name));
         }
