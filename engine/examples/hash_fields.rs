@@ -5,6 +5,7 @@
 //! target/quick/examples/hash_fields bytes [FIELDS [VALUE [EACH]]]    bytes a field: fresh, with deadlines, after deletion
 //! target/quick/examples/hash_fields churn [FIELDS]                    the same after values of 32 to 96 bytes were replaced three times
 //! target/quick/examples/hash_fields times [FIELDS [VALUE [EACH]]]    ns an operation
+//! target/quick/examples/hash_fields batches [FIELDS [VALUE]]          the same in batches of 16, brought near, of one hash
 //! target/quick/examples/hash_fields steps [FIELDS [VALUE [EACH]]]    the longest insertion and deletion
 //! target/quick/examples/hash_fields free [FIELDS [VALUE]]             the longest slice of freeing
 //! target/quick/examples/hash_fields WORK [FIELDS [VALUE [EACH]]]     insert, hit, miss, same, other, delete or idle, for a profiler
@@ -16,12 +17,14 @@
 use std::time::{Duration, Instant};
 
 use larder_engine::bench::BareHashes;
-use larder_engine::{KeyHasher, ShardOptions, UnixMillis};
+use larder_engine::{Intent, KeyHasher, ShardOptions, UnixMillis};
 
 const NAME_BYTES: usize = 16;
 const SHORT_NAME_BYTES: usize = 8;
 const KEY: &[u8; 12] = b"hash00000000";
 const DEADLINE: UnixMillis = UnixMillis(2_000_000_000_000);
+/// Operations whose fields are brought near together.
+const BATCH: usize = 16;
 const WORK: [&str; 6] = ["insert", "hit", "miss", "same", "other", "delete"];
 
 /// What the hash is of.
@@ -210,46 +213,63 @@ fn churn(fields: &Fields) {
 }
 
 /// Does what is named to each field, in a scattered order; the time it took.
-fn work(what: &str, fields: &Fields) -> Duration {
+fn work(what: &str, fields: &Fields, batch: usize) -> Duration {
     let mut hash = match what {
         "insert" => empty(),
         _ => fields.all(),
     };
+    let intent = match what {
+        "hit" | "miss" | "idle" => Intent::Read,
+        "delete" => Intent::Change,
+        "other" => Intent::Write(Some(fields.value.len() + 8)),
+        _ => Intent::Write(Some(fields.value.len())),
+    };
     let same = vec![b'w'; fields.value.len()];
     let other = vec![b'w'; fields.value.len() + 8];
+    let numbers: Vec<usize> = scattered(fields.count).collect();
     let began = Instant::now();
     let mut found = 0;
-    for number in scattered(fields.count) {
-        let place = std::hint::black_box(fields.place(number));
-        let (key, name) = (&place.key, place.name());
-        let set = |hash: &mut BareHashes, value: &[u8]| {
-            hash.set(key, name, value, None)
-                .expect("memory is to be had")
-        };
-        let has = |hash: &mut BareHashes, name: &[u8]| {
-            let hash = hash.hash(key).expect("it is there");
-            hash.get(name).is_some()
-        };
-        found += usize::from(match what {
-            "insert" => set(&mut hash, &fields.value),
-            "hit" => has(&mut hash, name),
-            "miss" => !has(&mut hash, &name[1..]),
-            "same" => !set(&mut hash, &same),
-            "other" => !set(&mut hash, &other),
-            "delete" => hash.remove(key, name),
-            _ => true,
-        });
+    for numbers in numbers.chunks(batch) {
+        let mut places = [const { None }; BATCH];
+        for (&number, place) in numbers.iter().zip(&mut places) {
+            *place = Some(std::hint::black_box(fields.place(number)));
+        }
+        let places = || places.iter().flatten();
+        if batch > 1 {
+            hash.prefetch(KEY, places().map(Place::name), intent);
+        }
+        for place in places() {
+            let (key, name) = (&place.key, place.name());
+            let set = |hash: &mut BareHashes, value: &[u8]| {
+                hash.set(key, name, value, None)
+                    .expect("memory is to be had")
+            };
+            let has = |hash: &mut BareHashes, name: &[u8]| {
+                let hash = hash.hash(key).expect("it is there");
+                hash.get(name).is_some()
+            };
+            found += usize::from(match what {
+                "insert" => set(&mut hash, &fields.value),
+                "hit" => has(&mut hash, name),
+                "miss" => !has(&mut hash, &name[1..]),
+                "same" => !set(&mut hash, &same),
+                "other" => !set(&mut hash, &other),
+                "delete" => hash.remove(key, name),
+                _ => true,
+            });
+        }
     }
     let took = began.elapsed();
     assert_eq!(found, fields.count);
     took
 }
 
-fn times(fields: &Fields) {
-    let idle = work("idle", fields);
+fn times(fields: &Fields, batch: usize) {
+    let idle = work("idle", fields, 1);
     for what in WORK {
-        let least = (0..3).map(|_| work(what, fields)).min().unwrap_or_default();
-        let each = least.saturating_sub(idle).as_nanos() as f64 / fields.count as f64;
+        let least = (0..3).map(|_| work(what, fields, batch)).min();
+        let each = least.unwrap_or_default().saturating_sub(idle).as_nanos() as f64;
+        let each = each / fields.count as f64;
         println!("{what}: {each:.0} ns, least of three");
     }
 }
@@ -325,11 +345,12 @@ fn main() {
     match what.as_str() {
         "bytes" => bytes(&fields),
         "churn" => churn(&fields),
-        "times" => times(&fields),
+        "times" => times(&fields, 1),
+        "batches" if fields.each.is_none() => times(&fields, BATCH),
         "steps" => steps(&fields),
         "free" => free(&fields),
         what if WORK.contains(&what) || what == "idle" => {
-            work(what, &fields);
+            work(what, &fields, 1);
         }
         _ => println!(
             "hash_fields bytes | churn | times | steps | free | {} [FIELDS [VALUE [EACH]]]",

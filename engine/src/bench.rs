@@ -6,8 +6,8 @@ use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::{Arena, Block, NthBlock};
 use crate::{
-    Access, DbIndex, End, Event, HashMut, HashRef, Shard, ShardOptions, StoreError, Stored,
-    TtlChange, UnixMillis,
+    Access, DbIndex, End, Event, FieldAhead, HashMut, HashRef, Intent, Shard, ShardOptions,
+    StoreError, Stored, TtlChange, UnixMillis,
 };
 
 /// An arena with nothing above it.
@@ -81,6 +81,18 @@ impl BareHashes {
         let key = self.shard.hasher().key(key);
         let hash = self.shard.hash(Self::DB, key, Access::Touch);
         hash.expect("all are hashes")
+    }
+
+    /// Brings fields of the hash at a key near, of a batch of operations.
+    #[inline]
+    pub fn prefetch<'a>(&self, key: &[u8], names: impl Iterator<Item = &'a [u8]>, intent: Intent) {
+        let key_hash = self.shard.hasher().hash(key);
+        let fields = names.map(|name| FieldAhead {
+            key_hash,
+            name,
+            intent,
+        });
+        self.shard.prefetch_fields(Self::DB, fields);
     }
 
     /// Gives a field this value and deadline; whether it is new.

@@ -45,10 +45,11 @@ pub use keyspace::ContentsId;
 pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
-    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, HashMut, HashRef, Lfu,
-    ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored, TtlChange,
-    Undo, Upcoming,
+    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
+    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored,
+    TtlChange, Undo, Upcoming,
 };
+pub use spiral::Intent;
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, Thresholds};
 pub use units::{AccessClock, DbIndex, UnixMillis};

@@ -83,3 +83,6 @@ pub const FIELD_REMOVAL_COST: u32 = 4;
 
 /// What a look at one hash for fields that have ended may cost, likewise: the rest is found again.
 pub const FIELDS_LOOK_MAX_COST: u32 = 512;
+
+/// Elements brought near at once.
+pub const NEAR_AT_ONCE: usize = 32;

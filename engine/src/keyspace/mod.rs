@@ -176,10 +176,16 @@ impl Keyspace {
             return;
         }
         for &hash in hashes {
-            if let Some(item) = self.of_hash(hash).find(hash, |_| true) {
+            if let Some(item) = self.probable(hash) {
                 memory.prefetch(item);
             }
         }
+    }
+
+    /// The item that a hash probably stands for.
+    #[inline(always)]
+    pub(crate) fn probable(&self, hash: u64) -> Option<Block> {
+        self.of_hash(hash).find(hash, |_| true)
     }
 
     /// Adds an item whose key is not there.

@@ -9,7 +9,7 @@
 
 use super::{Holdings, NODE_HEAD_BYTES, NodeKind, ordinal_of, owner_of, read_u32};
 use crate::StoreError;
-use crate::raw::{Arena, Block};
+use crate::raw::{Arena, Block, prefetch_read};
 
 const WORD_BYTES: usize = 4;
 /// Nodes to a page, as a power of two.
@@ -52,6 +52,13 @@ impl Table {
         debug_assert!(ordinal < self.len);
         let page = self.pages[(ordinal >> PAGE_SHIFT) as usize];
         Block(read_u32(arena.tail(page), word_at(ordinal)))
+    }
+
+    /// Asks for the word of a node.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, arena: &Arena, ordinal: u32) {
+        let page = self.pages[(ordinal >> PAGE_SHIFT) as usize];
+        prefetch_read(&arena.tail(page)[word_at(ordinal)..]);
     }
 
     /// The page that has the block of a node.

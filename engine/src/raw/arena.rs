@@ -23,7 +23,7 @@ use std::ops::Range;
 
 use super::classes::{Class, Classes, Granule};
 use super::system::Reservation;
-use super::{PAGE_BYTES, prefetch_read};
+use super::{LINE_BYTES, PAGE_BYTES, prefetch_read};
 
 /// Bytes of a slab.
 pub(crate) const SLAB_BYTES: usize = 256 << 10;
@@ -222,8 +222,15 @@ impl Arena {
     pub(crate) fn prefetch(&self, block: Block, lines: usize) {
         let tail = self.tail(block);
         for line in 0..lines {
-            prefetch_read(&tail[(line * 64).min(tail.len() - 1)..]);
+            prefetch_read(&tail[(line * LINE_BYTES).min(tail.len() - 1)..]);
         }
+    }
+
+    /// Asks for all cache lines of `block`.
+    #[inline]
+    pub(crate) fn prefetch_whole(&self, block: Block) {
+        let bytes = &self.tail(block)[..self.block_bytes(block)];
+        bytes.chunks(LINE_BYTES).for_each(prefetch_read);
     }
 
     /// Bytes of `block`.
@@ -494,20 +501,37 @@ impl Arena {
         }
     }
 
+    /// The bytes of two blocks, of the first to read, of the second to write.
+    ///
+    /// # Panics
+    /// They are the same.
+    #[inline]
+    pub(crate) fn pair(&mut self, from: Block, to: Block) -> (&[u8], &mut [u8]) {
+        let (source, target) = (self.offset(from), self.offset(to));
+        let (len, room) = (self.block_bytes(from), self.block_bytes(to));
+        let (end, target_end) = (source + len, target + room);
+        assert!(end <= target || target_end <= source, "two blocks");
+        assert!(
+            end.max(target_end) <= self.committed,
+            "blocks lie in committed memory"
+        );
+        let base = self.reservation.base();
+        // SAFETY: both ranges lie in committed memory, which is mapped, readable, writable and initialised by the kernel, and
+        // do not overlap, as just checked; `&mut self` excludes other references into either.
+        unsafe {
+            (
+                std::slice::from_raw_parts(base.add(source).as_ptr(), len),
+                std::slice::from_raw_parts_mut(base.add(target).as_ptr(), room),
+            )
+        }
+    }
+
     /// Copies `range` of block `from` to offset `at` of block `to`, another one.
+    #[inline]
     pub(crate) fn copy_between(&mut self, from: Block, range: Range<usize>, to: Block, at: usize) {
         let len = range.len();
-        assert!(
-            from != to && range.end <= self.block_bytes(from) && at + len <= self.block_bytes(to)
-        );
-        let (source, target) = (self.offset(from) + range.start, self.offset(to) + at);
-        let base = self.reservation.base();
-        // SAFETY: both ranges lie inside their blocks, as just checked, and so in committed memory; two blocks never
-        // overlap; `&mut self` excludes references into either.
-        unsafe {
-            base.add(source)
-                .copy_to_nonoverlapping(base.add(target), len)
-        };
+        let (source, target) = self.pair(from, to);
+        target[at..at + len].copy_from_slice(&source[range]);
     }
 
     /// Bytes of live blocks.
@@ -639,6 +663,30 @@ mod tests {
         }
         arena.check();
         assert_eq!(arena.live_bytes(), 0);
+    }
+
+    #[test]
+    fn two_blocks_are_read_and_written_at_once() {
+        let mut arena = arena();
+        let blocks = fill(&mut arena, 100, 3);
+        let (from, to) = arena.pair(blocks[1], blocks[0]);
+        to[..100].copy_from_slice(&from[..100]);
+        arena.copy_between(blocks[2], 0..50, blocks[1], 50);
+        let bytes: Vec<&[u8]> = blocks
+            .iter()
+            .map(|&block| &arena.tail(block)[..100])
+            .collect();
+        assert_eq!(bytes[0], [1; 100]);
+        assert_eq!(bytes[1], [[1; 50], [2; 50]].concat());
+        assert_eq!(bytes[2], [2; 100]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two blocks")]
+    fn a_block_is_no_pair_with_itself() {
+        let mut arena = arena();
+        let block = arena.alloc(100).expect("memory");
+        arena.pair(block, block);
     }
 
     #[test]

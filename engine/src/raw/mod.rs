@@ -23,7 +23,7 @@ use arena::SLAB_BYTES;
 pub(crate) use arena::{Arena, Block, NthBlock};
 pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
-pub(crate) use prefetch::prefetch_read;
+pub(crate) use prefetch::{LINE_BYTES, prefetch_read};
 pub(crate) use tags::{TAGS_AT_ONCE, matching_tags};
 
 /// Bytes of a page, the unit in which the system takes memory back.

@@ -1,5 +1,8 @@
 //! The prefetch instruction: asks for a cache line without waiting for it.
 
+/// Bytes of a cache line.
+pub(crate) const LINE_BYTES: usize = 64;
+
 /// Brings the cache line holding the first byte of `bytes` near, if there is one. A hint.
 #[inline(always)]
 pub(crate) fn prefetch_read(bytes: &[u8]) {

@@ -9,11 +9,13 @@
 mod change;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
+mod near;
 #[cfg(test)]
 mod tests;
 
 pub(super) use change::check_deadline;
 pub use change::{Fate, HashMut};
+pub use near::FieldAhead;
 
 use super::{Access, Shard};
 use crate::journal::Event;

@@ -26,7 +26,7 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
-pub use hashes::{Fate, Field, HashMut, HashRef, Stored};
+pub use hashes::{Fate, Field, FieldAhead, HashMut, HashRef, Stored};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;

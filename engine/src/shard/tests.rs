@@ -19,7 +19,7 @@ use ops::{Content, HashOp, ListOp, Op, Ttl, key_of, op};
 use super::*;
 use crate::journal::Element;
 use crate::model::{Entry, Model, Value, describe};
-use crate::{Buffer, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
+use crate::{Buffer, Intent, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -310,7 +310,15 @@ impl Pair {
                 assert!(found.is_none_or(|key| live.contains_key(&key)));
             }
             Op::Prefetch(db, k) => {
-                shard.prefetch(DbIndex(db), &[hasher.hash(&key_of(k)); 3]);
+                let key_hash = hasher.hash(&key_of(k));
+                shard.prefetch(DbIndex(db), &[key_hash; 3]);
+                let field = |intent| FieldAhead {
+                    key_hash,
+                    name: b"field",
+                    intent,
+                };
+                let fields = [Intent::Read, Intent::Write(None)].map(field);
+                shard.prefetch_fields(DbIndex(db), fields.into_iter());
             }
         }
     }

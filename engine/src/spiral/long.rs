@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::nodes::{Heap, Holdings, Long};
 
 /// The longest name or value that lies in its element.
-const INLINE_MAX_BYTES: usize = 128;
+pub(super) const INLINE_MAX_BYTES: usize = 128;
 
 /// Bytes as they lie in an element: themselves or a reference.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@
 //! An element is a name, a value and perhaps a deadline: a field of a hash; a member of a set, whose value has no bytes; an
 //! entry of a keyspace, whose value begins with what else is known of it. What it is used for does not show here.
 //!
-//! When the nodes come to hold more than [`NODE_MEAN_BYTES`] on average, one is divided; when they hold an eighth less, two
+//! When the nodes come to hold more than a mean ([`NodeSizes`]), one is divided; when they hold an eighth less, two
 //! become one: a change moves the elements of two nodes at most (`divide.rs`). A node's block follows its content from size class to size
 //! class. Elements of a bucket that exceed a node, which only names of equal hashes or chance bring about, lie in further nodes, listed apart.
 //!
@@ -20,12 +20,15 @@ mod divide;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
+mod near;
 pub(crate) mod packed;
 mod relocate;
 mod run;
 mod scan;
 #[cfg(test)]
 mod tests;
+
+pub use near::Intent;
 
 use address::{Bucket, Position};
 use run::{Element, Field, NewElement, Shape};
@@ -35,16 +38,40 @@ use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Ow
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
-/// Bytes in use that runs have on average: beyond, one node more is made.
-const RUN_MEAN_BYTES: u64 = 1536 - NODE_HEAD_BYTES as u64;
 /// The longest run of a node.
 const RUN_MAX_BYTES: usize = NODE_MAX_BYTES - NODE_HEAD_BYTES;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
-/// Room that a node's block has for what comes next.
-const ROOM_BYTES: usize = 32;
-/// A block becomes shorter when more of it lies idle.
-const IDLE_MAX_BYTES: usize = 128;
+
+/// How large and how full the nodes of a collection are.
+#[derive(Debug)]
+pub(crate) struct NodeSizes {
+    /// Bytes in use that runs have on average: beyond, one node more is made.
+    run_mean_bytes: u64,
+    /// Room that a node's block has for what comes next.
+    room_bytes: usize,
+    /// A block becomes shorter when more of it lies idle, once a value has become shorter;
+    idle_max_bytes: usize,
+    /// once an element is gone: as a shift, a share of its bytes beyond that.
+    idle_shift: u32,
+}
+
+impl NodeSizes {
+    /// Of a hash or a set.
+    pub(crate) const FIELDS: Self = Self::new(1536, 32, 128);
+    /// Of a keyspace, whose elements are longer and more often changed.
+    #[cfg_attr(not(any(test, feature = "model")), allow(dead_code))]
+    pub(crate) const ENTRIES: Self = Self::new(1024, 0, 64);
+
+    const fn new(mean_bytes: usize, room_bytes: usize, idle_max_bytes: usize) -> Self {
+        Self {
+            run_mean_bytes: (mean_bytes - NODE_HEAD_BYTES) as u64,
+            room_bytes,
+            idle_max_bytes,
+            idle_shift: 3,
+        }
+    }
+}
 
 /// An element as a reader sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +90,7 @@ pub(crate) enum Put {
 
 /// The root of a collection.
 pub(crate) struct Spiral {
+    sizes: &'static NodeSizes,
     table: Table,
     holdings: Holdings,
     /// Further nodes of a bucket, by the ordinal of its first, in order.
@@ -107,6 +135,13 @@ fn run_mut_of(heap: &mut Heap, block: Block) -> &mut [u8] {
     &mut heap.arena.tail_mut(block)[NODE_HEAD_BYTES..]
 }
 
+/// The runs of two nodes, the second to change.
+#[inline(always)]
+fn runs_of_pair(heap: &mut Heap, from: Block, to: Block) -> (&[u8], &mut [u8]) {
+    let (from, to) = heap.arena.pair(from, to);
+    (&from[NODE_HEAD_BYTES..], &mut to[NODE_HEAD_BYTES..])
+}
+
 impl Spot {
     #[inline(always)]
     fn new((ordinal, block): (u32, Block), at: usize, element: &Element<'_>) -> Self {
@@ -127,8 +162,13 @@ fn tag_of(hash: u64) -> u8 {
 
 impl Spiral {
     /// An empty one, of one node.
-    pub(crate) fn new(heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
+    pub(crate) fn new(
+        heap: &mut Heap,
+        owner: Owner,
+        sizes: &'static NodeSizes,
+    ) -> Result<Self, StoreError> {
         let mut spiral = Self {
+            sizes,
             table: Table::default(),
             holdings: Holdings::new(owner),
             overflow: Vec::new(),
@@ -184,7 +224,7 @@ impl Spiral {
         ordinal: u32,
         plan: &Shape,
     ) -> Result<Block, StoreError> {
-        let block = self.block_for(heap, ordinal, plan.needed() + ROOM_BYTES)?;
+        let block = self.block_for(heap, ordinal, plan.needed() + self.sizes.room_bytes)?;
         let capacity = heap.arena.block_bytes(block) - NODE_HEAD_BYTES;
         Shape::empty(capacity).write(run_mut_of(heap, block));
         Ok(block)
@@ -333,6 +373,7 @@ impl Spiral {
         Ok(put)
     }
 
+    #[inline]
     fn add(
         &mut self,
         heap: &mut Heap,
@@ -340,6 +381,37 @@ impl Spiral {
         bucket: (u32, Block),
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
+        let ElementRef {
+            name,
+            value,
+            deadline,
+        } = element;
+        if name.len().max(value.len()) <= long::INLINE_MAX_BYTES {
+            let stored = NewElement {
+                tag: tag_of(hash),
+                name: Field::of_bytes(name),
+                value: Field::of_bytes(value),
+                deadline,
+            };
+            self.add_stored(heap, bucket, &stored)?;
+        } else {
+            self.add_long(heap, hash, bucket, element)?;
+        }
+        self.len += 1;
+        self.deadline_changed(bucket.0, None, deadline);
+        self.payload_bytes += (name.len() + value.len()) as u64;
+        Ok(Put::Added)
+    }
+
+    /// As [`Self::add_stored`], of an element whose name or value may not lie in it.
+    #[inline(never)]
+    fn add_long(
+        &mut self,
+        heap: &mut Heap,
+        hash: u64,
+        bucket: (u32, Block),
+        element: ElementRef<'_>,
+    ) -> Result<(), StoreError> {
         let position = Position::of(hash);
         let name = long::store(heap, &mut self.holdings, position, element.name)?;
         let value = match long::store(heap, &mut self.holdings, position, element.value) {
@@ -360,34 +432,32 @@ impl Spiral {
             long::free(heap, &mut self.holdings, stored.value.reference());
             return Err(error);
         }
-        self.len += 1;
-        self.deadline_changed(bucket.0, None, element.deadline);
-        self.payload_bytes += (element.name.len() + element.value.len()) as u64;
-        Ok(Put::Added)
+        Ok(())
     }
 
     /// Writes an element into the node where it belongs.
+    #[inline(always)]
     fn add_stored(
         &mut self,
         heap: &mut Heap,
         (ordinal, mut block): (u32, Block),
         element: &NewElement<'_>,
     ) -> Result<(), StoreError> {
-        let mut shape = Shape::read(run_of(heap, block));
         let codes = (element.name.code, element.value.code);
-        let mut needed = shape.with(codes.0, codes.1, element.deadline).needed();
-        if needed > RUN_MAX_BYTES {
+        let mut shape = Shape::read(run_of(heap, block));
+        let mut new = shape.with(codes.0, codes.1, element.deadline);
+        if new.needed() > RUN_MAX_BYTES {
             block = self.overflow_with_room(heap, ordinal, element)?;
             shape = Shape::read(run_of(heap, block));
-            needed = shape.with(codes.0, codes.1, element.deadline).needed();
+            new = shape.with(codes.0, codes.1, element.deadline);
         }
-        if needed > shape.capacity {
-            block = self.resize(heap, ordinal, block, needed + ROOM_BYTES)?;
-            shape = Shape::read(run_of(heap, block));
+        if new.needed() > shape.capacity {
+            let bytes = new.needed() + self.sizes.room_bytes;
+            (block, shape) = self.resize(heap, ordinal, block, bytes)?;
+            new = new.moved_to(shape.capacity);
         }
-        let used = shape.used();
-        run::append(run_mut_of(heap, block), &mut shape, element);
-        self.used_bytes += (shape.used() - used) as u64;
+        run::append(run_mut_of(heap, block), &shape, &new, element);
+        self.used_bytes += (new.used() - shape.used()) as u64;
         Ok(())
     }
 
@@ -424,27 +494,29 @@ impl Spiral {
         shape.write(run);
     }
 
-    /// Gives a node a block with room for a run of `bytes`; that block.
+    /// Gives a node a block with room for a run of `bytes`; that block, and the run's shape.
     fn resize(
         &mut self,
         heap: &mut Heap,
         ordinal: u32,
         block: Block,
         bytes: usize,
-    ) -> Result<Block, StoreError> {
+    ) -> Result<(Block, Shape), StoreError> {
         let resized = self.block_for(heap, ordinal, bytes)?;
-        let old = Shape::read(run_of(heap, block));
-        let arena = &mut heap.arena;
-        let new = old.moved_to(arena.block_bytes(resized) - NODE_HEAD_BYTES);
-        let from = NODE_HEAD_BYTES + old.bodies().start..NODE_HEAD_BYTES + old.bodies().end;
-        let to = NODE_HEAD_BYTES + new.bodies().start;
-        arena.copy_between(block, from, resized, to);
-        let front = NODE_HEAD_BYTES + run::HEADER_BYTES..NODE_HEAD_BYTES + old.front_end();
-        arena.copy_between(block, front.clone(), resized, front.start);
-        new.write(run_mut_of(heap, resized));
-        self.holdings.free(&mut heap.arena, block);
-        self.moved(heap, ordinal, block, resized);
-        Ok(resized)
+        let (from, to) = runs_of_pair(heap, block, resized);
+        let shape = run::copy(from, &Shape::read(from), to);
+        self.put_in_place(heap, ordinal, block, resized);
+        Ok((resized, shape))
+    }
+
+    /// Frees the block `old` of a node, whose elements are in `new` now.
+    #[inline(always)]
+    fn put_in_place(&mut self, heap: &mut Heap, ordinal: u32, old: Block, new: Block) {
+        self.holdings.free(&mut heap.arena, old);
+        match self.overflow.is_empty() {
+            true => self.table.set(&mut heap.arena, ordinal, new),
+            false => self.moved(heap, ordinal, old, new),
+        }
     }
 
     /// A node has gone from one block to another.
@@ -458,6 +530,7 @@ impl Spiral {
         listed.expect("a node is in the table or listed").1 = to;
     }
 
+    #[inline]
     fn replace(
         &mut self,
         heap: &mut Heap,
@@ -465,41 +538,76 @@ impl Spiral {
         spot: Spot,
         element: ElementRef<'_>,
     ) -> Result<Put, StoreError> {
-        let value = long::store(heap, &mut self.holdings, Position::of(hash), element.value)?;
-        let value = value.field();
-        let mut block = spot.block;
-        let run = run_of(heap, block);
-        let mut shape = Shape::read(run);
-        let old = shape.element(run, spot.at);
-        let old_len = long::bytes(heap, old.value()).len();
-        let old_reference = old.value().reference();
-        let mut new = run::shape_with_value(run, &shape, spot.at, value.code, element.deadline);
-        if new.needed() > RUN_MAX_BYTES {
-            // Its bucket has, or gets, another node.
-            long::free(heap, &mut self.holdings, value.reference());
+        let (value, deadline) = (element.value, element.deadline);
+        let inline = value.len() <= long::INLINE_MAX_BYTES;
+        if inline && !run::is_reference(spot.value_code) {
+            let field = Field::of_bytes(value);
+            if !self.replace_stored(heap, spot, field, deadline)? {
+                return self.replace_elsewhere(heap, hash, spot, element);
+            }
+            let old_len = u64::from(spot.value_code);
+            self.payload_bytes = self.payload_bytes - old_len + value.len() as u64;
+        } else if !self.replace_long(heap, hash, spot, element)? {
             return self.replace_elsewhere(heap, hash, spot, element);
         }
+        self.deadline_changed(spot.ordinal, spot.deadline, deadline);
+        Ok(Put::Replaced)
+    }
+
+    /// As [`Self::replace_stored`], where the old value or the new one may not lie in the element.
+    #[inline(never)]
+    fn replace_long(
+        &mut self,
+        heap: &mut Heap,
+        hash: u64,
+        spot: Spot,
+        element: ElementRef<'_>,
+    ) -> Result<bool, StoreError> {
+        let value = long::store(heap, &mut self.holdings, Position::of(hash), element.value)?;
+        let value = value.field();
+        let run = run_of(heap, spot.block);
+        let old = Shape::read(run).element(run, spot.at).value();
+        let (old_len, old_reference) = (long::bytes(heap, old).len(), old.reference());
+        let replaced = self.replace_stored(heap, spot, value, element.deadline);
+        if replaced != Ok(true) {
+            long::free(heap, &mut self.holdings, value.reference());
+            return replaced;
+        }
+        long::free(heap, &mut self.holdings, old_reference);
+        self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
+        Ok(true)
+    }
+
+    /// Writes a value and a deadline into the element at `spot`; whether the node has room for it.
+    #[inline(always)]
+    fn replace_stored(
+        &mut self,
+        heap: &mut Heap,
+        spot: Spot,
+        value: Field<'_>,
+        deadline: Option<UnixMillis>,
+    ) -> Result<bool, StoreError> {
+        let (ordinal, mut block) = (spot.ordinal, spot.block);
+        let run = run_of(heap, block);
+        let mut shape = Shape::read(run);
+        let mut new = run::shape_with_value(run, &shape, spot.at, value.code, deadline);
+        if new.needed() > RUN_MAX_BYTES {
+            return Ok(false);
+        }
         if new.needed() > shape.capacity {
-            let resized = self.resize(heap, spot.ordinal, block, new.needed() + ROOM_BYTES);
-            block = match resized {
-                Ok(resized) => resized,
-                Err(error) => {
-                    long::free(heap, &mut self.holdings, value.reference());
-                    return Err(error);
-                }
-            };
-            shape = Shape::read(run_of(heap, block));
+            let bytes = new.needed() + self.sizes.room_bytes;
+            (block, shape) = self.resize(heap, ordinal, block, bytes)?;
             new = new.moved_to(shape.capacity);
         }
-        let used = shape.used();
         let run = run_mut_of(heap, block);
-        run::set_value(run, &mut shape, new, spot.at, value, element.deadline);
-        self.used_bytes = self.used_bytes - used as u64 + shape.used() as u64;
-        long::free(heap, &mut self.holdings, old_reference);
-        self.deadline_changed(spot.ordinal, spot.deadline, element.deadline);
-        self.payload_bytes = self.payload_bytes - old_len as u64 + element.value.len() as u64;
-        self.shorten(heap, spot.ordinal, block, &shape);
-        Ok(Put::Replaced)
+        run::set_value(run, &shape, &new, spot.at, value, deadline);
+        self.used_bytes = self.used_bytes - shape.used() as u64 + new.used() as u64;
+        if new.idle() > self.sizes.idle_max_bytes {
+            // Without memory for a shorter block, the long one does.
+            let bytes = new.used() + self.sizes.room_bytes;
+            let _ = self.resize(heap, ordinal, block, bytes);
+        }
+        Ok(true)
     }
 
     /// Gives the element at `spot` another deadline, or none.
@@ -528,8 +636,8 @@ impl Spiral {
             self.replace_elsewhere(heap, hash, spot, moved)?;
         } else {
             if needed > shape.capacity {
-                block = self.resize(heap, spot.ordinal, block, needed + ROOM_BYTES)?;
-                shape = Shape::read(run_of(heap, block));
+                let bytes = needed + self.sizes.room_bytes;
+                (block, shape) = self.resize(heap, spot.ordinal, block, bytes)?;
             }
             let used = shape.used();
             run::set_deadline(run_mut_of(heap, block), &mut shape, spot.at, deadline);
@@ -554,15 +662,6 @@ impl Spiral {
         // What was added lies behind, or in another block: the spot is still right.
         self.take(heap, spot);
         Ok(Put::Replaced)
-    }
-
-    /// Gives a block that has become much too long a shorter one.
-    #[inline]
-    fn shorten(&mut self, heap: &mut Heap, ordinal: u32, block: Block, shape: &Shape) {
-        if shape.idle() > IDLE_MAX_BYTES {
-            // Without memory for that, the long one does.
-            let _ = self.resize(heap, ordinal, block, shape.used() + ROOM_BYTES);
-        }
     }
 
     /// Removes the element of this name; whether it was there.
@@ -597,25 +696,50 @@ impl Spiral {
             ordinal, block, at, ..
         } = spot;
         let run = run_of(heap, block);
-        let mut shape = Shape::read(run);
+        let shape = Shape::read(run);
         let element = shape.element(run, at);
-        let bytes =
-            long::bytes(heap, element.name()).len() + long::bytes(heap, element.value()).len();
-        let references = [element.name().reference(), element.value().reference()];
+        let left = shape.without(element.body_bytes());
         self.len -= 1;
         self.deadline_changed(ordinal, spot.deadline, None);
-        self.payload_bytes -= bytes as u64;
-        for reference in references {
-            long::free(heap, &mut self.holdings, reference);
-        }
-        let used = shape.used();
-        run::remove(run_mut_of(heap, block), &mut shape, at);
-        self.used_bytes -= (used - shape.used()) as u64;
-        if shape.count == 0 && self.table.get(&heap.arena, ordinal) != block {
-            self.unlist_overflow(heap, ordinal, block);
+        if run::is_reference(element.name_code) || run::is_reference(element.value_code) {
+            let (name, value) = (element.name(), element.value());
+            let references = [name.reference(), value.reference()];
+            let bytes = long::bytes(heap, name).len() + long::bytes(heap, value).len();
+            self.payload_bytes -= bytes as u64;
+            for reference in references {
+                long::free(heap, &mut self.holdings, reference);
+            }
         } else {
-            self.shorten(heap, ordinal, block, &shape);
+            self.payload_bytes -= element.body_bytes() as u64;
         }
+        self.used_bytes -= (shape.used() - left.used()) as u64;
+        self.take_out(heap, (ordinal, block), at, &left);
+        if left.count == 0 && self.table.get(&heap.arena, ordinal) != block {
+            self.unlist_overflow(heap, ordinal, block);
+        }
+    }
+
+    /// Takes element `at` out of a node, whose shape is `left` then. It moves to a shorter block if too much lies idle.
+    #[inline(always)]
+    fn take_out(
+        &mut self,
+        heap: &mut Heap,
+        (ordinal, block): (u32, Block),
+        at: usize,
+        left: &Shape,
+    ) {
+        let used = left.used();
+        if left.idle() > self.sizes.idle_max_bytes + (used >> self.sizes.idle_shift)
+            && left.count > 0
+        {
+            // Without memory for a shorter block, the long one does.
+            if let Ok(shorter) = self.block_for(heap, ordinal, used + self.sizes.room_bytes) {
+                let (from, to) = runs_of_pair(heap, block, shorter);
+                run::copy_without(from, at, to, left);
+                return self.put_in_place(heap, ordinal, block, shorter);
+            }
+        }
+        run::swap_remove(run_mut_of(heap, block), at, left);
     }
 
     /// Frees a further node that has become empty.

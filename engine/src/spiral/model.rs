@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Shape;
-use super::{ElementRef, Put, Spiral, run_of};
+use super::{ElementRef, NodeSizes, Put, Spiral, run_of};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
@@ -57,9 +57,14 @@ struct Scan {
 /// The collection does something else than the model, or an invariant of it is broken.
 pub fn play(bytes: &[u8]) {
     let mut heap = Heap::new(1 << 30).expect("address space");
-    let spiral = Spiral::new(&mut heap, Owner(5)).expect("memory");
     let mut steps = Steps::new(bytes);
-    let hashing = match steps.operand() % 8 {
+    let manner = steps.operand();
+    let sizes = match manner / 128 {
+        0 => &NodeSizes::FIELDS,
+        _ => &NodeSizes::ENTRIES,
+    };
+    let spiral = Spiral::new(&mut heap, Owner(5), sizes).expect("memory");
+    let hashing = match manner % 8 {
         1 => Hashing::FewHashes,
         2 => Hashing::OneHash,
         3 => Hashing::OneTag,

@@ -126,13 +126,6 @@ impl<'a> Packed<'a> {
     }
 }
 
-fn field(bytes: &[u8]) -> Field<'_> {
-    Field {
-        code: bytes.len() as u8,
-        bytes,
-    }
-}
-
 /// Bytes that a run of this shape, which may be a plan, is to have.
 #[inline(always)]
 fn with_room(shape: &Shape) -> usize {
@@ -171,7 +164,7 @@ pub(crate) fn put(
         value,
         deadline,
     } = *element;
-    let mut shape = Shape::read(run);
+    let shape = Shape::read(run);
     let Some(at) = at else {
         if name.len().max(value.len()) > ELEMENT_MAX_BYTES {
             return Written::TooLong;
@@ -182,11 +175,11 @@ pub(crate) fn put(
         }
         let new = NewElement {
             tag: tag_of(hash),
-            name: field(name),
-            value: field(value),
+            name: Field::of_bytes(name),
+            value: Field::of_bytes(value),
             deadline,
         };
-        run::append(run, &mut shape, &new);
+        run::append(run, &shape, &plan, &new);
         return Written::Done;
     };
     let old = shape.element(run, at);
@@ -201,9 +194,8 @@ pub(crate) fn put(
     if plan.needed() > shape.capacity {
         return Written::Needs(plan.needed(), with_room(&plan));
     }
-    let used = shape.used();
-    run::set_value(run, &mut shape, plan, at, field(value), deadline);
-    match shape.used() < used {
+    run::set_value(run, &shape, &plan, at, Field::of_bytes(value), deadline);
+    match plan.used() < shape.used() {
         true => Written::Shrunk,
         false => Written::Done,
     }
@@ -223,16 +215,11 @@ pub(crate) fn set_deadline(run: &mut [u8], at: usize, deadline: Option<UnixMilli
 /// Takes element `at` out.
 #[inline]
 pub(crate) fn remove(run: &mut [u8], at: usize) {
-    let mut shape = Shape::read(run);
-    run::remove(run, &mut shape, at);
+    run::remove(run, at);
 }
 
 /// Makes `to` a run of the same elements as `from`. There must be room.
 #[inline]
 pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
-    let old = Shape::read(from);
-    let new = old.moved_to(to.len());
-    to[..old.front_end()].copy_from_slice(&from[..old.front_end()]);
-    to[new.bodies()].copy_from_slice(&from[old.bodies()]);
-    new.write(to);
+    run::copy(from, &Shape::read(from), to);
 }

@@ -40,6 +40,7 @@ impl Spiral {
     /// Memory is out.
     pub(crate) fn duplicate(&self, heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
         let mut copy = Self {
+            sizes: self.sizes,
             table: Table::default(),
             holdings: Holdings::new(owner),
             overflow: Vec::new(),
@@ -128,7 +129,9 @@ impl Spiral {
             value: value.field(),
             deadline: element.deadline,
         };
-        append(run_mut_of(heap, node), shape, &copied);
+        let new = shape.with(copied.name.code, copied.value.code, copied.deadline);
+        append(run_mut_of(heap, node), shape, &new, &copied);
+        *shape = new;
         Ok(())
     }
 

@@ -21,12 +21,13 @@
 mod edit;
 
 pub(super) use edit::{
-    Filler, append, overwrite_value, remove, repoint, set_deadline, set_value, shape_with_value,
+    Filler, append, copy, copy_among, copy_without, overwrite_value, remove, repoint, set_deadline,
+    set_value, shape_with_value, swap_remove,
 };
 
 use crate::UnixMillis;
 use crate::nodes::{Long, read_u16};
-use crate::raw::{TAGS_AT_ONCE, matching_tags};
+use crate::raw::{LINE_BYTES, TAGS_AT_ONCE, matching_tags, prefetch_read};
 
 /// Bytes before the tags.
 pub(super) const HEADER_BYTES: usize = 9;
@@ -76,6 +77,12 @@ pub(super) fn is_length(code: u8, len: usize) -> bool {
     len <= ELEMENT_MAX_BYTES && usize::from(code) == len
 }
 
+/// Whether a name or value of this code lies elsewhere.
+#[inline(always)]
+pub(super) fn is_reference(code: u8) -> bool {
+    code >= IN_EXTENT
+}
+
 /// A name or a value as it lies in an element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
@@ -84,7 +91,15 @@ pub(super) struct Field<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-impl Field<'_> {
+impl<'a> Field<'a> {
+    /// Bytes that lie in their element: at most [`ELEMENT_MAX_BYTES`].
+    #[inline(always)]
+    pub(super) fn of_bytes(bytes: &'a [u8]) -> Self {
+        debug_assert!(bytes.len() <= ELEMENT_MAX_BYTES);
+        let code = bytes.len() as u8;
+        Self { code, bytes }
+    }
+
     /// Where the bytes are, if not here.
     #[inline(always)]
     pub(super) fn reference(self) -> Option<Long> {
@@ -254,6 +269,20 @@ impl Shape {
         self.value_codes_at() + self.value_codes_bytes()
     }
 
+    /// Where each list in front begins, and how many bytes an element has in it.
+    #[inline(always)]
+    fn lists(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let lists = [
+            (true, HEADER_BYTES, 1),
+            (self.name_code == VARYING, self.name_codes_at(), 1),
+            (self.value_code == VARYING, self.value_codes_at(), 1),
+            (self.has_deadlines(), self.deadlines_at(), DEADLINE_BYTES),
+        ];
+        lists
+            .into_iter()
+            .filter_map(|(is_there, at, width)| is_there.then_some((at, width)))
+    }
+
     /// Where the gap begins.
     #[inline(always)]
     pub(super) fn front_end(&self) -> usize {
@@ -299,6 +328,62 @@ impl Shape {
         let bytes = bytes_of_code(name) + bytes_of_code(value);
         self.low = self.low.wrapping_sub(bytes);
         self
+    }
+
+    /// The shape without an element of so many bytes.
+    #[inline(always)]
+    pub(super) fn without(mut self, bytes: usize) -> Self {
+        self.count -= 1;
+        self.low += bytes;
+        self
+    }
+
+    /// Whether the elements of both share the same.
+    #[inline(always)]
+    fn shares_what(&self, other: &Self) -> bool {
+        (self.name_code, self.value_code, self.has_deadlines())
+            == (other.name_code, other.value_code, other.has_deadlines())
+    }
+
+    /// A plan for the elements of both, which have no further nodes.
+    pub(super) fn joined(&self, other: &Self) -> Self {
+        let code = |own: u8, others: u8| match () {
+            () if self.count == 0 || own == others => others,
+            () if other.count == 0 => own,
+            () => VARYING,
+        };
+        let low = |shape: &Self| shape.low.wrapping_sub(shape.capacity);
+        Self {
+            flags: (self.flags | other.flags) & !Self::OVERFLOWS,
+            name_code: code(self.name_code, other.name_code),
+            value_code: code(self.value_code, other.value_code),
+            count: self.count + other.count,
+            capacity: 0,
+            low: low(self).wrapping_add(low(other)),
+        }
+    }
+
+    /// The shape with what has come to be alike of its run's elements.
+    pub(super) fn narrowed(&self, run: &[u8]) -> Self {
+        let mut narrowed = *self;
+        let shared = |at: usize| {
+            let codes = &run[at..at + self.count];
+            let alike = codes.iter().all(|&code| code == codes[0]);
+            if alike { codes[0] } else { VARYING }
+        };
+        if self.count > 0 && self.name_code == VARYING {
+            narrowed.name_code = shared(self.name_codes_at());
+        }
+        if self.count > 0 && self.value_code == VARYING {
+            narrowed.value_code = shared(self.value_codes_at());
+        }
+        if self.has_deadlines() {
+            let deadlines = &run[self.deadlines_at()..self.front_end()];
+            if deadlines.iter().all(|&byte| byte == 0xFF) {
+                narrowed.flags &= !Self::DEADLINES;
+            }
+        }
+        narrowed
     }
 
     /// The shape once an element has this deadline.
@@ -441,6 +526,23 @@ impl Shape {
                     return Some((found, element));
                 }
                 bits &= bits - 1;
+            }
+            at += TAGS_AT_ONCE;
+        }
+        None
+    }
+
+    /// Asks for the cache lines of the first element with this tag; the code of its value, if there is one.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, run: &[u8], tag: u8) -> Option<u8> {
+        let mut at = 0;
+        while at < self.count {
+            let bits = self.matching_at(run, at, tag);
+            if bits != 0 {
+                let element = self.element(run, at + bits.trailing_zeros() as usize);
+                element.body.chunks(LINE_BYTES).for_each(prefetch_read);
+                prefetch_read(&element.body[element.body.len().saturating_sub(1)..]);
+                return Some(element.value_code);
             }
             at += TAGS_AT_ONCE;
         }

@@ -36,8 +36,8 @@ pub use keys::{
 pub use shown::name_declared_keys_only;
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
-    Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn, ShardFn,
-    Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
+    FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,
+    ShardFn, Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};

@@ -23,6 +23,9 @@ pub struct CommandSpec {
     pub categories: &'static [Category],
     /// Which arguments are keys, and what it does with them.
     pub keys: Keys,
+    /// What it does with the field that the argument behind its first key names, if that names one: it is brought near before the
+    /// command runs.
+    pub field: Option<FieldUse>,
     /// Hints to clients (`COMMAND INFO`, "tips").
     pub tips: &'static [&'static str],
     /// The group it is documented in.
@@ -51,6 +54,7 @@ impl CommandSpec {
         flags: Flags::NONE,
         categories: &[],
         keys: Keys::NONE,
+        field: None,
         tips: &[],
         group: Group::Generic,
         since: "1.0.0",
@@ -81,6 +85,17 @@ impl CommandSpec {
             count >= -i32::from(self.arity) as usize
         }
     }
+}
+
+/// What a command does with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldUse {
+    /// Reads it.
+    Read,
+    /// Changes or removes it.
+    Change,
+    /// Gives it the value that the next argument is.
+    Set,
 }
 
 /// A set of properties of a command; the names are those of `COMMAND INFO`.

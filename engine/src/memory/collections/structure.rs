@@ -3,7 +3,7 @@
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
-use crate::spiral::Spiral;
+use crate::spiral::{NodeSizes, Spiral};
 use crate::{Kind, StoreError};
 
 /// A large collection.
@@ -20,7 +20,7 @@ impl Structure {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Ok(Self::List(List::new(owner))),
-            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner)?)),
+            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?)),
         }
     }
 

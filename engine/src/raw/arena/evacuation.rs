@@ -4,27 +4,33 @@
 //!  emptied   | live | free | live | free |  ──▶  free blocks of other slabs of the class; the slab goes to the pool
 //!  packed    | live | free | free | live |  ──▶  | live | live | never handed out | whose pages are given back
 //! ```
-//! A slab is emptied into others where these have room. Where they do not, as in a class that has one slab, its upper blocks
-//! move to free ones below. Who moves a block tells whoever names it: see `shard::compaction`.
+//! A slab is emptied into others where these have room. Where they have too little, as in a class that has one slab, its upper blocks
+//! fill what room they have, and then move to free ones below. Who moves a block tells whoever names it: see `shard::compaction`.
 
-use super::{Arena, Block, Class, FREE_MARK, NO_BLOCK, NthBlock, PAGE_BYTES, SlabId, SlabState};
+use super::{
+    Arena, Block, Class, FREE_MARK, NO_BLOCK, NO_SLAB, NthBlock, PAGE_BYTES, SlabId, SlabState,
+};
 
 /// Free bytes among live ones that are not worth compaction.
 const SPARSE_MIN_BYTES: u64 = 512 << 10;
+/// Share of what is in use that may be free: a twenty-fourth.
+const SPARSE_SHARE: u64 = 24;
+/// Eighths of a slab that are live at most if it is to be emptied into others.
+const EMPTIED_MAX_EIGHTHS: u64 = 7;
 /// Pages that packing a slab must give back.
 const PACK_MIN_PAGES: usize = 4;
 
 impl Arena {
-    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: an eighth, and half a mebibyte.
+    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: a twenty-fourth, and half a mebibyte.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
         let in_use = self.touched_bytes - self.pool_bytes;
         let free = in_use.saturating_sub(self.live_bytes);
-        free > SPARSE_MIN_BYTES && free > in_use / 8
+        free > SPARSE_MIN_BYTES && free > in_use / SPARSE_SHARE
     }
 
-    /// Slab number `index`, if emptying it pays: at most three quarters live, and room for those in other slabs of its
-    /// class, or in its own lower part. Takes it out of use: blocks are only freed in it, and moved by
+    /// Slab number `index`, if emptying it pays: at most seven eighths live, and room for those in other slabs of its
+    /// class, or in those and its own lower part. Takes it out of use: blocks are only freed in it, and moved by
     /// [`Self::move_block`], until it is empty, or [`Self::end_evacuation`].
     pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
         let slab = *self.slabs.get(index)?;
@@ -36,12 +42,13 @@ impl Arena {
         let state = self.states[usize::from(class.0)];
         let live = u64::from(slab.live);
         let room_elsewhere = (u64::from(state.slabs) - 1) * per_slab - (state.live - live);
-        let packed_pages =
-            (usize::from(slab.live) * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
-        let fits_elsewhere = live * 4 <= per_slab * 3 && room_elsewhere >= live;
+        let left = live.saturating_sub(room_elsewhere) as usize;
+        let packed_pages = (left * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
+        let is_sparse = live * 8 <= per_slab * EMPTIED_MAX_EIGHTHS;
+        let fits_elsewhere = room_elsewhere >= live;
         let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + PACK_MIN_PAGES
             && packed_pages * 4 <= usize::from(slab.touched_pages) * 3;
-        if !fits_elsewhere && !can_be_packed {
+        if !is_sparse || !(fits_elsewhere || can_be_packed) {
             return None;
         }
         self.packed_to = (!fits_elsewhere).then_some(0);
@@ -97,11 +104,15 @@ impl Arena {
         usize::from(self.slabs[slab.0 as usize].bump)
     }
 
-    /// Moves the content of `block` to another block of its class and frees it: within its slab, if that is being packed. `None`
-    /// if memory is out, or if no block is free below in such a slab.
+    /// Moves the content of `block` to another block of its class and frees it: within its slab, if that is being packed and no other has
+    /// room. `None` if memory is out, or if no block is free below in such a slab.
     pub(crate) fn move_block(&mut self, block: Block) -> Option<Block> {
-        let is_packed = self.packed_to.is_some();
-        if is_packed && self.evacuating == Some(SlabId(self.slab_of(block) as u32)) {
+        let slab = self.slab_of(block);
+        let class = usize::from(self.slabs[slab].class);
+        if self.packed_to.is_some()
+            && self.evacuating == Some(SlabId(slab as u32))
+            && self.states[class].head == NO_SLAB
+        {
             return self.move_down(block);
         }
         let bytes = self.block_bytes(block);
@@ -164,6 +175,35 @@ mod tests {
         }
         assert_eq!(arena.evacuating(), None);
         arena.check();
+    }
+
+    #[test]
+    fn slabs_of_a_class_that_are_a_fifth_free_fill_each_other_and_one_is_packed() {
+        let mut arena = arena();
+        let mut blocks = fill(&mut arena, 4096, 64 * 3);
+        let mut number = 0;
+        blocks.retain(|&block| {
+            number += 1;
+            let goes = number % 5 == 0;
+            if goes {
+                arena.free(block);
+            }
+            !goes
+        });
+        let slab = arena.sparse_slab(0).expect("the others have room for half");
+        for index in (0..arena.used_blocks(slab)).rev() {
+            if let NthBlock::Live(block) = arena.nth_block(slab, index) {
+                let content = arena.tail(block)[..4096].to_vec();
+                let Some(moved) = arena.move_block(block) else {
+                    break;
+                };
+                assert_eq!(arena.tail(moved)[..4096], content);
+            }
+        }
+        arena.end_evacuation();
+        arena.check();
+        assert_eq!(arena.touched_bytes(), arena.live_bytes());
+        assert_eq!(arena.live_bytes(), 4096 * blocks.len() as u64);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::{DbIndex, Key, Kind, StoreError, UnixMillis, WrongType};
 /// The hash of a key, which may not be there yet, to change. [`Self::close`] ends it.
 #[must_use = "what is opened is closed, however it went"]
 pub struct HashMut<'a> {
-    open: Open<'a>,
-    at: At,
+    pub(super) open: Open<'a>,
+    pub(super) at: At,
 }
 
 /// What becomes of a field that is looked at.
@@ -38,7 +38,7 @@ pub enum Fate {
 
 /// Where a hash is.
 #[derive(Clone, Copy)]
-enum At {
+pub(super) enum At {
     /// There is none.
     Nowhere,
     Packed(PackedAt),

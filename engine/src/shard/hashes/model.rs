@@ -10,12 +10,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Field, HashMut, Stored};
+use super::{Field, FieldAhead, HashMut, Stored};
 use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::memory::Named;
 use crate::model::Steps;
 use crate::shard::{Access, ShardOptions, TtlChange};
-use crate::{DbIndex, Encoding, Key, KeyHasher, Kind, Shard, StoreError, Thresholds, UnixMillis};
+use crate::{
+    DbIndex, Encoding, Intent, Key, KeyHasher, Kind, Shard, StoreError, Thresholds, UnixMillis,
+};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 400;
@@ -233,7 +235,7 @@ impl Play<'_> {
             return false;
         };
         let key = self.key();
-        match step % 23 {
+        match step % 24 {
             0..=4 => {
                 let (name, value, ttl) = (self.name(), self.value(), self.ttl());
                 self.set(&key, &name, &value, ttl);
@@ -264,6 +266,7 @@ impl Play<'_> {
             17 => self.rename(&key),
             18 => self.move_items(),
             19 => self.open_or_close_undo(),
+            23 => self.prefetch(),
             20 => {
                 let budget = self.steps.operand() as u32 * 4;
                 // Nothing ends by itself while something may be taken back.
@@ -288,6 +291,24 @@ impl Play<'_> {
         true
     }
 
+    /// Brings fields near, as a run of commands does and as one command does, which changes nothing.
+    fn prefetch(&mut self) {
+        let count = self.steps.operand() % 40;
+        let keys = [&b"one"[..], b"two", b"none", &[b'k'; 16 << 10]];
+        let names: Vec<Vec<u8>> = (0..count).map(|number| name(number, 0)).collect();
+        let fields = names.iter().enumerate().map(|(number, name)| FieldAhead {
+            key_hash: self.hasher.hash(keys[number / 3 % keys.len()]),
+            name,
+            intent: match number % 4 {
+                0 => Intent::Read,
+                1 => Intent::Change,
+                2 => Intent::Write(None),
+                _ => Intent::Write(Some(16)),
+            },
+        });
+        self.shard.prefetch_fields(DB, fields);
+    }
+
     /// Has `change` change the hash, with the memory there is; `None` if that is too little, and nothing changed.
     fn change<T>(
         &mut self,
@@ -297,6 +318,7 @@ impl Play<'_> {
         let left = self.memory_left.take();
         self.shard.memory.arena_mut().run_out_after(left);
         let mut hash = Self::open(&mut self.shard, &self.hasher, key);
+        hash.prefetch([&b"000"[..], b"0010"].into_iter(), Intent::Write(None));
         let changed = change(&mut hash);
         let event = match changed {
             Ok(_) => &[Event::HSet][..],

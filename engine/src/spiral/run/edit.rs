@@ -37,14 +37,17 @@ pub(in crate::spiral) fn widen_front(run: &mut [u8], old: &Shape, new: &Shape) {
     new.write(run);
 }
 
-/// Adds an element that shares what `shape` says. There must be room.
-#[inline]
-pub(in crate::spiral) fn append(run: &mut [u8], shape: &mut Shape, element: &NewElement<'_>) {
-    let old = *shape;
-    let new = old.with(element.name.code, element.value.code, element.deadline);
+/// Adds an element to a run of this shape; `new` is what [`Shape::with`] tells of it, and there must be room.
+#[inline(always)]
+pub(in crate::spiral) fn append(
+    run: &mut [u8],
+    old: &Shape,
+    new: &Shape,
+    element: &NewElement<'_>,
+) {
     let has_lists = new.name_code == VARYING || new.value_code == VARYING || new.has_deadlines();
-    if old.count > 0 && has_lists {
-        open_lists(run, &old, &new);
+    if has_lists && old.count > 0 {
+        open_lists(run, old, new);
     }
     let at = old.count;
     run[HEADER_BYTES + at] = element.tag;
@@ -58,10 +61,9 @@ pub(in crate::spiral) fn append(run: &mut [u8], shape: &mut Shape, element: &New
     run[new.low..value_at].copy_from_slice(element.name.bytes);
     run[value_at..old.low].copy_from_slice(element.value.bytes);
     if new.has_deadlines() {
-        write_deadline(run, &new, at, element.deadline);
+        write_deadline(run, new, at, element.deadline);
     }
     new.write(run);
-    *shape = new;
 }
 
 /// Makes room in the lists in front for one element more.
@@ -71,7 +73,7 @@ fn open_lists(run: &mut [u8], old: &Shape, new: &Shape) {
         low: old.low,
         ..*new
     };
-    if front != *old {
+    if !new.shares_what(old) {
         widen_front(run, old, &front);
     }
     if new.has_deadlines() {
@@ -94,50 +96,111 @@ fn write_deadline(run: &mut [u8], shape: &Shape, at: usize, deadline: Option<Uni
     run[place..place + DEADLINE_BYTES].copy_from_slice(&ms.to_le_bytes()[..DEADLINE_BYTES]);
 }
 
-/// Takes element `at` out.
-pub(in crate::spiral) fn remove(run: &mut [u8], shape: &mut Shape, at: usize) {
-    let old = *shape;
+/// Takes element `at` out; the others keep their order.
+pub(in crate::spiral) fn remove(run: &mut [u8], at: usize) {
+    let old = Shape::read(run);
     let (name_at, _, end) = old.ranges_of(run, at);
-    let bytes = end - name_at;
-    run.copy_within(old.low..name_at, old.low + bytes);
-    let mut new = old;
-    new.count -= 1;
-    new.low += bytes;
-    // Each list moves down by those before it, from the first on.
-    let lists = [
-        (HEADER_BYTES, HEADER_BYTES, 1, true),
-        (
-            old.name_codes_at(),
-            new.name_codes_at(),
-            1,
-            old.name_code == VARYING,
-        ),
-        (
-            old.value_codes_at(),
-            new.value_codes_at(),
-            1,
-            old.value_code == VARYING,
-        ),
-        (
-            old.deadlines_at(),
-            new.deadlines_at(),
-            DEADLINE_BYTES,
-            old.has_deadlines(),
-        ),
-    ];
-    for (from, to, width, is_there) in lists {
-        if is_there {
-            if from != to {
-                run.copy_within(from..from + at * width, to);
-            }
-            run.copy_within(
-                from + (at + 1) * width..from + old.count * width,
-                to + at * width,
-            );
+    let new = old.without(end - name_at);
+    run.copy_within(old.low..name_at, new.low);
+    close_lists(run, &old, &new, at);
+}
+
+/// Takes element `at` out, which leaves a run of shape `new`. The last one takes its place if that moves nothing else.
+#[inline]
+pub(in crate::spiral) fn swap_remove(run: &mut [u8], at: usize, new: &Shape) {
+    let old = Shape::read(run);
+    let (name_at, _, _) = old.ranges_of(run, at);
+    let last = new.count;
+    let last_bytes =
+        bytes_of_code(old.name_code_of(run, last)) + bytes_of_code(old.value_code_of(run, last));
+    if last_bytes != new.low - old.low {
+        run.copy_within(old.low..name_at, new.low);
+        return close_lists(run, &old, new, at);
+    }
+    run.copy_within(old.low..new.low, name_at);
+    for (list, width) in old.lists() {
+        let from = list + last * width;
+        run.copy_within(from..from + width, list + at * width);
+    }
+    close_lists(run, &old, new, last);
+}
+
+/// Takes place `at` out of the lists in front, and writes the header.
+#[inline(always)]
+fn close_lists(run: &mut [u8], old: &Shape, new: &Shape, at: usize) {
+    // Each moves down by those before it, from the first on.
+    for ((from, width), (to, _)) in old.lists().zip(new.lists()) {
+        if from != to {
+            run.copy_within(from..from + at * width, to);
+        }
+        if at < new.count {
+            let behind = from + (at + 1) * width..from + old.count * width;
+            run.copy_within(behind, to + at * width);
         }
     }
     new.write(run);
-    *shape = new;
+}
+
+/// Makes `to` a run of the elements of `from` without element `at`, which leaves shape `left`. There must be room.
+pub(in crate::spiral) fn copy_without(from: &[u8], at: usize, to: &mut [u8], left: &Shape) {
+    let (old, new) = (Shape::read(from), left.moved_to(to.len()));
+    for ((list, width), (target, _)) in old.lists().zip(new.lists()) {
+        let (before, behind) = (at * width, (new.count - at) * width);
+        to[target..target + before].copy_from_slice(&from[list..list + before]);
+        let (list, target) = (list + before + width, target + before);
+        to[target..target + behind].copy_from_slice(&from[list..list + behind]);
+    }
+    let (name_at, _, end) = old.ranges_of(from, at);
+    let middle = new.low + name_at - old.low;
+    to[new.low..middle].copy_from_slice(&from[old.low..name_at]);
+    to[middle..].copy_from_slice(&from[end..old.capacity]);
+    new.write(to);
+}
+
+/// Makes `to` a run of the elements of `from`, whose shape is `old`; its shape. There must be room.
+#[inline]
+pub(in crate::spiral) fn copy(from: &[u8], old: &Shape, to: &mut [u8]) -> Shape {
+    let new = old.moved_to(to.len());
+    let front = HEADER_BYTES..old.front_end();
+    to[front.clone()].copy_from_slice(&from[front]);
+    to[new.bodies()].copy_from_slice(&from[old.bodies()]);
+    new.write(to);
+    new
+}
+
+/// Writes the elements of `from`, whose shape is `old`, into a run with shape `new`, planned for them and others: from number `first` on,
+/// the first ending at `end`. Where the last begins.
+pub(in crate::spiral) fn copy_among(
+    from: &[u8],
+    old: &Shape,
+    to: &mut [u8],
+    new: &Shape,
+    (first, end): (usize, usize),
+) -> usize {
+    let count = old.count;
+    let mut list = |at: usize, width: usize, source: Option<usize>, otherwise: u8| {
+        let target = &mut to[at + first * width..at + (first + count) * width];
+        match source {
+            Some(source) => target.copy_from_slice(&from[source..source + count * width]),
+            None => target.fill(otherwise),
+        }
+    };
+    list(HEADER_BYTES, 1, Some(HEADER_BYTES), 0);
+    if new.name_code == VARYING {
+        let source = (old.name_code == VARYING).then(|| old.name_codes_at());
+        list(new.name_codes_at(), 1, source, old.name_code);
+    }
+    if new.value_code == VARYING {
+        let source = (old.value_code == VARYING).then(|| old.value_codes_at());
+        list(new.value_codes_at(), 1, source, old.value_code);
+    }
+    if new.has_deadlines() {
+        let source = old.has_deadlines().then(|| old.deadlines_at());
+        list(new.deadlines_at(), DEADLINE_BYTES, source, 0xFF);
+    }
+    let start = end - old.bodies().len();
+    to[start..end].copy_from_slice(&from[old.bodies()]);
+    start
 }
 
 /// Gives element `at` another value of the same code, which lies in it.
@@ -171,43 +234,48 @@ pub(in crate::spiral) fn shape_with_value(
 }
 
 /// Gives element `at` another value and deadline; `new` is what [`shape_with_value`] has told, and there must be room.
+#[inline(always)]
 pub(in crate::spiral) fn set_value(
     run: &mut [u8],
-    shape: &mut Shape,
-    new: Shape,
+    old: &Shape,
+    new: &Shape,
     at: usize,
     value: Field<'_>,
     deadline: Option<UnixMillis>,
 ) {
-    let old = *shape;
     let (_, value_at, end) = old.ranges_of(run, at);
-    // A front that becomes longer may need the place that a shorter value leaves.
-    if new.low > old.low {
+    if new.shares_what(old) {
         run.copy_within(old.low..value_at, new.low);
-    }
-    let closed = Shape {
-        low: new.low.max(old.low),
-        ..old
-    };
-    let front = Shape {
-        low: closed.low,
-        ..new
-    };
-    if front != old {
-        widen_front(run, &closed, &front);
+        new.write(run);
+    } else {
+        widen_and_move(run, old, new, value_at);
     }
     if new.value_code == VARYING {
         run[new.value_codes_at() + at] = value.code;
     }
-    if new.low < old.low {
-        run.copy_within(old.low..value_at, new.low);
-        new.write(run);
-    }
     run[end - value.bytes.len()..end].copy_from_slice(value.bytes);
     if new.has_deadlines() {
-        write_deadline(run, &new, at, deadline);
+        write_deadline(run, new, at, deadline);
     }
-    *shape = new;
+}
+
+/// Gives a run the front of `new`, of as many elements as it has, and moves those that end up to `end` to where they begin in it.
+fn widen_and_move(run: &mut [u8], old: &Shape, new: &Shape, end: usize) {
+    // A front that becomes longer may need the place that a shorter value leaves.
+    let mut moved = *old;
+    if new.low > old.low {
+        run.copy_within(old.low..end, new.low);
+        moved.low = new.low;
+    }
+    let front = Shape {
+        low: moved.low,
+        ..*new
+    };
+    widen_front(run, &moved, &front);
+    if new.low < old.low {
+        run.copy_within(old.low..end, new.low);
+        new.write(run);
+    }
 }
 
 /// Gives element `at` another deadline, or none. There must be room.

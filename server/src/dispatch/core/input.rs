@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Buffer, DbIndex};
+use larder_engine::{Buffer, DbIndex, FieldAhead, Intent};
 
 use crate::command::closing::{self, Excess};
-use crate::command::{Args, Command, FirstKey, Flags};
+use crate::command::{Args, Command, FieldUse, FirstKey, Flags};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::Executed;
 use crate::dispatch::limits::{RUN_COMMANDS, SCRATCH_RANGES};
@@ -41,6 +41,8 @@ pub(super) struct InputScratch {
     ahead: Vec<Ahead>,
     ranges: Vec<ArgRange>,
     hashes: Vec<u64>,
+    /// Those of `ahead` that name a field of a key of this core.
+    fields: Vec<u32>,
 }
 
 /// Why parsing stopped.
@@ -203,6 +205,9 @@ impl Core {
             if scratch.hashes.len() > 1 {
                 self.state.shard.prefetch(session.db, &scratch.hashes);
             }
+            if !scratch.fields.is_empty() {
+                self.prefetch_fields(session.db, input, &scratch);
+            }
             if let Some(at) = self.state.observed.hot_keys.pass(scratch.ahead.len()) {
                 // Others' keys are noted where the command runs.
                 let ahead = scratch.ahead[at];
@@ -311,6 +316,7 @@ impl Core {
         scratch.ahead.clear();
         scratch.ranges.clear();
         scratch.hashes.clear();
+        scratch.fields.clear();
         let authenticated = session.is_authenticated();
         let limits = ProtocolLimits {
             max_bulk_bytes: self.state.config.proto_max_bulk_bytes,
@@ -333,6 +339,9 @@ impl Core {
                     if target.first_key.is_known() {
                         if target.core == self.state.id {
                             scratch.hashes.push(target.first_key.hash());
+                            if command.is_some_and(|command| command.field.is_some()) {
+                                scratch.fields.push(scratch.ahead.len() as u32);
+                            }
                         }
                     } else if let Some(command) = command
                         && let Some(hash) = hash_of_first_key(&self.state, command, args)
@@ -357,6 +366,33 @@ impl Core {
             }
         }
         Stop::Full
+    }
+
+    /// Brings the fields near that commands of a run name, unless it is one to be read, which would be waited for as long.
+    #[inline(never)]
+    fn prefetch_fields(&self, db: DbIndex, input: &[u8], scratch: &InputScratch) {
+        let field_use = |ahead: &Ahead| ahead.command.and_then(|command| command.field);
+        if let [at] = scratch.fields[..]
+            && field_use(&scratch.ahead[at as usize]) == Some(FieldUse::Read)
+        {
+            return;
+        }
+        let fields = scratch.fields.iter().filter_map(|&at| {
+            let ahead = &scratch.ahead[at as usize];
+            let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
+            let args = Args::new(input, ranges);
+            let first_key = ahead.target.first_key;
+            Some(FieldAhead {
+                key_hash: first_key.hash(),
+                name: args.get(first_key.at() + 1)?,
+                intent: match field_use(ahead)? {
+                    FieldUse::Read => Intent::Read,
+                    FieldUse::Change => Intent::Change,
+                    FieldUse::Set => Intent::Write(Some(args.get(first_key.at() + 2)?.len())),
+                },
+            })
+        });
+        self.state.shard.prefetch_fields(db, fields);
     }
 
     /// Owner and hash of the first key of a command whose arguments fit.

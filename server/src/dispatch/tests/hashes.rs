@@ -83,3 +83,36 @@ fn transactions_and_scripts_over_cores_change_hashes() {
         assert_eq!(reply, "*2\r\n$1\r\nc\r\n$1\r\n3\r\n");
     }
 }
+
+#[test]
+fn a_run_that_names_fields_of_a_large_hash_is_answered_as_one_by_one() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let keys = [0, 1].map(|core| key_on(core, 2, "h"));
+    for key in &keys {
+        let fields: String = (0..600)
+            .map(|n| format!(" field:{n:010} value:{n:010}"))
+            .collect();
+        let added = send(&mut server, client, &format!("HSET {key}{fields}"));
+        assert_eq!(added, ":600\r\n");
+    }
+    send(&mut server, client, "SET string x\r\nHSET small a 1");
+    let [here, there] = &keys;
+    let commands = [
+        format!("HGET {here} field:0000000007"),
+        format!("HSET {here} field:0000000007 x new y"),
+        format!("HDEL {here} field:0000000008"),
+        format!("HGET {there} field:0000000009"),
+        format!("HGET {here}"),
+        "HGET string a".to_owned(),
+        "HGET none a".to_owned(),
+        "HINCRBY small a 1".to_owned(),
+        format!("HMGET {here} field:0000000007 field:0000000008 new"),
+        format!("HSTRLEN {here} field:0000000010"),
+    ];
+    let replies = "$16\r\nvalue:0000000007\r\n:1\r\n:1\r\n$16\r\nvalue:0000000009\r\n\
+        -ERR wrong number of arguments for 'hget' command\r\n\
+        -WRONGTYPE Operation against a key holding the wrong kind of value\r\n$-1\r\n:2\r\n\
+        *3\r\n$1\r\nx\r\n$-1\r\n$1\r\ny\r\n:16\r\n";
+    assert_eq!(send(&mut server, client, &commands.join("\r\n")), replies);
+}

@@ -3,10 +3,10 @@
 //! `HGET key field` and `HSET key field value` are the hot path: the key is found, the field is found, and nothing is
 //! allocated.
 
-use larder_engine::{Event, HashMut, HashRef, StoreError, Stored, TtlChange};
+use larder_engine::{Event, HashMut, HashRef, Intent, StoreError, Stored, TtlChange};
 
-use super::{MEASURING, READING, WRITING, read};
-use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use super::{MEASURING, READING, WRITING, begins_part, read};
+use crate::command::{Args, CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -14,6 +14,7 @@ use crate::resp::errors::{self, CommandResult};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hset",
+        field: Some(FieldUse::Set),
         arity: -4,
         syntax: "key field value [field value ...]",
         summary: "Sets the values of fields of a hash, and answers how many of the fields are new.",
@@ -23,6 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmset",
+        field: Some(FieldUse::Set),
         arity: -4,
         deprecated: Some(("4.0.0", "`HSET` with multiple field-value pairs")),
         syntax: "key field value [field value ...]",
@@ -33,6 +35,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hsetnx",
+        field: Some(FieldUse::Set),
         arity: 4,
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]),
         syntax: "key field value",
@@ -42,6 +45,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hget",
+        field: Some(FieldUse::Read),
         arity: 3,
         syntax: "key field",
         summary: "Returns the value of a field of a hash.",
@@ -50,6 +54,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hmget",
+        field: Some(FieldUse::Read),
         arity: -3,
         syntax: "key field [field ...]",
         summary: "Returns the values of fields of a hash.",
@@ -59,6 +64,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hdel",
+        field: Some(FieldUse::Change),
         arity: -3,
         flags: Flags::WRITE.with(Flags::FAST),
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
@@ -78,6 +84,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hexists",
+        field: Some(FieldUse::Read),
         arity: 3,
         syntax: "key field",
         summary: "Answers whether a hash has a field.",
@@ -86,6 +93,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "hstrlen",
+        field: Some(FieldUse::Read),
         arity: 3,
         since: "3.2.0",
         syntax: "key field",
@@ -117,6 +125,9 @@ fn set_pairs(call: &mut ShardCall<'_>, command: &str) -> Result<i64, ErrorReply>
     let mut hash = call.shard.hash_mut(call.db, key)?;
     let mut added = 0;
     for at in (2..call.args.len()).step_by(2) {
+        if begins_part(at / 2 - 1, call.args.len() / 2 - 1) {
+            hash.prefetch(call.args.iter_from(at).step_by(2), Intent::Write(None));
+        }
         match hash.set(call.args.at(at), call.args.at(at + 1), TtlChange::Clear) {
             Ok(Stored::Added) => added += 1,
             Ok(Stored::Replaced) => {}
@@ -168,8 +179,14 @@ fn hmget(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let began = call.reply.mark();
-    call.reply.array(call.args.len() - 2);
-    for name in call.args.iter_from(2) {
+    let count = call.args.len() - 2;
+    call.reply.array(count);
+    for (number, name) in call.args.iter_from(2).enumerate() {
+        if begins_part(number, count)
+            && let Some(hash) = &hash
+        {
+            hash.prefetch(call.args.iter_from(2 + number));
+        }
         match hash.and_then(|hash| hash.get(name)) {
             Some(field) => call.reply.bulk(field.value),
             None => call.reply.null(),
@@ -192,7 +209,11 @@ fn hdel(call: &mut ShardCall<'_>) -> CommandResult {
 fn remove_all(hash: &mut HashMut<'_>, args: &Args<'_>) -> i64 {
     let mut removed = 0;
     if hash.is_there() {
-        for name in args.iter_from(2) {
+        let names = args.iter_from(2);
+        for (number, name) in names.clone().enumerate() {
+            if begins_part(number, names.len()) {
+                hash.prefetch(args.iter_from(2 + number), Intent::Change);
+            }
             removed += i64::from(hash.remove(name));
         }
     }

@@ -5,7 +5,7 @@ use larder_engine::{Event, HashMut, TtlChange, parse_canonical_i64};
 use super::WRITING;
 use super::fields::close_told;
 use crate::command::families::numbers::Extended;
-use crate::command::{CommandSpec, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::{CommandSpec, FieldUse, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{Digits, ErrorReply};
 
@@ -13,12 +13,14 @@ use crate::resp::{Digits, ErrorReply};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hincrby",
+        field: Some(FieldUse::Change),
         summary: "Adds a number to the integer value of a field of a hash, which counts as 0 if there is none.",
         run: Run::OnShard(hincrby),
         ..COUNTING
     },
     CommandSpec {
         name: "hincrbyfloat",
+        field: Some(FieldUse::Change),
         since: "2.6.0",
         summary: "Adds a floating-point number to the value of a field of a hash, which counts as 0 if there is none.",
         run: Run::OnShard(hincrbyfloat),
