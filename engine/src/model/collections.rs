@@ -395,6 +395,9 @@ impl OpenEntry<'_> {
     /// What a list answers as its encoding follows its size, within bounds.
     fn settle(&mut self) {
         let (added, has_shrunk) = (self.added, self.has_shrunk);
+        if added == 0 && !has_shrunk {
+            return;
+        }
         let list = self.list();
         let payload = list.iter().map(|element| element.len() as u64).sum();
         let elements = list.len() as u32;
