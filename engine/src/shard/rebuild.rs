@@ -42,8 +42,8 @@ impl Shard {
         id: LooseId,
         attributes: (Option<UnixMillis>, AccessClock),
     ) -> Result<(), StoreError> {
-        assert!(self.find(db, key).is_some(), "what is made anew is there");
-        self.store_loose(db, key, id, attributes)?;
+        let was_there = self.store_loose(db, key, id, attributes)?;
+        assert!(was_there, "what is made anew is there");
         Ok(())
     }
 }

@@ -42,6 +42,8 @@ use crate::{StoreError, UnixMillis};
 const RUN_MAX_BYTES: usize = NODE_MAX_BYTES - NODE_HEAD_BYTES;
 /// Nodes become fewer when they hold so much less than they might, as a shift: an eighth.
 const MERGE_SHIFT: u32 = 3;
+/// Of a node that has lost an element so much more may lie idle, as a shift: an eighth of what is in use.
+const IDLE_SHIFT: u32 = 3;
 
 /// How large and how full the nodes of a collection are.
 #[derive(Debug)]
@@ -50,17 +52,15 @@ pub(crate) struct NodeSizes {
     run_mean_bytes: u64,
     /// Room that a node's block has for what comes next.
     room_bytes: usize,
-    /// A block becomes shorter when more of it lies idle, once a value has become shorter;
+    /// A block becomes shorter when more of it lies idle.
     idle_max_bytes: usize,
-    /// once an element is gone: as a shift, a share of its bytes beyond that.
-    idle_shift: u32,
 }
 
 impl NodeSizes {
     /// Of a hash or a set.
     pub(crate) const FIELDS: Self = Self::new(1536, 32, 128);
-    /// Of a keyspace, whose elements are longer and more often changed.
-    #[cfg_attr(not(any(test, feature = "model")), allow(dead_code))]
+    /// As a keyspace would have them, whose elements are longer and more often changed: models try these too.
+    #[cfg(any(test, feature = "model"))]
     pub(crate) const ENTRIES: Self = Self::new(1024, 0, 64);
 
     const fn new(mean_bytes: usize, room_bytes: usize, idle_max_bytes: usize) -> Self {
@@ -68,7 +68,6 @@ impl NodeSizes {
             run_mean_bytes: (mean_bytes - NODE_HEAD_BYTES) as u64,
             room_bytes,
             idle_max_bytes,
-            idle_shift: 3,
         }
     }
 }
@@ -729,9 +728,7 @@ impl Spiral {
         left: &Shape,
     ) {
         let used = left.used();
-        if left.idle() > self.sizes.idle_max_bytes + (used >> self.sizes.idle_shift)
-            && left.count > 0
-        {
+        if left.idle() > self.sizes.idle_max_bytes + (used >> IDLE_SHIFT) && left.count > 0 {
             // Without memory for a shorter block, the long one does.
             if let Ok(shorter) = self.block_for(heap, ordinal, used + self.sizes.room_bytes) {
                 let (from, to) = runs_of_pair(heap, block, shorter);

@@ -1,5 +1,7 @@
 //! A core's counters.
 
+use larder_engine::WrongType;
+
 use super::errors::ErrorCounts;
 use super::histogram::Durations;
 
@@ -110,6 +112,12 @@ impl Stats {
         } else {
             self.misses += 1;
         }
+    }
+
+    /// As [`Self::count_lookup`], of a value of one type: one of another type is found, too.
+    #[inline]
+    pub fn count_typed_lookup<T>(&mut self, looked_up: &Result<Option<T>, WrongType>) {
+        self.count_lookup(!matches!(looked_up, Ok(None)));
     }
 
     /// A command ran `calls` times and took `nanos` together.

@@ -51,14 +51,14 @@ impl Digest {
     /// Continues with a value, but for fields that have ended.
     fn continue_with(&mut self, entry: &EntryRef<'_>, now: UnixMillis) {
         // As Redis numbers them.
-        let (kind, is_string): (u32, bool) = match entry.kind() {
-            Kind::String => (0, true),
-            Kind::List => (1, false),
-            Kind::Hash => (4, false),
+        let kind: u32 = match entry.kind() {
+            Kind::String => 0,
+            Kind::List => 1,
+            Kind::Hash => 4,
         };
         self.chain(&kind.to_be_bytes());
-        if is_string {
-            self.chain(entry.string().unwrap_or_default());
+        if let Some(string) = entry.string() {
+            self.chain(string);
         }
         entry.each_element(&mut |element| self.chain(element));
         entry.each_field(&mut |field| {

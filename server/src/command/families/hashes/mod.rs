@@ -37,7 +37,7 @@ fn read<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<HashRef<'a>>, WrongType> {
     let found = shard.hash(db, key, access);
-    stats.count_lookup(!matches!(found, Ok(None)));
+    stats.count_typed_lookup(&found);
     found
 }
 

@@ -68,7 +68,7 @@ fn list<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<ListRef<'a>>, ErrorReply> {
     let found = shard.list(db, key, access);
-    stats.count_lookup(!matches!(found, Ok(None)));
+    stats.count_typed_lookup(&found);
     Ok(found?)
 }
 

@@ -170,7 +170,7 @@ impl Place<'_> {
     fn elements(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
         let mut elements = Texts::default();
         let list = self.shard.list(self.db, key, self.access);
-        self.stats.count_lookup(!matches!(list, Ok(None)));
+        self.stats.count_typed_lookup(&list);
         let Some(list) = list? else {
             return Ok(elements);
         };
@@ -238,7 +238,7 @@ impl Place<'_> {
             return show(entry.and_then(|entry| entry.string()));
         };
         let hash = self.shard.hash(self.db, key, self.access);
-        self.stats.count_lookup(!matches!(hash, Ok(None)));
+        self.stats.count_typed_lookup(&hash);
         let found = hash.ok().flatten().and_then(|hash| hash.get(field));
         show(found.map(|field| field.value));
     }
