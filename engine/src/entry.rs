@@ -1,16 +1,26 @@
 //! A live entry as a reader sees it: slices borrowed from the shard's memory, nothing copied.
 
 use crate::item::Head;
-use crate::limits::TABLE_SHARE_BYTES;
+use crate::limits::ITEM_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
+use crate::spiral::entries::{Short, short_bytes};
 use crate::{AccessClock, Encoding, Field, Kind, UnixMillis, ValueBytes, ValueImage};
+
+/// Where an entry lies.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In a block of its own.
+    Item(Block),
+    /// In this node, a short string.
+    Node(Block),
+}
 
 /// A live entry, borrowed from the shard.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     memory: &'a Memory,
-    item: Block,
+    place: Place,
     head: Head,
     deadline: Option<UnixMillis>,
     key: &'a [u8],
@@ -29,12 +39,46 @@ impl<'a> EntryRef<'a> {
     ) -> Self {
         Self {
             memory,
-            item,
+            place: Place::Item(item),
             head,
             deadline,
             key,
             value,
         }
+    }
+
+    /// A short string.
+    #[inline(always)]
+    pub(crate) fn of_short(
+        memory: &'a Memory,
+        head: Head,
+        short: &Short,
+        key: &'a [u8],
+        value: &'a [u8],
+    ) -> Self {
+        Self {
+            memory,
+            place: Place::Node(short.node()),
+            head,
+            deadline: short.deadline(),
+            key,
+            value,
+        }
+    }
+
+    /// The item, unless it is a short string.
+    #[inline(always)]
+    fn item(&self) -> Option<Block> {
+        match self.place {
+            Place::Item(item) => Some(item),
+            Place::Node(_) => None,
+        }
+    }
+
+    /// The item of a collection.
+    #[inline(always)]
+    fn collection_item(&self) -> Block {
+        self.item().expect("a collection is never a short string")
     }
 
     /// The same entry with the access history it had before the lookup that found it.
@@ -67,7 +111,7 @@ impl<'a> EntryRef<'a> {
         let form = self.head.form();
         match form.kind() {
             Kind::String => form.string_encoding(),
-            kind => self.memory.variant(self.item).encoding(kind),
+            kind => self.memory.variant(self.collection_item()).encoding(kind),
         }
     }
 
@@ -95,7 +139,7 @@ impl<'a> EntryRef<'a> {
     /// Shows each field of a hash, those past their deadline included; of another value nothing.
     pub fn each_field(&self, show: &mut dyn FnMut(Field<'a>)) {
         if self.kind() == Kind::Hash {
-            let fields = self.memory.named(self.item);
+            let fields = self.memory.named(self.collection_item());
             fields.for_each(|field| show(field.into()));
         }
     }
@@ -103,15 +147,22 @@ impl<'a> EntryRef<'a> {
     /// Shows each element of a list, in order; of another value nothing.
     pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
         if self.kind() == Kind::List {
-            let at = self.memory.list_at(self.item);
+            let at = self.memory.list_at(self.collection_item());
             let list = self.memory.list_view(&at);
             list.range(0..list.len(), show);
         }
     }
 
-    /// Bytes the entry takes, table share included (`MEMORY USAGE`).
+    /// Bytes the entry takes, its share of its node included (`MEMORY USAGE`).
     pub fn memory_bytes(&self) -> u64 {
-        self.memory.item_bytes(self.item) + self.memory.root_bytes(self.item) + TABLE_SHARE_BYTES
+        match self.place {
+            Place::Item(item) => {
+                self.memory.item_bytes(item) + self.memory.root_bytes(item) + ITEM_SHARE_BYTES
+            }
+            Place::Node(node) => {
+                short_bytes(self.memory.heap(), node, (self.key.len(), self.value.len()))
+            }
+        }
     }
 
     /// Number of elements, those past their deadline included; of a string one.
@@ -119,24 +170,25 @@ impl<'a> EntryRef<'a> {
         match self.kind() {
             Kind::String => 1,
             Kind::List => {
-                let at = self.memory.list_at(self.item);
+                let at = self.memory.list_at(self.collection_item());
                 self.memory.list_view(&at).len().into()
             }
-            Kind::Hash => self.memory.named(self.item).len(),
+            Kind::Hash => self.memory.named(self.collection_item()).len(),
         }
     }
 
     /// A time before which no deadline of a field comes; `None` if none has one.
     pub fn soonest_field_deadline(&self) -> Option<UnixMillis> {
         match self.kind() {
-            Kind::Hash => self.memory.named(self.item).soonest_deadline(),
+            Kind::Hash => self.memory.named(self.collection_item()).soonest_deadline(),
             Kind::String | Kind::List => None,
         }
     }
 
     /// Bytes of the elements of a large collection; of another value those of the value.
     pub fn value_bytes(&self) -> u64 {
-        match self.memory.collection_of(self.item) {
+        let collection = self.item().and_then(|item| self.memory.collection_of(item));
+        match collection {
             Some(collection) => self.memory.payload_of(collection),
             None => self.value.len() as u64,
         }
@@ -176,7 +228,8 @@ impl<'a> EntryRef<'a> {
     /// As [`Self::image`].
     pub fn shared_image(&self) -> ValueImage {
         self.assert_is_whole();
-        let bytes = match self.memory.shared_value(self.item) {
+        let shared = self.item().and_then(|item| self.memory.shared_value(item));
+        let bytes = match shared {
             Some((buffer, range)) => ValueBytes::Shared(buffer, range),
             None => self.value.to_vec().into(),
         };

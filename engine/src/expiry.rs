@@ -1,4 +1,4 @@
-//! The hand that removes entries past their deadline: it goes round the databases, to segments that want to be looked at.
+//! The hand that removes entries past their deadline: it goes round the databases, to nodes that want to be looked at.
 //!
 //! How much it does in a step follows what it is owed. Each deadline that is set pays for a removal and more
 //! ([`SET_DEADLINE_COST`]), so that the dead stay few at any rate of writes. What a step has as its own budget works off
@@ -6,16 +6,16 @@
 
 use crate::UnixMillis;
 use crate::agenda::NEVER;
-use crate::keyspace::{Items, Keyspace, Look};
+use crate::keyspace::{Keyspace, Look};
 use crate::limits::EXPIRY_PAID_STEP;
-use crate::raw::Block;
+use crate::memory::Memory;
 
 /// Cost of a removal, in entries read: it hashes the key, and touches the table, the item and its slab.
 pub(crate) const REMOVAL_COST: u32 = 8;
 /// Bytes given back to the system that cost as much as reading an entry: the pages of a slab, when its last entry goes.
 pub(crate) const GIVEN_BACK_BYTES: u64 = 64;
-/// Cost of a look at a segment: all its ticks are read, twice.
-const LOOK_COST: u32 = 16;
+/// Cost of a look at a node: all its deadlines are read, twice.
+const LOOK_COST: u32 = 4;
 /// Cost of reading a page of an agenda.
 const PAGE_COST: u32 = 16;
 /// What a deadline that is set pays: two removals with what finding them costs. One for its own entry, and one so that a
@@ -25,19 +25,10 @@ const SET_DEADLINE_COST: u32 = 28;
 /// Where the hand is, and what it is owed.
 pub(crate) struct Hand {
     database: usize,
-    /// No segment wants to be looked at before this.
+    /// No node wants to be looked at before this.
     due_at: UnixMillis,
     /// Paid by deadlines set since the last step.
     paid: u32,
-    found: Vec<Block>,
-}
-
-/// What the hand found in a segment.
-pub(crate) struct Found {
-    pub(crate) database: usize,
-    /// Entries past their deadline, to be removed.
-    pub(crate) due: Vec<Block>,
-    pub(crate) look: Look,
 }
 
 impl Hand {
@@ -46,7 +37,6 @@ impl Hand {
             database: 0,
             due_at: NEVER,
             paid: 0,
-            found: Vec::new(),
         }
     }
 
@@ -56,7 +46,7 @@ impl Hand {
         self.due_at
     }
 
-    /// A deadline was set in a table that wants to be looked at at `look_at`.
+    /// A deadline was set in a keyspace that wants to be looked at at `look_at`.
     #[inline]
     pub(crate) fn deadline_set(&mut self, look_at: UnixMillis) {
         self.due_at = self.due_at.min(look_at);
@@ -85,40 +75,27 @@ impl Hand {
         std::mem::take(&mut self.paid)
     }
 
-    /// Something may be due: the entries past their deadline of a segment that wants to be looked at; `None` if there is no such
-    /// segment. They must be removed, and their list given back, before the next is asked for. Adds to `spent` what finding them
-    /// cost.
+    /// Something may be due: a look at a node that wants it, and of which database; `None` if there is no such node. Adds to `spent` what
+    /// finding it cost.
     pub(crate) fn find(
         &mut self,
         databases: &mut [Keyspace],
-        items: Items<'_>,
+        (memory, now): (&Memory, UnixMillis),
         spent: &mut u32,
-    ) -> Option<Found> {
-        let mut due = std::mem::take(&mut self.found);
+    ) -> Option<(usize, Look)> {
         let mut pages_read = 0;
         for _ in 0..databases.len() {
             let database = self.database;
-            let look = databases[database].look(items, &mut due, &mut pages_read);
+            let look = databases[database].begin_look(memory, now, &mut pages_read);
             if let Some(look) = look {
-                *spent += look.examined + LOOK_COST + pages_read * PAGE_COST;
-                return Some(Found {
-                    database,
-                    due,
-                    look,
-                });
+                *spent += LOOK_COST + pages_read * PAGE_COST;
+                return Some((database, look));
             }
             self.database = (database + 1) % databases.len();
         }
         *spent += pages_read * PAGE_COST;
-        self.found = due;
         let soonest = databases.iter().map(Keyspace::look_at).min();
         self.due_at = soonest.unwrap_or(NEVER);
         None
-    }
-
-    /// Takes the list of [`Found`] back, for its memory.
-    pub(crate) fn recycle(&mut self, mut due: Vec<Block>) {
-        due.clear();
-        self.found = due;
     }
 }

@@ -19,10 +19,10 @@
 //!
 //! An extent is named by its number and can be anywhere: a span of pages up to 1 MiB, a mapping of its own beyond.
 //!
-//! Everything here reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
+//! All but [`key_of`] reads and writes plain byte slices; where blocks and extents are is [`crate::memory`]'s affair.
 
-use crate::nodes::Owner;
-use crate::raw::{Arena, ExtentId};
+use crate::nodes::{Heap, Owner};
+use crate::raw::{Arena, Block, ExtentId};
 use crate::{AccessClock, Encoding, Kind, UnixMillis, ValueImage};
 
 /// Bytes of a reference to an extent inside an item.
@@ -32,7 +32,7 @@ const DEADLINE_BYTES: usize = 6;
 /// Bytes of any other deadline.
 const WIDE_DEADLINE_BYTES: usize = 8;
 /// Bytes of the head: flags and access clock.
-const HEAD_BYTES: usize = 4;
+pub(crate) const HEAD_BYTES: usize = 4;
 /// Keys longer than this live in an extent.
 const MAX_INLINE_KEY_BYTES: usize = 16 << 10;
 
@@ -259,12 +259,6 @@ impl Head {
     #[inline(always)]
     pub(crate) fn key_in_extent(self) -> bool {
         self.0 & Self::KEY_IN_EXTENT != 0
-    }
-
-    /// Whether the item may end, or a field of it.
-    #[inline(always)]
-    pub(crate) fn may_wake(self) -> bool {
-        self.has_deadline() || self.form().has_fields()
     }
 
     /// Whether the value is the number of a collection.
@@ -513,6 +507,17 @@ impl Layout {
             cleared
         };
         Self::arrange(Head(head), key_len, self.value_len)
+    }
+}
+
+/// The key of an item.
+#[inline(always)]
+pub(crate) fn key_of(heap: &Heap, item: Block) -> &[u8] {
+    let bytes = heap.arena.tail(item);
+    let layout = Layout::read(bytes);
+    match layout.key_extent(bytes) {
+        None => layout.inline_key(bytes),
+        Some(extent) => heap.extents.bytes(extent, layout.key_len),
     }
 }
 

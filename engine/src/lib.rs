@@ -41,7 +41,7 @@ pub use journal::{
     Moment, Note, Noted, Notes, Record, Removal, Subscriber,
 };
 pub use key::{Key, KeyHasher};
-pub use keyspace::ContentsId;
+pub use keyspace::{ContentsId, KeyAhead};
 pub use list::End;
 pub use raw::Buffer;
 pub use shard::{

@@ -16,38 +16,18 @@ pub const MAX_KEY_BYTES: usize = 512 * 1024 * 1024;
 /// Strings up to this many bytes report the encoding `embstr`, longer ones `raw`, as in Redis (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
 pub const EMBSTR_MAX_BYTES: usize = 44;
 
-/// Entries of a table segment before it splits: seven eighths of 512 buckets. Bounds what one insertion may rehash.
-pub const SEGMENT_MAX_ENTRIES: usize = 448;
+/// What `MEMORY USAGE` counts for the element that names an item: the reference, a tag and mostly codes.
+pub const ITEM_SHARE_BYTES: u64 = 8;
 
-/// Two neighbouring segments merge when together they hold at most this many entries: well below a full one, so that
-/// entries going and coming do not merge and split in turns.
-pub const SEGMENT_MERGE_ENTRIES: usize = 192;
+/// What a step of the expiry hand may exceed its budget by, in entries read: the entries of a node, or those of them that were the
+/// last of their slabs.
+pub const LOOK_MAX_COST: u32 = 2048;
 
-/// Most hash bits the directory of a table tells segments apart by. Beyond, segments grow instead of splitting.
-pub const DIRECTORY_MAX_BITS: u32 = 28;
+/// Milliseconds after which an entry that is due and has to stay is looked at again.
+pub const STAYS_MS: i64 = 32;
 
-/// What `MEMORY USAGE` counts for an entry's place in the table: five bytes a bucket at a load of about five eighths.
-pub const TABLE_SHARE_BYTES: u64 = 8;
-
-/// A segment is looked at when this part of its entries is due: a twentieth, so that with those that wait for their turn
-/// the dead stay below a tenth.
-pub const DEAD_SHARE: usize = 20;
-
-/// A segment none of whose deadlines is so near, in milliseconds, keeps nothing for them but when to look.
-pub const AWAKE_MS: i64 = 60_000;
-
-/// Milliseconds that a dead entry waits for others of its segment, in a small table.
-pub const GRACE_MIN_MS: u32 = 32;
-
-/// The longest that a dead entry waits for others of its segment, in milliseconds.
-pub const GRACE_MAX_MS: u32 = 1000;
-
-/// Entries that one look at a segment reads, but for a second reading of all when ticks are reckoned anew: what a step of the
-/// expiry hand may exceed its budget by.
-pub const LOOK_MAX_ENTRIES: usize = 256;
-
-/// Segments of a table whose dead are counted to know how many all are.
-pub const SAMPLED_SEGMENTS: usize = 64;
+/// Nodes of a keyspace whose dead are counted to know how many all are.
+pub const SAMPLED_NODES: u32 = 512;
 
 /// When deadlines have paid so much for the expiry hand, in entries read, a step is due: some 75 deadlines.
 pub const EXPIRY_PAID_STEP: u32 = 2048;
@@ -86,3 +66,6 @@ pub const FIELDS_LOOK_MAX_COST: u32 = 512;
 
 /// Elements brought near at once.
 pub const NEAR_AT_ONCE: usize = 32;
+
+/// A keyspace whose nodes take no more bytes is probably in the processor's caches: nothing of it is brought near.
+pub const NEAR_ANYHOW_BYTES: u64 = 512 << 10;

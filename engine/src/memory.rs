@@ -6,6 +6,7 @@
 
 mod collections;
 mod elements;
+mod entries;
 mod lists;
 mod loose;
 mod packed;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use collections::Collections;
 pub(crate) use elements::Named;
+pub(crate) use entries::item_of;
 pub(crate) use lists::{ListPlace, fits_ill};
 pub(crate) use loose::Loose;
 pub(crate) use packed::PackedAt;
 pub(crate) use times::Times;
 
 use crate::entry::EntryRef;
-use crate::item::{Form, Head, Layout, Variant};
+use crate::item::{self, Form, Head, Layout, Variant};
 use crate::nodes::Heap;
 use crate::raw::{Arena, Block, Buffer, ExtentId};
 use crate::{AccessClock, StoreError, UnixMillis};
@@ -100,12 +102,7 @@ impl Memory {
     /// The key of an item.
     #[inline(always)]
     pub(crate) fn key(&self, item: Block) -> &[u8] {
-        let bytes = self.heap.arena.tail(item);
-        let layout = Layout::read(bytes);
-        match layout.key_extent(bytes) {
-            None => layout.inline_key(bytes),
-            Some(extent) => self.heap.extents.bytes(extent, layout.key_len),
-        }
+        item::key_of(&self.heap, item)
     }
 
     /// The deadline of an item.
@@ -144,12 +141,6 @@ impl Memory {
     #[inline(always)]
     pub(crate) fn prefetch(&self, item: Block) {
         self.heap.arena.prefetch(item, 2);
-    }
-
-    /// Asks for the first cache line of an item, which holds the beginning of its key.
-    #[inline(always)]
-    pub(crate) fn prefetch_head(&self, item: Block) {
-        self.heap.arena.prefetch(item, 1);
     }
 
     /// Sets the access clock of an item; writes only where it differs.

@@ -1,46 +1,24 @@
-//! The deadlines of a table: told to its segments, which say when they should be looked at, and found when they have come.
+//! The times of a keyspace: told to its nodes, which say when they should be looked at, and found when they have come.
 
-use super::deadlines::Pace;
-use super::{Items, Keyspace, Position};
-use crate::UnixMillis;
-use crate::limits::{GRACE_MAX_MS, GRACE_MIN_MS, LOOK_MAX_ENTRIES, SAMPLED_SEGMENTS};
+use super::{Keyspace, soonest};
+use crate::limits::{SAMPLED_NODES, STAYS_MS};
 use crate::memory::{Memory, Times};
 use crate::raw::Block;
+use crate::spiral::entries::{Entry, Place};
+use crate::{StoreError, UnixMillis};
 
-/// Segments that make a dead entry that waits for others wait a millisecond longer.
-const SEGMENTS_PER_GRACE_MS: u32 = 16;
-
-/// What a look at a segment cost.
+/// A look at the entries of a node that are due, one by one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
-    /// The segment.
-    pub(crate) segment: u32,
-    /// Entries read.
-    pub(crate) examined: u32,
-    /// Bytes that its table has grown by.
-    pub(crate) ticks_bytes: u64,
-    /// Whether nothing that is due is left in it, so that the next look is to be planned when what was found is removed.
-    pub(crate) is_through: bool,
+    node: u32,
+    place: Place,
 }
 
 impl Keyspace {
-    /// No segment wants to be looked at before this.
+    /// No node wants to be looked at before this.
     #[inline]
     pub(crate) fn look_at(&self) -> UnixMillis {
-        self.agenda.soonest()
-    }
-
-    /// The present, and how long a dead entry waits for others: the longer the more segments there are, so that however many
-    /// those are, some thousand looks a second are made for single entries.
-    #[inline]
-    fn pace(&self, now: UnixMillis) -> Pace {
-        let segments = (self.chunks.len() * super::CHUNK_SEGMENTS) as u32;
-        let grace_ms =
-            GRACE_MIN_MS + (segments - super::CHUNK_SEGMENTS as u32) / SEGMENTS_PER_GRACE_MS;
-        Pace {
-            now,
-            grace_ms: grace_ms.min(GRACE_MAX_MS),
-        }
+        soonest(&self.spiral)
     }
 
     /// One more entry has these times.
@@ -63,112 +41,92 @@ impl Keyspace {
         }
     }
 
-    /// The item in `bucket` of the segment of `hash`, which did not wake, does at this time.
-    pub(super) fn wake_at(&mut self, hash: u64, bucket: usize, at: UnixMillis, now: UnixMillis) {
-        let pace = self.pace(now);
-        let id = self.segment_id(Position::of(hash));
-        let segment = self.segment_mut(id);
-        let (bytes, look_at) = (segment.deadlines().bytes(), segment.deadlines().look_at());
-        segment.wake_at(bucket, at, pace);
-        let (is_bytes, is_look_at) = (segment.deadlines().bytes(), segment.deadlines().look_at());
-        self.segment_bytes += is_bytes - bytes;
-        if is_look_at != look_at {
-            self.enter(id, is_look_at);
-        }
-    }
-
-    /// The times of `item`, which `hash` finds, have changed.
-    ///
-    /// # Panics
-    /// The item is not there.
-    pub(crate) fn times_changed(
-        &mut self,
-        hash: u64,
-        item: Block,
-        (was, is): (&Option<Times>, &Option<Times>),
-        now: UnixMillis,
-    ) {
+    /// An entry has the times `is` instead of `was`.
+    #[inline(always)]
+    pub(super) fn recount_times(&mut self, was: &Option<Times>, is: &Option<Times>) {
         if let Some(was) = was {
             self.uncount_times(was);
         }
         if let Some(is) = is {
             self.count_times(is);
         }
-        let wakes_at = |times: &Option<Times>| times.as_ref().map(|times| times.wakes_at);
-        if wakes_at(was) == wakes_at(is) {
-            return;
-        }
-        let bucket = self.of_hash(hash).bucket_of(hash, item);
-        let bucket = bucket.expect("the item was found by this hash");
-        if was.is_some() {
-            self.of_hash_mut(hash).wake_no_more(bucket);
-        }
-        if let Some(is) = is {
-            self.wake_at(hash, bucket, is.wakes_at, now);
-        }
     }
 
-    /// Looks at the next segment that wants it at `now`, and adds items that are due, or have fields that may be, to
-    /// `due`. They, or those fields, must be removed, and then the next look planned. Adds to `pages_read` the pages of the agenda read.
-    pub(crate) fn look(
+    /// The times of an item have changed. Cannot fail where it has woken at some time, or behind [`Self::make_place`].
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn times_changed(
         &mut self,
-        items: Items<'_>,
-        due: &mut Vec<Block>,
+        memory: &mut Memory,
+        (hash, item): (u64, Block),
+        (was, is): (&Option<Times>, &Option<Times>),
+    ) -> Result<(), StoreError> {
+        if super::wakes_at(was) != super::wakes_at(is) {
+            let wakes_at = super::wakes_at(is);
+            let spiral = self.spiral_mut();
+            spiral.set_waking_of_item(memory.heap_mut(), hash, item, wakes_at)?;
+        }
+        self.recount_times(was, is);
+        Ok(())
+    }
+
+    /// Makes sure that an item may come to wake.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn make_place(
+        &mut self,
+        memory: &mut Memory,
+        hash: u64,
+        item: Block,
+    ) -> Result<(), StoreError> {
+        let spiral = self.spiral_mut();
+        spiral.make_place(memory.heap_mut(), hash, item)
+    }
+
+    /// Begins a look at the next node that wants it at `now`: [`Self::next_due`] tells what is due there, and [`Self::end_look`] ends it.
+    /// Adds to `pages_read` the pages of the agenda read.
+    pub(crate) fn begin_look(
+        &mut self,
+        memory: &Memory,
+        now: UnixMillis,
         pages_read: &mut u32,
     ) -> Option<Look> {
-        let id = self.agenda.next_due(items.now, pages_read)?;
-        let segment = self.segment_mut(id);
-        let bytes = segment.deadlines().bytes();
-        let (examined, is_through) = segment.look(items.memory, items.now, LOOK_MAX_ENTRIES, due);
-        let added = segment.deadlines().bytes() - bytes;
-        self.segment_bytes += added;
-        Some(Look {
-            segment: id,
-            examined,
-            ticks_bytes: added as u64,
-            is_through,
-        })
+        let node = self.spiral.as_mut()?.next_due(memory.heap(), now, pages_read)?;
+        let place = Place::default();
+        Some(Look { node, place })
     }
 
-    /// Plans the next look at a segment, where no entry due now is left or all ticks have just been reckoned.
-    pub(crate) fn plan(&mut self, id: u32, now: UnixMillis) {
-        // Removing the last entry of a table leaves another in its place.
-        if id as usize / super::CHUNK_SEGMENTS >= self.chunks.len()
-            || id as usize % super::CHUNK_SEGMENTS
-                >= self.chunks[id as usize / super::CHUNK_SEGMENTS].len()
-        {
-            return;
+    /// The next entry that has ended, or has fields that may have. It is to be removed, or they are, without balancing, or it
+    /// [stays](Look::pass).
+    pub(crate) fn next_due(
+        &self,
+        memory: &Memory,
+        look: &mut Look,
+        now: UnixMillis,
+    ) -> Option<Entry> {
+        let spiral = self.spiral.as_ref()?;
+        let (place, entry) = spiral.due_in(memory.heap(), (look.node, look.place), now)?;
+        look.place = place;
+        Some(entry)
+    }
+
+    /// Plans the next look at the node. What is due and stays is looked at again then, or at once if `is_through` is false.
+    pub(crate) fn end_look(
+        &mut self,
+        memory: &Memory,
+        look: Look,
+        now: UnixMillis,
+        is_through: bool,
+    ) {
+        let again_at = match is_through {
+            true => UnixMillis(now.0.saturating_add(STAYS_MS)),
+            false => now,
+        };
+        if let Some(spiral) = &mut self.spiral {
+            spiral.plan(memory.heap(), look.node, now, again_at);
         }
-        let pace = self.pace(now);
-        let segment = self.segment_mut(id);
-        let bytes = segment.deadlines().bytes();
-        segment.plan(pace);
-        let freed = bytes - segment.deadlines().bytes();
-        let look_at = segment.deadlines().look_at();
-        self.segment_bytes -= freed;
-        self.enter(id, look_at);
-    }
-
-    /// As [`Self::plan`], where some that are due have to stay: they are looked at again after a dead entry's grace.
-    pub(crate) fn put_off(&mut self, id: u32, memory: &Memory, now: UnixMillis) {
-        self.plan(id, now);
-        if self.agenda.time(id) > now {
-            return;
-        }
-        let pace = self.pace(now);
-        let segment = self.segment_mut(id);
-        let bytes = segment.deadlines().bytes();
-        segment.put_off(memory, pace);
-        let added = segment.deadlines().bytes() - bytes;
-        let look_at = segment.deadlines().look_at();
-        self.segment_bytes += added;
-        self.enter(id, look_at);
-    }
-
-    fn enter(&mut self, id: u32, look_at: UnixMillis) {
-        let was = self.agenda.bytes();
-        self.agenda.set(id, look_at);
-        self.list_bytes += self.agenda.bytes() - was;
     }
 
     /// Sum of the milliseconds that the entries with a deadline have left at `now`; those that are due count negatively.
@@ -176,20 +134,31 @@ impl Keyspace {
         self.deadline_sum - i128::from(now.0) * i128::from(self.volatile)
     }
 
-    /// About how many entries are due at `now` and not yet removed: exact but for the width of ticks in a table of up to
-    /// [`SAMPLED_SEGMENTS`] segments, beyond that reckoned from as many.
+    /// About how many entries are due at `now` and not yet removed: exact in a keyspace of up to [`SAMPLED_NODES`] nodes, beyond
+    /// that reckoned from as many.
     pub(crate) fn due_about(&self, memory: &Memory, now: UnixMillis) -> u64 {
-        let segments: usize = self.chunks.iter().map(Vec::len).sum();
-        let sampled = segments.min(SAMPLED_SEGMENTS);
+        let Some(spiral) = self.spiral.as_ref().filter(|_| self.look_at() <= now) else {
+            return 0;
+        };
+        let nodes = spiral.nodes();
+        let sampled = nodes.min(SAMPLED_NODES);
         let (mut due, mut volatile) = (0u64, 0u64);
         for nth in 0..sampled {
-            let segment = self.segment((nth * segments / sampled) as u32);
-            due += u64::from(segment.due_about(memory, now));
-            volatile += u64::from(segment.deadlines().volatile());
+            let ordinal = u64::from(nth) * u64::from(nodes) / u64::from(sampled);
+            let (of_node, due_of_node) = spiral.count_due(memory.heap(), ordinal as u32, now);
+            volatile += u64::from(of_node);
+            due += u64::from(due_of_node);
         }
         match volatile {
             0 => 0,
             _ => (u128::from(self.volatile) * u128::from(due) / u128::from(volatile)) as u64,
         }
+    }
+}
+
+impl Look {
+    /// The entry told of last stays.
+    pub(crate) fn pass(&mut self) {
+        self.place = self.place.next();
     }
 }

@@ -100,19 +100,4 @@ impl Memory {
             (removed, from) = (removed + 1, at);
         }
     }
-
-    /// When an item wants to be looked at.
-    #[inline(always)]
-    pub(crate) fn wakes_at(&self, item: Block) -> Option<UnixMillis> {
-        match self.head(item).form().has_fields() {
-            false => self.deadline(item),
-            true => Some(self.times_with_fields(item)?.wakes_at),
-        }
-    }
-
-    /// Whether an item, or a field of it, may have ended at `now`.
-    #[inline(always)]
-    pub(crate) fn is_awake(&self, item: Block, now: UnixMillis) -> bool {
-        self.wakes_at(item).is_some_and(|at| at <= now)
-    }
 }

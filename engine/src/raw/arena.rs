@@ -29,6 +29,8 @@ use super::{LINE_BYTES, PAGE_BYTES, prefetch_read};
 pub(crate) const SLAB_BYTES: usize = 256 << 10;
 /// Bytes committed at once.
 const COMMIT_BYTES: usize = 2 << 20;
+/// Share of the reservation that is set aside for what must not fail: a sixty-fourth.
+const SET_ASIDE_SHIFT: u32 = 6;
 /// The smallest reservation worth having.
 const MIN_RESERVATION_BYTES: usize = if cfg!(miri) { 1 << 20 } else { 64 << 20 };
 /// Free slabs whose pages are kept for the next that needs one, until the arena is tended.
@@ -126,6 +128,8 @@ pub(crate) struct Arena {
     evacuating: Option<SlabId>,
     /// Where the slab being emptied is packed: no block is free below.
     packed_to: Option<usize>,
+    /// Whether the memory set aside may be taken.
+    insists: bool,
     /// How many blocks are handed out before memory is out, as a test has it.
     #[cfg(any(test, feature = "model"))]
     blocks_left: Option<u32>,
@@ -167,6 +171,7 @@ impl Arena {
             is_unsettled: false,
             evacuating: None,
             packed_to: None,
+            insists: false,
             #[cfg(any(test, feature = "model"))]
             blocks_left: None,
         };
@@ -174,7 +179,13 @@ impl Arena {
         Some(arena)
     }
 
-    /// Memory is out once so many blocks have been handed out, until told otherwise.
+    /// Whether the last of the reservation may be taken from now on, which is set aside for what must not fail.
+    #[inline(always)]
+    pub(crate) fn insist(&mut self, insists: bool) {
+        self.insists = insists;
+    }
+
+    /// Memory is out once so many blocks have been handed out, until told otherwise, but for who insists.
     #[cfg(any(test, feature = "model"))]
     pub(crate) fn run_out_after(&mut self, blocks: Option<u32>) {
         self.blocks_left = blocks;
@@ -245,7 +256,9 @@ impl Arena {
     pub(crate) fn alloc(&mut self, bytes: usize) -> Option<Block> {
         let class = self.classes.of(bytes)?;
         #[cfg(any(test, feature = "model"))]
-        if let Some(left) = &mut self.blocks_left {
+        if let Some(left) = &mut self.blocks_left
+            && !self.insists
+        {
             *left = left.checked_sub(1)?;
         }
         let head = self.states[usize::from(class.0)].head;
@@ -369,6 +382,13 @@ impl Arena {
     /// A slab from the part not yet carved, committing more where needed.
     fn carve_slab(&mut self) -> Option<u32> {
         let end = (self.slabs.len() + 1) * SLAB_BYTES;
+        let set_aside = match self.insists {
+            true => 0,
+            false => self.reservation.bytes() >> SET_ASIDE_SHIFT,
+        };
+        if end + set_aside > self.reservation.bytes() {
+            return None;
+        }
         if end > self.committed {
             let committed = (self.committed + COMMIT_BYTES).min(self.reservation.bytes());
             let range = self.committed..committed;

@@ -17,7 +17,7 @@ use super::Shard;
 use crate::entry::EntryRef;
 use crate::keyspace::Keyspace;
 use crate::memory::{Memory, Sharing};
-use crate::raw::Block;
+use crate::spiral::entries::Entry;
 use crate::subscribers::SubscriberId;
 use crate::{ContentsId, DbIndex};
 
@@ -51,11 +51,8 @@ pub struct Entries<'a> {
 impl Entries<'_> {
     /// Shows each entry once.
     pub fn for_each(&self, show: &mut dyn FnMut(EntryRef<'_>)) {
-        for segment in self.table.segments() {
-            for item in segment.items() {
-                show(self.memory.entry(item));
-            }
-        }
+        self.table
+            .for_each(self.memory, |entry| show(self.memory.view(entry)));
     }
 }
 
@@ -99,8 +96,8 @@ impl Shard {
     }
 
     /// Tells subscribers of an entry that is about to change.
-    pub(super) fn tell_of_entry(&mut self, db: DbIndex, item: Block) {
-        let entry = self.memory.entry(item);
+    pub(super) fn tell_of_entry(&mut self, db: DbIndex, entry: Entry) {
+        let entry = self.memory.view(entry);
         let upcoming = Upcoming::Entry {
             contents: self.contents_of(db),
             key: entry.key(),

@@ -2,11 +2,12 @@
 //!
 //! When a twenty-fourth of the touched memory is free, a hand walks the slabs. One that is at most seven eighths live is
 //! emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
-//! it pointed to the copy. A node says of which collection it is and which of its nodes. An entry is found in its table by the key's hash;
-//! it does not know its database, so the tables are asked in turn, which costs a probe by granule number and no look at another entry.
+//! it pointed to the copy. A node says of which collection or keyspace it is and which of its nodes. An item is found in its keyspace by the
+//! key's hash; it does not know its database, so the keyspaces are asked in turn, which costs a look at a node and at no other item.
 
 use super::Shard;
-use crate::nodes::NodeKind;
+use crate::keyspace::is_keyspace;
+use crate::nodes::{NodeKind, owner_of};
 use crate::raw::{Block, NthBlock};
 
 /// Slabs and free blocks looked at that cost as much as one block moved.
@@ -85,10 +86,24 @@ impl Shard {
 
     /// Moves a block to another slab; whether there was memory for that.
     pub(super) fn move_block(&mut self, block: Block) -> bool {
-        match NodeKind::of(self.memory.arena().tail(block)[0]) {
+        let node = self.memory.arena().tail(block);
+        match NodeKind::of(node[0]) {
+            Some(kind) if is_keyspace(owner_of(node)) => self.move_keyspace_node(block, kind),
             Some(kind) => self.memory.move_node(block, kind),
             None => self.move_item(block),
         }
+    }
+
+    fn move_keyspace_node(&mut self, node: Block, kind: NodeKind) -> bool {
+        let owner = owner_of(self.memory.arena().tail(node));
+        let Some(moved) = self.memory.arena_mut().move_block(node) else {
+            return false;
+        };
+        let mut keyspaces = self.databases.iter_mut();
+        let keyspace = keyspaces.find(|keyspace| keyspace.id().owner() == owner);
+        let keyspace = keyspace.expect("flushed keyspaces are freed before anything moves");
+        keyspace.node_moved(&mut self.memory, kind, (node, moved));
+        true
     }
 
     fn move_item(&mut self, item: Block) -> bool {
@@ -99,8 +114,8 @@ impl Shard {
         let holder = self
             .databases
             .iter_mut()
-            .any(|keyspace| keyspace.replace(hash, item, moved));
-        assert!(holder, "every live block is a node, or an entry of a table");
+            .any(|keyspace| keyspace.replace_item(&mut self.memory, hash, (item, moved)));
+        assert!(holder, "every live block is a node, or an item of a keyspace");
         true
     }
 }

@@ -9,9 +9,9 @@ use crate::{DbIndex, Key};
 
 impl Shard {
     /// Removes some fields past their deadline of a hash that wants to be looked at, and the hash with the last of them; the cost,
-    /// in entries read.
+    /// in entries read, and whether some are left.
     #[cold]
-    pub(super) fn expire_fields(&mut self, db: DbIndex, hash: u64, item: Block) -> u32 {
+    pub(super) fn expire_fields(&mut self, db: DbIndex, hash: u64, item: Block) -> (u32, bool) {
         let in_log = match self.is_told_before {
             true => self.before_fields_end(db, hash, item),
             false => None,
@@ -38,13 +38,15 @@ impl Shard {
         let is = self.memory.times(is_at);
         self.times_changed(db, hash, is_at, (was, is));
         self.expired_fields_total += removed;
+        let is_left = is.is_some_and(|times| times.wakes_at <= self.now);
         if removed > 0 {
             self.journal.tell(db, &key, Event::HExpired);
             if self.memory.named(is_at).len() == 0 {
                 self.remove_emptied(db, Key::new(&key, hash), is_at);
+                return (spent, false);
             }
         }
-        spent
+        (spent, is_left)
     }
 
     /// Fields removed because of their deadline since the shard began.

@@ -19,7 +19,7 @@ pub use near::FieldAhead;
 
 use super::{Access, Shard};
 use crate::journal::Event;
-use crate::memory::Named;
+use crate::memory::{Named, item_of};
 use crate::raw::Block;
 use crate::spiral::ElementRef;
 use crate::{DbIndex, Encoding, Key, Kind, UnixMillis, WrongType};
@@ -75,17 +75,17 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<HashRef<'_>>, WrongType> {
-        let Some(item) = self.find_to_read(db, key) else {
+        let Some(entry) = self.find_to_read(db, key) else {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        let layout = self.memory.layout(item);
+        let head = self.memory.head_of(entry);
         if access == Access::Touch {
-            self.touch(db, item, layout.head.access());
+            self.touch(db, entry, head.access());
         }
-        if layout.head.form().kind() != Kind::Hash {
-            return Err(WrongType);
-        }
+        let item = item_of(entry).filter(|_| head.form().kind() == Kind::Hash);
+        let item = item.ok_or(WrongType)?;
+        let layout = self.memory.layout(item);
         Ok(Some(HashRef {
             fields: self.memory.named_of(item, &layout),
             shard: self,

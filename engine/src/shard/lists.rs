@@ -12,6 +12,7 @@ pub use change::ListMut;
 
 use super::{Access, Shard};
 use crate::journal::Event;
+use crate::memory::item_of;
 use crate::list::{End, ListView};
 use crate::{DbIndex, Key, Kind, WrongType};
 
@@ -33,17 +34,16 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<ListRef<'_>>, WrongType> {
-        let Some(item) = self.find_to_read(db, key) else {
+        let Some(entry) = self.find_to_read(db, key) else {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
         };
-        let head = self.memory.head(item);
+        let head = self.memory.head_of(entry);
         if access == Access::Touch {
-            self.touch(db, item, head.access());
+            self.touch(db, entry, head.access());
         }
-        if head.form().kind() != Kind::List {
-            return Err(WrongType);
-        }
+        let item = item_of(entry).filter(|_| head.form().kind() == Kind::List);
+        let item = item.ok_or(WrongType)?;
         let view = self.memory.list_view(&self.memory.list_at(item));
         Ok(Some(ListRef { view }))
     }

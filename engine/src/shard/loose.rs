@@ -14,7 +14,7 @@ use super::{Field, Shard, Stored};
 use crate::item::Variant;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::MAX_VALUE_BYTES;
-use crate::memory::{Content, Loose, Named};
+use crate::memory::{Content, Loose, Named, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
@@ -116,7 +116,7 @@ impl Shard {
         key: Key<'_>,
         (from, most_bytes): (u64, usize),
     ) -> Option<(ValueImage, Option<u64>)> {
-        let item = self.find_to_read(db, key)?;
+        let item = self.find_to_read(db, key).and_then(item_of)?;
         let entry = self.memory.entry(item);
         let mut bytes = Vec::new();
         let next = match entry.kind() {
@@ -196,7 +196,7 @@ impl Shard {
         db: DbIndex,
         key: Key<'_>,
     ) -> Result<Option<LooseId>, StoreError> {
-        let Some(item) = self.find(db, key) else {
+        let Some(item) = self.find(db, key).and_then(item_of) else {
             return Ok(None);
         };
         let duplicate = self.memory.duplicate_loose(item)?;
@@ -366,7 +366,8 @@ impl Shard {
     /// Makes the records of a collection that is at a key now: an empty one is, then each of its elements comes. Nobody reads
     /// these, and nobody walks over it, unless there are subscribers.
     pub(super) fn record_put(&mut self, db: DbIndex, key: Key<'_>) {
-        let item = self.keyspace(db).find(key, &self.memory);
+        let entry = self.keyspace(db).find(key, &self.memory);
+        let item = entry.and_then(item_of);
         let item = item.expect("it has just been put there");
         let Self {
             memory, journal, ..

@@ -39,12 +39,13 @@ pub use uses::Lfu;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
-use crate::expiry::{Found, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
+use crate::expiry::{GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
-use crate::keyspace::{ContentsId, Items, Keyspace};
-use crate::limits::LOOK_MAX_ENTRIES;
-use crate::memory::{Memory, Times};
+use crate::keyspace::{ContentsId, KeyAhead, Keyspace};
+use crate::limits::LOOK_MAX_COST;
+use crate::memory::{Memory, Times, item_of};
 use crate::raw::Block;
+use crate::spiral::entries::Entry;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
 use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, Thresholds, UnixMillis};
@@ -133,8 +134,8 @@ pub struct Shard {
     databases: Vec<Keyspace>,
     /// The next contents that come to be have this number.
     next_contents: u64,
-    /// Bytes of the tables of `databases`.
-    table_bytes: u64,
+    /// Bytes of the lists of `databases`.
+    list_bytes: u64,
     memory: Memory,
     memory_ceiling_bytes: u64,
     hasher: KeyHasher,
@@ -179,7 +180,7 @@ impl Shard {
         let databases: Vec<Keyspace> = ids.map(Keyspace::new).collect();
         Ok(Self {
             next_contents: options.databases.into(),
-            table_bytes: databases.iter().map(Keyspace::table_bytes).sum(),
+            list_bytes: 0,
             databases,
             memory: Memory::new(options.memory_ceiling_bytes)?,
             memory_ceiling_bytes: options.memory_ceiling_bytes,
@@ -264,11 +265,11 @@ impl Shard {
     #[inline]
     pub fn memory(&self) -> MemoryUsage {
         let (retired_bytes, flushed_bytes) = match &self.graveyard {
-            Some(graveyard) => (graveyard.retired_bytes(), graveyard.table_bytes()),
+            Some(graveyard) => (graveyard.retired_bytes(), graveyard.list_bytes()),
             None => (0, 0),
         };
         let mut table_bytes =
-            self.undos_aside_bytes + self.table_bytes + flushed_bytes + self.memory.table_bytes();
+            self.undos_aside_bytes + self.list_bytes + flushed_bytes + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -286,54 +287,54 @@ impl Shard {
         self.memory.dying_bytes()
     }
 
-    /// Bytes of the table of `db`.
+    /// Bytes of the nodes and lists of `db`, the short strings in them included.
     pub fn table_bytes(&self, db: DbIndex) -> u64 {
         self.keyspace(db).table_bytes()
     }
 
-    /// Brings the table's and the entries' cache lines of a batch of hashes of `db` near. A hint: no effect but speed.
+    /// Brings near what a batch of commands will touch for keys of `db`. A hint: no effect but speed.
     #[inline]
-    pub fn prefetch(&self, db: DbIndex, hashes: &[u64]) {
-        self.keyspace(db).prefetch(hashes, &self.memory);
+    pub fn prefetch(&self, db: DbIndex, keys: &[KeyAhead]) {
+        self.keyspace(db).prefetch(keys, &self.memory);
     }
 
     /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
     /// [`Self::get`].
     #[inline]
     pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
-        let item = self.find_to_read(db, key);
-        if item.is_none() {
+        let entry = self.find_to_read(db, key);
+        if entry.is_none() {
             self.journal.tell(db, key.bytes(), Event::Missed);
         }
-        Some(self.look_at(db, item?, access))
+        Some(self.look_at(db, entry?, access))
     }
 
     /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found; while expiry is
     /// held it is not found and stays.
     #[inline]
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
-        let item = self.find_to_read(db, key)?;
-        Some(self.look_at(db, item, access))
+        let entry = self.find_to_read(db, key)?;
+        Some(self.look_at(db, entry, access))
     }
 
     #[inline(always)]
-    fn look_at(&mut self, db: DbIndex, item: Block, access: Access) -> EntryRef<'_> {
-        let before = self.memory.layout(item).head.access();
+    fn look_at(&mut self, db: DbIndex, entry: Entry, access: Access) -> EntryRef<'_> {
+        let before = self.memory.head_of(entry).access();
         if access == Access::Touch {
-            self.touch(db, item, before);
+            self.touch(db, entry, before);
         }
-        self.memory.entry(item).with_access(before)
+        self.memory.view(entry).with_access(before)
     }
 
-    /// An item with this history is used.
+    /// An entry with this history is used.
     #[inline(always)]
-    fn touch(&mut self, db: DbIndex, item: Block, before: AccessClock) {
+    fn touch(&mut self, db: DbIndex, entry: Entry, before: AccessClock) {
         if before.0 != self.history_of_just_used {
             if self.is_told_before {
-                self.before_use(db, item);
+                self.before_use(db, entry);
             }
             let used = self.history_of_used(before);
-            self.memory.set_access(item, used);
+            self.memory.set_access_of(entry, used);
         }
     }
 
@@ -381,7 +382,7 @@ impl Shard {
 
     /// One step of the expiry hand: removes entries past their deadline until none is worth it or the step has cost
     /// `budget` and what the deadlines set since the last step have paid, in entries read. A removal costs 8 of them; the
-    /// step may exceed its budget by one look at a segment.
+    /// step may exceed its budget by one look at a node.
     pub fn expire_cycle(&mut self, budget: u32) -> ExpireStats {
         if self.undos_aside > 0 {
             // What is due may be what is to be put back.
@@ -405,58 +406,56 @@ impl Shard {
         let mut stats = ExpireStats::default();
         let mut spent = 0;
         while spent < budget {
-            let items = Items {
-                memory: &self.memory,
-                hasher: &self.hasher,
-                now: self.now,
-            };
-            let found = self.hand.find(&mut self.databases, items, &mut spent);
-            let Some(Found {
-                database,
-                due,
-                look,
-            }) = found
+            let Self {
+                hand,
+                databases,
+                memory,
+                now,
+                ..
+            } = self;
+            let Some((database, mut look)) = hand.find(databases, (memory, *now), &mut spent)
             else {
                 return stats;
             };
-            self.table_bytes += look.ticks_bytes;
-            let (mut removed, mut stayed) = (0, 0);
-            for &item in &due {
-                let held = self.memory.held_bytes();
-                let hash = self.hasher.hash(self.memory.key(item));
-                if stays(hash) {
-                    stayed += 1;
-                    continue;
-                }
-                let db = DbIndex(database as u16);
-                let may_stay = self.memory.head(item).form().has_fields();
-                match may_stay && !self.memory.is_due(item, self.now) {
-                    false => self.expire(db, hash, item),
-                    true => spent += self.expire_fields(db, hash, item),
-                }
-                removed += 1;
-                let given_back = held.saturating_sub(self.memory.held_bytes());
-                spent += REMOVAL_COST + (given_back / GIVEN_BACK_BYTES) as u32;
-                if spent > budget.saturating_add(LOOK_MAX_ENTRIES as u32 * REMOVAL_COST) {
-                    // Many were the last of their slabs. The segment is still due, and is found again.
+            let db = DbIndex(database as u16);
+            let (mut removed, mut is_through) = (false, true);
+            while let Some(entry) = self.keyspace(db).next_due(&self.memory, &mut look, self.now) {
+                if spent > budget.saturating_add(LOOK_MAX_COST) {
+                    is_through = false;
                     break;
                 }
-            }
-            stats.examined += look.examined;
-            stats.expired += removed as u32;
-            let is_done = removed + stayed == due.len();
-            let all_stay = is_done && stayed > 0 && removed == 0;
-            if all_stay || look.is_through && is_done {
-                let table = &mut self.databases[database];
-                let was = table.table_bytes();
-                match all_stay {
-                    true => table.put_off(look.segment, &self.memory, self.now),
-                    // What stays is found again: the removals may have brought other entries here.
-                    false => table.plan(look.segment, self.now),
+                (spent, stats.examined) = (spent + 1, stats.examined + 1);
+                let held = self.memory.held_bytes();
+                let hash = self.hasher.hash(self.memory.key_of(entry));
+                if stays(hash) {
+                    look.pass();
+                    continue;
                 }
-                self.table_bytes = self.table_bytes - was + table.table_bytes();
+                match entry {
+                    Entry::Item(item) if !self.memory.is_due(item, self.now) => {
+                        let (cost, is_left) = self.expire_fields(db, hash, item);
+                        spent += cost;
+                        if is_left {
+                            look.pass();
+                            is_through = false;
+                        }
+                    }
+                    _ => {
+                        self.expire_unbalanced(db, hash, entry);
+                        removed = true;
+                    }
+                }
+                stats.expired += 1;
+                let given_back = held.saturating_sub(self.memory.held_bytes());
+                spent += REMOVAL_COST + (given_back / GIVEN_BACK_BYTES) as u32;
             }
-            self.hand.recycle(due);
+            let now = self.now;
+            self.change_keyspace(db, |keyspace, (memory, hasher)| {
+                keyspace.end_look(memory, look, now, is_through);
+                if removed {
+                    keyspace.balance((memory, hasher));
+                }
+            });
         }
         stats.is_cut_short = self.expiry_due_at() <= self.now;
         stats
@@ -504,16 +503,11 @@ impl Shard {
     /// An invariant is broken.
     pub fn check(&self) {
         self.memory.check(&|name: &[u8]| self.hasher.hash(name));
-        let items = Items {
-            memory: &self.memory,
-            hasher: &self.hasher,
-            now: self.now,
-        };
         for keyspace in &self.databases {
-            keyspace.check(items);
+            keyspace.check(&self.memory, &self.hasher);
         }
-        let tables: u64 = self.databases.iter().map(Keyspace::table_bytes).sum();
-        assert_eq!(tables, self.table_bytes);
+        let lists: u64 = self.databases.iter().map(Keyspace::list_bytes).sum();
+        assert_eq!(lists, self.list_bytes);
         assert!(
             !self
                 .graveyard
@@ -521,19 +515,26 @@ impl Shard {
                 .is_some_and(|graveyard| graveyard.is_empty())
         );
         if self.graveyard.is_none() {
-            let tables = self.databases.iter().chain(self.undo.flushed());
-            let live = tables.flat_map(Keyspace::segments);
-            let live = live.flat_map(|segment| segment.items());
             let (mut bytes, mut payload) = (0, 0);
-            for item in live.chain(self.undo.kept()) {
-                let entry = self.memory.entry(item);
+            let mut count = |entry: Entry| {
+                let view = self.memory.view(entry);
+                payload += (view.key().len() + view.value().len()) as u64;
+                let Some(item) = item_of(entry) else {
+                    return;
+                };
                 self.memory
                     .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
-                payload += (entry.key().len() + entry.value().len()) as u64;
                 if let Some(collection) = self.memory.collection_of(item) {
                     payload += self.memory.payload_of(collection);
                 }
                 bytes += self.memory.item_bytes(item);
+            };
+            for keyspace in self.databases.iter().chain(self.undo.flushed()) {
+                keyspace.for_each(&self.memory, &mut count);
+            }
+            self.undo.kept().for_each(|item| count(Entry::Item(item)));
+            for keyspace in self.databases.iter().chain(self.undo.flushed()) {
+                bytes += keyspace.node_bytes();
             }
             for owner in self.loose.owners() {
                 payload += self.memory.payload_of(owner);
@@ -552,47 +553,86 @@ impl Shard {
         &self.databases[usize::from(db.0)]
     }
 
-    /// The live item of `key` for what changes nothing: one past its deadline is removed unless expiry is held.
+    /// Has `change` change a keyspace: its sums stay right, and the hand knows when to look.
     #[inline(always)]
-    fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
-        let item = self.keyspace(db).find(key, &self.memory)?;
-        if self.memory.is_due(item, self.now) {
+    fn change_keyspace<T>(
+        &mut self,
+        db: DbIndex,
+        change: impl FnOnce(&mut Keyspace, (&mut Memory, &KeyHasher)) -> T,
+    ) -> T {
+        let keyspace = &mut self.databases[usize::from(db.0)];
+        let was = keyspace.list_bytes();
+        let result = change(keyspace, (&mut self.memory, &self.hasher));
+        self.list_bytes = self.list_bytes - was + keyspace.list_bytes();
+        result
+    }
+
+    /// Entries of a database have come to have deadlines, or others.
+    #[inline]
+    fn deadlines_set(&mut self, db: DbIndex) {
+        let look_at = self.keyspace(db).look_at();
+        self.hand.deadline_set(look_at);
+    }
+
+    /// The live entry of `key` for what changes nothing: one past its deadline is removed unless expiry is held.
+    #[inline(always)]
+    fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
+        let entry = self.keyspace(db).find(key, &self.memory)?;
+        if self.memory.has_ended(entry, self.now) {
             if !self.expiry_is_held && self.undos_aside == 0 {
-                self.expire(db, key.hash(), item);
+                self.expire(db, key.hash(), entry);
             }
             return None;
         }
-        Some(item)
+        Some(entry)
     }
 
-    /// The live item of `key`; one past its deadline is removed.
+    /// The live entry of `key`; one past its deadline is removed.
     #[inline(always)]
-    fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Block> {
-        let item = self.keyspace(db).find(key, &self.memory)?;
-        if self.memory.is_due(item, self.now) {
-            self.expire(db, key.hash(), item);
+    fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
+        let entry = self.keyspace(db).find(key, &self.memory)?;
+        if self.memory.has_ended(entry, self.now) {
+            self.expire(db, key.hash(), entry);
             return None;
         }
-        Some(item)
+        Some(entry)
     }
 
-    /// Removes an item past its deadline.
+    /// Removes an entry past its deadline.
     #[cold]
     #[inline(never)]
-    fn expire(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let key = self.memory.key(item);
+    fn expire(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        self.expire_unbalanced(db, hash, entry);
+        self.change_keyspace(db, |keyspace, within| keyspace.balance(within));
+    }
+
+    /// As [`Self::expire`]; the keyspace is yet to be balanced.
+    fn expire_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        let key = self.memory.key_of(entry);
         // As in Redis, whose clients did not ask for it.
         self.journal
             .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Expired));
         self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
-        self.delete(db, hash, item);
+        self.delete_unbalanced(db, hash, entry);
     }
 
-    /// Takes an item out of its table and frees it.
-    fn delete(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let is_kept = self.is_told_before && self.before_whole(db, hash, item);
-        self.detach(db, hash, item);
+    /// Takes an entry out of its keyspace and frees it.
+    #[inline]
+    fn delete(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        self.delete_unbalanced(db, hash, entry);
+        self.change_keyspace(db, |keyspace, within| keyspace.balance(within));
+    }
+
+    #[inline]
+    fn delete_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        let is_kept = self.is_told_before && self.before_whole(db, hash, entry);
+        self.change_keyspace(db, |keyspace, (memory, _)| {
+            keyspace.remove_unbalanced(memory, hash, entry);
+        });
+        let Some(item) = item_of(entry) else {
+            return;
+        };
         if is_kept {
             self.keep(db, hash, item);
         } else {
@@ -600,38 +640,60 @@ impl Shard {
         }
     }
 
-    /// Takes an item out of its table.
+    /// Takes an item out of its keyspace.
     fn detach(&mut self, db: DbIndex, hash: u64, item: Block) {
-        let times = self.memory.times(item);
-        let items = Items {
-            memory: &self.memory,
-            hasher: &self.hasher,
-            now: self.now,
-        };
-        let table = &mut self.databases[usize::from(db.0)];
-        let was = table.table_bytes();
-        table.remove(hash, item, &times, items);
-        self.table_bytes = self.table_bytes - was + table.table_bytes();
+        self.change_keyspace(db, |keyspace, within| {
+            keyspace.remove(within, hash, Entry::Item(item));
+        });
     }
 
-    /// Puts an item into a table that does not have its key.
-    fn attach(&mut self, db: DbIndex, hash: u64, item: Block) {
+    /// Puts an item into a keyspace that does not have its key.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    fn attach(&mut self, db: DbIndex, hash: u64, item: Block) -> Result<(), StoreError> {
         let times = self.memory.times(item);
-        let items = Items {
-            memory: &self.memory,
-            hasher: &self.hasher,
-            now: self.now,
-        };
-        let table = &mut self.databases[usize::from(db.0)];
-        let was = table.table_bytes();
-        table.insert(hash, item, &times, items);
-        self.table_bytes = self.table_bytes - was + table.table_bytes();
+        self.change_keyspace(db, |keyspace, within| {
+            keyspace.insert_item(within, hash, item, &times)
+        })?;
         if times.is_some() {
-            self.hand.deadline_set(table.look_at());
+            self.deadlines_set(db);
         }
+        Ok(())
     }
 
-    /// The times of an item have changed from `was` to `is`.
+    /// As [`Self::attach`], of an item that was in a keyspace before, or that has just got the memory it needed: takes what is set
+    /// aside for that if memory is out.
+    fn attach_anyway(&mut self, db: DbIndex, hash: u64, item: Block) {
+        self.memory.insist(true);
+        let attached = self.attach(db, hash, item);
+        self.memory.insist(false);
+        attached.expect("there is memory set aside for what must not fail");
+    }
+
+    /// Puts a new item into a keyspace that does not have its key, or frees it.
+    ///
+    /// # Errors
+    /// Memory is out.
+    fn attach_new(&mut self, db: DbIndex, hash: u64, item: Block) -> Result<(), StoreError> {
+        let attached = self.attach(db, hash, item);
+        if attached.is_err() {
+            self.memory.destroy(item);
+        }
+        attached
+    }
+
+    /// Makes sure that an item may come to wake, so that [`Self::times_changed`] cannot fail.
+    ///
+    /// # Errors
+    /// Memory is out.
+    fn make_place(&mut self, db: DbIndex, hash: u64, item: Block) -> Result<(), StoreError> {
+        self.change_keyspace(db, |keyspace, (memory, _)| {
+            keyspace.make_place(memory, hash, item)
+        })
+    }
+
+    /// The times of an item have changed from `was` to `is`. If it did not wake before, there is a [place](Self::make_place).
     fn times_changed(
         &mut self,
         db: DbIndex,
@@ -642,12 +704,14 @@ impl Shard {
         if was == is {
             return;
         }
-        let table = &mut self.databases[usize::from(db.0)];
-        let was_bytes = table.table_bytes();
-        table.times_changed(hash, item, (&was, &is), self.now);
-        self.table_bytes = self.table_bytes - was_bytes + table.table_bytes();
+        self.memory.insist(true);
+        let changed = self.change_keyspace(db, |keyspace, (memory, _)| {
+            keyspace.times_changed(memory, (hash, item), (&was, &is))
+        });
+        self.memory.insist(false);
+        changed.expect("there is a place, or memory set aside");
         if is.is_some() {
-            self.hand.deadline_set(table.look_at());
+            self.deadlines_set(db);
         }
     }
 }

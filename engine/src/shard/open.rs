@@ -7,9 +7,10 @@
 
 use super::Shard;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
-use crate::memory::Times;
+use crate::memory::{Times, item_of};
 use crate::raw::Block;
-use crate::{DbIndex, Key, Kind, WrongType};
+use crate::spiral::entries::Entry;
+use crate::{DbIndex, Key, Kind, StoreError, WrongType};
 
 /// What a command changes: the collection of a key, if there is one.
 #[must_use = "what is opened is closed, however it went"]
@@ -23,6 +24,8 @@ pub(super) struct Open<'a> {
     was_there: bool,
     /// When it ends and wakes, as the table knows it, once a change may change that.
     times: Option<Option<Times>>,
+    /// Whether it may come to wake.
+    has_place: bool,
 }
 
 impl Shard {
@@ -37,14 +40,15 @@ impl Shard {
         key: Key<'a>,
         kind: Kind,
     ) -> Result<Open<'a>, WrongType> {
-        let item = self.find(db, key);
-        if let Some(item) = item {
-            let head = self.memory.head(item);
-            self.touch(db, item, head.access());
+        let entry = self.find(db, key);
+        if let Some(entry) = entry {
+            let head = self.memory.head_of(entry);
+            self.touch(db, entry, head.access());
             if head.form().kind() != kind {
                 return Err(WrongType);
             }
         }
+        let item = entry.and_then(item_of);
         Ok(Open {
             shard: self,
             db,
@@ -52,6 +56,7 @@ impl Shard {
             item,
             was_there: item.is_some(),
             times: None,
+            has_place: false,
         })
     }
 }
@@ -59,7 +64,7 @@ impl Shard {
 impl Shard {
     /// Removes a collection that has lost its last element: a part of the change that took it.
     pub(super) fn remove_emptied(&mut self, db: DbIndex, key: Key<'_>, item: Block) {
-        self.delete(db, key.hash(), item);
+        self.delete(db, key.hash(), Entry::Item(item));
         let gone = Effect::Remove(Removal::Deleted);
         self.journal.record_as(Counts::Part, db, key.bytes(), &gone);
         self.journal.tell(db, key.bytes(), Event::Del);
@@ -89,6 +94,18 @@ impl Open<'_> {
         }
     }
 
+    /// Is called, besides, before a change that may have the item wake that did not.
+    ///
+    /// # Errors
+    /// There is no memory for telling when.
+    pub(super) fn make_place(&mut self) -> Result<(), StoreError> {
+        if let Some(item) = self.item.filter(|_| !self.has_place) {
+            self.shard.make_place(self.db, self.key.hash(), item)?;
+            self.has_place = true;
+        }
+        Ok(())
+    }
+
     /// Makes the record of a change.
     #[inline]
     pub(super) fn record(&mut self, element: Element<'_>) {
@@ -115,12 +132,16 @@ impl Open<'_> {
         }
     }
 
-    /// Puts a new item into the table; [`Self::before_new`] has been called.
-    pub(super) fn attach(&mut self, item: Block) {
-        self.shard.attach(self.db, self.key.hash(), item);
+    /// Puts a new item into the keyspace, or frees it; [`Self::before_new`] has been called.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(super) fn attach(&mut self, item: Block) -> Result<(), StoreError> {
+        self.shard.attach_new(self.db, self.key.hash(), item)?;
         self.item = Some(item);
         let has_fields = self.shard.memory.layout(item).head.form().has_fields();
         self.times = has_fields.then(|| self.shard.memory.times(item));
+        Ok(())
     }
 
     /// The end of a command that had these effects: tells events, and removes what has become empty.
@@ -132,6 +153,7 @@ impl Open<'_> {
             item,
             was_there,
             times,
+            has_place: _,
         } = self;
         if let (Some(item), Some(was)) = (item, times) {
             let is = shard.memory.times(item);

@@ -34,10 +34,10 @@ impl Graveyard {
             .sum()
     }
 
-    /// Bytes of tables not yet freed.
-    pub(super) fn table_bytes(&self) -> u64 {
+    /// Bytes of the lists of tables not yet freed.
+    pub(super) fn list_bytes(&self) -> u64 {
         let tables = self.tables.iter().chain(&self.hollow_tables);
-        tables.map(Keyspace::table_bytes).sum()
+        tables.map(Keyspace::list_bytes).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -51,11 +51,9 @@ impl Shard {
         if self.is_told_before {
             self.before_flush(db);
         }
-        let empty = Keyspace::new(ContentsId(self.next_contents));
-        self.next_contents += 1;
-        self.table_bytes += empty.table_bytes();
+        let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
-        self.table_bytes -= flushed.table_bytes();
+        self.list_bytes -= flushed.list_bytes();
         let removed = flushed.len();
         let is_undoable = self.undo.is_open;
         let unneeded = match is_undoable {
@@ -73,12 +71,25 @@ impl Shard {
         removed
     }
 
+    /// A number for contents that come to be, whose nodes have an owner of their own.
+    fn new_contents(&mut self) -> ContentsId {
+        loop {
+            let id = ContentsId(self.next_contents);
+            self.next_contents += 1;
+            let flushed = self.graveyard.iter().flat_map(|graveyard| &graveyard.tables);
+            let keyspaces = self.databases.iter().chain(flushed).chain(self.undo.flushed());
+            if keyspaces.map(Keyspace::id).all(|other| other.owner() != id.owner()) {
+                return id;
+            }
+        }
+    }
+
     /// Frees the entries of a table that is in use no more, at once if they are few.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
         let entries = table.len();
         self.graveyard.get_or_insert_default().tables.push(table);
         if entries <= FREE_AT_ONCE_ENTRIES {
-            while self.free_segment().is_some() {}
+            while self.free_node().is_some() {}
         }
     }
 
@@ -104,11 +115,11 @@ impl Shard {
             let (hasher, memory, now) = (&self.hasher, &self.memory, self.now);
             let find = |key: &[u8]| {
                 let found = other.find(hasher.key(key), memory);
-                found.filter(|item| !memory.is_due(*item, now))
+                found.filter(|entry| !memory.has_ended(*entry, now))
             };
             let has = |key: &[u8]| find(key).is_some();
             self.journal.watches.note_exchange(db, has);
-            let kind = |key: &[u8]| find(key).map(|item| memory.entry(item).kind());
+            let kind = |key: &[u8]| find(key).map(|entry| memory.view(entry).kind());
             self.journal.awaited.note_exchange(db, kind);
         }
         self.databases.swap(usize::from(a.0), usize::from(b.0));
@@ -120,7 +131,7 @@ impl Shard {
 
     /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.
     ///
-    /// `budget` counts entries freed or moved; what a step costs beyond them is at most one segment or slab.
+    /// `budget` counts entries freed or moved; what a step costs beyond them is at most one node or slab.
     #[inline]
     pub fn tend(&mut self, budget: u32) -> bool {
         self.has_to_tend() && self.tend_some(budget)
@@ -137,7 +148,7 @@ impl Shard {
         while left > 0 {
             let spent = if self.memory.trim_some() {
                 ENTRIES_PER_RELEASE
-            } else if let Some(freed) = self.free_segment() {
+            } else if let Some(freed) = self.free_node() {
                 freed
             } else if self.release_some() {
                 ENTRIES_PER_RELEASE
@@ -151,17 +162,12 @@ impl Shard {
         true
     }
 
-    /// Frees a segment of a flushed table with its entries, of the last flushed first; how many those were, if any
-    /// segment was left.
-    pub(super) fn free_segment(&mut self) -> Option<u32> {
+    /// Frees a node of a flushed table with its entries, of the last flushed first; what that cost, in entries, if any node was left.
+    pub(super) fn free_node(&mut self) -> Option<u32> {
         let graveyard = self.graveyard.as_mut()?;
         while let Some(table) = graveyard.tables.last_mut() {
-            if let Some(segment) = table.dismantle() {
-                segment.prefetch(&self.memory);
-                for item in segment.items() {
-                    self.memory.destroy(item);
-                }
-                return Some(segment.len() as u32 + 1);
+            if let Some(entries) = table.dismantle(&mut self.memory) {
+                return Some(entries + 1);
             }
             graveyard.tables.pop();
         }
@@ -171,15 +177,13 @@ impl Shard {
         None
     }
 
-    /// Frees a segment of a table without entries, or a piece of retired memory; whether there was one.
+    /// Frees the lists of a table whose nodes went with a retired arena, or a piece of that; whether there was one.
     fn release_some(&mut self) -> bool {
         let Some(graveyard) = &mut self.graveyard else {
             return false;
         };
-        if let Some(table) = graveyard.hollow_tables.last_mut() {
-            if table.dismantle().is_none() {
-                graveyard.hollow_tables.pop();
-            }
+        if graveyard.hollow_tables.pop().is_some() {
+            // Its lists are short: four bytes for 512 nodes, and the agenda's pages.
         } else if let Some(memory) = graveyard.retired.last_mut()
             && !memory.release_some()
         {
@@ -203,6 +207,10 @@ impl Shard {
             } = &mut **self.graveyard.get_or_insert_default();
             memories.push(retired);
             hollow_tables.append(tables);
+            for keyspace in &mut self.databases {
+                self.list_bytes -= keyspace.list_bytes();
+                keyspace.forget();
+            }
             self.compactor = super::Compactor::default();
         }
     }

@@ -10,7 +10,7 @@
 use super::{Shard, UnixMillis};
 use crate::AccessClock;
 use crate::journal::Event;
-use crate::raw::Block;
+use crate::spiral::entries::Entry;
 
 /// The count of an entry that is new, so that it is not the first to be evicted.
 const NEW_COUNT: u32 = 5;
@@ -102,7 +102,7 @@ impl Shard {
     /// The history of what is written over `existing`. A command that computes its value from the old one has counted its use
     /// when it looked that up; one that sets a value counts here; a key that is restored is a new one.
     #[inline(always)]
-    pub(super) fn history_over(&mut self, existing: Option<Block>, event: Event) -> AccessClock {
+    pub(super) fn history_over(&mut self, existing: Option<Entry>, event: Event) -> AccessClock {
         match self.lfu {
             None => self.clock,
             Some(lfu) => self.count_over(lfu, existing, event),
@@ -110,11 +110,11 @@ impl Shard {
     }
 
     #[cold]
-    fn count_over(&mut self, lfu: Lfu, existing: Option<Block>, event: Event) -> AccessClock {
-        let Some(item) = existing.filter(|_| event != Event::Restore) else {
+    fn count_over(&mut self, lfu: Lfu, existing: Option<Entry>, event: Event) -> AccessClock {
+        let Some(entry) = existing.filter(|_| event != Event::Restore) else {
             return self.clock;
         };
-        let before = self.memory.layout(item).head.access();
+        let before = self.memory.head_of(entry).access();
         match event {
             Event::Set => self.count_use(lfu, before),
             _ => before,

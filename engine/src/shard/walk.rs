@@ -3,7 +3,7 @@
 use super::{ScanCursor, Shard};
 use crate::DbIndex;
 use crate::entry::EntryRef;
-use crate::keyspace::{Cursor, Items};
+use crate::keyspace::Cursor;
 
 impl Shard {
     /// Visits about `count` live entries from `cursor` on and returns where to go on. Every entry present from the first
@@ -15,17 +15,13 @@ impl Shard {
         count: usize,
         visit: &mut dyn FnMut(EntryRef<'_>),
     ) -> ScanCursor {
-        let items = Items {
-            memory: &self.memory,
-            hasher: &self.hasher,
-            now: self.now,
-        };
         let (memory, now) = (&self.memory, self.now);
+        let within = (memory, &self.hasher);
         let next = self
             .keyspace(db)
-            .scan(Cursor(cursor.0), count, items, &mut |item| {
-                if !memory.is_due(item, now) {
-                    visit(memory.entry(item));
+            .scan(within, Cursor(cursor.0), count, &mut |entry| {
+                if !memory.has_ended(entry, now) {
+                    visit(memory.view(entry));
                 }
             });
         ScanCursor(next.map_or(0, |cursor| cursor.0))
@@ -33,22 +29,19 @@ impl Shard {
 
     /// Visits every live entry of `db`.
     pub fn for_each(&self, db: DbIndex, visit: &mut dyn FnMut(EntryRef<'_>)) {
-        for segment in self.keyspace(db).segments() {
-            segment.prefetch(&self.memory);
-            for item in segment.items() {
-                if !self.memory.is_due(item, self.now) {
-                    visit(self.memory.entry(item));
-                }
+        self.keyspace(db).for_each(&self.memory, |entry| {
+            if !self.memory.has_ended(entry, self.now) {
+                visit(self.memory.view(entry));
             }
-        }
+        });
     }
 
     /// A live entry of `db` chosen by `random`, close to uniformly; `None` if there is none. Those past their deadline are the
     /// hand's to remove: somebody may have locks of them, or a log of them to take back.
     pub fn random(&self, db: DbIndex, random: u64) -> Option<EntryRef<'_>> {
         let (memory, now) = (&self.memory, self.now);
-        let is_live = |item| !memory.is_due(item, now);
-        let drawn = self.keyspace(db).random(random, is_live);
-        drawn.map(|item| memory.entry(item))
+        let is_live = |entry| !memory.has_ended(entry, now);
+        let drawn = self.keyspace(db).random(memory, random, is_live);
+        drawn.map(|entry| memory.view(entry))
     }
 }

@@ -8,8 +8,9 @@ use super::{Shard, TtlChange};
 use crate::item::Form;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::memory::{Content, Times};
+use crate::memory::Content;
 use crate::raw::Block;
+use crate::spiral::entries::{Entry, NewShort, SHORT_MAX_BYTES, Short, is_exact};
 use crate::{
     AccessClock, Buffer, DbIndex, Encoding, Key, Kind, StoreError, StringForm, UnixMillis,
     ValueBytes, ValueImage,
@@ -51,7 +52,7 @@ impl Shard {
         let existing = self.find(db, key);
         let deadline = match (ttl, existing) {
             (TtlChange::At(at), _) => Some(at),
-            (TtlChange::Keep, Some(item)) => self.memory.deadline(item),
+            (TtlChange::Keep, Some(entry)) => self.memory.deadline_of(entry),
             (TtlChange::Keep, None) | (TtlChange::Clear, _) => None,
         };
         let content = Content {
@@ -127,102 +128,158 @@ impl Shard {
         Ok(())
     }
 
-    /// Gives `key` this content: in place where it fits, which leaves the table alone.
+    /// Gives `key` this content. A short string lies in a node, any other entry is an item, which is written over in place where the
+    /// content fits.
     #[inline]
     pub(super) fn store(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
-        existing: Option<Block>,
+        existing: Option<Entry>,
+        content: &Content<'_>,
+    ) -> Result<(), StoreError> {
+        if let Some(short) = content.short(key.bytes().len())
+            && !self.is_told_before
+            && !matches!(existing, Some(Entry::Item(_)))
+        {
+            return self.store_short(db, key, existing, &short);
+        }
+        self.store_any(db, key, existing, content)
+    }
+
+    /// Writes a short string where there is none, or another.
+    #[inline(always)]
+    pub(super) fn store_short(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        existing: Option<Entry>,
+        short: &NewShort<'_>,
+    ) -> Result<(), StoreError> {
+        self.change_keyspace(db, |keyspace, within| match existing {
+            Some(Entry::Short(old)) => keyspace.replace_short(within, key, &old, short),
+            _ => keyspace.insert_short(within, key, short),
+        })?;
+        if short.deadline.is_some() {
+            self.deadlines_set(db);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::store`], of what may be long, a collection, or in the place of an item, and perhaps told before.
+    #[inline(never)]
+    fn store_any(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        existing: Option<Entry>,
         content: &Content<'_>,
     ) -> Result<(), StoreError> {
         if key.bytes().len() > MAX_KEY_BYTES || content.value.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if self.is_told_before {
-            return self.store_told(db, key, existing, content);
-        }
-        let Some(item) = existing else {
-            return self.store_new(db, key, content);
+        let is_kept = match existing {
+            _ if !self.is_told_before => false,
+            Some(entry) => self.before_whole(db, key.hash(), entry),
+            None => {
+                self.before_new(db, key);
+                false
+            }
         };
-        let wakes = content.deadline.is_some()
-            || content.form.has_fields()
-            || self.memory.head(item).may_wake();
-        let was = if wakes { self.memory.times(item) } else { None };
-        let mut is_at = item;
-        if !self.memory.overwrite(item, content) {
-            is_at = self.memory.create(key.bytes(), content)?;
-            self.repoint(db, key.hash(), item, is_at);
-            self.memory.destroy(item);
+        match (content.short(key.bytes().len()), existing) {
+            (Some(short), Some(Entry::Item(item))) => {
+                self.store_short_over_item(db, key, (item, is_kept), &short)
+            }
+            (Some(short), _) => self.store_short(db, key, existing, &short),
+            (None, Some(Entry::Item(item))) => {
+                self.store_over_item(db, key, (item, is_kept), content)
+            }
+            (None, Some(Entry::Short(old))) => {
+                let item = self.memory.create(key.bytes(), content)?;
+                self.put_item(db, key.hash(), &old, item)
+            }
+            (None, None) => {
+                let item = self.memory.create(key.bytes(), content)?;
+                self.attach_new(db, key.hash(), item)
+            }
         }
-        if wakes {
-            self.written_over(db, key.hash(), is_at, was, content);
-        }
-        Ok(())
     }
 
-    /// An item that had these times has this content now.
-    #[inline(never)]
-    fn written_over(
+    /// Puts a new item in the place of a short string, or frees it.
+    fn put_item(
         &mut self,
         db: DbIndex,
         hash: u64,
+        old: &Short,
         item: Block,
-        was: Option<Times>,
-        content: &Content<'_>,
-    ) {
-        let is = match content.form.has_fields() {
-            false => Times::ending(content.deadline),
-            true => self.memory.times(item),
-        };
-        self.times_changed(db, hash, item, (was, is));
-    }
-
-    #[inline(always)]
-    fn store_new(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-        content: &Content<'_>,
     ) -> Result<(), StoreError> {
-        let item = self.memory.create(key.bytes(), content)?;
-        self.attach(db, key.hash(), item);
+        let times = self.memory.times(item);
+        let put = self.change_keyspace(db, |keyspace, within| {
+            keyspace.put_item(within, hash, old, (item, &times))
+        });
+        if let Err(error) = put {
+            self.memory.destroy(item);
+            return Err(error);
+        }
+        if times.is_some() {
+            self.deadlines_set(db);
+        }
         Ok(())
     }
 
-    /// As [`Self::store`], while somebody is told before.
-    #[cold]
-    #[inline(never)]
-    fn store_told(
+    /// Has a short string take the place of an item, which the undo log wants, or is freed.
+    fn store_short_over_item(
         &mut self,
         db: DbIndex,
         key: Key<'_>,
-        existing: Option<Block>,
+        (item, is_kept): (Block, bool),
+        short: &NewShort<'_>,
+    ) -> Result<(), StoreError> {
+        let times = self.memory.times(item);
+        self.change_keyspace(db, |keyspace, within| {
+            keyspace.put_short(within, key, (item, &times), short)
+        })?;
+        match is_kept {
+            true => self.keep(db, key.hash(), item),
+            false => self.memory.destroy(item),
+        }
+        if short.deadline.is_some() {
+            self.deadlines_set(db);
+        }
+        Ok(())
+    }
+
+    /// Has other content take the place of that of an item, which the undo log may want.
+    fn store_over_item(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        (item, is_kept): (Block, bool),
         content: &Content<'_>,
     ) -> Result<(), StoreError> {
-        let Some(item) = existing else {
-            self.before_new(db, key);
-            return self.store_new(db, key, content);
-        };
+        let hash = key.hash();
+        if content.deadline.is_some() || content.form.has_fields() {
+            self.make_place(db, hash, item)?;
+        }
         let was = self.memory.times(item);
         let mut is_at = item;
-        let is_kept = self.before_whole(db, key.hash(), item);
         if is_kept || !self.memory.overwrite(item, content) {
             is_at = self.memory.create(key.bytes(), content)?;
-            self.repoint(db, key.hash(), item, is_at);
-            if is_kept {
-                self.keep(db, key.hash(), item);
-            } else {
-                self.memory.destroy(item);
+            self.repoint(db, hash, item, is_at);
+            match is_kept {
+                true => self.keep(db, hash, item),
+                false => self.memory.destroy(item),
             }
         }
-        self.written_over(db, key.hash(), is_at, was, content);
+        let is = self.memory.times(is_at);
+        self.times_changed(db, hash, is_at, (was, is));
         Ok(())
     }
 
-    /// Points the table's entry of `old` to `new`.
+    /// Points the element of the item `old` to `new`.
     pub(super) fn repoint(&mut self, db: DbIndex, hash: u64, old: Block, new: Block) {
-        let replaced = self.databases[usize::from(db.0)].replace(hash, old, new);
+        let keyspace = &mut self.databases[usize::from(db.0)];
+        let replaced = keyspace.replace_item(&mut self.memory, hash, (old, new));
         assert!(replaced, "the item was found by this hash");
     }
 
@@ -245,16 +302,12 @@ impl Shard {
         let form = Form::string(Encoding::Raw);
         let existing = self.find(db, key);
         let len = match existing {
-            Some(item) => {
+            Some(entry) => {
                 if self.is_told_before {
-                    self.before_range(db, key.hash(), item, (offset, bytes.len()))?;
+                    self.before_range(db, key.hash(), entry, (offset, bytes.len()))?;
                 }
                 let access = self.history_over(existing, event);
-                let (new, len) = self.memory.write_range(item, offset, bytes, form, access)?;
-                if new != item {
-                    self.repoint(db, key.hash(), item, new);
-                }
-                len
+                self.write_range_of(db, key, entry, (offset, bytes), (form, access))?
             }
             None => self.create_range(db, key, offset, bytes, form)?,
         };
@@ -277,6 +330,75 @@ impl Shard {
         Ok(len)
     }
 
+    /// Writes a range of a string that is there; its length then.
+    fn write_range_of(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        entry: Entry,
+        (offset, bytes): (usize, &[u8]),
+        (form, access): (Form, AccessClock),
+    ) -> Result<usize, StoreError> {
+        let short = match entry {
+            Entry::Short(short) => short,
+            Entry::Item(item) => {
+                let (new, len) = self.memory.write_range(item, offset, bytes, form, access)?;
+                if new != item {
+                    self.repoint(db, key.hash(), item, new);
+                }
+                return Ok(len);
+            }
+        };
+        let (_, content) = short.content(self.memory.heap());
+        let len = content.value.len().max(offset + bytes.len());
+        let mut value = content.value.to_vec();
+        let content = Content {
+            form,
+            access,
+            value: &[],
+            ..content
+        };
+        if len <= SHORT_MAX_BYTES {
+            value.resize(len, 0);
+            value[offset..offset + bytes.len()].copy_from_slice(bytes);
+            let content = Content {
+                value: &value,
+                ..content
+            };
+            let written = content.short(key.bytes().len());
+            let written = written.expect("what is as long as a short string may be is one");
+            self.store_short(db, key, Some(entry), &written)?;
+            return Ok(len);
+        }
+        let content = Content {
+            value: &value,
+            ..content
+        };
+        let item = self.create_with_range(key, &content, (offset, bytes))?;
+        self.put_item(db, key.hash(), &short, item)?;
+        Ok(len)
+    }
+
+    /// An item of this content in which a range has been written.
+    fn create_with_range(
+        &mut self,
+        key: Key<'_>,
+        content: &Content<'_>,
+        (offset, bytes): (usize, &[u8]),
+    ) -> Result<Block, StoreError> {
+        let item = self.memory.create(key.bytes(), content)?;
+        let written = self
+            .memory
+            .write_range(item, offset, bytes, content.form, content.access);
+        match written {
+            Ok((written, _)) => Ok(written),
+            Err(error) => {
+                self.memory.destroy(item);
+                Err(error)
+            }
+        }
+    }
+
     /// A new string of zeros with `bytes` at `offset`.
     fn create_range(
         &mut self,
@@ -286,41 +408,40 @@ impl Shard {
         bytes: &[u8],
         form: Form,
     ) -> Result<usize, StoreError> {
+        let mut content = Content {
+            form,
+            access: self.clock,
+            deadline: None,
+            value: bytes,
+        };
+        let zeros_and_bytes: Vec<u8>;
+        let len = offset + bytes.len();
+        if offset == 0 || len <= SHORT_MAX_BYTES {
+            if offset > 0 {
+                zeros_and_bytes = [&vec![0; offset], bytes].concat();
+                content.value = &zeros_and_bytes;
+            }
+            self.store(db, key, None, &content)?;
+            return Ok(len);
+        }
         if key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
         }
         if self.is_told_before {
             self.before_new(db, key);
         }
-        let content = Content {
-            form,
-            access: self.clock,
-            deadline: None,
-            value: if offset == 0 { bytes } else { b"" },
-        };
-        let mut item = self.memory.create(key.bytes(), &content)?;
-        if offset > 0 {
-            match self
-                .memory
-                .write_range(item, offset, bytes, form, self.clock)
-            {
-                Ok((written, _)) => item = written,
-                Err(error) => {
-                    self.memory.destroy(item);
-                    return Err(error);
-                }
-            }
-        }
-        self.attach(db, key.hash(), item);
-        Ok(offset + bytes.len())
+        content.value = b"";
+        let item = self.create_with_range(key, &content, (offset, bytes))?;
+        self.attach_new(db, key.hash(), item)?;
+        Ok(len)
     }
 
     /// Removes `key`; whether it was there (and not past its deadline).
     pub fn remove(&mut self, db: DbIndex, key: Key<'_>, event: Event) -> bool {
-        let Some(item) = self.find(db, key) else {
+        let Some(entry) = self.find(db, key) else {
             return false;
         };
-        self.delete(db, key.hash(), item);
+        self.delete(db, key.hash(), entry);
         self.journal
             .record(db, key.bytes(), &Effect::Remove(Removal::Deleted));
         self.journal.tell(db, key.bytes(), event);
@@ -330,10 +451,10 @@ impl Shard {
     /// Removes `key` because another shard has it now, even past its deadline, which is for that shard to see; whether it
     /// was there.
     pub fn hand_over(&mut self, db: DbIndex, key: Key<'_>) -> bool {
-        let Some(item) = self.keyspace(db).find(key, &self.memory) else {
+        let Some(entry) = self.keyspace(db).find(key, &self.memory) else {
             return false;
         };
-        self.delete(db, key.hash(), item);
+        self.delete(db, key.hash(), entry);
         self.journal
             .record(db, key.bytes(), &Effect::Remove(Removal::HandedOver));
         true
@@ -351,32 +472,76 @@ impl Shard {
         deadline: Option<UnixMillis>,
         event: Event,
     ) -> Result<bool, StoreError> {
-        let Some(item) = self.find(db, key) else {
+        let Some(entry) = self.find(db, key) else {
             return Ok(false);
         };
         if self.is_told_before {
-            self.before_deadline(db, key.hash(), item);
+            self.before_deadline(db, key.hash(), entry);
         }
-        let was = self.memory.times(item);
-        let new = self.memory.set_deadline(item, deadline)?;
-        if new != item {
-            self.repoint(db, key.hash(), item, new);
+        match entry {
+            Entry::Short(short) => self.set_deadline_of_short(db, key, &short, deadline)?,
+            Entry::Item(item) => self.set_deadline_of_item(db, key.hash(), item, deadline)?,
         }
-        let is = self.memory.times(new);
-        self.times_changed(db, key.hash(), new, (was, is));
         self.journal
             .record(db, key.bytes(), &Effect::Deadline(deadline));
         self.journal.tell(db, key.bytes(), event);
         Ok(true)
     }
 
+    fn set_deadline_of_short(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        short: &Short,
+        deadline: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        if deadline.is_none_or(is_exact) {
+            self.change_keyspace(db, |keyspace, within| {
+                keyspace.set_deadline_of_short(within, key.hash(), short, deadline)
+            })?;
+            if deadline.is_some() {
+                self.deadlines_set(db);
+            }
+            return Ok(());
+        }
+        let (key_bytes, content) = short.content(self.memory.heap());
+        let (key_bytes, value) = (key_bytes.to_vec(), content.value.to_vec());
+        let content = Content {
+            deadline,
+            value: &value,
+            ..content
+        };
+        let item = self.memory.create(&key_bytes, &content)?;
+        self.put_item(db, key.hash(), short, item)
+    }
+
+    fn set_deadline_of_item(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        item: Block,
+        deadline: Option<UnixMillis>,
+    ) -> Result<(), StoreError> {
+        if deadline.is_some() {
+            self.make_place(db, hash, item)?;
+        }
+        let was = self.memory.times(item);
+        let new = self.memory.set_deadline(item, deadline)?;
+        if new != item {
+            self.repoint(db, hash, item, new);
+        }
+        let is = self.memory.times(new);
+        self.times_changed(db, hash, new, (was, is));
+        Ok(())
+    }
+
     /// Sets the access history of `key`, if it exists (`RESTORE ... IDLETIME`, `FREQ`).
     pub fn set_access(&mut self, db: DbIndex, key: Key<'_>, access: AccessClock) {
-        if let Some(item) = self.find(db, key) {
+        if let Some(entry) = self.find(db, key) {
             if self.is_told_before {
-                self.before_use(db, item);
+                self.before_use(db, entry);
             }
-            self.memory.set_access(item, access);
+            self.memory.set_access_of(entry, access);
         }
     }
 
@@ -411,41 +576,18 @@ impl Shard {
         events: (Event, Event),
     ) -> Result<bool, StoreError> {
         let ((from_db, from_key), (to_db, to_key)) = (from, to);
-        let Some(item) = self.find(from_db, from_key) else {
+        let Some(entry) = self.find(from_db, from_key) else {
             return Ok(false);
         };
-        let kind = self.memory.entry(item).kind();
-        let same_key = from_key.bytes() == to_key.bytes();
+        let kind = self.memory.head_of(entry).form().kind();
         if to_key.bytes().len() > MAX_KEY_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if !(same_key && from_db == to_db) {
-            let replaced = self.find(to_db, to_key);
-            let is_kept = self.is_told_before && self.before_whole(from_db, from_key.hash(), item);
-            if self.is_told_before && replaced.is_none() {
-                self.before_new(to_db, to_key);
-            }
-            let moved = if is_kept {
-                self.leave_kept(from_db, from_key.hash(), item, to_key.bytes())?
-            } else {
-                self.detach(from_db, from_key.hash(), item);
-                let renamed = if same_key {
-                    Ok(item)
-                } else {
-                    self.memory.rename(item, to_key.bytes())
-                };
-                match renamed {
-                    Ok(moved) => moved,
-                    Err(error) => {
-                        self.attach(from_db, from_key.hash(), item);
-                        return Err(error);
-                    }
-                }
-            };
-            if let Some(replaced) = replaced {
-                self.delete(to_db, to_key.hash(), replaced);
-            }
-            self.attach(to_db, to_key.hash(), moved);
+        let is_same = from_key.bytes() == to_key.bytes() && from_db == to_db;
+        match entry {
+            _ if is_same => {}
+            Entry::Short(short) => self.relocate_short(from, to, &short)?,
+            Entry::Item(item) => self.relocate_item(from, to, item)?,
         }
         // As in Redis, where this is said before the move.
         self.journal.tell(to_db, to_key.bytes(), Event::New);
@@ -463,5 +605,62 @@ impl Shard {
         );
         self.journal.tell(to_db, to_key.bytes(), events.1);
         Ok(true)
+    }
+
+    fn relocate_short(
+        &mut self,
+        (from_db, from_key): (DbIndex, Key<'_>),
+        (to_db, to_key): (DbIndex, Key<'_>),
+        short: &Short,
+    ) -> Result<(), StoreError> {
+        let (_, content) = short.content(self.memory.heap());
+        let value = content.value.to_vec();
+        let content = Content {
+            value: &value,
+            ..content
+        };
+        let replaced = self.find(to_db, to_key);
+        self.store(to_db, to_key, replaced, &content)?;
+        // It may be elsewhere now.
+        let entry = self.keyspace(from_db).find(from_key, &self.memory);
+        let entry = entry.expect("it was found, and nothing has removed it");
+        self.delete(from_db, from_key.hash(), entry);
+        Ok(())
+    }
+
+    fn relocate_item(
+        &mut self,
+        (from_db, from_key): (DbIndex, Key<'_>),
+        (to_db, to_key): (DbIndex, Key<'_>),
+        item: Block,
+    ) -> Result<(), StoreError> {
+        let replaced = self.find(to_db, to_key);
+        let is_kept =
+            self.is_told_before && self.before_whole(from_db, from_key.hash(), Entry::Item(item));
+        if self.is_told_before && replaced.is_none() {
+            self.before_new(to_db, to_key);
+        }
+        let moved = if is_kept {
+            self.leave_kept(from_db, from_key.hash(), item, to_key.bytes())?
+        } else {
+            self.detach(from_db, from_key.hash(), item);
+            let renamed = match from_key.bytes() == to_key.bytes() {
+                true => Ok(item),
+                false => self.memory.rename(item, to_key.bytes()),
+            };
+            match renamed {
+                Ok(moved) => moved,
+                Err(error) => {
+                    self.attach_anyway(from_db, from_key.hash(), item);
+                    return Err(error);
+                }
+            }
+        };
+        // Detaching may have moved what is replaced.
+        if let Some(replaced) = self.keyspace(to_db).find(to_key, &self.memory) {
+            self.delete(to_db, to_key.hash(), replaced);
+        }
+        self.attach_anyway(to_db, to_key.hash(), moved);
+        Ok(())
     }
 }

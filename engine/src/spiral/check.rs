@@ -2,8 +2,11 @@
 
 use super::address::{Bucket, Position};
 use super::run::Shape;
+use super::entries::place_of;
 use super::{Place, Spiral, long, run_of, tag_of};
 use crate::agenda::NEVER;
+use crate::raw::Block;
+use crate::UnixMillis;
 use crate::nodes::{Heap, Long, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
 
 impl Spiral {
@@ -12,6 +15,32 @@ impl Spiral {
     /// # Panics
     /// An invariant is broken.
     pub(crate) fn check(&self, heap: &Heap, hash_of: &impl Fn(&[u8]) -> u64) {
+        let payload = self.check_with(heap, hash_of, |_, _| {});
+        assert_eq!(payload, self.payload_bytes);
+    }
+
+    /// As [`Self::check`], of entries; `wakes_at` tells when an item wakes.
+    ///
+    /// # Panics
+    /// An invariant is broken.
+    pub(crate) fn check_entries(
+        &self,
+        heap: &Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        wakes_at: impl Fn(Block) -> Option<UnixMillis>,
+    ) {
+        self.check_with(heap, hash_of, |item, deadline| {
+            assert_eq!(wakes_at(item).map(place_of), deadline);
+        });
+    }
+
+    /// Verifies all but the bytes of names and values, and answers these.
+    fn check_with(
+        &self,
+        heap: &Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        check_item: impl Fn(Block, Option<UnixMillis>),
+    ) -> u64 {
         let (mut len, mut volatile, mut used, mut payload, mut block_bytes) = (0, 0, 0, 0, 0);
         let mut overflow = 0;
         let owner = self.holdings.owner;
@@ -50,6 +79,10 @@ impl Spiral {
                     let deadline = element.deadline.unwrap_or(NEVER);
                     assert!(self.look_at(ordinal) <= deadline && self.wakes_at() <= deadline);
                     payload += (view.name.len() + view.value.len()) as u64;
+                    if let Some(item) = element.name().item() {
+                        has_references = true;
+                        check_item(item, element.deadline);
+                    }
                     let references = [element.name().reference(), element.value().reference()];
                     for long in references.into_iter().flatten() {
                         has_references = true;
@@ -72,14 +105,14 @@ impl Spiral {
         assert!(self.overflow.is_sorted_by_key(|&(ordinal, _)| ordinal));
         assert_eq!(overflow, self.overflow.len());
         assert_eq!(
-            (len, volatile, used, payload, block_bytes),
+            (len, volatile, used, block_bytes),
             (
                 self.len,
                 self.volatile,
                 self.used_bytes,
-                self.payload_bytes,
                 self.holdings.bytes
             )
         );
+        payload
     }
 }

@@ -80,7 +80,7 @@ fn runs_of(mut images: &[u8]) -> impl Iterator<Item = (Shape, &[u8])> {
 impl Spiral {
     /// Makes one node more, or less, if the bytes in use want that.
     #[inline]
-    pub(super) fn balance(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64) {
+    pub(crate) fn balance(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64) {
         let mean = self.sizes.run_mean_bytes;
         let most = mean * u64::from(self.table.len());
         if self.used_bytes > most {

@@ -4,8 +4,9 @@
 //! nodes are divided meanwhile.
 
 use super::address::{POSITION_BITS, Position};
-use super::run::{Field, IN_BLOCK, IN_EXTENT};
+use super::run::{Field, IN_BLOCK, IN_EXTENT, is_reference};
 use crate::StoreError;
+use crate::item::key_of;
 use crate::nodes::{Heap, Holdings, Long};
 
 /// The longest name or value that lies in its element.
@@ -87,12 +88,21 @@ pub(super) fn free(heap: &mut Heap, holdings: &mut Holdings, reference: Option<L
     }
 }
 
-/// The bytes of a name or value.
+/// The bytes of a name or value. The name of an element that is an item is the item's key.
 #[inline(always)]
 pub(super) fn bytes<'a>(heap: &'a Heap, field: Field<'a>) -> &'a [u8] {
-    match field.reference() {
-        None => field.bytes,
-        Some(long) => long.bytes(heap),
+    match is_reference(field.code) {
+        false => field.bytes,
+        true => bytes_elsewhere(heap, field),
+    }
+}
+
+#[inline]
+fn bytes_elsewhere<'a>(heap: &'a Heap, field: Field<'a>) -> &'a [u8] {
+    match (field.item(), field.reference()) {
+        (Some(item), _) => key_of(heap, item),
+        (None, Some(long)) => long.bytes(heap),
+        (None, None) => field.bytes,
     }
 }
 

@@ -17,6 +17,7 @@ mod address;
 mod check;
 mod deadlines;
 mod divide;
+pub(crate) mod entries;
 mod long;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
@@ -30,8 +31,10 @@ mod tests;
 
 pub use near::Intent;
 
+use std::ops::Range;
+
 use address::{Bucket, Position};
-use run::{Element, Field, NewElement, Shape};
+use run::{Element, Field, Front, NewElement, Shape};
 
 use crate::agenda::Agenda;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Owner, Table};
@@ -59,8 +62,7 @@ pub(crate) struct NodeSizes {
 impl NodeSizes {
     /// Of a hash or a set.
     pub(crate) const FIELDS: Self = Self::new(1536, 32, 128);
-    /// As a keyspace would have them, whose elements are longer and more often changed: models try these too.
-    #[cfg(any(test, feature = "model"))]
+    /// Of a keyspace, whose elements are longer and more often changed.
     pub(crate) const ENTRIES: Self = Self::new(1024, 0, 64);
 
     const fn new(mean_bytes: usize, room_bytes: usize, idle_max_bytes: usize) -> Self {
@@ -439,25 +441,37 @@ impl Spiral {
     fn add_stored(
         &mut self,
         heap: &mut Heap,
-        (ordinal, mut block): (u32, Block),
+        bucket: (u32, Block),
         element: &NewElement<'_>,
     ) -> Result<(), StoreError> {
-        let codes = (element.name.code, element.value.code);
+        let (block, body) = self.open_element(heap, bucket, &element.front())?;
+        element.fill(&mut run_mut_of(heap, block)[body]);
+        Ok(())
+    }
+
+    /// Adds an element to the node where it belongs, but for its bytes: the node, and where in its run they are to be written.
+    #[inline(always)]
+    fn open_element(
+        &mut self,
+        heap: &mut Heap,
+        (ordinal, mut block): (u32, Block),
+        front: &Front,
+    ) -> Result<(Block, Range<usize>), StoreError> {
         let mut shape = Shape::read(run_of(heap, block));
-        let mut new = shape.with(codes.0, codes.1, element.deadline);
+        let mut new = shape.with(front.name_code, front.value_code, front.deadline);
         if new.needed() > RUN_MAX_BYTES {
-            block = self.overflow_with_room(heap, ordinal, element)?;
+            block = self.overflow_with_room(heap, ordinal, front)?;
             shape = Shape::read(run_of(heap, block));
-            new = shape.with(codes.0, codes.1, element.deadline);
+            new = shape.with(front.name_code, front.value_code, front.deadline);
         }
         if new.needed() > shape.capacity {
             let bytes = new.needed() + self.sizes.room_bytes;
             (block, shape) = self.resize(heap, ordinal, block, bytes)?;
             new = new.moved_to(shape.capacity);
         }
-        run::append(run_mut_of(heap, block), &shape, &new, element);
+        let body = run::open(run_mut_of(heap, block), &shape, &new, front);
         self.used_bytes += (new.used() - shape.used()) as u64;
-        Ok(())
+        Ok((block, body))
     }
 
     /// A further node of a full bucket, with room for the element.
@@ -466,11 +480,11 @@ impl Spiral {
         &mut self,
         heap: &mut Heap,
         ordinal: u32,
-        element: &NewElement<'_>,
+        front: &Front,
     ) -> Result<Block, StoreError> {
         let fits = |&&(_, block): &&(u32, Block)| {
             let shape = Shape::read(run_of(heap, block));
-            let with = shape.with(element.name.code, element.value.code, element.deadline);
+            let with = shape.with(front.name_code, front.value_code, front.deadline);
             with.needed() <= RUN_MAX_BYTES
         };
         if let Some(&(_, block)) = self.overflow_of(ordinal).iter().find(fits) {
@@ -586,12 +600,29 @@ impl Spiral {
         value: Field<'_>,
         deadline: Option<UnixMillis>,
     ) -> Result<bool, StoreError> {
+        let Some((block, place)) = self.reopen_value(heap, spot, (value.code, deadline))? else {
+            return Ok(false);
+        };
+        run_mut_of(heap, block)[place].copy_from_slice(value.bytes);
+        self.shorten(heap, spot.ordinal, block);
+        Ok(true)
+    }
+
+    /// Makes room for another value of this code, and gives the element this deadline: the node, and where in its run the value is to
+    /// be written. `None` if the node cannot have the room.
+    #[inline(always)]
+    fn reopen_value(
+        &mut self,
+        heap: &mut Heap,
+        spot: Spot,
+        (code, deadline): (u8, Option<UnixMillis>),
+    ) -> Result<Option<(Block, Range<usize>)>, StoreError> {
         let (ordinal, mut block) = (spot.ordinal, spot.block);
         let run = run_of(heap, block);
         let mut shape = Shape::read(run);
-        let mut new = run::shape_with_value(run, &shape, spot.at, value.code, deadline);
+        let mut new = run::shape_with_value(run, &shape, spot.at, code, deadline);
         if new.needed() > RUN_MAX_BYTES {
-            return Ok(false);
+            return Ok(None);
         }
         if new.needed() > shape.capacity {
             let bytes = new.needed() + self.sizes.room_bytes;
@@ -599,14 +630,20 @@ impl Spiral {
             new = new.moved_to(shape.capacity);
         }
         let run = run_mut_of(heap, block);
-        run::set_value(run, &shape, &new, spot.at, value, deadline);
+        let place = run::reopen_value(run, &shape, &new, spot.at, (code, deadline));
         self.used_bytes = self.used_bytes - shape.used() as u64 + new.used() as u64;
-        if new.idle() > self.sizes.idle_max_bytes {
+        Ok(Some((block, place)))
+    }
+
+    /// Moves a node to a shorter block if too much of its own lies idle.
+    #[inline(always)]
+    fn shorten(&mut self, heap: &mut Heap, ordinal: u32, block: Block) {
+        let shape = Shape::read(run_of(heap, block));
+        if shape.idle() > self.sizes.idle_max_bytes {
             // Without memory for a shorter block, the long one does.
-            let bytes = new.used() + self.sizes.room_bytes;
+            let bytes = shape.used() + self.sizes.room_bytes;
             let _ = self.resize(heap, ordinal, block, bytes);
         }
-        Ok(true)
     }
 
     /// Gives the element at `spot` another deadline, or none.

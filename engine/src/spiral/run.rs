@@ -12,8 +12,9 @@
 //!      differ      differ        one, 6 each
 //! ```
 //! What all elements share stands once: the length of 16-byte names is the name code, and then no element has one. A set's
-//! values have no bytes, and so it costs nothing that they could have. A code is a length up to 252, or says that a reference lies
-//! in the element: to a block of its own ([`IN_BLOCK`]), or to an extent ([`IN_EXTENT`]). The tag is eight bits of the hash.
+//! values have no bytes, and so it costs nothing that they could have. A code is a length up to 251, or says that a reference lies
+//! in the element: to a block of its own ([`IN_BLOCK`]), to an extent ([`IN_EXTENT`]), or, in the name's place, to the item that is the
+//! element ([`IN_ITEM`]). The tag is eight bits of the hash.
 //!
 //! Elements are added below the others, and what is left closes up when one goes. So nothing moves when a code or a deadline
 //! comes to differ, only the front becomes longer; and the elements are in the order in which they came.
@@ -21,27 +22,31 @@
 mod edit;
 
 pub(super) use edit::{
-    Filler, append, copy, copy_among, copy_without, overwrite_value, remove, repoint, set_deadline,
-    set_value, shape_with_value, swap_remove,
+    Filler, append, copy, copy_among, copy_without, open, overwrite_value, remove, reopen_value, repoint,
+    set_deadline, set_value, shape_with_value, swap_remove,
 };
 
 use crate::UnixMillis;
-use crate::nodes::{Long, read_u16};
-use crate::raw::{LINE_BYTES, TAGS_AT_ONCE, matching_tags, prefetch_read};
+use crate::nodes::{Long, read_u16, read_u32};
+use crate::raw::{Block, LINE_BYTES, TAGS_AT_ONCE, matching_tags, prefetch_read};
 
 /// Bytes before the tags.
 pub(super) const HEADER_BYTES: usize = 9;
 /// The longest name or value that can lie in its element.
-pub(super) const ELEMENT_MAX_BYTES: usize = 252;
+pub(super) const ELEMENT_MAX_BYTES: usize = 251;
 /// Bytes of a deadline.
 pub(super) const DEADLINE_BYTES: usize = 6;
 /// What an element without a deadline has in the place of one.
 const NO_DEADLINE: u64 = (1 << (8 * DEADLINE_BYTES)) - 1;
 
+/// Code of the name of an element that is an item: the item's block.
+pub(super) const IN_ITEM: u8 = 252;
 /// Code of what lies in an extent: its number and the length.
 pub(super) const IN_EXTENT: u8 = 253;
 /// Code of what lies in a block of its own.
 pub(super) const IN_BLOCK: u8 = 254;
+/// Bytes of a reference to a block.
+pub(super) const REFERENCE_BYTES: usize = 4;
 /// In a header: the codes differ.
 const VARYING: u8 = 255;
 
@@ -60,7 +65,8 @@ static BYTES_OF_CODES: [u8; 256] = {
         bytes[code] = code as u8;
         code += 1;
     }
-    bytes[IN_BLOCK as usize] = 4;
+    bytes[IN_ITEM as usize] = REFERENCE_BYTES as u8;
+    bytes[IN_BLOCK as usize] = REFERENCE_BYTES as u8;
     bytes[IN_EXTENT as usize] = 8;
     bytes
 };
@@ -80,7 +86,7 @@ pub(super) fn is_length(code: u8, len: usize) -> bool {
 /// Whether a name or value of this code lies elsewhere.
 #[inline(always)]
 pub(super) fn is_reference(code: u8) -> bool {
-    code >= IN_EXTENT
+    code >= IN_ITEM
 }
 
 /// A name or a value as it lies in an element.
@@ -100,7 +106,13 @@ impl<'a> Field<'a> {
         Self { code, bytes }
     }
 
-    /// Where the bytes are, if not here.
+    /// The item that is the element of this name, if one is.
+    #[inline(always)]
+    pub(super) fn item(self) -> Option<Block> {
+        (self.code == IN_ITEM).then(|| Block(read_u32(self.bytes, 0)))
+    }
+
+    /// Where the bytes are, if in a block of their own or an extent.
     #[inline(always)]
     pub(super) fn reference(self) -> Option<Long> {
         match self.code {
@@ -117,6 +129,8 @@ pub(super) struct Element<'a> {
     pub(super) tag: u8,
     pub(super) name_code: u8,
     pub(super) value_code: u8,
+    /// Where in the run it begins.
+    pub(super) start: usize,
     /// The name, then the value.
     body: &'a [u8],
     pub(super) deadline: Option<UnixMillis>,
@@ -142,6 +156,20 @@ impl<'a> Element<'a> {
     pub(super) fn body_bytes(&self) -> usize {
         self.body.len()
     }
+
+    /// The name, then the value, as they lie in it.
+    pub(super) fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+/// What the front of a run says of an element: all but its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Front {
+    pub(super) tag: u8,
+    pub(super) name_code: u8,
+    pub(super) value_code: u8,
+    pub(super) deadline: Option<UnixMillis>,
 }
 
 /// An element to be added.
@@ -151,6 +179,26 @@ pub(super) struct NewElement<'a> {
     pub(super) name: Field<'a>,
     pub(super) value: Field<'a>,
     pub(super) deadline: Option<UnixMillis>,
+}
+
+impl NewElement<'_> {
+    #[inline(always)]
+    pub(super) fn front(&self) -> Front {
+        Front {
+            tag: self.tag,
+            name_code: self.name.code,
+            value_code: self.value.code,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Writes the element's bytes where they belong.
+    #[inline(always)]
+    pub(super) fn fill(&self, body: &mut [u8]) {
+        let (name, value) = body.split_at_mut(self.name.bytes.len());
+        name.copy_from_slice(self.name.bytes);
+        value.copy_from_slice(self.value.bytes);
+    }
 }
 
 /// What the header of a run says.
@@ -300,6 +348,11 @@ impl Shape {
         self.front_end() + self.capacity - self.low
     }
 
+    /// Bytes that an element has in the lists in front.
+    pub(super) fn front_bytes_each(&self) -> usize {
+        self.lists().map(|(_, width)| width).sum()
+    }
+
     /// Bytes of the gap.
     #[inline(always)]
     pub(super) fn idle(&self) -> usize {
@@ -321,7 +374,7 @@ impl Shape {
         if deadline.is_some() {
             self.flags |= Self::DEADLINES;
         }
-        if name >= IN_EXTENT || value >= IN_EXTENT {
+        if is_reference(name.max(value)) {
             self.flags |= Self::REFERENCES;
         }
         self.count += 1;
@@ -477,6 +530,7 @@ impl Shape {
             tag: run[HEADER_BYTES + at],
             name_code,
             value_code,
+            start: end - bytes,
             body: &run[end - bytes..end],
             deadline: self.deadline(run, at),
         }

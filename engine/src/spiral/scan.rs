@@ -4,9 +4,10 @@
 //! positions, so dividing and merging them moves nothing across the cursor: an element that stays is met exactly once.
 
 use super::address::{Bucket, Position};
-use super::run::Shape;
-use super::{ElementRef, Spiral, run_of};
+use super::run::{Element, Shape};
+use super::{ElementRef, Spiral, long, run_of};
 use crate::nodes::Heap;
+use crate::raw::Block;
 
 /// Nearly empty buckets that one call may pass for each element asked for.
 const BUCKETS_PER_ELEMENT: usize = 10;
@@ -24,6 +25,20 @@ impl Spiral {
         count: usize,
         emit: &mut dyn FnMut(ElementRef<'a>),
     ) -> Option<u64> {
+        self.scan_elements(heap, hash_of, cursor, count, &mut |_, _, element| {
+            emit(Self::view(heap, element));
+        })
+    }
+
+    /// As [`Self::scan`], with the ordinal and block of each element's node, and its number there.
+    pub(super) fn scan_elements<'a>(
+        &self,
+        heap: &'a Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        cursor: u64,
+        count: usize,
+        emit: &mut dyn FnMut((u32, Block), usize, &Element<'a>),
+    ) -> Option<u64> {
         let mut left = count.max(1);
         let mut buckets_left = left.saturating_mul(BUCKETS_PER_ELEMENT);
         let mut from = Position(Position::FIRST.0 | cursor & (Position::FIRST.0 - 1));
@@ -32,12 +47,17 @@ impl Spiral {
             let is_whole = bucket.start() == from;
             for block in self.blocks_of(heap, bucket.ordinal()) {
                 let run = run_of(heap, block);
+                let mut at = 0;
                 Shape::read(run).for_each(run, |element| {
-                    let element = Self::view(heap, &element);
-                    if is_whole || Position::of(hash_of(element.name)) >= from {
-                        emit(element);
+                    let is_ahead = || {
+                        let name = long::bytes(heap, element.name());
+                        Position::of(hash_of(name)) >= from
+                    };
+                    if is_whole || is_ahead() {
+                        emit((bucket.ordinal(), block), at, &element);
                         left = left.saturating_sub(1);
                     }
+                    at += 1;
                 });
             }
             from = bucket.end();
@@ -62,10 +82,20 @@ impl Spiral {
     }
 
     /// An element drawn by `random`, close to uniformly; `None` if there is none.
+    pub(crate) fn random<'a>(&self, heap: &'a Heap, random: u64) -> Option<ElementRef<'a>> {
+        self.draw(heap, random, |_, _, element| Some(Self::view(heap, element)))
+    }
+
+    /// Draws elements by `random` until one is `taken`, close to uniformly; `None` if none is.
     ///
     /// A bucket is drawn and refused in proportion to what it has less than twice the fullest should have, so that elements of
-    /// sparse buckets are not preferred. Should many draws fail, the next bucket that has any serves.
-    pub(crate) fn random<'a>(&self, heap: &'a Heap, random: u64) -> Option<ElementRef<'a>> {
+    /// sparse buckets are not preferred. Should many draws fail, the next element that is taken serves.
+    pub(super) fn draw<'a, T>(
+        &self,
+        heap: &'a Heap,
+        random: u64,
+        taken: impl Fn((u32, Block), usize, &Element<'a>) -> Option<T>,
+    ) -> Option<T> {
         let nodes = self.table.len();
         if self.len == 0 {
             return None;
@@ -76,14 +106,18 @@ impl Spiral {
             let ordinal = (number >> 32) as u32 % nodes;
             let count = self.count_of(heap, ordinal);
             let choice = number as u32 as usize % most.max(count);
-            if choice < count {
-                return self.nth_of(heap, ordinal, choice);
+            if choice < count
+                && let Some(drawn) = self.nth_of(heap, ordinal, choice, &taken)
+            {
+                return Some(drawn);
             }
         }
         let start = (mix(random) >> 32) as u32 % nodes;
-        let ordinals = (start..nodes).chain(0..start);
-        let mut taken = ordinals.filter(|&ordinal| self.count_of(heap, ordinal) > 0);
-        self.nth_of(heap, taken.next()?, 0)
+        let mut ordinals = (start..nodes).chain(0..start);
+        ordinals.find_map(|ordinal| {
+            let count = self.count_of(heap, ordinal);
+            (0..count).find_map(|at| self.nth_of(heap, ordinal, at, &taken))
+        })
     }
 
     fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
@@ -93,12 +127,18 @@ impl Spiral {
             .sum()
     }
 
-    fn nth_of<'a>(&self, heap: &'a Heap, ordinal: u32, mut at: usize) -> Option<ElementRef<'a>> {
+    fn nth_of<'a, T>(
+        &self,
+        heap: &'a Heap,
+        ordinal: u32,
+        mut at: usize,
+        taken: impl Fn((u32, Block), usize, &Element<'a>) -> Option<T>,
+    ) -> Option<T> {
         for block in self.blocks_of(heap, ordinal) {
             let run = run_of(heap, block);
             let shape = Shape::read(run);
             if at < shape.count {
-                return Some(Self::view(heap, &shape.element(run, at)));
+                return taken((ordinal, block), at, &shape.element(run, at));
             }
             at -= shape.count;
         }

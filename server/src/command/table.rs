@@ -25,6 +25,8 @@ pub struct Command {
     pub first_key: u8,
     /// What it does with the field that the argument behind its first key names, if that names one.
     pub field: Option<FieldUse>,
+    /// Whether it writes what its first key holds as a whole, or removes it.
+    pub writes_whole: bool,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
@@ -35,6 +37,15 @@ pub struct Command {
 }
 
 impl Command {
+    /// Its first key, of this hash, as the engine brings it near.
+    #[inline(always)]
+    pub(crate) fn key_ahead(&self, hash: u64) -> KeyAhead {
+        KeyAhead {
+            hash,
+            writes: self.writes_whole,
+        }
+    }
+
     /// The subcommand called `name`, letters of any case.
     pub fn subcommand(&self, name: &[u8]) -> Option<&Command> {
         self.subcommands.iter().find(|command| {
@@ -158,6 +169,8 @@ impl CommandTable {
             id,
             first_key: spec.keys.first(),
             field: spec.field,
+            writes_whole: spec.flags.has(Flags::WRITE)
+                && matches!(spec.group, Group::Generic | Group::String | Group::Bitmap),
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec

@@ -240,6 +240,9 @@ impl HashMut<'_> {
             value,
             expires_at: deadline,
         };
+        if deadline.is_some() {
+            self.open.make_place()?;
+        }
         if found.ends || deadline.is_some() {
             self.open.note_times();
         }
@@ -294,7 +297,7 @@ impl HashMut<'_> {
                 item
             }
         };
-        self.open.attach(item);
+        self.open.attach(item)?;
         self.at = self.open.shard.hash_at(item);
         Ok(())
     }
@@ -472,6 +475,9 @@ impl HashMut<'_> {
                 value: &value,
                 expires_at: deadline,
             });
+        }
+        if deadline.is_some() {
+            self.open.make_place()?;
         }
         self.open.note_times();
         match found.spot {

@@ -80,7 +80,7 @@ impl Shard {
     /// The large hash that a hash of a key probably stands for.
     #[inline]
     fn large_hash(&self, db: DbIndex, key_hash: u64) -> Option<Owner> {
-        let item = self.keyspace(db).probable(key_hash)?;
+        let item = self.keyspace(db).probable_item(key_hash, &self.memory)?;
         let is_hash = self.memory.layout(item).head.form().kind() == Kind::Hash;
         self.memory.collection_of(item).filter(|_| is_hash)
     }

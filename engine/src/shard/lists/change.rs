@@ -119,7 +119,7 @@ impl ListMut<'_> {
         self.open.before_new();
         let shard = &mut self.open.shard;
         let at = shard.memory.create_list(key, shard.clock, value)?;
-        self.open.attach(at.item());
+        self.open.attach(at.item())?;
         self.at = Some(at);
         Ok(())
     }

@@ -7,8 +7,8 @@
 //!                               ▼                        └─ in place: attributes, and ranges ────┤
 //!  bytes:   [ … key … item … range … ]  ◀────────────────────────────────────────────────────────┘
 //! ```
-//! A key is saved with its first change and once: what changes it after that costs a look-up. An item without parts elsewhere is
-//! copied, 32 KiB at most. One in extents, or a large collection, is not: when it would be destroyed or overwritten as a whole, the log has it
+//! A key is saved with its first change and once: what changes it after that costs a look-up. A short string, and an item without parts
+//! elsewhere, is copied, 32 KiB at most. One in extents, or a large collection, is not: when it would be destroyed or overwritten as a whole, the log has it
 //! instead, and when a range of it is written, the log has the range. When the ranges of a value come to more bytes than it
 //! has, a copy takes their place.
 //!
@@ -28,6 +28,7 @@ use crate::memory::{Attributes, Memory};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::ElementRef;
+use crate::spiral::entries::{Entry, Short};
 use crate::{AccessClock, DbIndex};
 
 /// Which table: the first are numbered as their databases were when the log was opened.
@@ -172,7 +173,7 @@ impl UndoLog {
             + self.parts.capacity() * size_of::<Part>()
             + self.ranges.capacity() * size_of::<Range>()
             + self.changes.used_bytes();
-        let tables = self.flushed.iter().map(|(_, table)| table.table_bytes());
+        let tables = self.flushed.iter().map(|(_, table)| table.list_bytes());
         lists as u64 + tables.sum::<u64>()
     }
 
@@ -267,6 +268,24 @@ impl UndoLog {
                 Fate::Saved
             }
         }
+    }
+
+    /// A short string is about to change, or to go: it is copied as the item that it might be.
+    pub(super) fn copy_short(&mut self, db: DbIndex, hash: u64, short: &Short, memory: &Memory) {
+        let table = self.table_of(db.0.into());
+        let key = memory.key_of(Entry::Short(*short));
+        if !self.is_original(table) || self.find(table, hash, key).is_some() {
+            return;
+        }
+        let (image, key_at) = memory.image_of_short(short);
+        let bytes = self.push(&image);
+        let key = Bytes {
+            at: bytes.at + key_at,
+            len: short.key_len(),
+        };
+        let block_bytes = image.len();
+        let before = Before::Copied(Image { bytes, block_bytes });
+        self.add_with_key(table, hash, key, before);
     }
 
     /// The item is the log's from now on, instead of the table's.

@@ -35,15 +35,16 @@ pub(super) mod tests;
 
 use changes::Step;
 pub(super) use log::UndoLog;
-use log::{At, Attribute, Before, Fate, Saved};
+use log::{At, Attribute, Before, Fate, Image, Saved};
 
 use super::Shard;
 use crate::journal::{Element, LaidAside};
 use crate::keyspace::Keyspace;
 use crate::list::End;
-use crate::memory::{Memory, Sharing, Times};
+use crate::memory::{Memory, Sharing, Times, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
+use crate::spiral::entries::{Entry, Short};
 use crate::{DbIndex, Key, StoreError};
 
 /// Sums of the shard as they were when the log was opened.
@@ -118,6 +119,7 @@ impl Shard {
     /// The log is not open.
     pub fn undo(&mut self) {
         let mut log = self.take_undo();
+        self.memory.insist(true);
         self.put_tables_back(&mut log);
         for saved in log.saved() {
             self.remove_what_came(&log, saved);
@@ -138,6 +140,7 @@ impl Shard {
         for saved in log.saved() {
             self.put_back(&log, saved);
         }
+        self.memory.insist(false);
         log.close();
         self.undo = log;
         self.see_who_is_told();
@@ -219,7 +222,7 @@ impl Shard {
             .partition(|(id, _)| (id.0 as usize) < databases);
         tables.sort_unstable_by_key(|(id, _)| id.0);
         self.databases = tables.into_iter().map(|(_, table)| table).collect();
-        self.table_bytes = self.databases.iter().map(Keyspace::table_bytes).sum();
+        self.list_bytes = self.databases.iter().map(Keyspace::list_bytes).sum();
         for (_, table) in came {
             self.bury_table(table);
         }
@@ -233,8 +236,8 @@ impl Shard {
             DbIndex(saved.table.0 as u16),
             Key::new(log.key(saved), saved.hash),
         );
-        if let Some(item) = self.keyspace(db).find(key, &self.memory) {
-            self.delete(db, saved.hash, item);
+        if let Some(entry) = self.keyspace(db).find(key, &self.memory) {
+            self.delete(db, saved.hash, entry);
         }
     }
 
@@ -243,8 +246,9 @@ impl Shard {
             DbIndex(saved.table.0 as u16),
             Key::new(log.key(saved), saved.hash),
         );
-        let item = self.keyspace(db).find(key, &self.memory);
-        item.expect("what changed in place is there")
+        let entry = self.keyspace(db).find(key, &self.memory);
+        let item = entry.and_then(item_of);
+        item.expect("what changed in place is there, and an item")
     }
 
     /// Makes an entry that has changed in place what it was; its table knows these times of it.
@@ -264,19 +268,30 @@ impl Shard {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
             Before::Absent | Before::InPlace => {}
-            Before::Copied(image) => {
-                let (bytes, block_bytes) = (log.image(image), image.block_bytes);
-                let item = self.insist(|memory| memory.restore(bytes, block_bytes));
-                if let Some(access) = log.first_access(saved) {
-                    self.memory.set_access(item, access);
-                }
-                self.attach(db, hash, item);
-            }
+            Before::Copied(image) => self.put_copy_back(log, saved, image),
             Before::Kept(item) => {
                 let item = self.revert(log, saved, item);
-                self.attach(db, hash, item);
+                self.attach_anyway(db, hash, item);
             }
         }
+    }
+
+    /// Puts an entry back of which the log has a copy.
+    fn put_copy_back(&mut self, log: &UndoLog, saved: &Saved, image: Image) {
+        let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
+        let (bytes, block_bytes) = (log.image(image), image.block_bytes);
+        let first_access = log.first_access(saved);
+        if let Some((key, mut content)) = Memory::short_in_image(bytes) {
+            content.access = first_access.unwrap_or(content.access);
+            let short = content.short(key.len()).expect("it has been asked for");
+            let put = self.store_short(db, Key::new(key, hash), None, &short);
+            return put.expect("there is memory set aside for what must not fail");
+        }
+        let item = self.insist(|memory| memory.restore(bytes, block_bytes));
+        if let Some(access) = first_access {
+            self.memory.set_access(item, access);
+        }
+        self.attach_anyway(db, hash, item);
     }
 
     /// Does what takes memory that was there before.
@@ -285,7 +300,7 @@ impl Shard {
             return done;
         }
         // What came since may wait to be freed.
-        while self.free_segment().is_some() || self.memory.trim_some() {}
+        while self.free_node().is_some() || self.memory.trim_some() {}
         let done = attempt(&mut self.memory);
         done.expect("all that came is freed, and what was there before had room")
     }
@@ -378,10 +393,25 @@ impl Shard {
     /// by [`Self::keep`].
     #[cold]
     #[inline(never)]
-    pub(super) fn before_whole(&mut self, db: DbIndex, hash: u64, item: Block) -> bool {
-        self.tell_of_entry(db, item);
-        self.undo.is_open
-            && self.undo.before_whole(At { db, hash, item }, &self.memory) == Fate::Keep
+    pub(super) fn before_whole(&mut self, db: DbIndex, hash: u64, entry: Entry) -> bool {
+        self.tell_of_entry(db, entry);
+        match entry {
+            Entry::Short(short) => {
+                self.before_short(db, hash, &short);
+                false
+            }
+            Entry::Item(item) => {
+                let at = At { db, hash, item };
+                self.undo.is_open && self.undo.before_whole(at, &self.memory) == Fate::Keep
+            }
+        }
+    }
+
+    /// A short string is about to change, or to be used: the log copies it.
+    fn before_short(&mut self, db: DbIndex, hash: u64, short: &Short) {
+        if self.undo.is_open {
+            self.undo.copy_short(db, hash, short, &self.memory);
+        }
     }
 
     /// Hands over an item that another has taken the place of, or none.
@@ -400,7 +430,7 @@ impl Shard {
         item: Block,
         element: &Element<'_>,
     ) {
-        self.tell_of_entry(db, item);
+        self.tell_of_entry(db, Entry::Item(item));
         if self.undo.is_open {
             let at = At { db, hash, item };
             let hasher = &self.hasher;
@@ -417,7 +447,7 @@ impl Shard {
         hash: u64,
         item: Block,
     ) -> Option<Owner> {
-        self.tell_of_entry(db, item);
+        self.tell_of_entry(db, Entry::Item(item));
         let at = At { db, hash, item };
         let is_open = self.undo.is_open;
         is_open
@@ -435,13 +465,18 @@ impl Shard {
         &mut self,
         db: DbIndex,
         hash: u64,
-        item: Block,
+        entry: Entry,
         range: (usize, usize),
     ) -> Result<(), StoreError> {
-        self.tell_of_entry(db, item);
-        if !self.undo.is_open {
-            return Ok(());
-        }
+        self.tell_of_entry(db, entry);
+        let item = match entry {
+            _ if !self.undo.is_open => return Ok(()),
+            Entry::Short(short) => {
+                self.before_short(db, hash, &short);
+                return Ok(());
+            }
+            Entry::Item(item) => item,
+        };
         let at = At { db, hash, item };
         if self.undo.before_range(at, range, &self.memory) == Fate::Keep {
             let key = self.memory.key(item).to_vec();
@@ -452,27 +487,32 @@ impl Shard {
         Ok(())
     }
 
-    /// The item's deadline is about to change.
+    /// The entry's deadline is about to change.
     #[cold]
     #[inline(never)]
-    pub(super) fn before_deadline(&mut self, db: DbIndex, hash: u64, item: Block) {
-        self.tell_of_entry(db, item);
+    pub(super) fn before_deadline(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        self.tell_of_entry(db, entry);
+        self.before_attribute(db, hash, entry, Attribute::Deadline);
+    }
+
+    /// The entry's history is about to change.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn before_use(&mut self, db: DbIndex, entry: Entry) {
         if self.undo.is_open {
-            let at = At { db, hash, item };
-            self.undo
-                .before_attributes(at, Attribute::Deadline, &self.memory);
+            let hash = self.hasher.hash(self.memory.key_of(entry));
+            self.before_attribute(db, hash, entry, Attribute::Access);
         }
     }
 
-    /// The item's history is about to change.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn before_use(&mut self, db: DbIndex, item: Block) {
-        if self.undo.is_open {
-            let hash = self.hasher.hash(self.memory.key(item));
-            let at = At { db, hash, item };
-            self.undo
-                .before_attributes(at, Attribute::Access, &self.memory);
+    fn before_attribute(&mut self, db: DbIndex, hash: u64, entry: Entry, attribute: Attribute) {
+        match entry {
+            Entry::Short(short) => self.before_short(db, hash, &short),
+            Entry::Item(item) if self.undo.is_open => {
+                let at = At { db, hash, item };
+                self.undo.before_attributes(at, attribute, &self.memory);
+            }
+            Entry::Item(_) => {}
         }
     }
 }

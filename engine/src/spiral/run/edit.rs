@@ -3,9 +3,11 @@
 //! Who calls has made room: each function says what it needs. Lists in front move from the last on when they make room and from the first on
 //! when they close up; elements move only among themselves.
 
+use std::ops::Range;
+
 use super::{
-    DEADLINE_BYTES, Element, Field, HEADER_BYTES, IN_BLOCK, IN_EXTENT, NO_DEADLINE, NewElement,
-    Shape, VARYING, bytes_of_code,
+    DEADLINE_BYTES, Element, Field, Front, HEADER_BYTES, IN_BLOCK, NO_DEADLINE, NewElement, Shape, VARYING,
+    bytes_of_code, is_reference,
 };
 use crate::UnixMillis;
 use crate::nodes::read_u32;
@@ -45,25 +47,35 @@ pub(in crate::spiral) fn append(
     new: &Shape,
     element: &NewElement<'_>,
 ) {
+    let body = open(run, old, new, &element.front());
+    element.fill(&mut run[body]);
+}
+
+/// As [`append`], but the bytes of the element are the caller's to write: where they belong.
+#[inline(always)]
+pub(in crate::spiral) fn open(
+    run: &mut [u8],
+    old: &Shape,
+    new: &Shape,
+    front: &Front,
+) -> Range<usize> {
     let has_lists = new.name_code == VARYING || new.value_code == VARYING || new.has_deadlines();
     if has_lists && old.count > 0 {
         open_lists(run, old, new);
     }
     let at = old.count;
-    run[HEADER_BYTES + at] = element.tag;
+    run[HEADER_BYTES + at] = front.tag;
     if new.name_code == VARYING {
-        run[new.name_codes_at() + at] = element.name.code;
+        run[new.name_codes_at() + at] = front.name_code;
     }
     if new.value_code == VARYING {
-        run[new.value_codes_at() + at] = element.value.code;
+        run[new.value_codes_at() + at] = front.value_code;
     }
-    let value_at = new.low + element.name.bytes.len();
-    run[new.low..value_at].copy_from_slice(element.name.bytes);
-    run[value_at..old.low].copy_from_slice(element.value.bytes);
     if new.has_deadlines() {
-        write_deadline(run, new, at, element.deadline);
+        write_deadline(run, new, at, front.deadline);
     }
     new.write(run);
+    new.low..old.low
 }
 
 /// Makes room in the lists in front for one element more.
@@ -223,7 +235,7 @@ pub(in crate::spiral) fn shape_with_value(
     if shape.value_code != VARYING && code != was {
         new.value_code = if shape.count == 1 { code } else { VARYING };
     }
-    if code >= IN_EXTENT {
+    if is_reference(code) {
         new.flags |= Shape::REFERENCES;
     }
     if deadline.is_some() {
@@ -243,6 +255,19 @@ pub(in crate::spiral) fn set_value(
     value: Field<'_>,
     deadline: Option<UnixMillis>,
 ) {
+    let place = reopen_value(run, old, new, at, (value.code, deadline));
+    run[place].copy_from_slice(value.bytes);
+}
+
+/// As [`set_value`], but the bytes of the value are the caller's to write: where they belong.
+#[inline(always)]
+pub(in crate::spiral) fn reopen_value(
+    run: &mut [u8],
+    old: &Shape,
+    new: &Shape,
+    at: usize,
+    (code, deadline): (u8, Option<UnixMillis>),
+) -> Range<usize> {
     let (_, value_at, end) = old.ranges_of(run, at);
     if new.shares_what(old) {
         run.copy_within(old.low..value_at, new.low);
@@ -251,12 +276,12 @@ pub(in crate::spiral) fn set_value(
         widen_and_move(run, old, new, value_at);
     }
     if new.value_code == VARYING {
-        run[new.value_codes_at() + at] = value.code;
+        run[new.value_codes_at() + at] = code;
     }
-    run[end - value.bytes.len()..end].copy_from_slice(value.bytes);
     if new.has_deadlines() {
         write_deadline(run, new, at, deadline);
     }
+    end - bytes_of_code(code)..end
 }
 
 /// Gives a run the front of `new`, of as many elements as it has, and moves those that end up to `end` to where they begin in it.

@@ -218,9 +218,13 @@ impl Core {
     /// Brings the entries of requests near, [`RUN_COMMANDS`] at most.
     #[inline]
     pub(in crate::dispatch::core) fn bring_near(&mut self, batch: &Batch, run: &[Request]) {
-        let mut hashes = [0u64; RUN_COMMANDS];
+        let mut keys = [KeyAhead::default(); RUN_COMMANDS];
         let mut known = 0;
         for request in run {
+            let command = match request.head.work {
+                Work::Command(command) => Some(command),
+                _ => None,
+            };
             let hash = match request.head.work {
                 _ if request.head.first_key.is_known() => Some(request.head.first_key.hash()),
                 Work::Command(command) => {
@@ -229,12 +233,13 @@ impl Core {
                 _ => None,
             };
             if let Some(hash) = hash {
-                hashes[known] = hash;
+                let writes = command.is_some_and(|command| command.writes_whole);
+                keys[known] = KeyAhead { hash, writes };
                 known += 1;
             }
         }
-        if known > 1 {
-            self.state.shard.prefetch(run[0].head.db, &hashes[..known]);
+        if KeyAhead::are_worth_it(&keys[..known]) {
+            self.state.shard.prefetch(run[0].head.db, &keys[..known]);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Buffer, DbIndex, FieldAhead, Intent};
+use larder_engine::{Buffer, DbIndex, FieldAhead, Intent, KeyAhead};
 
 use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FieldUse, FirstKey, Flags};
@@ -40,7 +40,7 @@ pub(super) struct Target {
 pub(super) struct InputScratch {
     ahead: Vec<Ahead>,
     ranges: Vec<ArgRange>,
-    hashes: Vec<u64>,
+    keys: Vec<KeyAhead>,
     /// Those of `ahead` that name a field of a key of this core.
     fields: Vec<u32>,
 }
@@ -202,8 +202,8 @@ impl Core {
             let mut at = used;
             let stop = self.parse_run(session, input, &mut at, &mut scratch);
             self.lease_for_run(at - used);
-            if scratch.hashes.len() > 1 {
-                self.state.shard.prefetch(session.db, &scratch.hashes);
+            if KeyAhead::are_worth_it(&scratch.keys) {
+                self.state.shard.prefetch(session.db, &scratch.keys);
             }
             if !scratch.fields.is_empty() {
                 self.prefetch_fields(session.db, input, &scratch);
@@ -315,7 +315,7 @@ impl Core {
     ) -> Stop {
         scratch.ahead.clear();
         scratch.ranges.clear();
-        scratch.hashes.clear();
+        scratch.keys.clear();
         scratch.fields.clear();
         let authenticated = session.is_authenticated();
         let limits = ProtocolLimits {
@@ -338,15 +338,17 @@ impl Core {
                     let target = self.target(command, args);
                     if target.first_key.is_known() {
                         if target.core == self.state.id {
-                            scratch.hashes.push(target.first_key.hash());
-                            if command.is_some_and(|command| command.field.is_some()) {
+                            let command = command.expect("what has a key is a command");
+                            let hash = target.first_key.hash();
+                            scratch.keys.push(command.key_ahead(hash));
+                            if command.field.is_some() {
                                 scratch.fields.push(scratch.ahead.len() as u32);
                             }
                         }
                     } else if let Some(command) = command
                         && let Some(hash) = hash_of_first_key(&self.state, command, args)
                     {
-                        scratch.hashes.push(hash);
+                        scratch.keys.push(command.key_ahead(hash));
                     }
                     scratch.ahead.push(Ahead {
                         command,
