@@ -93,7 +93,10 @@ impl Keyspace {
         now: UnixMillis,
         pages_read: &mut u32,
     ) -> Option<Look> {
-        let node = self.spiral.as_mut()?.next_due(memory.heap(), now, pages_read)?;
+        let node = self
+            .spiral
+            .as_mut()?
+            .next_due(memory.heap(), now, pages_read)?;
         let place = Place::default();
         Some(Look { node, place })
     }

@@ -19,6 +19,7 @@ pub use near::KeyAhead;
 pub(crate) use scan::Cursor;
 
 use crate::agenda::NEVER;
+use crate::limits::STAYS_MS;
 use crate::memory::{Memory, Times};
 use crate::nodes::{NodeKind, Owner};
 use crate::raw::Block;
@@ -336,7 +337,7 @@ impl Keyspace {
     }
 
     /// Verifies the place of every entry, and the sums.
-    pub(crate) fn check(&self, memory: &Memory, hasher: &KeyHasher) {
+    pub(crate) fn check(&self, memory: &Memory, hasher: &KeyHasher, now: UnixMillis) {
         let (mut volatile, mut volatile_fields, mut deadline_sum) = (0u64, 0u64, 0i128);
         self.for_each(memory, |entry| {
             if let Some(times) = memory.times_of(entry) {
@@ -352,7 +353,12 @@ impl Keyspace {
         if let Some(spiral) = &self.spiral {
             assert_eq!(spiral.owner(), self.id.owner());
             let hash_of = |name: &[u8]| hasher.hash(name);
-            spiral.check_entries(memory.heap(), &hash_of, |item| wakes_at(&memory.times(item)));
+            let wakes_at = |item| wakes_at(&memory.times(item));
+            spiral.check_entries(memory.heap(), &hash_of, wakes_at, |deadline| {
+                // What is due may stay for a while.
+                let stays = UnixMillis(now.0.saturating_add(STAYS_MS));
+                if deadline <= now { stays } else { deadline }
+            });
         }
     }
 }

@@ -73,12 +73,10 @@ fn image(entry: &EntryRef<'_>) -> Entry {
 /// All entries of a database, dead ones included.
 fn contents_of(shard: &Shard, db: DbIndex) -> Contents {
     let mut contents = Contents::new();
-    for segment in shard.keyspace(db).segments() {
-        for item in segment.items() {
-            let entry = shard.memory.entry(item);
-            contents.insert(entry.key().to_vec(), image(&entry));
-        }
-    }
+    shard.keyspace(db).for_each(&shard.memory, |entry| {
+        let entry = shard.memory.view(entry);
+        contents.insert(entry.key().to_vec(), image(&entry));
+    });
     contents
 }
 

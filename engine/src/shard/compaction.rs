@@ -115,7 +115,10 @@ impl Shard {
             .databases
             .iter_mut()
             .any(|keyspace| keyspace.replace_item(&mut self.memory, hash, (item, moved)));
-        assert!(holder, "every live block is a node, or an item of a keyspace");
+        assert!(
+            holder,
+            "every live block is a node, or an item of a keyspace"
+        );
         true
     }
 }

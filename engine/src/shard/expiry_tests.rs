@@ -7,13 +7,13 @@ use std::collections::{BinaryHeap, HashMap};
 use super::tests::cases;
 use super::*;
 use crate::StringForm;
-use crate::limits::{GRACE_MAX_MS, LOOK_MAX_ENTRIES};
+use crate::limits::{LOOK_MAX_COST, STAYS_MS};
 
 const DB: DbIndex = DbIndex(0);
 /// What a step may cost besides what deadlines pay.
 const BUDGET: u32 = 4096;
 /// Removals that a step's budget and a look behind it allow.
-const STEP_MAX_REMOVED: u32 = BUDGET / 8 + LOOK_MAX_ENTRIES as u32;
+const STEP_MAX_REMOVED: u32 = BUDGET / 8 + LOOK_MAX_COST / 8;
 /// Most entries that a turn writes where any mix is tried.
 const TURN_MAX_WRITTEN: u64 = 200;
 /// Dead entries that do not count, since a small table has few others: what one turn wrote dies at one moment, and a step may
@@ -166,7 +166,7 @@ impl Simulation {
     fn rest(&mut self) {
         self.dead();
         let were_live = self.deadlines.len() as u64;
-        self.wait(1 + i64::from(GRACE_MAX_MS));
+        self.wait(1 + STAYS_MS);
         let mut steps = 0;
         while self.shard.expiry_due_at().0 <= self.now {
             self.shard.expire_cycle(BUDGET);
@@ -303,6 +303,7 @@ fn a_rate_of_writes_beyond_what_a_step_may_do_alone_leaves_few_dead() {
             }
         }
         assert!((150_000..166_000).contains(&most), "{most}");
+        simulation.wait(ttl_ms);
         simulation.rest();
         assert_eq!(simulation.entries(), 0);
     }
@@ -488,7 +489,7 @@ fn what_has_to_stay_stays_and_holds_up_nothing_else() {
     let hash = |key: &u64| hasher.hash(&key.to_le_bytes());
     let stay: Vec<u64> = keys.iter().step_by(1000).map(hash).collect();
     let pass = |simulation: &mut Simulation| {
-        simulation.now += 500 + 2 * i64::from(GRACE_MAX_MS);
+        simulation.now += 500 + 2 * STAYS_MS;
         simulation.shard.set_now(UnixMillis(simulation.now));
     };
     for round in 0..10 {

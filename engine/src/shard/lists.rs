@@ -12,8 +12,8 @@ pub use change::ListMut;
 
 use super::{Access, Shard};
 use crate::journal::Event;
-use crate::memory::item_of;
 use crate::list::{End, ListView};
+use crate::memory::item_of;
 use crate::{DbIndex, Key, Kind, WrongType};
 
 /// A list to read.

@@ -419,7 +419,10 @@ impl Shard {
             };
             let db = DbIndex(database as u16);
             let (mut removed, mut is_through) = (false, true);
-            while let Some(entry) = self.keyspace(db).next_due(&self.memory, &mut look, self.now) {
+            while let Some(entry) = self
+                .keyspace(db)
+                .next_due(&self.memory, &mut look, self.now)
+            {
                 if spent > budget.saturating_add(LOOK_MAX_COST) {
                     is_through = false;
                     break;
@@ -504,7 +507,7 @@ impl Shard {
     pub fn check(&self) {
         self.memory.check(&|name: &[u8]| self.hasher.hash(name));
         for keyspace in &self.databases {
-            keyspace.check(&self.memory, &self.hasher);
+            keyspace.check(&self.memory, &self.hasher, self.now);
         }
         let lists: u64 = self.databases.iter().map(Keyspace::list_bytes).sum();
         assert_eq!(lists, self.list_bytes);
@@ -551,6 +554,19 @@ impl Shard {
     #[inline(always)]
     fn keyspace(&self, db: DbIndex) -> &Keyspace {
         &self.databases[usize::from(db.0)]
+    }
+
+    /// Bytes of entries without the nodes of the keyspaces.
+    #[cfg(any(test, feature = "model"))]
+    fn bytes_beside_nodes(&self) -> u64 {
+        let nodes: u64 = self.databases.iter().map(Keyspace::node_bytes).sum();
+        self.memory().entry_bytes - nodes
+    }
+
+    /// The item at a key, if there is one.
+    #[cfg(any(test, feature = "model"))]
+    fn item_at(&self, db: DbIndex, key: Key<'_>) -> Option<Block> {
+        item_of(self.keyspace(db).find(key, &self.memory)?)
     }
 
     /// Has `change` change a keyspace: its sums stay right, and the hand knows when to look.

@@ -76,9 +76,19 @@ impl Shard {
         loop {
             let id = ContentsId(self.next_contents);
             self.next_contents += 1;
-            let flushed = self.graveyard.iter().flat_map(|graveyard| &graveyard.tables);
-            let keyspaces = self.databases.iter().chain(flushed).chain(self.undo.flushed());
-            if keyspaces.map(Keyspace::id).all(|other| other.owner() != id.owner()) {
+            let flushed = self
+                .graveyard
+                .iter()
+                .flat_map(|graveyard| &graveyard.tables);
+            let keyspaces = self
+                .databases
+                .iter()
+                .chain(flushed)
+                .chain(self.undo.flushed());
+            if keyspaces
+                .map(Keyspace::id)
+                .all(|other| other.owner() != id.owner())
+            {
                 return id;
             }
         }

@@ -311,7 +311,11 @@ impl Pair {
             }
             Op::Prefetch(db, k) => {
                 let key_hash = hasher.hash(&key_of(k));
-                shard.prefetch(DbIndex(db), &[key_hash; 3]);
+                let ahead = |writes| KeyAhead {
+                    hash: key_hash,
+                    writes,
+                };
+                shard.prefetch(DbIndex(db), &[ahead(false), ahead(true)]);
                 let field = |intent| FieldAhead {
                     key_hash,
                     name: b"field",
@@ -480,9 +484,9 @@ fn a_table_grows_and_shrinks_and_stays_whole() {
     }
     shard.check();
     let empty = shard.memory();
-    assert_eq!((empty.entry_bytes, empty.payload_bytes), (0, 0));
+    assert_eq!((shard.bytes_beside_nodes(), empty.payload_bytes), (0, 0));
     assert!(
-        empty.table_bytes < full.table_bytes / 8,
+        empty.entry_bytes < 256 && full.entry_bytes > 320_000,
         "{empty:?} after {full:?}"
     );
 }
@@ -520,38 +524,42 @@ fn an_empty_shard_is_small() {
 fn the_sums_are_exact() {
     let mut shard = shard();
     put(&mut shard, &[b'k'; 16], &[b'v'; 64], TtlChange::Clear);
+    let usage = |shard: &mut Shard| {
+        let key = shard.hasher().clone().key(&[b'k'; 16]);
+        let entry = shard.get(DB, key, Access::Peek);
+        entry.expect("it is there").memory_bytes()
+    };
     let one = shard.memory();
-    assert_eq!((one.entry_bytes, one.payload_bytes), (88, 80));
+    assert_eq!((shard.bytes_beside_nodes(), one.payload_bytes), (0, 80));
+    assert_eq!(usage(&mut shard), 80 + 4 + 1, "a head and a tag");
     put(
         &mut shard,
         &[b'k'; 16],
         &[b'v'; 64],
         TtlChange::At(UnixMillis(9)),
     );
-    assert_eq!(shard.memory().entry_bytes, 92);
+    assert_eq!(usage(&mut shard), 80 + 4 + 1 + 6);
     put(&mut shard, b"big", &vec![b'v'; 100_000], TtlChange::Clear);
-    let two = shard.memory();
-    assert_eq!(two.payload_bytes, 80 + 3 + 100_000);
-    assert_eq!(two.entry_bytes, 92 + 25 * 4096 + 16);
+    assert_eq!(shard.memory().payload_bytes, 80 + 3 + 100_000);
+    assert_eq!(shard.bytes_beside_nodes(), 25 * 4096 + 16);
     take(&mut shard, b"big");
-    assert_eq!(shard.memory().entry_bytes, 92);
+    assert_eq!(
+        (shard.bytes_beside_nodes(), shard.memory().payload_bytes),
+        (0, 80)
+    );
 }
 
 #[test]
 fn a_value_of_similar_size_is_written_in_place() {
     let mut shard = shard();
-    put(&mut shard, b"key", &[b'a'; 64], TtlChange::Clear);
+    put(&mut shard, b"key", &[b'a'; 640], TtlChange::Clear);
     let hash = shard.hasher().hash(b"key");
-    let item = |shard: &Shard| {
-        shard
-            .keyspace(DB)
-            .find(Key::new(b"key", hash), &shard.memory)
-    };
+    let item = |shard: &Shard| shard.item_at(DB, Key::new(b"key", hash));
     let before = item(&shard);
-    put(&mut shard, b"key", &[b'b'; 60], TtlChange::Clear);
+    put(&mut shard, b"key", &[b'b'; 600], TtlChange::Clear);
     assert_eq!(item(&shard), before);
-    put(&mut shard, b"key", &[b'c'; 66], TtlChange::Clear);
-    assert_eq!(read(&mut shard, b"key"), Some(vec![b'c'; 66]));
+    put(&mut shard, b"key", &[b'c'; 660], TtlChange::Clear);
+    assert_eq!(read(&mut shard, b"key"), Some(vec![b'c'; 660]));
     put(&mut shard, b"key", b"d", TtlChange::Clear);
     assert_ne!(
         item(&shard),
@@ -571,7 +579,7 @@ fn appending_to_a_string_copies_it_seldom() {
             shard.write_range(DB, key, n - 1, b"x", Event::Append),
             Ok(n)
         );
-        let item = shard.keyspace(DB).find(key, &shard.memory);
+        let item = shard.item_at(DB, key);
         moves += u32::from(item != last);
         last = item;
     }
@@ -619,7 +627,7 @@ fn a_scan_call_emits_about_what_was_asked_for() {
     fill(&mut shard, 5000, TtlChange::Clear);
     let mut emitted = 0;
     shard.scan(DB, ScanCursor(0), 10, &mut |_| emitted += 1);
-    assert_eq!(emitted, 10);
+    assert!((10..60).contains(&emitted), "whole nodes: {emitted}");
     let mut all = 0;
     assert_eq!(
         shard.scan(DB, ScanCursor(0), 10_000, &mut |_| all += 1),

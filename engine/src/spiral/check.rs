@@ -1,13 +1,13 @@
 //! Verifying a collection: every element where it belongs, and every sum.
 
 use super::address::{Bucket, Position};
-use super::run::Shape;
 use super::entries::place_of;
+use super::run::Shape;
 use super::{Place, Spiral, long, run_of, tag_of};
-use crate::agenda::NEVER;
-use crate::raw::Block;
 use crate::UnixMillis;
+use crate::agenda::NEVER;
 use crate::nodes::{Heap, Long, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, ordinal_of, owner_of};
+use crate::raw::Block;
 
 impl Spiral {
     /// Takes as long as there are elements.
@@ -15,11 +15,11 @@ impl Spiral {
     /// # Panics
     /// An invariant is broken.
     pub(crate) fn check(&self, heap: &Heap, hash_of: &impl Fn(&[u8]) -> u64) {
-        let payload = self.check_with(heap, hash_of, |_, _| {});
+        let payload = self.check_with(heap, hash_of, |_, _| {}, |deadline| deadline);
         assert_eq!(payload, self.payload_bytes);
     }
 
-    /// As [`Self::check`], of entries; `wakes_at` tells when an item wakes.
+    /// As [`Self::check`], of entries; `wakes_at` tells when an item wakes, `look_at` when what has a deadline is looked at at the latest.
     ///
     /// # Panics
     /// An invariant is broken.
@@ -28,10 +28,10 @@ impl Spiral {
         heap: &Heap,
         hash_of: &impl Fn(&[u8]) -> u64,
         wakes_at: impl Fn(Block) -> Option<UnixMillis>,
+        look_at: impl Fn(UnixMillis) -> UnixMillis,
     ) {
-        self.check_with(heap, hash_of, |item, deadline| {
-            assert_eq!(wakes_at(item).map(place_of), deadline);
-        });
+        let check_item = |item, deadline| assert_eq!(wakes_at(item).map(place_of), deadline);
+        self.check_with(heap, hash_of, check_item, look_at);
     }
 
     /// Verifies all but the bytes of names and values, and answers these.
@@ -40,6 +40,7 @@ impl Spiral {
         heap: &Heap,
         hash_of: &impl Fn(&[u8]) -> u64,
         check_item: impl Fn(Block, Option<UnixMillis>),
+        look_at: impl Fn(UnixMillis) -> UnixMillis,
     ) -> u64 {
         let (mut len, mut volatile, mut used, mut payload, mut block_bytes) = (0, 0, 0, 0, 0);
         let mut overflow = 0;
@@ -76,8 +77,8 @@ impl Spiral {
                     assert_eq!((spot.block, spot.at), (block, at), "a name is there once");
                     len += 1;
                     volatile += u64::from(element.deadline.is_some());
-                    let deadline = element.deadline.unwrap_or(NEVER);
-                    assert!(self.look_at(ordinal) <= deadline && self.wakes_at() <= deadline);
+                    let latest = element.deadline.map_or(NEVER, &look_at);
+                    assert!(self.look_at(ordinal) <= latest && self.wakes_at() <= latest);
                     payload += (view.name.len() + view.value.len()) as u64;
                     if let Some(item) = element.name().item() {
                         has_references = true;

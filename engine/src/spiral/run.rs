@@ -22,8 +22,8 @@
 mod edit;
 
 pub(super) use edit::{
-    Filler, append, copy, copy_among, copy_without, open, overwrite_value, remove, reopen_value, repoint,
-    set_deadline, set_value, shape_with_value, swap_remove,
+    Filler, append, copy, copy_among, copy_without, open, overwrite_value, remove, reopen_value,
+    repoint, set_deadline, set_value, shape_with_value, swap_remove,
 };
 
 use crate::UnixMillis;

@@ -83,7 +83,9 @@ impl Spiral {
 
     /// An element drawn by `random`, close to uniformly; `None` if there is none.
     pub(crate) fn random<'a>(&self, heap: &'a Heap, random: u64) -> Option<ElementRef<'a>> {
-        self.draw(heap, random, |_, _, element| Some(Self::view(heap, element)))
+        self.draw(heap, random, |_, _, element| {
+            Some(Self::view(heap, element))
+        })
     }
 
     /// Draws elements by `random` until one is `taken`, close to uniformly; `None` if none is.

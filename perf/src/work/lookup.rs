@@ -14,7 +14,11 @@ pub fn each(shard: &mut Shard, keys: &[Hashed]) -> usize {
 pub fn batches<const N: usize>(shard: &mut Shard, keys: &[Hashed]) -> usize {
     let mut found = 0;
     for batch in keys.as_chunks::<N>().0 {
-        shard.prefetch(DB, &batch.each_ref().map(|key| key.key().hash()));
+        let ahead = batch.each_ref().map(|key| KeyAhead {
+            hash: key.key().hash(),
+            writes: false,
+        });
+        shard.prefetch(DB, &ahead);
         for key in batch {
             found += value_bytes(shard, key);
         }

@@ -8,7 +8,9 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Run};
+use larder_engine::KeyAhead;
+
+use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Group, Run};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 

@@ -541,7 +541,7 @@ impl Play<'_> {
         }
         for key in self.model.keys() {
             let key = self.hasher.key(key);
-            let item = self.shard.keyspace(DB).find(key, &self.shard.memory);
+            let item = self.shard.item_at(DB, key);
             assert!(self.shard.move_block(item.expect("it is there")));
         }
     }
@@ -608,6 +608,6 @@ impl Play<'_> {
         }
         while self.shard.memory.trim_some() {}
         self.shard.check();
-        assert_eq!(self.shard.memory().entry_bytes, 0);
+        assert_eq!(self.shard.bytes_beside_nodes(), 0);
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::model::play;
 use super::{HashMut, Stored};
 use crate::journal::Event;
-use crate::limits::{PACKED_HASH_MAX_BYTES, TABLE_SHARE_BYTES};
+use crate::limits::{ITEM_SHARE_BYTES, PACKED_HASH_MAX_BYTES};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
 use crate::shard::{Access, Lfu};
 use crate::{
@@ -62,7 +62,7 @@ fn access(shard: &mut Shard, key: &[u8]) -> AccessClock {
 
 fn is_packed(shard: &mut Shard, key: &[u8]) -> bool {
     let key = shard.hasher().clone().key(key);
-    let item = shard.find_to_read(DB, key).expect("it is there");
+    let item = shard.item_at(DB, key).expect("it is there");
     let layout = shard.memory.layout(item);
     assert!(!layout.head.value_in_extent(), "it lies in its item");
     layout.head.form().is_packed()
@@ -163,7 +163,7 @@ fn memory_usage_is_what_a_hash_occupies_in_either_form() {
     // What hashes have in common, they have after the first: slots of roots, places in the table.
     for key in [&b"first"[..], b"small", b"large"] {
         let fields = if key == b"small" { 10 } else { 3000 };
-        let before = shard.memory();
+        let before = shard.bytes_beside_nodes();
         for n in 0..fields as u32 {
             set(
                 &mut shard,
@@ -174,13 +174,13 @@ fn memory_usage_is_what_a_hash_occupies_in_either_form() {
             );
         }
         tend_to_the_end(&mut shard);
-        let is = shard.memory();
+        let is = shard.bytes_beside_nodes();
         let entry = shard.get(DB, hasher.key(key), Access::Peek);
-        let usage = entry.expect("it is there").memory_bytes() - TABLE_SHARE_BYTES;
-        let item = shard.find_to_read(DB, hasher.key(key));
+        let usage = entry.expect("it is there").memory_bytes() - ITEM_SHARE_BYTES;
+        let item = shard.item_at(DB, hasher.key(key));
         let root = shard.memory.root_bytes(item.expect("it is there"));
         assert_eq!(root == 0, is_packed(&mut shard, key));
-        assert_eq!(usage - root, is.entry_bytes - before.entry_bytes);
+        assert_eq!(usage - root, is - before);
         if key == b"small" {
             // The item's head and key, a variant, a header, a tag each, and what a size class has beyond.
             assert!(usage <= 7 + 5 + 1 + 9 + 10 * 21 + 3, "{usage}");

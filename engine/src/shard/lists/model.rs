@@ -500,7 +500,7 @@ impl Play<'_> {
             assert!(steps < 100_000, "house-keeping comes to an end");
         }
         self.shard.check();
-        let memory = self.shard.memory();
-        assert_eq!((memory.entry_bytes, memory.payload_bytes), (0, 0));
+        let bytes = self.shard.bytes_beside_nodes();
+        assert_eq!((bytes, self.shard.memory().payload_bytes), (0, 0));
     }
 }

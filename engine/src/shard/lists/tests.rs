@@ -224,7 +224,7 @@ fn what_memory_usage_says_of_a_list_is_what_the_shard_has_more() {
     push_many(shard, 1000, 16);
     drop_list(shard);
     tend_to_the_end(shard);
-    let (before, entries_before) = (shard.memory().used_bytes(), shard.memory().entry_bytes);
+    let (before, entries_before) = (shard.memory().used_bytes(), shard.bytes_beside_nodes());
     for (count, len) in [
         (1, 16),
         (10, 16),
@@ -244,7 +244,7 @@ fn what_memory_usage_says_of_a_list_is_what_the_shard_has_more() {
         drop_list(shard);
         tend_to_the_end(shard);
         shard.check();
-        assert_eq!(shard.memory().entry_bytes, entries_before);
+        assert_eq!(shard.bytes_beside_nodes(), entries_before);
     }
 }
 
@@ -275,25 +275,25 @@ fn the_block_of_a_packed_list_becomes_shorter_as_elements_go() {
 fn what_ltrim_cuts_off_is_freed_in_slices_and_counts_until_then() {
     let shard = &mut shard();
     push_many(shard, 200_000, 16);
-    let full = shard.memory().entry_bytes;
+    let full = shard.bytes_beside_nodes();
     change(shard, |list| list.remove(50..199_950));
     shard.check();
     assert!(is_packed(shard), "what is left is little");
-    let trimmed = shard.memory().entry_bytes;
+    let trimmed = shard.bytes_beside_nodes();
     assert!(trimmed > full - 10_000, "{trimmed} of {full}");
     drop_list(shard);
     tend_to_the_end(shard);
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 
     push_many(shard, 200_000, 16);
     change(shard, |list| list.remove(10_000..190_000));
     assert!(!is_packed(shard));
-    let mut used = shard.memory().entry_bytes;
+    let mut used = shard.bytes_beside_nodes();
     assert!(used > full - 20_000);
     let mut slices = 0;
     while shard.tend(1) {
         shard.check();
-        let now = shard.memory().entry_bytes;
+        let now = shard.bytes_beside_nodes();
         assert!(
             now <= used && used - now < 1 << 20,
             "a slice frees {}",
@@ -318,7 +318,7 @@ fn what_ltrim_cuts_off_is_freed_in_slices_and_counts_until_then() {
     shard.check();
     drop_list(shard);
     tend_to_the_end(shard);
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn remove_fields(shard: &mut Shard, key: &[u8], fields: impl Iterator<Item = u32
 /// The collection at a key.
 fn hash_at(shard: &mut Shard, key: &[u8]) -> Option<Owner> {
     let hasher = shard.hasher().clone();
-    let item = shard.find_to_read(DB, hasher.key(key))?;
+    let item = shard.find_to_read(DB, hasher.key(key)).and_then(item_of)?;
     shard.memory.collection_of(item)
 }
 
@@ -80,7 +80,7 @@ fn what_is_left_of_a_hash_moves_together_and_the_rest_goes_back_to_the_system() 
 #[test]
 fn a_removed_hash_counts_until_it_is_freed_in_slices() {
     let mut shard = shard();
-    let empty = shard.memory().entry_bytes;
+    let empty = shard.bytes_beside_nodes();
     make_hash(&mut shard, b"hash", 0..30_000);
     let full = shard.memory();
     assert!(take(&mut shard, b"hash"));
@@ -97,7 +97,7 @@ fn a_removed_hash_counts_until_it_is_freed_in_slices() {
     let mut used = removed.entry_bytes;
     while shard.tend(1) {
         shard.check();
-        let now = shard.memory().entry_bytes;
+        let now = shard.bytes_beside_nodes();
         assert!(
             now <= used && used - now < 2 << 20,
             "a slice frees {}",
@@ -112,7 +112,7 @@ fn a_removed_hash_counts_until_it_is_freed_in_slices() {
     assert!(slices > 20);
     tend_to_the_end(&mut shard);
     shard.check();
-    assert_eq!(shard.memory().entry_bytes, empty);
+    assert_eq!(shard.bytes_beside_nodes(), empty);
     assert_eq!(shard.dying_bytes(), 0);
 }
 
@@ -175,7 +175,7 @@ fn a_hash_goes_with_its_key() {
     shard.set_now(UnixMillis(1000));
     assert_eq!(hash_at(&mut shard, &key), None);
     tend_to_the_end(&mut shard);
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_string_written_over_a_hash_and_flushes_leave_nothing_of_it() {
         shard.flush(DbIndex(1));
         tend_to_the_end(&mut shard);
         shard.check();
-        assert_eq!(shard.memory().entry_bytes, 0);
+        assert_eq!(shard.bytes_beside_nodes(), 0);
     }
 }
 
@@ -209,7 +209,7 @@ fn what_was_done_to_a_hash_as_a_whole_is_taken_back() {
     let mut shard = shard();
     let hasher = shard.hasher().clone();
     let hash = make_hash(&mut shard, b"one", 0..2000);
-    let used = shard.memory().entry_bytes;
+    let used = shard.bytes_beside_nodes();
     let events = (Event::RenameFrom, Event::RenameTo);
     for what in 0..5 {
         shard.begin_undo();
@@ -240,14 +240,14 @@ fn what_was_done_to_a_hash_as_a_whole_is_taken_back() {
         assert_eq!(hash_at(&mut shard, b"one"), Some(hash));
         assert_fields(&mut shard, b"one", 0..2000);
         // An item that had a deadline for a while may have a block with room for one.
-        let is_used = shard.memory().entry_bytes;
+        let is_used = shard.bytes_beside_nodes();
         assert!(is_used <= used + 8, "{what}: {is_used} {used}");
     }
     shard.begin_undo();
     assert!(take(&mut shard, b"one"));
     shard.end_undo();
     tend_to_the_end(&mut shard);
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 }
 
 #[test]

@@ -54,7 +54,7 @@ proptest! {
         }
         tend_to_the_end(&mut pair.shard);
         let memory = pair.shard.memory();
-        assert_eq!((memory.entry_bytes, memory.payload_bytes), (0, 0));
+        assert_eq!((pair.shard.bytes_beside_nodes(), memory.payload_bytes), (0, 0));
         // Free pages and slabs kept for what comes next.
         assert!(memory.arena_bytes <= (4 << 20) + (2 << 20), "{memory:?}");
     }
@@ -101,19 +101,19 @@ fn a_large_value_is_neither_zeroed_nor_given_back_within_the_command() {
     let mut shard = shard();
     let value = vec![b'v'; 3 << 20];
     put(&mut shard, b"key", &value, TtlChange::Clear);
-    let full = shard.memory().entry_bytes;
+    let full = shard.bytes_beside_nodes();
     put(&mut shard, b"key", &value[..(2 << 20)], TtlChange::Clear);
     assert_eq!(
-        shard.memory().entry_bytes,
+        shard.bytes_beside_nodes(),
         full,
         "the tail counts until it is given back"
     );
     tend_to_the_end(&mut shard);
     let shorter = shard.memory();
-    assert_eq!(shorter.entry_bytes, full - (1 << 20));
+    assert_eq!(shard.bytes_beside_nodes(), full - (1 << 20));
     assert_eq!(shorter.payload_bytes, 3 + (2 << 20));
     take(&mut shard, b"key");
-    assert_eq!(shard.memory().entry_bytes, 2 << 20);
+    assert_eq!(shard.bytes_beside_nodes(), 2 << 20);
     assert_eq!(shard.memory().payload_bytes, 0);
     let mut steps = 0;
     while shard.tend(1) {
@@ -121,7 +121,7 @@ fn a_large_value_is_neither_zeroed_nor_given_back_within_the_command() {
         shard.check();
     }
     assert!(steps >= 2, "a mebibyte at a time");
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 }
 
 /// What there is of the large value at `key`, and where.
@@ -149,14 +149,14 @@ fn two_with_one_value() -> (Shard, Shard, ValueImage) {
 fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
     let mut alone = shard();
     put(&mut alone, b"key", &vec![b'v'; 3 << 20], TtlChange::Clear);
-    let used = alone.memory().entry_bytes;
+    let used = alone.bytes_beside_nodes();
     let (mut source, mut destination, image) = two_with_one_value();
     let hasher = source.hasher().clone();
     let at = address(&mut source, b"key");
     assert_eq!(address(&mut destination, b"new"), at);
-    assert_eq!(source.memory().entry_bytes, used);
+    assert_eq!(source.bytes_beside_nodes(), used);
     assert_eq!(
-        destination.memory().entry_bytes,
+        destination.bytes_beside_nodes(),
         used,
         "each counts what it has"
     );
@@ -175,7 +175,7 @@ fn an_image_of_a_large_value_goes_to_another_shard_without_being_copied() {
         assert!(take(shard, key));
         shard.check();
         tend_to_the_end(shard);
-        assert_eq!(shard.memory().entry_bytes, 0);
+        assert_eq!(shard.bytes_beside_nodes(), 0);
     }
 }
 
@@ -186,7 +186,7 @@ fn a_removed_value_that_another_shard_has_counts_no_more_at_once() {
     let hasher = source.hasher().clone();
     drop(image);
     assert!(take(&mut source, b"key"));
-    assert_eq!((source.memory().entry_bytes, source.dying_bytes()), (0, 0));
+    assert_eq!((source.bytes_beside_nodes(), source.dying_bytes()), (0, 0));
     // It is the other's alone at once, not when the source has been tended.
     let at = address(&mut destination, b"new");
     let written = destination.write_range(DB, hasher.key(b"new"), 0, b"y", Event::SetRange);

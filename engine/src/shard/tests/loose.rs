@@ -86,7 +86,7 @@ fn parts_of_a_collection_are_that_collection_elsewhere() {
             assert!(take(&mut to, b"key"));
             tend_to_the_end(&mut to);
             to.check();
-            assert_eq!(to.memory().entry_bytes, 0);
+            assert_eq!(to.bytes_beside_nodes(), 0);
         }
     }
 }
@@ -98,7 +98,7 @@ fn without_memory_all_is_as_it_was() {
             let (mut from, mut to) = (shard(), shard());
             make(&mut from, b"key", kind, 2000);
             put(&mut to, b"key", b"old", TtlChange::Clear);
-            let (before, used) = (entry(&mut to, b"key"), to.memory().entry_bytes);
+            let (before, used) = (entry(&mut to, b"key"), to.bytes_beside_nodes());
             let mut blocks = 0;
             loop {
                 if is_undoable {
@@ -116,7 +116,7 @@ fn without_memory_all_is_as_it_was() {
                     tend_to_the_end(&mut to);
                     to.check();
                     assert_eq!(entry(&mut to, b"key"), before);
-                    assert_eq!(to.memory().entry_bytes, used, "{blocks}");
+                    assert_eq!(to.bytes_beside_nodes(), used, "{blocks}");
                 }
                 if is_done {
                     break;

@@ -51,5 +51,5 @@ fn what_is_made_anew_is_what_it_was_and_no_change() {
     }
     tend_to_the_end(&mut shard);
     shard.check();
-    assert_eq!(shard.memory().entry_bytes, 0);
+    assert_eq!(shard.bytes_beside_nodes(), 0);
 }

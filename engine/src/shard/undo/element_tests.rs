@@ -8,6 +8,7 @@ use super::tests::key;
 use crate::item::Variant;
 use crate::journal::Element;
 use crate::list::End;
+use crate::memory::item_of;
 use crate::nodes::{Heap, Owner};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
 use crate::spiral::{ElementRef, Spiral};
@@ -91,7 +92,7 @@ fn is_hash(at: usize) -> bool {
 }
 
 fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
-    let item = shard.find_to_read(DB, key(KEYS[at]))?;
+    let item = shard.item_at(DB, key(KEYS[at]))?;
     shard.memory.collection_of(item)
 }
 
@@ -104,7 +105,7 @@ fn make(shard: &mut Shard, at: usize) {
         shard
             .memory
             .create_collection(KEYS[at], (kind, Variant::default()), shard.clock, None);
-    shard.attach(DB, key(KEYS[at]).hash(), made.expect("memory"));
+    shard.attach_anyway(DB, key(KEYS[at]).hash(), made.expect("memory"));
 }
 
 fn put_element(shard: &mut Shard, at: usize, hash: Owner, element: ElementRef<'_>) {
@@ -129,7 +130,7 @@ fn change_hash<T>(
     hash: Owner,
     change: impl FnOnce(&mut Spiral, &mut Heap) -> T,
 ) -> T {
-    let item = shard.keyspace(DB).find(key(KEYS[at]), &shard.memory);
+    let item = shard.item_at(DB, key(KEYS[at]));
     let item = item.expect("it is there");
     let was = shard.memory.times(item);
     let done = shard.memory.change_spiral(hash, change);
@@ -320,21 +321,23 @@ fn contents(shard: &Shard) -> Vec<BTreeMap<Vec<u8>, Whole>> {
     let databases = (0..shard.databases()).map(DbIndex);
     databases
         .map(|db| {
-            let items = shard
-                .keyspace(db)
-                .segments()
-                .flat_map(|segment| segment.items());
-            let whole = |item| {
-                let entry = shard.memory.entry(item);
+            let mut all = Vec::new();
+            let keyspace = shard.keyspace(db);
+            keyspace.for_each(&shard.memory, |entry| all.push(entry));
+            let whole = |entry| {
+                let item = item_of(entry);
+                let view = shard.memory.view(entry);
+                let collection = item.filter(|_| view.kind() != Kind::String);
+                let string = || vec![(view.value().to_vec(), Vec::new(), None)];
                 let whole = Whole {
-                    kind: entry.kind(),
-                    variant: (entry.kind() != Kind::String).then(|| shard.memory.variant(item)),
-                    deadline: entry.expires_at(),
-                    elements: elements(shard, item),
+                    kind: view.kind(),
+                    variant: collection.map(|item| shard.memory.variant(item)),
+                    deadline: view.expires_at(),
+                    elements: item.map_or_else(string, |item| elements(shard, item)),
                 };
-                (entry.key().to_vec(), whole)
+                (view.key().to_vec(), whole)
             };
-            items.map(whole).collect()
+            all.into_iter().map(whole).collect()
         })
         .collect()
 }

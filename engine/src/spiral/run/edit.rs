@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::{
-    DEADLINE_BYTES, Element, Field, Front, HEADER_BYTES, IN_BLOCK, NO_DEADLINE, NewElement, Shape, VARYING,
-    bytes_of_code, is_reference,
+    DEADLINE_BYTES, Element, Field, Front, HEADER_BYTES, IN_BLOCK, NO_DEADLINE, NewElement, Shape,
+    VARYING, bytes_of_code, is_reference,
 };
 use crate::UnixMillis;
 use crate::nodes::read_u32;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use larder_engine::KeyAhead;
+
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::run::is_timed_apart;
