@@ -1,6 +1,6 @@
 //! The table: keys found and not found, one by one and prefetched in batches, hashes known.
 
-use larder_engine::{Access, Shard};
+use larder_engine::{Access, KeyAhead, Shard};
 
 use crate::data::scattered;
 use crate::shard::{DB, Hashed};
