@@ -28,22 +28,67 @@ impl<'a> Key<'a> {
 
 /// The keyed hash of all shards of a process (aHash, seeded at random against hash flooding).
 #[derive(Clone, Debug)]
-pub struct KeyHasher(ahash::RandomState);
+pub struct KeyHasher {
+    state: ahash::RandomState,
+    #[cfg(any(test, feature = "model"))]
+    alike: Alike,
+}
+
+/// What hashes have in common, as a model has it.
+#[cfg(any(test, feature = "model"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alike {
+    Nothing,
+    /// There are three.
+    Few,
+    /// There is one.
+    All,
+    /// The lower eight bits are alike.
+    Tags,
+}
+
+#[cfg(any(test, feature = "model"))]
+impl Alike {
+    pub(crate) const EACH: [Self; 4] = [Self::Nothing, Self::Few, Self::All, Self::Tags];
+
+    fn of(self, hash: u64) -> u64 {
+        match self {
+            Self::Nothing => hash,
+            Self::Few => (hash % 3).wrapping_mul(0x9E37_79B9_7F4A_7C15),
+            Self::All => 0x1234_5678_9ABC_DEF0,
+            Self::Tags => hash | 0xFF,
+        }
+    }
+}
 
 impl KeyHasher {
     /// A hasher from four seed words.
     pub fn with_seeds(seeds: [u64; 4]) -> Self {
-        Self(ahash::RandomState::with_seeds(
-            seeds[0], seeds[1], seeds[2], seeds[3],
-        ))
+        Self {
+            state: ahash::RandomState::with_seeds(seeds[0], seeds[1], seeds[2], seeds[3]),
+            #[cfg(any(test, feature = "model"))]
+            alike: Alike::Nothing,
+        }
+    }
+
+    /// One whose hashes are alike.
+    #[cfg(any(test, feature = "model"))]
+    pub(crate) fn with_alike(alike: Alike) -> Self {
+        Self {
+            alike,
+            ..Self::with_seeds([1, 2, 3, 4])
+        }
     }
 
     /// The hash of `bytes`.
     #[inline]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = self.0.build_hasher();
+        let mut hasher = self.state.build_hasher();
         hasher.write(bytes);
-        hasher.finish()
+        let hash = hasher.finish();
+        #[cfg(any(test, feature = "model"))]
+        let hash = self.alike.of(hash);
+        hash
     }
 
     /// `bytes` with their hash.

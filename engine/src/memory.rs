@@ -231,11 +231,18 @@ impl Memory {
     /// Frees an item and its extents, and takes its collection out of use.
     pub(crate) fn destroy(&mut self, item: Block) {
         let bytes = self.heap.arena.tail(item);
-        let layout = Layout::read(bytes);
-        let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
-        if let Some(collection) = layout.collection(bytes) {
+        if let Some(collection) = Layout::read(bytes).collection(bytes) {
             self.collections.bury(collection);
         }
+        self.destroy_alone(item);
+    }
+
+    /// Frees an item and its extents. Its collection, if it has one, is somebody else's.
+    #[inline(always)]
+    pub(crate) fn destroy_alone(&mut self, item: Block) {
+        let bytes = self.heap.arena.tail(item);
+        let layout = Layout::read(bytes);
+        let extents = [layout.key_extent(bytes), layout.value_extent(bytes)];
         self.payload_bytes -= (layout.key_len + layout.value_len) as u64;
         for extent in extents.into_iter().flatten() {
             self.heap.extents.destroy(extent);

@@ -171,9 +171,10 @@ impl Memory {
         is_short.then(|| (layout.inline_key(image), content))
     }
 
-    /// Has what follows succeed with the memory set aside for what must not fail, or does so no more.
-    pub(crate) fn insist(&mut self, insists: bool) {
-        self.heap.arena.insist(insists);
+    /// Has what follows succeed with the memory set aside for what must not fail, or does so no more; whether it was so before, and is to
+    /// be again afterwards.
+    pub(crate) fn insist(&mut self, insists: bool) -> bool {
+        self.heap.arena.insist(insists)
     }
 }
 

@@ -179,10 +179,10 @@ impl Arena {
         Some(arena)
     }
 
-    /// Whether the last of the reservation may be taken from now on, which is set aside for what must not fail.
+    /// Whether the last of the reservation may be taken from now on, which is set aside for what must not fail; whether it was so before.
     #[inline(always)]
-    pub(crate) fn insist(&mut self, insists: bool) {
-        self.insists = insists;
+    pub(crate) fn insist(&mut self, insists: bool) -> bool {
+        std::mem::replace(&mut self.insists, insists)
     }
 
     /// Memory is out once so many blocks have been handed out, until told otherwise, but for who insists.

@@ -681,9 +681,9 @@ impl Shard {
     /// As [`Self::attach`], of an item that was in a keyspace before, or that has just got the memory it needed: takes what is set
     /// aside for that if memory is out.
     fn attach_anyway(&mut self, db: DbIndex, hash: u64, item: Block) {
-        self.memory.insist(true);
+        let insisted = self.memory.insist(true);
         let attached = self.attach(db, hash, item);
-        self.memory.insist(false);
+        self.memory.insist(insisted);
         attached.expect("there is memory set aside for what must not fail");
     }
 
@@ -720,11 +720,11 @@ impl Shard {
         if was == is {
             return;
         }
-        self.memory.insist(true);
+        let insisted = self.memory.insist(true);
         let changed = self.change_keyspace(db, |keyspace, (memory, _)| {
             keyspace.times_changed(memory, (hash, item), (&was, &is))
         });
-        self.memory.insist(false);
+        self.memory.insist(insisted);
         changed.expect("there is a place, or memory set aside");
         if is.is_some() {
             self.deadlines_set(db);

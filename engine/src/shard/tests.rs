@@ -6,6 +6,7 @@ mod loose;
 mod memory;
 pub(super) mod ops;
 mod rebuilt;
+mod scarce;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use ops::{Content, HashOp, ListOp, Op, Ttl, key_of, op};
 
 use super::*;
 use crate::journal::Element;
+use crate::key::Alike;
 use crate::model::{Entry, Model, Value, describe};
 use crate::{Buffer, Intent, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
 
@@ -33,10 +35,15 @@ pub(super) fn cases(count: u32, under_miri: u32) -> ProptestConfig {
 }
 
 pub(super) fn shard() -> Shard {
+    shard_with(Alike::Nothing)
+}
+
+/// A shard in which hashes of keys are alike.
+pub(super) fn shard_with(alike: Alike) -> Shard {
     Shard::new(&ShardOptions {
         databases: 3,
         memory_ceiling_bytes: 1 << 30,
-        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
+        hasher: KeyHasher::with_alike(alike),
     })
     .expect("address space")
 }

@@ -129,7 +129,7 @@ impl Shard {
     }
 
     /// Gives `key` this content. A short string lies in a node, any other entry is an item, which is written over in place where the
-    /// content fits.
+    /// content fits. Without memory a collection of which the content is the number stays the caller's.
     #[inline]
     pub(super) fn store(
         &mut self,
@@ -200,12 +200,13 @@ impl Shard {
             }
             (None, None) => {
                 let item = self.memory.create(key.bytes(), content)?;
-                self.attach_new(db, key.hash(), item)
+                let attached = self.attach(db, key.hash(), item);
+                attached.inspect_err(|_| self.memory.destroy_alone(item))
             }
         }
     }
 
-    /// Puts a new item in the place of a short string, or frees it.
+    /// Puts a new item in the place of a short string, or frees it, but for its collection.
     fn put_item(
         &mut self,
         db: DbIndex,
@@ -218,7 +219,7 @@ impl Shard {
             keyspace.put_item(within, hash, old, (item, &times))
         });
         if let Err(error) = put {
-            self.memory.destroy(item);
+            self.memory.destroy_alone(item);
             return Err(error);
         }
         if times.is_some() {

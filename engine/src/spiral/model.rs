@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::run::Shape;
 use super::{ElementRef, NodeSizes, Put, Spiral, run_of};
+use crate::key::Alike;
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
@@ -23,23 +24,13 @@ const CHECK_INTERVAL: usize = 25;
 
 type Value = (Vec<u8>, Option<UnixMillis>);
 
-/// How names are hashed: well, or so that many or all are alike.
-#[derive(Clone, Copy)]
-enum Hashing {
-    Well,
-    FewHashes,
-    OneHash,
-    /// The tags are alike, the positions are not.
-    OneTag,
-}
-
 struct Play<'a> {
     steps: Steps<'a>,
     heap: Heap,
     spiral: Spiral,
     model: BTreeMap<Vec<u8>, Value>,
+    alike: Alike,
     hasher: KeyHasher,
-    hashing: Hashing,
     scan: Option<Scan>,
 }
 
@@ -64,19 +55,15 @@ pub fn play(bytes: &[u8]) {
         _ => &NodeSizes::ENTRIES,
     };
     let spiral = Spiral::new(&mut heap, Owner(5), sizes).expect("memory");
-    let hashing = match manner % 8 {
-        1 => Hashing::FewHashes,
-        2 => Hashing::OneHash,
-        3 => Hashing::OneTag,
-        _ => Hashing::Well,
-    };
+    let alike = Alike::EACH.get(manner % 8);
+    let alike = alike.copied().unwrap_or(Alike::Nothing);
     let mut play = Play {
         steps,
         heap,
         spiral,
         model: BTreeMap::new(),
-        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
-        hashing,
+        alike,
+        hasher: KeyHasher::with_alike(alike),
         scan: None,
     };
     let mut step = 0;
@@ -92,13 +79,8 @@ pub fn play(bytes: &[u8]) {
 
 impl Play<'_> {
     fn hash_of(&self) -> impl Fn(&[u8]) -> u64 + use<> {
-        let (hasher, hashing) = (self.hasher.clone(), self.hashing);
-        move |name| match (hashing, hasher.hash(name)) {
-            (Hashing::Well, hash) => hash,
-            (Hashing::FewHashes, hash) => (hash % 3).wrapping_mul(0x9E37_79B9_7F4A_7C15),
-            (Hashing::OneHash, _) => 0x1234_5678_9ABC_DEF0,
-            (Hashing::OneTag, hash) => hash | 0xFF,
-        }
+        let hasher = self.hasher.clone();
+        move |name| hasher.hash(name)
     }
 
     /// A name of one of 256 for each of a few lengths.
@@ -189,9 +171,9 @@ impl Play<'_> {
             value
         };
         // Where all hashes are alike, everything takes as long as there are elements, and a look at everything its square.
-        let most = match self.hashing {
-            Hashing::OneHash | Hashing::FewHashes => 50,
-            Hashing::Well | Hashing::OneTag => 256,
+        let most = match self.alike {
+            Alike::All | Alike::Few => 50,
+            Alike::Nothing | Alike::Tags => 256,
         };
         for number in (first..256).take(most) {
             self.put(name(number, manner), value.clone(), deadline);
