@@ -8,6 +8,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
+pub use crate::keyspace::model::play as play_keyspace;
 pub use crate::list::model::play as play_list;
 pub use crate::list::packed_model::play_packed;
 pub use crate::shard::hashes::model::play as play_hashes;

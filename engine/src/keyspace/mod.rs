@@ -11,8 +11,12 @@
 //! costs the same each time.
 
 mod expiry;
+#[cfg(any(test, feature = "model"))]
+pub(crate) mod model;
 mod near;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use expiry::Look;
 pub use near::KeyAhead;

@@ -490,7 +490,9 @@ impl Spiral {
         if let Some(&(_, block)) = self.overflow_of(ordinal).iter().find(fits) {
             return Ok(block);
         }
-        let block = self.new_node(heap, ordinal, &Shape::empty(0))?;
+        // With the room at once: for what then finds none, an empty node would be left.
+        let plan = Shape::empty(0).with(front.name_code, front.value_code, front.deadline);
+        let block = self.new_node(heap, ordinal, &plan)?;
         self.used_bytes += Shape::empty(0).used() as u64;
         self.list_overflow(heap, ordinal, block);
         Ok(block)
