@@ -15,6 +15,7 @@ mod near;
 mod scan;
 
 pub(crate) use expiry::Look;
+pub(crate) use near::Ahead;
 pub use near::KeyAhead;
 pub(crate) use scan::Cursor;
 

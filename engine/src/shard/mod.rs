@@ -41,7 +41,7 @@ use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::{GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
-use crate::keyspace::{ContentsId, KeyAhead, Keyspace};
+use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
 use crate::memory::{Memory, Times, item_of};
 use crate::raw::Block;
@@ -136,6 +136,8 @@ pub struct Shard {
     next_contents: u64,
     /// Bytes of the lists of `databases`.
     list_bytes: u64,
+    /// What is known of the keys that are looked up next.
+    ahead: Ahead,
     memory: Memory,
     memory_ceiling_bytes: u64,
     hasher: KeyHasher,
@@ -182,6 +184,7 @@ impl Shard {
             next_contents: options.databases.into(),
             list_bytes: 0,
             databases,
+            ahead: Ahead::new(),
             memory: Memory::new(options.memory_ceiling_bytes)?,
             memory_ceiling_bytes: options.memory_ceiling_bytes,
             hasher: options.hasher.clone(),
@@ -294,8 +297,9 @@ impl Shard {
 
     /// Brings near what a batch of commands will touch for keys of `db`. A hint: no effect but speed.
     #[inline]
-    pub fn prefetch(&self, db: DbIndex, keys: &[KeyAhead]) {
-        self.keyspace(db).prefetch(keys, &self.memory);
+    pub fn prefetch(&mut self, db: DbIndex, keys: &[KeyAhead]) {
+        let keyspace = &self.databases[usize::from(db.0)];
+        keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
     }
 
     /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
@@ -576,6 +580,7 @@ impl Shard {
         db: DbIndex,
         change: impl FnOnce(&mut Keyspace, (&mut Memory, &KeyHasher)) -> T,
     ) -> T {
+        self.ahead.forget();
         let keyspace = &mut self.databases[usize::from(db.0)];
         let was = keyspace.list_bytes();
         let result = change(keyspace, (&mut self.memory, &self.hasher));
@@ -590,10 +595,19 @@ impl Shard {
         self.hand.deadline_set(look_at);
     }
 
+    /// The entry of `key`, though it may have ended.
+    #[inline(always)]
+    fn look_up(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
+        match self.ahead.take(db, key, &self.memory) {
+            Some(found) => found,
+            None => self.keyspace(db).find(key, &self.memory),
+        }
+    }
+
     /// The live entry of `key` for what changes nothing: one past its deadline is removed unless expiry is held.
     #[inline(always)]
     fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
-        let entry = self.keyspace(db).find(key, &self.memory)?;
+        let entry = self.look_up(db, key)?;
         if self.memory.has_ended(entry, self.now) {
             if !self.expiry_is_held && self.undos_aside == 0 {
                 self.expire(db, key.hash(), entry);
@@ -606,7 +620,7 @@ impl Shard {
     /// The live entry of `key`; one past its deadline is removed.
     #[inline(always)]
     fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
-        let entry = self.keyspace(db).find(key, &self.memory)?;
+        let entry = self.look_up(db, key)?;
         if self.memory.has_ended(entry, self.now) {
             self.expire(db, key.hash(), entry);
             return None;

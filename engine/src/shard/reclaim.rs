@@ -51,6 +51,7 @@ impl Shard {
         if self.is_told_before {
             self.before_flush(db);
         }
+        self.ahead.forget();
         let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.list_bytes -= flushed.list_bytes();
@@ -132,6 +133,7 @@ impl Shard {
             let kind = |key: &[u8]| find(key).map(|entry| memory.view(entry).kind());
             self.journal.awaited.note_exchange(db, kind);
         }
+        self.ahead.forget();
         self.databases.swap(usize::from(a.0), usize::from(b.0));
         if self.undo.is_open {
             self.undo.exchange(a, b);

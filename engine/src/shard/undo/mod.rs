@@ -213,6 +213,7 @@ impl Shard {
 
     /// Gives each database the table that it had. The others go.
     fn put_tables_back(&mut self, log: &mut UndoLog) {
+        self.ahead.forget();
         let databases = self.databases.len();
         let present = std::mem::take(&mut self.databases).into_iter();
         let flushed = std::mem::take(&mut log.flushed);
