@@ -99,6 +99,15 @@ impl Keyspace {
         self.list_bytes() + self.node_bytes()
     }
 
+    /// Bytes of the nodes that it keeps though it is empty.
+    #[inline]
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        match &self.spiral {
+            Some(spiral) if spiral.len() == 0 => spiral.block_bytes(),
+            _ => 0,
+        }
+    }
+
     /// Bytes of its nodes.
     pub(crate) fn node_bytes(&self) -> u64 {
         self.spiral.as_ref().map_or(0, Spiral::block_bytes)

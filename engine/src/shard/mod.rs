@@ -112,9 +112,9 @@ pub struct DeadlineStats {
 /// Where a shard's bytes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUsage {
-    /// Bytes of live entries, headers and rounding included, and of flushed ones not yet freed.
+    /// Bytes of live entries, their nodes and rounding included, and of flushed ones not yet freed.
     pub entry_bytes: u64,
-    /// Bytes of the tables.
+    /// Bytes of the tables, and of the nodes that empty databases keep.
     pub table_bytes: u64,
     /// Bytes the arena holds from the system, live or free.
     pub arena_bytes: u64,
@@ -136,6 +136,8 @@ pub struct Shard {
     next_contents: u64,
     /// Bytes of the lists of `databases`.
     list_bytes: u64,
+    /// Bytes of the nodes that empty ones of `databases` keep.
+    kept_bytes: u64,
     /// What is known of the keys that are looked up next.
     ahead: Ahead,
     memory: Memory,
@@ -183,6 +185,7 @@ impl Shard {
         Ok(Self {
             next_contents: options.databases.into(),
             list_bytes: 0,
+            kept_bytes: 0,
             databases,
             ahead: Ahead::new(),
             memory: Memory::new(options.memory_ceiling_bytes)?,
@@ -271,13 +274,16 @@ impl Shard {
             Some(graveyard) => (graveyard.retired_bytes(), graveyard.list_bytes()),
             None => (0, 0),
         };
-        let mut table_bytes =
-            self.undos_aside_bytes + self.list_bytes + flushed_bytes + self.memory.table_bytes();
+        let mut table_bytes = self.undos_aside_bytes
+            + self.list_bytes
+            + self.kept_bytes
+            + flushed_bytes
+            + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
         MemoryUsage {
-            entry_bytes: self.memory.item_bytes_total() + retired_bytes,
+            entry_bytes: self.memory.item_bytes_total() - self.kept_bytes + retired_bytes,
             table_bytes,
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
@@ -514,7 +520,8 @@ impl Shard {
             keyspace.check(&self.memory, &self.hasher, self.now);
         }
         let lists: u64 = self.databases.iter().map(Keyspace::list_bytes).sum();
-        assert_eq!(lists, self.list_bytes);
+        let kept: u64 = self.databases.iter().map(Keyspace::kept_bytes).sum();
+        assert_eq!((lists, kept), (self.list_bytes, self.kept_bytes));
         assert!(
             !self
                 .graveyard
@@ -564,7 +571,7 @@ impl Shard {
     #[cfg(any(test, feature = "model"))]
     fn bytes_beside_nodes(&self) -> u64 {
         let nodes: u64 = self.databases.iter().map(Keyspace::node_bytes).sum();
-        self.memory().entry_bytes - nodes
+        self.memory().entry_bytes + self.kept_bytes - nodes
     }
 
     /// The item at a key, if there is one.
@@ -582,9 +589,10 @@ impl Shard {
     ) -> T {
         self.ahead.forget();
         let keyspace = &mut self.databases[usize::from(db.0)];
-        let was = keyspace.list_bytes();
+        let (lists, kept) = (keyspace.list_bytes(), keyspace.kept_bytes());
         let result = change(keyspace, (&mut self.memory, &self.hasher));
-        self.list_bytes = self.list_bytes - was + keyspace.list_bytes();
+        self.list_bytes = self.list_bytes - lists + keyspace.list_bytes();
+        self.kept_bytes = self.kept_bytes - kept + keyspace.kept_bytes();
         result
     }
 

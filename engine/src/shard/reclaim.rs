@@ -55,6 +55,7 @@ impl Shard {
         let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.list_bytes -= flushed.list_bytes();
+        self.kept_bytes -= flushed.kept_bytes();
         let removed = flushed.len();
         let is_undoable = self.undo.is_open;
         let unneeded = match is_undoable {
@@ -221,6 +222,7 @@ impl Shard {
             hollow_tables.append(tables);
             for keyspace in &mut self.databases {
                 self.list_bytes -= keyspace.list_bytes();
+                self.kept_bytes -= keyspace.kept_bytes();
                 keyspace.forget();
             }
             self.compactor = super::Compactor::default();

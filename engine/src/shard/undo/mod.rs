@@ -224,6 +224,7 @@ impl Shard {
         tables.sort_unstable_by_key(|(id, _)| id.0);
         self.databases = tables.into_iter().map(|(_, table)| table).collect();
         self.list_bytes = self.databases.iter().map(Keyspace::list_bytes).sum();
+        self.kept_bytes = self.databases.iter().map(Keyspace::kept_bytes).sum();
         for (_, table) in came {
             self.bury_table(table);
         }
