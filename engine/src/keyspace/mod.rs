@@ -19,6 +19,7 @@ mod scan;
 mod tests;
 
 pub(crate) use expiry::Look;
+pub(crate) use near::Ahead;
 pub use near::KeyAhead;
 pub(crate) use scan::Cursor;
 
@@ -100,6 +101,15 @@ impl Keyspace {
     /// Bytes of its nodes and lists, short strings in them included.
     pub(crate) fn table_bytes(&self) -> u64 {
         self.list_bytes() + self.node_bytes()
+    }
+
+    /// Bytes of the nodes that it keeps though it is empty.
+    #[inline]
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        match &self.spiral {
+            Some(spiral) if spiral.len() == 0 => spiral.block_bytes(),
+            _ => 0,
+        }
     }
 
     /// Bytes of its nodes.

@@ -1,10 +1,13 @@
-//! Bringing near: the misses of a batch's look-ups overlap, since they depend on nothing but hashes.
+//! Bringing near: the misses of a batch's look-ups overlap, since they depend on nothing but hashes. What that finds on the way it leaves
+//! to the look-ups ([`Ahead`]).
 
 use super::Keyspace;
 use crate::limits::{NEAR_ANYHOW_BYTES, NEAR_AT_ONCE};
 use crate::memory::Memory;
 use crate::raw::Block;
+use crate::spiral::entries::{Entry, Seen};
 use crate::spiral::{Intent, Spiral};
+use crate::{DbIndex, Key};
 
 /// A key that a command is about to look up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +38,68 @@ impl KeyAhead {
     }
 }
 
+/// What bringing near has found of the keys that are looked up next, in their order. It is right until a keyspace changes.
+pub(crate) struct Ahead {
+    db: DbIndex,
+    /// The next that is looked up, and how many there are.
+    next: usize,
+    count: usize,
+    found: [Found; NEAR_AT_ONCE],
+}
+
+/// What is known of a key.
+#[derive(Clone, Copy)]
+struct Found {
+    hash: u64,
+    is: Seen,
+}
+
+impl Ahead {
+    pub(crate) fn new() -> Self {
+        let none = Found {
+            hash: 0,
+            is: Seen::Unknown,
+        };
+        Self {
+            db: DbIndex(0),
+            next: 0,
+            count: 0,
+            found: [none; NEAR_AT_ONCE],
+        }
+    }
+
+    /// A keyspace has changed.
+    #[inline(always)]
+    pub(crate) fn forget(&mut self) {
+        self.count = 0;
+    }
+
+    /// What is known of the entry of this key, if it is the next.
+    #[inline(always)]
+    pub(crate) fn take(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        memory: &Memory,
+    ) -> Option<Option<Entry>> {
+        if self.next >= self.count {
+            return None;
+        }
+        let Found { hash, is } = self.found[self.next];
+        if hash != key.hash() || self.db != db {
+            return None;
+        }
+        self.next += 1;
+        match is {
+            Seen::Short(short) if short.read(memory.heap()).key == key.bytes() => {
+                Some(Some(Entry::Short(short)))
+            }
+            Seen::Absent => Some(None),
+            _ => None,
+        }
+    }
+}
+
 impl Keyspace {
     /// Whether all of it is probably near anyhow.
     #[inline(always)]
@@ -42,36 +107,51 @@ impl Keyspace {
         spiral.block_bytes() <= NEAR_ANYHOW_BYTES
     }
 
-    /// Brings near what commands on these keys will read and copy.
+    /// Brings near what commands on these keys of a database will read and copy, the first [`NEAR_AT_ONCE`] of them.
     #[inline]
-    pub(crate) fn prefetch(&self, keys: &[KeyAhead], memory: &Memory) {
+    pub(crate) fn prefetch(
+        &self,
+        (db, keys): (DbIndex, &[KeyAhead]),
+        memory: &Memory,
+        ahead: &mut Ahead,
+    ) {
+        ahead.forget();
         let Some(spiral) = &self.spiral else {
             return;
         };
+        let keys = &keys[..keys.len().min(NEAR_AT_ONCE)];
         let heap = memory.heap();
-        for keys in keys.chunks(NEAR_AT_ONCE) {
-            let mut at = [0; NEAR_AT_ONCE];
-            if !self.is_near_anyhow(spiral) {
-                for (key, at) in keys.iter().zip(&mut at) {
-                    *at = spiral.ask_for_word(heap, key.hash);
+        if !self.is_near_anyhow(spiral) {
+            let mut at = [(0, Block(0)); NEAR_AT_ONCE];
+            for (key, (ordinal, _)) in keys.iter().zip(&mut at) {
+                *ordinal = spiral.ask_for_word(heap, key.hash);
+            }
+            let mut writes = 0;
+            for (key, (ordinal, block)) in keys.iter().zip(&mut at) {
+                *block = spiral.ask_for_node(heap, *ordinal, key.intent());
+                writes += usize::from(key.writes);
+            }
+            match writes {
+                0 => {
+                    let found = ahead.found.iter_mut();
+                    for ((key, bucket), found) in keys.iter().zip(at).zip(found) {
+                        found.hash = key.hash;
+                        found.is = Spiral::ask_for_entry(heap, bucket, key.hash);
+                    }
+                    (ahead.db, ahead.next, ahead.count) = (db, 0, keys.len());
                 }
-                let mut writes = 0;
-                for (key, at) in keys.iter().zip(&mut at) {
-                    *at = spiral.ask_for_node(heap, *at, key.intent()).0;
-                    writes += usize::from(key.writes);
-                }
-                if writes > 0 {
+                _ => {
                     spiral.ask_for_balance(heap, writes);
-                }
-                for (key, at) in keys.iter().zip(&mut at) {
-                    Spiral::ask_for_element(heap, Block(*at), key.hash, key.intent());
+                    for (key, &(_, block)) in keys.iter().zip(&at) {
+                        Spiral::ask_for_element(heap, block, key.hash, key.intent());
+                    }
                 }
             }
-            if spiral.has_items() {
-                for key in keys {
-                    if let Some(item) = spiral.probable_item(heap, key.hash) {
-                        memory.prefetch(item);
-                    }
+        }
+        if spiral.has_items() {
+            for key in keys {
+                if let Some(item) = spiral.probable_item(heap, key.hash) {
+                    memory.prefetch(item);
                 }
             }
         }

@@ -99,6 +99,7 @@ impl Shard {
         let Some(moved) = self.memory.arena_mut().move_block(node) else {
             return false;
         };
+        self.ahead.forget();
         let mut keyspaces = self.databases.iter_mut();
         let keyspace = keyspaces.find(|keyspace| keyspace.id().owner() == owner);
         let keyspace = keyspace.expect("flushed keyspaces are freed before anything moves");

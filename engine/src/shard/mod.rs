@@ -41,7 +41,7 @@ use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::expiry::{GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
-use crate::keyspace::{ContentsId, KeyAhead, Keyspace};
+use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
 use crate::memory::{Memory, Times, item_of};
 use crate::raw::Block;
@@ -112,9 +112,9 @@ pub struct DeadlineStats {
 /// Where a shard's bytes are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUsage {
-    /// Bytes of live entries, headers and rounding included, and of flushed ones not yet freed.
+    /// Bytes of live entries, their nodes and rounding included, and of flushed ones not yet freed.
     pub entry_bytes: u64,
-    /// Bytes of the tables.
+    /// Bytes of the tables, and of the nodes that empty databases keep.
     pub table_bytes: u64,
     /// Bytes the arena holds from the system, live or free.
     pub arena_bytes: u64,
@@ -136,6 +136,10 @@ pub struct Shard {
     next_contents: u64,
     /// Bytes of the lists of `databases`.
     list_bytes: u64,
+    /// Bytes of the nodes that empty ones of `databases` keep.
+    kept_bytes: u64,
+    /// What is known of the keys that are looked up next.
+    ahead: Ahead,
     memory: Memory,
     memory_ceiling_bytes: u64,
     hasher: KeyHasher,
@@ -181,7 +185,9 @@ impl Shard {
         Ok(Self {
             next_contents: options.databases.into(),
             list_bytes: 0,
+            kept_bytes: 0,
             databases,
+            ahead: Ahead::new(),
             memory: Memory::new(options.memory_ceiling_bytes)?,
             memory_ceiling_bytes: options.memory_ceiling_bytes,
             hasher: options.hasher.clone(),
@@ -268,13 +274,16 @@ impl Shard {
             Some(graveyard) => (graveyard.retired_bytes(), graveyard.list_bytes()),
             None => (0, 0),
         };
-        let mut table_bytes =
-            self.undos_aside_bytes + self.list_bytes + flushed_bytes + self.memory.table_bytes();
+        let mut table_bytes = self.undos_aside_bytes
+            + self.list_bytes
+            + self.kept_bytes
+            + flushed_bytes
+            + self.memory.table_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
         MemoryUsage {
-            entry_bytes: self.memory.item_bytes_total() + retired_bytes,
+            entry_bytes: self.memory.item_bytes_total() - self.kept_bytes + retired_bytes,
             table_bytes,
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
@@ -294,8 +303,9 @@ impl Shard {
 
     /// Brings near what a batch of commands will touch for keys of `db`. A hint: no effect but speed.
     #[inline]
-    pub fn prefetch(&self, db: DbIndex, keys: &[KeyAhead]) {
-        self.keyspace(db).prefetch(keys, &self.memory);
+    pub fn prefetch(&mut self, db: DbIndex, keys: &[KeyAhead]) {
+        let keyspace = &self.databases[usize::from(db.0)];
+        keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
     }
 
     /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
@@ -510,7 +520,8 @@ impl Shard {
             keyspace.check(&self.memory, &self.hasher, self.now);
         }
         let lists: u64 = self.databases.iter().map(Keyspace::list_bytes).sum();
-        assert_eq!(lists, self.list_bytes);
+        let kept: u64 = self.databases.iter().map(Keyspace::kept_bytes).sum();
+        assert_eq!((lists, kept), (self.list_bytes, self.kept_bytes));
         assert!(
             !self
                 .graveyard
@@ -560,7 +571,7 @@ impl Shard {
     #[cfg(any(test, feature = "model"))]
     fn bytes_beside_nodes(&self) -> u64 {
         let nodes: u64 = self.databases.iter().map(Keyspace::node_bytes).sum();
-        self.memory().entry_bytes - nodes
+        self.memory().entry_bytes + self.kept_bytes - nodes
     }
 
     /// The item at a key, if there is one.
@@ -576,10 +587,12 @@ impl Shard {
         db: DbIndex,
         change: impl FnOnce(&mut Keyspace, (&mut Memory, &KeyHasher)) -> T,
     ) -> T {
+        self.ahead.forget();
         let keyspace = &mut self.databases[usize::from(db.0)];
-        let was = keyspace.list_bytes();
+        let (lists, kept) = (keyspace.list_bytes(), keyspace.kept_bytes());
         let result = change(keyspace, (&mut self.memory, &self.hasher));
-        self.list_bytes = self.list_bytes - was + keyspace.list_bytes();
+        self.list_bytes = self.list_bytes - lists + keyspace.list_bytes();
+        self.kept_bytes = self.kept_bytes - kept + keyspace.kept_bytes();
         result
     }
 
@@ -590,10 +603,19 @@ impl Shard {
         self.hand.deadline_set(look_at);
     }
 
+    /// The entry of `key`, though it may have ended.
+    #[inline(always)]
+    fn look_up(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
+        match self.ahead.take(db, key, &self.memory) {
+            Some(found) => found,
+            None => self.keyspace(db).find(key, &self.memory),
+        }
+    }
+
     /// The live entry of `key` for what changes nothing: one past its deadline is removed unless expiry is held.
     #[inline(always)]
     fn find_to_read(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
-        let entry = self.keyspace(db).find(key, &self.memory)?;
+        let entry = self.look_up(db, key)?;
         if self.memory.has_ended(entry, self.now) {
             if !self.expiry_is_held && self.undos_aside == 0 {
                 self.expire(db, key.hash(), entry);
@@ -606,7 +628,7 @@ impl Shard {
     /// The live entry of `key`; one past its deadline is removed.
     #[inline(always)]
     fn find(&mut self, db: DbIndex, key: Key<'_>) -> Option<Entry> {
-        let entry = self.keyspace(db).find(key, &self.memory)?;
+        let entry = self.look_up(db, key)?;
         if self.memory.has_ended(entry, self.now) {
             self.expire(db, key.hash(), entry);
             return None;

@@ -51,9 +51,11 @@ impl Shard {
         if self.is_told_before {
             self.before_flush(db);
         }
+        self.ahead.forget();
         let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
         self.list_bytes -= flushed.list_bytes();
+        self.kept_bytes -= flushed.kept_bytes();
         let removed = flushed.len();
         let is_undoable = self.undo.is_open;
         let unneeded = match is_undoable {
@@ -132,6 +134,7 @@ impl Shard {
             let kind = |key: &[u8]| find(key).map(|entry| memory.view(entry).kind());
             self.journal.awaited.note_exchange(db, kind);
         }
+        self.ahead.forget();
         self.databases.swap(usize::from(a.0), usize::from(b.0));
         if self.undo.is_open {
             self.undo.exchange(a, b);
@@ -219,6 +222,7 @@ impl Shard {
             hollow_tables.append(tables);
             for keyspace in &mut self.databases {
                 self.list_bytes -= keyspace.list_bytes();
+                self.kept_bytes -= keyspace.kept_bytes();
                 keyspace.forget();
             }
             self.compactor = super::Compactor::default();

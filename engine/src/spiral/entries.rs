@@ -47,6 +47,17 @@ pub(crate) enum Entry {
     Item(Block),
 }
 
+/// What bringing near has found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Seen {
+    /// Nothing that would spare the look-up.
+    Unknown,
+    /// There is no such key.
+    Absent,
+    /// The entry, if it is of the key.
+    Short(Short),
+}
+
 /// Where a short string is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
@@ -683,6 +694,24 @@ impl Spiral {
         self.len -= shape.count as u64;
         self.holdings.free(&mut heap.arena, block);
         Some(shape.count as u32)
+    }
+
+    /// Asks for the lines of what is probably the entry of this hash; what it is, as far as its node tells.
+    #[inline(always)]
+    pub(crate) fn ask_for_entry(heap: &Heap, bucket: (u32, Block), hash: u64) -> Seen {
+        let run = run_of(heap, bucket.1);
+        let shape = Shape::read(run);
+        match shape.find(run, tag_of(hash), |_| true) {
+            Some((at, element)) => {
+                element.prefetch();
+                match entry_of(bucket, at, &element) {
+                    Entry::Short(short) => Seen::Short(short),
+                    Entry::Item(_) => Seen::Unknown,
+                }
+            }
+            None if shape.overflows() => Seen::Unknown,
+            None => Seen::Absent,
+        }
     }
 
     /// An item that a hash probably stands for: its tag is the same.

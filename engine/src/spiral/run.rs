@@ -157,6 +157,13 @@ impl<'a> Element<'a> {
         self.body.len()
     }
 
+    /// Asks for its lines.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        self.body.chunks(LINE_BYTES).for_each(prefetch_read);
+        prefetch_read(&self.body[self.body.len().saturating_sub(1)..]);
+    }
+
     /// The name, then the value, as they lie in it.
     pub(super) fn body(&self) -> &'a [u8] {
         self.body
@@ -594,8 +601,7 @@ impl Shape {
             let bits = self.matching_at(run, at, tag);
             if bits != 0 {
                 let element = self.element(run, at + bits.trailing_zeros() as usize);
-                element.body.chunks(LINE_BYTES).for_each(prefetch_read);
-                prefetch_read(&element.body[element.body.len().saturating_sub(1)..]);
+                element.prefetch();
                 return Some(element.value_code);
             }
             at += TAGS_AT_ONCE;

@@ -213,6 +213,7 @@ impl Shard {
 
     /// Gives each database the table that it had. The others go.
     fn put_tables_back(&mut self, log: &mut UndoLog) {
+        self.ahead.forget();
         let databases = self.databases.len();
         let present = std::mem::take(&mut self.databases).into_iter();
         let flushed = std::mem::take(&mut log.flushed);
@@ -223,6 +224,7 @@ impl Shard {
         tables.sort_unstable_by_key(|(id, _)| id.0);
         self.databases = tables.into_iter().map(|(_, table)| table).collect();
         self.list_bytes = self.databases.iter().map(Keyspace::list_bytes).sum();
+        self.kept_bytes = self.databases.iter().map(Keyspace::kept_bytes).sum();
         for (_, table) in came {
             self.bury_table(table);
         }
