@@ -247,7 +247,9 @@ impl Play<'_> {
                 let was = memory.times(item);
                 let moved = memory.set_deadline(item, deadline).expect("memory");
                 if moved != item {
-                    let replaced = self.keyspace.replace_item(memory, key.hash(), (item, moved));
+                    let replaced = self
+                        .keyspace
+                        .replace_item(memory, key.hash(), (item, moved));
                     assert!(replaced);
                 }
                 self.times_changed(key, moved, &was);
@@ -407,9 +409,7 @@ impl Play<'_> {
     /// A look at a node, of which so many entries that have ended go at most; whether there was one that wanted it.
     fn look(&mut self, stays: &dyn Fn(u64) -> bool, balances: bool, most: usize) -> bool {
         let (now, mut pages_read) = (self.now, 0);
-        let begun = self
-            .keyspace
-            .begin_look(&self.memory, now, &mut pages_read);
+        let begun = self.keyspace.begin_look(&self.memory, now, &mut pages_read);
         let Some(mut look) = begun else {
             assert!(self.keyspace.look_at() > now);
             return false;
@@ -466,7 +466,8 @@ impl Play<'_> {
                 let node = short.node();
                 let kind = NodeKind::of(self.memory.arena().tail(node)[0]).expect("a node");
                 let moved = self.memory.arena_mut().move_block(node).expect("memory");
-                self.keyspace.node_moved(&mut self.memory, kind, (node, moved));
+                self.keyspace
+                    .node_moved(&mut self.memory, kind, (node, moved));
             }
         }
         self.compare_one(&key);
