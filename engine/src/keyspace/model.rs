@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ContentsId, Cursor, KeyAhead, Keyspace};
+use super::{Ahead, ContentsId, Cursor, KeyAhead, Keyspace};
 use crate::item::Form;
 use crate::key::Alike;
 use crate::limits::{SAMPLED_NODES, STAYS_MS};
@@ -16,7 +16,7 @@ use crate::model::Steps;
 use crate::nodes::NodeKind;
 use crate::raw::Block;
 use crate::spiral::entries::Entry;
-use crate::{AccessClock, Key, KeyHasher, StoreError, StringForm, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, StringForm, UnixMillis};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 400;
@@ -282,7 +282,15 @@ impl Play<'_> {
             hash: ahead,
             writes,
         };
-        self.keyspace.prefetch(&[ahead, ahead], &self.memory);
+        let mut found = Ahead::new();
+        self.keyspace
+            .prefetch((DbIndex(0), &[ahead, ahead]), &self.memory, &mut found);
+        let is = self.find(&key).map(|entry| self.memory.key_of(entry));
+        for _ in 0..2 {
+            if let Some(seen) = found.take(DbIndex(0), self.hasher.key(&key), &self.memory) {
+                assert_eq!(seen.map(|entry| self.memory.key_of(entry)), is);
+            }
+        }
         if let Some(entry) = self.find(&key) {
             self.memory.set_access_of(entry, access);
             self.model.get_mut(&key).expect("it is there").access = access;
