@@ -45,6 +45,26 @@ fn memory_returns_after_one_of_two_databases_is_flushed() {
 }
 
 #[test]
+fn a_flush_of_little_does_not_wait_for_what_was_flushed_before() {
+    let mut shard = shard();
+    let (little, other) = (DbIndex(1), DbIndex(2));
+    let key = shard.hasher().clone().key(b"key");
+    for db in [little, other] {
+        let (form, ttl) = (StringForm::Detect, TtlChange::Clear);
+        let set = shard.set(db, key, b"v", form, ttl, Event::Set);
+        set.expect("memory");
+    }
+    fill(&mut shard, 50_000, TtlChange::Clear);
+    shard.flush(DB);
+    let used = shard.memory().used_bytes();
+    shard.flush(little);
+    assert!(shard.memory().used_bytes() > used - 10_000);
+    tend_to_the_end(&mut shard);
+    shard.check();
+    assert!(shard.memory().used_bytes() < used / 10);
+}
+
+#[test]
 fn memory_returns_after_scattered_removals() {
     let mut shard = shard();
     let count = 300_000;
