@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ContentsId, Cursor, KeyAhead, Keyspace};
+use super::{Ahead, ContentsId, Cursor, KeyAhead, Keyspace};
 use crate::item::Form;
 use crate::key::Alike;
 use crate::limits::{SAMPLED_NODES, STAYS_MS};
@@ -16,7 +16,7 @@ use crate::model::Steps;
 use crate::nodes::NodeKind;
 use crate::raw::Block;
 use crate::spiral::entries::Entry;
-use crate::{AccessClock, Key, KeyHasher, StoreError, StringForm, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, StringForm, UnixMillis};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 400;
@@ -24,6 +24,7 @@ const STEPS_MAX: usize = 400;
 const BEGINS_AT: i64 = 1_700_000_000_000;
 /// The last time that a node can tell.
 const LAST_TIME: i64 = (1 << 48) - 2;
+const DB: DbIndex = DbIndex(0);
 /// Steps between looks at everything.
 const CHECK_INTERVAL: usize = 10;
 
@@ -247,7 +248,9 @@ impl Play<'_> {
                 let was = memory.times(item);
                 let moved = memory.set_deadline(item, deadline).expect("memory");
                 if moved != item {
-                    let replaced = self.keyspace.replace_item(memory, key.hash(), (item, moved));
+                    let replaced = self
+                        .keyspace
+                        .replace_item(memory, key.hash(), (item, moved));
                     assert!(replaced);
                 }
                 self.times_changed(key, moved, &was);
@@ -275,12 +278,20 @@ impl Play<'_> {
     /// Another use of a key.
     fn use_it(&mut self) {
         let (key, access) = (self.key(), AccessClock(self.steps.operand() as u32));
-        let (ahead, writes) = (self.hasher.hash(&key), self.steps.operand() % 2 == 0);
-        let ahead = KeyAhead {
-            hash: ahead,
+        let (key_of, writes) = (self.hasher.key(&key), self.steps.operand() % 2 == 0);
+        let key_ahead = KeyAhead {
+            hash: key_of.hash(),
             writes,
         };
-        self.keyspace.prefetch(&[ahead, ahead], &self.memory);
+        let mut ahead = Ahead::new();
+        let keys = (DB, &[key_ahead, key_ahead][..]);
+        self.keyspace.prefetch(keys, &self.memory, &mut ahead);
+        for _ in 0..3 {
+            if let Some(found) = ahead.take(DB, key_of, &self.memory) {
+                let found = found.map(|entry| seen(&self.memory, entry));
+                assert_eq!(found.as_ref(), self.model.get(&key));
+            }
+        }
         if let Some(entry) = self.find(&key) {
             self.memory.set_access_of(entry, access);
             self.model.get_mut(&key).expect("it is there").access = access;
@@ -407,9 +418,7 @@ impl Play<'_> {
     /// A look at a node, of which so many entries that have ended go at most; whether there was one that wanted it.
     fn look(&mut self, stays: &dyn Fn(u64) -> bool, balances: bool, most: usize) -> bool {
         let (now, mut pages_read) = (self.now, 0);
-        let begun = self
-            .keyspace
-            .begin_look(&self.memory, now, &mut pages_read);
+        let begun = self.keyspace.begin_look(&self.memory, now, &mut pages_read);
         let Some(mut look) = begun else {
             assert!(self.keyspace.look_at() > now);
             return false;
@@ -466,7 +475,8 @@ impl Play<'_> {
                 let node = short.node();
                 let kind = NodeKind::of(self.memory.arena().tail(node)[0]).expect("a node");
                 let moved = self.memory.arena_mut().move_block(node).expect("memory");
-                self.keyspace.node_moved(&mut self.memory, kind, (node, moved));
+                self.keyspace
+                    .node_moved(&mut self.memory, kind, (node, moved));
             }
         }
         self.compare_one(&key);

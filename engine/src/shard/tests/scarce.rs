@@ -432,15 +432,6 @@ fn assert_told(told: &BTreeMap<(ContentsId, Vec<u8>), Option<Entry>>, before: &S
     }
 }
 
-fn alike() -> impl Strategy<Value = Alike> {
-    prop_oneof![
-        1 => Just(Alike::Nothing),
-        1 => Just(Alike::Few),
-        3 => Just(Alike::All),
-        1 => Just(Alike::Tags),
-    ]
-}
-
 fn play(alike: Alike, steps: &[(Step, bool)]) {
     let mut scarce = Scarce::new(alike);
     let mut rich = Scarce::new(Alike::Nothing);
