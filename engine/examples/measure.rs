@@ -16,7 +16,8 @@
 use std::time::{Duration, Instant};
 
 use larder_engine::{
-    Access, DbIndex, Event, KeyHasher, Shard, ShardOptions, StringForm, TtlChange, UnixMillis,
+    Access, DbIndex, Event, KeyAhead, KeyHasher, Shard, ShardOptions, StringForm, TtlChange,
+    UnixMillis,
 };
 
 const DB: DbIndex = DbIndex(0);
@@ -222,6 +223,7 @@ fn lookup(count: u64, value: &[u8]) {
             let (mut random, mut found, rounds) =
                 (88_172_645_463_325_252u64, 0u64, 4_000_000 / batch);
             let (mut keys, mut hashes) = (vec![[0; 16]; batch], vec![0; batch]);
+            let mut ahead = vec![KeyAhead::default(); batch];
             let start = ran();
             for _ in 0..rounds {
                 for (key_bytes, hash) in keys.iter_mut().zip(&mut hashes) {
@@ -232,7 +234,10 @@ fn lookup(count: u64, value: &[u8]) {
                     *hash = hasher.hash(&*key_bytes);
                 }
                 if prefetched {
-                    shard.prefetch(DB, &hashes);
+                    for (ahead, &hash) in ahead.iter_mut().zip(&hashes) {
+                        ahead.hash = hash;
+                    }
+                    shard.prefetch(DB, &ahead);
                 }
                 for (key_bytes, &hash) in keys.iter().zip(&hashes) {
                     let key = larder_engine::Key::new(key_bytes, hash);
@@ -282,7 +287,9 @@ fn work(what: &str, count: u64, value: &[u8]) {
             *hash = hasher.hash(&*of);
         }
         if what != "idle" {
-            shard.prefetch(DB, &hashes[..batch.len()]);
+            let writes = !matches!(what, "hit" | "miss" | "idle");
+            let ahead = hashes.map(|hash| KeyAhead { hash, writes });
+            shard.prefetch(DB, &ahead[..batch.len()]);
         }
         for (at, (bytes, &hash)) in keys.iter().zip(&hashes).take(batch.len()).enumerate() {
             let key = larder_engine::Key::new(bytes, hash);
