@@ -49,7 +49,7 @@ pub(super) fn shard_with(alike: Alike) -> Shard {
 }
 
 /// What hashes of keys have in common, mostly nothing.
-fn alike() -> impl Strategy<Value = Alike> {
+pub(super) fn alike() -> impl Strategy<Value = Alike> {
     let any = prop::sample::select(&Alike::EACH[..]);
     prop_oneof![Just(Alike::Nothing), any]
 }
@@ -89,6 +89,21 @@ pub(super) fn tend_to_the_end(shard: &mut Shard) {
         steps += 1;
         assert!(steps < 1_000_000, "house-keeping comes to an end");
     }
+}
+
+/// Brings near what these are about, as a batch of commands has it, of the database of the first.
+pub(super) fn bring_near(shard: &mut Shard, ops: &[Op]) {
+    let mut places = ops.iter().filter_map(Op::key).peekable();
+    let Some(&(db, _)) = places.peek() else {
+        return;
+    };
+    let of_db = places.filter(|&(of, _)| of == db);
+    let keys = of_db.map(|(_, k)| KeyAhead {
+        hash: shard.hasher().hash(&key_of(k)),
+        writes: false,
+    });
+    let keys: Vec<KeyAhead> = keys.collect();
+    shard.prefetch(DbIndex(db), &keys);
 }
 
 /// Stores the string at `from` at `to` as well; what that was.
@@ -184,21 +199,6 @@ impl Pair {
             log,
             held: Vec::new(),
         }
-    }
-
-    /// Brings near what these are about, as a batch of commands has it, of the database of the first.
-    fn bring_near(&mut self, ops: &[Op]) {
-        let mut places = ops.iter().filter_map(Op::key).peekable();
-        let Some(&(db, _)) = places.peek() else {
-            return;
-        };
-        let of_db = places.filter(|&(of, _)| of == db);
-        let keys = of_db.map(|(_, k)| KeyAhead {
-            hash: self.shard.hasher().hash(&key_of(k)),
-            writes: false,
-        });
-        let keys: Vec<KeyAhead> = keys.collect();
-        self.shard.prefetch(DbIndex(db), &keys);
     }
 
     fn apply(&mut self, op: &Op) {
@@ -487,7 +487,7 @@ proptest! {
     fn the_shard_does_what_the_model_does(alike in alike(), ops in prop::collection::vec(op(), 1..120)) {
         let mut pair = Pair::with(alike);
         for ops in ops.chunks(3) {
-            pair.bring_near(ops);
+            bring_near(&mut pair.shard, ops);
             for op in ops {
                 pair.apply(op);
                 pair.compare();
