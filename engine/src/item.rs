@@ -197,7 +197,13 @@ impl Head {
 
     #[inline(always)]
     pub(crate) fn read(item: &[u8]) -> Self {
-        Self(u32::from_le_bytes([item[0], item[1], item[2], item[3]]))
+        Self(read_u32(item, 0))
+    }
+
+    /// What these bytes say.
+    #[inline(always)]
+    pub(crate) fn of_bytes(head: [u8; HEAD_BYTES]) -> Self {
+        Self(u32::from_le_bytes(head))
     }
 
     #[inline(always)]
@@ -523,7 +529,8 @@ pub(crate) fn key_of(heap: &Heap, item: Block) -> &[u8] {
 
 #[inline(always)]
 fn read_u32(item: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([item[at], item[at + 1], item[at + 2], item[at + 3]])
+    let word = item[at..at + 4].first_chunk();
+    u32::from_le_bytes(*word.expect("the range is so long"))
 }
 
 #[cfg(test)]

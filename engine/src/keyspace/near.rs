@@ -91,7 +91,7 @@ impl Ahead {
         }
         self.next += 1;
         match is {
-            Seen::Short(short) if short.read(memory.heap()).key == key.bytes() => {
+            Seen::Short(short) if short.key(memory.heap()) == key.bytes() => {
                 Some(Some(Entry::Short(short)))
             }
             Seen::Absent => Some(None),

@@ -36,7 +36,7 @@ impl Short {
     #[inline]
     pub(crate) fn content<'a>(&self, heap: &'a Heap) -> (&'a [u8], Content<'a>) {
         let ShortRef { head, key, string } = self.read(heap);
-        let head = Head::read(head);
+        let head = Head::of_bytes(head);
         let content = Content {
             form: head.form(),
             access: head.access(),
@@ -79,7 +79,7 @@ impl Memory {
             Entry::Item(item) => self.entry(item),
             Entry::Short(short) => {
                 let ShortRef { head, key, string } = short.read(&self.heap);
-                EntryRef::of_short(self, Head::read(head), &short, key, string)
+                EntryRef::of_short(self, Head::of_bytes(head), &short, key, string)
             }
         }
     }
@@ -89,7 +89,7 @@ impl Memory {
     pub(crate) fn head_of(&self, entry: Entry) -> Head {
         match entry {
             Entry::Item(item) => self.head(item),
-            Entry::Short(short) => Head::read(short.read(&self.heap).head),
+            Entry::Short(short) => Head::of_bytes(short.read(&self.heap).head),
         }
     }
 
@@ -97,7 +97,7 @@ impl Memory {
     pub(crate) fn key_of(&self, entry: Entry) -> &[u8] {
         match entry {
             Entry::Item(item) => self.key(item),
-            Entry::Short(short) => short.read(&self.heap).key,
+            Entry::Short(short) => short.key(&self.heap),
         }
     }
 
@@ -113,7 +113,10 @@ impl Memory {
     /// Whether the deadline of an entry has come.
     #[inline(always)]
     pub(crate) fn has_ended(&self, entry: Entry, now: UnixMillis) -> bool {
-        self.deadline_of(entry).is_some_and(|at| at <= now)
+        match entry {
+            Entry::Item(item) => self.is_due(item, now),
+            Entry::Short(short) => short.has_ended(now),
+        }
     }
 
     /// When an entry ends and wakes; `None` if it does neither.
@@ -131,7 +134,7 @@ impl Memory {
         match entry {
             Entry::Item(item) => self.set_access(item, access),
             Entry::Short(short) => {
-                let head = Head::read(short.read(&self.heap).head);
+                let head = Head::of_bytes(short.read(&self.heap).head);
                 let touched = head.with_access(access);
                 if touched != head {
                     touched.write(short.head_mut(&mut self.heap));

@@ -88,12 +88,14 @@ pub(crate) fn ordinal_of(node: &[u8]) -> u32 {
 
 #[inline(always)]
 pub(crate) fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    let word = bytes[at..at + 4].first_chunk();
+    u32::from_le_bytes(*word.expect("the range is so long"))
 }
 
 #[inline(always)]
 pub(crate) fn read_u16(bytes: &[u8], at: usize) -> usize {
-    usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
+    let word = bytes[at..at + 2].first_chunk();
+    usize::from(u16::from_le_bytes(*word.expect("the range is so long")))
 }
 
 /// Blocks, and extents for what does not fit one.

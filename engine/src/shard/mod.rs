@@ -329,15 +329,16 @@ impl Shard {
 
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, entry: Entry, access: Access) -> EntryRef<'_> {
-        let before = self.memory.head_of(entry).access();
-        if access == Access::Touch {
+        let view = self.memory.view(entry);
+        let before = view.access();
+        if access == Access::Touch && before.0 != self.history_of_just_used {
             self.touch(db, entry, before);
         }
         self.memory.view(entry).with_access(before)
     }
 
     /// An entry with this history is used.
-    #[inline(always)]
+    #[inline]
     fn touch(&mut self, db: DbIndex, entry: Entry, before: AccessClock) {
         if before.0 != self.history_of_just_used {
             if self.is_told_before {

@@ -12,6 +12,8 @@
 //! Who changes entries balances the spiral afterwards, since that moves others. An entry is told by where it is as long as nothing of its
 //! spiral changes; an item also by its block.
 
+use std::ops::Range;
+
 use super::address::{Bucket, Position};
 use super::run::{self, ELEMENT_MAX_BYTES, Element, Field, Front, IN_ITEM, REFERENCE_BYTES, Shape};
 use super::{RUN_MAX_BYTES, Spiral, Spot, long, run_mut_of, run_of, tag_of};
@@ -58,14 +60,25 @@ pub(crate) enum Seen {
     Short(Short),
 }
 
-/// Where a short string is.
+/// Where a short string is, in few bytes, since it goes from hand to hand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Short {
-    spot: Spot,
-    /// Where in the run its key begins.
-    start: usize,
+    /// If it has one.
+    deadline: UnixMillis,
+    block: Block,
+    ordinal: u32,
+    at: u16,
+    /// Where in its node its key begins.
+    start: u16,
     key_len: u8,
+    value_code: u8,
+    has_deadline: bool,
 }
+
+const _: () = assert!(
+    size_of::<Option<Option<Entry>>>() == 24,
+    "it goes from hand to hand"
+);
 
 /// A short string to be written.
 #[derive(Clone, Copy, Debug)]
@@ -78,22 +91,53 @@ pub(crate) struct NewShort<'a> {
 /// What a short string is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShortRef<'a> {
-    pub(crate) head: &'a [u8],
+    pub(crate) head: [u8; HEAD_BYTES],
     pub(crate) key: &'a [u8],
     pub(crate) string: &'a [u8],
 }
 
 impl Short {
+    #[inline(always)]
+    fn new((ordinal, block): (u32, Block), at: usize, element: &Element<'_>) -> Self {
+        Self {
+            deadline: element.deadline.unwrap_or(NEVER),
+            block,
+            ordinal,
+            at: at as u16,
+            start: (NODE_HEAD_BYTES + element.start) as u16,
+            key_len: element.name_code,
+            value_code: element.value_code,
+            has_deadline: element.deadline.is_some(),
+        }
+    }
+
+    #[inline(always)]
+    fn spot(&self) -> Spot {
+        Spot {
+            ordinal: self.ordinal,
+            block: self.block,
+            at: self.at.into(),
+            value_code: self.value_code,
+            deadline: self.deadline(),
+        }
+    }
+
     /// Its deadline.
     #[inline(always)]
     pub(crate) fn deadline(&self) -> Option<UnixMillis> {
-        self.spot.deadline
+        self.has_deadline.then_some(self.deadline)
+    }
+
+    /// Whether its deadline has come.
+    #[inline(always)]
+    pub(crate) fn has_ended(&self, now: UnixMillis) -> bool {
+        self.has_deadline && self.deadline <= now
     }
 
     /// Bytes of its string.
     #[inline(always)]
     pub(crate) fn string_len(&self) -> usize {
-        usize::from(self.spot.value_code) - HEAD_BYTES
+        usize::from(self.value_code) - HEAD_BYTES
     }
 
     /// Bytes of its key.
@@ -102,33 +146,49 @@ impl Short {
         self.key_len.into()
     }
 
+    /// Where in its node its key and its value lie.
+    #[inline(always)]
+    fn body(&self) -> Range<usize> {
+        let start = usize::from(self.start);
+        start..start + usize::from(self.key_len) + usize::from(self.value_code)
+    }
+
     /// What it is.
     #[inline(always)]
     pub(crate) fn read<'a>(&self, heap: &'a Heap) -> ShortRef<'a> {
-        let bytes = usize::from(self.key_len) + usize::from(self.spot.value_code);
-        let body = &run_of(heap, self.spot.block)[self.start..][..bytes];
+        let body = &heap.arena.tail(self.block)[self.body()];
         let (key, value) = body.split_at(self.key_len.into());
-        let (head, string) = value.split_at(HEAD_BYTES);
-        ShortRef { head, key, string }
+        let (head, string) = value.split_first_chunk().expect("a value has a head");
+        ShortRef {
+            head: *head,
+            key,
+            string,
+        }
+    }
+
+    /// Its key.
+    #[inline(always)]
+    pub(crate) fn key<'a>(&self, heap: &'a Heap) -> &'a [u8] {
+        let start = usize::from(self.start);
+        &heap.arena.tail(self.block)[start..start + usize::from(self.key_len)]
     }
 
     /// Its head, to change.
     #[inline(always)]
     pub(crate) fn head_mut<'a>(&self, heap: &'a mut Heap) -> &'a mut [u8] {
-        let at = self.start + usize::from(self.key_len);
-        &mut run_mut_of(heap, self.spot.block)[at..at + HEAD_BYTES]
+        &mut self.value_mut(heap)[..HEAD_BYTES]
     }
 
-    /// Its string, to be written over in place.
+    /// Its value, to be written over in place.
     #[inline(always)]
     fn value_mut<'a>(&self, heap: &'a mut Heap) -> &'a mut [u8] {
-        let at = self.start + usize::from(self.key_len);
-        &mut run_mut_of(heap, self.spot.block)[at..at + usize::from(self.spot.value_code)]
+        let Range { start, end } = self.body();
+        &mut heap.arena.tail_mut(self.block)[start + usize::from(self.key_len)..end]
     }
 
     /// The node that it lies in.
     pub(crate) fn node(&self) -> Block {
-        self.spot.block
+        self.block
     }
 }
 
@@ -180,14 +240,10 @@ fn front_of_item(hash: u64, wakes_at: Option<UnixMillis>) -> Front {
 }
 
 #[inline(always)]
-fn entry_of((ordinal, block): (u32, Block), at: usize, element: &Element<'_>) -> Entry {
+fn entry_of(bucket: (u32, Block), at: usize, element: &Element<'_>) -> Entry {
     match element.name().item() {
         Some(item) => Entry::Item(item),
-        None => Entry::Short(Short {
-            spot: Spot::new((ordinal, block), at, element),
-            start: element.start,
-            key_len: element.name_code,
-        }),
+        None => Entry::Short(Short::new(bucket, at, element)),
     }
 }
 
@@ -288,7 +344,7 @@ impl Spiral {
         old: &Short,
         short: &NewShort<'_>,
     ) -> Result<(), StoreError> {
-        let spot = old.spot;
+        let spot = old.spot();
         if spot.value_code == short.code() && spot.deadline == short.deadline {
             short.write(old.value_mut(heap));
             return Ok(());
@@ -319,7 +375,7 @@ impl Spiral {
         (item, wakes_at): (Block, Option<UnixMillis>),
     ) -> Result<(), StoreError> {
         let front = front_of_item(hash, wakes_at);
-        self.exchange(heap, hash, old.spot, &front, |body| {
+        self.exchange(heap, hash, old.spot(), &front, |body| {
             body.copy_from_slice(&item.0.to_le_bytes());
         })?;
         self.payload_bytes += REFERENCE_BYTES as u64;
@@ -399,7 +455,7 @@ impl Spiral {
     /// Takes a short string out.
     #[inline(always)]
     pub(crate) fn remove_short(&mut self, heap: &mut Heap, short: &Short) {
-        self.take_entry(heap, short.spot);
+        self.take_entry(heap, short.spot());
     }
 
     /// Takes an item out, which stays as it is.
@@ -435,7 +491,7 @@ impl Spiral {
         short: &Short,
         deadline: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
-        self.set_time(heap, hash, short.spot, deadline).map(drop)
+        self.set_time(heap, hash, short.spot(), deadline).map(drop)
     }
 
     /// An item wakes then, or not at all. Cannot fail where the item has woken at some time, or behind [`Self::make_place`], while
