@@ -17,6 +17,7 @@ mod named_flags;
 pub mod pausing;
 pub mod pushes;
 mod shown;
+mod slices;
 mod spec;
 mod table;
 mod topology;
@@ -34,6 +35,7 @@ pub use keys::{
     Keys, KeysInArgs, PlainRange, Span,
 };
 pub use shown::name_declared_keys_only;
+pub use slices::{Later, Progress, Slices};
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
     FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,

@@ -50,6 +50,7 @@ mod scripts_every_command;
 mod scripts_keys;
 mod scripts_undo;
 mod serial;
+mod slices;
 mod sort;
 mod stress;
 mod telling;
