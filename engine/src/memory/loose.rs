@@ -68,6 +68,20 @@ impl Loose {
 }
 
 impl Memory {
+    /// An empty one that is large from the beginning.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn begin_large_loose(&mut self, kind: Kind) -> Result<Loose, StoreError> {
+        let variant = Variant::default();
+        let owner = self.create_loose(kind, variant)?;
+        Ok(Loose {
+            kind,
+            variant,
+            body: Body::Large(owner),
+        })
+    }
+
     /// Takes one that no item is to have out of use.
     pub(crate) fn drop_loose(&mut self, loose: &Loose) {
         if let Body::Large(owner) = loose.body {

@@ -25,11 +25,11 @@ mod topology;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, ShardCall};
-pub use families::larder::rebalance::moving;
+pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{lfu_of, thresholds_of};
 pub(crate) use families::script::{busy, no_script};
-pub use handing::{Extent, Handed};
+pub use handing::{Extent, Handed, PART_BYTES};
 pub use keys::{
     BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,
     Keys, KeysInArgs, PlainRange, Span,

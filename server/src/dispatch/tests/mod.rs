@@ -43,6 +43,7 @@ mod pauses;
 mod pipelines;
 mod publish;
 mod rebalance;
+mod rebalance_ahead;
 mod records;
 mod reloading;
 mod scripts;

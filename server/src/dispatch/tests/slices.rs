@@ -21,7 +21,7 @@ fn read(server: &mut Server, client: Client) -> String {
 
 /// A key beside another, on its core, for a list.
 fn list_of(key: &str) -> String {
-    format!("list{{{key}}}")
+    format!("{key}:list")
 }
 
 /// A large hash at `key`, and a large list beside it.
@@ -78,11 +78,7 @@ fn a_large_collection_is_copied_in_slices_and_others_run_in_between() {
             let from = if is_list { list_of(&from) } else { from };
             // A small value is copied at once, in the same turn as ever.
             send(&mut server, client, &format!("HSET {third} a 1"));
-            receive(
-                &mut server,
-                client,
-                &format!("COPY {third} fourth{{{third}}}"),
-            );
+            receive(&mut server, client, &format!("COPY {third} {third}:fourth"));
             let (small_turns, _) = turns_until_answered(&mut server, client);
             receive(
                 &mut server,
@@ -99,7 +95,7 @@ fn a_large_collection_is_copied_in_slices_and_others_run_in_between() {
                 writer,
                 &format!("SET {from} new\r\nSET {third} x"),
             );
-            let reply = send_soon(&mut server, other, &format!("SET free{{{third}}} x"));
+            let reply = send_soon(&mut server, other, &format!("SET {third}:free x"));
             assert_eq!(reply, "+OK\r\n");
             let number = ELEMENTS * (1 + usize::from(is_list));
             assert_eq!(read(&mut server, reader), format!(":{number}\r\n"));
