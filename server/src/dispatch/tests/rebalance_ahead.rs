@@ -96,7 +96,7 @@ fn a_large_collection_moves_in_a_standstill_as_short_as_a_small_one() {
 fn change(random: &mut Random, hash: &str, list: &str) -> String {
     let n = random.below(7000);
     let value = "v".repeat(random.below(60));
-    match random.below(30) {
+    match random.below(33) {
         0..4 => format!("HSET {hash} f{n:06} {value}x"),
         4..7 => format!("HDEL {hash} f{n:06}"),
         7 => format!("HINCRBY {hash} counter {n}"),
@@ -126,6 +126,15 @@ fn change(random: &mut Random, hash: &str, list: &str) -> String {
         }
         26 if random.one_in(30) => format!("DEL {hash}\r\nHSET {hash} a 1 b 2"),
         27 => format!("PEXPIRE {list} 100000000"),
+        // As far as the list has gone, and further.
+        30 if random.one_in(5) => format!("RPOP {list} {}", 1000 + random.below(3000)),
+        // It comes to a key that it has not declared, and begins again: what it did before is taken back.
+        31 | 32 => format!(
+            "EVAL \"redis.call('LPUSH', KEYS[1], 'undone') redis.call('HSET', KEYS[2], ARGV[1], 'undone') \
+             redis.call('INCR', KEYS[3]) redis.call('RPUSH', KEYS[1], 'undone') return redis.call('GET', 'another' .. #ARGV) -- {}\" \
+             3 {list} {hash} far f{n:06}",
+            random.next()
+        ),
         28 => format!("HLEN {hash}\r\nLLEN {list}"),
         _ => format!(
             "LRANGE {list} {} {}",

@@ -430,3 +430,73 @@ pub(super) fn end_ahead_here(core: &mut CoreState) {
         core.shard.drop_loose(id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Random;
+
+    /// Does a change to a list.
+    fn change(list: &mut Vec<u8>, element: &Element<'_>) {
+        match *element {
+            Element::Push { end, value } => {
+                let at = if end == End::Head { 0 } else { list.len() };
+                list.insert(at, value[0]);
+            }
+            Element::Pop(End::Head) => drop(list.remove(0)),
+            Element::Pop(End::Tail) => drop(list.pop().expect("it is not empty")),
+            Element::Insert { index, value } => list.insert(index as usize, value[0]),
+            Element::Replace { index, value } => list[index as usize] = value[0],
+            Element::Cut { index, count } => {
+                list.drain(index as usize..(index + count) as usize);
+            }
+            _ => unreachable!("of lists"),
+        }
+    }
+
+    #[test]
+    fn the_first_elements_of_a_list_follow_it_whatever_is_done_to_all() {
+        let mut random = Random::new(1);
+        for _ in 0..2000 {
+            let mut below = |end: usize| (random.draw() % end as u64) as usize;
+            let mut list: Vec<u8> = (0..below(12) as u8).collect();
+            let mut given = below(list.len() + 1);
+            let mut first = list[..given].to_vec();
+            for step in 0..40 {
+                let (len, value) = (list.len(), [100 + step]);
+                let end = if below(2) == 0 { End::Head } else { End::Tail };
+                let index = below(len + 1) as u32;
+                let inside = (index as usize) < len;
+                let element = match below(6) {
+                    0 => Element::Push { end, value: &value },
+                    1 | 2 if len > 0 => Element::Pop(end),
+                    3 if inside => Element::Insert {
+                        index,
+                        value: &value,
+                    },
+                    4 if inside => Element::Replace {
+                        index,
+                        value: &value,
+                    },
+                    5 if inside => Element::Cut {
+                        index,
+                        count: 1 + below(len - index as usize) as u32,
+                    },
+                    _ => continue,
+                };
+                let (now, kept) = within(given as u32, len as u64, &element);
+                given = now as usize;
+                change(&mut list, &element);
+                if let Some(kept) = kept {
+                    let (mut written, mut read) = (Vec::new(), Vec::new());
+                    write_element(&kept, &mut written);
+                    let mut part = PartReader::new(&written);
+                    read.push(read_element(&mut part));
+                    assert!(part.is_at_end() && read == [kept]);
+                    change(&mut first, &kept);
+                }
+                assert_eq!(first, list[..given], "{element:?}");
+            }
+        }
+    }
+}
