@@ -219,10 +219,12 @@ pub fn give_ahead(call: &mut CoreCall<'_>) {
         end_ahead_here(core);
         begin(core, &slots);
     }
+    // Other answers may stand before.
+    let answer_at = call.out.len();
     call.out.push(0);
     if let Some(mut going) = core.moving.ahead.take() {
         give_messages(core, &mut going, call.out);
-        call.out[0] = u8::from(!going.left.is_empty());
+        call.out[answer_at] = u8::from(!going.left.is_empty());
         core.moving.ahead = Some(going);
     }
 }

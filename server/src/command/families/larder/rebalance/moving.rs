@@ -394,9 +394,11 @@ fn give_some(
 ) -> (Vec<ToGive>, Vec<Place>) {
     let mut given = Vec::new();
     let databases = core.shard.databases();
+    // Other answers may stand before.
+    let answer_at = out.len();
     out.push(0);
     let mut copied = 0;
-    while out.len() + copied < GIVE_BYTES && hands.len() < GIVE_ENTRIES {
+    while out.len() - answer_at + copied < GIVE_BYTES && hands.len() < GIVE_ENTRIES {
         let Some(ToGive { key, db, from }) = to_give.pop() else {
             return (to_give, given);
         };
@@ -431,7 +433,7 @@ fn give_some(
             to_give.push(ToGive { key, db, from });
         }
     }
-    out[0] = u8::from(!to_give.is_empty());
+    out[answer_at] = u8::from(!to_give.is_empty());
     (to_give, given)
 }
 
