@@ -13,7 +13,7 @@ use crate::shard::tests::{cases, shard, tend_to_the_end};
 use crate::spiral::{ElementRef, Spiral};
 use crate::{DbIndex, Event, Kind, Shard, StringForm, TtlChange, UnixMillis};
 
-const DB: DbIndex = DbIndex(0);
+pub(super) const DB: DbIndex = DbIndex(0);
 /// Hashes and lists by turns; the last two have keys in extents.
 const KEYS: [&[u8]; 6] = [
     b"fields",
@@ -26,7 +26,7 @@ const KEYS: [&[u8]; 6] = [
 
 /// A change of a hash or a list, or of its key.
 #[derive(Clone, Debug)]
-enum Act {
+pub(super) enum Act {
     Set(usize, u8, usize, Option<i64>),
     Drop(usize, u8),
     Push(usize, End, usize, usize),
@@ -92,12 +92,12 @@ fn is_hash(at: usize) -> bool {
     at.is_multiple_of(2)
 }
 
-fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
+pub(super) fn collection(shard: &mut Shard, at: usize) -> Option<Owner> {
     let item = shard.find_to_read(DB, key(KEYS[at]))?;
     shard.memory.collection_of(item)
 }
 
-fn make(shard: &mut Shard, at: usize) {
+pub(super) fn make(shard: &mut Shard, at: usize) {
     if shard.is_told_before {
         shard.before_new(DB, key(KEYS[at]));
     }
@@ -162,7 +162,7 @@ fn list_len(shard: &Shard, list: Owner) -> u32 {
 }
 
 /// Changes an element of a collection that may have to be made.
-fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
+pub(super) fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
     if !is_of_kind(shard, at) {
         return;
     }
@@ -275,7 +275,7 @@ fn change(shard: &mut Shard, at: usize, act: &Act, seed: usize) {
     }
 }
 
-fn run(shard: &mut Shard, act: &Act, seed: usize) {
+pub(super) fn run(shard: &mut Shard, act: &Act, seed: usize) {
     let other = DbIndex(1);
     match *act {
         Act::Set(at, ..)
@@ -310,7 +310,7 @@ fn run(shard: &mut Shard, act: &Act, seed: usize) {
 
 /// All there is of an entry.
 #[derive(Debug, PartialEq)]
-struct Whole {
+pub(super) struct Whole {
     kind: Kind,
     variant: Option<Variant>,
     deadline: Option<UnixMillis>,
@@ -318,7 +318,7 @@ struct Whole {
     elements: Vec<(Vec<u8>, Vec<u8>, Option<UnixMillis>)>,
 }
 
-fn contents(shard: &Shard) -> Vec<BTreeMap<Vec<u8>, Whole>> {
+pub(super) fn contents(shard: &Shard) -> Vec<BTreeMap<Vec<u8>, Whole>> {
     let databases = (0..shard.databases()).map(DbIndex);
     databases
         .map(|db| {
@@ -445,7 +445,7 @@ fn what_large_collections_became_gives_its_memory_back() {
     }
 }
 
-fn set_field(shard: &mut Shard, at: usize, name: &[u8], value: &[u8]) {
+pub(super) fn set_field(shard: &mut Shard, at: usize, name: &[u8], value: &[u8]) {
     if collection(shard, at).is_none() {
         make(shard, at);
     }
@@ -615,123 +615,6 @@ fn elements_that_are_equal_are_put_back_where_they_were() {
             }
         }
     }
-}
-
-/// What becomes of a collection under another key is taken back under the one that it had.
-#[test]
-fn a_large_collection_keeps_its_number_when_it_is_renamed_and_all_is_taken_back() {
-    use Act::{
-        Cut, Deadline, Drop, Flush, Pop, Push, Remove, Rename, Set, Swap, Tend, Vary, Write,
-    };
-    let other = DbIndex(1);
-    // The hash of key 0 and the list of key 1 are renamed to the keys behind, and changed before and after.
-    let changes = |hash: usize, list: usize| {
-        [
-            Set(hash, 1, 30, Some(1_500_000)),
-            Set(hash, 80, 700, None),
-            Drop(hash, 2),
-            Push(list, End::Head, 20, 200),
-            Pop(list, End::Tail, 150),
-            Cut(list, 6, 100),
-            Vary(hash),
-            Vary(list),
-        ]
-    };
-    let to = |from: usize, db| Rename(from, from + 2, db);
-    let back = |from: usize| Rename(from + 2, from, DB);
-    let ends: [&[Act]; 9] = [
-        &[],
-        &[back(0), back(1)],
-        &[Remove(2), Remove(3)],
-        &[Write(2), Write(3)],
-        &[Rename(2, 4, DB), Rename(3, 5, DB), Remove(4)],
-        &[Flush, Tend],
-        &[Swap, Flush, Swap],
-        &[Deadline(2, Some(1_700_000)), Remove(2)],
-        // Over a large one that was there, and of which the log has changes.
-        &[
-            Set(4, 1, 40, None),
-            Rename(2, 4, DB),
-            Rename(4, 0, DB),
-            Tend,
-        ],
-    ];
-    for (nth, end) in ends.into_iter().enumerate() {
-        for db in [DB, other] {
-            for (stands, is_changed_before) in [(false, false), (false, true), (true, true)] {
-                let mut shard = shard();
-                for at in [0, 1, 4] {
-                    make(&mut shard, at);
-                }
-                for n in 0..60 {
-                    for at in [0, 4] {
-                        change(&mut shard, at, &Set(at, n, 30, None), n.into());
-                    }
-                }
-                change(&mut shard, 1, &Push(1, End::Tail, 20, 1000), 0);
-                let was = contents(&shard);
-                let numbers = [0, 1].map(|at| collection(&mut shard, at));
-                shard.begin_undo();
-                let mut run_all = |acts: &[Act]| {
-                    for (seed, act) in acts.iter().enumerate() {
-                        run(&mut shard, act, 100 + seed);
-                        shard.check();
-                    }
-                };
-                if is_changed_before {
-                    run_all(&changes(0, 1));
-                }
-                run_all(&[to(0, db), to(1, db)]);
-                if db == other {
-                    run_all(&[Swap]);
-                }
-                run_all(&changes(2, 3));
-                run_all(end);
-                if nth == 1 && db == DB {
-                    assert_eq!([0, 1].map(|at| collection(&mut shard, at)), numbers);
-                }
-                if stands {
-                    let is = contents(&shard);
-                    shard.end_undo();
-                    tend_to_the_end(&mut shard);
-                    shard.check();
-                    assert!(contents(&shard) == is, "{nth} {db:?}");
-                    shard.begin_undo();
-                    run(&mut shard, &Remove(0), 0);
-                    shard.undo();
-                    assert!(contents(&shard) == is, "{nth} {db:?}");
-                    continue;
-                }
-                shard.undo();
-                assert_eq!([0, 1].map(|at| collection(&mut shard, at)), numbers);
-                shard.check();
-                assert!(contents(&shard) == was, "{nth} {db:?}");
-                tend_to_the_end(&mut shard);
-                shard.check();
-                assert!(contents(&shard) == was, "{nth} {db:?}");
-            }
-        }
-    }
-}
-
-/// Renaming is one step, whatever the size.
-#[test]
-fn renaming_a_large_collection_takes_no_room_in_the_log() {
-    let mut shard = shard();
-    make(&mut shard, 0);
-    for n in 0..2000u32 {
-        set_field(&mut shard, 0, &n.to_le_bytes(), b"value");
-    }
-    let before = shard.memory().used_bytes();
-    shard.begin_undo();
-    for _ in 0..100 {
-        run(&mut shard, &Act::Rename(0, 2, DB), 0);
-        run(&mut shard, &Act::Rename(2, 0, DB), 0);
-    }
-    let taken = shard.memory().used_bytes() - before;
-    assert!(taken < 2000, "{taken}");
-    shard.undo();
-    shard.check();
 }
 
 fn elements_at(shard: &mut Shard, at: usize) -> Vec<Vec<u8>> {

@@ -30,6 +30,8 @@ mod changes;
 mod element_tests;
 mod log;
 #[cfg(test)]
+mod rename_tests;
+#[cfg(test)]
 pub(super) mod tests;
 
 use changes::Step;

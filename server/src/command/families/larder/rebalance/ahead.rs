@@ -263,7 +263,7 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
         });
     }
     followed.retain(|_, of_key| !of_key.is_empty());
-    if core.shard.has_undo_aside() {
+    if core.shard.has_undo_aside() || core.shard.is_undoable() {
         // Of what may be taken back nothing has been told.
         return;
     }
