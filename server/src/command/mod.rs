@@ -37,7 +37,8 @@ pub use shown::name_declared_keys_only;
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
     FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,
-    ShardFn, Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
+    ShardFn, Spread, Step, Steps, StepsFn, TimeoutFn, TransactionStep, Turn, WaitLimit,
+    run_all_steps,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};

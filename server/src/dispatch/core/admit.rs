@@ -7,9 +7,9 @@ use crate::dispatch::core::notify::publish::must_come_behind;
 use crate::dispatch::core::run::is_by_node;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
-use crate::dispatch::locks::Scope;
-use crate::dispatch::scripts::placement::Placement;
-use crate::dispatch::transactions::scopes::{mode_of, whole_access};
+use crate::dispatch::locks::{Mode, Scope};
+use crate::dispatch::scripts::placement::{Placement, keeps_to_its_keys, mode_of_all};
+use crate::dispatch::transactions::scopes::{mode_of, scope_of, whole_access};
 use crate::resp::{ErrorReply, Protocol, errors};
 use crate::session::{QueuedCommand, QueuedPlacement, Session, gate};
 
@@ -119,6 +119,7 @@ impl Core {
                 let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
                 is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
             }
+            _ if self.state.shared.cores() == 1 => Some(self.scope_on_one_core(command, args)),
             (Run::Script(_), _) => {
                 let is_here =
                     self.place_of_script(session, args, command) == Ok(Placement::OneCore(here));
@@ -130,6 +131,24 @@ impl Core {
             }
             _ => None,
         }
+    }
+
+    /// What a command needs of the shard of a server of one core, where nothing takes a place in an order, nor begins again.
+    fn scope_on_one_core(&self, command: &'static Command, args: Args<'_>) -> Scope {
+        let mut scopes = [(self.state.id, Scope::NOTHING)];
+        scope_of(&self.state, command, args, &mut scopes);
+        let [(_, mut scope)] = scopes;
+        match command.spec.run {
+            Run::Script(_) if !keeps_to_its_keys(&self.state, args, command) => {
+                scope.add_whole(mode_of_all(command));
+            }
+            // A pause is answered when nothing writes any more.
+            Run::EveryCore { .. } if command.spec.flags.has(Flags::IN_ORDER) => {
+                scope.add_whole(Mode::Shared);
+            }
+            _ => {}
+        }
+        scope
     }
 
     /// Everything that takes a command off the fast path.

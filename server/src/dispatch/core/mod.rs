@@ -31,6 +31,7 @@ mod resolve;
 mod run;
 mod scripts;
 mod seen_by_tests;
+mod steps;
 mod transactions;
 mod turn;
 mod uncounted;
@@ -63,6 +64,7 @@ use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
 use crate::dispatch::scripts::Scripts;
+use crate::dispatch::steps::CommandsInSteps;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::clearing::Clearing;
 use crate::dispatch::transactions::in_order::InOrder;
@@ -104,6 +106,8 @@ pub struct Core {
     /// The rebalance that this core drives.
     job: Option<Job>,
     scripts: Scripts,
+    /// Commands that take several turns.
+    in_steps: CommandsInSteps,
     /// Copies of other cores' keys.
     copies: Copies,
     /// The keys others may copy.
@@ -193,6 +197,7 @@ impl Core {
             key_queues: KeyQueues::default(),
             job: None,
             scripts: Scripts::default(),
+            in_steps: CommandsInSteps::default(),
             copies: Copies::new(copy_versions.clone()),
             offers: Offers::default(),
             scratch: InputScratch::default(),

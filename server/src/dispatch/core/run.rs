@@ -63,6 +63,9 @@ impl Core {
             _ if self.is_to_run_alone(session, command) => {
                 self.start(session, args, command, target, owner, quiet);
             }
+            Some(_) if let Some(begin) = command.steps.filter(|_| session.may_wait()) => {
+                self.run_in_steps(session, args, (command, begin), target, quiet);
+            }
             // What is spread runs elsewhere, and later.
             _ if is_spread || !is_timed_apart(command, args, gates) => {
                 self.start(session, args, command, target, owner, quiet);

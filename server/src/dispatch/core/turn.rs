@@ -45,6 +45,7 @@ impl Core {
         if self.state.gates & gate::LOCKS != 0 {
             self.choose_lock_gate();
         }
+        let steps_go_on = self.continue_steps();
         self.run_granted();
         if self.resume_waiting(now_ms) {
             self.run_granted();
@@ -60,7 +61,7 @@ impl Core {
         self.end_notes();
         self.pass_to_monitors(None);
         self.state.timing.end(&mut self.state.stats);
-        let more = self.background() | script_goes_on | expiry_goes_on;
+        let more = self.background() | script_goes_on | steps_go_on | expiry_goes_on;
         if self.has_to_publish() {
             self.publish_entry();
             self.resume_stalled();

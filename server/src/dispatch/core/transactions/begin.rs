@@ -479,6 +479,7 @@ impl Core {
         }
         self.lease_for_run(parts.memory_bytes());
         let before = self.state.shard.journal().set_moment(Some(moment));
+        self.in_steps.note_place(true);
         for (at, request) in parts.requests().iter().enumerate() {
             if at % RUN_COMMANDS == 0 {
                 let end = parts.requests().len().min(at + RUN_COMMANDS);
@@ -500,6 +501,7 @@ impl Core {
             }
             self.serve_written();
         }
+        self.in_steps.note_place(false);
         self.state.shard.journal().set_moment(before);
         if from != self.state.id {
             self.budget.note_ran(from, parts.request_bytes());
@@ -520,7 +522,7 @@ impl Core {
         self.run_backlog_of(from, &sessions);
         for session in sessions {
             if let Some(aside) = self.debts.take_aside(from, session) {
-                self.run_alone(from, aside);
+                self.run_aside(from, aside);
             }
         }
     }

@@ -272,10 +272,13 @@ impl Core {
             Claimant::Request { from, batch } => {
                 let before = self.begin_moment_of(lock);
                 self.scripts.note_waited(true);
+                self.in_steps.lend_lock(lock);
                 self.run_alone(from, batch);
                 self.scripts.note_waited(false);
                 self.end_moment(before);
-                self.release_locks(lock);
+                if let Some(lock) = self.in_steps.take_lock() {
+                    self.release_locks(lock);
+                }
             }
             Claimant::Transaction {
                 to,
