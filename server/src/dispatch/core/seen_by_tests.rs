@@ -32,6 +32,7 @@ impl Core {
             "{id:?} is to tell who emptied it"
         );
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
+        assert!(self.in_steps.is_empty(), "{id:?} has commands in steps");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
         assert!(self.locks.is_empty(), "{id:?} has locks");
         assert!(!self.locks.has_granted(), "{id:?} has locks to hand out");

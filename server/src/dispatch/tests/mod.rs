@@ -51,6 +51,7 @@ mod scripts_keys;
 mod scripts_undo;
 mod serial;
 mod sort;
+mod steps;
 mod stress;
 mod telling;
 pub(crate) mod testing;
