@@ -264,7 +264,6 @@ fn what_concerns_the_whole_keyspace_waits_on_one_core_too() {
         ("SWAPDB 0 1\r\nSWAPDB 1 0", "+OK\r\n+OK\r\n"),
         ("EVAL \"return redis.call('HDEL', 'lar' .. 'ge', 'name1')\" 0", ":1\r\n"),
         ("HSET large name1 0000000000000000000000000000000000000001", ":1\r\n"),
-        ("EVAL \"return redis.call('DEL', 'lar' .. 'ge')\" 0", ":1\r\n"),
         ("FLUSHALL", "+OK\r\n"),
     ] {
         let other = server.connect(0);
