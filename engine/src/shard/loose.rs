@@ -187,27 +187,6 @@ impl Shard {
         })
     }
 
-    /// A copy of the large collection at a key, which no key has: it is put or dropped in the end. `None` if there is none.
-    ///
-    /// # Errors
-    /// Memory is out.
-    pub fn duplicate_loose(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-    ) -> Result<Option<LooseId>, StoreError> {
-        let Some(item) = self.find(db, key) else {
-            return Ok(None);
-        };
-        let duplicate = self.memory.duplicate_loose(item)?;
-        Ok(duplicate.map(|loose| {
-            self.loose.add(Gathered {
-                loose,
-                is_variant_given: true,
-            })
-        }))
-    }
-
     /// Adds the elements of a part.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
 
+use std::collections::HashSet;
+
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
@@ -525,15 +527,21 @@ impl Shard {
             let live = tables.flat_map(Keyspace::segments);
             let live = live.flat_map(|segment| segment.items());
             let (mut bytes, mut payload) = (0, 0);
+            let mut collections = HashSet::new();
             for item in live.chain(self.undo.kept()) {
                 let entry = self.memory.entry(item);
                 self.memory
                     .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
                 payload += (entry.key().len() + entry.value().len()) as u64;
-                if let Some(collection) = self.memory.collection_of(item) {
-                    payload += self.memory.payload_of(collection);
-                }
                 bytes += self.memory.item_bytes(item);
+                match self.memory.collection_of(item) {
+                    // That of an item which the undo log keeps.
+                    Some(collection) if !collections.insert(collection.0) => {
+                        bytes -= self.memory.block_bytes_of(collection);
+                    }
+                    Some(collection) => payload += self.memory.payload_of(collection),
+                    None => {}
+                }
             }
             for owner in self.loose.owners() {
                 payload += self.memory.payload_of(owner);

@@ -380,7 +380,7 @@ impl Shard {
         }
     }
 
-    /// Takes an item out of its table for the undo log to keep; another one of its content, under `key`.
+    /// Takes an item out of its table for the undo log to keep; another one of its content, under `key`. A large collection is both's.
     #[cold]
     fn leave_kept(
         &mut self,

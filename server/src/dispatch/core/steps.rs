@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{Args, Command, Flags, Step, Steps, StepsFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{Reading, RequestHead, Tells, Ticket, Work};
@@ -150,11 +151,12 @@ impl Core {
         let nanos = nanos_since(began);
         self.state.timing.apart(nanos);
         let lock = self.in_steps.take_lock().unwrap_or_else(|| {
-            let kind = match self.in_steps.has_place() {
+            let scope = self.scope_of_part(&batch, &batch.requests()[0]);
+            // It passes a reservation only at a place in the order.
+            let kind = match self.locks.conflicts(&scope) {
                 true => Kind::InOrder,
                 false => Kind::Alone,
             };
-            let scope = self.scope_of_part(&batch, &batch.requests()[0]);
             let lock = self.ask_here(kind, scope, Claimant::Nobody);
             lock.expect("whoever has to wait does before it begins")
         });
@@ -189,6 +191,7 @@ impl Core {
         if is_left && spec.flags.has(Flags::READONLY) {
             return self.end_steps(command);
         }
+        self.lease_for_run(STEP_LEASE_BYTES);
         let before = self.begin_moment_of(lock);
         let began = self.state.timing.begin_apart();
         let lent = command.batch.lent_with(&request);

@@ -53,8 +53,6 @@ pub(in crate::dispatch) struct CommandsInSteps {
     queue: VecDeque<InSteps>,
     /// The lock of what runs, which has waited for it.
     lock: Option<LockId>,
-    /// Set while what runs has a place in the order.
-    has_place: bool,
 }
 
 impl CommandsInSteps {
@@ -72,16 +70,6 @@ impl CommandsInSteps {
     /// Takes the lock of what runs, if nobody has: whoever takes it gives it back.
     pub(in crate::dispatch) fn take_lock(&mut self) -> Option<LockId> {
         self.lock.take()
-    }
-
-    /// What runs next has a place in the order, or has none.
-    pub(in crate::dispatch) fn note_place(&mut self, has_place: bool) {
-        self.has_place = has_place;
-    }
-
-    /// Whether what runs has a place in the order.
-    pub(in crate::dispatch) fn has_place(&self) -> bool {
-        self.has_place
     }
 
     /// The command whose turn it is.

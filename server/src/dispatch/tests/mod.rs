@@ -24,6 +24,7 @@ mod basics;
 mod blocking;
 mod cluster;
 mod copies;
+mod copy_steps;
 mod credit;
 mod expiry;
 mod functions;

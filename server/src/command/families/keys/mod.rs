@@ -140,6 +140,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             together: copy::copy,
             spread: Spread::Rounds(copy::copy_across),
         },
+        steps: Some(copy::begin_copy),
         ..CommandSpec::BASE
     },
     CommandSpec {

@@ -479,7 +479,6 @@ impl Core {
         }
         self.lease_for_run(parts.memory_bytes());
         let before = self.state.shard.journal().set_moment(Some(moment));
-        self.in_steps.note_place(true);
         for (at, request) in parts.requests().iter().enumerate() {
             if at % RUN_COMMANDS == 0 {
                 let end = parts.requests().len().min(at + RUN_COMMANDS);
@@ -501,7 +500,6 @@ impl Core {
             }
             self.serve_written();
         }
-        self.in_steps.note_place(false);
         self.state.shard.journal().set_moment(before);
         if from != self.state.id {
             self.budget.note_ran(from, parts.request_bytes());
