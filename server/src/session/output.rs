@@ -553,6 +553,43 @@ mod tests {
     }
 
     #[test]
+    fn pieces_come_in_their_place_and_are_not_copied() {
+        let piece = |byte: u8| vec![byte; 100];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut output = Output::default();
+            output.append(write("begin "));
+            let seqs = [0; 3].map(|_| output.expect());
+            output.append(write(" end"));
+            let pieces = [piece(b'a'), Vec::new(), piece(b'b')];
+            let places = [pieces[0].as_ptr(), pieces[2].as_ptr()];
+            let mut pieces = Some(pieces);
+            for at in order {
+                match at {
+                    1 => output.fill_with(seqs[1], pieces.take().unwrap().into()),
+                    _ => output.fill(seqs[at], write("text")),
+                }
+            }
+            assert_eq!(output.outstanding(), 0);
+            let expected = [&b"begin text"[..], &piece(b'a'), &piece(b'b'), b"text end"];
+            assert_eq!(output.pending_bytes(), expected.concat().len());
+            let (mut got, mut seen) = (Vec::new(), Vec::new());
+            while !output.unsent().is_empty() {
+                seen.push(output.unsent().as_ptr());
+                got.extend(take(&mut output, usize::MAX));
+            }
+            assert_eq!(got, expected.concat());
+            assert!(places.iter().all(|place| seen.contains(place)));
+            assert_eq!(output.pending_bytes(), 0);
+        }
+        let mut output = Output::default();
+        let unwanted = [0; 2].map(|_| output.expect_if_wanted(false));
+        for seq in unwanted.into_iter().rev() {
+            output.fill_with(seq, vec![piece(b'a')]);
+        }
+        assert_eq!((output.pending_bytes(), output.outstanding()), (0, 0));
+    }
+
+    #[test]
     fn a_buffer_that_is_full_stays_where_it_is_until_it_is_sent() {
         let mut output = Output::default();
         let reply = vec![b'x'; 10_000];

@@ -338,6 +338,57 @@ fn a_client_that_wants_no_reply_gets_none_and_its_value_is_restored() {
 }
 
 #[test]
+fn a_dump_whose_key_ends_meanwhile_answers_all_of_it_or_nothing() {
+    for shape in SHAPES {
+        for (mut server, client, cores, owner) in servers() {
+            let key = key_on(owner, cores, "large");
+            make(&mut server, client, &key, shape);
+            let expected = dump_at_once(&mut server, client, &key);
+            send(&mut server, client, &format!("PEXPIRE {key} 1000"));
+            let other = server.connect(usize::from(owner));
+            for is_read in [false, true] {
+                begin(&mut server, client, &format!("DUMP {key}"));
+                server.some_turns(2);
+                server.advance(2000);
+                if is_read {
+                    assert_eq!(send(&mut server, other, &format!("EXISTS {key}")), ":0\r\n");
+                }
+                let dumped = server.read_all(client);
+                match is_read {
+                    true => assert_eq!(dumped, b"$-1\r\n"),
+                    false => assert!(bulk(&dumped) == expected),
+                }
+                server.now_ms -= 2000;
+                server.advance(0);
+            }
+        }
+    }
+}
+
+/// A session that owes much has its requests set aside, and a transaction behind them has them run before it.
+#[test]
+fn what_was_set_aside_waits_for_the_key_as_all_else() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let [key, blob, here] = [(1, "large"), (1, "blob"), (0, "here")].map(|(core, name)| key_on(core, 2, name));
+    make(&mut server, client, &key, (Kind::Hash, 6000, 40));
+    let expected = dump_at_once(&mut server, client, &key);
+    let words = [b"SET", blob.as_bytes(), &vec![b'x'; 6 << 20]];
+    server.receive(client, &crate::resp::encode_command(words.into_iter()));
+    assert_eq!(server.read_all(client), b"+OK\r\n");
+    let debtor = server.connect(0);
+    begin(&mut server, client, &format!("DUMP {key}"));
+    server.some_turns(2);
+    let get = format!("GET {blob}\r\n").repeat(2);
+    begin(&mut server, debtor, &format!("{get}HDEL {key} name5999\r\nMSET {here} 1 {blob} 2"));
+    server.turns();
+    let dumped = server.read_all(client);
+    assert!(bulk(&dumped) == expected);
+    let replies = all(&mut server, debtor);
+    assert_eq!(replies[2..], [b":1\r\n".to_vec(), b"+OK\r\n".to_vec()]);
+}
+
+#[test]
 fn a_long_string_is_dumped_and_restored_in_steps_too() {
     for (mut server, client, cores, owner) in servers() {
         let [key, to] = ["large", "copy"].map(|name| key_on(owner, cores, name));
