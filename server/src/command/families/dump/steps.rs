@@ -4,7 +4,7 @@
 //!  DUMP      write elements, … ──▶ sum up bytes, … ──▶ the reply
 //!  RESTORE   sum up bytes, …   ──▶ gather elements, … ──▶ put
 //! ```
-//! One string, element, field or node of a list is never divided, but for a string that is a whole value.
+//! In an `EXEC` or a script, all steps are done at once. One string, element, field or node of a list is never divided, but for a string that is a whole value.
 
 use std::ops::ControlFlow;
 
