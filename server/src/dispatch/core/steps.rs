@@ -145,9 +145,6 @@ impl Core {
         let weight = batch.memory_bytes();
         batch.weigh(weight);
         self.budget.keep(weight);
-        if from != self.state.id {
-            self.budget.note_ran(from, -batch.request_bytes());
-        }
         let nanos = nanos_since(began);
         self.state.timing.apart(nanos);
         let lock = self.in_steps.take_lock().unwrap_or_else(|| {
@@ -254,21 +251,16 @@ impl Core {
             }
             return;
         }
-        let bytes = self
-            .outboxes
-            .to(from)
-            .answer_in_pieces(request.head.ticket, pieces);
-        self.owe(from, session, bytes);
+        // While the batch has room.
         self.tell_if_slow(from, &command.batch, request, micros);
+        let outbox = self.outboxes.to(from);
+        let bytes = outbox.answer_in_pieces(request.head.ticket, pieces);
+        self.owe(from, session, bytes);
     }
 
     /// Gives back what a command had that takes several turns: its lock, and its arguments.
     fn end_steps(&mut self, command: InSteps) {
         self.budget.let_go(command.held_bytes);
-        if command.from != self.state.id {
-            let bytes = command.batch.request_bytes();
-            self.budget.note_ran(command.from, bytes);
-        }
         self.release_locks(command.lock);
         self.keep_spare(command.batch);
     }

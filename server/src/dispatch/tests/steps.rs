@@ -365,6 +365,29 @@ fn a_dump_whose_key_ends_meanwhile_answers_all_of_it_or_nothing() {
     }
 }
 
+/// What has begun does not count as under way: else its core would be sent nothing more until it is done.
+#[test]
+fn others_of_the_client_s_core_go_on_while_a_long_argument_is_restored() {
+    let mut server = Server::new(2);
+    let client = server.connect(0);
+    let [key, other] = ["large", "other"].map(|name| key_on(1, 2, name));
+    let mut value = b"\x00\x80\x01\x20\x00\x00".to_vec();
+    value.resize(6 + (0x120 << 16), b'x');
+    let payload = seal_as(value, Version::WRITTEN);
+    server.receive(client, &restore_of(&key, &payload, &[]));
+    server.some_turns(3);
+    let reader = server.connect(0);
+    for _ in 0..5 {
+        begin(&mut server, reader, &format!("GET {other}"));
+        let (turns, got) = turns_until_answered(&mut server, reader);
+        assert_eq!(got, b"$-1\r\n");
+        assert!(turns <= 3, "{turns} turns");
+    }
+    assert_eq!(server.take_output(client), b"");
+    assert_eq!(server.read_all(client), b"+OK\r\n");
+    assert_eq!(send(&mut server, client, &format!("STRLEN {key}")), ":18874368\r\n");
+}
+
 /// A session that owes much has its requests set aside, and a transaction behind them has them run before it.
 #[test]
 fn what_was_set_aside_waits_for_the_key_as_all_else() {
