@@ -1,6 +1,6 @@
 //! What is said once about a command, and everything else derives from.
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 use larder_engine::WakesOn;
 
@@ -424,7 +424,7 @@ pub enum Spread {
 }
 
 /// A command that goes on over several turns of the core of its keys, which are locked for it until it is done.
-pub trait Steps {
+pub trait Steps: Debug {
     /// The next step, which takes some tenths of a millisecond at most. It is called as the command was, and at the same time.
     ///
     /// # Errors
@@ -433,12 +433,6 @@ pub trait Steps {
 
     /// Bytes of memory it holds that count nowhere else.
     fn held_bytes(&self) -> usize;
-}
-
-impl Debug for dyn Steps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Steps")
-    }
 }
 
 /// What a step comes to.

@@ -44,9 +44,7 @@ pub use input::Input;
 pub use item::{Item, Text};
 pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
-pub use payload::{
-    Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal,
-};
+pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal};
 pub use seen::Duplicates;
 pub use set::Set;
 pub use sorted_set::{Member, SortedSet};

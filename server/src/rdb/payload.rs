@@ -192,7 +192,9 @@ mod tests {
             value.chunks(piece).for_each(|piece| sum.add(piece));
             assert_eq!(sum.footer(Version::WRITTEN), sealed[1000..]);
             let mut sum = Sum::default();
-            summed(&sealed).chunks(piece).for_each(|piece| sum.add(piece));
+            summed(&sealed)
+                .chunks(piece)
+                .for_each(|piece| sum.add(piece));
             assert!(sum.fits(&sealed));
         }
     }

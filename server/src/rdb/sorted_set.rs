@@ -61,7 +61,9 @@ impl SortedSet {
                 scratch: Vec::new(),
             },
             kind::ZSET_ZIPLIST => Source::Packed(Packed::open(Layout::Ziplist, body, &mut input)?),
-            kind::ZSET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, body, &mut input)?),
+            kind::ZSET_LISTPACK => {
+                Source::Packed(Packed::open(Layout::Listpack, body, &mut input)?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(Self {

@@ -255,15 +255,36 @@ fn what_concerns_the_whole_keyspace_waits_on_one_core_too() {
     for (command, reply) in [
         ("DEBUG RELOAD", "+OK\r\n"),
         ("DBSIZE", ":4\r\n"),
-        ("EVAL \"return redis.call('EXISTS', 'lar' .. 'ge')\" 0", ":1\r\n"),
-        ("EVAL \"return redis.call('HDEL', KEYS[1], 'none')\" 1 large", ":0\r\n"),
-        ("SORT sorted BY weight_* GET l*rge->name0", "*1\r\n$40\r\n0000000000000000000000000000000000000000\r\n"),
-        ("MULTI\r\nEVAL \"return redis.call('HDEL', 'large', 'none')\" 0\r\nEXEC", "+OK\r\n+QUEUED\r\n*1\r\n:0\r\n"),
-        ("MULTI\r\nHDEL large none\r\nEXEC", "+OK\r\n+QUEUED\r\n*1\r\n:0\r\n"),
+        (
+            "EVAL \"return redis.call('EXISTS', 'lar' .. 'ge')\" 0",
+            ":1\r\n",
+        ),
+        (
+            "EVAL \"return redis.call('HDEL', KEYS[1], 'none')\" 1 large",
+            ":0\r\n",
+        ),
+        (
+            "SORT sorted BY weight_* GET l*rge->name0",
+            "*1\r\n$40\r\n0000000000000000000000000000000000000000\r\n",
+        ),
+        (
+            "MULTI\r\nEVAL \"return redis.call('HDEL', 'large', 'none')\" 0\r\nEXEC",
+            "+OK\r\n+QUEUED\r\n*1\r\n:0\r\n",
+        ),
+        (
+            "MULTI\r\nHDEL large none\r\nEXEC",
+            "+OK\r\n+QUEUED\r\n*1\r\n:0\r\n",
+        ),
         ("CONFIG SET hash-max-listpack-entries 100", "+OK\r\n"),
         ("SWAPDB 0 1\r\nSWAPDB 1 0", "+OK\r\n+OK\r\n"),
-        ("EVAL \"return redis.call('HDEL', 'lar' .. 'ge', 'name1')\" 0", ":1\r\n"),
-        ("HSET large name1 0000000000000000000000000000000000000001", ":1\r\n"),
+        (
+            "EVAL \"return redis.call('HDEL', 'lar' .. 'ge', 'name1')\" 0",
+            ":1\r\n",
+        ),
+        (
+            "HSET large name1 0000000000000000000000000000000000000001",
+            ":1\r\n",
+        ),
         ("FLUSHALL", "+OK\r\n"),
     ] {
         let other = server.connect(0);
@@ -280,7 +301,10 @@ fn what_concerns_the_whole_keyspace_waits_on_one_core_too() {
     // Of a value that is being restored nobody sees anything before it is there.
     for (command, reply) in [
         ("DBSIZE", ":1\r\n"),
-        ("EVAL \"return redis.call('HLEN', 'lar' .. 'ge')\" 0", ":6000\r\n"),
+        (
+            "EVAL \"return redis.call('HLEN', 'lar' .. 'ge')\" 0",
+            ":6000\r\n",
+        ),
         ("CLIENT PAUSE 1 WRITE\r\nHLEN large", "+OK\r\n:6000\r\n"),
         ("FLUSHALL\r\nEXISTS large", "+OK\r\n:0\r\n"),
     ] {
@@ -331,7 +355,11 @@ fn a_client_that_wants_no_reply_gets_none_and_its_value_is_restored() {
         let payload = dump(&mut server, client, &key);
         begin(&mut server, client, "CLIENT REPLY OFF");
         server.receive(client, &restore_of(&to, &payload, &[]));
-        begin(&mut server, client, &format!("DUMP {to}\r\nCLIENT REPLY ON"));
+        begin(
+            &mut server,
+            client,
+            &format!("DUMP {to}\r\nCLIENT REPLY ON"),
+        );
         begin(&mut server, client, &format!("HLEN {to}"));
         assert_eq!(server.read_all(client), b"+OK\r\n:6000\r\n");
     }
@@ -365,6 +393,48 @@ fn a_dump_whose_key_ends_meanwhile_answers_all_of_it_or_nothing() {
     }
 }
 
+/// What has ended already when a `DUMP` begins is in it, and so must not go while it is written.
+#[test]
+fn fields_that_have_ended_stay_while_they_are_dumped_though_somebody_waits_for_the_whole_keyspace()
+{
+    for (cores, owner) in [(1, 0), (2, 0), (2, 1)] {
+        let mut server = Server::configured(cores, &[("enable-debug-command", "yes")]);
+        let [client, other, third] = [(); 3].map(|()| server.connect(0));
+        let key = key_on(owner, cores, "large");
+        make(&mut server, client, &key, (Kind::Hash, 20_000, 40));
+        send(&mut server, client, "DEBUG SET-ACTIVE-EXPIRE 0");
+        let names: String = (0..2000)
+            .map(|number| format!(" name{}", 3 * number))
+            .collect();
+        let ends = format!("HPEXPIRE {key} 1000 FIELDS 2000{names}");
+        assert!(send(&mut server, client, &ends).starts_with("*2000\r\n:1\r\n"));
+        server.advance(600_000);
+        let expected = dump_at_once(&mut server, client, &key);
+        begin(&mut server, client, &format!("DUMP {key}"));
+        server.some_turns(2);
+        begin(&mut server, other, "SWAPDB 1 2");
+        begin(&mut server, third, "DEBUG SET-ACTIVE-EXPIRE 1");
+        let mut dumped = Vec::new();
+        while dumped.is_empty() {
+            server.advance(1000);
+            server.some_turns(1);
+            dumped = server.take_output(client);
+        }
+        dumped.extend(server.read_all(client));
+        assert!(bulk(&dumped) == expected);
+        assert_eq!(server.read_all(other), b"+OK\r\n");
+        assert_eq!(server.read_all(third), b"+OK\r\n");
+        for _ in 0..20 {
+            server.advance(1000);
+            server.turns();
+        }
+        assert_eq!(
+            send(&mut server, client, &format!("HLEN {key}")),
+            ":18000\r\n"
+        );
+    }
+}
+
 /// What has begun does not count as under way: else its core would be sent nothing more until it is done.
 #[test]
 fn others_of_the_client_s_core_go_on_while_a_long_argument_is_restored() {
@@ -385,7 +455,10 @@ fn others_of_the_client_s_core_go_on_while_a_long_argument_is_restored() {
     }
     assert_eq!(server.take_output(client), b"");
     assert_eq!(server.read_all(client), b"+OK\r\n");
-    assert_eq!(send(&mut server, client, &format!("STRLEN {key}")), ":18874368\r\n");
+    assert_eq!(
+        send(&mut server, client, &format!("STRLEN {key}")),
+        ":18874368\r\n"
+    );
 }
 
 /// A session that owes much has its requests set aside, and a transaction behind them has them run before it.
@@ -393,7 +466,8 @@ fn others_of_the_client_s_core_go_on_while_a_long_argument_is_restored() {
 fn what_was_set_aside_waits_for_the_key_as_all_else() {
     let mut server = Server::new(2);
     let client = server.connect(0);
-    let [key, blob, here] = [(1, "large"), (1, "blob"), (0, "here")].map(|(core, name)| key_on(core, 2, name));
+    let [key, blob, here] =
+        [(1, "large"), (1, "blob"), (0, "here")].map(|(core, name)| key_on(core, 2, name));
     make(&mut server, client, &key, (Kind::Hash, 6000, 40));
     let expected = dump_at_once(&mut server, client, &key);
     let words = [b"SET", blob.as_bytes(), &vec![b'x'; 6 << 20]];
@@ -403,7 +477,11 @@ fn what_was_set_aside_waits_for_the_key_as_all_else() {
     begin(&mut server, client, &format!("DUMP {key}"));
     server.some_turns(2);
     let get = format!("GET {blob}\r\n").repeat(2);
-    begin(&mut server, debtor, &format!("{get}HDEL {key} name5999\r\nMSET {here} 1 {blob} 2"));
+    begin(
+        &mut server,
+        debtor,
+        &format!("{get}HDEL {key} name5999\r\nMSET {here} 1 {blob} 2"),
+    );
     server.turns();
     let dumped = server.read_all(client);
     assert!(bulk(&dumped) == expected);
@@ -415,7 +493,9 @@ fn what_was_set_aside_waits_for_the_key_as_all_else() {
 fn a_long_string_is_dumped_and_restored_in_steps_too() {
     for (mut server, client, cores, owner) in servers() {
         let [key, to] = ["large", "copy"].map(|name| key_on(owner, cores, name));
-        let value: String = (0..300_000).map(|number| (b'a' + number as u8 % 26) as char).collect();
+        let value: String = (0..300_000)
+            .map(|number| (b'a' + number as u8 % 26) as char)
+            .collect();
         let value = value.repeat(5);
         let words = [b"SET", key.as_bytes(), value.as_bytes()];
         server.receive(client, &crate::resp::encode_command(words.into_iter()));
@@ -468,10 +548,22 @@ fn every_dump_is_of_a_value_that_there_was_whatever_happens_in_between() {
                     0 | 1 => begin(&mut server, client, &format!("DUMP {key}")),
                     2 => server.receive(client, &restore_of(key, payload, &["REPLACE"])),
                     3 => begin(&mut server, client, &format!("HSET {key} extra 1")),
-                    4 => begin(&mut server, client, &format!("MULTI\r\nDUMP {key}\r\nDEL {key}\r\nEXEC")),
+                    4 => begin(
+                        &mut server,
+                        client,
+                        &format!("MULTI\r\nDUMP {key}\r\nDEL {key}\r\nEXEC"),
+                    ),
                     5 => begin(&mut server, client, &format!("RENAME {} {key}", keys[0])),
-                    6 => begin(&mut server, client, &format!("MGET {} {}", keys[0], keys[1])),
-                    _ => begin(&mut server, client, &format!("EVAL \"return redis.call('HDEL', ARGV[1], 'extra')\" 0 {key}")),
+                    6 => begin(
+                        &mut server,
+                        client,
+                        &format!("MGET {} {}", keys[0], keys[1]),
+                    ),
+                    _ => begin(
+                        &mut server,
+                        client,
+                        &format!("EVAL \"return redis.call('HDEL', ARGV[1], 'extra')\" 0 {key}"),
+                    ),
                 }
             }
             server.stir(&mut random);

@@ -374,8 +374,14 @@ mod tests {
         let input = Input::new(again);
         let hash = Hash::open(4, REDIS, input, Duplicates::LeftToCaller);
         let mut hash = hash.unwrap().unwrap();
-        assert_eq!(hash.next_field(input).unwrap().unwrap().name, Item::Integer(5));
-        assert_eq!(hash.next_field(input).unwrap().unwrap().name, Item::Bytes(b"5"));
+        assert_eq!(
+            hash.next_field(input).unwrap().unwrap().name,
+            Item::Integer(5)
+        );
+        assert_eq!(
+            hash.next_field(input).unwrap().unwrap().name,
+            Item::Bytes(b"5")
+        );
     }
 
     #[test]
