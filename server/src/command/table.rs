@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use larder_engine::KeyAhead;
 
-use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Group, Run};
+use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Group, Run, StepsFn};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
@@ -29,6 +29,8 @@ pub struct Command {
     pub field: Option<FieldUse>,
     /// Whether it writes what its first key holds as a whole, or removes it.
     pub writes_whole: bool,
+    /// How it begins where it may take several turns.
+    pub steps: Option<StepsFn>,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
@@ -173,6 +175,7 @@ impl CommandTable {
             field: spec.field,
             writes_whole: spec.flags.has(Flags::WRITE)
                 && matches!(spec.group, Group::Generic | Group::String | Group::Bitmap),
+            steps: spec.steps,
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec
