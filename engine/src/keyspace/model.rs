@@ -24,6 +24,7 @@ const STEPS_MAX: usize = 400;
 const BEGINS_AT: i64 = 1_700_000_000_000;
 /// The last time that a node can tell.
 const LAST_TIME: i64 = (1 << 48) - 2;
+const DB: DbIndex = DbIndex(0);
 /// Steps between looks at everything.
 const CHECK_INTERVAL: usize = 10;
 
@@ -277,18 +278,18 @@ impl Play<'_> {
     /// Another use of a key.
     fn use_it(&mut self) {
         let (key, access) = (self.key(), AccessClock(self.steps.operand() as u32));
-        let (ahead, writes) = (self.hasher.hash(&key), self.steps.operand() % 2 == 0);
-        let ahead = KeyAhead {
-            hash: ahead,
+        let (key_of, writes) = (self.hasher.key(&key), self.steps.operand() % 2 == 0);
+        let key_ahead = KeyAhead {
+            hash: key_of.hash(),
             writes,
         };
-        let mut found = Ahead::new();
-        self.keyspace
-            .prefetch((DbIndex(0), &[ahead, ahead]), &self.memory, &mut found);
-        let is = self.find(&key).map(|entry| self.memory.key_of(entry));
-        for _ in 0..2 {
-            if let Some(seen) = found.take(DbIndex(0), self.hasher.key(&key), &self.memory) {
-                assert_eq!(seen.map(|entry| self.memory.key_of(entry)), is);
+        let mut ahead = Ahead::new();
+        let keys = (DB, &[key_ahead, key_ahead][..]);
+        self.keyspace.prefetch(keys, &self.memory, &mut ahead);
+        for _ in 0..3 {
+            if let Some(found) = ahead.take(DB, key_of, &self.memory) {
+                let found = found.map(|entry| seen(&self.memory, entry));
+                assert_eq!(found.as_ref(), self.model.get(&key));
             }
         }
         if let Some(entry) = self.find(&key) {

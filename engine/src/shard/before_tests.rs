@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::tests::alike;
 use super::tests::ops::op;
 use super::undo::tests::Observed;
 use super::*;
@@ -100,12 +101,13 @@ proptest! {
 
     #[test]
     fn what_a_shard_was_is_told_by_what_was_told_before_its_changes(
+        alike in alike(),
         first in proptest::collection::vec(op(), 0..60),
         then in proptest::collection::vec(op(), 0..60),
         last in proptest::collection::vec(op(), 0..20),
         end in prop_oneof![Just(End::Undone), Just(End::Kept), Just(End::NoLog)],
     ) {
-        let mut observed = Observed::new(false);
+        let mut observed = Observed::new(false, alike);
         observed.run(&first);
         let (ids, moment): (Vec<_>, Vec<_>) = contents(&observed.shard).into_iter().unzip();
         let copies = Rc::new(RefCell::new(Copies::default()));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use super::tests::cases;
+use super::tests::{alike, cases, shard_with};
 use super::*;
 use crate::StringForm;
 use crate::limits::{LOOK_MAX_COST, STAYS_MS};
@@ -515,4 +515,91 @@ fn what_has_to_stay_stays_and_holds_up_nothing_else() {
         simulation.shard.expire_cycle(BUDGET);
     }
     assert_eq!(simulation.entries(), 0);
+}
+
+/// What an entry is that ends, or of which something does.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Short,
+    Long,
+    /// A hash of so many fields, of which each nth ends.
+    Fields(u32, u32),
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let fields = prop_oneof![8 => 1u32..5, 1 => 600u32..800];
+    prop_oneof![
+        3 => Just(Ending::Short),
+        1 => Just(Ending::Long),
+        4 => (fields, 1u32..3).prop_map(|(count, nth)| Ending::Fields(count, nth)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(cases(60, 1))]
+
+    /// Strings, and hashes that go with their fields, of nodes that they share, some of which have to stay for a while.
+    #[test]
+    fn what_ends_is_removed_whatever_shares_its_node(
+        alike in alike(),
+        entries in prop::collection::vec((ending(), prop::option::weighted(0.8, 0i64..60)), 1..120),
+        steps in prop::collection::vec((0i64..30, 0u32..200, any::<u64>()), 0..20),
+    ) {
+        let mut shard = shard_with(alike);
+        let (hasher, mut now) = (shard.hasher().clone(), 1_000_000);
+        shard.set_now(UnixMillis(now));
+        for (number, &(ending, ms)) in entries.iter().enumerate() {
+            let name = number.to_le_bytes();
+            let key = hasher.key(&name);
+            let ttl = ms.map_or(TtlChange::Clear, |ms| TtlChange::At(UnixMillis(now + 1 + ms)));
+            let value: &[u8] = match ending {
+                Ending::Short => &[1; 100],
+                Ending::Long => &[2; 400],
+                Ending::Fields(count, nth) => {
+                    let mut hash = shard.hash_mut(DB, key).expect("none yet");
+                    for field in 0..count {
+                        let ttl = if field % nth == 0 { ttl } else { TtlChange::Clear };
+                        hash.set(&field.to_le_bytes(), b"value", ttl).expect("memory");
+                    }
+                    hash.close(&[]);
+                    continue;
+                }
+            };
+            shard.set(DB, key, value, StringForm::Detect, ttl, Event::Set).expect("memory");
+        }
+        let dead = |shard: &Shard, stays: &dyn Fn(u64) -> bool| {
+            let mut dead = 0;
+            let (now, keyspace) = (shard.now, shard.keyspace(DB));
+            keyspace.for_each(&shard.memory, |entry| {
+                let is_due = shard.memory.times_of(entry).is_some_and(|times| times.wakes_at <= now);
+                dead += u32::from(is_due && stays(hasher.hash(shard.memory.key_of(entry))));
+            });
+            dead
+        };
+        for (ms, budget, random) in steps {
+            now += ms;
+            shard.set_now(UnixMillis(now));
+            let stays = |hash: u64| (hash ^ random) % 8 == 0;
+            let before = dead(&shard, &stays);
+            shard.expire_cycle_except(budget, stays);
+            prop_assert_eq!(dead(&shard, &stays), before, "what has to stay does");
+            shard.check();
+        }
+        // What has stayed is looked at again in a while.
+        let (until, mut turns) = (now.max(1_000_100) + STAYS_MS, 0);
+        while now <= until || shard.expiry_due_at().0 <= now {
+            now += 1;
+            shard.set_now(UnixMillis(now));
+            shard.expire_cycle(40);
+            turns += 1;
+            prop_assert!(turns < 50_000, "the hand comes to an end");
+        }
+        shard.check();
+        prop_assert_eq!(dead(&shard, &|_| true), 0);
+        let is_left = |&(ending, ms): &(Ending, Option<i64>)| match ending {
+            Ending::Short | Ending::Long => ms.is_none(),
+            Ending::Fields(count, nth) => ms.is_none() || count > 1 && nth > 1,
+        };
+        prop_assert_eq!(shard.len(DB), entries.iter().filter(|entry| is_left(entry)).count() as u64);
+    }
 }

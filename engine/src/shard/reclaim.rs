@@ -96,12 +96,18 @@ impl Shard {
         }
     }
 
-    /// Frees the entries of a keyspace that is in use no more, at once if they are few.
+    /// Frees the entries of a keyspace that is in use no more, at once if they are few. Others that are being freed go on waiting.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
         let entries = table.len();
-        self.graveyard.get_or_insert_default().tables.push(table);
+        let tables = &mut self.graveyard.get_or_insert_default().tables;
+        let waiting = tables.len();
+        tables.push(table);
+        let is_there = |graveyard: &Graveyard| graveyard.tables.len() > waiting;
         if entries <= FREE_AT_ONCE_ENTRIES {
-            while self.free_node().is_some() {}
+            // The last that came is freed first.
+            while self.graveyard.as_deref().is_some_and(is_there) {
+                self.free_node();
+            }
         }
     }
 

@@ -48,6 +48,12 @@ pub(super) fn shard_with(alike: Alike) -> Shard {
     .expect("address space")
 }
 
+/// What hashes of keys have in common, mostly nothing.
+pub(super) fn alike() -> impl Strategy<Value = Alike> {
+    let any = prop::sample::select(&Alike::EACH[..]);
+    prop_oneof![Just(Alike::Nothing), any]
+}
+
 fn put(shard: &mut Shard, key: &[u8], value: &[u8], ttl: TtlChange) {
     let key = shard.hasher().clone().key(key);
     shard
@@ -83,6 +89,21 @@ pub(super) fn tend_to_the_end(shard: &mut Shard) {
         steps += 1;
         assert!(steps < 1_000_000, "house-keeping comes to an end");
     }
+}
+
+/// Brings near what these are about, as a batch of commands has it, of the database of the first.
+pub(super) fn bring_near(shard: &mut Shard, ops: &[Op]) {
+    let mut places = ops.iter().filter_map(Op::key).peekable();
+    let Some(&(db, _)) = places.peek() else {
+        return;
+    };
+    let of_db = places.filter(|&(of, _)| of == db);
+    let keys = of_db.map(|(_, k)| KeyAhead {
+        hash: shard.hasher().hash(&key_of(k)),
+        writes: false,
+    });
+    let keys: Vec<KeyAhead> = keys.collect();
+    shard.prefetch(DbIndex(db), &keys);
 }
 
 /// Stores the string at `from` at `to` as well; what that was.
@@ -155,7 +176,11 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let mut shard = shard();
+        Self::with(Alike::Nothing)
+    }
+
+    fn with(alike: Alike) -> Self {
+        let mut shard = shard_with(alike);
         let log = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&log);
         shard.journal().subscribe(Box::new(move |record| {
@@ -459,11 +484,14 @@ proptest! {
     #![proptest_config(cases(100, 2))]
 
     #[test]
-    fn the_shard_does_what_the_model_does(ops in prop::collection::vec(op(), 1..120)) {
-        let mut pair = Pair::new();
-        for op in &ops {
-            pair.apply(op);
-            pair.compare();
+    fn the_shard_does_what_the_model_does(alike in alike(), ops in prop::collection::vec(op(), 1..120)) {
+        let mut pair = Pair::with(alike);
+        for ops in ops.chunks(3) {
+            bring_near(&mut pair.shard, ops);
+            for op in ops {
+                pair.apply(op);
+                pair.compare();
+            }
         }
     }
 }

@@ -30,6 +30,25 @@ pub(in crate::shard) enum Op {
     Copy(u16, u8, u16, u8),
 }
 
+impl Op {
+    /// The key that it looks up first.
+    pub(in crate::shard) fn key(&self) -> Option<(u16, u8)> {
+        match *self {
+            Self::Get(db, k)
+            | Self::Set(db, k, ..)
+            | Self::WriteRange(db, k, ..)
+            | Self::Remove(db, k)
+            | Self::List(db, k, _)
+            | Self::Hash(db, k, _)
+            | Self::SetDeadline(db, k, _)
+            | Self::Relocate(db, k, ..)
+            | Self::SetLent(db, k, ..)
+            | Self::Copy(db, k, ..) => Some((db, k)),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(in crate::shard) struct Content(pub(in crate::shard) usize, pub(in crate::shard) u8);
 
@@ -54,6 +73,9 @@ pub(in crate::shard) fn key_of(n: u8) -> Vec<u8> {
         1 => vec![b'L'; 20_000],
         2 => vec![b'M'; 16_384],
         3 => vec![b'N'; 130],
+        // What is longest of a short string, and what is none.
+        4 => vec![b'O'; 251],
+        5 => vec![b'P'; 252],
         n => vec![b'k', n],
     }
 }
@@ -70,6 +92,7 @@ fn hash_key() -> impl Strategy<Value = u8> {
 fn content() -> impl Strategy<Value = Content> {
     let len = prop_oneof![
         6 => 0usize..200,
+        3 => 240usize..256,
         2 => 200usize..5000,
         1 => 32_000usize..34_000,
         1 => 60_000usize..200_000,
@@ -82,7 +105,9 @@ pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
     let ttl = prop_oneof![
         Just(Ttl::Clear),
         Just(Ttl::Keep),
-        (-5i64..200).prop_map(Ttl::In)
+        (-5i64..200).prop_map(Ttl::In),
+        // No place of a node can tell these.
+        prop_oneof![Just(1i64 << 50), Just(-(1i64 << 50))].prop_map(Ttl::In)
     ];
     prop_oneof![
         4 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Get(d, k)),
@@ -92,7 +117,7 @@ pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
         3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
         8 => (db.clone(), list_key(), list_op()).prop_map(|(d, k, op)| Op::List(d, k, op)),
         8 => (db.clone(), hash_key(), hash_op()).prop_map(|(d, k, op)| Op::Hash(d, k, op)),
-        3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50)])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
+        3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50), 1 => Just(-(1i64 << 50))])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
         4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
         2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
         1 => db.clone().prop_map(Op::Flush),

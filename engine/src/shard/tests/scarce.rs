@@ -187,6 +187,33 @@ impl Scarce {
         self.shard.memory.arena_mut().run_out_after(blocks);
     }
 
+    /// Brings near what a step is about.
+    fn bring_near(&mut self, step: &Step) {
+        let (first, second) = match *step {
+            Step::Set(at, ..)
+            | Step::Range(at, ..)
+            | Step::Deadline(at, _)
+            | Step::Remove(at)
+            | Step::List(at, _)
+            | Step::Hash(at, _)
+            | Step::Gather(at, ..)
+            | Step::Rebuild(at) => (at, None),
+            Step::Relocate(from, to) | Step::Copy(from, to) => (from, Some(to)),
+            Step::Flush(_) | Step::Swap | Step::Wait(_) | Step::MoveAll(_) => return,
+        };
+        let hash = |(_, n): Where| self.shard.hasher().hash(&name(n));
+        let ahead = |at: Where| KeyAhead {
+            hash: hash(at),
+            writes: false,
+        };
+        let keys: Vec<KeyAhead> = [Some(first), second]
+            .into_iter()
+            .flatten()
+            .map(ahead)
+            .collect();
+        self.shard.prefetch(first.0, &keys);
+    }
+
     /// Takes a step.
     fn take(&mut self, step: &Step) -> Result<(), StoreError> {
         let hasher = self.shard.hasher().clone();
@@ -297,6 +324,7 @@ impl Scarce {
         let (mut blocks, now) = (0, self.now);
         loop {
             let before = self.seen();
+            self.bring_near(step);
             if !matches!(step, Step::MoveAll(_)) {
                 self.shard.begin_undo();
                 self.run_out_after(Some(blocks));
@@ -317,6 +345,7 @@ impl Scarce {
                 let told = Box::new(move |upcoming: &Upcoming<'_>| note(&told, upcoming));
                 self.shard.subscribe_before(told)
             });
+            self.bring_near(step);
             self.run_out_after(Some(blocks));
             let taken = self.take(step);
             self.run_out_after(None);
@@ -430,15 +459,6 @@ fn assert_told(told: &BTreeMap<(ContentsId, Vec<u8>), Option<Entry>>, before: &S
             assert!(told.contains_key(place), "{place:?} has changed");
         }
     }
-}
-
-fn alike() -> impl Strategy<Value = Alike> {
-    prop_oneof![
-        1 => Just(Alike::Nothing),
-        1 => Just(Alike::Few),
-        3 => Just(Alike::All),
-        1 => Just(Alike::Tags),
-    ]
 }
 
 fn play(alike: Alike, steps: &[(Step, bool)]) {

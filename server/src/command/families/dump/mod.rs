@@ -397,7 +397,7 @@ mod tests {
         }
         while bench.shard.tend(1_000_000) {}
         bench.shard.check();
-        assert_eq!(bench.shard.memory().entry_bytes, used);
+        assert_eq!(bench.shard.memory().payload_bytes, used);
     }
 
     #[test]
