@@ -615,7 +615,7 @@ impl Memory {
         Some(item)
     }
 
-    /// Writes another item with the value and attributes of `item` under `key`.
+    /// Writes another item with the value and attributes of `item` under `key`; a large collection is both items' then.
     pub(crate) fn duplicate(
         &mut self,
         item: Block,
@@ -632,7 +632,7 @@ impl Memory {
             value: &[],
         };
         if let Some(collection) = layout.collection(bytes) {
-            return self.duplicate_collection(collection, key, &content);
+            return self.share_collection(collection, key, &content);
         }
         let Some((buffer, start)) = extent.and_then(|extent| self.heap.extents.buffer_of(extent))
         else {

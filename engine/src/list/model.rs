@@ -113,7 +113,6 @@ impl Play<'_> {
             12 => self.reclaim(),
             13 => self.thin_out(),
             14 if step > 180 && step <= 220 => self.run_out(),
-            14 if step > 220 => self.duplicate(),
             15 if step > 220 => self.repack(),
             _ => self.move_block(),
         }
@@ -280,7 +279,7 @@ impl Play<'_> {
         let (element, times, manner) = (
             self.element(),
             self.steps.operand(),
-            self.steps.operand() % 5,
+            self.steps.operand() % 4,
         );
         let at = self.steps.below(self.model.len());
         for number in 0..times {
@@ -292,10 +291,7 @@ impl Play<'_> {
                 1 => self.list.push(heap, End::Tail, &element),
                 2 => self.list.insert(heap, at as u32, &element),
                 3 if at < self.model.len() => self.list.replace(heap, at as u32, &element),
-                _ => self
-                    .list
-                    .duplicate(heap, Owner(77))
-                    .map(|mut copy| while copy.dismantle(heap, 100).is_some() {}),
+                _ => Ok(()),
             };
             self.heap.arena.run_out_after(None);
             match (done, manner) {
@@ -316,17 +312,6 @@ impl Play<'_> {
         self.model.drain(piece.start as usize..piece.end as usize);
         self.heap.arena.run_out_after(None);
         self.compare();
-    }
-
-    /// Goes on with a copy, and frees the list.
-    fn duplicate(&mut self) {
-        let owner = Owner(self.list.holdings.owner.0 + 1);
-        let copy = self.list.duplicate(&mut self.heap, owner);
-        let mut old = std::mem::replace(&mut self.list, copy.expect("memory"));
-        old.check(&self.heap);
-        self.list.check(&self.heap);
-        while old.dismantle(&mut self.heap, 100).is_some() {}
-        assert_eq!((old.block_bytes(), old.payload_bytes()), (0, 0));
     }
 
     /// Packs the list, if it is small, and goes on with what is unpacked from that.

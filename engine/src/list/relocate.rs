@@ -1,9 +1,8 @@
-//! What happens to nodes as such: they move, get other ordinals, are copied, and freed in slices.
+//! What happens to nodes as such: they move, get other ordinals, and are freed in slices.
 
 use super::field::Code;
-use super::{EndLeaf, List, inner, leaf, long};
-use crate::StoreError;
-use crate::nodes::{Heap, NodeKind, Owner, ordinal_of, write_head};
+use super::{List, inner, leaf};
+use crate::nodes::{Heap, NodeKind, ordinal_of, write_head};
 use crate::raw::Block;
 
 impl List {
@@ -177,78 +176,5 @@ impl List {
         self.holdings.free(&mut heap.arena, block);
         *left = left.saturating_sub(1);
         true
-    }
-
-    /// Another list of the same elements, in blocks of the same sizes. Takes as long as there are elements.
-    ///
-    /// # Errors
-    /// Memory is out.
-    pub(crate) fn duplicate(&self, heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
-        let mut copy = Self::with_bounds(owner, self.bounds);
-        if let Err(error) = copy.copy_nodes(heap, self) {
-            while copy.dismantle(heap, u32::MAX).is_some() {}
-            return Err(error);
-        }
-        copy.ends = self.ends.map(|leaf| {
-            leaf.map(|leaf| EndLeaf {
-                block: copy.table.get(&heap.arena, leaf.ordinal),
-                ..leaf
-            })
-        });
-        copy.detached.clone_from(&self.detached);
-        (copy.root, copy.height, copy.tree_len) = (self.root, self.height, self.tree_len);
-        Ok(copy)
-    }
-
-    fn copy_nodes(&mut self, heap: &mut Heap, of: &Self) -> Result<(), StoreError> {
-        for ordinal in 0..of.table.len() {
-            let block = of.table.get(&heap.arena, ordinal);
-            let bytes = heap.arena.block_bytes(block);
-            let kind = NodeKind::of(heap.arena.tail(block)[0]).expect("a node has a kind");
-            let copy = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
-            heap.arena.copy_between(block, 0..bytes, copy, 0);
-            write_head(
-                heap.arena.tail_mut(copy),
-                kind,
-                self.holdings.owner,
-                ordinal,
-            );
-            if let Err(error) = self.table.push(&mut heap.arena, &mut self.holdings, copy) {
-                self.holdings.free(&mut heap.arena, copy);
-                return Err(error);
-            }
-            if kind == NodeKind::Leaf {
-                self.copy_long(heap, copy)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The references of a copied leaf are to copies of what they were to.
-    fn copy_long(&mut self, heap: &mut Heap, block: Block) -> Result<(), StoreError> {
-        let elements = leaf::run(heap, block).len();
-        if !leaf::run(heap, block).has_references() {
-            self.payload_bytes += leaf::run(heap, block).payload_bytes() as u64;
-            return Ok(());
-        }
-        for at in 0..elements {
-            let field = leaf::run(heap, block).get(at);
-            let bytes = long::bytes(heap, field).len() as u64;
-            let code = field.code();
-            if let Some(long) = long::reference(field) {
-                let copied = match long.duplicate(heap, &mut self.holdings) {
-                    Ok(copied) => copied,
-                    Err(error) => {
-                        // Those not yet copied are another list's.
-                        leaf::run_mut(heap, block).remove(at..elements);
-                        return Err(error);
-                    }
-                };
-                let reference = &copied.reference()[..code.body_bytes()];
-                leaf::run_mut(heap, block).repoint(at, reference);
-            }
-            self.payload_bytes += bytes;
-        }
-        Ok(())
     }
 }

@@ -7,6 +7,9 @@
 //! collection noticing, as with an extent. A root lies in a slot that never moves; slots are allocated by the chunk, so that none is copied as they become
 //! more.
 //!
+//! While an undo log is open, two items may have one collection: that which the log keeps, under the key that it had, and that of the key it has
+//! come to. So a root counts its items.
+//!
 //! A collection that is destroyed is taken out of use at once, and freed in slices ([`Collections::free_some`]); until then its
 //! bytes count as used. So are nodes that were cut off a collection which stays.
 
@@ -30,6 +33,8 @@ const FREE_STEP_BLOCKS: u32 = 8;
 /// The root of a collection.
 pub(crate) struct Root {
     pub(crate) variant: Variant,
+    /// How many items have it. What is loose, and is to have one, counts as such.
+    items: u32,
     pub(crate) structure: Structure,
 }
 
@@ -155,24 +160,12 @@ impl Collections {
     ) -> Result<Owner, StoreError> {
         let owner = self.vacant_number();
         let structure = Structure::new(heap, kind, owner)?;
-        Ok(self.occupy(owner, Root { variant, structure }))
-    }
-
-    /// Another collection of the same elements.
-    ///
-    /// # Errors
-    /// Memory is out.
-    pub(crate) fn duplicate(&mut self, heap: &mut Heap, of: Owner) -> Result<Owner, StoreError> {
-        let owner = self.vacant_number();
-        let root = self.root(of);
-        let duplicate = Root {
-            variant: root.variant,
-            structure: root.structure.duplicate(heap, owner)?,
+        let root = Root {
+            variant,
+            items: 1,
+            structure,
         };
-        if duplicate.structure.has_some_to_reclaim() {
-            self.trimmed.push(owner);
-        }
-        Ok(self.occupy(owner, duplicate))
+        Ok(self.occupy(owner, root))
     }
 
     /// The number of a vacant slot, which stays vacant.
@@ -199,9 +192,24 @@ impl Collections {
         owner
     }
 
-    /// Takes a collection out of use.
+    /// One more item has a collection.
+    pub(crate) fn share(&mut self, owner: Owner) {
+        self.root_mut(owner).items += 1;
+    }
+
+    /// Whether more than one item has a collection.
+    pub(crate) fn is_shared(&self, owner: Owner) -> bool {
+        self.root(owner).items > 1
+    }
+
+    /// An item has a collection no more. Without any it is out of use.
     pub(crate) fn bury(&mut self, owner: Owner) {
-        let structure = &self.root(owner).structure;
+        let root = self.root_mut(owner);
+        root.items -= 1;
+        if root.items > 0 {
+            return;
+        }
+        let structure = &root.structure;
         let (payload, bytes) = (structure.payload_bytes(), structure.block_bytes());
         self.payload_bytes -= payload;
         self.dying_bytes += bytes;

@@ -73,14 +73,14 @@ impl Memory {
         self.create_around(collection, key, &content)
     }
 
-    /// Writes an item whose value is a copy of a collection.
-    pub(super) fn duplicate_collection(
+    /// Writes one more item with a collection, which both have then.
+    pub(super) fn share_collection(
         &mut self,
-        of: Owner,
+        collection: Owner,
         key: &[u8],
         content: &Content<'_>,
     ) -> Result<Block, StoreError> {
-        let collection = self.collections.duplicate(&mut self.heap, of)?;
+        self.collections.share(collection);
         let content = Content {
             value: &collection.0.to_le_bytes(),
             ..*content
@@ -88,7 +88,12 @@ impl Memory {
         self.create_around(collection, key, &content)
     }
 
-    /// Writes the item of a collection, or takes that out of use.
+    /// Whether more than one item has a collection.
+    pub(crate) fn is_shared(&self, collection: Owner) -> bool {
+        self.collections.is_shared(collection)
+    }
+
+    /// Writes an item of a collection, which is one of those that it counts, or counts no more.
     fn create_around(
         &mut self,
         collection: Owner,

@@ -12,7 +12,6 @@ use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
 use crate::nodes::Owner;
-use crate::raw::Block;
 use crate::spiral::packed::{self, Packed as PackedFields, Written};
 use crate::spiral::{ElementRef, Put};
 use crate::{Kind, StoreError};
@@ -69,21 +68,18 @@ impl Loose {
 }
 
 impl Memory {
-    /// Another collection of the same elements as that of an item; `None` if it lies in the item.
+    /// An empty one that is large from the beginning.
     ///
     /// # Errors
     /// Memory is out.
-    pub(crate) fn duplicate_loose(&mut self, item: Block) -> Result<Option<Loose>, StoreError> {
-        let Some(owner) = self.collection_of(item) else {
-            return Ok(None);
-        };
-        let kind = self.head(item).form().kind();
-        let duplicate = self.collections.duplicate(&mut self.heap, owner)?;
-        Ok(Some(Loose {
+    pub(crate) fn begin_large_loose(&mut self, kind: Kind) -> Result<Loose, StoreError> {
+        let variant = Variant::default();
+        let owner = self.create_loose(kind, variant)?;
+        Ok(Loose {
             kind,
-            variant: self.variant_of(duplicate),
-            body: Body::Large(duplicate),
-        }))
+            variant,
+            body: Body::Large(owner),
+        })
     }
 
     /// Takes one that no item is to have out of use.

@@ -10,8 +10,6 @@
 //! found when the block moves: for elements by name where the element belongs, for those in order the leaf. Extents do not
 //! move.
 
-use std::sync::Arc;
-
 use super::{Heap, Holdings, NodeKind, read_u16, read_u32};
 use crate::StoreError;
 use crate::raw::{Arena, Block, ExtentId};
@@ -77,37 +75,6 @@ impl Long {
         node[BYTES_AT..total].copy_from_slice(bytes);
         Self::set_place(heap, block, place);
         Ok(Self::Block(block))
-    }
-
-    /// Stores the same bytes for another collection, in which they have the same place.
-    ///
-    /// # Errors
-    /// Memory is out.
-    pub(crate) fn duplicate(
-        self,
-        heap: &mut Heap,
-        holdings: &mut Holdings,
-    ) -> Result<Self, StoreError> {
-        let place = match self {
-            Self::Block(block) => Self::place(heap.arena.tail(block)),
-            Self::Extent(..) => 0,
-        };
-        let shared = match self {
-            Self::Block(_) => None,
-            Self::Extent(extent, len) => {
-                let buffer = heap.extents.buffer_of(extent);
-                buffer.map(|(buffer, start)| (buffer, start..start + len))
-            }
-        };
-        let Some((buffer, range)) = shared else {
-            let bytes = self.bytes(heap).to_vec();
-            return Self::store(heap, holdings, place, &bytes);
-        };
-        // A buffer is shared until either is written.
-        let lent_before = heap.extents.replace_lent(Some(Arc::clone(&buffer)));
-        let stored = Self::store(heap, holdings, place, &buffer.bytes()[range]);
-        heap.extents.replace_lent(lent_before);
-        stored
     }
 
     /// Frees the block or the extent.

@@ -4,6 +4,7 @@
 //! ```text
 //!  part ─▶ elements ─▶ begin_loose, add_part, add_part, … ──┬─▶ put_loose: the key has it
 //!                           └─ or add_field, push_loose     └─▶ drop_loose: nothing was changed
+//!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
 //! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
 //! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
@@ -187,25 +188,77 @@ impl Shard {
         })
     }
 
-    /// A copy of the large collection at a key, which no key has: it is put or dropped in the end. `None` if there is none.
+    /// Begins a collection that no key has, and that is to become what another is which changes meanwhile: parts of that are added, and
+    /// its changes are [followed](Self::follow). It is put or dropped in the end.
     ///
     /// # Errors
     /// Memory is out.
-    pub fn duplicate_loose(
-        &mut self,
-        db: DbIndex,
-        key: Key<'_>,
-    ) -> Result<Option<LooseId>, StoreError> {
-        let Some(item) = self.find(db, key).and_then(item_of) else {
-            return Ok(None);
-        };
-        let duplicate = self.memory.duplicate_loose(item)?;
-        Ok(duplicate.map(|loose| {
-            self.loose.add(Gathered {
-                loose,
-                is_variant_given: true,
-            })
+    pub fn begin_followed(&mut self, kind: Kind) -> Result<LooseId, StoreError> {
+        let loose = self.memory.begin_large_loose(kind)?;
+        Ok(self.loose.add(Gathered {
+            loose,
+            is_variant_given: true,
         }))
+    }
+
+    /// Does to a collection that has been begun to be followed what was done to the other. In a list, it is of elements whose part has
+    /// been added, by their places here.
+    ///
+    /// # Errors
+    /// Memory is out. It is to be dropped then.
+    pub fn follow(&mut self, id: LooseId, element: &Element<'_>) -> Result<(), StoreError> {
+        let owner = self.loose.get_mut(id).loose.owner();
+        let owner = owner.expect("such a collection is large");
+        let (memory, hasher) = (&mut self.memory, &self.hasher);
+        let hash_of = |name: &[u8]| hasher.hash(name);
+        match *element {
+            Element::Field {
+                field,
+                value,
+                expires_at,
+            } => {
+                let field = ElementRef {
+                    name: field,
+                    value,
+                    deadline: expires_at,
+                };
+                memory.change_spiral(owner, |spiral, heap| {
+                    spiral.put(heap, &hash_of, field).map(|_| ())
+                })
+            }
+            Element::Gone(name) => {
+                memory.change_spiral(owner, |spiral, heap| spiral.remove(heap, &hash_of, name));
+                Ok(())
+            }
+            Element::Push { end, value } => {
+                memory.change_list(owner, |list, heap| list.push(heap, end, value))
+            }
+            Element::Pop(end) => {
+                memory.change_list(owner, |list, heap| list.pop(heap, end, |_| ()));
+                Ok(())
+            }
+            Element::Insert { index, value } => {
+                memory.change_list(owner, |list, heap| list.insert(heap, index, value))
+            }
+            Element::Replace { index, value } => {
+                memory.change_list(owner, |list, heap| list.replace(heap, index, value))
+            }
+            Element::Cut { index, count } => {
+                memory.change_list(owner, |list, heap| list.remove(heap, index..index + count));
+                Ok(())
+            }
+            Element::Range { .. }
+            | Element::Member(_)
+            | Element::Score { .. }
+            | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+        }
+    }
+
+    /// Gives a collection that no key has the encoding that it is to answer.
+    pub fn set_loose_encoding(&mut self, id: LooseId, encoding: Encoding) {
+        let gathered = self.loose.get_mut(id);
+        gathered.loose.variant = Variant::of(encoding);
+        gathered.is_variant_given = true;
     }
 
     /// Adds the elements of a part.

@@ -36,6 +36,8 @@ pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
 
+use std::collections::HashSet;
+
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
@@ -531,6 +533,7 @@ impl Shard {
         );
         if self.graveyard.is_none() {
             let (mut bytes, mut payload) = (0, 0);
+            let mut collections = HashSet::new();
             let mut count = |entry: Entry| {
                 let view = self.memory.view(entry);
                 payload += (view.key().len() + view.value().len()) as u64;
@@ -539,10 +542,15 @@ impl Shard {
                 };
                 self.memory
                     .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
-                if let Some(collection) = self.memory.collection_of(item) {
-                    payload += self.memory.payload_of(collection);
-                }
                 bytes += self.memory.item_bytes(item);
+                match self.memory.collection_of(item) {
+                    // That of an item which the undo log keeps.
+                    Some(collection) if !collections.insert(collection.0) => {
+                        bytes -= self.memory.block_bytes_of(collection);
+                    }
+                    Some(collection) => payload += self.memory.payload_of(collection),
+                    None => {}
+                }
             };
             for keyspace in self.databases.iter().chain(self.undo.flushed()) {
                 keyspace.for_each(&self.memory, &mut count);

@@ -546,7 +546,7 @@ impl Shard {
         }
     }
 
-    /// Takes an item out of its keyspace for the undo log to keep; another one of its content, under `key`.
+    /// Takes an item out of its keyspace for the undo log to keep; another one of its content, under `key`. A large collection is both's.
     #[cold]
     fn leave_kept(
         &mut self,

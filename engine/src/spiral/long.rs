@@ -68,18 +68,6 @@ pub(super) fn store<'a>(
     Ok(Stored::inline(bytes.len() as u8, bytes))
 }
 
-/// A copy of a name or value that lies in another collection, for one whose element belongs at the same position.
-pub(super) fn duplicate<'a>(
-    heap: &mut Heap,
-    holdings: &mut Holdings,
-    field: Field<'a>,
-) -> Result<Stored<'a>, StoreError> {
-    match field.reference() {
-        None => Ok(Stored::inline(field.code, field.bytes)),
-        Some(long) => long.duplicate(heap, holdings).map(Stored::long),
-    }
-}
-
 /// Frees what a name or value has outside of its element.
 #[inline(always)]
 pub(super) fn free(heap: &mut Heap, holdings: &mut Holdings, reference: Option<Long>) {

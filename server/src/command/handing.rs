@@ -15,7 +15,7 @@ use larder_engine::{
 use crate::command::CoreState;
 
 /// Bytes of the elements that one part has, but for what the last of them exceeds that by.
-const PART_BYTES: usize = 64 << 10;
+pub const PART_BYTES: usize = 64 << 10;
 
 /// An entry on its way from one core to another.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod named_flags;
 pub mod pausing;
 pub mod pushes;
 mod shown;
+mod slices;
 mod spec;
 mod table;
 mod topology;
@@ -24,16 +25,17 @@ mod topology;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, ShardCall};
-pub use families::larder::rebalance::moving;
+pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{lfu_of, thresholds_of};
 pub(crate) use families::script::{busy, no_script};
-pub use handing::{Extent, Handed};
+pub use handing::{Extent, Handed, PART_BYTES};
 pub use keys::{
     BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,
     Keys, KeysInArgs, PlainRange, Span,
 };
 pub use shown::name_declared_keys_only;
+pub use slices::{Later, Progress, Slices};
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
     FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,

@@ -153,6 +153,8 @@ named_flags! { Flags:
     PROTECTED = 20, "";
     /// It may use more memory than a few times its arguments. Redis does not show it.
     GROWS = 28, "";
+    /// It may do its work in slices, one a turn, under locks of its keys. Redis does not show it.
+    IN_SLICES = 21, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }

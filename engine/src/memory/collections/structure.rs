@@ -24,14 +24,6 @@ impl Structure {
         }
     }
 
-    /// Another one of the same elements.
-    pub(crate) fn duplicate(&self, heap: &mut Heap, owner: Owner) -> Result<Self, StoreError> {
-        match self {
-            Self::Spiral(spiral) => spiral.duplicate(heap, owner).map(Self::Spiral),
-            Self::List(list) => list.duplicate(heap, owner).map(Self::List),
-        }
-    }
-
     /// The elements by name.
     #[inline]
     pub(crate) fn spiral(&self) -> &Spiral {
@@ -100,15 +92,6 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.dismantle(heap, budget),
             Self::List(list) => list.dismantle(heap, budget),
-        }
-    }
-
-    /// Whether it has nodes that are its elements' no more.
-    #[inline]
-    pub(crate) fn has_some_to_reclaim(&self) -> bool {
-        match self {
-            Self::Spiral(_) => false,
-            Self::List(list) => list.has_some_to_reclaim(),
         }
     }
 

@@ -217,20 +217,14 @@ fn records_of_a_collection_that_is_put_are_its_elements_if_somebody_reads_them()
         for (of, count) in [(&b"small"[..], 2), (b"large", 1000)] {
             let key = hasher.key(of);
             log.borrow_mut().clear();
-            match shard.duplicate_loose(DB, key).expect("memory") {
-                Some(copy) => {
-                    let attributes = (None, AccessClock(0));
-                    shard
-                        .put_loose(DB, hasher.key(b"copy"), copy, attributes, Event::CopyTo)
-                        .expect("memory");
-                }
-                None => {
-                    let image = shard.get(DB, key, Access::Peek).expect("it").image();
-                    shard
-                        .put(DB, hasher.key(b"copy"), &image, Event::CopyTo)
-                        .expect("memory");
-                }
-            }
+            let (part, next) = shard.part(DB, key, (0, usize::MAX)).expect("it");
+            assert_eq!(next, None);
+            let copy = shard.begin_loose(part.kind, Some(part.encoding));
+            shard.add_part(copy, &part.bytes).expect("memory");
+            let attributes = (None, AccessClock(0));
+            shard
+                .put_loose(DB, hasher.key(b"copy"), copy, attributes, Event::CopyTo)
+                .expect("memory");
             let mut expected = vec![(true, false)];
             expected.resize(1 + count, (false, true));
             match is_read {

@@ -269,8 +269,13 @@ impl Scarce {
                     return shard.put(to_db, hasher.key(&to), &image, Event::CopyTo);
                 }
                 let attributes = (found.expires_at(), found.access());
-                let copy = shard.duplicate_loose(db, hasher.key(&key))?;
-                let copy = copy.expect("it is large");
+                let whole = shard.part(db, hasher.key(&key), (0, usize::MAX));
+                let (image, _) = whole.expect("it is there");
+                let copy = shard.begin_loose(image.kind, Some(image.encoding));
+                if let Err(error) = shard.add_part(copy, &image.bytes) {
+                    shard.drop_loose(copy);
+                    return Err(error);
+                }
                 shard.put_loose(to_db, hasher.key(&to), copy, attributes, Event::CopyTo)
             }
             Step::List((db, n), ref op) => failed(run_on_list(shard, db, hasher.key(&name(n)), op)),

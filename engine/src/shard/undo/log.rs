@@ -13,7 +13,8 @@
 //! has, a copy takes their place.
 //!
 //! Of a large collection that changes element by element the log has the changes, as what takes them back (`changes.rs`), and what
-//! it said of itself. A packed one whose key is in an extent is copied without its key, which stays where it is.
+//! it said of itself. When it comes to another key, two items have it: the one that the log keeps, and the one of that key, whose changes go on
+//! to be the log's. A packed one whose key is in an extent is copied without its key, which stays where it is.
 //!
 //! Tables have numbers here that stay with them when databases are exchanged. A database that is flushed gets a new table,
 //! of which nothing need be saved: all of it goes. The old one lies here as it is.
@@ -290,6 +291,12 @@ impl UndoLog {
 
     /// The item is the log's from now on, instead of the table's.
     pub(super) fn keep(&mut self, at: At, item: Block, memory: &Memory) {
+        let collection = memory.collection_of(item);
+        if collection.is_some_and(|owner| memory.is_shared(owner)) {
+            // What it says of itself may change with its elements.
+            let state = self.state(at, memory);
+            self.part_of(at, state, memory);
+        }
         match self.state(at, memory) {
             State::Saved => unreachable!("an item is kept where nothing is saved of it yet"),
             State::New(table) => {
@@ -330,7 +337,9 @@ impl UndoLog {
     pub(super) fn before_elements(&mut self, at: At, memory: &Memory) -> Option<Owner> {
         let state = self.state(at, memory);
         if state == State::Saved {
-            return None;
+            // What came to this key has its collection with an item that is kept.
+            let collection = memory.collection_of(at.item);
+            return collection.filter(|owner| memory.is_shared(*owner));
         }
         if !memory.has_parts_elsewhere(at.item) {
             self.copy(at, state, memory);

@@ -16,21 +16,22 @@
 //! takes it back; these are played back from the last to the first, of all collections together, so that taking back passes through
 //! what there has been and needs no more room than that: as everything here, it fails only where memory that was there is gone, and
 //! what came since is freed before it asks again. Nodes of a keyspace may need more than they had, since other entries lie in them by
-//! then: for that the arena sets memory aside. A collection that is removed, overwritten, renamed or flushed with its database
-//! after that is the log's, with its changes. A large list stays large while the log is open, however small it becomes.
+//! then: for that the arena sets memory aside. A collection that is removed, overwritten or flushed with its database
+//! after that is the log's, with its changes. One that is renamed has two items: the log keeps that of the key which it had, and its changes go on being
+//! told, by its number, wherever the other goes; that one counts as new, and goes, or has gone, like all that came. A large list stays large while the log is open, however small it becomes.
 //!
 //! *Memory*: the log counts as used, its lists as tables and the items that it keeps as entries. What it holds of strings and packed
 //! collections is bounded by what the entries that changed took before, and up to 160 bytes and the key for each of them. Changes of large
 //! collections take 48 bytes and what they replace or remove, so they go on as long as the commands do: who opened the log asks
 //! for its bytes between commands ([`Shard::undo_bytes`]) and ends it when they are too many. One command may exceed that by the
 //! elements that it takes out, which are copied at once.
-//!
-//! *Cost*: renaming a large collection while the log is open duplicates it, in one step.
 
 mod changes;
 #[cfg(test)]
 mod element_tests;
 mod log;
+#[cfg(test)]
+mod rename_tests;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -6,7 +6,9 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of, thresholds_of};
+use crate::command::{
+    Args, CommandTable, FirstKey, Later, Random, Run, ShardCall, lfu_of, thresholds_of,
+};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -137,6 +139,7 @@ impl Bench {
             random: &mut self.random,
             access: Access::Touch,
             first_key: FirstKey::UNKNOWN,
+            later: &mut Later::default(),
         })
     }
 

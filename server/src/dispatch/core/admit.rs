@@ -7,8 +7,8 @@ use crate::dispatch::core::notify::publish::must_come_behind;
 use crate::dispatch::core::run::is_by_node;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
-use crate::dispatch::locks::Scope;
-use crate::dispatch::scripts::placement::Placement;
+use crate::dispatch::locks::{Mode, Scope};
+use crate::dispatch::scripts::placement::{Placement, mode_of_all};
 use crate::dispatch::transactions::scopes::{mode_of, whole_access};
 use crate::resp::{ErrorReply, Protocol, errors};
 use crate::session::{QueuedCommand, QueuedPlacement, Session, gate};
@@ -109,6 +109,11 @@ impl Core {
         args: Args<'_>,
     ) -> Option<Scope> {
         let here = self.state.id;
+        if self.state.shared.cores() == 1
+            && let Some(mode) = mode_alone(command, args)
+        {
+            return Some(Scope::Whole(mode));
+        }
         match (command.spec.run, &session.multi) {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
                 let mut scopes = self.scopes_of_multi(session, multi);
@@ -193,6 +198,20 @@ impl Core {
             self.show_to_monitors(session, args, spec);
         }
         Admission::Run
+    }
+}
+
+/// In which mode a command locks everything on a server of one core, where it takes no place in the order, if it does.
+fn mode_alone(command: &Command, args: Args<'_>) -> Option<Mode> {
+    match command.spec.run {
+        // It cannot begin again there, should it come to keys that it does not declare.
+        Run::Script(_) => Some(mode_of_all(command)),
+        Run::RoundsOfAll { reaches, .. } => reaches(&args).map(mode_of),
+        _ => {
+            let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
+            let is_of_all = command.spec.flags.has_any(takes_place);
+            is_of_all.then(|| mode_of(whole_access(command)))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use larder_engine::KeyAhead;
 
-use crate::command::{Args, Command, CoreCall, Handed, Run};
+use crate::command::{Args, Command, CoreCall, Flags, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
@@ -341,6 +341,12 @@ impl Core {
             }
             Work::Wait(number, step) => {
                 self.step_wait(number, step, request.locks.map(|locks| locks.id));
+            }
+            Work::Command(command)
+                if command.spec.flags.has(Flags::IN_SLICES) && request.locks.is_none() =>
+            {
+                let by = batch.origin(request, from);
+                self.run_in_slices_for(from, args, request, command, by);
             }
             Work::Command(command) => self.run_command_for(from, args, request, command),
             Work::Part(run) => {

@@ -15,7 +15,7 @@ use crate::dispatch::gather::Gather;
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::Work;
 use crate::dispatch::rebalance::legs::{by_load, legs, loads};
-use crate::dispatch::rebalance::rounds::{MoveRounds, Outcome};
+use crate::dispatch::rebalance::rounds::{AheadRounds, MoveRounds, Outcome};
 use crate::dispatch::rebalance::{Job, Stage};
 use crate::dispatch::run::recipient::Recipient;
 use crate::routing::{CoreId, Slot};
@@ -122,6 +122,11 @@ impl Core {
             Stage::Collecting => job.come_to(Stage::Resting { until_ms: now_ms }),
             Stage::Resting { until_ms } if now_ms < until_ms => {}
             Stage::Resting { .. } => self.begin_batch(&mut job),
+            Stage::GoingAhead { ref is_over, .. } if !is_over.get() => {}
+            Stage::GoingAhead { ref slots, .. } => {
+                let slots = slots.clone();
+                self.begin_standstill(&mut job, slots);
+            }
             Stage::Moving {
                 ref outcome,
                 began_us,
@@ -143,9 +148,19 @@ impl Core {
             self.have_done(leg.giver, moving::end_collecting, &[]);
             return job.end_leg();
         }
-        let outcome = Rc::default();
         let slots = job.next_slots(leg);
+        let (way, is_over) = ((leg.giver, leg.taker), Rc::default());
+        let rounds = AheadRounds::new(slots.clone(), way, Rc::clone(&is_over));
+        job.come_to(Stage::GoingAhead { slots, is_over });
+        let recipient = Recipient::nobody(CommandTable::rebalance());
+        self.run_rounds(None, Gather::in_rounds(recipient, Box::new(rounds)));
+    }
+
+    /// Moves these slots, while all stand still.
+    fn begin_standstill(&mut self, job: &mut Job, slots: Vec<Slot>) {
+        let leg = job.leg().expect("a leg is under way");
         let way = (leg.giver, leg.taker);
+        let outcome = Rc::default();
         let shared = Arc::clone(&self.state.shared);
         let rounds = MoveRounds::new(shared, slots, way, Rc::clone(&outcome));
         job.come_to(Stage::Moving {
@@ -217,6 +232,7 @@ impl Core {
             }
             Stage::Beginning => Some(now_ms),
             Stage::Collecting => Some(now_ms + 1),
+            Stage::GoingAhead { ref is_over, .. } => is_over.get().then_some(now_ms),
             Stage::Moving { ref outcome, .. } => outcome.borrow().is_some().then_some(now_ms),
         }
     }

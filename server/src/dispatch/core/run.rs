@@ -101,6 +101,13 @@ impl Core {
                 self.begin_alone(session, args, command, run, quiet);
             }
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
+            Run::FanOut { together, .. }
+                if owner.is_some()
+                    && command.spec.flags.has(Flags::IN_SLICES)
+                    && session.executing.is_none() =>
+            {
+                self.run_here_in_slices(session, args, command, together, target, how);
+            }
             Run::FanOut { together, .. } if owner.is_some() => {
                 self.run_here(session, args, command, together, target, how);
             }

@@ -33,6 +33,9 @@ impl Core {
         );
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
+        assert!(self.sliced.is_empty(), "{id:?} has commands in slices");
+        let moving = &self.state.moving;
+        assert!(moving.came_is_empty(), "{id:?} has what no key has");
         assert!(self.locks.is_empty(), "{id:?} has locks");
         assert!(!self.locks.has_granted(), "{id:?} has locks to hand out");
         assert!(self.transactions.is_empty(), "{id:?} has transactions");

@@ -8,7 +8,7 @@
 pub(super) mod legs;
 pub(super) mod rounds;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -125,6 +125,11 @@ pub(in crate::dispatch) enum Stage {
     Collecting,
     /// The next slots move then.
     Resting { until_ms: u64 },
+    /// Large collections of these slots go ahead.
+    GoingAhead {
+        slots: Vec<Slot>,
+        is_over: Rc<Cell<bool>>,
+    },
     /// These slots move.
     Moving {
         outcome: Rc<RefCell<Option<Outcome>>>,

@@ -10,10 +10,11 @@
 //! ```
 //! Nothing is locked for it: when all marks have come, no transaction is under way, and no lock is held.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::command::ahead;
 use crate::command::moving::{self, Quiet};
 use crate::command::{CoreFn, CoreRequest, Handed, Round, Rounds};
 use crate::resp::{ErrorReply, Reply};
@@ -163,5 +164,83 @@ impl Rounds for MoveRounds {
 
     fn hand(&mut self, entries: Vec<Handed>) {
         self.given = entries;
+    }
+}
+
+/// Large collections of a few slots that go ahead, beside the work of all cores ([`crate::command::ahead`]).
+pub(in crate::dispatch) struct AheadRounds {
+    slots: Vec<Slot>,
+    giver: CoreId,
+    taker: CoreId,
+    step: AheadStep,
+    is_over: Rc<Cell<bool>>,
+}
+
+enum AheadStep {
+    Begun,
+    Gave,
+    Took { more: bool },
+    Ended,
+}
+
+impl AheadRounds {
+    /// Those of the slots go from `giver` to `taker`; when they have gone, or will not, `is_over` says so.
+    pub(in crate::dispatch) fn new(
+        slots: Vec<Slot>,
+        (giver, taker): (CoreId, CoreId),
+        is_over: Rc<Cell<bool>>,
+    ) -> Self {
+        Self {
+            slots,
+            giver,
+            taker,
+            step: AheadStep::Begun,
+            is_over,
+        }
+    }
+
+    fn give(&mut self, argument: &[u8]) -> Round {
+        self.step = AheadStep::Gave;
+        Round::Ask(vec![ask(self.giver, ahead::give_ahead, argument)])
+    }
+
+    fn finish(&self) -> Round {
+        self.is_over.set(true);
+        Round::Done
+    }
+}
+
+impl Rounds for AheadRounds {
+    fn next(&mut self, answers: &[&[u8]], _: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        Ok(match self.step {
+            AheadStep::Begun => {
+                let slots = moving::slots_argument(&self.slots);
+                self.give(&slots)
+            }
+            AheadStep::Gave => match answers[0] {
+                [0] => self.finish(),
+                [more, messages @ ..] => {
+                    self.step = AheadStep::Took { more: *more != 0 };
+                    Round::Ask(vec![ask(self.taker, ahead::take_ahead, messages)])
+                }
+                [] => unreachable!("the giver says whether there are more"),
+            },
+            AheadStep::Took { more } => match ahead::are_taken(answers[0]) {
+                true if more => self.give(&[]),
+                true => self.finish(),
+                // It has no memory for them. What that means is seen when they move.
+                false => {
+                    self.step = AheadStep::Ended;
+                    let both = [self.giver, self.taker];
+                    let asks = both.map(|core| ask(core, ahead::end_ahead, &[]));
+                    Round::Ask(asks.into())
+                }
+            },
+            AheadStep::Ended => self.finish(),
+        })
+    }
+
+    fn hand(&mut self, _: Vec<Handed>) {
+        unreachable!("nothing is handed ahead");
     }
 }

@@ -47,6 +47,7 @@ impl CallOptions {
             random: &mut state.random,
             access: self.access,
             first_key: self.first_key,
+            later: &mut state.later,
         }
     }
 }

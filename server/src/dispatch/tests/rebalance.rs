@@ -437,6 +437,60 @@ fn an_order_that_makes_no_sense_is_refused() {
     assert!(alone.send(client, b"LARDER HELP\r\n").starts_with('*'));
 }
 
+/// Waits come to their ends while all stand still, and the word of that shares batches with what is given.
+#[test]
+fn all_entries_arrive_though_other_answers_come_with_them() {
+    const KEYS: usize = 1500;
+    for seed in 0..seeds(10) {
+        let mut random = Random(seed + 1);
+        let mut server = Server::new(CORES);
+        let admin = server.connect(0);
+        let waiting: Vec<Client> = (0..60).map(|_| server.connect(0)).collect();
+        let tag = key_on(1, CORES, "tag");
+        for key in 0..KEYS {
+            server.send(admin, format!("SET {tag}{key} v\r\n").as_bytes());
+        }
+        let wait = |server: &mut Server, client: Client, random: &mut Random| {
+            let hundredths = 1 + random.below(30);
+            let pop = format!("BLPOP {tag}none{hundredths} 0.{hundredths:02}\r\n");
+            server.receive(client, pop.as_bytes());
+        };
+        for &client in &waiting {
+            wait(&mut server, client, &mut random);
+        }
+        server.turns();
+        let slot = Slot::of(tag.as_bytes()).number();
+        let order = format!("LARDER REBALANCE MOVE {slot} 2\r\n");
+        assert_eq!(server.send(admin, order.as_bytes()), "+OK\r\n");
+        for step in 0.. {
+            if !server.is_rebalancing() {
+                break;
+            }
+            assert!(step < 1_000_000, "the rebalance does not end");
+            server.stir(&mut random);
+            if random.one_in(3) {
+                server.advance(1);
+            }
+            for &client in &waiting {
+                if !server.take_output(client).is_empty() {
+                    wait(&mut server, client, &mut random);
+                }
+            }
+        }
+        server.turns();
+        assert_eq!(owner(&mut server, &tag), 2);
+        assert_eq!(entries_on(&mut server, 1), 0, "{seed}");
+        assert_eq!(entries_on(&mut server, 2), KEYS as u64, "{seed}");
+        server.advance(1000);
+        for client in waiting.into_iter().chain([admin]) {
+            server.read_all(client);
+            server.disconnect(client);
+        }
+        server.turns();
+        server.assert_nothing_is_left();
+    }
+}
+
 #[test]
 fn who_waits_for_a_key_follows_it_to_another_core_and_keeps_its_place() {
     let mut server = Server::new(CORES);

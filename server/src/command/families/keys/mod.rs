@@ -126,7 +126,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "copy",
         arity: -3,
-        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
+        flags: Flags::WRITE
+            .with(Flags::DENYOOM)
+            .with(Flags::GROWS)
+            .with(Flags::IN_SLICES),
         categories: &[Category::Keyspace],
         keys: Keys::of(&[
             KeySpec::at(1, KeyFlags::RO.access()),

@@ -104,6 +104,8 @@ impl Core {
         };
         match hold.covers() {
             Covers::Everything => true,
+            // It has waited until nobody had anything, and keeps everybody out if it has to wait.
+            _ if self.state.shared.cores() == 1 => true,
             _ if owner.is_none() && command.spec.keys.unnamed(&args).is_some() => false,
             Covers::Keys => are_declared(),
             Covers::Nothing if owner != Some(self.state.id) => false,

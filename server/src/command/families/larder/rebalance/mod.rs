@@ -3,6 +3,7 @@
 //! The command begins the work and answers at once; [`moving`] is what each core does of it, and `dispatch::rebalance`
 //! drives it. One rebalance is under way at a time.
 
+pub mod ahead;
 pub mod moving;
 
 use std::sync::atomic::Ordering;

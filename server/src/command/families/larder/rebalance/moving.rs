@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  giver     collects the keys of the slots: walks its table beside its work, and notes what is written meanwhile
+//!            large collections go ahead ([`super::ahead`])
 //!  all       stand still: no command of a client that concerns keys begins, and what was under way is done
 //!  giver     hands the entries over, a bounded part at a time           taker   takes them
 //!            the slot table changes
@@ -20,7 +21,8 @@ use std::sync::atomic::Ordering;
 use larder_engine::{DbIndex, Effect, Event, LooseId, Record, ScanCursor, SubscriberId};
 
 use super::super::super::transfer::Answer;
-use crate::command::{CoreCall, CoreState, Extent, Handed};
+use super::ahead::{self, GoingAhead, end_ahead_here};
+use crate::command::{CoreCall, CoreState, Extent, Handed, PART_BYTES};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::ErrorReply;
 use crate::routing::{CoreId, SLOTS, Slot};
@@ -31,6 +33,8 @@ const COLLECT_ENTRIES: usize = 2000;
 /// Bytes of entries given at a time, but for what the last exceeds that by. The taker takes as much in one step: of a large hash with
 /// short fields some three thousand, which are a millisecond.
 const GIVE_BYTES: usize = 64 << 10;
+/// In the place of where a part begins: it is what is left to give of a collection that has gone ahead.
+const CAME_AHEAD: u64 = u64::MAX;
 /// Entries, or parts of some, given at a time: of those that are short, or share their buffers.
 const GIVE_ENTRIES: usize = 512;
 
@@ -42,6 +46,9 @@ pub struct Moving {
     /// What a client has asked for, and the core has yet to begin.
     ordered: Option<Goal>,
     collected: Option<Collected>,
+    /// Large collections that go to another core, and those that have come from one, which no key has yet.
+    pub(super) ahead: Option<GoingAhead>,
+    pub(super) came: HashMap<Place, LooseId>,
     standstill: Option<Standstill>,
     /// Cores whose mark has come: they have sent nothing behind it that depends on the slot table.
     marks: u16,
@@ -85,7 +92,7 @@ struct Standstill {
 }
 
 /// A key of a database.
-type Place = (DbIndex, Box<[u8]>);
+pub(super) type Place = (DbIndex, Box<[u8]>);
 
 /// A key to be given, from this database on, and there, if it holds a large collection, from this part on.
 struct ToGive {
@@ -100,6 +107,8 @@ struct Collected {
     subscriber: SubscriberId,
     is_wanted: Rc<[bool]>,
     by_slot: Rc<RefCell<BySlot>>,
+    /// Which of them hold more than goes at a time.
+    large: HashSet<Place>,
     /// Databases were exchanged, and the walk may have missed what was in them.
     begins_again: Rc<Cell<bool>>,
     /// Where the walk goes on; none once it is over.
@@ -148,6 +157,19 @@ impl Moving {
         self.stands_still()
     }
 
+    /// Whether nothing has come ahead that no key has yet.
+    #[cfg(test)]
+    pub fn came_is_empty(&self) -> bool {
+        self.came.is_empty()
+    }
+
+    /// The large collections of these slots that have been collected.
+    pub(super) fn large_of(&self, slots: &[Slot]) -> Vec<Place> {
+        let large = self.collected.iter().flat_map(|collected| &collected.large);
+        let large = large.filter(|(_, key)| slots.contains(&Slot::of(key)));
+        large.cloned().collect()
+    }
+
     /// The slots for whose sake it stands still.
     pub fn slots(&self) -> &[Slot] {
         self.standstill.as_ref().map_or(&[], |still| &still.slots)
@@ -186,7 +208,7 @@ pub fn slots_argument(slots: &[Slot]) -> Vec<u8> {
     numbers.flatten().collect()
 }
 
-fn slots_of(argument: &[u8]) -> Vec<Slot> {
+pub(super) fn slots_of(argument: &[u8]) -> Vec<Slot> {
     let numbers = argument.chunks_exact(2).map(|two| [two[0], two[1]]);
     let slots = numbers.map(|number| Slot::new(u16::from_le_bytes(number).into()));
     slots.map(|slot| slot.expect("a slot's number")).collect()
@@ -219,21 +241,25 @@ pub fn collect(call: &mut CoreCall<'_>) {
         subscriber,
         is_wanted,
         by_slot,
+        large: HashSet::new(),
         begins_again,
         at: Some((0, ScanCursor(0))),
     });
     call.core.moving.note_concern();
 }
 
-fn note(is_wanted: &[bool], by_slot: &RefCell<BySlot>, key: &[u8]) {
+/// Notes a key, if its slot is wanted; whether it is.
+fn note(is_wanted: &[bool], by_slot: &RefCell<BySlot>, key: &[u8]) -> bool {
     let slot = Slot::of(key);
-    if is_wanted[usize::from(slot.number())] {
+    let is_wanted = is_wanted[usize::from(slot.number())];
+    if is_wanted {
         let mut by_slot = by_slot.borrow_mut();
         let keys = by_slot.entry(slot).or_default();
         if !keys.contains(key) {
             keys.insert(key.into());
         }
     }
+    is_wanted
 }
 
 /// A step of the walk. `true`: more is to come.
@@ -249,11 +275,19 @@ pub fn go_on_collecting(core: &mut CoreState) -> bool {
     } else {
         (db, cursor)
     };
-    let (wanted, keys) = (&collected.is_wanted, &collected.by_slot);
+    let Collected {
+        is_wanted: wanted,
+        by_slot: keys,
+        large,
+        ..
+    } = collected;
     let next = core
         .shard
         .scan(DbIndex(db), cursor, COLLECT_ENTRIES, &mut |entry| {
-            note(wanted, keys, entry.key());
+            let is_wanted = note(wanted, keys, entry.key());
+            if is_wanted && !entry.is_whole() && entry.value_bytes() > PART_BYTES as u64 {
+                large.insert((DbIndex(db), entry.key().into()));
+            }
         });
     collected.at = match next {
         ScanCursor(0) if db + 1 == core.shard.databases() => None,
@@ -269,6 +303,7 @@ pub fn go_on_collecting(core: &mut CoreState) -> bool {
 
 /// Forgets what was collected.
 pub fn end_collecting(call: &mut CoreCall<'_>) {
+    end_ahead_here(call.core);
     if let Some(collected) = call.core.moving.collected.take() {
         let journal = call.core.shard.journal();
         journal.unsubscribe(collected.subscriber);
@@ -359,18 +394,25 @@ fn give_some(
 ) -> (Vec<ToGive>, Vec<Place>) {
     let mut given = Vec::new();
     let databases = core.shard.databases();
+    // Other answers may stand before.
+    let answer_at = out.len();
     out.push(0);
     let mut copied = 0;
-    while out.len() + copied < GIVE_BYTES && hands.len() < GIVE_ENTRIES {
+    while out.len() - answer_at + copied < GIVE_BYTES && hands.len() < GIVE_ENTRIES {
         let Some(ToGive { key, db, from }) = to_give.pop() else {
             return (to_give, given);
         };
         let hashed = core.shard.hasher().key(&key);
-        let handed = match from {
+        let left = match from {
+            0 => ahead::give_left(core, db, &key),
+            _ => None,
+        };
+        let told = if left.is_some() { CAME_AHEAD } else { from };
+        let handed = left.or_else(|| match from {
             _ if core.shard.is_empty(db) => None,
             0 => core.hand_copy(db, hashed),
             from => core.hand_part(db, hashed, from),
-        };
+        });
         let mut next = None;
         if let Some(handed) = handed {
             copied += handed.image.bytes.copied_bytes();
@@ -383,7 +425,7 @@ fn give_some(
             let mut part = PartWriter(out);
             part.number(db.0.into());
             part.bytes(&key);
-            part.number(from);
+            part.number(told);
         }
         let behind = DbIndex(db.0 + 1);
         let next = next.or((behind.0 < databases).then_some((behind, 0)));
@@ -391,7 +433,7 @@ fn give_some(
             to_give.push(ToGive { key, db, from });
         }
     }
-    out[0] = u8::from(!to_give.is_empty());
+    out[answer_at] = u8::from(!to_give.is_empty());
     (to_give, given)
 }
 
@@ -403,13 +445,16 @@ pub fn take(call: &mut CoreCall<'_>) {
     let mut count: u64 = 0;
     for handed in call.handed {
         let (db, bytes, from) = (DbIndex(part.number() as u16), part.bytes(), part.number());
-        if from == 0 {
+        if from == 0 || from == CAME_AHEAD {
             // What the rest never came of has reached its deadline meanwhile.
             drop_gathered(core);
         }
         let gathered = standing(core).gathered.take();
         let key = core.shard.hasher().key(bytes);
-        let taken = core.take_handed((db, key), (handed, gathered), None, Event::Silent);
+        let taken = match from {
+            CAME_AHEAD => ahead::take_left(core, &(db, bytes.into()), handed).map(|()| None),
+            _ => core.take_handed((db, key), (handed, gathered), None, Event::Silent),
+        };
         #[cfg(test)]
         let taken = match TAKES_AT_MOST.get() {
             Some(most) if standing(core).taken.len() >= most => {
@@ -463,6 +508,7 @@ pub fn taken(answer: &[u8]) -> Result<u64, ErrorReply> {
 pub fn settle(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     drop_gathered(core);
+    end_ahead_here(core);
     let given = core.moving.standstill.take().map(|still| still.given);
     drop_all(core, given.unwrap_or_default());
     let (slots, own) = (&core.shared.slots, core.id);
@@ -477,6 +523,7 @@ pub fn settle(call: &mut CoreCall<'_>) {
 pub fn go_back(call: &mut CoreCall<'_>) {
     let core = &mut *call.core;
     drop_gathered(core);
+    end_ahead_here(core);
     let taken = core.moving.standstill.take().map(|still| still.taken);
     drop_all(core, taken.unwrap_or_default());
     core.moving.marks = 0;
