@@ -1,12 +1,12 @@
-//! When each segment is to be looked at: a list of times by number, in pages that know a lower bound of theirs.
+//! When each node of a spiral is to be looked at: a list of times by number, in pages that know a lower bound of theirs.
 //!
 //! ```text
 //!  page 0  soonest 40   [ 90 | 40 | never | 75 | ... 1024 times ]
 //!  page 1  soonest 200  [ 310 | 200 | ...                       ]   passed as a whole until 200
 //! ```
 //!
-//! A page is as long as the highest number in it needs, by and large. A time is set in place, which a heap or a wheel of lists would not let one do without a place for each number to find
-//! it by. The hand walks the pages in turn; at one where something is due it reads all 1024 times, in well under a microsecond, and
+//! A page is as long as the highest number in it needs, by and large. A time is set in place; a heap or a wheel of lists would need a
+//! place for each number to find it by. The hand walks the pages in turn; at one where something is due it reads all 1024 times, in well under a microsecond, and
 //! under load finds many that are. What the numbers stand for does not matter here.
 
 use crate::UnixMillis;

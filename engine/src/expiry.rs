@@ -10,7 +10,7 @@ use crate::keyspace::{Keyspace, Look};
 use crate::limits::EXPIRY_PAID_STEP;
 use crate::memory::Memory;
 
-/// Cost of a removal, in entries read: it hashes the key, and touches the table, the item and its slab.
+/// Cost of a removal, in entries read: it hashes the key, closes the node up, and frees the item if there is one.
 pub(crate) const REMOVAL_COST: u32 = 8;
 /// Bytes given back to the system that cost as much as reading an entry: the pages of a slab, when its last entry goes.
 pub(crate) const GIVEN_BACK_BYTES: u64 = 64;

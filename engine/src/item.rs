@@ -1,4 +1,4 @@
-//! An item: one block of the arena that holds one entry.
+//! An item: one block of the arena that holds one entry. Short strings do without: they lie in the nodes of the keyspace.
 //!
 //! ```text
 //!  0        1            4         5          6           (12)

@@ -1,4 +1,4 @@
-//! Nodes: the blocks of the arena that large collections are made of.
+//! Nodes: the blocks of the arena that large collections and keyspaces are made of.
 //!
 //! ```text
 //!  0        1         5          9
@@ -9,7 +9,7 @@
 //! ```
 //! The nodes of a collection name each other by ordinal, and its table ([`Table`]) says in which block each is. So a node that
 //! moves changes one word there, and the walk that compacts the arena finds that word by what the node says of itself: the
-//! number of its collection (the owner) and its ordinal. Kinds that nothing has by ordinal keep in that place, and behind,
+//! number of its collection or keyspace (the owner) and its ordinal. Kinds that nothing has by ordinal keep in that place, and behind,
 //! what finds them.
 
 mod long;

@@ -16,7 +16,7 @@ const BUDGET: u32 = 4096;
 const STEP_MAX_REMOVED: u32 = BUDGET / 8 + LOOK_MAX_COST / 8;
 /// Most entries that a turn writes where any mix is tried.
 const TURN_MAX_WRITTEN: u64 = 200;
-/// Dead entries that do not count, since a small table has few others: what one turn wrote dies at one moment, and a step may
+/// Dead entries that do not count, since a small keyspace has few others: what one turn wrote dies at one moment, and a step may
 /// yet have to come by.
 const FEW: u64 = 64 + TURN_MAX_WRITTEN;
 
@@ -162,7 +162,7 @@ impl Simulation {
         assert!(stats.expired <= STEP_MAX_REMOVED, "{stats:?}");
     }
 
-    /// Waits without writing for as long as any grace: no entry is left that was dead before.
+    /// Waits without writing until what had to stay is looked at again: no entry is left that was dead before.
     fn rest(&mut self) {
         self.dead();
         let were_live = self.deadlines.len() as u64;

@@ -116,7 +116,7 @@ pub struct DeadlineStats {
 pub struct MemoryUsage {
     /// Bytes of live entries, their nodes and rounding included, and of flushed ones not yet freed.
     pub entry_bytes: u64,
-    /// Bytes of the tables, and of the nodes that empty databases keep.
+    /// Bytes of lists and side tables, which are not in the arena, and of the nodes that empty databases keep.
     pub table_bytes: u64,
     /// Bytes the arena holds from the system, live or free.
     pub arena_bytes: u64,
@@ -513,7 +513,7 @@ impl Shard {
         }
     }
 
-    /// Verifies every invariant of tables, arena and sums. Takes as long as there are entries: for tests.
+    /// Verifies every invariant of keyspaces, arena and sums. Takes as long as there are entries: for tests.
     ///
     /// # Panics
     /// An invariant is broken.

@@ -22,7 +22,7 @@ pub(super) struct Open<'a> {
     pub(super) item: Option<Block>,
     /// Whether it was there before.
     was_there: bool,
-    /// When it ends and wakes, as the table knows it, once a change may change that.
+    /// When it ends and wakes, as the keyspace knows it, once a change may change that.
     times: Option<Option<Times>>,
     /// Whether it may come to wake.
     has_place: bool,

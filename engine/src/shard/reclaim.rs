@@ -1,6 +1,6 @@
 //! Flushing and swapping databases, and giving the memory of flushed ones back in bounded steps.
 //!
-//! A flush exchanges the table for an empty one. If no other database has entries, the whole memory goes with it: a new
+//! A flush exchanges the keyspace for an empty one. If no other database has entries, the whole memory goes with it: a new
 //! arena takes its place, and of the old one only pages are given back, without a look at the entries. Otherwise the
 //! entries are freed one by one. Both happen in [`Shard::tend`], and until then count as used.
 
@@ -15,12 +15,12 @@ const FREE_AT_ONCE_ENTRIES: u64 = 256;
 /// Entries to free that cost as much as giving a slab, or four mebibytes of an extent, back to the kernel.
 const ENTRIES_PER_RELEASE: u32 = 256;
 
-/// Tables and memory of flushed databases. A shard has one while there are any.
+/// Keyspaces and memory of flushed databases. A shard has one while there are any.
 #[derive(Default)]
 pub(super) struct Graveyard {
-    /// Tables whose entries are still to be freed.
+    /// Those whose entries are still to be freed.
     tables: Vec<Keyspace>,
-    /// Tables whose entries went with a retired arena.
+    /// Those whose entries went with a retired arena.
     hollow_tables: Vec<Keyspace>,
     retired: Vec<Memory>,
 }
@@ -34,7 +34,7 @@ impl Graveyard {
             .sum()
     }
 
-    /// Bytes of the lists of tables not yet freed.
+    /// Bytes of the lists of keyspaces not yet freed.
     pub(super) fn list_bytes(&self) -> u64 {
         let tables = self.tables.iter().chain(&self.hollow_tables);
         tables.map(Keyspace::list_bytes).sum()
@@ -96,7 +96,7 @@ impl Shard {
         }
     }
 
-    /// Frees the entries of a table that is in use no more, at once if they are few. Others that are being freed go on waiting.
+    /// Frees the entries of a keyspace that is in use no more, at once if they are few. Others that are being freed go on waiting.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
         let entries = table.len();
         let tables = &mut self.graveyard.get_or_insert_default().tables;
@@ -111,7 +111,7 @@ impl Shard {
         }
     }
 
-    /// Gives the whole memory back if all entries in it are those of flushed tables.
+    /// Gives the whole memory back if all entries in it are those of flushed keyspaces.
     pub(super) fn retire_memory_if_unused(&mut self) {
         if self.undos_aside > 0 || !self.loose.is_empty() {
             return;
@@ -148,7 +148,7 @@ impl Shard {
         self.journal.record(a, b"", &Effect::SwapDb { with: b });
     }
 
-    /// One bounded step of house-keeping: frees flushed tables, compacts, returns memory. Whether more is left to do.
+    /// One bounded step of house-keeping: frees flushed keyspaces, compacts, returns memory. Whether more is left to do.
     ///
     /// `budget` counts entries freed or moved; what a step costs beyond them is at most one node or slab.
     #[inline]
@@ -181,7 +181,7 @@ impl Shard {
         true
     }
 
-    /// Frees a node of a flushed table with its entries, of the last flushed first; what that cost, in entries, if any node was left.
+    /// Frees a node of a flushed keyspace with its entries, of the last flushed first; what that cost, in entries, if any node was left.
     pub(super) fn free_node(&mut self) -> Option<u32> {
         let graveyard = self.graveyard.as_mut()?;
         while let Some(table) = graveyard.tables.last_mut() {
@@ -196,7 +196,7 @@ impl Shard {
         None
     }
 
-    /// Frees the lists of a table whose nodes went with a retired arena, or a piece of that; whether there was one.
+    /// Frees the lists of a keyspace whose nodes went with a retired arena, or a piece of that; whether there was one.
     fn release_some(&mut self) -> bool {
         let Some(graveyard) = &mut self.graveyard else {
             return false;

@@ -7,7 +7,7 @@ use crate::keyspace::Cursor;
 
 impl Shard {
     /// Visits about `count` live entries from `cursor` on and returns where to go on. Every entry present from the first
-    /// call of a scan to its last is visited at least once, however the table grows, shrinks or moves in between.
+    /// call of a scan to its last is visited at least once, however the keyspace grows, shrinks or moves in between.
     pub fn scan(
         &mut self,
         db: DbIndex,

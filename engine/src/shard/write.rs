@@ -1,6 +1,6 @@
 //! The mutations of single entries.
 //!
-//! Each takes the memory it needs first, then changes table and items, then makes the journal's record and tells its events.
+//! Each takes the memory it needs first, then changes keyspace and items, then makes the journal's record and tells its events.
 
 use std::sync::Arc;
 
@@ -546,7 +546,7 @@ impl Shard {
         }
     }
 
-    /// Takes an item out of its table for the undo log to keep; another one of its content, under `key`. A large collection is both's.
+    /// Takes an item out of its keyspace for the undo log to keep; another one of its content, under `key`. A large collection is both's.
     #[cold]
     fn leave_kept(
         &mut self,

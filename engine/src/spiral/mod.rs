@@ -1,11 +1,12 @@
-//! A large collection of named elements: nodes of one to two kibibytes, found by spiral storage.
+//! A large collection of named elements, or the entries of a database: nodes of one to two kibibytes, or half of that, found by spiral
+//! storage.
 //!
 //! ```text
 //!  a name ─ hash ─▶ position ─▶ bucket ─▶ ordinal ─▶ table ─▶ node: tags, then the element whose name it is
 //!                   └ address.rs ───────────────┘    nodes/   └ run.rs           └─▶ long.rs: if it is long
 //! ```
 //! An element is a name, a value and perhaps a deadline: a field of a hash; a member of a set, whose value has no bytes; an
-//! entry of a keyspace, whose value begins with what else is known of it. What it is used for does not show here.
+//! entry of a keyspace, of which `entries.rs` knows more. What else it is used for does not show here.
 //!
 //! When the nodes come to hold more than a mean ([`NodeSizes`]), one is divided; when they hold an eighth less, two
 //! become one: a change moves the elements of two nodes at most (`divide.rs`). A node's block follows its content from size class to size

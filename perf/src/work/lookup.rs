@@ -1,4 +1,4 @@
-//! The table: keys found and not found, one by one and prefetched in batches, hashes known.
+//! The keyspace: keys found and not found, one by one and prefetched in batches, hashes known.
 
 use larder_engine::{Access, KeyAhead, Shard};
 

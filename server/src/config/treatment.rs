@@ -217,7 +217,7 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     (
         "activerehashing",
         Set,
-        "has no effect: tables grow a segment at a time",
+        "has no effect: a keyspace grows a node at a time",
     ),
     ("active-expire-effort", Set, NO_EFFECT),
     ("jemalloc-bg-thread", Set, NO_EFFECT),

@@ -74,8 +74,8 @@ pub const COPIES_MAX_BYTES: u64 = 4 << 20;
 /// A copy that is read is fetched anew so often, which keeps the entry's access clock going.
 pub const COPY_REFRESH_MS: u64 = 1000;
 
-/// A run of plain commands may use so many times its bytes, and so many bytes besides (a segment that splits). The shortest
-/// command that makes an entry takes 9 bytes, the entry 32.
+/// A run of plain commands may use so many times its bytes, and so many bytes besides (a node that is divided). The shortest
+/// command that makes an entry takes 9 bytes, the entry about as many, but for what its node's block is rounded up by.
 pub const RUN_GROWTH: usize = 4;
 /// See [`RUN_GROWTH`].
 pub const RUN_BASE_BYTES: usize = 4096;

@@ -160,7 +160,7 @@ fn the_longest_packed_hash_fits_its_item_with_the_longest_key_and_a_deadline() {
 fn memory_usage_is_what_a_hash_occupies_in_either_form() {
     let mut shard = shard();
     let hasher = shard.hasher().clone();
-    // What hashes have in common, they have after the first: slots of roots, places in the table.
+    // What hashes have in common, they have after the first: slots of roots, lists of the keyspace.
     for key in [&b"first"[..], b"small", b"large"] {
         let fields = if key == b"small" { 10 } else { 3000 };
         let before = shard.bytes_beside_nodes();

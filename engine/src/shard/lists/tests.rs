@@ -220,7 +220,7 @@ fn a_list_becomes_a_tree_and_is_packed_again_but_not_by_turns() {
 #[test]
 fn what_memory_usage_says_of_a_list_is_what_the_shard_has_more() {
     let shard = &mut shard();
-    // What does not belong to one list: slots of roots, the first buckets of a table.
+    // What does not belong to one list: slots of roots, the first node of a keyspace.
     push_many(shard, 1000, 16);
     drop_list(shard);
     tend_to_the_end(shard);

@@ -147,7 +147,7 @@ fn memory_usage_of_a_hash_is_what_it_occupies() {
         ("hash", "hashtable")
     );
     assert_eq!(entry.string(), None);
-    // Not of one hash: the other slots of the first chunk, the table's first buckets, and lists of the arena.
+    // Not of one hash: the other slots of the first chunk, the keyspace's first node, and lists of the arena.
     let usage = entry.memory_bytes();
     assert!(usage <= used && used - usage < 24_000, "{usage} of {used}");
 }

@@ -649,8 +649,7 @@ fn elements_that_come_beside_each_other_go_again() {
     }
 }
 
-/// A table that is built anew, as keys come back to it, asks the items for their times: those of hashes changed in place are by
-/// then what they were.
+/// Keys that come back divide nodes in which hashes lie that changed in place: their times are what they were.
 #[test]
 fn the_times_of_a_hash_are_right_before_others_come_back_beside_it() {
     let fields: Vec<Vec<u8>> = (0..2000)

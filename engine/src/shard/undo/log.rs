@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  saved:   table | hash | key ─┐ | before ──────────────┬─ absent
-//!                               │                        ├─ copied:  a small item, byte by byte ─┐
+//!                               │                        ├─ copied:  as a small item, its bytes ─┐
 //!                               │                        ├─ kept:    the item itself, with its extents
 //!                               ▼                        └─ in place: attributes, and ranges ────┤
 //!  bytes:   [ … key … item … range … ]  ◀────────────────────────────────────────────────────────┘

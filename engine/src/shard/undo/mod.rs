@@ -8,14 +8,15 @@
 //! While the log is open, what the commands did is known to nobody: the journal holds its records and notes back. So nobody
 //! else may use the shard in between, unless the log is laid aside ([`Shard::lay_undo_aside`]) until its owner comes back: then
 //! others may use all but what the log's owner has changed, which nobody else may read or write. As long as some log lies
-//! aside, nothing expires by itself. Of what nobody can tell some stays: copies that other cores hold have ended, tables may have been
-//! divided, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
+//! aside, nothing expires by itself. Of what nobody can tell some stays: copies that other cores hold have ended, nodes may have been
+//! divided or joined, expiry may look sooner than it need. Compaction rests while a log is open or lies aside, so that what is put back
 //! finds the room that it had.
 //!
 //! *Collections*: a packed one is copied whole at its first change, as a small string is. Of a large one the log has each change, as what
 //! takes it back; these are played back from the last to the first, of all collections together, so that taking back passes through
 //! what there has been and needs no more room than that: as everything here, it fails only where memory that was there is gone, and
-//! what came since is freed before it asks again. A collection that is removed, overwritten or flushed with its database
+//! what came since is freed before it asks again. Nodes of a keyspace may need more than they had, since other entries lie in them by
+//! then: for that the arena sets memory aside. A collection that is removed, overwritten or flushed with its database
 //! after that is the log's, with its changes. One that is renamed has two items: the log keeps that of the key which it had, and its changes go on being
 //! told, by its number, wherever the other goes; that one counts as new, and goes, or has gone, like all that came. A large list stays large while the log is open, however small it becomes.
 //!
@@ -134,7 +135,6 @@ impl Shard {
         for (collection, step) in log.changes.back() {
             self.step_back(collection, &step);
         }
-        // Before anything comes back to a table: one that is then built anew asks the items for their times.
         for (saved, times) in in_place {
             self.put_right(&log, saved, times);
         }
@@ -254,7 +254,7 @@ impl Shard {
         item.expect("what changed in place is there, and an item")
     }
 
-    /// Makes an entry that has changed in place what it was; its table knows these times of it.
+    /// Makes an entry that has changed in place what it was; its keyspace knows these times of it.
     fn put_right(&mut self, log: &UndoLog, saved: &Saved, is: Option<Times>) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         let item = self.changed_in_place(log, saved);
@@ -266,7 +266,7 @@ impl Shard {
         self.times_changed(db, hash, reverted, (is, was));
     }
 
-    /// Puts an entry that is in no table back into its own.
+    /// Puts an entry that is in no keyspace back into its own.
     fn put_back(&mut self, log: &UndoLog, saved: &Saved) {
         let (db, hash) = (DbIndex(saved.table.0 as u16), saved.hash);
         match saved.before {
