@@ -649,34 +649,49 @@ impl Shard {
     #[cold]
     #[inline(never)]
     fn expire(&mut self, db: DbIndex, hash: u64, entry: Entry) {
-        self.expire_unbalanced(db, hash, entry);
-        self.change_keyspace(db, |keyspace, within| keyspace.balance(within));
+        self.note_end(db, entry);
+        self.delete(db, hash, entry);
     }
 
     /// As [`Self::expire`]; the keyspace is yet to be balanced.
     fn expire_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        self.note_end(db, entry);
+        self.delete_unbalanced(db, hash, entry);
+    }
+
+    /// An entry goes because it has reached its deadline.
+    fn note_end(&mut self, db: DbIndex, entry: Entry) {
         let key = self.memory.key_of(entry);
         // As in Redis, whose clients did not ask for it.
         self.journal
             .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Expired));
         self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
-        self.delete_unbalanced(db, hash, entry);
     }
 
     /// Takes an entry out of its keyspace and frees it.
     #[inline]
     fn delete(&mut self, db: DbIndex, hash: u64, entry: Entry) {
-        self.delete_unbalanced(db, hash, entry);
-        self.change_keyspace(db, |keyspace, within| keyspace.balance(within));
+        self.take_away(db, hash, entry, Keyspace::remove);
     }
 
-    #[inline]
+    /// As [`Self::delete`]; the keyspace is yet to be balanced.
     fn delete_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
-        let is_kept = self.is_told_before && self.before_whole(db, hash, entry);
-        self.change_keyspace(db, |keyspace, (memory, _)| {
+        self.take_away(db, hash, entry, |keyspace, (memory, _), hash, entry| {
             keyspace.remove_unbalanced(memory, hash, entry);
         });
+    }
+
+    #[inline(always)]
+    fn take_away(
+        &mut self,
+        db: DbIndex,
+        hash: u64,
+        entry: Entry,
+        remove: impl FnOnce(&mut Keyspace, (&mut Memory, &KeyHasher), u64, Entry),
+    ) {
+        let is_kept = self.is_told_before && self.before_whole(db, hash, entry);
+        self.change_keyspace(db, |keyspace, within| remove(keyspace, within, hash, entry));
         let Some(item) = item_of(entry) else {
             return;
         };
