@@ -70,6 +70,6 @@ pub const NEAR_AT_ONCE: usize = 32;
 /// A keyspace whose nodes take no more bytes is probably in the processor's caches: nothing of it is brought near. Those of models are as
 /// small, and have to show what bringing near does.
 pub const NEAR_ANYHOW_BYTES: u64 = match cfg!(any(test, feature = "model")) {
-    true => 0,
+    true => 1,
     false => 512 << 10,
 };

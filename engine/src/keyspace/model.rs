@@ -95,7 +95,7 @@ impl Play<'_> {
         match step % 20 {
             0..=4 => {
                 let (key, held) = (self.key(), self.held());
-                self.put(key, held);
+                self.put(&key, held);
             }
             5 | 6 => {
                 let key = self.key();
@@ -155,23 +155,23 @@ impl Play<'_> {
     }
 
     /// Has a key hold something, perhaps with little memory; then it may stay as it was.
-    fn put(&mut self, key: Vec<u8>, held: Held) {
+    fn put(&mut self, key: &[u8], held: Held) {
         let blocks = self.steps.operand();
         let is_scarce = blocks >= 192;
         if is_scarce {
             let arena = self.memory.arena_mut();
             arena.run_out_after(Some(blocks as u32 % 8));
         }
-        let put = self.store(&key, &held);
+        let put = self.store(key, &held);
         self.memory.arena_mut().run_out_after(None);
         match put {
             Ok(()) => {
-                self.model.insert(key.clone(), held);
+                self.model.insert(key.to_vec(), held);
             }
             Err(error) => assert!(is_scarce && error == StoreError::OutOfMemory),
         }
-        assert_eq!(self.find(&key).is_some(), self.model.contains_key(&key));
-        self.compare_one(&key);
+        assert_eq!(self.find(key).is_some(), self.model.contains_key(key));
+        self.compare_one(key);
     }
 
     fn store(&mut self, key: &[u8], held: &Held) -> Result<(), StoreError> {
@@ -264,7 +264,7 @@ impl Play<'_> {
             ..content
         };
         if content.short(key.len()).is_none() {
-            return self.put(key, held);
+            return self.put(&key, held);
         }
         let within = (&mut self.memory, &self.hasher);
         let hash = self.hasher.hash(&key);
@@ -278,7 +278,10 @@ impl Play<'_> {
     /// Another use of a key.
     fn use_it(&mut self) {
         let (key, access) = (self.key(), AccessClock(self.steps.operand() as u32));
-        let (key_of, writes) = (self.hasher.key(&key), self.steps.operand() % 2 == 0);
+        let (key_of, writes) = (
+            self.hasher.key(&key),
+            self.steps.operand().is_multiple_of(2),
+        );
         let key_ahead = KeyAhead {
             hash: key_of.hash(),
             writes,

@@ -16,6 +16,9 @@ const BUCKETS_PER_ELEMENT: usize = 10;
 /// Draws of a random element before the walk from a random place.
 const RANDOM_DRAWS: u64 = 64;
 
+/// Is shown elements, with the ordinal and block of the node of each and its number there.
+type Show<'s, 'a> = dyn FnMut((u32, Block), usize, &Element<'a>) + 's;
+
 impl Spiral {
     /// Emits about `count` elements from `cursor`, zero at first, on, and at least whole buckets; where to go on, `None` at the
     /// end.
@@ -39,7 +42,7 @@ impl Spiral {
         hash_of: &impl Fn(&[u8]) -> u64,
         cursor: u64,
         count: usize,
-        emit: &mut dyn FnMut((u32, Block), usize, &Element<'a>),
+        emit: &mut Show<'_, 'a>,
     ) -> Option<u64> {
         let mut left = count.max(1);
         let mut buckets_left = left.saturating_mul(BUCKETS_PER_ELEMENT);

@@ -102,8 +102,16 @@ fn nodes_and_items_move_while_whole_databases_come_and_go() {
         let (mut shard, mut random) = (shard(), seed);
         let mut model: Vec<BTreeMap<u64, u8>> = vec![BTreeMap::new(); 3];
         let hasher = shard.hasher().clone();
-        let value_of =
-            |n: u64, fill: u8| vec![fill; if n % 4 == 0 { 300 } else { n as usize % 200 }];
+        let value_of = |n: u64, fill: u8| {
+            vec![
+                fill;
+                if n.is_multiple_of(4) {
+                    300
+                } else {
+                    n as usize % 200
+                }
+            ]
+        };
         let mut turns = 0;
         let mut moved = false;
         while turns < 400 {
