@@ -1,10 +1,12 @@
 //! A live entry as a reader sees it: slices borrowed from the shard's memory, nothing copied.
 
+use std::ops::ControlFlow;
+
 use crate::item::Head;
 use crate::limits::TABLE_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
-use crate::{AccessClock, Encoding, Field, Kind, UnixMillis, ValueBytes, ValueImage};
+use crate::{AccessClock, Encoding, End, Field, Kind, UnixMillis, ValueBytes, ValueImage};
 
 /// A live entry, borrowed from the shard.
 #[derive(Clone, Copy)]
@@ -107,6 +109,43 @@ impl<'a> EntryRef<'a> {
             let list = self.memory.list_view(&at);
             list.range(0..list.len(), show);
         }
+    }
+
+    /// Shows fields of a hash from a place on, zero at first, until `show` breaks: the place to go on from, `None` behind the last. A
+    /// place is good as long as the hash stays as it is. Of a small one all are shown; of another value nothing.
+    pub fn fields_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(Field<'a>) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::Hash {
+            return None;
+        }
+        let fields = self.memory.named(self.item);
+        fields.walk(from, |field| show(field.into()))
+    }
+
+    /// Shows elements of a list from this index on until `show` breaks: the index to go on from, `None` behind the last; of another
+    /// value nothing.
+    pub fn elements_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::List {
+            return None;
+        }
+        let at = self.memory.list_at(self.item);
+        let list = self.memory.list_view(&at);
+        let len = list.len();
+        let from = u32::try_from(from).map_or(len, |from| from.min(len));
+        let mut next = None;
+        list.walk(from..len, End::Head, |index, element| {
+            let shown = show(element);
+            next = shown.is_break().then_some(u64::from(index) + 1);
+            shown
+        });
+        next
     }
 
     /// Bytes the entry takes, table share included (`MEMORY USAGE`).

@@ -385,6 +385,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("turn", &[]),
     ("hot", &["limits", "mail"]),
     ("run", &["mail"]),
+    ("steps", &["mail"]),
     ("exec", &["limits", "mail"]),
     ("notify", &[]),
     ("rebalance", &[]),

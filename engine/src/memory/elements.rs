@@ -1,5 +1,7 @@
 //! Items whose value is a large collection, and their elements.
 
+use std::ops::ControlFlow;
+
 use super::{Content, Memory};
 use crate::item::{Form, Layout, Variant};
 use crate::list::List;
@@ -43,6 +45,22 @@ impl<'a> Named<'a> {
             Self::Packed(packed) => packed.for_each(show),
             Self::Large(spiral, heap) => spiral.for_each(heap, show),
         }
+    }
+
+    /// Shows elements from a place on, zero at first, until `show` breaks; the place to go on from as long as nothing changes, `None` at
+    /// the end. Of a run all are shown.
+    pub(crate) fn walk(
+        &self,
+        from: u64,
+        mut show: impl FnMut(ElementRef<'a>) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        match self {
+            Self::Packed(packed) => packed.for_each(|element| {
+                let _ = show(element);
+            }),
+            Self::Large(spiral, heap) => return spiral.walk(heap, from, show),
+        }
+        None
     }
 
     /// A time before which no deadline of an element comes; `None` if none has one.

@@ -3,6 +3,8 @@
 //! A scan's cursor is a position, less the leading one, and all elements before it have been emitted. Buckets are ranges of
 //! positions, so dividing and merging them moves nothing across the cursor: an element that stays is met exactly once.
 
+use std::ops::ControlFlow;
+
 use super::address::{Bucket, Position};
 use super::run::Shape;
 use super::{ElementRef, Spiral, run_of};
@@ -59,6 +61,37 @@ impl Spiral {
                 Shape::read(run).for_each(run, |element| show(Self::view(heap, &element)));
             }
         }
+    }
+
+    /// Shows elements from a place on, zero at first, until `show` breaks; the place behind the last one shown, `None` at the end.
+    /// Places are good as long as nothing changes: a node's ordinal, and the number of the element among those of its ordinal.
+    pub(crate) fn walk<'a>(
+        &self,
+        heap: &'a Heap,
+        from: u64,
+        mut show: impl FnMut(ElementRef<'a>) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        let (first, mut passed) = ((from >> 32) as u32, from & u64::from(u32::MAX));
+        for ordinal in first..self.table.len() {
+            let (mut number, mut broken_behind) = (0, None);
+            for block in self.blocks_of(heap, ordinal) {
+                let run = run_of(heap, block);
+                Shape::read(run).for_each(run, |element| {
+                    number += 1;
+                    if number > passed
+                        && broken_behind.is_none()
+                        && show(Self::view(heap, &element)).is_break()
+                    {
+                        broken_behind = Some(number);
+                    }
+                });
+            }
+            if let Some(number) = broken_behind {
+                return Some(u64::from(ordinal) << 32 | number);
+            }
+            passed = 0;
+        }
+        None
     }
 
     /// An element drawn by `random`, close to uniformly; `None` if there is none.

@@ -123,6 +123,9 @@ const fn contradiction_with_run(spec: &CommandSpec) -> Option<&'static str> {
         Run::OnShard(_) if has_keys && !has_one_key(spec) => {
             Some("it runs where its one key lives, but may have several")
         }
+        Run::OnShard(_) | Run::FanOut { .. } if spec.steps.is_some() && !has_keys => {
+            Some("it goes on over several turns, but there are no keys to lock")
+        }
         Run::OnShard(_) if spec.flags.has(Flags::WRITE) && !has_keys => {
             Some("it writes on a shard, but has no keys")
         }

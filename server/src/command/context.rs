@@ -12,7 +12,7 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{Args, CommandTable, Flags, Handed, Later, Topology};
+use crate::command::{Args, CommandTable, Flags, Handed, Topology};
 use crate::config::Config;
 use crate::observe::{Observed, Stats, TurnTiming};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
@@ -143,8 +143,6 @@ pub struct CoreState {
     pub random: Random,
     /// Its scripts.
     pub scripts: Engine,
-    /// What the command at work on its shard leaves to be done later.
-    pub later: Later,
 }
 
 impl CoreState {
@@ -281,8 +279,6 @@ pub struct ShardCall<'a> {
     pub access: Access,
     /// The first key's hash, if it is known already.
     pub first_key: FirstKey,
-    /// Where it leaves what takes long ([`Self::do_in_slices`]).
-    pub later: &'a mut Later,
 }
 
 impl<'a> ShardCall<'a> {

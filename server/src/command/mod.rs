@@ -17,7 +17,6 @@ mod named_flags;
 pub mod pausing;
 pub mod pushes;
 mod shown;
-mod slices;
 mod spec;
 mod table;
 mod topology;
@@ -35,11 +34,11 @@ pub use keys::{
     Keys, KeysInArgs, PlainRange, Span,
 };
 pub use shown::name_declared_keys_only;
-pub use slices::{Later, Progress, Slices};
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
     FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,
-    ShardFn, Spread, TimeoutFn, TransactionStep, Turn, WaitLimit,
+    ShardFn, Spread, Step, Steps, StepsFn, TimeoutFn, TransactionStep, Turn, WaitLimit,
+    run_all_steps,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};

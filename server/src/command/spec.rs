@@ -1,5 +1,7 @@
 //! What is said once about a command, and everything else derives from.
 
+use std::fmt::Debug;
+
 use larder_engine::WakesOn;
 
 use super::named_flags::named_flags;
@@ -42,6 +44,8 @@ pub struct CommandSpec {
     pub deprecated: Option<(&'static str, &'static str)>,
     /// What runs it.
     pub run: Run,
+    /// How it begins on a shard where it may take several turns. Where it may not, in an `EXEC` or a script, it is run in one.
+    pub steps: Option<StepsFn>,
     /// Its subcommands, if it is a container.
     pub subcommands: &'static [CommandSpec],
 }
@@ -63,6 +67,7 @@ impl CommandSpec {
         complexity: "O(1)",
         deprecated: None,
         run: Run::Container,
+        steps: None,
         subcommands: &[],
     };
 
@@ -153,8 +158,6 @@ named_flags! { Flags:
     PROTECTED = 20, "";
     /// It may use more memory than a few times its arguments. Redis does not show it.
     GROWS = 28, "";
-    /// It may do its work in slices, one a turn, under locks of its keys. Redis does not show it.
-    IN_SLICES = 21, "";
     /// A subscriber that speaks RESP2 may run it.
     SUBSCRIBED = 18, "";
 }
@@ -258,6 +261,9 @@ pub type CoreFn = fn(&mut CoreCall<'_>);
 pub type Merge = fn(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult;
 /// Begins a command of several rounds.
 pub type RoundsFn = fn(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply>;
+
+/// Begins a command on the shard of its keys, with its first step. None: it is done, and its reply is written.
+pub type StepsFn = fn(&mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply>;
 
 /// Begins an attempt at a command that may block, in rounds.
 pub type AttemptRoundsFn =
@@ -415,6 +421,46 @@ pub enum Spread {
     All,
     /// Several rounds (`RENAME`).
     Rounds(RoundsFn),
+}
+
+/// A command that goes on over several turns of the core of its keys, which are locked for it until it is done.
+pub trait Steps: Debug {
+    /// The next step, which takes some tenths of a millisecond at most. It is called as the command was, and at the same time.
+    ///
+    /// # Errors
+    /// The command's reply is this error. Nothing of it is left then.
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply>;
+
+    /// Bytes of memory it holds that count nowhere else.
+    fn held_bytes(&self) -> usize;
+}
+
+/// What a step comes to.
+#[derive(Debug)]
+pub enum Step {
+    /// There are others.
+    More,
+    /// The reply is written.
+    Done,
+    /// The reply is in these pieces, one behind the other.
+    Reply(Vec<Vec<u8>>),
+}
+
+/// Runs all steps of a command at once.
+pub fn run_all_steps(call: &mut ShardCall<'_>, begin: StepsFn) -> CommandResult {
+    let Some(mut steps) = begin(call)? else {
+        return Ok(());
+    };
+    loop {
+        match steps.next(call)? {
+            Step::More => {}
+            Step::Done => return Ok(()),
+            Step::Reply(pieces) => {
+                pieces.iter().for_each(|piece| call.reply.raw(piece));
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// A command in several rounds: ask some cores, look at what they answer, ask again or reply.

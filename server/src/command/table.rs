@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Run};
+use crate::command::{Blocking, CommandSpec, FAMILIES, FieldUse, Flags, Run, StepsFn};
 use crate::config::{ConfigError, Renames};
 use crate::observe::CommandId;
 
@@ -25,6 +25,8 @@ pub struct Command {
     pub first_key: u8,
     /// What it does with the field that the argument behind its first key names, if that names one.
     pub field: Option<FieldUse>,
+    /// How it begins where it may take several turns.
+    pub steps: Option<StepsFn>,
     /// Whether it takes constant time, so that it shares its turn's time instead of being timed by itself.
     pub shares_turn: bool,
     /// Whether it takes constant time and no more memory than a few times its arguments: what is said of a run of such
@@ -158,6 +160,7 @@ impl CommandTable {
             id,
             first_key: spec.keys.first(),
             field: spec.field,
+            steps: spec.steps,
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),
             subcommands: spec

@@ -47,8 +47,8 @@ pub const TIMED_ARGS_BYTES: usize = 16 * 1024;
 /// left waits for the next one.
 pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
 
-/// Bytes of arguments to which a slice of a command is alike in the memory that it may use.
-pub const SLICE_LEASE_BYTES: usize = 16 << 10;
+/// Bytes of arguments to which a step of a command that takes several turns is alike in the memory that it may use.
+pub const STEP_LEASE_BYTES: usize = 32 << 10;
 
 /// Argument ranges of the parsing loop that are kept for the next run.
 pub const SCRATCH_RANGES: usize = 64 * 1024;

@@ -8,7 +8,7 @@
 //!    ├─ scripts/        scripts at work, and those that wait      ─▶ notify, locks
 //!    ├─ gather/         replies in parts, commands in rounds      ─▶ blocking, notify
 //!    ├─ blocking/       commands blocked on keys                  ─▶ run, locks
-//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/  turn/    ─▶ mail
+//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/  turn/  steps/   ─▶ mail
 //!    ├─ mail/           what cores send each other                ─▶ locks
 //!    └─ locks/          locks of a shard's keys
 //!  tests/          tests through a harness of cores without sockets
@@ -28,6 +28,7 @@ mod notify;
 mod rebalance;
 mod run;
 mod scripts;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod transactions;

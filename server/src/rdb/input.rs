@@ -56,6 +56,28 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
+    /// How many bytes are left.
+    pub(super) fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Reads on from byte `at` of what is left, which moves behind what was read.
+    pub(super) fn read_on<T>(
+        self,
+        at: &mut usize,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut left = self.behind(*at);
+        let value = read(&mut left)?;
+        *at = self.len() - left.len();
+        Ok(value)
+    }
+
+    /// What is left behind so many bytes, which there are.
+    pub(super) fn behind(self, bytes: usize) -> Self {
+        Self(&self.0[bytes..])
+    }
+
     /// The next bytes.
     ///
     /// # Errors

@@ -10,6 +10,9 @@ pub const LZF_MAX_RATIO: usize = 88;
 /// (`list-max-listpack-size -2`, Redis's default).
 pub const NODE_MAX_BYTES: usize = 8192;
 
+/// Bytes of a piece of what is written, but for what the last string in it exceeds that by.
+pub const PIECE_BYTES: usize = 1 << 20;
+
 /// The most bytes of names and values that a hash is written with as one listpack: Redis's bound, a quarter of what a listpack
 /// can say.
 pub const LISTPACK_MAX_BYTES: u64 = 1 << 30;

@@ -9,8 +9,6 @@
 //! ```
 //! Nodes without elements are passed over.
 
-use std::borrow::Cow;
-
 use super::fault::Fault;
 use super::input::Input;
 use super::item::Item;
@@ -18,7 +16,7 @@ use super::kind;
 use super::limits::NODE_MAX_BYTES;
 use super::listpack::{self, ENTRY_OVERHEAD_MAX};
 use super::output::Output;
-use super::packed::{Layout, Packed, held_bytes};
+use super::packed::{Held, Layout, Packed};
 
 /// What a node of type 18 is.
 const PLAIN: u64 = 1;
@@ -26,12 +24,13 @@ const PACKED: u64 = 2;
 
 /// The elements of a list, from its head to its tail.
 #[derive(Debug)]
-pub struct List<'a> {
-    input: Input<'a>,
+pub struct List {
+    /// Bytes that were read.
+    read: usize,
     parts: Parts,
     /// Parts that are still to be read.
     left: u64,
-    node: Node<'a>,
+    node: Node,
     scratch: Vec<u8>,
     is_empty: bool,
 }
@@ -46,15 +45,16 @@ enum Parts {
 
 /// The node that is being read.
 #[derive(Debug)]
-enum Node<'a> {
+enum Node {
     None,
-    Plain(Cow<'a, [u8]>),
-    Packed(Packed<'a>),
+    Plain(Held),
+    Packed(Packed),
 }
 
-impl<'a> List<'a> {
-    /// Begins to read a list of this type; `None` if lists have no such type.
-    pub(super) fn open(kind: u8, mut input: Input<'a>) -> Result<Option<Self>, Fault> {
+impl List {
+    /// Begins to read a list of this type from `body`; `None` if lists have no such type.
+    pub(super) fn open(kind: u8, body: Input<'_>) -> Result<Option<Self>, Fault> {
+        let mut input = body;
         let (parts, left) = match kind {
             kind::LIST => (Parts::Elements, input.length()?),
             kind::LIST_ZIPLIST => (Parts::Ziplists, 1),
@@ -63,7 +63,7 @@ impl<'a> List<'a> {
             _ => return Ok(None),
         };
         Ok(Some(Self {
-            input,
+            read: body.len() - input.len(),
             parts,
             left,
             node: Node::None,
@@ -72,31 +72,33 @@ impl<'a> List<'a> {
         }))
     }
 
-    /// The next element, `None` behind the last.
+    /// The next element, `None` behind the last. `body` is what it was opened on.
     ///
     /// # Errors
     /// The list is damaged there, or has no elements at all.
-    pub fn next_element(&mut self) -> Result<Option<Item<'_>>, Fault> {
+    pub fn next_element<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Item<'s>>, Fault> {
         if self.parts != Parts::Elements {
-            return self.next_of_nodes();
+            return self.next_of_nodes(body);
         }
         if self.left == 0 {
             return self.end();
         }
         self.left -= 1;
         self.is_empty = false;
-        self.input.item(&mut self.scratch).map(Some)
+        let scratch = &mut self.scratch;
+        body.read_on(&mut self.read, |input| input.item(scratch).map(Some))
     }
 
-    fn next_of_nodes(&mut self) -> Result<Option<Item<'_>>, Fault> {
+    fn next_of_nodes<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Item<'s>>, Fault> {
         loop {
             match &self.node {
-                Node::Packed(packed) if !packed.is_done()? => break,
+                Node::Packed(packed) if !packed.is_done(body)? => break,
                 _ if self.left == 0 => return self.end(),
                 _ => {}
             }
             self.left -= 1;
-            self.node = self.read_node()?;
+            let parts = self.parts;
+            self.node = body.read_on(&mut self.read, |input| read_node(parts, body, input))?;
             if matches!(self.node, Node::Plain(_)) {
                 break;
             }
@@ -104,23 +106,8 @@ impl<'a> List<'a> {
         self.is_empty = false;
         match &mut self.node {
             Node::None => Ok(None),
-            Node::Plain(element) => Ok(Some(Item::Bytes(element))),
-            Node::Packed(packed) => Ok(packed.next()?.map(|[item]| item)),
-        }
-    }
-
-    fn read_node(&mut self) -> Result<Node<'a>, Fault> {
-        let container = match self.parts {
-            Parts::Nodes => Some(self.input.length()?),
-            _ => None,
-        };
-        let bytes = self.input.string()?;
-        match container {
-            None => Packed::open(Layout::Ziplist, bytes).map(Node::Packed),
-            Some(PACKED) => Packed::open(Layout::Listpack, bytes).map(Node::Packed),
-            Some(PLAIN) if bytes.is_empty() => Err(Fault::Damaged("a node of a list is empty")),
-            Some(PLAIN) => Ok(Node::Plain(bytes)),
-            Some(_) => Err(Fault::Damaged("a node of a list is of an unknown form")),
+            Node::Plain(element) => Ok(Some(Item::Bytes(element.bytes(body)))),
+            Node::Packed(packed) => Ok(packed.next(body)?.map(|[item]| item)),
         }
     }
 
@@ -132,10 +119,10 @@ impl<'a> List<'a> {
         }
     }
 
-    /// What stands behind the list, once it was read to its end.
+    /// What of `body` stands behind the list, once it was read to its end.
     #[must_use]
-    pub fn rest(&self) -> Input<'a> {
-        self.input
+    pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
+        body.behind(self.read)
     }
 
     /// The memory that reading it takes.
@@ -143,10 +130,32 @@ impl<'a> List<'a> {
     pub fn held_bytes(&self) -> usize {
         let node = match &self.node {
             Node::None => 0,
-            Node::Plain(bytes) => held_bytes(bytes),
+            Node::Plain(element) => element.held_bytes(),
             Node::Packed(packed) => packed.held_bytes(),
         };
         node + self.scratch.capacity()
+    }
+}
+
+/// The next node of `input`, the rest of `body`.
+fn read_node(parts: Parts, body: Input<'_>, input: &mut Input<'_>) -> Result<Node, Fault> {
+    let container = match parts {
+        Parts::Nodes => Some(input.length()?),
+        _ => None,
+    };
+    match container {
+        None => Packed::open(Layout::Ziplist, body, input).map(Node::Packed),
+        Some(PACKED) => Packed::open(Layout::Listpack, body, input).map(Node::Packed),
+        Some(container) => {
+            let element = Held::read(body, input)?;
+            match container {
+                PLAIN if element.bytes(body).is_empty() => {
+                    Err(Fault::Damaged("a node of a list is empty"))
+                }
+                PLAIN => Ok(Node::Plain(element)),
+                _ => Err(Fault::Damaged("a node of a list is of an unknown form")),
+            }
+        }
     }
 }
 
@@ -154,7 +163,7 @@ impl<'a> List<'a> {
 #[derive(Debug)]
 pub struct ListWriter {
     /// Where the number of nodes stands.
-    count_at: usize,
+    count_at: (usize, usize),
     width: CountWidth,
     nodes: u64,
     node: listpack::Writer,
@@ -172,10 +181,10 @@ impl ListWriter {
     /// The type of what it writes.
     pub const KIND: u8 = kind::LIST_QUICKLIST_2;
 
-    /// Begins a list of so many elements. What is in `out` has to stay there until the list is finished.
+    /// Begins a list of so many elements.
     #[must_use]
     pub fn begin(elements: u64, out: &mut Output) -> Self {
-        let count_at = out.len();
+        let count_at = out.place();
         let width = match elements {
             0..0x40 => CountWidth::One,
             0x40..=0xffff_ffff => CountWidth::Five,
@@ -222,11 +231,11 @@ impl ListWriter {
     pub fn finish(mut self, out: &mut Output) {
         self.end_node(out);
         match self.width {
-            CountWidth::One => out.overwrite(self.count_at, &[self.nodes as u8]),
+            CountWidth::One => out.overwrite(self.count_at, 0, &[self.nodes as u8]),
             CountWidth::Five => {
-                out.overwrite(self.count_at + 1, &(self.nodes as u32).to_be_bytes())
+                out.overwrite(self.count_at, 1, &(self.nodes as u32).to_be_bytes());
             }
-            CountWidth::Nine => out.overwrite(self.count_at + 1, &self.nodes.to_be_bytes()),
+            CountWidth::Nine => out.overwrite(self.count_at, 1, &self.nodes.to_be_bytes()),
         }
     }
 }
@@ -240,12 +249,13 @@ mod tests {
     /// All elements of a list, which is followed by `!`.
     fn elements(kind: u8, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
         let bytes = [bytes, b"!"].concat();
-        let mut list = List::open(kind, Input::new(&bytes))?.unwrap();
+        let body = Input::new(&bytes);
+        let mut list = List::open(kind, body)?.unwrap();
         let mut found = Vec::new();
-        while let Some(element) = list.next_element()? {
+        while let Some(element) = list.next_element(body)? {
             found.push(element.text().to_vec());
         }
-        assert_eq!(list.rest().rest(), b"!");
+        assert_eq!(list.rest(body).rest(), b"!");
         Ok(found)
     }
 

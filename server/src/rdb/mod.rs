@@ -12,8 +12,8 @@
 //! Nothing is believed: each length is checked against the bytes there are, each count against what comes, and what a field or a
 //! member may not be is refused, as Redis does with `sanitize-dump-payload yes`. What reading takes is bounded by the bytes that
 //! are read: a packed string by 88 times its own ([`limits::LZF_MAX_RATIO`]), fields and members by a copy of each. Readers go
-//! forward over the input once, give each element as it comes and keep nothing, so that whoever reads builds a value on the
-//! way, and drops it if the end is a [`Fault`].
+//! forward over the bytes once, give each element as it comes and keep no bytes: they are given them each time. So whoever reads
+//! builds a value on the way, when there is time for it, and drops it if the end is a [`Fault`].
 //!
 //! Source: "Redis RDB File Format" and what servers write; versions 6 to 13 of Redis's, 80 of Valkey's ([`Version`]).
 
@@ -44,7 +44,7 @@ pub use input::Input;
 pub use item::{Item, Text};
 pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
-pub use payload::{Checksum, WrongFooter, seal, seal_as, unseal, unseal_with};
+pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal};
 pub use seen::Duplicates;
 pub use set::Set;
 pub use sorted_set::{Member, SortedSet};

@@ -2,6 +2,7 @@
 
 use larder_engine::parse_canonical_i64;
 
+use super::limits::PIECE_BYTES;
 use super::lzf::Packer;
 use super::version::Version;
 
@@ -14,9 +15,11 @@ pub enum Packing {
     Lzf,
 }
 
-/// Values that are being written.
+/// Values that are being written, in pieces if they are long.
 #[derive(Debug)]
 pub struct Output {
+    /// What stands before `bytes`.
+    pieces: Vec<Vec<u8>>,
     bytes: Vec<u8>,
     packer: Option<Packer>,
     version: Version,
@@ -33,6 +36,7 @@ impl Output {
     #[must_use]
     pub fn new(packing: Packing) -> Self {
         Self {
+            pieces: Vec::new(),
             bytes: Vec::new(),
             packer: (packing == Packing::Lzf).then(Packer::default),
             version: Version::WRITTEN,
@@ -47,7 +51,32 @@ impl Output {
     /// What was written.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+        match self.pieces.is_empty() {
+            true => self.bytes,
+            false => self.into_pieces().concat(),
+        }
+    }
+
+    /// What was written, in its pieces.
+    #[must_use]
+    pub fn into_pieces(mut self) -> Vec<Vec<u8>> {
+        self.pieces.push(self.bytes);
+        self.pieces
+    }
+
+    /// Begins another piece if the present one has not so many bytes of room left: what it has stays where it is.
+    pub fn make_room(&mut self, bytes: usize) {
+        if self.bytes.len() + bytes > PIECE_BYTES {
+            let piece = Vec::with_capacity(PIECE_BYTES);
+            self.pieces.push(std::mem::replace(&mut self.bytes, piece));
+        }
+    }
+
+    /// The memory it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let pieces = self.pieces.iter().map(Vec::capacity).sum::<usize>();
+        pieces + self.bytes.capacity()
     }
 
     /// The oldest version whose readers know all that was written.
@@ -61,14 +90,15 @@ impl Output {
         self.version = self.version.max(version);
     }
 
-    /// How many bytes were written.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+    /// Where the next byte will stand: in which piece, and where in that.
+    pub(super) fn place(&self) -> (usize, usize) {
+        (self.pieces.len(), self.bytes.len())
     }
 
-    /// Writes over what was written at `at`.
-    pub(super) fn overwrite(&mut self, at: usize, bytes: &[u8]) {
-        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    /// Writes over what was written at one go at this place, but for the first `from` bytes of that.
+    pub(super) fn overwrite(&mut self, (piece, at): (usize, usize), from: usize, bytes: &[u8]) {
+        let piece = self.pieces.get_mut(piece).unwrap_or(&mut self.bytes);
+        piece[at + from..][..bytes.len()].copy_from_slice(bytes);
     }
 
     /// A byte.

@@ -1,8 +1,10 @@
 //! A collection that Redis keeps, and writes, as one string of bytes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::fault::Fault;
+use super::input::Input;
 use super::item::Item;
 use super::{intset, listpack, ziplist, zipmap};
 
@@ -15,10 +17,51 @@ pub(super) enum Layout {
     Intset,
 }
 
+/// A string of a value that is being read.
+#[derive(Clone, Debug)]
+pub(super) enum Held {
+    /// It stands there among the value's bytes.
+    There(Range<usize>),
+    /// What it was unpacked to.
+    Unpacked(Vec<u8>),
+}
+
+impl Held {
+    /// The next string of `input`, the rest of `body`.
+    ///
+    /// # Errors
+    /// None stands there.
+    pub(super) fn read(body: Input<'_>, input: &mut Input<'_>) -> Result<Self, Fault> {
+        Ok(match input.string()? {
+            Cow::Borrowed(bytes) => {
+                let end = body.len() - input.len();
+                Self::There(end - bytes.len()..end)
+            }
+            Cow::Owned(bytes) => Self::Unpacked(bytes),
+        })
+    }
+
+    /// Its bytes. `body` is what it was read from.
+    pub(super) fn bytes<'b>(&'b self, body: Input<'b>) -> &'b [u8] {
+        match self {
+            Self::There(range) => &body.rest()[range.clone()],
+            Self::Unpacked(bytes) => bytes,
+        }
+    }
+
+    /// The memory it takes besides the payload.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::There(_) => 0,
+            Self::Unpacked(bytes) => bytes.capacity(),
+        }
+    }
+}
+
 /// The elements of such a string, one after the other.
 #[derive(Clone, Debug)]
-pub(super) struct Packed<'a> {
-    bytes: Cow<'a, [u8]>,
+pub(super) struct Packed {
+    string: Held,
     cursor: Cursor,
 }
 
@@ -50,52 +93,54 @@ impl Cursor {
     }
 }
 
-impl<'a> Packed<'a> {
-    /// Checks what stands before and behind the elements.
-    pub(super) fn open(layout: Layout, bytes: Cow<'a, [u8]>) -> Result<Self, Fault> {
+impl Packed {
+    /// The next string of `input`, the rest of `body`; checks what stands before and behind its elements.
+    pub(super) fn open(
+        layout: Layout,
+        body: Input<'_>,
+        input: &mut Input<'_>,
+    ) -> Result<Self, Fault> {
+        let string = Held::read(body, input)?;
+        let bytes = string.bytes(body);
         let cursor = match layout {
-            Layout::Listpack => Cursor::Listpack(listpack::Cursor::open(&bytes)?),
-            Layout::Ziplist => Cursor::Ziplist(ziplist::Cursor::open(&bytes)?),
-            Layout::Zipmap => Cursor::Zipmap(zipmap::Cursor::open(&bytes)?),
-            Layout::Intset => Cursor::Intset(intset::Cursor::open(&bytes)?),
+            Layout::Listpack => Cursor::Listpack(listpack::Cursor::open(bytes)?),
+            Layout::Ziplist => Cursor::Ziplist(ziplist::Cursor::open(bytes)?),
+            Layout::Zipmap => Cursor::Zipmap(zipmap::Cursor::open(bytes)?),
+            Layout::Intset => Cursor::Intset(intset::Cursor::open(bytes)?),
         };
-        Ok(Self { bytes, cursor })
+        Ok(Self { string, cursor })
     }
 
     /// Whether all elements have been read, and are as many as the bytes say.
-    pub(super) fn is_done(&self) -> Result<bool, Fault> {
-        self.cursor.is_done(&self.bytes)
+    pub(super) fn is_done(&self, body: Input<'_>) -> Result<bool, Fault> {
+        self.cursor.is_done(self.string.bytes(body))
     }
 
     /// The next `N` elements, `None` at the end.
     ///
     /// # Errors
     /// The bytes are damaged there, or fewer are left, but not none.
-    pub(super) fn next<const N: usize>(&mut self) -> Result<Option<[Item<'_>; N]>, Fault> {
-        if self.is_done()? {
+    pub(super) fn next<'s, const N: usize>(
+        &'s mut self,
+        body: Input<'s>,
+    ) -> Result<Option<[Item<'s>; N]>, Fault> {
+        let Self { string, cursor } = self;
+        let bytes = string.bytes(body);
+        if cursor.is_done(bytes)? {
             return Ok(None);
         }
         let mut items = [Item::Integer(0); N];
         for (at, item) in items.iter_mut().enumerate() {
-            if at > 0 && self.cursor.is_done(&self.bytes)? {
+            if at > 0 && cursor.is_done(bytes)? {
                 return Err(Fault::Damaged("a field has no value"));
             }
-            *item = self.cursor.next(&self.bytes)?;
+            *item = cursor.next(bytes)?;
         }
         Ok(Some(items))
     }
 
     /// The memory it takes besides the payload.
     pub(super) fn held_bytes(&self) -> usize {
-        held_bytes(&self.bytes)
-    }
-}
-
-/// The memory that bytes take besides the payload.
-#[expect(clippy::ptr_arg, reason = "borrowed ones take none")]
-pub(super) fn held_bytes(bytes: &Cow<'_, [u8]>) -> usize {
-    match bytes {
-        Cow::Borrowed(_) => 0,
-        Cow::Owned(bytes) => bytes.capacity(),
+        self.string.held_bytes()
     }
 }

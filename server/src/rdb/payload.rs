@@ -4,13 +4,19 @@
 //! [ type (1) | value ... | RDB version (2, little-endian) | CRC-64 of all before (8, little-endian) ]
 //! ```
 
-use crc::{CRC_64_REDIS, Crc, Table};
+use crc::{CRC_64_REDIS, Crc, Digest, Table};
 
 use super::input::Input;
 use super::output::Output;
 use super::version::Version;
 
 static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+
+const VERSION_BYTES: usize = 2;
+const CHECKSUM_BYTES: usize = 8;
+
+/// Bytes of the footer.
+pub const FOOTER_BYTES: usize = VERSION_BYTES + CHECKSUM_BYTES;
 
 /// A payload's footer is not right: its version is not known here, or its checksum does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,54 @@ pub enum Checksum {
     Skipped,
 }
 
+/// The checksum of bytes, one after the other.
+pub struct Sum(Digest<'static, u64, Table<16>>);
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self(CRC64.digest())
+    }
+}
+
+impl std::fmt::Debug for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sum")
+    }
+}
+
+impl Sum {
+    /// More bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The footer of what was added, a type and its value as this version has it.
+    #[must_use]
+    pub fn footer(mut self, Version(version): Version) -> [u8; FOOTER_BYTES] {
+        let mut footer = [0; FOOTER_BYTES];
+        let (said, checksum) = footer.split_at_mut(VERSION_BYTES);
+        said.copy_from_slice(&version.to_le_bytes());
+        self.add(said);
+        checksum.copy_from_slice(&self.0.finalize().to_le_bytes());
+        footer
+    }
+
+    /// Whether this is what a payload says, all of which was added but its last [`CHECKSUM_BYTES`].
+    #[must_use]
+    pub fn fits(self, payload: &[u8]) -> bool {
+        payload.ends_with(&self.0.finalize().to_le_bytes())
+    }
+}
+
+/// The bytes of a payload that its checksum is of.
+///
+/// # Panics
+/// It is none that [`open`] takes.
+#[must_use]
+pub fn summed(payload: &[u8]) -> &[u8] {
+    &payload[..payload.len() - CHECKSUM_BYTES]
+}
+
 /// Adds the footer to what was written.
 #[must_use]
 pub fn seal(out: Output) -> Vec<u8> {
@@ -34,11 +88,26 @@ pub fn seal(out: Output) -> Vec<u8> {
 
 /// Adds the footer to a type and its value, as this version has it.
 #[must_use]
-pub fn seal_as(mut bytes: Vec<u8>, Version(version): Version) -> Vec<u8> {
-    bytes.extend_from_slice(&version.to_le_bytes());
-    let checksum = CRC64.checksum(&bytes);
-    bytes.extend_from_slice(&checksum.to_le_bytes());
+pub fn seal_as(mut bytes: Vec<u8>, version: Version) -> Vec<u8> {
+    let mut sum = Sum::default();
+    sum.add(&bytes);
+    bytes.extend_from_slice(&sum.footer(version));
     bytes
+}
+
+/// What a payload holds, and the version it is of. Nobody has looked at its checksum.
+///
+/// # Errors
+/// It has no footer, or is of no version known here.
+pub fn open(payload: &[u8]) -> Result<(Version, Input<'_>), WrongFooter> {
+    let (value, footer) = payload
+        .split_last_chunk::<FOOTER_BYTES>()
+        .ok_or(WrongFooter)?;
+    let version = Version(u16::from_le_bytes([footer[0], footer[1]]));
+    match version.is_known() {
+        true => Ok((version, Input::new(value))),
+        false => Err(WrongFooter),
+    }
 }
 
 /// What a payload holds, and the version it is of.
@@ -46,26 +115,13 @@ pub fn seal_as(mut bytes: Vec<u8>, Version(version): Version) -> Vec<u8> {
 /// # Errors
 /// The footer is not right.
 pub fn unseal(payload: &[u8]) -> Result<(Version, Input<'_>), WrongFooter> {
-    unseal_with(payload, Checksum::Checked)
-}
-
-/// As [`unseal`], perhaps whatever the checksum.
-///
-/// # Errors
-/// The footer is not right.
-pub fn unseal_with(
-    payload: &[u8],
-    checksum_is: Checksum,
-) -> Result<(Version, Input<'_>), WrongFooter> {
-    let (checked, checksum) = payload.split_last_chunk::<8>().ok_or(WrongFooter)?;
-    let (value, version) = checked.split_last_chunk::<2>().ok_or(WrongFooter)?;
-    let version = Version(u16::from_le_bytes(*version));
-    let fits = checksum_is == Checksum::Skipped
-        || u64::from_le_bytes(*checksum) == CRC64.checksum(checked);
-    if !version.is_known() || !fits {
-        return Err(WrongFooter);
+    let opened = open(payload)?;
+    let mut sum = Sum::default();
+    sum.add(summed(payload));
+    match sum.fits(payload) {
+        true => Ok(opened),
+        false => Err(WrongFooter),
     }
-    Ok((version, Input::new(value)))
 }
 
 #[cfg(test)]
@@ -128,16 +184,30 @@ mod tests {
     }
 
     #[test]
+    fn a_footer_is_that_of_all_bytes_however_they_were_added() {
+        let value = vec![7; 1000];
+        let sealed = seal_as(value.clone(), Version::WRITTEN);
+        for piece in [1, 7, 999, 1000] {
+            let mut sum = Sum::default();
+            value.chunks(piece).for_each(|piece| sum.add(piece));
+            assert_eq!(sum.footer(Version::WRITTEN), sealed[1000..]);
+            let mut sum = Sum::default();
+            summed(&sealed)
+                .chunks(piece)
+                .for_each(|piece| sum.add(piece));
+            assert!(sum.fits(&sealed));
+        }
+    }
+
+    #[test]
     fn a_checksum_that_nobody_looks_at_may_be_any_but_the_version_may_not() {
         let mut payload = string(b"some value");
         let end = payload.len();
         payload[end - 1] ^= 1;
         assert_eq!(unsealed(&payload), None);
-        let skipped = unseal_with(&payload, Checksum::Skipped);
-        assert_eq!(skipped.unwrap().1.rest(), &payload[..end - 10]);
+        assert_eq!(open(&payload).unwrap().1.rest(), &payload[..end - 10]);
         payload[end - 9] = 0xff;
-        let skipped = unseal_with(&payload, Checksum::Skipped);
-        assert_eq!(skipped.unwrap_err(), WrongFooter);
+        assert_eq!(open(&payload).unwrap_err(), WrongFooter);
     }
 
     #[test]

@@ -15,37 +15,38 @@ use super::seen::{Duplicates, Names};
 
 /// The members of a set, in the order in which they were written.
 #[derive(Debug)]
-pub struct Set<'a> {
-    /// Behind what was read.
-    input: Input<'a>,
-    source: Source<'a>,
+pub struct Set {
+    /// Bytes that were read.
+    read: usize,
+    source: Source,
     names: Names,
 }
 
 #[derive(Debug)]
-enum Source<'a> {
+enum Source {
     /// So many strings that are left in the input.
     Strings {
         left: u64,
         scratch: Vec<u8>,
     },
-    Packed(Packed<'a>),
+    Packed(Packed),
 }
 
-impl<'a> Set<'a> {
-    /// Begins to read a set of this type; `None` if sets have no such type.
+impl Set {
+    /// Begins to read a set of this type from `body`; `None` if sets have no such type.
     pub(super) fn open(
         kind: u8,
-        mut input: Input<'a>,
+        body: Input<'_>,
         duplicates: Duplicates,
     ) -> Result<Option<Self>, Fault> {
+        let mut input = body;
         let source = match kind {
             kind::SET => Source::Strings {
                 left: input.length()?,
                 scratch: Vec::new(),
             },
-            kind::SET_INTSET => Source::Packed(Packed::open(Layout::Intset, input.string()?)?),
-            kind::SET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, input.string()?)?),
+            kind::SET_INTSET => Source::Packed(Packed::open(Layout::Intset, body, &mut input)?),
+            kind::SET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, body, &mut input)?),
             _ => return Ok(None),
         };
         // Those of an intset ascend, so that none is there twice.
@@ -54,24 +55,24 @@ impl<'a> Set<'a> {
             _ => duplicates,
         };
         Ok(Some(Self {
-            input,
+            read: body.len() - input.len(),
             source,
             names: Names::new(duplicates),
         }))
     }
 
-    /// The next member, `None` behind the last.
+    /// The next member, `None` behind the last. `body` is what it was opened on.
     ///
     /// # Errors
     /// The set is damaged there, or has no members at all.
-    pub fn next_member(&mut self) -> Result<Option<Item<'_>>, Fault> {
+    pub fn next_member<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Item<'s>>, Fault> {
         let member = match &mut self.source {
             Source::Strings { left: 0, .. } => None,
             Source::Strings { left, scratch } => {
                 *left -= 1;
-                Some(self.input.item(scratch)?)
+                Some(body.read_on(&mut self.read, |input| input.item(scratch))?)
             }
-            Source::Packed(packed) => packed.next()?.map(|[member]| member),
+            Source::Packed(packed) => packed.next(body)?.map(|[member]| member),
         };
         let Some(member) = member else {
             return self.names.end().map(|()| None);
@@ -80,10 +81,10 @@ impl<'a> Set<'a> {
         Ok(Some(member))
     }
 
-    /// What stands behind the set, once it was read to its end.
+    /// What of `body` stands behind the set, once it was read to its end.
     #[must_use]
-    pub fn rest(&self) -> Input<'a> {
-        self.input
+    pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
+        body.behind(self.read)
     }
 
     /// The memory that reading it takes.
@@ -104,13 +105,14 @@ mod tests {
     /// All members of a set, which is followed by `!`.
     fn members(kind: u8, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
         let bytes = [bytes, b"!"].concat();
-        let set = Set::open(kind, Input::new(&bytes), Duplicates::Refused)?;
+        let body = Input::new(&bytes);
+        let set = Set::open(kind, body, Duplicates::Refused)?;
         let mut set = set.unwrap();
         let mut found = Vec::new();
-        while let Some(member) = set.next_member()? {
+        while let Some(member) = set.next_member(body)? {
             found.push(member.text().to_vec());
         }
-        assert_eq!(set.rest().rest(), b"!");
+        assert_eq!(set.rest(body).rest(), b"!");
         Ok(found)
     }
 

@@ -25,56 +25,59 @@ pub struct Member<'a> {
 
 /// The members of a sorted set, in the order in which they were written.
 #[derive(Debug)]
-pub struct SortedSet<'a> {
-    /// Behind what was read.
-    input: Input<'a>,
-    source: Source<'a>,
+pub struct SortedSet {
+    /// Bytes that were read.
+    read: usize,
+    source: Source,
     names: Names,
 }
 
 #[derive(Debug)]
-enum Source<'a> {
+enum Source {
     /// So many strings that are left in the input, each with its score behind it.
     Strings {
         left: u64,
-        score: fn(&mut Input<'a>) -> Result<f64, Fault>,
+        score: fn(&mut Input<'_>) -> Result<f64, Fault>,
         scratch: Vec<u8>,
     },
-    Packed(Packed<'a>),
+    Packed(Packed),
 }
 
-impl<'a> SortedSet<'a> {
-    /// Begins to read a sorted set of this type; `None` if they have no such type.
+impl SortedSet {
+    /// Begins to read a sorted set of this type from `body`; `None` if they have no such type.
     pub(super) fn open(
         kind: u8,
-        mut input: Input<'a>,
+        body: Input<'_>,
         duplicates: Duplicates,
     ) -> Result<Option<Self>, Fault> {
+        let mut input = body;
         let source = match kind {
             kind::ZSET | kind::ZSET_2 => Source::Strings {
                 left: input.length()?,
                 score: match kind {
-                    kind::ZSET => Input::double_text,
-                    _ => Input::double,
+                    kind::ZSET => |input| input.double_text(),
+                    _ => |input| input.double(),
                 },
                 scratch: Vec::new(),
             },
-            kind::ZSET_ZIPLIST => Source::Packed(Packed::open(Layout::Ziplist, input.string()?)?),
-            kind::ZSET_LISTPACK => Source::Packed(Packed::open(Layout::Listpack, input.string()?)?),
+            kind::ZSET_ZIPLIST => Source::Packed(Packed::open(Layout::Ziplist, body, &mut input)?),
+            kind::ZSET_LISTPACK => {
+                Source::Packed(Packed::open(Layout::Listpack, body, &mut input)?)
+            }
             _ => return Ok(None),
         };
         Ok(Some(Self {
-            input,
+            read: body.len() - input.len(),
             source,
             names: Names::new(duplicates),
         }))
     }
 
-    /// The next member, `None` behind the last.
+    /// The next member, `None` behind the last. `body` is what it was opened on.
     ///
     /// # Errors
     /// The sorted set is damaged there, or has no members at all.
-    pub fn next_member(&mut self) -> Result<Option<Member<'_>>, Fault> {
+    pub fn next_member<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Member<'s>>, Fault> {
         let member = match &mut self.source {
             Source::Strings { left: 0, .. } => None,
             Source::Strings {
@@ -83,11 +86,14 @@ impl<'a> SortedSet<'a> {
                 scratch,
             } => {
                 *left -= 1;
-                let name = self.input.item(scratch)?;
-                let score = score(&mut self.input)?;
-                Some(Member { name, score })
+                let member = body.read_on(&mut self.read, |input| {
+                    let name = input.item(scratch)?;
+                    let score = score(input)?;
+                    Ok(Member { name, score })
+                })?;
+                Some(member)
             }
-            Source::Packed(packed) => match packed.next()? {
+            Source::Packed(packed) => match packed.next(body)? {
                 Some([name, Item::Integer(score)]) => Some(Member {
                     name,
                     score: score as f64,
@@ -109,10 +115,10 @@ impl<'a> SortedSet<'a> {
         Ok(Some(member))
     }
 
-    /// What stands behind the sorted set, once it was read to its end.
+    /// What of `body` stands behind the sorted set, once it was read to its end.
     #[must_use]
-    pub fn rest(&self) -> Input<'a> {
-        self.input
+    pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
+        body.behind(self.read)
     }
 
     /// The memory that reading it takes.
@@ -134,13 +140,14 @@ mod tests {
     /// All members of a sorted set, which is followed by `!`.
     fn members(kind: u8, bytes: &[u8]) -> Result<Vec<(Vec<u8>, f64)>, Fault> {
         let bytes = [bytes, b"!"].concat();
-        let set = SortedSet::open(kind, Input::new(&bytes), Duplicates::Refused)?;
+        let body = Input::new(&bytes);
+        let set = SortedSet::open(kind, body, Duplicates::Refused)?;
         let mut set = set.unwrap();
         let mut found = Vec::new();
-        while let Some(member) = set.next_member()? {
+        while let Some(member) = set.next_member(body)? {
             found.push((member.name.text().to_vec(), member.score));
         }
-        assert_eq!(set.rest().rest(), b"!");
+        assert_eq!(set.rest(body).rest(), b"!");
         Ok(found)
     }
 

@@ -5,10 +5,11 @@
 //!  [ sent | unsent ][ unsent ][ unsent ]   [ unsent ............ ]
 //!
 //!  order: one slot per reply behind the first awaited one
-//!  [ awaited #7 ][ filled #8 ][ awaited #9 ][ filled #10 ]
+//!  [ awaited #7 ][ filled #8 ][ awaited #9 ][ filled #10 ][ pieces of #11 ]
 //!                      |                          |
 //!  late: [ bytes of #8 ........... bytes of #10 ]
 //! ```
+//! A long reply may come in pieces, buffers that become full ones.
 //! With nothing awaited, replies are written straight to `ready`, which is mostly all there is. One that has grown to
 //! [`BUFFER_BYTES`] is full, and never moved or copied again: a client may be owed any number of buffers. When the first
 //! awaited reply comes, it and all filled slots behind it move to `ready`. Cost: one copy for a local reply, one more for
@@ -38,7 +39,7 @@ pub struct OutputMark {
     late: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Slot {
     Awaited,
     /// The client does not want it: when it comes is all that matters.
@@ -47,6 +48,8 @@ enum Slot {
         start: usize,
         len: usize,
     },
+    /// Filled with buffers that are sent as they are.
+    Pieces(Vec<Vec<u8>>),
 }
 
 /// The replies owed to one client.
@@ -63,6 +66,8 @@ pub struct Output {
     late: Vec<u8>,
     /// Bytes of `late` that have moved to `ready`.
     moved: usize,
+    /// Bytes of the pieces in `order`.
+    pieces_bytes: usize,
     /// Number of the reply in `order`'s first slot.
     first: u64,
 }
@@ -143,13 +148,7 @@ impl Output {
     /// # Panics
     /// If `seq` is not awaited.
     pub fn fill<T>(&mut self, seq: ReplySeq, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        // A reply already given wraps around to an index far beyond.
-        let at = usize::try_from(seq.0.wrapping_sub(self.first)).expect("usize has 64 bits");
-        let is_wanted = match self.order.get(at) {
-            Some(Slot::Awaited) => true,
-            Some(Slot::Unwanted) => false,
-            _ => panic!("reply {seq:?} is not awaited"),
-        };
+        let (at, is_wanted) = self.place_of(seq);
         if at > 0 {
             let start = self.late.len();
             let result = write(&mut self.late);
@@ -168,12 +167,70 @@ impl Output {
         if !is_wanted {
             self.ready.truncate(start);
         }
+        self.end_first();
+        result
+    }
+
+    /// Gives the reply kept a place for, in pieces that are sent as they are.
+    ///
+    /// # Panics
+    /// If `seq` is not awaited.
+    pub fn fill_with(&mut self, seq: ReplySeq, mut pieces: Vec<Vec<u8>>) {
+        let (at, is_wanted) = self.place_of(seq);
+        if !is_wanted {
+            pieces.clear();
+        }
+        if at > 0 {
+            self.pieces_bytes += pieces.iter().map(Vec::len).sum::<usize>();
+            self.order[at] = Slot::Pieces(pieces);
+            return;
+        }
+        self.append_pieces(pieces);
+        self.end_first();
+    }
+
+    fn append_pieces(&mut self, pieces: Vec<Vec<u8>>) {
+        if !self.ready.is_empty() {
+            self.set_full_aside();
+        }
+        for piece in pieces.into_iter().filter(|piece| !piece.is_empty()) {
+            self.full_bytes += piece.len();
+            self.full_capacity += piece.capacity();
+            self.full.push_back(piece);
+        }
+    }
+
+    /// The index in `order` of the reply kept a place for, and whether the client wants it.
+    #[inline(always)]
+    fn place_of(&self, seq: ReplySeq) -> (usize, bool) {
+        // A reply already given wraps around to an index far beyond.
+        let at = usize::try_from(seq.0.wrapping_sub(self.first)).expect("usize has 64 bits");
+        match self.order.get(at) {
+            Some(Slot::Awaited) => (at, true),
+            Some(Slot::Unwanted) => (at, false),
+            _ => panic!("reply {seq:?} is not awaited"),
+        }
+    }
+
+    /// The first reply of `order` is given: it, and what is filled behind it, is owed in its order.
+    #[inline(always)]
+    fn end_first(&mut self) {
         self.order.pop_front();
         self.first += 1;
-        while let Some(&Slot::Filled { start, len }) = self.order.front() {
-            self.make_room();
-            self.ready.extend_from_slice(&self.late[start..start + len]);
-            self.moved += len;
+        loop {
+            match self.order.front_mut() {
+                Some(&mut Slot::Filled { start, len }) => {
+                    self.make_room();
+                    self.ready.extend_from_slice(&self.late[start..start + len]);
+                    self.moved += len;
+                }
+                Some(Slot::Pieces(pieces)) => {
+                    let pieces = std::mem::take(pieces);
+                    self.pieces_bytes -= pieces.iter().map(Vec::len).sum::<usize>();
+                    self.append_pieces(pieces);
+                }
+                Some(Slot::Awaited | Slot::Unwanted) | None => break,
+            }
             self.order.pop_front();
             self.first += 1;
         }
@@ -183,7 +240,6 @@ impl Output {
         } else if self.moved > SPENT_BYTES_MAX && self.moved > self.late.len() / 2 {
             self.forget_moved();
         }
-        result
     }
 
     /// Forgets what has moved from `late`: with some reply always awaited, it would never be empty.
@@ -247,7 +303,7 @@ impl Output {
     /// Bytes that were written and are there yet, though some may have been sent or moved.
     #[inline]
     pub fn written_bytes(&self) -> usize {
-        self.full_bytes + self.ready.len() + self.late.len()
+        self.full_bytes + self.ready.len() + self.late.len() + self.pieces_bytes
     }
 
     /// Bytes that could be sent.
@@ -259,7 +315,7 @@ impl Output {
     /// Bytes that wait behind an awaited reply.
     #[inline]
     pub fn late_bytes(&self) -> usize {
-        self.late.len() - self.moved
+        self.late.len() - self.moved + self.pieces_bytes
     }
 
     /// If the `count` bytes sent are all there was: takes the buffer away, emptied. Else [`Self::advance`] is to be told.
@@ -392,7 +448,8 @@ impl Output {
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         let order = self.order.capacity() * size_of::<Slot>();
-        self.full_capacity + self.ready.capacity() + self.late.capacity() + order
+        let held = self.full_capacity + self.ready.capacity() + self.late.capacity();
+        held + self.pieces_bytes + order
     }
 }
 
@@ -493,6 +550,43 @@ mod tests {
         }
         assert!(taken == written, "the bytes are those written");
         assert!(output.memory_bytes() < 2 * BUFFER_BYTES);
+    }
+
+    #[test]
+    fn pieces_come_in_their_place_and_are_not_copied() {
+        let piece = |byte: u8| vec![byte; 100];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut output = Output::default();
+            output.append(write("begin "));
+            let seqs = [0; 3].map(|_| output.expect());
+            output.append(write(" end"));
+            let pieces = [piece(b'a'), Vec::new(), piece(b'b')];
+            let places = [pieces[0].as_ptr(), pieces[2].as_ptr()];
+            let mut pieces = Some(pieces);
+            for at in order {
+                match at {
+                    1 => output.fill_with(seqs[1], pieces.take().unwrap().into()),
+                    _ => output.fill(seqs[at], write("text")),
+                }
+            }
+            assert_eq!(output.outstanding(), 0);
+            let expected = [&b"begin text"[..], &piece(b'a'), &piece(b'b'), b"text end"];
+            assert_eq!(output.pending_bytes(), expected.concat().len());
+            let (mut got, mut seen) = (Vec::new(), Vec::new());
+            while !output.unsent().is_empty() {
+                seen.push(output.unsent().as_ptr());
+                got.extend(take(&mut output, usize::MAX));
+            }
+            assert_eq!(got, expected.concat());
+            assert!(places.iter().all(|place| seen.contains(place)));
+            assert_eq!(output.pending_bytes(), 0);
+        }
+        let mut output = Output::default();
+        let unwanted = [0; 2].map(|_| output.expect_if_wanted(false));
+        for seq in unwanted.into_iter().rev() {
+            output.fill_with(seq, vec![piece(b'a')]);
+        }
+        assert_eq!((output.pending_bytes(), output.outstanding()), (0, 0));
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         Value::String(string, _) => Plain::String(string.to_vec()),
         Value::List(list) => {
             let mut elements = Vec::new();
-            while let Some(element) = list.next_element()? {
+            while let Some(element) = list.next_element(input)? {
                 elements.push(element.text().to_vec());
                 spent.check(&elements[elements.len() - 1], list.held_bytes());
             }
@@ -127,7 +127,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::Hash(hash) => {
             let mut fields = Vec::new();
-            while let Some(field) = hash.next_field()? {
+            while let Some(field) = hash.next_field(input)? {
                 let name = field.name.text().to_vec();
                 let deadline_ms = field.deadline_ms;
                 fields.push((name, field.value.text().to_vec(), deadline_ms));
@@ -137,7 +137,7 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::Set(set) => {
             let mut members = Vec::new();
-            while let Some(member) = set.next_member()? {
+            while let Some(member) = set.next_member(input)? {
                 members.push(member.text().to_vec());
                 spent.check(&members[members.len() - 1], set.held_bytes());
             }
@@ -145,14 +145,14 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
         }
         Value::SortedSet(set) => {
             let mut members = Vec::new();
-            while let Some(member) = set.next_member()? {
+            while let Some(member) = set.next_member(input)? {
                 members.push((member.name.text().to_vec(), member.score));
                 spent.check(&members[members.len() - 1].0, set.held_bytes());
             }
             Plain::SortedSet(members)
         }
     };
-    Ok((plain, value.rest().rest().len()))
+    Ok((plain, value.rest(input).rest().len()))
 }
 
 /// What reading may take: packed strings, and a copy of each field or member.

@@ -238,3 +238,44 @@ fn records_of_a_collection_that_is_put_are_its_elements_if_somebody_reads_them()
     }
     assert_eq!(shard.journal().changes(), changes + 4, "each is a change");
 }
+
+#[test]
+fn elements_are_walked_in_steps_of_any_size_in_one_order() {
+    use std::ops::ControlFlow;
+
+    for kind in [Kind::List, Kind::Hash] {
+        for count in [1, 100, 3000] {
+            let mut shard = shard();
+            make(&mut shard, b"key", kind, count);
+            let key = shard.hasher().clone().key(b"key");
+            let entry = shard.get(DB, key, Access::Peek).expect("it is there");
+            let mut all: Vec<Vec<u8>> = Vec::new();
+            entry.each_element(&mut |element| all.push(element.to_vec()));
+            entry.each_field(&mut |field| all.push(field.name.to_vec()));
+            for step in [1, 7, 1000, 5000] {
+                let (mut walked, mut next) = (Vec::new(), Some(0));
+                // A small hash is shown whole.
+                let step = match kind == Kind::Hash && entry.is_whole() {
+                    true => usize::MAX,
+                    false => step,
+                };
+                while let Some(from) = next {
+                    let mut left = step;
+                    let mut show = |element: &[u8]| {
+                        walked.push(element.to_vec());
+                        left -= 1;
+                        match left {
+                            0 => ControlFlow::Break(()),
+                            _ => ControlFlow::Continue(()),
+                        }
+                    };
+                    next = match kind {
+                        Kind::List => entry.elements_from(from, &mut show),
+                        _ => entry.fields_from(from, &mut |field| show(field.name)),
+                    };
+                }
+                assert!(walked == all, "{kind:?} {count} {step}");
+            }
+        }
+    }
+}

@@ -6,9 +6,7 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{
-    Args, CommandTable, FirstKey, Later, Random, Run, ShardCall, lfu_of, thresholds_of,
-};
+use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of, thresholds_of};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -139,7 +137,6 @@ impl Bench {
             random: &mut self.random,
             access: Access::Touch,
             first_key: FirstKey::UNKNOWN,
-            later: &mut Later::default(),
         })
     }
 

@@ -8,8 +8,8 @@ use crate::dispatch::core::run::is_by_node;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::BATCH_HIGH_WATER_BYTES;
 use crate::dispatch::locks::{Mode, Scope};
-use crate::dispatch::scripts::placement::{Placement, mode_of_all};
-use crate::dispatch::transactions::scopes::{mode_of, whole_access};
+use crate::dispatch::scripts::placement::{Placement, keeps_to_its_keys, mode_of_all};
+use crate::dispatch::transactions::scopes::{mode_of, scope_of, whole_access};
 use crate::resp::{ErrorReply, Protocol, errors};
 use crate::session::{QueuedCommand, QueuedPlacement, Session, gate};
 
@@ -109,11 +109,6 @@ impl Core {
         args: Args<'_>,
     ) -> Option<Scope> {
         let here = self.state.id;
-        if self.state.shared.cores() == 1
-            && let Some(mode) = mode_alone(command, args)
-        {
-            return Some(Scope::Whole(mode));
-        }
         match (command.spec.run, &session.multi) {
             (Run::Transaction(TransactionStep::Run), Some(multi)) => {
                 let mut scopes = self.scopes_of_multi(session, multi);
@@ -124,6 +119,7 @@ impl Core {
                 let is_whole = command.spec.flags.has(Flags::WHOLE_KEYSPACE);
                 is_whole.then(|| Scope::Whole(mode_of(whole_access(command))))
             }
+            _ if self.state.shared.cores() == 1 => Some(self.scope_on_one_core(command, args)),
             (Run::Script(_), _) => {
                 let is_here =
                     self.place_of_script(session, args, command) == Ok(Placement::OneCore(here));
@@ -135,6 +131,24 @@ impl Core {
             }
             _ => None,
         }
+    }
+
+    /// What a command needs of the shard of a server of one core, where nothing takes a place in an order, nor begins again.
+    fn scope_on_one_core(&self, command: &'static Command, args: Args<'_>) -> Scope {
+        let mut scopes = [(self.state.id, Scope::NOTHING)];
+        scope_of(&self.state, command, args, &mut scopes);
+        let [(_, mut scope)] = scopes;
+        match command.spec.run {
+            Run::Script(_) if !keeps_to_its_keys(&self.state, args, command) => {
+                scope.add_whole(mode_of_all(command));
+            }
+            // A pause is answered when nothing writes any more.
+            Run::EveryCore { .. } if command.spec.flags.has(Flags::IN_ORDER) => {
+                scope.add_whole(Mode::Shared);
+            }
+            _ => {}
+        }
+        scope
     }
 
     /// Everything that takes a command off the fast path.
@@ -198,20 +212,6 @@ impl Core {
             self.show_to_monitors(session, args, spec);
         }
         Admission::Run
-    }
-}
-
-/// In which mode a command locks everything on a server of one core, where it takes no place in the order, if it does.
-fn mode_alone(command: &Command, args: Args<'_>) -> Option<Mode> {
-    match command.spec.run {
-        // It cannot begin again there, should it come to keys that it does not declare.
-        Run::Script(_) => Some(mode_of_all(command)),
-        Run::RoundsOfAll { reaches, .. } => reaches(&args).map(mode_of),
-        _ => {
-            let takes_place = Flags::WHOLE_KEYSPACE.with(Flags::IN_ORDER);
-            let is_of_all = command.spec.flags.has_any(takes_place);
-            is_of_all.then(|| mode_of(whole_access(command)))
-        }
     }
 }
 

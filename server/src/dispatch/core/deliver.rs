@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::command::{Args, Command, CoreCall, Flags, Handed, Run};
+use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::core::uncounted::command_of;
@@ -55,6 +55,9 @@ impl Core {
         for answer in batch.answers() {
             self.take_answer(from, answer.ticket, batch.bytes(answer));
         }
+        for (ticket, pieces) in batch.take_in_pieces() {
+            self.take_in_pieces(from, ticket, pieces);
+        }
         for slow in batch.slow() {
             self.observe_slow_hop(&slow);
         }
@@ -100,6 +103,19 @@ impl Core {
         if !waits {
             self.run_request(from, batch, request);
         }
+    }
+
+    /// Runs what was set aside of a session, now rather than when its client has taken what it is owed. What needs keys that are locked
+    /// waits for them.
+    pub(super) fn run_aside(&mut self, from: CoreId, aside: Box<Batch>) {
+        let bytes = aside.memory_bytes();
+        self.lease_for_run(bytes);
+        for request in aside.requests() {
+            if !self.refuses_request(from, &aside, request, bytes) {
+                self.run_or_put_behind(from, &aside, request);
+            }
+        }
+        self.keep_spare(aside);
     }
 
     /// Tells core `to` that so many bytes of its large answers are where they belong.
@@ -335,13 +351,10 @@ impl Core {
             Work::Wait(number, step) => {
                 self.step_wait(number, step, request.locks.map(|locks| locks.id));
             }
-            Work::Command(command)
-                if command.spec.flags.has(Flags::IN_SLICES) && request.locks.is_none() =>
-            {
-                let by = batch.origin(request, from);
-                self.run_in_slices_for(from, args, request, command, by);
-            }
-            Work::Command(command) => self.run_command_for(from, args, request, command),
+            Work::Command(command) => match Self::steps_of_request(request, command) {
+                None => self.run_command_for(from, args, request, command),
+                Some(begin) => self.run_in_steps_for(from, batch, asked, (command, begin)),
+            },
             Work::Part(run) => {
                 let state = &mut self.state;
                 let (handed, mut hands) = (batch.handed_with(asked), Vec::new());
@@ -373,7 +386,13 @@ impl Core {
 
     /// Behind the work of a request: what is told of it, and who is served by it.
     #[inline(always)]
-    fn act_behind(&mut self, from: CoreId, batch: &Batch, request: &RequestHead, tells: Tells) {
+    pub(super) fn act_behind(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &RequestHead,
+        tells: Tells,
+    ) {
         if self.state.gates & gate::NOTES != 0 {
             let by = batch.origin(request, from);
             self.act_for_request(from, request.ticket, tells, by);
@@ -515,7 +534,8 @@ impl Core {
                 let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
                 let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
                 if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
-                    self.outboxes.to(from).tell_slow(command, micros, args);
+                    let outbox = self.outboxes.to(from);
+                    outbox.tell_slow(request.ticket, (command, micros), args, None);
                 }
             }
         }

@@ -87,13 +87,14 @@ impl Core {
             return false;
         }
         let began = Instant::now();
-        // Beside who has the whole shard or waits for it, what is removed was dead before the first of those who have locks.
+        // Beside who has the whole shard or waits for it, what is removed was dead before the first of those who have locks; keys that
+        // others have by themselves stay, for what reads one sees what had ended in it when it began.
         let oldest = self.locks.oldest_position();
         let oldest = oldest.filter(|_| self.locks.has_whole());
         let (shard, locks) = (&mut self.state.shard, &self.locks);
         shard.set_now(as_of);
         let before = shard.journal().set_moment(oldest.map(Moment::alone));
-        let step = match locks.is_empty() || locks.has_whole() {
+        let step = match locks.is_empty() {
             true => shard.expire_cycle(budget),
             false => shard.expire_cycle_except(budget, |hash| locks.has_key(hash)),
         };

@@ -125,7 +125,6 @@ impl Core {
                 random: &mut state.random,
                 access: Access::Peek,
                 first_key: reading.first_key,
-                later: &mut state.later,
             });
             if let Err(error) = result {
                 fail(state, out, began, reading.command, protocol, &error);

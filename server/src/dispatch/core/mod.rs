@@ -31,7 +31,7 @@ mod resolve;
 mod run;
 mod scripts;
 mod seen_by_tests;
-mod slices;
+mod steps;
 mod transactions;
 mod turn;
 mod uncounted;
@@ -45,9 +45,7 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{
-    Clock, CommandTable, CoreState, Later, Random, Topology, lfu_of, thresholds_of,
-};
+use crate::command::{Clock, CommandTable, CoreState, Random, Topology, lfu_of, thresholds_of};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
@@ -65,8 +63,8 @@ use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
-use crate::dispatch::run::sliced::SlicedCommands;
 use crate::dispatch::scripts::Scripts;
+use crate::dispatch::steps::CommandsInSteps;
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::dispatch::transactions::clearing::Clearing;
 use crate::dispatch::transactions::in_order::InOrder;
@@ -101,8 +99,6 @@ pub struct Core {
     undos: Undos,
     /// Pauses of clients that this core has yet to answer.
     clearing: Clearing,
-    /// Commands that do their work in slices.
-    sliced: SlicedCommands,
     /// Commands of this core's sessions that wait for keys of several cores.
     blocked: BlockedCommands,
     /// Who waits for keys of this core's shard.
@@ -110,6 +106,8 @@ pub struct Core {
     /// The rebalance that this core drives.
     job: Option<Job>,
     scripts: Scripts,
+    /// Commands that take several turns.
+    in_steps: CommandsInSteps,
     /// Copies of other cores' keys.
     copies: Copies,
     /// The keys others may copy.
@@ -184,7 +182,6 @@ impl Core {
                 active_expire: true,
                 random: Random::new(0),
                 scripts: Engine::default(),
-                later: Later::default(),
             },
             lines: Box::new(NoLines),
             order,
@@ -196,11 +193,11 @@ impl Core {
             transactions: Transactions::default(),
             undos: Undos::default(),
             clearing: Clearing::default(),
-            sliced: SlicedCommands::default(),
             blocked: BlockedCommands::default(),
             key_queues: KeyQueues::default(),
             job: None,
             scripts: Scripts::default(),
+            in_steps: CommandsInSteps::default(),
             copies: Copies::new(copy_versions.clone()),
             offers: Offers::default(),
             scratch: InputScratch::default(),

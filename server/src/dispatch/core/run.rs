@@ -63,6 +63,9 @@ impl Core {
             _ if self.is_to_run_alone(session, command) => {
                 self.start(session, args, command, target, owner, quiet);
             }
+            Some(_) if let Some(begin) = command.steps.filter(|_| session.may_wait()) => {
+                self.run_in_steps(session, args, (command, begin), target, quiet);
+            }
             // What is spread runs elsewhere, and later.
             _ if is_spread || !is_timed_apart(command, args, gates) => {
                 self.start(session, args, command, target, owner, quiet);
@@ -101,13 +104,6 @@ impl Core {
                 self.begin_alone(session, args, command, run, quiet);
             }
             Run::OnSession(run) => self.run_on_session(session, args, command, run, quiet),
-            Run::FanOut { together, .. }
-                if owner.is_some()
-                    && command.spec.flags.has(Flags::IN_SLICES)
-                    && session.executing.is_none() =>
-            {
-                self.run_here_in_slices(session, args, command, together, target, how);
-            }
             Run::FanOut { together, .. } if owner.is_some() => {
                 self.run_here(session, args, command, together, target, how);
             }

@@ -32,8 +32,8 @@ impl Core {
             "{id:?} is to tell who emptied it"
         );
         assert!(self.scripts.is_idle(), "{id:?} runs a script");
+        assert!(self.in_steps.is_empty(), "{id:?} has commands in steps");
         assert!(self.debts.is_empty(), "{id:?} is owed credit");
-        assert!(self.sliced.is_empty(), "{id:?} has commands in slices");
         let moving = &self.state.moving;
         assert!(moving.came_is_empty(), "{id:?} has what no key has");
         assert!(self.locks.is_empty(), "{id:?} has locks");

@@ -45,6 +45,7 @@ impl Core {
         if self.state.gates & gate::LOCKS != 0 {
             self.choose_lock_gate();
         }
+        let steps_go_on = self.continue_steps();
         self.run_granted();
         if self.resume_waiting(now_ms) {
             self.run_granted();
@@ -56,12 +57,11 @@ impl Core {
         }
         let expiry_goes_on = self.expire();
         let script_goes_on = self.continue_scripts();
-        let slices_go_on = self.continue_slices();
         self.end_client_memory();
         self.end_notes();
         self.pass_to_monitors(None);
         self.state.timing.end(&mut self.state.stats);
-        let more = self.background() | script_goes_on | slices_go_on | expiry_goes_on;
+        let more = self.background() | script_goes_on | steps_go_on | expiry_goes_on;
         if self.has_to_publish() {
             self.publish_entry();
             self.resume_stalled();
@@ -201,7 +201,7 @@ impl Core {
             || !state.told.is_empty()
             || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        let goes_on = self.run_queue.has_put_off() || !self.sliced.is_empty();
+        let goes_on = self.run_queue.has_put_off() || !self.in_steps.is_empty();
         let at_once = goes_on.then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;

@@ -29,6 +29,8 @@ pub struct Batch {
     /// Word of copies of keys.
     copies: Vec<CopyMessage>,
     slow: Vec<SlowAnswer>,
+    /// Replies in pieces, which travel as they are.
+    in_pieces: Vec<(Ticket, Vec<Vec<u8>>)>,
     /// Events of requests that the receiving core tells of.
     events: Vec<Answer>,
     /// The commands of its `EXEC`s.
@@ -49,8 +51,8 @@ pub struct Batch {
     scripts_of: Vec<(SessionId, Reader)>,
     /// Buffers that hold the arguments of a request each, where these are large.
     lent: Vec<Arc<Buffer>>,
-    /// Bytes of those.
-    lent_bytes: usize,
+    /// Bytes of those, and of replies in pieces.
+    moved_bytes: usize,
     /// Entries that are handed over, those of a request each.
     handed: Vec<Vec<Handed>>,
     /// Entries that are handed over with answers, to the gather of this number, before those are looked at.
@@ -149,6 +151,7 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
             && self.answers.is_empty()
+            && self.in_pieces.is_empty()
             && self.events.is_empty()
             && self.credits.is_empty()
             && self.monitor_lines.is_empty()
@@ -168,6 +171,7 @@ impl Batch {
         clear(&mut self.credits);
         clear(&mut self.copies);
         clear(&mut self.slow);
+        clear(&mut self.in_pieces);
         clear(&mut self.events);
         clear(&mut self.times);
         clear(&mut self.queued);
@@ -309,7 +313,7 @@ impl Batch {
     #[inline]
     pub(in crate::dispatch) fn memory_bytes(&self) -> usize {
         let requests = (self.requests.len() + self.queued.len()) * size_of::<Request>();
-        let values = self.lent_bytes + self.handed_weight;
+        let values = self.moved_bytes + self.handed_weight;
         self.bytes.len() + values + self.monitor_lines.len() + requests
     }
 
@@ -318,7 +322,7 @@ impl Batch {
     #[inline]
     pub(in crate::dispatch) fn run_bytes(&self, first: usize, count: usize) -> usize {
         if !self.lent.is_empty() {
-            return self.bytes.len() + self.lent_bytes;
+            return self.bytes.len() + self.moved_bytes;
         }
         let start = |at: usize| match self.requests.get(at) {
             Some(request) => request.args.start,
@@ -369,26 +373,31 @@ impl Batch {
         args: Args<'_>,
         buffer: &Arc<Buffer>,
     ) -> usize {
-        let is_large = args.span_bytes() > SPAN_MAX_BYTES;
-        let Some(start) = buffer.position_of(args.input()).filter(|_| is_large) else {
+        let Some(args) = self.lend_args(args, buffer) else {
             return self.ask(head, args.iter_from(0));
-        };
-        let first_range = self.ranges.len();
-        self.ranges.extend_from_slice(args.ranges());
-        let lent = self.lent.len() as u32;
-        self.lent.push(Arc::clone(buffer));
-        self.lent_bytes += buffer.len();
-        let args = ArgsInBatch {
-            start,
-            first_range: first_range as u32,
-            ranges: args.len() as u32,
-            lent,
-            handed: NONE,
         };
         self.requests.push(Request { head, args });
         let bytes = buffer.len() + size_of::<Request>();
         self.request_bytes += bytes as i64;
         bytes
+    }
+
+    /// Takes arguments along in the buffer in which they stand, if they are large.
+    fn lend_args(&mut self, args: Args<'_>, buffer: &Arc<Buffer>) -> Option<ArgsInBatch> {
+        let is_large = args.span_bytes() > SPAN_MAX_BYTES;
+        let start = buffer.position_of(args.input()).filter(|_| is_large)?;
+        let first_range = self.ranges.len();
+        self.ranges.extend_from_slice(args.ranges());
+        let lent = self.lent.len() as u32;
+        self.lent.push(Arc::clone(buffer));
+        self.moved_bytes += buffer.len();
+        Some(ArgsInBatch {
+            start,
+            first_range: first_range as u32,
+            ranges: args.len() as u32,
+            lent,
+            handed: NONE,
+        })
     }
 
     /// Asks what `request` of another batch asks.
@@ -493,7 +502,7 @@ impl Batch {
     pub(in crate::dispatch) fn take_buffers(
         &mut self,
     ) -> impl Iterator<Item = Arc<Buffer>> + use<'_> {
-        (self.lent_bytes, self.copied_bytes, self.handed_weight) = (0, 0, 0);
+        (self.moved_bytes, self.copied_bytes, self.handed_weight) = (0, 0, 0);
         let handed_back = self.handed_back.drain(..).map(|(_, entries)| entries);
         let handed = self.handed.drain(..).chain(handed_back).flatten();
         self.lent
@@ -615,21 +624,20 @@ impl Batch {
         }
     }
 
-    /// Says that the command answered last took long.
+    /// Says that a command answered with this batch took long. Its arguments stand in the buffer `lent`, if there is one.
     pub(in crate::dispatch) fn tell_slow(
         &mut self,
-        command: &'static Command,
-        micros: u64,
+        ticket: Ticket,
+        (command, micros): (&'static Command, u64),
         args: Args<'_>,
+        lent: Option<&Arc<Buffer>>,
     ) {
-        let Some(answer) = self.answers.last() else {
-            return;
-        };
-        let ticket = answer.ticket;
         if self.is_full() {
             return;
         }
-        let args = self.keep_args(args.iter_from(0));
+        let args = lent
+            .and_then(|buffer| self.lend_args(args, buffer))
+            .unwrap_or_else(|| self.keep_args(args.iter_from(0)));
         self.slow.push(SlowAnswer {
             ticket,
             command,
@@ -677,6 +685,23 @@ impl Batch {
         len
     }
 
+    /// Adds a reply in pieces. Its length.
+    pub(in crate::dispatch) fn answer_in_pieces(
+        &mut self,
+        ticket: Ticket,
+        pieces: Vec<Vec<u8>>,
+    ) -> usize {
+        let bytes = pieces.iter().map(Vec::len).sum();
+        self.moved_bytes += bytes;
+        self.in_pieces.push((ticket, pieces));
+        bytes
+    }
+
+    /// Takes the replies in pieces.
+    pub(in crate::dispatch) fn take_in_pieces(&mut self) -> Vec<(Ticket, Vec<Vec<u8>>)> {
+        std::mem::take(&mut self.in_pieces)
+    }
+
     /// Adds the answer that `write` makes, if it says that this is one. Its length.
     pub(in crate::dispatch) fn answer_if(
         &mut self,
@@ -714,7 +739,7 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(in crate::dispatch) fn is_full(&self) -> bool {
-        self.bytes.len() + self.lent_bytes + self.copied_bytes > BATCH_HIGH_WATER_BYTES
+        self.bytes.len() + self.moved_bytes + self.copied_bytes > BATCH_HIGH_WATER_BYTES
     }
 }
 

@@ -4,4 +4,3 @@ pub(super) mod attempt;
 pub(super) mod kept_args;
 pub(super) mod on_shard;
 pub(super) mod recipient;
-pub(super) mod sliced;

@@ -47,7 +47,6 @@ impl CallOptions {
             random: &mut state.random,
             access: self.access,
             first_key: self.first_key,
-            later: &mut state.later,
         }
     }
 }

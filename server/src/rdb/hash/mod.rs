@@ -51,24 +51,24 @@ pub struct Field<'a> {
 
 /// The fields of a hash, in the order in which they were written.
 #[derive(Debug)]
-pub struct Hash<'a> {
-    /// Behind what was read.
-    input: Input<'a>,
-    source: Source<'a>,
+pub struct Hash {
+    /// Bytes that were read.
+    read: usize,
+    source: Source,
     names: Names,
 }
 
 #[derive(Debug)]
-enum Source<'a> {
-    /// Strings in the input.
+enum Source {
+    /// Strings among the bytes.
     Strings(Strings),
     /// A field and its value, one after the other.
-    Pairs(Packed<'a>),
+    Pairs(Packed),
     /// The same, and deadlines.
-    Triples(Packed<'a>, Deadlines),
+    Triples(Packed, Deadlines),
 }
 
-/// What is left of a hash that is strings in the input.
+/// What is left of a hash that is strings among the bytes.
 #[derive(Debug)]
 struct Strings {
     left: u64,
@@ -150,14 +150,21 @@ impl Deadlines {
     }
 }
 
-impl<'a> Hash<'a> {
-    /// Begins to read a hash of this type; `None` if hashes have no such type.
+impl Hash {
+    /// Begins to read a hash of this type from `body`; `None` if hashes have no such type.
     pub(super) fn open(
         kind: u8,
         version: Version,
-        mut input: Input<'a>,
+        body: Input<'_>,
         duplicates: Duplicates,
     ) -> Result<Option<Self>, Fault> {
+        let mut input = body;
+        let packed =
+            |layout, input: &mut Input<'_>| Packed::open(layout, body, input).map(Source::Pairs);
+        let triples = |input: &mut Input<'_>| {
+            let packed = Packed::open(Layout::Listpack, body, input)?;
+            Ok(Source::Triples(packed, Deadlines::NotBefore(0)))
+        };
         let source = if version.is_valkey() && kind >= kind::VALKEY_HASH_2 {
             match kind {
                 kind::VALKEY_HASH_2 => Source::strings(&mut input, DeadlineForm::Valkey)?,
@@ -166,42 +173,44 @@ impl<'a> Hash<'a> {
         } else {
             match kind {
                 kind::HASH => Source::strings(&mut input, DeadlineForm::None)?,
-                kind::HASH_ZIPMAP => Source::Pairs(packed(Layout::Zipmap, &mut input)?),
-                kind::HASH_ZIPLIST => Source::Pairs(packed(Layout::Ziplist, &mut input)?),
-                kind::HASH_LISTPACK => Source::Pairs(packed(Layout::Listpack, &mut input)?),
+                kind::HASH_ZIPMAP => packed(Layout::Zipmap, &mut input)?,
+                kind::HASH_ZIPLIST => packed(Layout::Ziplist, &mut input)?,
+                kind::HASH_LISTPACK => packed(Layout::Listpack, &mut input)?,
                 kind::HASH_METADATA_PRE_GA => Source::strings(&mut input, DeadlineForm::Absolute)?,
                 kind::HASH_METADATA => {
                     let soonest_ms = u64::from_le_bytes(input.array()?);
                     Source::strings(&mut input, DeadlineForm::From { soonest_ms })?
                 }
-                kind::HASH_LISTPACK_EX_PRE_GA => Source::triples(&mut input)?,
+                kind::HASH_LISTPACK_EX_PRE_GA => triples(&mut input)?,
                 kind::HASH_LISTPACK_EX => {
                     input.millis()?;
-                    Source::triples(&mut input)?
+                    triples(&mut input)?
                 }
                 _ => return Ok(None),
             }
         };
         Ok(Some(Self {
-            input,
+            read: body.len() - input.len(),
             source,
             names: Names::new(duplicates),
         }))
     }
 
-    /// The next field, `None` behind the last.
+    /// The next field, `None` behind the last. `body` is what it was opened on.
     ///
     /// # Errors
     /// The hash is damaged there, or has no fields at all.
-    pub fn next_field(&mut self) -> Result<Option<Field<'_>>, Fault> {
+    pub fn next_field<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Field<'s>>, Fault> {
         let field = match &mut self.source {
-            Source::Strings(strings) => strings.next(&mut self.input)?,
-            Source::Pairs(packed) => packed.next()?.map(|[name, value]| Field {
+            Source::Strings(strings) => {
+                body.read_on(&mut self.read, |input| strings.next(input))?
+            }
+            Source::Pairs(packed) => packed.next(body)?.map(|[name, value]| Field {
                 name,
                 value,
                 deadline_ms: None,
             }),
-            Source::Triples(packed, deadlines) => match packed.next()? {
+            Source::Triples(packed, deadlines) => match packed.next(body)? {
                 Some([name, value, deadline]) => Some(Field {
                     name,
                     value,
@@ -217,10 +226,10 @@ impl<'a> Hash<'a> {
         Ok(Some(field))
     }
 
-    /// What stands behind the hash, once it was read to its end.
+    /// What of `body` stands behind the hash, once it was read to its end.
     #[must_use]
-    pub fn rest(&self) -> Input<'a> {
-        self.input
+    pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
+        body.behind(self.read)
     }
 
     /// The memory that reading it takes.
@@ -234,23 +243,14 @@ impl<'a> Hash<'a> {
     }
 }
 
-fn packed<'a>(layout: Layout, input: &mut Input<'a>) -> Result<Packed<'a>, Fault> {
-    Packed::open(layout, input.string()?)
-}
-
-impl<'a> Source<'a> {
-    fn strings(input: &mut Input<'a>, form: DeadlineForm) -> Result<Self, Fault> {
+impl Source {
+    fn strings(input: &mut Input<'_>, form: DeadlineForm) -> Result<Self, Fault> {
         Ok(Self::Strings(Strings {
             left: input.length()?,
             form,
             name: Vec::new(),
             value: Vec::new(),
         }))
-    }
-
-    fn triples(input: &mut Input<'a>) -> Result<Self, Fault> {
-        let packed = packed(Layout::Listpack, input)?;
-        Ok(Self::Triples(packed, Deadlines::NotBefore(0)))
     }
 }
 
@@ -269,14 +269,15 @@ mod tests {
     /// All fields of a hash, which is followed by `!`.
     pub(super) fn fields(kind: u8, version: Version, bytes: &[u8]) -> Result<Fields, Fault> {
         let bytes = [bytes, b"!"].concat();
-        let hash = Hash::open(kind, version, Input::new(&bytes), Duplicates::Refused)?;
+        let body = Input::new(&bytes);
+        let hash = Hash::open(kind, version, body, Duplicates::Refused)?;
         let mut hash = hash.ok_or(Fault::UnknownType(kind))?;
         let mut found = Vec::new();
-        while let Some(field) = hash.next_field()? {
+        while let Some(field) = hash.next_field(body)? {
             let text = (field.name.text().to_vec(), field.value.text().to_vec());
             found.push((text.0, text.1, field.deadline_ms));
         }
-        assert_eq!(hash.rest().rest(), b"!");
+        assert_eq!(hash.rest(body).rest(), b"!");
         Ok(found)
     }
 
@@ -373,8 +374,14 @@ mod tests {
         let input = Input::new(again);
         let hash = Hash::open(4, REDIS, input, Duplicates::LeftToCaller);
         let mut hash = hash.unwrap().unwrap();
-        assert_eq!(hash.next_field().unwrap().unwrap().name, Item::Integer(5));
-        assert_eq!(hash.next_field().unwrap().unwrap().name, Item::Bytes(b"5"));
+        assert_eq!(
+            hash.next_field(input).unwrap().unwrap().name,
+            Item::Integer(5)
+        );
+        assert_eq!(
+            hash.next_field(input).unwrap().unwrap().name,
+            Item::Bytes(b"5")
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `DEBUG RELOAD`: every entry goes through the form that `DUMP` answers and snapshots hold, and comes back.
 //!
 //! It shows that nothing of a dataset is lost on that way. The whole keyspace is locked meanwhile, as Redis stands still; cores go over
-//! their shards at the same time, some entries a round, so that others are heard in between. One large value is one step, as `DUMP` and
-//! `RESTORE` are; on a server of one core the whole is one. Nothing has changed for anybody: no event, no record, no watch that breaks.
+//! their shards at the same time, some entries a round, so that others are heard in between. One large value is one step; on a server
+//! of one core the whole is one. Nothing has changed for anybody: no event, no record, no watch that breaks.
 
 use larder_engine::{Access, DbIndex, ScanCursor, Shard};
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use larder_engine::{Field, Kind, LooseId, Shard, Stored, UnixMillis};
 
-use crate::rdb::{Checksum, Duplicates, Fault, Hash, List, Value, unseal_with};
+use super::steps::{Budget, SUM_BYTES};
+use crate::rdb::{self, Checksum, Duplicates, Fault, Hash, Input, List, Sum, Value, Version};
 use crate::resp::ErrorReply;
 use crate::resp::errors;
 
@@ -33,58 +34,162 @@ fn damaged(_: Fault) -> ErrorReply {
     errors::BAD_DATA_FORMAT
 }
 
-/// What a payload holds; with elements that have passed their deadline, as Redis takes them.
+/// A payload that is being gathered, some of its elements at a time. It is given the payload each time.
+#[derive(Debug)]
+pub(super) struct Gathering(Stage);
+
+#[derive(Debug)]
+enum Stage {
+    /// So many bytes have been summed up.
+    Summing(Sum, usize),
+    /// Its type is to be looked at.
+    Opening,
+    List(LooseId, List),
+    Hash(LooseId, Hash),
+}
+
+impl Gathering {
+    /// Begins to gather a payload.
+    pub(super) fn new(checksum: Checksum) -> Self {
+        Self(match checksum {
+            Checksum::Checked => Stage::Summing(Sum::default(), 0),
+            Checksum::Skipped => Stage::Opening,
+        })
+    }
+
+    /// Gathers more. What the payload holds, if that is all: with elements that have passed their deadline, as Redis takes them.
+    ///
+    /// # Errors
+    /// It is damaged, of a type that there is not yet, or memory is out. Nothing has changed then.
+    pub(super) fn go_on<'a>(
+        &mut self,
+        shard: &mut Shard,
+        payload: &'a [u8],
+        budget: Budget,
+    ) -> Result<Option<Gathered<'a>>, ErrorReply> {
+        let (version, body) = rdb::open(payload).map_err(|_| errors::BAD_PAYLOAD)?;
+        if let Stage::Summing(sum, at) = &mut self.0 {
+            let summed = rdb::summed(payload);
+            let to = summed.len().min(at.saturating_add(budget.sum_bytes()));
+            sum.add(&summed[*at..to]);
+            *at = to;
+            if to < summed.len() {
+                return Ok(None);
+            }
+            if !std::mem::take(sum).fits(payload) {
+                return Err(errors::BAD_PAYLOAD);
+            }
+            self.0 = Stage::Opening;
+            if payload.len() > SUM_BYTES && budget.is_limited() {
+                return Ok(None);
+            }
+        }
+        if let Stage::Opening = self.0
+            && let Some(string) = self.open(shard, version, body)?
+        {
+            return Ok(Some(Gathered::String(string)));
+        }
+        // The bytes of its type are none of the value.
+        let body = behind_kind(body);
+        let (gathered, is_all) = match &mut self.0 {
+            Stage::List(id, list) => (*id, push_some(shard, *id, (list, body), budget)),
+            Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
+            Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
+        };
+        match is_all {
+            Ok(true) => Ok(Some(Gathered::Collection(gathered))),
+            Ok(false) => Ok(None),
+            Err(error) => {
+                shard.drop_loose(gathered);
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks at the type and at how the value begins. A string is all there.
+    fn open<'a>(
+        &mut self,
+        shard: &mut Shard,
+        version: Version,
+        mut body: Input<'a>,
+    ) -> Result<Option<Cow<'a, [u8]>>, ErrorReply> {
+        let kind = body.byte().map_err(damaged)?;
+        let value = Value::open(kind, version, body, Duplicates::LeftToCaller);
+        self.0 = match value.map_err(damaged)? {
+            Value::String(string, _) => return Ok(Some(string)),
+            Value::List(list) => Stage::List(shard.begin_loose(Kind::List, None), list),
+            Value::Hash(hash) => Stage::Hash(shard.begin_loose(Kind::Hash, None), hash),
+            Value::Set(_) | Value::SortedSet(_) => return Err(errors::BAD_DATA_FORMAT),
+        };
+        Ok(None)
+    }
+
+    /// The memory that it takes, what is gathered apart.
+    pub(super) fn held_bytes(&self) -> usize {
+        match &self.0 {
+            Stage::Summing(..) | Stage::Opening => 0,
+            Stage::List(_, list) => list.held_bytes(),
+            Stage::Hash(_, hash) => hash.held_bytes(),
+        }
+    }
+}
+
+fn behind_kind(mut body: Input<'_>) -> Input<'_> {
+    body.byte().expect("it was read before");
+    body
+}
+
+/// What a payload holds, gathered at once.
 ///
 /// # Errors
-/// It is damaged, of a type that there is not yet, or memory is out. Nothing has changed then.
+/// As [`Gathering::go_on`].
 pub(in crate::command::families) fn value_of<'a>(
     shard: &mut Shard,
     payload: &'a [u8],
     checksum: Checksum,
 ) -> Result<Gathered<'a>, ErrorReply> {
-    let unsealed = unseal_with(payload, checksum);
-    let (version, mut input) = unsealed.map_err(|_| errors::BAD_PAYLOAD)?;
-    let kind = input.byte();
-    let value = kind.and_then(|kind| Value::open(kind, version, input, Duplicates::LeftToCaller));
-    let (gathered, is_all) = match value {
-        Ok(Value::String(string, _)) => return Ok(Gathered::String(string)),
-        Ok(Value::List(mut list)) => {
-            let gathered = shard.begin_loose(Kind::List, None);
-            (gathered, push_all(shard, gathered, &mut list))
-        }
-        Ok(Value::Hash(mut hash)) => {
-            let gathered = shard.begin_loose(Kind::Hash, None);
-            (gathered, add_all(shard, gathered, &mut hash))
-        }
-        Ok(Value::Set(_) | Value::SortedSet(_)) | Err(_) => return Err(errors::BAD_DATA_FORMAT),
-    };
-    match is_all {
-        Ok(()) => Ok(Gathered::Collection(gathered)),
-        Err(error) => {
-            shard.drop_loose(gathered);
-            Err(error)
-        }
-    }
+    let gathered = Gathering::new(checksum).go_on(shard, payload, Budget::ALL)?;
+    Ok(gathered.expect("there was no bound"))
 }
 
-fn push_all(shard: &mut Shard, gathered: LooseId, list: &mut List<'_>) -> Result<(), ErrorReply> {
-    while let Some(element) = list.next_element().map_err(damaged)? {
-        shard.push_loose(gathered, &element.text())?;
+/// Adds elements. Whether those are all.
+fn push_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (list, body): (&mut List, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(element) = list.next_element(body).map_err(damaged)? {
+        let element = element.text();
+        shard.push_loose(gathered, &element)?;
+        if budget.spend(element.len()).is_break() {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
-fn add_all(shard: &mut Shard, gathered: LooseId, hash: &mut Hash<'_>) -> Result<(), ErrorReply> {
-    while let Some(field) = hash.next_field().map_err(damaged)? {
+/// Adds fields. Whether those are all.
+fn add_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (hash, body): (&mut Hash, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(field) = hash.next_field(body).map_err(damaged)? {
         let deadline = field.deadline_ms.map(|at| at.min(DEADLINE_MAX_MS));
+        let (name, value) = (field.name.text(), field.value.text());
         let field = Field {
-            name: &field.name.text(),
-            value: &field.value.text(),
+            name: &name,
+            value: &value,
             expires_at: deadline.map(UnixMillis),
         };
         if shard.add_field(gathered, field)? == Stored::Replaced {
             return Err(damaged(Fault::Duplicate));
         }
+        if budget.spend(name.len() + value.len()).is_break() {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }

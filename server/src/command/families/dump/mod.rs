@@ -1,6 +1,7 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
 mod gather;
+mod steps;
 mod write;
 
 use larder_engine::{
@@ -10,7 +11,9 @@ use larder_engine::{
 pub(super) use gather::{Gathered, value_of};
 pub(super) use write::{payload_of, serialized_bytes};
 
-use crate::command::{Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::{
+    Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, run_all_steps,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -28,6 +31,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Answers the value of a key in the form RESTORE takes.",
         complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(dump),
+        steps: Some(steps::begin_dump),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -41,25 +45,21 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Creates a key from what DUMP answered.",
         complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(restore),
+        steps: Some(steps::begin_restore),
         ..CommandSpec::BASE
     },
 ];
 
 fn dump(call: &mut ShardCall<'_>) -> CommandResult {
-    let key = call.key(1);
-    let entry = call.shard.read(call.db, key, call.access);
-    call.stats.count_lookup(entry.is_some());
-    match entry {
-        Some(entry) => call.reply.bulk(&payload_of(&entry)),
-        None => call.reply.null(),
-    }
-    Ok(())
+    run_all_steps(call, steps::begin_dump)
 }
 
 /// The options of `RESTORE`.
 #[derive(Clone, Copy, Debug, Default)]
 struct Options {
     replace: bool,
+    /// When the key is to end: milliseconds from now, or of Unix time. Zero: never.
+    ttl_ms: i64,
     /// The time to live is a deadline.
     absolute: bool,
     idle_secs: Option<i64>,
@@ -67,6 +67,21 @@ struct Options {
 }
 
 impl Options {
+    /// What a call says, which may be obeyed.
+    fn of(call: &mut ShardCall<'_>) -> Result<Self, ErrorReply> {
+        let options = Self::parse(&call.args)?;
+        let key = call.key(1);
+        let there = call.shard.get(call.db, key, Access::Peek).is_some();
+        if there && !options.replace {
+            return Err(errors::BUSY_KEY);
+        }
+        let ttl_ms = parse_canonical_i64(call.args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
+        if ttl_ms < 0 {
+            return Err(errors::INVALID_TTL);
+        }
+        Ok(Self { ttl_ms, ..options })
+    }
+
     fn parse(args: &Args<'_>) -> Result<Self, ErrorReply> {
         let mut options = Self::default();
         let mut at = 4;
@@ -112,22 +127,16 @@ impl Options {
 }
 
 fn restore(call: &mut ShardCall<'_>) -> CommandResult {
-    let options = Options::parse(&call.args)?;
-    let key = call.key(1);
-    let there = call.shard.get(call.db, key, Access::Peek).is_some();
-    if there && !options.replace {
-        return Err(errors::BUSY_KEY);
-    }
-    let ttl = parse_canonical_i64(call.args.at(2)).ok_or(errors::NOT_AN_INTEGER)?;
-    if ttl < 0 {
-        return Err(errors::INVALID_TTL);
-    }
-    let value = value_of(call.shard, call.args.at(3), call.config.payload_checksums())?;
-    let now = call.shard.now();
-    let deadline = match ttl {
+    run_all_steps(call, steps::begin_restore)
+}
+
+/// Puts what a payload holds at the key, unless it has ended already.
+fn put(call: &mut ShardCall<'_>, value: Gathered<'_>, options: Options) -> CommandResult {
+    let (key, now) = (call.key(1), call.shard.now());
+    let deadline = match options.ttl_ms {
         0 => None,
-        _ if options.absolute => Some(UnixMillis(ttl)),
-        _ => Some(UnixMillis(ttl.saturating_add(now.0))),
+        at if options.absolute => Some(UnixMillis(at)),
+        ttl => Some(UnixMillis(ttl.saturating_add(now.0))),
     };
     if deadline.is_some_and(|deadline| deadline <= now) {
         value.discard(call.shard);

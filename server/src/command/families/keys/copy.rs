@@ -1,13 +1,14 @@
 //! `COPY` and `MOVE`. A key keeps its shard in every database, so that `MOVE` never leaves one; `COPY` between shards
 //! takes two rounds: fetch the entry, then check the destination and put it. A large value is not copied before the first write to
-//! either. A large collection takes these rounds for each of its parts; on one shard, each is a slice.
+//! either. A large collection takes these rounds for each of its parts; on one shard, each is a step.
 
 use larder_engine::{Access, AccessClock, DbIndex, Event, LooseId, UnixMillis, ValueImage};
 
 use crate::command::families::databases::db_argument;
 use crate::command::families::transfer::{self, Answer};
 use crate::command::{
-    Args, CoreCall, CoreRequest, Extent, Handed, Progress, Round, Rounds, ShardCall, Slices,
+    Args, CoreCall, CoreRequest, Extent, Handed, Round, Rounds, ShardCall, Step as Stepped, Steps,
+    run_all_steps,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -57,6 +58,11 @@ impl Options {
 
 /// `COPY` on one shard.
 pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
+    run_all_steps(call, begin_copy)
+}
+
+/// `COPY` on one shard, with its first step.
+pub(super) fn begin_copy(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let databases = call.shard.databases();
     let options = Options::parse(&call.args, call.args.len(), call.db, databases)?;
     let (from, to) = (call.key(1), call.key(2));
@@ -67,38 +73,38 @@ pub(super) fn copy(call: &mut ShardCall<'_>) -> CommandResult {
     call.stats.count_lookup(source.is_some());
     let Some(source) = source else {
         call.reply.integer(0);
-        return Ok(());
+        return Ok(None);
     };
     let (kind, encoding, expires_at) = (source.kind(), source.encoding(), source.expires_at());
     let image = source.is_whole().then(|| source.shared_image());
     let there = call.shard.get(options.db, to, Access::Peek).is_some();
     if there && options.taken == Taken::Refuse {
         call.reply.integer(0);
-        return Ok(());
+        return Ok(None);
     }
     let access = call.shard.access_of_new();
     let Some(image) = image else {
         let gathered = call.shard.begin_loose(kind, Some(encoding));
-        return call.do_in_slices(Box::new(CopySlices {
+        return Ok(Some(Box::new(CopySteps {
             to: options.db,
             from: 0,
             gathered,
             attributes: (expires_at, access),
-        }));
+        })));
     };
     let image = unused(image, access);
     call.shard.put(options.db, to, &image, Event::CopyTo)?;
     call.reply.integer(1);
-    Ok(())
+    Ok(None)
 }
 
-/// Bytes of the elements that one slice copies, but for what the last of them exceeds that by: of short fields some seven hundred, in a
+/// Bytes of the elements that one step copies, but for what the last of them exceeds that by: of short fields some seven hundred, in a
 /// fifth of a millisecond.
-const SLICE_BYTES: usize = 16 << 10;
+const STEP_BYTES: usize = 16 << 10;
 
 /// A large collection that is copied on its own shard.
 #[derive(Debug)]
-struct CopySlices {
+struct CopySteps {
     /// The destination's database.
     to: DbIndex,
     /// Where the next part begins.
@@ -108,16 +114,16 @@ struct CopySlices {
     attributes: (Option<UnixMillis>, AccessClock),
 }
 
-impl Slices for CopySlices {
-    fn go_on(&mut self, call: &mut ShardCall<'_>) -> Result<Progress, ErrorReply> {
+impl Steps for CopySteps {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Stepped, ErrorReply> {
         let part = call
             .shard
-            .part(call.db, call.key(1), (self.from, SLICE_BYTES));
+            .part(call.db, call.key(1), (self.from, STEP_BYTES));
         let Some((part, next)) = part else {
             // The source has reached its deadline.
             call.shard.drop_loose(self.gathered);
             call.reply.integer(0);
-            return Ok(Progress::Done);
+            return Ok(Stepped::Done);
         };
         if let Err(error) = call.shard.add_part(self.gathered, &part.bytes) {
             call.shard.drop_loose(self.gathered);
@@ -125,13 +131,17 @@ impl Slices for CopySlices {
         }
         if let Some(next) = next {
             self.from = next;
-            return Ok(Progress::Begun);
+            return Ok(Stepped::More);
         }
         let (to, event) = (call.key(2), Event::CopyTo);
         call.shard
             .put_loose(self.to, to, self.gathered, self.attributes, event)?;
         call.reply.integer(1);
-        Ok(Progress::Done)
+        Ok(Stepped::Done)
+    }
+
+    fn held_bytes(&self) -> usize {
+        0
     }
 }
 

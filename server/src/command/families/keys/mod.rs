@@ -126,10 +126,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "copy",
         arity: -3,
-        flags: Flags::WRITE
-            .with(Flags::DENYOOM)
-            .with(Flags::GROWS)
-            .with(Flags::IN_SLICES),
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Keyspace],
         keys: Keys::of(&[
             KeySpec::at(1, KeyFlags::RO.access()),
@@ -143,6 +140,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             together: copy::copy,
             spread: Spread::Rounds(copy::copy_across),
         },
+        steps: Some(copy::begin_copy),
         ..CommandSpec::BASE
     },
     CommandSpec {

@@ -197,7 +197,8 @@ impl Core {
             }
             self.owe(from, session, bytes);
             if self.state.is_worth_telling(micros) {
-                self.outboxes.to(from).tell_slow(command, micros, args);
+                let outbox = self.outboxes.to(from);
+                outbox.tell_slow(request.ticket, (command, micros), args, None);
             }
             return;
         }

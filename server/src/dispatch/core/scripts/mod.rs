@@ -219,7 +219,8 @@ impl Core {
         self.answer(from, ticket, |to| to.extend_from_slice(reply));
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
         if is_heard && self.state.is_worth_telling(micros) {
-            self.outboxes.to(from).tell_slow(command, micros, args);
+            let outbox = self.outboxes.to(from);
+            outbox.tell_slow(ticket, (command, micros), args, None);
         }
     }
 

@@ -104,11 +104,11 @@ impl Core {
         };
         match hold.covers() {
             Covers::Everything => true,
-            // It has waited until nobody had anything, and keeps everybody out if it has to wait.
-            _ if self.state.shared.cores() == 1 => true,
             _ if owner.is_none() && command.spec.keys.unnamed(&args).is_some() => false,
             Covers::Keys => are_declared(),
             Covers::Nothing if owner != Some(self.state.id) => false,
+            // It began when nobody had anything that it may come to.
+            Covers::Nothing if self.state.shared.cores() == 1 => true,
             // While it waited for its keys, others came to theirs that are due behind it.
             Covers::Nothing if hold.has_waited() => are_declared(),
             Covers::Nothing => {

@@ -520,7 +520,7 @@ impl Core {
         self.run_backlog_of(from, &sessions);
         for session in sessions {
             if let Some(aside) = self.debts.take_aside(from, session) {
-                self.run_alone(from, aside);
+                self.run_aside(from, aside);
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
-use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, ReplySeq, Session, SessionId, gate};
+use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Output, ReplySeq, Session, SessionId, gate};
 
 /// A part that is asked for: of which core, what runs there, on which arguments.
 pub(in crate::dispatch::core) type AskedPart<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
@@ -259,11 +259,22 @@ impl Core {
     /// The reply to a command that ran on another core.
     #[inline(always)]
     fn fill_reply(&mut self, session: SessionId, seq: ReplySeq, bytes: &[u8]) {
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(bytes);
+        self.fill_reply_by(session, |output| output.fill(seq, write));
+    }
+
+    /// A session is given a reply that it awaits, by `fill`.
+    #[inline(always)]
+    pub(in crate::dispatch::core) fn fill_reply_by(
+        &mut self,
+        session: SessionId,
+        fill: impl FnOnce(&mut Output),
+    ) {
         let Some(session) = self.state.sessions.get_mut(session) else {
             return;
         };
         let was_held_back = session.is_held_back();
-        session.output.fill(seq, |out| out.extend_from_slice(bytes));
+        fill(&mut session.output);
         if session.id.is_messenger() {
             return self.scripts.note_answer(session.id);
         }
@@ -279,6 +290,23 @@ impl Core {
         self.state.dirty.push(id);
         if session.holds_much() {
             self.weigh_in_place(id);
+        }
+    }
+
+    /// The reply to a command that ran on another core, in pieces.
+    pub(in crate::dispatch::core) fn take_in_pieces(
+        &mut self,
+        from: CoreId,
+        ticket: Ticket,
+        pieces: Vec<Vec<u8>>,
+    ) {
+        let bytes = pieces.iter().map(Vec::len).sum::<usize>();
+        if bytes >= LARGE_ANSWER_BYTES {
+            self.keep_large(from, ticket, bytes as u64);
+        }
+        match ticket {
+            Ticket::Reply { session, seq } => self.fill_in_pieces(session, seq, pieces),
+            _ => unreachable!("only whole replies come in pieces"),
         }
     }
 

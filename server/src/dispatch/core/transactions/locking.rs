@@ -272,12 +272,11 @@ impl Core {
             Claimant::Request { from, batch } => {
                 let before = self.begin_moment_of(lock);
                 self.scripts.note_waited(true);
-                self.sliced.begin_request(lock);
+                self.in_steps.lend_lock(lock);
                 self.run_alone(from, batch);
                 self.scripts.note_waited(false);
                 self.end_moment(before);
-                // A command that goes on has taken it.
-                if let Some(lock) = self.sliced.take_lock() {
+                if let Some(lock) = self.in_steps.take_lock() {
                     self.release_locks(lock);
                 }
             }

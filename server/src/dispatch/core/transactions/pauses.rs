@@ -151,7 +151,7 @@ impl Core {
     fn run_writes_aside(&mut self) {
         let is_write = |command: &Command| writes(command.spec.flags);
         for (from, aside) in self.debts.take_all_aside(is_write) {
-            self.run_alone(from, aside);
+            self.run_aside(from, aside);
         }
     }
 }

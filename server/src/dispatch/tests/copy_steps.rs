@@ -1,10 +1,10 @@
-//! Commands that do their work in slices: others run in between, and nobody sees them half done.
+//! A `COPY` of a large collection within a core takes several turns: others run in between, and nobody sees it half done.
 
 #![cfg(test)]
 
 use crate::dispatch::tests::testing::{Client, Server, key_on};
 
-/// Elements of what is copied, some ten slices.
+/// Elements of what is copied, some ten steps.
 const ELEMENTS: usize = 4000;
 
 fn send(server: &mut Server, client: Client, commands: &str) -> String {
@@ -66,7 +66,7 @@ fn turns_until_answered(server: &mut Server, client: Client) -> (usize, String) 
 }
 
 #[test]
-fn a_large_collection_is_copied_in_slices_and_others_run_in_between() {
+fn a_large_collection_is_copied_in_steps_and_others_run_in_between() {
     for (cores, owner) in PLACES {
         for is_list in [false, true] {
             let mut server = with_debug(cores);

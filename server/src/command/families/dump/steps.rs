@@ -1,0 +1,182 @@
+//! `DUMP` and `RESTORE` of large values in steps: what is written or gathered in one is bounded.
+//!
+//! ```text
+//!  DUMP      write elements, … ──▶ sum up bytes, … ──▶ the reply
+//!  RESTORE   sum up bytes, …   ──▶ gather elements, … ──▶ put
+//! ```
+//! In an `EXEC` or a script, all steps are done at once. One string, element, field or node of a list is never divided, but for a string that is a whole value.
+
+use std::ops::ControlFlow;
+
+use larder_engine::Access;
+
+use super::gather::Gathering;
+use super::write::{Sealing, Writing};
+use super::{Options, put};
+use crate::command::{ShardCall, Step, Steps};
+use crate::resp::ErrorReply;
+
+/// Bytes of which a step takes the checksum: a tenth of a millisecond.
+pub(super) const SUM_BYTES: usize = 256 << 10;
+
+/// What a step may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    bytes: usize,
+    elements: usize,
+}
+
+impl Budget {
+    /// Of a step that writes.
+    const WRITE: Self = Self {
+        bytes: 64 << 10,
+        elements: 2048,
+    };
+    /// Of a step that gathers: an element that is added costs several times as much as one that is read.
+    const GATHER: Self = Self {
+        bytes: 64 << 10,
+        elements: 512,
+    };
+    /// As much as there is.
+    pub(super) const ALL: Self = Self {
+        bytes: usize::MAX,
+        elements: usize::MAX,
+    };
+
+    /// An element of so many bytes was dealt with. Breaks if it is to be the last.
+    pub(super) fn spend(&mut self, bytes: usize) -> ControlFlow<()> {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.elements -= 1;
+        match self.bytes == 0 || self.elements == 0 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Bytes that are left.
+    pub(super) fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of which the checksum may be taken.
+    pub(super) fn sum_bytes(self) -> usize {
+        match self.is_limited() {
+            true => SUM_BYTES,
+            false => usize::MAX,
+        }
+    }
+
+    /// Whether there is a bound.
+    pub(super) fn is_limited(self) -> bool {
+        self.bytes < usize::MAX
+    }
+}
+
+/// A `DUMP` of a key that is there.
+#[derive(Debug)]
+enum Dump {
+    Writing(Writing),
+    Sealing(Sealing),
+    Done,
+}
+
+/// `DUMP`, with its first step.
+pub(super) fn begin_dump(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+    let key = call.key(1);
+    let entry = call.shard.read(call.db, key, call.access);
+    call.stats.count_lookup(entry.is_some());
+    let Some(entry) = entry else {
+        call.reply.null();
+        return Ok(None);
+    };
+    let mut writing = Writing::of(&entry);
+    if writing.go_on(&entry, Budget::WRITE) {
+        return Ok(Some(Box::new(Dump::Writing(writing))));
+    }
+    let mut sealing = Sealing::of(writing.end());
+    if sealing.go_on(SUM_BYTES) {
+        return Ok(Some(Box::new(Dump::Sealing(sealing))));
+    }
+    let pieces = sealing.into_reply();
+    pieces.iter().for_each(|piece| call.reply.raw(piece));
+    Ok(None)
+}
+
+impl Steps for Dump {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        match self {
+            Self::Writing(writing) => {
+                let key = call.key(1);
+                let Some(entry) = call.shard.get(call.db, key, Access::Peek) else {
+                    // It has reached its deadline, and somebody else who reads it has found that.
+                    call.reply.null();
+                    return Ok(Step::Done);
+                };
+                if writing.go_on(&entry, Budget::WRITE) {
+                    return Ok(Step::More);
+                }
+                let Self::Writing(writing) = std::mem::replace(self, Self::Done) else {
+                    unreachable!("it is writing")
+                };
+                *self = Self::Sealing(Sealing::of(writing.end()));
+                Ok(Step::More)
+            }
+            Self::Sealing(sealing) => {
+                if sealing.go_on(SUM_BYTES) {
+                    return Ok(Step::More);
+                }
+                let Self::Sealing(sealing) = std::mem::replace(self, Self::Done) else {
+                    unreachable!("it is being summed up")
+                };
+                Ok(Step::Reply(sealing.into_reply()))
+            }
+            Self::Done => unreachable!("no step comes behind the reply"),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Writing(writing) => writing.held_bytes(),
+            Self::Sealing(sealing) => sealing.held_bytes(),
+            Self::Done => 0,
+        }
+    }
+}
+
+/// A `RESTORE` whose options are right, and which may replace what is there.
+#[derive(Debug)]
+struct Restore {
+    options: Options,
+    gathering: Gathering,
+}
+
+/// `RESTORE`, with its first step.
+pub(super) fn begin_restore(
+    call: &mut ShardCall<'_>,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+    let options = Options::of(call)?;
+    let mut restore = Restore {
+        options,
+        gathering: Gathering::new(call.config.payload_checksums()),
+    };
+    Ok(match restore.next(call)? {
+        Step::More => Some(Box::new(restore)),
+        _ => None,
+    })
+}
+
+impl Steps for Restore {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        let payload = call.args.at(3);
+        let gathered = self.gathering.go_on(call.shard, payload, Budget::GATHER)?;
+        let Some(gathered) = gathered else {
+            return Ok(Step::More);
+        };
+        put(call, gathered, self.options)?;
+        Ok(Step::Done)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.gathering.held_bytes()
+    }
+}
