@@ -48,12 +48,14 @@ pub(in crate::dispatch) fn by_load(shared: &Shared, before: &[u64]) -> Vec<(Slot
         let own: Vec<Slot> = Slot::all()
             .filter(|slot| shared.slots.owner(*slot).index() == core)
             .collect();
-        let each = (done / own.len().max(1) as u64).max(1);
+        let all = own.len().max(1) as u64;
+        // Each may take less than a microsecond.
+        let slots_that_take = |micros: u64| (micros * all / done) as usize;
         // The last ones, so that what stays is in one piece.
-        let mut give = own.into_iter().rev().take(((done - share) / each) as usize);
+        let mut give = own.into_iter().rev().take(slots_that_take(done - share));
         for (taker, room) in &mut room {
-            let count = (*room / each) as usize;
-            *room -= each * count as u64;
+            let count = slots_that_take(*room);
+            *room -= count as u64 * done / all;
             moves.extend(give.by_ref().take(count).map(|slot| (slot, *taker)));
         }
     }
