@@ -64,7 +64,7 @@ impl NodeSizes {
     /// Of a hash or a set.
     pub(crate) const FIELDS: Self = Self::new(1536, 32, 128);
     /// Of a keyspace, whose elements are longer and more often changed.
-    pub(crate) const ENTRIES: Self = Self::new(1024, 0, 64);
+    pub(crate) const ENTRIES: Self = Self::new(832, 0, 64);
 
     const fn new(mean_bytes: usize, room_bytes: usize, idle_max_bytes: usize) -> Self {
         Self {
