@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -12,6 +12,8 @@ move:  it copies a key to one of the other half of the slots, which on a server 
        the copy, and renames the source to a third key over there, and back. The others GET a small key of each half.
 read:  it reads a key of each half, one of them on another core than its own, combines one into a key of the other half
        (BITOP), and has a script read each. The others as before.
+dump:  it dumps a hash in the one half and a list in the other, of N bytes in fields of 16 + 16 bytes and elements of 16, and
+       restores what it got beside them. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -46,15 +48,15 @@ def line(sock):
 
 
 def reply(sock):
-    """Reads a reply; the bytes of a string are not kept."""
+    """Reads a reply: a line, or what a string holds."""
     begins = sock.recv(64, socket.MSG_PEEK)
     if not begins.startswith(b"$"):
         return line(sock)
     header = begins[: begins.index(b"\r\n")]
-    left, room = len(header) + 2 + int(header[1:]) + 2, bytearray(1 << 20)
-    while left:
-        left -= sock.recv_into(room, min(left, len(room)))
-    return header
+    room, at = memoryview(bytearray(len(header) + 2 + int(header[1:]) + 2)), 0
+    while at < len(room):
+        at += sock.recv_into(room[at:])
+    return room[len(header) + 2 : -2]
 
 
 def probe(port, request, ready, over, pipe):
@@ -113,6 +115,27 @@ def read(times, value):
         yield "DEL", command("DEL", key)
 
 
+def large_keys():
+    return [key_of_half(half, name) for half, name in enumerate(["hash", "list"])]
+
+
+def fill(sock, size):
+    large, texts = large_keys(), [f"{n:016}" for n in range(size // 16)]
+    for first in range(0, len(texts), 1000):
+        for name, key in zip(["HSET", "RPUSH"], large):
+            sock.sendall(command(name, key, *texts[first : first + 1000]))
+            line(sock)
+
+
+def dump_and_restore(times, _):
+    for _ in range(times):
+        yield "nothing", None
+        for half, key in enumerate(large_keys()):
+            payload = yield f"DUMP {key[key.index('}') + 1 :]}", command("DUMP", key)
+            restore = command("RESTORE", key_of_half(half, "copy"), 0, bytes(payload), "REPLACE")
+            yield f"RESTORE {key[key.index('}') + 1 :]}", restore
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -120,10 +143,12 @@ def measure(port, size, times, do):
         for key in small:
             sock.sendall(command("SET", key, "v" * 10))
             line(sock)
+        if do == "dump":
+            fill(sock, size)
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps = copy_and_rename if do == "move" else read
+        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore}[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
@@ -135,11 +160,16 @@ def measure(port, size, times, do):
     spans = {}
     ready.wait()
     time.sleep(0.2)
-    for what, request in steps(times, b"x" * size):
+    steps, got = steps(times, b"x" * size), None
+    while True:
+        try:
+            what, request = steps.send(got)
+        except StopIteration:
+            break
         began = time.monotonic()
         if request:
             sock.sendall(request)
-            reply(sock)
+            got = reply(sock)
         took = time.monotonic() - began
         time.sleep(0.1)  # What the server puts off is its doing, too.
         spans.setdefault(what, []).append((began, time.monotonic(), took))
@@ -151,7 +181,7 @@ def measure(port, size, times, do):
         process.join()
     for what, ours in spans.items():
         seconds = [took for *_, took in ours]
-        print(f"  {what:9} takes {min(seconds):.4f} to {max(seconds):.4f} s")
+        print(f"  {what:12} takes {min(seconds):.4f} to {max(seconds):.4f} s")
         for name in probes:
             hit = sorted(
                 wait for at, wait in waits[name] if any(begin <= at + wait <= end for begin, end, _ in ours)
@@ -164,7 +194,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:
