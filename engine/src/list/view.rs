@@ -34,6 +34,18 @@ impl<'a> ListView<'a> {
         }
     }
 
+    /// Bytes of the elements: walks over them where some were cut off that are yet to be freed.
+    pub(crate) fn element_bytes(&self) -> u64 {
+        match self {
+            Self::Large(list, heap) if list.has_some_to_reclaim() => {
+                let mut bytes = 0;
+                list.range(heap, 0..list.len(), |element| bytes += element.len() as u64);
+                bytes
+            }
+            _ => self.payload_bytes(),
+        }
+    }
+
     /// Element `index`.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&'a [u8]> {

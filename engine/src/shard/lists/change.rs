@@ -277,7 +277,7 @@ impl ListMut<'_> {
         let bytes = ListThreshold::bytes_of(elements, list.payload_bytes());
         let was = shard.memory.list_variant(at);
         let is_to_change = match was.is_outgrown() {
-            true => self.has_shrunk && threshold.is_half(elements, bytes),
+            true => self.has_shrunk && is_half(threshold, &list),
             // As Redis, which asks before it adds, and then knows the elements to come by their lengths alone.
             false => {
                 threshold.is_exceeded(elements, bytes.saturating_sub(2 * u64::from(self.added)))
@@ -294,4 +294,11 @@ impl ListMut<'_> {
         self.open.moved(item);
         false
     }
+}
+
+/// Whether a list has become half of what a small one may be. Its elements are looked at only if they are few enough for that.
+fn is_half(threshold: ListThreshold, list: &ListView<'_>) -> bool {
+    let elements = list.len();
+    let is_half = |bytes| threshold.is_half(elements, ListThreshold::bytes_of(elements, bytes));
+    is_half(0) && is_half(list.element_bytes())
 }

@@ -271,6 +271,20 @@ fn the_block_of_a_packed_list_becomes_shorter_as_elements_go() {
     }
 }
 
+/// What was cut off and is yet to be freed does not count: the list is as small as what is left.
+#[test]
+fn a_list_of_which_ltrim_leaves_little_answers_so_at_once() {
+    let shard = &mut shard();
+    for (count, cut) in [(388, 0..276), (5000, 100..5000), (50_000, 0..49_950)] {
+        push_many(shard, count, 22);
+        assert_eq!(encoding(shard), Encoding::QuickList);
+        change(shard, |list| list.remove(cut));
+        assert_eq!(encoding(shard), Encoding::ListPack, "{count}");
+        drop_list(shard);
+        shard.check();
+    }
+}
+
 #[test]
 fn what_ltrim_cuts_off_is_freed_in_slices_and_counts_until_then() {
     let shard = &mut shard();

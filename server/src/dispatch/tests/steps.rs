@@ -72,7 +72,7 @@ fn used(server: &mut Server) -> Vec<u64> {
     let cores = server.cores.iter_mut();
     let used = cores.map(|core| {
         core.state().shard.check();
-        core.state().shard.memory().entry_bytes
+        core.state().shard.memory().payload_bytes
     });
     used.collect()
 }
