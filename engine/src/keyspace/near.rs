@@ -94,9 +94,28 @@ impl Ahead {
             Seen::Short(short) if short.key(memory.heap()) == key.bytes() => {
                 Some(Some(Entry::Short(short)))
             }
+            Seen::Item(item) if memory.key(item) == key.bytes() => Some(Some(Entry::Item(item))),
             Seen::Absent => Some(None),
             _ => None,
         }
+    }
+
+    /// The item that the hash of a key probably stands for, searched from number `from` on, which then is the one behind; none also if that
+    /// is not known.
+    #[inline]
+    pub(crate) fn item_of(&self, db: DbIndex, hash: u64, from: &mut usize) -> Option<Block> {
+        let known = self.found[..self.count].get(*from..)?;
+        let at = known.iter().position(|found| found.hash == hash)?;
+        *from += at + 1;
+        match known[at].is {
+            Seen::Item(item) if self.db == db => Some(item),
+            _ => None,
+        }
+    }
+
+    /// Whether anything is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
@@ -119,41 +138,40 @@ impl Keyspace {
         let Some(spiral) = &self.spiral else {
             return;
         };
+        let has_items = spiral.has_items();
+        if self.is_near_anyhow(spiral) && !has_items {
+            return;
+        }
         let keys = &keys[..keys.len().min(NEAR_AT_ONCE)];
         let heap = memory.heap();
-        if !self.is_near_anyhow(spiral) {
-            let mut at = [(0, Block(0)); NEAR_AT_ONCE];
-            for (key, (ordinal, _)) in keys.iter().zip(&mut at) {
-                *ordinal = spiral.ask_for_word(heap, key.hash);
-            }
-            let mut writes = 0;
-            for (key, (ordinal, block)) in keys.iter().zip(&mut at) {
-                *block = spiral.ask_for_node(heap, *ordinal, key.intent());
-                writes += usize::from(key.writes);
-            }
-            match writes {
-                0 => {
-                    let found = ahead.found.iter_mut();
-                    for ((key, bucket), found) in keys.iter().zip(at).zip(found) {
-                        found.hash = key.hash;
-                        found.is = Spiral::ask_for_entry(heap, bucket, key.hash);
-                    }
-                    (ahead.db, ahead.next, ahead.count) = (db, 0, keys.len());
-                }
-                _ => {
-                    spiral.ask_for_balance(heap, writes);
-                    for (key, &(_, block)) in keys.iter().zip(&at) {
-                        Spiral::ask_for_element(heap, block, key.hash, key.intent());
-                    }
-                }
+        let mut at = [(0, Block(0)); NEAR_AT_ONCE];
+        for (key, (ordinal, _)) in keys.iter().zip(&mut at) {
+            *ordinal = spiral.ask_for_word(heap, key.hash);
+        }
+        let mut writes = 0;
+        for (key, (ordinal, block)) in keys.iter().zip(&mut at) {
+            *block = spiral.ask_for_node(heap, *ordinal, key.intent());
+            writes += usize::from(key.writes);
+        }
+        if writes > 0 {
+            spiral.ask_for_balance(heap, writes);
+            if !has_items {
+                return;
             }
         }
-        if spiral.has_items() {
-            for key in keys {
-                if let Some(item) = spiral.probable_item(heap, key.hash) {
+        let found = &mut ahead.found[..keys.len()];
+        for ((key, bucket), found) in keys.iter().zip(at).zip(&mut *found) {
+            found.hash = key.hash;
+            found.is = Spiral::ask_for_entry(heap, bucket, key.hash);
+        }
+        if has_items {
+            for found in found {
+                found.is = found.is.resolved(heap);
+                if let Seen::Item(item) = found.is {
                     memory.prefetch(item);
                 }
             }
         }
+        (ahead.db, ahead.next, ahead.count) = (db, 0, keys.len());
     }
 }

@@ -108,6 +108,7 @@ impl Shard {
     }
 
     fn move_item(&mut self, item: Block) -> bool {
+        self.ahead.forget();
         let hash = self.hasher.hash(self.memory.key(item));
         let Some(moved) = self.memory.arena_mut().move_block(item) else {
             return false;

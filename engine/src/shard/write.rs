@@ -279,6 +279,7 @@ impl Shard {
 
     /// Points the element of the item `old` to `new`.
     pub(super) fn repoint(&mut self, db: DbIndex, hash: u64, old: Block, new: Block) {
+        self.ahead.forget();
         let keyspace = &mut self.databases[usize::from(db.0)];
         let replaced = keyspace.replace_item(&mut self.memory, hash, (old, new));
         assert!(replaced, "the item was found by this hash");

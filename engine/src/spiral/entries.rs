@@ -19,7 +19,7 @@ use super::run::{self, ELEMENT_MAX_BYTES, Element, Field, Front, IN_ITEM, REFERE
 use super::{RUN_MAX_BYTES, Spiral, Spot, long, run_mut_of, run_of, tag_of};
 use crate::agenda::NEVER;
 use crate::item::HEAD_BYTES;
-use crate::nodes::{Heap, NODE_HEAD_BYTES, Owner};
+use crate::nodes::{Heap, NODE_HEAD_BYTES, Owner, read_u32};
 use crate::raw::Block;
 use crate::{StoreError, UnixMillis};
 
@@ -58,6 +58,23 @@ pub(crate) enum Seen {
     Absent,
     /// The entry, if it is of the key.
     Short(Short),
+    /// This item, if it is of the key.
+    Item(Block),
+    /// The item that this reference in a node names, likewise.
+    Reference { node: Block, at: u16 },
+}
+
+impl Seen {
+    /// With the item in the place of a reference.
+    #[inline(always)]
+    pub(crate) fn resolved(self, heap: &Heap) -> Self {
+        match self {
+            Self::Reference { node, at } => {
+                Self::Item(Block(read_u32(heap.arena.tail(node), at.into())))
+            }
+            seen => seen,
+        }
+    }
 }
 
 /// Where a short string is, in few bytes, since it goes from hand to hand.
@@ -760,9 +777,12 @@ impl Spiral {
         match shape.find(run, tag_of(hash), |_| true) {
             Some((at, element)) => {
                 element.prefetch();
-                match entry_of(bucket, at, &element) {
-                    Entry::Short(short) => Seen::Short(short),
-                    Entry::Item(_) => Seen::Unknown,
+                match element.name_code {
+                    IN_ITEM => Seen::Reference {
+                        node: bucket.1,
+                        at: (NODE_HEAD_BYTES + element.start) as u16,
+                    },
+                    _ => Seen::Short(Short::new(bucket, at, &element)),
                 }
             }
             None if shape.overflows() => Seen::Unknown,

@@ -40,10 +40,11 @@ impl Shard {
         let (mut count, mut writes) = (0, 0);
         // Many commands of a run name the same key.
         let mut last: Option<(u64, Option<Owner>)> = None;
+        let mut from = 0;
         for field in fields.take(NEAR_AT_ONCE) {
             let owner = match last {
                 Some((key_hash, owner)) if key_hash == field.key_hash => owner,
-                _ => self.large_hash(db, field.key_hash),
+                _ => self.large_hash(db, field.key_hash, &mut from),
             };
             last = Some((field.key_hash, owner));
             let Some(owner) = owner else { continue };
@@ -79,8 +80,11 @@ impl Shard {
 
     /// The large hash that a hash of a key probably stands for.
     #[inline]
-    fn large_hash(&self, db: DbIndex, key_hash: u64) -> Option<Owner> {
-        let item = self.keyspace(db).probable_item(key_hash, &self.memory)?;
+    fn large_hash(&self, db: DbIndex, key_hash: u64, from: &mut usize) -> Option<Owner> {
+        let item = match self.ahead.is_empty() {
+            true => self.keyspace(db).probable_item(key_hash, &self.memory)?,
+            false => self.ahead.item_of(db, key_hash, from)?,
+        };
         let is_hash = self.memory.layout(item).head.form().kind() == Kind::Hash;
         self.memory.collection_of(item).filter(|_| is_hash)
     }
