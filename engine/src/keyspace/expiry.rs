@@ -4,7 +4,8 @@ use super::{Keyspace, soonest};
 use crate::limits::{SAMPLED_NODES, STAYS_MS};
 use crate::memory::{Memory, Times};
 use crate::raw::Block;
-use crate::spiral::entries::{Entry, Place};
+use crate::spiral::due::Place;
+use crate::spiral::entries::Entry;
 use crate::{StoreError, UnixMillis};
 
 /// A look at the entries of a node that are due, one by one.

@@ -15,7 +15,9 @@
 use std::ops::Range;
 
 use super::address::{Bucket, Position};
-use super::run::{self, ELEMENT_MAX_BYTES, Element, Field, Front, IN_ITEM, REFERENCE_BYTES, Shape};
+use super::run::{
+    self, ELEMENT_MAX_BYTES, Element, Field, Front, IN_ITEM, ITEM_BYTES, REFERENCE_BYTES, Shape,
+};
 use super::{RUN_MAX_BYTES, Spiral, Spot, long, run_mut_of, run_of, tag_of};
 use crate::agenda::NEVER;
 use crate::item::HEAD_BYTES;
@@ -246,6 +248,25 @@ impl NewShort<'_> {
     }
 }
 
+/// What an element has of an item: its block, and eight bits of the hash besides the tag, since a node has many, and to look at the wrong
+/// one is a miss.
+#[inline(always)]
+fn reference(hash: u64, item: Block) -> [u8; ITEM_BYTES] {
+    let [a, b, c, d] = item.0.to_le_bytes();
+    [a, b, c, d, check_of(hash)]
+}
+
+#[inline(always)]
+fn check_of(hash: u64) -> u8 {
+    (hash >> 8) as u8
+}
+
+/// Whether the element of this name may be of this hash, its tag being the same.
+#[inline(always)]
+fn may_be(name: Field<'_>, hash: u64) -> bool {
+    name.code != IN_ITEM || name.bytes[REFERENCE_BYTES] == check_of(hash)
+}
+
 /// What the front of a run says of an item that wakes then.
 fn front_of_item(hash: u64, wakes_at: Option<UnixMillis>) -> Front {
     Front {
@@ -257,7 +278,7 @@ fn front_of_item(hash: u64, wakes_at: Option<UnixMillis>) -> Front {
 }
 
 #[inline(always)]
-fn entry_of(bucket: (u32, Block), at: usize, element: &Element<'_>) -> Entry {
+pub(super) fn entry_of(bucket: (u32, Block), at: usize, element: &Element<'_>) -> Entry {
     match element.name().item() {
         Some(item) => Entry::Item(item),
         None => Entry::Short(Short::new(bucket, at, element)),
@@ -276,7 +297,7 @@ impl Spiral {
         let (ordinal, block) = self.first_block(heap, hash);
         let run = run_of(heap, block);
         let shape = Shape::read(run);
-        let is = |name: Field<'_>| long::bytes(heap, name) == key;
+        let is = |name: Field<'_>| may_be(name, hash) && long::bytes(heap, name) == key;
         match shape.find(run, tag_of(hash), is) {
             Some((at, element)) => Some(entry_of((ordinal, block), at, &element)),
             None if shape.overflows() => self.entry_beyond(heap, ordinal, hash, key),
@@ -288,7 +309,7 @@ impl Spiral {
     fn entry_beyond(&self, heap: &Heap, ordinal: u32, hash: u64, key: &[u8]) -> Option<Entry> {
         self.overflow_of(ordinal).iter().find_map(|&(_, block)| {
             let run = run_of(heap, block);
-            let is = |name: Field<'_>| long::bytes(heap, name) == key;
+            let is = |name: Field<'_>| may_be(name, hash) && long::bytes(heap, name) == key;
             let (at, element) = Shape::read(run).find(run, tag_of(hash), is)?;
             Some(entry_of((ordinal, block), at, &element))
         })
@@ -345,9 +366,9 @@ impl Spiral {
         let bucket = self.first_block(heap, hash);
         let front = front_of_item(hash, wakes_at);
         let (block, body) = self.open_element(heap, bucket, &front)?;
-        run_mut_of(heap, block)[body].copy_from_slice(&item.0.to_le_bytes());
+        run_mut_of(heap, block)[body].copy_from_slice(&reference(hash, item));
         self.len += 1;
-        self.payload_bytes += REFERENCE_BYTES as u64;
+        self.payload_bytes += ITEM_BYTES as u64;
         self.deadline_changed(bucket.0, None, front.deadline);
         Ok(())
     }
@@ -393,9 +414,9 @@ impl Spiral {
     ) -> Result<(), StoreError> {
         let front = front_of_item(hash, wakes_at);
         self.exchange(heap, hash, old.spot(), &front, |body| {
-            body.copy_from_slice(&item.0.to_le_bytes());
+            body.copy_from_slice(&reference(hash, item));
         })?;
-        self.payload_bytes += REFERENCE_BYTES as u64;
+        self.payload_bytes += ITEM_BYTES as u64;
         Ok(())
     }
 
@@ -411,7 +432,7 @@ impl Spiral {
         self.exchange(heap, hash, spot, &short.front(hash, key), |body| {
             short.write_with_key(key, body);
         })?;
-        self.payload_bytes -= REFERENCE_BYTES as u64;
+        self.payload_bytes -= ITEM_BYTES as u64;
         Ok(())
     }
 
@@ -479,7 +500,7 @@ impl Spiral {
     pub(crate) fn remove_item(&mut self, heap: &mut Heap, hash: u64, item: Block) {
         let spot = self.spot_of_item(heap, hash, item);
         self.take_entry(heap, spot);
-        self.payload_bytes -= REFERENCE_BYTES as u64;
+        self.payload_bytes -= ITEM_BYTES as u64;
     }
 
     /// Takes an element out of its node.
@@ -617,82 +638,6 @@ impl Spiral {
         place.is_some()
     }
 
-    /// The next node that has a time that has come. Adds to `pages_read` the pages of the agenda read.
-    pub(crate) fn next_due(
-        &mut self,
-        heap: &Heap,
-        now: UnixMillis,
-        pages_read: &mut u32,
-    ) -> Option<u32> {
-        let ordinal = self.agenda.as_mut()?.next_due(now, pages_read)?;
-        heap.arena
-            .prefetch_whole(self.table.get(&heap.arena, ordinal));
-        Some(ordinal)
-    }
-
-    /// The first entry of a bucket, from place `from` on, whose time has come, and its place. A place is as good as the elements before it
-    /// stay where they are; one that is taken out has another come to its place.
-    pub(crate) fn due_in(
-        &self,
-        heap: &Heap,
-        (ordinal, from): (u32, Place),
-        now: UnixMillis,
-    ) -> Option<(Place, Entry)> {
-        let Place(mut nth, mut at) = from;
-        if ordinal >= self.table.len() {
-            // It has been joined with another meanwhile.
-            return None;
-        }
-        for block in self.blocks_of(heap, ordinal).skip(nth) {
-            let run = run_of(heap, block);
-            let shape = Shape::read(run);
-            if shape.has_deadlines() {
-                let is_due = |&at: &usize| shape.deadline(run, at).is_some_and(|at| at <= now);
-                if let Some(at) = (at..shape.count).find(is_due) {
-                    let entry = entry_of((ordinal, block), at, &shape.element(run, at));
-                    return Some((Place(nth, at), entry));
-                }
-            }
-            (nth, at) = (nth + 1, 0);
-        }
-        None
-    }
-
-    /// How many elements of a bucket, and how many of them are due at `now`.
-    pub(crate) fn count_due(&self, heap: &Heap, ordinal: u32, now: UnixMillis) -> (u32, u32) {
-        let (mut volatile, mut due) = (0, 0);
-        for block in self.blocks_of(heap, ordinal) {
-            let run = run_of(heap, block);
-            let shape = Shape::read(run);
-            for at in 0..shape.count {
-                let deadline = shape.deadline(run, at);
-                volatile += u32::from(deadline.is_some());
-                due += u32::from(deadline.is_some_and(|at| at <= now));
-            }
-        }
-        (volatile, due)
-    }
-
-    /// Plans the next look at a bucket: when the next time of it comes that is after `now`, or then if one has come and stays.
-    pub(crate) fn plan(&mut self, heap: &Heap, ordinal: u32, now: UnixMillis, put_off: UnixMillis) {
-        if self.agenda.is_none() || ordinal >= self.table.len() {
-            return;
-        }
-        let mut soonest = NEVER;
-        for block in self.blocks_of(heap, ordinal) {
-            let run = run_of(heap, block);
-            let shape = Shape::read(run);
-            for at in (0..shape.count).filter(|_| shape.has_deadlines()) {
-                let deadline = shape.deadline(run, at).unwrap_or(NEVER);
-                let look_at = if deadline <= now { put_off } else { deadline };
-                soonest = soonest.min(look_at);
-            }
-        }
-        if let Some(agenda) = &mut self.agenda {
-            agenda.set(ordinal, soonest);
-        }
-    }
-
     /// Whether there are items: their references are what counts as payload here.
     #[inline(always)]
     pub(crate) fn has_items(&self) -> bool {
@@ -774,7 +719,7 @@ impl Spiral {
     pub(crate) fn ask_for_entry(heap: &Heap, bucket: (u32, Block), hash: u64) -> Seen {
         let run = run_of(heap, bucket.1);
         let shape = Shape::read(run);
-        match shape.find(run, tag_of(hash), |_| true) {
+        match shape.find(run, tag_of(hash), |name| may_be(name, hash)) {
             Some((at, element)) => {
                 element.prefetch();
                 match element.name_code {
@@ -795,20 +740,9 @@ impl Spiral {
     pub(crate) fn probable_item(&self, heap: &Heap, hash: u64) -> Option<Block> {
         let (_, block) = self.first_block(heap, hash);
         let run = run_of(heap, block);
-        let is = |name: Field<'_>| name.code == IN_ITEM;
+        let is = |name: Field<'_>| name.code == IN_ITEM && may_be(name, hash);
         let (_, element) = Shape::read(run).find(run, tag_of(hash), is)?;
         element.name().item()
-    }
-}
-
-/// A place among the elements of a bucket: which of its nodes, and which element of that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place(usize, usize);
-
-impl Place {
-    /// The place behind.
-    pub(crate) fn next(self) -> Self {
-        Self(self.0, self.1 + 1)
     }
 }
 

@@ -18,6 +18,7 @@ mod address;
 mod check;
 mod deadlines;
 mod divide;
+pub(crate) mod due;
 pub(crate) mod entries;
 mod long;
 #[cfg(any(test, feature = "model"))]

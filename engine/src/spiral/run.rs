@@ -39,12 +39,14 @@ pub(super) const DEADLINE_BYTES: usize = 6;
 /// What an element without a deadline has in the place of one.
 const NO_DEADLINE: u64 = (1 << (8 * DEADLINE_BYTES)) - 1;
 
-/// Code of the name of an element that is an item: the item's block.
+/// Code of the name of an element that is an item: the item's block, and a byte more of the hash.
 pub(super) const IN_ITEM: u8 = 252;
 /// Code of what lies in an extent: its number and the length.
 pub(super) const IN_EXTENT: u8 = 253;
 /// Code of what lies in a block of its own.
 pub(super) const IN_BLOCK: u8 = 254;
+/// Bytes of a reference to an item.
+pub(super) const ITEM_BYTES: usize = REFERENCE_BYTES + 1;
 /// Bytes of a reference to a block.
 pub(super) const REFERENCE_BYTES: usize = 4;
 /// In a header: the codes differ.
@@ -65,7 +67,7 @@ static BYTES_OF_CODES: [u8; 256] = {
         bytes[code] = code as u8;
         code += 1;
     }
-    bytes[IN_ITEM as usize] = REFERENCE_BYTES as u8;
+    bytes[IN_ITEM as usize] = ITEM_BYTES as u8;
     bytes[IN_BLOCK as usize] = REFERENCE_BYTES as u8;
     bytes[IN_EXTENT as usize] = 8;
     bytes
