@@ -165,7 +165,7 @@ impl Keyspace {
     ) -> Result<(), StoreError> {
         let spiral = self.spiral_to_add(memory)?;
         spiral.add_short(memory.heap_mut(), key.hash(), key.bytes(), short)?;
-        spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+        self.balance((memory, hasher));
         memory.short_added(key.bytes().len() + short.string.len());
         if let Some(times) = Times::ending(short.deadline) {
             self.count_times(&times);
@@ -184,7 +184,7 @@ impl Keyspace {
         let wakes_at = wakes_at(times);
         let spiral = self.spiral_to_add(memory)?;
         spiral.add_item(memory.heap_mut(), hash, item, wakes_at)?;
-        spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+        self.balance((memory, hasher));
         if let Some(times) = times {
             self.count_times(times);
         }
@@ -203,7 +203,7 @@ impl Keyspace {
         let spiral = self.spiral_mut();
         spiral.replace_short(memory.heap_mut(), key.hash(), old, short)?;
         if old.string_len() != short.string.len() || old.deadline() != short.deadline {
-            spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+            self.balance((memory, hasher));
             memory.short_removed(old.string_len());
             memory.short_added(short.string.len());
             let (was, is) = (Times::ending(old.deadline()), Times::ending(short.deadline));
@@ -223,7 +223,7 @@ impl Keyspace {
         let wakes_at = wakes_at(times);
         let spiral = self.spiral_mut();
         spiral.put_item(memory.heap_mut(), hash, old, (item, wakes_at))?;
-        spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+        self.balance((memory, hasher));
         memory.short_removed(old.key_len() + old.string_len());
         self.recount_times(&Times::ending(old.deadline()), times);
         Ok(())
@@ -240,7 +240,7 @@ impl Keyspace {
         let spiral = self.spiral_mut();
         let hash_and_key = (key.hash(), key.bytes());
         spiral.put_short(memory.heap_mut(), hash_and_key, item, short)?;
-        spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+        self.balance((memory, hasher));
         memory.short_added(key.bytes().len() + short.string.len());
         self.recount_times(times, &Times::ending(short.deadline));
         Ok(())
@@ -276,6 +276,7 @@ impl Keyspace {
     }
 
     /// Makes one node more, or less, if what is in use wants that.
+    #[inline(always)]
     pub(crate) fn balance(&mut self, (memory, hasher): (&mut Memory, &KeyHasher)) {
         let spiral = self.spiral_mut();
         spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
@@ -291,7 +292,7 @@ impl Keyspace {
     ) -> Result<(), StoreError> {
         let spiral = self.spiral_mut();
         spiral.set_deadline_of_short(memory.heap_mut(), hash, short, deadline)?;
-        spiral.balance(memory.heap_mut(), &|name: &[u8]| hasher.hash(name));
+        self.balance((memory, hasher));
         let (was, is) = (Times::ending(short.deadline()), Times::ending(deadline));
         self.recount_times(&was, &is);
         Ok(())

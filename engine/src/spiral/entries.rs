@@ -315,14 +315,15 @@ impl Spiral {
         })
     }
 
-    /// Where this item's element is.
-    fn spot_of(&self, heap: &Heap, hash: u64, item: Block) -> Option<Spot> {
+    /// Where this item's element is, and where in the run of its node it begins.
+    #[inline]
+    fn spot_of(&self, heap: &Heap, hash: u64, item: Block) -> Option<(Spot, usize)> {
         let ordinal = Bucket::of(Position::of(hash), self.table.len()).ordinal();
         self.blocks_of(heap, ordinal).find_map(|block| {
             let run = run_of(heap, block);
             let is = |name: Field<'_>| name.item() == Some(item);
             let (at, element) = Shape::read(run).find(run, tag_of(hash), is)?;
-            Some(Spot::new((ordinal, block), at, &element))
+            Some((Spot::new((ordinal, block), at, &element), element.start))
         })
     }
 
@@ -331,8 +332,8 @@ impl Spiral {
     /// # Panics
     /// It is not.
     fn spot_of_item(&self, heap: &Heap, hash: u64, item: Block) -> Spot {
-        let spot = self.spot_of(heap, hash, item);
-        spot.expect("the item was found by this hash")
+        let found = self.spot_of(heap, hash, item);
+        found.expect("the item was found by this hash").0
     }
 
     /// Adds a short string whose key is not there.
@@ -625,17 +626,12 @@ impl Spiral {
     /// Points an element from one block to another that has its item now; whether it was there.
     #[inline]
     pub(crate) fn repoint(&mut self, heap: &mut Heap, hash: u64, from: Block, to: Block) -> bool {
-        let ordinal = Bucket::of(Position::of(hash), self.table.len()).ordinal();
-        let place = self.blocks_of(heap, ordinal).find_map(|block| {
-            let run = run_of(heap, block);
-            let is = |name: Field<'_>| name.item() == Some(from);
-            let (_, element) = Shape::read(run).find(run, tag_of(hash), is)?;
-            Some((block, element.start))
-        });
-        if let Some((block, at)) = place {
-            run_mut_of(heap, block)[at..at + REFERENCE_BYTES].copy_from_slice(&to.0.to_le_bytes());
+        let found = self.spot_of(heap, hash, from);
+        if let Some((spot, at)) = found {
+            let run = run_mut_of(heap, spot.block);
+            run[at..at + REFERENCE_BYTES].copy_from_slice(&to.0.to_le_bytes());
         }
-        place.is_some()
+        found.is_some()
     }
 
     /// Whether there are items: their references are what counts as payload here.
