@@ -21,9 +21,9 @@ use crate::{AccessClock, Kind, StoreError};
 
 /// Room of a run that grows: an eighth, but so many bytes at least.
 const ROOM_SHIFT: u32 = 3;
-const ROOM_MIN_BYTES: usize = 24;
+const ROOM_MIN_BYTES: usize = 40;
 /// What may lie idle beyond half of what is used.
-const IDLE_MIN_BYTES: usize = 64;
+const IDLE_MIN_BYTES: usize = 128;
 
 /// Bytes of a run that uses so many, with its room.
 pub(super) fn with_room(used: usize) -> usize {
