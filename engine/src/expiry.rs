@@ -14,13 +14,15 @@ use crate::memory::Memory;
 pub(crate) const REMOVAL_COST: u32 = 8;
 /// Bytes given back to the system that cost as much as reading an entry: the pages of a slab, when its last entry goes.
 pub(crate) const GIVEN_BACK_BYTES: u64 = 64;
+/// Cost of balancing once a node is looked through: it joins two, or does nothing.
+pub(crate) const BALANCE_COST: u32 = 8;
 /// Cost of a look at a node: all its deadlines are read, twice.
 const LOOK_COST: u32 = 4;
 /// Cost of reading a page of an agenda.
 const PAGE_COST: u32 = 16;
 /// What a deadline that is set pays: two removals with what finding them costs. One for its own entry, and one so that a
 /// backlog shrinks under any load.
-const SET_DEADLINE_COST: u32 = 28;
+const SET_DEADLINE_COST: u32 = 36;
 
 /// Where the hand is, and what it is owed.
 pub(crate) struct Hand {

@@ -29,7 +29,7 @@ pub const STAYS_MS: i64 = 32;
 /// Nodes of a keyspace whose dead are counted to know how many all are.
 pub const SAMPLED_NODES: u32 = 512;
 
-/// When deadlines have paid so much for the expiry hand, in entries read, a step is due: some 75 deadlines.
+/// When deadlines have paid so much for the expiry hand, in entries read, a step is due: some 57 deadlines.
 pub const EXPIRY_PAID_STEP: u32 = 2048;
 
 /// Bytes of the lists of an undo log that are kept for the next one.

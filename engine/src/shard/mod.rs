@@ -41,7 +41,7 @@ use std::collections::HashSet;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
-use crate::expiry::{GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
+use crate::expiry::{BALANCE_COST, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
@@ -462,19 +462,26 @@ impl Shard {
                     }
                 }
                 stats.expired += 1;
-                let given_back = held.saturating_sub(self.memory.held_bytes());
-                spent += REMOVAL_COST + (given_back / GIVEN_BACK_BYTES) as u32;
+                spent += REMOVAL_COST + self.cost_of_giving_back(held);
             }
-            let now = self.now;
+            let (now, held) = (self.now, self.memory.held_bytes());
             self.change_keyspace(db, |keyspace, (memory, hasher)| {
                 keyspace.end_look(memory, look, now, is_through);
                 if removed {
                     keyspace.balance((memory, hasher));
                 }
             });
+            spent += BALANCE_COST + self.cost_of_giving_back(held);
         }
         stats.is_cut_short = self.expiry_due_at() <= self.now;
         stats
+    }
+
+    /// What it cost to give back what has gone of so many bytes that were held, in entries read.
+    #[inline]
+    fn cost_of_giving_back(&self, held: u64) -> u32 {
+        let given_back = held.saturating_sub(self.memory.held_bytes());
+        (given_back / GIVEN_BACK_BYTES) as u32
     }
 
     /// Whether the deadlines set since the last step of the hand have paid for another, so that it should not wait for the
