@@ -140,6 +140,8 @@ named_flags! { Flags:
     NO_MANDATORY_KEYS = 19, "no_mandatory_keys";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
+    /// A cluster client need not send `ASKING` before it.
+    ASKING = 21, "asking";
     /// Not inside MULTI.
     NO_MULTI = 13, "no_multi";
     /// Its keys are not one range: follows from its key specifications.

@@ -572,6 +572,15 @@ fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
 
 // CLUSTER.
 
+/// `CLUSTERSCAN` with a cursor of another slot than `SLOT` names.
+pub const CURSOR_OF_ANOTHER_SLOT: ErrorReply =
+    ErrorReply::fixed("ERR Cursor slot mismatch with SLOT argument");
+/// `SLOT` twice.
+pub const SLOT_TWICE: ErrorReply = ErrorReply::fixed("ERR SLOT option can only be specified once");
+/// What is no slot.
+pub const BAD_SLOT: ErrorReply = ErrorReply::fixed("ERR Invalid or out of range slot");
+/// `CLIENT IMPORT-SOURCE ON`.
+pub const NOT_IN_IMPORT_MODE: ErrorReply = ErrorReply::fixed("ERR Server is not in import mode");
 /// Cluster commands where the cores have no endpoints of their own.
 pub const CLUSTER_DISABLED: ErrorReply =
     ErrorReply::fixed("ERR This instance has cluster support disabled");
