@@ -3,9 +3,11 @@
 //! ```text
 //!  |11000000|22221111|33333322|          the lowest bits of the first register first
 //! ```
-//! Many are unpacked eight at a time: six bytes are a number of 48 bits, whose halves, quarters and eighths move apart.
+//! Many are unpacked 32 at a time where the machine can (`raw/registers.rs`), else eight: six bytes are a number of 48 bits, whose
+//! halves, quarters and eighths move apart.
 
 use super::REGISTERS;
+use crate::raw;
 
 /// Registers of a group.
 pub(super) const GROUP_REGISTERS: usize = 4;
@@ -65,20 +67,50 @@ fn packed(registers: &[u8; 8]) -> [u8; 6] {
     [a, b, c, d, e, f]
 }
 
+/// The higher ones of eight registers, a byte each.
+#[inline(always)]
+fn highest(registers: [u8; 8], others: [u8; 8]) -> [u8; 8] {
+    const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+    let [ours, theirs] = [registers, others].map(u64::from_le_bytes);
+    // The top bit of a byte stays where ours is not lower.
+    let stays = ((ours | TOP_BITS) - theirs & TOP_BITS) >> 7;
+    let ours_mask = stays * 0xFF;
+    (ours & ours_mask | theirs & !ours_mask).to_le_bytes()
+}
+
 /// Takes the higher of each register and the packed one.
 pub(super) fn merge(registers: &mut [u8; REGISTERS], packed: &[u8]) {
-    let (registers, _) = registers.as_chunks_mut::<8>();
+    let taken = raw::merge_packed(registers, packed);
+    let (registers, _) = registers[taken..].as_chunks_mut::<8>();
+    let packed = &packed[taken / GROUP_REGISTERS * GROUP_BYTES..];
     for (registers, packed) in registers.iter_mut().zip(packed.as_chunks().0) {
-        for (register, other) in registers.iter_mut().zip(unpack(packed)) {
-            *register = other.max(*register);
-        }
+        *registers = highest(*registers, unpack(packed));
     }
 }
 
 /// Packs registers.
 pub(super) fn pack(registers: &[u8; REGISTERS], into: &mut [u8]) {
-    let (registers, _) = registers.as_chunks();
+    let taken = raw::pack(registers, into);
+    let (registers, _) = registers[taken..].as_chunks();
+    let into = &mut into[taken / GROUP_REGISTERS * GROUP_BYTES..];
     for (into, registers) in into.as_chunks_mut().0.iter_mut().zip(registers) {
         *into = packed(registers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_higher_registers_are_found_byte_by_byte() {
+        for low in 0..64u8 {
+            for high in 0..64u8 {
+                let ours = [low, high, 0, 63, low, low, high, high];
+                let theirs = [high, low, 63, 0, low, high, low, high];
+                let expected = std::array::from_fn(|at: usize| ours[at].max(theirs[at]));
+                assert_eq!(highest(ours, theirs), expected);
+            }
+        }
     }
 }

@@ -20,6 +20,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+use crate::raw;
 use estimate::Histogram;
 use murmur::murmur64a;
 
@@ -95,6 +96,22 @@ impl Rank {
     }
 }
 
+/// Whether an element of `rank` changes `value`, whose header is one and says that it is written so. `None`: the registers are corrupt.
+#[inline]
+pub fn raises(value: &[u8], representation: Representation, rank: Rank) -> Option<bool> {
+    match representation {
+        Representation::Dense => {
+            let register = dense::register(&value[HEADER_BYTES..], rank.register.into());
+            Some(register < rank.rank)
+        }
+        Representation::Sparse if value.len() > SPARSE_MAX_BYTES => None,
+        Representation::Sparse => {
+            let place = sparse::place_of(value, rank.register())?;
+            Some(place.run.value < rank.rank)
+        }
+    }
+}
+
 /// How the registers of `value` are written, if its header is one.
 pub fn representation(value: &[u8]) -> Option<Representation> {
     if value.len() < HEADER_BYTES || !value.starts_with(MAGIC) {
@@ -152,12 +169,6 @@ pub fn forget_count(value: &mut [u8]) {
     value[at..=at].copy_from_slice(&bytes);
 }
 
-/// Whether an element of `rank` changes a dense value.
-#[inline]
-pub fn raises_dense(value: &[u8], rank: Rank) -> bool {
-    dense::register(&value[HEADER_BYTES..], rank.register.into()) < rank.rank
-}
-
 /// What elements of `ranks` change of a dense value: bytes to write, and where, in their order; and how many of the elements changed a
 /// register when they came one after the other.
 pub fn dense_changes(value: &[u8], ranks: &mut [Rank]) -> (Vec<(usize, [u8; 3])>, u64) {
@@ -212,6 +223,12 @@ pub fn decode(value: &[u8]) -> String {
     sparse::decode(value)
 }
 
+/// Says whether registers may be taken many at a time where the machine can; whether they are.
+pub fn allow_vectors(allowed: bool) -> bool {
+    raw::allow_vectors(allowed);
+    raw::uses_vectors()
+}
+
 /// All registers, a byte each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registers(Box<[u8; REGISTERS]>);
@@ -241,11 +258,10 @@ impl Registers {
             Some(Representation::Sparse) => {
                 let mut next = 0;
                 sparse::for_each_run(value, |run| {
-                    let registers = &mut self.0[next..next + run.count];
                     if run.value > 0 {
-                        registers.iter_mut().for_each(|register| {
+                        for register in &mut self.0[next..next + run.count] {
                             *register = run.value.max(*register);
-                        });
+                        }
                     }
                     next += run.count;
                 })

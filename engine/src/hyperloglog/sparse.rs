@@ -34,7 +34,7 @@ impl Run {
     /// The run at the beginning of `bytes`.
     #[inline(always)]
     fn read(bytes: &[u8]) -> Option<Self> {
-        let first = *bytes.first()?;
+        let (&first, rest) = bytes.split_first()?;
         let low = usize::from(first & 0x3F);
         Some(match first >> 6 {
             0 => Self {
@@ -44,7 +44,7 @@ impl Run {
             },
             1 => Self {
                 value: 0,
-                count: (low << 8 | usize::from(bytes.get(1).copied().unwrap_or(0))) + 1,
+                count: (low << 8 | usize::from(rest.first().copied().unwrap_or(0))) + 1,
                 bytes: 2,
             },
             _ => Self {
@@ -56,19 +56,51 @@ impl Run {
     }
 }
 
+/// Where the register is that a run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) run: Run,
+    /// Where the run is in the value, and the one before, if there is one.
+    at: usize,
+    before: Option<usize>,
+    /// Registers of the run before this one.
+    index: usize,
+}
+
+/// Where register `index` is, if the runs of a sparse value come to it.
+#[inline]
+pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
+    let (mut before, mut at) = (None, HEADER_BYTES);
+    loop {
+        let run = Run::read(value.get(at..)?)?;
+        if index < run.count {
+            return Some(Place {
+                run,
+                at,
+                before,
+                index,
+            });
+        }
+        before = Some(at);
+        at += run.bytes;
+        index -= run.count;
+    }
+}
+
 /// Calls `each` with the runs of a sparse value.
 ///
 /// # Errors
 /// They are not all registers.
+#[inline]
 pub(super) fn for_each_run(value: &[u8], mut each: impl FnMut(Run)) -> Result<(), Corrupt> {
-    let (mut at, mut registers) = (HEADER_BYTES, 0);
-    while let Some(run) = value.get(at..).and_then(Run::read) {
+    let (mut rest, mut registers) = (&value[HEADER_BYTES..], 0);
+    while let Some(run) = Run::read(rest) {
         registers += run.count;
         if registers > REGISTERS {
             return Err(Corrupt);
         }
         each(run);
-        at += run.bytes;
+        rest = rest.get(run.bytes..).unwrap_or_default();
     }
     if registers == REGISTERS {
         Ok(())
@@ -103,24 +135,19 @@ pub(super) fn raise(
     if rank.rank > VALUE_MAX {
         return raise_as_dense(value, rank);
     }
-    let index = usize::from(rank.register);
-    let (mut before, mut at, mut first) = (None, HEADER_BYTES, 0);
-    let run = loop {
-        let run = value.get(at..).and_then(Run::read).ok_or(Corrupt)?;
-        if index < first + run.count {
-            break run;
-        }
-        before = Some(at);
-        at += run.bytes;
-        first += run.count;
-    };
+    let Place {
+        run,
+        at,
+        before,
+        index,
+    } = place_of(value, rank.register()).ok_or(Corrupt)?;
     if run.value >= rank.rank {
         return Ok(false);
     }
     if run.bytes == 1 && run.count == 1 {
         value[at] = values(rank.rank, 1);
     } else {
-        let divided = divided(run, index - first, rank.rank);
+        let divided = divided(run, index, rank.rank);
         let len = value.len() + divided.len() - run.bytes;
         if divided.len() > run.bytes && len as u64 > sparse_max_bytes {
             return raise_as_dense(value, rank);

@@ -38,7 +38,9 @@ proptest! {
             let register = &mut model[usize::from(rank.register)];
             let raises = *register < rank.rank;
             *register = rank.rank.max(*register);
-            prop_assert_eq!(raises_dense(&dense, rank), raises);
+            prop_assert_eq!(super::raises(&dense, Representation::Dense, rank), Some(raises));
+            let written = representation(&value).unwrap();
+            prop_assert_eq!(super::raises(&value, written, rank), Some(raises));
             prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
             prop_assert_eq!(add(&mut dense, rank, 0), Ok(raises));
             if representation(&value) == Some(Representation::Sparse) {
@@ -193,4 +195,28 @@ fn estimates_are_near_the_number_of_elements() {
         }
     }
     assert_eq!(representation(&value), Some(Representation::Dense));
+}
+
+#[test]
+fn registers_are_taken_alike_with_the_instructions_of_the_machine_and_without() {
+    let mut registers = [Registers::default(), Registers::default()];
+    let mut state = 1u64;
+    for registers in &mut registers {
+        for register in registers.0.iter_mut() {
+            state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+            *register = (state >> 58) as u8;
+        }
+    }
+    let [ours, theirs] = registers;
+    let both = [true, false].map(|allowed| {
+        allow_vectors(allowed);
+        let dense = theirs.as_dense(&empty());
+        let mut merged = ours.clone();
+        merged.merge(&dense).unwrap();
+        (dense, merged)
+    });
+    allow_vectors(true);
+    assert_eq!(both[0], both[1]);
+    let highest = ours.0.iter().zip(theirs.0.iter()).map(|(a, b)| *a.max(b));
+    assert!(highest.eq(both[0].1.0.iter().copied()));
 }

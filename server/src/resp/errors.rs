@@ -575,6 +575,8 @@ fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
 /// `CLUSTERSCAN` with a cursor of another slot than `SLOT` names.
 pub const CURSOR_OF_ANOTHER_SLOT: ErrorReply =
     ErrorReply::fixed("ERR Cursor slot mismatch with SLOT argument");
+/// `CLUSTERSCAN` with what is no cursor.
+pub const BAD_CLUSTER_CURSOR: ErrorReply = ErrorReply::fixed("ERR Invalid cursor");
 /// `SLOT` twice.
 pub const SLOT_TWICE: ErrorReply = ErrorReply::fixed("ERR SLOT option can only be specified once");
 /// What is no slot.

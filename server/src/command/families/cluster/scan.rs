@@ -150,7 +150,7 @@ fn scan_here(call: &mut CoreCall<'_>) -> Result<Vec<u8>, ErrorReply> {
             .expect("there are slots");
         return Ok(nothing(&Cursor::beginning(first)));
     }
-    let cursor = Cursor::parse(args.at(0)).ok_or(errors::INVALID_CURSOR)?;
+    let cursor = Cursor::parse(args.at(0)).ok_or(errors::BAD_CLUSTER_CURSOR)?;
     if options.slot.is_some_and(|slot| slot != cursor.slot) {
         return Err(errors::CURSOR_OF_ANOTHER_SLOT);
     }

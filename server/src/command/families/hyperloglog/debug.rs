@@ -46,11 +46,15 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 fn pfdebug(call: &mut ShardCall<'_>) -> CommandResult {
     let args = call.args;
     if args.is(1, "SIMD") {
-        // There is no code of which the machine's vectors could be kept away.
-        if !args.is(2, "ON") && !args.is(2, "OFF") {
+        let is_on = args.is(2, "ON");
+        if !is_on && !args.is(2, "OFF") {
             return Err(errors::NOT_ON_OR_OFF);
         }
-        call.reply.status("disabled");
+        let is_used = hyperloglog::allow_vectors(is_on);
+        call.reply.status(match is_used {
+            true => "enabled",
+            false => "disabled",
+        });
         return Ok(());
     }
     let key = call.key(2);

@@ -112,40 +112,30 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
         return Ok(());
     };
     let is_raw = entry.encoding() == Encoding::Raw;
-    let raised = match value_of(&entry)? {
-        (value, Representation::Dense) => {
-            let mut ranks: Vec<_> = elements
-                .filter(|rank| hyperloglog::raises_dense(value, *rank))
-                .collect();
-            if ranks.is_empty() {
-                0
-            } else {
-                let stale = hyperloglog::keeping_none(value);
-                let forgets = hyperloglog::kept_count(value).is_some();
-                let (changes, raised) = hyperloglog::dense_changes(value, &mut ranks);
-                write_changes(call.shard, db, key, forgets.then_some(stale), &changes)?;
-                raised
-            }
+    let (value, representation) = value_of(&entry)?;
+    // Nothing is copied for elements that change nothing.
+    let mut ranks = Vec::new();
+    for rank in elements {
+        let raises = hyperloglog::raises(value, representation, rank);
+        if raises.ok_or(errors::CORRUPT_HYPERLOGLOG)? {
+            ranks.push(rank);
         }
-        (value, Representation::Sparse) => {
-            let was = value;
-            let mut value = was.to_vec();
-            let raised = add_all(&mut value, elements, sparse_max)?;
-            if raised > 0 {
-                hyperloglog::forget_count(&mut value);
-                let unchanged = unchanged_bytes(was, &value);
-                let was_bytes = was.len();
-                write_over(
-                    call.shard,
-                    db,
-                    key,
-                    (was_bytes, unchanged),
-                    &value,
-                    Event::PfAdd,
-                )?;
-            }
-            raised
-        }
+    }
+    let raised = if ranks.is_empty() {
+        0
+    } else if representation == Representation::Dense {
+        let stale = hyperloglog::keeping_none(value);
+        let forgets = hyperloglog::kept_count(value).is_some();
+        let (changes, raised) = hyperloglog::dense_changes(value, &mut ranks);
+        write_changes(call.shard, db, key, forgets.then_some(stale), &changes)?;
+        raised
+    } else {
+        let mut raised_value = value.to_vec();
+        let raised = add_all(&mut raised_value, ranks.into_iter(), sparse_max)?;
+        hyperloglog::forget_count(&mut raised_value);
+        let was = (value.len(), unchanged_bytes(value, &raised_value));
+        write_over(call.shard, db, key, was, &raised_value, Event::PfAdd)?;
+        raised
     };
     if raised > 0 {
         call.shard.journal().count_as(0, raised - 1);
