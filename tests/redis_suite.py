@@ -62,7 +62,7 @@ DEFAULT_UNITS = {
     "shared": [
         "protocol", "type/string", "type/incr", "type/hash", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
         "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
-        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "sort",
+        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "sort", "hyperloglog",
     ],
     "own": ["querybuf", "pubsubshard"],
 }

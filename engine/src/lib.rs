@@ -12,6 +12,7 @@ mod copied;
 mod entry;
 mod error;
 mod expiry;
+pub mod hyperloglog;
 mod item;
 mod journal;
 mod key;

@@ -10,6 +10,7 @@
 //! * [`differential`] compares Larder's replies to random commands with a redis-server's.
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
+//! * [`hyperloglogs`] are strings of arbitrary bytes that commands take for HyperLogLogs, or refuse.
 //! * [`stirred`] drives cores without sockets, one at a time a step of its turn, with mail that takes its time;
 //!   [`history::simulated`] plays the same clients there, and a seed gives the same history again.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
@@ -29,6 +30,7 @@ pub mod dialogue;
 pub mod differential;
 pub mod fragile;
 pub mod history;
+pub mod hyperloglogs;
 pub mod inprocess;
 pub mod model;
 pub mod payloads;

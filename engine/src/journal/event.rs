@@ -85,6 +85,10 @@ events! {
     Append = ("append", String),
     /// `SETBIT`, `BITFIELD`.
     SetBit = ("setbit", String),
+    /// `PFADD`, `PFMERGE`.
+    PfAdd = ("pfadd", String),
+    /// `PFCOUNT` has kept its result: a change that publishes nothing.
+    PfCount = ("", Silent),
     /// `INCR`, `DECR`, `INCRBY`, `DECRBY`.
     IncrBy = ("incrby", String),
     /// `INCRBYFLOAT`.

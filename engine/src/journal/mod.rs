@@ -391,7 +391,7 @@ impl Journal {
     #[cold]
     #[inline(never)]
     fn note_event(&mut self, db: DbIndex, key: &[u8], event: Event) {
-        if event != Event::Silent {
+        if event.class() != EventClass::Silent {
             self.notes.push(db, key, Noted::Event(event));
         }
     }

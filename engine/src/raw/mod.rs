@@ -11,6 +11,7 @@ mod buffer;
 mod classes;
 mod extent;
 mod prefetch;
+mod registers;
 mod span;
 #[cfg_attr(not(miri), path = "system.rs")]
 #[cfg_attr(miri, path = "system_miri.rs")]
@@ -24,6 +25,7 @@ pub(crate) use arena::{Arena, Block, NthBlock};
 pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
 pub(crate) use prefetch::{LINE_BYTES, prefetch_read};
+pub(crate) use registers::{allow_vectors, merge_packed, pack, uses_vectors};
 pub(crate) use tags::{TAGS_AT_ONCE, matching_tags};
 
 /// Bytes of a page, the unit in which the system takes memory back.

@@ -85,6 +85,8 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::bits::COMMANDS,
     families::bits::OP,
     families::bits::FIELD,
+    families::hyperloglog::COMMANDS,
+    families::hyperloglog::DEBUG,
     families::lcs::COMMANDS,
     families::sort::COMMANDS,
     families::lists::PUSH,

@@ -140,6 +140,8 @@ named_flags! { Flags:
     NO_MANDATORY_KEYS = 19, "no_mandatory_keys";
     /// Not while loading in the background.
     NO_ASYNC_LOADING = 17, "no_async_loading";
+    /// A cluster client need not send `ASKING` before it.
+    ASKING = 21, "asking";
     /// Not inside MULTI.
     NO_MULTI = 13, "no_multi";
     /// Its keys are not one range: follows from its key specifications.
@@ -181,6 +183,7 @@ pub enum Category {
     String,
     Hash,
     Bitmap,
+    HyperLogLog,
     List,
     Set,
     SortedSet,
@@ -201,6 +204,7 @@ impl Category {
             Self::String => "string",
             Self::Hash => "hash",
             Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
             Self::List => "list",
             Self::Set => "set",
             Self::SortedSet => "sortedset",
@@ -223,6 +227,7 @@ pub enum Group {
     String,
     Hash,
     Bitmap,
+    HyperLogLog,
     List,
     Connection,
     Pubsub,
@@ -240,6 +245,7 @@ impl Group {
             Self::String => "string",
             Self::Hash => "hash",
             Self::Bitmap => "bitmap",
+            Self::HyperLogLog => "hyperloglog",
             Self::List => "list",
             Self::Connection => "connection",
             Self::Pubsub => "pubsub",

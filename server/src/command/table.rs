@@ -174,7 +174,10 @@ impl CommandTable {
             first_key: spec.keys.first(),
             field: spec.field,
             writes_whole: spec.flags.has(Flags::WRITE)
-                && matches!(spec.group, Group::Generic | Group::String | Group::Bitmap),
+                && matches!(
+                    spec.group,
+                    Group::Generic | Group::String | Group::Bitmap | Group::HyperLogLog
+                ),
             steps: spec.steps,
             shares_turn,
             is_plain: shares_turn && !spec.flags.has(Flags::GROWS),

@@ -78,6 +78,7 @@ pub(super) const OBEYED: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
     "list-max-listpack-size",
+    "hll-sparse-max-bytes",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -235,7 +236,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("set-max-listpack-value", Set, NO_SUCH_TYPE),
     ("zset-max-listpack-entries", Set, NO_SUCH_TYPE),
     ("zset-max-listpack-value", Set, NO_SUCH_TYPE),
-    ("hll-sparse-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (
         "io-threads",

@@ -239,6 +239,32 @@ pub const BAD_BITFIELD_TYPE: ErrorReply = ErrorReply::fixed(
 /// A way of overflowing.
 pub const BAD_BITFIELD_OVERFLOW: ErrorReply =
     ErrorReply::fixed("ERR Invalid OVERFLOW type specified");
+/// A string that has no header of a HyperLogLog.
+pub const NOT_A_HYPERLOGLOG: ErrorReply =
+    ErrorReply::fixed("WRONGTYPE Key is not a valid HyperLogLog string value.");
+/// A HyperLogLog whose registers contradict its header.
+pub const CORRUPT_HYPERLOGLOG: ErrorReply =
+    ErrorReply::fixed("INVALIDOBJ Corrupted HLL object detected");
+/// `PFDEBUG` of a key that does not exist.
+pub const NO_HYPERLOGLOG: ErrorReply = ErrorReply::fixed("ERR The specified key does not exist");
+/// `PFDEBUG DECODE` of a dense HyperLogLog.
+pub const HYPERLOGLOG_NOT_SPARSE: ErrorReply = ErrorReply::fixed("ERR HLL encoding is not sparse");
+/// `PFDEBUG SIMD` with neither.
+pub const NOT_ON_OR_OFF: ErrorReply = ErrorReply::fixed("ERR Argument must be ON or OFF");
+
+/// `PFDEBUG` with something that it does not know.
+pub fn unknown_pfdebug(subcommand: &[u8]) -> ErrorReply {
+    let mut text = b"ERR Unknown PFDEBUG subcommand '".to_vec();
+    text.extend_from_slice(shown(subcommand, usize::MAX));
+    text.push(b'\'');
+    ErrorReply::new(text)
+}
+
+/// What `PFSELFTEST` has found.
+pub fn test_failed(what: &str) -> ErrorReply {
+    ErrorReply::new(format!("ERR TESTFAILED {what}"))
+}
+
 /// `BITFIELD_RO` with a writing subcommand.
 pub const BITFIELD_READ_ONLY: ErrorReply =
     ErrorReply::fixed("ERR BITFIELD_RO only supports the GET subcommand");
@@ -546,6 +572,17 @@ fn quoted(before: &str, text: &[u8], behind: &str) -> ErrorReply {
 
 // CLUSTER.
 
+/// `CLUSTERSCAN` with a cursor of another slot than `SLOT` names.
+pub const CURSOR_OF_ANOTHER_SLOT: ErrorReply =
+    ErrorReply::fixed("ERR Cursor slot mismatch with SLOT argument");
+/// `CLUSTERSCAN` with what is no cursor.
+pub const BAD_CLUSTER_CURSOR: ErrorReply = ErrorReply::fixed("ERR Invalid cursor");
+/// `SLOT` twice.
+pub const SLOT_TWICE: ErrorReply = ErrorReply::fixed("ERR SLOT option can only be specified once");
+/// What is no slot.
+pub const BAD_SLOT: ErrorReply = ErrorReply::fixed("ERR Invalid or out of range slot");
+/// `CLIENT IMPORT-SOURCE ON`.
+pub const NOT_IN_IMPORT_MODE: ErrorReply = ErrorReply::fixed("ERR Server is not in import mode");
 /// Cluster commands where the cores have no endpoints of their own.
 pub const CLUSTER_DISABLED: ErrorReply =
     ErrorReply::fixed("ERR This instance has cluster support disabled");

@@ -11,6 +11,7 @@ pub(super) mod dump;
 pub(super) mod expire;
 mod fetch;
 pub(crate) mod hashes;
+pub(super) mod hyperloglog;
 pub(super) mod info;
 pub(super) mod introspect;
 pub(super) mod keys;

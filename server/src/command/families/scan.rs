@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use larder_engine::{ScanCursor, parse_canonical_i64};
+use larder_engine::{EntryRef, ScanCursor, parse_canonical_i64};
 
 use crate::command::{
     Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Round, Rounds, Run,
@@ -19,7 +19,7 @@ use crate::command::{
 use crate::glob::{self, Case};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Protocol, Reply};
-use crate::routing::{CoreId, SlotMap};
+use crate::routing::{CoreId, Slot, SlotMap};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -162,41 +162,102 @@ pub(super) fn parse_cursor(text: &[u8]) -> Result<u64, ErrorReply> {
     })
 }
 
+/// Whether an option may ask for the keys of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    OfAnySlot,
+    PerhapsOfASlot,
+}
+
+/// What is asked of a scan of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScanOptions<'a> {
+    /// Entries to visit.
+    pub(super) count: u64,
+    pub(super) pattern: &'a [u8],
+    pub(super) kind: Option<&'a [u8]>,
+    pub(super) slot: Option<Slot>,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// The options from argument `at` on.
+    pub(super) fn parse(
+        args: &Args<'a>,
+        mut at: usize,
+        wanted: Wanted,
+    ) -> Result<Self, ErrorReply> {
+        let mut options = Self {
+            count: DEFAULT_COUNT.unsigned_abs(),
+            pattern: b"*",
+            kind: None,
+            slot: None,
+        };
+        while at < args.len() {
+            let Some(value) = args.get(at + 1) else {
+                return Err(errors::SYNTAX);
+            };
+            if args.is(at, "count") {
+                let count = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
+                let count = u64::try_from(count).ok().filter(|count| *count > 0);
+                options.count = count.ok_or(errors::SYNTAX)?;
+            } else if args.is(at, "match") {
+                options.pattern = value;
+            } else if args.is(at, "type") {
+                options.kind = Some(value);
+            } else if args.is(at, "slot") && wanted == Wanted::PerhapsOfASlot {
+                if options.slot.is_some() {
+                    return Err(errors::SLOT_TWICE);
+                }
+                let slot = parse_canonical_i64(value).and_then(Slot::new);
+                options.slot = Some(slot.ok_or(errors::BAD_SLOT)?);
+            } else {
+                return Err(errors::SYNTAX);
+            }
+            at += 2;
+        }
+        Ok(options)
+    }
+
+    /// Whether an entry is one that the scan is to show.
+    fn takes(&self, entry: &EntryRef<'_>) -> bool {
+        let kind = entry.kind().name().as_bytes();
+        self.kind
+            .is_none_or(|wanted| wanted.eq_ignore_ascii_case(kind))
+            && matches(self.pattern, entry.key())
+    }
+}
+
+/// Visits some entries of this core's shard, and shows the keys of those that are wanted; where to go on.
+pub(super) fn scan_entries(
+    call: &mut CoreCall<'_>,
+    position: ScanCursor,
+    options: &ScanOptions<'_>,
+    show: &mut dyn FnMut(&[u8]),
+) -> ScanCursor {
+    let to_visit = usize::try_from(options.count).unwrap_or(usize::MAX);
+    call.core
+        .shard
+        .scan(call.db, position, to_visit, &mut |entry| {
+            if options.takes(&entry) {
+                show(entry.key());
+            }
+        })
+}
+
 /// Begins `SCAN`.
 fn scan(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
     let (cores, version) = (slots.cores(), slots.version());
     let cursor = parse_cursor(args.at(1))?;
     let cursor = CursorForm::new(cores, version).read(cursor);
-    let mut count = DEFAULT_COUNT;
-    let mut pattern = &b"*"[..];
-    let mut kind = None;
-    let mut at = 2;
-    while at < args.len() {
-        let Some(value) = args.get(at + 1) else {
-            return Err(errors::SYNTAX);
-        };
-        if args.is(at, "count") {
-            count = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
-            if count < 1 {
-                return Err(errors::SYNTAX);
-            }
-        } else if args.is(at, "match") {
-            pattern = value;
-        } else if args.is(at, "type") {
-            kind = Some(value.to_vec());
-        } else {
-            return Err(errors::SYNTAX);
-        }
-        at += 2;
-    }
+    let options = ScanOptions::parse(args, 2, Wanted::OfAnySlot)?;
     Ok(Box::new(Scan {
         all_cores: cores,
         cores: 0..cores,
         version,
         cursor,
-        to_visit: count.unsigned_abs(),
-        pattern: pattern.to_vec(),
-        kind,
+        to_visit: options.count,
+        pattern: options.pattern.to_vec(),
+        kind: options.kind.map(<[u8]>::to_vec),
         questions_left: u32::from(cores) + EXTRA_QUESTIONS_MAX,
         found: Found::default(),
     }))
@@ -298,7 +359,12 @@ fn scan_shard(call: &mut CoreCall<'_>) {
         u64::from_le_bytes(bytes.expect("a scan's numbers have eight bytes"))
     };
     let (position, to_visit) = (ScanCursor(number(0)), number(1));
-    let (pattern, kind) = (args.at(2), args.get(3));
+    let options = ScanOptions {
+        count: to_visit,
+        pattern: args.at(2),
+        kind: args.get(3),
+        slot: None,
+    };
     let header = call.out.len();
     call.out.extend_from_slice(&[0; 32]);
     let (mut visited, mut found) = (0u64, 0u64);
@@ -309,9 +375,7 @@ fn scan_shard(call: &mut CoreCall<'_>) {
         usize::try_from(to_visit).unwrap_or(usize::MAX),
         &mut |entry| {
             visited += 1;
-            let wanted =
-                kind.is_none_or(|kind| kind.eq_ignore_ascii_case(entry.kind().name().as_bytes()));
-            if wanted && matches(pattern, entry.key()) {
+            if options.takes(&entry) {
                 found += 1;
                 reply.bulk(entry.key());
             }

@@ -2,7 +2,7 @@
 
 #![cfg(test)]
 
-use crate::dispatch::tests::testing::{Server, key_on};
+use crate::dispatch::tests::testing::{Client, Server, key_on};
 use crate::resp::Protocol;
 use crate::routing::CoreId;
 
@@ -112,6 +112,7 @@ fn without_endpoints_of_their_own_cores_are_no_nodes() {
         "CLUSTER REPLICAS x",
         "CLUSTER SLAVES x",
         "CLUSTER HELP",
+        "CLUSTERSCAN x",
         "READONLY",
         "READWRITE",
         "ASKING",
@@ -271,4 +272,86 @@ fn a_core_s_own_endpoint_takes_every_command_and_speaks_of_its_own_keys_where_no
     );
     assert_eq!(server.send(nodes[0], b"FLUSHALL\r\n"), "+OK\r\n");
     assert_eq!(server.send(plain, b"DBSIZE\r\n"), ":0\r\n");
+}
+
+/// The bulk strings of a reply to `CLUSTERSCAN`: the cursor, then the keys.
+fn cursor_and_keys(reply: &str) -> (String, Vec<String>) {
+    let mut words = reply
+        .split("\r\n")
+        .filter(|word| !word.starts_with(['*', '$']));
+    let cursor = words.next().unwrap().to_owned();
+    let keys = words.filter(|word| !word.is_empty()).map(str::to_owned);
+    (cursor, keys.collect())
+}
+
+/// All keys that a scan with these options finds, each as often as it does, from cores in turn.
+fn scanned(server: &mut Server, clients: &[Client], options: &str) -> Vec<String> {
+    let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+    for turn in 0.. {
+        assert!(turn < 1000, "a scan ends");
+        let line = format!("CLUSTERSCAN {cursor} {options}\r\n");
+        let reply = server.send(clients[turn % clients.len()], line.as_bytes());
+        assert!(reply.starts_with("*2\r\n"), "{line}{reply}");
+        let (next, found) = cursor_and_keys(&reply);
+        keys.extend(found);
+        if next == "0" {
+            break;
+        }
+        cursor = next;
+    }
+    keys.sort();
+    keys
+}
+
+#[test]
+fn a_scan_by_slots_finds_the_keys_of_all_cores_once() {
+    let mut server = Server::with_core_endpoints(3);
+    let clients = [0, 1, 2].map(|core| server.connect_to_core(core, HOST));
+    let mut all: Vec<String> = (0..500)
+        .map(|key| format!("{{tag{}}}{key}", key % 9))
+        .collect();
+    for key in &all {
+        server.send(clients[0], format!("SET {key} v\r\n").as_bytes());
+    }
+    all.sort();
+    for options in ["", "COUNT 3", "COUNT 1000", "TYPE string"] {
+        assert_eq!(scanned(&mut server, &clients, options), all, "{options}");
+    }
+    assert!(scanned(&mut server, &clients, "TYPE list").is_empty());
+    let of_tag: Vec<String> = all
+        .iter()
+        .filter(|key| key.contains("tag4}"))
+        .cloned()
+        .collect();
+    let slot = server.send(clients[0], b"CLUSTER KEYSLOT tag4\r\n");
+    let slot = slot.trim_end().trim_start_matches(':').to_owned();
+    for options in ["MATCH {tag4}*".to_owned(), format!("SLOT {slot} COUNT 5")] {
+        assert_eq!(
+            scanned(&mut server, &clients, &options),
+            of_tag,
+            "{options}"
+        );
+    }
+    let elsewhere = format!("SLOT {slot} MATCH {{tag5}}*");
+    assert!(scanned(&mut server, &clients, &elsewhere).is_empty());
+    // A cursor of another walk begins the slots anew.
+    let (cursor, _) =
+        cursor_and_keys(&server.send(clients[0], b"CLUSTERSCAN abcdef-{tag4}-99 COUNT 9999\r\n"));
+    assert!(cursor.starts_with("0-{"), "{cursor}");
+    for (arguments, error) in [
+        ("x", "Invalid cursor"),
+        (
+            "0-{tag4}-0 SLOT 1",
+            "Cursor slot mismatch with SLOT argument",
+        ),
+        ("0 SLOT 16384", "Invalid or out of range slot"),
+        ("0 SLOT 1 SLOT 1", "SLOT option can only be specified once"),
+        ("0 COUNT 0", "syntax error"),
+    ] {
+        let reply = server.send(
+            clients[1],
+            format!("CLUSTERSCAN {arguments}\r\n").as_bytes(),
+        );
+        assert_eq!(reply, format!("-ERR {error}\r\n"), "{arguments}");
+    }
 }

@@ -7,6 +7,7 @@ use super::Maker;
 const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
 const LISTS: [&str; 5] = ["l:1", "l:2", "{t}l:3", "{t}l:4", "l:5"];
 const STRINGS: [&str; 3] = ["s:1", "s:2", "{t}s:3"];
+const HYPERLOGLOGS: [&str; 3] = ["p:1", "p:2", "{t}p:3"];
 /// Weights to sort by. Nothing puts a NUL into them, behind which Redis looks no further.
 const WEIGHTS: [&str; 2] = ["w_1", "w_a"];
 
@@ -34,6 +35,10 @@ impl Maker<'_> {
         self.mostly(&STRINGS)
     }
 
+    pub(super) fn hyperloglog_key(&mut self) -> Vec<u8> {
+        self.mostly(&HYPERLOGLOGS)
+    }
+
     pub(super) fn list_keys(&mut self, most: usize) -> Vec<Vec<u8>> {
         let count = self.random.between(1, most);
         (0..count).map(|_| self.list_key()).collect()
@@ -54,7 +59,7 @@ impl Maker<'_> {
         if self.random.one_in(12) {
             return b"none".to_vec();
         }
-        let keys: Vec<&str> = [&HASHES[..], &LISTS, &STRINGS].concat();
+        let keys: Vec<&str> = [&HASHES[..], &LISTS, &STRINGS, &HYPERLOGLOGS].concat();
         keys[self.random.below(keys.len())].into()
     }
 

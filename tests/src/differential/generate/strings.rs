@@ -1,4 +1,4 @@
-//! Commands of strings and of their bits.
+//! Commands of strings, of their bits, and of HyperLogLogs.
 
 use super::Maker;
 use crate::differential::step::Command;
@@ -35,6 +35,10 @@ pub(super) const COMMANDS: &[&str] = &[
     "BITCOUNT",
     "BITPOS",
     "BITOP",
+    "PFADD",
+    "PFCOUNT",
+    "PFMERGE",
+    "PFDEBUG",
 ];
 
 impl Maker<'_> {
@@ -73,6 +77,7 @@ impl Maker<'_> {
                 let command = command.key(self.bytes_key());
                 command.key(self.string_key()).key(self.string_key())
             }
+            "PFADD" | "PFCOUNT" | "PFMERGE" | "PFDEBUG" => self.of_hyperloglogs(name, command),
             "SETRANGE" | "SETBIT" => {
                 let command = command.key(self.bytes_key());
                 self.of_one_string(name, command)
@@ -90,6 +95,26 @@ impl Maker<'_> {
             command = command.key(self.string_key()).arg(self.value());
         }
         (command, count)
+    }
+
+    fn of_hyperloglogs(&mut self, name: &str, command: Command) -> Command {
+        match name {
+            "PFADD" => {
+                let elements = self.elements(8);
+                let command = command.key(self.hyperloglog_key());
+                elements.into_iter().fold(command, Command::arg)
+            }
+            "PFDEBUG" => {
+                let command = command.arg(["ENCODING", "DECODE", "TODENSE"][self.random.below(3)]);
+                command.key(self.hyperloglog_key())
+            }
+            _ => {
+                let keys: Vec<_> = (0..self.random.between(1, 4))
+                    .map(|_| self.hyperloglog_key())
+                    .collect();
+                command.some_keys(&keys)
+            }
+        }
     }
 
     fn of_one_string(&mut self, name: &str, command: Command) -> Command {

@@ -36,6 +36,18 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     CommandSpec {
+        name: "client|capa",
+        arity: -3,
+        flags: Flags::SESSION.with(Flags::ALLOW_BUSY),
+        categories: &[Category::Connection],
+        group: Group::Connection,
+        since: "8.0.0",
+        syntax: "capability [capability ...]",
+        summary: "Accepted, as a client says what it understands beyond the protocol: nothing here is answered by it. Of Valkey.",
+        run: Run::OnSession(capabilities),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
         name: "client|getname",
         arity: 2,
         flags: Flags::SESSION,
@@ -77,6 +89,18 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "5.0.0",
         summary: "Returns the connection's id.",
         run: Run::OnSession(id),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "client|import-source",
+        arity: 3,
+        flags: Flags::SESSION,
+        categories: &[Category::Connection],
+        group: Group::Connection,
+        since: "8.1.0",
+        syntax: "<ON|OFF>",
+        summary: "Marks the connection as one that imports keys, which only a server in import mode takes: this one has none. Of Valkey.",
+        run: Run::OnSession(import_source),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -261,12 +285,18 @@ const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "CACHING (YES|NO)",
     "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "CAPA <option> [options...]",
+    "    The client claims its some capability options. Options are:",
+    "    * REDIRECT",
+    "      The client can handle redirection during primary and replica failover in standalone mode.",
     "GETREDIR",
     "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
     "    Return the ID of the current connection.",
+    "IMPORT-SOURCE (ON|OFF)",
+    "    Mark this connection as an import source if the server is in import mode.",
     "INFO",
     "    Return information about the current client connection.",
     "KILL <ip:port>",
@@ -352,6 +382,20 @@ fn get_name(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn help(call: &mut SessionCall<'_>) -> CommandResult {
     call.reply(|reply| reply.help(HELP));
+    Ok(())
+}
+
+/// What a client understands matters to a replica that sends it to its primary, and to nothing else.
+fn capabilities(call: &mut SessionCall<'_>) -> CommandResult {
+    call.reply(|reply| reply.ok());
+    Ok(())
+}
+
+fn import_source(call: &mut SessionCall<'_>) -> CommandResult {
+    if !call.args.is(2, "off") {
+        return Err(errors::NOT_IN_IMPORT_MODE);
+    }
+    call.reply(|reply| reply.ok());
     Ok(())
 }
 

@@ -6,8 +6,11 @@
 //! that tell; those by which servers are made into a cluster there are not.
 
 mod keys;
+mod scan;
 
-use crate::command::{Category, CommandSpec, Flags, Group, Question, Run, SessionCall};
+use crate::command::{
+    Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Question, Run, SessionCall,
+};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SLOTS, Slot};
@@ -29,6 +32,25 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         complexity: "Depends on subcommand",
         subcommands: SUBCOMMANDS,
         ..ABOUT_NODES
+    },
+    CommandSpec {
+        name: "clusterscan",
+        arity: -2,
+        flags: Flags::READONLY,
+        categories: &[Category::Keyspace],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::NOT_KEY)]),
+        tips: &[
+            "nondeterministic_output",
+            "request_policy:special",
+            "response_policy:special",
+        ],
+        group: Group::Cluster,
+        since: "9.1.0",
+        syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type] [SLOT slot]",
+        summary: "Walks the keys of the selected database by the cores that own their slots, some at a time. Of Valkey.",
+        complexity: "O(1) for every call, O(N) for a whole walk, where N is the number of keys.",
+        run: Run::Rounds(scan::begin),
+        ..CommandSpec::BASE
     },
     CommandSpec {
         name: "readonly",

@@ -12,7 +12,8 @@ pub(super) use gather::{Gathered, value_of};
 pub(super) use write::{payload_of, serialized_bytes};
 
 use crate::command::{
-    Args, Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, run_all_steps,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    run_all_steps,
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -43,6 +44,24 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.6.0",
         syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         summary: "Creates a key from what DUMP answered.",
+        complexity: "O(N) where N is the size of the value.",
+        run: Run::OnShard(restore),
+        steps: Some(steps::begin_restore),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "restore-asking",
+        arity: -4,
+        flags: Flags::WRITE
+            .with(Flags::DENYOOM)
+            .with(Flags::ASKING)
+            .with(Flags::GROWS),
+        categories: &[Category::Keyspace, Category::Dangerous],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::OW.update())]),
+        group: Group::Server,
+        since: "3.0.0",
+        syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        summary: "Creates a key from what DUMP answered, as a server sends it whose slot moves.",
         complexity: "O(N) where N is the size of the value.",
         run: Run::OnShard(restore),
         steps: Some(steps::begin_restore),

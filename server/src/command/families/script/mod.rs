@@ -161,6 +161,16 @@ static SCRIPT: &[CommandSpec] = &[
         run: Run::OnSession(load),
         ..SUBCOMMAND
     },
+    CommandSpec {
+        name: "script|show",
+        arity: 3,
+        flags: Flags::NOSCRIPT.with(Flags::STALE),
+        since: "8.0.0",
+        syntax: "sha1",
+        summary: "Returns the text of a known script. Of Valkey.",
+        run: Run::OnSession(show),
+        ..SUBCOMMAND
+    },
 ];
 
 const HELP: &[&str] = &[
@@ -179,6 +189,8 @@ const HELP: &[&str] = &[
     "    Kill the currently executing Lua script.",
     "LOAD <script>",
     "    Load a script into the scripts cache without executing it.",
+    "SHOW <sha1>",
+    "    Show a script from the scripts cache.",
     "HELP",
     "    Prints this help.",
 ];
@@ -236,6 +248,14 @@ fn load(call: &mut SessionCall<'_>) -> CommandResult {
         .load(&core.shared.scripts, call.args.at(2))
         .map_err(no_script)?;
     call.reply(|reply| reply.bulk(&script.sha));
+    Ok(())
+}
+
+fn show(call: &mut SessionCall<'_>) -> CommandResult {
+    let sha = sha_of(call.args.at(2)).ok_or(errors::NO_SCRIPT)?;
+    let script = call.core.shared.scripts.find(&sha);
+    let script = script.ok_or(errors::NO_SCRIPT)?;
+    call.reply(|reply| reply.bulk(&script.text));
     Ok(())
 }
 

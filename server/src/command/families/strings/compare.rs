@@ -41,6 +41,19 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         run: Run::OnShard(delex),
         ..CommandSpec::BASE
     },
+    CommandSpec {
+        name: "delifeq",
+        arity: 3,
+        flags: Flags::WRITE.with(Flags::FAST),
+        categories: &[Category::String],
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
+        group: Group::String,
+        since: "9.0.0",
+        syntax: "key value",
+        summary: "Removes a key if its value is this. Of Valkey; `DELEX` with `IFEQ` does the same.",
+        run: Run::OnShard(delifeq),
+        ..CommandSpec::BASE
+    },
 ];
 
 /// With a condition it looks at the value first.
@@ -161,6 +174,19 @@ fn delex(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
+fn delifeq(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let is_equal = match call.shard.get(call.db, key, call.access) {
+        Some(entry) => entry.string().ok_or(errors::WRONG_TYPE)? == call.args.at(2),
+        None => false,
+    };
+    if is_equal {
+        call.shard.remove(call.db, key, Event::Del);
+    }
+    call.reply.integer(is_equal.into());
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use crate::command::families::testing::{Bench, check};
@@ -222,5 +248,23 @@ mod tests {
             ("DELEX k", "1"),
         ]);
         assert_eq!(bench.events(), ["set k", "del k", "set k", "del k"]);
+    }
+
+    #[test]
+    fn delifeq_removes_what_is_equal() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("DELIFEQ k 5", "0"),
+            ("SET k 5", "OK"),
+            ("DELIFEQ k 05", "0"),
+            ("DELIFEQ k 5", "1"),
+            ("EXISTS k", "0"),
+            ("RPUSH l a", "1"),
+            (
+                "DELIFEQ l a",
+                "WRONGTYPE Operation against a key holding the wrong kind of value",
+            ),
+        ]);
+        assert_eq!(bench.events(), ["set k", "del k", "rpush l"]);
     }
 }
