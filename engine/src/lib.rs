@@ -9,6 +9,7 @@ mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod copied;
+mod double;
 mod entry;
 mod error;
 mod expiry;
@@ -34,6 +35,7 @@ mod watch;
 
 pub use awaited::{AwaitedKeys, WakesOn};
 pub use copied::{CopiedKeys, Version, VersionWords};
+pub use double::{DoubleText, parse_double, read_double};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};
 pub use journal::{

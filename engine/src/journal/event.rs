@@ -11,6 +11,8 @@ pub enum EventClass {
     List,
     /// `h`: hash commands.
     Hash,
+    /// `z`: sorted set commands.
+    SortedSet,
     /// `x`: an entry reached its deadline.
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
@@ -31,6 +33,7 @@ impl EventClass {
             Self::String => Some('$'),
             Self::List => Some('l'),
             Self::Hash => Some('h'),
+            Self::SortedSet => Some('z'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
             Self::New => Some('n'),
@@ -121,6 +124,34 @@ events! {
     HPersist = ("hpersist", Hash),
     /// Fields reached their deadlines.
     HExpired = ("hexpired", Hash),
+    /// `ZADD`, `GEOADD`.
+    ZAdd = ("zadd", SortedSet),
+    /// `ZINCRBY`, `ZADD` with `INCR`.
+    ZIncr = ("zincr", SortedSet),
+    /// `ZREM`.
+    ZRem = ("zrem", SortedSet),
+    /// `ZREMRANGEBYRANK`.
+    ZRemRangeByRank = ("zremrangebyrank", SortedSet),
+    /// `ZREMRANGEBYSCORE`.
+    ZRemRangeByScore = ("zremrangebyscore", SortedSet),
+    /// `ZREMRANGEBYLEX`.
+    ZRemRangeByLex = ("zremrangebylex", SortedSet),
+    /// The lowest members of a sorted set were taken.
+    ZPopMin = ("zpopmin", SortedSet),
+    /// The highest members of a sorted set were taken.
+    ZPopMax = ("zpopmax", SortedSet),
+    /// `ZRANGESTORE`.
+    ZRangeStore = ("zrangestore", SortedSet),
+    /// `ZUNIONSTORE`.
+    ZUnionStore = ("zunionstore", SortedSet),
+    /// `ZINTERSTORE`.
+    ZInterStore = ("zinterstore", SortedSet),
+    /// `ZDIFFSTORE`.
+    ZDiffStore = ("zdiffstore", SortedSet),
+    /// `GEOSEARCHSTORE`.
+    GeoSearchStore = ("geosearchstore", SortedSet),
+    /// `GEORADIUS`, `GEORADIUSBYMEMBER` with `STORE` or `STOREDIST`.
+    GeoRadiusStore = ("georadiusstore", SortedSet),
     /// The entry was deleted by a command.
     Del = ("del", Generic),
     /// A deadline was set.

@@ -47,6 +47,6 @@ pub use output::{Output, Packing};
 pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal};
 pub use seen::Duplicates;
 pub use set::Set;
-pub use sorted_set::{Member, SortedSet};
+pub use sorted_set::{Member, SortedSet, SortedSetForm, SortedSetWriter};
 pub use value::Value;
 pub use version::Version;

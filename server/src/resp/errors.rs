@@ -1,6 +1,10 @@
-//! Every error text of the wire, in one file, byte for byte as Redis words them.
+//! Every error text of the wire, in one place, byte for byte as Redis words them.
+
+mod sorted_sets;
 
 use std::borrow::Cow;
+
+pub use sorted_sets::*;
 
 /// An error reply: the line after the `-`, code word first.
 #[derive(Clone, Debug, PartialEq, Eq)]

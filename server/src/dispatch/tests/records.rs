@@ -59,6 +59,7 @@ enum What {
     String(Encoding, Vec<u8>),
     List(VecDeque<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    SortedSet(BTreeMap<Vec<u8>, f64>),
 }
 
 impl What {
@@ -84,6 +85,13 @@ impl What {
                 });
                 Self::Hash(hash)
             }
+            Kind::SortedSet => {
+                let mut set = BTreeMap::new();
+                entry.each_member(&mut |member| {
+                    set.insert(member.name.to_vec(), member.score);
+                });
+                Self::SortedSet(set)
+            }
         }
     }
 
@@ -92,6 +100,7 @@ impl What {
         match element {
             ElementOf::Range { .. } => Self::String(Encoding::Raw, Vec::new()),
             ElementOf::Field { .. } => Self::Hash(BTreeMap::new()),
+            ElementOf::Score { .. } => Self::SortedSet(BTreeMap::new()),
             _ => Self::List(VecDeque::new()),
         }
     }
@@ -119,6 +128,14 @@ impl What {
                     assert!(gone.is_some(), "what goes was there");
                 }
                 _ => panic!("no hash has {element:?}"),
+            },
+            Self::SortedSet(set) => match element {
+                ElementOf::Score { member, score } => drop(set.insert(member.clone(), *score)),
+                ElementOf::Gone(member) => {
+                    let gone = set.remove(member);
+                    assert!(gone.is_some(), "what goes was there");
+                }
+                _ => panic!("no sorted set has {element:?}"),
             },
         }
     }
@@ -259,9 +276,10 @@ struct World {
     ball: [String; 2],
     /// Strings, mostly.
     others: Vec<String>,
-    /// Lists and hashes, two and two on a core.
+    /// Lists, hashes and sorted sets, two and two on a core.
     lists: Vec<String>,
     hashes: Vec<String>,
+    sorted: Vec<String>,
     tokens: u64,
 }
 
@@ -275,6 +293,10 @@ const CHANGE_UNDECLARED: &str = "local n=ARGV[5] \
     redis.call('hset',ARGV[2],n,n,'f',n) redis.call('hdel',ARGV[2],'f1',n-1) \
     redis.call('lmove',ARGV[1],ARGV[3],'left','right') redis.call('hincrby',ARGV[4],'count',n) \
     return redis.call('linsert',ARGV[3],'before',n,'y')";
+/// What it does to sorted sets is taken back when it reaches beyond its keys.
+const SCORE_UNDECLARED: &str = "local n=ARGV[3] \
+    redis.call('zadd',ARGV[1],n,'a',1,n,n,'m1') redis.call('zpopmin',ARGV[1]) redis.call('zincrby',ARGV[1],n,'m2') \
+    redis.call('zrem',ARGV[1],'m3','m4') return redis.call('zremrangebyrank',ARGV[2],0,1)";
 const THROW: &str =
     "if redis.call('exists',KEYS[1])==1 then redis.call('rename',KEYS[1],KEYS[2]) end";
 
@@ -296,6 +318,7 @@ impl World {
             others: (0..8).map(|at| on(at / 2, &format!("k{at}"))).collect(),
             lists: (0..6).map(|at| on(at / 2, &format!("l{at}"))).collect(),
             hashes: (0..6).map(|at| on(at / 2, &format!("h{at}"))).collect(),
+            sorted: (0..6).map(|at| on(at / 2, &format!("z{at}"))).collect(),
             tokens: 0,
         };
         let throw = format!("SET {} ball\r\n", world.ball[0]);
@@ -389,6 +412,34 @@ impl World {
         }
     }
 
+    /// A command on sorted sets.
+    fn any_of_scores(&mut self) -> String {
+        let at = [(); 2].map(|()| self.random.below(self.sorted.len()));
+        let (one, two, beside) = (
+            &self.sorted[at[0]],
+            &self.sorted[at[1]],
+            &self.sorted[at[0] ^ 1],
+        );
+        let (score, member) = (self.random.below(100), self.random.below(30));
+        match self.random.below(16) {
+            0..4 => format!("ZADD {one} {score} m{member} {member} n{score}\r\n"),
+            4 => format!("ZADD {one} GT CH {score} m{member} 5 m1\r\n"),
+            5 => format!("ZINCRBY {one} {score} m{member}\r\n"),
+            6 => format!("ZREM {one} m{member} m1 n{score}\r\n"),
+            7 => format!("ZPOPMIN {one} {}\r\n", score % 4),
+            8 => format!("ZMPOP 2 {one} {two} MAX COUNT 2\r\n"),
+            9 => format!("BZPOPMAX {one} {two} 0.004\r\n"),
+            10 => format!("ZREMRANGEBYSCORE {one} {score} {}\r\n", score + 20),
+            11 => format!("ZREMRANGEBYRANK {one} 2 {member}\r\n"),
+            12 => format!("ZRANGESTORE {one} {two} 0 {member}\r\n"),
+            13 => format!("RENAME {one} {beside}\r\n"),
+            14 => format!("EVAL \"{SCORE_UNDECLARED}\" 0 {one} {two} {score}\r\n"),
+            _ => {
+                format!("MULTI\r\nZADD {one} {score} a\r\nZREM {two} a\r\nDEL {beside}\r\nEXEC\r\n")
+            }
+        }
+    }
+
     fn any_other(&mut self) -> String {
         let (one, two, three) = (self.other(), self.other(), self.other());
         let number = self.random.below(100);
@@ -421,10 +472,11 @@ impl World {
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             if self.random.one_in(3) {
-                let words = match self.random.below(6) {
+                let words = match self.random.below(7) {
                     0 => self.write_alike(),
                     1 => self.throw(),
                     2 | 3 => self.any_of_elements(),
+                    4 => self.any_of_scores(),
                     _ => self.any_other(),
                 };
                 let client = self.clients[self.random.below(self.clients.len())];

@@ -10,7 +10,11 @@ use crate::dispatch::tests::testing::{Client, Random, Server, key_on, replies, s
 use crate::rdb::{Input, Version, seal_as, unseal};
 
 /// Collections that take several steps.
-const SHAPES: [(Kind, usize, usize); 2] = [(Kind::List, 9000, 40), (Kind::Hash, 6000, 40)];
+const SHAPES: [(Kind, usize, usize); 3] = [
+    (Kind::List, 9000, 40),
+    (Kind::Hash, 6000, 40),
+    (Kind::SortedSet, 6000, 40),
+];
 
 fn send(server: &mut Server, client: Client, command: &str) -> String {
     server.send(client, format!("{command}\r\n").as_bytes())

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Shard, Stored, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Member, Scored, Shard, Stored, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
-use crate::rdb::{self, Checksum, Duplicates, Fault, Hash, Input, List, Sum, Value, Version};
+use crate::rdb::{
+    self, Checksum, Duplicates, Fault, Hash, Input, List, SortedSet, Sum, Value, Version,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors;
 
@@ -46,6 +48,7 @@ enum Stage {
     Opening,
     List(LooseId, List),
     Hash(LooseId, Hash),
+    SortedSet(LooseId, SortedSet),
 }
 
 impl Gathering {
@@ -94,6 +97,7 @@ impl Gathering {
         let (gathered, is_all) = match &mut self.0 {
             Stage::List(id, list) => (*id, push_some(shard, *id, (list, body), budget)),
             Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
+            Stage::SortedSet(id, set) => (*id, score_some(shard, *id, (set, body), budget)),
             Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
         };
         match is_all {
@@ -119,7 +123,10 @@ impl Gathering {
             Value::String(string, _) => return Ok(Some(string)),
             Value::List(list) => Stage::List(shard.begin_loose(Kind::List, None), list),
             Value::Hash(hash) => Stage::Hash(shard.begin_loose(Kind::Hash, None), hash),
-            Value::Set(_) | Value::SortedSet(_) => return Err(errors::BAD_DATA_FORMAT),
+            Value::SortedSet(set) => {
+                Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
+            }
+            Value::Set(_) => return Err(errors::BAD_DATA_FORMAT),
         };
         Ok(None)
     }
@@ -130,6 +137,7 @@ impl Gathering {
             Stage::Summing(..) | Stage::Opening => 0,
             Stage::List(_, list) => list.held_bytes(),
             Stage::Hash(_, hash) => hash.held_bytes(),
+            Stage::SortedSet(_, set) => set.held_bytes(),
         }
     }
 }
@@ -188,6 +196,28 @@ fn add_some(
             return Err(damaged(Fault::Duplicate));
         }
         if budget.spend(name.len() + value.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds members. Whether those are all.
+fn score_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (set, body): (&mut SortedSet, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(rdb::Member { name, score }) = set.next_member(body).map_err(damaged)? {
+        let name = name.text();
+        // Redis keeps −0 in large ones.
+        let score = score + 0.0;
+        let member = Member { name: &name, score };
+        if shard.add_member(gathered, member)? != Scored::Added {
+            return Err(damaged(Fault::Duplicate));
+        }
+        if budget.spend(name.len()).is_break() {
             return Ok(false);
         }
     }

@@ -2,12 +2,13 @@
 //!
 //! Nothing is packed by LZF: that would cost more than it saves.
 
-use larder_engine::{Encoding, EntryRef, Kind, UnixMillis};
+use larder_engine::{DoubleText, Encoding, EntryRef, Kind, UnixMillis};
 
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, Sum, Value, Version, seal,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SortedSetForm,
+    SortedSetWriter, Sum, Value, Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -32,6 +33,7 @@ enum Body {
     String,
     List(ListWriter),
     Hash(HashWriter),
+    SortedSet(SortedSetWriter),
 }
 
 impl Writing {
@@ -57,6 +59,10 @@ impl Writing {
                 writer.begin(elements, &mut out);
                 Body::Hash(writer)
             }
+            Kind::SortedSet => {
+                let writer = SortedSetWriter::begin(sorted_set_form_of(entry), elements, &mut out);
+                Body::SortedSet(writer)
+            }
         };
         Self { out, body, next: 0 }
     }
@@ -77,6 +83,11 @@ impl Writing {
                 writer.push(field.name, field.value, deadline, out);
                 left.spend(field.name.len() + field.value.len())
             }),
+            Body::SortedSet(writer) => entry.members_from(*next, &mut |member| {
+                let score = DoubleText::of(member.score);
+                writer.push(member.name, (member.score, score.as_bytes()), out);
+                left.spend(member.name.len())
+            }),
         };
         *next = behind.unwrap_or(*next);
         behind.is_some()
@@ -89,6 +100,7 @@ impl Writing {
             Body::String => {}
             Body::List(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
+            Body::SortedSet(writer) => writer.finish(&mut out),
         }
         out
     }
@@ -185,6 +197,14 @@ pub(in crate::command::families) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> 
 pub(in crate::command::families) fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
     const TYPE_BYTES: usize = 1;
     payload_of(entry).len() - TYPE_BYTES - FOOTER_BYTES
+}
+
+/// As [`form_of`].
+fn sorted_set_form_of(set: &EntryRef<'_>) -> SortedSetForm {
+    match set.is_whole() && set.encoding() == Encoding::ListPack {
+        true => SortedSetForm::Listpack,
+        false => SortedSetForm::Strings,
+    }
 }
 
 /// What lies in its item and answers that it is small is one listpack. Who reads strings makes of them what suits it.
