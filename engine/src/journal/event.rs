@@ -11,6 +11,8 @@ pub enum EventClass {
     List,
     /// `h`: hash commands.
     Hash,
+    /// `z`: sorted set commands.
+    SortedSet,
     /// `x`: an entry reached its deadline.
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
@@ -31,6 +33,7 @@ impl EventClass {
             Self::String => Some('$'),
             Self::List => Some('l'),
             Self::Hash => Some('h'),
+            Self::SortedSet => Some('z'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
             Self::New => Some('n'),
