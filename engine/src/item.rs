@@ -48,6 +48,7 @@ impl Form {
     /// From here on the value is a variant and packed elements.
     const FIRST_PACKED: u8 = 3;
     const HASH_PACKED: u8 = 5;
+    const SORTED_SET_PACKED: u8 = 6;
     /// From here on the value is the number of a collection.
     const FIRST_LARGE: u8 = 9;
     /// What a kind's large form is above its packed one.
@@ -80,6 +81,7 @@ impl Form {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Self(3),
             Kind::Hash => Self(Self::HASH_PACKED),
+            Kind::SortedSet => Self(Self::SORTED_SET_PACKED),
         }
     }
 
@@ -114,6 +116,7 @@ impl Form {
         match self.0 {
             0..Self::FIRST_PACKED => Kind::String,
             3 | 9 => Kind::List,
+            6 | 12 => Kind::SortedSet,
             _ => Kind::Hash,
         }
     }
@@ -162,7 +165,9 @@ impl Variant {
     /// What a collection says of itself that answers this encoding.
     pub(crate) fn of(encoding: Encoding) -> Self {
         match encoding {
-            Encoding::QuickList | Encoding::HashTable => Self::default().outgrown(),
+            Encoding::QuickList | Encoding::HashTable | Encoding::SkipList => {
+                Self::default().outgrown()
+            }
             Encoding::ListPackEx => Self::default().with_deadlines(),
             _ => Self::default(),
         }
@@ -173,6 +178,7 @@ impl Variant {
         match (kind, self.is_outgrown()) {
             (Kind::List, true) => Encoding::QuickList,
             (Kind::Hash, true) => Encoding::HashTable,
+            (Kind::SortedSet, true) => Encoding::SkipList,
             (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,
             _ => Encoding::ListPack,
         }

@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {spiral, list} -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
@@ -26,6 +26,7 @@ pub mod model;
 mod nodes;
 mod raw;
 mod shard;
+mod sorted;
 mod spiral;
 mod subscribers;
 mod thresholds;
@@ -48,9 +49,10 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored,
-    TtlChange, Undo, Upcoming,
+    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, ScanCursor, Scored,
+    Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo, Upcoming,
 };
+pub use sorted::{Bound, Direction, Side};
 pub use spiral::Intent;
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, Thresholds};

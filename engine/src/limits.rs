@@ -49,6 +49,13 @@ pub const PACKED_LIST_MAX_BYTES: usize = NODE_MAX_BYTES - 16;
 /// Most elements of such a list.
 pub const PACKED_LIST_MAX_ELEMENTS: usize = 256;
 
+/// The longest run of a sorted set that lies in its item, in bytes, but for what its block has more. Beyond, it becomes a tree of
+/// two leaves or three.
+pub const PACKED_SORTED_SET_MAX_BYTES: usize = 4096 - 64;
+
+/// Most members of such a sorted set: one is looked for name by name.
+pub const PACKED_SORTED_SET_MAX_MEMBERS: usize = 512;
+
 /// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
 pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
 

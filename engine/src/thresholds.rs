@@ -7,6 +7,10 @@ pub struct Thresholds {
     pub hash_fields: u64,
     /// Bytes of a field's name or value (`hash-max-listpack-value`).
     pub hash_value_bytes: u64,
+    /// Members of a sorted set (`zset-max-listpack-entries`).
+    pub sorted_set_members: u64,
+    /// Bytes of a member's name (`zset-max-listpack-value`).
+    pub sorted_set_name_bytes: u64,
     /// A list's (`list-max-listpack-size`).
     pub list: ListThreshold,
 }
@@ -54,6 +58,8 @@ impl Default for Thresholds {
         Self {
             hash_fields: 512,
             hash_value_bytes: 64,
+            sorted_set_members: 128,
+            sorted_set_name_bytes: 64,
             list: ListThreshold::Bytes(8 << 10),
         }
     }

@@ -15,6 +15,8 @@ pub enum Kind {
     List,
     /// Fields with values.
     Hash,
+    /// Members in the order of their scores.
+    SortedSet,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::String => "string",
             Self::List => "list",
             Self::Hash => "hash",
+            Self::SortedSet => "zset",
         }
     }
 }
@@ -37,7 +40,7 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
-    /// A small list or hash.
+    /// A small list, hash or sorted set.
     ListPack,
     /// A small hash whose fields have, or have had, deadlines.
     ListPackEx,
@@ -45,6 +48,8 @@ pub enum Encoding {
     QuickList,
     /// A large hash, or set.
     HashTable,
+    /// A large sorted set.
+    SkipList,
 }
 
 impl Encoding {
@@ -58,6 +63,7 @@ impl Encoding {
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
+            Self::SkipList => "skiplist",
         }
     }
 

@@ -236,9 +236,10 @@ impl Element<'_> {
             Self::Range { .. } => Some(Kind::String),
             Self::Push { .. } | Self::Insert { .. } | Self::Replace { .. } => Some(Kind::List),
             Self::Field { .. } => Some(Kind::Hash),
+            Self::Score { .. } => Some(Kind::SortedSet),
             Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
             // Of types that are yet to come.
-            Self::Member(_) | Self::Score { .. } | Self::Entry { .. } => None,
+            Self::Member(_) | Self::Entry { .. } => None,
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use super::collections::Structure;
 use super::{Content, Memory};
 use crate::item::{Form, Layout, Variant};
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
+use crate::sorted::{self, SortedSet, SortedSetView};
 use crate::spiral::packed::Packed;
 use crate::spiral::{ElementRef, Spiral};
 use crate::{AccessClock, Kind, StoreError, UnixMillis};
@@ -171,12 +173,31 @@ impl Memory {
         {
             packed.check(hash_of);
         }
+        if form == Form::packed(Kind::SortedSet)
+            && let SortedSetView::Packed(run) = self.sorted_view(self.sorted_at(item))
+        {
+            sorted::check_run(&run);
+        }
     }
 
     /// A list, to read, and the memory it lies in.
     #[inline]
     pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
         (self.collections.list(number), &self.heap)
+    }
+
+    /// Whether a large collection is a sorted set.
+    pub(crate) fn is_sorted(&self, number: Owner) -> bool {
+        matches!(
+            self.collections.root(number).structure,
+            Structure::Sorted(_)
+        )
+    }
+
+    /// A sorted set, to read, and the memory it lies in.
+    #[inline]
+    pub(crate) fn sorted(&self, number: Owner) -> (&SortedSet, &Heap) {
+        (self.collections.sorted(number), &self.heap)
     }
 
     /// Has `change` change a collection of named elements in its memory.

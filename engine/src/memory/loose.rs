@@ -8,10 +8,13 @@
 
 use super::Memory;
 use super::lists::{is_short, takes, with_room};
+use super::sorted_sets::{self, put_packed as put_packed_member};
 use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
 use crate::nodes::Owner;
+use crate::sorted;
+use crate::sorted::run::{self, Run};
 use crate::spiral::packed::{self, Packed as PackedFields, Written};
 use crate::spiral::{ElementRef, Put};
 use crate::{Kind, StoreError};
@@ -58,6 +61,10 @@ impl Loose {
                     let len = run.len();
                     value.resize(1 + with_room(run.used_bytes()), 0);
                     Layout::new(&[(run, 0..len)]).write(&mut value[1..], End::Tail);
+                } else if self.kind == Kind::SortedSet && !run.is_empty() {
+                    let used = Run::new(run).used_bytes();
+                    value.resize(1 + sorted_sets::with_room(used), 0);
+                    run::copy(run, &mut value[1..]);
                 } else {
                     value.extend_from_slice(run);
                 }
@@ -97,11 +104,15 @@ impl Memory {
                 let run = Packed::new(run);
                 (run.len() as u64, run.payload_bytes() as u64)
             }
+            Body::Packed(run) if loose.kind == Kind::SortedSet => {
+                (Run::new(run).len() as u64, run.len() as u64)
+            }
             Body::Packed(run) => (PackedFields::new(run).len() as u64, run.len() as u64),
             Body::Large(owner) => {
                 let structure = &self.collections.root(*owner).structure;
                 let len = match loose.kind {
                     Kind::List => structure.list().len().into(),
+                    Kind::SortedSet => structure.sorted().len(),
                     _ => structure.spiral().len(),
                 };
                 (len, structure.payload_bytes())
@@ -127,6 +138,40 @@ impl Memory {
             },
         };
         self.change_spiral(owner, |spiral, heap| spiral.put(heap, hash_of, element))
+    }
+
+    /// Adds a member, or gives one that is there another score.
+    ///
+    /// # Errors
+    /// Memory is out, or there are as many members as there may be; then nothing changed.
+    pub(crate) fn put_loose_member(
+        &mut self,
+        loose: &mut Loose,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        member: (&[u8], f64),
+    ) -> Result<Put, StoreError> {
+        let run = match &mut loose.body {
+            Body::Large(owner) => {
+                let was = self.put_scored(*owner, hash_of, member)?;
+                return Ok(match was {
+                    None => Put::Added,
+                    Some(_) => Put::Replaced,
+                });
+            }
+            Body::Packed(run) => run,
+        };
+        let number = match run.is_empty() {
+            true => None,
+            false => sorted::find_in(&Run::new(run), member.0),
+        };
+        if !put_packed_member(run, number, member) {
+            let owner = self.unpack_sorted(run, hash_of, loose.variant, member)?;
+            loose.body = Body::Large(owner);
+        }
+        Ok(match number {
+            None => Put::Added,
+            Some(_) => Put::Replaced,
+        })
     }
 
     /// Adds an element behind the last.

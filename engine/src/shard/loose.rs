@@ -6,12 +6,12 @@
 //!                           └─ or add_field, push_loose     └─▶ drop_loose: nothing was changed
 //!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
-//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
-//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
+//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none, a member its score, 8 bytes.
+//! Each is in the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash, a rank.
 
 use std::ops::ControlFlow;
 
-use super::{Field, Shard, Stored};
+use super::{Field, Member, Shard, Stored};
 use crate::item::Variant;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::MAX_VALUE_BYTES;
@@ -20,8 +20,8 @@ use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
 use crate::{
-    AccessClock, DbIndex, Encoding, End, Key, Kind, ListThreshold, StoreError, UnixMillis,
-    ValueImage,
+    AccessClock, Bound, DbIndex, Direction, Encoding, End, Key, Kind, ListThreshold, StoreError,
+    UnixMillis, ValueImage,
 };
 
 /// Elements that one look at a hash shows, about.
@@ -107,6 +107,21 @@ fn read_field<'a>(part: &mut &'a [u8]) -> ElementRef<'a> {
     }
 }
 
+fn write_member((name, score): (&[u8], f64), out: &mut Vec<u8>) {
+    write_text(name, out);
+    out.extend_from_slice(&score.to_bits().to_le_bytes());
+}
+
+fn read_member<'a>(part: &mut &'a [u8]) -> Member<'a> {
+    let name = read_text(part);
+    let (score, rest) = part.split_first_chunk().expect("a score");
+    *part = rest;
+    Member {
+        name,
+        score: f64::from_bits(u64::from_le_bytes(*score)),
+    }
+}
+
 impl Shard {
     /// A part of the collection at a key, of about so many bytes: its elements from `from`, zero at first, on, as the bytes of an
     /// image that has all else of the entry, and where the next part begins, if there is one. `None` if there is no such key, or
@@ -124,6 +139,7 @@ impl Shard {
             Kind::String => return None,
             Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
             Kind::Hash => self.part_of_hash(item, (from, most_bytes), &mut bytes),
+            Kind::SortedSet => self.part_of_sorted_set(item, (from, most_bytes), &mut bytes),
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -178,6 +194,25 @@ impl Shard {
         next
     }
 
+    fn part_of_sorted_set(
+        &self,
+        item: Block,
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let set = self.memory.sorted_view(self.memory.sorted_at(item));
+        let mut next = from;
+        set.walk(&Bound::Rank(from), Direction::Up, &mut |name, score| {
+            write_member((name, score), out);
+            next += 1;
+            match out.len() < most_bytes {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        (next < set.len()).then_some(next)
+    }
+
     /// Begins a collection that no key has. Given an encoding, that is what it answers; else that follows from its elements.
     /// It is put or dropped in the end.
     pub fn begin_loose(&mut self, kind: Kind, encoding: Option<Encoding>) -> LooseId {
@@ -227,9 +262,12 @@ impl Shard {
                 })
             }
             Element::Gone(name) => {
-                memory.change_spiral(owner, |spiral, heap| spiral.remove(heap, &hash_of, name));
+                memory.remove_named(owner, &hash_of, name);
                 Ok(())
             }
+            Element::Score { member, score } => memory
+                .put_scored(owner, &hash_of, (member, score))
+                .map(|_| ()),
             Element::Push { end, value } => {
                 memory.change_list(owner, |list, heap| list.push(heap, end, value))
             }
@@ -247,10 +285,9 @@ impl Shard {
                 memory.change_list(owner, |list, heap| list.remove(heap, index..index + count));
                 Ok(())
             }
-            Element::Range { .. }
-            | Element::Member(_)
-            | Element::Score { .. }
-            | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+            Element::Range { .. } | Element::Member(_) | Element::Entry { .. } => {
+                unreachable!("no collection has {element:?}")
+            }
         }
     }
 
@@ -276,6 +313,11 @@ impl Shard {
             Kind::Hash => {
                 while !part.is_empty() {
                     self.put_loose_field(id, read_field(&mut part))?;
+                }
+            }
+            Kind::SortedSet => {
+                while !part.is_empty() {
+                    self.add_scored(id, read_member(&mut part))?;
                 }
             }
         }
@@ -328,6 +370,38 @@ impl Shard {
             }
         }
         Ok(put)
+    }
+
+    /// Adds a member; one that is there gets another score.
+    ///
+    /// # Errors
+    /// The name is too large, there are as many members as there may be, or memory is out; then nothing changed.
+    pub fn add_scored(&mut self, id: LooseId, member: Member<'_>) -> Result<Stored, StoreError> {
+        let Member { name, score } = member;
+        if name.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        assert!(!score.is_nan(), "commands refuse such scores");
+        let Self {
+            loose,
+            memory,
+            hasher,
+            thresholds,
+            ..
+        } = self;
+        let Gathered {
+            loose,
+            is_variant_given,
+        } = loose.get_mut(id);
+        let hash_of = |name: &[u8]| hasher.hash(name);
+        let put = memory.put_loose_member(loose, &hash_of, (name, score))?;
+        if !*is_variant_given && name.len() as u64 > thresholds.sorted_set_name_bytes {
+            loose.variant = loose.variant.outgrown();
+        }
+        Ok(match put {
+            Put::Added => Stored::Added,
+            Put::Replaced => Stored::Replaced,
+        })
     }
 
     /// Adds an element behind the last.
@@ -393,6 +467,7 @@ impl Shard {
                     let bytes = ListThreshold::bytes_of(len, payload);
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
+                Kind::SortedSet => len > self.thresholds.sorted_set_members,
                 _ => len > self.thresholds.hash_fields,
             };
         if is_outgrown {
@@ -445,6 +520,12 @@ impl Shard {
                 field: field.name,
                 value: field.value,
                 expires_at: field.expires_at,
+            });
+        });
+        entry.each_scored(&mut |member| {
+            record(Element::Score {
+                member: member.name,
+                score: member.score,
             });
         });
         entry.each_element(&mut |value| {

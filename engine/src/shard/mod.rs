@@ -17,6 +17,7 @@ mod loose;
 mod open;
 mod rebuild;
 mod reclaim;
+pub(crate) mod sorted_sets;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -32,6 +33,7 @@ use loose::LooseCollections;
 pub use loose::LooseId;
 use open::Open;
 use reclaim::Graveyard;
+pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;

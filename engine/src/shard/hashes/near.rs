@@ -44,7 +44,7 @@ impl Shard {
         for field in fields.take(NEAR_AT_ONCE) {
             let owner = match last {
                 Some((key_hash, owner)) if key_hash == field.key_hash => owner,
-                _ => self.large_hash(db, field.key_hash, &mut from),
+                _ => self.large_of(db, field.key_hash, Kind::Hash, &mut from),
             };
             last = Some((field.key_hash, owner));
             let Some(owner) = owner else { continue };
@@ -78,15 +78,21 @@ impl Shard {
         }
     }
 
-    /// The large hash that a hash of a key probably stands for.
+    /// The large collection of a kind that a hash of a key probably stands for.
     #[inline]
-    fn large_hash(&self, db: DbIndex, key_hash: u64, from: &mut usize) -> Option<Owner> {
+    pub(in crate::shard) fn large_of(
+        &self,
+        db: DbIndex,
+        key_hash: u64,
+        kind: Kind,
+        from: &mut usize,
+    ) -> Option<Owner> {
         let item = match self.ahead.is_empty() {
             true => self.keyspace(db).probable_item(key_hash, &self.memory)?,
             false => self.ahead.item_of(db, key_hash, from)?,
         };
-        let is_hash = self.memory.layout(item).head.form().kind() == Kind::Hash;
-        self.memory.collection_of(item).filter(|_| is_hash)
+        let is_it = self.memory.layout(item).head.form().kind() == kind;
+        self.memory.collection_of(item).filter(|_| is_it)
     }
 }
 
