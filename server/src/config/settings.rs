@@ -117,6 +117,10 @@ pub struct Settings {
     pub hash_max_listpack_entries: u64,
     /// Longest name or value of a field of a small hash.
     pub hash_max_listpack_value_bytes: u64,
+    /// Most members of a small sorted set.
+    pub zset_max_listpack_entries: u64,
+    /// Longest member of a small sorted set.
+    pub zset_max_listpack_value_bytes: u64,
     /// Most elements of a small list; if negative, most bytes: 4 KiB for -1, and twice as many for each below, down to -5.
     pub list_max_listpack_size: i32,
     /// Most entries of a set of integers kept as such.
@@ -401,6 +405,8 @@ impl Settings {
             pidfile: unset_if_empty("pidfile").map(PathBuf::from),
             hash_max_listpack_entries: values.number("hash-max-listpack-entries"),
             hash_max_listpack_value_bytes: values.number("hash-max-listpack-value"),
+            zset_max_listpack_entries: values.number("zset-max-listpack-entries"),
+            zset_max_listpack_value_bytes: values.number("zset-max-listpack-value"),
             list_max_listpack_size: values.number("list-max-listpack-size"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
             busy_reply_threshold_ms: values.number("busy-reply-threshold"),

@@ -77,6 +77,8 @@ pub(super) const OBEYED: &[&str] = &[
     "lfu-decay-time",
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
+    "zset-max-listpack-entries",
+    "zset-max-listpack-value",
     "list-max-listpack-size",
     // Telling.
     "slowlog-log-slower-than",
@@ -233,8 +235,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("set-max-intset-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-value", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-value", Set, NO_SUCH_TYPE),
     ("hll-sparse-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (

@@ -32,7 +32,7 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
             text(field.value)
         ));
     });
-    entry.each_member(&mut |member| {
+    entry.each_scored(&mut |member| {
         elements.push(format!("{} {}", text(member.name), member.score));
     });
     if entry.kind() == Kind::Hash {

@@ -87,7 +87,7 @@ impl What {
             }
             Kind::SortedSet => {
                 let mut set = BTreeMap::new();
-                entry.each_member(&mut |member| {
+                entry.each_scored(&mut |member| {
                     set.insert(member.name.to_vec(), member.score);
                 });
                 Self::SortedSet(set)
@@ -177,8 +177,12 @@ impl Kept {
                 value,
                 expires_at,
             } => {
-                assert_eq!(kind, Kind::String, "no collection is written whole");
-                let what = What::String(encoding, value.to_vec());
+                let what = match kind {
+                    Kind::String => What::String(encoding, value.to_vec()),
+                    // Its members follow.
+                    Kind::SortedSet if value.is_empty() => What::SortedSet(BTreeMap::new()),
+                    _ => panic!("no collection is written whole"),
+                };
                 Change::Put(Value { what, expires_at })
             }
             Effect::Elements(elements) => Change::Elements(elements.iter().map(kept).collect()),

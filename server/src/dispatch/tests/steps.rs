@@ -13,7 +13,7 @@ use crate::rdb::{Input, Version, seal_as, unseal};
 const SHAPES: [(Kind, usize, usize); 3] = [
     (Kind::List, 9000, 40),
     (Kind::Hash, 6000, 40),
-    (Kind::SortedSet, 6000, 40),
+    (Kind::SortedSet, 9000, 40),
 ];
 
 fn send(server: &mut Server, client: Client, command: &str) -> String {

@@ -71,7 +71,7 @@ impl Digest {
             of_field.chain(field.value);
             self.add(&of_field.0);
         });
-        entry.each_member(&mut |member| {
+        entry.each_scored(&mut |member| {
             let mut of_member = Self::default();
             of_member.chain(member.name);
             of_member.chain(DoubleText::of(member.score).as_bytes());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Member, Scored, Shard, Stored, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Member, Shard, Stored, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
 use crate::rdb::{
@@ -214,7 +214,7 @@ fn score_some(
         // Redis keeps −0 in large ones.
         let score = score + 0.0;
         let member = Member { name: &name, score };
-        if shard.add_member(gathered, member)? != Scored::Added {
+        if shard.add_scored(gathered, member)? != Stored::Added {
             return Err(damaged(Fault::Duplicate));
         }
         if budget.spend(name.len()).is_break() {

@@ -83,7 +83,7 @@ impl Writing {
                 writer.push(field.name, field.value, deadline, out);
                 left.spend(field.name.len() + field.value.len())
             }),
-            Body::SortedSet(writer) => entry.members_from(*next, &mut |member| {
+            Body::SortedSet(writer) => entry.scored_from(*next, &mut |member| {
                 let score = DoubleText::of(member.score);
                 writer.push(member.name, (member.score, score.as_bytes()), out);
                 left.spend(member.name.len())

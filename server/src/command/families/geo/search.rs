@@ -213,7 +213,7 @@ mod tests {
                 "[[\"Palermo\", \"190.4424\", 3479099956230698, [\"13.361389338970184\", \"38.1155563954963\"]]]",
             ),
             (
-                "GEOSEARCH s FROMMEMBER Palermo BYBOX 40 400 km ASC",
+                "GEOSEARCH s FROMMEMBER Palermo BYBOX 30 400 km ASC",
                 "[\"Palermo\"]",
             ),
             ("GEOSEARCH s FROMLONLAT 15 37 BYRADIUS 1 m", "[]"),

@@ -145,7 +145,7 @@ mod tests {
                 "ZPOPMIN z -1",
                 "ERR value is out of range, must be positive",
             ),
-            ("ZPOPMIN z a", "ERR value is not an integer or out of range"),
+            ("ZPOPMIN z a", "ERR value is out of range, must be positive"),
             ("ZPOPMIN z 1 2", "ERR syntax error"),
             ("ZPOPMIN z 10", "[\"b\", \"2\", \"c\", \"3\"]"),
             ("EXISTS z", "0"),

@@ -73,7 +73,7 @@ pub(in crate::command::families) fn store<'m>(
     let gathered = shard.begin_loose(Kind::SortedSet, None);
     let mut count = 0;
     for member in members {
-        if let Err(error) = shard.add_member(gathered, member) {
+        if let Err(error) = shard.add_scored(gathered, member) {
             shard.drop_loose(gathered);
             return Err(error.into());
         }
