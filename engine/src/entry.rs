@@ -134,7 +134,7 @@ impl<'a> EntryRef<'a> {
     pub fn string(&self) -> Option<&'a [u8]> {
         match self.kind() {
             Kind::String => Some(self.value),
-            Kind::List | Kind::Hash => None,
+            Kind::List | Kind::Set | Kind::Hash => None,
         }
     }
 
@@ -143,6 +143,15 @@ impl<'a> EntryRef<'a> {
         if self.kind() == Kind::Hash {
             let fields = self.memory.named(self.collection_item());
             fields.for_each(|field| show(field.into()));
+        }
+    }
+
+    /// Shows each member of a set, few integers in their order; of another value nothing.
+    pub fn each_member(&self, show: &mut dyn FnMut(&'a [u8])) {
+        if self.kind() == Kind::Set {
+            let item = self.collection_item();
+            let members = self.memory.named(item);
+            members.each_member(self.memory.variant(item), show);
         }
     }
 
@@ -167,6 +176,19 @@ impl<'a> EntryRef<'a> {
         }
         let fields = self.memory.named(self.collection_item());
         fields.walk(from, |field| show(field.into()))
+    }
+
+    /// Shows members of a set from a place on, as [`Self::fields_from`] does fields; of another value nothing.
+    pub fn members_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::Set {
+            return None;
+        }
+        let members = self.memory.named(self.collection_item());
+        members.walk(from, |member| show(member.name))
     }
 
     /// Shows elements of a list from this index on until `show` breaks: the index to go on from, `None` behind the last; of another
@@ -212,7 +234,7 @@ impl<'a> EntryRef<'a> {
                 let at = self.memory.list_at(self.collection_item());
                 self.memory.list_view(&at).len().into()
             }
-            Kind::Hash => self.memory.named(self.collection_item()).len(),
+            Kind::Set | Kind::Hash => self.memory.named(self.collection_item()).len(),
         }
     }
 
@@ -220,7 +242,7 @@ impl<'a> EntryRef<'a> {
     pub fn soonest_field_deadline(&self) -> Option<UnixMillis> {
         match self.kind() {
             Kind::Hash => self.memory.named(self.collection_item()).soonest_deadline(),
-            Kind::String | Kind::List => None,
+            Kind::String | Kind::List | Kind::Set => None,
         }
     }
 

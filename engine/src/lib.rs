@@ -46,8 +46,8 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored,
-    TtlChange, Undo, Upcoming,
+    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, SetMut, SetRef, Shard,
+    ShardOptions, Stored, TtlChange, Undo, Upcoming,
 };
 pub use spiral::Intent;
 pub use subscribers::SubscriberId;

@@ -13,6 +13,8 @@ pub enum Kind {
     String,
     /// Elements in order.
     List,
+    /// Members, each there once.
+    Set,
     /// Fields with values.
     Hash,
 }
@@ -23,6 +25,7 @@ impl Kind {
         match self {
             Self::String => "string",
             Self::List => "list",
+            Self::Set => "set",
             Self::Hash => "hash",
         }
     }
@@ -37,7 +40,9 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
-    /// A small list or hash.
+    /// A small set of integers.
+    IntSet,
+    /// A small list, set or hash.
     ListPack,
     /// A small hash whose fields have, or have had, deadlines.
     ListPackEx,
@@ -54,6 +59,7 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::IntSet => "intset",
             Self::ListPack => "listpack",
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",

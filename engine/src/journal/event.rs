@@ -9,6 +9,8 @@ pub enum EventClass {
     String,
     /// `l`: list commands.
     List,
+    /// `s`: set commands.
+    Set,
     /// `h`: hash commands.
     Hash,
     /// `x`: an entry reached its deadline.
@@ -30,6 +32,7 @@ impl EventClass {
             Self::Generic => Some('g'),
             Self::String => Some('$'),
             Self::List => Some('l'),
+            Self::Set => Some('s'),
             Self::Hash => Some('h'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
@@ -107,6 +110,18 @@ events! {
     LTrim = ("ltrim", List),
     /// `SORT` with `STORE`.
     SortStore = ("sortstore", List),
+    /// `SADD`, and what moves a member to a set.
+    SAdd = ("sadd", Set),
+    /// `SREM`, and what moves a member from a set.
+    SRem = ("srem", Set),
+    /// `SPOP`.
+    SPop = ("spop", Set),
+    /// `SINTERSTORE`.
+    SInterStore = ("sinterstore", Set),
+    /// `SUNIONSTORE`.
+    SUnionStore = ("sunionstore", Set),
+    /// `SDIFFSTORE`.
+    SDiffStore = ("sdiffstore", Set),
     /// `HSET`, `HSETNX`, `HMSET`, `HSETEX`.
     HSet = ("hset", Hash),
     /// `HINCRBY`.

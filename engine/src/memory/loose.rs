@@ -73,7 +73,7 @@ impl Memory {
     /// # Errors
     /// Memory is out.
     pub(crate) fn begin_large_loose(&mut self, kind: Kind) -> Result<Loose, StoreError> {
-        let variant = Variant::default();
+        let variant = Variant::of_empty(kind);
         let owner = self.create_loose(kind, variant)?;
         Ok(Loose {
             kind,
@@ -109,11 +109,11 @@ impl Memory {
         }
     }
 
-    /// Adds a field, whose name has this hash, or gives one that is there another value; `hash_of` tells the hash of any name.
+    /// Adds a named element, or gives one that is there another value; `hash_of` tells the hash of any name.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
-    pub(crate) fn put_loose_field(
+    pub(crate) fn put_loose_named(
         &mut self,
         loose: &mut Loose,
         hash_of: &impl Fn(&[u8]) -> u64,
@@ -181,7 +181,7 @@ impl Memory {
     }
 }
 
-/// Puts a field into a run, which may become longer; `None` if it is one for nodes.
+/// Puts a named element into a run, which may become longer; `None` if it is one for nodes.
 fn put_packed(run: &mut Vec<u8>, hash: u64, element: &ElementRef<'_>) -> Option<Put> {
     if run.is_empty() {
         run.resize(packed::bytes_alone(element)?, 0);

@@ -3,11 +3,11 @@
 //!
 //! ```text
 //!  part ─▶ elements ─▶ begin_loose, add_part, add_part, … ──┬─▶ put_loose: the key has it
-//!                           └─ or add_field, push_loose     └─▶ drop_loose: nothing was changed
+//!                           └─ or add_field, add_member, …    └─▶ drop_loose: nothing was changed
 //!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
 //! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
-//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
+//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash or a set.
 
 use std::ops::ControlFlow;
 
@@ -21,7 +21,7 @@ use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
 use crate::{
     AccessClock, DbIndex, Encoding, End, Key, Kind, ListThreshold, StoreError, UnixMillis,
-    ValueImage,
+    ValueImage, parse_canonical_i64,
 };
 
 /// Elements that one look at a hash shows, about.
@@ -39,6 +39,8 @@ struct Gathered {
     loose: Loose,
     /// Whether what it says of itself came with it; else it follows from its elements.
     is_variant_given: bool,
+    /// Bytes of the longest name or value, if that is noted.
+    longest_bytes: u64,
 }
 
 impl LooseCollections {
@@ -88,6 +90,22 @@ fn write_field(field: &ElementRef<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&deadline.to_le_bytes());
 }
 
+/// A member of a set.
+fn member_of(name: &[u8]) -> ElementRef<'_> {
+    ElementRef {
+        name,
+        value: b"",
+        deadline: None,
+    }
+}
+
+fn stored(put: Put) -> Stored {
+    match put {
+        Put::Added => Stored::Added,
+        Put::Replaced => Stored::Replaced,
+    }
+}
+
 fn read_text<'a>(part: &mut &'a [u8]) -> &'a [u8] {
     let (len, rest) = part.split_first_chunk().expect("a length");
     let (text, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
@@ -123,7 +141,10 @@ impl Shard {
         let next = match entry.kind() {
             Kind::String => return None,
             Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
-            Kind::Hash => self.part_of_hash(item, (from, most_bytes), &mut bytes),
+            Kind::Set => self.part_of_named(item, (from, most_bytes), &mut bytes, |member, out| {
+                write_text(member.name, out);
+            }),
+            Kind::Hash => self.part_of_named(item, (from, most_bytes), &mut bytes, write_field),
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -155,24 +176,25 @@ impl Shard {
         (next < len).then_some(next.into())
     }
 
-    fn part_of_hash(
+    fn part_of_named(
         &self,
         item: Block,
         (from, most_bytes): (u64, usize),
         out: &mut Vec<u8>,
+        write: impl Fn(&ElementRef<'_>, &mut Vec<u8>),
     ) -> Option<u64> {
         let (spiral, heap) = match self.memory.named(item) {
             Named::Large(spiral, heap) => (spiral, heap),
             Named::Packed(run) => {
-                run.for_each(|field| write_field(&field, out));
+                run.for_each(|element| write(&element, out));
                 return None;
             }
         };
         let hash_of = |name: &[u8]| self.hasher.hash(name);
         let mut next = Some(from);
         while let Some(cursor) = next.filter(|_| out.len() < most_bytes) {
-            next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |field| {
-                write_field(&field, out);
+            next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |element| {
+                write(&element, out);
             });
         }
         next
@@ -183,8 +205,9 @@ impl Shard {
     pub fn begin_loose(&mut self, kind: Kind, encoding: Option<Encoding>) -> LooseId {
         let variant = encoding.map(Variant::of);
         self.loose.add(Gathered {
-            loose: Loose::new(kind, variant.unwrap_or_default()),
+            loose: Loose::new(kind, variant.unwrap_or(Variant::of_empty(kind))),
             is_variant_given: variant.is_some(),
+            longest_bytes: 0,
         })
     }
 
@@ -198,6 +221,7 @@ impl Shard {
         Ok(self.loose.add(Gathered {
             loose,
             is_variant_given: true,
+            longest_bytes: 0,
         }))
     }
 
@@ -226,6 +250,12 @@ impl Shard {
                     spiral.put(heap, &hash_of, field).map(|_| ())
                 })
             }
+            Element::Member(name) => {
+                let member = member_of(name);
+                memory.change_spiral(owner, |spiral, heap| {
+                    spiral.put(heap, &hash_of, member).map(|_| ())
+                })
+            }
             Element::Gone(name) => {
                 memory.change_spiral(owner, |spiral, heap| spiral.remove(heap, &hash_of, name));
                 Ok(())
@@ -247,10 +277,9 @@ impl Shard {
                 memory.change_list(owner, |list, heap| list.remove(heap, index..index + count));
                 Ok(())
             }
-            Element::Range { .. }
-            | Element::Member(_)
-            | Element::Score { .. }
-            | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+            Element::Range { .. } | Element::Score { .. } | Element::Entry { .. } => {
+                unreachable!("no collection has {element:?}")
+            }
         }
     }
 
@@ -273,9 +302,14 @@ impl Shard {
                     self.push_loose(id, read_text(&mut part))?;
                 }
             }
+            Kind::Set => {
+                while !part.is_empty() {
+                    self.put_loose_named(id, member_of(read_text(&mut part)))?;
+                }
+            }
             Kind::Hash => {
                 while !part.is_empty() {
-                    self.put_loose_field(id, read_field(&mut part))?;
+                    self.put_loose_named(id, read_field(&mut part))?;
                 }
             }
         }
@@ -290,7 +324,7 @@ impl Shard {
         if field.name.len().max(field.value.len()) > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        let put = self.put_loose_field(
+        let put = self.put_loose_named(
             id,
             ElementRef {
                 name: field.name,
@@ -298,36 +332,51 @@ impl Shard {
                 deadline: field.expires_at,
             },
         )?;
-        Ok(match put {
-            Put::Added => Stored::Added,
-            Put::Replaced => Stored::Replaced,
-        })
+        Ok(stored(put))
     }
 
-    fn put_loose_field(&mut self, id: LooseId, field: ElementRef<'_>) -> Result<Put, StoreError> {
-        super::hashes::check_deadline(field.deadline);
+    /// Adds a member to a set.
+    ///
+    /// # Errors
+    /// The member is too large, or memory is out; then nothing changed.
+    pub fn add_member(&mut self, id: LooseId, member: &[u8]) -> Result<Stored, StoreError> {
+        if member.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        self.put_loose_named(id, member_of(member)).map(stored)
+    }
+
+    fn put_loose_named(&mut self, id: LooseId, element: ElementRef<'_>) -> Result<Put, StoreError> {
+        super::hashes::check_deadline(element.deadline);
         let Self {
             loose,
             memory,
             hasher,
-            thresholds,
             ..
         } = self;
         let Gathered {
             loose,
             is_variant_given,
+            longest_bytes,
         } = loose.get_mut(id);
-        let put = memory.put_loose_field(loose, &|name: &[u8]| hasher.hash(name), field)?;
+        let put = memory.put_loose_named(loose, &|name: &[u8]| hasher.hash(name), element)?;
         if !*is_variant_given {
-            let longest = field.name.len().max(field.value.len()) as u64;
-            if longest > thresholds.hash_value_bytes {
-                loose.variant = loose.variant.outgrown();
-            }
-            if field.deadline.is_some() {
+            let longest = element.name.len().max(element.value.len()) as u64;
+            *longest_bytes = longest.max(*longest_bytes);
+            if element.deadline.is_some() {
                 loose.variant = loose.variant.with_deadlines();
+            }
+            if loose.variant.has_integers() && parse_canonical_i64(element.name).is_none() {
+                loose.variant = loose.variant.with_texts();
             }
         }
         Ok(put)
+    }
+
+    /// Number of elements of a collection that no key has.
+    pub fn loose_len(&mut self, id: LooseId) -> u64 {
+        let (len, _) = self.memory.size_of_loose(&self.loose.get_mut(id).loose);
+        len
     }
 
     /// Adds an element behind the last.
@@ -383,6 +432,7 @@ impl Shard {
         let Gathered {
             mut loose,
             is_variant_given,
+            longest_bytes,
         } = self.loose.take(id);
         let (len, payload) = self.memory.size_of_loose(&loose);
         assert!(len > 0, "no key has an empty collection");
@@ -393,7 +443,11 @@ impl Shard {
                     let bytes = ListThreshold::bytes_of(len, payload);
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
-                _ => len > self.thresholds.hash_fields,
+                kind => self.thresholds.is_outgrown(
+                    kind,
+                    loose.variant.has_integers(),
+                    (len, longest_bytes),
+                ),
             };
         if is_outgrown {
             loose.variant = loose.variant.outgrown();
@@ -447,6 +501,7 @@ impl Shard {
                 expires_at: field.expires_at,
             });
         });
+        entry.each_member(&mut |member| record(Element::Member(member)));
         entry.each_element(&mut |value| {
             record(Element::Push {
                 end: End::Tail,

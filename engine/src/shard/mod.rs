@@ -14,9 +14,11 @@ mod fields;
 pub(crate) mod hashes;
 pub(crate) mod lists;
 mod loose;
+mod named;
 mod open;
 mod rebuild;
 mod reclaim;
+pub(crate) mod sets;
 #[cfg(test)]
 mod tests;
 mod undo;
@@ -26,12 +28,14 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
-pub use hashes::{Fate, Field, FieldAhead, HashMut, HashRef, Stored};
+pub use hashes::{Fate, Field, HashMut, HashRef};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;
+pub use named::{FieldAhead, Stored};
 use open::Open;
 use reclaim::Graveyard;
+pub use sets::{SetMut, SetRef};
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;

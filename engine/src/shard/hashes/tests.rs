@@ -6,11 +6,11 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::model::play;
-use super::{HashMut, Stored};
+use super::HashMut;
 use crate::journal::Event;
 use crate::limits::{ITEM_SHARE_BYTES, PACKED_HASH_MAX_BYTES};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::shard::{Access, Lfu};
+use crate::shard::{Access, Lfu, Stored};
 use crate::{
     AccessClock, DbIndex, Encoding, Kept, Noted, Shard, StringForm, Thresholds, TtlChange,
     UnixMillis, WrongType,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  before a change    what takes it back                          played back from the last to the first:
-//!  field set, gone    what the field was, or that it was none     a collection passes through what it has been,
+//!  field, member      what it was, or that, or that it was none     a collection passes through what it has been,
 //!  push, insert       how many elements there were                and so do all of them together
 //!  pop, cut           the elements
 //!  replace            the element
@@ -105,7 +105,7 @@ impl Changes {
         hash_of: impl Fn(&[u8]) -> u64,
     ) {
         match *element {
-            Element::Field { field, .. } | Element::Gone(field) => {
+            Element::Field { field, .. } | Element::Member(field) | Element::Gone(field) => {
                 self.before_field(collection, memory.spiral(collection), field, hash_of(field));
             }
             Element::Push { .. }
@@ -115,10 +115,7 @@ impl Changes {
             | Element::Cut { .. } => {
                 self.before_of_list(collection, memory.list(collection), element)
             }
-            Element::Range { .. }
-            | Element::Member(_)
-            | Element::Score { .. }
-            | Element::Entry { .. } => {
+            Element::Range { .. } | Element::Score { .. } | Element::Entry { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }
