@@ -47,7 +47,7 @@ pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
     HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, SetMut, SetRef, Shard,
-    ShardOptions, Stored, TtlChange, Undo, Upcoming,
+    ShardOptions, Stored, TtlChange, Undo, Upcoming, members_of_part, write_member,
 };
 pub use spiral::Intent;
 pub use subscribers::SubscriberId;

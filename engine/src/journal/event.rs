@@ -71,6 +71,14 @@ macro_rules! events {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// Whether what it tells of overwrites the value that a key has, which is not removed first.
+            pub fn overwrites(self) -> bool {
+                matches!(
+                    self,
+                    Self::SortStore | Self::SInterStore | Self::SUnionStore | Self::SDiffStore
+                )
+            }
+
             /// The event's class.
             pub fn class(self) -> EventClass {
                 match self { $(Self::$name => EventClass::$class,)* }

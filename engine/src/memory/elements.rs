@@ -31,6 +31,14 @@ impl<'a> Named<'a> {
         }
     }
 
+    /// Bytes that all names and values have at most.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Packed(packed) => packed.run_bytes() as u64,
+            Self::Large(spiral, _) => spiral.payload_bytes(),
+        }
+    }
+
     /// The element of this name, whose hash is `hash`.
     #[inline(always)]
     pub(crate) fn get(&self, hash: u64, name: &[u8]) -> Option<ElementRef<'a>> {

@@ -6,8 +6,8 @@
 //! ```
 //! Nodes count as used from the beginning; a run, of the length of an item's at most, does when it is one.
 
-use super::Memory;
 use super::lists::{is_short, takes, with_room};
+use super::{Memory, Named};
 use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
@@ -86,6 +86,18 @@ impl Memory {
     pub(crate) fn drop_loose(&mut self, loose: &Loose) {
         if let Body::Large(owner) = loose.body {
             self.bury_loose(owner);
+        }
+    }
+
+    /// The named elements of one, if it has any.
+    pub(crate) fn named_of_loose<'a>(&'a self, loose: &'a Loose) -> Option<Named<'a>> {
+        match &loose.body {
+            Body::Packed(run) if run.is_empty() => None,
+            Body::Packed(run) => Some(Named::Packed(PackedFields::new(run))),
+            Body::Large(owner) => {
+                let (spiral, heap) = self.spiral(*owner);
+                Some(Named::Large(spiral, heap))
+            }
         }
     }
 

@@ -54,6 +54,11 @@ impl LooseCollections {
         LooseId(at as u32)
     }
 
+    fn get(&self, id: LooseId) -> &Gathered {
+        let gathered = self.0[id.0 as usize].as_ref();
+        gathered.expect("it is neither put nor dropped")
+    }
+
     fn get_mut(&mut self, id: LooseId) -> &mut Gathered {
         let gathered = self.0[id.0 as usize].as_mut();
         gathered.expect("it is neither put nor dropped")
@@ -81,6 +86,16 @@ impl LooseCollections {
 fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text);
+}
+
+/// Adds a member to a part of a set.
+pub fn write_member(member: &[u8], part: &mut Vec<u8>) {
+    write_text(member, part);
+}
+
+/// The members in a part of a set.
+pub fn members_of_part(mut part: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || (!part.is_empty()).then(|| read_text(&mut part)))
 }
 
 fn write_field(field: &ElementRef<'_>, out: &mut Vec<u8>) {
@@ -141,10 +156,11 @@ impl Shard {
         let next = match entry.kind() {
             Kind::String => return None,
             Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
-            Kind::Set => self.part_of_named(item, (from, most_bytes), &mut bytes, |member, out| {
-                write_text(member.name, out);
-            }),
-            Kind::Hash => self.part_of_named(item, (from, most_bytes), &mut bytes, write_field),
+            Kind::Set => self.part_of_set(item, (from, most_bytes), &mut bytes),
+            Kind::Hash => {
+                let fields = self.memory.named(item);
+                self.part_of_named(&fields, (from, most_bytes), &mut bytes, write_field)
+            }
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -176,15 +192,33 @@ impl Shard {
         (next < len).then_some(next.into())
     }
 
-    fn part_of_named(
+    /// A small set's members come as it shows them.
+    fn part_of_set(
         &self,
         item: Block,
+        from_and_most: (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let members = self.memory.named(item);
+        if let Named::Packed(_) = members {
+            let variant = self.memory.variant(item);
+            members.each_member(variant, |member| write_member(member, out));
+            return None;
+        }
+        self.part_of_named(&members, from_and_most, out, |member, out| {
+            write_member(member.name, out);
+        })
+    }
+
+    fn part_of_named(
+        &self,
+        elements: &Named<'_>,
         (from, most_bytes): (u64, usize),
         out: &mut Vec<u8>,
         write: impl Fn(&ElementRef<'_>, &mut Vec<u8>),
     ) -> Option<u64> {
-        let (spiral, heap) = match self.memory.named(item) {
-            Named::Large(spiral, heap) => (spiral, heap),
+        let (spiral, heap) = match elements {
+            Named::Large(spiral, heap) => (*spiral, *heap),
             Named::Packed(run) => {
                 run.for_each(|element| write(&element, out));
                 return None;
@@ -374,8 +408,8 @@ impl Shard {
     }
 
     /// Number of elements of a collection that no key has.
-    pub fn loose_len(&mut self, id: LooseId) -> u64 {
-        let (len, _) = self.memory.size_of_loose(&self.loose.get_mut(id).loose);
+    pub fn loose_len(&self, id: LooseId) -> u64 {
+        let (len, _) = self.memory.size_of_loose(&self.loose.get(id).loose);
         len
     }
 
@@ -389,6 +423,31 @@ impl Shard {
         }
         let loose = &mut self.loose.get_mut(id).loose;
         self.memory.push_loose(loose, element)
+    }
+
+    /// A part of a set that no key has, as [`Self::part`] gives those of a key's.
+    pub fn loose_part(
+        &mut self,
+        id: LooseId,
+        (from, most_bytes): (u64, usize),
+    ) -> (Vec<u8>, Option<u64>) {
+        let mut part = Vec::new();
+        let loose = &self.loose.get(id).loose;
+        assert_eq!(loose.kind, Kind::Set, "others go to a key");
+        let next = match self.memory.named_of_loose(loose) {
+            None => None,
+            Some(Named::Packed(run)) => {
+                let members = Named::Packed(run);
+                members.each_member(loose.variant, |member| write_member(member, &mut part));
+                None
+            }
+            Some(members) => {
+                self.part_of_named(&members, (from, most_bytes), &mut part, |member, part| {
+                    write_member(member.name, part);
+                })
+            }
+        };
+        (part, next)
     }
 
     /// Takes a collection out of use that no key is to have.
@@ -411,8 +470,8 @@ impl Shard {
     ) -> Result<(), StoreError> {
         let was_there = self.store_loose(db, key, id, (expires_at, access))?;
         self.record_put(db, key);
-        // As in Redis, where a key is removed before another value comes, other than by `SORT`, which overwrites it.
-        let is_new = !was_there || event != Event::SortStore;
+        // As in Redis, where a key is removed before another value comes, unless that overwrites it.
+        let is_new = !was_there || !event.overwrites();
         let events = [is_new.then_some(Event::New), Some(event)];
         self.journal.tell_each(db, key.bytes(), || events);
         Ok(())

@@ -31,7 +31,7 @@ use compaction::Compactor;
 pub use hashes::{Fate, Field, HashMut, HashRef};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
-pub use loose::LooseId;
+pub use loose::{LooseId, members_of_part, write_member};
 pub use named::{FieldAhead, Stored};
 use open::Open;
 use reclaim::Graveyard;

@@ -9,12 +9,15 @@ mod tests;
 
 pub use change::SetMut;
 
+use std::ops::ControlFlow;
+
 use super::named::prefetch_to_read;
 use super::{Access, Shard};
 use crate::item::Variant;
+use crate::limits::{NEAR_AT_ONCE, SORTED_MAX_MEMBERS};
 use crate::memory::Named;
 use crate::raw::Block;
-use crate::{DbIndex, Encoding, Key, Kind, WrongType};
+use crate::{DbIndex, Encoding, Intent, Key, Kind, WrongType};
 
 /// A set to read.
 #[derive(Clone, Copy)]
@@ -83,6 +86,11 @@ impl<'a> SetRef<'a> {
         self.members.len()
     }
 
+    /// Bytes that all members have at most.
+    pub fn payload_bytes(&self) -> u64 {
+        self.members.payload_bytes()
+    }
+
     fn variant(&self) -> Variant {
         self.shard.memory.variant(self.item)
     }
@@ -113,6 +121,36 @@ impl<'a> SetRef<'a> {
     /// Shows each member once: few integers in their order, others of a small set in the order in which they came.
     pub fn each(&self, show: &mut dyn FnMut(&'a [u8])) {
         self.members.each_member(self.variant(), show);
+    }
+
+    /// Shows members, in the order in which [`Self::each`] does, until `show` breaks.
+    pub fn walk(&self, show: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>) {
+        if let Named::Large(..) = self.members
+            && (self.len() > SORTED_MAX_MEMBERS || !self.variant().has_integers())
+        {
+            self.members.walk(0, |element| show(element.name));
+            return;
+        }
+        let mut is_over = false;
+        self.each(&mut |member| is_over = is_over || show(member).is_break());
+    }
+
+    /// Which of these members there are, at most [`NEAR_AT_ONCE`], a bit each: they are looked for together.
+    #[inline]
+    pub fn which(&self, members: &[&[u8]]) -> u32 {
+        assert!(members.len() <= NEAR_AT_ONCE, "a bit each");
+        let mut hashes = [0; NEAR_AT_ONCE];
+        for (hash, member) in hashes.iter_mut().zip(members) {
+            *hash = self.shard.hasher.hash(member);
+        }
+        if let Named::Large(spiral, heap) = self.members {
+            spiral.prefetch(heap, &hashes[..members.len()], Intent::Read);
+        }
+        let mut found = 0;
+        for (at, (&hash, member)) in hashes.iter().zip(members).enumerate() {
+            found |= u32::from(self.members.get(hash, member).is_some()) << at;
+        }
+        found
     }
 
     /// Shows about `count` members from `cursor`, zero at first, on; where to go on, `None` at the end. A member that is there all

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use super::model::play;
 use super::HashMut;
+use super::model::play;
 use crate::journal::Event;
 use crate::limits::{ITEM_SHARE_BYTES, PACKED_HASH_MAX_BYTES};
 use crate::shard::tests::{cases, shard, tend_to_the_end};

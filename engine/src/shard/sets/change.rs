@@ -191,6 +191,11 @@ impl SetMut<'_> {
         is_there
     }
 
+    /// Bytes that all members have at most.
+    pub fn payload_bytes(&self) -> u64 {
+        self.named.payload_bytes()
+    }
+
     /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no member is left,
     /// that the key is gone, which it then is. With no events nothing may have changed.
     #[inline]

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::SetMut;
@@ -15,7 +16,7 @@ use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::limits::SORTED_MAX_MEMBERS;
 use crate::memory::Named;
 use crate::model::Steps;
-use crate::shard::{Access, ShardOptions, Stored};
+use crate::shard::{Access, ShardOptions, Stored, members_of_part};
 use crate::{
     AccessClock, DbIndex, Encoding, Intent, KeyHasher, Kind, Shard, StoreError, Thresholds,
     UnixMillis, parse_canonical_i64,
@@ -180,7 +181,7 @@ impl Set {
 }
 
 /// Member number `number` of those of one manner.
-fn name(number: usize, manner: usize) -> Vec<u8> {
+fn name_of(number: usize, manner: usize) -> Vec<u8> {
     let len = match manner {
         0..=89 => return number.to_string().into_bytes(),
         90..=109 => return format!("-9{number}000000000000").into_bytes(),
@@ -206,7 +207,7 @@ impl Play<'_> {
 
     fn name(&mut self) -> Vec<u8> {
         let (number, manner) = (self.steps.operand(), self.steps.operand());
-        name(number, manner)
+        name_of(number, manner)
     }
 
     /// Takes a step; whether there was one.
@@ -224,7 +225,7 @@ impl Play<'_> {
                 let (first, manner) = (self.steps.operand(), self.steps.operand());
                 let count = self.steps.operand().max(first);
                 for number in first..count {
-                    self.add(&key, &name(number, manner.min(250)), 0);
+                    self.add(&key, &name_of(number, manner.min(250)), 0);
                 }
             }
             7 => {
@@ -237,7 +238,7 @@ impl Play<'_> {
             }
             10 => {
                 let (first, manner) = (self.steps.operand(), self.steps.operand());
-                let names: Vec<_> = (first..256).map(|number| name(number, manner)).collect();
+                let names: Vec<_> = (first..256).map(|number| name_of(number, manner)).collect();
                 self.remove(&key, &names);
             }
             11 => self.pop(&key),
@@ -365,6 +366,23 @@ impl Play<'_> {
         };
         set.prefetch([&name[..], b"1"].into_iter());
         assert_eq!(set.contains(&name), model.has(&name));
+        let (first, manner) = (draw as usize, count * 6);
+        let names: Vec<_> = (first..first + 32).map(|n| name_of(n, manner)).collect();
+        let borrowed: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let found = set.which(&borrowed);
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(found >> at & 1 == 1, model.has(name));
+        }
+        let (mut walked, mut all) = (Vec::new(), Vec::new());
+        set.each(&mut |member| all.push(member));
+        set.walk(&mut |member| {
+            walked.push(member);
+            match walked.len() > count {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        assert_eq!(walked, all[..all.len().min(count + 1)]);
         assert!(model.has(set.random(draw << 56)));
         let mut scanned = Vec::new();
         let mut cursor = Some(0);
@@ -381,7 +399,7 @@ impl Play<'_> {
     fn gather(&mut self, key: &[u8]) {
         let from = self.key();
         let (first, manner) = (self.steps.operand(), self.steps.operand().min(250));
-        let mut members: Vec<Vec<u8>> = (first..first + 40).map(|n| name(n, manner)).collect();
+        let mut members: Vec<Vec<u8>> = (first..first + 40).map(|n| name_of(n, manner)).collect();
         if let Some(set) = self.model.get(&from) {
             members.extend(set.members.iter().cloned());
         }
@@ -395,6 +413,19 @@ impl Play<'_> {
             }
         }
         assert_eq!(self.shard.loose_len(id), union.len() as u64);
+        let (mut shown, mut next) = (BTreeSet::new(), Some(0));
+        while let Some(from) = next {
+            let part;
+            (part, next) = self.shard.loose_part(id, (from, 200));
+            for member in members_of_part(&part) {
+                assert!(shown.insert(member.to_vec()), "it is shown once");
+            }
+        }
+        assert!(
+            shown
+                .iter()
+                .eq(&union.iter().cloned().collect::<BTreeSet<_>>())
+        );
         let at = self.hasher.key(key);
         let attributes = (None, AccessClock::default());
         let put = self

@@ -1,10 +1,14 @@
 //! One module a family of commands.
 
 pub(crate) mod bits;
+mod choose;
 pub(super) mod client;
+
 pub(super) mod cluster;
+mod combine;
 pub(super) mod config;
 pub(super) mod connection;
+mod counts;
 pub(super) mod databases;
 pub(super) mod debug;
 pub(super) mod dump;
@@ -28,6 +32,7 @@ pub(super) mod object;
 pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;
+pub(super) mod sets;
 pub(super) mod slowlog;
 pub(super) mod sort;
 pub(crate) mod strings;
@@ -38,5 +43,6 @@ mod timeout;
 pub(crate) mod transactions;
 mod transfer;
 pub(super) mod wait;
+mod walk;
 #[cfg(test)]
 mod wire;

@@ -13,7 +13,7 @@
 #![cfg(test)]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use larder_engine::{
@@ -58,6 +58,7 @@ struct Value {
 enum What {
     String(Encoding, Vec<u8>),
     List(VecDeque<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
 }
 
@@ -73,6 +74,13 @@ impl What {
                 let mut list = VecDeque::new();
                 entry.each_element(&mut |element| list.push_back(element.to_vec()));
                 Self::List(list)
+            }
+            Kind::Set => {
+                let mut set = BTreeSet::new();
+                entry.each_member(&mut |member| {
+                    set.insert(member.to_vec());
+                });
+                Self::Set(set)
             }
             Kind::Hash => {
                 let mut hash = BTreeMap::new();
@@ -91,6 +99,7 @@ impl What {
     fn without(element: &ElementOf<Vec<u8>>) -> Self {
         match element {
             ElementOf::Range { .. } => Self::String(Encoding::Raw, Vec::new()),
+            ElementOf::Member(_) => Self::Set(BTreeSet::new()),
             ElementOf::Field { .. } => Self::Hash(BTreeMap::new()),
             _ => Self::List(VecDeque::new()),
         }
@@ -108,6 +117,13 @@ impl What {
                 *encoding = Encoding::Raw;
             }
             Self::List(list) => change_list(list, element),
+            Self::Set(set) => match element {
+                ElementOf::Member(member) => {
+                    assert!(set.insert(member.clone()), "what comes was not there");
+                }
+                ElementOf::Gone(member) => assert!(set.remove(member), "what goes was there"),
+                _ => panic!("no set has {element:?}"),
+            },
             Self::Hash(hash) => match element {
                 ElementOf::Field {
                     field,
@@ -160,8 +176,11 @@ impl Kept {
                 value,
                 expires_at,
             } => {
-                assert_eq!(kind, Kind::String, "no collection is written whole");
-                let what = What::String(encoding, value.to_vec());
+                let what = match kind {
+                    Kind::String => What::String(encoding, value.to_vec()),
+                    Kind::Set => What::Set(BTreeSet::new()),
+                    _ => panic!("no other collection is written whole"),
+                };
                 Change::Put(Value { what, expires_at })
             }
             Effect::Elements(elements) => Change::Elements(elements.iter().map(kept).collect()),

@@ -7,7 +7,8 @@ use larder_engine::{Encoding, EntryRef, Kind, UnixMillis};
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, Sum, Value, Version, seal,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, Sum, Value,
+    Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -31,6 +32,7 @@ pub(super) struct Writing {
 enum Body {
     String,
     List(ListWriter),
+    Set(SetWriter),
     Hash(HashWriter),
 }
 
@@ -49,6 +51,12 @@ impl Writing {
             Kind::List => {
                 out.byte(ListWriter::KIND);
                 Body::List(ListWriter::begin(elements, &mut out))
+            }
+            Kind::Set => {
+                let mut writer = SetWriter::new(entry.encoding() == Encoding::IntSet);
+                out.byte(writer.kind());
+                writer.begin(elements, &mut out);
+                Body::Set(writer)
             }
             Kind::Hash => {
                 let soonest = entry.soonest_field_deadline();
@@ -72,6 +80,10 @@ impl Writing {
                 writer.push(element, out);
                 left.spend(element.len())
             }),
+            Body::Set(writer) => entry.members_from(*next, &mut |member| {
+                writer.push(member, out);
+                left.spend(member.len())
+            }),
             Body::Hash(writer) => entry.fields_from(*next, &mut |field| {
                 let deadline = field.expires_at.map(millis);
                 writer.push(field.name, field.value, deadline, out);
@@ -88,6 +100,7 @@ impl Writing {
         match body {
             Body::String => {}
             Body::List(writer) => writer.finish(&mut out),
+            Body::Set(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
         }
         out
@@ -95,7 +108,11 @@ impl Writing {
 
     /// The memory it takes.
     pub(super) fn held_bytes(&self) -> usize {
-        self.out.held_bytes()
+        let body = match &self.body {
+            Body::Set(writer) => writer.held_bytes(),
+            Body::String | Body::List(_) | Body::Hash(_) => 0,
+        };
+        self.out.held_bytes() + body
     }
 }
 

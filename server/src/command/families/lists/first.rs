@@ -7,6 +7,7 @@ use std::ops::Range;
 use larder_engine::{End, Kind, WakesOn};
 
 use super::{Wanting, is_there, pop, words};
+use crate::command::families::counts;
 use crate::command::families::timeout;
 use crate::command::families::transfer::Answer;
 use crate::command::{
@@ -132,7 +133,7 @@ impl Wanted {
 
     /// `numkeys key [key ...] <LEFT | RIGHT> [COUNT count]` from argument `at` on.
     fn several(args: &Args<'_>, at: usize) -> Result<Self, ErrorReply> {
-        let numkeys = words::positive(args.at(at), errors::NUMKEYS_NOT_POSITIVE)?;
+        let numkeys = counts::positive(args.at(at), errors::NUMKEYS_NOT_POSITIVE)?;
         let first = at + 1;
         let end_at = usize::try_from(numkeys).ok();
         let end_at = end_at.and_then(|numkeys| numkeys.checked_add(first));
@@ -143,7 +144,7 @@ impl Wanted {
             0 => 1,
             // What follows a count that is wrong is not looked at.
             2.. if args.is(end_at + 1, "count") => {
-                let count = words::positive(args.at(end_at + 2), errors::COUNT_NOT_POSITIVE)?;
+                let count = counts::positive(args.at(end_at + 2), errors::COUNT_NOT_POSITIVE)?;
                 if args.len() > end_at + 3 {
                     return Err(errors::SYNTAX);
                 }
@@ -355,7 +356,7 @@ fn pop_part(call: &mut CoreCall<'_>) {
     let outcome = words::end(&call.args, 1).and_then(|end| match call.args.get(2) {
         None => pop::pop_one(shard, call.db, key, end, &mut reply),
         Some(count) => {
-            let count = words::positive(count, errors::COUNT_NOT_POSITIVE)?;
+            let count = counts::positive(count, errors::COUNT_NOT_POSITIVE)?;
             pop::pop_many(shard, call.db, key, (end, count), &mut reply)
         }
     });

@@ -1,6 +1,6 @@
-//! The words and numbers that several list commands take.
+//! The words that several list commands take.
 
-use larder_engine::{End, parse_canonical_i64};
+use larder_engine::End;
 
 use crate::command::Args;
 use crate::resp::{ErrorReply, errors};
@@ -12,18 +12,6 @@ pub(super) fn end(args: &Args<'_>, at: usize) -> Result<End, ErrorReply> {
         () if args.is(at, "right") => Ok(End::Tail),
         () => Err(errors::SYNTAX),
     }
-}
-
-/// A number that is at least 1; else `error`.
-pub(super) fn positive(arg: &[u8], error: ErrorReply) -> Result<u64, ErrorReply> {
-    let number = parse_canonical_i64(arg).and_then(|number| u64::try_from(number).ok());
-    number.filter(|&number| number > 0).ok_or(error)
-}
-
-/// A number that is not negative; else `error`.
-pub(super) fn not_negative(arg: &[u8], error: ErrorReply) -> Result<u64, ErrorReply> {
-    let number = parse_canonical_i64(arg).and_then(|number| u64::try_from(number).ok());
-    number.ok_or(error)
 }
 
 /// The word for an end.

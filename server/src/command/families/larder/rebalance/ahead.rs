@@ -166,10 +166,13 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.number(index.into());
             part.number(count.into());
         }
-        Element::Range { .. }
-        | Element::Member(_)
-        | Element::Score { .. }
-        | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+        Element::Member(member) => {
+            part.number(9);
+            part.bytes(member);
+        }
+        Element::Range { .. } | Element::Score { .. } | Element::Entry { .. } => {
+            unreachable!("no collection has {element:?}")
+        }
     }
 }
 
@@ -206,6 +209,7 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             index: part.number() as u32,
             count: part.number() as u32,
         },
+        9 => Element::Member(part.bytes()),
         _ => unreachable!("one of the above was written"),
     }
 }
@@ -291,7 +295,11 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
         return;
     };
     let mut told = message(out, db, &key, PART);
-    told.number(u64::from(part.kind == Kind::List));
+    told.number(match part.kind {
+        Kind::Hash => 0,
+        Kind::Set => 2,
+        _ => 1,
+    });
     told.bytes(&part.bytes);
     let given = next.map_or(Given::All, Given::UpTo);
     match at {
@@ -346,6 +354,7 @@ fn take_messages(core: &mut CoreState, messages: &[u8]) -> Result<(), StoreError
             PART => {
                 let kind = match part.number() {
                     0 => Kind::Hash,
+                    2 => Kind::Set,
                     _ => Kind::List,
                 };
                 let id = match moving.came.get(&place) {
