@@ -50,7 +50,8 @@ pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
     HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, ScanCursor, Scored,
-    Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo, Upcoming,
+    SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo,
+    Upcoming, members_of_part, write_member,
 };
 pub use sorted::{Bound, Direction, Side};
 pub use spiral::Intent;

@@ -9,6 +9,8 @@ pub enum EventClass {
     String,
     /// `l`: list commands.
     List,
+    /// `s`: set commands.
+    Set,
     /// `h`: hash commands.
     Hash,
     /// `z`: sorted set commands.
@@ -32,6 +34,7 @@ impl EventClass {
             Self::Generic => Some('g'),
             Self::String => Some('$'),
             Self::List => Some('l'),
+            Self::Set => Some('s'),
             Self::Hash => Some('h'),
             Self::SortedSet => Some('z'),
             Self::Expired => Some('x'),
@@ -69,6 +72,14 @@ macro_rules! events {
             /// The event's name on the wire.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// Whether what it tells of overwrites the value that a key has, which is not removed first.
+            pub fn overwrites(self) -> bool {
+                matches!(
+                    self,
+                    Self::SortStore | Self::SInterStore | Self::SUnionStore | Self::SDiffStore
+                )
             }
 
             /// The event's class.
@@ -110,6 +121,18 @@ events! {
     LTrim = ("ltrim", List),
     /// `SORT` with `STORE`.
     SortStore = ("sortstore", List),
+    /// `SADD`, and what moves a member to a set.
+    SAdd = ("sadd", Set),
+    /// `SREM`, and what moves a member from a set.
+    SRem = ("srem", Set),
+    /// `SPOP`.
+    SPop = ("spop", Set),
+    /// `SINTERSTORE`.
+    SInterStore = ("sinterstore", Set),
+    /// `SUNIONSTORE`.
+    SUnionStore = ("sunionstore", Set),
+    /// `SDIFFSTORE`.
+    SDiffStore = ("sdiffstore", Set),
     /// `HSET`, `HSETNX`, `HMSET`, `HSETEX`.
     HSet = ("hset", Hash),
     /// `HINCRBY`.

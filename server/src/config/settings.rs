@@ -123,8 +123,12 @@ pub struct Settings {
     pub zset_max_listpack_value_bytes: u64,
     /// Most elements of a small list; if negative, most bytes: 4 KiB for -1, and twice as many for each below, down to -5.
     pub list_max_listpack_size: i32,
-    /// Most entries of a set of integers kept as such.
-    pub set_max_intset_entries: usize,
+    /// Most members of a small set of integers.
+    pub set_max_intset_entries: u64,
+    /// Most members of another small set.
+    pub set_max_listpack_entries: u64,
+    /// Longest member of a small set.
+    pub set_max_listpack_value_bytes: u64,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// Seconds a shutdown waits at most.
@@ -409,6 +413,8 @@ impl Settings {
             zset_max_listpack_value_bytes: values.number("zset-max-listpack-value"),
             list_max_listpack_size: values.number("list-max-listpack-size"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
+            set_max_listpack_entries: values.number("set-max-listpack-entries"),
+            set_max_listpack_value_bytes: values.number("set-max-listpack-value"),
             busy_reply_threshold_ms: values.number("busy-reply-threshold"),
             shutdown_timeout_secs: values.number("shutdown-timeout"),
         }

@@ -80,6 +80,9 @@ pub(super) const OBEYED: &[&str] = &[
     "zset-max-listpack-entries",
     "zset-max-listpack-value",
     "list-max-listpack-size",
+    "set-max-intset-entries",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -232,9 +235,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ),
     ("stream-node-max-entries", Set, NO_SUCH_TYPE),
     ("stream-node-max-bytes", Set, NO_SUCH_TYPE),
-    ("set-max-intset-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-value", Set, NO_SUCH_TYPE),
     ("hll-sparse-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (

@@ -46,7 +46,7 @@ pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
 pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal};
 pub use seen::Duplicates;
-pub use set::Set;
+pub use set::{Set, SetWriter};
 pub use sorted_set::{Member, SortedSet, SortedSetForm, SortedSetWriter};
 pub use value::Value;
 pub use version::Version;

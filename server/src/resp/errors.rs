@@ -338,6 +338,14 @@ pub const COUNT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR COUNT can't be neg
 /// `LPOS ... MAXLEN` with a negative number, or none.
 pub const MAXLEN_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR MAXLEN can't be negative");
 
+// Sets.
+
+/// `SINTERCARD` with more keys than there are arguments.
+pub const NUMKEYS_ABOVE_ARGS: ErrorReply =
+    ErrorReply::fixed("ERR Number of keys can't be greater than number of args");
+/// `SINTERCARD ... LIMIT` with a number that is negative, or none.
+pub const LIMIT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR LIMIT can't be negative");
+
 /// `SORT` by numbers of what is none.
 pub const SORT_WEIGHTS: ErrorReply =
     ErrorReply::fixed("ERR One or more scores can't be converted into double");

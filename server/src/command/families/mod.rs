@@ -1,8 +1,11 @@
 //! One module a family of commands.
 
 pub(crate) mod bits;
+mod choose;
 pub(super) mod client;
+
 pub(super) mod cluster;
+mod combine;
 pub(super) mod config;
 pub(super) mod connection;
 mod counts;
@@ -32,6 +35,7 @@ pub(super) mod object;
 pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;
+pub(super) mod sets;
 pub(super) mod slowlog;
 pub(super) mod sort;
 pub(super) mod sorted_sets;
@@ -43,6 +47,6 @@ mod timeout;
 pub(crate) mod transactions;
 mod transfer;
 pub(super) mod wait;
-mod walking;
+mod walk;
 #[cfg(test)]
 mod wire;

@@ -13,7 +13,7 @@
 #![cfg(test)]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use larder_engine::{
@@ -58,6 +58,7 @@ struct Value {
 enum What {
     String(Encoding, Vec<u8>),
     List(VecDeque<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
     SortedSet(BTreeMap<Vec<u8>, f64>),
 }
@@ -74,6 +75,13 @@ impl What {
                 let mut list = VecDeque::new();
                 entry.each_element(&mut |element| list.push_back(element.to_vec()));
                 Self::List(list)
+            }
+            Kind::Set => {
+                let mut set = BTreeSet::new();
+                entry.each_member(&mut |member| {
+                    set.insert(member.to_vec());
+                });
+                Self::Set(set)
             }
             Kind::Hash => {
                 let mut hash = BTreeMap::new();
@@ -99,6 +107,7 @@ impl What {
     fn without(element: &ElementOf<Vec<u8>>) -> Self {
         match element {
             ElementOf::Range { .. } => Self::String(Encoding::Raw, Vec::new()),
+            ElementOf::Member(_) => Self::Set(BTreeSet::new()),
             ElementOf::Field { .. } => Self::Hash(BTreeMap::new()),
             ElementOf::Score { .. } => Self::SortedSet(BTreeMap::new()),
             _ => Self::List(VecDeque::new()),
@@ -117,6 +126,13 @@ impl What {
                 *encoding = Encoding::Raw;
             }
             Self::List(list) => change_list(list, element),
+            Self::Set(set) => match element {
+                ElementOf::Member(member) => {
+                    assert!(set.insert(member.clone()), "what comes was not there");
+                }
+                ElementOf::Gone(member) => assert!(set.remove(member), "what goes was there"),
+                _ => panic!("no set has {element:?}"),
+            },
             Self::Hash(hash) => match element {
                 ElementOf::Field {
                     field,
@@ -179,9 +195,10 @@ impl Kept {
             } => {
                 let what = match kind {
                     Kind::String => What::String(encoding, value.to_vec()),
+                    Kind::Set => What::Set(BTreeSet::new()),
                     // Its members follow.
-                    Kind::SortedSet if value.is_empty() => What::SortedSet(BTreeMap::new()),
-                    _ => panic!("no collection is written whole"),
+                    Kind::SortedSet => What::SortedSet(BTreeMap::new()),
+                    _ => panic!("no other collection is written whole"),
                 };
                 Change::Put(Value { what, expires_at })
             }

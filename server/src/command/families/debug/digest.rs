@@ -8,6 +8,7 @@
 //! chain(digest, bytes)  SHA1(add(digest, bytes))
 //!
 //! value     chain the type's number; then   a string: chain it   a list: chain each element
+//!           a set: add each member
 //!           a hash: add, of each field, 0 chained with its name and with its value; a sorted set: likewise, of each member and its score
 //!           with a deadline: add "!!expire!!"
 //! dataset   for each database that is not empty: chain its number, then add, of each key, 0 chained with its name and its value
@@ -54,6 +55,7 @@ impl Digest {
         let kind: u32 = match entry.kind() {
             Kind::String => 0,
             Kind::List => 1,
+            Kind::Set => 2,
             Kind::SortedSet => 3,
             Kind::Hash => 4,
         };
@@ -62,6 +64,7 @@ impl Digest {
             self.chain(string);
         }
         entry.each_element(&mut |element| self.chain(element));
+        entry.each_member(&mut |member| self.add(member));
         entry.each_field(&mut |field| {
             if field.expires_at.is_some_and(|at| at <= now) {
                 return;

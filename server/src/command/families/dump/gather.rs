@@ -6,7 +6,7 @@ use larder_engine::{Field, Kind, LooseId, Member, Shard, Stored, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
 use crate::rdb::{
-    self, Checksum, Duplicates, Fault, Hash, Input, List, SortedSet, Sum, Value, Version,
+    self, Checksum, Duplicates, Fault, Hash, Input, List, Set, SortedSet, Sum, Value, Version,
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors;
@@ -47,6 +47,7 @@ enum Stage {
     /// Its type is to be looked at.
     Opening,
     List(LooseId, List),
+    Set(LooseId, Set),
     Hash(LooseId, Hash),
     SortedSet(LooseId, SortedSet),
 }
@@ -96,6 +97,7 @@ impl Gathering {
         let body = behind_kind(body);
         let (gathered, is_all) = match &mut self.0 {
             Stage::List(id, list) => (*id, push_some(shard, *id, (list, body), budget)),
+            Stage::Set(id, set) => (*id, add_members(shard, *id, (set, body), budget)),
             Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
             Stage::SortedSet(id, set) => (*id, score_some(shard, *id, (set, body), budget)),
             Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
@@ -123,10 +125,10 @@ impl Gathering {
             Value::String(string, _) => return Ok(Some(string)),
             Value::List(list) => Stage::List(shard.begin_loose(Kind::List, None), list),
             Value::Hash(hash) => Stage::Hash(shard.begin_loose(Kind::Hash, None), hash),
+            Value::Set(set) => Stage::Set(shard.begin_loose(Kind::Set, None), set),
             Value::SortedSet(set) => {
                 Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
             }
-            Value::Set(_) => return Err(errors::BAD_DATA_FORMAT),
         };
         Ok(None)
     }
@@ -136,6 +138,7 @@ impl Gathering {
         match &self.0 {
             Stage::Summing(..) | Stage::Opening => 0,
             Stage::List(_, list) => list.held_bytes(),
+            Stage::Set(_, set) => set.held_bytes(),
             Stage::Hash(_, hash) => hash.held_bytes(),
             Stage::SortedSet(_, set) => set.held_bytes(),
         }
@@ -171,6 +174,25 @@ fn push_some(
         let element = element.text();
         shard.push_loose(gathered, &element)?;
         if budget.spend(element.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds members. Whether those are all.
+fn add_members(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (set, body): (&mut Set, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(member) = set.next_member(body).map_err(damaged)? {
+        let member = member.text();
+        if shard.add_member(gathered, &member)? == Stored::Replaced {
+            return Err(damaged(Fault::Duplicate));
+        }
+        if budget.spend(member.len()).is_break() {
             return Ok(false);
         }
     }

@@ -7,7 +7,7 @@ use larder_engine::{DoubleText, Encoding, EntryRef, Kind, UnixMillis};
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SortedSetForm,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, SortedSetForm,
     SortedSetWriter, Sum, Value, Version, seal,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Writing {
 enum Body {
     String,
     List(ListWriter),
+    Set(SetWriter),
     Hash(HashWriter),
     SortedSet(SortedSetWriter),
 }
@@ -51,6 +52,12 @@ impl Writing {
             Kind::List => {
                 out.byte(ListWriter::KIND);
                 Body::List(ListWriter::begin(elements, &mut out))
+            }
+            Kind::Set => {
+                let mut writer = SetWriter::new(entry.encoding() == Encoding::IntSet);
+                out.byte(writer.kind());
+                writer.begin(elements, &mut out);
+                Body::Set(writer)
             }
             Kind::Hash => {
                 let soonest = entry.soonest_field_deadline();
@@ -78,6 +85,10 @@ impl Writing {
                 writer.push(element, out);
                 left.spend(element.len())
             }),
+            Body::Set(writer) => entry.members_from(*next, &mut |member| {
+                writer.push(member, out);
+                left.spend(member.len())
+            }),
             Body::Hash(writer) => entry.fields_from(*next, &mut |field| {
                 let deadline = field.expires_at.map(millis);
                 writer.push(field.name, field.value, deadline, out);
@@ -99,6 +110,7 @@ impl Writing {
         match body {
             Body::String => {}
             Body::List(writer) => writer.finish(&mut out),
+            Body::Set(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
             Body::SortedSet(writer) => writer.finish(&mut out),
         }
@@ -107,7 +119,11 @@ impl Writing {
 
     /// The memory it takes.
     pub(super) fn held_bytes(&self) -> usize {
-        self.out.held_bytes()
+        let body = match &self.body {
+            Body::Set(writer) => writer.held_bytes(),
+            Body::String | Body::List(_) | Body::Hash(_) => 0,
+        };
+        self.out.held_bytes() + body
     }
 }
 

@@ -1,13 +1,13 @@
 //! `HSCAN`: walking the fields of a hash, some at a time.
-//!
-//! The cursor is the engine's. As in Redis it is read first, then the key is looked up, and only for a hash that is there
-//! are the options read. A hash that clients are told is small is shown whole, whatever `COUNT` says: some rely on it.
+
+use larder_engine::{Encoding, Field};
 
 use super::whole::Parts;
 use super::{READING, read};
 use crate::command::families::scan::parse_cursor;
-use crate::command::families::walking::{Walk, reply_empty};
+use crate::command::families::walk::{self, Options};
 use crate::command::{CommandSpec, Flags, Run, ShardCall};
+use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
 /// The table.
@@ -29,19 +29,26 @@ fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let Some(hash) = hash else {
-        reply_empty(&mut call.reply);
+        walk::reply_nothing(&mut call.reply);
         return Ok(());
     };
-    let walk = Walk::parse(&call.args, Some("novalues"))?;
-    let (parts, replies_each) = match walk.names_only {
-        true => (Parts::Names, 1),
-        false => (Parts::Both, 2),
-    };
-    walk.reply(&mut call.reply, |shown| {
-        hash.scan(cursor, walk.to_visit(hash.encoding()), &mut |field| {
-            shown.add(field.name, replies_each, |reply| parts.write(reply, &field));
-        })
-    })
+    let mut parts = Parts::Both;
+    let options = Options::parse(&call.args, |word| {
+        let is_own = word.eq_ignore_ascii_case(b"novalues");
+        if is_own {
+            parts = Parts::Names;
+        }
+        is_own
+    })?;
+    let to_visit = options.to_visit(hash.encoding() != Encoding::HashTable);
+    let replies_each = 1 + usize::from(parts == Parts::Both);
+    let write = |reply: &mut Reply<'_>, field: &Field<'_>| parts.write(reply, field);
+    options.reply(
+        &mut call.reply,
+        |show| hash.scan(cursor, to_visit, show),
+        |field| field.name,
+        (replies_each, write),
+    )
 }
 
 #[cfg(test)]

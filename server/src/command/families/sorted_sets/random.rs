@@ -1,18 +1,15 @@
-//! `ZRANDMEMBER`: members chosen at random.
-//!
-//! Every rank is as likely as any other. Different ones are chosen as numbers, so that nothing of the sorted set is copied: each of the
-//! last `count` ranks stands for itself or, with the right probability, for one before it (Floyd, CACM 30, 1987), and what is chosen is
-//! shown in the order of the sorted set.
+//! `ZRANDMEMBER`: members chosen at random. Every rank is as likely as any other.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use larder_engine::{Bound, Direction, SortedSetRef};
+use larder_engine::{Bound, Direction, Member, SortedSetRef};
 
 use super::{Parts, READING, read};
-use crate::command::{Args, CommandSpec, Random, Run, ShardCall};
+use crate::command::families::choose::{self, ChosenFrom, Written};
+use crate::command::families::counts;
+use crate::command::{Args, CommandSpec, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, REPLY_MAX_BYTES, Reply};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -27,31 +24,50 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     ..READING
 }];
 
-/// Fewest bytes of a member in a reply.
-const MEMBER_MIN_BYTES: u64 = b"$0\r\n\r\n".len() as u64;
+impl<'a> ChosenFrom<'a> for SortedSetRef<'a> {
+    type Element = Member<'a>;
+
+    fn len(self) -> u64 {
+        SortedSetRef::len(&self)
+    }
+
+    fn random(self, random: u64) -> Option<Member<'a>> {
+        SortedSetRef::random(&self, random)
+    }
+
+    fn each(self, show: &mut dyn FnMut(Member<'a>)) {
+        self.walk(&Bound::Start, Direction::Up, &mut |member| {
+            show(member);
+            ControlFlow::Continue(())
+        });
+    }
+
+    fn name(member: &Member<'a>) -> &'a [u8] {
+        member.name
+    }
+}
 
 fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
     let wanted = Wanted::parse(&call.args)?;
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
-    let (reply, random) = (&mut call.reply, &mut *call.random);
     let Some(wanted) = wanted else {
-        match set.and_then(|set| set.random(random.draw())) {
-            Some(member) => reply.bulk(member.name),
-            None => reply.null(),
+        match set.and_then(|set| choose::one(set, call.random)) {
+            Some(member) => call.reply.bulk(member.name),
+            None => call.reply.null(),
         }
         return Ok(());
     };
     let Some(set) = set else {
-        reply.array(0);
+        call.reply.array(0);
         return Ok(());
     };
-    let count = wanted.count.unsigned_abs();
-    if wanted.count < 0 {
-        repeated(set, (count, wanted.parts), random, reply)
-    } else {
-        different(set, (count, wanted.parts), random, reply)
-    }
+    let parts = wanted.parts;
+    let written = Written {
+        replies_each: parts.replies_each(&call.reply),
+        write: |reply: &mut Reply<'_>, member: &Member<'_>| parts.write(reply, member),
+    };
+    choose::several(set, wanted.count, call.random, &mut call.reply, written)
 }
 
 /// What is asked for with a count.
@@ -67,10 +83,7 @@ impl Wanted {
         if args.len() == 2 {
             return Ok(None);
         }
-        let count = args.integer(2)?;
-        if count == i64::MIN {
-            return Err(errors::out_of_range(-i64::MAX, i64::MAX));
-        }
+        let count = counts::to_choose(args, 2)?;
         let parts = match args.len() {
             3 => Parts::Names,
             4 if args.is(3, "withscores") => Parts::Both,
@@ -81,65 +94,6 @@ impl Wanted {
         }
         Ok(Some(Self { count, parts }))
     }
-}
-
-/// Chooses `count` members, each from all.
-fn repeated(
-    set: SortedSetRef<'_>,
-    (count, parts): (u64, Parts),
-    random: &mut Random,
-    reply: &mut Reply<'_>,
-) -> CommandResult {
-    if count > REPLY_MAX_BYTES as u64 / MEMBER_MIN_BYTES {
-        return Err(errors::REPLY_TOO_LARGE);
-    }
-    let began = reply.mark();
-    reply.array(count as usize * parts.replies_each(reply));
-    for _ in 0..count {
-        let member = set.random(random.draw()).expect("a sorted set has members");
-        parts.write(reply, &member);
-        reply.check_len(began)?;
-    }
-    Ok(())
-}
-
-/// Chooses `count` different members, or all.
-fn different(
-    set: SortedSetRef<'_>,
-    (count, parts): (u64, Parts),
-    random: &mut Random,
-    reply: &mut Reply<'_>,
-) -> CommandResult {
-    let len = set.len();
-    let count = count.min(len);
-    let (began, mut fits) = (reply.mark(), Ok(()));
-    reply.array(count as usize * parts.replies_each(reply));
-    let mut show = |from: u64, mut left: u64| {
-        set.walk(&Bound::Rank(from), Direction::Up, &mut |member| {
-            parts.write(reply, &member);
-            fits = reply.check_len(began);
-            left -= 1;
-            match left == 0 || fits.is_err() {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        });
-    };
-    if count == len {
-        show(0, len);
-        return fits;
-    }
-    let mut chosen = BTreeSet::new();
-    for last in len - count..len {
-        let rank = (u128::from(random.draw()) * u128::from(last + 1)) >> 64;
-        if !chosen.insert(rank as u64) {
-            chosen.insert(last);
-        }
-    }
-    for rank in chosen {
-        show(rank, 1);
-    }
-    fits
 }
 
 #[cfg(test)]

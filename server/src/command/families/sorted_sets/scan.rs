@@ -1,12 +1,13 @@
 //! `ZSCAN`: members and their scores, some at a time. Scores are written as everywhere; Redis writes those of large sorted sets with 17
 //! digits here.
 
-use larder_engine::DoubleText;
+use larder_engine::{DoubleText, Encoding, Member};
 
 use super::{READING, read};
 use crate::command::families::scan::parse_cursor;
-use crate::command::families::walking::{Walk, reply_empty};
+use crate::command::families::walk::{self, Options};
 use crate::command::{CommandSpec, Run, ShardCall};
+use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
 /// The table.
@@ -27,23 +28,30 @@ fn zscan(call: &mut ShardCall<'_>) -> CommandResult {
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
     let Some(set) = set else {
-        reply_empty(&mut call.reply);
+        walk::reply_nothing(&mut call.reply);
         return Ok(());
     };
     // `NOSCORES` is Valkey's.
-    let walk = Walk::parse(&call.args, Some("noscores"))?;
-    walk.reply(&mut call.reply, |shown| {
-        set.scan(cursor, walk.to_visit(set.encoding()), &mut |member| {
-            let replies = if walk.names_only { 1 } else { 2 };
-            shown.add(member.name, replies, |reply| {
-                reply.bulk(member.name);
-                if !walk.names_only {
-                    // A string, in RESP3 too.
-                    reply.bulk(DoubleText::of(member.score).as_bytes());
-                }
-            });
-        })
-    })
+    let mut names_only = false;
+    let options = Options::parse(&call.args, |word| {
+        let is_own = word.eq_ignore_ascii_case(b"noscores");
+        names_only |= is_own;
+        is_own
+    })?;
+    let to_visit = options.to_visit(set.encoding() != Encoding::SkipList);
+    let write = |reply: &mut Reply<'_>, member: &Member<'_>| {
+        reply.bulk(member.name);
+        if !names_only {
+            // A string, in RESP3 too.
+            reply.bulk(DoubleText::of(member.score).as_bytes());
+        }
+    };
+    options.reply(
+        &mut call.reply,
+        |show| set.scan(cursor, to_visit, show),
+        |member| member.name,
+        (if names_only { 1 } else { 2 }, write),
+    )
 }
 
 #[cfg(test)]

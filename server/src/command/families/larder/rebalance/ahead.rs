@@ -67,7 +67,7 @@ const PART: u64 = 1;
 const CHANGES: u64 = 2;
 
 /// The types of collections, which a message says by their places here.
-const KINDS: [Kind; 3] = [Kind::List, Kind::Hash, Kind::SortedSet];
+const KINDS: [Kind; 4] = [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet];
 
 impl Going {
     /// The next change of an element.
@@ -179,7 +179,11 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.bytes(member);
             part.number(score.to_bits());
         }
-        Element::Range { .. } | Element::Member(_) | Element::Entry { .. } => {
+        Element::Member(member) => {
+            part.number(10);
+            part.bytes(member);
+        }
+        Element::Range { .. } | Element::Entry { .. } => {
             unreachable!("no collection has {element:?}")
         }
     }
@@ -222,6 +226,7 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             member: part.bytes(),
             score: f64::from_bits(part.number()),
         },
+        10 => Element::Member(part.bytes()),
         _ => unreachable!("one of the above was written"),
     }
 }
