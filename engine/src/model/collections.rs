@@ -33,6 +33,8 @@ pub enum Value {
     List(VecDeque<Vec<u8>>),
     /// A hash: of each field its value and its deadline.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    /// A sorted set: of each member the bits of its score.
+    SortedSet(BTreeMap<Vec<u8>, u64>),
 }
 
 impl Entry {
@@ -53,6 +55,14 @@ impl Entry {
                     assert_eq!(twice, None, "a field is shown once");
                 });
                 Value::Hash(hash)
+            }
+            Kind::SortedSet => {
+                let mut set = BTreeMap::new();
+                entry.each_scored(&mut |member| {
+                    let twice = set.insert(member.name.to_vec(), member.score.to_bits());
+                    assert_eq!(twice, None, "a member is shown once");
+                });
+                Value::SortedSet(set)
             }
         };
         Self {
@@ -83,6 +93,7 @@ impl Entry {
             Value::String(_) => Kind::String,
             Value::List(_) => Kind::List,
             Value::Hash(_) => Kind::Hash,
+            Value::SortedSet(_) => Kind::SortedSet,
         }
     }
 }
@@ -193,6 +204,7 @@ impl OpenEntry<'_> {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Value::List(VecDeque::new()),
             Kind::Hash => Value::Hash(BTreeMap::new()),
+            Kind::SortedSet => Value::SortedSet(BTreeMap::new()),
         };
         let empty = Entry {
             value,
@@ -216,6 +228,7 @@ impl OpenEntry<'_> {
             None => 0,
             Some(Value::List(list)) => list.len(),
             Some(Value::Hash(hash)) => hash.len(),
+            Some(Value::SortedSet(set)) => set.len(),
             Some(Value::String(_)) => unreachable!("it was opened as a collection"),
         }
     }
