@@ -35,6 +35,8 @@ pub enum Value {
     Set(BTreeSet<Vec<u8>>),
     /// A hash: of each field its value and its deadline.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    /// A sorted set: of each member the bits of its score.
+    SortedSet(BTreeMap<Vec<u8>, u64>),
 }
 
 impl Entry {
@@ -62,6 +64,14 @@ impl Entry {
                     assert_eq!(twice, None, "a field is shown once");
                 });
                 Value::Hash(hash)
+            }
+            Kind::SortedSet => {
+                let mut set = BTreeMap::new();
+                entry.each_scored(&mut |member| {
+                    let twice = set.insert(member.name.to_vec(), member.score.to_bits());
+                    assert_eq!(twice, None, "a member is shown once");
+                });
+                Value::SortedSet(set)
             }
         };
         Self {
@@ -93,6 +103,7 @@ impl Entry {
             Value::List(_) => Kind::List,
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
+            Value::SortedSet(_) => Kind::SortedSet,
         }
     }
 }
@@ -204,6 +215,7 @@ impl OpenEntry<'_> {
             Kind::List => Value::List(VecDeque::new()),
             Kind::Set => Value::Set(BTreeSet::new()),
             Kind::Hash => Value::Hash(BTreeMap::new()),
+            Kind::SortedSet => Value::SortedSet(BTreeMap::new()),
         };
         let empty = Entry {
             value,
@@ -231,6 +243,7 @@ impl OpenEntry<'_> {
             Some(Value::List(list)) => list.len(),
             Some(Value::Set(set)) => set.len(),
             Some(Value::Hash(hash)) => hash.len(),
+            Some(Value::SortedSet(set)) => set.len(),
             Some(Value::String(_)) => unreachable!("it was opened as a collection"),
         }
     }

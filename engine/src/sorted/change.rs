@@ -197,7 +197,11 @@ impl SortedSet {
             }
         };
         let to = self.place(heap, hash_of, name, &Entry { score, tag, body })?;
-        let spot = self.descend(heap, &Target::Member(was, name));
+        let mut spot = self.descend(heap, &Target::Member(was, name));
+        if leaf::run(heap, spot.block).score(spot.at).to_bits() != was.to_bits() {
+            // Zeros of both signs are equal: the one that has come stands before the other.
+            spot.at += 1;
+        }
         run::remove(leaf::bytes_mut(heap, spot.block), spot.at..spot.at + 1);
         long::set_leaf(heap, long::reference(body), to);
         if let Some(index) = &mut self.index {

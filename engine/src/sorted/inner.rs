@@ -253,7 +253,8 @@ mod tests {
         insert(&mut node, 1, &child(3));
         insert(&mut node, 0, &child(1));
         let numbers = |node: &[u8]| {
-            let children = Inner(node).children();
+            let node = Inner(node);
+            let children = node.children();
             children
                 .map(|child| child.ordinal - 1000)
                 .collect::<Vec<_>>()
