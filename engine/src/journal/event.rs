@@ -78,7 +78,16 @@ macro_rules! events {
             pub fn overwrites(self) -> bool {
                 matches!(
                     self,
-                    Self::SortStore | Self::SInterStore | Self::SUnionStore | Self::SDiffStore
+                    Self::SortStore
+                        | Self::SInterStore
+                        | Self::SUnionStore
+                        | Self::SDiffStore
+                        | Self::ZRangeStore
+                        | Self::ZInterStore
+                        | Self::ZUnionStore
+                        | Self::ZDiffStore
+                        | Self::GeoSearchStore
+                        | Self::GeoRadiusStore
                 )
             }
 

@@ -106,6 +106,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::sorted_sets::RANGE_STORE,
     families::sorted_sets::POP,
     families::sorted_sets::FIRST,
+    families::sorted_sets::OPERATIONS,
     families::sorted_sets::RANDOM,
     families::sorted_sets::SCAN,
     families::geo::POSITIONS,

@@ -2,11 +2,11 @@
 //!
 //! Only those of large ones, whose keys have been brought near before: a packed one lies in its item.
 
+use crate::DbIndex;
 use crate::item::Form;
 use crate::limits::NEAR_AT_ONCE;
 use crate::nodes::Owner;
 use crate::shard::Shard;
-use crate::DbIndex;
 
 /// A member that a command is about to read or change.
 #[derive(Clone, Copy, Debug)]

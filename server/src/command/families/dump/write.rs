@@ -121,7 +121,7 @@ impl Writing {
     pub(super) fn held_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Set(writer) => writer.held_bytes(),
-            Body::String | Body::List(_) | Body::Hash(_) => 0,
+            Body::String | Body::List(_) | Body::Hash(_) | Body::SortedSet(_) => 0,
         };
         self.out.held_bytes() + body
     }

@@ -9,12 +9,14 @@
 //! | `range_store` | `ZRANGESTORE` |
 //! | `pop` | `ZPOPMIN`, `ZPOPMAX`; how members are popped |
 //! | `first` | `ZMPOP`, `BZPOPMIN`, `BZPOPMAX`, `BZMPOP` |
+//! | `operations` | `ZUNION`, `ZINTER`, `ZDIFF`, those that store, `ZINTERCARD` |
 //! | `random`, `scan` | `ZRANDMEMBER`, `ZSCAN` |
 //!
 //! A sorted set that has become empty is gone. A score is never −0: Redis keeps that in large sets and makes 0 of it in small ones.
 
 pub(super) mod add;
 mod first;
+mod operations;
 mod pop;
 mod random;
 mod range;
@@ -35,9 +37,10 @@ use crate::resp::Reply;
 
 /// The tables.
 pub(crate) use {
-    add::COMMANDS as ADD, first::COMMANDS as FIRST, pop::COMMANDS as POP,
-    random::COMMANDS as RANDOM, range::COMMANDS as RANGE, range_store::COMMANDS as RANGE_STORE,
-    read::COMMANDS as READ, remove::COMMANDS as REMOVE, scan::COMMANDS as SCAN,
+    add::COMMANDS as ADD, first::COMMANDS as FIRST, operations::COMMANDS as OPERATIONS,
+    pop::COMMANDS as POP, random::COMMANDS as RANDOM, range::COMMANDS as RANGE,
+    range_store::COMMANDS as RANGE_STORE, read::COMMANDS as READ, remove::COMMANDS as REMOVE,
+    scan::COMMANDS as SCAN,
 };
 
 /// What commands that answer members and scores have in common.

@@ -11,7 +11,7 @@ use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, CoreFn, CoreRequest, Round, Rounds};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::routing::SlotMap;
+use crate::routing::{CoreId, SlotMap};
 
 /// Bytes that the members of a command may have.
 const MEMBERS_MAX_BYTES: usize = 512 << 20;
@@ -32,13 +32,23 @@ impl Members {
     /// There are too many already.
     pub(in crate::command::families) fn push(&mut self, member: &Member<'_>) -> CommandResult {
         let len = u32::try_from(member.name.len()).expect("a name fits 32 bits");
-        if self.bytes.len() + HEAD_BYTES + member.name.len() > MEMBERS_MAX_BYTES {
-            return Err(errors::REPLY_TOO_LARGE);
-        }
+        check_bytes(self.bytes.len() + HEAD_BYTES + member.name.len())?;
         self.bytes.extend_from_slice(&member.score.to_le_bytes());
         self.bytes.extend_from_slice(&len.to_le_bytes());
         self.bytes.extend_from_slice(member.name);
         Ok(())
+    }
+
+    /// Those that another core has written.
+    pub(super) fn read(written: &[u8]) -> Self {
+        Self {
+            bytes: written.to_vec(),
+        }
+    }
+
+    /// As they travel.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// All, in the order in which they came.
@@ -47,8 +57,19 @@ impl Members {
     }
 }
 
+/// Whether members of so many bytes are not too many.
+///
+/// # Errors
+/// They are.
+pub(super) fn check_bytes(bytes: usize) -> CommandResult {
+    match bytes <= MEMBERS_MAX_BYTES {
+        true => Ok(()),
+        false => Err(errors::REPLY_TOO_LARGE),
+    }
+}
+
 /// The members that another core has written.
-fn members_of(mut bytes: &[u8]) -> impl Iterator<Item = Member<'_>> {
+pub(super) fn members_of(mut bytes: &[u8]) -> impl Iterator<Item = Member<'_>> {
     std::iter::from_fn(move || {
         let (score, rest) = bytes.split_first_chunk()?;
         let (len, rest) = rest.split_first_chunk()?;
@@ -163,23 +184,38 @@ impl Rounds for Storing {
                 let Answer::Yes(members) = Answer::of(answers[0])? else {
                     unreachable!("members are chosen, be it none")
                 };
+                let members = Members::read(members);
                 let key = std::mem::take(&mut self.args[plan.destination]);
-                Ok(Round::Ask(vec![CoreRequest {
-                    core: self.slots.core_of(&key),
-                    run: store_part,
-                    args: vec![key, vec![plan.event.code()], members.to_vec()],
-                }]))
+                let core = self.slots.core_of(&key);
+                Ok(Round::Ask(vec![request(core, key, plan.event, &members)]))
             }
             Step::Store => {
-                let Answer::Yes(count) = Answer::of(answers[0])? else {
-                    unreachable!("it is stored")
-                };
-                let count = count.try_into().expect("a count");
-                reply.count(u64::from_le_bytes(count));
+                reply.count(stored(answers[0])?);
                 Ok(Round::Done)
             }
         }
     }
+}
+
+/// Asks a core to store members at a key.
+pub(super) fn request(core: CoreId, key: Vec<u8>, event: Event, members: &Members) -> CoreRequest {
+    CoreRequest {
+        core,
+        run: store_part,
+        args: vec![key, vec![event.code()], members.bytes.clone()],
+    }
+}
+
+/// How many members a core has stored that was [asked](request) to.
+///
+/// # Errors
+/// It could not.
+pub(super) fn stored(answer: &[u8]) -> Result<u64, ErrorReply> {
+    let Answer::Yes(count) = Answer::of(answer)? else {
+        unreachable!("it is stored")
+    };
+    let count = count.try_into().expect("a count");
+    Ok(u64::from_le_bytes(count))
 }
 
 /// Stores the members that argument 2 is at argument 0, and tells the event of the code that argument 1 is; answers how many they are.
