@@ -32,7 +32,8 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
             text(field.value)
         ));
     });
-    if entry.kind() == Kind::Hash {
+    entry.each_member(&mut |member| elements.push(text(member)));
+    if entry.kind() != Kind::List {
         elements.sort();
     }
     let deadline = entry.expires_at().map(|at| at.0);
@@ -40,11 +41,15 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
 }
 
 /// Shapes of collections: of which type, of how many elements, and of how many bytes each.
-pub(super) const SHAPES: [(Kind, usize, usize); 8] = [
+pub(super) const SHAPES: [(Kind, usize, usize); 12] = [
     (Kind::List, 1, 10),
     (Kind::List, 100, 10),
     (Kind::List, 3000, 10),
     (Kind::List, 9000, 40),
+    (Kind::Set, 1, 10),
+    (Kind::Set, 100, 10),
+    (Kind::Set, 700, 10),
+    (Kind::Set, 6000, 40),
     (Kind::Hash, 1, 10),
     (Kind::Hash, 100, 10),
     (Kind::Hash, 700, 10),
@@ -58,7 +63,11 @@ pub(super) fn make(
     key: &str,
     (kind, count, bytes): (Kind, usize, usize),
 ) {
-    let command = if kind == Kind::List { "RPUSH" } else { "HSET" };
+    let command = match kind {
+        Kind::List => "RPUSH",
+        Kind::Set => "SADD",
+        _ => "HSET",
+    };
     for first in (0..count).step_by(500) {
         let mut line = format!("{command} {key}");
         for number in first..count.min(first + 500) {

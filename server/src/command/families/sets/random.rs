@@ -21,7 +21,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key [count]",
         summary: "Takes members of a set chosen at random, and returns them.",
-        complexity: "O(N) where N is the number of members returned.",
+        complexity: "O(N) where N is the number of members returned, in one step.",
         run: Run::OnShard(spop),
         ..WRITING
     },

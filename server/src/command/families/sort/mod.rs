@@ -1,4 +1,4 @@
-//! `SORT` and `SORT_RO`: the elements of a list in an order, by themselves or by what other keys hold.
+//! `SORT` and `SORT_RO`: the elements of a list or a set in an order, by themselves or by what other keys hold.
 //!
 //! ```text
 //!  elements ──▶ a weight for each: itself, or what BY names ──▶ sorted, LIMIT ──▶ itself, or what each GET names ──▶ reply, or STORE
@@ -7,7 +7,8 @@
 //! destination to be written (`across.rs`). So, unlike a cluster of Redis, a server of many cores has patterns.
 //!
 //! As Redis does it: numbers that are equal are ordered by the elements; texts that are equal stay as they were; what is not there
-//! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte.
+//! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte. A set has no order that
+//! its members could keep, so that they are ordered as texts, which Redis does where they are stored or a script has them.
 
 mod across;
 mod options;
@@ -171,8 +172,10 @@ impl Place<'_> {
         let mut elements = Texts::default();
         let list = self.shard.list(self.db, key, self.access);
         self.stats.count_typed_lookup(&list);
-        let Some(list) = list? else {
-            return Ok(elements);
+        let list = match list {
+            Ok(Some(list)) => list,
+            Ok(None) => return Ok(elements),
+            Err(_) => return self.members(key, options),
         };
         let len = list.len();
         if !matches!(options.by, By::Nothing) {
@@ -192,6 +195,28 @@ impl Place<'_> {
                 rest > 0
             });
         }
+        Ok(elements)
+    }
+
+    /// The members of the set at a key, as [`Self::elements`].
+    fn members(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
+        let mut elements = Texts::default();
+        let set = self.shard.set_at(self.db, key, self.access)?;
+        let Some(set) = set else {
+            return Ok(elements);
+        };
+        if !matches!(options.by, By::Nothing) {
+            set.each(&mut |member| elements.push(Some(member)));
+            return Ok(elements);
+        }
+        let mut members = Vec::with_capacity(set.len() as usize);
+        set.each(&mut |member| members.push(member));
+        members.sort_unstable();
+        if options.is_descending {
+            members.reverse();
+        }
+        let wanted = &members[options.range(members.len())];
+        wanted.iter().for_each(|member| elements.push(Some(member)));
         Ok(elements)
     }
 
@@ -290,6 +315,25 @@ mod tests {
         let elements = [&b"new"[..], &large];
         assert!(store(&mut bench.shard, bench.db, key, elements.into_iter()).is_err());
         bench.check(&[("LRANGE d 0 -1", "[\"old\"]")]);
+    }
+
+    #[test]
+    fn members_of_a_set_are_sorted_and_have_no_order_of_their_own() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SADD s 10 9 1", "3"),
+            ("SORT s", "[\"1\", \"9\", \"10\"]"),
+            ("SORT s DESC LIMIT 0 2", "[\"10\", \"9\"]"),
+            ("SORT s BY nosort", "[\"1\", \"10\", \"9\"]"),
+            ("SORT s BY nosort DESC LIMIT 1 1", "[\"10\"]"),
+            ("MSET w1 3 w9 2 w10 1", "OK"),
+            (
+                "SORT s BY w* GET # GET w*",
+                "[\"10\", \"1\", \"9\", \"2\", \"1\", \"3\"]",
+            ),
+            ("SORT s BY nosort STORE d", "3"),
+            ("LRANGE d 0 -1", "[\"1\", \"10\", \"9\"]"),
+        ]);
     }
 
     #[test]
