@@ -376,10 +376,13 @@ impl Maker<'_> {
 
     /// Thresholds between the encodings, other than those a server has by itself.
     pub(super) fn thresholds(&mut self) -> Step {
-        let entries = [0, 1, 4, 16, 128, 4000][self.random.below(6)].to_string();
+        let entries = [0, 1, 4, 16, 128, 4000][self.random.below(6)];
         let value = [0, 5, 64, 1000][self.random.below(4)].to_string();
         let list = [1, 2, 7, 128, -1, -2, -3, -5][self.random.below(8)].to_string();
-        let integers = [0, 4, 16, 512, 4000][self.random.below(5)].to_string();
+        // Never fewer than of other members: which sets of integers are listpacks then depends on where they come from.
+        let integers = [16, 512, 4000][self.random.below(3)];
+        let integers = integers.max(entries).to_string();
+        let entries = entries.to_string();
         let lines: [[&str; 4]; 4] = [
             ["CONFIG", "SET", "set-max-intset-entries", &integers],
             ["CONFIG", "SET", "hash-max-listpack-entries", &entries],
