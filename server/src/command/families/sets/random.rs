@@ -84,6 +84,8 @@ fn pop_many(call: &mut ShardCall<'_>) -> CommandResult {
         close_told(set, popped.is_ok(), Event::SPop);
         return popped;
     }
+    // As in Redis, which reads the set then as others do.
+    call.stats.count_lookup(true);
     call.reply.set(len as usize);
     let mut fits = Ok(());
     set.each(&mut |member| {
