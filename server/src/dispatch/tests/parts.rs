@@ -32,10 +32,11 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
             text(field.value)
         ));
     });
+    entry.each_member(&mut |member| elements.push(text(member)));
     entry.each_scored(&mut |member| {
         elements.push(format!("{} {}", text(member.name), member.score));
     });
-    if entry.kind() == Kind::Hash {
+    if matches!(entry.kind(), Kind::Set | Kind::Hash) {
         elements.sort();
     }
     let deadline = entry.expires_at().map(|at| at.0);
@@ -43,11 +44,15 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
 }
 
 /// Shapes of collections: of which type, of how many elements, and of how many bytes each.
-pub(super) const SHAPES: [(Kind, usize, usize); 12] = [
+pub(super) const SHAPES: [(Kind, usize, usize); 16] = [
     (Kind::List, 1, 10),
     (Kind::List, 100, 10),
     (Kind::List, 3000, 10),
     (Kind::List, 9000, 40),
+    (Kind::Set, 1, 10),
+    (Kind::Set, 100, 10),
+    (Kind::Set, 700, 10),
+    (Kind::Set, 6000, 40),
     (Kind::Hash, 1, 10),
     (Kind::Hash, 100, 10),
     (Kind::Hash, 700, 10),
@@ -66,9 +71,10 @@ pub(super) fn make(
     (kind, count, bytes): (Kind, usize, usize),
 ) {
     let command = match kind {
-        Kind::Hash => "HSET",
+        Kind::List => "RPUSH",
+        Kind::Set => "SADD",
         Kind::SortedSet => "ZADD",
-        _ => "RPUSH",
+        _ => "HSET",
     };
     for first in (0..count).step_by(500) {
         let mut line = format!("{command} {key}");

@@ -21,7 +21,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key [count]",
         summary: "Takes members of a set chosen at random, and returns them.",
-        complexity: "O(N) where N is the number of members returned.",
+        complexity: "O(N) where N is the number of members returned, in one step.",
         run: Run::OnShard(spop),
         ..WRITING
     },
@@ -84,6 +84,8 @@ fn pop_many(call: &mut ShardCall<'_>) -> CommandResult {
         close_told(set, popped.is_ok(), Event::SPop);
         return popped;
     }
+    // As in Redis, which reads the set then as others do.
+    call.stats.count_lookup(true);
     call.reply.set(len as usize);
     let mut fits = Ok(());
     set.each(&mut |member| {
