@@ -2,13 +2,14 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {spiral, list} -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod copied;
+mod double;
 mod entry;
 mod error;
 mod expiry;
@@ -26,6 +27,7 @@ pub mod model;
 mod nodes;
 mod raw;
 mod shard;
+mod sorted;
 mod spiral;
 mod subscribers;
 mod thresholds;
@@ -35,6 +37,7 @@ mod watch;
 
 pub use awaited::{AwaitedKeys, WakesOn};
 pub use copied::{CopiedKeys, Version, VersionWords};
+pub use double::{DoubleText, parse_double, read_double};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};
 pub use journal::{
@@ -47,9 +50,11 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored,
-    TtlChange, Undo, Upcoming,
+    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, ScanCursor, Scored,
+    SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo,
+    Upcoming, members_of_part, write_member,
 };
+pub use sorted::{Bound, Direction, Side};
 pub use spiral::Intent;
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, Thresholds};

@@ -13,8 +13,12 @@ pub enum Kind {
     String,
     /// Elements in order.
     List,
+    /// Members, each there once.
+    Set,
     /// Fields with values.
     Hash,
+    /// Members in the order of their scores.
+    SortedSet,
 }
 
 impl Kind {
@@ -23,7 +27,9 @@ impl Kind {
         match self {
             Self::String => "string",
             Self::List => "list",
+            Self::Set => "set",
             Self::Hash => "hash",
+            Self::SortedSet => "zset",
         }
     }
 }
@@ -37,7 +43,9 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
-    /// A small list or hash.
+    /// A small set of integers.
+    IntSet,
+    /// A small list, set, hash or sorted set.
     ListPack,
     /// A small hash whose fields have, or have had, deadlines.
     ListPackEx,
@@ -45,6 +53,8 @@ pub enum Encoding {
     QuickList,
     /// A large hash, or set.
     HashTable,
+    /// A large sorted set.
+    SkipList,
 }
 
 impl Encoding {
@@ -54,10 +64,12 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::IntSet => "intset",
             Self::ListPack => "listpack",
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
+            Self::SkipList => "skiplist",
         }
     }
 

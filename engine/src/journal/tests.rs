@@ -295,8 +295,8 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::List),
             Some(Kind::List),
             None,
+            Some(Kind::Set),
             // Of types that are yet to come.
-            None,
             None,
             None,
             None,

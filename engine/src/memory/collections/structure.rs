@@ -3,6 +3,7 @@
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
+use crate::sorted::SortedSet;
 use crate::spiral::{NodeSizes, Spiral};
 use crate::{Kind, StoreError};
 
@@ -12,6 +13,8 @@ pub(crate) enum Structure {
     Spiral(Spiral),
     /// Elements in order.
     List(List),
+    /// Members in the order of their scores.
+    Sorted(SortedSet),
 }
 
 impl Structure {
@@ -20,7 +23,10 @@ impl Structure {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Ok(Self::List(List::new(owner))),
-            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?)),
+            Kind::Set | Kind::Hash => {
+                Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?))
+            }
+            Kind::SortedSet => Ok(Self::Sorted(SortedSet::new(owner))),
         }
     }
 
@@ -29,7 +35,7 @@ impl Structure {
     pub(crate) fn spiral(&self) -> &Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            Self::List(_) => unreachable!("a list has no names"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -38,7 +44,7 @@ impl Structure {
     pub(crate) fn spiral_mut(&mut self) -> &mut Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            Self::List(_) => unreachable!("a list has no names"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -47,7 +53,7 @@ impl Structure {
     pub(crate) fn list(&self) -> &List {
         match self {
             Self::List(list) => list,
-            Self::Spiral(_) => unreachable!("named elements have no order"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -56,7 +62,25 @@ impl Structure {
     pub(crate) fn list_mut(&mut self) -> &mut List {
         match self {
             Self::List(list) => list,
-            Self::Spiral(_) => unreachable!("named elements have no order"),
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
+    /// The members in the order of their scores.
+    #[inline]
+    pub(crate) fn sorted(&self) -> &SortedSet {
+        match self {
+            Self::Sorted(set) => set,
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
+    /// As [`Self::sorted`].
+    #[inline]
+    pub(crate) fn sorted_mut(&mut self) -> &mut SortedSet {
+        match self {
+            Self::Sorted(set) => set,
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -66,6 +90,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_bytes(),
             Self::List(list) => list.block_bytes(),
+            Self::Sorted(set) => set.block_bytes(),
         }
     }
 
@@ -75,6 +100,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.list_bytes(),
             Self::List(list) => list.list_bytes(),
+            Self::Sorted(set) => set.list_bytes(),
         }
     }
 
@@ -84,6 +110,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.payload_bytes(),
             Self::List(list) => list.payload_bytes(),
+            Self::Sorted(set) => set.payload_bytes(),
         }
     }
 
@@ -92,13 +119,14 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.dismantle(heap, budget),
             Self::List(list) => list.dismantle(heap, budget),
+            Self::Sorted(set) => set.dismantle(heap, budget),
         }
     }
 
     /// Frees at most about so many of them; how many they were, `None` when there are none left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
         match self {
-            Self::Spiral(_) => None,
+            Self::Spiral(_) | Self::Sorted(_) => None,
             Self::List(list) => list.reclaim(heap, budget),
         }
     }
@@ -108,6 +136,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_moved(heap, kind, from, to),
             Self::List(list) => list.block_moved(heap, kind, from, to),
+            Self::Sorted(set) => set.block_moved(heap, kind, from, to),
         }
     }
 
@@ -116,6 +145,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.check(heap, hash_of),
             Self::List(list) => list.check(heap),
+            Self::Sorted(set) => set.check(heap, hash_of),
         }
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
         ("hyperloglog", own(Category::HyperLogLog)),
+        ("geo", own(Category::Geo)),
         ("pubsub", flag(Flags::PUBSUB) || own(Category::Pubsub)),
         ("admin", admin),
         ("fast", flag(Flags::FAST)),
