@@ -73,7 +73,7 @@ fn highest(registers: [u8; 8], others: [u8; 8]) -> [u8; 8] {
     const TOP_BITS: u64 = 0x8080_8080_8080_8080;
     let [ours, theirs] = [registers, others].map(u64::from_le_bytes);
     // The top bit of a byte stays where ours is not lower.
-    let stays = ((ours | TOP_BITS) - theirs & TOP_BITS) >> 7;
+    let stays = (((ours | TOP_BITS) - theirs) & TOP_BITS) >> 7;
     let ours_mask = stays * 0xFF;
     (ours & ours_mask | theirs & !ours_mask).to_le_bytes()
 }

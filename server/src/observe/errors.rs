@@ -11,6 +11,7 @@ const OWN_CODES: &[&str] = &[
     "BUSYKEY",
     "ERR",
     "EXECABORT",
+    "INVALIDOBJ",
     "NOAUTH",
     "NOPROTO",
     "NOSCRIPT",

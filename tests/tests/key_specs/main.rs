@@ -220,6 +220,9 @@ fn larder_says_of_its_commands_what_redis_says_of_them() {
         assert_eq!(our_docs[name], their_docs[name], "COMMAND DOCS {name}");
         for _ in 0..CALLS / 10 {
             let words = any_call(&mut random, name);
+            if is_beyond_redis(&words) {
+                continue;
+            }
             for subcommand in ["GETKEYS", "GETKEYSANDFLAGS"] {
                 let answers =
                     [&mut larder, &mut oracle].map(|client| ask(client, subcommand, &words));
