@@ -32,6 +32,7 @@ const FILES: [&str; 6] = [
     "hashes.txt",
     "lists.txt",
     "sets.txt",
+    "sorted_sets.txt",
     "keys.txt",
 ];
 
