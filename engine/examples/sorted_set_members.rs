@@ -25,7 +25,15 @@ const SHORT_NAME_BYTES: usize = 8;
 const KEY: &[u8; 12] = b"zset00000000";
 /// Operations whose members are brought near together.
 const BATCH: usize = 16;
-const WORK: [&str; 7] = ["add", "score", "rank", "update", "increment", "range", "remove"];
+const WORK: [&str; 7] = [
+    "add",
+    "score",
+    "rank",
+    "update",
+    "increment",
+    "range",
+    "remove",
+];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Scores {
@@ -234,8 +242,14 @@ fn work(what: &str, members: &Members, batch: usize) -> Duration {
                 "add" => sets.set(key, member) == Ok(Scored::Added),
                 "update" => sets.set(key, member).is_ok(),
                 "increment" => sets.add_to(key, member.name, 1.0).is_ok(),
-                "score" => sets.get(key).and_then(|set| set.score(member.name)).is_some(),
-                "rank" => sets.get(key).and_then(|set| set.rank(member.name)).is_some(),
+                "score" => sets
+                    .get(key)
+                    .and_then(|set| set.score(member.name))
+                    .is_some(),
+                "rank" => sets
+                    .get(key)
+                    .and_then(|set| set.rank(member.name))
+                    .is_some(),
                 "range" => range(&mut sets, key, member.score) > 0,
                 "remove" => sets.remove(key, member.name),
                 _ => true,
@@ -272,7 +286,10 @@ fn times(members: &Members, batch: usize) {
     for what in WORK {
         let least = (0..3).map(|_| work(what, members, batch)).min();
         let each = least.unwrap_or_default().saturating_sub(idle).as_nanos() as f64;
-        println!("{what}: {:.0} ns, least of three", each / members.count as f64);
+        println!(
+            "{what}: {:.0} ns, least of three",
+            each / members.count as f64
+        );
     }
 }
 

@@ -154,7 +154,6 @@ impl Inner<'_> {
         }
         (slot, rank)
     }
-
 }
 
 /// The bytes of a column, and how many each child has there.

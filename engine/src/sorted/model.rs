@@ -11,12 +11,12 @@ use std::ops::ControlFlow;
 use super::order::{Bound, Direction, Side};
 use super::run::{self, Body, Entry, NAME_MAX_BYTES, Run, Written};
 use super::{BOUNDS, Bounds, SortedSet, compare_members, less_than, tag_of};
+use crate::KeyHasher;
 use crate::StoreError;
 use crate::key::Alike;
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
-use crate::KeyHasher;
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 300;
@@ -91,7 +91,8 @@ pub(crate) fn name(steps: &mut Steps<'_>, longest: usize) -> Vec<u8> {
 
 /// The members of a map, in order.
 pub(crate) fn in_order(map: &BTreeMap<Vec<u8>, f64>) -> Vec<(&[u8], f64)> {
-    let mut members: Vec<(&[u8], f64)> = map.iter().map(|(name, &score)| (&**name, score)).collect();
+    let mut members: Vec<(&[u8], f64)> =
+        map.iter().map(|(name, &score)| (&**name, score)).collect();
     members.sort_by(|a, b| compare_members((a.1, a.0), (b.1, b.0)));
     members
 }
@@ -333,7 +334,10 @@ impl Play<'_> {
         let hash = self.hasher.hash(&name);
         let found = self.set.rank(&self.heap, hash, &name);
         assert_eq!(found, Some((rank as u64, members[rank].1)));
-        assert_same(&[self.set.at_rank(&self.heap, rank as u64)], &members[rank..=rank]);
+        assert_same(
+            &[self.set.at_rank(&self.heap, rank as u64)],
+            &members[rank..=rank],
+        );
     }
 
     fn walk(&mut self) {
@@ -381,7 +385,8 @@ impl Play<'_> {
             match self.steps.operand() {
                 0 => {}
                 change @ 1..=99 => {
-                    let gone: Vec<Vec<u8>> = self.model.keys().skip(change).step_by(5).cloned().collect();
+                    let gone: Vec<Vec<u8>> =
+                        self.model.keys().skip(change).step_by(5).cloned().collect();
                     for name in gone {
                         self.remove(&name);
                         staying.remove(&name);
@@ -456,11 +461,15 @@ impl Play<'_> {
         let hasher = &self.hasher;
         self.set.check(&self.heap, &|name: &[u8]| hasher.hash(name));
         let mut seen = Vec::new();
-        self.set
-            .walk(&self.heap, &Bound::Start, Direction::Up, &mut |name, score| {
+        self.set.walk(
+            &self.heap,
+            &Bound::Start,
+            Direction::Up,
+            &mut |name, score| {
                 seen.push((name, score));
                 ControlFlow::Continue(())
-            });
+            },
+        );
         assert_same(&seen, &in_order(&self.model));
         let names: usize = self.model.keys().map(Vec::len).sum();
         assert_eq!(self.set.payload_bytes(), names as u64);
@@ -575,10 +584,13 @@ fn compare_run(run: &[u8], hasher: &KeyHasher, is_tagged: bool, model: &BTreeMap
         .collect();
     assert!(back.iter().rev().eq(seen.iter()));
     for (at, member) in expected.iter().enumerate().step_by(7) {
-        let tag = if is_tagged { tag_of(hasher.hash(member.0)) } else { 0 };
+        let tag = if is_tagged {
+            tag_of(hasher.hash(member.0))
+        } else {
+            0
+        };
         assert_eq!(reader.find(tag, |body| body.bytes() == member.0), Some(at));
         assert_eq!(reader.entry(at).body.bytes(), member.0);
         assert_eq!(less_than(&reader, (member.1, member.0)), at);
     }
 }
-
