@@ -295,9 +295,10 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::List),
             Some(Kind::List),
             None,
-            // Of types that are yet to come.
+            // Of a type that is yet to come.
             None,
-            None,
+            Some(Kind::SortedSet),
+            // Of another.
             None,
             None,
             None,

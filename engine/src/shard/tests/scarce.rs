@@ -23,6 +23,7 @@ enum Step {
     Copy(Where, Where),
     List(Where, ListOp),
     Hash(Where, HashOp),
+    SortedSet(Where, SortedSetOp),
     /// A collection of so many elements is gathered and put.
     Gather(Where, Kind, u32, Ttl),
     /// The string is stored anew.
@@ -104,8 +105,16 @@ fn hash_step() -> impl Strategy<Value = HashOp> {
     ]
 }
 
+fn sorted_set_step() -> impl Strategy<Value = SortedSetOp> {
+    prop_oneof![
+        6 => (0u16..25, any::<i16>()).prop_map(|(n, s)| SortedSetOp::Set(n, 1, s)),
+        1 => (0u16..25).prop_map(|n| SortedSetOp::Remove(n, 1)),
+        1 => (0u64..25, 0u64..9).prop_map(|(r, n)| SortedSetOp::RemoveRange(r, n)),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(Kind::List), Just(Kind::Hash)];
+    let kind = prop_oneof![Just(Kind::List), Just(Kind::Hash), Just(Kind::SortedSet)];
     let count = prop_oneof![3 => 1u32..10, 1 => 300u32..700];
     prop_oneof![
         12 => (place(), content(), ttl()).prop_map(|(at, c, t)| Step::Set(at, c, t)),
@@ -117,6 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (place(), place()).prop_map(|(a, b)| Step::Copy(a, b)),
         3 => (place(), list_step()).prop_map(|(at, op)| Step::List(at, op)),
         6 => (place(), hash_step()).prop_map(|(at, op)| Step::Hash(at, op)),
+        4 => (place(), sorted_set_step()).prop_map(|(at, op)| Step::SortedSet(at, op)),
         2 => (place(), kind, count, ttl()).prop_map(|(at, k, n, t)| Step::Gather(at, k, n, t)),
         2 => place().prop_map(Step::Rebuild),
         1 => (0..DATABASES).prop_map(|db| Step::Flush(DbIndex(db))),
@@ -196,6 +206,7 @@ impl Scarce {
             | Step::Remove(at)
             | Step::List(at, _)
             | Step::Hash(at, _)
+            | Step::SortedSet(at, _)
             | Step::Gather(at, ..)
             | Step::Rebuild(at) => (at, None),
             Step::Relocate(from, to) | Step::Copy(from, to) => (from, Some(to)),
@@ -281,6 +292,9 @@ impl Scarce {
             Step::List((db, n), ref op) => failed(run_on_list(shard, db, hasher.key(&name(n)), op)),
             Step::Hash((db, n), ref op) => {
                 failed(run_on_hash(shard, db, hasher.key(&name(n)), op, now))
+            }
+            Step::SortedSet((db, n), ref op) => {
+                failed(run_on_sorted_set(shard, db, hasher.key(&name(n)), op))
             }
             Step::Gather((db, n), kind, count, ref ttl) => {
                 let key = name(n);
@@ -382,6 +396,11 @@ fn gather(shard: &mut Shard, kind: Kind, count: u32, now: i64) -> Result<LooseId
         let expires_at = (n % 5 == 3).then_some(UnixMillis(now + 1 + i64::from(n)));
         let added = match kind {
             Kind::List => shard.push_loose(id, &number(n)),
+            Kind::SortedSet => {
+                let (name, score) = (&*number(n), f64::from(n % 7) / 3.0);
+                let member = Member { name, score };
+                shard.add_scored(id, member).map(drop)
+            }
             _ => {
                 let (name, value) = (&*number(n), &b"value"[..]);
                 let field = Field {
