@@ -21,7 +21,7 @@
 
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Table, read_u16};
-use crate::raw::Block;
+use crate::raw::{Block, LINE_BYTES};
 use crate::spiral::address::{Bucket, POSITION_BITS, Position};
 
 const COUNT_AT: usize = NODE_HEAD_BYTES;
@@ -383,7 +383,8 @@ impl Index {
     /// Asks for the node. A hint.
     pub(super) fn ask_for_node(&self, heap: &Heap, hash: u64) {
         let block = self.table.get(&heap.arena, self.bucket(hash).ordinal());
-        heap.arena.prefetch_whole(block);
+        let keys = KEYS_AT + self.mean as usize * KEY_BYTES;
+        heap.arena.prefetch(block, keys.div_ceil(LINE_BYTES));
     }
 
     /// Asks for the nodes of these hashes. A hint.
