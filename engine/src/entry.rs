@@ -150,6 +150,15 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Shows each member of a set, few integers in their order; of another value nothing.
+    pub fn each_member(&self, show: &mut dyn FnMut(&'a [u8])) {
+        if self.kind() == Kind::Set {
+            let item = self.collection_item();
+            let members = self.memory.named(item);
+            members.each_member(self.memory.variant(item), show);
+        }
+    }
+
     /// Shows each element of a list, in order; of another value nothing.
     pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
         if self.kind() == Kind::List {
@@ -207,6 +216,19 @@ impl<'a> EntryRef<'a> {
         fields.walk(from, |field| show(field.into()))
     }
 
+    /// Shows members of a set from a place on, as [`Self::fields_from`] does fields; of another value nothing.
+    pub fn members_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::Set {
+            return None;
+        }
+        let members = self.memory.named(self.collection_item());
+        members.walk(from, |member| show(member.name))
+    }
+
     /// Shows elements of a list from this index on until `show` breaks: the index to go on from, `None` behind the last; of another
     /// value nothing.
     pub fn elements_from(
@@ -250,7 +272,7 @@ impl<'a> EntryRef<'a> {
                 let at = self.memory.list_at(self.collection_item());
                 self.memory.list_view(&at).len().into()
             }
-            Kind::Hash => self.memory.named(self.collection_item()).len(),
+            Kind::Set | Kind::Hash => self.memory.named(self.collection_item()).len(),
             Kind::SortedSet => self.sorted().len(),
         }
     }

@@ -47,6 +47,7 @@ impl Form {
     const STRING_RAW: Self = Self(2);
     /// From here on the value is a variant and packed elements.
     const FIRST_PACKED: u8 = 3;
+    const SET_PACKED: u8 = 4;
     const HASH_PACKED: u8 = 5;
     const SORTED_SET_PACKED: u8 = 6;
     /// From here on the value is the number of a collection.
@@ -80,6 +81,7 @@ impl Form {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Self(3),
+            Kind::Set => Self(Self::SET_PACKED),
             Kind::Hash => Self(Self::HASH_PACKED),
             Kind::SortedSet => Self(Self::SORTED_SET_PACKED),
         }
@@ -110,12 +112,27 @@ impl Form {
         WITH_FIELDS >> self.0 & 1 != 0
     }
 
+    /// Whether it is a sorted set.
+    #[inline(always)]
+    pub(crate) fn is_sorted_set(self) -> bool {
+        self.kind() == Kind::SortedSet
+    }
+
+    /// Whether the elements have names: a hash or a set.
+    #[inline(always)]
+    pub(crate) fn is_named(self) -> bool {
+        const PACKED: u16 = 1 << Form::SET_PACKED | 1 << Form::HASH_PACKED;
+        const NAMED: u16 = PACKED | PACKED << Form::LARGE;
+        NAMED >> self.0 & 1 != 0
+    }
+
     /// The data type.
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         match self.0 {
             0..Self::FIRST_PACKED => Kind::String,
             3 | 9 => Kind::List,
+            4 | 10 => Kind::Set,
             6 | 12 => Kind::SortedSet,
             _ => Kind::Hash,
         }
@@ -141,6 +158,16 @@ impl Variant {
     const OUTGROWN: u8 = 1;
     /// Fields have had deadlines.
     const DEADLINES: u8 = 2;
+    /// All members are integers.
+    const INTEGERS: u8 = 4;
+
+    /// What an empty collection of this kind says of itself.
+    pub(crate) fn of_empty(kind: Kind) -> Self {
+        match kind {
+            Kind::Set => Self(Self::INTEGERS),
+            _ => Self::default(),
+        }
+    }
 
     /// The same, beyond a threshold.
     pub(crate) fn outgrown(self) -> Self {
@@ -162,6 +189,16 @@ impl Variant {
         Self(self.0 | Self::DEADLINES)
     }
 
+    /// The same, with a member that is no integer.
+    pub(crate) fn with_texts(self) -> Self {
+        Self(self.0 & !Self::INTEGERS)
+    }
+
+    /// Whether all members are integers, as far as it says.
+    pub(crate) fn has_integers(self) -> bool {
+        self.0 & Self::INTEGERS != 0
+    }
+
     /// What a collection says of itself that answers this encoding.
     pub(crate) fn of(encoding: Encoding) -> Self {
         match encoding {
@@ -169,6 +206,7 @@ impl Variant {
                 Self::default().outgrown()
             }
             Encoding::ListPackEx => Self::default().with_deadlines(),
+            Encoding::IntSet => Self(Self::INTEGERS),
             _ => Self::default(),
         }
     }
@@ -177,8 +215,9 @@ impl Variant {
     pub(crate) fn encoding(self, kind: Kind) -> Encoding {
         match (kind, self.is_outgrown()) {
             (Kind::List, true) => Encoding::QuickList,
-            (Kind::Hash, true) => Encoding::HashTable,
+            (Kind::Set | Kind::Hash, true) => Encoding::HashTable,
             (Kind::SortedSet, true) => Encoding::SkipList,
+            (Kind::Set, false) if self.has_integers() => Encoding::IntSet,
             (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,
             _ => Encoding::ListPack,
         }

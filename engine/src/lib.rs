@@ -9,6 +9,7 @@ mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod copied;
+mod double;
 mod entry;
 mod error;
 mod expiry;
@@ -35,6 +36,7 @@ mod watch;
 
 pub use awaited::{AwaitedKeys, WakesOn};
 pub use copied::{CopiedKeys, Version, VersionWords};
+pub use double::{DoubleText, parse_double, read_double};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};
 pub use journal::{
@@ -48,7 +50,8 @@ pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
     HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, ScanCursor, Scored,
-    Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo, Upcoming,
+    SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo,
+    Upcoming, members_of_part, write_member,
 };
 pub use sorted::{Bound, Direction, Side};
 pub use spiral::Intent;

@@ -71,6 +71,9 @@ pub const FIELD_REMOVAL_COST: u32 = 4;
 /// What a look at one hash for fields that have ended may cost, likewise: the rest is found again.
 pub const FIELDS_LOOK_MAX_COST: u32 = 512;
 
+/// Members of a set of integers that are shown in their order: beyond, sorting would take longer than showing.
+pub const SORTED_MAX_MEMBERS: u64 = 512;
+
 /// Elements brought near at once.
 pub const NEAR_AT_ONCE: usize = 32;
 

@@ -13,6 +13,8 @@ pub enum Kind {
     String,
     /// Elements in order.
     List,
+    /// Members, each there once.
+    Set,
     /// Fields with values.
     Hash,
     /// Members in the order of their scores.
@@ -25,6 +27,7 @@ impl Kind {
         match self {
             Self::String => "string",
             Self::List => "list",
+            Self::Set => "set",
             Self::Hash => "hash",
             Self::SortedSet => "zset",
         }
@@ -40,7 +43,9 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
-    /// A small list, hash or sorted set.
+    /// A small set of integers.
+    IntSet,
+    /// A small list, set, hash or sorted set.
     ListPack,
     /// A small hash whose fields have, or have had, deadlines.
     ListPackEx,
@@ -59,6 +64,7 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::IntSet => "intset",
             Self::ListPack => "listpack",
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",

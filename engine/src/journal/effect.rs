@@ -235,11 +235,12 @@ impl Element<'_> {
         match self {
             Self::Range { .. } => Some(Kind::String),
             Self::Push { .. } | Self::Insert { .. } | Self::Replace { .. } => Some(Kind::List),
+            Self::Member(_) => Some(Kind::Set),
             Self::Field { .. } => Some(Kind::Hash),
             Self::Score { .. } => Some(Kind::SortedSet),
             Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
             // Of types that are yet to come.
-            Self::Member(_) | Self::Entry { .. } => None,
+            Self::Entry { .. } => None,
         }
     }
 }

@@ -295,10 +295,9 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::List),
             Some(Kind::List),
             None,
-            // Of a type that is yet to come.
-            None,
+            Some(Kind::Set),
             Some(Kind::SortedSet),
-            // Of another.
+            // Of a type that is yet to come.
             None,
             None,
             None,

@@ -6,9 +6,9 @@
 //! ```
 //! Nodes count as used from the beginning; a run, of the length of an item's at most, does when it is one.
 
-use super::Memory;
 use super::lists::{is_short, takes, with_room};
 use super::sorted_sets::{self, put_packed as put_packed_member};
+use super::{Memory, Named};
 use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
@@ -80,7 +80,7 @@ impl Memory {
     /// # Errors
     /// Memory is out.
     pub(crate) fn begin_large_loose(&mut self, kind: Kind) -> Result<Loose, StoreError> {
-        let variant = Variant::default();
+        let variant = Variant::of_empty(kind);
         let owner = self.create_loose(kind, variant)?;
         Ok(Loose {
             kind,
@@ -93,6 +93,18 @@ impl Memory {
     pub(crate) fn drop_loose(&mut self, loose: &Loose) {
         if let Body::Large(owner) = loose.body {
             self.bury_loose(owner);
+        }
+    }
+
+    /// The named elements of one, if it has any.
+    pub(crate) fn named_of_loose<'a>(&'a self, loose: &'a Loose) -> Option<Named<'a>> {
+        match &loose.body {
+            Body::Packed(run) if run.is_empty() => None,
+            Body::Packed(run) => Some(Named::Packed(PackedFields::new(run))),
+            Body::Large(owner) => {
+                let (spiral, heap) = self.spiral(*owner);
+                Some(Named::Large(spiral, heap))
+            }
         }
     }
 
@@ -120,11 +132,11 @@ impl Memory {
         }
     }
 
-    /// Adds a field, whose name has this hash, or gives one that is there another value; `hash_of` tells the hash of any name.
+    /// Adds a named element, or gives one that is there another value; `hash_of` tells the hash of any name.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
-    pub(crate) fn put_loose_field(
+    pub(crate) fn put_loose_named(
         &mut self,
         loose: &mut Loose,
         hash_of: &impl Fn(&[u8]) -> u64,
@@ -226,7 +238,7 @@ impl Memory {
     }
 }
 
-/// Puts a field into a run, which may become longer; `None` if it is one for nodes.
+/// Puts a named element into a run, which may become longer; `None` if it is one for nodes.
 fn put_packed(run: &mut Vec<u8>, hash: u64, element: &ElementRef<'_>) -> Option<Put> {
     if run.is_empty() {
         run.resize(packed::bytes_alone(element)?, 0);

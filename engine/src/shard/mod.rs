@@ -14,9 +14,11 @@ mod fields;
 pub(crate) mod hashes;
 pub(crate) mod lists;
 mod loose;
+mod named;
 mod open;
 mod rebuild;
 mod reclaim;
+pub(crate) mod sets;
 pub(crate) mod sorted_sets;
 #[cfg(test)]
 mod tests;
@@ -27,12 +29,14 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
-pub use hashes::{Fate, Field, FieldAhead, HashMut, HashRef, Stored};
+pub use hashes::{Fate, Field, HashMut, HashRef};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
-pub use loose::LooseId;
+pub use loose::{LooseId, members_of_part, write_member};
+pub use named::{FieldAhead, Stored};
 use open::Open;
 use reclaim::Graveyard;
+pub use sets::{SetMut, SetRef};
 pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
 pub use undo::Undo;
 use undo::{Sums, UndoLog};

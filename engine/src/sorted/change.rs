@@ -198,8 +198,13 @@ impl SortedSet {
                 Body::reference(body.code(), &reference)
             }
         };
+        let leaves = self.leaves;
         let to = self.place(heap, hash_of, name, &Entry { score, tag, body })?;
-        let mut spot = self.descend(heap, &Target::Member(was, name));
+        let mut spot = match self.leaves == leaves && to != spot.ordinal {
+            // Nothing was divided, and its own leaf is as it was.
+            true => spot,
+            false => self.descend(heap, &Target::Member(was, name)),
+        };
         if leaf::run(heap, spot.block).score(spot.at).to_bits() != was.to_bits() {
             // Zeros of both signs are equal: the one that has come stands before the other.
             spot.at += 1;

@@ -77,7 +77,12 @@ pub(super) const OBEYED: &[&str] = &[
     "lfu-decay-time",
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
+    "zset-max-listpack-entries",
+    "zset-max-listpack-value",
     "list-max-listpack-size",
+    "set-max-intset-entries",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -230,11 +235,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ),
     ("stream-node-max-entries", Set, NO_SUCH_TYPE),
     ("stream-node-max-bytes", Set, NO_SUCH_TYPE),
-    ("set-max-intset-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-value", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-value", Set, NO_SUCH_TYPE),
     ("hll-sparse-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (

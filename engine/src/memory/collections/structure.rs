@@ -23,7 +23,9 @@ impl Structure {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Ok(Self::List(List::new(owner))),
-            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?)),
+            Kind::Set | Kind::Hash => {
+                Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?))
+            }
             Kind::SortedSet => Ok(Self::Sorted(SortedSet::new(owner))),
         }
     }

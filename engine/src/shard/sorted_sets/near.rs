@@ -2,10 +2,11 @@
 //!
 //! Only those of large ones, whose keys have been brought near before: a packed one lies in its item.
 
+use crate::DbIndex;
+use crate::item::Form;
 use crate::limits::NEAR_AT_ONCE;
 use crate::nodes::Owner;
 use crate::shard::Shard;
-use crate::{DbIndex, Kind};
 
 /// A member that a command is about to read or change.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +31,7 @@ impl Shard {
         for member in members.take(NEAR_AT_ONCE) {
             let owner = match last {
                 Some((key_hash, owner)) if key_hash == member.key_hash => owner,
-                _ => self.large_of(db, member.key_hash, Kind::SortedSet, &mut from),
+                _ => self.large_of(db, member.key_hash, Form::is_sorted_set, &mut from),
             };
             last = Some((member.key_hash, owner));
             if let Some(owner) = owner {

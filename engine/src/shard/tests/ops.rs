@@ -1,11 +1,12 @@
-//! Commands of property tests: on keys, strings, lists, hashes and sorted sets; those on collections done alike to a shard and to the
-//! model.
+//! Commands of property tests: on keys, strings, lists, sets, hashes and sorted sets; those on collections done alike to a shard and to
+//! the model.
 
 use proptest::prelude::*;
 
 use crate::model::OpenEntry;
 use crate::{
-    End, Event, HashMut, ListMut, Scored, SortedSetMut, StoreError, Stored, TtlChange, UnixMillis,
+    End, Event, HashMut, ListMut, Scored, SetMut, SortedSetMut, StoreError, Stored, TtlChange,
+    UnixMillis,
 };
 
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(in crate::shard) enum Op {
     Remove(u16, u8),
     /// A command on a list.
     List(u16, u8, ListOp),
+    /// A command on a set.
+    OfSet(u16, u8, SetOp),
     /// A command on a hash.
     Hash(u16, u8, HashOp),
     /// A command on a sorted set.
@@ -44,6 +47,7 @@ impl Op {
             | Self::WriteRange(db, k, ..)
             | Self::Remove(db, k)
             | Self::List(db, k, _)
+            | Self::OfSet(db, k, _)
             | Self::Hash(db, k, _)
             | Self::SortedSet(db, k, _)
             | Self::SetDeadline(db, k, _)
@@ -95,8 +99,12 @@ fn hash_key() -> impl Strategy<Value = u8> {
     prop_oneof![4 => Just(8u8), 2 => Just(11), 1 => Just(0), 1 => Just(1), 1 => Just(12)]
 }
 
-fn sorted_set_key() -> impl Strategy<Value = u8> {
+fn set_key() -> impl Strategy<Value = u8> {
     prop_oneof![4 => Just(9u8), 2 => Just(13), 1 => Just(2), 1 => Just(1), 1 => Just(12)]
+}
+
+fn sorted_set_key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(14u8), 2 => Just(15), 1 => Just(2), 1 => Just(1), 1 => Just(12)]
 }
 
 fn content() -> impl Strategy<Value = Content> {
@@ -126,6 +134,7 @@ pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
         3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
         8 => (db.clone(), list_key(), list_op()).prop_map(|(d, k, op)| Op::List(d, k, op)),
+        5 => (db.clone(), set_key(), set_op()).prop_map(|(d, k, op)| Op::OfSet(d, k, op)),
         8 => (db.clone(), hash_key(), hash_op()).prop_map(|(d, k, op)| Op::Hash(d, k, op)),
         5 => (db.clone(), sorted_set_key(), sorted_set_op()).prop_map(|(d, k, op)| Op::SortedSet(d, k, op)),
         3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50), 1 => Just(-(1i64 << 50))])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
@@ -161,6 +170,29 @@ pub(in crate::shard) enum HashOp {
     Set(u16, u16, Content, Ttl),
     SetDeadline(u16, u16, Option<i64>),
     Remove(u16, u16),
+}
+
+/// A command on a set, which may have to be made: on so many members, from this number on, integers or texts.
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum SetOp {
+    Add(u16, u16, bool),
+    Remove(u16, u16, bool),
+}
+
+pub(in crate::shard) fn set_op() -> impl Strategy<Value = SetOp> {
+    let times = prop_oneof![6 => 1u16..6, 1 => 1u16..600];
+    let first = prop_oneof![4 => 0u16..20, 1 => 0u16..600];
+    prop_oneof![
+        5 => (first.clone(), times.clone(), any::<bool>()).prop_map(|(f, n, i)| SetOp::Add(f, n, i)),
+        3 => (first, times, any::<bool>()).prop_map(|(f, n, i)| SetOp::Remove(f, n, i)),
+    ]
+}
+
+fn member(n: u16, is_integer: bool) -> Vec<u8> {
+    match is_integer {
+        true => n.to_string().into_bytes(),
+        false => field_name(n).into_iter().chain(*b"n").collect(),
+    }
 }
 
 /// A command on a sorted set, which may have to be made.
@@ -343,6 +375,54 @@ impl SomeHash for OpenEntry<'_> {
     }
 }
 
+/// A set to change: a shard's, or the model's.
+pub(in crate::shard) trait SomeSet {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError>;
+    fn remove(&mut self, member: &[u8]) -> bool;
+}
+
+impl SomeSet for SetMut<'_> {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError> {
+        self.add(member)
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        self.remove(member)
+    }
+}
+
+impl SomeSet for OpenEntry<'_> {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.add_member(member))
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        self.remove_member(member)
+    }
+}
+
+impl SetOp {
+    /// Does it to a set; what that answers, and the events to tell.
+    pub(in crate::shard) fn run(&self, set: &mut dyn SomeSet) -> (String, Vec<Event>) {
+        match *self {
+            Self::Add(first, count, is_integer) => {
+                let members = first..first + count;
+                let added: Vec<_> = members.map(|n| set.add(&member(n, is_integer))).collect();
+                let event = added.contains(&Ok(true)).then_some(Event::SAdd);
+                (format!("{added:?}"), event.into_iter().collect())
+            }
+            Self::Remove(first, count, is_integer) => {
+                let members = first..first + count;
+                let removed: Vec<_> = members
+                    .map(|n| set.remove(&member(n, is_integer)))
+                    .collect();
+                let event = removed.contains(&true).then_some(Event::SRem);
+                (format!("{removed:?}"), event.into_iter().collect())
+            }
+        }
+    }
+}
+
 /// A sorted set to change: a shard's, or the model's.
 pub(in crate::shard) trait SomeSortedSet {
     fn set(&mut self, name: &[u8], score: f64) -> Result<Scored, StoreError>;
@@ -379,7 +459,7 @@ impl SomeSortedSet for OpenEntry<'_> {
     }
 
     fn remove(&mut self, name: &[u8]) -> Option<f64> {
-        self.remove_member(name)
+        self.remove_scored(name)
     }
 
     fn pop(&mut self, end: End) -> Option<(Vec<u8>, f64)> {

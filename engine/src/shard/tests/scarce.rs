@@ -22,6 +22,7 @@ enum Step {
     Relocate(Where, Where),
     Copy(Where, Where),
     List(Where, ListOp),
+    OfSet(Where, SetOp),
     Hash(Where, HashOp),
     SortedSet(Where, SortedSetOp),
     /// A collection of so many elements is gathered and put.
@@ -90,6 +91,13 @@ fn list_step() -> impl Strategy<Value = ListOp> {
     ]
 }
 
+fn set_step() -> impl Strategy<Value = SetOp> {
+    prop_oneof![
+        5 => (0u16..25, any::<bool>()).prop_map(|(n, i)| SetOp::Add(n, 1, i)),
+        1 => (0u16..25, any::<bool>()).prop_map(|(n, i)| SetOp::Remove(n, 1, i)),
+    ]
+}
+
 fn hash_step() -> impl Strategy<Value = HashOp> {
     let value = (prop_oneof![9 => 0usize..300, 1 => 300usize..5000], 0u8..4);
     let value = value.prop_map(|(len, seed)| Content(len, seed));
@@ -114,7 +122,12 @@ fn sorted_set_step() -> impl Strategy<Value = SortedSetOp> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(Kind::List), Just(Kind::Hash), Just(Kind::SortedSet)];
+    let kind = prop_oneof![
+        Just(Kind::List),
+        Just(Kind::Set),
+        Just(Kind::Hash),
+        Just(Kind::SortedSet)
+    ];
     let count = prop_oneof![3 => 1u32..10, 1 => 300u32..700];
     prop_oneof![
         12 => (place(), content(), ttl()).prop_map(|(at, c, t)| Step::Set(at, c, t)),
@@ -125,6 +138,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (place(), place()).prop_map(|(a, b)| Step::Relocate(a, b)),
         2 => (place(), place()).prop_map(|(a, b)| Step::Copy(a, b)),
         3 => (place(), list_step()).prop_map(|(at, op)| Step::List(at, op)),
+        3 => (place(), set_step()).prop_map(|(at, op)| Step::OfSet(at, op)),
         6 => (place(), hash_step()).prop_map(|(at, op)| Step::Hash(at, op)),
         4 => (place(), sorted_set_step()).prop_map(|(at, op)| Step::SortedSet(at, op)),
         2 => (place(), kind, count, ttl()).prop_map(|(at, k, n, t)| Step::Gather(at, k, n, t)),
@@ -205,6 +219,7 @@ impl Scarce {
             | Step::Deadline(at, _)
             | Step::Remove(at)
             | Step::List(at, _)
+            | Step::OfSet(at, _)
             | Step::Hash(at, _)
             | Step::SortedSet(at, _)
             | Step::Gather(at, ..)
@@ -290,6 +305,7 @@ impl Scarce {
                 shard.put_loose(to_db, hasher.key(&to), copy, attributes, Event::CopyTo)
             }
             Step::List((db, n), ref op) => failed(run_on_list(shard, db, hasher.key(&name(n)), op)),
+            Step::OfSet((db, n), ref op) => failed(run_on_set(shard, db, hasher.key(&name(n)), op)),
             Step::Hash((db, n), ref op) => {
                 failed(run_on_hash(shard, db, hasher.key(&name(n)), op, now))
             }
@@ -396,6 +412,7 @@ fn gather(shard: &mut Shard, kind: Kind, count: u32, now: i64) -> Result<LooseId
         let expires_at = (n % 5 == 3).then_some(UnixMillis(now + 1 + i64::from(n)));
         let added = match kind {
             Kind::List => shard.push_loose(id, &number(n)),
+            Kind::Set => shard.add_member(id, &number(n)).map(drop),
             Kind::SortedSet => {
                 let (name, score) = (&*number(n), f64::from(n % 7) / 3.0);
                 let member = Member { name, score };

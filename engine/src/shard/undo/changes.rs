@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  before a change    what takes it back                          played back from the last to the first:
-//!  field set, gone    what the field was, or that it was none     a collection passes through what it has been,
+//!  field, member      what it was, or that it was none            a collection passes through what it has been,
 //!  member scored      its score, or that it was none
 //!  push, insert       how many elements there were                and so do all of them together
 //!  pop, cut           the elements
@@ -116,7 +116,7 @@ impl Changes {
             {
                 self.before_member(collection, memory.sorted(collection), name, hash_of(name));
             }
-            Element::Field { field, .. } | Element::Gone(field) => {
+            Element::Field { field, .. } | Element::Member(field) | Element::Gone(field) => {
                 self.before_field(collection, memory.spiral(collection), field, hash_of(field));
             }
             Element::Push { .. }
@@ -126,10 +126,7 @@ impl Changes {
             | Element::Cut { .. } => {
                 self.before_of_list(collection, memory.list(collection), element)
             }
-            Element::Range { .. }
-            | Element::Member(_)
-            | Element::Score { .. }
-            | Element::Entry { .. } => {
+            Element::Range { .. } | Element::Score { .. } | Element::Entry { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }

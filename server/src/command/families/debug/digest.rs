@@ -8,12 +8,13 @@
 //! chain(digest, bytes)  SHA1(add(digest, bytes))
 //!
 //! value     chain the type's number; then   a string: chain it   a list: chain each element
-//!           a hash: add, of each field, 0 chained with its name and with its value
+//!           a set: add each member
+//!           a hash: add, of each field, 0 chained with its name and with its value; a sorted set: likewise, of each member and its score
 //!           with a deadline: add "!!expire!!"
 //! dataset   for each database that is not empty: chain its number, then add, of each key, 0 chained with its name and its value
 //! ```
 
-use larder_engine::{Access, DbIndex, EntryRef, Kind, UnixMillis};
+use larder_engine::{Access, DbIndex, DoubleText, EntryRef, Kind, UnixMillis};
 use sha1::{Digest as _, Sha1};
 
 use crate::command::{CoreCall, CoreRequest};
@@ -54,6 +55,8 @@ impl Digest {
         let kind: u32 = match entry.kind() {
             Kind::String => 0,
             Kind::List => 1,
+            Kind::Set => 2,
+            Kind::SortedSet => 3,
             Kind::Hash => 4,
         };
         self.chain(&kind.to_be_bytes());
@@ -61,6 +64,7 @@ impl Digest {
             self.chain(string);
         }
         entry.each_element(&mut |element| self.chain(element));
+        entry.each_member(&mut |member| self.add(member));
         entry.each_field(&mut |field| {
             if field.expires_at.is_some_and(|at| at <= now) {
                 return;
@@ -69,6 +73,12 @@ impl Digest {
             of_field.chain(field.name);
             of_field.chain(field.value);
             self.add(&of_field.0);
+        });
+        entry.each_scored(&mut |member| {
+            let mut of_member = Self::default();
+            of_member.chain(member.name);
+            of_member.chain(DoubleText::of(member.score).as_bytes());
+            self.add(&of_member.0);
         });
         if entry.expires_at().is_some() {
             self.add(b"!!expire!!");

@@ -421,7 +421,7 @@ mod tests {
             (b"\x00", "-ERR Bad data format"),
             (b"\x00\x05abc", "-ERR Bad data format"),
             (b"\x01\x00", "-ERR Bad data format"),
-            (b"\x02\x01\x01a", "-ERR Bad data format"),
+            (b"\x03\x01\x01a\x011", "-ERR Bad data format"),
             (b"\x0f", "-ERR Bad data format"),
             (b"\xff", "-ERR Bad data format"),
         ] {

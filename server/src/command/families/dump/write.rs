@@ -2,12 +2,13 @@
 //!
 //! Nothing is packed by LZF: that would cost more than it saves.
 
-use larder_engine::{Encoding, EntryRef, Kind, UnixMillis};
+use larder_engine::{DoubleText, Encoding, EntryRef, Kind, UnixMillis};
 
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, Sum, Value, Version, seal,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, SortedSetForm,
+    SortedSetWriter, Sum, Value, Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -31,7 +32,9 @@ pub(super) struct Writing {
 enum Body {
     String,
     List(ListWriter),
+    Set(SetWriter),
     Hash(HashWriter),
+    SortedSet(SortedSetWriter),
 }
 
 impl Writing {
@@ -50,12 +53,22 @@ impl Writing {
                 out.byte(ListWriter::KIND);
                 Body::List(ListWriter::begin(elements, &mut out))
             }
+            Kind::Set => {
+                let mut writer = SetWriter::new(entry.encoding() == Encoding::IntSet);
+                out.byte(writer.kind());
+                writer.begin(elements, &mut out);
+                Body::Set(writer)
+            }
             Kind::Hash => {
                 let soonest = entry.soonest_field_deadline();
                 let mut writer = HashWriter::new(form_of(entry), soonest.map(millis));
                 out.byte(writer.kind());
                 writer.begin(elements, &mut out);
                 Body::Hash(writer)
+            }
+            Kind::SortedSet => {
+                let writer = SortedSetWriter::begin(sorted_set_form_of(entry), elements, &mut out);
+                Body::SortedSet(writer)
             }
         };
         Self { out, body, next: 0 }
@@ -72,10 +85,19 @@ impl Writing {
                 writer.push(element, out);
                 left.spend(element.len())
             }),
+            Body::Set(writer) => entry.members_from(*next, &mut |member| {
+                writer.push(member, out);
+                left.spend(member.len())
+            }),
             Body::Hash(writer) => entry.fields_from(*next, &mut |field| {
                 let deadline = field.expires_at.map(millis);
                 writer.push(field.name, field.value, deadline, out);
                 left.spend(field.name.len() + field.value.len())
+            }),
+            Body::SortedSet(writer) => entry.scored_from(*next, &mut |member| {
+                let score = DoubleText::of(member.score);
+                writer.push(member.name, (member.score, score.as_bytes()), out);
+                left.spend(member.name.len())
             }),
         };
         *next = behind.unwrap_or(*next);
@@ -88,14 +110,20 @@ impl Writing {
         match body {
             Body::String => {}
             Body::List(writer) => writer.finish(&mut out),
+            Body::Set(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
+            Body::SortedSet(writer) => writer.finish(&mut out),
         }
         out
     }
 
     /// The memory it takes.
     pub(super) fn held_bytes(&self) -> usize {
-        self.out.held_bytes()
+        let body = match &self.body {
+            Body::Set(writer) => writer.held_bytes(),
+            Body::String | Body::List(_) | Body::Hash(_) | Body::SortedSet(_) => 0,
+        };
+        self.out.held_bytes() + body
     }
 }
 
@@ -185,6 +213,14 @@ pub(in crate::command::families) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> 
 pub(in crate::command::families) fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
     const TYPE_BYTES: usize = 1;
     payload_of(entry).len() - TYPE_BYTES - FOOTER_BYTES
+}
+
+/// As [`form_of`].
+fn sorted_set_form_of(set: &EntryRef<'_>) -> SortedSetForm {
+    match set.is_whole() && set.encoding() == Encoding::ListPack {
+        true => SortedSetForm::Listpack,
+        false => SortedSetForm::Strings,
+    }
 }
 
 /// What lies in its item and answers that it is small is one listpack. Who reads strings makes of them what suits it.

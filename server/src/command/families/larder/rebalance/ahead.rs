@@ -6,7 +6,8 @@
 //! ```
 //! A part is of one moment, and changes are what the journal says of its elements since. A hash is scanned by positions: a change of a
 //! field is done wherever that is, and a part that comes later has the field as it is then. Of a list the taker has the first so many
-//! elements: of a change it does what concerns these.
+//! elements: of a change it does what concerns these. Of a sorted set it has those up to a rank: a change can bring a member that it
+//! has not one rank nearer, so the next part begins one sooner.
 //!
 //! What is removed, replaced or moved while it goes is lost: the taker drops what it has. So it is with what changes faster than it goes.
 //! What is lost, or has not gone to its end, goes like any other entry, while all stand still.
@@ -55,7 +56,7 @@ struct Going {
 /// What the taker has of it, once it has done the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
-    /// Of a list so many elements, of a hash those up to a cursor.
+    /// Of a list so many elements, of a hash those up to a cursor, of a sorted set so many ranks.
     UpTo(u64),
     All,
 }
@@ -65,6 +66,9 @@ const LOST: u64 = 0;
 const PART: u64 = 1;
 const CHANGES: u64 = 2;
 
+/// The types of collections, which a message says by their places here.
+const KINDS: [Kind; 4] = [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet];
+
 impl Going {
     /// The next change of an element.
     fn note(&mut self, element: &Element<'_>) {
@@ -73,6 +77,10 @@ impl Going {
                 let (given, kept) = within(given as u32, self.len, element);
                 self.given = Given::UpTo(given.into());
                 kept
+            }
+            (Kind::SortedSet, Given::UpTo(given)) => {
+                self.given = Given::UpTo(given.saturating_sub(1));
+                Some(*element)
             }
             _ => Some(*element),
         };
@@ -166,10 +174,18 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.number(index.into());
             part.number(count.into());
         }
-        Element::Range { .. }
-        | Element::Member(_)
-        | Element::Score { .. }
-        | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+        Element::Score { member, score } => {
+            part.number(9);
+            part.bytes(member);
+            part.number(score.to_bits());
+        }
+        Element::Member(member) => {
+            part.number(10);
+            part.bytes(member);
+        }
+        Element::Range { .. } | Element::Entry { .. } => {
+            unreachable!("no collection has {element:?}")
+        }
     }
 }
 
@@ -206,6 +222,11 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             index: part.number() as u32,
             count: part.number() as u32,
         },
+        9 => Element::Score {
+            member: part.bytes(),
+            score: f64::from_bits(part.number()),
+        },
+        10 => Element::Member(part.bytes()),
         _ => unreachable!("one of the above was written"),
     }
 }
@@ -291,7 +312,8 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
         return;
     };
     let mut told = message(out, db, &key, PART);
-    told.number(u64::from(part.kind == Kind::List));
+    let kind = KINDS.iter().position(|kind| *kind == part.kind);
+    told.number(kind.expect("it is a collection") as u64);
     told.bytes(&part.bytes);
     let given = next.map_or(Given::All, Given::UpTo);
     match at {
@@ -344,10 +366,7 @@ fn take_messages(core: &mut CoreState, messages: &[u8]) -> Result<(), StoreError
                 lost.into_iter().for_each(|id| shard.drop_loose(id));
             }
             PART => {
-                let kind = match part.number() {
-                    0 => Kind::Hash,
-                    _ => Kind::List,
-                };
+                let kind = KINDS[part.number() as usize];
                 let id = match moving.came.get(&place) {
                     Some(id) => *id,
                     None => shard.begin_followed(kind)?,
