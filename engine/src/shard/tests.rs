@@ -16,13 +16,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use ops::{Content, HashOp, ListOp, Op, SetOp, Ttl, key_of, op};
+use ops::{Content, HashOp, ListOp, Op, SetOp, SortedSetOp, Ttl, key_of, op};
 
 use super::*;
 use crate::journal::Element;
 use crate::key::Alike;
 use crate::model::{Entry, Model, Value, describe};
-use crate::{Buffer, Intent, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
+use crate::{Buffer, Intent, Kept, Kind, Member, Noted, StringForm, ValueImage, WrongType};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -160,6 +160,19 @@ pub(super) fn run_on_hash(
     let mut hash = shard.hash_mut(db, key)?;
     let (answer, events) = op.run(&mut hash, now);
     hash.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the sorted set at a key; what that answers.
+pub(super) fn run_on_sorted_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SortedSetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.sorted_set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
     Ok(answer)
 }
 
@@ -307,6 +320,17 @@ impl Pair {
                 let expected = opened.map(|mut hash| {
                     let (answer, events) = op.run(&mut hash, self.now);
                     hash.close(&events);
+                    answer
+                });
+                assert_eq!(answer, expected);
+            }
+            Op::SortedSet(db, k, ref op) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let answer = run_on_sorted_set(shard, db, hasher.key(&key), op);
+                let opened = model.open(db, &key, Kind::SortedSet);
+                let expected = opened.map(|mut set| {
+                    let (answer, events) = op.run(&mut set);
+                    set.close(&events);
                     answer
                 });
                 assert_eq!(answer, expected);

@@ -42,9 +42,10 @@ pub(super) fn bytes_mut(heap: &mut Heap, block: Block) -> &mut [u8] {
     &mut heap.arena.tail_mut(block)[HEADER_BYTES..bytes]
 }
 
-/// Bytes of a run that uses so many, with room for what comes next.
+/// Bytes of a run that uses so many, with room for what comes next, as far as a node has it.
 pub(super) fn with_room(used: usize) -> usize {
-    used + (used >> ROOM_SHIFT).max(ROOM_MIN_BYTES)
+    let roomy = used + (used >> ROOM_SHIFT).max(ROOM_MIN_BYTES);
+    roomy.min(NODE_MAX_BYTES - HEADER_BYTES).max(used)
 }
 
 impl SortedSet {
