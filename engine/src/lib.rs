@@ -26,6 +26,7 @@ mod nodes;
 mod raw;
 mod shard;
 mod spiral;
+mod stream;
 mod subscribers;
 mod thresholds;
 mod units;
@@ -50,6 +51,10 @@ pub use shard::{
     TtlChange, Undo, Upcoming,
 };
 pub use spiral::Intent;
+pub use stream::{
+    ConsumerRef, Direction, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange, StreamChangeOf, StreamEntry,
+    StreamId, StreamMarks, StreamNodeLimits, StreamRef, TrimBy, TrimTo,
+};
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, Thresholds};
 pub use units::{AccessClock, DbIndex, UnixMillis};

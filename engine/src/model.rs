@@ -14,6 +14,7 @@ pub use crate::list::packed_model::play_packed;
 pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
 pub use crate::spiral::model::play as play_spiral;
+pub use crate::stream::model::play as play_stream;
 pub use collections::{Entry, OpenEntry, Value};
 pub(crate) use steps::Steps;
 
