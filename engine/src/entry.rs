@@ -7,6 +7,7 @@ use crate::limits::ITEM_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
 use crate::spiral::entries::{Short, short_bytes};
+use crate::stream::StreamRef;
 use crate::{AccessClock, Encoding, End, Field, Kind, UnixMillis, ValueBytes, ValueImage};
 
 /// Where an entry lies.
@@ -134,8 +135,17 @@ impl<'a> EntryRef<'a> {
     pub fn string(&self) -> Option<&'a [u8]> {
         match self.kind() {
             Kind::String => Some(self.value),
-            Kind::List | Kind::Hash => None,
+            _ => None,
         }
+    }
+
+    /// The stream; `None` if the entry is of another type.
+    pub fn stream(&self) -> Option<StreamRef<'a>> {
+        if self.kind() != Kind::Stream {
+            return None;
+        }
+        let owner = self.memory.collection_of(self.collection_item());
+        Some(self.memory.stream(owner.expect("a stream is never packed")))
     }
 
     /// Shows each field of a hash, those past their deadline included; of another value nothing.
@@ -213,6 +223,7 @@ impl<'a> EntryRef<'a> {
                 self.memory.list_view(&at).len().into()
             }
             Kind::Hash => self.memory.named(self.collection_item()).len(),
+            Kind::Stream => self.stream().map_or(0, |stream| stream.len()),
         }
     }
 
@@ -220,7 +231,7 @@ impl<'a> EntryRef<'a> {
     pub fn soonest_field_deadline(&self) -> Option<UnixMillis> {
         match self.kind() {
             Kind::Hash => self.memory.named(self.collection_item()).soonest_deadline(),
-            Kind::String | Kind::List => None,
+            Kind::String | Kind::List | Kind::Stream => None,
         }
     }
 

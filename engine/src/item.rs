@@ -80,6 +80,8 @@ impl Form {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Self(3),
             Kind::Hash => Self(Self::HASH_PACKED),
+            // None is packed.
+            Kind::Stream => Self(7),
         }
     }
 
@@ -114,6 +116,7 @@ impl Form {
         match self.0 {
             0..Self::FIRST_PACKED => Kind::String,
             3 | 9 => Kind::List,
+            7 | 13 => Kind::Stream,
             _ => Kind::Hash,
         }
     }
@@ -171,6 +174,7 @@ impl Variant {
     /// What `OBJECT ENCODING` answers of a collection of this kind.
     pub(crate) fn encoding(self, kind: Kind) -> Encoding {
         match (kind, self.is_outgrown()) {
+            (Kind::Stream, _) => Encoding::Stream,
             (Kind::List, true) => Encoding::QuickList,
             (Kind::Hash, true) => Encoding::HashTable,
             (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,

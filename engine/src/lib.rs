@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {spiral, list} -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {spiral, list, stream} -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
@@ -47,16 +47,16 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, ScanCursor, Shard, ShardOptions, Stored,
-    TtlChange, Undo, Upcoming,
+    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, PartFrom, ScanCursor, Shard,
+    ShardOptions, Stored, StreamMut, TtlChange, Undo, Upcoming,
 };
 pub use spiral::Intent;
 pub use stream::{
-    ConsumerRef, Direction, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange, StreamChangeOf, StreamEntry,
-    StreamId, StreamMarks, StreamNodeLimits, StreamRef, TrimBy, TrimTo,
+    ConsumerRef, Direction, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
+    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, TrimBy, TrimTo,
 };
 pub use subscribers::SubscriberId;
-pub use thresholds::{ListThreshold, Thresholds};
+pub use thresholds::{ListThreshold, StreamNodeLimits, Thresholds};
 pub use units::{AccessClock, DbIndex, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -15,6 +15,8 @@ pub enum Kind {
     List,
     /// Fields with values.
     Hash,
+    /// Entries in the order of their ids, and groups that read them.
+    Stream,
 }
 
 impl Kind {
@@ -24,6 +26,7 @@ impl Kind {
             Self::String => "string",
             Self::List => "list",
             Self::Hash => "hash",
+            Self::Stream => "stream",
         }
     }
 }
@@ -45,6 +48,8 @@ pub enum Encoding {
     QuickList,
     /// A large hash, or set.
     HashTable,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -58,6 +63,7 @@ impl Encoding {
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
+            Self::Stream => "stream",
         }
     }
 

@@ -11,6 +11,8 @@ pub enum EventClass {
     List,
     /// `h`: hash commands.
     Hash,
+    /// `t`: stream commands.
+    Stream,
     /// `x`: an entry reached its deadline.
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
@@ -31,6 +33,7 @@ impl EventClass {
             Self::String => Some('$'),
             Self::List => Some('l'),
             Self::Hash => Some('h'),
+            Self::Stream => Some('t'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
             Self::New => Some('n'),
@@ -121,6 +124,24 @@ events! {
     HPersist = ("hpersist", Hash),
     /// Fields reached their deadlines.
     HExpired = ("hexpired", Hash),
+    /// `XADD`.
+    XAdd = ("xadd", Stream),
+    /// Entries of a stream were deleted.
+    XDel = ("xdel", Stream),
+    /// A stream was trimmed.
+    XTrim = ("xtrim", Stream),
+    /// `XSETID`.
+    XSetId = ("xsetid", Stream),
+    /// `XGROUP CREATE`.
+    XGroupCreate = ("xgroup-create", Stream),
+    /// `XGROUP SETID`.
+    XGroupSetId = ("xgroup-setid", Stream),
+    /// `XGROUP DESTROY`.
+    XGroupDestroy = ("xgroup-destroy", Stream),
+    /// A consumer came to be.
+    XGroupCreateConsumer = ("xgroup-createconsumer", Stream),
+    /// `XGROUP DELCONSUMER`.
+    XGroupDelConsumer = ("xgroup-delconsumer", Stream),
     /// The entry was deleted by a command.
     Del = ("del", Generic),
     /// A deadline was set.

@@ -23,6 +23,7 @@ use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
 use crate::spiral::Spiral;
+use crate::stream::Stream;
 use crate::{Kind, StoreError};
 
 /// Slots to an allocation.
@@ -103,6 +104,15 @@ impl Collections {
     #[inline]
     pub(crate) fn list(&self, owner: Owner) -> &List {
         self.root(owner).structure.list()
+    }
+
+    /// A stream.
+    ///
+    /// # Panics
+    /// As [`Self::root`], or it is of another structure.
+    #[inline]
+    pub(crate) fn stream(&self, owner: Owner) -> &Stream {
+        self.root(owner).structure.stream()
     }
 
     /// Has `change` change a collection that is no list.

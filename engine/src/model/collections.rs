@@ -33,6 +33,8 @@ pub enum Value {
     List(VecDeque<Vec<u8>>),
     /// A hash: of each field its value and its deadline.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    /// A stream: the changes that make it, as bytes.
+    Stream(Vec<Vec<u8>>),
 }
 
 impl Entry {
@@ -53,6 +55,16 @@ impl Entry {
                     assert_eq!(twice, None, "a field is shown once");
                 });
                 Value::Hash(hash)
+            }
+            Kind::Stream => {
+                let mut stream = Vec::new();
+                let shown = entry.stream().expect("it is one");
+                shown.each_change(&mut |change| {
+                    let mut bytes = Vec::new();
+                    change.write(&mut bytes);
+                    stream.push(bytes);
+                });
+                Value::Stream(stream)
             }
         };
         Self {
@@ -83,6 +95,7 @@ impl Entry {
             Value::String(_) => Kind::String,
             Value::List(_) => Kind::List,
             Value::Hash(_) => Kind::Hash,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 }
@@ -193,6 +206,7 @@ impl OpenEntry<'_> {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Value::List(VecDeque::new()),
             Kind::Hash => Value::Hash(BTreeMap::new()),
+            Kind::Stream => unreachable!("streams have a model of their own"),
         };
         let empty = Entry {
             value,
@@ -216,7 +230,9 @@ impl OpenEntry<'_> {
             None => 0,
             Some(Value::List(list)) => list.len(),
             Some(Value::Hash(hash)) => hash.len(),
-            Some(Value::String(_)) => unreachable!("it was opened as a collection"),
+            Some(Value::String(_) | Value::Stream(_)) => {
+                unreachable!("it was opened as a collection")
+            }
         }
     }
 

@@ -7,7 +7,8 @@
 //!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
 //! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
-//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash.
+//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash. Parts of a stream are
+//! rows of changes, and the next begins in a stage of them, at an entry.
 
 use std::ops::ControlFlow;
 
@@ -19,6 +20,7 @@ use crate::memory::{Content, Loose, Named, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
+use crate::stream::{PartPlace, StreamChange, StreamId};
 use crate::{
     AccessClock, DbIndex, Encoding, End, Key, Kind, ListThreshold, StoreError, UnixMillis,
     ValueImage,
@@ -26,6 +28,25 @@ use crate::{
 
 /// Elements that one look at a hash shows, about.
 const SCAN_ELEMENTS: usize = 16;
+
+/// Where a part begins: the first at the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartFrom {
+    /// Of a list an element, of a hash a cursor, of a stream the stage.
+    pub number: u64,
+    /// Of a stream the entry.
+    pub id: StreamId,
+}
+
+impl PartFrom {
+    /// One that a number says.
+    pub fn number(number: u64) -> Self {
+        Self {
+            number,
+            id: StreamId::MIN,
+        }
+    }
+}
 
 /// A collection of a shard that no key has yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,15 +136,20 @@ impl Shard {
         &mut self,
         db: DbIndex,
         key: Key<'_>,
-        (from, most_bytes): (u64, usize),
-    ) -> Option<(ValueImage, Option<u64>)> {
+        (from, most_bytes): (PartFrom, usize),
+    ) -> Option<(ValueImage, Option<PartFrom>)> {
         let item = self.find_to_read(db, key).and_then(item_of)?;
         let entry = self.memory.entry(item);
         let mut bytes = Vec::new();
         let next = match entry.kind() {
             Kind::String => return None,
-            Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
-            Kind::Hash => self.part_of_hash(item, (from, most_bytes), &mut bytes),
+            Kind::List => self
+                .part_of_list(item, (from.number, most_bytes), &mut bytes)
+                .map(PartFrom::number),
+            Kind::Hash => self
+                .part_of_hash(item, (from.number, most_bytes), &mut bytes)
+                .map(PartFrom::number),
+            Kind::Stream => self.part_of_stream(item, (from, most_bytes), &mut bytes),
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -176,6 +202,27 @@ impl Shard {
             });
         }
         next
+    }
+
+    fn part_of_stream(
+        &self,
+        item: Block,
+        (from, most_bytes): (PartFrom, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<PartFrom> {
+        let owner = self.memory.collection_of(item);
+        let (stream, heap) = self
+            .memory
+            .stream_in_heap(owner.expect("it is never packed"));
+        let from = PartPlace {
+            stage: from.number,
+            id: from.id,
+        };
+        let next = stream.write_part(heap, from, most_bytes, out)?;
+        Some(PartFrom {
+            number: next.stage,
+            id: next.id,
+        })
     }
 
     /// Begins a collection that no key has. Given an encoding, that is what it answers; else that follows from its elements.
@@ -247,10 +294,10 @@ impl Shard {
                 memory.change_list(owner, |list, heap| list.remove(heap, index..index + count));
                 Ok(())
             }
-            Element::Range { .. }
-            | Element::Member(_)
-            | Element::Score { .. }
-            | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+            Element::Stream(ref change) => self.change_stream(owner, change),
+            Element::Range { .. } | Element::Member(_) | Element::Score { .. } => {
+                unreachable!("no collection has {element:?}")
+            }
         }
     }
 
@@ -276,6 +323,11 @@ impl Shard {
             Kind::Hash => {
                 while !part.is_empty() {
                     self.put_loose_field(id, read_field(&mut part))?;
+                }
+            }
+            Kind::Stream => {
+                while !part.is_empty() {
+                    self.change_loose(id, &StreamChange::read(&mut part))?;
                 }
             }
         }
@@ -342,13 +394,27 @@ impl Shard {
         self.memory.push_loose(loose, element)
     }
 
+    /// Makes a change of a stream.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub fn change_loose(
+        &mut self,
+        id: LooseId,
+        change: &StreamChange<'_>,
+    ) -> Result<(), StoreError> {
+        let loose = &mut self.loose.get_mut(id).loose;
+        let owner = self.memory.loose_stream(loose)?;
+        self.change_stream(owner, change)
+    }
+
     /// Takes a collection out of use that no key is to have.
     pub fn drop_loose(&mut self, id: LooseId) {
         let Gathered { loose, .. } = self.loose.take(id);
         self.memory.drop_loose(&loose);
     }
 
-    /// Puts a collection, which is not empty, at `key`, replacing what is there.
+    /// Puts a collection, which is not empty unless it is a stream, at `key`, replacing what is there.
     ///
     /// # Errors
     /// As [`Self::set`]; then nothing changed but that the collection is dropped.
@@ -384,8 +450,12 @@ impl Shard {
             mut loose,
             is_variant_given,
         } = self.loose.take(id);
+        if loose.kind == Kind::Stream {
+            self.memory.loose_stream(&mut loose)?;
+        }
         let (len, payload) = self.memory.size_of_loose(&loose);
-        assert!(len > 0, "no key has an empty collection");
+        let may_be = len > 0 || loose.kind == Kind::Stream;
+        assert!(may_be, "no key has an empty collection");
         let is_outgrown = !is_variant_given
             && match loose.kind {
                 Kind::List => {
@@ -393,6 +463,7 @@ impl Shard {
                     let bytes = ListThreshold::bytes_of(len, payload);
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
+                Kind::Stream => false,
                 _ => len > self.thresholds.hash_fields,
             };
         if is_outgrown {
@@ -447,6 +518,9 @@ impl Shard {
                 expires_at: field.expires_at,
             });
         });
+        if let Some(stream) = entry.stream() {
+            stream.each_change(&mut |change| record(Element::Stream(*change)));
+        }
         entry.each_element(&mut |value| {
             record(Element::Push {
                 end: End::Tail,

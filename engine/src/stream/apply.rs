@@ -107,7 +107,8 @@ impl Stream {
                 ids.push(record.id);
                 ControlFlow::Continue(())
             };
-            self.forest.walk(heap, ENTRIES, first, Direction::Up, collect);
+            self.forest
+                .walk(heap, ENTRIES, first, Direction::Up, collect);
             if ids.is_empty() {
                 return;
             }
@@ -426,7 +427,11 @@ impl Forest {
     fn take_all(&mut self, heap: &mut Heap, id: TreeId, other: TreeId) {
         while self.tree(id).root != NONE {
             let (_, ordinal) = self.descend(heap, id, StreamId::MIN);
-            let ids: Vec<StreamId> = self.leaf(heap, ordinal).records().map(|place| place.id).collect();
+            let ids: Vec<StreamId> = self
+                .leaf(heap, ordinal)
+                .records()
+                .map(|place| place.id)
+                .collect();
             for at in ids {
                 self.remove(heap, other, at);
             }

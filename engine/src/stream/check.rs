@@ -46,13 +46,18 @@ impl Stream {
                 own += self.forest.tree(consumer.own).len;
             }
             assert_eq!(own, self.forest.tree(group.pending).len);
-            self.forest
-                .walk(heap, group.pending, StreamId::MIN, Direction::Up, &mut |record| {
+            self.forest.walk(
+                heap,
+                group.pending,
+                StreamId::MIN,
+                Direction::Up,
+                &mut |record| {
                     let delivery = Delivery::read(record.id, record.body);
                     let own = group.consumers.at(delivery.consumer).own;
                     assert!(self.forest.get(heap, own, record.id).is_some());
                     ControlFlow::Continue(())
-                });
+                },
+            );
         }
         assert_eq!(trees, self.forest.trees().map(|id| id.0).collect());
         assert_eq!(state_bytes, self.state_bytes);
@@ -97,7 +102,9 @@ impl Forest {
         assert!(inner::bytes_of(children.len()) <= node.len());
         for (slot, child) in children.iter().enumerate() {
             let least = if slot == 0 { least } else { Some(child.least) };
-            let below = children.get(slot + 1).map_or(below, |next| Some(next.least));
+            let below = children
+                .get(slot + 1)
+                .map_or(below, |next| Some(next.least));
             let place = (child.ordinal, height - 1);
             self.check_node(heap, id, place, (least, below), seen);
         }

@@ -165,7 +165,9 @@ impl Forest {
         (before, leaves): (usize, &[u32]),
         change: Change,
     ) {
-        let bytes = leaves.iter().map(|&leaf| self.leaf(heap, leaf).record_bytes());
+        let bytes = leaves
+            .iter()
+            .map(|&leaf| self.leaf(heap, leaf).record_bytes());
         let after: usize = bytes.sum();
         self.payload_bytes = self.payload_bytes - before as u64 + after as u64;
         self.tree_mut(id).len += u64::from(matches!(change, Change::Insert));

@@ -47,7 +47,9 @@ impl<'a> Fields<'a> {
     pub fn write_all(&self, out: &mut Vec<u8>) {
         match self.names {
             None => out.extend_from_slice(self.body),
-            Some(_) => self.iter().for_each(|(name, value)| Self::write(name, value, out)),
+            Some(_) => self
+                .iter()
+                .for_each(|(name, value)| Self::write(name, value, out)),
         }
     }
 

@@ -492,9 +492,7 @@ impl Forest {
     ) -> Result<(), StoreError> {
         let old = self.block(heap, ordinal);
         let arena = &mut heap.arena;
-        let new = self
-            .holdings
-            .alloc(arena, bytes, NodeKind::Leaf, ordinal)?;
+        let new = self.holdings.alloc(arena, bytes, NodeKind::Leaf, ordinal)?;
         let (from_len, to_len) = (arena.block_bytes(old), arena.block_bytes(new));
         let (from, to) = arena.pair(old, new);
         leaf::copy(&from[..from_len], &mut to[..to_len]);

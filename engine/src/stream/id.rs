@@ -52,7 +52,10 @@ mod tests {
         let last = StreamId::new(7, u64::MAX);
         assert_eq!(last.next(), Some(StreamId::new(8, 0)));
         assert_eq!(StreamId::new(8, 0).previous(), Some(last));
-        assert_eq!((StreamId::MAX.next(), StreamId::MIN.previous()), (None, None));
+        assert_eq!(
+            (StreamId::MAX.next(), StreamId::MIN.previous()),
+            (None, None)
+        );
         assert!(StreamId::new(1, 9) < StreamId::new(2, 0));
     }
 }

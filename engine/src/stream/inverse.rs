@@ -14,7 +14,11 @@ impl Stream {
             StreamChange::Added { id, .. } => {
                 match self.forest.get(heap, ENTRIES, id) {
                     Some(_) => self.write_entries(heap, id, id, out),
-                    None => StreamChange::Trimmed { first: id, last: id }.write(out),
+                    None => StreamChange::Trimmed {
+                        first: id,
+                        last: id,
+                    }
+                    .write(out),
                 }
                 StreamChange::Marks(self.marks).write(out);
             }
@@ -104,13 +108,7 @@ impl Stream {
     }
 
     /// What is pending with a group, or with one of its consumers.
-    fn write_pending(
-        &self,
-        heap: &Heap,
-        group: &[u8],
-        consumer: Option<&[u8]>,
-        out: &mut Vec<u8>,
-    ) {
+    fn write_pending(&self, heap: &Heap, group: &[u8], consumer: Option<&[u8]>, out: &mut Vec<u8>) {
         let Some(of_group) = self.groups.get(group) else {
             return;
         };

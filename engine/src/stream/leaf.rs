@@ -131,7 +131,13 @@ fn encode(
     has_bodies: bool,
     out: &mut Vec<u8>,
 ) {
-    encode_head(before, base, draft, has_bodies.then_some(draft.body.len()), out);
+    encode_head(
+        before,
+        base,
+        draft,
+        has_bodies.then_some(draft.body.len()),
+        out,
+    );
     out.extend_from_slice(draft.body);
 }
 
@@ -511,7 +517,13 @@ impl LeafMut<'_> {
                     flags: next.flags,
                     body: &[],
                 };
-                encode_head(Some(draft.id), leaf.base(), &draft_of_next, body_len, scratch);
+                encode_head(
+                    Some(draft.id),
+                    leaf.base(),
+                    &draft_of_next,
+                    body_len,
+                    scratch,
+                );
                 (next.at..next.body.start, found.group, found.group + 1)
             }
         };

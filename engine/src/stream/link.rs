@@ -226,7 +226,14 @@ impl Forest {
             _ => inner::child(self.node(heap, old), 0).least,
         };
         let node = self.node_mut(heap, root);
-        inner::insert(node, 0, Child { least, ordinal: old });
+        inner::insert(
+            node,
+            0,
+            Child {
+                least,
+                ordinal: old,
+            },
+        );
         inner::insert(node, 1, child);
         let tree = self.tree_mut(id);
         tree.root = root;
@@ -299,10 +306,14 @@ impl Forest {
         if len_of(slot) > most / 4 {
             return;
         }
-        let pairs = [Some((slot, slot + 1)), slot.checked_sub(1).map(|left| (left, slot))];
-        let pair = pairs.into_iter().flatten().find(|&(left, right)| {
-            right < count && len_of(left) + len_of(right) <= most * 3 / 4
-        });
+        let pairs = [
+            Some((slot, slot + 1)),
+            slot.checked_sub(1).map(|left| (left, slot)),
+        ];
+        let pair = pairs
+            .into_iter()
+            .flatten()
+            .find(|&(left, right)| right < count && len_of(left) + len_of(right) <= most * 3 / 4);
         let Some((left, right)) = pair else {
             return;
         };

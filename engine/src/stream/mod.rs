@@ -49,41 +49,26 @@ pub use id::StreamId;
 use names::Names;
 pub(crate) use parts::PartPlace;
 use producers::Producers;
-pub use view::{ConsumerRef, GroupProgress, GroupRef, PendingRef, StreamEntry, StreamRef, TrimBy, TrimTo};
+pub use view::{
+    ConsumerRef, GroupProgress, GroupRef, PendingRef, StreamEntry, StreamRef, TrimBy, TrimTo,
+};
 
+use crate::StreamNodeLimits;
 use crate::nodes::{Heap, NODE_MAX_BYTES, Owner};
 
 /// The tree of entries.
 const ENTRIES: TreeId = TreeId(0);
+/// However few bytes a leaf is to have, it may have so many.
+const LEAF_MIN_BYTES: u64 = 64;
 
-/// How large the leaves of entries become, as clients configure it; neither is zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamNodeLimits {
-    /// Bytes (`stream-node-max-bytes`).
-    pub bytes: u64,
-    /// Entries (`stream-node-max-entries`).
-    pub entries: u64,
-}
-
-impl Default for StreamNodeLimits {
-    /// Those of Redis.
-    fn default() -> Self {
-        Self {
-            bytes: 4096,
-            entries: 100,
-        }
-    }
-}
-
-impl StreamNodeLimits {
-    fn bounds(self) -> Bounds {
-        let leaf_bytes = self.bytes.min(NODE_MAX_BYTES as u64).max(64) as usize;
-        Bounds {
-            leaf_bytes,
-            leaf_records: self.entries.min(NODE_MAX_BYTES as u64) as usize,
-            children: Bounds::SHORT.children,
-            inline_bytes: NODE_MAX_BYTES / 4,
-        }
+/// The bounds of the tree of entries under these limits.
+fn bounds_of(limits: StreamNodeLimits) -> Bounds {
+    let leaf_bytes = limits.bytes.clamp(LEAF_MIN_BYTES, NODE_MAX_BYTES as u64);
+    Bounds {
+        leaf_bytes: leaf_bytes as usize,
+        leaf_records: limits.entries.min(NODE_MAX_BYTES as u64) as usize,
+        children: Bounds::SHORT.children,
+        inline_bytes: NODE_MAX_BYTES / 4,
     }
 }
 
@@ -104,7 +89,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// An empty stream.
     pub(crate) fn new(owner: Owner) -> Self {
-        Self::with_bounds(owner, StreamNodeLimits::default().bounds(), Bounds::SHORT)
+        Self::with_bounds(owner, bounds_of(StreamNodeLimits::default()), Bounds::SHORT)
     }
 
     fn with_bounds(owner: Owner, entries: Bounds, short: Bounds) -> Self {
@@ -125,7 +110,7 @@ impl Stream {
     /// How large leaves of entries become from now on.
     #[inline]
     pub(crate) fn set_limits(&mut self, limits: StreamNodeLimits) {
-        self.forest.tree_mut(ENTRIES).bounds = limits.bounds();
+        self.forest.tree_mut(ENTRIES).bounds = bounds_of(limits);
     }
 
     /// Number of entries.

@@ -11,13 +11,11 @@ use std::ops::ControlFlow;
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf};
 use super::view::{TrimBy, TrimTo};
-use super::{
-    Direction, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks, StreamNodeLimits,
-};
+use super::{Direction, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
-use crate::{StoreError, UnixMillis};
+use crate::{StoreError, StreamNodeLimits, UnixMillis};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 300;
@@ -344,7 +342,13 @@ impl Play<'_> {
 
     fn some_id(&mut self) -> StreamId {
         let at = self.steps.below(self.model.entries.len());
-        let id = self.model.entries.keys().nth(at).copied().unwrap_or_default();
+        let id = self
+            .model
+            .entries
+            .keys()
+            .nth(at)
+            .copied()
+            .unwrap_or_default();
         match self.steps.operand() % 8 {
             0 => id.next().unwrap_or_default(),
             1 => id.previous().unwrap_or_default(),
@@ -370,7 +374,10 @@ impl Play<'_> {
                 true => StreamId::new(last.ms + 3 + number % 40, number % 3),
                 false => StreamId::new(last.ms, last.seq + 1),
             };
-            let change = StreamChange::Added { id, fields: &fields };
+            let change = StreamChange::Added {
+                id,
+                fields: &fields,
+            };
             assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
             self.model.apply(&change);
         }
@@ -553,8 +560,21 @@ impl Play<'_> {
                 }
             });
             let expected: Vec<StreamId> = match direction {
-                Direction::Up => self.model.entries.range(from..).map(|(id, _)| *id).take(300).collect(),
-                Direction::Down => self.model.entries.range(..=from).rev().map(|(id, _)| *id).take(300).collect(),
+                Direction::Up => self
+                    .model
+                    .entries
+                    .range(from..)
+                    .map(|(id, _)| *id)
+                    .take(300)
+                    .collect(),
+                Direction::Down => self
+                    .model
+                    .entries
+                    .range(..=from)
+                    .rev()
+                    .map(|(id, _)| *id)
+                    .take(300)
+                    .collect(),
             };
             assert_eq!(shown, expected);
         }
@@ -567,11 +587,17 @@ impl Play<'_> {
                 shown.push(pending.id);
                 ControlFlow::Continue(())
             });
-            let own = of.pending.range(from..).filter(|(_, state)| state.0 == b"me");
+            let own = of
+                .pending
+                .range(from..)
+                .filter(|(_, state)| state.0 == b"me");
             assert!(shown.iter().eq(own.map(|(id, _)| id)));
             let ends = group.pending_ends().map(|(first, last)| [first, last]);
             let keys = || of.pending.keys().copied();
-            assert_eq!(ends, keys().next().zip(keys().next_back()).map(<[_; 2]>::from));
+            assert_eq!(
+                ends,
+                keys().next().zip(keys().next_back()).map(<[_; 2]>::from)
+            );
         }
     }
 
@@ -589,7 +615,10 @@ impl Play<'_> {
                     deliveries: 2,
                 },
                 _ if self.model.entries.len() > MANY => return,
-                _ => StreamChange::Added { id, fields: &fields },
+                _ => StreamChange::Added {
+                    id,
+                    fields: &fields,
+                },
             };
             self.heap.arena.run_out_after(Some(number as u32 % 4));
             let done = self.stream.apply(&mut self.heap, &change);
@@ -690,7 +719,9 @@ impl Play<'_> {
             stage: 0,
             id: StreamId::MIN,
         };
-        let next = self.stream.write_part(&self.heap, from, usize::MAX, &mut part);
+        let next = self
+            .stream
+            .write_part(&self.heap, from, usize::MAX, &mut part);
         assert_eq!(next, None);
         let mut rest = &part[..];
         while !rest.is_empty() {

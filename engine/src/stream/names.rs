@@ -122,7 +122,10 @@ mod tests {
         assert_eq!(again, numbers[1]);
         let order: Vec<u8> = names.iter().map(|(_, name, _)| name[0]).collect();
         assert_eq!(order, b"amx");
-        assert_eq!((names.find(b"x"), names.find(b"c")), (Some(numbers[2]), None));
+        assert_eq!(
+            (names.find(b"x"), names.find(b"c")),
+            (Some(numbers[2]), None)
+        );
         *names.at_mut(again) = 7;
         assert_eq!(names.get(b"a"), Some(&7));
         assert!(names.bytes() > 0);

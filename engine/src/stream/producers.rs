@@ -44,7 +44,11 @@ impl Default for Producers {
 impl Producer {
     /// The entry of an identifier.
     pub(super) fn find(&self, iid: &[u8]) -> Option<StreamId> {
-        let found = self.produced.iter().rev().find(|(known, _)| **known == *iid);
+        let found = self
+            .produced
+            .iter()
+            .rev()
+            .find(|(known, _)| **known == *iid);
         found.map(|(_, id)| *id)
     }
 
@@ -107,7 +111,10 @@ impl Producers {
             return;
         };
         self.change(number, |producer| {
-            let at = producer.produced.iter().position(|(known, _)| **known == *iid);
+            let at = producer
+                .produced
+                .iter()
+                .position(|(known, _)| **known == *iid);
             if let Some(at) = at {
                 producer.forget(at);
             }

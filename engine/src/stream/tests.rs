@@ -91,7 +91,11 @@ fn what_is_pending_takes_few_bytes_and_gives_them_back() {
     let bytes = (stream.block_bytes() - entries) as f64 / count as f64;
     assert!(bytes < 10.0, "{bytes} bytes for each that is pending");
     for id in ids {
-        apply(&mut stream, &mut heap, &StreamChange::Acknowledged { group, id });
+        apply(
+            &mut stream,
+            &mut heap,
+            &StreamChange::Acknowledged { group, id },
+        );
     }
     stream.check(&heap);
     assert_eq!(stream.block_bytes(), entries);

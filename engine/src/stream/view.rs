@@ -5,9 +5,12 @@ use std::ops::ControlFlow;
 use super::forest::{NONE, Record};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::NAMED;
-use super::{Direction, ENTRIES, Fields, Stream, StreamId, StreamMarks};
+use super::{Direction, ENTRIES, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::UnixMillis;
 use crate::nodes::Heap;
+
+/// Bytes of changes that are written at once to be shown.
+const SHOWN_BYTES: usize = 16 << 10;
 
 /// A stream to read.
 #[derive(Clone, Copy)]
@@ -170,6 +173,25 @@ impl<'a> StreamRef<'a> {
             break;
         }
         last_gone.map(|last| (last, gone))
+    }
+
+    /// Shows the changes that make a stream what it is, one after the other.
+    pub fn each_change(&self, show: &mut dyn FnMut(&StreamChange<'_>)) {
+        let mut next = Some(PartPlace {
+            stage: 0,
+            id: StreamId::MIN,
+        });
+        let mut part = Vec::new();
+        while let Some(from) = next {
+            part.clear();
+            next = self
+                .stream
+                .write_part(self.heap, from, SHOWN_BYTES, &mut part);
+            let mut rest = &part[..];
+            while !rest.is_empty() {
+                show(&StreamChange::read(&mut rest));
+            }
+        }
     }
 
     /// Number of groups.
@@ -409,10 +431,16 @@ impl<'a> GroupRef<'a> {
             return;
         };
         let forest = &self.of.stream.forest;
-        forest.walk(self.of.heap, state.own, from, Direction::Up, &mut |record| {
-            let pending = self.pending(record.id);
-            show(pending.expect("what is pending with a consumer is with its group"))
-        });
+        forest.walk(
+            self.of.heap,
+            state.own,
+            from,
+            Direction::Up,
+            &mut |record| {
+                let pending = self.pending(record.id);
+                show(pending.expect("what is pending with a consumer is with its group"))
+            },
+        );
     }
 
     /// The entries that are there and have been pending since a time or longer, those first that have been longest; at most so many.

@@ -4,6 +4,7 @@ use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 use crate::spiral::{NodeSizes, Spiral};
+use crate::stream::Stream;
 use crate::{Kind, StoreError};
 
 /// A large collection.
@@ -12,6 +13,8 @@ pub(crate) enum Structure {
     Spiral(Spiral),
     /// Elements in order.
     List(List),
+    /// Entries by id. Roots have much to say of such.
+    Stream(Box<Stream>),
 }
 
 impl Structure {
@@ -21,6 +24,7 @@ impl Structure {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Ok(Self::List(List::new(owner))),
             Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?)),
+            Kind::Stream => Ok(Self::Stream(Box::new(Stream::new(owner)))),
         }
     }
 
@@ -29,7 +33,7 @@ impl Structure {
     pub(crate) fn spiral(&self) -> &Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            Self::List(_) => unreachable!("a list has no names"),
+            _ => unreachable!("it has no names"),
         }
     }
 
@@ -38,7 +42,7 @@ impl Structure {
     pub(crate) fn spiral_mut(&mut self) -> &mut Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            Self::List(_) => unreachable!("a list has no names"),
+            _ => unreachable!("it has no names"),
         }
     }
 
@@ -47,7 +51,7 @@ impl Structure {
     pub(crate) fn list(&self) -> &List {
         match self {
             Self::List(list) => list,
-            Self::Spiral(_) => unreachable!("named elements have no order"),
+            _ => unreachable!("it is no list"),
         }
     }
 
@@ -56,7 +60,25 @@ impl Structure {
     pub(crate) fn list_mut(&mut self) -> &mut List {
         match self {
             Self::List(list) => list,
-            Self::Spiral(_) => unreachable!("named elements have no order"),
+            _ => unreachable!("it is no list"),
+        }
+    }
+
+    /// The entries by id.
+    #[inline]
+    pub(crate) fn stream(&self) -> &Stream {
+        match self {
+            Self::Stream(stream) => stream,
+            _ => unreachable!("it is no stream"),
+        }
+    }
+
+    /// As [`Self::stream`].
+    #[inline]
+    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+        match self {
+            Self::Stream(stream) => stream,
+            _ => unreachable!("it is no stream"),
         }
     }
 
@@ -66,6 +88,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_bytes(),
             Self::List(list) => list.block_bytes(),
+            Self::Stream(stream) => stream.block_bytes(),
         }
     }
 
@@ -75,6 +98,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.list_bytes(),
             Self::List(list) => list.list_bytes(),
+            Self::Stream(stream) => stream.list_bytes(),
         }
     }
 
@@ -84,6 +108,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.payload_bytes(),
             Self::List(list) => list.payload_bytes(),
+            Self::Stream(stream) => stream.payload_bytes(),
         }
     }
 
@@ -92,13 +117,14 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.dismantle(heap, budget),
             Self::List(list) => list.dismantle(heap, budget),
+            Self::Stream(stream) => stream.dismantle(heap, budget),
         }
     }
 
     /// Frees at most about so many of them; how many they were, `None` when there are none left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
         match self {
-            Self::Spiral(_) => None,
+            Self::Spiral(_) | Self::Stream(_) => None,
             Self::List(list) => list.reclaim(heap, budget),
         }
     }
@@ -108,6 +134,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_moved(heap, kind, from, to),
             Self::List(list) => list.block_moved(heap, kind, from, to),
+            Self::Stream(stream) => stream.block_moved(heap, kind, from, to),
         }
     }
 
@@ -116,6 +143,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.check(heap, hash_of),
             Self::List(list) => list.check(heap),
+            Self::Stream(stream) => stream.check(heap),
         }
     }
 }
