@@ -303,6 +303,7 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             // Of types that are yet to come.
             None,
             None,
+            Some(Kind::Stream),
             None,
             None,
             None,

@@ -46,6 +46,32 @@ impl PartFrom {
             id: StreamId::MIN,
         }
     }
+
+    /// As bytes, for who asks for a part.
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let words = [self.number, self.id.ms, self.id.seq];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] made of one.
+    ///
+    /// # Panics
+    /// It made none of these.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let [number, ms, seq] = words else {
+            panic!("a place has three words");
+        };
+        assert!(rest.is_empty(), "a place has three words");
+        Self {
+            number: u64::from_le_bytes(*number),
+            id: StreamId::new(u64::from_le_bytes(*ms), u64::from_le_bytes(*seq)),
+        }
+    }
 }
 
 /// A collection of a shard that no key has yet.

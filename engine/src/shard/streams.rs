@@ -17,6 +17,8 @@ pub struct StreamMut<'a> {
     open: Open<'a>,
     /// Which it is, if it is there.
     owner: Option<Owner>,
+    /// Records made.
+    records: u64,
 }
 
 impl Shard {
@@ -58,7 +60,11 @@ impl Shard {
         let open = self.open(db, key, Kind::Stream)?;
         let collection = |item| open.shard.memory.collection_of(item);
         let owner = open.item.and_then(collection);
-        Ok(StreamMut { open, owner })
+        Ok(StreamMut {
+            open,
+            owner,
+            records: 0,
+        })
     }
 }
 
@@ -88,6 +94,7 @@ impl StreamMut<'_> {
         };
         let Open { shard, db, key, .. } = &mut self.open;
         shard.journal.record(*db, key.bytes(), &put);
+        self.records += 1;
         Ok(())
     }
 
@@ -147,6 +154,7 @@ impl StreamMut<'_> {
             true => Counts::Change,
             false => Counts::Unwatched,
         };
+        self.records += 1;
         self.open.record_as(counts, element);
         Ok(())
     }
@@ -167,19 +175,16 @@ impl StreamMut<'_> {
         }
     }
 
-    /// So many of the records just made count as so many changes.
-    pub fn count_as(&mut self, records: u64, changes: u64) {
-        self.open.shard.journal.count_as(records, changes);
-    }
-
     /// The key is touched: those who watch it are to know, though no entry changed.
     pub fn touch(&mut self) {
         let Open { shard, db, key, .. } = &mut self.open;
         shard.journal.touch(*db, key.bytes());
     }
 
-    /// The end of a command that had these effects.
-    pub fn close(self, events: &[Event]) {
+    /// The end of a command that has done so many changes, as Redis counts them, and had these effects.
+    pub fn close(self, changes: u64, events: &[Event]) {
+        let journal = &mut self.open.shard.journal;
+        journal.count_as(self.records, changes);
         self.open.close(false, events);
     }
 }

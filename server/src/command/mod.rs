@@ -93,6 +93,12 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::lists::EDIT,
     families::lists::CARRY,
     families::lists::FIRST,
+    families::streams::WRITE,
+    families::streams::RANGE,
+    families::streams::READ,
+    families::streams::GROUPS,
+    families::streams::PENDING,
+    families::streams::INFO,
     families::script::COMMANDS,
     families::script::FUNCTIONS,
     #[cfg(test)]

@@ -119,6 +119,10 @@ pub struct Settings {
     pub hash_max_listpack_value_bytes: u64,
     /// Most elements of a small list; if negative, most bytes: 4 KiB for -1, and twice as many for each below, down to -5.
     pub list_max_listpack_size: i32,
+    /// Bytes of a node of a stream; 0: no bound.
+    pub stream_node_max_bytes: u64,
+    /// Entries of a node of a stream; 0: no bound.
+    pub stream_node_max_entries: u64,
     /// Most entries of a set of integers kept as such.
     pub set_max_intset_entries: usize,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
@@ -402,6 +406,8 @@ impl Settings {
             hash_max_listpack_entries: values.number("hash-max-listpack-entries"),
             hash_max_listpack_value_bytes: values.number("hash-max-listpack-value"),
             list_max_listpack_size: values.number("list-max-listpack-size"),
+            stream_node_max_bytes: values.number("stream-node-max-bytes"),
+            stream_node_max_entries: values.number("stream-node-max-entries"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
             busy_reply_threshold_ms: values.number("busy-reply-threshold"),
             shutdown_timeout_secs: values.number("shutdown-timeout"),

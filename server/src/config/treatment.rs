@@ -78,6 +78,8 @@ pub(super) const OBEYED: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
     "list-max-listpack-size",
+    "stream-node-max-bytes",
+    "stream-node-max-entries",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -228,8 +230,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
         Set,
         "has no effect: lists are not compressed",
     ),
-    ("stream-node-max-entries", Set, NO_SUCH_TYPE),
-    ("stream-node-max-bytes", Set, NO_SUCH_TYPE),
     ("set-max-intset-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
     ("set-max-listpack-value", Set, NO_SUCH_TYPE),

@@ -1,4 +1,6 @@
-//! Every error text of the wire, in one file, byte for byte as Redis words them.
+//! Every error text of the wire, in one place, byte for byte as Redis words them.
+
+pub mod streams;
 
 use std::borrow::Cow;
 

@@ -91,11 +91,11 @@ fn make(shard: &mut Shard, at: usize, change: &Change) -> Result<bool, StoreErro
         Fields::write(b"name", &vec![b'v'; *len], &mut fields);
         let (id, fields) = (id(last + step), &fields[..]);
         let done = stream.change(&StreamChange::Added { id, fields });
-        stream.close(&[Event::XAdd]);
+        stream.close(1, &[Event::XAdd]);
         return done.map(|()| true);
     }
     if !stream.is_there() {
-        stream.close(&[]);
+        stream.close(0, &[]);
         return Ok(false);
     }
     let done = match *change {
@@ -139,7 +139,7 @@ fn make(shard: &mut Shard, at: usize, change: &Change) -> Result<bool, StoreErro
             is_oldest: false,
         }),
     };
-    stream.close(&[]);
+    stream.close(0, &[]);
     done.map(|()| true)
 }
 
@@ -154,7 +154,7 @@ fn act_on(shard: &mut Shard, act: &Act) {
                 if !stream.is_there() {
                     stream.create().expect("memory");
                 }
-                stream.close(&[]);
+                stream.close(0, &[]);
             }
         }
         Act::Remove(at) => {

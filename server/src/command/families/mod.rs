@@ -30,6 +30,7 @@ pub(super) mod scan;
 pub(crate) mod script;
 pub(super) mod slowlog;
 pub(super) mod sort;
+pub(super) mod streams;
 pub(crate) mod strings;
 pub(crate) mod testing;
 #[cfg(test)]

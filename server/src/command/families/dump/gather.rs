@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Shard, Stored, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Shard, Stored, StreamChange, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
-use crate::rdb::{self, Checksum, Duplicates, Fault, Hash, Input, List, Sum, Value, Version};
+use crate::rdb::{
+    self, Checksum, Duplicates, Fault, Hash, Input, List, Stream, Sum, Value, Version,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors;
 
@@ -46,6 +48,7 @@ enum Stage {
     Opening,
     List(LooseId, List),
     Hash(LooseId, Hash),
+    Stream(LooseId, Stream),
 }
 
 impl Gathering {
@@ -94,6 +97,7 @@ impl Gathering {
         let (gathered, is_all) = match &mut self.0 {
             Stage::List(id, list) => (*id, push_some(shard, *id, (list, body), budget)),
             Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
+            Stage::Stream(id, stream) => (*id, change_some(shard, *id, (stream, body), budget)),
             Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
         };
         match is_all {
@@ -119,6 +123,7 @@ impl Gathering {
             Value::String(string, _) => return Ok(Some(string)),
             Value::List(list) => Stage::List(shard.begin_loose(Kind::List, None), list),
             Value::Hash(hash) => Stage::Hash(shard.begin_loose(Kind::Hash, None), hash),
+            Value::Stream(stream) => Stage::Stream(shard.begin_loose(Kind::Stream, None), stream),
             Value::Set(_) | Value::SortedSet(_) => return Err(errors::BAD_DATA_FORMAT),
         };
         Ok(None)
@@ -130,6 +135,7 @@ impl Gathering {
             Stage::Summing(..) | Stage::Opening => 0,
             Stage::List(_, list) => list.held_bytes(),
             Stage::Hash(_, hash) => hash.held_bytes(),
+            Stage::Stream(_, stream) => stream.held_bytes(),
         }
     }
 }
@@ -163,6 +169,26 @@ fn push_some(
         let element = element.text();
         shard.push_loose(gathered, &element)?;
         if budget.spend(element.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Makes changes. Whether those are all.
+fn change_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (stream, body): (&mut Stream, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(change) = stream.next_change(body).map_err(damaged)? {
+        shard.change_loose(gathered, &change)?;
+        let bytes = match change {
+            StreamChange::Added { fields, .. } => fields.len(),
+            _ => 0,
+        };
+        if budget.spend(bytes).is_break() {
             return Ok(false);
         }
     }

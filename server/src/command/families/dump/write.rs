@@ -2,12 +2,15 @@
 //!
 //! Nothing is packed by LZF: that would cost more than it saves.
 
-use larder_engine::{Encoding, EntryRef, Kind, UnixMillis};
+use std::ops::ControlFlow;
+
+use larder_engine::{Direction, Encoding, EntryRef, Kind, StreamId, UnixMillis};
 
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, Sum, Value, Version, seal,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, StreamWriter, Sum, Value,
+    Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -32,6 +35,8 @@ enum Body {
     String,
     List(ListWriter),
     Hash(HashWriter),
+    /// With the next entry; without one it is ended.
+    Stream(Option<(StreamWriter, StreamId)>),
 }
 
 impl Writing {
@@ -57,6 +62,11 @@ impl Writing {
                 writer.begin(elements, &mut out);
                 Body::Hash(writer)
             }
+            Kind::Stream => {
+                out.byte(StreamWriter::KIND);
+                let writer = StreamWriter::begin(elements, &mut out);
+                Body::Stream(Some((writer, StreamId::MIN)))
+            }
         };
         Self { out, body, next: 0 }
     }
@@ -77,6 +87,7 @@ impl Writing {
                 writer.push(field.name, field.value, deadline, out);
                 left.spend(field.name.len() + field.value.len())
             }),
+            Body::Stream(writing) => stream_from(entry, writing, left, out),
         };
         *next = behind.unwrap_or(*next);
         behind.is_some()
@@ -86,7 +97,7 @@ impl Writing {
     pub(super) fn end(self) -> Output {
         let Self { mut out, body, .. } = self;
         match body {
-            Body::String => {}
+            Body::String | Body::Stream(_) => {}
             Body::List(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
         }
@@ -95,7 +106,11 @@ impl Writing {
 
     /// The memory it takes.
     pub(super) fn held_bytes(&self) -> usize {
-        self.out.held_bytes()
+        let writer = match &self.body {
+            Body::Stream(Some((writer, _))) => writer.held_bytes(),
+            _ => 0,
+        };
+        self.out.held_bytes() + writer
     }
 }
 
@@ -112,6 +127,40 @@ fn string_from(string: &[u8], from: u64, budget: Budget, out: &mut Output) -> Op
     let to = len.min(from + budget.bytes());
     out.raw(&string[from..to]);
     (to < len).then_some(to as u64)
+}
+
+/// Writes entries of a stream, and all else behind the last. What groups have pending is written in one step.
+fn stream_from(
+    entry: &EntryRef<'_>,
+    writing: &mut Option<(StreamWriter, StreamId)>,
+    mut budget: Budget,
+    out: &mut Output,
+) -> Option<u64> {
+    let stream = entry.stream()?;
+    let (mut writer, from) = writing.take()?;
+    let mut last = None;
+    stream.walk(from, Direction::Up, &mut |entry| {
+        writer.push(&entry, out);
+        let bytes = entry
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        last = budget.spend(bytes.sum()).is_break().then_some(entry.id);
+        match last {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    match last.and_then(StreamId::next) {
+        Some(next) => {
+            *writing = Some((writer, next));
+            Some(0)
+        }
+        None => {
+            writer.finish(&stream, out);
+            None
+        }
+    }
 }
 
 /// A payload that is summed up, some bytes at a time, and gets its footer.

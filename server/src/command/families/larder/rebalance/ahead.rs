@@ -6,7 +6,7 @@
 //! ```
 //! A part is of one moment, and changes are what the journal says of its elements since. A hash is scanned by positions: a change of a
 //! field is done wherever that is, and a part that comes later has the field as it is then. Of a list the taker has the first so many
-//! elements: of a change it does what concerns these.
+//! elements: of a change it does what concerns these. Changes of a stream are done wherever they are, as those of a hash.
 //!
 //! What is removed, replaced or moved while it goes is lost: the taker drops what it has. So it is with what changes faster than it goes.
 //! What is lost, or has not gone to its end, goes like any other entry, while all stand still.
@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use larder_engine::{
-    Access, DbIndex, Effect, Element, End, Event, Kind, LooseId, Record, Shard, StoreError,
-    SubscriberId, UnixMillis, ValueImage,
+    Access, DbIndex, Effect, Element, End, Event, Kind, LooseId, PartFrom, Record, Shard,
+    StoreError, StreamChange, SubscriberId, UnixMillis, ValueImage,
 };
 
 use super::moving::{Place, slots_of};
@@ -55,8 +55,8 @@ struct Going {
 /// What the taker has of it, once it has done the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
-    /// Of a list so many elements, of a hash those up to a cursor.
-    UpTo(u64),
+    /// Of a list so many elements, of a hash those up to a cursor, of a stream what stands before a place.
+    UpTo(PartFrom),
     All,
 }
 
@@ -70,8 +70,8 @@ impl Going {
     fn note(&mut self, element: &Element<'_>) {
         let kept = match (self.kind, self.given) {
             (Kind::List, Given::UpTo(given)) => {
-                let (given, kept) = within(given as u32, self.len, element);
-                self.given = Given::UpTo(given.into());
+                let (given, kept) = within(given.number as u32, self.len, element);
+                self.given = Given::UpTo(PartFrom::number(given.into()));
                 kept
             }
             _ => Some(*element),
@@ -166,10 +166,15 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.number(index.into());
             part.number(count.into());
         }
-        Element::Range { .. }
-        | Element::Member(_)
-        | Element::Score { .. }
-        | Element::Entry { .. } => unreachable!("no collection has {element:?}"),
+        Element::Stream(ref change) => {
+            let mut bytes = Vec::new();
+            change.write(&mut bytes);
+            part.number(9);
+            part.bytes(&bytes);
+        }
+        Element::Range { .. } | Element::Member(_) | Element::Score { .. } => {
+            unreachable!("no collection has {element:?}")
+        }
     }
 }
 
@@ -206,6 +211,7 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             index: part.number() as u32,
             count: part.number() as u32,
         },
+        9 => Element::Stream(StreamChange::read(&mut part.bytes())),
         _ => unreachable!("one of the above was written"),
     }
 }
@@ -273,7 +279,7 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
     let of_key = followed.entry(key.clone()).or_default();
     let at = of_key.iter().position(|(of, _)| *of == db);
     let from = match at.map(|at| of_key[at].1.given) {
-        None => 0,
+        None => PartFrom::default(),
         Some(Given::UpTo(from)) => from,
         Some(Given::All) => unreachable!("it is not left then"),
     };
@@ -291,7 +297,11 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
         return;
     };
     let mut told = message(out, db, &key, PART);
-    told.number(u64::from(part.kind == Kind::List));
+    told.number(match part.kind {
+        Kind::List => 1,
+        Kind::Stream => 2,
+        _ => 0,
+    });
     told.bytes(&part.bytes);
     let given = next.map_or(Given::All, Given::UpTo);
     match at {
@@ -346,7 +356,8 @@ fn take_messages(core: &mut CoreState, messages: &[u8]) -> Result<(), StoreError
             PART => {
                 let kind = match part.number() {
                     0 => Kind::Hash,
-                    _ => Kind::List,
+                    1 => Kind::List,
+                    _ => Kind::Stream,
                 };
                 let id = match moving.came.get(&place) {
                     Some(id) => *id,
