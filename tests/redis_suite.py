@@ -15,7 +15,8 @@ those that are not run because the rest of their unit would wait for ever behind
 explain is marked NEW, a test that passes although it says otherwise is named too.
 
 Beyond that the suite is run as it is but for two things (copy_of_suite): a server without functions need not know FUNCTION FLUSH,
-and where a test expects the encoding quicklist, listpack is right too, as Redis has answered for small lists since 7.2.
+and where a test expects the encoding quicklist, or of a set hashtable, listpack is right too, as Redis has answered for small ones since
+7.2.
 
 For each unit the passed tests are counted against what redis-server passes in the same way, a fixed number, so that a
 unit that breaks off cannot look complete. Fewer passes than the unit's floor in redis_suite_floor.json is a failure;
@@ -53,7 +54,7 @@ DENOMINATORS = {
         "keyspace": 53, "expire": 63, "scan": 17, "introspection": 42, "introspection-2": 43, "slowlog": 14,
         "latency-monitor": 14, "querybuf": 2, "auth": 10, "acl": 90, "info": 17, "limits": 1, "wait": 5,
         "maxmemory": 31, "client-eviction": 17, "networking": 5, "shutdown": 8, "obuf-limits": 9,
-        "pendingquerybuf": 1, "replybufsize": 1, "pubsubshard": 11, "scripting": 301, "functions": 109,
+        "pendingquerybuf": 1, "replybufsize": 1, "type/set": 97, "pubsubshard": 11, "scripting": 301, "functions": 109,
     },
 }
 
@@ -62,7 +63,7 @@ DEFAULT_UNITS = {
     "shared": [
         "protocol", "type/string", "type/incr", "type/hash", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
         "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
-        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "sort",
+        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "sort",
     ],
     "own": ["querybuf", "pubsubshard"],
 }
@@ -175,14 +176,16 @@ def copy_of_suite(source, server_binary, arguments, way, directory):
     preparation = tree / "tests" / "support" / "server.tcl"
     text = preparation.read_text()
     preparation.write_text(text.replace("    r function flush\n", "    catch {r function flush}\n"))
-    # Small lists are listpacks since redis 7.2, and clients are told so; to 7.0.15 every list is a quicklist.
+    # Small lists and sets are listpacks since redis 7.2, and clients are told so; to 7.0.15 every list is a quicklist, and a set that has
+    # other members than integers a hash table.
     assertions = tree / "tests" / "support" / "test.tcl"
     text = assertions.read_text()
     matches = "    assert_match $enc $val\n"
     if matches not in text:
         raise CannotRun("the suite asserts encodings in another way than redis 7.0.15")
-    is_small_list = '    if {$enc eq "quicklist" && $val eq "listpack"} {return}\n'
-    assertions.write_text(text.replace(matches, is_small_list + matches))
+    is_small = '    if {$enc eq "quicklist" && $val eq "listpack"} {return}\n'
+    is_small += '    if {$enc eq "hashtable" && $val eq "listpack" && [r type $key] eq "set"} {return}\n'
+    assertions.write_text(text.replace(matches, is_small + matches))
     (tree / "src").mkdir()
     for program in ("redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb"):
         found = shutil.which(program)

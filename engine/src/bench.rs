@@ -1,5 +1,9 @@
 //! What benches measure of the engine's insides by itself: no part of the engine's interface.
 
+mod sorted_sets;
+
+pub use sorted_sets::BareSortedSets;
+
 use std::ops::Range;
 
 use crate::list::List;
@@ -46,7 +50,7 @@ pub struct BareHashes {
     shard: Shard,
 }
 
-/// Where the bytes of a [`BareHashes`] are.
+/// Where the bytes of a [`BareHashes`], or of a [`BareSortedSets`], are.
 #[derive(Clone, Copy, Debug)]
 pub struct HashBytes {
     /// What counts as used: blocks, extents, lists.

@@ -6,9 +6,13 @@ use crate::item::Head;
 use crate::limits::ITEM_SHARE_BYTES;
 use crate::memory::Memory;
 use crate::raw::Block;
+use crate::sorted::SortedSetView;
 use crate::spiral::entries::{Short, short_bytes};
 use crate::stream::StreamRef;
-use crate::{AccessClock, Encoding, End, Field, Kind, UnixMillis, ValueBytes, ValueImage};
+use crate::{
+    AccessClock, Bound, Direction, Encoding, End, Field, Kind, Member, UnixMillis, ValueBytes,
+    ValueImage,
+};
 
 /// Where an entry lies.
 #[derive(Clone, Copy)]
@@ -156,6 +160,15 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// Shows each member of a set, few integers in their order; of another value nothing.
+    pub fn each_member(&self, show: &mut dyn FnMut(&'a [u8])) {
+        if self.kind() == Kind::Set {
+            let item = self.collection_item();
+            let members = self.memory.named(item);
+            members.each_member(self.memory.variant(item), show);
+        }
+    }
+
     /// Shows each element of a list, in order; of another value nothing.
     pub fn each_element(&self, show: &mut dyn FnMut(&'a [u8])) {
         if self.kind() == Kind::List {
@@ -163,6 +176,40 @@ impl<'a> EntryRef<'a> {
             let list = self.memory.list_view(&at);
             list.range(0..list.len(), show);
         }
+    }
+
+    /// Shows each member of a sorted set, from the lowest on; of another value nothing.
+    pub fn each_scored(&self, show: &mut dyn FnMut(Member<'a>)) {
+        if self.kind() == Kind::SortedSet {
+            self.sorted()
+                .for_each(|name, score| show(Member { name, score }));
+        }
+    }
+
+    /// Shows members of a sorted set from this rank on until `show` breaks: the rank to go on from, `None` behind the last; of another
+    /// value nothing.
+    pub fn scored_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(Member<'a>) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::SortedSet {
+            return None;
+        }
+        let (mut rank, mut next) = (from, None);
+        self.sorted()
+            .walk(&Bound::Rank(from), Direction::Up, &mut |name, score| {
+                let shown = show(Member { name, score });
+                rank += 1;
+                next = shown.is_break().then_some(rank);
+                shown
+            });
+        next
+    }
+
+    fn sorted(&self) -> SortedSetView<'a> {
+        let at = self.memory.sorted_at(self.collection_item());
+        self.memory.sorted_view(at)
     }
 
     /// Shows fields of a hash from a place on, zero at first, until `show` breaks: the place to go on from, `None` behind the last. A
@@ -177,6 +224,19 @@ impl<'a> EntryRef<'a> {
         }
         let fields = self.memory.named(self.collection_item());
         fields.walk(from, |field| show(field.into()))
+    }
+
+    /// Shows members of a set from a place on, as [`Self::fields_from`] does fields; of another value nothing.
+    pub fn members_from(
+        &self,
+        from: u64,
+        show: &mut dyn FnMut(&'a [u8]) -> ControlFlow<()>,
+    ) -> Option<u64> {
+        if self.kind() != Kind::Set {
+            return None;
+        }
+        let members = self.memory.named(self.collection_item());
+        members.walk(from, |member| show(member.name))
     }
 
     /// Shows elements of a list from this index on until `show` breaks: the index to go on from, `None` behind the last; of another
@@ -222,7 +282,8 @@ impl<'a> EntryRef<'a> {
                 let at = self.memory.list_at(self.collection_item());
                 self.memory.list_view(&at).len().into()
             }
-            Kind::Hash => self.memory.named(self.collection_item()).len(),
+            Kind::Set | Kind::Hash => self.memory.named(self.collection_item()).len(),
+            Kind::SortedSet => self.sorted().len(),
             Kind::Stream => self.stream().map_or(0, |stream| stream.len()),
         }
     }
@@ -231,7 +292,7 @@ impl<'a> EntryRef<'a> {
     pub fn soonest_field_deadline(&self) -> Option<UnixMillis> {
         match self.kind() {
             Kind::Hash => self.memory.named(self.collection_item()).soonest_deadline(),
-            Kind::String | Kind::List | Kind::Stream => None,
+            _ => None,
         }
     }
 

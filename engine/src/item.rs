@@ -47,7 +47,9 @@ impl Form {
     const STRING_RAW: Self = Self(2);
     /// From here on the value is a variant and packed elements.
     const FIRST_PACKED: u8 = 3;
+    const SET_PACKED: u8 = 4;
     const HASH_PACKED: u8 = 5;
+    const SORTED_SET_PACKED: u8 = 6;
     /// From here on the value is the number of a collection.
     const FIRST_LARGE: u8 = 9;
     /// What a kind's large form is above its packed one.
@@ -79,7 +81,9 @@ impl Form {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Self(3),
+            Kind::Set => Self(Self::SET_PACKED),
             Kind::Hash => Self(Self::HASH_PACKED),
+            Kind::SortedSet => Self(Self::SORTED_SET_PACKED),
             // None is packed.
             Kind::Stream => Self(7),
         }
@@ -110,12 +114,28 @@ impl Form {
         WITH_FIELDS >> self.0 & 1 != 0
     }
 
+    /// Whether it is a sorted set.
+    #[inline(always)]
+    pub(crate) fn is_sorted_set(self) -> bool {
+        self.kind() == Kind::SortedSet
+    }
+
+    /// Whether the elements have names: a hash or a set.
+    #[inline(always)]
+    pub(crate) fn is_named(self) -> bool {
+        const PACKED: u16 = 1 << Form::SET_PACKED | 1 << Form::HASH_PACKED;
+        const NAMED: u16 = PACKED | PACKED << Form::LARGE;
+        NAMED >> self.0 & 1 != 0
+    }
+
     /// The data type.
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         match self.0 {
             0..Self::FIRST_PACKED => Kind::String,
             3 | 9 => Kind::List,
+            4 | 10 => Kind::Set,
+            6 | 12 => Kind::SortedSet,
             7 | 13 => Kind::Stream,
             _ => Kind::Hash,
         }
@@ -141,6 +161,16 @@ impl Variant {
     const OUTGROWN: u8 = 1;
     /// Fields have had deadlines.
     const DEADLINES: u8 = 2;
+    /// All members are integers.
+    const INTEGERS: u8 = 4;
+
+    /// What an empty collection of this kind says of itself.
+    pub(crate) fn of_empty(kind: Kind) -> Self {
+        match kind {
+            Kind::Set => Self(Self::INTEGERS),
+            _ => Self::default(),
+        }
+    }
 
     /// The same, beyond a threshold.
     pub(crate) fn outgrown(self) -> Self {
@@ -162,11 +192,24 @@ impl Variant {
         Self(self.0 | Self::DEADLINES)
     }
 
+    /// The same, with a member that is no integer.
+    pub(crate) fn with_texts(self) -> Self {
+        Self(self.0 & !Self::INTEGERS)
+    }
+
+    /// Whether all members are integers, as far as it says.
+    pub(crate) fn has_integers(self) -> bool {
+        self.0 & Self::INTEGERS != 0
+    }
+
     /// What a collection says of itself that answers this encoding.
     pub(crate) fn of(encoding: Encoding) -> Self {
         match encoding {
-            Encoding::QuickList | Encoding::HashTable => Self::default().outgrown(),
+            Encoding::QuickList | Encoding::HashTable | Encoding::SkipList => {
+                Self::default().outgrown()
+            }
             Encoding::ListPackEx => Self::default().with_deadlines(),
+            Encoding::IntSet => Self(Self::INTEGERS),
             _ => Self::default(),
         }
     }
@@ -176,7 +219,9 @@ impl Variant {
         match (kind, self.is_outgrown()) {
             (Kind::Stream, _) => Encoding::Stream,
             (Kind::List, true) => Encoding::QuickList,
-            (Kind::Hash, true) => Encoding::HashTable,
+            (Kind::Set | Kind::Hash, true) => Encoding::HashTable,
+            (Kind::SortedSet, true) => Encoding::SkipList,
+            (Kind::Set, false) if self.has_integers() => Encoding::IntSet,
             (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,
             _ => Encoding::ListPack,
         }

@@ -2,13 +2,14 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {spiral, list, stream} -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod copied;
+mod double;
 mod entry;
 mod error;
 mod expiry;
@@ -25,6 +26,7 @@ pub mod model;
 mod nodes;
 mod raw;
 mod shard;
+mod sorted;
 mod spiral;
 mod stream;
 mod subscribers;
@@ -35,6 +37,7 @@ mod watch;
 
 pub use awaited::{AwaitedKeys, WakesOn};
 pub use copied::{CopiedKeys, Version, VersionWords};
+pub use double::{DoubleText, parse_double, read_double};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};
 pub use journal::{
@@ -47,16 +50,18 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, MemoryUsage, PartFrom, ScanCursor, Shard,
-    ShardOptions, Stored, StreamMut, TtlChange, Undo, Upcoming,
+    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, PartFrom,
+    ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored,
+    StreamMut, TtlChange, Undo, Upcoming, members_of_part, write_member,
 };
+pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
-    ConsumerRef, Direction, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
+    ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
     StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, TrimBy, TrimTo,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, StreamNodeLimits, Thresholds};
-pub use units::{AccessClock, DbIndex, UnixMillis};
+pub use units::{AccessClock, DbIndex, Direction, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

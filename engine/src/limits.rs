@@ -49,6 +49,13 @@ pub const PACKED_LIST_MAX_BYTES: usize = NODE_MAX_BYTES - 16;
 /// Most elements of such a list.
 pub const PACKED_LIST_MAX_ELEMENTS: usize = 256;
 
+/// The longest run of a sorted set that lies in its item, in bytes, but for what its block has more. Beyond, it becomes a tree of
+/// two leaves or three.
+pub const PACKED_SORTED_SET_MAX_BYTES: usize = 4096 - 64;
+
+/// Most members of such a sorted set: one is looked for name by name.
+pub const PACKED_SORTED_SET_MAX_MEMBERS: usize = 512;
+
 /// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
 pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
 
@@ -63,6 +70,9 @@ pub const FIELD_REMOVAL_COST: u32 = 4;
 
 /// What a look at one hash for fields that have ended may cost, likewise: the rest is found again.
 pub const FIELDS_LOOK_MAX_COST: u32 = 512;
+
+/// Members of a set of integers that are shown in their order: beyond, sorting would take longer than showing.
+pub const SORTED_MAX_MEMBERS: u64 = 512;
 
 /// Elements brought near at once.
 pub const NEAR_AT_ONCE: usize = 32;

@@ -10,6 +10,7 @@ mod entries;
 mod lists;
 mod loose;
 mod packed;
+mod sorted_sets;
 mod times;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ pub(crate) use entries::item_of;
 pub(crate) use lists::{ListPlace, fits_ill};
 pub(crate) use loose::Loose;
 pub(crate) use packed::PackedAt;
+pub(crate) use sorted_sets::{Known, SortedAt};
 pub(crate) use times::Times;
 
 use crate::entry::EntryRef;

@@ -13,6 +13,7 @@ pub use crate::list::model::play as play_list;
 pub use crate::list::packed_model::play_packed;
 pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
+pub use crate::shard::sets::model::play as play_sets;
 pub use crate::spiral::model::play as play_spiral;
 pub use crate::stream::model::play as play_stream;
 pub use collections::{Entry, OpenEntry, Value};
@@ -55,6 +56,7 @@ pub fn describe(db: DbIndex, key: &[u8], effect: &Effect<'_>) -> String {
                 value,
                 expires_at,
             } => format!("field {:?} {:?} {expires_at:?}", sum(field), sum(value)),
+            Element::Member(name) => format!("member {:?}", sum(name)),
             Element::Gone(name) => format!("gone {:?}", sum(name)),
             Element::Push { end, value } => format!("push {end:?} {:?}", sum(value)),
             Element::Insert { index, value } => format!("insert {index} {:?}", sum(value)),

@@ -1,5 +1,7 @@
 //! Up to which sizes collections answer the encodings of small ones: the thresholds that clients know.
 
+use crate::value::Kind;
+
 /// The thresholds of a shard. They decide what `OBJECT ENCODING` answers, and nothing of where elements lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -7,6 +9,16 @@ pub struct Thresholds {
     pub hash_fields: u64,
     /// Bytes of a field's name or value (`hash-max-listpack-value`).
     pub hash_value_bytes: u64,
+    /// Members of a set that are all integers (`set-max-intset-entries`).
+    pub set_integers: u64,
+    /// Members of a set, not all of them integers (`set-max-listpack-entries`).
+    pub set_members: u64,
+    /// Bytes of such a member (`set-max-listpack-value`).
+    pub set_member_bytes: u64,
+    /// Members of a sorted set (`zset-max-listpack-entries`).
+    pub sorted_set_members: u64,
+    /// Bytes of a member's name (`zset-max-listpack-value`).
+    pub sorted_set_name_bytes: u64,
     /// A list's (`list-max-listpack-size`).
     pub list: ListThreshold,
     /// How large the nodes of streams become.
@@ -28,6 +40,26 @@ impl Default for StreamNodeLimits {
         Self {
             bytes: 4096,
             entries: 100,
+        }
+    }
+}
+
+impl Thresholds {
+    /// Whether a hash, a sorted set, or a set which may have nothing but integers, is no small one any more that has so many elements, the
+    /// longest name or value being of so many bytes.
+    pub(crate) fn is_outgrown(
+        &self,
+        kind: Kind,
+        has_integers: bool,
+        (len, longest_bytes): (u64, u64),
+    ) -> bool {
+        match (kind, has_integers) {
+            (Kind::Set, true) => len > self.set_integers,
+            (Kind::Set, false) => len > self.set_members || longest_bytes > self.set_member_bytes,
+            (Kind::SortedSet, _) => {
+                len > self.sorted_set_members || longest_bytes > self.sorted_set_name_bytes
+            }
+            _ => len > self.hash_fields || longest_bytes > self.hash_value_bytes,
         }
     }
 }
@@ -75,6 +107,11 @@ impl Default for Thresholds {
         Self {
             hash_fields: 512,
             hash_value_bytes: 64,
+            set_integers: 512,
+            set_members: 128,
+            set_member_bytes: 64,
+            sorted_set_members: 128,
+            sorted_set_name_bytes: 64,
             list: ListThreshold::Bytes(8 << 10),
             stream_nodes: StreamNodeLimits::default(),
         }

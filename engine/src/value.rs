@@ -13,8 +13,12 @@ pub enum Kind {
     String,
     /// Elements in order.
     List,
+    /// Members, each there once.
+    Set,
     /// Fields with values.
     Hash,
+    /// Members in the order of their scores.
+    SortedSet,
     /// Entries in the order of their ids, and groups that read them.
     Stream,
 }
@@ -25,7 +29,9 @@ impl Kind {
         match self {
             Self::String => "string",
             Self::List => "list",
+            Self::Set => "set",
             Self::Hash => "hash",
+            Self::SortedSet => "zset",
             Self::Stream => "stream",
         }
     }
@@ -40,7 +46,9 @@ pub enum Encoding {
     EmbStr,
     /// A longer string, or one edited in place.
     Raw,
-    /// A small list or hash.
+    /// A small set of integers.
+    IntSet,
+    /// A small list, set, hash or sorted set.
     ListPack,
     /// A small hash whose fields have, or have had, deadlines.
     ListPackEx,
@@ -48,6 +56,8 @@ pub enum Encoding {
     QuickList,
     /// A large hash, or set.
     HashTable,
+    /// A large sorted set.
+    SkipList,
     /// A stream.
     Stream,
 }
@@ -59,10 +69,12 @@ impl Encoding {
             Self::Int => "int",
             Self::EmbStr => "embstr",
             Self::Raw => "raw",
+            Self::IntSet => "intset",
             Self::ListPack => "listpack",
             Self::ListPackEx => "listpackex",
             Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
+            Self::SkipList => "skiplist",
             Self::Stream => "stream",
         }
     }

@@ -26,7 +26,13 @@ use larder_tests::resp::{Reply, encode};
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::tools;
 
-const FILES: [&str; 4] = ["strings.txt", "hashes.txt", "lists.txt", "keys.txt"];
+const FILES: [&str; 5] = [
+    "strings.txt",
+    "hashes.txt",
+    "lists.txt",
+    "sets.txt",
+    "keys.txt",
+];
 
 const INFO: &str = "INFO stats persistence";
 

@@ -231,10 +231,10 @@ impl Element<'_> {
         match self {
             Self::Range { .. } => Some(Kind::String),
             Self::Push { .. } | Self::Insert { .. } | Self::Replace { .. } => Some(Kind::List),
+            Self::Member(_) => Some(Kind::Set),
             Self::Field { .. } => Some(Kind::Hash),
+            Self::Score { .. } => Some(Kind::SortedSet),
             Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
-            // Of types that are yet to come.
-            Self::Member(_) | Self::Score { .. } => None,
             // A group that is gone is to be told to those who wait for what it is given.
             Self::Stream(StreamChangeOf::Added { .. } | StreamChangeOf::GroupGone { .. }) => {
                 Some(Kind::Stream)

@@ -9,8 +9,12 @@ pub enum EventClass {
     String,
     /// `l`: list commands.
     List,
+    /// `s`: set commands.
+    Set,
     /// `h`: hash commands.
     Hash,
+    /// `z`: sorted set commands.
+    SortedSet,
     /// `t`: stream commands.
     Stream,
     /// `x`: an entry reached its deadline.
@@ -32,7 +36,9 @@ impl EventClass {
             Self::Generic => Some('g'),
             Self::String => Some('$'),
             Self::List => Some('l'),
+            Self::Set => Some('s'),
             Self::Hash => Some('h'),
+            Self::SortedSet => Some('z'),
             Self::Stream => Some('t'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
@@ -69,6 +75,23 @@ macro_rules! events {
             /// The event's name on the wire.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// Whether what it tells of overwrites the value that a key has, which is not removed first.
+            pub fn overwrites(self) -> bool {
+                matches!(
+                    self,
+                    Self::SortStore
+                        | Self::SInterStore
+                        | Self::SUnionStore
+                        | Self::SDiffStore
+                        | Self::ZRangeStore
+                        | Self::ZInterStore
+                        | Self::ZUnionStore
+                        | Self::ZDiffStore
+                        | Self::GeoSearchStore
+                        | Self::GeoRadiusStore
+                )
             }
 
             /// The event's class.
@@ -110,6 +133,18 @@ events! {
     LTrim = ("ltrim", List),
     /// `SORT` with `STORE`.
     SortStore = ("sortstore", List),
+    /// `SADD`, and what moves a member to a set.
+    SAdd = ("sadd", Set),
+    /// `SREM`, and what moves a member from a set.
+    SRem = ("srem", Set),
+    /// `SPOP`.
+    SPop = ("spop", Set),
+    /// `SINTERSTORE`.
+    SInterStore = ("sinterstore", Set),
+    /// `SUNIONSTORE`.
+    SUnionStore = ("sunionstore", Set),
+    /// `SDIFFSTORE`.
+    SDiffStore = ("sdiffstore", Set),
     /// `HSET`, `HSETNX`, `HMSET`, `HSETEX`.
     HSet = ("hset", Hash),
     /// `HINCRBY`.
@@ -124,6 +159,34 @@ events! {
     HPersist = ("hpersist", Hash),
     /// Fields reached their deadlines.
     HExpired = ("hexpired", Hash),
+    /// `ZADD`, `GEOADD`.
+    ZAdd = ("zadd", SortedSet),
+    /// `ZINCRBY`, `ZADD` with `INCR`.
+    ZIncr = ("zincr", SortedSet),
+    /// `ZREM`.
+    ZRem = ("zrem", SortedSet),
+    /// `ZREMRANGEBYRANK`.
+    ZRemRangeByRank = ("zremrangebyrank", SortedSet),
+    /// `ZREMRANGEBYSCORE`.
+    ZRemRangeByScore = ("zremrangebyscore", SortedSet),
+    /// `ZREMRANGEBYLEX`.
+    ZRemRangeByLex = ("zremrangebylex", SortedSet),
+    /// The lowest members of a sorted set were taken.
+    ZPopMin = ("zpopmin", SortedSet),
+    /// The highest members of a sorted set were taken.
+    ZPopMax = ("zpopmax", SortedSet),
+    /// `ZRANGESTORE`.
+    ZRangeStore = ("zrangestore", SortedSet),
+    /// `ZUNIONSTORE`.
+    ZUnionStore = ("zunionstore", SortedSet),
+    /// `ZINTERSTORE`.
+    ZInterStore = ("zinterstore", SortedSet),
+    /// `ZDIFFSTORE`.
+    ZDiffStore = ("zdiffstore", SortedSet),
+    /// `GEOSEARCHSTORE`.
+    GeoSearchStore = ("geosearchstore", SortedSet),
+    /// `GEORADIUS`, `GEORADIUSBYMEMBER` with `STORE` or `STOREDIST`.
+    GeoRadiusStore = ("georadiusstore", SortedSet),
     /// `XADD`.
     XAdd = ("xadd", Stream),
     /// Entries of a stream were deleted.

@@ -15,7 +15,6 @@ impl List {
         match kind {
             NodeKind::Page => self.table.set_page(ordinal, to),
             NodeKind::Long => self.long_moved(heap, ordinal, from, to),
-            NodeKind::Elements => panic!("a list has no such nodes"),
             NodeKind::Leaf | NodeKind::Inner => {
                 assert_eq!(self.table.get(&heap.arena, ordinal), from);
                 self.table.set(&mut heap.arena, ordinal, to);
@@ -25,6 +24,7 @@ impl List {
                     }
                 }
             }
+            _ => panic!("a list has no such nodes"),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::limits::{FREED_AT_ONCE_BLOCKS, GIVEN_BACK_AT_ONCE_BYTES};
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
+use crate::sorted::SortedSet;
 use crate::spiral::Spiral;
 use crate::stream::Stream;
 use crate::{Kind, StoreError};
@@ -104,6 +105,15 @@ impl Collections {
     #[inline]
     pub(crate) fn list(&self, owner: Owner) -> &List {
         self.root(owner).structure.list()
+    }
+
+    /// A sorted set.
+    ///
+    /// # Panics
+    /// As [`Self::root`], or it is of another structure.
+    #[inline]
+    pub(crate) fn sorted(&self, owner: Owner) -> &SortedSet {
+        self.root(owner).structure.sorted()
     }
 
     /// A stream.

@@ -2,15 +2,18 @@
 
 use std::ops::ControlFlow;
 
+use super::collections::Structure;
 use super::{Content, Memory};
 use crate::item::{Form, Layout, Variant};
+use crate::limits::SORTED_MAX_MEMBERS;
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
+use crate::sorted::{self, SortedSet, SortedSetView};
 use crate::spiral::packed::Packed;
 use crate::spiral::{ElementRef, Spiral};
 use crate::stream::{Stream, StreamRef};
-use crate::{AccessClock, Kind, StoreError, UnixMillis};
+use crate::{AccessClock, Kind, StoreError, UnixMillis, parse_canonical_i64};
 
 /// Named elements, to read.
 #[derive(Clone, Copy)]
@@ -28,6 +31,14 @@ impl<'a> Named<'a> {
         match self {
             Self::Packed(packed) => packed.len() as u64,
             Self::Large(spiral, _) => spiral.len(),
+        }
+    }
+
+    /// Bytes that all names and values have at most.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Packed(packed) => packed.run_bytes() as u64,
+            Self::Large(spiral, _) => spiral.payload_bytes(),
         }
     }
 
@@ -62,6 +73,32 @@ impl<'a> Named<'a> {
             Self::Large(spiral, heap) => return spiral.walk(heap, from, show),
         }
         None
+    }
+
+    /// Shows each member of a set that says this of itself once: integers in their order, as Redis shows them, as long as they are few.
+    pub(crate) fn each_member(&self, variant: Variant, mut show: impl FnMut(&'a [u8])) {
+        if !variant.has_integers() || variant.is_outgrown() || self.len() > SORTED_MAX_MEMBERS {
+            return self.for_each(|element| show(element.name));
+        }
+        let mut members = Vec::with_capacity(self.len() as usize);
+        self.for_each(|element| {
+            let number = parse_canonical_i64(element.name);
+            members.push((number.expect("all members are integers"), element.name));
+        });
+        members.sort_unstable();
+        members.into_iter().for_each(|(_, member)| show(member));
+    }
+
+    /// An element chosen by `random`, close to uniformly; `None` if there is none.
+    pub(crate) fn random(&self, random: u64) -> Option<ElementRef<'a>> {
+        match self {
+            Self::Packed(packed) => {
+                let count = packed.len() as u64;
+                let choice = (u128::from(random) * u128::from(count)) >> 64;
+                (count > 0).then(|| packed.element(choice as usize))
+            }
+            Self::Large(spiral, heap) => spiral.random(heap, random),
+        }
     }
 
     /// A time before which no deadline of an element comes; `None` if none has one.
@@ -167,10 +204,16 @@ impl Memory {
     /// Verifies an item's packed elements, if it has such; `hash_of` tells the hash of a name.
     pub(crate) fn check_packed(&self, item: Block, hash_of: &impl Fn(&[u8]) -> u64) {
         let form = self.layout(item).head.form();
-        if form == Form::packed(Kind::Hash)
+        if form.is_packed()
+            && form.is_named()
             && let Named::Packed(packed) = self.named(item)
         {
             packed.check(hash_of);
+        }
+        if form == Form::packed(Kind::SortedSet)
+            && let SortedSetView::Packed(run) = self.sorted_view(self.sorted_at(item))
+        {
+            sorted::check_run(&run);
         }
     }
 
@@ -178,6 +221,20 @@ impl Memory {
     #[inline]
     pub(crate) fn list(&self, number: Owner) -> (&List, &Heap) {
         (self.collections.list(number), &self.heap)
+    }
+
+    /// Whether a large collection is a sorted set.
+    pub(crate) fn is_sorted(&self, number: Owner) -> bool {
+        matches!(
+            self.collections.root(number).structure,
+            Structure::Sorted(_)
+        )
+    }
+
+    /// A sorted set, to read, and the memory it lies in.
+    #[inline]
+    pub(crate) fn sorted(&self, number: Owner) -> (&SortedSet, &Heap) {
+        (self.collections.sorted(number), &self.heap)
     }
 
     /// A stream, to read.

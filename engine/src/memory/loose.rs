@@ -6,12 +6,15 @@
 //! ```
 //! Nodes count as used from the beginning; a run, of the length of an item's at most, does when it is one.
 
-use super::Memory;
 use super::lists::{is_short, takes, with_room};
+use super::sorted_sets::{self, put_packed as put_packed_member};
+use super::{Memory, Named};
 use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
 use crate::nodes::Owner;
+use crate::sorted;
+use crate::sorted::run::{self, Run};
 use crate::spiral::packed::{self, Packed as PackedFields, Written};
 use crate::spiral::{ElementRef, Put};
 use crate::{Kind, StoreError};
@@ -58,6 +61,10 @@ impl Loose {
                     let len = run.len();
                     value.resize(1 + with_room(run.used_bytes()), 0);
                     Layout::new(&[(run, 0..len)]).write(&mut value[1..], End::Tail);
+                } else if self.kind == Kind::SortedSet && !run.is_empty() {
+                    let used = Run::new(run).used_bytes();
+                    value.resize(1 + sorted_sets::with_room(used), 0);
+                    run::copy(run, &mut value[1..]);
                 } else {
                     value.extend_from_slice(run);
                 }
@@ -73,7 +80,7 @@ impl Memory {
     /// # Errors
     /// Memory is out.
     pub(crate) fn begin_large_loose(&mut self, kind: Kind) -> Result<Loose, StoreError> {
-        let variant = Variant::default();
+        let variant = Variant::of_empty(kind);
         let owner = self.create_loose(kind, variant)?;
         Ok(Loose {
             kind,
@@ -89,6 +96,18 @@ impl Memory {
         }
     }
 
+    /// The named elements of one, if it has any.
+    pub(crate) fn named_of_loose<'a>(&'a self, loose: &'a Loose) -> Option<Named<'a>> {
+        match &loose.body {
+            Body::Packed(run) if run.is_empty() => None,
+            Body::Packed(run) => Some(Named::Packed(PackedFields::new(run))),
+            Body::Large(owner) => {
+                let (spiral, heap) = self.spiral(*owner);
+                Some(Named::Large(spiral, heap))
+            }
+        }
+    }
+
     /// Number of elements, and bytes of them.
     pub(crate) fn size_of_loose(&self, loose: &Loose) -> (u64, u64) {
         match &loose.body {
@@ -97,11 +116,15 @@ impl Memory {
                 let run = Packed::new(run);
                 (run.len() as u64, run.payload_bytes() as u64)
             }
+            Body::Packed(run) if loose.kind == Kind::SortedSet => {
+                (Run::new(run).len() as u64, run.len() as u64)
+            }
             Body::Packed(run) => (PackedFields::new(run).len() as u64, run.len() as u64),
             Body::Large(owner) => {
                 let structure = &self.collections.root(*owner).structure;
                 let len = match loose.kind {
                     Kind::List => structure.list().len().into(),
+                    Kind::SortedSet => structure.sorted().len(),
                     Kind::Stream => structure.stream().len(),
                     _ => structure.spiral().len(),
                 };
@@ -110,11 +133,11 @@ impl Memory {
         }
     }
 
-    /// Adds a field, whose name has this hash, or gives one that is there another value; `hash_of` tells the hash of any name.
+    /// Adds a named element, or gives one that is there another value; `hash_of` tells the hash of any name.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
-    pub(crate) fn put_loose_field(
+    pub(crate) fn put_loose_named(
         &mut self,
         loose: &mut Loose,
         hash_of: &impl Fn(&[u8]) -> u64,
@@ -128,6 +151,40 @@ impl Memory {
             },
         };
         self.change_spiral(owner, |spiral, heap| spiral.put(heap, hash_of, element))
+    }
+
+    /// Adds a member, or gives one that is there another score.
+    ///
+    /// # Errors
+    /// Memory is out, or there are as many members as there may be; then nothing changed.
+    pub(crate) fn put_loose_member(
+        &mut self,
+        loose: &mut Loose,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        member: (&[u8], f64),
+    ) -> Result<Put, StoreError> {
+        let run = match &mut loose.body {
+            Body::Large(owner) => {
+                let was = self.put_scored(*owner, hash_of, member)?;
+                return Ok(match was {
+                    None => Put::Added,
+                    Some(_) => Put::Replaced,
+                });
+            }
+            Body::Packed(run) => run,
+        };
+        let number = match run.is_empty() {
+            true => None,
+            false => sorted::find_in(&Run::new(run), member.0),
+        };
+        if !put_packed_member(run, number, member) {
+            let owner = self.unpack_sorted(run, hash_of, loose.variant, member)?;
+            loose.body = Body::Large(owner);
+        }
+        Ok(match number {
+            None => Put::Added,
+            Some(_) => Put::Replaced,
+        })
     }
 
     /// Adds an element behind the last.
@@ -193,7 +250,7 @@ impl Memory {
     }
 }
 
-/// Puts a field into a run, which may become longer; `None` if it is one for nodes.
+/// Puts a named element into a run, which may become longer; `None` if it is one for nodes.
 fn put_packed(run: &mut Vec<u8>, hash: u64, element: &ElementRef<'_>) -> Option<Put> {
     if run.is_empty() {
         run.resize(packed::bytes_alone(element)?, 0);

@@ -1,6 +1,6 @@
 //! Entries of the naive shard, and its collections while a command changes them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use super::Model;
@@ -8,7 +8,7 @@ use crate::journal::{Effect, Element, Event, Removal};
 use crate::list::End;
 use crate::{
     AccessClock, DbIndex, Encoding, EntryRef, Kind, ListThreshold, Stored, Thresholds, TtlChange,
-    UnixMillis, ValueImage, WrongType,
+    UnixMillis, ValueImage, WrongType, parse_canonical_i64,
 };
 
 /// What a key holds.
@@ -31,8 +31,12 @@ pub enum Value {
     String(Vec<u8>),
     /// A list.
     List(VecDeque<Vec<u8>>),
+    /// A set.
+    Set(BTreeSet<Vec<u8>>),
     /// A hash: of each field its value and its deadline.
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    /// A sorted set: of each member the bits of its score.
+    SortedSet(BTreeMap<Vec<u8>, u64>),
     /// A stream: the changes that make it, as bytes.
     Stream(Vec<Vec<u8>>),
 }
@@ -47,6 +51,13 @@ impl Entry {
                 entry.each_element(&mut |element| list.push_back(element.to_vec()));
                 Value::List(list)
             }
+            Kind::Set => {
+                let mut set = BTreeSet::new();
+                entry.each_member(&mut |member| {
+                    assert!(set.insert(member.to_vec()), "a member is shown once");
+                });
+                Value::Set(set)
+            }
             Kind::Hash => {
                 let mut hash = BTreeMap::new();
                 entry.each_field(&mut |field| {
@@ -55,6 +66,14 @@ impl Entry {
                     assert_eq!(twice, None, "a field is shown once");
                 });
                 Value::Hash(hash)
+            }
+            Kind::SortedSet => {
+                let mut set = BTreeMap::new();
+                entry.each_scored(&mut |member| {
+                    let twice = set.insert(member.name.to_vec(), member.score.to_bits());
+                    assert_eq!(twice, None, "a member is shown once");
+                });
+                Value::SortedSet(set)
             }
             Kind::Stream => {
                 let mut stream = Vec::new();
@@ -94,13 +113,15 @@ impl Entry {
         match self.value {
             Value::String(_) => Kind::String,
             Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
+            Value::SortedSet(_) => Kind::SortedSet,
             Value::Stream(_) => Kind::Stream,
         }
     }
 }
 
-/// The collection of a key while a command changes it: [`crate::HashMut`] and [`crate::ListMut`] in one.
+/// The collection of a key while a command changes it: [`crate::HashMut`], [`crate::SetMut`] and [`crate::ListMut`] in one.
 #[must_use = "what is opened is closed, however it went"]
 pub struct OpenEntry<'a> {
     model: &'a mut Model,
@@ -205,12 +226,17 @@ impl OpenEntry<'_> {
         let value = match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Value::List(VecDeque::new()),
+            Kind::Set => Value::Set(BTreeSet::new()),
             Kind::Hash => Value::Hash(BTreeMap::new()),
+            Kind::SortedSet => Value::SortedSet(BTreeMap::new()),
             Kind::Stream => unreachable!("streams have a model of their own"),
         };
         let empty = Entry {
             value,
-            encoding: Encoding::ListPack,
+            encoding: match kind {
+                Kind::Set => Encoding::IntSet,
+                _ => Encoding::ListPack,
+            },
             expires_at: None,
             access,
         };
@@ -229,7 +255,9 @@ impl OpenEntry<'_> {
         match self.entry().map(|entry| &entry.value) {
             None => 0,
             Some(Value::List(list)) => list.len(),
+            Some(Value::Set(set)) => set.len(),
             Some(Value::Hash(hash)) => hash.len(),
+            Some(Value::SortedSet(set)) => set.len(),
             Some(Value::String(_) | Value::Stream(_)) => {
                 unreachable!("it was opened as a collection")
             }
@@ -316,6 +344,44 @@ impl OpenEntry<'_> {
         hash.remove(name);
         self.record(Element::Gone(name));
         true
+    }
+
+    fn set(&mut self) -> &mut BTreeSet<Vec<u8>> {
+        match &mut self.made().value {
+            Value::Set(set) => set,
+            _ => unreachable!("it was opened as a set"),
+        }
+    }
+
+    /// See [`crate::SetMut::add`].
+    pub fn add_member(&mut self, member: &[u8]) -> bool {
+        let thresholds = Thresholds::default();
+        if !self.set().insert(member.to_vec()) {
+            return false;
+        }
+        let len = self.set().len() as u64;
+        let is_integer = parse_canonical_i64(member).is_some();
+        let entry = self.made();
+        let is_long = member.len() as u64 > thresholds.set_member_bytes;
+        entry.encoding = match entry.encoding {
+            Encoding::IntSet if is_integer && len <= thresholds.set_integers => Encoding::IntSet,
+            Encoding::IntSet if is_integer => Encoding::HashTable,
+            Encoding::IntSet | Encoding::ListPack if len <= thresholds.set_members && !is_long => {
+                Encoding::ListPack
+            }
+            _ => Encoding::HashTable,
+        };
+        self.record(Element::Member(member));
+        true
+    }
+
+    /// See [`crate::SetMut::remove`].
+    pub fn remove_member(&mut self, member: &[u8]) -> bool {
+        let was_there = self.entry().is_some() && self.set().remove(member);
+        if was_there {
+            self.record(Element::Gone(member));
+        }
+        was_there
     }
 
     /// See [`crate::ListMut::push`].

@@ -43,15 +43,24 @@ pub(crate) enum NodeKind {
     Leaf = 3,
     /// What is below in a tree.
     Inner = 4,
+    /// Members of a sorted set, in order.
+    Members = 5,
+    /// What is below in the tree of a sorted set.
+    Branches = 6,
+    /// Where the members of a sorted set are, by the hashes of their names.
+    Words = 7,
 }
 
 impl NodeKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Page,
         Self::Elements,
         Self::Long,
         Self::Leaf,
         Self::Inner,
+        Self::Members,
+        Self::Branches,
+        Self::Words,
     ];
 
     /// The first byte of such a block.

@@ -23,7 +23,12 @@ const ROOM_WORDS: usize = 4;
 pub(crate) struct Table {
     pages: Vec<Block>,
     len: u32,
+    /// The number of the first page.
+    first: u32,
 }
+
+/// The number of the first page of a collection's second table.
+const SECOND: u32 = 1 << 31;
 
 /// Bytes of a page of so many words.
 fn page_bytes(words: usize) -> usize {
@@ -35,6 +40,19 @@ fn word_at(ordinal: u32) -> usize {
 }
 
 impl Table {
+    /// The second table of a collection: its pages are numbered apart from those of the first.
+    pub(crate) fn second() -> Self {
+        Self {
+            first: SECOND,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a page of this number is one of a second table.
+    pub(crate) fn is_of_second(number: u32) -> bool {
+        number >= SECOND
+    }
+
     /// Number of nodes.
     #[inline(always)]
     pub(crate) fn len(&self) -> u32 {
@@ -92,7 +110,8 @@ impl Table {
             } else {
                 PAGE_WORDS / 8
             };
-            let page = holdings.alloc(arena, page_bytes(room), NodeKind::Page, number)?;
+            let name = self.first + number;
+            let page = holdings.alloc(arena, page_bytes(room), NodeKind::Page, name)?;
             self.pages.push(page);
         } else if arena.block_bytes(self.pages[number as usize]) < page_bytes(words + 1) {
             let room = (words + words / 8 + ROOM_WORDS).min(PAGE_WORDS);
@@ -130,7 +149,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         let last = self.pages.len() - 1;
         let page = self.pages[last];
-        let resized = holdings.alloc(arena, page_bytes(room), NodeKind::Page, last as u32)?;
+        let name = self.first + last as u32;
+        let resized = holdings.alloc(arena, page_bytes(room), NodeKind::Page, name)?;
         let used = NODE_HEAD_BYTES..page_bytes(words);
         arena.copy_between(page, used, resized, NODE_HEAD_BYTES);
         holdings.free(arena, page);
@@ -140,7 +160,7 @@ impl Table {
 
     /// Page number `number` is in `block` now.
     pub(crate) fn set_page(&mut self, number: u32, block: Block) {
-        self.pages[number as usize] = block;
+        self.pages[(number - self.first) as usize] = block;
     }
 
     /// Verifies the pages; adds their bytes to `bytes`.
@@ -151,7 +171,7 @@ impl Table {
             assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Page));
             assert_eq!(
                 (owner_of(node), ordinal_of(node)),
-                (holdings.owner, number as u32)
+                (holdings.owner, self.first + number as u32)
             );
             let words = (self.len as usize - number * PAGE_WORDS).min(PAGE_WORDS);
             assert!(arena.block_bytes(page) >= page_bytes(words));

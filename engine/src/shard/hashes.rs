@@ -9,17 +9,15 @@
 mod change;
 #[cfg(any(test, feature = "model"))]
 pub(crate) mod model;
-mod near;
 #[cfg(test)]
 mod tests;
 
 pub(super) use change::check_deadline;
 pub use change::{Fate, HashMut};
-pub use near::FieldAhead;
 
+use super::named::prefetch_to_read;
 use super::{Access, Shard};
-use crate::journal::Event;
-use crate::memory::{Named, item_of};
+use crate::memory::Named;
 use crate::raw::Block;
 use crate::spiral::ElementRef;
 use crate::{DbIndex, Encoding, Key, Kind, UnixMillis, WrongType};
@@ -46,15 +44,6 @@ impl<'a> From<ElementRef<'a>> for Field<'a> {
     }
 }
 
-/// Whether something was there before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It was not.
-    Added,
-    /// It was.
-    Replaced,
-}
-
 /// A hash to read. Fields past their deadline do not show, but may still be counted.
 #[derive(Clone, Copy)]
 pub struct HashRef<'a> {
@@ -75,16 +64,9 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<HashRef<'_>>, WrongType> {
-        let Some(entry) = self.find_to_read(db, key) else {
-            self.journal.tell(db, key.bytes(), Event::Missed);
+        let Some(item) = self.collection_to_read(db, key, Kind::Hash, access)? else {
             return Ok(None);
         };
-        let head = self.memory.head_of(entry);
-        if access == Access::Touch {
-            self.touch(db, entry, head.access());
-        }
-        let item = item_of(entry).filter(|_| head.form().kind() == Kind::Hash);
-        let item = item.ok_or(WrongType)?;
         let layout = self.memory.layout(item);
         Ok(Some(HashRef {
             fields: self.memory.named_of(item, &layout),
@@ -123,6 +105,12 @@ impl<'a> HashRef<'a> {
         self.shows(&element).then(|| element.into())
     }
 
+    /// Brings fields near that a command is about to read: the first [`crate::limits::NEAR_AT_ONCE`] of these. A hint.
+    #[inline]
+    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        prefetch_to_read(&self.fields, &self.shard.hasher, names);
+    }
+
     /// Shows each field once; a small hash's in the order in which they came.
     pub fn each(&self, show: &mut dyn FnMut(Field<'a>)) {
         self.fields.for_each(|element| {
@@ -149,14 +137,7 @@ impl<'a> HashRef<'a> {
 
     /// A field chosen by `random`, close to uniformly; `None` if there is none, or the one chosen is past its deadline.
     pub fn random(&self, random: u64) -> Option<Field<'a>> {
-        let element = match self.fields {
-            Named::Packed(packed) => {
-                let count = packed.len() as u64;
-                let choice = (u128::from(random) * u128::from(count)) >> 64;
-                (count > 0).then(|| packed.element(choice as usize))
-            }
-            Named::Large(spiral, heap) => spiral.random(heap, random),
-        };
+        let element = self.fields.random(random);
         let element = element.filter(|element| self.shows(element))?;
         Some(element.into())
     }

@@ -11,9 +11,7 @@ use std::ops::{ControlFlow, Range};
 pub use change::ListMut;
 
 use super::{Access, Shard};
-use crate::journal::Event;
 use crate::list::{End, ListView};
-use crate::memory::item_of;
 use crate::{DbIndex, Key, Kind, WrongType};
 
 /// A list to read.
@@ -34,16 +32,9 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<ListRef<'_>>, WrongType> {
-        let Some(entry) = self.find_to_read(db, key) else {
-            self.journal.tell(db, key.bytes(), Event::Missed);
+        let Some(item) = self.collection_to_read(db, key, Kind::List, access)? else {
             return Ok(None);
         };
-        let head = self.memory.head_of(entry);
-        if access == Access::Touch {
-            self.touch(db, entry, head.access());
-        }
-        let item = item_of(entry).filter(|_| head.form().kind() == Kind::List);
-        let item = item.ok_or(WrongType)?;
         let view = self.memory.list_view(&self.memory.list_at(item));
         Ok(Some(ListRef { view }))
     }

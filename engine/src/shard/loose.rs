@@ -3,16 +3,17 @@
 //!
 //! ```text
 //!  part ─▶ elements ─▶ begin_loose, add_part, add_part, … ──┬─▶ put_loose: the key has it
-//!                           └─ or add_field, push_loose     └─▶ drop_loose: nothing was changed
+//!                           └─ or add_field, add_member, …    └─▶ drop_loose: nothing was changed
 //!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
-//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none. Each is in
-//! the order of the collection, and where the next begins is a number: of the element in a list, a cursor in a hash. Parts of a stream are
-//! rows of changes, and the next begins in a stage of them, at an entry.
+//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none, a member of a
+//! sorted set its score, 8 bytes. Each is in the order of the collection, and where the next begins is a number: of the element in a
+//! list, a cursor in a hash or a set, a rank. Parts of a stream are rows of changes, and the next begins
+//! in a stage of them, at an entry.
 
 use std::ops::ControlFlow;
 
-use super::{Field, Shard, Stored};
+use super::{Field, Member, Shard, Stored};
 use crate::item::Variant;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::MAX_VALUE_BYTES;
@@ -22,8 +23,8 @@ use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
 use crate::stream::{PartPlace, StreamChange, StreamId};
 use crate::{
-    AccessClock, DbIndex, Encoding, End, Key, Kind, ListThreshold, StoreError, UnixMillis,
-    ValueImage,
+    AccessClock, Bound, DbIndex, Direction, Encoding, End, Key, Kind, ListThreshold, StoreError,
+    UnixMillis, ValueImage, parse_canonical_i64,
 };
 
 /// Elements that one look at a hash shows, about.
@@ -86,6 +87,8 @@ struct Gathered {
     loose: Loose,
     /// Whether what it says of itself came with it; else it follows from its elements.
     is_variant_given: bool,
+    /// Bytes of the longest name or value, if that is noted.
+    longest_bytes: u64,
 }
 
 impl LooseCollections {
@@ -97,6 +100,11 @@ impl LooseCollections {
             None => self.0.push(Some(gathered)),
         }
         LooseId(at as u32)
+    }
+
+    fn get(&self, id: LooseId) -> &Gathered {
+        let gathered = self.0[id.0 as usize].as_ref();
+        gathered.expect("it is neither put nor dropped")
     }
 
     fn get_mut(&mut self, id: LooseId) -> &mut Gathered {
@@ -128,11 +136,37 @@ fn write_text(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
+/// Adds a member to a part of a set.
+pub fn write_member(member: &[u8], part: &mut Vec<u8>) {
+    write_text(member, part);
+}
+
+/// The members in a part of a set.
+pub fn members_of_part(mut part: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || (!part.is_empty()).then(|| read_text(&mut part)))
+}
+
 fn write_field(field: &ElementRef<'_>, out: &mut Vec<u8>) {
     write_text(field.name, out);
     write_text(field.value, out);
     let deadline = field.deadline.map_or(-1, |at| at.0);
     out.extend_from_slice(&deadline.to_le_bytes());
+}
+
+/// A member of a set.
+fn member_of(name: &[u8]) -> ElementRef<'_> {
+    ElementRef {
+        name,
+        value: b"",
+        deadline: None,
+    }
+}
+
+fn stored(put: Put) -> Stored {
+    match put {
+        Put::Added => Stored::Added,
+        Put::Replaced => Stored::Replaced,
+    }
 }
 
 fn read_text<'a>(part: &mut &'a [u8]) -> &'a [u8] {
@@ -154,6 +188,21 @@ fn read_field<'a>(part: &mut &'a [u8]) -> ElementRef<'a> {
     }
 }
 
+fn write_scored((name, score): (&[u8], f64), out: &mut Vec<u8>) {
+    write_text(name, out);
+    out.extend_from_slice(&score.to_bits().to_le_bytes());
+}
+
+fn read_scored<'a>(part: &mut &'a [u8]) -> Member<'a> {
+    let name = read_text(part);
+    let (score, rest) = part.split_first_chunk().expect("a score");
+    *part = rest;
+    Member {
+        name,
+        score: f64::from_bits(u64::from_le_bytes(*score)),
+    }
+}
+
 impl Shard {
     /// A part of the collection at a key, of about so many bytes: its elements from `from`, zero at first, on, as the bytes of an
     /// image that has all else of the entry, and where the next part begins, if there is one. `None` if there is no such key, or
@@ -169,13 +218,10 @@ impl Shard {
         let mut bytes = Vec::new();
         let next = match entry.kind() {
             Kind::String => return None,
-            Kind::List => self
-                .part_of_list(item, (from.number, most_bytes), &mut bytes)
-                .map(PartFrom::number),
-            Kind::Hash => self
-                .part_of_hash(item, (from.number, most_bytes), &mut bytes)
-                .map(PartFrom::number),
             Kind::Stream => self.part_of_stream(item, (from, most_bytes), &mut bytes),
+            kind => self
+                .part_by_number((kind, item), (from.number, most_bytes), &mut bytes)
+                .map(PartFrom::number),
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -207,27 +253,83 @@ impl Shard {
         (next < len).then_some(next.into())
     }
 
-    fn part_of_hash(
+    /// A small set's members come as it shows them.
+    fn part_of_set(
         &self,
         item: Block,
-        (from, most_bytes): (u64, usize),
+        from_and_most: (u64, usize),
         out: &mut Vec<u8>,
     ) -> Option<u64> {
-        let (spiral, heap) = match self.memory.named(item) {
-            Named::Large(spiral, heap) => (spiral, heap),
+        let members = self.memory.named(item);
+        if let Named::Packed(_) = members {
+            let variant = self.memory.variant(item);
+            members.each_member(variant, |member| write_member(member, out));
+            return None;
+        }
+        self.part_of_named(&members, from_and_most, out, |member, out| {
+            write_member(member.name, out);
+        })
+    }
+
+    fn part_of_named(
+        &self,
+        elements: &Named<'_>,
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+        write: impl Fn(&ElementRef<'_>, &mut Vec<u8>),
+    ) -> Option<u64> {
+        let (spiral, heap) = match elements {
+            Named::Large(spiral, heap) => (*spiral, *heap),
             Named::Packed(run) => {
-                run.for_each(|field| write_field(&field, out));
+                run.for_each(|element| write(&element, out));
                 return None;
             }
         };
         let hash_of = |name: &[u8]| self.hasher.hash(name);
         let mut next = Some(from);
         while let Some(cursor) = next.filter(|_| out.len() < most_bytes) {
-            next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |field| {
-                write_field(&field, out);
+            next = spiral.scan(heap, &hash_of, cursor, SCAN_ELEMENTS, &mut |element| {
+                write(&element, out);
             });
         }
         next
+    }
+
+    fn part_of_sorted_set(
+        &self,
+        item: Block,
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let set = self.memory.sorted_view(self.memory.sorted_at(item));
+        let mut next = from;
+        set.walk(&Bound::Rank(from), Direction::Up, &mut |name, score| {
+            write_scored((name, score), out);
+            next += 1;
+            match out.len() < most_bytes {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        (next < set.len()).then_some(next)
+    }
+
+    fn part_by_number(
+        &self,
+        (kind, item): (Kind, Block),
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        match kind {
+            Kind::String | Kind::Stream => unreachable!("no number says where its parts begin"),
+            Kind::List => self.part_of_list(item, (from, most_bytes), out),
+            Kind::Set => self.part_of_set(item, (from, most_bytes), out),
+            Kind::Hash => {
+                let fields = self.memory.named(item);
+                self.part_of_named(&fields, (from, most_bytes), out, write_field)
+            }
+            Kind::SortedSet => self.part_of_sorted_set(item, (from, most_bytes), out),
+        }
     }
 
     fn part_of_stream(
@@ -256,8 +358,9 @@ impl Shard {
     pub fn begin_loose(&mut self, kind: Kind, encoding: Option<Encoding>) -> LooseId {
         let variant = encoding.map(Variant::of);
         self.loose.add(Gathered {
-            loose: Loose::new(kind, variant.unwrap_or_default()),
+            loose: Loose::new(kind, variant.unwrap_or(Variant::of_empty(kind))),
             is_variant_given: variant.is_some(),
+            longest_bytes: 0,
         })
     }
 
@@ -271,6 +374,7 @@ impl Shard {
         Ok(self.loose.add(Gathered {
             loose,
             is_variant_given: true,
+            longest_bytes: 0,
         }))
     }
 
@@ -299,10 +403,19 @@ impl Shard {
                     spiral.put(heap, &hash_of, field).map(|_| ())
                 })
             }
+            Element::Member(name) => {
+                let member = member_of(name);
+                memory.change_spiral(owner, |spiral, heap| {
+                    spiral.put(heap, &hash_of, member).map(|_| ())
+                })
+            }
             Element::Gone(name) => {
-                memory.change_spiral(owner, |spiral, heap| spiral.remove(heap, &hash_of, name));
+                memory.remove_named(owner, &hash_of, name);
                 Ok(())
             }
+            Element::Score { member, score } => memory
+                .put_scored(owner, &hash_of, (member, score))
+                .map(|_| ()),
             Element::Push { end, value } => {
                 memory.change_list(owner, |list, heap| list.push(heap, end, value))
             }
@@ -321,7 +434,7 @@ impl Shard {
                 Ok(())
             }
             Element::Stream(ref change) => self.change_stream(owner, change),
-            Element::Range { .. } | Element::Member(_) | Element::Score { .. } => {
+            Element::Range { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }
@@ -346,9 +459,19 @@ impl Shard {
                     self.push_loose(id, read_text(&mut part))?;
                 }
             }
+            Kind::Set => {
+                while !part.is_empty() {
+                    self.put_loose_named(id, member_of(read_text(&mut part)))?;
+                }
+            }
             Kind::Hash => {
                 while !part.is_empty() {
-                    self.put_loose_field(id, read_field(&mut part))?;
+                    self.put_loose_named(id, read_field(&mut part))?;
+                }
+            }
+            Kind::SortedSet => {
+                while !part.is_empty() {
+                    self.add_scored(id, read_scored(&mut part))?;
                 }
             }
             Kind::Stream => {
@@ -368,7 +491,7 @@ impl Shard {
         if field.name.len().max(field.value.len()) > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        let put = self.put_loose_field(
+        let put = self.put_loose_named(
             id,
             ElementRef {
                 name: field.name,
@@ -376,36 +499,81 @@ impl Shard {
                 deadline: field.expires_at,
             },
         )?;
+        Ok(stored(put))
+    }
+
+    /// Adds a member to a set.
+    ///
+    /// # Errors
+    /// The member is too large, or memory is out; then nothing changed.
+    pub fn add_member(&mut self, id: LooseId, member: &[u8]) -> Result<Stored, StoreError> {
+        if member.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        self.put_loose_named(id, member_of(member)).map(stored)
+    }
+
+    fn put_loose_named(&mut self, id: LooseId, element: ElementRef<'_>) -> Result<Put, StoreError> {
+        super::hashes::check_deadline(element.deadline);
+        let Self {
+            loose,
+            memory,
+            hasher,
+            ..
+        } = self;
+        let Gathered {
+            loose,
+            is_variant_given,
+            longest_bytes,
+        } = loose.get_mut(id);
+        let put = memory.put_loose_named(loose, &|name: &[u8]| hasher.hash(name), element)?;
+        if !*is_variant_given {
+            let longest = element.name.len().max(element.value.len()) as u64;
+            *longest_bytes = longest.max(*longest_bytes);
+            if element.deadline.is_some() {
+                loose.variant = loose.variant.with_deadlines();
+            }
+            if loose.variant.has_integers() && parse_canonical_i64(element.name).is_none() {
+                loose.variant = loose.variant.with_texts();
+            }
+        }
+        Ok(put)
+    }
+
+    /// Adds a member; one that is there gets another score.
+    ///
+    /// # Errors
+    /// The name is too large, there are as many members as there may be, or memory is out; then nothing changed.
+    pub fn add_scored(&mut self, id: LooseId, member: Member<'_>) -> Result<Stored, StoreError> {
+        let Member { name, score } = member;
+        if name.len() > MAX_VALUE_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        assert!(!score.is_nan(), "commands refuse such scores");
+        let Self {
+            loose,
+            memory,
+            hasher,
+            ..
+        } = self;
+        let Gathered {
+            loose,
+            longest_bytes,
+            ..
+        } = loose.get_mut(id);
+        let hash_of = |name: &[u8]| hasher.hash(name);
+        let put = memory.put_loose_member(loose, &hash_of, (name, score))?;
+        *longest_bytes = (name.len() as u64).max(*longest_bytes);
         Ok(match put {
             Put::Added => Stored::Added,
             Put::Replaced => Stored::Replaced,
         })
     }
 
-    fn put_loose_field(&mut self, id: LooseId, field: ElementRef<'_>) -> Result<Put, StoreError> {
-        super::hashes::check_deadline(field.deadline);
-        let Self {
-            loose,
-            memory,
-            hasher,
-            thresholds,
-            ..
-        } = self;
-        let Gathered {
-            loose,
-            is_variant_given,
-        } = loose.get_mut(id);
-        let put = memory.put_loose_field(loose, &|name: &[u8]| hasher.hash(name), field)?;
-        if !*is_variant_given {
-            let longest = field.name.len().max(field.value.len()) as u64;
-            if longest > thresholds.hash_value_bytes {
-                loose.variant = loose.variant.outgrown();
-            }
-            if field.deadline.is_some() {
-                loose.variant = loose.variant.with_deadlines();
-            }
-        }
-        Ok(put)
+    /// Number of elements of a collection that no key has.
+    pub fn loose_len(&self, id: LooseId) -> u64 {
+        let (len, _) = self.memory.size_of_loose(&self.loose.get(id).loose);
+        len
     }
 
     /// Adds an element behind the last.
@@ -418,6 +586,31 @@ impl Shard {
         }
         let loose = &mut self.loose.get_mut(id).loose;
         self.memory.push_loose(loose, element)
+    }
+
+    /// A part of a set that no key has, as [`Self::part`] gives those of a key's.
+    pub fn loose_part(
+        &mut self,
+        id: LooseId,
+        (from, most_bytes): (u64, usize),
+    ) -> (Vec<u8>, Option<u64>) {
+        let mut part = Vec::new();
+        let loose = &self.loose.get(id).loose;
+        assert_eq!(loose.kind, Kind::Set, "others go to a key");
+        let next = match self.memory.named_of_loose(loose) {
+            None => None,
+            Some(Named::Packed(run)) => {
+                let members = Named::Packed(run);
+                members.each_member(loose.variant, |member| write_member(member, &mut part));
+                None
+            }
+            Some(members) => {
+                self.part_of_named(&members, (from, most_bytes), &mut part, |member, part| {
+                    write_member(member.name, part);
+                })
+            }
+        };
+        (part, next)
     }
 
     /// Makes a change of a stream.
@@ -454,8 +647,8 @@ impl Shard {
     ) -> Result<(), StoreError> {
         let was_there = self.store_loose(db, key, id, (expires_at, access))?;
         self.record_put(db, key);
-        // As in Redis, where a key is removed before another value comes, other than by `SORT`, which overwrites it.
-        let is_new = !was_there || event != Event::SortStore;
+        // As in Redis, where a key is removed before another value comes, unless that overwrites it.
+        let is_new = !was_there || !event.overwrites();
         let events = [is_new.then_some(Event::New), Some(event)];
         self.journal.tell_each(db, key.bytes(), || events);
         Ok(())
@@ -475,6 +668,7 @@ impl Shard {
         let Gathered {
             mut loose,
             is_variant_given,
+            longest_bytes,
         } = self.loose.take(id);
         if loose.kind == Kind::Stream {
             self.memory.loose_stream(&mut loose)?;
@@ -490,7 +684,11 @@ impl Shard {
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
                 Kind::Stream => false,
-                _ => len > self.thresholds.hash_fields,
+                kind => self.thresholds.is_outgrown(
+                    kind,
+                    loose.variant.has_integers(),
+                    (len, longest_bytes),
+                ),
             };
         if is_outgrown {
             loose.variant = loose.variant.outgrown();
@@ -542,6 +740,13 @@ impl Shard {
                 field: field.name,
                 value: field.value,
                 expires_at: field.expires_at,
+            });
+        });
+        entry.each_member(&mut |member| record(Element::Member(member)));
+        entry.each_scored(&mut |member| {
+            record(Element::Score {
+                member: member.name,
+                score: member.score,
             });
         });
         if let Some(stream) = entry.stream() {

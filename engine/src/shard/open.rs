@@ -5,7 +5,7 @@
 //!           └─ each makes its record
 //! ```
 
-use super::Shard;
+use super::{Access, Shard};
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::memory::{Times, item_of};
 use crate::raw::Block;
@@ -62,6 +62,30 @@ impl Shard {
 }
 
 impl Shard {
+    /// The item of the collection at a key, for a command that reads: that there is none is worth a note (`keymiss`).
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline(always)]
+    pub(super) fn collection_to_read(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        kind: Kind,
+        access: Access,
+    ) -> Result<Option<Block>, WrongType> {
+        let Some(entry) = self.find_to_read(db, key) else {
+            self.journal.tell(db, key.bytes(), Event::Missed);
+            return Ok(None);
+        };
+        let head = self.memory.head_of(entry);
+        if access == Access::Touch {
+            self.touch(db, entry, head.access());
+        }
+        let item = item_of(entry).filter(|_| head.form().kind() == kind);
+        item.map(Some).ok_or(WrongType)
+    }
+
     /// Removes a collection that has lost its last element: a part of the change that took it.
     pub(super) fn remove_emptied(&mut self, db: DbIndex, key: Key<'_>, item: Block) {
         self.delete(db, key.hash(), Entry::Item(item));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use ops::{Content, HashOp, ListOp, Op, Ttl, key_of, op};
+use ops::{Content, HashOp, ListOp, Op, SetOp, Ttl, key_of, op};
 
 use super::*;
 use crate::journal::Element;
@@ -133,6 +133,19 @@ pub(super) fn run_on_list(
     let mut list = shard.list_mut(db, key)?;
     let (answer, events) = op.run(&mut list);
     list.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the set at a key; what that answers.
+pub(super) fn run_on_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
     Ok(answer)
 }
 
@@ -272,6 +285,17 @@ impl Pair {
                 let expected = opened.map(|mut list| {
                     let (answer, events) = op.run(&mut list);
                     list.close(&events);
+                    answer
+                });
+                assert_eq!(answer, expected);
+            }
+            Op::OfSet(db, k, ref op) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let answer = run_on_set(shard, db, hasher.key(&key), op);
+                let opened = model.open(db, &key, Kind::Set);
+                let expected = opened.map(|mut set| {
+                    let (answer, events) = op.run(&mut set);
+                    set.close(&events);
                     answer
                 });
                 assert_eq!(answer, expected);

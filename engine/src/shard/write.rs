@@ -440,13 +440,20 @@ impl Shard {
 
     /// Removes `key`; whether it was there (and not past its deadline).
     pub fn remove(&mut self, db: DbIndex, key: Key<'_>, event: Event) -> bool {
+        self.remove_told(db, key, &[event])
+    }
+
+    /// As [`Self::remove`], with these events, in their order.
+    pub fn remove_told(&mut self, db: DbIndex, key: Key<'_>, events: &[Event]) -> bool {
         let Some(entry) = self.find(db, key) else {
             return false;
         };
         self.delete(db, key.hash(), entry);
         self.journal
             .record(db, key.bytes(), &Effect::Remove(Removal::Deleted));
-        self.journal.tell(db, key.bytes(), event);
+        for &event in events {
+            self.journal.tell(db, key.bytes(), event);
+        }
         true
     }
 

@@ -73,6 +73,22 @@ impl Bucket {
         (self.0 >> (1 + self.0.trailing_zeros())) as u32
     }
 
+    /// Bits of its number behind the leading one: all positions in it begin with the same.
+    #[inline(always)]
+    pub(crate) fn level(self) -> u32 {
+        self.0.ilog2()
+    }
+
+    /// The last so many bits of its number, at most eight.
+    pub(crate) fn last_bits(self, bits: u32) -> u8 {
+        (self.0 & ((1 << bits) - 1)) as u8
+    }
+
+    /// Whether a position is in it.
+    pub(crate) fn contains(self, position: Position) -> bool {
+        position >= self.start() && position < self.end()
+    }
+
     /// Its first position.
     pub(crate) fn start(self) -> Position {
         Position(self.0 << (POSITION_BITS - self.0.ilog2()))

@@ -14,7 +14,7 @@
 //!
 //! Cost: a lookup reads the page of the table, the node's header and tags, and the element: about three cache misses.
 
-mod address;
+pub(crate) mod address;
 mod check;
 mod deadlines;
 mod divide;

@@ -48,6 +48,11 @@ impl<'a> Packed<'a> {
         self.shape.count
     }
 
+    /// Bytes of the run.
+    pub(crate) fn run_bytes(&self) -> usize {
+        self.run.len()
+    }
+
     #[inline(always)]
     fn view(element: &Element<'a>) -> ElementRef<'a> {
         ElementRef {

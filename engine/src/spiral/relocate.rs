@@ -17,7 +17,7 @@ impl Spiral {
             NodeKind::Page => self.table.set_page(ordinal, to),
             NodeKind::Elements => self.moved(heap, ordinal, from, to),
             NodeKind::Long => self.long_moved(heap, from, to),
-            NodeKind::Leaf | NodeKind::Inner => panic!("a spiral has no such nodes"),
+            _ => panic!("a spiral has no such nodes"),
         }
     }
 

@@ -1,12 +1,12 @@
 //! Doing a change: all memory is taken before anything is changed, and what is not there is left.
 
-use super::forest::{Direction, Forest, NONE, TreeId};
+use super::forest::{Forest, NONE, TreeId};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::{Draft, LONG, NAMED};
 use super::names::Names;
 use super::{ENTRIES, Stream, StreamChange, StreamId, fields};
-use crate::StoreError;
 use crate::nodes::{Heap, Long};
+use crate::{Direction, StoreError};
 use std::ops::ControlFlow;
 
 /// Ids that are taken out together.

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::forest::{Direction, Forest, NONE, TreeId, long_of};
+use super::forest::{Forest, NONE, TreeId, long_of};
 use super::groups::Delivery;
 use super::leaf::{LONG, Leaf, NAMED, tree_of};
 use super::{ENTRIES, Stream, StreamId, inner};
+use crate::Direction;
 use crate::nodes::{Heap, Long, NodeKind, ordinal_of, owner_of};
 
 /// What has been counted on the way.

@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 
 use super::leaf::{self, Build, Draft, Edited, LONG, Leaf, LeafMut, Place};
 use super::{StreamId, inner};
-use crate::StoreError;
 use crate::nodes::{Heap, Holdings, Long, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
+use crate::{Direction, StoreError};
 
 /// The most inner nodes between a root and a leaf: each but the root has two children at least, and ordinals have 32 bits.
 const HEIGHT_MAX: usize = 32;
@@ -107,15 +107,6 @@ pub(super) struct Record<'a> {
     pub(super) body: &'a [u8],
     /// What the leaf has before its records.
     pub(super) prelude: &'a [u8],
-}
-
-/// From where on, and which way, records are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the least one on.
-    Up,
-    /// From the greatest one on.
-    Down,
 }
 
 /// Where a body that is a reference says that it is.

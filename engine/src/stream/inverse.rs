@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::forest::Direction;
 use super::groups::{Delivery, Group};
 use super::{ENTRIES, Stream, StreamChange, StreamId};
+use crate::Direction;
 use crate::nodes::Heap;
 
 impl Stream {

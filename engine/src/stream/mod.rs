@@ -42,7 +42,6 @@ mod tests;
 
 pub use change::{StreamChange, StreamChangeOf, StreamMarks};
 pub use fields::{Fields, FieldsIter};
-pub use forest::Direction;
 use forest::{Bounds, Forest, TreeId};
 use groups::Group;
 pub use id::StreamId;

@@ -11,11 +11,11 @@ use std::ops::ControlFlow;
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf};
 use super::view::{TrimBy, TrimTo};
-use super::{Direction, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
+use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
-use crate::{StoreError, StreamNodeLimits, UnixMillis};
+use crate::{Direction, StoreError, StreamNodeLimits, UnixMillis};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 300;

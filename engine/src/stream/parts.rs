@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use super::forest::Direction;
 use super::inverse::pending;
 use super::{Stream, StreamChange, StreamId};
+use crate::Direction;
 use crate::nodes::Heap;
 
 /// Where a part begins.

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::forest::{NONE, Record};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::NAMED;
-use super::{Direction, ENTRIES, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
-use crate::UnixMillis;
+use super::{ENTRIES, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::nodes::Heap;
+use crate::{Direction, UnixMillis};
 
 /// Bytes of changes that are written at once to be shown.
 const SHOWN_BYTES: usize = 16 << 10;

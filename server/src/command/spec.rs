@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use larder_engine::WakesOn;
+use larder_engine::{Shard, WakesOn};
 
 use super::named_flags::named_flags;
 use crate::command::{Args, CoreCall, Handed, KeyAccess, Keys, SessionCall, ShardCall};
@@ -101,6 +101,8 @@ pub enum FieldUse {
     Change,
     /// Gives it the value that the next argument is.
     Set,
+    /// Adds it, which is a member of a set.
+    Add,
 }
 
 /// A set of properties of a command; the names are those of `COMMAND INFO`.
@@ -184,6 +186,7 @@ pub enum Category {
     List,
     Set,
     SortedSet,
+    Geo,
     Stream,
     Connection,
     Dangerous,
@@ -205,6 +208,7 @@ impl Category {
             Self::List => "list",
             Self::Set => "set",
             Self::SortedSet => "sortedset",
+            Self::Geo => "geo",
             Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Dangerous => "dangerous",
@@ -226,6 +230,9 @@ pub enum Group {
     Hash,
     Bitmap,
     List,
+    Set,
+    SortedSet,
+    Geo,
     Stream,
     Connection,
     Pubsub,
@@ -244,6 +251,9 @@ impl Group {
             Self::Hash => "hash",
             Self::Bitmap => "bitmap",
             Self::List => "list",
+            Self::Set => "set",
+            Self::SortedSet => "sorted-set",
+            Self::Geo => "geo",
             Self::Stream => "stream",
             Self::Connection => "connection",
             Self::Pubsub => "pubsub",
@@ -437,6 +447,9 @@ pub trait Steps: Debug {
 
     /// Bytes of memory it holds that count nowhere else.
     fn held_bytes(&self) -> usize;
+
+    /// It is given up before its end: nobody waits for what it reads. What it has in the shard that no key has goes.
+    fn abandon(&mut self, _shard: &mut Shard) {}
 }
 
 /// What a step comes to.
@@ -451,7 +464,10 @@ pub enum Step {
 }
 
 /// Runs all steps of a command at once.
-pub fn run_all_steps(call: &mut ShardCall<'_>, begin: StepsFn) -> CommandResult {
+pub fn run_all_steps(
+    call: &mut ShardCall<'_>,
+    begin: impl FnOnce(&mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply>,
+) -> CommandResult {
     let Some(mut steps) = begin(call)? else {
         return Ok(());
     };

@@ -117,14 +117,22 @@ pub struct Settings {
     pub hash_max_listpack_entries: u64,
     /// Longest name or value of a field of a small hash.
     pub hash_max_listpack_value_bytes: u64,
+    /// Most members of a small sorted set.
+    pub zset_max_listpack_entries: u64,
+    /// Longest member of a small sorted set.
+    pub zset_max_listpack_value_bytes: u64,
     /// Most elements of a small list; if negative, most bytes: 4 KiB for -1, and twice as many for each below, down to -5.
     pub list_max_listpack_size: i32,
+    /// Most members of a small set of integers.
+    pub set_max_intset_entries: u64,
+    /// Most members of another small set.
+    pub set_max_listpack_entries: u64,
+    /// Longest member of a small set.
+    pub set_max_listpack_value_bytes: u64,
     /// Bytes of a node of a stream; 0: no bound.
     pub stream_node_max_bytes: u64,
     /// Entries of a node of a stream; 0: no bound.
     pub stream_node_max_entries: u64,
-    /// Most entries of a set of integers kept as such.
-    pub set_max_intset_entries: usize,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// Seconds a shutdown waits at most.
@@ -405,10 +413,14 @@ impl Settings {
             pidfile: unset_if_empty("pidfile").map(PathBuf::from),
             hash_max_listpack_entries: values.number("hash-max-listpack-entries"),
             hash_max_listpack_value_bytes: values.number("hash-max-listpack-value"),
+            zset_max_listpack_entries: values.number("zset-max-listpack-entries"),
+            zset_max_listpack_value_bytes: values.number("zset-max-listpack-value"),
             list_max_listpack_size: values.number("list-max-listpack-size"),
             stream_node_max_bytes: values.number("stream-node-max-bytes"),
             stream_node_max_entries: values.number("stream-node-max-entries"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
+            set_max_listpack_entries: values.number("set-max-listpack-entries"),
+            set_max_listpack_value_bytes: values.number("set-max-listpack-value"),
             busy_reply_threshold_ms: values.number("busy-reply-threshold"),
             shutdown_timeout_secs: values.number("shutdown-timeout"),
         }

@@ -77,7 +77,12 @@ pub(super) const OBEYED: &[&str] = &[
     "lfu-decay-time",
     "hash-max-listpack-entries",
     "hash-max-listpack-value",
+    "zset-max-listpack-entries",
+    "zset-max-listpack-value",
     "list-max-listpack-size",
+    "set-max-intset-entries",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
     "stream-node-max-bytes",
     "stream-node-max-entries",
     // Telling.
@@ -230,11 +235,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
         Set,
         "has no effect: lists are not compressed",
     ),
-    ("set-max-intset-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("set-max-listpack-value", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-entries", Set, NO_SUCH_TYPE),
-    ("zset-max-listpack-value", Set, NO_SUCH_TYPE),
     ("hll-sparse-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (

@@ -10,6 +10,23 @@ use super::item::Item;
 
 const HEADER_BYTES: usize = 8;
 
+/// The intset of these numbers, which ascend.
+pub(super) fn bytes_of(numbers: &[i64]) -> Vec<u8> {
+    let fits = |number: i64, bytes: u32| {
+        let bits = 64 - 8 * bytes;
+        number << bits >> bits == number
+    };
+    let fit = |bytes: &u32| numbers.iter().all(|&number| fits(number, *bytes));
+    let number_bytes = [2, 4].into_iter().find(fit).unwrap_or(8);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + numbers.len() * number_bytes as usize);
+    bytes.extend(number_bytes.to_le_bytes());
+    bytes.extend((numbers.len() as u32).to_le_bytes());
+    for number in numbers {
+        bytes.extend(&number.to_le_bytes()[..number_bytes as usize]);
+    }
+    bytes
+}
+
 /// How far an intset has been read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {

@@ -5,11 +5,14 @@
 //! 11  string: an intset
 //! 20  string: a listpack                                                                 from 7.2 on
 //! ```
+//! Written are 2 and 11, which any Redis reads.
 
 use super::fault::Fault;
 use super::input::Input;
+use super::intset;
 use super::item::Item;
 use super::kind;
+use super::output::Output;
 use super::packed::{Layout, Packed};
 use super::seen::{Duplicates, Names};
 
@@ -98,9 +101,96 @@ impl Set {
     }
 }
 
+/// Writes a set.
+#[derive(Debug)]
+pub struct SetWriter {
+    /// Its members, if they are all integers: they are written in their order.
+    integers: Option<Vec<i64>>,
+}
+
+impl SetWriter {
+    /// A writer for a set that has nothing but integers, and few of them, or for another.
+    #[must_use]
+    pub fn new(is_intset: bool) -> Self {
+        Self {
+            integers: is_intset.then(Vec::new),
+        }
+    }
+
+    /// The type of what it writes.
+    #[must_use]
+    pub fn kind(&self) -> u8 {
+        match self.integers {
+            Some(_) => kind::SET_INTSET,
+            None => kind::SET,
+        }
+    }
+
+    /// Begins the set, which has so many members.
+    pub fn begin(&mut self, members: u64, out: &mut Output) {
+        if self.integers.is_none() {
+            out.length(members);
+        }
+    }
+
+    /// The next member.
+    ///
+    /// # Panics
+    /// It is no integer of a set that has nothing else.
+    pub fn push(&mut self, member: &[u8], out: &mut Output) {
+        match &mut self.integers {
+            None => out.string(member),
+            Some(integers) => {
+                let integer = larder_engine::parse_canonical_i64(member);
+                integers.push(integer.expect("all members are integers"));
+            }
+        }
+    }
+
+    /// Ends the set.
+    pub fn finish(self, out: &mut Output) {
+        if let Some(mut integers) = self.integers {
+            integers.sort_unstable();
+            out.blob(&intset::bytes_of(&integers));
+        }
+    }
+
+    /// The memory that writing it takes.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let integers = self.integers.as_ref();
+        integers.map_or(0, |integers| integers.capacity() * size_of::<i64>())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rdb::output::Packing;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (of, kind) in [
+            (&[&b"b"[..], b"", b"5", b"12345678901234567890"][..], 2),
+            (&[b"-1", b"3", b"300"], 11),
+            (&[b"-70000", b"1"], 11),
+            (&[b"-9223372036854775808", b"0", b"9223372036854775807"], 11),
+        ] {
+            let mut out = Output::new(Packing::Lzf);
+            let mut writer = SetWriter::new(kind == 11);
+            assert_eq!(writer.kind(), kind);
+            writer.begin(of.len() as u64, &mut out);
+            of.iter()
+                .rev()
+                .for_each(|member| writer.push(member, &mut out));
+            writer.finish(&mut out);
+            let mut read = members(kind, &out.into_bytes()).unwrap();
+            if kind == 2 {
+                read.reverse();
+            }
+            assert_eq!(read, of);
+        }
+    }
 
     /// All members of a set, which is followed by `!`.
     fn members(kind: u8, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {

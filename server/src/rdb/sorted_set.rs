@@ -1,16 +1,19 @@
-//! Sorted sets. Nothing says in which order their members stand.
+//! Sorted sets. Nothing says in which order their members stand; but whoever loads type 17 as it is takes them to be in order, and so
+//! they are written.
 //!
 //! ```text
 //!  3  members (length) | [ string: member | score, as text ] ...                         before 4.0
-//!  5  members (length) | [ string: member | score (8) ] ...
+//!  5  members (length) | [ string: member | score (8) ] ...              from 4.0 on; this one is written, if it is large
 //! 12  string: a ziplist of members and scores                                            up to 6.2
-//! 17  string: a listpack of members and scores                                           from 7.0 on
+//! 17  string: a listpack of members and scores                                           from 7.0 on; this one, if it is small
 //! ```
 
 use super::fault::Fault;
 use super::input::{Input, parse_double};
 use super::item::Item;
 use super::kind;
+use super::listpack;
+use super::output::Output;
 use super::packed::{Layout, Packed};
 use super::seen::{Duplicates, Names};
 
@@ -132,9 +135,65 @@ impl SortedSet {
     }
 }
 
+/// How a sorted set is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortedSetForm {
+    /// As one listpack.
+    Listpack,
+    /// As many strings.
+    Strings,
+}
+
+/// Writes a sorted set, whose members come in order.
+#[derive(Debug)]
+pub struct SortedSetWriter {
+    /// The listpack, if it is one.
+    listpack: Option<listpack::Writer>,
+}
+
+impl SortedSetWriter {
+    /// Writes the type, and begins a sorted set of so many members.
+    pub fn begin(form: SortedSetForm, members: u64, out: &mut Output) -> Self {
+        let listpack = match form {
+            SortedSetForm::Listpack => {
+                out.byte(kind::ZSET_LISTPACK);
+                Some(listpack::Writer::default())
+            }
+            SortedSetForm::Strings => {
+                out.byte(kind::ZSET_2);
+                out.length(members);
+                None
+            }
+        };
+        Self { listpack }
+    }
+
+    /// The next member, with its score as a number and as the text of that.
+    pub fn push(&mut self, name: &[u8], (score, text): (f64, &[u8]), out: &mut Output) {
+        match &mut self.listpack {
+            Some(listpack) => {
+                listpack.push(name);
+                listpack.push(text);
+            }
+            None => {
+                out.string(name);
+                out.double(score);
+            }
+        }
+    }
+
+    /// Ends the sorted set.
+    pub fn finish(self, out: &mut Output) {
+        if let Some(mut listpack) = self.listpack {
+            listpack.finish(|bytes| out.blob(bytes));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rdb::output::Packing;
     use crate::rdb::ziplist;
 
     /// All members of a sorted set, which is followed by `!`.
@@ -180,6 +239,28 @@ mod tests {
         }
         let integers = string(&ziplist::of(&[b"a", b"-7"]));
         assert_eq!(members(12, &integers).unwrap(), [(b"a".to_vec(), -7.0)]);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let expected = [
+            (&b"-inf"[..], f64::NEG_INFINITY),
+            (b"12", -1.5),
+            (b"b", 3.0),
+        ];
+        for (form, kind) in [(SortedSetForm::Listpack, 17), (SortedSetForm::Strings, 5)] {
+            let mut out = Output::new(Packing::None);
+            let mut writer = SortedSetWriter::begin(form, 3, &mut out);
+            for (name, score) in expected {
+                writer.push(name, (score, score.to_string().as_bytes()), &mut out);
+            }
+            writer.finish(&mut out);
+            let bytes = out.into_bytes();
+            assert_eq!(bytes[0], kind);
+            let found = members(kind, &bytes[1..]).unwrap();
+            let expected = expected.map(|(name, score)| (name.to_vec(), score));
+            assert_eq!(found, expected, "{form:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Every error text of the wire, in one place, byte for byte as Redis words them.
 
+mod sorted_sets;
 pub mod streams;
 
 use std::borrow::Cow;
+
+pub use sorted_sets::*;
 
 /// An error reply: the line after the `-`, code word first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -335,6 +338,14 @@ pub const RANK_ZERO: ErrorReply = ErrorReply::fixed(
 pub const COUNT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR COUNT can't be negative");
 /// `LPOS ... MAXLEN` with a negative number, or none.
 pub const MAXLEN_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR MAXLEN can't be negative");
+
+// Sets.
+
+/// `SINTERCARD` with more keys than there are arguments.
+pub const NUMKEYS_ABOVE_ARGS: ErrorReply =
+    ErrorReply::fixed("ERR Number of keys can't be greater than number of args");
+/// `SINTERCARD ... LIMIT` with a number that is negative, or none.
+pub const LIMIT_NEGATIVE: ErrorReply = ErrorReply::fixed("ERR LIMIT can't be negative");
 
 /// `SORT` by numbers of what is none.
 pub const SORT_WEIGHTS: ErrorReply =

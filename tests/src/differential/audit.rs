@@ -53,6 +53,10 @@ fn entry(play: &mut Play<'_>, key: &[u8]) -> Outcome<Option<Difference>> {
             commands.push(at(&[b"LLEN", key]));
             commands.push(at(&[b"LRANGE", key, b"0", b"-1"]));
         }
+        Some(b"set") => {
+            commands.push(at(&[b"SCARD", key]));
+            commands.push(at(&[b"SMEMBERS", key]).promise(Promise::Members));
+        }
         Some(b"hash") => {
             commands.push(at(&[b"HLEN", key]));
             commands.push(at(&[b"HGETALL", key]).promise(Promise::Pairs));

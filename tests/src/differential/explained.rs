@@ -67,6 +67,12 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("quicklist", "listpack"),
     },
     Explained {
+        name: "since 7.2 a small set that has other members than integers is a listpack",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| it.is_encoding("hashtable", "listpack"),
+    },
+    Explained {
         name: "since 8.2 a string beside a long key is raw; here, as before, up to 44 bytes are embstr",
         since: (8, 2),
         larder: Larder::AsBefore,

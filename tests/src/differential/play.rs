@@ -293,7 +293,7 @@ impl Play<'_> {
             return Ok(Some(found));
         }
         for (target, replies) in answers.iter().enumerate() {
-            if let Err(why) = is_sample(&replies[0], &replies[1], count) {
+            if let Err(why) = is_sample(&all.name(), &replies[0], &replies[1], count) {
                 let what = format!("{}: {why}\n    {}", command.line(), shown(&replies[1]));
                 return Ok(self.fault(target, &command.name(), &what));
             }
@@ -432,14 +432,14 @@ fn shape_of(reply: &Reply) -> Reply {
     }
 }
 
-/// Whether a sample is one of these members, or pairs.
-fn is_sample(all: &Reply, sample: &Reply, count: Sampled) -> Outcome<()> {
+/// Whether a sample is one of these members, or pairs, as this command has told them.
+fn is_sample(teller: &str, all: &Reply, sample: &Reply, count: Sampled) -> Outcome<()> {
     if matches!(sample, Reply::Error(_)) {
         return Ok(());
     }
     let members: BTreeMap<Vec<String>, Option<Vec<String>>> = match all {
-        Reply::Array(keys) if count == Sampled::Key => {
-            keys.iter().map(|key| (key.lines(), None)).collect()
+        Reply::Array(names) | Reply::Set(names) if teller != "HGETALL" => {
+            names.iter().map(|name| (name.lines(), None)).collect()
         }
         _ => compare::pairs_of(all)
             .ok_or("what is there is not told as pairs")?

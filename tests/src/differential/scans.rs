@@ -112,7 +112,7 @@ fn there(play: &mut Play<'_>, target: usize, session: Session, all: &Command) ->
     let target = &mut play.targets[target];
     target.send(session, std::slice::from_ref(&all.words))?;
     Ok(match target.read(session)? {
-        Reply::Array(items) => items.iter().map(Reply::lines).collect(),
+        Reply::Array(items) | Reply::Set(items) => items.iter().map(Reply::lines).collect(),
         _ => Elements::new(),
     })
 }

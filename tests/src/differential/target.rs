@@ -14,10 +14,13 @@ pub type Fault = fn(&mut Vec<Vec<u8>>);
 /// What every episode begins with, whatever the one before set.
 const SETTINGS: &[&str] = &[
     "CONFIG SET hash-max-listpack-entries 512 hash-max-listpack-value 64",
+    "CONFIG SET set-max-intset-entries 512",
     "CONFIG SET list-max-listpack-size -2 list-compress-depth 0",
     // What is due goes soon: the server looks a hundred times a second.
     "CONFIG SET hz 100",
 ];
+
+const SETTING_SINCE_7_2: &str = "CONFIG SET set-max-listpack-entries 128 set-max-listpack-value 64";
 
 /// How to start one.
 #[derive(Debug, Clone)]
@@ -105,6 +108,8 @@ impl Target {
                 return Err(format!("{line}: {}", String::from_utf8_lossy(&why)));
             }
         }
+        // A Redis before 7.2 does not know it.
+        self.connections.control.run(SETTING_SINCE_7_2)?;
         self.connections.control.run("FLUSHALL")?;
         self.connections.control.run("SELECT 0")?;
         for session in 0..SESSIONS + WAITERS {

@@ -3,6 +3,7 @@
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
+use crate::sorted::SortedSet;
 use crate::spiral::{NodeSizes, Spiral};
 use crate::stream::Stream;
 use crate::{Kind, StoreError};
@@ -13,6 +14,8 @@ pub(crate) enum Structure {
     Spiral(Spiral),
     /// Elements in order.
     List(List),
+    /// Members in the order of their scores.
+    Sorted(SortedSet),
     /// Entries by id. Roots have much to say of such.
     Stream(Box<Stream>),
 }
@@ -23,7 +26,10 @@ impl Structure {
         match kind {
             Kind::String => unreachable!("a string is no collection"),
             Kind::List => Ok(Self::List(List::new(owner))),
-            Kind::Hash => Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?)),
+            Kind::Set | Kind::Hash => {
+                Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?))
+            }
+            Kind::SortedSet => Ok(Self::Sorted(SortedSet::new(owner))),
             Kind::Stream => Ok(Self::Stream(Box::new(Stream::new(owner)))),
         }
     }
@@ -33,7 +39,7 @@ impl Structure {
     pub(crate) fn spiral(&self) -> &Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            _ => unreachable!("it has no names"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -42,7 +48,7 @@ impl Structure {
     pub(crate) fn spiral_mut(&mut self) -> &mut Spiral {
         match self {
             Self::Spiral(spiral) => spiral,
-            _ => unreachable!("it has no names"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -51,7 +57,7 @@ impl Structure {
     pub(crate) fn list(&self) -> &List {
         match self {
             Self::List(list) => list,
-            _ => unreachable!("it is no list"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -60,7 +66,25 @@ impl Structure {
     pub(crate) fn list_mut(&mut self) -> &mut List {
         match self {
             Self::List(list) => list,
-            _ => unreachable!("it is no list"),
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
+    /// The members in the order of their scores.
+    #[inline]
+    pub(crate) fn sorted(&self) -> &SortedSet {
+        match self {
+            Self::Sorted(set) => set,
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
+    /// As [`Self::sorted`].
+    #[inline]
+    pub(crate) fn sorted_mut(&mut self) -> &mut SortedSet {
+        match self {
+            Self::Sorted(set) => set,
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -69,7 +93,7 @@ impl Structure {
     pub(crate) fn stream(&self) -> &Stream {
         match self {
             Self::Stream(stream) => stream,
-            _ => unreachable!("it is no stream"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -78,7 +102,7 @@ impl Structure {
     pub(crate) fn stream_mut(&mut self) -> &mut Stream {
         match self {
             Self::Stream(stream) => stream,
-            _ => unreachable!("it is no stream"),
+            _ => unreachable!("it is of another structure"),
         }
     }
 
@@ -88,6 +112,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_bytes(),
             Self::List(list) => list.block_bytes(),
+            Self::Sorted(set) => set.block_bytes(),
             Self::Stream(stream) => stream.block_bytes(),
         }
     }
@@ -98,6 +123,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.list_bytes(),
             Self::List(list) => list.list_bytes(),
+            Self::Sorted(set) => set.list_bytes(),
             Self::Stream(stream) => stream.list_bytes(),
         }
     }
@@ -108,6 +134,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.payload_bytes(),
             Self::List(list) => list.payload_bytes(),
+            Self::Sorted(set) => set.payload_bytes(),
             Self::Stream(stream) => stream.payload_bytes(),
         }
     }
@@ -117,6 +144,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.dismantle(heap, budget),
             Self::List(list) => list.dismantle(heap, budget),
+            Self::Sorted(set) => set.dismantle(heap, budget),
             Self::Stream(stream) => stream.dismantle(heap, budget),
         }
     }
@@ -124,7 +152,7 @@ impl Structure {
     /// Frees at most about so many of them; how many they were, `None` when there are none left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
         match self {
-            Self::Spiral(_) | Self::Stream(_) => None,
+            Self::Spiral(_) | Self::Sorted(_) | Self::Stream(_) => None,
             Self::List(list) => list.reclaim(heap, budget),
         }
     }
@@ -134,6 +162,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.block_moved(heap, kind, from, to),
             Self::List(list) => list.block_moved(heap, kind, from, to),
+            Self::Sorted(set) => set.block_moved(heap, kind, from, to),
             Self::Stream(stream) => stream.block_moved(heap, kind, from, to),
         }
     }
@@ -143,6 +172,7 @@ impl Structure {
         match self {
             Self::Spiral(spiral) => spiral.check(heap, hash_of),
             Self::List(list) => list.check(heap),
+            Self::Sorted(set) => set.check(heap, hash_of),
             Self::Stream(stream) => stream.check(heap),
         }
     }

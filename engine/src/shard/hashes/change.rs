@@ -1,28 +1,20 @@
-//! Hashes, to change: each change is told before, takes the memory it needs, is made and makes its record.
-//!
-//! ```text
-//!  set ─▶ find the field, once ─▶ packed: written where it is ── no room ──▶ a longer run ── too long ──▶ large
-//!                             └─▶ large: its node
-//! ```
-//! A packed hash becomes a large one inside of the change that exceeds it, and stays one.
+//! Hashes, to change: each change is told before, takes the memory it needs, is made and makes its record. How elements are found and
+//! written is in `named.rs`.
 
-use super::{Field, Stored};
+use super::Field;
+use crate::Intent;
 use crate::item::Variant;
 use crate::journal::{Effect, Element, Event};
-use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES, PACKED_HASH_MAX_BYTES};
-use crate::memory::PackedAt;
-use crate::nodes::Owner;
-use crate::raw::Block;
-use crate::shard::{Open, Shard, TtlChange};
-use crate::spiral::packed::{self, Packed, Written};
-use crate::spiral::{ElementRef, Place};
-use crate::{DbIndex, Key, Kind, StoreError, UnixMillis, WrongType};
+use crate::limits::MAX_VALUE_BYTES;
+use crate::shard::named::{Found, NamedMut, Stored};
+use crate::shard::{Shard, TtlChange};
+use crate::spiral::ElementRef;
+use crate::{DbIndex, Key, Kind, StoreError, Thresholds, UnixMillis, WrongType};
 
 /// The hash of a key, which may not be there yet, to change. [`Self::close`] ends it.
 #[must_use = "what is opened is closed, however it went"]
 pub struct HashMut<'a> {
-    pub(super) open: Open<'a>,
-    pub(super) at: At,
+    pub(super) named: NamedMut<'a>,
 }
 
 /// What becomes of a field that is looked at.
@@ -36,54 +28,6 @@ pub enum Fate {
     Goes,
 }
 
-/// Where a hash is.
-#[derive(Clone, Copy)]
-pub(super) enum At {
-    /// There is none.
-    Nowhere,
-    Packed(PackedAt),
-    Large(Owner),
-}
-
-/// Where a field is, or is to be, until the hash changes.
-#[derive(Clone, Copy)]
-enum Spot {
-    Nowhere,
-    /// Which field it is, if it is there.
-    Packed(PackedAt, Option<usize>),
-    Large(Owner, Place),
-}
-
-/// What is known of a field once it is looked for.
-#[derive(Clone, Copy)]
-struct Found {
-    hash: u64,
-    spot: Spot,
-    /// The deadline it has, if it is there; one past it is not.
-    live: Option<Option<UnixMillis>>,
-    /// Whether the field that is there has a deadline, perhaps past.
-    ends: bool,
-}
-
-/// A change of one field.
-#[derive(Clone, Copy)]
-enum Change<'a> {
-    /// It holds this, in the place of the field of this number or as one more.
-    Put(Option<usize>, u64, ElementRef<'a>),
-    /// The field of this number has another deadline.
-    Deadline(usize, Option<UnixMillis>),
-}
-
-impl Change<'_> {
-    #[inline(always)]
-    fn apply(&self, run: &mut [u8]) -> Written {
-        match self {
-            Self::Put(at, hash, element) => packed::put(run, *at, *hash, element),
-            Self::Deadline(at, deadline) => packed::set_deadline(run, *at, *deadline),
-        }
-    }
-}
-
 impl Shard {
     /// The hash at a key, to change, which is a use of it. One that is not there is made by the first field.
     ///
@@ -91,23 +35,8 @@ impl Shard {
     /// What is there is of another type.
     #[inline]
     pub fn hash_mut<'a>(&'a mut self, db: DbIndex, key: Key<'a>) -> Result<HashMut<'a>, WrongType> {
-        let open = self.open(db, key, Kind::Hash)?;
-        let at = match open.item {
-            None => At::Nowhere,
-            Some(item) => open.shard.hash_at(item),
-        };
-        Ok(HashMut { open, at })
-    }
-
-    #[inline(always)]
-    fn hash_at(&self, item: Block) -> At {
-        match self.memory.packed_at(item) {
-            Some(at) => At::Packed(at),
-            None => {
-                let owner = self.memory.collection_of(item);
-                At::Large(owner.expect("a hash has either form"))
-            }
-        }
+        let named = self.named_mut(db, key, Kind::Hash)?;
+        Ok(HashMut { named })
     }
 }
 
@@ -121,18 +50,13 @@ pub(in crate::shard) fn check_deadline(deadline: Option<UnixMillis>) {
 impl HashMut<'_> {
     /// Whether there is a hash.
     pub fn is_there(&self) -> bool {
-        self.open.item.is_some()
+        self.named.is_there()
     }
 
     /// Number of fields, those past their deadline and not yet removed included.
     #[inline]
     pub fn len(&self) -> u64 {
-        let memory = &self.open.shard.memory;
-        match self.at {
-            At::Nowhere => 0,
-            At::Packed(at) => Packed::new(memory.run_at(at)).len() as u64,
-            At::Large(owner) => memory.spiral(owner).0.len(),
-        }
+        self.named.len()
     }
 
     /// Whether there is no field.
@@ -144,44 +68,19 @@ impl HashMut<'_> {
     /// A field.
     #[inline]
     pub fn get(&self, name: &[u8]) -> Option<Field<'_>> {
-        let (_, element) = self.find(name);
+        let (_, element) = self.named.find(name);
         element.map(Field::from)
     }
 
-    /// Looks for a field; what it is, unless it is past its deadline.
-    #[inline(always)]
-    fn find(&self, name: &[u8]) -> (Found, Option<ElementRef<'_>>) {
-        let shard = &*self.open.shard;
-        let hash = shard.hasher.hash(name);
-        let (spot, element) = match self.at {
-            At::Nowhere => (Spot::Nowhere, None),
-            At::Packed(at) => {
-                let run = Packed::new(shard.memory.run_at(at));
-                let (number, element) = run.find(hash, name).unzip();
-                (Spot::Packed(at, number), element)
-            }
-            At::Large(owner) => {
-                let (spiral, heap) = shard.memory.spiral(owner);
-                let (place, element) = spiral.find(heap, hash, name);
-                (Spot::Large(owner, place), element)
-            }
-        };
-        let now = shard.now;
-        let ends = element.is_some_and(|element| element.deadline.is_some());
-        let element = element.filter(|element| element.deadline.is_none_or(|at| at > now));
-        let live = element.map(|element| element.deadline);
-        let found = Found {
-            hash,
-            spot,
-            live,
-            ends,
-        };
-        (found, element)
+    /// Brings fields near that a command is about to change: the first [`crate::limits::NEAR_AT_ONCE`] of these. A hint.
+    #[inline]
+    pub fn prefetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, intent: Intent) {
+        self.named.prefetch(names, intent);
     }
 
     /// So many of the records just made count as so many changes.
     pub fn count_as(&mut self, records: u64, changes: u64) {
-        self.open.shard.journal.count_as(records, changes);
+        self.named.count_as(records, changes);
     }
 
     /// Gives a field this value; adds it if it is not there.
@@ -190,7 +89,7 @@ impl HashMut<'_> {
     /// Name, value or key are too large, or memory is out; then nothing changed.
     #[inline]
     pub fn set(&mut self, name: &[u8], value: &[u8], ttl: TtlChange) -> Result<Stored, StoreError> {
-        let (found, _) = self.find(name);
+        let (found, _) = self.named.find(name);
         self.store(&found, name, value, ttl)
     }
 
@@ -205,7 +104,7 @@ impl HashMut<'_> {
         name: &[u8],
         make: impl FnOnce(Option<Field<'_>>) -> Result<Option<(V, TtlChange)>, E>,
     ) -> Result<Option<Stored>, E> {
-        let (found, element) = self.find(name);
+        let (found, element) = self.named.find(name);
         let Some((value, ttl)) = make(element.map(Field::from))? else {
             return Ok(None);
         };
@@ -241,183 +140,37 @@ impl HashMut<'_> {
             expires_at: deadline,
         };
         if deadline.is_some() {
-            self.open.make_place()?;
+            self.named.open.make_place()?;
         }
         if found.ends || deadline.is_some() {
-            self.open.note_times();
+            self.named.open.note_times();
         }
-        match found.spot {
-            Spot::Nowhere => self.create(found.hash, &element)?,
-            Spot::Packed(at, number) => {
-                self.open.before(&field);
-                self.change_packed(at, &Change::Put(number, found.hash, element))?;
-            }
-            Spot::Large(owner, place) => {
-                self.open.before(&field);
-                let shard = &mut *self.open.shard;
-                shard.put_large(owner, Some((found.hash, place)), element)?;
-            }
-        }
+        self.named.put(found, &element, &field)?;
         self.note_variant(&element);
-        self.open.record(field);
+        self.named.open.record(field);
         Ok(match found.live {
             None => Stored::Added,
             Some(_) => Stored::Replaced,
         })
     }
 
-    /// Makes the hash, of one field.
-    #[cold]
-    #[inline(never)]
-    fn create(&mut self, hash: u64, element: &ElementRef<'_>) -> Result<(), StoreError> {
-        let key = self.open.key.bytes();
-        if key.len() > MAX_KEY_BYTES {
-            return Err(StoreError::TooLarge);
-        }
-        self.open.before_new();
-        let shard = &mut *self.open.shard;
-        let access = shard.clock;
-        let item = match packed::bytes_alone(element) {
-            Some(bytes) => {
-                let memory = &mut shard.memory;
-                memory.create_packed(key, Kind::Hash, access, bytes, |run| {
-                    packed::clear(run);
-                    packed::put(run, None, hash, element);
-                })?
-            }
-            None => {
-                let of = (Kind::Hash, Variant::default());
-                let item = shard.memory.create_collection(key, of, access, None)?;
-                let owner = shard.memory.collection_of(item);
-                let owner = owner.expect("that is its value");
-                if let Err(error) = shard.put_large(owner, None, *element) {
-                    shard.memory.destroy(item);
-                    return Err(error);
-                }
-                item
-            }
-        };
-        self.open.attach(item)?;
-        self.at = self.open.shard.hash_at(item);
-        Ok(())
-    }
-
-    /// Changes a field of a packed hash.
-    #[inline(always)]
-    fn change_packed(&mut self, at: PackedAt, change: &Change<'_>) -> Result<(), StoreError> {
-        let (_, run) = self.open.shard.memory.packed_mut_at(at);
-        match change.apply(run) {
-            Written::Done => Ok(()),
-            Written::Shrunk => {
-                self.shorten(at);
-                Ok(())
-            }
-            Written::Needs(needed, _) if needed > PACKED_HASH_MAX_BYTES => self.enlarge(at, change),
-            Written::Needs(_, bytes) => self.grow(at, bytes.min(PACKED_HASH_MAX_BYTES), change),
-            Written::TooLong => self.enlarge(at, change),
-        }
-    }
-
-    /// Makes a change of a packed hash for which its run has no room.
-    #[inline(never)]
-    fn grow(&mut self, at: PackedAt, bytes: usize, change: &Change<'_>) -> Result<(), StoreError> {
-        let memory = &mut self.open.shard.memory;
-        let moved = memory.resize_packed(at.item, bytes, |from, to| {
-            packed::copy(from, to);
-            let written = change.apply(to);
-            debug_assert!(
-                !matches!(written, Written::Needs(..)),
-                "it was given the room"
-            );
-        })?;
-        self.moved(moved);
-        Ok(())
-    }
-
-    /// The item is elsewhere now.
-    fn moved(&mut self, to: Block) {
-        self.open.moved(to);
-        self.at = self.open.shard.hash_at(to);
-    }
-
-    /// Gives a run that has become much too long a shorter block.
-    #[inline(always)]
-    fn shorten(&mut self, at: PackedAt) {
-        let memory = &mut self.open.shard.memory;
-        if let Some(bytes) = Packed::new(memory.run_at(at)).shorter() {
-            // Without memory for that, the long one does.
-            if let Ok(moved) = memory.resize_packed(at.item, bytes, packed::copy) {
-                self.moved(moved);
-            }
-        }
-    }
-
-    /// Makes a packed hash a large one, with that change.
-    #[cold]
-    #[inline(never)]
-    fn enlarge(&mut self, at: PackedAt, change: &Change<'_>) -> Result<(), StoreError> {
-        let shard = &mut *self.open.shard;
-        let variant = shard.memory.variant(at.item);
-        let run = shard.memory.run_at(at).to_vec();
-        let run = Packed::new(&run);
-        let changed = match *change {
-            Change::Put(_, _, element) => element,
-            Change::Deadline(number, deadline) => ElementRef {
-                deadline,
-                ..run.element(number)
-            },
-        };
-        let owner = shard.memory.create_loose(Kind::Hash, variant)?;
-        let mut moved = Ok(());
-        run.for_each(|field| {
-            if moved.is_ok() {
-                moved = shard.put_large(owner, None, field);
-            }
-        });
-        let moved = moved
-            .and_then(|()| shard.put_large(owner, None, changed))
-            .and_then(|()| shard.memory.enlarge(at.item, owner));
-        match moved {
-            Ok(moved) => {
-                self.moved(moved);
-                Ok(())
-            }
-            Err(error) => {
-                shard.memory.bury_loose(owner);
-                Err(error)
-            }
-        }
-    }
-
     /// Says of the hash what this field, which it has now, makes it.
     #[inline(always)]
     fn note_variant(&mut self, element: &ElementRef<'_>) {
-        let Shard {
-            memory, thresholds, ..
-        } = &mut *self.open.shard;
+        let Thresholds {
+            hash_fields,
+            hash_value_bytes,
+            ..
+        } = self.named.open.shard.thresholds;
         let longest = element.name.len().max(element.value.len()) as u64;
-        let noted = |was: Variant, len: u64| {
-            let is_outgrown = len > thresholds.hash_fields || longest > thresholds.hash_value_bytes;
+        self.named.note_variant(|was: Variant, len: u64| {
+            let is_outgrown = len > hash_fields || longest > hash_value_bytes;
             let is = if is_outgrown { was.outgrown() } else { was };
             match element.deadline {
                 Some(_) => is.with_deadlines(),
                 None => is,
             }
-        };
-        match self.at {
-            At::Nowhere => {}
-            At::Packed(at) => {
-                let (variant, run) = memory.packed_mut_at(at);
-                *variant = noted(Variant(*variant), Packed::new(run).len() as u64).0;
-            }
-            At::Large(owner) => {
-                let was = memory.variant_of(owner);
-                let is = noted(was, memory.spiral(owner).0.len());
-                if is != was {
-                    memory.set_variant(owner, is);
-                }
-            }
-        }
+        });
     }
 
     /// Shows a field to `decide`, or that there is none, and has become of it what that says; whether it is another now, or gone.
@@ -431,7 +184,7 @@ impl HashMut<'_> {
         name: &[u8],
         decide: impl FnOnce(Option<Field<'_>>) -> Fate,
     ) -> Result<bool, StoreError> {
-        let (found, element) = self.find(name);
+        let (found, element) = self.named.find(name);
         let fate = decide(element.map(Field::from));
         let Some(ElementRef { value, .. }) = element else {
             return Ok(false);
@@ -439,10 +192,10 @@ impl HashMut<'_> {
         match fate {
             Fate::Stays => return Ok(false),
             Fate::Ends(deadline) => {
-                let told = self.open.shard.is_told_before.then(|| value.to_vec());
+                let told = self.named.open.shard.is_told_before.then(|| value.to_vec());
                 self.give_deadline(&found, name, deadline, told)?;
             }
-            Fate::Goes => self.take(&found, name),
+            Fate::Goes => self.named.take(&found, name),
         }
         Ok(true)
     }
@@ -470,39 +223,27 @@ impl HashMut<'_> {
     ) -> Result<(), StoreError> {
         check_deadline(deadline);
         if let Some(value) = told {
-            self.open.before(&Element::Field {
+            self.named.open.before(&Element::Field {
                 field: name,
                 value: &value,
                 expires_at: deadline,
             });
         }
         if deadline.is_some() {
-            self.open.make_place()?;
+            self.named.open.make_place()?;
         }
-        self.open.note_times();
-        match found.spot {
-            Spot::Packed(at, Some(number)) => {
-                self.change_packed(at, &Change::Deadline(number, deadline))?;
-            }
-            Spot::Large(owner, Place::Taken(spot)) => {
-                let Shard { hasher, memory, .. } = &mut *self.open.shard;
-                memory.change_spiral(owner, |spiral, heap| {
-                    let hash_of = |name: &[u8]| hasher.hash(name);
-                    spiral.set_deadline_at(heap, &hash_of, (found.hash, spot), deadline)
-                })?;
-            }
-            _ => unreachable!("a field that is there has a place"),
-        }
+        self.named.open.note_times();
+        self.named.set_deadline(found, deadline)?;
         self.record_deadline(found.hash, name, deadline);
         Ok(())
     }
 
     /// Makes the record of a field that has this deadline now, and says so of the hash.
     fn record_deadline(&mut self, hash: u64, name: &[u8], deadline: Option<UnixMillis>) {
-        let item = self.open.item.expect("it has a field");
+        let item = self.named.open.item.expect("it has a field");
         let Shard {
             memory, journal, ..
-        } = &mut *self.open.shard;
+        } = &mut *self.named.open.shard;
         if deadline.is_some() {
             let variant = memory.variant(item);
             memory.set_variant_of(item, variant.with_deadlines());
@@ -521,81 +262,29 @@ impl HashMut<'_> {
             expires_at: deadline,
         };
         let effect = Effect::Elements(std::slice::from_ref(&field));
-        journal.record(self.open.db, self.open.key.bytes(), &effect);
+        journal.record(self.named.open.db, self.named.open.key.bytes(), &effect);
     }
 
     /// Removes a field; whether it was there.
     #[inline]
     pub fn remove(&mut self, name: &[u8]) -> bool {
-        let (found, _) = self.find(name);
+        let (found, _) = self.named.find(name);
         let is_there = found.live.is_some();
         if is_there {
-            self.take(&found, name);
+            self.named.take(&found, name);
         }
         is_there
     }
 
-    /// Removes a field that is there.
-    #[inline(always)]
-    fn take(&mut self, found: &Found, name: &[u8]) {
-        let gone = Element::Gone(name);
-        self.open.before(&gone);
-        if found.ends {
-            self.open.note_times();
-        }
-        match found.spot {
-            Spot::Packed(at, Some(number)) => {
-                let (_, run) = self.open.shard.memory.packed_mut_at(at);
-                packed::remove(run, number);
-                self.shorten(at);
-            }
-            Spot::Large(owner, Place::Taken(spot)) => {
-                let Shard { hasher, memory, .. } = &mut *self.open.shard;
-                memory.change_spiral(owner, |spiral, heap| {
-                    spiral.remove_at(heap, &|name: &[u8]| hasher.hash(name), spot);
-                });
-            }
-            _ => unreachable!("a field that is there has a place"),
-        }
-        self.open.record(gone);
-    }
-
     /// Bytes that all names and values have at most.
     pub fn payload_bytes(&self) -> u64 {
-        let memory = &self.open.shard.memory;
-        match self.at {
-            At::Nowhere => 0,
-            At::Packed(at) => memory.run_at(at).len() as u64,
-            At::Large(owner) => memory.spiral(owner).0.payload_bytes(),
-        }
+        self.named.payload_bytes()
     }
 
     /// Ends the command: tells that the key came to be, if it did; then these events, in their order; then, if no field is left,
     /// that the key is gone, which it then is. With no events nothing may have changed.
     #[inline]
     pub fn close(self, events: &[Event]) {
-        let is_empty = self.is_there() && self.is_empty();
-        self.open.close(is_empty, events);
-    }
-}
-
-impl Shard {
-    /// Gives a field of a large hash its value: where it was found or not, with its hash, if it was looked for.
-    #[inline(always)]
-    fn put_large(
-        &mut self,
-        owner: Owner,
-        found: Option<(u64, Place)>,
-        element: ElementRef<'_>,
-    ) -> Result<(), StoreError> {
-        let hasher = &self.hasher;
-        self.memory.change_spiral(owner, |spiral, heap| {
-            let hash_of = |name: &[u8]| hasher.hash(name);
-            let put = match found {
-                Some(found) => spiral.put_at(heap, &hash_of, found, element),
-                None => spiral.put(heap, &hash_of, element),
-            };
-            put.map(|_| ())
-        })
+        self.named.close(events);
     }
 }

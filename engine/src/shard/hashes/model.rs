@@ -10,11 +10,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Field, FieldAhead, HashMut, Stored};
+use super::{Field, HashMut};
 use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::memory::Named;
 use crate::model::Steps;
-use crate::shard::{Access, ShardOptions, TtlChange};
+use crate::shard::{Access, FieldAhead, ShardOptions, Stored, TtlChange};
 use crate::{
     DbIndex, Encoding, Intent, Key, KeyHasher, Kind, Shard, StoreError, Thresholds, UnixMillis,
 };

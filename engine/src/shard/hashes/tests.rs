@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
+use super::HashMut;
 use super::model::play;
-use super::{HashMut, Stored};
 use crate::journal::Event;
 use crate::limits::{ITEM_SHARE_BYTES, PACKED_HASH_MAX_BYTES};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::shard::{Access, Lfu};
+use crate::shard::{Access, Lfu, Stored};
 use crate::{
     AccessClock, DbIndex, Encoding, Kept, Noted, Shard, StringForm, Thresholds, TtlChange,
     UnixMillis, WrongType,

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::Effect;
 use crate::{Encoding, Field, Stored};
 
-/// Makes a list or a hash of so many elements at a key; some fields have deadlines.
+/// Makes a list, a set or a hash of so many elements at a key; some fields have deadlines.
 pub(super) fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
     let key = shard.hasher().clone().key(key);
     match kind {
@@ -14,6 +14,13 @@ pub(super) fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
                 list.push(crate::End::Tail, &number(n)).expect("memory");
             }
             list.close(&[Event::RPush]);
+        }
+        Kind::Set => {
+            let mut set = shard.set_mut(DB, key).expect("a set");
+            for n in 0..count {
+                assert!(set.add(&number(n)).expect("memory"));
+            }
+            set.close(&[Event::SAdd]);
         }
         _ => {
             let mut hash = shard.hash_mut(DB, key).expect("a hash");
@@ -69,7 +76,7 @@ fn carry(
 
 #[test]
 fn parts_of_a_collection_are_that_collection_elsewhere() {
-    for kind in [Kind::List, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash] {
         for (count, many) in [(1, false), (100, false), (3000, true)] {
             let (mut from, mut to) = (shard(), shard());
             make(&mut from, b"key", kind, count);
@@ -93,7 +100,7 @@ fn parts_of_a_collection_are_that_collection_elsewhere() {
 
 #[test]
 fn without_memory_all_is_as_it_was() {
-    for kind in [Kind::List, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash] {
         for is_undoable in [false, true] {
             let (mut from, mut to) = (shard(), shard());
             make(&mut from, b"key", kind, 2000);
@@ -245,7 +252,7 @@ fn records_of_a_collection_that_is_put_are_its_elements_if_somebody_reads_them()
 fn elements_are_walked_in_steps_of_any_size_in_one_order() {
     use std::ops::ControlFlow;
 
-    for kind in [Kind::List, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash] {
         for count in [1, 100, 3000] {
             let mut shard = shard();
             make(&mut shard, b"key", kind, count);
@@ -254,10 +261,11 @@ fn elements_are_walked_in_steps_of_any_size_in_one_order() {
             let mut all: Vec<Vec<u8>> = Vec::new();
             entry.each_element(&mut |element| all.push(element.to_vec()));
             entry.each_field(&mut |field| all.push(field.name.to_vec()));
+            entry.each_member(&mut |member| all.push(member.to_vec()));
             for step in [1, 7, 1000, 5000] {
                 let (mut walked, mut next) = (Vec::new(), Some(0));
-                // A small hash is shown whole.
-                let step = match kind == Kind::Hash && entry.is_whole() {
+                // A small hash or set is shown whole.
+                let step = match kind != Kind::List && entry.is_whole() {
                     true => usize::MAX,
                     false => step,
                 };
@@ -273,6 +281,7 @@ fn elements_are_walked_in_steps_of_any_size_in_one_order() {
                     };
                     next = match kind {
                         Kind::List => entry.elements_from(from, &mut show),
+                        Kind::Set => entry.members_from(from, &mut show),
                         _ => entry.fields_from(from, &mut |field| show(field.name)),
                     };
                 }

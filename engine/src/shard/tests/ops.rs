@@ -1,9 +1,9 @@
-//! Commands of property tests: on keys, strings, lists and hashes; the latter two done alike to a shard and to the model.
+//! Commands of property tests: on keys, strings, lists, sets and hashes; of collections done alike to a shard and to the model.
 
 use proptest::prelude::*;
 
 use crate::model::OpenEntry;
-use crate::{End, Event, HashMut, ListMut, StoreError, Stored, TtlChange, UnixMillis};
+use crate::{End, Event, HashMut, ListMut, SetMut, StoreError, Stored, TtlChange, UnixMillis};
 
 #[derive(Clone, Debug)]
 pub(in crate::shard) enum Op {
@@ -13,6 +13,8 @@ pub(in crate::shard) enum Op {
     Remove(u16, u8),
     /// A command on a list.
     List(u16, u8, ListOp),
+    /// A command on a set.
+    OfSet(u16, u8, SetOp),
     /// A command on a hash.
     Hash(u16, u8, HashOp),
     SetDeadline(u16, u8, Option<i64>),
@@ -39,6 +41,7 @@ impl Op {
             | Self::WriteRange(db, k, ..)
             | Self::Remove(db, k)
             | Self::List(db, k, _)
+            | Self::OfSet(db, k, _)
             | Self::Hash(db, k, _)
             | Self::SetDeadline(db, k, _)
             | Self::Relocate(db, k, ..)
@@ -89,6 +92,10 @@ fn hash_key() -> impl Strategy<Value = u8> {
     prop_oneof![4 => Just(8u8), 2 => Just(11), 1 => Just(0), 1 => Just(1), 1 => Just(12)]
 }
 
+fn set_key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(9u8), 2 => Just(13), 1 => Just(2), 1 => Just(1), 1 => Just(12)]
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let len = prop_oneof![
         6 => 0usize..200,
@@ -116,6 +123,7 @@ pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(d, k, o, c)| Op::WriteRange(d, k, o, c)),
         3 => (db.clone(), any::<u8>()).prop_map(|(d, k)| Op::Remove(d, k)),
         8 => (db.clone(), list_key(), list_op()).prop_map(|(d, k, op)| Op::List(d, k, op)),
+        5 => (db.clone(), set_key(), set_op()).prop_map(|(d, k, op)| Op::OfSet(d, k, op)),
         8 => (db.clone(), hash_key(), hash_op()).prop_map(|(d, k, op)| Op::Hash(d, k, op)),
         3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50), 1 => Just(-(1i64 << 50))])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
         4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
@@ -150,6 +158,29 @@ pub(in crate::shard) enum HashOp {
     Set(u16, u16, Content, Ttl),
     SetDeadline(u16, u16, Option<i64>),
     Remove(u16, u16),
+}
+
+/// A command on a set, which may have to be made: on so many members, from this number on, integers or texts.
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum SetOp {
+    Add(u16, u16, bool),
+    Remove(u16, u16, bool),
+}
+
+pub(in crate::shard) fn set_op() -> impl Strategy<Value = SetOp> {
+    let times = prop_oneof![6 => 1u16..6, 1 => 1u16..600];
+    let first = prop_oneof![4 => 0u16..20, 1 => 0u16..600];
+    prop_oneof![
+        5 => (first.clone(), times.clone(), any::<bool>()).prop_map(|(f, n, i)| SetOp::Add(f, n, i)),
+        3 => (first, times, any::<bool>()).prop_map(|(f, n, i)| SetOp::Remove(f, n, i)),
+    ]
+}
+
+fn member(n: u16, is_integer: bool) -> Vec<u8> {
+    match is_integer {
+        true => n.to_string().into_bytes(),
+        false => field_name(n).into_iter().chain(*b"n").collect(),
+    }
 }
 
 /// Mostly short, some longer than lies in a node, and than in a block.
@@ -306,6 +337,54 @@ impl SomeHash for OpenEntry<'_> {
 
     fn remove(&mut self, name: &[u8]) -> bool {
         self.remove_field(name)
+    }
+}
+
+/// A set to change: a shard's, or the model's.
+pub(in crate::shard) trait SomeSet {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError>;
+    fn remove(&mut self, member: &[u8]) -> bool;
+}
+
+impl SomeSet for SetMut<'_> {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError> {
+        self.add(member)
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        self.remove(member)
+    }
+}
+
+impl SomeSet for OpenEntry<'_> {
+    fn add(&mut self, member: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.add_member(member))
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        self.remove_member(member)
+    }
+}
+
+impl SetOp {
+    /// Does it to a set; what that answers, and the events to tell.
+    pub(in crate::shard) fn run(&self, set: &mut dyn SomeSet) -> (String, Vec<Event>) {
+        match *self {
+            Self::Add(first, count, is_integer) => {
+                let members = first..first + count;
+                let added: Vec<_> = members.map(|n| set.add(&member(n, is_integer))).collect();
+                let event = added.contains(&Ok(true)).then_some(Event::SAdd);
+                (format!("{added:?}"), event.into_iter().collect())
+            }
+            Self::Remove(first, count, is_integer) => {
+                let members = first..first + count;
+                let removed: Vec<_> = members
+                    .map(|n| set.remove(&member(n, is_integer)))
+                    .collect();
+                let event = removed.contains(&true).then_some(Event::SRem);
+                (format!("{removed:?}"), event.into_iter().collect())
+            }
+        }
     }
 }
 

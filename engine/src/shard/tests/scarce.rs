@@ -22,6 +22,7 @@ enum Step {
     Relocate(Where, Where),
     Copy(Where, Where),
     List(Where, ListOp),
+    OfSet(Where, SetOp),
     Hash(Where, HashOp),
     /// A collection of so many elements is gathered and put.
     Gather(Where, Kind, u32, Ttl),
@@ -89,6 +90,13 @@ fn list_step() -> impl Strategy<Value = ListOp> {
     ]
 }
 
+fn set_step() -> impl Strategy<Value = SetOp> {
+    prop_oneof![
+        5 => (0u16..25, any::<bool>()).prop_map(|(n, i)| SetOp::Add(n, 1, i)),
+        1 => (0u16..25, any::<bool>()).prop_map(|(n, i)| SetOp::Remove(n, 1, i)),
+    ]
+}
+
 fn hash_step() -> impl Strategy<Value = HashOp> {
     let value = (prop_oneof![9 => 0usize..300, 1 => 300usize..5000], 0u8..4);
     let value = value.prop_map(|(len, seed)| Content(len, seed));
@@ -105,7 +113,7 @@ fn hash_step() -> impl Strategy<Value = HashOp> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(Kind::List), Just(Kind::Hash)];
+    let kind = prop_oneof![Just(Kind::List), Just(Kind::Set), Just(Kind::Hash)];
     let count = prop_oneof![3 => 1u32..10, 1 => 300u32..700];
     prop_oneof![
         12 => (place(), content(), ttl()).prop_map(|(at, c, t)| Step::Set(at, c, t)),
@@ -116,6 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (place(), place()).prop_map(|(a, b)| Step::Relocate(a, b)),
         2 => (place(), place()).prop_map(|(a, b)| Step::Copy(a, b)),
         3 => (place(), list_step()).prop_map(|(at, op)| Step::List(at, op)),
+        3 => (place(), set_step()).prop_map(|(at, op)| Step::OfSet(at, op)),
         6 => (place(), hash_step()).prop_map(|(at, op)| Step::Hash(at, op)),
         2 => (place(), kind, count, ttl()).prop_map(|(at, k, n, t)| Step::Gather(at, k, n, t)),
         2 => place().prop_map(Step::Rebuild),
@@ -195,6 +204,7 @@ impl Scarce {
             | Step::Deadline(at, _)
             | Step::Remove(at)
             | Step::List(at, _)
+            | Step::OfSet(at, _)
             | Step::Hash(at, _)
             | Step::Gather(at, ..)
             | Step::Rebuild(at) => (at, None),
@@ -279,6 +289,7 @@ impl Scarce {
                 shard.put_loose(to_db, hasher.key(&to), copy, attributes, Event::CopyTo)
             }
             Step::List((db, n), ref op) => failed(run_on_list(shard, db, hasher.key(&name(n)), op)),
+            Step::OfSet((db, n), ref op) => failed(run_on_set(shard, db, hasher.key(&name(n)), op)),
             Step::Hash((db, n), ref op) => {
                 failed(run_on_hash(shard, db, hasher.key(&name(n)), op, now))
             }
@@ -382,6 +393,7 @@ fn gather(shard: &mut Shard, kind: Kind, count: u32, now: i64) -> Result<LooseId
         let expires_at = (n % 5 == 3).then_some(UnixMillis(now + 1 + i64::from(n)));
         let added = match kind {
             Kind::List => shard.push_loose(id, &number(n)),
+            Kind::Set => shard.add_member(id, &number(n)).map(drop),
             _ => {
                 let (name, value) = (&*number(n), &b"value"[..]);
                 let field = Field {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  before a change    what takes it back                          played back from the last to the first:
-//!  field set, gone    what the field was, or that it was none     a collection passes through what it has been,
+//!  field, member      what it was, or that it was none            a collection passes through what it has been,
+//!  member scored      its score, or that it was none
 //!  push, insert       how many elements there were                and so do all of them together
 //!  pop, cut           the elements
 //!  replace            the element
@@ -18,6 +19,7 @@ use crate::journal::Element;
 use crate::list::{End, List};
 use crate::memory::Memory;
 use crate::nodes::{Heap, Owner};
+use crate::sorted::SortedSet;
 use crate::spiral::{ElementRef, Spiral};
 
 /// The most elements of a record: they are looked up together when they are put back.
@@ -49,8 +51,10 @@ enum Back {
         name_len: usize,
         deadline: Option<UnixMillis>,
     },
-    /// There is no such field.
+    /// There is no such field, or member.
     Drop { name: Bytes },
+    /// The member has this score.
+    Score { name: Bytes, score: f64 },
     /// The list has so many elements: what there is more, from `index` on, goes.
     Shorten { index: u32, len: u32 },
     /// These come to stand before element `index`. Those that were popped from the tail lie in the order in which they went.
@@ -77,8 +81,10 @@ enum Taken {
 pub(super) enum Step<'a> {
     /// A field is this.
     Put(ElementRef<'a>),
-    /// There is no field of this name.
+    /// There is no field, or member, of this name.
     Drop(&'a [u8]),
+    /// A member has this score.
+    Score(&'a [u8], f64),
     /// What a list has more than `len` elements, from `index` on, goes.
     Shorten { index: u32, len: u32 },
     /// These elements, in their order, come to stand before element `index`.
@@ -110,7 +116,12 @@ impl Changes {
         hash_of: impl Fn(&[u8]) -> u64,
     ) {
         match *element {
-            Element::Field { field, .. } | Element::Gone(field) => {
+            Element::Gone(name) | Element::Score { member: name, .. }
+                if memory.is_sorted(collection) =>
+            {
+                self.before_member(collection, memory.sorted(collection), name, hash_of(name));
+            }
+            Element::Field { field, .. } | Element::Member(field) | Element::Gone(field) => {
                 self.before_field(collection, memory.spiral(collection), field, hash_of(field));
             }
             Element::Push { .. }
@@ -130,7 +141,7 @@ impl Changes {
                     self.list.push(Change { collection, back });
                 }
             }
-            Element::Range { .. } | Element::Member(_) | Element::Score { .. } => {
+            Element::Range { .. } | Element::Score { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }
@@ -156,6 +167,26 @@ impl Changes {
         }
     }
 
+    /// A member of a sorted set is about to get another score, to come, or to go.
+    fn before_member(
+        &mut self,
+        collection: Owner,
+        (set, heap): (&SortedSet, &Heap),
+        name: &[u8],
+        hash: u64,
+    ) {
+        if self.last_field_of(collection) == Some(name) {
+            return;
+        }
+        let was = set.score(heap, hash, name);
+        let name = self.push(name);
+        let back = match was {
+            Some(score) => Back::Score { name, score },
+            None => Back::Drop { name },
+        };
+        self.list.push(Change { collection, back });
+    }
+
     /// A field of a large collection is about to change.
     pub(super) fn before_field_goes(&mut self, collection: Owner, was: ElementRef<'_>) {
         let (name, value) = (self.push(was.name), self.push(was.value));
@@ -179,8 +210,10 @@ impl Changes {
                 name_len,
                 ..
             } => Some(&self.slice(name_and_value)[..name_len]),
-            Back::Drop { name } => Some(self.slice(name)),
-            _ => None,
+            Back::Drop { name } | Back::Score { name, .. } => Some(self.slice(name)),
+            Back::Shorten { .. } | Back::Insert { .. } | Back::Replace { .. } | Back::Stream(_) => {
+                None
+            }
         }
     }
 
@@ -329,6 +362,7 @@ impl Changes {
                 })
             }
             Back::Drop { name } => Step::Drop(self.slice(name)),
+            Back::Score { name, score } => Step::Score(self.slice(name), score),
             Back::Shorten { index, len } => Step::Shorten { index, len },
             Back::Insert {
                 index,

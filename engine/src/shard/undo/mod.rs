@@ -334,9 +334,13 @@ impl Shard {
             }
             Step::Drop(name) => {
                 let hasher = &self.hasher;
-                self.memory.change_spiral(collection, |spiral, heap| {
-                    spiral.remove(heap, &|name: &[u8]| hasher.hash(name), name);
-                });
+                self.memory
+                    .remove_named(collection, &|name: &[u8]| hasher.hash(name), name);
+            }
+            Step::Score(name, score) => {
+                let hasher = self.hasher.clone();
+                let hash_of = |name: &[u8]| hasher.hash(name);
+                self.insist(|memory| memory.put_scored(collection, &hash_of, (name, score)).ok());
             }
             Step::Shorten { index, len } => {
                 self.memory.change_list(collection, |list, heap| {

@@ -1,16 +1,23 @@
 //! One module a family of commands.
 
 pub(crate) mod bits;
+mod choose;
 pub(super) mod client;
+
 pub(super) mod cluster;
+mod combine;
 pub(super) mod config;
 pub(super) mod connection;
+mod counts;
 pub(super) mod databases;
 pub(super) mod debug;
 pub(super) mod dump;
 pub(super) mod expire;
 mod fetch;
+mod first;
+pub(super) mod geo;
 pub(crate) mod hashes;
+mod indexes;
 pub(super) mod info;
 pub(super) mod introspect;
 pub(super) mod keys;
@@ -28,8 +35,10 @@ pub(super) mod object;
 pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;
+pub(super) mod sets;
 pub(super) mod slowlog;
 pub(super) mod sort;
+pub(super) mod sorted_sets;
 pub(super) mod streams;
 pub(crate) mod strings;
 pub(crate) mod testing;
@@ -39,5 +48,6 @@ mod timeout;
 pub(crate) mod transactions;
 mod transfer;
 pub(super) mod wait;
+mod walk;
 #[cfg(test)]
 mod wire;

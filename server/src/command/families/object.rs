@@ -177,6 +177,11 @@ pub fn thresholds_of(config: &Config) -> Thresholds {
     Thresholds {
         hash_fields: config.hash_max_listpack_entries,
         hash_value_bytes: config.hash_max_listpack_value_bytes,
+        sorted_set_members: config.zset_max_listpack_entries,
+        sorted_set_name_bytes: config.zset_max_listpack_value_bytes,
+        set_integers: config.set_max_intset_entries,
+        set_members: config.set_max_listpack_entries,
+        set_member_bytes: config.set_max_listpack_value_bytes,
         list,
         stream_nodes: StreamNodeLimits {
             bytes: unless_zero(config.stream_node_max_bytes),

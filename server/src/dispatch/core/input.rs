@@ -390,6 +390,7 @@ impl Core {
                 intent: match field_use(ahead)? {
                     FieldUse::Read => Intent::Read,
                     FieldUse::Change => Intent::Change,
+                    FieldUse::Add => Intent::Write(Some(0)),
                     FieldUse::Set => Intent::Write(Some(args.get(first_key.at() + 2)?.len())),
                 },
             })

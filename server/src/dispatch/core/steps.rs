@@ -186,6 +186,7 @@ impl Core {
         let session = head.ticket.session();
         let is_left = from == self.state.id && self.state.sessions.get(session).is_none();
         if is_left && spec.flags.has(Flags::READONLY) {
+            command.steps.abandon(&mut self.state.shard);
             return self.end_steps(command);
         }
         self.lease_for_run(STEP_LEASE_BYTES);

@@ -52,6 +52,7 @@ mod scripts_every_command;
 mod scripts_keys;
 mod scripts_undo;
 mod serial;
+mod sets;
 mod sort;
 mod steps;
 mod stress;

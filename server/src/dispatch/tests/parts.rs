@@ -32,7 +32,11 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
             text(field.value)
         ));
     });
-    if entry.kind() == Kind::Hash {
+    entry.each_member(&mut |member| elements.push(text(member)));
+    entry.each_scored(&mut |member| {
+        elements.push(format!("{} {}", text(member.name), member.score));
+    });
+    if matches!(entry.kind(), Kind::Set | Kind::Hash) {
         elements.sort();
     }
     let deadline = entry.expires_at().map(|at| at.0);
@@ -40,15 +44,23 @@ pub(super) fn content(server: &mut Server, core: usize, db: u16, key: &str) -> O
 }
 
 /// Shapes of collections: of which type, of how many elements, and of how many bytes each.
-pub(super) const SHAPES: [(Kind, usize, usize); 8] = [
+pub(super) const SHAPES: [(Kind, usize, usize); 16] = [
     (Kind::List, 1, 10),
     (Kind::List, 100, 10),
     (Kind::List, 3000, 10),
     (Kind::List, 9000, 40),
+    (Kind::Set, 1, 10),
+    (Kind::Set, 100, 10),
+    (Kind::Set, 700, 10),
+    (Kind::Set, 6000, 40),
     (Kind::Hash, 1, 10),
     (Kind::Hash, 100, 10),
     (Kind::Hash, 700, 10),
     (Kind::Hash, 6000, 40),
+    (Kind::SortedSet, 1, 10),
+    (Kind::SortedSet, 100, 10),
+    (Kind::SortedSet, 700, 10),
+    (Kind::SortedSet, 6000, 40),
 ];
 
 /// Makes a collection, in a hash of more than one field some of them with deadlines, and a deadline for the key.
@@ -58,12 +70,20 @@ pub(super) fn make(
     key: &str,
     (kind, count, bytes): (Kind, usize, usize),
 ) {
-    let command = if kind == Kind::List { "RPUSH" } else { "HSET" };
+    let command = match kind {
+        Kind::List => "RPUSH",
+        Kind::Set => "SADD",
+        Kind::SortedSet => "ZADD",
+        _ => "HSET",
+    };
     for first in (0..count).step_by(500) {
         let mut line = format!("{command} {key}");
         for number in first..count.min(first + 500) {
             if kind == Kind::Hash {
                 line += &format!(" name{number}");
+            }
+            if kind == Kind::SortedSet {
+                line += &format!(" {}", number * 7 % 1000);
             }
             line += &format!(" {number:0bytes$}");
         }

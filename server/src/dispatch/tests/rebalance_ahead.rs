@@ -17,14 +17,21 @@ fn send(server: &mut Server, client: Client, command: &str) -> String {
     server.send(client, format!("{command}\r\n").as_bytes())
 }
 
-/// Commands that fill a hash and a list with so many elements.
-fn filling(hash: &str, list: &str, elements: usize) -> Vec<String> {
+/// Commands that fill a hash, a list and a sorted set with so many elements.
+fn filling([hash, list, sorted]: &[String; 3], elements: usize) -> Vec<String> {
     let commands = (0..elements).step_by(500).flat_map(|first| {
         let numbers = first..first + 500;
-        let fields: String = numbers.map(|n| format!(" f{n:06} value:{n:014}")).collect();
+        let fields: String = numbers
+            .clone()
+            .map(|n| format!(" f{n:06} value:{n:014}"))
+            .collect();
+        let scored: String = numbers
+            .map(|n| format!(" {} f{n:06}:{n:014}", n % 97))
+            .collect();
         [
             format!("HSET {hash}{fields}"),
             format!("RPUSH {list}{fields}"),
+            format!("ZADD {sorted}{scored}"),
         ]
     });
     commands.collect()
@@ -66,20 +73,21 @@ fn a_large_collection_moves_in_a_standstill_as_short_as_a_small_one() {
         let mut server = Server::configured(CORES, &DIRECTIVES);
         let (client, admin) = (server.connect(0), server.connect(1));
         let tag = key_on(1, CORES, "tag");
-        let (hash, list) = (format!("{tag}:hash"), format!("{tag}:list"));
-        for command in filling(&hash, &list, elements) {
+        let keys = ["hash", "list", "sorted"].map(|name| format!("{tag}:{name}"));
+        let [hash, list, sorted] = &keys;
+        for command in filling(&keys, elements) {
             send(&mut server, client, &command);
         }
         send(&mut server, client, &format!("PEXPIRE {hash} 100000000"));
         let asked = format!(
-            "DEBUG DIGEST-VALUE {hash} {list}\r\nOBJECT ENCODING {hash}\r\nOBJECT ENCODING {list}"
+            "DEBUG DIGEST-VALUE {hash} {list} {sorted}\r\nOBJECT ENCODING {hash}\r\nOBJECT ENCODING {list}\r\nOBJECT ENCODING {sorted}"
         );
         let before = send(&mut server, client, &asked);
         for core in [2, 0] {
             begin_to_move(&mut server, admin, &tag, core);
             longest.push(longest_standstill(&mut server));
             assert_eq!(owner(&mut server, &tag), core);
-            assert_eq!(status(&mut server, admin, "keys_moved"), "2");
+            assert_eq!(status(&mut server, admin, "keys_moved"), "3");
             assert_eq!(send(&mut server, client, &asked), before);
         }
         let ttl = send(&mut server, client, &format!("TTL {hash}"));
@@ -92,11 +100,12 @@ fn a_large_collection_moves_in_a_standstill_as_short_as_a_small_one() {
     assert_eq!(longest[..2], longest[2..]);
 }
 
-/// A command that changes a hash or a list, or their keys.
-fn change(random: &mut Random, hash: &str, list: &str) -> String {
+/// A command that changes a hash, a list or a sorted set, or their keys.
+fn change(random: &mut Random, [hash, list, sorted]: &[String; 3]) -> String {
     let n = random.below(7000);
     let value = "v".repeat(random.below(60));
-    match random.below(33) {
+    let score = random.below(97);
+    match random.below(39) {
         0..4 => format!("HSET {hash} f{n:06} {value}x"),
         4..7 => format!("HDEL {hash} f{n:06}"),
         7 => format!("HINCRBY {hash} counter {n}"),
@@ -135,7 +144,12 @@ fn change(random: &mut Random, hash: &str, list: &str) -> String {
              3 {list} {hash} far f{n:06}",
             random.next()
         ),
-        28 => format!("HLEN {hash}\r\nLLEN {list}"),
+        33..35 => format!("ZADD {sorted} {score} f{n:06}:{n:014} {n} {value}"),
+        35 => format!("ZREM {sorted} f{n:06}:{n:014} {value}"),
+        36 => format!("ZPOPMIN {sorted} {}\r\nZPOPMAX {sorted}", random.below(9)),
+        37 => format!("ZINCRBY {sorted} -{score} f{n:06}:{n:014}"),
+        38 => format!("ZREMRANGEBYRANK {sorted} {n} {}", n + 9),
+        28 => format!("HLEN {hash}\r\nLLEN {list}\r\nZCARD {sorted}"),
         _ => format!(
             "LRANGE {list} {} {}",
             random.below(7000),
@@ -153,8 +167,9 @@ fn what_changes_while_a_large_collection_goes_ahead_arrives() {
         let (client, admin) = (server.connect(0), server.connect(1));
         let of_model = model.connect(0);
         let tag = key_on(1, CORES, "tag");
-        let (hash, list) = (format!("{tag}:hash"), format!("{tag}:list"));
-        for command in filling(&hash, &list, 6000) {
+        let keys = ["hash", "list", "sorted"].map(|name| format!("{tag}:{name}"));
+        let [hash, list, sorted] = &keys;
+        for command in filling(&keys, 6000) {
             let expected = send(&mut model, of_model, &command);
             assert_eq!(send(&mut server, client, &command), expected);
         }
@@ -166,7 +181,7 @@ fn what_changes_while_a_large_collection_goes_ahead_arrives() {
             begin_to_move(&mut server, admin, &tag, core);
             while server.is_rebalancing() {
                 for _ in 0..random.below(4) {
-                    let command = change(&mut random, &hash, &list);
+                    let command = change(&mut random, &keys);
                     expected += &send(&mut model, of_model, &command);
                     receive(&mut server, client, &command);
                 }
@@ -184,7 +199,8 @@ fn what_changes_while_a_large_collection_goes_ahead_arrives() {
         take(&mut server);
         assert!(replies == expected, "{seed}");
         for command in [
-            format!("DEBUG DIGEST-VALUE {hash} {list}"),
+            format!("DEBUG DIGEST-VALUE {hash} {list} {sorted}"),
+            format!("ZRANGE {sorted} 0 -1 WITHSCORES"),
             format!("LRANGE {list} 0 -1"),
             format!("HLEN {hash}\r\nHEXISTS {hash} counter"),
         ] {
@@ -207,8 +223,9 @@ fn what_goes_ahead_is_dropped_if_it_is_gone_meanwhile() {
         let mut server = Server::configured(CORES, &DIRECTIVES);
         let (client, admin) = (server.connect(0), server.connect(1));
         let tag = key_on(1, CORES, "tag");
-        let (hash, list) = (format!("{tag}:hash"), format!("{tag}:list"));
-        for command in filling(&hash, &list, 20_000) {
+        let keys = ["hash", "list", "sorted"].map(|name| format!("{tag}:{name}"));
+        let [hash, list, sorted] = &keys;
+        for command in filling(&keys, 20_000) {
             send(&mut server, client, &command);
         }
         begin_to_move(&mut server, admin, &tag, 2);
@@ -222,7 +239,7 @@ fn what_goes_ahead_is_dropped_if_it_is_gone_meanwhile() {
         }
         assert!(!server.cores[2].state().moving.came_is_empty());
         let command = if what == "DEL" {
-            format!("DEL {hash} {list}")
+            format!("DEL {hash} {list} {sorted}")
         } else {
             what.to_owned()
         };

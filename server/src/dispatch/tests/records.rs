@@ -13,7 +13,7 @@
 #![cfg(test)]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use larder_engine::{
@@ -58,7 +58,9 @@ struct Value {
 enum What {
     String(Encoding, Vec<u8>),
     List(VecDeque<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
+    SortedSet(BTreeMap<Vec<u8>, f64>),
 }
 
 impl What {
@@ -74,6 +76,13 @@ impl What {
                 entry.each_element(&mut |element| list.push_back(element.to_vec()));
                 Self::List(list)
             }
+            Kind::Set => {
+                let mut set = BTreeSet::new();
+                entry.each_member(&mut |member| {
+                    set.insert(member.to_vec());
+                });
+                Self::Set(set)
+            }
             Kind::Hash => {
                 let mut hash = BTreeMap::new();
                 entry.each_field(&mut |field| {
@@ -84,6 +93,14 @@ impl What {
                 });
                 Self::Hash(hash)
             }
+            Kind::SortedSet => {
+                let mut set = BTreeMap::new();
+                entry.each_scored(&mut |member| {
+                    set.insert(member.name.to_vec(), member.score);
+                });
+                Self::SortedSet(set)
+            }
+            Kind::Stream => panic!("no stream is written here"),
         }
     }
 
@@ -91,7 +108,9 @@ impl What {
     fn without(element: &ElementOf<Vec<u8>>) -> Self {
         match element {
             ElementOf::Range { .. } => Self::String(Encoding::Raw, Vec::new()),
+            ElementOf::Member(_) => Self::Set(BTreeSet::new()),
             ElementOf::Field { .. } => Self::Hash(BTreeMap::new()),
+            ElementOf::Score { .. } => Self::SortedSet(BTreeMap::new()),
             _ => Self::List(VecDeque::new()),
         }
     }
@@ -108,6 +127,13 @@ impl What {
                 *encoding = Encoding::Raw;
             }
             Self::List(list) => change_list(list, element),
+            Self::Set(set) => match element {
+                ElementOf::Member(member) => {
+                    assert!(set.insert(member.clone()), "what comes was not there");
+                }
+                ElementOf::Gone(member) => assert!(set.remove(member), "what goes was there"),
+                _ => panic!("no set has {element:?}"),
+            },
             Self::Hash(hash) => match element {
                 ElementOf::Field {
                     field,
@@ -119,6 +145,14 @@ impl What {
                     assert!(gone.is_some(), "what goes was there");
                 }
                 _ => panic!("no hash has {element:?}"),
+            },
+            Self::SortedSet(set) => match element {
+                ElementOf::Score { member, score } => drop(set.insert(member.clone(), *score)),
+                ElementOf::Gone(member) => {
+                    let gone = set.remove(member);
+                    assert!(gone.is_some(), "what goes was there");
+                }
+                _ => panic!("no sorted set has {element:?}"),
             },
         }
     }
@@ -160,8 +194,13 @@ impl Kept {
                 value,
                 expires_at,
             } => {
-                assert_eq!(kind, Kind::String, "no collection is written whole");
-                let what = What::String(encoding, value.to_vec());
+                let what = match kind {
+                    Kind::String => What::String(encoding, value.to_vec()),
+                    Kind::Set => What::Set(BTreeSet::new()),
+                    // Its members follow.
+                    Kind::SortedSet => What::SortedSet(BTreeMap::new()),
+                    _ => panic!("no other collection is written whole"),
+                };
                 Change::Put(Value { what, expires_at })
             }
             Effect::Elements(elements) => Change::Elements(elements.iter().map(kept).collect()),
@@ -259,9 +298,10 @@ struct World {
     ball: [String; 2],
     /// Strings, mostly.
     others: Vec<String>,
-    /// Lists and hashes, two and two on a core.
+    /// Lists, hashes and sorted sets, two and two on a core.
     lists: Vec<String>,
     hashes: Vec<String>,
+    sorted: Vec<String>,
     tokens: u64,
 }
 
@@ -275,6 +315,10 @@ const CHANGE_UNDECLARED: &str = "local n=ARGV[5] \
     redis.call('hset',ARGV[2],n,n,'f',n) redis.call('hdel',ARGV[2],'f1',n-1) \
     redis.call('lmove',ARGV[1],ARGV[3],'left','right') redis.call('hincrby',ARGV[4],'count',n) \
     return redis.call('linsert',ARGV[3],'before',n,'y')";
+/// What it does to sorted sets is taken back when it reaches beyond its keys.
+const SCORE_UNDECLARED: &str = "local n=ARGV[3] \
+    redis.call('zadd',ARGV[1],n,'a',1,n,n,'m1') redis.call('zpopmin',ARGV[1]) redis.call('zincrby',ARGV[1],n,'m2') \
+    redis.call('zrem',ARGV[1],'m3','m4') return redis.call('zremrangebyrank',ARGV[2],0,1)";
 const THROW: &str =
     "if redis.call('exists',KEYS[1])==1 then redis.call('rename',KEYS[1],KEYS[2]) end";
 
@@ -296,6 +340,7 @@ impl World {
             others: (0..8).map(|at| on(at / 2, &format!("k{at}"))).collect(),
             lists: (0..6).map(|at| on(at / 2, &format!("l{at}"))).collect(),
             hashes: (0..6).map(|at| on(at / 2, &format!("h{at}"))).collect(),
+            sorted: (0..6).map(|at| on(at / 2, &format!("z{at}"))).collect(),
             tokens: 0,
         };
         let throw = format!("SET {} ball\r\n", world.ball[0]);
@@ -389,6 +434,34 @@ impl World {
         }
     }
 
+    /// A command on sorted sets.
+    fn any_of_scores(&mut self) -> String {
+        let at = [(); 2].map(|()| self.random.below(self.sorted.len()));
+        let (one, two, beside) = (
+            &self.sorted[at[0]],
+            &self.sorted[at[1]],
+            &self.sorted[at[0] ^ 1],
+        );
+        let (score, member) = (self.random.below(100), self.random.below(30));
+        match self.random.below(16) {
+            0..4 => format!("ZADD {one} {score} m{member} {member} n{score}\r\n"),
+            4 => format!("ZADD {one} GT CH {score} m{member} 5 m1\r\n"),
+            5 => format!("ZINCRBY {one} {score} m{member}\r\n"),
+            6 => format!("ZREM {one} m{member} m1 n{score}\r\n"),
+            7 => format!("ZPOPMIN {one} {}\r\n", score % 4),
+            8 => format!("ZMPOP 2 {one} {two} MAX COUNT 2\r\n"),
+            9 => format!("BZPOPMAX {one} {two} 0.004\r\n"),
+            10 => format!("ZREMRANGEBYSCORE {one} {score} {}\r\n", score + 20),
+            11 => format!("ZREMRANGEBYRANK {one} 2 {member}\r\n"),
+            12 => format!("ZRANGESTORE {one} {two} 0 {member}\r\n"),
+            13 => format!("RENAME {one} {beside}\r\n"),
+            14 => format!("EVAL \"{SCORE_UNDECLARED}\" 0 {one} {two} {score}\r\n"),
+            _ => {
+                format!("MULTI\r\nZADD {one} {score} a\r\nZREM {two} a\r\nDEL {beside}\r\nEXEC\r\n")
+            }
+        }
+    }
+
     fn any_other(&mut self) -> String {
         let (one, two, three) = (self.other(), self.other(), self.other());
         let number = self.random.below(100);
@@ -421,10 +494,11 @@ impl World {
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
             if self.random.one_in(3) {
-                let words = match self.random.below(6) {
+                let words = match self.random.below(7) {
                     0 => self.write_alike(),
                     1 => self.throw(),
                     2 | 3 => self.any_of_elements(),
+                    4 => self.any_of_scores(),
                     _ => self.any_other(),
                 };
                 let client = self.clients[self.random.below(self.clients.len())];

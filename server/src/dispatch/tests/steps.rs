@@ -10,7 +10,12 @@ use crate::dispatch::tests::testing::{Client, Random, Server, key_on, replies, s
 use crate::rdb::{Input, Version, seal_as, unseal};
 
 /// Collections that take several steps.
-const SHAPES: [(Kind, usize, usize); 2] = [(Kind::List, 9000, 40), (Kind::Hash, 6000, 40)];
+const SHAPES: [(Kind, usize, usize); 4] = [
+    (Kind::List, 9000, 40),
+    (Kind::Set, 14_000, 40),
+    (Kind::Hash, 6000, 40),
+    (Kind::SortedSet, 9000, 40),
+];
 
 fn send(server: &mut Server, client: Client, command: &str) -> String {
     server.send(client, format!("{command}\r\n").as_bytes())
@@ -123,7 +128,7 @@ fn others_go_on_while_a_large_value_is_dumped_and_who_wants_the_key_waits() {
 
 #[test]
 fn others_go_on_while_a_large_value_is_restored_and_who_wants_the_key_sees_all_of_it() {
-    for (shape, count) in SHAPES.into_iter().zip(["LLEN", "HLEN"]) {
+    for (shape, count) in SHAPES.into_iter().zip(["LLEN", "SCARD", "HLEN"]) {
         for (mut server, client, cores, owner) in servers() {
             let from = key_on(owner, cores, "large");
             let [to, other] = ["copy", "other"].map(|name| key_on(owner, cores, name));

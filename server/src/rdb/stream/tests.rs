@@ -8,7 +8,7 @@ fn shard() -> Shard {
     Shard::new(&ShardOptions {
         databases: 1,
         memory_ceiling_bytes: 1 << 30,
-        hasher: KeyHasher::new(),
+        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
     })
     .unwrap()
 }

@@ -9,6 +9,7 @@ mod hashes;
 mod keys;
 mod lists;
 mod pools;
+mod sets;
 mod strings;
 mod waits;
 mod wraps;
@@ -26,6 +27,7 @@ pub fn commands() -> BTreeSet<&'static str> {
         keys::COMMANDS,
         hashes::COMMANDS,
         lists::COMMANDS,
+        sets::COMMANDS,
     ];
     families.into_iter().flatten().copied().collect()
 }
@@ -83,6 +85,7 @@ pub struct Maker<'a> {
 enum Theme {
     Hashes,
     Lists,
+    Sets,
     Strings,
     Keys,
 }
@@ -96,8 +99,10 @@ impl<'a> Maker<'a> {
     pub fn new(seed: u64, episode: u64, known: &'a Known, cores: Cores) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = {
-            use Theme::{Hashes, Keys, Lists, Strings};
-            [Hashes, Hashes, Hashes, Lists, Lists, Lists, Strings, Keys][random.below(8)]
+            use Theme::{Hashes, Keys, Lists, Sets, Strings};
+            [
+                Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, Strings, Keys,
+            ][random.below(10)]
         };
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
@@ -172,14 +177,15 @@ impl<'a> Maker<'a> {
         match theme {
             Theme::Hashes => self.hash_command(),
             Theme::Lists => self.list_command(),
+            Theme::Sets => self.set_command(),
             Theme::Strings => self.string_command(),
             Theme::Keys => self.key_command(),
         }
     }
 
     fn any_theme(&mut self) -> Theme {
-        use Theme::{Hashes, Keys, Lists, Strings};
-        [Hashes, Lists, Strings, Keys, Keys][self.random.below(5)]
+        use Theme::{Hashes, Keys, Lists, Sets, Strings};
+        [Hashes, Lists, Sets, Strings, Keys, Keys][self.random.below(6)]
     }
 
     /// One of these names that the reference knows.
@@ -200,7 +206,16 @@ impl<'a> Maker<'a> {
     fn spoil(&mut self, mut command: Command) -> Command {
         let name = command.name();
         // These could come to answer by chance, or to reach where no audit looks.
-        if ["SELECT", "SWAPDB", "SORT", "SORT_RO", "HRANDFIELD"].contains(&name.as_str()) {
+        const KEPT: [&str; 7] = [
+            "SELECT",
+            "SWAPDB",
+            "SORT",
+            "SORT_RO",
+            "HRANDFIELD",
+            "SRANDMEMBER",
+            "SPOP",
+        ];
+        if KEPT.contains(&name.as_str()) {
             return command;
         }
         // A wrong word must not be a time to wait for, nor a deadline that comes.

@@ -201,8 +201,12 @@ impl Maker<'_> {
                 count: Sampled::Key,
             };
         }
-        let key = self.hash_key();
-        let command = Command::of(&["HRANDFIELD"]).key(&key);
+        let is_hash = self.random.one_in(2);
+        let (key, name, all) = match is_hash {
+            true => (self.hash_key(), "HRANDFIELD", "HGETALL"),
+            false => (self.set_key(), "SRANDMEMBER", "SMEMBERS"),
+        };
+        let command = Command::of(&[name]).key(&key);
         let number = self.random.below(15);
         let (command, count) = match self.random.below(3) {
             0 => (command, Sampled::Field),
@@ -216,14 +220,14 @@ impl Maker<'_> {
                 },
             ),
         };
-        let command = if count != Sampled::Field && self.random.one_in(2) {
+        let command = if is_hash && count != Sampled::Field && self.random.one_in(2) {
             command.arg("WITHVALUES")
         } else {
             command
         };
         Step::Sample {
             session,
-            all: Command::of(&["HGETALL"]).key(&key),
+            all: Command::of(&[all]).key(&key),
             command,
             count,
         }
@@ -248,9 +252,12 @@ impl Maker<'_> {
             }
             let key = self.hash_key();
             vec![b"HSCAN".to_vec(), key]
+        } else if self.random.one_in(2) {
+            vec![b"SSCAN".to_vec(), self.set_key()]
         } else {
             if self.random.one_in(2) {
-                let kind = ["string", "list", "hash", "zset", "STRING"][self.random.below(5)];
+                let kind =
+                    ["string", "list", "set", "hash", "zset", "STRING"][self.random.below(6)];
                 after.extend(words(&["TYPE", kind]));
             }
             vec![b"SCAN".to_vec()]
@@ -267,8 +274,11 @@ impl Maker<'_> {
         }
     }
 
-    /// A scan with writes in between: of the keyspace, or of a hash, whose fields alone are looked at.
+    /// A scan with writes in between: of the keyspace, a set, or of a hash, whose fields alone are looked at.
     pub(super) fn scan_amid(&mut self, session: Session) -> Step {
+        if self.random.one_in(3) {
+            return self.scan_of_set_amid(session);
+        }
         let is_hash = self.knows("HEXPIRE") && !self.random.one_in(3);
         let count = ["5", "10", "50"][self.random.below(3)];
         let writes = self.random.between(3, 12);
@@ -301,6 +311,23 @@ impl Maker<'_> {
             before,
             after,
             all,
+            between,
+        }
+    }
+
+    fn scan_of_set_amid(&mut self, session: Session) -> Step {
+        let key = self.set_key();
+        let between = (0..self.random.between(3, 12)).map(|_| {
+            let name = ["SADD", "SREM"][self.random.below(2)];
+            let members = self.some_fields(9);
+            Command::of(&[name]).key(&key).with(&members)
+        });
+        let between = between.collect();
+        Step::ScanAmid {
+            session,
+            before: vec![b"SSCAN".to_vec(), key.clone()],
+            after: words(&["COUNT", "10"]),
+            all: Command::of(&["SMEMBERS"]).key(&key),
             between,
         }
     }
@@ -349,17 +376,29 @@ impl Maker<'_> {
 
     /// Thresholds between the encodings, other than those a server has by itself.
     pub(super) fn thresholds(&mut self) -> Step {
-        let entries = [0, 1, 4, 16, 128, 4000][self.random.below(6)].to_string();
+        let entries = [0, 1, 4, 16, 128, 4000][self.random.below(6)];
         let value = [0, 5, 64, 1000][self.random.below(4)].to_string();
         let list = [1, 2, 7, 128, -1, -2, -3, -5][self.random.below(8)].to_string();
-        let lines: [[&str; 4]; 3] = [
+        // Never fewer than of other members: which sets of integers are listpacks then depends on where they come from.
+        let integers = [16, 512, 4000][self.random.below(3)];
+        let integers = integers.max(entries).to_string();
+        let entries = entries.to_string();
+        let lines: [[&str; 4]; 4] = [
+            ["CONFIG", "SET", "set-max-intset-entries", &integers],
             ["CONFIG", "SET", "hash-max-listpack-entries", &entries],
             ["CONFIG", "SET", "hash-max-listpack-value", &value],
             ["CONFIG", "SET", "list-max-listpack-size", &list],
         ];
         Step::Pipeline {
             session: 0,
-            commands: lines.iter().map(|line| Command::of(line)).collect(),
+            commands: lines
+                .iter()
+                .map(|line| Command::of(line))
+                .chain(self.known.since_7_2.then(|| {
+                    let names = ["set-max-listpack-entries", "set-max-listpack-value"];
+                    Command::of(&["CONFIG", "SET", names[0], &entries, names[1], &value])
+                }))
+                .collect(),
         }
     }
 }

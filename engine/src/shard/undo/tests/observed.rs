@@ -9,7 +9,9 @@ use crate::key::Alike;
 use crate::memory::item_of;
 use crate::model::{Entry, describe};
 use crate::shard::tests::ops::{Op, Ttl, key_of};
-use crate::shard::tests::{bring_near, copy, hold, run_on_hash, run_on_list, shard_with};
+use crate::shard::tests::{
+    bring_near, copy, hold, run_on_hash, run_on_list, run_on_set, shard_with,
+};
 use crate::{
     Access, Buffer, DbIndex, Event, Kept, Key, Kind, Lfu, ScanCursor, Shard, StringForm, TtlChange,
     UnixMillis, ValueImage, WakesOn,
@@ -163,6 +165,11 @@ impl Observed {
             Op::List(db, k, ref op) => {
                 let key = key_of(k);
                 let answer = run_on_list(shard, DbIndex(db), hasher.key(&key), op);
+                format!("{answer:?}")
+            }
+            Op::OfSet(db, k, ref op) => {
+                let key = key_of(k);
+                let answer = run_on_set(shard, DbIndex(db), hasher.key(&key), op);
                 format!("{answer:?}")
             }
             Op::Hash(db, k, ref op) => {

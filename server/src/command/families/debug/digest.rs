@@ -9,14 +9,17 @@
 //!
 //! value     chain the type's number; then   a string: chain it   a list: chain each element
 //!           a stream: chain, of each entry, "ms.seq" and its names and values
-//!           a hash: add, of each field, 0 chained with its name and with its value
+//!           a set: add each member
+//!           a hash: add, of each field, 0 chained with its name and with its value; a sorted set: likewise, of each member and its score
 //!           with a deadline: add "!!expire!!"
 //! dataset   for each database that is not empty: chain its number, then add, of each key, 0 chained with its name and its value
 //! ```
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Access, DbIndex, Direction, EntryRef, Kind, StreamId, StreamRef, UnixMillis};
+use larder_engine::{
+    Access, DbIndex, Direction, DoubleText, EntryRef, Kind, StreamId, StreamRef, UnixMillis,
+};
 use sha1::{Digest as _, Sha1};
 
 use crate::command::{CoreCall, CoreRequest};
@@ -57,6 +60,8 @@ impl Digest {
         let kind: u32 = match entry.kind() {
             Kind::String => 0,
             Kind::List => 1,
+            Kind::Set => 2,
+            Kind::SortedSet => 3,
             Kind::Hash => 4,
             Kind::Stream => 6,
         };
@@ -65,6 +70,7 @@ impl Digest {
             self.chain(string);
         }
         entry.each_element(&mut |element| self.chain(element));
+        entry.each_member(&mut |member| self.add(member));
         entry.each_field(&mut |field| {
             if field.expires_at.is_some_and(|at| at <= now) {
                 return;
@@ -73,6 +79,12 @@ impl Digest {
             of_field.chain(field.name);
             of_field.chain(field.value);
             self.add(&of_field.0);
+        });
+        entry.each_scored(&mut |member| {
+            let mut of_member = Self::default();
+            of_member.chain(member.name);
+            of_member.chain(DoubleText::of(member.score).as_bytes());
+            self.add(&of_member.0);
         });
         if let Some(stream) = entry.stream() {
             self.continue_with_entries(&stream);

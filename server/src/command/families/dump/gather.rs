@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Shard, Stored, StreamChange, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Member, Shard, Stored, StreamChange, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
 use crate::rdb::{
-    self, Checksum, Duplicates, Fault, Hash, Input, List, Stream, Sum, Value, Version,
+    self, Checksum, Duplicates, Fault, Hash, Input, List, Set, SortedSet, Stream, Sum, Value,
+    Version,
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors;
@@ -47,7 +48,9 @@ enum Stage {
     /// Its type is to be looked at.
     Opening,
     List(LooseId, List),
+    Set(LooseId, Set),
     Hash(LooseId, Hash),
+    SortedSet(LooseId, SortedSet),
     Stream(LooseId, Stream),
 }
 
@@ -96,7 +99,9 @@ impl Gathering {
         let body = behind_kind(body);
         let (gathered, is_all) = match &mut self.0 {
             Stage::List(id, list) => (*id, push_some(shard, *id, (list, body), budget)),
+            Stage::Set(id, set) => (*id, add_members(shard, *id, (set, body), budget)),
             Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
+            Stage::SortedSet(id, set) => (*id, score_some(shard, *id, (set, body), budget)),
             Stage::Stream(id, stream) => (*id, change_some(shard, *id, (stream, body), budget)),
             Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
         };
@@ -123,8 +128,11 @@ impl Gathering {
             Value::String(string, _) => return Ok(Some(string)),
             Value::List(list) => Stage::List(shard.begin_loose(Kind::List, None), list),
             Value::Hash(hash) => Stage::Hash(shard.begin_loose(Kind::Hash, None), hash),
+            Value::Set(set) => Stage::Set(shard.begin_loose(Kind::Set, None), set),
+            Value::SortedSet(set) => {
+                Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
+            }
             Value::Stream(stream) => Stage::Stream(shard.begin_loose(Kind::Stream, None), stream),
-            Value::Set(_) | Value::SortedSet(_) => return Err(errors::BAD_DATA_FORMAT),
         };
         Ok(None)
     }
@@ -134,7 +142,9 @@ impl Gathering {
         match &self.0 {
             Stage::Summing(..) | Stage::Opening => 0,
             Stage::List(_, list) => list.held_bytes(),
+            Stage::Set(_, set) => set.held_bytes(),
             Stage::Hash(_, hash) => hash.held_bytes(),
+            Stage::SortedSet(_, set) => set.held_bytes(),
             Stage::Stream(_, stream) => stream.held_bytes(),
         }
     }
@@ -169,6 +179,25 @@ fn push_some(
         let element = element.text();
         shard.push_loose(gathered, &element)?;
         if budget.spend(element.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds members. Whether those are all.
+fn add_members(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (set, body): (&mut Set, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(member) = set.next_member(body).map_err(damaged)? {
+        let member = member.text();
+        if shard.add_member(gathered, &member)? == Stored::Replaced {
+            return Err(damaged(Fault::Duplicate));
+        }
+        if budget.spend(member.len()).is_break() {
             return Ok(false);
         }
     }
@@ -214,6 +243,28 @@ fn add_some(
             return Err(damaged(Fault::Duplicate));
         }
         if budget.spend(name.len() + value.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds members. Whether those are all.
+fn score_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (set, body): (&mut SortedSet, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(rdb::Member { name, score }) = set.next_member(body).map_err(damaged)? {
+        let name = name.text();
+        // Redis keeps −0 in large ones.
+        let score = score + 0.0;
+        let member = Member { name: &name, score };
+        if shard.add_scored(gathered, member)? != Stored::Added {
+            return Err(damaged(Fault::Duplicate));
+        }
+        if budget.spend(name.len()).is_break() {
             return Ok(false);
         }
     }

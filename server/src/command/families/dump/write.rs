@@ -4,13 +4,13 @@
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Direction, Encoding, EntryRef, Kind, StreamId, UnixMillis};
+use larder_engine::{Direction, DoubleText, Encoding, EntryRef, Kind, StreamId, UnixMillis};
 
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, StreamWriter, Sum, Value,
-    Version, seal,
+    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, SortedSetForm,
+    SortedSetWriter, StreamWriter, Sum, Value, Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -34,7 +34,9 @@ pub(super) struct Writing {
 enum Body {
     String,
     List(ListWriter),
+    Set(SetWriter),
     Hash(HashWriter),
+    SortedSet(SortedSetWriter),
     /// With the next entry; without one it is ended.
     Stream(Option<(StreamWriter, StreamId)>),
 }
@@ -55,12 +57,22 @@ impl Writing {
                 out.byte(ListWriter::KIND);
                 Body::List(ListWriter::begin(elements, &mut out))
             }
+            Kind::Set => {
+                let mut writer = SetWriter::new(entry.encoding() == Encoding::IntSet);
+                out.byte(writer.kind());
+                writer.begin(elements, &mut out);
+                Body::Set(writer)
+            }
             Kind::Hash => {
                 let soonest = entry.soonest_field_deadline();
                 let mut writer = HashWriter::new(form_of(entry), soonest.map(millis));
                 out.byte(writer.kind());
                 writer.begin(elements, &mut out);
                 Body::Hash(writer)
+            }
+            Kind::SortedSet => {
+                let writer = SortedSetWriter::begin(sorted_set_form_of(entry), elements, &mut out);
+                Body::SortedSet(writer)
             }
             Kind::Stream => {
                 out.byte(StreamWriter::KIND);
@@ -82,10 +94,19 @@ impl Writing {
                 writer.push(element, out);
                 left.spend(element.len())
             }),
+            Body::Set(writer) => entry.members_from(*next, &mut |member| {
+                writer.push(member, out);
+                left.spend(member.len())
+            }),
             Body::Hash(writer) => entry.fields_from(*next, &mut |field| {
                 let deadline = field.expires_at.map(millis);
                 writer.push(field.name, field.value, deadline, out);
                 left.spend(field.name.len() + field.value.len())
+            }),
+            Body::SortedSet(writer) => entry.scored_from(*next, &mut |member| {
+                let score = DoubleText::of(member.score);
+                writer.push(member.name, (member.score, score.as_bytes()), out);
+                left.spend(member.name.len())
             }),
             Body::Stream(writing) => stream_from(entry, writing, left, out),
         };
@@ -99,18 +120,25 @@ impl Writing {
         match body {
             Body::String | Body::Stream(_) => {}
             Body::List(writer) => writer.finish(&mut out),
+            Body::Set(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
+            Body::SortedSet(writer) => writer.finish(&mut out),
         }
         out
     }
 
     /// The memory it takes.
     pub(super) fn held_bytes(&self) -> usize {
-        let writer = match &self.body {
+        let body = match &self.body {
+            Body::Set(writer) => writer.held_bytes(),
             Body::Stream(Some((writer, _))) => writer.held_bytes(),
-            _ => 0,
+            Body::Stream(None)
+            | Body::String
+            | Body::List(_)
+            | Body::Hash(_)
+            | Body::SortedSet(_) => 0,
         };
-        self.out.held_bytes() + writer
+        self.out.held_bytes() + body
     }
 }
 
@@ -234,6 +262,14 @@ pub(in crate::command::families) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> 
 pub(in crate::command::families) fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
     const TYPE_BYTES: usize = 1;
     payload_of(entry).len() - TYPE_BYTES - FOOTER_BYTES
+}
+
+/// As [`form_of`].
+fn sorted_set_form_of(set: &EntryRef<'_>) -> SortedSetForm {
+    match set.is_whole() && set.encoding() == Encoding::ListPack {
+        true => SortedSetForm::Listpack,
+        false => SortedSetForm::Strings,
+    }
 }
 
 /// What lies in its item and answers that it is small is one listpack. Who reads strings makes of them what suits it.

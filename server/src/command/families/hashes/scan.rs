@@ -1,16 +1,14 @@
 //! `HSCAN`: walking the fields of a hash, some at a time.
-//!
-//! The cursor is the engine's. As in Redis it is read first, then the key is looked up, and only for a hash that is there
-//! are the options read. A hash that clients are told is small is shown whole, whatever `COUNT` says: some rely on it.
 
-use larder_engine::{Encoding, parse_canonical_i64};
+use larder_engine::{Encoding, Field};
 
 use super::whole::Parts;
 use super::{READING, read};
-use crate::command::families::scan::{DEFAULT_COUNT, matches, parse_cursor};
-use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
-use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
+use crate::command::families::scan::parse_cursor;
+use crate::command::families::walk::{self, Options};
+use crate::command::{CommandSpec, Flags, Run, ShardCall};
+use crate::resp::Reply;
+use crate::resp::errors::CommandResult;
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -26,82 +24,31 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     ..READING
 }];
 
-/// What is to be shown.
-struct Options<'a> {
-    /// Fields to visit.
-    count: usize,
-    pattern: &'a [u8],
-    parts: Parts,
-}
-
-impl<'a> Options<'a> {
-    /// Reads the arguments from 3 on.
-    fn parse(args: &Args<'a>) -> Result<Self, ErrorReply> {
-        let mut options = Self {
-            count: DEFAULT_COUNT as usize,
-            pattern: b"*",
-            parts: Parts::Both,
-        };
-        let mut words = args.iter_from(3);
-        while let Some(word) = words.next() {
-            if word.eq_ignore_ascii_case(b"novalues") {
-                options.parts = Parts::Names;
-                continue;
-            }
-            let value = words.next().ok_or(errors::SYNTAX)?;
-            if word.eq_ignore_ascii_case(b"count") {
-                let count = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
-                options.count = usize::try_from(count)
-                    .ok()
-                    .filter(|&count| count > 0)
-                    .ok_or(errors::SYNTAX)?;
-            } else if word.eq_ignore_ascii_case(b"match") {
-                options.pattern = value;
-            } else {
-                return Err(errors::SYNTAX);
-            }
-        }
-        Ok(options)
-    }
-}
-
 fn hscan(call: &mut ShardCall<'_>) -> CommandResult {
     let cursor = parse_cursor(call.args.at(2))?;
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
-    call.reply.array(2);
     let Some(hash) = hash else {
-        call.reply.text("0");
-        call.reply.array(0);
+        walk::reply_nothing(&mut call.reply);
         return Ok(());
     };
-    let options = Options::parse(&call.args)?;
-    let to_visit = match hash.encoding() {
-        Encoding::HashTable => options.count,
-        _ => usize::MAX,
-    };
-    // The fields come first: where to go on is known behind them.
-    let mut found = Vec::new();
-    let mut shown = 0;
-    let mut fits = Ok(());
-    let mut items = Reply::new(&mut found, call.reply.protocol());
-    let began = items.mark();
-    let next = hash.scan(cursor, to_visit, &mut |field| {
-        if fits.is_ok() && matches(options.pattern, field.name) {
-            options.parts.write(&mut items, &field);
-            shown += 1;
-            fits = items.check_len(began);
+    let mut parts = Parts::Both;
+    let options = Options::parse(&call.args, |word| {
+        let is_own = word.eq_ignore_ascii_case(b"novalues");
+        if is_own {
+            parts = Parts::Names;
         }
-    });
-    fits?;
-    call.reply.text(&next.unwrap_or(0).to_string());
-    call.reply.array(if options.parts == Parts::Both {
-        2 * shown
-    } else {
-        shown
-    });
-    call.reply.raw(&found);
-    Ok(())
+        is_own
+    })?;
+    let to_visit = options.to_visit(hash.encoding() != Encoding::HashTable);
+    let replies_each = 1 + usize::from(parts == Parts::Both);
+    let write = |reply: &mut Reply<'_>, field: &Field<'_>| parts.write(reply, field);
+    options.reply(
+        &mut call.reply,
+        |show| hash.scan(cursor, to_visit, show),
+        |field| field.name,
+        (replies_each, write),
+    )
 }
 
 #[cfg(test)]

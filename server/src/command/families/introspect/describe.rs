@@ -55,6 +55,7 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
         ("hash", own(Category::Hash)),
         ("string", own(Category::String)),
         ("bitmap", own(Category::Bitmap)),
+        ("geo", own(Category::Geo)),
         ("stream", own(Category::Stream)),
         ("pubsub", flag(Flags::PUBSUB) || own(Category::Pubsub)),
         ("admin", admin),

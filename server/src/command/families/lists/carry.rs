@@ -9,7 +9,8 @@
 
 use larder_engine::{DbIndex, End, Key, Kind, Shard, WakesOn, WrongType};
 
-use super::{Wanting, is_there, popped, pushed, words};
+use super::{is_there, popped, pushed, words};
+use crate::command::families::first::Wanting;
 use crate::command::families::timeout;
 use crate::command::families::transfer::Answer;
 use crate::command::{

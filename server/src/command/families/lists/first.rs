@@ -1,21 +1,17 @@
 //! What pops the first of several lists that there is: `LMPOP`, and `BLPOP`, `BRPOP` and `BLMPOP`, which wait for one.
-//!
-//! On several cores it takes two rounds: every key is looked at, and the first list among them is popped.
 
-use std::ops::Range;
+use larder_engine::{DbIndex, End, Key, Kind, Shard, WakesOn, WrongType};
 
-use larder_engine::{End, Kind, WakesOn};
-
-use super::{Wanting, is_there, pop, words};
+use super::{is_there, pop, words};
+use crate::command::families::first::{Popped, Wanted, Wanting};
 use crate::command::families::timeout;
-use crate::command::families::transfer::Answer;
 use crate::command::{
-    Args, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group,
-    KeyFlags, KeySpec, Keys, Round, Rounds, Run, ShardCall, Spread, Turn,
+    Args, Attempted, Blocking, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys,
+    Rounds, Run, ShardCall, Spread, Turn,
 };
-use crate::resp::errors::{self, CommandResult};
+use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
-use crate::routing::{CoreId, SlotMap};
+use crate::routing::SlotMap;
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -67,7 +63,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             takes_one: false,
             awaits: BLMPOP_KEYS,
             timeout: |args| {
-                Wanted::several(args, 2)?;
+                List::several(args, 2)?;
                 timeout::seconds(args.at(1))
             },
             ..BLOCKING
@@ -110,258 +106,67 @@ const BLOCKING: Blocking = Blocking {
     on_nothing: |reply| reply.null_array(),
 };
 
-/// What is to be popped.
-#[derive(Clone, Debug)]
-struct Wanted {
-    /// The arguments that are keys.
-    keys: Range<usize>,
-    end: End,
-    /// At most so many elements, as an array; else one, not in an array.
-    count: Option<u64>,
-}
+/// What is wanted of lists.
+type List = Wanted<Lists>;
 
-impl Wanted {
-    /// One element of the first of all arguments but the last.
-    fn one(args: &Args<'_>, end: End) -> Self {
-        Self {
-            keys: 1..args.len() - 1,
-            end,
-            count: None,
-        }
+/// Lists, as they are popped.
+#[derive(Debug)]
+struct Lists;
+
+impl Popped for Lists {
+    const ENDS: [&'static str; 2] = words::ENDS;
+
+    fn is_there(shard: &mut Shard, db: DbIndex, key: Key<'_>) -> Result<bool, WrongType> {
+        is_there(shard, db, key)
     }
 
-    /// `numkeys key [key ...] <LEFT | RIGHT> [COUNT count]` from argument `at` on.
-    fn several(args: &Args<'_>, at: usize) -> Result<Self, ErrorReply> {
-        let numkeys = words::positive(args.at(at), errors::NUMKEYS_NOT_POSITIVE)?;
-        let first = at + 1;
-        let end_at = usize::try_from(numkeys).ok();
-        let end_at = end_at.and_then(|numkeys| numkeys.checked_add(first));
-        let end_at = end_at.filter(|&end_at| end_at < args.len());
-        let end_at = end_at.ok_or(errors::SYNTAX)?;
-        let end = words::end(args, end_at)?;
-        let count = match args.len() - (end_at + 1) {
-            0 => 1,
-            // What follows a count that is wrong is not looked at.
-            2.. if args.is(end_at + 1, "count") => {
-                let count = words::positive(args.at(end_at + 2), errors::COUNT_NOT_POSITIVE)?;
-                if args.len() > end_at + 3 {
-                    return Err(errors::SYNTAX);
-                }
-                count
-            }
-            _ => return Err(errors::SYNTAX),
-        };
-        Ok(Self {
-            keys: first..end_at,
-            end,
-            count: Some(count),
-        })
+    fn pop(
+        shard: &mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+        (end, count): (End, Option<u64>),
+        reply: &mut Reply<'_>,
+    ) -> Result<bool, ErrorReply> {
+        reply.array(2);
+        reply.bulk(key.bytes());
+        match count {
+            None => pop::pop_one(shard, db, key, end, reply),
+            Some(count) => pop::pop_many(shard, db, key, (end, count), reply),
+        }
     }
 }
 
 fn lmpop(call: &mut ShardCall<'_>) -> CommandResult {
-    let wanted = Wanted::several(&call.args, 1)?;
-    if !pop_first(call, &wanted)? {
-        call.reply.null_array();
-    }
-    Ok(())
+    List::several(&call.args, 1)?.pop_or_null(call)
 }
 
 fn blpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, &Wanted::one(&call.args, End::Head), turn)
+    List::one(&call.args, End::Head).attempt(call, turn)
 }
 
 fn brpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, &Wanted::one(&call.args, End::Tail), turn)
+    List::one(&call.args, End::Tail).attempt(call, turn)
 }
 
 fn blmpop(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply> {
-    attempt(call, &Wanted::several(&call.args, 2)?, turn)
-}
-
-fn attempt(call: &mut ShardCall<'_>, wanted: &Wanted, turn: Turn) -> Result<Attempted, ErrorReply> {
-    // Who has waited is served by a list, and looks at its keys then as if it had just come.
-    let (waits_on, is_one_key) = (turn == Turn::Later, wanted.keys.len() == 1);
-    if waits_on && !is_one_key && !wanted.keys.clone().any(|at| is_list(call, at)) {
-        return Ok(Attempted::Wait(None));
-    }
-    match pop_first(call, wanted) {
-        Ok(true) => Ok(Attempted::Done),
-        Ok(false) => Ok(Attempted::Wait(None)),
-        Err(error) if waits_on && is_one_key && error == errors::WRONG_TYPE => {
-            Ok(Attempted::Wait(None))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn is_list(call: &mut ShardCall<'_>, at: usize) -> bool {
-    let key = call.key(at);
-    is_there(call.shard, call.db, key) == Ok(true)
-}
-
-/// Pops the first list, and writes its key and what was popped. Whether there is one.
-fn pop_first(call: &mut ShardCall<'_>, wanted: &Wanted) -> Result<bool, ErrorReply> {
-    for at in wanted.keys.clone() {
-        let key = call.key(at);
-        let mark = call.reply.mark();
-        call.reply.array(2);
-        call.reply.bulk(key.bytes());
-        let (shard, reply) = (&mut *call.shard, &mut call.reply);
-        let is_popped = match wanted.count {
-            None => pop::pop_one(shard, call.db, key, wanted.end, reply),
-            Some(count) => pop::pop_many(shard, call.db, key, (wanted.end, count), reply),
-        };
-        if is_popped? {
-            return Ok(true);
-        }
-        call.reply.rewind(mark);
-    }
-    Ok(false)
-}
-
-fn lmpop_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
-    let wanted = Wanted::several(args, 1)?;
-    Ok(First::boxed(args, slots, wanted, Wanting::Null))
-}
-
-fn blpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
-    let wanted = Wanted::one(args, End::Head);
-    Ok(First::boxed(args, slots, wanted, Wanting::Wait(turn)))
-}
-
-fn brpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
-    let wanted = Wanted::one(args, End::Tail);
-    Ok(First::boxed(args, slots, wanted, Wanting::Wait(turn)))
-}
-
-fn blmpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
-    let wanted = Wanted::several(args, 2)?;
-    Ok(First::boxed(args, slots, wanted, Wanting::Wait(turn)))
+    List::several(&call.args, 2)?.attempt(call, turn)
 }
 
 /// An attempt in rounds.
 type Begun = Result<Box<dyn Rounds>, ErrorReply>;
 
-/// The first of lists on several cores.
-#[derive(Debug)]
-struct First {
-    keys: Vec<(CoreId, Vec<u8>)>,
-    end: End,
-    count: Option<u64>,
-    wanting: Wanting,
-    step: Step,
+fn lmpop_across(args: &Args<'_>, slots: &SlotMap) -> Begun {
+    Ok(List::several(args, 1)?.begin(args, slots, Wanting::Null))
 }
 
-/// What the answers at hand are to.
-#[derive(Debug)]
-enum Step {
-    Nothing,
-    Look,
-    /// To the pop of the list at the key of this number.
-    Pop(usize),
+fn blpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
+    Ok(List::one(args, End::Head).begin(args, slots, Wanting::Wait(turn)))
 }
 
-impl First {
-    fn boxed(
-        args: &Args<'_>,
-        slots: &SlotMap,
-        wanted: Wanted,
-        wanting: Wanting,
-    ) -> Box<dyn Rounds> {
-        let keys = wanted.keys.map(|at| args.at(at));
-        let keys = keys.map(|key| (slots.core_of(key), key.to_vec()));
-        Box::new(Self {
-            keys: keys.collect(),
-            end: wanted.end,
-            count: wanted.count,
-            wanting,
-            step: Step::Nothing,
-        })
-    }
-
-    /// The number of the first key that is a list.
-    fn choose(&self, answers: &[&[u8]]) -> Result<Option<usize>, ErrorReply> {
-        let is_list = |answer: &&[u8]| matches!(Answer::of(answer), Ok(Answer::Yes(_)));
-        if self.wanting == Wanting::Wait(Turn::Later) && !answers.iter().any(is_list) {
-            return Ok(None);
-        }
-        for (number, answer) in answers.iter().enumerate() {
-            if Answer::of(answer)? != Answer::No {
-                return Ok(Some(number));
-            }
-        }
-        Ok(None)
-    }
+fn brpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
+    Ok(List::one(args, End::Tail).begin(args, slots, Wanting::Wait(turn)))
 }
 
-impl Rounds for First {
-    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        match self.step {
-            Step::Nothing => {
-                self.step = Step::Look;
-                let requests = self.keys.iter().map(|(core, key)| CoreRequest {
-                    core: *core,
-                    run: look_part,
-                    args: vec![key.clone()],
-                });
-                Ok(Round::Ask(requests.collect()))
-            }
-            Step::Look => match (self.choose(answers)?, self.wanting) {
-                (Some(number), _) => {
-                    self.step = Step::Pop(number);
-                    let (core, key) = &self.keys[number];
-                    let mut args = vec![key.clone(), words::of_end(self.end).to_vec()];
-                    args.extend(self.count.map(|count| count.to_string().into_bytes()));
-                    let run: CoreFn = pop_part;
-                    let core = *core;
-                    Ok(Round::Ask(vec![CoreRequest { core, run, args }]))
-                }
-                (None, Wanting::Wait(_)) => Ok(Round::Wait(None)),
-                (None, Wanting::Null) => {
-                    reply.null_array();
-                    Ok(Round::Done)
-                }
-            },
-            Step::Pop(number) => {
-                let Answer::Yes(popped) = Answer::of(answers[0])? else {
-                    unreachable!("it was there, and is locked")
-                };
-                reply.array(2);
-                reply.bulk(&self.keys[number].1);
-                reply.raw(popped);
-                Ok(Round::Done)
-            }
-        }
-    }
-}
-
-/// Answers whether argument 0 is a list; no, if there is no such key.
-fn look_part(call: &mut CoreCall<'_>) {
-    let key = call.core.shard.hasher().key(call.args.at(0));
-    match is_there(&mut call.core.shard, call.db, key) {
-        Ok(true) => Answer::yes(call.out, |_| ()),
-        Ok(false) => Answer::no(call.out),
-        Err(error) => Answer::failed(call.out, &error.into()),
-    }
-}
-
-/// Pops the list at argument 0 at the end that argument 1 names: as many elements as argument 2 says, or one. Answers them in the
-/// form of the reply.
-fn pop_part(call: &mut CoreCall<'_>) {
-    let key = call.core.shard.hasher().key(call.args.at(0));
-    let mut popped = Vec::new();
-    let (shard, mut reply) = (&mut call.core.shard, Reply::new(&mut popped, call.protocol));
-    let outcome = words::end(&call.args, 1).and_then(|end| match call.args.get(2) {
-        None => pop::pop_one(shard, call.db, key, end, &mut reply),
-        Some(count) => {
-            let count = words::positive(count, errors::COUNT_NOT_POSITIVE)?;
-            pop::pop_many(shard, call.db, key, (end, count), &mut reply)
-        }
-    });
-    match outcome {
-        Ok(true) => Answer::yes(call.out, |out| out.extend_from_slice(&popped)),
-        Ok(false) => Answer::no(call.out),
-        Err(error) => Answer::failed(call.out, &error),
-    }
+fn blmpop_across(args: &Args<'_>, slots: &SlotMap, turn: Turn) -> Begun {
+    Ok(List::several(args, 2)?.begin(args, slots, Wanting::Wait(turn)))
 }

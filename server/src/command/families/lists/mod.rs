@@ -23,7 +23,8 @@ use std::ops::Range;
 
 use larder_engine::{DbIndex, End, Event, Key, Shard, WrongType};
 
-use crate::command::{KeyFlags, KeySpec, Keys, Turn};
+use crate::command::families::indexes;
+use crate::command::{KeyFlags, KeySpec, Keys};
 
 pub(crate) use {
     carry::COMMANDS as CARRY, edit::COMMANDS as EDIT, first::COMMANDS as FIRST,
@@ -65,16 +66,8 @@ fn place_of(index: i64, len: u32) -> Option<u32> {
 
 /// Which of `len` elements Redis's `start` and `stop` mean, both inclusive, negative ones counted from the end.
 fn range_of(start: i64, stop: i64, len: u32) -> Range<u32> {
-    let from_head = |index: i64| match index {
-        0.. => index,
-        _ => index.saturating_add(len.into()),
-    };
-    let within = |index: i64| u32::try_from(index.max(0)).map_or(len, |index| index.min(len));
-    let (start, end) = (
-        within(from_head(start)),
-        within(from_head(stop).saturating_add(1)),
-    );
-    start..end.max(start)
+    let range = indexes::range_of(start, stop, len.into());
+    range.start as u32..range.end as u32
 }
 
 /// Whether there is a list at a key, for a command that may change it.
@@ -86,13 +79,4 @@ fn is_there(shard: &mut Shard, db: DbIndex, key: Key<'_>) -> Result<bool, WrongT
     let is_there = list.is_there();
     list.close(&[]);
     Ok(is_there)
-}
-
-/// What a command on several cores does that finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanting {
-    /// Its reply is null.
-    Null,
-    /// It waits. With the turn of the attempt.
-    Wait(Turn),
 }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use larder_engine::{DbIndex, End, Key, ListMut, Shard};
 
-use super::{POP_KEY, popped, words};
+use super::{POP_KEY, popped};
+use crate::command::families::counts;
 use crate::command::{Category, CommandSpec, Flags, Group, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -55,7 +56,7 @@ fn pop(call: &mut ShardCall<'_>, end: End, name: &str) -> CommandResult {
             Ok(())
         }
         3 => {
-            let count = words::not_negative(call.args.at(2), errors::NOT_POSITIVE)?;
+            let count = counts::count(call.args.at(2))?;
             if !pop_many(call.shard, call.db, key, (end, count), &mut call.reply)? {
                 call.reply.null_array();
             }

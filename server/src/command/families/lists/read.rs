@@ -2,7 +2,8 @@
 
 use larder_engine::{Access, DbIndex, End, Key, ListRef, Shard, parse_canonical_i64};
 
-use super::{READ_KEY, place_of, range_of, words};
+use super::{READ_KEY, place_of, range_of};
+use crate::command::families::counts;
 use crate::command::{
     Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
@@ -140,11 +141,11 @@ impl Search {
             match () {
                 () if args.is(at, "rank") => search.set_rank(value)?,
                 () if args.is(at, "count") => {
-                    let count = words::not_negative(value, errors::COUNT_NEGATIVE)?;
+                    let count = counts::not_negative(value, errors::COUNT_NEGATIVE)?;
                     search.count = Some(count);
                 }
                 () if args.is(at, "maxlen") => {
-                    search.compared_max = words::not_negative(value, errors::MAXLEN_NEGATIVE)?;
+                    search.compared_max = counts::not_negative(value, errors::MAXLEN_NEGATIVE)?;
                 }
                 () => return Err(errors::SYNTAX),
             }

@@ -1,35 +1,28 @@
-//! The words and numbers that several list commands take.
+//! The words for the ends of a list.
 
-use larder_engine::{End, parse_canonical_i64};
+use larder_engine::End;
 
 use crate::command::Args;
 use crate::resp::{ErrorReply, errors};
 
-/// The end that argument `at` names, `LEFT` or `RIGHT`.
+/// Those of the head and of the tail.
+pub(super) const ENDS: [&str; 2] = ["left", "right"];
+
+/// The end that argument `at` names.
 pub(super) fn end(args: &Args<'_>, at: usize) -> Result<End, ErrorReply> {
+    let [head, tail] = ENDS;
     match () {
-        () if args.is(at, "left") => Ok(End::Head),
-        () if args.is(at, "right") => Ok(End::Tail),
+        () if args.is(at, head) => Ok(End::Head),
+        () if args.is(at, tail) => Ok(End::Tail),
         () => Err(errors::SYNTAX),
     }
 }
 
-/// A number that is at least 1; else `error`.
-pub(super) fn positive(arg: &[u8], error: ErrorReply) -> Result<u64, ErrorReply> {
-    let number = parse_canonical_i64(arg).and_then(|number| u64::try_from(number).ok());
-    number.filter(|&number| number > 0).ok_or(error)
-}
-
-/// A number that is not negative; else `error`.
-pub(super) fn not_negative(arg: &[u8], error: ErrorReply) -> Result<u64, ErrorReply> {
-    let number = parse_canonical_i64(arg).and_then(|number| u64::try_from(number).ok());
-    number.ok_or(error)
-}
-
 /// The word for an end.
 pub(super) fn of_end(end: End) -> &'static [u8] {
+    let [head, tail] = ENDS;
     match end {
-        End::Head => b"left",
-        End::Tail => b"right",
+        End::Head => head.as_bytes(),
+        End::Tail => tail.as_bytes(),
     }
 }

@@ -1,4 +1,4 @@
-//! `SORT` and `SORT_RO`: the elements of a list in an order, by themselves or by what other keys hold.
+//! `SORT` and `SORT_RO`: the elements of a list or a set in an order, by themselves or by what other keys hold.
 //!
 //! ```text
 //!  elements ──▶ a weight for each: itself, or what BY names ──▶ sorted, LIMIT ──▶ itself, or what each GET names ──▶ reply, or STORE
@@ -7,7 +7,8 @@
 //! destination to be written (`across.rs`). So, unlike a cluster of Redis, a server of many cores has patterns.
 //!
 //! As Redis does it: numbers that are equal are ordered by the elements; texts that are equal stay as they were; what is not there
-//! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte.
+//! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte. A set has no order that
+//! its members could keep, so that they are ordered as texts, which Redis does where they are stored or a script has them.
 
 mod across;
 mod options;
@@ -15,7 +16,9 @@ mod order;
 mod pattern;
 mod texts;
 
-use larder_engine::{Access, DbIndex, End, Event, Key, Kind, Shard};
+use std::ops::ControlFlow;
+
+use larder_engine::{Access, Bound, DbIndex, Direction, End, Event, Key, Kind, Shard};
 
 use crate::command::{
     Args, Category, CommandSpec, Flags, Found, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
@@ -171,8 +174,10 @@ impl Place<'_> {
         let mut elements = Texts::default();
         let list = self.shard.list(self.db, key, self.access);
         self.stats.count_typed_lookup(&list);
-        let Some(list) = list? else {
-            return Ok(elements);
+        let list = match list {
+            Ok(Some(list)) => list,
+            Ok(None) => return Ok(elements),
+            Err(_) => return self.members(key, options),
         };
         let len = list.len();
         if !matches!(options.by, By::Nothing) {
@@ -190,6 +195,58 @@ impl Place<'_> {
                 elements.push(Some(element));
                 rest -= 1;
                 rest > 0
+            });
+        }
+        Ok(elements)
+    }
+
+    /// The members of the set at a key, as [`Self::elements`].
+    fn members(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
+        let mut elements = Texts::default();
+        let set = match self.shard.set_at(self.db, key, self.access) {
+            Ok(Some(set)) => set,
+            Ok(None) => return Ok(elements),
+            Err(_) => return self.scored(key, options),
+        };
+        if !matches!(options.by, By::Nothing) {
+            set.each(&mut |member| elements.push(Some(member)));
+            return Ok(elements);
+        }
+        let mut members = Vec::with_capacity(set.len() as usize);
+        set.each(&mut |member| members.push(member));
+        members.sort_unstable();
+        if options.is_descending {
+            members.reverse();
+        }
+        let wanted = &members[options.range(members.len())];
+        wanted.iter().for_each(|member| elements.push(Some(member)));
+        Ok(elements)
+    }
+
+    /// As [`Self::elements`], of a sorted set: their order is that of their scores.
+    fn scored(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
+        let mut elements = Texts::default();
+        let Some(set) = self.shard.sorted_set(self.db, key, self.access)? else {
+            return Ok(elements);
+        };
+        let (mut from, mut direction) = (Bound::Start, Direction::Up);
+        let mut rest = set.len() as usize;
+        if matches!(options.by, By::Nothing) {
+            let range = options.range(rest);
+            (from, direction) = match options.is_descending {
+                false => (Bound::Rank(range.start as u64), Direction::Up),
+                true => (Bound::Rank((rest - range.start) as u64), Direction::Down),
+            };
+            rest = range.len();
+        }
+        if rest > 0 {
+            set.walk(&from, direction, &mut |member| {
+                elements.push(Some(member.name));
+                rest -= 1;
+                match rest {
+                    0 => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
             });
         }
         Ok(elements)
@@ -290,6 +347,41 @@ mod tests {
         let elements = [&b"new"[..], &large];
         assert!(store(&mut bench.shard, bench.db, key, elements.into_iter()).is_err());
         bench.check(&[("LRANGE d 0 -1", "[\"old\"]")]);
+    }
+
+    #[test]
+    fn members_of_a_set_are_sorted_and_have_no_order_of_their_own() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("SADD s 10 9 1", "3"),
+            ("SORT s", "[\"1\", \"9\", \"10\"]"),
+            ("SORT s DESC LIMIT 0 2", "[\"10\", \"9\"]"),
+            ("SORT s BY nosort", "[\"1\", \"10\", \"9\"]"),
+            ("SORT s BY nosort DESC LIMIT 1 1", "[\"10\"]"),
+            ("MSET w1 3 w9 2 w10 1", "OK"),
+            (
+                "SORT s BY w* GET # GET w*",
+                "[\"10\", \"1\", \"9\", \"2\", \"1\", \"3\"]",
+            ),
+            ("SORT s BY nosort STORE d", "3"),
+            ("LRANGE d 0 -1", "[\"1\", \"10\", \"9\"]"),
+        ]);
+    }
+
+    #[test]
+    fn members_of_a_sorted_set_have_the_order_of_their_scores_if_they_are_not_sorted() {
+        let mut bench = Bench::new();
+        bench.check(&[
+            ("ZADD z 1 9 2 10 3 1", "3"),
+            ("SORT z", "[\"1\", \"9\", \"10\"]"),
+            ("SORT z ALPHA DESC", "[\"9\", \"10\", \"1\"]"),
+            ("SORT z BY nosort", "[\"9\", \"10\", \"1\"]"),
+            ("SORT z BY nosort DESC LIMIT 1 2", "[\"10\", \"9\"]"),
+            ("SORT_RO z BY nosort LIMIT 2 5", "[\"1\"]"),
+            ("SORT z BY nosort LIMIT 3 5", "[]"),
+            ("SORT z BY nosort STORE d", "3"),
+            ("LRANGE d 0 -1", "[\"9\", \"10\", \"1\"]"),
+        ]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::settings::Settings;
 use crate::script::exchange::{Exchange, Raised};
 use crate::script::libs::{Patience, null};
 use crate::script::limits::DOCUMENT_DEPTH_MAX;
-use crate::script::number::read_prefix;
+use larder_engine::read_double;
 
 /// The value that `json` says.
 pub(super) fn decode(
@@ -249,7 +249,7 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Token {
-        match read_prefix(&self.json[self.at..]) {
+        match read_double(&self.json[self.at..]) {
             Some((number, len)) => self.skip(len, Token::Number(number)),
             None => Token::Error("invalid number"),
         }

@@ -6,7 +6,9 @@
 //! ```
 //! A part is of one moment, and changes are what the journal says of its elements since. A hash is scanned by positions: a change of a
 //! field is done wherever that is, and a part that comes later has the field as it is then. Of a list the taker has the first so many
-//! elements: of a change it does what concerns these. Changes of a stream are done wherever they are, as those of a hash.
+//! elements: of a change it does what concerns these. Of a sorted set it has those up to a rank: a change can bring a member that it
+//! has not one rank nearer, so the next part begins one sooner. Changes of a stream are done
+//! wherever they are, as those of a hash.
 //!
 //! What is removed, replaced or moved while it goes is lost: the taker drops what it has. So it is with what changes faster than it goes.
 //! What is lost, or has not gone to its end, goes like any other entry, while all stand still.
@@ -55,7 +57,8 @@ struct Going {
 /// What the taker has of it, once it has done the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
-    /// Of a list so many elements, of a hash those up to a cursor, of a stream what stands before a place.
+    /// Of a list so many elements, of a hash those up to a cursor, of a sorted set so many ranks, of a stream
+    /// what stands before a place.
     UpTo(PartFrom),
     All,
 }
@@ -65,6 +68,15 @@ const LOST: u64 = 0;
 const PART: u64 = 1;
 const CHANGES: u64 = 2;
 
+/// The types of collections, which a message says by their places here.
+const KINDS: [Kind; 5] = [
+    Kind::List,
+    Kind::Set,
+    Kind::Hash,
+    Kind::SortedSet,
+    Kind::Stream,
+];
+
 impl Going {
     /// The next change of an element.
     fn note(&mut self, element: &Element<'_>) {
@@ -73,6 +85,10 @@ impl Going {
                 let (given, kept) = within(given.number as u32, self.len, element);
                 self.given = Given::UpTo(PartFrom::number(given.into()));
                 kept
+            }
+            (Kind::SortedSet, Given::UpTo(given)) => {
+                self.given = Given::UpTo(PartFrom::number(given.number.saturating_sub(1)));
+                Some(*element)
             }
             _ => Some(*element),
         };
@@ -166,13 +182,22 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.number(index.into());
             part.number(count.into());
         }
+        Element::Score { member, score } => {
+            part.number(9);
+            part.bytes(member);
+            part.number(score.to_bits());
+        }
+        Element::Member(member) => {
+            part.number(10);
+            part.bytes(member);
+        }
         Element::Stream(ref change) => {
             let mut bytes = Vec::new();
             change.write(&mut bytes);
-            part.number(9);
+            part.number(11);
             part.bytes(&bytes);
         }
-        Element::Range { .. } | Element::Member(_) | Element::Score { .. } => {
+        Element::Range { .. } => {
             unreachable!("no collection has {element:?}")
         }
     }
@@ -211,7 +236,12 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             index: part.number() as u32,
             count: part.number() as u32,
         },
-        9 => Element::Stream(StreamChange::read(&mut part.bytes())),
+        9 => Element::Score {
+            member: part.bytes(),
+            score: f64::from_bits(part.number()),
+        },
+        10 => Element::Member(part.bytes()),
+        11 => Element::Stream(StreamChange::read(&mut part.bytes())),
         _ => unreachable!("one of the above was written"),
     }
 }
@@ -297,11 +327,8 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
         return;
     };
     let mut told = message(out, db, &key, PART);
-    told.number(match part.kind {
-        Kind::List => 1,
-        Kind::Stream => 2,
-        _ => 0,
-    });
+    let kind = KINDS.iter().position(|kind| *kind == part.kind);
+    told.number(kind.expect("it is a collection") as u64);
     told.bytes(&part.bytes);
     let given = next.map_or(Given::All, Given::UpTo);
     match at {
@@ -354,11 +381,7 @@ fn take_messages(core: &mut CoreState, messages: &[u8]) -> Result<(), StoreError
                 lost.into_iter().for_each(|id| shard.drop_loose(id));
             }
             PART => {
-                let kind = match part.number() {
-                    0 => Kind::Hash,
-                    1 => Kind::List,
-                    _ => Kind::Stream,
-                };
+                let kind = KINDS[part.number() as usize];
                 let id = match moving.came.get(&place) {
                     Some(id) => *id,
                     None => shard.begin_followed(kind)?,

@@ -1,18 +1,18 @@
-//! Bringing fields near: of a run of commands on any hashes, or of one command that names several.
+//! Bringing elements near: of a run of commands on any hashes and sets, or of one command that names several.
 //!
-//! Only those of large hashes, whose keys have been brought near before (`Shard::prefetch`): a packed hash lies in its item.
+//! Only those of large ones, whose keys have been brought near before (`Shard::prefetch`): a packed one lies in its item.
 
-use super::change::At;
-use super::{HashMut, HashRef};
+use super::{At, NamedMut};
+use crate::item::Form;
 use crate::limits::NEAR_AT_ONCE;
 use crate::memory::Named;
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::shard::Shard;
 use crate::spiral::{Intent, Spiral};
-use crate::{DbIndex, KeyHasher, Kind};
+use crate::{DbIndex, KeyHasher};
 
-/// A field that a command is about to read or change.
+/// A field, or a member of a set, that a command is about to read or change.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldAhead<'a> {
     /// The hash of its key.
@@ -23,7 +23,7 @@ pub struct FieldAhead<'a> {
     pub intent: Intent,
 }
 
-/// A field of a large hash on the way.
+/// A field or member of a large collection on the way.
 #[derive(Clone, Copy)]
 struct OnTheWay {
     owner: Owner,
@@ -34,7 +34,7 @@ struct OnTheWay {
 }
 
 impl Shard {
-    /// Brings fields of large hashes of `db` near, at most [`NEAR_AT_ONCE`]. A hint: no effect but speed.
+    /// Brings fields and members of large hashes and sets of `db` near, at most [`NEAR_AT_ONCE`]. A hint: no effect but speed.
     pub fn prefetch_fields<'a>(&self, db: DbIndex, fields: impl Iterator<Item = FieldAhead<'a>>) {
         let mut ahead = [None; NEAR_AT_ONCE];
         let (mut count, mut writes) = (0, 0);
@@ -44,7 +44,7 @@ impl Shard {
         for field in fields.take(NEAR_AT_ONCE) {
             let owner = match last {
                 Some((key_hash, owner)) if key_hash == field.key_hash => owner,
-                _ => self.large_hash(db, field.key_hash, &mut from),
+                _ => self.large_of(db, field.key_hash, Form::is_named, &mut from),
             };
             last = Some((field.key_hash, owner));
             let Some(owner) = owner else { continue };
@@ -78,15 +78,21 @@ impl Shard {
         }
     }
 
-    /// The large hash that a hash of a key probably stands for.
+    /// The large collection of such a form that a hash of a key probably stands for.
     #[inline]
-    fn large_hash(&self, db: DbIndex, key_hash: u64, from: &mut usize) -> Option<Owner> {
+    pub(in crate::shard) fn large_of(
+        &self,
+        db: DbIndex,
+        key_hash: u64,
+        is_it: impl FnOnce(Form) -> bool,
+        from: &mut usize,
+    ) -> Option<Owner> {
         let item = match self.ahead.is_empty() {
             true => self.keyspace(db).probable_item(key_hash, &self.memory)?,
             false => self.ahead.item_of(db, key_hash, from)?,
         };
-        let is_hash = self.memory.layout(item).head.form().kind() == Kind::Hash;
-        self.memory.collection_of(item).filter(|_| is_hash)
+        let is_it = is_it(self.memory.layout(item).head.form());
+        self.memory.collection_of(item).filter(|_| is_it)
     }
 }
 
@@ -104,21 +110,27 @@ fn hashes_of<'a>(
     (hashes, count)
 }
 
-impl HashRef<'_> {
-    /// Brings fields near that a command is about to read: the first [`NEAR_AT_ONCE`] of these. A hint.
-    #[inline]
-    pub fn prefetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>) {
-        if let Named::Large(spiral, heap) = self.fields {
-            let (hashes, count) = hashes_of(&self.shard.hasher, names);
-            spiral.prefetch(heap, &hashes[..count], Intent::Read);
-        }
+/// Brings elements near that a command is about to read: the first [`NEAR_AT_ONCE`] of these. A hint.
+#[inline]
+pub(in crate::shard) fn prefetch_to_read<'a>(
+    named: &Named<'_>,
+    hasher: &KeyHasher,
+    names: impl Iterator<Item = &'a [u8]>,
+) {
+    if let Named::Large(spiral, heap) = named {
+        let (hashes, count) = hashes_of(hasher, names);
+        spiral.prefetch(heap, &hashes[..count], Intent::Read);
     }
 }
 
-impl HashMut<'_> {
-    /// Brings fields near that a command is about to change, likewise.
+impl NamedMut<'_> {
+    /// Brings elements near that a command is about to change, likewise.
     #[inline]
-    pub fn prefetch<'a>(&self, names: impl Iterator<Item = &'a [u8]>, intent: Intent) {
+    pub(in crate::shard) fn prefetch<'a>(
+        &self,
+        names: impl Iterator<Item = &'a [u8]>,
+        intent: Intent,
+    ) {
         if let At::Large(owner) = self.at {
             let shard = &*self.open.shard;
             let (spiral, heap) = shard.memory.spiral(owner);

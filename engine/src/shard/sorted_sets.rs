@@ -1,0 +1,141 @@
+//! Sorted sets to read: what commands see of one, whichever form it has. What changes them is in `sorted_sets/change.rs`.
+
+mod change;
+#[cfg(any(test, feature = "model"))]
+pub(crate) mod model;
+mod near;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+
+pub use change::{Scored, SortedSetMut};
+pub use near::MemberAhead;
+
+use super::{Access, Shard};
+use crate::Direction;
+use crate::journal::Event;
+use crate::memory::item_of;
+use crate::raw::Block;
+use crate::sorted::{Bound, SortedSetView};
+use crate::{DbIndex, Encoding, Key, KeyHasher, Kind, WrongType};
+
+/// A member of a sorted set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Member<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its score, which is never NaN.
+    pub score: f64,
+}
+
+/// A sorted set to read.
+#[derive(Clone, Copy)]
+pub struct SortedSetRef<'a> {
+    view: SortedSetView<'a>,
+    shard: &'a Shard,
+    item: Block,
+}
+
+impl Shard {
+    /// The sorted set at a key, for a command that reads: that there is none is worth a note (`keymiss`).
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline]
+    pub fn sorted_set(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        access: Access,
+    ) -> Result<Option<SortedSetRef<'_>>, WrongType> {
+        let Some(entry) = self.find_to_read(db, key) else {
+            self.journal.tell(db, key.bytes(), Event::Missed);
+            return Ok(None);
+        };
+        let head = self.memory.head_of(entry);
+        if access == Access::Touch {
+            self.touch(db, entry, head.access());
+        }
+        let item = item_of(entry).filter(|_| head.form().kind() == Kind::SortedSet);
+        let item = item.ok_or(WrongType)?;
+        Ok(Some(self.sorted_ref(item)))
+    }
+
+    fn sorted_ref(&self, item: Block) -> SortedSetRef<'_> {
+        SortedSetRef {
+            view: self.memory.sorted_view(self.memory.sorted_at(item)),
+            shard: self,
+            item,
+        }
+    }
+}
+
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "a sorted set that is there has members"
+)]
+impl<'a> SortedSetRef<'a> {
+    /// Number of members, at least one.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        self.view.len()
+    }
+
+    /// What the sorted set answers as its encoding.
+    pub fn encoding(&self) -> Encoding {
+        let variant = self.shard.memory.variant(self.item);
+        variant.encoding(Kind::SortedSet)
+    }
+
+    fn hash_of(&self) -> impl Fn(&[u8]) -> u64 + use<'a> {
+        let hasher: &'a KeyHasher = &self.shard.hasher;
+        |name| hasher.hash(name)
+    }
+
+    /// The score of a member.
+    #[inline]
+    pub fn score(&self, name: &[u8]) -> Option<f64> {
+        self.view.score(self.hash_of(), name)
+    }
+
+    /// The rank of a member, from the lowest on, and its score.
+    #[inline]
+    pub fn rank(&self, name: &[u8]) -> Option<(u64, f64)> {
+        self.view.rank(self.hash_of(), name)
+    }
+
+    /// Number of members before a place.
+    #[inline]
+    pub fn rank_of(&self, bound: &Bound<'_>) -> u64 {
+        self.view.rank_of(bound)
+    }
+
+    /// Shows members from a place on until `show` breaks: upwards those behind it, downwards those before it, the nearest first.
+    pub fn walk(
+        &self,
+        from: &Bound<'_>,
+        direction: Direction,
+        show: &mut dyn FnMut(Member<'a>) -> ControlFlow<()>,
+    ) {
+        self.view.walk(from, direction, &mut |name, score| {
+            show(Member { name, score })
+        });
+    }
+
+    /// Shows about `count` members from `cursor`, zero at first, on; where to go on, `None` at the end. A member that is there all
+    /// the while is shown, whatever scores it gets. A small sorted set is shown at once.
+    pub fn scan(&self, cursor: u64, count: usize, show: &mut dyn FnMut(Member<'a>)) -> Option<u64> {
+        self.view
+            .scan(&self.hash_of(), cursor, count, &mut |name, score| {
+                show(Member { name, score });
+            })
+    }
+
+    /// A member chosen by `random`, uniformly.
+    pub fn random(&self, random: u64) -> Option<Member<'a>> {
+        let rank = (u128::from(random) * u128::from(self.len())) >> 64;
+        let (name, score) = self.view.at_rank(rank as u64);
+        Some(Member { name, score })
+    }
+}

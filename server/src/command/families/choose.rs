@@ -1,0 +1,237 @@
+//! Elements of a collection chosen at random: `HRANDFIELD`, `SRANDMEMBER`.
+//!
+//! Different ones are chosen by drawing until there are enough, if they are few of many; else in one walk over all,
+//! in which each is taken with the probability *still wanted / still to come* (Knuth, TAOCP 2, 3.4.2, algorithm S).
+//! Neither needs memory for the whole.
+//!
+//! The number of elements may count some that are not shown, fields past their deadline. A walk that comes short for that has seen how
+//! many there are, and is done again; one who draws and finds too few of them lists those that are there.
+
+use std::collections::HashSet;
+
+use crate::command::Random;
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Mark, REPLY_MAX_BYTES, Reply};
+
+/// Draws for each element wanted, before it is chosen in another way: most are not shown, or taken already.
+const DRAWS_EACH_MAX: usize = 16;
+
+/// Elements are drawn if at most one of so many is wanted.
+const DRAWN_OF: u64 = 4;
+
+/// Fewest bytes of an element in a reply.
+pub(super) const ELEMENT_MIN_BYTES: u64 = b"$0\r\n\r\n".len() as u64;
+
+/// What elements are chosen from.
+pub(super) trait ChosenFrom<'a>: Copy {
+    /// One of them.
+    type Element: Copy;
+
+    /// How many there are, those that are not shown included.
+    fn len(self) -> u64;
+
+    /// One chosen by `random`; `None` if there is none, or that one is not shown.
+    fn random(self, random: u64) -> Option<Self::Element>;
+
+    /// Shows each.
+    fn each(self, show: &mut dyn FnMut(Self::Element));
+
+    /// What tells one from the others.
+    fn name(element: &Self::Element) -> &'a [u8];
+}
+
+/// How chosen elements are written.
+#[derive(Clone, Copy)]
+pub(super) struct Written<W> {
+    /// Replies that each is.
+    pub(super) replies_each: usize,
+    /// Writes one.
+    pub(super) write: W,
+}
+
+/// One element; `None` if there is none.
+pub(super) fn one<'a, C: ChosenFrom<'a>>(from: C, random: &mut Random) -> Option<C::Element> {
+    Drawing::new(from).draw(random)
+}
+
+/// Replies with `count` different elements, or all; if negative, with so many, each chosen from all.
+///
+/// # Errors
+/// They are more than a reply holds.
+pub(super) fn several<'a, C: ChosenFrom<'a>>(
+    from: C,
+    count: i64,
+    random: &mut Random,
+    reply: &mut Reply<'_>,
+    Written {
+        replies_each,
+        write,
+    }: Written<impl Fn(&mut Reply<'_>, &C::Element)>,
+) -> CommandResult {
+    let wanted = count.unsigned_abs();
+    if count < 0 && wanted > REPLY_MAX_BYTES as u64 / ELEMENT_MIN_BYTES {
+        return Err(errors::REPLY_TOO_LARGE);
+    }
+    let began = reply.mark();
+    let expected = if count < 0 {
+        wanted
+    } else {
+        wanted.min(from.len())
+    };
+    let array = reply.begin_array(expected as usize * replies_each);
+    let mut chosen = Chosen {
+        began,
+        elements: reply.mark(),
+        reply: reply.reborrow(),
+        written: 0,
+        write,
+    };
+    if count < 0 {
+        repeated(from, wanted, random, &mut chosen)?;
+    } else {
+        different(from, wanted, random, &mut chosen)?;
+    }
+    let written = chosen.written;
+    reply.end(array, written * replies_each);
+    Ok(())
+}
+
+/// The elements chosen so far, in the reply.
+struct Chosen<'a, W> {
+    reply: Reply<'a>,
+    /// Where the reply begins.
+    began: Mark,
+    /// Where its elements begin.
+    elements: Mark,
+    written: usize,
+    write: W,
+}
+
+impl<W> Chosen<'_, W> {
+    fn write<E>(&mut self, element: &E) -> CommandResult
+    where
+        W: Fn(&mut Reply<'_>, &E),
+    {
+        (self.write)(&mut self.reply, element);
+        self.written += 1;
+        self.reply.check_len(self.began)
+    }
+
+    /// Takes all of them back.
+    fn clear(&mut self) {
+        self.reply.rewind(self.elements);
+        self.written = 0;
+    }
+}
+
+/// Draws elements, each time from all.
+struct Drawing<'a, C: ChosenFrom<'a>> {
+    from: C,
+    /// Those that are shown, once too few of them were drawn.
+    listed: Option<Vec<C::Element>>,
+}
+
+impl<'a, C: ChosenFrom<'a>> Drawing<'a, C> {
+    fn new(from: C) -> Self {
+        Self { from, listed: None }
+    }
+
+    /// An element; `None` if there is none.
+    fn draw(&mut self, random: &mut Random) -> Option<C::Element> {
+        if self.listed.is_none() {
+            for _ in 0..DRAWS_EACH_MAX {
+                if let Some(element) = self.from.random(random.draw()) {
+                    return Some(element);
+                }
+            }
+        }
+        let listed = self.listed.get_or_insert_with(|| {
+            let mut listed = Vec::new();
+            self.from.each(&mut |element| listed.push(element));
+            listed
+        });
+        let at = random.draw().checked_rem(listed.len() as u64)?;
+        Some(listed[at as usize])
+    }
+}
+
+/// Chooses `count` elements, each from all.
+fn repeated<'a, C: ChosenFrom<'a>, W: Fn(&mut Reply<'_>, &C::Element)>(
+    from: C,
+    count: u64,
+    random: &mut Random,
+    chosen: &mut Chosen<'_, W>,
+) -> CommandResult {
+    let mut drawing = Drawing::new(from);
+    for _ in 0..count {
+        match drawing.draw(random) {
+            Some(element) => chosen.write(&element)?,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// Chooses `count` different elements, or all.
+fn different<'a, C: ChosenFrom<'a>, W: Fn(&mut Reply<'_>, &C::Element)>(
+    from: C,
+    count: u64,
+    random: &mut Random,
+    chosen: &mut Chosen<'_, W>,
+) -> CommandResult {
+    let len = from.len();
+    if count <= len / DRAWN_OF && draw_different(from, count, random, chosen)? {
+        return Ok(());
+    }
+    chosen.clear();
+    let there = walk(from, count, len, random, chosen)?;
+    if (chosen.written as u64) < count.min(there) {
+        chosen.clear();
+        walk(from, count, there, random, chosen)?;
+    }
+    Ok(())
+}
+
+/// Draws until there are `count` different elements; false if there are too few at the last.
+fn draw_different<'a, C: ChosenFrom<'a>, W: Fn(&mut Reply<'_>, &C::Element)>(
+    from: C,
+    count: u64,
+    random: &mut Random,
+    chosen: &mut Chosen<'_, W>,
+) -> Result<bool, ErrorReply> {
+    let mut taken = HashSet::with_capacity(count as usize);
+    for _ in 0..count as usize * DRAWS_EACH_MAX {
+        if taken.len() as u64 == count {
+            break;
+        }
+        if let Some(element) = from.random(random.draw())
+            && taken.insert(C::name(&element))
+        {
+            chosen.write(&element)?;
+        }
+    }
+    Ok(taken.len() as u64 == count)
+}
+
+/// Walks over `len` elements and chooses `count` of them, or all; how many there are.
+fn walk<'a, C: ChosenFrom<'a>, W: Fn(&mut Reply<'_>, &C::Element)>(
+    from: C,
+    count: u64,
+    len: u64,
+    random: &mut Random,
+    chosen: &mut Chosen<'_, W>,
+) -> Result<u64, ErrorReply> {
+    let mut wanted = count.min(len);
+    let mut seen = 0;
+    let mut done = Ok(());
+    from.each(&mut |element| {
+        let to_come = len - seen;
+        seen += 1;
+        if done.is_ok() && random.draw() % to_come < wanted {
+            wanted -= 1;
+            done = chosen.write(&element);
+        }
+    });
+    done?;
+    Ok(seen)
+}

@@ -1,0 +1,200 @@
+//! `ZRANDMEMBER`: members chosen at random. Every rank is as likely as any other.
+
+use std::ops::ControlFlow;
+
+use larder_engine::{Bound, Direction, Member, SortedSetRef};
+
+use super::{Parts, READING, read};
+use crate::command::families::choose::{self, ChosenFrom, Written};
+use crate::command::families::counts;
+use crate::command::{Args, CommandSpec, Run, ShardCall};
+use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Reply};
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
+    name: "zrandmember",
+    arity: -2,
+    tips: &["nondeterministic_output"],
+    since: "6.2.0",
+    syntax: "key [count [WITHSCORES]]",
+    summary: "Returns members of a sorted set chosen at random.",
+    complexity: "O(N*log(M)) where N is the number of members returned, and M that of the sorted set.",
+    run: Run::OnShard(zrandmember),
+    ..READING
+}];
+
+impl<'a> ChosenFrom<'a> for SortedSetRef<'a> {
+    type Element = Member<'a>;
+
+    fn len(self) -> u64 {
+        SortedSetRef::len(&self)
+    }
+
+    fn random(self, random: u64) -> Option<Member<'a>> {
+        SortedSetRef::random(&self, random)
+    }
+
+    fn each(self, show: &mut dyn FnMut(Member<'a>)) {
+        self.walk(&Bound::Start, Direction::Up, &mut |member| {
+            show(member);
+            ControlFlow::Continue(())
+        });
+    }
+
+    fn name(member: &Member<'a>) -> &'a [u8] {
+        member.name
+    }
+}
+
+fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
+    let wanted = Wanted::parse(&call.args)?;
+    let place = (call.db, call.key(1), call.access);
+    let set = read(call.shard, call.stats, place)?;
+    let Some(wanted) = wanted else {
+        match set.and_then(|set| choose::one(set, call.random)) {
+            Some(member) => call.reply.bulk(member.name),
+            None => call.reply.null(),
+        }
+        return Ok(());
+    };
+    let Some(set) = set else {
+        call.reply.array(0);
+        return Ok(());
+    };
+    let parts = wanted.parts;
+    let written = Written {
+        replies_each: parts.replies_each(&call.reply),
+        write: |reply: &mut Reply<'_>, member: &Member<'_>| parts.write(reply, member),
+    };
+    choose::several(set, wanted.count, call.random, &mut call.reply, written)
+}
+
+/// What is asked for with a count.
+struct Wanted {
+    /// So many different ones; if negative, so many whether different or not.
+    count: i64,
+    parts: Parts,
+}
+
+impl Wanted {
+    /// Reads the arguments; `None` without a count.
+    fn parse(args: &Args<'_>) -> Result<Option<Self>, ErrorReply> {
+        if args.len() == 2 {
+            return Ok(None);
+        }
+        let count = counts::to_choose(args, 2)?;
+        let parts = match args.len() {
+            3 => Parts::Names,
+            4 if args.is(3, "withscores") => Parts::Both,
+            _ => return Err(errors::SYNTAX),
+        };
+        if parts == Parts::Both && count.unsigned_abs() > i64::MAX as u64 / 2 {
+            return Err(errors::VALUE_OUT_OF_RANGE);
+        }
+        Ok(Some(Self { count, parts }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use crate::command::families::testing::Bench;
+    use crate::resp::Protocol;
+
+    fn set_of(members: usize) -> Bench {
+        let mut bench = Bench::new();
+        for member in 0..members {
+            bench.run(&format!("ZADD z {member} m{member}"));
+        }
+        bench
+    }
+
+    fn words(reply: &str) -> Vec<String> {
+        let words = reply.trim_matches(['[', ']']).split(", ");
+        let words = words.filter(|word| !word.is_empty());
+        words
+            .map(|word| word.trim_matches('"').to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn as_many_different_members_are_chosen_as_there_are() {
+        for members in [1, 10, 1000] {
+            let mut bench = set_of(members);
+            for count in [0, 1, members / 2, members - 1, members, members + 5] {
+                let chosen = words(&bench.run(&format!("ZRANDMEMBER z {count} WITHSCORES")));
+                assert_eq!(chosen.len(), 2 * count.min(members), "{count} of {members}");
+                let different: BTreeSet<_> = chosen.chunks(2).map(|pair| &pair[0]).collect();
+                assert_eq!(different.len(), count.min(members), "{count} of {members}");
+                for pair in chosen.chunks(2) {
+                    assert_eq!(pair[0], format!("m{}", pair[1]));
+                }
+            }
+            assert_eq!(words(&bench.run("ZRANDMEMBER z -50")).len(), 50);
+        }
+        let mut bench = Bench::new();
+        bench.check(&[("ZRANDMEMBER none", "nil"), ("ZRANDMEMBER none -5", "[]")]);
+    }
+
+    #[test]
+    fn each_member_is_as_likely_as_any_other() {
+        const MEMBERS: usize = 40;
+        let mut bench = set_of(MEMBERS);
+        for count in [1, 20, -20i64] {
+            let mut times = BTreeMap::new();
+            for _ in 0..40_000 / count.unsigned_abs() {
+                for name in words(&bench.run(&format!("ZRANDMEMBER z {count}"))) {
+                    *times.entry(name).or_insert(0u32) += 1;
+                }
+            }
+            let expected = 40_000.0 / MEMBERS as f64;
+            let chi_square: f64 = times
+                .values()
+                .map(|&times| (f64::from(times) - expected).powi(2) / expected)
+                .sum();
+            // The numbers are the same in each run. Beyond 73 is one in a thousand, at 39 degrees of freedom.
+            assert_eq!(times.len(), MEMBERS);
+            assert!(chi_square < 73.0, "{count}: {chi_square}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_flat_in_resp2_and_nested_in_resp3() {
+        let mut bench = set_of(1);
+        let command: [&[u8]; 4] = [b"ZRANDMEMBER", b"z", b"-2", b"WITHSCORES"];
+        let flat = b"*4\r\n$2\r\nm0\r\n$1\r\n0\r\n$2\r\nm0\r\n$1\r\n0\r\n";
+        assert_eq!(bench.run_words(&command), flat);
+        bench.protocol = Protocol::Resp3;
+        let pair = "*2\r\n$2\r\nm0\r\n,0\r\n";
+        assert_eq!(
+            bench.run_words(&command),
+            format!("*2\r\n{pair}{pair}").as_bytes()
+        );
+    }
+
+    #[test]
+    fn counts_that_cannot_be_are_refused() {
+        let mut bench = set_of(1);
+        bench.check(&[
+            (
+                "ZRANDMEMBER z x",
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                "ZRANDMEMBER z -9223372036854775808",
+                "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            ),
+            (
+                "ZRANDMEMBER z 9223372036854775807 WITHSCORES",
+                "ERR value is out of range",
+            ),
+            ("ZRANDMEMBER z 1 WITHVALUES", "ERR syntax error"),
+            (
+                "ZRANDMEMBER z -9223372036854775807",
+                "ERR the reply exceeds the maximum allowed size (1gb)",
+            ),
+        ]);
+    }
+}
