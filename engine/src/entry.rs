@@ -8,6 +8,7 @@ use crate::memory::Memory;
 use crate::raw::Block;
 use crate::sorted::SortedSetView;
 use crate::spiral::entries::{Short, short_bytes};
+use crate::stream::StreamRef;
 use crate::{
     AccessClock, Bound, Direction, Encoding, End, Field, Kind, Member, UnixMillis, ValueBytes,
     ValueImage,
@@ -142,6 +143,15 @@ impl<'a> EntryRef<'a> {
         }
     }
 
+    /// The stream; `None` if the entry is of another type.
+    pub fn stream(&self) -> Option<StreamRef<'a>> {
+        if self.kind() != Kind::Stream {
+            return None;
+        }
+        let owner = self.memory.collection_of(self.collection_item());
+        Some(self.memory.stream(owner.expect("a stream is never packed")))
+    }
+
     /// Shows each field of a hash, those past their deadline included; of another value nothing.
     pub fn each_field(&self, show: &mut dyn FnMut(Field<'a>)) {
         if self.kind() == Kind::Hash {
@@ -274,6 +284,7 @@ impl<'a> EntryRef<'a> {
             }
             Kind::Set | Kind::Hash => self.memory.named(self.collection_item()).len(),
             Kind::SortedSet => self.sorted().len(),
+            Kind::Stream => self.stream().map_or(0, |stream| stream.len()),
         }
     }
 

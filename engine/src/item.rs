@@ -84,6 +84,8 @@ impl Form {
             Kind::Set => Self(Self::SET_PACKED),
             Kind::Hash => Self(Self::HASH_PACKED),
             Kind::SortedSet => Self(Self::SORTED_SET_PACKED),
+            // None is packed.
+            Kind::Stream => Self(7),
         }
     }
 
@@ -134,6 +136,7 @@ impl Form {
             3 | 9 => Kind::List,
             4 | 10 => Kind::Set,
             6 | 12 => Kind::SortedSet,
+            7 | 13 => Kind::Stream,
             _ => Kind::Hash,
         }
     }
@@ -214,6 +217,7 @@ impl Variant {
     /// What `OBJECT ENCODING` answers of a collection of this kind.
     pub(crate) fn encoding(self, kind: Kind) -> Encoding {
         match (kind, self.is_outgrown()) {
+            (Kind::Stream, _) => Encoding::Stream,
             (Kind::List, true) => Encoding::QuickList,
             (Kind::Set | Kind::Hash, true) => Encoding::HashTable,
             (Kind::SortedSet, true) => Encoding::SkipList,

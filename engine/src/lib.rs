@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
@@ -29,6 +29,7 @@ mod raw;
 mod shard;
 mod sorted;
 mod spiral;
+mod stream;
 mod subscribers;
 mod thresholds;
 mod units;
@@ -50,14 +51,18 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, ScanCursor, Scored,
-    SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, TtlChange, Undo,
-    Upcoming, members_of_part, write_member,
+    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MemoryUsage, PartFrom,
+    ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored,
+    StreamMut, TtlChange, Undo, Upcoming, members_of_part, write_member,
 };
-pub use sorted::{Bound, Direction, Side};
+pub use sorted::{Bound, Side};
 pub use spiral::Intent;
+pub use stream::{
+    ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
+    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, TrimBy, TrimTo,
+};
 pub use subscribers::SubscriberId;
-pub use thresholds::{ListThreshold, Thresholds};
-pub use units::{AccessClock, DbIndex, UnixMillis};
+pub use thresholds::{ListThreshold, StreamNodeLimits, Thresholds};
+pub use units::{AccessClock, DbIndex, Direction, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

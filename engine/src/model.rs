@@ -17,6 +17,7 @@ pub use crate::shard::sets::model::play as play_sets;
 pub use crate::shard::sorted_sets::model::play as play_sorted_sets;
 pub use crate::sorted::model::{play as play_sorted, play_run};
 pub use crate::spiral::model::play as play_spiral;
+pub use crate::stream::model::play as play_stream;
 pub use collections::{Entry, OpenEntry, Value};
 pub(crate) use steps::Steps;
 

@@ -21,6 +21,27 @@ pub struct Thresholds {
     pub sorted_set_name_bytes: u64,
     /// A list's (`list-max-listpack-size`).
     pub list: ListThreshold,
+    /// How large the nodes of streams become.
+    pub stream_nodes: StreamNodeLimits,
+}
+
+/// How large the leaves of entries become, as clients configure it; neither is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamNodeLimits {
+    /// Bytes (`stream-node-max-bytes`).
+    pub bytes: u64,
+    /// Entries (`stream-node-max-entries`).
+    pub entries: u64,
+}
+
+impl Default for StreamNodeLimits {
+    /// Those of Redis.
+    fn default() -> Self {
+        Self {
+            bytes: 4096,
+            entries: 100,
+        }
+    }
 }
 
 impl Thresholds {
@@ -92,6 +113,7 @@ impl Default for Thresholds {
             sorted_set_members: 128,
             sorted_set_name_bytes: 64,
             list: ListThreshold::Bytes(8 << 10),
+            stream_nodes: StreamNodeLimits::default(),
         }
     }
 }

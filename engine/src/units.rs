@@ -11,6 +11,15 @@ impl UnixMillis {
     }
 }
 
+/// Which way things in order are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the lowest to the highest.
+    Up,
+    /// From the highest to the lowest.
+    Down,
+}
+
 /// Number of a logical database, below the configured `databases`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DbIndex(pub u16);

@@ -19,6 +19,8 @@ pub enum Kind {
     Hash,
     /// Members in the order of their scores.
     SortedSet,
+    /// Entries in the order of their ids, and groups that read them.
+    Stream,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Set => "set",
             Self::Hash => "hash",
             Self::SortedSet => "zset",
+            Self::Stream => "stream",
         }
     }
 }
@@ -55,6 +58,8 @@ pub enum Encoding {
     HashTable,
     /// A large sorted set.
     SkipList,
+    /// A stream.
+    Stream,
 }
 
 impl Encoding {
@@ -70,6 +75,7 @@ impl Encoding {
             Self::QuickList => "quicklist",
             Self::HashTable => "hashtable",
             Self::SkipList => "skiplist",
+            Self::Stream => "stream",
         }
     }
 

@@ -8,6 +8,7 @@
 //! ```
 //! An effect says nothing of the command that had it. Which events are published for it is told apart ([`super::Event`]).
 
+use crate::stream::StreamChangeOf;
 use crate::{DbIndex, Encoding, End, Kind, UnixMillis};
 
 /// One entry of the journal.
@@ -154,13 +155,8 @@ pub enum ElementOf<B> {
         /// Its score.
         score: f64,
     },
-    /// A stream has this entry.
-    Entry {
-        /// Milliseconds, and the number among entries of the same.
-        id: (u64, u64),
-        /// Its fields, in the representation of the stream's encoding.
-        fields: B,
-    },
+    /// A stream is so from now on.
+    Stream(StreamChangeOf<B>),
     /// A field or member is gone.
     Gone(B),
 }
@@ -239,8 +235,11 @@ impl Element<'_> {
             Self::Field { .. } => Some(Kind::Hash),
             Self::Score { .. } => Some(Kind::SortedSet),
             Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
-            // Of types that are yet to come.
-            Self::Entry { .. } => None,
+            // A group that is gone is to be told to those who wait for what it is given.
+            Self::Stream(StreamChangeOf::Added { .. } | StreamChangeOf::GroupGone { .. }) => {
+                Some(Kind::Stream)
+            }
+            Self::Stream(_) => None,
         }
     }
 }
@@ -314,10 +313,7 @@ impl<B> ElementOf<B> {
                 member: bytes_of(member),
                 score,
             },
-            Self::Entry { id, fields } => ElementOf::Entry {
-                id,
-                fields: bytes_of(fields),
-            },
+            Self::Stream(change) => ElementOf::Stream(change.map(bytes_of)),
             Self::Gone(name) => ElementOf::Gone(bytes_of(name)),
         }
     }

@@ -15,6 +15,8 @@ pub enum EventClass {
     Hash,
     /// `z`: sorted set commands.
     SortedSet,
+    /// `t`: stream commands.
+    Stream,
     /// `x`: an entry reached its deadline.
     Expired,
     /// `e`: an entry was evicted for `maxmemory`.
@@ -37,6 +39,7 @@ impl EventClass {
             Self::Set => Some('s'),
             Self::Hash => Some('h'),
             Self::SortedSet => Some('z'),
+            Self::Stream => Some('t'),
             Self::Expired => Some('x'),
             Self::Evicted => Some('e'),
             Self::New => Some('n'),
@@ -188,6 +191,24 @@ events! {
     GeoSearchStore = ("geosearchstore", SortedSet),
     /// `GEORADIUS`, `GEORADIUSBYMEMBER` with `STORE` or `STOREDIST`.
     GeoRadiusStore = ("georadiusstore", SortedSet),
+    /// `XADD`.
+    XAdd = ("xadd", Stream),
+    /// Entries of a stream were deleted.
+    XDel = ("xdel", Stream),
+    /// A stream was trimmed.
+    XTrim = ("xtrim", Stream),
+    /// `XSETID`.
+    XSetId = ("xsetid", Stream),
+    /// `XGROUP CREATE`.
+    XGroupCreate = ("xgroup-create", Stream),
+    /// `XGROUP SETID`.
+    XGroupSetId = ("xgroup-setid", Stream),
+    /// `XGROUP DESTROY`.
+    XGroupDestroy = ("xgroup-destroy", Stream),
+    /// A consumer came to be.
+    XGroupCreateConsumer = ("xgroup-createconsumer", Stream),
+    /// `XGROUP DELCONSUMER`.
+    XGroupDelConsumer = ("xgroup-delconsumer", Stream),
     /// The entry was deleted by a command.
     Del = ("del", Generic),
     /// A deadline was set.

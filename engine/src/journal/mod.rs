@@ -40,8 +40,16 @@ pub(crate) enum Counts {
     Change,
     /// A part of a change that is counted by itself.
     Part,
+    /// A change that those who watch the key, or keep what they read of it, do not hear of, as in Redis.
+    Unwatched,
     /// No change: there is no difference that a client could read.
     Nothing,
+}
+
+impl Counts {
+    fn is_watched(self) -> bool {
+        matches!(self, Self::Change | Self::Part)
+    }
 }
 
 /// What was made since the journal began to hold back.
@@ -304,7 +312,7 @@ impl Journal {
         effect: &Effect<'_>,
     ) {
         self.sequence += 1;
-        if counts != Counts::Change {
+        if matches!(counts, Counts::Part | Counts::Nothing) {
             self.uncounted += 1;
         }
         if self.is_heard() {
@@ -330,7 +338,7 @@ impl Journal {
     #[cold]
     #[inline(never)]
     fn pass_on(&mut self, counts: Counts, db: DbIndex, key: &[u8], effect: &Effect<'_>) {
-        if !self.watches.is_empty() && counts != Counts::Nothing {
+        if !self.watches.is_empty() && counts.is_watched() {
             self.watches.note(db, key, effect);
         }
         if !self.awaited.is_empty() {
@@ -355,7 +363,7 @@ impl Journal {
                 }
             }
         }
-        if self.kept.changes && counts != Counts::Nothing {
+        if self.kept.changes && counts.is_watched() {
             let what = match effect {
                 effect if !effect.is_on_key() => Noted::Database,
                 effect if effect.is_of_the_shard() => Noted::Changed(Author::Shard),

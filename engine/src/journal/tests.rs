@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
+use crate::stream::{StreamChange, StreamId};
 use crate::watch::Presence;
 use crate::{End, Kind, UnixMillis};
 
@@ -199,7 +200,7 @@ const HELD: Moment = Moment {
 };
 
 /// One of each.
-const ELEMENTS: [Element<'static>; 13] = [
+const ELEMENTS: [Element<'static>; 14] = [
     Element::Range {
         offset: 3,
         bytes: b"bytes",
@@ -232,10 +233,14 @@ const ELEMENTS: [Element<'static>; 13] = [
         member: b"member",
         score: -0.5,
     },
-    Element::Entry {
-        id: (1_700_000_000_000, 1),
+    Element::Stream(StreamChange::Added {
+        id: StreamId::new(1_700_000_000_000, 1),
         fields: b"fields",
-    },
+    }),
+    Element::Stream(StreamChange::ConsumerGone {
+        group: b"group",
+        consumer: b"consumer",
+    }),
     Element::Gone(b"field"),
     Element::Gone(b""),
 ];
@@ -299,6 +304,7 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::SortedSet),
             // Of a type that is yet to come.
             None,
+            Some(Kind::Stream),
             None,
             None,
         ]

@@ -24,6 +24,7 @@ use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
 use crate::sorted::SortedSet;
 use crate::spiral::Spiral;
+use crate::stream::Stream;
 use crate::{Kind, StoreError};
 
 /// Slots to an allocation.
@@ -113,6 +114,15 @@ impl Collections {
     #[inline]
     pub(crate) fn sorted(&self, owner: Owner) -> &SortedSet {
         self.root(owner).structure.sorted()
+    }
+
+    /// A stream.
+    ///
+    /// # Panics
+    /// As [`Self::root`], or it is of another structure.
+    #[inline]
+    pub(crate) fn stream(&self, owner: Owner) -> &Stream {
+        self.root(owner).structure.stream()
     }
 
     /// Has `change` change a collection that is no list.

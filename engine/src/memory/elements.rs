@@ -12,6 +12,7 @@ use crate::raw::Block;
 use crate::sorted::{self, SortedSet, SortedSetView};
 use crate::spiral::packed::Packed;
 use crate::spiral::{ElementRef, Spiral};
+use crate::stream::{Stream, StreamRef};
 use crate::{AccessClock, Kind, StoreError, UnixMillis, parse_canonical_i64};
 
 /// Named elements, to read.
@@ -234,6 +235,31 @@ impl Memory {
     #[inline]
     pub(crate) fn sorted(&self, number: Owner) -> (&SortedSet, &Heap) {
         (self.collections.sorted(number), &self.heap)
+    }
+
+    /// A stream, to read.
+    #[inline]
+    pub(crate) fn stream(&self, number: Owner) -> StreamRef<'_> {
+        self.collections.stream(number).view(&self.heap)
+    }
+
+    /// A stream, and the memory it lies in.
+    #[inline]
+    pub(crate) fn stream_in_heap(&self, number: Owner) -> (&Stream, &Heap) {
+        (self.collections.stream(number), &self.heap)
+    }
+
+    /// Has `change` change a stream in its memory.
+    #[inline]
+    pub(crate) fn change_stream<T>(
+        &mut self,
+        number: Owner,
+        change: impl FnOnce(&mut Stream, &mut Heap) -> T,
+    ) -> T {
+        let Self {
+            collections, heap, ..
+        } = self;
+        collections.change(number, |structure| change(structure.stream_mut(), heap))
     }
 
     /// Has `change` change a collection of named elements in its memory.

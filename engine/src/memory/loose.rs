@@ -125,6 +125,7 @@ impl Memory {
                 let len = match loose.kind {
                     Kind::List => structure.list().len().into(),
                     Kind::SortedSet => structure.sorted().len(),
+                    Kind::Stream => structure.stream().len(),
                     _ => structure.spiral().len(),
                 };
                 (len, structure.payload_bytes())
@@ -203,6 +204,17 @@ impl Memory {
             },
         };
         self.change_list(owner, |list, heap| list.push(heap, End::Tail, element))
+    }
+
+    /// The number of a stream, which is large from the beginning.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn loose_stream(&mut self, loose: &mut Loose) -> Result<Owner, StoreError> {
+        match loose.body {
+            Body::Large(owner) => Ok(owner),
+            Body::Packed(_) => self.unpack_loose(loose, &|_| unreachable!("it is empty")),
+        }
     }
 
     /// Makes one that is packed large; its number.

@@ -37,6 +37,8 @@ pub enum Value {
     Hash(BTreeMap<Vec<u8>, (Vec<u8>, Option<UnixMillis>)>),
     /// A sorted set: of each member the bits of its score.
     SortedSet(BTreeMap<Vec<u8>, u64>),
+    /// A stream: the changes that make it, as bytes.
+    Stream(Vec<Vec<u8>>),
 }
 
 impl Entry {
@@ -73,6 +75,16 @@ impl Entry {
                 });
                 Value::SortedSet(set)
             }
+            Kind::Stream => {
+                let mut stream = Vec::new();
+                let shown = entry.stream().expect("it is one");
+                shown.each_change(&mut |change| {
+                    let mut bytes = Vec::new();
+                    change.write(&mut bytes);
+                    stream.push(bytes);
+                });
+                Value::Stream(stream)
+            }
         };
         Self {
             value,
@@ -104,6 +116,7 @@ impl Entry {
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
             Value::SortedSet(_) => Kind::SortedSet,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 }
@@ -217,6 +230,7 @@ impl OpenEntry<'_> {
             Kind::Set => Value::Set(BTreeSet::new()),
             Kind::Hash => Value::Hash(BTreeMap::new()),
             Kind::SortedSet => Value::SortedSet(BTreeMap::new()),
+            Kind::Stream => unreachable!("streams have a model of their own"),
         };
         let empty = Entry {
             value,
@@ -245,7 +259,9 @@ impl OpenEntry<'_> {
             Some(Value::Set(set)) => set.len(),
             Some(Value::Hash(hash)) => hash.len(),
             Some(Value::SortedSet(set)) => set.len(),
-            Some(Value::String(_)) => unreachable!("it was opened as a collection"),
+            Some(Value::String(_) | Value::Stream(_)) => {
+                unreachable!("it was opened as a collection")
+            }
         }
     }
 

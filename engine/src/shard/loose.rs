@@ -8,7 +8,8 @@
 //! ```
 //! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none, a member of a
 //! sorted set its score, 8 bytes. Each is in the order of the collection, and where the next begins is a number: of the element in a
-//! list, a cursor in a hash or a set, a rank.
+//! list, a cursor in a hash or a set, a rank. Parts of a stream are rows of changes, and the next begins
+//! in a stage of them, at an entry.
 
 use std::ops::ControlFlow;
 
@@ -20,6 +21,7 @@ use crate::memory::{Content, Loose, Named, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::{ElementRef, Put};
+use crate::stream::{PartPlace, StreamChange, StreamId};
 use crate::{
     AccessClock, Bound, DbIndex, Direction, Encoding, End, Key, Kind, ListThreshold, StoreError,
     UnixMillis, ValueImage, parse_canonical_i64,
@@ -27,6 +29,51 @@ use crate::{
 
 /// Elements that one look at a hash shows, about.
 const SCAN_ELEMENTS: usize = 16;
+
+/// Where a part begins: the first at the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartFrom {
+    /// Of a list an element, of a hash a cursor, of a stream the stage.
+    pub number: u64,
+    /// Of a stream the entry.
+    pub id: StreamId,
+}
+
+impl PartFrom {
+    /// One that a number says.
+    pub fn number(number: u64) -> Self {
+        Self {
+            number,
+            id: StreamId::MIN,
+        }
+    }
+
+    /// As bytes, for who asks for a part.
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let words = [self.number, self.id.ms, self.id.seq];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// What [`Self::to_bytes`] made of one.
+    ///
+    /// # Panics
+    /// It made none of these.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let [number, ms, seq] = words else {
+            panic!("a place has three words");
+        };
+        assert!(rest.is_empty(), "a place has three words");
+        Self {
+            number: u64::from_le_bytes(*number),
+            id: StreamId::new(u64::from_le_bytes(*ms), u64::from_le_bytes(*seq)),
+        }
+    }
+}
 
 /// A collection of a shard that no key has yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,20 +211,17 @@ impl Shard {
         &mut self,
         db: DbIndex,
         key: Key<'_>,
-        (from, most_bytes): (u64, usize),
-    ) -> Option<(ValueImage, Option<u64>)> {
+        (from, most_bytes): (PartFrom, usize),
+    ) -> Option<(ValueImage, Option<PartFrom>)> {
         let item = self.find_to_read(db, key).and_then(item_of)?;
         let entry = self.memory.entry(item);
         let mut bytes = Vec::new();
         let next = match entry.kind() {
             Kind::String => return None,
-            Kind::List => self.part_of_list(item, (from, most_bytes), &mut bytes),
-            Kind::Set => self.part_of_set(item, (from, most_bytes), &mut bytes),
-            Kind::Hash => {
-                let fields = self.memory.named(item);
-                self.part_of_named(&fields, (from, most_bytes), &mut bytes, write_field)
-            }
-            Kind::SortedSet => self.part_of_sorted_set(item, (from, most_bytes), &mut bytes),
+            Kind::Stream => self.part_of_stream(item, (from, most_bytes), &mut bytes),
+            kind => self
+                .part_by_number((kind, item), (from.number, most_bytes), &mut bytes)
+                .map(PartFrom::number),
         };
         let image = ValueImage {
             kind: entry.kind(),
@@ -270,6 +314,45 @@ impl Shard {
         (next < set.len()).then_some(next)
     }
 
+    fn part_by_number(
+        &self,
+        (kind, item): (Kind, Block),
+        (from, most_bytes): (u64, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        match kind {
+            Kind::String | Kind::Stream => unreachable!("no number says where its parts begin"),
+            Kind::List => self.part_of_list(item, (from, most_bytes), out),
+            Kind::Set => self.part_of_set(item, (from, most_bytes), out),
+            Kind::Hash => {
+                let fields = self.memory.named(item);
+                self.part_of_named(&fields, (from, most_bytes), out, write_field)
+            }
+            Kind::SortedSet => self.part_of_sorted_set(item, (from, most_bytes), out),
+        }
+    }
+
+    fn part_of_stream(
+        &self,
+        item: Block,
+        (from, most_bytes): (PartFrom, usize),
+        out: &mut Vec<u8>,
+    ) -> Option<PartFrom> {
+        let owner = self.memory.collection_of(item);
+        let (stream, heap) = self
+            .memory
+            .stream_in_heap(owner.expect("it is never packed"));
+        let from = PartPlace {
+            stage: from.number,
+            id: from.id,
+        };
+        let next = stream.write_part(heap, from, most_bytes, out)?;
+        Some(PartFrom {
+            number: next.stage,
+            id: next.id,
+        })
+    }
+
     /// Begins a collection that no key has. Given an encoding, that is what it answers; else that follows from its elements.
     /// It is put or dropped in the end.
     pub fn begin_loose(&mut self, kind: Kind, encoding: Option<Encoding>) -> LooseId {
@@ -350,7 +433,8 @@ impl Shard {
                 memory.change_list(owner, |list, heap| list.remove(heap, index..index + count));
                 Ok(())
             }
-            Element::Range { .. } | Element::Entry { .. } => {
+            Element::Stream(ref change) => self.change_stream(owner, change),
+            Element::Range { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }
@@ -388,6 +472,11 @@ impl Shard {
             Kind::SortedSet => {
                 while !part.is_empty() {
                     self.add_scored(id, read_scored(&mut part))?;
+                }
+            }
+            Kind::Stream => {
+                while !part.is_empty() {
+                    self.change_loose(id, &StreamChange::read(&mut part))?;
                 }
             }
         }
@@ -524,13 +613,27 @@ impl Shard {
         (part, next)
     }
 
+    /// Makes a change of a stream.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub fn change_loose(
+        &mut self,
+        id: LooseId,
+        change: &StreamChange<'_>,
+    ) -> Result<(), StoreError> {
+        let loose = &mut self.loose.get_mut(id).loose;
+        let owner = self.memory.loose_stream(loose)?;
+        self.change_stream(owner, change)
+    }
+
     /// Takes a collection out of use that no key is to have.
     pub fn drop_loose(&mut self, id: LooseId) {
         let Gathered { loose, .. } = self.loose.take(id);
         self.memory.drop_loose(&loose);
     }
 
-    /// Puts a collection, which is not empty, at `key`, replacing what is there.
+    /// Puts a collection, which is not empty unless it is a stream, at `key`, replacing what is there.
     ///
     /// # Errors
     /// As [`Self::set`]; then nothing changed but that the collection is dropped.
@@ -567,8 +670,12 @@ impl Shard {
             is_variant_given,
             longest_bytes,
         } = self.loose.take(id);
+        if loose.kind == Kind::Stream {
+            self.memory.loose_stream(&mut loose)?;
+        }
         let (len, payload) = self.memory.size_of_loose(&loose);
-        assert!(len > 0, "no key has an empty collection");
+        let may_be = len > 0 || loose.kind == Kind::Stream;
+        assert!(may_be, "no key has an empty collection");
         let is_outgrown = !is_variant_given
             && match loose.kind {
                 Kind::List => {
@@ -576,6 +683,7 @@ impl Shard {
                     let bytes = ListThreshold::bytes_of(len, payload);
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
+                Kind::Stream => false,
                 kind => self.thresholds.is_outgrown(
                     kind,
                     loose.variant.has_integers(),
@@ -641,6 +749,9 @@ impl Shard {
                 score: member.score,
             });
         });
+        if let Some(stream) = entry.stream() {
+            stream.each_change(&mut |change| record(Element::Stream(*change)));
+        }
         entry.each_element(&mut |value| {
             record(Element::Push {
                 end: End::Tail,

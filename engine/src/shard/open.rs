@@ -133,10 +133,15 @@ impl Open<'_> {
     /// Makes the record of a change.
     #[inline]
     pub(super) fn record(&mut self, element: Element<'_>) {
+        self.record_as(Counts::Change, element);
+    }
+
+    /// As [`Self::record`], for what may count as less than a change.
+    #[inline]
+    pub(super) fn record_as(&mut self, counts: Counts, element: Element<'_>) {
         let effect = Effect::Elements(std::slice::from_ref(&element));
-        self.shard
-            .journal
-            .record(self.db, self.key.bytes(), &effect);
+        let (db, key) = (self.db, self.key.bytes());
+        self.shard.journal.record_as(counts, db, key, &effect);
     }
 
     /// Is called before the collection is made.

@@ -13,10 +13,11 @@ pub use change::{Scored, SortedSetMut};
 pub use near::MemberAhead;
 
 use super::{Access, Shard};
+use crate::Direction;
 use crate::journal::Event;
 use crate::memory::item_of;
 use crate::raw::Block;
-use crate::sorted::{Bound, Direction, SortedSetView};
+use crate::sorted::{Bound, SortedSetView};
 use crate::{DbIndex, Encoding, Key, KeyHasher, Kind, WrongType};
 
 /// A member of a sorted set.

@@ -40,7 +40,7 @@ mod walk;
 
 use index::Index;
 pub(crate) use order::compare_members;
-pub use order::{Bound, Direction, Side};
+pub use order::{Bound, Side};
 use tree::Path;
 pub(crate) use view::{SortedSetView, check_run, find_in, less_than};
 

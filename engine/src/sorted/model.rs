@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::order::{Bound, Direction, Side};
+use super::order::{Bound, Side};
 use super::run::{self, Body, Entry, NAME_MAX_BYTES, Run, Written};
 use super::{BOUNDS, Bounds, SortedSet, compare_members, less_than, tag_of};
+use crate::Direction;
 use crate::KeyHasher;
 use crate::StoreError;
 use crate::key::Alike;

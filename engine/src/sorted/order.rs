@@ -14,15 +14,6 @@ pub enum Side {
     After,
 }
 
-/// Which way members are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the lowest to the highest.
-    Up,
-    /// From the highest to the lowest.
-    Down,
-}
-
 /// A place between members.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound<'a> {

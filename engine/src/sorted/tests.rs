@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::model::{SMALL, play, play_run};
-use super::order::{Bound, Direction, Side};
+use super::order::{Bound, Side};
 use super::{BOUNDS, Bounds, SortedSet, leaf};
+use crate::Direction;
 use crate::KeyHasher;
 use crate::nodes::{Heap, Owner};
 

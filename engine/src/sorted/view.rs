@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::SortedSet;
-use super::order::{self, Bound, Direction, Target};
+use super::order::{self, Bound, Target};
 use super::run::Run;
+use crate::Direction;
 use crate::nodes::Heap;
 
 /// A sorted set to read.

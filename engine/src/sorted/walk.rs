@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::order::{Bound, Direction};
+use super::order::Bound;
 use super::tree::Path;
 use super::{SortedSet, Spot, leaf, long};
+use crate::Direction;
 use crate::nodes::Heap;
 use crate::spiral::address::Position;
 

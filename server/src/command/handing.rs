@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use larder_engine::{
-    Access, AccessClock, Buffer, DbIndex, EntryRef, Event, Key, LooseId, StoreError, ValueBytes,
-    ValueImage,
+    Access, AccessClock, Buffer, DbIndex, EntryRef, Event, Key, LooseId, PartFrom, StoreError,
+    ValueBytes, ValueImage,
 };
 
 use crate::command::CoreState;
@@ -37,7 +37,7 @@ pub enum Extent {
     /// Some elements of a large collection.
     Part {
         /// Where the next part begins; none: this is the last.
-        next: Option<u64>,
+        next: Option<PartFrom>,
     },
 }
 
@@ -72,7 +72,7 @@ impl CoreState {
         let is_kept = self.shard.is_undoable();
         let entry = self.shard.get(db, key, access)?;
         if !entry.is_whole() {
-            return self.hand_part(db, key, 0);
+            return self.hand_part(db, key, PartFrom::default());
         }
         let mut handed = Handed::copy(entry);
         if let ValueBytes::Shared(buffer, _) = &handed.image.bytes
@@ -89,12 +89,12 @@ impl CoreState {
         let entry = self.shard.get(db, key, Access::Peek)?;
         match entry.is_whole() {
             true => Some(Handed::copy(entry)),
-            false => self.hand_part(db, key, 0),
+            false => self.hand_part(db, key, PartFrom::default()),
         }
     }
 
     /// Hands over a part of the collection at `key`, its elements from `from` on, if it is there.
-    pub fn hand_part(&mut self, db: DbIndex, key: Key<'_>, from: u64) -> Option<Handed> {
+    pub fn hand_part(&mut self, db: DbIndex, key: Key<'_>, from: PartFrom) -> Option<Handed> {
         let (image, next) = self.shard.part(db, key, (from, PART_BYTES))?;
         Some(Handed {
             image,

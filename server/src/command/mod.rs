@@ -114,6 +114,12 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::geo::POSITIONS,
     families::geo::SEARCH,
     families::geo::RADIUS,
+    families::streams::WRITE,
+    families::streams::RANGE,
+    families::streams::READ,
+    families::streams::GROUPS,
+    families::streams::PENDING,
+    families::streams::INFO,
     families::script::COMMANDS,
     families::script::FUNCTIONS,
     #[cfg(test)]

@@ -131,6 +131,10 @@ pub struct Settings {
     pub set_max_listpack_entries: u64,
     /// Longest member of a small set.
     pub set_max_listpack_value_bytes: u64,
+    /// Bytes of a node of a stream; 0: no bound.
+    pub stream_node_max_bytes: u64,
+    /// Entries of a node of a stream; 0: no bound.
+    pub stream_node_max_entries: u64,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// Seconds a shutdown waits at most.
@@ -415,6 +419,8 @@ impl Settings {
             zset_max_listpack_value_bytes: values.number("zset-max-listpack-value"),
             list_max_listpack_size: values.number("list-max-listpack-size"),
             hll_sparse_max_bytes: values.number("hll-sparse-max-bytes"),
+            stream_node_max_bytes: values.number("stream-node-max-bytes"),
+            stream_node_max_entries: values.number("stream-node-max-entries"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
             set_max_listpack_entries: values.number("set-max-listpack-entries"),
             set_max_listpack_value_bytes: values.number("set-max-listpack-value"),

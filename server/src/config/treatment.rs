@@ -84,6 +84,8 @@ pub(super) const OBEYED: &[&str] = &[
     "set-max-intset-entries",
     "set-max-listpack-entries",
     "set-max-listpack-value",
+    "stream-node-max-bytes",
+    "stream-node-max-entries",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
@@ -106,7 +108,6 @@ const NO_REPLICATION: Remark = "has no effect: there is no replication yet";
 const NO_CLUSTER: Remark = "has no effect: there is no cluster of servers yet";
 const NO_USERS: Remark = "has no effect: there are no ACL users yet but the default one";
 const NO_EVICTION: Remark = "has no effect: there is no eviction yet";
-const NO_SUCH_TYPE: Remark = "has no effect: there are no values of that type yet";
 const NO_DEFRAGMENTATION: Remark = "has no effect: memory is compacted without it";
 const NO_SYSLOG: Remark = "nothing is written to syslog";
 const BY_THE_CORES: Remark = "has no effect: see cores and core-pinning";
@@ -234,8 +235,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
         Set,
         "has no effect: lists are not compressed",
     ),
-    ("stream-node-max-entries", Set, NO_SUCH_TYPE),
-    ("stream-node-max-bytes", Set, NO_SUCH_TYPE),
     // Network.
     (
         "io-threads",

@@ -15,7 +15,7 @@ use super::item::Item;
 use super::kind;
 use super::limits::NODE_MAX_BYTES;
 use super::listpack::{self, ENTRY_OVERHEAD_MAX};
-use super::output::Output;
+use super::output::{CountPlace, Output};
 use super::packed::{Held, Layout, Packed};
 
 /// What a node of type 18 is.
@@ -162,19 +162,9 @@ fn read_node(parts: Parts, body: Input<'_>, input: &mut Input<'_>) -> Result<Nod
 /// Writes a list as type 18.
 #[derive(Debug)]
 pub struct ListWriter {
-    /// Where the number of nodes stands.
-    count_at: (usize, usize),
-    width: CountWidth,
+    count: CountPlace,
     nodes: u64,
     node: listpack::Writer,
-}
-
-/// How the number of nodes is written: it is known only at the end, so its form is chosen by the number of elements.
-#[derive(Clone, Copy, Debug)]
-enum CountWidth {
-    One,
-    Five,
-    Nine,
 }
 
 impl ListWriter {
@@ -184,20 +174,8 @@ impl ListWriter {
     /// Begins a list of so many elements.
     #[must_use]
     pub fn begin(elements: u64, out: &mut Output) -> Self {
-        let count_at = out.place();
-        let width = match elements {
-            0..0x40 => CountWidth::One,
-            0x40..=0xffff_ffff => CountWidth::Five,
-            _ => CountWidth::Nine,
-        };
-        match width {
-            CountWidth::One => out.byte(0),
-            CountWidth::Five => out.raw(&[0x80, 0, 0, 0, 0]),
-            CountWidth::Nine => out.raw(&[0x81, 0, 0, 0, 0, 0, 0, 0, 0]),
-        }
         Self {
-            count_at,
-            width,
+            count: CountPlace::begin(elements, out),
             nodes: 0,
             node: listpack::Writer::default(),
         }
@@ -230,13 +208,7 @@ impl ListWriter {
     /// Ends the list.
     pub fn finish(mut self, out: &mut Output) {
         self.end_node(out);
-        match self.width {
-            CountWidth::One => out.overwrite(self.count_at, 0, &[self.nodes as u8]),
-            CountWidth::Five => {
-                out.overwrite(self.count_at, 1, &(self.nodes as u32).to_be_bytes());
-            }
-            CountWidth::Nine => out.overwrite(self.count_at, 1, &self.nodes.to_be_bytes()),
-        }
+        self.count.finish(self.nodes, out);
     }
 }
 

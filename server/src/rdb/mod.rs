@@ -3,9 +3,9 @@
 //! ```text
 //! payload.rs     the footer of DUMP, and the version in it
 //! value.rs       one value of any type: which type it is, and who reads it
-//!                    ┌──────────┬──────────┴─┬───────────────┐
-//! types          list.rs     hash.rs      set.rs      sorted_set.rs      elements, fields, members, one after the other
-//!                    └──────────┴──────┬─────┴───────────────┘
+//!                    ┌──────────┬──────────┴─┬───────────────┬─────────────┐
+//! types          list.rs     hash.rs      set.rs      sorted_set.rs    stream/      elements, fields, members, entries, one after the other
+//!                    └──────────┴──────┬─────┴───────────────┴─────────────┘
 //! packed.rs      a small collection in one string: listpack.rs, ziplist.rs, zipmap.rs, intset.rs
 //! input.rs       lengths, strings (lzf.rs), numbers; output.rs writes them
 //! ```
@@ -33,6 +33,7 @@ mod payload;
 mod seen;
 mod set;
 mod sorted_set;
+mod stream;
 mod value;
 mod version;
 mod ziplist;
@@ -48,5 +49,6 @@ pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as,
 pub use seen::Duplicates;
 pub use set::{Set, SetWriter};
 pub use sorted_set::{Member, SortedSet, SortedSetForm, SortedSetWriter};
+pub use stream::{Stream, StreamWriter};
 pub use value::Value;
 pub use version::Version;

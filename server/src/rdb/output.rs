@@ -190,6 +190,47 @@ impl Output {
     }
 }
 
+/// Where a number of nodes stands that is known only at the end: its form is chosen by the number of elements, which are as many at least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountPlace {
+    at: (usize, usize),
+    width: CountWidth,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum CountWidth {
+    One,
+    Five,
+    Nine,
+}
+
+impl CountPlace {
+    /// Makes the place for the number of nodes of so many elements.
+    pub(super) fn begin(elements: u64, out: &mut Output) -> Self {
+        let at = out.place();
+        let width = match elements {
+            0..0x40 => CountWidth::One,
+            0x40..=0xffff_ffff => CountWidth::Five,
+            _ => CountWidth::Nine,
+        };
+        match width {
+            CountWidth::One => out.byte(0),
+            CountWidth::Five => out.raw(&[0x80, 0, 0, 0, 0]),
+            CountWidth::Nine => out.raw(&[0x81, 0, 0, 0, 0, 0, 0, 0, 0]),
+        }
+        Self { at, width }
+    }
+
+    /// Writes the number.
+    pub(super) fn finish(self, nodes: u64, out: &mut Output) {
+        match self.width {
+            CountWidth::One => out.overwrite(self.at, 0, &[nodes as u8]),
+            CountWidth::Five => out.overwrite(self.at, 1, &(nodes as u32).to_be_bytes()),
+            CountWidth::Nine => out.overwrite(self.at, 1, &nodes.to_be_bytes()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use super::list::List;
 use super::seen::Duplicates;
 use super::set::Set;
 use super::sorted_set::SortedSet;
+use super::stream::Stream;
 use super::version::Version;
 
 /// A value, and how to read what it holds.
@@ -25,6 +26,8 @@ pub enum Value<'a> {
     Set(Set),
     /// A sorted set.
     SortedSet(SortedSet),
+    /// A stream.
+    Stream(Stream),
 }
 
 impl<'a> Value<'a> {
@@ -58,6 +61,9 @@ impl<'a> Value<'a> {
         if let Some(set) = SortedSet::open(kind, body, duplicates)? {
             return Ok(Self::SortedSet(set));
         }
+        if let Some(stream) = Stream::open(kind, body)? {
+            return Ok(Self::Stream(stream));
+        }
         Err(Fault::UnknownType(kind))
     }
 
@@ -70,6 +76,7 @@ impl<'a> Value<'a> {
             Self::Hash(hash) => hash.rest(body),
             Self::Set(set) => set.rest(body),
             Self::SortedSet(set) => set.rest(body),
+            Self::Stream(stream) => stream.rest(body),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every error text of the wire, in one place, byte for byte as Redis words them.
 
 mod sorted_sets;
+pub mod streams;
 
 use std::borrow::Cow;
 

@@ -5,6 +5,7 @@ use crate::nodes::{Heap, NodeKind, Owner};
 use crate::raw::Block;
 use crate::sorted::SortedSet;
 use crate::spiral::{NodeSizes, Spiral};
+use crate::stream::Stream;
 use crate::{Kind, StoreError};
 
 /// A large collection.
@@ -15,6 +16,8 @@ pub(crate) enum Structure {
     List(List),
     /// Members in the order of their scores.
     Sorted(SortedSet),
+    /// Entries by id. Roots have much to say of such.
+    Stream(Box<Stream>),
 }
 
 impl Structure {
@@ -27,6 +30,7 @@ impl Structure {
                 Ok(Self::Spiral(Spiral::new(heap, owner, &NodeSizes::FIELDS)?))
             }
             Kind::SortedSet => Ok(Self::Sorted(SortedSet::new(owner))),
+            Kind::Stream => Ok(Self::Stream(Box::new(Stream::new(owner)))),
         }
     }
 
@@ -84,6 +88,24 @@ impl Structure {
         }
     }
 
+    /// The entries by id.
+    #[inline]
+    pub(crate) fn stream(&self) -> &Stream {
+        match self {
+            Self::Stream(stream) => stream,
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
+    /// As [`Self::stream`].
+    #[inline]
+    pub(crate) fn stream_mut(&mut self) -> &mut Stream {
+        match self {
+            Self::Stream(stream) => stream,
+            _ => unreachable!("it is of another structure"),
+        }
+    }
+
     /// Bytes of all its blocks and extents.
     #[inline]
     pub(crate) fn block_bytes(&self) -> u64 {
@@ -91,6 +113,7 @@ impl Structure {
             Self::Spiral(spiral) => spiral.block_bytes(),
             Self::List(list) => list.block_bytes(),
             Self::Sorted(set) => set.block_bytes(),
+            Self::Stream(stream) => stream.block_bytes(),
         }
     }
 
@@ -101,6 +124,7 @@ impl Structure {
             Self::Spiral(spiral) => spiral.list_bytes(),
             Self::List(list) => list.list_bytes(),
             Self::Sorted(set) => set.list_bytes(),
+            Self::Stream(stream) => stream.list_bytes(),
         }
     }
 
@@ -111,6 +135,7 @@ impl Structure {
             Self::Spiral(spiral) => spiral.payload_bytes(),
             Self::List(list) => list.payload_bytes(),
             Self::Sorted(set) => set.payload_bytes(),
+            Self::Stream(stream) => stream.payload_bytes(),
         }
     }
 
@@ -120,13 +145,14 @@ impl Structure {
             Self::Spiral(spiral) => spiral.dismantle(heap, budget),
             Self::List(list) => list.dismantle(heap, budget),
             Self::Sorted(set) => set.dismantle(heap, budget),
+            Self::Stream(stream) => stream.dismantle(heap, budget),
         }
     }
 
     /// Frees at most about so many of them; how many they were, `None` when there are none left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
         match self {
-            Self::Spiral(_) | Self::Sorted(_) => None,
+            Self::Spiral(_) | Self::Sorted(_) | Self::Stream(_) => None,
             Self::List(list) => list.reclaim(heap, budget),
         }
     }
@@ -137,6 +163,7 @@ impl Structure {
             Self::Spiral(spiral) => spiral.block_moved(heap, kind, from, to),
             Self::List(list) => list.block_moved(heap, kind, from, to),
             Self::Sorted(set) => set.block_moved(heap, kind, from, to),
+            Self::Stream(stream) => stream.block_moved(heap, kind, from, to),
         }
     }
 
@@ -146,6 +173,7 @@ impl Structure {
             Self::Spiral(spiral) => spiral.check(heap, hash_of),
             Self::List(list) => list.check(heap),
             Self::Sorted(set) => set.check(heap, hash_of),
+            Self::Stream(stream) => stream.check(heap),
         }
     }
 }

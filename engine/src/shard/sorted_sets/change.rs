@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::{Member, SortedSetRef};
+use crate::Direction;
 use crate::item::Variant;
 use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
@@ -11,7 +12,7 @@ use crate::list::End;
 use crate::memory::{Known, SortedAt};
 use crate::raw::Block;
 use crate::shard::{Open, Shard};
-use crate::sorted::{Bound, Direction, SortedSetView};
+use crate::sorted::{Bound, SortedSetView};
 use crate::{DbIndex, Key, Kind, StoreError, WrongType};
 
 /// What became of a member that was given a score.

@@ -12,10 +12,10 @@ use crate::journal::{Effect, Element, Event, Record};
 use crate::limits::{PACKED_SORTED_SET_MAX_BYTES, PACKED_SORTED_SET_MAX_MEMBERS};
 use crate::list::End;
 use crate::model::Steps;
-use crate::shard::{Access, Shard, ShardOptions};
+use crate::shard::{Access, PartFrom, Shard, ShardOptions};
 use crate::sorted::model::{assert_same, in_order, name, score};
-use crate::sorted::{Bound, Direction, Side, SortedSetView};
-use crate::{DbIndex, Encoding, KeyHasher, Kind, StoreError, Thresholds, UnixMillis};
+use crate::sorted::{Bound, Side, SortedSetView};
+use crate::{DbIndex, Direction, Encoding, KeyHasher, Kind, StoreError, Thresholds, UnixMillis};
 
 const DB: DbIndex = DbIndex(0);
 /// Steps played of any input.
@@ -458,7 +458,7 @@ impl Play<'_> {
             return;
         }
         let hasher = self.shard.hasher().clone();
-        let (mut gathered, mut next) = (None, Some(0));
+        let (mut gathered, mut next) = (None, Some(PartFrom::number(0)));
         while let Some(at) = next {
             let part = self.shard.part(DB, hasher.key(key), (at, most_bytes));
             let (image, behind) = part.expect("it is there");

@@ -58,7 +58,7 @@ fn carry(
     (key, most_bytes): (&[u8], usize),
 ) -> Result<u32, StoreError> {
     let key = from.hasher().clone().key(key);
-    let (mut parts, mut gathered, mut next) = (0, None, Some(0));
+    let (mut parts, mut gathered, mut next) = (0, None, Some(PartFrom::default()));
     while let Some(at) = next {
         let (image, behind) = from.part(DB, key, (at, most_bytes)).expect("it is there");
         // A hash gives buckets as a whole, and one in its item at once.
@@ -232,7 +232,9 @@ fn records_of_a_collection_that_is_put_are_its_elements_if_somebody_reads_them()
         for (of, count) in [(&b"small"[..], 2), (b"large", 1000)] {
             let key = hasher.key(of);
             log.borrow_mut().clear();
-            let (part, next) = shard.part(DB, key, (0, usize::MAX)).expect("it");
+            let (part, next) = shard
+                .part(DB, key, (PartFrom::default(), usize::MAX))
+                .expect("it");
             assert_eq!(next, None);
             let copy = shard.begin_loose(part.kind, Some(part.encoding));
             shard.add_part(copy, &part.bytes).expect("memory");

@@ -33,7 +33,9 @@ fn what_is_made_anew_is_what_it_was_and_no_change() {
                     shard.rebuild_string(DB, key, value, (deadline, access))
                 }
                 _ => {
-                    let (image, _) = shard.part(DB, key, (0, usize::MAX)).expect("it is there");
+                    let (image, _) = shard
+                        .part(DB, key, (PartFrom::default(), usize::MAX))
+                        .expect("it is there");
                     let id = shard.begin_loose(image.kind, None);
                     shard.add_part(id, &image.bytes).expect("memory");
                     shard.rebuild_collection(DB, key, id, (deadline, access))

@@ -295,7 +295,7 @@ impl Scarce {
                     return shard.put(to_db, hasher.key(&to), &image, Event::CopyTo);
                 }
                 let attributes = (found.expires_at(), found.access());
-                let whole = shard.part(db, hasher.key(&key), (0, usize::MAX));
+                let whole = shard.part(db, hasher.key(&key), (PartFrom::default(), usize::MAX));
                 let (image, _) = whole.expect("it is there");
                 let copy = shard.begin_loose(image.kind, Some(image.encoding));
                 if let Err(error) = shard.add_part(copy, &image.bytes) {

@@ -7,6 +7,7 @@
 //!  push, insert       how many elements there were                and so do all of them together
 //!  pop, cut           the elements
 //!  replace            the element
+//!  of a stream        the changes that lead back
 //! ```
 //! A collection is named by its number, which stays with it wherever its item goes. Nothing here fails if a change that was
 //! announced is not made. Of changes that follow each other the first says enough where it can: of a field that is set again
@@ -65,6 +66,8 @@ enum Back {
     },
     /// Element `index` is this.
     Replace { index: u32, value: Bytes },
+    /// These changes of a stream, one behind the other.
+    Stream(Bytes),
 }
 
 /// How elements left a list.
@@ -88,6 +91,8 @@ pub(super) enum Step<'a> {
     Insert { index: u32, elements: Vec<&'a [u8]> },
     /// Element `index` is this.
     Replace { index: u32, value: &'a [u8] },
+    /// These changes of a stream, one behind the other.
+    Stream(&'a [u8]),
 }
 
 impl Changes {
@@ -126,7 +131,17 @@ impl Changes {
             | Element::Cut { .. } => {
                 self.before_of_list(collection, memory.list(collection), element)
             }
-            Element::Range { .. } | Element::Score { .. } | Element::Entry { .. } => {
+            Element::Stream(ref change) => {
+                let (stream, heap) = memory.stream_in_heap(collection);
+                let at = self.bytes.len();
+                stream.write_inverse(heap, change, &mut self.bytes);
+                let len = self.bytes.len() - at;
+                if len > 0 {
+                    let back = Back::Stream(Bytes { at, len });
+                    self.list.push(Change { collection, back });
+                }
+            }
+            Element::Range { .. } | Element::Score { .. } => {
                 unreachable!("no collection has {element:?}")
             }
         }
@@ -196,7 +211,9 @@ impl Changes {
                 ..
             } => Some(&self.slice(name_and_value)[..name_len]),
             Back::Drop { name } | Back::Score { name, .. } => Some(self.slice(name)),
-            Back::Shorten { .. } | Back::Insert { .. } | Back::Replace { .. } => None,
+            Back::Shorten { .. } | Back::Insert { .. } | Back::Replace { .. } | Back::Stream(_) => {
+                None
+            }
         }
     }
 
@@ -369,6 +386,7 @@ impl Changes {
                 index,
                 value: self.slice(value),
             },
+            Back::Stream(changes) => Step::Stream(self.slice(changes)),
         }
     }
 

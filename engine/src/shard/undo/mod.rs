@@ -47,6 +47,7 @@ use crate::memory::{Memory, Sharing, Times, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::spiral::entries::{Entry, Short};
+use crate::stream::StreamChange;
 use crate::{DbIndex, Key, StoreError};
 
 /// Sums of the shard as they were when the log was opened.
@@ -356,6 +357,16 @@ impl Shard {
                     list.replace(heap, index, value).ok()
                 })
             }),
+            Step::Stream(mut changes) => {
+                while !changes.is_empty() {
+                    let change = StreamChange::read(&mut changes);
+                    self.insist(|memory| {
+                        memory.change_stream(collection, |stream, heap| {
+                            stream.apply(heap, &change).ok()
+                        })
+                    });
+                }
+            }
         }
     }
 

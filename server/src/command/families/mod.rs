@@ -40,6 +40,7 @@ pub(super) mod sets;
 pub(super) mod slowlog;
 pub(super) mod sort;
 pub(super) mod sorted_sets;
+pub(super) mod streams;
 pub(crate) mod strings;
 pub(crate) mod testing;
 #[cfg(test)]

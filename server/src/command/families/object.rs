@@ -1,7 +1,8 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
 use larder_engine::{
-    Access, Encoding, EntryRef, Lfu, ListThreshold, Thresholds, parse_canonical_i64,
+    Access, Encoding, EntryRef, Lfu, ListThreshold, StreamNodeLimits, Thresholds,
+    parse_canonical_i64,
 };
 
 use crate::command::{Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
@@ -182,7 +183,16 @@ pub fn thresholds_of(config: &Config) -> Thresholds {
         set_members: config.set_max_listpack_entries,
         set_member_bytes: config.set_max_listpack_value_bytes,
         list,
+        stream_nodes: StreamNodeLimits {
+            bytes: unless_zero(config.stream_node_max_bytes),
+            entries: unless_zero(config.stream_node_max_entries),
+        },
     }
+}
+
+/// A bound, of which zero says that there is none.
+fn unless_zero(bound: u64) -> u64 {
+    if bound == 0 { u64::MAX } else { bound }
 }
 
 /// What `read` says about the entry, without that counting as a use.

@@ -100,6 +100,7 @@ impl What {
                 });
                 Self::SortedSet(set)
             }
+            Kind::Stream => panic!("no stream is written here"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Parts of sets: members of one, from a place on, that others have or have not.
 
 use larder_engine::limits::NEAR_AT_ONCE;
-use larder_engine::{Access, DbIndex, Key, SetRef, Shard, members_of_part, write_member};
+use larder_engine::{Access, DbIndex, Key, PartFrom, SetRef, Shard, members_of_part, write_member};
 
 use super::Keep;
 
@@ -24,7 +24,9 @@ pub(super) fn kept<'k>(
     keep: Keep,
     place: Place,
 ) -> Option<Part> {
-    let (image, next) = shard.part(db, base, place)?;
+    let (from, most_bytes) = place;
+    let (image, next) = shard.part(db, base, (PartFrom::number(from), most_bytes))?;
+    let next = next.map(|next| next.number);
     let mut members = image.bytes.to_vec();
     let others = sets(shard, db, others)?;
     if !others.is_empty() {

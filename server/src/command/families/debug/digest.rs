@@ -8,13 +8,18 @@
 //! chain(digest, bytes)  SHA1(add(digest, bytes))
 //!
 //! value     chain the type's number; then   a string: chain it   a list: chain each element
+//!           a stream: chain, of each entry, "ms.seq" and its names and values
 //!           a set: add each member
 //!           a hash: add, of each field, 0 chained with its name and with its value; a sorted set: likewise, of each member and its score
 //!           with a deadline: add "!!expire!!"
 //! dataset   for each database that is not empty: chain its number, then add, of each key, 0 chained with its name and its value
 //! ```
 
-use larder_engine::{Access, DbIndex, DoubleText, EntryRef, Kind, UnixMillis};
+use std::ops::ControlFlow;
+
+use larder_engine::{
+    Access, DbIndex, Direction, DoubleText, EntryRef, Kind, StreamId, StreamRef, UnixMillis,
+};
 use sha1::{Digest as _, Sha1};
 
 use crate::command::{CoreCall, CoreRequest};
@@ -58,6 +63,7 @@ impl Digest {
             Kind::Set => 2,
             Kind::SortedSet => 3,
             Kind::Hash => 4,
+            Kind::Stream => 6,
         };
         self.chain(&kind.to_be_bytes());
         if let Some(string) = entry.string() {
@@ -80,9 +86,25 @@ impl Digest {
             of_member.chain(DoubleText::of(member.score).as_bytes());
             self.add(&of_member.0);
         });
+        if let Some(stream) = entry.stream() {
+            self.continue_with_entries(&stream);
+        }
         if entry.expires_at().is_some() {
             self.add(b"!!expire!!");
         }
+    }
+
+    /// Continues with the entries of a stream.
+    fn continue_with_entries(&mut self, stream: &StreamRef<'_>) {
+        stream.walk(StreamId::MIN, Direction::Up, &mut |entry| {
+            let id = format!("{}.{}", entry.id.ms, entry.id.seq);
+            self.chain(id.as_bytes());
+            for (name, value) in entry.fields.iter() {
+                self.chain(name);
+                self.chain(value);
+            }
+            ControlFlow::Continue(())
+        });
     }
 
     /// As clients see it: 40 hex digits.

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use larder_engine::{Field, Kind, LooseId, Member, Shard, Stored, UnixMillis};
+use larder_engine::{Field, Kind, LooseId, Member, Shard, Stored, StreamChange, UnixMillis};
 
 use super::steps::{Budget, SUM_BYTES};
 use crate::rdb::{
-    self, Checksum, Duplicates, Fault, Hash, Input, List, Set, SortedSet, Sum, Value, Version,
+    self, Checksum, Duplicates, Fault, Hash, Input, List, Set, SortedSet, Stream, Sum, Value,
+    Version,
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors;
@@ -50,6 +51,7 @@ enum Stage {
     Set(LooseId, Set),
     Hash(LooseId, Hash),
     SortedSet(LooseId, SortedSet),
+    Stream(LooseId, Stream),
 }
 
 impl Gathering {
@@ -100,6 +102,7 @@ impl Gathering {
             Stage::Set(id, set) => (*id, add_members(shard, *id, (set, body), budget)),
             Stage::Hash(id, hash) => (*id, add_some(shard, *id, (hash, body), budget)),
             Stage::SortedSet(id, set) => (*id, score_some(shard, *id, (set, body), budget)),
+            Stage::Stream(id, stream) => (*id, change_some(shard, *id, (stream, body), budget)),
             Stage::Summing(..) | Stage::Opening => unreachable!("it is open"),
         };
         match is_all {
@@ -129,6 +132,7 @@ impl Gathering {
             Value::SortedSet(set) => {
                 Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
             }
+            Value::Stream(stream) => Stage::Stream(shard.begin_loose(Kind::Stream, None), stream),
         };
         Ok(None)
     }
@@ -141,6 +145,7 @@ impl Gathering {
             Stage::Set(_, set) => set.held_bytes(),
             Stage::Hash(_, hash) => hash.held_bytes(),
             Stage::SortedSet(_, set) => set.held_bytes(),
+            Stage::Stream(_, stream) => stream.held_bytes(),
         }
     }
 }
@@ -193,6 +198,26 @@ fn add_members(
             return Err(damaged(Fault::Duplicate));
         }
         if budget.spend(member.len()).is_break() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Makes changes. Whether those are all.
+fn change_some(
+    shard: &mut Shard,
+    gathered: LooseId,
+    (stream, body): (&mut Stream, Input<'_>),
+    mut budget: Budget,
+) -> Result<bool, ErrorReply> {
+    while let Some(change) = stream.next_change(body).map_err(damaged)? {
+        shard.change_loose(gathered, &change)?;
+        let bytes = match change {
+            StreamChange::Added { fields, .. } => fields.len(),
+            _ => 0,
+        };
+        if budget.spend(bytes).is_break() {
             return Ok(false);
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! Nothing is packed by LZF: that would cost more than it saves.
 
-use larder_engine::{DoubleText, Encoding, EntryRef, Kind, UnixMillis};
+use std::ops::ControlFlow;
+
+use larder_engine::{Direction, DoubleText, Encoding, EntryRef, Kind, StreamId, UnixMillis};
 
 use super::steps::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
     FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, SortedSetForm,
-    SortedSetWriter, Sum, Value, Version, seal,
+    SortedSetWriter, StreamWriter, Sum, Value, Version, seal,
 };
 
 /// The type, a length and the footer, at most.
@@ -35,6 +37,8 @@ enum Body {
     Set(SetWriter),
     Hash(HashWriter),
     SortedSet(SortedSetWriter),
+    /// With the next entry; without one it is ended.
+    Stream(Option<(StreamWriter, StreamId)>),
 }
 
 impl Writing {
@@ -70,6 +74,11 @@ impl Writing {
                 let writer = SortedSetWriter::begin(sorted_set_form_of(entry), elements, &mut out);
                 Body::SortedSet(writer)
             }
+            Kind::Stream => {
+                out.byte(StreamWriter::KIND);
+                let writer = StreamWriter::begin(elements, &mut out);
+                Body::Stream(Some((writer, StreamId::MIN)))
+            }
         };
         Self { out, body, next: 0 }
     }
@@ -99,6 +108,7 @@ impl Writing {
                 writer.push(member.name, (member.score, score.as_bytes()), out);
                 left.spend(member.name.len())
             }),
+            Body::Stream(writing) => stream_from(entry, writing, left, out),
         };
         *next = behind.unwrap_or(*next);
         behind.is_some()
@@ -108,7 +118,7 @@ impl Writing {
     pub(super) fn end(self) -> Output {
         let Self { mut out, body, .. } = self;
         match body {
-            Body::String => {}
+            Body::String | Body::Stream(_) => {}
             Body::List(writer) => writer.finish(&mut out),
             Body::Set(writer) => writer.finish(&mut out),
             Body::Hash(writer) => writer.finish(&mut out),
@@ -121,7 +131,12 @@ impl Writing {
     pub(super) fn held_bytes(&self) -> usize {
         let body = match &self.body {
             Body::Set(writer) => writer.held_bytes(),
-            Body::String | Body::List(_) | Body::Hash(_) | Body::SortedSet(_) => 0,
+            Body::Stream(Some((writer, _))) => writer.held_bytes(),
+            Body::Stream(None)
+            | Body::String
+            | Body::List(_)
+            | Body::Hash(_)
+            | Body::SortedSet(_) => 0,
         };
         self.out.held_bytes() + body
     }
@@ -140,6 +155,40 @@ fn string_from(string: &[u8], from: u64, budget: Budget, out: &mut Output) -> Op
     let to = len.min(from + budget.bytes());
     out.raw(&string[from..to]);
     (to < len).then_some(to as u64)
+}
+
+/// Writes entries of a stream, and all else behind the last. What groups have pending is written in one step.
+fn stream_from(
+    entry: &EntryRef<'_>,
+    writing: &mut Option<(StreamWriter, StreamId)>,
+    mut budget: Budget,
+    out: &mut Output,
+) -> Option<u64> {
+    let stream = entry.stream()?;
+    let (mut writer, from) = writing.take()?;
+    let mut last = None;
+    stream.walk(from, Direction::Up, &mut |entry| {
+        writer.push(&entry, out);
+        let bytes = entry
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        last = budget.spend(bytes.sum()).is_break().then_some(entry.id);
+        match last {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    match last.and_then(StreamId::next) {
+        Some(next) => {
+            *writing = Some((writer, next));
+            Some(0)
+        }
+        None => {
+            writer.finish(&stream, out);
+            None
+        }
+    }
 }
 
 /// A payload that is summed up, some bytes at a time, and gets its footer.

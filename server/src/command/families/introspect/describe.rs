@@ -57,6 +57,7 @@ pub(super) fn categories(spec: &CommandSpec) -> impl Iterator<Item = &'static st
         ("bitmap", own(Category::Bitmap)),
         ("hyperloglog", own(Category::HyperLogLog)),
         ("geo", own(Category::Geo)),
+        ("stream", own(Category::Stream)),
         ("pubsub", flag(Flags::PUBSUB) || own(Category::Pubsub)),
         ("admin", admin),
         ("fast", flag(Flags::FAST)),

@@ -2,7 +2,9 @@
 //! takes two rounds: fetch the entry, then check the destination and put it. A large value is not copied before the first write to
 //! either. A large collection takes these rounds for each of its parts; on one shard, each is a step.
 
-use larder_engine::{Access, AccessClock, DbIndex, Event, LooseId, UnixMillis, ValueImage};
+use larder_engine::{
+    Access, AccessClock, DbIndex, Event, LooseId, PartFrom, UnixMillis, ValueImage,
+};
 
 use crate::command::families::databases::db_argument;
 use crate::command::families::transfer::{self, Answer};
@@ -87,7 +89,7 @@ pub(super) fn begin_copy(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Step
         let gathered = call.shard.begin_loose(kind, Some(encoding));
         return Ok(Some(Box::new(CopySteps {
             to: options.db,
-            from: 0,
+            from: PartFrom::default(),
             gathered,
             attributes: (expires_at, access),
         })));
@@ -108,7 +110,7 @@ struct CopySteps {
     /// The destination's database.
     to: DbIndex,
     /// Where the next part begins.
-    from: u64,
+    from: PartFrom,
     /// What has the parts so far.
     gathered: LooseId,
     attributes: (Option<UnixMillis>, AccessClock),
@@ -173,7 +175,7 @@ struct Copy {
     /// The entry, between source and destination.
     entry: Vec<Handed>,
     /// Where the part begins that comes behind this one.
-    next: Option<u64>,
+    next: Option<PartFrom>,
     /// What has the parts so far, at the destination.
     gathered: Option<LooseId>,
 }
@@ -233,7 +235,7 @@ impl Rounds for Copy {
                     let request = CoreRequest {
                         core: self.source,
                         run: fetch_part,
-                        args: vec![self.args[1].clone(), next.to_le_bytes().to_vec()],
+                        args: vec![self.args[1].clone(), next.to_bytes().to_vec()],
                     };
                     return Ok(Round::Ask(vec![request]));
                 }
@@ -270,8 +272,8 @@ fn fetch(call: &mut CoreCall<'_>) {
 /// Hands over the part of the collection of the key at argument 0 that begins at argument 1, if it is there.
 fn fetch_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    let from = call.args.at(1).try_into().expect("eight bytes");
-    let part = call.core.hand_part(call.db, key, u64::from_le_bytes(from));
+    let from = PartFrom::of_bytes(call.args.at(1));
+    let part = call.core.hand_part(call.db, key, from);
     call.hands.extend(part);
     Answer::yes(call.out, |_| ());
 }

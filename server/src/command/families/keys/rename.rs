@@ -10,7 +10,7 @@
 //! A large collection goes in parts: the first two rounds come again for each, and the destination's key gets the last. Should it
 //! reach its deadline meanwhile, the rest is not there to be handed, and it is as if it had before.
 
-use larder_engine::{Access, Event, LooseId};
+use larder_engine::{Access, Event, LooseId, PartFrom};
 
 use crate::command::families::transfer::{self, Answer};
 use crate::command::{Args, CoreCall, CoreRequest, Extent, Handed, Round, Rounds, ShardCall};
@@ -91,7 +91,7 @@ struct Rename {
     /// What of it counts elsewhere than at the source.
     given_bytes: u64,
     /// Where the part begins that comes behind this one.
-    next: Option<u64>,
+    next: Option<PartFrom>,
     /// What has the parts so far, at the destination.
     gathered: Option<LooseId>,
     /// The answer to the command, once it is known.
@@ -173,7 +173,7 @@ impl Rounds for Rename {
                     let request = CoreRequest {
                         core: self.source,
                         run: fetch_part,
-                        args: vec![self.from.clone(), next.to_le_bytes().to_vec()],
+                        args: vec![self.from.clone(), next.to_bytes().to_vec()],
                     };
                     return Ok(Round::Ask(vec![request]));
                 }
@@ -224,7 +224,7 @@ fn fetch(call: &mut CoreCall<'_>) {
 /// Hands over the part of the collection of the key at argument 0 that begins at argument 1, if it is there.
 fn fetch_part(call: &mut CoreCall<'_>) {
     let key = call.core.shard.hasher().key(call.args.at(0));
-    let from = given_bytes(call.args.at(1));
+    let from = PartFrom::of_bytes(call.args.at(1));
     call.hands.extend(call.core.hand_part(call.db, key, from));
 }
 

@@ -7,7 +7,8 @@
 //! A part is of one moment, and changes are what the journal says of its elements since. A hash is scanned by positions: a change of a
 //! field is done wherever that is, and a part that comes later has the field as it is then. Of a list the taker has the first so many
 //! elements: of a change it does what concerns these. Of a sorted set it has those up to a rank: a change can bring a member that it
-//! has not one rank nearer, so the next part begins one sooner.
+//! has not one rank nearer, so the next part begins one sooner. Changes of a stream are done
+//! wherever they are, as those of a hash.
 //!
 //! What is removed, replaced or moved while it goes is lost: the taker drops what it has. So it is with what changes faster than it goes.
 //! What is lost, or has not gone to its end, goes like any other entry, while all stand still.
@@ -17,8 +18,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use larder_engine::{
-    Access, DbIndex, Effect, Element, End, Event, Kind, LooseId, Record, Shard, StoreError,
-    SubscriberId, UnixMillis, ValueImage,
+    Access, DbIndex, Effect, Element, End, Event, Kind, LooseId, PartFrom, Record, Shard,
+    StoreError, StreamChange, SubscriberId, UnixMillis, ValueImage,
 };
 
 use super::moving::{Place, slots_of};
@@ -56,8 +57,9 @@ struct Going {
 /// What the taker has of it, once it has done the changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
-    /// Of a list so many elements, of a hash those up to a cursor, of a sorted set so many ranks.
-    UpTo(u64),
+    /// Of a list so many elements, of a hash those up to a cursor, of a sorted set so many ranks, of a stream
+    /// what stands before a place.
+    UpTo(PartFrom),
     All,
 }
 
@@ -67,19 +69,25 @@ const PART: u64 = 1;
 const CHANGES: u64 = 2;
 
 /// The types of collections, which a message says by their places here.
-const KINDS: [Kind; 4] = [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet];
+const KINDS: [Kind; 5] = [
+    Kind::List,
+    Kind::Set,
+    Kind::Hash,
+    Kind::SortedSet,
+    Kind::Stream,
+];
 
 impl Going {
     /// The next change of an element.
     fn note(&mut self, element: &Element<'_>) {
         let kept = match (self.kind, self.given) {
             (Kind::List, Given::UpTo(given)) => {
-                let (given, kept) = within(given as u32, self.len, element);
-                self.given = Given::UpTo(given.into());
+                let (given, kept) = within(given.number as u32, self.len, element);
+                self.given = Given::UpTo(PartFrom::number(given.into()));
                 kept
             }
             (Kind::SortedSet, Given::UpTo(given)) => {
-                self.given = Given::UpTo(given.saturating_sub(1));
+                self.given = Given::UpTo(PartFrom::number(given.number.saturating_sub(1)));
                 Some(*element)
             }
             _ => Some(*element),
@@ -183,7 +191,13 @@ fn write_element(element: &Element<'_>, out: &mut Vec<u8>) {
             part.number(10);
             part.bytes(member);
         }
-        Element::Range { .. } | Element::Entry { .. } => {
+        Element::Stream(ref change) => {
+            let mut bytes = Vec::new();
+            change.write(&mut bytes);
+            part.number(11);
+            part.bytes(&bytes);
+        }
+        Element::Range { .. } => {
             unreachable!("no collection has {element:?}")
         }
     }
@@ -227,6 +241,7 @@ fn read_element<'a>(part: &mut PartReader<'a>) -> Element<'a> {
             score: f64::from_bits(part.number()),
         },
         10 => Element::Member(part.bytes()),
+        11 => Element::Stream(StreamChange::read(&mut part.bytes())),
         _ => unreachable!("one of the above was written"),
     }
 }
@@ -294,7 +309,7 @@ fn give_messages(core: &mut CoreState, ahead: &mut GoingAhead, out: &mut Vec<u8>
     let of_key = followed.entry(key.clone()).or_default();
     let at = of_key.iter().position(|(of, _)| *of == db);
     let from = match at.map(|at| of_key[at].1.given) {
-        None => 0,
+        None => PartFrom::default(),
         Some(Given::UpTo(from)) => from,
         Some(Given::All) => unreachable!("it is not left then"),
     };

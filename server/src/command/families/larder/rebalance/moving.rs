@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use larder_engine::{DbIndex, Effect, Event, LooseId, Record, ScanCursor, SubscriberId};
+use larder_engine::{DbIndex, Effect, Event, LooseId, PartFrom, Record, ScanCursor, SubscriberId};
 
 use super::super::super::transfer::Answer;
 use super::ahead::{self, GoingAhead, end_ahead_here};
@@ -33,8 +33,12 @@ const COLLECT_ENTRIES: usize = 2000;
 /// Bytes of entries given at a time, but for what the last exceeds that by. The taker takes as much in one step: of a large hash with
 /// short fields some three thousand, which are a millisecond.
 const GIVE_BYTES: usize = 64 << 10;
-/// In the place of where a part begins: it is what is left to give of a collection that has gone ahead.
-const CAME_AHEAD: u64 = u64::MAX;
+/// What is told of an entry, or of the first part of one.
+const FIRST: u64 = 0;
+/// Of another part.
+const NOT_FIRST: u64 = 1;
+/// Of what is left to give of a collection that has gone ahead.
+const CAME_AHEAD: u64 = 2;
 /// Entries, or parts of some, given at a time: of those that are short, or share their buffers.
 const GIVE_ENTRIES: usize = 512;
 
@@ -98,7 +102,7 @@ pub(super) type Place = (DbIndex, Box<[u8]>);
 struct ToGive {
     key: Box<[u8]>,
     db: DbIndex,
-    from: u64,
+    from: PartFrom,
 }
 
 /// The keys of some slots.
@@ -374,7 +378,7 @@ pub fn give(call: &mut CoreCall<'_>) {
         let begin = |key| ToGive {
             key,
             db: DbIndex(0),
-            from: 0,
+            from: PartFrom::default(),
         };
         keys.flatten().map(begin).collect()
     });
@@ -403,15 +407,20 @@ fn give_some(
             return (to_give, given);
         };
         let hashed = core.shard.hasher().key(&key);
-        let left = match from {
-            0 => ahead::give_left(core, db, &key),
-            _ => None,
+        let is_first = from == PartFrom::default();
+        let left = match is_first {
+            true => ahead::give_left(core, db, &key),
+            false => None,
         };
-        let told = if left.is_some() { CAME_AHEAD } else { from };
-        let handed = left.or_else(|| match from {
+        let told = match is_first {
+            _ if left.is_some() => CAME_AHEAD,
+            true => FIRST,
+            false => NOT_FIRST,
+        };
+        let handed = left.or_else(|| match is_first {
             _ if core.shard.is_empty(db) => None,
-            0 => core.hand_copy(db, hashed),
-            from => core.hand_part(db, hashed, from),
+            true => core.hand_copy(db, hashed),
+            false => core.hand_part(db, hashed, from),
         });
         let mut next = None;
         if let Some(handed) = handed {
@@ -428,7 +437,7 @@ fn give_some(
             part.number(told);
         }
         let behind = DbIndex(db.0 + 1);
-        let next = next.or((behind.0 < databases).then_some((behind, 0)));
+        let next = next.or((behind.0 < databases).then_some((behind, PartFrom::default())));
         if let Some((db, from)) = next {
             to_give.push(ToGive { key, db, from });
         }
@@ -445,7 +454,7 @@ pub fn take(call: &mut CoreCall<'_>) {
     let mut count: u64 = 0;
     for handed in call.handed {
         let (db, bytes, from) = (DbIndex(part.number() as u16), part.bytes(), part.number());
-        if from == 0 || from == CAME_AHEAD {
+        if from != NOT_FIRST {
             // What the rest never came of has reached its deadline meanwhile.
             drop_gathered(core);
         }

@@ -1,0 +1,205 @@
+//! Streams to read and to change. A stream lies in nodes from its first entry on, and stays when it has none.
+
+#[cfg(test)]
+mod tests;
+
+use super::{Access, Open, Shard};
+use crate::journal::{Counts, Effect, Element, Event};
+use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::memory::item_of;
+use crate::nodes::Owner;
+use crate::stream::{StreamChange, StreamRef};
+use crate::{DbIndex, Encoding, Key, Kind, StoreError, WrongType};
+
+/// The stream of a key, which may not be there yet, to change. [`Self::close`] ends it.
+#[must_use = "what is opened is closed, however it went"]
+pub struct StreamMut<'a> {
+    open: Open<'a>,
+    /// Which it is, if it is there.
+    owner: Option<Owner>,
+    /// Records made.
+    records: u64,
+}
+
+impl Shard {
+    /// The stream at a key, for a command that reads, whose finding nothing is worth a note (`keymiss`).
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline]
+    pub fn stream(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        access: Access,
+    ) -> Result<Option<StreamRef<'_>>, WrongType> {
+        let Some(entry) = self.find_to_read(db, key) else {
+            self.journal.tell(db, key.bytes(), Event::Missed);
+            return Ok(None);
+        };
+        let head = self.memory.head_of(entry);
+        if access == Access::Touch {
+            self.touch(db, entry, head.access());
+        }
+        let item = item_of(entry).filter(|_| head.form().kind() == Kind::Stream);
+        let owner = self.memory.collection_of(item.ok_or(WrongType)?);
+        let owner = owner.expect("a stream is never packed");
+        Ok(Some(self.memory.stream(owner)))
+    }
+
+    /// The stream at a key, to change. One that is not there is made by [`StreamMut::create`] or by the first entry.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline]
+    pub fn stream_mut<'a>(
+        &'a mut self,
+        db: DbIndex,
+        key: Key<'a>,
+    ) -> Result<StreamMut<'a>, WrongType> {
+        let open = self.open(db, key, Kind::Stream)?;
+        let collection = |item| open.shard.memory.collection_of(item);
+        let owner = open.item.and_then(collection);
+        Ok(StreamMut {
+            open,
+            owner,
+            records: 0,
+        })
+    }
+}
+
+impl StreamMut<'_> {
+    /// Whether there is a stream.
+    pub fn is_there(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    /// What there is, to read.
+    #[inline]
+    pub fn as_ref(&self) -> Option<StreamRef<'_>> {
+        self.owner.map(|owner| self.open.shard.memory.stream(owner))
+    }
+
+    /// Makes a stream without entries, there being none.
+    ///
+    /// # Errors
+    /// The key is too long, or memory is out; then nothing changed.
+    pub fn create(&mut self) -> Result<(), StoreError> {
+        self.make(None)?;
+        let put = Effect::Put {
+            kind: Kind::Stream,
+            encoding: Encoding::Stream,
+            value: b"",
+            expires_at: None,
+        };
+        let Open { shard, db, key, .. } = &mut self.open;
+        shard.journal.record(*db, key.bytes(), &put);
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Makes the stream, with a first change of it.
+    #[cold]
+    #[inline(never)]
+    fn make(&mut self, first: Option<&StreamChange<'_>>) -> Result<(), StoreError> {
+        assert!(self.owner.is_none(), "there is none yet");
+        let key = self.open.key.bytes();
+        if key.len() > MAX_KEY_BYTES {
+            return Err(StoreError::TooLarge);
+        }
+        self.open.before_new();
+        let shard = &mut *self.open.shard;
+        let of = (Kind::Stream, Default::default());
+        let item = shard.memory.create_collection(key, of, shard.clock, None)?;
+        let owner = shard.memory.collection_of(item);
+        let owner = owner.expect("that is its value");
+        if let Some(change) = first
+            && let Err(error) = shard.change_stream(owner, change)
+        {
+            shard.memory.destroy(item);
+            return Err(error);
+        }
+        self.open.attach(item)?;
+        self.owner = Some(owner);
+        Ok(())
+    }
+
+    /// Makes a change of the stream; adding an entry makes one, if there is none.
+    ///
+    /// # Errors
+    /// Something is too large, or memory is out; then nothing changed.
+    ///
+    /// # Panics
+    /// There is no stream, and it adds no entry.
+    #[inline]
+    pub fn change(&mut self, change: &StreamChange<'_>) -> Result<(), StoreError> {
+        if let StreamChange::Added { fields, .. } = change
+            && fields.len() > MAX_VALUE_BYTES
+        {
+            return Err(StoreError::TooLarge);
+        }
+        let element = Element::Stream(*change);
+        match self.owner {
+            Some(owner) => {
+                self.open.before(&element);
+                self.open.shard.change_stream(owner, change)?;
+            }
+            None => {
+                let adds = matches!(change, StreamChange::Added { .. });
+                assert!(adds, "what is changed is there, or begins with an entry");
+                self.make(Some(change))?;
+            }
+        }
+        let counts = match change.is_of_entries() {
+            true => Counts::Change,
+            false => Counts::Unwatched,
+        };
+        self.records += 1;
+        self.open.record_as(counts, element);
+        Ok(())
+    }
+
+    /// Forgets the identifiers of messages that have been kept for as long as they are.
+    pub fn forget_ended(&mut self) {
+        let now = self.open.shard.now;
+        while let Some(stream) = self.as_ref()
+            && let Some((producer, iid)) = stream.ended_production(now)
+        {
+            let (producer, iid) = (producer.to_vec(), iid.to_vec());
+            let forgotten = StreamChange::Forgotten {
+                producer: &producer,
+                iid: &iid,
+            };
+            let done = self.change(&forgotten);
+            done.expect("what is forgotten takes no memory");
+        }
+    }
+
+    /// The key is touched: those who watch it are to know, though no entry changed.
+    pub fn touch(&mut self) {
+        let Open { shard, db, key, .. } = &mut self.open;
+        shard.journal.touch(*db, key.bytes());
+    }
+
+    /// The end of a command that has done so many changes, as Redis counts them, and had these effects.
+    pub fn close(self, changes: u64, events: &[Event]) {
+        let journal = &mut self.open.shard.journal;
+        journal.count_as(self.records, changes);
+        self.open.close(false, events);
+    }
+}
+
+impl Shard {
+    #[inline]
+    pub(super) fn change_stream(
+        &mut self,
+        owner: Owner,
+        change: &StreamChange<'_>,
+    ) -> Result<(), StoreError> {
+        let limits = self.thresholds.stream_nodes;
+        self.memory.change_stream(owner, |stream, heap| {
+            stream.set_limits(limits);
+            stream.apply(heap, change)
+        })
+    }
+}

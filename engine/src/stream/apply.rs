@@ -1,0 +1,442 @@
+//! Doing a change: all memory is taken before anything is changed, and what is not there is left.
+
+use super::forest::{Forest, NONE, TreeId};
+use super::groups::{Consumer, Delivery, Group};
+use super::leaf::{Draft, LONG, NAMED};
+use super::names::Names;
+use super::{ENTRIES, Stream, StreamChange, StreamId, fields};
+use crate::nodes::{Heap, Long};
+use crate::{Direction, StoreError};
+use std::ops::ControlFlow;
+
+/// Ids that are taken out together.
+const TOGETHER: usize = 256;
+
+/// Names of more bytes do not stand in a leaf's head.
+const NAMES_MAX_BYTES: usize = 1024;
+
+impl Stream {
+    /// Does a change.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(crate) fn apply(
+        &mut self,
+        heap: &mut Heap,
+        change: &StreamChange<'_>,
+    ) -> Result<(), StoreError> {
+        match *change {
+            StreamChange::Added { id, fields } => self.add(heap, id, fields)?,
+            StreamChange::Removed { id } => {
+                if self.forest.remove(heap, ENTRIES, id) {
+                    self.marks.max_deleted_id = self.marks.max_deleted_id.max(id);
+                }
+            }
+            StreamChange::Trimmed { first, last } => self.trim(heap, first, last),
+            StreamChange::Marks(marks) => self.marks = marks,
+            StreamChange::Group {
+                group,
+                last_id,
+                entries_read,
+            } => self.set_group(group, last_id, entries_read),
+            StreamChange::GroupGone { group } => self.drop_group(heap, group),
+            StreamChange::Pending {
+                group,
+                consumer,
+                id,
+                delivered_at,
+                deliveries,
+            } => {
+                let delivery = |consumer| Delivery {
+                    consumer,
+                    delivered_at,
+                    deliveries,
+                };
+                self.deliver(heap, (group, consumer, id), delivery)?;
+            }
+            StreamChange::Acknowledged { group, id } => {
+                self.acknowledge(heap, group, id);
+            }
+            StreamChange::Consumer { .. } | StreamChange::ConsumerGone { .. } => {
+                self.change_consumer(heap, change);
+            }
+            StreamChange::Producers { .. }
+            | StreamChange::Produced { .. }
+            | StreamChange::Forgotten { .. } => self.change_producers(change),
+        }
+        Ok(())
+    }
+
+    /// Adds an entry, or gives it these fields.
+    fn add(&mut self, heap: &mut Heap, id: StreamId, own: &[u8]) -> Result<(), StoreError> {
+        let mut body = std::mem::take(&mut self.body);
+        let len = self.len();
+        let added = match self.forest.tree(ENTRIES).last < id || len == 0 {
+            true => self.forest.append_entry(heap, id, own, &mut body),
+            false => self.forest.put_entry(heap, id, own, &mut body),
+        };
+        self.body = body;
+        added?;
+        self.marks.last_id = self.marks.last_id.max(id);
+        self.marks.entries_added += self.len() - len;
+        Ok(())
+    }
+
+    fn trim(&mut self, heap: &mut Heap, first: StreamId, last: StreamId) {
+        loop {
+            let tree = self.forest.tree(ENTRIES);
+            if tree.root == NONE {
+                return;
+            }
+            let (_, ordinal) = self.forest.descend(heap, ENTRIES, StreamId::MIN);
+            let leaf = self.forest.leaf(heap, ordinal);
+            let least = leaf.after(None).map(|place| place.id);
+            let greatest = leaf.last().map(|place| place.id);
+            if least < Some(first) || greatest > Some(last) {
+                break;
+            }
+            self.forest.remove_first_leaf(heap, ENTRIES);
+        }
+        let mut ids = Vec::new();
+        loop {
+            ids.clear();
+            let collect = &mut |record: super::forest::Record<'_>| {
+                if record.id > last || ids.len() == TOGETHER {
+                    return ControlFlow::Break(());
+                }
+                ids.push(record.id);
+                ControlFlow::Continue(())
+            };
+            self.forest
+                .walk(heap, ENTRIES, first, Direction::Up, collect);
+            if ids.is_empty() {
+                return;
+            }
+            for &id in &ids {
+                self.forest.remove(heap, ENTRIES, id);
+            }
+        }
+    }
+
+    fn set_group(&mut self, name: &[u8], last_id: StreamId, entries_read: Option<u64>) {
+        if let Some(number) = self.groups.find(name) {
+            let group = self.groups.at_mut(number);
+            (group.last_id, group.entries_read) = (last_id, entries_read);
+            return;
+        }
+        let before = self.groups.bytes();
+        let pending = self.forest.plant(self.short, true);
+        self.groups.insert(
+            name,
+            Group {
+                last_id,
+                entries_read,
+                pending,
+                consumers: Names::default(),
+            },
+        );
+        self.state_bytes = self.state_bytes - before + self.groups.bytes();
+    }
+
+    fn drop_group(&mut self, heap: &mut Heap, name: &[u8]) {
+        let Some(number) = self.groups.find(name) else {
+            return;
+        };
+        let before = self.groups.bytes();
+        let group = self.groups.remove(number);
+        self.state_bytes = self.state_bytes - before + self.groups.bytes();
+        self.state_bytes -= group.consumers.bytes();
+        self.forest.clear(heap, group.pending);
+        for (_, _, consumer) in group.consumers.iter() {
+            self.forest.clear(heap, consumer.own);
+        }
+    }
+
+    /// An entry is pending with a consumer, as `delivery` says of its number.
+    fn deliver(
+        &mut self,
+        heap: &mut Heap,
+        (group, consumer, id): (&[u8], &[u8], StreamId),
+        delivery: impl FnOnce(u32) -> Delivery,
+    ) -> Result<(), StoreError> {
+        let Self { groups, forest, .. } = self;
+        let Some(group) = groups.get(group) else {
+            return Ok(());
+        };
+        let Some(number) = group.consumers.find(consumer) else {
+            return Ok(());
+        };
+        let own = group.consumers.at(number).own;
+        let old = forest.get(heap, group.pending, id);
+        let old = old.map(|record| Delivery::read(id, record.body).consumer);
+        let is_new_here = old != Some(number);
+        if is_new_here {
+            let bare = Draft {
+                id,
+                flags: 0,
+                body: &[],
+            };
+            forest.put(heap, own, &bare)?;
+        }
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        delivery(number).write(id, &mut body);
+        let draft = Draft {
+            id,
+            flags: 0,
+            body: &body,
+        };
+        let put = forest.put(heap, group.pending, &draft);
+        self.body = body;
+        if let Err(error) = put {
+            if is_new_here {
+                forest.remove(heap, own, id);
+            }
+            return Err(error);
+        }
+        if let Some(old) = old.filter(|_| is_new_here) {
+            let own = group.consumers.at(old).own;
+            forest.remove(heap, own, id);
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, heap: &mut Heap, group: &[u8], id: StreamId) {
+        let Self { groups, forest, .. } = self;
+        let Some(group) = groups.get(group) else {
+            return;
+        };
+        if let Some(record) = forest.get(heap, group.pending, id) {
+            let consumer = Delivery::read(id, record.body).consumer;
+            forest.remove(heap, group.pending, id);
+            forest.remove(heap, group.consumers.at(consumer).own, id);
+        }
+    }
+
+    fn change_consumer(&mut self, heap: &mut Heap, change: &StreamChange<'_>) {
+        let (StreamChange::Consumer { group, .. } | StreamChange::ConsumerGone { group, .. }) =
+            change
+        else {
+            unreachable!("it is of a consumer");
+        };
+        let Some(number) = self.groups.find(group) else {
+            return;
+        };
+        let Self { groups, forest, .. } = self;
+        let group = groups.at_mut(number);
+        let before = group.consumers.bytes();
+        match *change {
+            StreamChange::Consumer {
+                consumer,
+                seen_at,
+                active_at,
+                ..
+            } => match group.consumers.find(consumer) {
+                Some(number) => {
+                    let consumer = group.consumers.at_mut(number);
+                    (consumer.seen_at, consumer.active_at) = (seen_at, active_at);
+                }
+                None => {
+                    let own = forest.plant(self.short, false);
+                    let state = Consumer {
+                        seen_at,
+                        active_at,
+                        own,
+                    };
+                    group.consumers.insert(consumer, state);
+                }
+            },
+            StreamChange::ConsumerGone { consumer, .. } => {
+                if let Some(number) = group.consumers.find(consumer) {
+                    let consumer = group.consumers.remove(number);
+                    forest.take_all(heap, consumer.own, group.pending);
+                }
+            }
+            _ => unreachable!("it is of a consumer"),
+        }
+        self.state_bytes = self.state_bytes - before + group.consumers.bytes();
+    }
+
+    fn change_producers(&mut self, change: &StreamChange<'_>) {
+        let before = self.producers.used_bytes();
+        match *change {
+            StreamChange::Producers {
+                duration_secs,
+                most,
+            } => self.producers.configure(duration_secs, most),
+            StreamChange::Produced {
+                producer,
+                iid,
+                id,
+                is_oldest,
+            } => {
+                if self.producers.find(producer, iid).is_none() {
+                    self.producers.add(producer, iid, id, is_oldest);
+                    self.marks.iids_added += 1;
+                }
+            }
+            StreamChange::Forgotten { producer, iid } => self.producers.remove(producer, iid),
+            _ => unreachable!("it is of producers"),
+        }
+        self.state_bytes = self.state_bytes - before + self.producers.used_bytes();
+    }
+}
+
+impl Forest {
+    /// Adds an entry behind the last.
+    fn append_entry(
+        &mut self,
+        heap: &mut Heap,
+        id: StreamId,
+        own: &[u8],
+        body: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let inline_bytes = self.tree(ENTRIES).bounds.inline_bytes;
+        if own.len() > inline_bytes {
+            return self.with_long(heap, own, |forest, heap, reference| {
+                let draft = Draft {
+                    id,
+                    flags: LONG,
+                    body: reference,
+                };
+                if !forest.append(heap, ENTRIES, &draft)? {
+                    forest.append_leaf(heap, ENTRIES, &[], &draft)?;
+                }
+                Ok(forest.tree(ENTRIES).tail)
+            });
+        }
+        body.clear();
+        let leaf = self.tail(heap, ENTRIES);
+        let is_named = leaf.is_some_and(|leaf| fields::write_values(own, leaf.prelude(), body));
+        let draft = match is_named {
+            true => Draft {
+                id,
+                flags: NAMED,
+                body,
+            },
+            false => Draft {
+                id,
+                flags: 0,
+                body: own,
+            },
+        };
+        if self.append(heap, ENTRIES, &draft)? {
+            return Ok(());
+        }
+        let mut names = Vec::new();
+        fields::write_names(own, &mut names);
+        body.clear();
+        let bounds = self.tree(ENTRIES).bounds;
+        if names.len() > NAMES_MAX_BYTES.min(bounds.leaf_bytes)
+            || !fields::write_values(own, &names, body)
+        {
+            let draft = Draft {
+                id,
+                flags: 0,
+                body: own,
+            };
+            return self.append_leaf(heap, ENTRIES, &[], &draft);
+        }
+        let draft = Draft {
+            id,
+            flags: NAMED,
+            body,
+        };
+        self.append_leaf(heap, ENTRIES, &names, &draft)
+    }
+
+    /// Adds an entry among others, or gives one other fields.
+    fn put_entry(
+        &mut self,
+        heap: &mut Heap,
+        id: StreamId,
+        own: &[u8],
+        body: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let old = self.get_raw(heap, ENTRIES, id);
+        if own.len() > self.tree(ENTRIES).bounds.inline_bytes {
+            self.with_long(heap, own, |forest, heap, reference| {
+                let draft = Draft {
+                    id,
+                    flags: LONG,
+                    body: reference,
+                };
+                forest.put(heap, ENTRIES, &draft)
+            })?;
+        } else {
+            let (_, ordinal) = self.descend(heap, ENTRIES, id);
+            let names = self.leaf(heap, ordinal).prelude();
+            body.clear();
+            let draft = match fields::write_values(own, names, body) {
+                true => Draft {
+                    id,
+                    flags: NAMED,
+                    body,
+                },
+                false => Draft {
+                    id,
+                    flags: 0,
+                    body: own,
+                },
+            };
+            self.put(heap, ENTRIES, &draft)?;
+        }
+        if let Some((flags, body)) = old
+            && flags & LONG != 0
+        {
+            self.free_long(heap, &body);
+        }
+        Ok(())
+    }
+
+    /// Stores a body apart, and has `put` put the reference; nothing is left of it if that fails.
+    fn with_long(
+        &mut self,
+        heap: &mut Heap,
+        bytes: &[u8],
+        put: impl FnOnce(&mut Self, &mut Heap, &[u8]) -> Result<u32, StoreError>,
+    ) -> Result<(), StoreError> {
+        let long = Long::store(heap, &mut self.holdings, 0, bytes)?;
+        let reference = long.reference();
+        let reference = match long {
+            Long::Block(_) => &reference[..4],
+            Long::Extent(..) => &reference[..],
+        };
+        match put(self, heap, reference) {
+            Ok(ordinal) => {
+                self.payload_bytes += bytes.len() as u64;
+                self.claim(heap, reference, ordinal);
+                Ok(())
+            }
+            Err(error) => {
+                long.free(heap, &mut self.holdings);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a tree out with all its records.
+    fn clear(&mut self, heap: &mut Heap, id: TreeId) {
+        while self.tree(id).root != NONE {
+            self.remove_first_leaf(heap, id);
+        }
+        self.uproot(id);
+    }
+
+    /// Takes a tree out with all its records, and those of the same ids in another.
+    fn take_all(&mut self, heap: &mut Heap, id: TreeId, other: TreeId) {
+        while self.tree(id).root != NONE {
+            let (_, ordinal) = self.descend(heap, id, StreamId::MIN);
+            let ids: Vec<StreamId> = self
+                .leaf(heap, ordinal)
+                .records()
+                .map(|place| place.id)
+                .collect();
+            for at in ids {
+                self.remove(heap, other, at);
+            }
+            self.remove_first_leaf(heap, id);
+        }
+        self.uproot(id);
+    }
+}

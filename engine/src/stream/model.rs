@@ -1,0 +1,757 @@
+//! A stream against the naive model of it, ordered maps: any bytes are steps, so that property tests shrink them and fuzzers mutate them.
+//!
+//! ```text
+//!  [ bounds ] [ step | operands ] [ step | operands ] ...      what is missing at the end reads as zero
+//! ```
+//! Every change is made, and some are taken back and made again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+
+use super::forest::{Bounds, long_of};
+use super::leaf::{LONG, Leaf};
+use super::view::{TrimBy, TrimTo};
+use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
+use crate::model::Steps;
+use crate::nodes::{Heap, Long, NodeKind, Owner};
+use crate::raw::Block;
+use crate::{Direction, StoreError, StreamNodeLimits, UnixMillis};
+
+/// Steps played of any input.
+const STEPS_MAX: usize = 300;
+/// Steps between looks at everything.
+const CHECK_INTERVAL: usize = 8;
+/// Entries at which steps that add many stop.
+const MANY: usize = 600;
+
+/// Nodes so small that trees are soon high.
+const SMALL: Bounds = Bounds {
+    leaf_bytes: 256,
+    leaf_records: 12,
+    children: 5,
+    inline_bytes: 64,
+};
+
+type Fielded = Vec<(Vec<u8>, Vec<u8>)>;
+
+#[derive(Clone, Default)]
+struct GroupModel {
+    last_id: StreamId,
+    entries_read: Option<u64>,
+    consumers: BTreeMap<Vec<u8>, (UnixMillis, Option<UnixMillis>)>,
+    pending: BTreeMap<StreamId, (Vec<u8>, UnixMillis, u64)>,
+}
+
+#[derive(Clone)]
+struct Model {
+    entries: BTreeMap<StreamId, Fielded>,
+    marks: StreamMarks,
+    groups: BTreeMap<Vec<u8>, GroupModel>,
+    duration_secs: u64,
+    most: u64,
+    producers: BTreeMap<Vec<u8>, VecDeque<(Vec<u8>, StreamId)>>,
+}
+
+fn own(fields: &Fielded) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in fields {
+        Fields::write(name, value, &mut out);
+    }
+    out
+}
+
+fn bytes_of(change: &StreamChange<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    change.write(&mut out);
+    out
+}
+
+impl Model {
+    fn apply(&mut self, change: &StreamChange<'_>) {
+        match *change {
+            StreamChange::Added { id, fields } => {
+                let fields = Fields::of_bytes(fields).iter();
+                let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec()));
+                if self.entries.insert(id, fields.collect()).is_none() {
+                    self.marks.entries_added += 1;
+                }
+                self.marks.last_id = self.marks.last_id.max(id);
+            }
+            StreamChange::Removed { id } => {
+                if self.entries.remove(&id).is_some() {
+                    self.marks.max_deleted_id = self.marks.max_deleted_id.max(id);
+                }
+            }
+            StreamChange::Trimmed { first, last } => {
+                self.entries.retain(|id, _| *id < first || *id > last);
+            }
+            StreamChange::Marks(marks) => self.marks = marks,
+            StreamChange::Group {
+                group,
+                last_id,
+                entries_read,
+            } => {
+                let group = self.groups.entry(group.to_vec()).or_default();
+                (group.last_id, group.entries_read) = (last_id, entries_read);
+            }
+            StreamChange::GroupGone { group } => drop(self.groups.remove(group)),
+            StreamChange::Consumer {
+                group,
+                consumer,
+                seen_at,
+                active_at,
+            } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    let state = (seen_at, active_at);
+                    group.consumers.insert(consumer.to_vec(), state);
+                }
+            }
+            StreamChange::ConsumerGone { group, consumer } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.consumers.remove(consumer);
+                    group.pending.retain(|_, (with, ..)| with != consumer);
+                }
+            }
+            StreamChange::Pending {
+                group,
+                consumer,
+                id,
+                delivered_at,
+                deliveries,
+            } => {
+                if let Some(group) = self.groups.get_mut(group)
+                    && group.consumers.contains_key(consumer)
+                {
+                    let state = (consumer.to_vec(), delivered_at, deliveries);
+                    group.pending.insert(id, state);
+                }
+            }
+            StreamChange::Acknowledged { group, id } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group.pending.remove(&id);
+                }
+            }
+            StreamChange::Producers {
+                duration_secs,
+                most,
+            } => {
+                if (self.duration_secs, self.most) != (duration_secs, most) {
+                    self.producers.clear();
+                }
+                (self.duration_secs, self.most) = (duration_secs, most);
+            }
+            StreamChange::Produced {
+                producer,
+                iid,
+                id,
+                is_oldest,
+            } => {
+                let known = self.producers.entry(producer.to_vec()).or_default();
+                if known.iter().any(|(of, _)| of == iid) {
+                    return;
+                }
+                match is_oldest {
+                    true => known.push_front((iid.to_vec(), id)),
+                    false => known.push_back((iid.to_vec(), id)),
+                }
+                if known.len() as u64 > self.most {
+                    known.pop_front();
+                }
+                self.marks.iids_added += 1;
+            }
+            StreamChange::Forgotten { producer, iid } => {
+                if let Some(known) = self.producers.get_mut(producer) {
+                    known.retain(|(of, _)| of != iid);
+                    if known.is_empty() {
+                        self.producers.remove(producer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The changes that make it, as bytes, in any order.
+    fn row(&self) -> Vec<Vec<u8>> {
+        let mut row = Vec::new();
+        let mut tell = |change: StreamChange<'_>| row.push(bytes_of(&change));
+        tell(StreamChange::Producers {
+            duration_secs: self.duration_secs,
+            most: self.most,
+        });
+        for (producer, known) in &self.producers {
+            for (iid, id) in known {
+                tell(StreamChange::Produced {
+                    producer,
+                    iid,
+                    id: *id,
+                    is_oldest: false,
+                });
+            }
+        }
+        for (group, of) in &self.groups {
+            tell(StreamChange::Group {
+                group,
+                last_id: of.last_id,
+                entries_read: of.entries_read,
+            });
+            for (consumer, (seen_at, active_at)) in &of.consumers {
+                tell(StreamChange::Consumer {
+                    group,
+                    consumer,
+                    seen_at: *seen_at,
+                    active_at: *active_at,
+                });
+            }
+            for (id, (consumer, delivered_at, deliveries)) in &of.pending {
+                tell(StreamChange::Pending {
+                    group,
+                    consumer,
+                    id: *id,
+                    delivered_at: *delivered_at,
+                    deliveries: *deliveries,
+                });
+            }
+        }
+        for (id, fields) in &self.entries {
+            let fields = &own(fields);
+            tell(StreamChange::Added { id: *id, fields });
+        }
+        tell(StreamChange::Marks(self.marks));
+        row.sort();
+        row
+    }
+}
+
+struct Play<'a> {
+    steps: Steps<'a>,
+    heap: Heap,
+    stream: Stream,
+    model: Model,
+}
+
+/// Plays the steps.
+///
+/// # Panics
+/// The stream does something else than the model, or an invariant of it is broken.
+pub fn play(bytes: &[u8]) {
+    let mut steps = Steps::new(bytes);
+    let stream = match steps.operand() % 4 {
+        0 => Stream::new(Owner(9)),
+        1 => Stream::with_bounds(Owner(9), SMALL, Bounds::SHORT),
+        _ => Stream::with_bounds(Owner(9), SMALL, SMALL),
+    };
+    let mut play = Play {
+        steps,
+        heap: Heap::new(1 << 30).expect("address space"),
+        stream,
+        model: Model {
+            entries: BTreeMap::new(),
+            marks: StreamMarks::default(),
+            groups: BTreeMap::new(),
+            duration_secs: 100,
+            most: 100,
+            producers: BTreeMap::new(),
+        },
+    };
+    let mut step = 0;
+    while step < STEPS_MAX && play.step() {
+        step += 1;
+        if step % CHECK_INTERVAL == 0 {
+            play.compare();
+        }
+    }
+    play.compare();
+    play.end();
+}
+
+const GROUPS: [&[u8]; 3] = [b"g", b"group 2", b""];
+const CONSUMERS: [&[u8]; 4] = [b"a", b"me", b"z", b"b"];
+
+impl Play<'_> {
+    fn step(&mut self) -> bool {
+        let Some(step) = self.steps.next() else {
+            return false;
+        };
+        match step % 18 {
+            0..=2 => self.add(),
+            3 => self.add_many(),
+            4 | 5 => self.remove(),
+            6 => self.trim(),
+            7 => self.change_marks(),
+            8 => self.change_group(),
+            9 => self.change_consumer(),
+            10 | 11 => self.deliver_many(),
+            12 => self.deliver(),
+            13 => self.acknowledge(),
+            14 => self.produce(),
+            15 => self.walk(),
+            16 if step > 200 => self.run_out(),
+            16 => self.travel(step),
+            _ => self.move_block(),
+        }
+        true
+    }
+
+    /// Makes a change, some of them twice and taken back in between.
+    fn change(&mut self, change: &StreamChange<'_>) {
+        if self.steps.operand() % 8 == 0 {
+            let (before, mut back) = (self.row(), Vec::new());
+            self.stream.write_inverse(&self.heap, change, &mut back);
+            assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
+            let mut rest = &back[..];
+            while !rest.is_empty() {
+                let back = StreamChange::read(&mut rest);
+                assert_eq!(self.stream.apply(&mut self.heap, &back), Ok(()));
+            }
+            self.stream.check(&self.heap);
+            assert!(self.row() == before, "taken back: {change:?}");
+        }
+        assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
+        self.model.apply(change);
+    }
+
+    fn next_id(&mut self) -> StreamId {
+        let last = self.model.marks.last_id;
+        match self.steps.operand() % 8 {
+            0 => StreamId::new(last.ms, last.seq + 1),
+            1 => StreamId::new(last.ms, last.seq + 1 + self.steps.below(60_000) as u64),
+            2 => StreamId::new(last.ms + self.steps.below(60_000) as u64 + 1, 7),
+            3 => StreamId::new(last.ms + (1 << 33), 1 << 60),
+            _ => StreamId::new(last.ms + 1 + self.steps.operand() as u64 / 16, 0),
+        }
+    }
+
+    fn fields(&mut self) -> Vec<u8> {
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
+        let value = match manner {
+            0..=199 => vec![fill; manner % 20],
+            200..=229 => vec![fill; 60 + manner],
+            230..=240 => vec![fill; 1500],
+            241..=250 => vec![fill; 30_000],
+            _ => vec![fill; 70_000],
+        };
+        let field = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
+        let fields = match fill % 8 {
+            0 => vec![field("other", &value)],
+            1 => vec![field("name", &value), field("age", b"")],
+            2 => vec![field("name", b""), field("age", &value), field("age", b"x")],
+            _ => vec![field("name", b"x"), field("age", &value)],
+        };
+        own(&fields)
+    }
+
+    fn some_id(&mut self) -> StreamId {
+        let at = self.steps.below(self.model.entries.len());
+        let id = self
+            .model
+            .entries
+            .keys()
+            .nth(at)
+            .copied()
+            .unwrap_or_default();
+        match self.steps.operand() % 8 {
+            0 => id.next().unwrap_or_default(),
+            1 => id.previous().unwrap_or_default(),
+            _ => id,
+        }
+    }
+
+    fn add(&mut self) {
+        let (id, fields) = (self.next_id(), self.fields());
+        let fields = &fields[..];
+        self.change(&StreamChange::Added { id, fields });
+    }
+
+    fn add_many(&mut self) {
+        let (count, fields) = (self.steps.operand() * 2, self.fields());
+        let wide = self.steps.operand() % 2 == 0;
+        for number in 0..count as u64 {
+            if self.model.entries.len() >= MANY || fields.len() > 1000 && number > 20 {
+                return;
+            }
+            let last = self.model.marks.last_id;
+            let id = match wide {
+                true => StreamId::new(last.ms + 3 + number % 40, number % 3),
+                false => StreamId::new(last.ms, last.seq + 1),
+            };
+            let change = StreamChange::Added {
+                id,
+                fields: &fields,
+            };
+            assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
+            self.model.apply(&change);
+        }
+    }
+
+    fn remove(&mut self) {
+        let (count, mut id) = (self.steps.operand() / 4 + 1, self.some_id());
+        let every = self.steps.operand() % 3 + 1;
+        for _ in 0..count {
+            self.change(&StreamChange::Removed { id });
+            let next = self.model.entries.range(id..).nth(every).map(|(id, _)| *id);
+            let Some(next) = next else {
+                return;
+            };
+            id = next;
+        }
+    }
+
+    fn trim(&mut self) {
+        if self.steps.operand() % 4 == 0 {
+            let (first, last) = (self.some_id(), self.some_id());
+            return self.change(&StreamChange::Trimmed { first, last });
+        }
+        let len = self.model.entries.len();
+        let keep = len - self.steps.below(len + 1) / 4;
+        let to = match self.steps.operand() % 2 {
+            0 => TrimTo::Len(keep as u64),
+            _ => TrimTo::Id(self.some_id()),
+        };
+        let by = match self.steps.operand() % 3 {
+            0 => TrimBy::Leaf(0),
+            1 => TrimBy::Leaf(30),
+            _ => TrimBy::Entry,
+        };
+        let goes = match to {
+            TrimTo::Len(keep) => len.saturating_sub(keep as usize),
+            TrimTo::Id(id) => self.model.entries.range(..id).count(),
+        };
+        let plan = self.stream.view(&self.heap).plan_trim(to, by);
+        let gone = plan.map_or(0, |(_, gone)| gone as usize);
+        match by {
+            TrimBy::Entry => assert_eq!(gone, goes),
+            TrimBy::Leaf(0) => assert!(gone <= goes && goes - gone <= 100),
+            TrimBy::Leaf(most) => assert!(gone <= goes && gone as u64 <= most),
+        }
+        if let Some((last, gone)) = plan {
+            let first = StreamId::MIN;
+            assert_eq!(self.model.entries.range(..=last).count() as u64, gone);
+            self.change(&StreamChange::Trimmed { first, last });
+        }
+    }
+
+    fn change_marks(&mut self) {
+        let mut marks = self.model.marks;
+        marks.entries_added += self.steps.operand() as u64;
+        marks.iids_duplicate += 1;
+        marks.last_id.ms += 1;
+        self.change(&StreamChange::Marks(marks));
+    }
+
+    fn group(&mut self) -> &'static [u8] {
+        GROUPS[self.steps.operand() % GROUPS.len()]
+    }
+
+    fn consumer(&mut self) -> &'static [u8] {
+        CONSUMERS[self.steps.operand() % CONSUMERS.len()]
+    }
+
+    fn change_group(&mut self) {
+        let group = self.group();
+        let change = match self.steps.operand() % 8 {
+            0 => StreamChange::GroupGone { group },
+            manner => StreamChange::Group {
+                group,
+                last_id: self.some_id(),
+                entries_read: (manner % 2 == 0).then_some(manner as u64),
+            },
+        };
+        self.change(&change);
+    }
+
+    fn change_consumer(&mut self) {
+        let (group, consumer) = (self.group(), self.consumer());
+        let change = match self.steps.operand() % 8 {
+            0 => StreamChange::ConsumerGone { group, consumer },
+            manner => StreamChange::Consumer {
+                group,
+                consumer,
+                seen_at: UnixMillis(manner as i64),
+                active_at: (manner % 2 == 0).then_some(UnixMillis(-9)),
+            },
+        };
+        self.change(&change);
+    }
+
+    fn deliver(&mut self) {
+        let change = StreamChange::Pending {
+            group: self.group(),
+            consumer: self.consumer(),
+            id: self.some_id(),
+            delivered_at: UnixMillis(self.steps.below(1 << 16) as i64 * 1000),
+            deliveries: self.steps.operand() as u64,
+        };
+        self.change(&change);
+    }
+
+    fn deliver_many(&mut self) {
+        let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
+        let (count, at) = (self.steps.operand() * 4, self.steps.operand() as i64);
+        let ids = self.model.entries.range(from..).take(count);
+        for id in ids.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let change = StreamChange::Pending {
+                group,
+                consumer,
+                id,
+                delivered_at: UnixMillis(id.ms as i64 + at),
+                deliveries: 1,
+            };
+            assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
+            self.model.apply(&change);
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let (group, from) = (self.group(), self.some_id());
+        let (count, every) = (self.steps.operand(), self.steps.operand() % 3 + 1);
+        let Some(pending) = self.model.groups.get(group).map(|of| &of.pending) else {
+            return;
+        };
+        let ids = pending.range(from..).step_by(every).take(count);
+        for id in ids.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.change(&StreamChange::Acknowledged { group, id });
+        }
+    }
+
+    fn produce(&mut self) {
+        let (producer, number) = (self.group(), self.steps.operand() as u8 % 32);
+        let (iid, id) = (&[b'i', number][..], StreamId::new(number.into(), 0));
+        let change = match self.steps.operand() % 16 {
+            0 => StreamChange::Producers {
+                duration_secs: 7,
+                most: 3,
+            },
+            1..=3 => {
+                let known = self.model.producers.get(producer);
+                let Some((iid, _)) = known.and_then(VecDeque::front).cloned() else {
+                    return;
+                };
+                let iid = &iid[..];
+                return self.change(&StreamChange::Forgotten { producer, iid });
+            }
+            _ => StreamChange::Produced {
+                producer,
+                iid,
+                id,
+                is_oldest: false,
+            },
+        };
+        self.change(&change);
+        let found = self.stream.view(&self.heap).produced(producer, iid);
+        let known = self.model.producers.get(producer);
+        let known = known.and_then(|known| known.iter().find(|(of, _)| of == iid));
+        assert_eq!(found, known.map(|(_, id)| *id));
+    }
+
+    fn walk(&mut self) {
+        let from = match self.steps.operand() % 8 {
+            0 => StreamId::MIN,
+            1 => StreamId::MAX,
+            _ => self.some_id(),
+        };
+        let view = self.stream.view(&self.heap);
+        for direction in [Direction::Up, Direction::Down] {
+            let mut shown = Vec::new();
+            view.walk(from, direction, &mut |entry| {
+                shown.push(entry.id);
+                match shown.len() < 300 {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+            let expected: Vec<StreamId> = match direction {
+                Direction::Up => self
+                    .model
+                    .entries
+                    .range(from..)
+                    .map(|(id, _)| *id)
+                    .take(300)
+                    .collect(),
+                Direction::Down => self
+                    .model
+                    .entries
+                    .range(..=from)
+                    .rev()
+                    .map(|(id, _)| *id)
+                    .take(300)
+                    .collect(),
+            };
+            assert_eq!(shown, expected);
+        }
+        let entry = view.get(from);
+        assert_eq!(entry.is_some(), self.model.entries.contains_key(&from));
+        for group in view.groups() {
+            let of = &self.model.groups[group.name()];
+            let mut shown = Vec::new();
+            group.walk_own(b"me", from, &mut |pending| {
+                shown.push(pending.id);
+                ControlFlow::Continue(())
+            });
+            let own = of
+                .pending
+                .range(from..)
+                .filter(|(_, state)| state.0 == b"me");
+            assert!(shown.iter().eq(own.map(|(id, _)| id)));
+            let ends = group.pending_ends().map(|(first, last)| [first, last]);
+            let keys = || of.pending.keys().copied();
+            assert_eq!(
+                ends,
+                keys().next().zip(keys().next_back()).map(<[_; 2]>::from)
+            );
+        }
+    }
+
+    /// Makes changes with memory for so few blocks: each is made as a whole or not at all.
+    fn run_out(&mut self) {
+        let (fields, group, consumer) = (self.fields(), self.group(), self.consumer());
+        for number in 0..self.steps.operand() {
+            let id = self.next_id();
+            let change = match number % 3 {
+                0 => StreamChange::Pending {
+                    group,
+                    consumer,
+                    id: self.some_id(),
+                    delivered_at: UnixMillis(number as i64),
+                    deliveries: 2,
+                },
+                _ if self.model.entries.len() > MANY => return,
+                _ => StreamChange::Added {
+                    id,
+                    fields: &fields,
+                },
+            };
+            self.heap.arena.run_out_after(Some(number as u32 % 4));
+            let done = self.stream.apply(&mut self.heap, &change);
+            self.heap.arena.run_out_after(None);
+            match done {
+                Ok(()) => self.model.apply(&change),
+                Err(error) => assert_eq!(error, StoreError::OutOfMemory),
+            }
+            self.stream.check(&self.heap);
+        }
+        // Nor do removals need memory.
+        self.heap.arena.run_out_after(Some(0));
+        let (first, last) = (self.some_id(), self.some_id());
+        for change in [
+            StreamChange::Removed { id: first },
+            StreamChange::Trimmed { first, last },
+            StreamChange::Acknowledged { group, id: last },
+            StreamChange::ConsumerGone { group, consumer },
+        ] {
+            assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
+            self.model.apply(&change);
+        }
+        self.heap.arena.run_out_after(None);
+        self.compare();
+    }
+
+    /// Goes on with what its parts make.
+    fn travel(&mut self, step: u8) {
+        let mut other = match step % 2 {
+            0 => Stream::new(Owner(9)),
+            _ => Stream::with_bounds(Owner(9), SMALL, SMALL),
+        };
+        if step % 4 == 0 {
+            other.set_limits(StreamNodeLimits {
+                bytes: 300,
+                entries: 7,
+            });
+        }
+        let most = self.steps.operand() * 8;
+        let mut heap = Heap::new(1 << 30).expect("address space");
+        let mut place = Some(PartPlace {
+            stage: 0,
+            id: StreamId::MIN,
+        });
+        while let Some(from) = place {
+            let mut part = Vec::new();
+            place = self.stream.write_part(&self.heap, from, most, &mut part);
+            let mut rest = &part[..];
+            while !rest.is_empty() {
+                let change = StreamChange::read(&mut rest);
+                assert_eq!(other.apply(&mut heap, &change), Ok(()));
+            }
+        }
+        self.end();
+        (self.stream, self.heap) = (other, heap);
+        self.compare();
+    }
+
+    /// Moves a node, a page or a long entry, as compaction does.
+    fn move_block(&mut self) {
+        let (choice, at) = (self.steps.operand(), self.steps.below(1 << 16));
+        let table = &self.stream.forest.table;
+        if table.len() == 0 {
+            return;
+        }
+        let ordinal = at as u32 % table.len();
+        let node = table.get(&self.heap.arena, ordinal);
+        let block = match choice % 4 {
+            0 => table.page_of(ordinal),
+            1 => node,
+            _ => self.long_block_in(ordinal).unwrap_or(node),
+        };
+        self.moved(block);
+    }
+
+    fn moved(&mut self, block: Block) {
+        let kind = NodeKind::of(self.heap.arena.tail(block)[0]).expect("a node");
+        let moved = self.heap.arena.move_block(block).expect("memory");
+        self.stream.block_moved(&mut self.heap, kind, block, moved);
+    }
+
+    fn long_block_in(&self, ordinal: u32) -> Option<Block> {
+        let node = self.stream.forest.node(&self.heap, ordinal);
+        if NodeKind::of(node[0]) != Some(NodeKind::Leaf) {
+            return None;
+        }
+        let leaf = Leaf(node);
+        let mut places = leaf.records().filter(|place| place.flags & LONG != 0);
+        places.find_map(|place| match long_of(leaf.body(&place)) {
+            Long::Block(block) => Some(block),
+            Long::Extent(..) => None,
+        })
+    }
+
+    fn row(&self) -> Vec<Vec<u8>> {
+        let (mut part, mut row) = (Vec::new(), Vec::new());
+        let from = PartPlace {
+            stage: 0,
+            id: StreamId::MIN,
+        };
+        let next = self
+            .stream
+            .write_part(&self.heap, from, usize::MAX, &mut part);
+        assert_eq!(next, None);
+        let mut rest = &part[..];
+        while !rest.is_empty() {
+            row.push(bytes_of(&StreamChange::read(&mut rest)));
+        }
+        row.sort();
+        row
+    }
+
+    fn compare(&self) {
+        self.heap.arena.check();
+        self.heap.extents.check();
+        self.stream.check(&self.heap);
+        assert_eq!(self.stream.len() as usize, self.model.entries.len());
+        assert!(self.row() == self.model.row(), "they differ");
+        let held = self.heap.arena.live_bytes() + self.heap.extents.used_bytes();
+        let dying = self.heap.extents.dying_bytes();
+        assert_eq!(self.stream.block_bytes(), held - dying);
+    }
+
+    /// Frees everything, in slices of a few blocks, some of which move in between.
+    fn end(&mut self) {
+        while self.stream.dismantle(&mut self.heap, 3).is_some() {
+            if let Some(last) = self.stream.forest.table.len().checked_sub(1) {
+                let node = self.stream.forest.table.get(&self.heap.arena, last);
+                let block = self.long_block_in(last).unwrap_or(node);
+                self.moved(block);
+            }
+        }
+        assert_eq!(self.stream.block_bytes(), 0);
+        assert_eq!(self.heap.arena.live_bytes(), 0);
+    }
+}

@@ -1,0 +1,80 @@
+//! What happens to nodes as such: blocks move, and all of a stream that is no more is freed in slices.
+
+use super::Stream;
+use super::forest::{Forest, long_of};
+use super::leaf::{LONG, Leaf, LeafMut};
+use crate::nodes::{Heap, Long, NodeKind, ordinal_of};
+use crate::raw::Block;
+
+impl Stream {
+    /// The content of `from`, a block of this stream, is in `to` now: whatever names the one is to name the other.
+    ///
+    /// # Panics
+    /// It is not a block of this stream.
+    pub(crate) fn block_moved(&mut self, heap: &mut Heap, kind: NodeKind, from: Block, to: Block) {
+        self.forest.block_moved(heap, kind, from, to);
+    }
+
+    /// Frees some of a stream that is in use no more, about `budget` blocks; how many those were, `None` if none was left. Meanwhile
+    /// blocks may move, and nothing else is to be asked of it.
+    pub(crate) fn dismantle(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        let mut freed = 0;
+        while freed < budget
+            && let Some(blocks) = self.forest.free_last(heap)
+        {
+            freed += blocks;
+        }
+        (freed > 0).then_some(freed)
+    }
+}
+
+impl Forest {
+    fn block_moved(&mut self, heap: &mut Heap, kind: NodeKind, from: Block, to: Block) {
+        let node = heap.arena.tail(to);
+        match kind {
+            NodeKind::Page => self.table.set_page(ordinal_of(node), to),
+            NodeKind::Long => {
+                let leaf = Long::place(node) as u32;
+                self.long_moved(heap, leaf, from, to);
+            }
+            NodeKind::Leaf | NodeKind::Inner => {
+                let ordinal = ordinal_of(node);
+                assert_eq!(self.block(heap, ordinal), from);
+                self.table.set(&mut heap.arena, ordinal, to);
+            }
+            _ => panic!("a stream has no {kind:?}"),
+        }
+    }
+
+    fn long_moved(&mut self, heap: &mut Heap, ordinal: u32, from: Block, to: Block) {
+        let leaf = self.leaf(heap, ordinal);
+        let reference = from.0.to_le_bytes();
+        let is_it = |body: &[u8]| body == reference;
+        let place = leaf
+            .records()
+            .find(|place| place.flags & LONG != 0 && is_it(leaf.body(place)))
+            .expect("a long record is in its leaf");
+        let mut leaf = LeafMut(self.node_mut(heap, ordinal));
+        leaf.body_mut(&place).copy_from_slice(&to.0.to_le_bytes());
+    }
+
+    /// Frees the node of the last ordinal; how many blocks that were.
+    fn free_last(&mut self, heap: &mut Heap) -> Option<u32> {
+        let last = self.table.len().checked_sub(1)?;
+        let node = self.node(heap, last);
+        let mut freed = 1;
+        if NodeKind::of(node[0]) == Some(NodeKind::Leaf) && Leaf(node).has_long() {
+            let leaf = Leaf(node);
+            let places = leaf.records().filter(|place| place.flags & LONG != 0);
+            let bodies: Vec<Vec<u8>> = places.map(|place| leaf.body(&place).to_vec()).collect();
+            for body in bodies {
+                long_of(&body).free(heap, &mut self.holdings);
+                freed += 1;
+            }
+        }
+        let block = self.block(heap, last);
+        self.holdings.free(&mut heap.arena, block);
+        self.table.pop(&mut heap.arena, &mut self.holdings);
+        Some(freed)
+    }
+}

@@ -1,0 +1,590 @@
+//! What is pending: `XACK`, `XACKDEL`, `XPENDING`, `XCLAIM` and `XAUTOCLAIM`.
+
+use std::ops::ControlFlow;
+
+use larder_engine::{Event, PendingRef, StreamChange, StreamId, StreamMut, UnixMillis};
+
+use super::trimming::Chosen;
+use super::write::{self, DELETED, NOT_THERE, STILL_REFERENCED};
+use super::{CHANGED_KEY, READING, WRITING, ids, range, read};
+use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
+use crate::resp::{ErrorReply, Reply};
+
+/// The table.
+pub(crate) static COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "xack",
+        arity: -4,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: CHANGED_KEY,
+        syntax: "key group id [id ...]",
+        summary: "Acknowledges entries that a group has pending, and returns how many there were.",
+        complexity: "O(log(N)) for each id, where N is the number of entries pending.",
+        run: Run::OnShard(xack),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "xackdel",
+        arity: -6,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update().delete())]),
+        since: "8.2.0",
+        syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]",
+        summary: "Acknowledges entries that a group has pending, and deletes them.",
+        complexity: "O(log(N)) for each id, where N is the number of entries.",
+        run: Run::OnShard(xackdel),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "xpending",
+        arity: -3,
+        tips: &["nondeterministic_output"],
+        syntax: "key group [[IDLE min-idle-time] start end count [consumer]]",
+        summary: "Returns what a group has pending.",
+        complexity: "O(log(N)+M) where N is the number of entries pending, and M of those looked at.",
+        run: Run::OnShard(xpending),
+        ..READING
+    },
+    CommandSpec {
+        name: "xclaim",
+        arity: -6,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: CHANGED_KEY,
+        tips: &["nondeterministic_output"],
+        syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
+        summary: "Makes entries that are pending those of another consumer.",
+        complexity: "O(log(N)) for each id, where N is the number of entries pending.",
+        run: Run::OnShard(xclaim),
+        ..WRITING
+    },
+    CommandSpec {
+        name: "xautoclaim",
+        arity: -6,
+        flags: Flags::WRITE.with(Flags::FAST),
+        keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.delete())]),
+        tips: &["nondeterministic_output"],
+        since: "6.2.0",
+        syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+        summary: "Makes entries that have been pending for long those of another consumer.",
+        complexity: "O(log(N)) for each entry looked at, where N is the number of entries pending.",
+        run: Run::OnShard(xautoclaim),
+        ..WRITING
+    },
+];
+
+/// Entries that `XAUTOCLAIM` claims if nothing is said, and how many it looks at for each.
+const AUTOCLAIM_COUNT: i64 = 100;
+const AUTOCLAIM_LOOKS: u64 = 10;
+/// The most that Redis has memory for.
+const AUTOCLAIM_COUNT_MAX: i64 = i64::MAX / 16;
+
+fn xack(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let group = call.args.at(2);
+    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let is_there = stream
+        .as_ref()
+        .is_some_and(|view| view.group(group).is_some());
+    let acknowledged = match is_there {
+        true => ids::all(call.args.iter_from(3)).and_then(|ids| {
+            let mut acknowledged = 0;
+            for id in ids {
+                acknowledged += u64::from(acknowledge(&mut stream, group, id)?);
+            }
+            Ok(acknowledged)
+        }),
+        false => Ok(0),
+    };
+    stream.close(*acknowledged.as_ref().unwrap_or(&0), &[]);
+    call.reply.count(acknowledged?);
+    Ok(())
+}
+
+/// Acknowledges an entry; whether it was pending.
+fn acknowledge(stream: &mut StreamMut<'_>, group: &[u8], id: StreamId) -> Result<bool, ErrorReply> {
+    let view = stream.as_ref().and_then(|view| view.group(group));
+    let is_pending = view.is_some_and(|group| group.pending(id).is_some());
+    if is_pending {
+        stream.change(&StreamChange::Acknowledged { group, id })?;
+    }
+    Ok(is_pending)
+}
+
+fn xackdel(call: &mut ShardCall<'_>) -> CommandResult {
+    let key = call.key(1);
+    let group = call.args.at(2);
+    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let is_there = stream
+        .as_ref()
+        .is_some_and(|view| view.group(group).is_some());
+    let parsed = Chosen::parse(&call.args, 3).and_then(|chosen| {
+        let args = chosen.ids.clone().map(|at| call.args.at(at));
+        let ids = match is_there {
+            true => ids::all(args)?,
+            false => vec![StreamId::MIN; args.len()],
+        };
+        Ok((chosen, ids))
+    });
+    let (chosen, ids) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            stream.close(0, &[]);
+            return Err(error);
+        }
+    };
+    call.reply.array(ids.len());
+    let (mut acknowledged, mut deleted) = (0, 0);
+    for id in ids {
+        let outcome = match is_there {
+            true => acknowledge(&mut stream, group, id),
+            false => Ok(false),
+        };
+        let outcome = outcome.and_then(|is_pending| match is_pending {
+            true => write::delete(&mut stream, id, chosen.references).map(Some),
+            false => Ok(None),
+        });
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                write::close_deleted(stream, deleted, acknowledged);
+                return Err(error);
+            }
+        };
+        acknowledged += u64::from(outcome.is_some());
+        deleted += u64::from(matches!(outcome, Some((_, true))));
+        call.reply.integer(match outcome {
+            None => NOT_THERE,
+            Some((true, _)) => DELETED,
+            Some((false, _)) => STILL_REFERENCED,
+        });
+    }
+    write::close_deleted(stream, deleted, acknowledged);
+    Ok(())
+}
+
+/// Which of what is pending is wanted.
+#[derive(Debug)]
+struct Wanted<'a> {
+    min_idle: i64,
+    start: StreamId,
+    end: StreamId,
+    count: u64,
+    consumer: Option<&'a [u8]>,
+}
+
+impl<'a> Wanted<'a> {
+    /// `[IDLE min-idle-time] start end count [consumer]`; `None` if nothing is said.
+    fn parse(args: &Args<'a>) -> Result<Option<Self>, ErrorReply> {
+        if args.len() == 3 {
+            return Ok(None);
+        }
+        if !(6..=9).contains(&args.len()) {
+            return Err(all_errors::SYNTAX);
+        }
+        let (mut at, mut min_idle) = (3, 0);
+        if args.is(3, "idle") {
+            min_idle = args.integer(4)?;
+            if args.len() < 8 {
+                return Err(all_errors::SYNTAX);
+            }
+            at = 5;
+        }
+        let count = args.integer(at + 2)?.max(0).unsigned_abs();
+        Ok(Some(Self {
+            min_idle,
+            start: ids::start(args.at(at))?,
+            end: ids::end(args.at(at + 1))?,
+            count,
+            consumer: args.get(at + 3),
+        }))
+    }
+}
+
+fn xpending(call: &mut ShardCall<'_>) -> CommandResult {
+    let wanted = Wanted::parse(&call.args)?;
+    let (key, group) = (call.key(1), call.args.at(2));
+    let now = call.shard.now();
+    let found = read(call.shard, call.stats, (call.db, key, call.access))?;
+    let group = found.and_then(|stream| stream.group(group));
+    let group = group.ok_or_else(|| errors::no_key_or_group(key.bytes(), call.args.at(2)))?;
+    let reply = &mut call.reply;
+    let Some(wanted) = wanted else {
+        show_summary(&group, reply);
+        return Ok(());
+    };
+    if wanted
+        .consumer
+        .is_some_and(|name| group.consumer(name).is_none())
+    {
+        reply.array(0);
+        return Ok(());
+    }
+    let begun = reply.mark();
+    let list = reply.begin_array(wanted.count.min(group.pending_len()) as usize);
+    let mut shown = 0;
+    let show = &mut |pending: PendingRef<'_>| {
+        if pending.id > wanted.end || shown == wanted.count || reply.check_len(begun).is_err() {
+            return ControlFlow::Break(());
+        }
+        let idle = now.0.saturating_sub(pending.delivered_at.0);
+        if wanted.min_idle == 0 || idle >= wanted.min_idle {
+            reply.array(4);
+            ids::show(reply, pending.id);
+            reply.bulk(pending.consumer);
+            reply.integer(idle.max(0));
+            reply.count(pending.deliveries);
+            shown += 1;
+        }
+        ControlFlow::Continue(())
+    };
+    match wanted.consumer {
+        None => group.walk_pending(wanted.start, show),
+        Some(consumer) => group.walk_own(consumer, wanted.start, show),
+    }
+    reply.check_len(begun)?;
+    reply.end(list, shown as usize);
+    Ok(())
+}
+
+fn show_summary(group: &larder_engine::GroupRef<'_>, reply: &mut Reply<'_>) {
+    reply.array(4);
+    reply.count(group.pending_len());
+    let Some((first, last)) = group.pending_ends() else {
+        reply.null();
+        reply.null();
+        reply.null_array();
+        return;
+    };
+    ids::show(reply, first);
+    ids::show(reply, last);
+    let list = reply.begin_array(group.consumers_len());
+    let mut shown = 0;
+    for consumer in group
+        .consumers()
+        .filter(|consumer| consumer.pending_len > 0)
+    {
+        reply.array(2);
+        reply.bulk(consumer.name);
+        reply.bulk_integer(consumer.pending_len as i64);
+        shown += 1;
+    }
+    reply.end(list, shown);
+}
+
+/// How entries are claimed.
+#[derive(Clone, Copy, Debug)]
+struct Claim<'a> {
+    group: &'a [u8],
+    consumer: &'a [u8],
+    min_idle: i64,
+    now: UnixMillis,
+    delivered_at: UnixMillis,
+    deliveries: Option<u64>,
+    /// What is not pending is claimed as well.
+    forces: bool,
+    shows_ids_alone: bool,
+}
+
+/// What came of an entry that was to be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claimed {
+    /// It is the consumer's now.
+    Yes,
+    /// It was not pending, or not for so long.
+    No,
+    /// It is in the stream no more, and so pending no more.
+    Gone,
+}
+
+impl Claim<'_> {
+    /// The consumer is heard of; whether it is a new one.
+    fn see_consumer(&self, stream: &mut StreamMut<'_>) -> Result<bool, ErrorReply> {
+        let view = stream.as_ref().and_then(|view| view.group(self.group));
+        let known = view.and_then(|group| group.consumer(self.consumer));
+        let (is_new, active_at) = (known.is_none(), known.and_then(|known| known.active_at));
+        self.note_consumer(stream, active_at)?;
+        Ok(is_new)
+    }
+
+    fn note_consumer(
+        &self,
+        stream: &mut StreamMut<'_>,
+        active_at: Option<UnixMillis>,
+    ) -> Result<(), ErrorReply> {
+        stream.change(&StreamChange::Consumer {
+            group: self.group,
+            consumer: self.consumer,
+            seen_at: self.now,
+            active_at,
+        })?;
+        Ok(())
+    }
+
+    /// Claims an entry, and shows it.
+    fn claim(
+        &self,
+        stream: &mut StreamMut<'_>,
+        id: StreamId,
+        reply: &mut Reply<'_>,
+    ) -> Result<Claimed, ErrorReply> {
+        let Some(view) = stream.as_ref() else {
+            return Ok(Claimed::No);
+        };
+        let pending = view.group(self.group).and_then(|group| group.pending(id));
+        let pending = pending.map(|pending| (pending.delivered_at, pending.deliveries));
+        let Some(entry) = view.get(id) else {
+            if pending.is_none() {
+                return Ok(Claimed::No);
+            }
+            let group = self.group;
+            stream.change(&StreamChange::Acknowledged { group, id })?;
+            return Ok(Claimed::Gone);
+        };
+        let deliveries = match pending {
+            None if !self.forces => return Ok(Claimed::No),
+            None => 1,
+            Some((delivered_at, deliveries)) => {
+                let idle = self.now.0.saturating_sub(delivered_at.0);
+                if self.min_idle > 0 && idle < self.min_idle {
+                    return Ok(Claimed::No);
+                }
+                deliveries
+            }
+        };
+        match self.shows_ids_alone {
+            true => ids::show(reply, id),
+            false => range::show(reply, &entry),
+        }
+        let once_more = deliveries + u64::from(!self.shows_ids_alone);
+        stream.change(&StreamChange::Pending {
+            group: self.group,
+            consumer: self.consumer,
+            id,
+            delivered_at: self.delivered_at,
+            deliveries: self.deliveries.unwrap_or(once_more),
+        })?;
+        Ok(Claimed::Yes)
+    }
+}
+
+/// What `XCLAIM` says behind its ids.
+#[derive(Debug, Default)]
+struct ClaimOptions {
+    delivered_at: Option<i64>,
+    deliveries: Option<u64>,
+    forces: bool,
+    shows_ids_alone: bool,
+    last_id: StreamId,
+}
+
+impl ClaimOptions {
+    fn parse(args: &Args<'_>, mut at: usize, now: UnixMillis) -> Result<Self, ErrorReply> {
+        let mut options = Self::default();
+        while at < args.len() {
+            let has_more = at + 1 < args.len();
+            let number = |option| {
+                let number = args.integer(at + 1);
+                number.map_err(|_| errors::invalid_claim_option(option))
+            };
+            if args.is(at, "force") {
+                options.forces = true;
+            } else if args.is(at, "justid") {
+                options.shows_ids_alone = true;
+            } else if args.is(at, "idle") && has_more {
+                options.delivered_at = Some(now.0.wrapping_sub(number("IDLE")?));
+                at += 1;
+            } else if args.is(at, "time") && has_more {
+                options.delivered_at = Some(number("TIME")?);
+                at += 1;
+            } else if args.is(at, "retrycount") && has_more {
+                options.deliveries = u64::try_from(number("RETRYCOUNT")?).ok();
+                at += 1;
+            } else if args.is(at, "lastid") && has_more {
+                options.last_id = ids::id(args.at(at + 1), 0)?;
+                at += 1;
+            } else {
+                return Err(errors::unknown_claim_option(args.at(at)));
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+}
+
+/// Opens the stream of a group that is claimed from, does so, and ends that. `claim` answers how many changes that were.
+fn claiming(
+    call: &mut ShardCall<'_>,
+    claim: impl FnOnce(
+        &Args<'_>,
+        &mut StreamMut<'_>,
+        &mut Reply<'_>,
+        UnixMillis,
+    ) -> Result<Done, ErrorReply>,
+) -> CommandResult {
+    let (key, now) = (call.key(1), call.shard.now());
+    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let group = call.args.at(2);
+    let is_there = stream
+        .as_ref()
+        .is_some_and(|view| view.group(group).is_some());
+    let done = match is_there {
+        true => claim(&call.args, &mut stream, &mut call.reply, now),
+        false => Err(errors::no_key_or_group(key.bytes(), group)),
+    };
+    match &done {
+        Ok(done) if done.is_new => stream.close(done.changes + 1, &[Event::XGroupCreateConsumer]),
+        Ok(done) => stream.close(done.changes, &[]),
+        Err(_) => stream.close(0, &[]),
+    }
+    done.map(|_| ())
+}
+
+/// What a claim has done.
+#[derive(Debug, Default)]
+struct Done {
+    changes: u64,
+    /// Whether the consumer is new.
+    is_new: bool,
+}
+
+fn xclaim(call: &mut ShardCall<'_>) -> CommandResult {
+    claiming(call, |args, stream, reply, now| {
+        let min_idle = args
+            .integer(4)
+            .map_err(|_| errors::invalid_min_idle("xclaim"))?;
+        let ids: Vec<StreamId> = args
+            .iter_from(5)
+            .map_while(|arg| ids::id(arg, 0).ok())
+            .collect();
+        let options = ClaimOptions::parse(args, 5 + ids.len(), now)?;
+        let delivered_at = options.delivered_at.filter(|&at| at >= 0 && at <= now.0);
+        let claim = Claim {
+            group: args.at(2),
+            consumer: args.at(3),
+            min_idle: min_idle.max(0),
+            now,
+            delivered_at: UnixMillis(delivered_at.unwrap_or(now.0)),
+            deliveries: options.deliveries,
+            forces: options.forces,
+            shows_ids_alone: options.shows_ids_alone,
+        };
+        let mut done = Done::default();
+        let progress = stream.as_ref().and_then(|view| view.group(claim.group));
+        let progress = progress.expect("it is there").progress();
+        if options.last_id > progress.last_id {
+            stream.change(&StreamChange::Group {
+                group: claim.group,
+                last_id: options.last_id,
+                entries_read: progress.entries_read,
+            })?;
+            done.changes += 1;
+        }
+        done.is_new = claim.see_consumer(stream)?;
+        let begun = reply.mark();
+        let list = reply.begin_array(ids.len());
+        let (mut shown, mut gone) = (0, 0);
+        for id in ids {
+            match claim.claim(stream, id, reply)? {
+                Claimed::Yes => shown += 1,
+                Claimed::Gone => gone += 1,
+                Claimed::No => {}
+            }
+            reply.check_len(begun)?;
+        }
+        if shown > 0 {
+            claim.note_consumer(stream, Some(now))?;
+        }
+        reply.end(list, shown);
+        done.changes += shown as u64 + gone;
+        Ok(done)
+    })
+}
+
+fn xautoclaim(call: &mut ShardCall<'_>) -> CommandResult {
+    let args = &call.args;
+    let min_idle = args
+        .integer(4)
+        .map_err(|_| errors::invalid_min_idle("xautoclaim"))?;
+    let start = ids::start(args.at(5))?;
+    let (mut count, mut shows_ids_alone) = (AUTOCLAIM_COUNT, false);
+    let mut at = 6;
+    while at < args.len() {
+        if args.is(at, "count") && at + 1 < args.len() {
+            let given = args.integer(at + 1).ok();
+            let given = given.filter(|given| (1..=AUTOCLAIM_COUNT_MAX).contains(given));
+            count = given.ok_or(errors::AUTOCLAIM_COUNT)?;
+            at += 1;
+        } else if args.is(at, "justid") {
+            shows_ids_alone = true;
+        } else {
+            return Err(all_errors::SYNTAX);
+        }
+        at += 1;
+    }
+    claiming(call, |args, stream, reply, now| {
+        let claim = Claim {
+            group: args.at(2),
+            consumer: args.at(3),
+            min_idle: min_idle.max(0),
+            now,
+            delivered_at: now,
+            deliveries: None,
+            forces: false,
+            shows_ids_alone,
+        };
+        claim_all(&claim, stream, (start, count.unsigned_abs()), reply)
+    })
+}
+
+/// Claims what has been pending for long enough, from an id on.
+fn claim_all(
+    claim: &Claim<'_>,
+    stream: &mut StreamMut<'_>,
+    (start, count): (StreamId, u64),
+    reply: &mut Reply<'_>,
+) -> Result<Done, ErrorReply> {
+    let looks = usize::try_from(count.saturating_mul(AUTOCLAIM_LOOKS)).unwrap_or(usize::MAX);
+    let mut looked_at = Vec::new();
+    let view = stream.as_ref().and_then(|view| view.group(claim.group));
+    let mut next = None;
+    view.expect("it is there")
+        .walk_pending(start, &mut |pending| {
+            if looked_at.len() == looks {
+                next = Some(pending.id);
+                return ControlFlow::Break(());
+            }
+            looked_at.push(pending.id);
+            ControlFlow::Continue(())
+        });
+    let is_new = claim.see_consumer(stream)?;
+    let mut claimed = Vec::new();
+    let mut shown = Reply::new(&mut claimed, reply.protocol());
+    let (mut yes, mut gone, mut left) = (0, Vec::new(), count);
+    for id in looked_at {
+        if left == 0 {
+            next = Some(id);
+            break;
+        }
+        let outcome = claim.claim(stream, id, &mut shown)?;
+        left -= u64::from(outcome != Claimed::No);
+        match outcome {
+            Claimed::Yes => yes += 1,
+            Claimed::Gone => gone.push(id),
+            Claimed::No => {}
+        }
+    }
+    if yes > 0 {
+        claim.note_consumer(stream, Some(claim.now))?;
+    }
+    reply.array(3);
+    ids::show(reply, next.unwrap_or(StreamId::MIN));
+    reply.array(yes);
+    reply.raw(&claimed);
+    reply.array(gone.len());
+    gone.iter().for_each(|&id| ids::show(reply, id));
+    Ok(Done {
+        changes: (yes + gone.len()) as u64,
+        is_new,
+    })
+}

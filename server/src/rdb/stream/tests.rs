@@ -1,0 +1,172 @@
+use super::*;
+use crate::rdb::{Output, Packing};
+use larder_engine::{Access, DbIndex, Event, Fields, KeyHasher, Kind, Shard, ShardOptions};
+
+const DB: DbIndex = DbIndex(0);
+
+fn shard() -> Shard {
+    Shard::new(&ShardOptions {
+        databases: 1,
+        memory_ceiling_bytes: 1 << 30,
+        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
+    })
+    .unwrap()
+}
+
+/// The changes that a stream is read as, which `!` stands behind, as texts.
+fn changes(kind: u8, bytes: &[u8]) -> Result<Vec<String>, Fault> {
+    let bytes = [bytes, b"!"].concat();
+    let body = Input::new(&bytes);
+    let mut stream = Stream::open(kind, body)?.unwrap();
+    let mut changes = Vec::new();
+    while let Some(change) = stream.next_change(body)? {
+        changes.push(format!("{change:?}"));
+    }
+    assert_eq!(stream.rest(body).rest(), b"!");
+    Ok(changes)
+}
+
+/// A stream of so many entries, and what it is written as.
+fn written(entries: u64) -> (Shard, Vec<u8>) {
+    let mut shard = shard();
+    let key = shard.hasher().key(b"k");
+    let mut stream = shard.stream_mut(DB, key).unwrap();
+    for number in 0..entries {
+        let mut fields = Vec::new();
+        Fields::write(b"name", number.to_string().as_bytes(), &mut fields);
+        if number % 7 == 3 {
+            Fields::write(b"another", &vec![b'x'; 50 * number as usize], &mut fields);
+        }
+        let id = StreamId::new(1000 + number * number, number % 3);
+        let fields = &fields[..];
+        stream.change(&StreamChange::Added { id, fields }).unwrap();
+    }
+    let (group, consumer) = (&b"group"[..], &b"consumer"[..]);
+    for change in [
+        StreamChange::Removed {
+            id: StreamId::new(1001, 1),
+        },
+        StreamChange::Group {
+            group,
+            last_id: StreamId::new(1004, 2),
+            entries_read: None,
+        },
+        StreamChange::Consumer {
+            group,
+            consumer,
+            seen_at: UnixMillis(77),
+            active_at: Some(UnixMillis(77)),
+        },
+        StreamChange::Pending {
+            group,
+            consumer,
+            id: StreamId::new(1004, 2),
+            delivered_at: UnixMillis(99),
+            deliveries: 3,
+        },
+        StreamChange::Group {
+            group: b"other",
+            last_id: StreamId::MIN,
+            entries_read: Some(0),
+        },
+    ] {
+        stream.change(&change).unwrap();
+    }
+    stream.close(1, &[Event::XAdd]);
+    let view = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
+    let mut out = Output::new(Packing::None);
+    let mut writer = StreamWriter::begin(view.len(), &mut out);
+    view.walk(StreamId::MIN, larder_engine::Direction::Up, &mut |entry| {
+        writer.push(&entry, &mut out);
+        std::ops::ControlFlow::Continue(())
+    });
+    writer.finish(&view, &mut out);
+    let bytes = out.into_bytes();
+    (shard, bytes)
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    for entries in [3, 64, 65, 250] {
+        let (mut shard, bytes) = written(entries);
+        let id = shard.begin_loose(Kind::Stream, None);
+        let body = Input::new(&bytes);
+        let mut stream = Stream::open(StreamWriter::KIND, body).unwrap().unwrap();
+        while let Some(change) = stream.next_change(body).unwrap() {
+            shard.change_loose(id, &change).unwrap();
+        }
+        assert!(stream.rest(body).is_empty());
+        let (from, to) = (shard.hasher().key(b"k"), shard.hasher().key(b"copy"));
+        let attributes = (None, larder_engine::AccessClock(0));
+        shard
+            .put_loose(DB, to, id, attributes, Event::Restore)
+            .unwrap();
+        let mut rows = [from, to].map(|key| {
+            let mut row = Vec::new();
+            let stream = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
+            stream.each_change(&mut |change| row.push(format!("{change:?}")));
+            row
+        });
+        rows.iter_mut().for_each(|row| row.sort());
+        assert_eq!(rows[0], rows[1], "{entries} entries");
+    }
+}
+
+#[test]
+fn a_stream_that_redis_7_has_written_is_read() {
+    // XADD s 1-1 a 1; XADD s 1-2 a 2; XADD s 2-1 b x; XDEL s 1-2, without groups.
+    let listpack: &[u8] = &[
+        42, 0, 0, 0, 23, 0, 2, 1, 1, 1, 1, 1, 0x81, b'a', 2, 0, 1, 2, 1, 0, 1, 0, 1, 1, 1, 4, 1, 3,
+        1, 0, 1, 1, 1, 2, 1, 4, 1, 0, 1, 1, 1, 0, 1,
+    ];
+    let mut node = listpack.to_vec();
+    node.extend_from_slice(&[1, 1, 0x81, b'b', 2, 0x81, b'x', 2, 6, 1, 0xff]);
+    node[0] = node.len() as u8;
+    let mut bytes = vec![1, 16];
+    bytes.extend_from_slice(&(1u128 << 64 | 1).to_be_bytes());
+    bytes.push(node.len() as u8);
+    bytes.extend_from_slice(&node);
+    bytes.extend_from_slice(&[2, 2, 1, 1, 1, 1, 2, 3, 0]);
+    let changes = changes(19, &bytes).unwrap();
+    assert_eq!(changes.len(), 3, "{changes:?}");
+    assert!(changes[1].contains("ms: 2, seq: 1"));
+    assert!(changes[2].contains("entries_added: 3"));
+}
+
+#[test]
+fn every_cut_and_many_changed_bytes_are_refused_or_read_without_a_panic() {
+    let (_, bytes) = written(12);
+    for len in 0..bytes.len() {
+        let body = Input::new(&bytes[..len]);
+        let mut is_damaged = false;
+        match Stream::open(StreamWriter::KIND, body) {
+            Ok(stream) => {
+                let mut stream = stream.unwrap();
+                loop {
+                    match stream.next_change(body) {
+                        Ok(Some(_)) => {}
+                        Ok(None) => break,
+                        Err(_) => {
+                            is_damaged = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(_) => is_damaged = true,
+        }
+        assert!(is_damaged, "{len} of {} bytes", bytes.len());
+    }
+    for at in 0..bytes.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut changed = bytes.clone();
+            changed[at] ^= flip;
+            let body = Input::new(&changed);
+            for kind in [15, 19, 21, 26] {
+                if let Ok(Some(mut stream)) = Stream::open(kind, body) {
+                    while let Ok(Some(_)) = stream.next_change(body) {}
+                }
+            }
+        }
+    }
+}
