@@ -20,8 +20,7 @@ const SETTINGS: &[&str] = &[
     "CONFIG SET hz 100",
 ];
 
-const SETTING_SINCE_7_2: &str =
-    "CONFIG SET set-max-listpack-entries 128 set-max-listpack-value 64";
+const SETTING_SINCE_7_2: &str = "CONFIG SET set-max-listpack-entries 128 set-max-listpack-value 64";
 
 /// How to start one.
 #[derive(Debug, Clone)]
