@@ -25,8 +25,8 @@ pub struct CommandSpec {
     pub categories: &'static [Category],
     /// Which arguments are keys, and what it does with them.
     pub keys: Keys,
-    /// What it does with the field that the argument behind its first key names, if that names one: it is brought near before the
-    /// command runs.
+    /// What it does with the field or member that an argument names, mostly the one behind its first key, if one does: it is brought near
+    /// before the command runs.
     pub field: Option<FieldUse>,
     /// Hints to clients (`COMMAND INFO`, "tips").
     pub tips: &'static [&'static str],
@@ -103,6 +103,8 @@ pub enum FieldUse {
     Set,
     /// Adds it, which is a member of a set.
     Add,
+    /// Finds it, which is a member of a sorted set, and stands so many arguments behind the key.
+    Score(u8),
 }
 
 /// A set of properties of a command; the names are those of `COMMAND INFO`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Buffer, DbIndex, FieldAhead, Intent, KeyAhead};
+use larder_engine::{Buffer, DbIndex, FieldAhead, Intent, KeyAhead, MemberAhead};
 
 use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FieldUse, FirstKey, Flags};
@@ -370,24 +370,35 @@ impl Core {
         Stop::Full
     }
 
-    /// Brings the fields near that commands of a run name, unless it is one to be read, which would be waited for as long.
+    /// Brings the fields and members near that commands of a run name, unless it is one to be found, which would be waited for as long.
     #[inline(never)]
     fn prefetch_fields(&self, db: DbIndex, input: &[u8], scratch: &InputScratch) {
         let field_use = |ahead: &Ahead| ahead.command.and_then(|command| command.field);
         if let [at] = scratch.fields[..]
-            && field_use(&scratch.ahead[at as usize]) == Some(FieldUse::Read)
+            && matches!(
+                field_use(&scratch.ahead[at as usize]),
+                Some(FieldUse::Read | FieldUse::Score(_))
+            )
         {
             return;
         }
-        let fields = scratch.fields.iter().filter_map(|&at| {
+        let named = |at: u32| {
             let ahead = &scratch.ahead[at as usize];
             let ranges = &scratch.ranges[ahead.first_arg as usize..ahead.end_arg as usize];
-            let args = Args::new(input, ranges);
             let first_key = ahead.target.first_key;
+            Some((field_use(ahead)?, Args::new(input, ranges), first_key))
+        };
+        let mut are_members = false;
+        let fields = scratch.fields.iter().filter_map(|&at| {
+            let (field_use, args, first_key) = named(at)?;
             Some(FieldAhead {
                 key_hash: first_key.hash(),
                 name: args.get(first_key.at() + 1)?,
-                intent: match field_use(ahead)? {
+                intent: match field_use {
+                    FieldUse::Score(_) => {
+                        are_members = true;
+                        return None;
+                    }
                     FieldUse::Read => Intent::Read,
                     FieldUse::Change => Intent::Change,
                     FieldUse::Add => Intent::Write(Some(0)),
@@ -396,6 +407,18 @@ impl Core {
             })
         });
         self.state.shard.prefetch_fields(db, fields);
+        if are_members {
+            let members = scratch.fields.iter().filter_map(|&at| {
+                let (FieldUse::Score(behind), args, first_key) = named(at)? else {
+                    return None;
+                };
+                Some(MemberAhead {
+                    key_hash: first_key.hash(),
+                    name: args.get(first_key.at() + usize::from(behind))?,
+                })
+            });
+            self.state.shard.prefetch_members(db, members);
+        }
     }
 
     /// Owner and hash of the first key of a command whose arguments fit.

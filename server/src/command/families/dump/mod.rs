@@ -259,6 +259,14 @@ mod tests {
                     words
                 }),
             ),
+            "ZADD zset:small 1.5 a -inf b 7 c -7.25e300 12345".to_owned(),
+            format!("ZADD zset:name 1 {}", "n".repeat(65)),
+            line(
+                (0..3000).fold(vec!["ZADD zset:large".into()], |mut words, at| {
+                    words.push(format!("{} m{at}", at % 97));
+                    words
+                }),
+            ),
             "HSET hash:small b 1 a two 12345 {}".to_owned(),
             format!("HSET hash:value a {}", "v".repeat(65)),
             format!("HSET hash:long a {long} {long} b"),
@@ -283,6 +291,9 @@ mod tests {
             ("list:one", "listpack"),
             ("list:long", "quicklist"),
             ("list:large", "quicklist"),
+            ("zset:small", "listpack"),
+            ("zset:name", "skiplist"),
+            ("zset:large", "skiplist"),
             ("hash:small", "listpack"),
             ("hash:value", "hashtable"),
             ("hash:long", "hashtable"),
@@ -296,6 +307,9 @@ mod tests {
     fn elements(bench: &mut Bench, key: &str) -> Vec<String> {
         if key.starts_with("list") {
             return vec![bench.run(&format!("LRANGE {key} 0 -1"))];
+        }
+        if key.starts_with("zset") {
+            return vec![bench.run(&format!("ZRANGE {key} 0 -1 WITHSCORES"))];
         }
         let shard = &mut bench.shard;
         let key = shard.hasher().key(key.as_bytes());
@@ -421,7 +435,7 @@ mod tests {
             (b"\x00", "-ERR Bad data format"),
             (b"\x00\x05abc", "-ERR Bad data format"),
             (b"\x01\x00", "-ERR Bad data format"),
-            (b"\x03\x01\x01a\x011", "-ERR Bad data format"),
+            (b"\x03\x01\x01a\xfd", "-ERR Bad data format"),
             (b"\x0f", "-ERR Bad data format"),
             (b"\xff", "-ERR Bad data format"),
         ] {

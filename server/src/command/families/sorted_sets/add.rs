@@ -3,7 +3,7 @@
 use larder_engine::{Event, Scored, SortedSetMut, parse_double};
 
 use super::{WRITING, close_told, kept, write_score};
-use crate::command::{Args, CommandSpec, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::{Args, CommandSpec, FieldUse, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -11,6 +11,7 @@ use crate::resp::errors::{self, CommandResult};
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "zadd",
+        field: Some(FieldUse::Score(2)),
         arity: -4,
         since: "1.2.0",
         syntax: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
@@ -21,6 +22,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "zincrby",
+        field: Some(FieldUse::Score(2)),
         arity: 4,
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
         since: "1.2.0",

@@ -21,7 +21,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "zscore",
         arity: 3,
-        field: Some(FieldUse::Read),
+        field: Some(FieldUse::Score(1)),
         since: "1.2.0",
         syntax: "key member",
         summary: "Returns the score of a member of a sorted set.",
@@ -31,7 +31,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "zmscore",
         arity: -3,
-        field: Some(FieldUse::Read),
+        field: Some(FieldUse::Score(1)),
         since: "6.2.0",
         syntax: "key member [member ...]",
         summary: "Returns the scores of members of a sorted set.",
@@ -73,7 +73,7 @@ const ASKING: CommandSpec = CommandSpec {
 
 const RANKING: CommandSpec = CommandSpec {
     arity: -3,
-    field: Some(FieldUse::Read),
+    field: Some(FieldUse::Score(1)),
     since: "2.0.0",
     syntax: "key member [WITHSCORE]",
     complexity: "O(log(N)) where N is the number of members of the sorted set.",

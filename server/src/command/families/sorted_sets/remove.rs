@@ -4,7 +4,7 @@ use larder_engine::{Event, SortedSetRef};
 
 use super::selection::Range;
 use super::{WRITING, close_told};
-use crate::command::{CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::{CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::CommandResult;
 
@@ -12,6 +12,7 @@ use crate::resp::errors::CommandResult;
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "zrem",
+        field: Some(FieldUse::Score(1)),
         arity: -3,
         flags: Flags::WRITE.with(Flags::FAST),
         syntax: "key member [member ...]",
