@@ -17,6 +17,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use ops::{Content, HashOp, ListOp, Op, SetOp, SortedSetOp, Ttl, key_of, op};
+pub(super) use ops::{run_on_hash, run_on_list, run_on_set, run_on_sorted_set};
 
 use super::*;
 use crate::journal::Element;
@@ -121,59 +122,6 @@ pub(super) fn copy(
         .put(to.0, hasher.key(to.1), &image, Event::CopyTo)
         .expect("memory");
     Some(image)
-}
-
-/// Does a command on the list at a key; what that answers.
-pub(super) fn run_on_list(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &ListOp,
-) -> Result<String, WrongType> {
-    let mut list = shard.list_mut(db, key)?;
-    let (answer, events) = op.run(&mut list);
-    list.close(&events);
-    Ok(answer)
-}
-
-/// Does a command on the set at a key; what that answers.
-pub(super) fn run_on_set(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &SetOp,
-) -> Result<String, WrongType> {
-    let mut set = shard.set_mut(db, key)?;
-    let (answer, events) = op.run(&mut set);
-    set.close(&events);
-    Ok(answer)
-}
-
-/// Does a command on the hash at a key, at a time; what that answers.
-pub(super) fn run_on_hash(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &HashOp,
-    now: i64,
-) -> Result<String, WrongType> {
-    let mut hash = shard.hash_mut(db, key)?;
-    let (answer, events) = op.run(&mut hash, now);
-    hash.close(&events);
-    Ok(answer)
-}
-
-/// Does a command on the sorted set at a key; what that answers.
-pub(super) fn run_on_sorted_set(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &SortedSetOp,
-) -> Result<String, WrongType> {
-    let mut set = shard.sorted_set_mut(db, key)?;
-    let (answer, events) = op.run(&mut set);
-    set.close(&events);
-    Ok(answer)
 }
 
 /// Holds an image until others have come.

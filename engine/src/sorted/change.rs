@@ -306,13 +306,12 @@ impl SortedSet {
     ) {
         let spot = self.descend_to_rank(heap, range.start);
         let members = spot.at..spot.at + (range.end - range.start) as usize;
-        if self.index.is_some() {
+        if let Some(index) = &mut self.index {
             let run = leaf::run(heap, spot.block);
             let entries = run.entries(members.clone());
             let hashes: Vec<u64> = entries
                 .map(|entry| hash_of(long::name(heap, entry.body)))
                 .collect();
-            let index = self.index.as_mut().expect("just seen");
             index.prefetch(heap, &hashes);
             for hash in hashes {
                 index.remove(heap, &mut self.holdings, hash, spot.ordinal);

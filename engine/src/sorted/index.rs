@@ -438,7 +438,7 @@ impl Index {
         let level = bucket.level();
         let old = self.table.get(&heap.arena, bucket.ordinal());
         let mut halves: [Vec<Word>; 2] = Default::default();
-        if (level + 1) % WINDOW_STEP == 0 {
+        if (level + 1).is_multiple_of(WINDOW_STEP) {
             self.read_anew(heap, bucket, old, hashes_of, &mut halves);
         } else {
             let bit = WINDOW_BITS - 1 - level % WINDOW_STEP;

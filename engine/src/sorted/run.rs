@@ -302,12 +302,7 @@ impl<'a> Run<'a> {
     pub(crate) fn find(&self, tag: u8, is_it: impl FnMut(Body<'a>) -> bool) -> Option<usize> {
         match self.shape.is_tagged {
             true => self.find_tagged(tag, is_it),
-            false => {
-                let mut is_it = is_it;
-                self.entries(0..self.len())
-                    .bodies()
-                    .position(|body| is_it(body))
-            }
+            false => self.entries(0..self.len()).bodies().position(is_it),
         }
     }
 

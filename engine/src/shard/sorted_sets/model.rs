@@ -406,7 +406,7 @@ impl Play<'_> {
     fn walk(&mut self, key: &[u8]) {
         let model = self.set(key);
         let (bound, most) = (self.bound(&model), self.steps.operand() + 1);
-        let is_up = self.steps.operand() % 2 == 0;
+        let is_up = self.steps.operand().is_multiple_of(2);
         let hasher = self.shard.hasher().clone();
         let found = self.shard.sorted_set(DB, hasher.key(key), Access::Peek);
         let Some(set) = found.expect("all keys have sorted sets") else {

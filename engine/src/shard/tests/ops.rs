@@ -4,9 +4,10 @@
 use proptest::prelude::*;
 
 use crate::model::OpenEntry;
+use crate::shard::Shard;
 use crate::{
-    End, Event, HashMut, ListMut, Scored, SetMut, SortedSetMut, StoreError, Stored, TtlChange,
-    UnixMillis,
+    DbIndex, End, Event, HashMut, Key, ListMut, Scored, SetMut, SortedSetMut, StoreError, Stored,
+    TtlChange, UnixMillis, WrongType,
 };
 
 #[derive(Clone, Debug)]
@@ -598,4 +599,57 @@ impl HashOp {
             }
         }
     }
+}
+
+/// Does a command on the list at a key; what that answers.
+pub(in crate::shard) fn run_on_list(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &ListOp,
+) -> Result<String, WrongType> {
+    let mut list = shard.list_mut(db, key)?;
+    let (answer, events) = op.run(&mut list);
+    list.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the set at a key; what that answers.
+pub(in crate::shard) fn run_on_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the hash at a key, at a time; what that answers.
+pub(in crate::shard) fn run_on_hash(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &HashOp,
+    now: i64,
+) -> Result<String, WrongType> {
+    let mut hash = shard.hash_mut(db, key)?;
+    let (answer, events) = op.run(&mut hash, now);
+    hash.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the sorted set at a key; what that answers.
+pub(in crate::shard) fn run_on_sorted_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SortedSetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.sorted_set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
+    Ok(answer)
 }
