@@ -14,6 +14,8 @@ pub use crate::list::packed_model::play_packed;
 pub use crate::shard::hashes::model::play as play_hashes;
 pub use crate::shard::lists::model::play as play_lists;
 pub use crate::shard::sets::model::play as play_sets;
+pub use crate::shard::sorted_sets::model::play as play_sorted_sets;
+pub use crate::sorted::model::{play as play_sorted, play_run};
 pub use crate::spiral::model::play as play_spiral;
 pub use collections::{Entry, OpenEntry, Value};
 pub(crate) use steps::Steps;
@@ -56,6 +58,7 @@ pub fn describe(db: DbIndex, key: &[u8], effect: &Effect<'_>) -> String {
                 expires_at,
             } => format!("field {:?} {:?} {expires_at:?}", sum(field), sum(value)),
             Element::Member(name) => format!("member {:?}", sum(name)),
+            Element::Score { member, score } => format!("score {:?} {score}", sum(member)),
             Element::Gone(name) => format!("gone {:?}", sum(name)),
             Element::Push { end, value } => format!("push {end:?} {:?}", sum(value)),
             Element::Insert { index, value } => format!("insert {index} {:?}", sum(value)),

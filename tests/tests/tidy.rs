@@ -532,14 +532,16 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["spiral", "list"],
+        &["sorted", "list"],
+        &["spiral"],
         &["item"],
         &["nodes"],
         &["encoding"],
-        &["raw", "value", "agenda", "thresholds"],
+        &["thresholds"],
+        &["raw", "value", "agenda"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > spiral, list > item > nodes > encoding > raw, value, agenda, thresholds > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > sorted, list > spiral > item > nodes > encoding > thresholds > raw, value, agenda > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

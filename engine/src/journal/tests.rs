@@ -296,8 +296,8 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::List),
             None,
             Some(Kind::Set),
-            // Of types that are yet to come.
-            None,
+            Some(Kind::SortedSet),
+            // Of a type that is yet to come.
             None,
             None,
             None,

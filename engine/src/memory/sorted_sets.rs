@@ -146,11 +146,10 @@ impl Memory {
     }
 
     /// Brings members near, by the hashes of their names.
-    pub(crate) fn prefetch_members(&self, members: impl Iterator<Item = (Owner, u64)> + Clone) {
+    pub(crate) fn prefetch_members(&self, members: &[(Owner, u64)]) {
         let all = || {
-            members
-                .clone()
-                .map(|(owner, hash)| (self.collections.sorted(owner), hash))
+            let members = members.iter();
+            members.map(|&(owner, hash)| (self.collections.sorted(owner), hash))
         };
         all().for_each(|(set, hash)| set.ask_for_word(&self.heap, hash));
         all().for_each(|(set, hash)| set.ask_for_node(&self.heap, hash));

@@ -7,8 +7,8 @@ use super::Model;
 use crate::journal::{Effect, Element, Event, Removal};
 use crate::list::End;
 use crate::{
-    AccessClock, DbIndex, Encoding, EntryRef, Kind, ListThreshold, Stored, Thresholds, TtlChange,
-    UnixMillis, ValueImage, WrongType, parse_canonical_i64,
+    AccessClock, DbIndex, Encoding, EntryRef, Kind, ListThreshold, Scored, Stored, Thresholds,
+    TtlChange, UnixMillis, ValueImage, WrongType, parse_canonical_i64,
 };
 
 /// What a key holds.
@@ -108,7 +108,8 @@ impl Entry {
     }
 }
 
-/// The collection of a key while a command changes it: [`crate::HashMut`], [`crate::SetMut`] and [`crate::ListMut`] in one.
+/// The collection of a key while a command changes it: [`crate::HashMut`], [`crate::SetMut`], [`crate::ListMut`] and
+/// [`crate::SortedSetMut`] in one.
 #[must_use = "what is opened is closed, however it went"]
 pub struct OpenEntry<'a> {
     model: &'a mut Model,
@@ -366,6 +367,80 @@ impl OpenEntry<'_> {
             self.record(Element::Gone(member));
         }
         was_there
+    }
+
+    fn members(&mut self) -> Option<&mut BTreeMap<Vec<u8>, u64>> {
+        match &mut self.entry()?.value {
+            Value::SortedSet(set) => Some(set),
+            _ => unreachable!("it was opened as a sorted set"),
+        }
+    }
+
+    /// See [`crate::SortedSetMut::set`].
+    pub fn score(&mut self, name: &[u8], score: f64) -> Scored {
+        let was = self.members().and_then(|set| set.get(name).copied());
+        if was == Some(score.to_bits()) {
+            return Scored::Same;
+        }
+        let thresholds = Thresholds::default();
+        let entry = self.made();
+        let Value::SortedSet(set) = &mut entry.value else {
+            unreachable!("it was opened as a sorted set");
+        };
+        set.insert(name.to_vec(), score.to_bits());
+        let is_outgrown = set.len() as u64 > thresholds.sorted_set_members
+            || name.len() as u64 > thresholds.sorted_set_name_bytes;
+        if was.is_none() && is_outgrown {
+            entry.encoding = Encoding::SkipList;
+        }
+        self.record(Element::Score {
+            member: name,
+            score,
+        });
+        match was.map(f64::from_bits) {
+            None => Scored::Added,
+            Some(was) if was == score => Scored::Same,
+            Some(_) => Scored::Changed,
+        }
+    }
+
+    /// See [`crate::SortedSetMut::remove`].
+    pub fn remove_scored(&mut self, name: &[u8]) -> Option<f64> {
+        let was = self.members()?.remove(name)?;
+        self.record(Element::Gone(name));
+        Some(f64::from_bits(was))
+    }
+
+    /// See [`crate::SortedSetMut::pop`].
+    pub fn pop_member(&mut self, end: End) -> Option<(Vec<u8>, f64)> {
+        let members = self.members_in_order();
+        let member = match end {
+            End::Head => members.first(),
+            End::Tail => members.last(),
+        };
+        let (score, name) = member?.clone();
+        self.remove_scored(&name);
+        Some((name, score))
+    }
+
+    /// See [`crate::SortedSetMut::remove_range`].
+    pub fn remove_ranks(&mut self, ranks: Range<u64>) -> u64 {
+        let members = self.members_in_order().into_iter();
+        let members = members.skip(ranks.start as usize);
+        let members = members.take((ranks.end - ranks.start) as usize);
+        members
+            .map(|(_, name)| self.remove_scored(&name))
+            .filter(Option::is_some)
+            .count() as u64
+    }
+
+    fn members_in_order(&mut self) -> Vec<(f64, Vec<u8>)> {
+        let members = self.members().into_iter().flatten();
+        let mut members: Vec<(f64, Vec<u8>)> = members
+            .map(|(name, score)| (f64::from_bits(*score), name.clone()))
+            .collect();
+        members.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        members
     }
 
     /// See [`crate::ListMut::push`].

@@ -16,13 +16,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use ops::{Content, HashOp, ListOp, Op, SetOp, Ttl, key_of, op};
+use ops::{Content, HashOp, ListOp, Op, SetOp, SortedSetOp, Ttl, key_of, op};
+pub(super) use ops::{run_on_hash, run_on_list, run_on_set, run_on_sorted_set};
 
 use super::*;
 use crate::journal::Element;
 use crate::key::Alike;
 use crate::model::{Entry, Model, Value, describe};
-use crate::{Buffer, Intent, Kept, Kind, Noted, StringForm, ValueImage, WrongType};
+use crate::{Buffer, Intent, Kept, Kind, Member, Noted, StringForm, ValueImage, WrongType};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -121,46 +122,6 @@ pub(super) fn copy(
         .put(to.0, hasher.key(to.1), &image, Event::CopyTo)
         .expect("memory");
     Some(image)
-}
-
-/// Does a command on the list at a key; what that answers.
-pub(super) fn run_on_list(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &ListOp,
-) -> Result<String, WrongType> {
-    let mut list = shard.list_mut(db, key)?;
-    let (answer, events) = op.run(&mut list);
-    list.close(&events);
-    Ok(answer)
-}
-
-/// Does a command on the set at a key; what that answers.
-pub(super) fn run_on_set(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &SetOp,
-) -> Result<String, WrongType> {
-    let mut set = shard.set_mut(db, key)?;
-    let (answer, events) = op.run(&mut set);
-    set.close(&events);
-    Ok(answer)
-}
-
-/// Does a command on the hash at a key, at a time; what that answers.
-pub(super) fn run_on_hash(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    op: &HashOp,
-    now: i64,
-) -> Result<String, WrongType> {
-    let mut hash = shard.hash_mut(db, key)?;
-    let (answer, events) = op.run(&mut hash, now);
-    hash.close(&events);
-    Ok(answer)
 }
 
 /// Holds an image until others have come.
@@ -307,6 +268,17 @@ impl Pair {
                 let expected = opened.map(|mut hash| {
                     let (answer, events) = op.run(&mut hash, self.now);
                     hash.close(&events);
+                    answer
+                });
+                assert_eq!(answer, expected);
+            }
+            Op::SortedSet(db, k, ref op) => {
+                let (db, key) = (DbIndex(db), key_of(k));
+                let answer = run_on_sorted_set(shard, db, hasher.key(&key), op);
+                let opened = model.open(db, &key, Kind::SortedSet);
+                let expected = opened.map(|mut set| {
+                    let (answer, events) = op.run(&mut set);
+                    set.close(&events);
                     answer
                 });
                 assert_eq!(answer, expected);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::index::{Index, MAX_LEAVES};
 use super::long::Stored;
-use super::order::Target;
+use super::order::{self, Target};
 use super::run::{self, Body, Draft, Entry, Run, Written};
 use super::{MAX_MEMBERS, NONE, SortedSet, Spot, leaf, long, tag_of};
 use crate::StoreError;
@@ -93,8 +93,9 @@ impl SortedSet {
     fn plant(&mut self, heap: &mut Heap, entry: &Entry<'_>) -> Result<u32, StoreError> {
         let mut draft = Draft::new(true);
         draft.push(*entry);
-        let block = self.leaf_block(heap, NONE, leaf::with_room(draft.bytes(0..1)))?;
-        draft.write(0..1, leaf::bytes_mut(heap, block));
+        let plan = draft.plan(0..1);
+        let block = self.leaf_block(heap, NONE, leaf::with_room(plan.bytes))?;
+        draft.write(&plan, leaf::bytes_mut(heap, block));
         let ordinal = self.occupy_or_free(heap, block)?;
         long::set_leaf(heap, long::reference(entry.body), ordinal);
         (self.root, self.height, self.leaves, self.len) = (ordinal, 0, 1, 1);
@@ -128,13 +129,13 @@ impl SortedSet {
             true => (all - 1, true),
             false => (draft.half(), false),
         };
-        let low_bytes = draft.bytes(0..half);
+        let plans = [draft.plan(0..half), draft.plan(half..all)];
         let low_bytes = match is_behind {
-            true => low_bytes,
-            false => leaf::with_room(low_bytes),
+            true => plans[0].bytes,
+            false => leaf::with_room(plans[0].bytes),
         };
         let low = self.leaf_block(heap, spot.ordinal, low_bytes)?;
-        let high_bytes = leaf::with_room(draft.bytes(half..all));
+        let high_bytes = leaf::with_room(plans[1].bytes);
         let reserved = self.leaf_block(heap, NONE, high_bytes).and_then(|high| {
             let ordinal = self.occupy_or_free(heap, high)?;
             let spares = self.reserve(heap, &spot.path);
@@ -151,8 +152,9 @@ impl SortedSet {
                 return Err(error);
             }
         };
-        draft.write(0..half, leaf::bytes_mut(heap, low));
-        draft.write(half..all, leaf::bytes_mut(heap, high));
+        for (plan, block) in plans.iter().zip([low, high]) {
+            draft.write(plan, leaf::bytes_mut(heap, block));
+        }
         self.put_in(heap, spot.ordinal, spot.block, low);
         self.leaves += 1;
         self.len += 1;
@@ -196,8 +198,13 @@ impl SortedSet {
                 Body::reference(body.code(), &reference)
             }
         };
+        let leaves = self.leaves;
         let to = self.place(heap, hash_of, name, &Entry { score, tag, body })?;
-        let mut spot = self.descend(heap, &Target::Member(was, name));
+        let mut spot = match self.leaves == leaves && to != spot.ordinal {
+            // Nothing was divided, and its own leaf is as it was.
+            true => spot,
+            false => self.descend(heap, &Target::Member(was, name)),
+        };
         if leaf::run(heap, spot.block).score(spot.at).to_bits() != was.to_bits() {
             // Zeros of both signs are equal: the one that has come stands before the other.
             spot.at += 1;
@@ -225,10 +232,7 @@ impl SortedSet {
     ) -> Result<bool, StoreError> {
         let run = leaf::run(heap, spot.block);
         let target = Target::Member(score, name);
-        let to = run.less(
-            |score| target.by_score(score),
-            |body| target.by_name(long::name(heap, body)),
-        );
+        let to = order::less(&run, &target, |body| long::name(heap, body));
         // Before the first, or behind the last, it may belong to a neighbour.
         let is_first = to == 0 && spot.path.steps().iter().any(|step| step.slot > 0);
         let is_last = to == run.len() && !self.is_last(heap, spot);
@@ -302,13 +306,12 @@ impl SortedSet {
     ) {
         let spot = self.descend_to_rank(heap, range.start);
         let members = spot.at..spot.at + (range.end - range.start) as usize;
-        if self.index.is_some() {
+        if let Some(index) = &mut self.index {
             let run = leaf::run(heap, spot.block);
             let entries = run.entries(members.clone());
             let hashes: Vec<u64> = entries
                 .map(|entry| hash_of(long::name(heap, entry.body)))
                 .collect();
-            let index = self.index.as_mut().expect("just seen");
             index.prefetch(heap, &hashes);
             for hash in hashes {
                 index.remove(heap, &mut self.holdings, hash, spot.ordinal);
@@ -358,8 +361,9 @@ impl SortedSet {
         let [low, high] = [Run::new(&images[0]), Run::new(&images[1])];
         let mut draft = Draft::of(&low);
         draft.extend(high.entries(0..high.len()));
-        let (all, bytes) = (draft.len(), draft.bytes(0..draft.len()));
-        if all > self.bounds.leaf_members || bytes > self.run_max_bytes() {
+        let all = draft.len();
+        let plan = draft.plan(0..all);
+        if all > self.bounds.leaf_members || plan.bytes > self.run_max_bytes() {
             return false;
         }
         // The words of the smaller one are pointed to the other.
@@ -367,10 +371,10 @@ impl SortedSet {
             true => (pair[0], pair[1], low.len()..all),
             false => (pair[1], pair[0], 0..low.len()),
         };
-        let Ok(joined) = self.leaf_block(heap, kept, leaf::with_room(bytes)) else {
+        let Ok(joined) = self.leaf_block(heap, kept, leaf::with_room(plan.bytes)) else {
             return false;
         };
-        draft.write(0..all, leaf::bytes_mut(heap, joined));
+        draft.write(&plan, leaf::bytes_mut(heap, joined));
         for block in blocks {
             self.holdings.free(&mut heap.arena, block);
         }

@@ -21,7 +21,7 @@
 
 use crate::StoreError;
 use crate::nodes::{Heap, Holdings, NODE_HEAD_BYTES, NODE_MAX_BYTES, NodeKind, Table, read_u16};
-use crate::raw::Block;
+use crate::raw::{Block, LINE_BYTES};
 use crate::spiral::address::{Bucket, POSITION_BITS, Position};
 
 const COUNT_AT: usize = NODE_HEAD_BYTES;
@@ -161,6 +161,14 @@ impl<'a> Words<'a> {
         });
         found
     }
+}
+
+/// What a scan sees of a word: where the positions of its window end, the leaf, and the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Seen {
+    pub(super) end: Position,
+    pub(super) leaf: u32,
+    pub(super) tag: u8,
 }
 
 /// Tells the hashes of the members of a leaf that have this tag.
@@ -383,7 +391,8 @@ impl Index {
     /// Asks for the node. A hint.
     pub(super) fn ask_for_node(&self, heap: &Heap, hash: u64) {
         let block = self.table.get(&heap.arena, self.bucket(hash).ordinal());
-        heap.arena.prefetch_whole(block);
+        let keys = KEYS_AT + self.mean as usize * KEY_BYTES;
+        heap.arena.prefetch(block, keys.div_ceil(LINE_BYTES));
     }
 
     /// Asks for the nodes of these hashes. A hint.
@@ -429,7 +438,7 @@ impl Index {
         let level = bucket.level();
         let old = self.table.get(&heap.arena, bucket.ordinal());
         let mut halves: [Vec<Word>; 2] = Default::default();
-        if (level + 1) % WINDOW_STEP == 0 {
+        if (level + 1).is_multiple_of(WINDOW_STEP) {
             self.read_anew(heap, bucket, old, hashes_of, &mut halves);
         } else {
             let bit = WINDOW_BITS - 1 - level % WINDOW_STEP;
@@ -561,29 +570,30 @@ impl Index {
         popped.is_some()
     }
 
-    /// Emits, of the bucket that has the position of `cursor`, the hash and leaf of each name, and equal ones as often as there are; the
-    /// position behind the bucket.
-    pub(super) fn scan_bucket(
-        &self,
-        heap: &Heap,
-        from: Position,
-        emit: &mut dyn FnMut(u32, u8),
-    ) -> Position {
+    /// Where the members of a bucket are that may be at a position or behind it, in the order of their windows, and where the bucket
+    /// ends. Equal ones are one.
+    pub(super) fn members_from(&self, heap: &Heap, from: Position) -> (Vec<Seen>, Position) {
         let bucket = Bucket::of(from, self.table.len());
+        let level = bucket.level();
+        let shift = POSITION_BITS - level / WINDOW_STEP * WINDOW_STEP;
+        let prefix = bucket.start().0 >> shift << WINDOW_BITS;
+        let seen = |key: Key, leaf: u32| Seen {
+            end: Position((prefix + u64::from(key.window()) + 1) << (shift - WINDOW_BITS)),
+            leaf,
+            tag: key.tag(),
+        };
         let block = self.table.get(&heap.arena, bucket.ordinal());
         let words = Self::words_in(heap, block).words();
-        let mut seen: Vec<(u32, u8)> = words.map(|word| (word.leaf, word.key.tag())).collect();
-        let extra = self
-            .extra
-            .iter()
-            .filter(|(hash, _)| bucket.contains(Position::of(*hash)));
-        seen.extend(extra.map(|&(hash, leaf)| (leaf, hash as u8)));
-        seen.sort_unstable();
-        seen.dedup();
-        for (leaf, tag) in seen {
-            emit(leaf, tag);
-        }
-        bucket.end()
+        let extra = self.extra.iter();
+        let extra = extra.filter(|(hash, _)| bucket.contains(Position::of(*hash)));
+        let mut members: Vec<Seen> = words
+            .map(|word| seen(word.key, word.leaf))
+            .chain(extra.map(|&(hash, leaf)| seen(Key::of(hash, level), leaf)))
+            .filter(|seen| seen.end > from)
+            .collect();
+        members.sort_unstable();
+        members.dedup();
+        (members, bucket.end())
     }
 
     /// Verifies the nodes; adds their bytes to `bytes`.

@@ -59,6 +59,7 @@ pub(super) const fn bytes_of(children: usize) -> usize {
 }
 
 /// Children for which so many bytes have room.
+#[inline(always)]
 pub(super) const fn room_of(bytes: usize) -> usize {
     (bytes - COLUMNS_AT) / CHILD_BYTES
 }
@@ -87,6 +88,22 @@ impl Inner<'_> {
     #[inline(always)]
     pub(super) fn score(&self, slot: usize) -> f64 {
         f64::from_bits(self.word(COLUMNS_AT + 8 * slot))
+    }
+
+    /// Which children, but for the first, have first members of this score: the first of them and the one behind the last.
+    #[inline]
+    pub(super) fn of_score(&self, score: f64) -> Range<usize> {
+        let (scores, _) = self.0[COLUMNS_AT..COLUMNS_AT + 8 * self.len()].as_chunks::<8>();
+        let of = |slot: &[u8; 8]| f64::from_bits(u64::from_le_bytes(*slot));
+        let others = scores.get(1..).unwrap_or_default();
+        let start = others.partition_point(|slot| of(slot) < score);
+        let behind = &others[start..];
+        let is_one = behind.first().is_some_and(|slot| of(slot) == score);
+        let equal = match is_one {
+            true => behind.partition_point(|slot| of(slot) <= score),
+            false => 0,
+        };
+        1 + start..1 + start + equal
     }
 
     #[inline(always)]

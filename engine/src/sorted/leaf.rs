@@ -42,9 +42,10 @@ pub(super) fn bytes_mut(heap: &mut Heap, block: Block) -> &mut [u8] {
     &mut heap.arena.tail_mut(block)[HEADER_BYTES..bytes]
 }
 
-/// Bytes of a run that uses so many, with room for what comes next.
+/// Bytes of a run that uses so many, with room for what comes next, as far as a node has it.
 pub(super) fn with_room(used: usize) -> usize {
-    used + (used >> ROOM_SHIFT).max(ROOM_MIN_BYTES)
+    let roomy = used + (used >> ROOM_SHIFT).max(ROOM_MIN_BYTES);
+    roomy.min(NODE_MAX_BYTES - HEADER_BYTES).max(used)
 }
 
 impl SortedSet {
@@ -129,13 +130,12 @@ impl SortedSet {
         let run = run(heap, block);
         let has_references = run.has_references();
         let members = (0..run.len()).filter(|&at| is_claimed(at));
-        if self.index.is_some() {
+        if let Some(index) = &mut self.index {
             let entries = run.entries(0..run.len()).enumerate();
             let claimed = entries.filter(|(at, _)| is_claimed(*at));
             let hashes: Vec<u64> = claimed
                 .map(|(_, entry)| hash_of(long::name(heap, entry.body)))
                 .collect();
-            let index = self.index.as_mut().expect("just seen");
             index.prefetch(heap, &hashes);
             for hash in hashes {
                 index.repoint(heap, hash, from, to);

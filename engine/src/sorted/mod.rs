@@ -71,7 +71,7 @@ pub(crate) static BOUNDS: Bounds = Bounds {
     children: inner::room_of(NODE_MAX_BYTES),
     inline_bytes: 128,
     unindexed_leaves: 4,
-    words: 300,
+    words: 160,
 };
 
 /// Most members: what an inner node counts, less one, since one whose score changes may be there twice meanwhile.

@@ -494,7 +494,7 @@ impl Play<'_> {
 /// The run does something else than the model, or is damaged.
 pub fn play_run(bytes: &[u8]) {
     let mut steps = Steps::new(bytes);
-    let is_tagged = steps.operand() % 2 == 0;
+    let is_tagged = steps.operand().is_multiple_of(2);
     let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
     let mut run = vec![0xA5; 40];
     run::empty(&mut run, is_tagged);

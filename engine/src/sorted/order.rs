@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::inner::{Bottom, Prefix};
+use super::run::{Body, Run};
 
 /// On which side of something a place is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,24 @@ impl Target<'_> {
             Ordering::Equal => self.by_prefix(bottom.prefix),
             _ => by_score,
         }
+    }
+}
+
+/// How many members of a run are before a target; `name_of` tells the name by what lies in its place.
+#[inline]
+pub(super) fn less<'a>(
+    run: &Run<'a>,
+    target: &Target<'_>,
+    name_of: impl Fn(Body<'a>) -> &'a [u8],
+) -> usize {
+    let by_name = |body| target.by_name(name_of(body));
+    match *target {
+        Target::Member(score, _) => run.less_among(run.of_score(score), by_name),
+        Target::Score(score, Side::Before) => run.of_score(score).start,
+        Target::Score(score, Side::After) => run.of_score(score).end,
+        Target::Name(..) => run.less_among(0..run.len(), by_name),
+        Target::Start => 0,
+        Target::End => run.len(),
     }
 }
 

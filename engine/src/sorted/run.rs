@@ -302,12 +302,7 @@ impl<'a> Run<'a> {
     pub(crate) fn find(&self, tag: u8, is_it: impl FnMut(Body<'a>) -> bool) -> Option<usize> {
         match self.shape.is_tagged {
             true => self.find_tagged(tag, is_it),
-            false => {
-                let mut is_it = is_it;
-                self.entries(0..self.len())
-                    .bodies()
-                    .position(|body| is_it(body))
-            }
+            false => self.entries(0..self.len()).bodies().position(is_it),
         }
     }
 
@@ -367,21 +362,54 @@ impl<'a> Run<'a> {
         start
     }
 
-    /// How many members are less than what is looked for. `by_score` tells how a score is to that; where it answers that it is
-    /// equal, `by_name` tells the same of what lies in the place of the name.
+    /// Which members have this score: the first and the one behind the last.
     #[inline]
-    pub(crate) fn less(
+    pub(crate) fn of_score(&self, score: f64) -> Range<usize> {
+        let (count, width) = (self.len(), self.shape.scale.width);
+        let start = self.shape.scores_at();
+        let Some((low, high)) = self.shape.scale.bounds(score) else {
+            let first = Self::partition(0..count, |at| self.score(at) < score);
+            return first..Self::partition(first..count, |at| self.score(at) <= score);
+        };
+        let mask = match width {
+            0 => 0,
+            _ => u64::MAX >> (64 - 8 * width),
+        };
+        // Behind the scores are tags and names, at least as many bytes as are read too many; or else there are few members.
+        let words = &self.bytes[start..];
+        if count * width + 8 > words.len() {
+            let lies = |at: usize| {
+                let mut word = [0; 8];
+                word[..width].copy_from_slice(&words[at * width..(at + 1) * width]);
+                u64::from_le_bytes(word)
+            };
+            let first = Self::partition(0..count, |at| lies(at) < low);
+            return first..Self::partition(first..count, |at| lies(at) < high);
+        }
+        let lies = |at: usize| {
+            let word = words[at * width..].first_chunk();
+            u64::from_le_bytes(*word.expect("just seen")) & mask
+        };
+        let first = Self::partition(0..count, |at| lies(at) < low);
+        let is_one = first < count && lies(first) < high;
+        match is_one {
+            true => first..Self::partition(first + 1..count, |at| lies(at) < high),
+            false => first..first,
+        }
+    }
+
+    /// How many of the members `range` have names that are less than what is looked for; `by_name` tells how what lies in the place of
+    /// a name is to that.
+    #[inline]
+    pub(crate) fn less_among(
         &self,
-        by_score: impl Fn(f64) -> Ordering,
+        range: Range<usize>,
         mut by_name: impl FnMut(Body<'a>) -> Ordering,
     ) -> usize {
-        let count = self.len();
-        let first = Self::partition(0..count, |at| by_score(self.score(at)).is_lt());
-        if first == count || by_score(self.score(first)).is_gt() {
-            return first;
+        match range.is_empty() {
+            true => range.start,
+            false => Self::partition(range, |at| by_name(self.body(at)).is_lt()),
         }
-        let end = Self::partition(first + 1..count, |at| by_score(self.score(at)).is_le());
-        Self::partition(first..end, |at| by_name(self.body(at)).is_lt())
     }
 
     /// Verifies the lengths; the order is for who knows all names.

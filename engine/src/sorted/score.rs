@@ -211,6 +211,38 @@ impl Scale {
         (distance <= most_of(self.width)).then_some(distance)
     }
 
+    /// Where a score stands among what lies there: what is below the first number is of a lower score, what is at the second or
+    /// above of a higher one, and what is between of this one. `None` if that is no matter of what lies there.
+    #[inline(always)]
+    pub(super) fn bounds(&self, score: f64) -> Option<(u64, u64)> {
+        let of_whole = |base: i64| {
+            // What is beyond the numbers that lie there is beyond them all.
+            let low = (score.ceil() as i64).saturating_sub(base).max(0) as u64;
+            let high = (score.floor() as i64)
+                .saturating_sub(base)
+                .saturating_add(1);
+            (low, high.max(0) as u64)
+        };
+        match self.way {
+            Way::Whole => Some(of_whole(0)),
+            Way::WholeFrom(base) => Some(of_whole(base)),
+            Way::Order { base, shift } => {
+                // Zeros of both signs are one.
+                let place = place(score + 0.0);
+                let Some(distance) = place.checked_sub(base) else {
+                    return Some((0, 0));
+                };
+                let floor = distance >> shift;
+                let is_there = floor << shift == distance;
+                match is_there {
+                    true => Some((floor, floor + 1)),
+                    false => Some((floor + 1, floor + 1)),
+                }
+            }
+            Way::Bits => None,
+        }
+    }
+
     /// The score for which this lies there.
     #[inline(always)]
     pub(super) fn decode(&self, lies: u64) -> f64 {
@@ -260,6 +292,51 @@ mod tests {
         assert_eq!(width(&[1e300, 9007199254740994.0]), 8);
         comes_back(&[f64::MIN_POSITIVE, 5e-324, f64::MAX, f64::MIN, -5e-324]);
         comes_back(&[-0.1, 0.1, -2.5]);
+    }
+
+    #[test]
+    fn a_score_stands_among_what_lies_there_as_among_the_scores() {
+        let some = [
+            f64::NEG_INFINITY,
+            -1e300,
+            -300.5,
+            -7.0,
+            -0.25,
+            -0.0,
+            0.0,
+            5e-324,
+            0.25,
+            0.3,
+            1.0,
+            6.5,
+            7.0,
+            255.0,
+            256.5,
+            1e10,
+            9007199254740993.0,
+            1e19,
+            1e300,
+            f64::INFINITY,
+        ];
+        for scores in [
+            &[0.0, 7.0, 255.0][..],
+            &[-7.0, 7.0, 256.0],
+            &[1e10, 1e10 + 5.0],
+            &[0.25, 6.5, 7.0],
+            &[0.0, 0.25],
+            &[-300.5, -0.25],
+            &[0.3, 0.30000000000000004],
+        ] {
+            let scale = Scale::of(scores.iter().copied());
+            for score in some.into_iter().chain(scores.iter().copied()) {
+                let (low, high) = scale.bounds(score).expect("no bits");
+                for &is in scores {
+                    let lies = scale.encode(is).expect("it is a scale for it");
+                    assert_eq!(lies < low, is < score, "{scale:?} {is} {score}");
+                    assert_eq!(lies >= high, is > score, "{scale:?} {is} {score}");
+                }
+            }
+        }
     }
 
     #[test]

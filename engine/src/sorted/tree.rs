@@ -4,7 +4,7 @@
 //! its very end, the new node gets that child alone, so that members which come in order make full nodes.
 
 use super::inner::{self, Child, Inner};
-use super::order::{Bound, Target};
+use super::order::{self, Bound, Side, Target};
 use super::{NONE, SortedSet, Spot, VACANT, leaf, long};
 use crate::StoreError;
 use crate::nodes::{Heap, NodeKind};
@@ -96,7 +96,22 @@ impl SortedSet {
     /// The child where a target is, or would be: the last whose first member is not behind it, or the first.
     #[inline]
     fn child_of(&self, heap: &Heap, node: Inner<'_>, height: usize, target: &Target<'_>) -> usize {
-        let (mut start, mut end) = (1, node.len());
+        // Where the scores do not decide, prefixes and names are looked at.
+        let (mut start, mut end) = match *target {
+            Target::Member(score, _) => {
+                let equal = node.of_score(score);
+                (equal.start, equal.end)
+            }
+            Target::Score(score, Side::Before) => {
+                let start = node.of_score(score).start;
+                (start, start)
+            }
+            Target::Score(score, Side::After) => {
+                let end = node.of_score(score).end;
+                (end, end)
+            }
+            _ => (1, node.len()),
+        };
         while start < end {
             let slot = start.midpoint(end);
             let bottom = inner::Bottom {
@@ -130,10 +145,8 @@ impl SortedSet {
             ordinal = node.ordinal(slot);
         }
         let block = self.table.get(&heap.arena, ordinal);
-        let at = leaf::run(heap, block).less(
-            |score| target.by_score(score),
-            |body| target.by_name(long::name(heap, body)),
-        );
+        let run = leaf::run(heap, block);
+        let at = order::less(&run, target, |body| long::name(heap, body));
         Spot {
             path,
             ordinal,

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::SortedSet;
-use super::order::{Bound, Direction, Target};
+use super::order::{self, Bound, Direction, Target};
 use super::run::Run;
 use crate::nodes::Heap;
 
@@ -22,10 +22,7 @@ pub(crate) fn less_than(run: &Run<'_>, (score, name): (f64, &[u8])) -> usize {
 }
 
 fn less(run: &Run<'_>, target: &Target<'_>) -> usize {
-    run.less(
-        |score| target.by_score(score),
-        |body| target.by_name(body.bytes()),
-    )
+    order::less(run, target, |body| body.bytes())
 }
 
 /// Members of a run before a place.

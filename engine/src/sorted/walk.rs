@@ -91,7 +91,8 @@ impl SortedSet {
     }
 
     /// Shows about `count` members from `cursor`, zero at first, on; where to go on, `None` at the end. A member that is there all
-    /// the while is shown, whatever scores it gets. Without an index all are shown.
+    /// the while is shown, whatever scores it gets. Of a bucket those are shown together whose windows are alike, some few to some
+    /// dozens. Without an index all are shown.
     pub(crate) fn scan<'a>(
         &self,
         heap: &'a Heap,
@@ -111,20 +112,25 @@ impl SortedSet {
         let mut buckets_left = left.saturating_mul(BUCKETS_PER_MEMBER);
         let mut from = Position(Position::FIRST.0 | cursor & (Position::FIRST.0 - 1));
         loop {
-            let mut seen = Vec::new();
-            let end = index.scan_bucket(heap, from, &mut |leaf, tag| seen.push((leaf, tag)));
-            for (leaf, tag) in seen {
-                let run = leaf::run(heap, self.table.get(&heap.arena, leaf));
-                run.each_tagged(tag, |at| {
-                    let entry = run.entry(at);
-                    let name = long::name(heap, entry.body);
-                    let position = Position::of(hash_of(name));
-                    if position >= from && position < end {
-                        show(name, entry.score);
-                        left = left.saturating_sub(1);
-                    }
-                    false
-                });
+            let (seen, end) = index.members_from(heap, from);
+            for alike in seen.chunk_by(|a, b| a.end == b.end) {
+                if left == 0 {
+                    return Some(from.0 - Position::FIRST.0);
+                }
+                let window = from..alike[0].end;
+                for seen in alike {
+                    let run = leaf::run(heap, self.table.get(&heap.arena, seen.leaf));
+                    run.each_tagged(seen.tag, |at| {
+                        let entry = run.entry(at);
+                        let name = long::name(heap, entry.body);
+                        if window.contains(&Position::of(hash_of(name))) {
+                            show(name, entry.score);
+                            left = left.saturating_sub(1);
+                        }
+                        false
+                    });
+                }
+                from = window.end;
             }
             from = end;
             buckets_left -= 1;

@@ -24,7 +24,7 @@ impl Shard {
         db: DbIndex,
         members: impl Iterator<Item = MemberAhead<'a>>,
     ) {
-        let mut ahead = [None; NEAR_AT_ONCE];
+        let mut ahead = [(Owner(0), 0); NEAR_AT_ONCE];
         // Many commands of a run name the same key.
         let mut last: Option<(u64, Option<Owner>)> = None;
         let (mut from, mut count) = (0, 0);
@@ -35,13 +35,12 @@ impl Shard {
             };
             last = Some((member.key_hash, owner));
             if let Some(owner) = owner {
-                ahead[count] = Some((owner, self.hasher.hash(member.name)));
+                ahead[count] = (owner, self.hasher.hash(member.name));
                 count += 1;
             }
         }
         if count > 1 {
-            self.memory
-                .prefetch_members(ahead[..count].iter().flatten().copied());
+            self.memory.prefetch_members(&ahead[..count]);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::journal::Effect;
 use crate::{Encoding, Field, Stored};
 
-/// Makes a list, a set or a hash of so many elements at a key; some fields have deadlines.
+/// Makes a collection of so many elements at a key; some fields have deadlines.
 pub(super) fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
     let key = shard.hasher().clone().key(key);
     match kind {
@@ -21,6 +21,14 @@ pub(super) fn make(shard: &mut Shard, key: &[u8], kind: Kind, count: u32) {
                 assert!(set.add(&number(n)).expect("memory"));
             }
             set.close(&[Event::SAdd]);
+        }
+        Kind::SortedSet => {
+            let mut set = shard.sorted_set_mut(DB, key).expect("a sorted set");
+            for n in 0..count {
+                let score = f64::from(n.wrapping_mul(0x9E37_79B9)) / 7.0;
+                set.set(&number(n), score).expect("memory");
+            }
+            set.close(&[Event::Silent]);
         }
         _ => {
             let mut hash = shard.hash_mut(DB, key).expect("a hash");
@@ -76,7 +84,7 @@ fn carry(
 
 #[test]
 fn parts_of_a_collection_are_that_collection_elsewhere() {
-    for kind in [Kind::List, Kind::Set, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet] {
         for (count, many) in [(1, false), (100, false), (3000, true)] {
             let (mut from, mut to) = (shard(), shard());
             make(&mut from, b"key", kind, count);
@@ -100,7 +108,7 @@ fn parts_of_a_collection_are_that_collection_elsewhere() {
 
 #[test]
 fn without_memory_all_is_as_it_was() {
-    for kind in [Kind::List, Kind::Set, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet] {
         for is_undoable in [false, true] {
             let (mut from, mut to) = (shard(), shard());
             make(&mut from, b"key", kind, 2000);
@@ -250,7 +258,7 @@ fn records_of_a_collection_that_is_put_are_its_elements_if_somebody_reads_them()
 fn elements_are_walked_in_steps_of_any_size_in_one_order() {
     use std::ops::ControlFlow;
 
-    for kind in [Kind::List, Kind::Set, Kind::Hash] {
+    for kind in [Kind::List, Kind::Set, Kind::Hash, Kind::SortedSet] {
         for count in [1, 100, 3000] {
             let mut shard = shard();
             make(&mut shard, b"key", kind, count);
@@ -260,6 +268,7 @@ fn elements_are_walked_in_steps_of_any_size_in_one_order() {
             entry.each_element(&mut |element| all.push(element.to_vec()));
             entry.each_field(&mut |field| all.push(field.name.to_vec()));
             entry.each_member(&mut |member| all.push(member.to_vec()));
+            entry.each_scored(&mut |member| all.push(member.name.to_vec()));
             for step in [1, 7, 1000, 5000] {
                 let (mut walked, mut next) = (Vec::new(), Some(0));
                 // A small hash or set is shown whole.
@@ -280,6 +289,7 @@ fn elements_are_walked_in_steps_of_any_size_in_one_order() {
                     next = match kind {
                         Kind::List => entry.elements_from(from, &mut show),
                         Kind::Set => entry.members_from(from, &mut show),
+                        Kind::SortedSet => entry.scored_from(from, &mut |member| show(member.name)),
                         _ => entry.fields_from(from, &mut |field| show(field.name)),
                     };
                 }

@@ -1,9 +1,14 @@
-//! Commands of property tests: on keys, strings, lists, sets and hashes; of collections done alike to a shard and to the model.
+//! Commands of property tests: on keys, strings, lists, sets, hashes and sorted sets; those on collections done alike to a shard and to
+//! the model.
 
 use proptest::prelude::*;
 
 use crate::model::OpenEntry;
-use crate::{End, Event, HashMut, ListMut, SetMut, StoreError, Stored, TtlChange, UnixMillis};
+use crate::shard::Shard;
+use crate::{
+    DbIndex, End, Event, HashMut, Key, ListMut, Scored, SetMut, SortedSetMut, StoreError, Stored,
+    TtlChange, UnixMillis, WrongType,
+};
 
 #[derive(Clone, Debug)]
 pub(in crate::shard) enum Op {
@@ -17,6 +22,8 @@ pub(in crate::shard) enum Op {
     OfSet(u16, u8, SetOp),
     /// A command on a hash.
     Hash(u16, u8, HashOp),
+    /// A command on a sorted set.
+    SortedSet(u16, u8, SortedSetOp),
     SetDeadline(u16, u8, Option<i64>),
     Relocate(u16, u8, u16, u8),
     Flush(u16),
@@ -43,6 +50,7 @@ impl Op {
             | Self::List(db, k, _)
             | Self::OfSet(db, k, _)
             | Self::Hash(db, k, _)
+            | Self::SortedSet(db, k, _)
             | Self::SetDeadline(db, k, _)
             | Self::Relocate(db, k, ..)
             | Self::SetLent(db, k, ..)
@@ -96,6 +104,10 @@ fn set_key() -> impl Strategy<Value = u8> {
     prop_oneof![4 => Just(9u8), 2 => Just(13), 1 => Just(2), 1 => Just(1), 1 => Just(12)]
 }
 
+fn sorted_set_key() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => Just(14u8), 2 => Just(15), 1 => Just(2), 1 => Just(1), 1 => Just(12)]
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let len = prop_oneof![
         6 => 0usize..200,
@@ -125,6 +137,7 @@ pub(in crate::shard) fn op() -> impl Strategy<Value = Op> {
         8 => (db.clone(), list_key(), list_op()).prop_map(|(d, k, op)| Op::List(d, k, op)),
         5 => (db.clone(), set_key(), set_op()).prop_map(|(d, k, op)| Op::OfSet(d, k, op)),
         8 => (db.clone(), hash_key(), hash_op()).prop_map(|(d, k, op)| Op::Hash(d, k, op)),
+        5 => (db.clone(), sorted_set_key(), sorted_set_op()).prop_map(|(d, k, op)| Op::SortedSet(d, k, op)),
         3 => (db.clone(), any::<u8>(), prop::option::of(prop_oneof![5 => -5i64..200, 1 => Just(1i64 << 50), 1 => Just(-(1i64 << 50))])).prop_map(|(d, k, t)| Op::SetDeadline(d, k, t)),
         4 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Relocate(d, k, e, l)),
         2 => (db.clone(), any::<u8>(), db.clone(), any::<u8>()).prop_map(|(d, k, e, l)| Op::Copy(d, k, e, l)),
@@ -183,6 +196,17 @@ fn member(n: u16, is_integer: bool) -> Vec<u8> {
     }
 }
 
+/// A command on a sorted set, which may have to be made.
+#[derive(Clone, Debug)]
+pub(in crate::shard) enum SortedSetOp {
+    /// So many members from this number on get scores from this on.
+    Set(u16, u16, i16),
+    Remove(u16, u16),
+    Pop(End, u16),
+    /// Of these ranks.
+    RemoveRange(u64, u64),
+}
+
 /// Mostly short, some longer than lies in a node, and than in a block.
 fn element() -> impl Strategy<Value = Content> {
     let len = prop_oneof![30 => 0usize..40, 4 => 60usize..70, 3 => 200usize..1500, 1 => 33_000usize..40_000];
@@ -215,6 +239,18 @@ fn hash_op() -> impl Strategy<Value = HashOp> {
         5 => (first.clone(), times.clone(), element(), ttl).prop_map(|(f, n, c, t)| HashOp::Set(f, n, c, t)),
         2 => (first.clone(), times.clone(), deadline).prop_map(|(f, n, d)| HashOp::SetDeadline(f, n, d)),
         3 => (first, times).prop_map(|(f, n)| HashOp::Remove(f, n)),
+    ]
+}
+
+fn sorted_set_op() -> impl Strategy<Value = SortedSetOp> {
+    let times = prop_oneof![6 => 1u16..6, 1 => 1u16..600];
+    let first = prop_oneof![4 => 0u16..20, 1 => 0u16..600];
+    let end = prop_oneof![Just(End::Head), Just(End::Tail)];
+    prop_oneof![
+        6 => (first.clone(), times.clone(), any::<i16>()).prop_map(|(f, n, s)| SortedSetOp::Set(f, n, s)),
+        3 => (first, times.clone()).prop_map(|(f, n)| SortedSetOp::Remove(f, n)),
+        1 => (end, times).prop_map(|(e, n)| SortedSetOp::Pop(e, n)),
+        1 => (0u64..50, prop_oneof![0u64..20, 0u64..500]).prop_map(|(r, n)| SortedSetOp::RemoveRange(r, n)),
     ]
 }
 
@@ -388,6 +424,94 @@ impl SetOp {
     }
 }
 
+/// A sorted set to change: a shard's, or the model's.
+pub(in crate::shard) trait SomeSortedSet {
+    fn set(&mut self, name: &[u8], score: f64) -> Result<Scored, StoreError>;
+    fn remove(&mut self, name: &[u8]) -> Option<f64>;
+    fn pop(&mut self, end: End) -> Option<(Vec<u8>, f64)>;
+    fn remove_range(&mut self, ranks: std::ops::Range<u64>) -> u64;
+}
+
+impl SomeSortedSet for SortedSetMut<'_> {
+    fn set(&mut self, name: &[u8], score: f64) -> Result<Scored, StoreError> {
+        self.set(name, score)
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<f64> {
+        self.remove(name)
+    }
+
+    fn pop(&mut self, end: End) -> Option<(Vec<u8>, f64)> {
+        let mut popped = None;
+        self.pop(end, &mut |member| {
+            popped = Some((member.name.to_vec(), member.score));
+        });
+        popped
+    }
+
+    fn remove_range(&mut self, ranks: std::ops::Range<u64>) -> u64 {
+        self.remove_range(ranks)
+    }
+}
+
+impl SomeSortedSet for OpenEntry<'_> {
+    fn set(&mut self, name: &[u8], score: f64) -> Result<Scored, StoreError> {
+        Ok(self.score(name, score))
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<f64> {
+        self.remove_scored(name)
+    }
+
+    fn pop(&mut self, end: End) -> Option<(Vec<u8>, f64)> {
+        self.pop_member(end)
+    }
+
+    fn remove_range(&mut self, ranks: std::ops::Range<u64>) -> u64 {
+        self.remove_ranks(ranks)
+    }
+}
+
+impl SortedSetOp {
+    /// Does it to a sorted set; what that answers, and the events to tell.
+    pub(in crate::shard) fn run(&self, set: &mut dyn SomeSortedSet) -> (String, Vec<Event>) {
+        // Which event is nothing to the engine.
+        let (answer, is_done) = match *self {
+            Self::Set(first, count, from) => {
+                let members = (0..count).map(|n| {
+                    let score = match n % 3 {
+                        0 => f64::from(from),
+                        1 => f64::from(from) + f64::from(n),
+                        _ => f64::from(from) / 7.0,
+                    };
+                    set.set(&field_name(first + n), score)
+                });
+                let scored: Vec<_> = members.collect();
+                let is_done = scored.iter().any(|scored| scored != &Ok(Scored::Same));
+                (format!("{scored:?}"), is_done)
+            }
+            Self::Remove(first, count) => {
+                let names = first..first + count;
+                let removed: Vec<_> = names.map(|n| set.remove(&field_name(n))).collect();
+                let is_done = removed.iter().any(Option::is_some);
+                (format!("{removed:?}"), is_done)
+            }
+            Self::Pop(end, count) => {
+                let popped: Vec<_> = (0..count).map_while(|_| set.pop(end)).collect();
+                (format!("{popped:?}"), !popped.is_empty())
+            }
+            Self::RemoveRange(start, count) => {
+                let removed = set.remove_range(start..start + count);
+                (removed.to_string(), removed > 0)
+            }
+        };
+        (
+            answer,
+            is_done.then_some(Event::CopyTo).into_iter().collect(),
+        )
+    }
+}
+
 impl ListOp {
     /// Does it to a list; what that answers, and the events to tell.
     pub(in crate::shard) fn run(&self, list: &mut dyn SomeList) -> (String, Vec<Event>) {
@@ -475,4 +599,57 @@ impl HashOp {
             }
         }
     }
+}
+
+/// Does a command on the list at a key; what that answers.
+pub(in crate::shard) fn run_on_list(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &ListOp,
+) -> Result<String, WrongType> {
+    let mut list = shard.list_mut(db, key)?;
+    let (answer, events) = op.run(&mut list);
+    list.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the set at a key; what that answers.
+pub(in crate::shard) fn run_on_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the hash at a key, at a time; what that answers.
+pub(in crate::shard) fn run_on_hash(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &HashOp,
+    now: i64,
+) -> Result<String, WrongType> {
+    let mut hash = shard.hash_mut(db, key)?;
+    let (answer, events) = op.run(&mut hash, now);
+    hash.close(&events);
+    Ok(answer)
+}
+
+/// Does a command on the sorted set at a key; what that answers.
+pub(in crate::shard) fn run_on_sorted_set(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    op: &SortedSetOp,
+) -> Result<String, WrongType> {
+    let mut set = shard.sorted_set_mut(db, key)?;
+    let (answer, events) = op.run(&mut set);
+    set.close(&events);
+    Ok(answer)
 }

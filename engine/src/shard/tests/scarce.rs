@@ -24,6 +24,7 @@ enum Step {
     List(Where, ListOp),
     OfSet(Where, SetOp),
     Hash(Where, HashOp),
+    SortedSet(Where, SortedSetOp),
     /// A collection of so many elements is gathered and put.
     Gather(Where, Kind, u32, Ttl),
     /// The string is stored anew.
@@ -112,8 +113,21 @@ fn hash_step() -> impl Strategy<Value = HashOp> {
     ]
 }
 
+fn sorted_set_step() -> impl Strategy<Value = SortedSetOp> {
+    prop_oneof![
+        6 => (0u16..25, any::<i16>()).prop_map(|(n, s)| SortedSetOp::Set(n, 1, s)),
+        1 => (0u16..25).prop_map(|n| SortedSetOp::Remove(n, 1)),
+        1 => (0u64..25, 0u64..9).prop_map(|(r, n)| SortedSetOp::RemoveRange(r, n)),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(Kind::List), Just(Kind::Set), Just(Kind::Hash)];
+    let kind = prop_oneof![
+        Just(Kind::List),
+        Just(Kind::Set),
+        Just(Kind::Hash),
+        Just(Kind::SortedSet)
+    ];
     let count = prop_oneof![3 => 1u32..10, 1 => 300u32..700];
     prop_oneof![
         12 => (place(), content(), ttl()).prop_map(|(at, c, t)| Step::Set(at, c, t)),
@@ -126,6 +140,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (place(), list_step()).prop_map(|(at, op)| Step::List(at, op)),
         3 => (place(), set_step()).prop_map(|(at, op)| Step::OfSet(at, op)),
         6 => (place(), hash_step()).prop_map(|(at, op)| Step::Hash(at, op)),
+        4 => (place(), sorted_set_step()).prop_map(|(at, op)| Step::SortedSet(at, op)),
         2 => (place(), kind, count, ttl()).prop_map(|(at, k, n, t)| Step::Gather(at, k, n, t)),
         2 => place().prop_map(Step::Rebuild),
         1 => (0..DATABASES).prop_map(|db| Step::Flush(DbIndex(db))),
@@ -206,6 +221,7 @@ impl Scarce {
             | Step::List(at, _)
             | Step::OfSet(at, _)
             | Step::Hash(at, _)
+            | Step::SortedSet(at, _)
             | Step::Gather(at, ..)
             | Step::Rebuild(at) => (at, None),
             Step::Relocate(from, to) | Step::Copy(from, to) => (from, Some(to)),
@@ -292,6 +308,9 @@ impl Scarce {
             Step::OfSet((db, n), ref op) => failed(run_on_set(shard, db, hasher.key(&name(n)), op)),
             Step::Hash((db, n), ref op) => {
                 failed(run_on_hash(shard, db, hasher.key(&name(n)), op, now))
+            }
+            Step::SortedSet((db, n), ref op) => {
+                failed(run_on_sorted_set(shard, db, hasher.key(&name(n)), op))
             }
             Step::Gather((db, n), kind, count, ref ttl) => {
                 let key = name(n);
@@ -394,6 +413,11 @@ fn gather(shard: &mut Shard, kind: Kind, count: u32, now: i64) -> Result<LooseId
         let added = match kind {
             Kind::List => shard.push_loose(id, &number(n)),
             Kind::Set => shard.add_member(id, &number(n)).map(drop),
+            Kind::SortedSet => {
+                let (name, score) = (&*number(n), f64::from(n % 7) / 3.0);
+                let member = Member { name, score };
+                shard.add_scored(id, member).map(drop)
+            }
             _ => {
                 let (name, value) = (&*number(n), &b"value"[..]);
                 let field = Field {

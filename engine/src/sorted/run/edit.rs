@@ -203,6 +203,14 @@ fn rotate(column: &mut [u8], width: usize, is_first_to_last: bool) {
     }
 }
 
+/// A run that is to be made of some members of a draft.
+pub(crate) struct Plan {
+    /// Bytes that it uses.
+    pub(crate) bytes: usize,
+    range: Range<usize>,
+    shape: Shape,
+}
+
 /// Members of which runs are to be made.
 pub(crate) struct Draft<'a> {
     entries: Vec<Entry<'a>>,
@@ -241,8 +249,9 @@ impl<'a> Draft<'a> {
         self.entries.extend(entries);
     }
 
-    fn shape(&self, range: Range<usize>) -> Shape {
-        let entries = &self.entries[range];
+    /// How a run of these is written.
+    pub(crate) fn plan(&self, range: Range<usize>) -> Plan {
+        let entries = &self.entries[range.clone()];
         let scores = entries.iter().map(|entry| entry.score);
         let code = match entries {
             [] => 0,
@@ -252,19 +261,18 @@ impl<'a> Draft<'a> {
                 false => DIFFER,
             },
         };
-        Shape {
+        let shape = Shape {
             scale: Scale::of(scores),
             is_tagged: self.is_tagged,
             count: entries.len(),
             code,
+        };
+        let names: usize = entries.iter().map(|entry| entry.body.bytes.len()).sum();
+        Plan {
+            bytes: shape.front() + names,
+            range,
+            shape,
         }
-    }
-
-    /// Bytes of a run of these.
-    pub(crate) fn bytes(&self, range: Range<usize>) -> usize {
-        let names = self.entries[range.clone()].iter();
-        let names: usize = names.map(|entry| entry.body.bytes.len()).sum();
-        self.shape(range).front() + names
     }
 
     /// Where names of about as many bytes are before as behind; neither side is empty.
@@ -281,22 +289,22 @@ impl<'a> Draft<'a> {
 
     /// Makes `run`, of which nothing is kept, a run of all, if it has room.
     fn replace(&self, run: &mut [u8]) -> Written {
-        let needed = self.bytes(0..self.len());
-        if needed > run.len() {
-            return Written::Needs(needed);
+        let plan = self.plan(0..self.len());
+        if plan.bytes > run.len() {
+            return Written::Needs(plan.bytes);
         }
-        self.write(0..self.len(), run);
+        self.write(&plan, run);
         Written::Done
     }
 
-    /// Makes a run of these in `run`.
-    pub(crate) fn write(&self, range: Range<usize>, run: &mut [u8]) {
-        let shape = self.shape(range.clone());
+    /// Makes a run as planned in `run`.
+    pub(crate) fn write(&self, plan: &Plan, run: &mut [u8]) {
+        let shape = plan.shape;
         shape.write(run);
         let (mut scores, width) = (shape.scores_at(), shape.scale.width);
         let (mut tags, mut codes) = (shape.tags_at(), shape.codes_at());
         let mut end = run.len();
-        for Entry { score, tag, body } in &self.entries[range] {
+        for Entry { score, tag, body } in &self.entries[plan.range.clone()] {
             let word = shape.scale.encode(*score);
             let word = word.expect("the scale was made for these scores");
             write_word(run, scores, width, word);

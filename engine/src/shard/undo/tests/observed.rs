@@ -10,7 +10,7 @@ use crate::memory::item_of;
 use crate::model::{Entry, describe};
 use crate::shard::tests::ops::{Op, Ttl, key_of};
 use crate::shard::tests::{
-    bring_near, copy, hold, run_on_hash, run_on_list, run_on_set, shard_with,
+    bring_near, copy, hold, run_on_hash, run_on_list, run_on_set, run_on_sorted_set, shard_with,
 };
 use crate::{
     Access, Buffer, DbIndex, Event, Kept, Key, Kind, Lfu, ScanCursor, Shard, StringForm, TtlChange,
@@ -175,6 +175,11 @@ impl Observed {
             Op::Hash(db, k, ref op) => {
                 let key = key_of(k);
                 let answer = run_on_hash(shard, DbIndex(db), hasher.key(&key), op, now);
+                format!("{answer:?}")
+            }
+            Op::SortedSet(db, k, ref op) => {
+                let key = key_of(k);
+                let answer = run_on_sorted_set(shard, DbIndex(db), hasher.key(&key), op);
                 format!("{answer:?}")
             }
             Op::SetDeadline(db, k, ms) => {
