@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Resident bytes a server spends per element of a collection above the elements themselves: fields with their values, or the
-elements of a list.
+"""Resident bytes a server spends per element of a collection above the elements themselves: fields with their values, members of a
+set, or the elements of a list.
 
 Each server is started fresh for each collection, filled through one pipelined connection, and its resident memory read before
 and after; of a large hash also after half, and after nine tenths of its fields were deleted at random, beside the same fields
@@ -54,6 +54,26 @@ def small_hashes_of(count):
     return commands
 
 
+def set_of(count):
+    """One set of members of 16 bytes."""
+    return [(encode(b"SADD", b"set", value(i)), 16) for i in range(count)]
+
+
+def integer_set_of(count):
+    """One set of integers in a scattered order; their digits count as payload."""
+    numbers = (b"%d" % (i * 7919 % count) for i in range(count))
+    return [(encode(b"SADD", b"set", number), len(number)) for number in numbers]
+
+
+def small_sets_of(count):
+    """A tenth as many sets of ten members of 16 bytes; their keys count as payload."""
+    commands = []
+    for i in range(count // 10):
+        members = [value(i * 10 + n) for n in range(10)]
+        commands.append((encode(b"SADD", b"set:%08d" % i, *members), 10 * 16 + 12))
+    return commands
+
+
 def list_of(count):
     """One list of elements of 16 bytes."""
     return [(encode(b"RPUSH", b"list", value(i)), 16) for i in range(count)]
@@ -69,6 +89,9 @@ CASES = {
     "hash": hash_of,
     "hash-ttl": volatile_hash_of,
     "small-hashes": small_hashes_of,
+    "set": set_of,
+    "integer-set": integer_set_of,
+    "small-sets": small_sets_of,
     "list": list_of,
     "varying-list": varying_list_of,
 }

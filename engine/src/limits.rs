@@ -77,7 +77,7 @@ pub const SORTED_MAX_MEMBERS: u64 = 512;
 /// Elements brought near at once.
 pub const NEAR_AT_ONCE: usize = 32;
 
-/// A keyspace whose nodes take no more bytes is probably in the processor's caches: nothing of it is brought near. Those of models are as
+/// A keyspace, or a set, whose nodes take no more bytes is probably in the processor's caches: nothing of it is brought near. Those of models are as
 /// small, and have to show what bringing near does.
 pub const NEAR_ANYHOW_BYTES: u64 = match cfg!(any(test, feature = "model")) {
     true => 1,

@@ -1,7 +1,5 @@
 //! Up to which sizes collections answer the encodings of small ones: the thresholds that clients know.
 
-use crate::value::Kind;
-
 /// The thresholds of a shard. They decide what `OBJECT ENCODING` answers, and nothing of where elements lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -24,22 +22,22 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Whether a hash, a sorted set, or a set which may have nothing but integers, is no small one any more that has so many elements, the
-    /// longest name or value being of so many bytes.
-    pub(crate) fn is_outgrown(
-        &self,
-        kind: Kind,
-        has_integers: bool,
-        (len, longest_bytes): (u64, u64),
-    ) -> bool {
-        match (kind, has_integers) {
-            (Kind::Set, true) => len > self.set_integers,
-            (Kind::Set, false) => len > self.set_members || longest_bytes > self.set_member_bytes,
-            (Kind::SortedSet, _) => {
-                len > self.sorted_set_members || longest_bytes > self.sorted_set_name_bytes
-            }
-            _ => len > self.hash_fields || longest_bytes > self.hash_value_bytes,
+    /// Whether a set, which may have nothing but integers, is no small one any more that has so many members, the longest of so many bytes.
+    pub(crate) fn is_outgrown_set(&self, has_integers: bool, (len, longest): (u64, u64)) -> bool {
+        match has_integers {
+            true => len > self.set_integers,
+            false => len > self.set_members || longest > self.set_member_bytes,
         }
+    }
+
+    /// Whether a sorted set is no small one any more that has so many members, the longest name being of so many bytes.
+    pub(crate) fn is_outgrown_sorted_set(&self, (len, longest): (u64, u64)) -> bool {
+        len > self.sorted_set_members || longest > self.sorted_set_name_bytes
+    }
+
+    /// Whether a hash is no small one any more that has so many fields, the longest name or value being of so many bytes.
+    pub(crate) fn is_outgrown_hash(&self, (len, longest): (u64, u64)) -> bool {
+        len > self.hash_fields || longest > self.hash_value_bytes
     }
 }
 

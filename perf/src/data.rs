@@ -74,6 +74,11 @@ pub fn rpush(number: usize) -> Vec<u8> {
 pub const HANDED_OVER_BYTES: usize =
     b"*2\r\n$16\r\n".len() + KEY_BYTES + b"\r\n$16\r\n".len() + ELEMENT.len() + 2;
 
+/// `command`, of a set and its member number `number`, as a client sends it.
+pub fn of_member(command: &str, number: usize) -> Vec<u8> {
+    encode_command([command.as_bytes(), b"set", &key(number)].into_iter())
+}
+
 /// A script that reads its first key and writes its last.
 pub const SCRIPT: &str =
     "local value = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[#KEYS], ARGV[1]) return value";

@@ -576,11 +576,13 @@ impl Shard {
                     let bytes = ListThreshold::bytes_of(len, payload);
                     self.thresholds.list.is_exceeded(len, bytes)
                 }
-                kind => self.thresholds.is_outgrown(
-                    kind,
-                    loose.variant.has_integers(),
-                    (len, longest_bytes),
-                ),
+                Kind::Set => {
+                    let has_integers = loose.variant.has_integers();
+                    let size = (len, longest_bytes);
+                    self.thresholds.is_outgrown_set(has_integers, size)
+                }
+                Kind::SortedSet => self.thresholds.is_outgrown_sorted_set((len, longest_bytes)),
+                _ => self.thresholds.is_outgrown_hash((len, longest_bytes)),
             };
         if is_outgrown {
             loose.variant = loose.variant.outgrown();

@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use super::named::prefetch_to_read;
 use super::{Access, Shard};
 use crate::item::Variant;
-use crate::limits::{NEAR_AT_ONCE, SORTED_MAX_MEMBERS};
+use crate::limits::{NEAR_ANYHOW_BYTES, NEAR_AT_ONCE, SORTED_MAX_MEMBERS};
 use crate::memory::Named;
 use crate::raw::Block;
 use crate::{DbIndex, Encoding, Intent, Key, Kind, WrongType};
@@ -100,6 +100,11 @@ impl<'a> SetRef<'a> {
         self.variant().encoding(Kind::Set)
     }
 
+    /// Whether it lies in its item, where a member is found by a look at all tags.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.members, Named::Packed(_))
+    }
+
     /// Whether this is the same set as another, of one shard.
     pub fn is(&self, other: &SetRef<'_>) -> bool {
         self.item == other.item
@@ -143,12 +148,20 @@ impl<'a> SetRef<'a> {
         for (hash, member) in hashes.iter_mut().zip(members) {
             *hash = self.shard.hasher.hash(member);
         }
-        if let Named::Large(spiral, heap) = self.members {
-            spiral.prefetch(heap, &hashes[..members.len()], Intent::Read);
-        }
+        let hashed = hashes.iter().zip(members).enumerate();
         let mut found = 0;
-        for (at, (&hash, member)) in hashes.iter().zip(members).enumerate() {
-            found |= u32::from(self.members.get(hash, member).is_some()) << at;
+        match self.members {
+            Named::Packed(packed) => hashed.for_each(|(at, (&hash, member))| {
+                found |= u32::from(packed.find(hash, member).is_some()) << at;
+            }),
+            Named::Large(spiral, heap) => {
+                if spiral.block_bytes() > NEAR_ANYHOW_BYTES {
+                    spiral.prefetch(heap, &hashes[..members.len()], Intent::Read);
+                }
+                hashed.for_each(|(at, (&hash, member))| {
+                    found |= u32::from(spiral.get(heap, hash, member).is_some()) << at;
+                });
+            }
         }
         found
     }

@@ -56,6 +56,32 @@ fn overwrites(pipeline: usize) -> Fed {
     warmed(Server::filled(KEYS), pipelines(commands, pipeline))
 }
 
+/// A server with a set of so many members.
+fn with_set() -> Server {
+    let mut server = Server::new(1);
+    let adds = (0..KEYS).map(|number| data::of_member("SADD", number));
+    server.run(&pipelines(adds, 64));
+    server
+}
+
+/// Questions for members that there are.
+fn questions(pipeline: usize) -> Fed {
+    let asked = scattered(OPERATIONS, KEYS).map(|number| data::of_member("SISMEMBER", number));
+    warmed(with_set(), pipelines(asked, pipeline))
+}
+
+/// Members that are there are added once more.
+fn known_members(pipeline: usize) -> Fed {
+    let adds = scattered(OPERATIONS, KEYS).map(|number| data::of_member("SADD", number));
+    warmed(with_set(), pipelines(adds, pipeline))
+}
+
+/// As [`inserts`], of members.
+fn new_members(pipeline: usize) -> Fed {
+    let adds = (KEYS..KEYS + OPERATIONS).map(|number| data::of_member("SADD", number));
+    (with_set(), pipelines(adds, pipeline))
+}
+
 fn under_far_limit((server, input): Fed) -> Fed {
     warmed(server.under_far_limit(), input)
 }
@@ -191,6 +217,21 @@ fn get_hit((mut server, input): Fed) -> Fed {
 #[bench::pipeline_1(args = (1), setup = misses)]
 #[bench::pipeline_64(args = (64), setup = misses)]
 fn get_miss((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::pipeline_64(args = (64), setup = questions)]
+fn set_is_member((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::known_64(args = (64), setup = known_members)]
+#[bench::new_64(args = (64), setup = new_members)]
+fn set_add((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -563,6 +604,8 @@ library_benchmark_group!(
         set_overwrite,
         set_insert,
         set_px,
+        set_is_member,
+        set_add,
         script,
         script_hop,
         hand_over,

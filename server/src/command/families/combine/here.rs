@@ -140,18 +140,33 @@ fn is_better_merged(base: &SetRef<'_>, others: &[SetRef<'_>]) -> bool {
     by_probes > base.len() + merged
 }
 
+/// Members of a packed set from which on it is worth a table of its own, if so many are looked for in it: finding one in the set is a look
+/// at all tags.
+const TABLE_MIN_MEMBERS: u64 = 64;
+
 /// Shows the members of `base` that are kept for what others have.
 fn each_kept<'s>(
     base: &SetRef<'s>,
     (others, keep): (&[SetRef<'_>], Keep),
     show: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) {
+    let is_for_table =
+        |set: &&SetRef<'_>| set.is_packed() && set.len().min(base.len()) >= TABLE_MIN_MEMBERS;
+    let tables: Vec<Hashed<'_>> = others.iter().filter(is_for_table).map(table_of).collect();
+    let is_kept = |member: &[u8]| {
+        let mut found = tables.iter().map(|table| table.contains(member));
+        found.all(|found| found == (keep == Keep::IfAllHave))
+    };
     let mut together: [&'s [u8]; NEAR_AT_ONCE] = [b""; NEAR_AT_ONCE];
     let mut count = 0;
     let mut show_kept = |members: &[&[u8]]| -> ControlFlow<()> {
-        let mut kept = keep_of(others.iter(), keep, members);
+        let probed = others.iter().filter(|set| !is_for_table(set));
+        let mut kept = keep_of(probed, keep, members);
         while kept != 0 {
-            show(members[kept.trailing_zeros() as usize])?;
+            let member = members[kept.trailing_zeros() as usize];
+            if is_kept(member) {
+                show(member)?;
+            }
             kept &= kept - 1;
         }
         ControlFlow::Continue(())
@@ -172,6 +187,15 @@ fn each_kept<'s>(
         // Nothing is behind them.
         let _ = show_kept(&together[..count]);
     }
+}
+
+fn table_of<'s>(set: &SetRef<'s>) -> Hashed<'s> {
+    let mut table = Hashed::default();
+    table.reserve(set.len() as usize);
+    set.each(&mut |member| {
+        table.insert(member);
+    });
+    table
 }
 
 /// Integers alone are shown in their order, as Redis has them.
