@@ -51,7 +51,7 @@ impl Thresholds {
         }
     }
 
-    /// Whether a sorted set is no small one any more that has so many members, the longest of so many bytes.
+    /// Whether a sorted set is no small one any more that has so many members, the longest name being of so many bytes.
     pub(crate) fn is_outgrown_sorted_set(&self, (len, longest): (u64, u64)) -> bool {
         len > self.sorted_set_members || longest > self.sorted_set_name_bytes
     }

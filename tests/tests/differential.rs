@@ -170,7 +170,8 @@ fn a_deadline_that_is_a_millisecond_late_is_found() {
             }
         }
     });
-    assert_short(&shortest, 2);
+    // A scan with writes in between is one step, of several lines.
+    assert_short(&shortest, 3);
 }
 
 #[test]

@@ -57,6 +57,10 @@ fn entry(play: &mut Play<'_>, key: &[u8]) -> Outcome<Option<Difference>> {
             commands.push(at(&[b"SCARD", key]));
             commands.push(at(&[b"SMEMBERS", key]).promise(Promise::Members));
         }
+        Some(b"zset") => {
+            commands.push(at(&[b"ZCARD", key]));
+            commands.push(at(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]));
+        }
         Some(b"hash") => {
             commands.push(at(&[b"HLEN", key]));
             commands.push(at(&[b"HGETALL", key]).promise(Promise::Pairs));

@@ -15,6 +15,7 @@ pub type Fault = fn(&mut Vec<Vec<u8>>);
 const SETTINGS: &[&str] = &[
     "CONFIG SET hash-max-listpack-entries 512 hash-max-listpack-value 64",
     "CONFIG SET set-max-intset-entries 512",
+    "CONFIG SET zset-max-listpack-entries 128 zset-max-listpack-value 64",
     "CONFIG SET list-max-listpack-size -2 list-compress-depth 0",
     // What is due goes soon: the server looks a hundred times a second.
     "CONFIG SET hz 100",

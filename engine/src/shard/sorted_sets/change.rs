@@ -209,9 +209,7 @@ impl SortedSetMut<'_> {
         let Shard {
             memory, thresholds, ..
         } = &mut *self.open.shard;
-        let is_outgrown = len > thresholds.sorted_set_members
-            || name.len() as u64 > thresholds.sorted_set_name_bytes;
-        if !is_outgrown {
+        if !thresholds.is_outgrown_sorted_set((len, name.len() as u64)) {
             return;
         }
         match at {

@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod pools;
 mod sets;
+mod sorted_sets;
 mod strings;
 mod waits;
 mod wraps;
@@ -28,6 +29,7 @@ pub fn commands() -> BTreeSet<&'static str> {
         hashes::COMMANDS,
         lists::COMMANDS,
         sets::COMMANDS,
+        sorted_sets::COMMANDS,
     ];
     families.into_iter().flatten().copied().collect()
 }
@@ -86,6 +88,7 @@ enum Theme {
     Hashes,
     Lists,
     Sets,
+    SortedSets,
     Strings,
     Keys,
 }
@@ -99,10 +102,11 @@ impl<'a> Maker<'a> {
     pub fn new(seed: u64, episode: u64, known: &'a Known, cores: Cores) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = {
-            use Theme::{Hashes, Keys, Lists, Sets, Strings};
+            use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Strings};
             [
-                Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, Strings, Keys,
-            ][random.below(10)]
+                Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, SortedSets, SortedSets,
+                Strings, Keys,
+            ][random.below(12)]
         };
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
@@ -178,14 +182,15 @@ impl<'a> Maker<'a> {
             Theme::Hashes => self.hash_command(),
             Theme::Lists => self.list_command(),
             Theme::Sets => self.set_command(),
+            Theme::SortedSets => self.sorted_set_command(),
             Theme::Strings => self.string_command(),
             Theme::Keys => self.key_command(),
         }
     }
 
     fn any_theme(&mut self) -> Theme {
-        use Theme::{Hashes, Keys, Lists, Sets, Strings};
-        [Hashes, Lists, Sets, Strings, Keys, Keys][self.random.below(6)]
+        use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Strings};
+        [Hashes, Lists, Sets, SortedSets, Strings, Keys, Keys][self.random.below(7)]
     }
 
     /// One of these names that the reference knows.
@@ -206,7 +211,7 @@ impl<'a> Maker<'a> {
     fn spoil(&mut self, mut command: Command) -> Command {
         let name = command.name();
         // These could come to answer by chance, or to reach where no audit looks.
-        const KEPT: [&str; 7] = [
+        const KEPT: [&str; 8] = [
             "SELECT",
             "SWAPDB",
             "SORT",
@@ -214,6 +219,7 @@ impl<'a> Maker<'a> {
             "HRANDFIELD",
             "SRANDMEMBER",
             "SPOP",
+            "ZRANDMEMBER",
         ];
         if KEPT.contains(&name.as_str()) {
             return command;

@@ -252,6 +252,9 @@ impl Maker<'_> {
             }
             let key = self.hash_key();
             vec![b"HSCAN".to_vec(), key]
+        } else if self.random.one_in(3) {
+            has_pairs = true;
+            vec![b"ZSCAN".to_vec(), self.sorted_set_key()]
         } else if self.random.one_in(2) {
             vec![b"SSCAN".to_vec(), self.set_key()]
         } else {
@@ -383,11 +386,13 @@ impl Maker<'_> {
         let integers = [16, 512, 4000][self.random.below(3)];
         let integers = integers.max(entries).to_string();
         let entries = entries.to_string();
-        let lines: [[&str; 4]; 4] = [
+        let lines: [[&str; 4]; 6] = [
             ["CONFIG", "SET", "set-max-intset-entries", &integers],
             ["CONFIG", "SET", "hash-max-listpack-entries", &entries],
             ["CONFIG", "SET", "hash-max-listpack-value", &value],
             ["CONFIG", "SET", "list-max-listpack-size", &list],
+            ["CONFIG", "SET", "zset-max-listpack-entries", &entries],
+            ["CONFIG", "SET", "zset-max-listpack-value", &value],
         ];
         Step::Pipeline {
             session: 0,
