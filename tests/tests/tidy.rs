@@ -532,14 +532,15 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["spiral", "list"],
+        &["sorted", "list", "stream"],
+        &["spiral"],
         &["item"],
         &["nodes"],
         &["encoding"],
         &["raw", "value", "agenda", "thresholds"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > spiral, list > item > nodes > encoding > raw, value, agenda, thresholds > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > sorted, list, stream > spiral > item > nodes > encoding > raw, value, agenda, thresholds > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

@@ -57,6 +57,10 @@ fn entry(play: &mut Play<'_>, key: &[u8]) -> Outcome<Option<Difference>> {
             commands.push(at(&[b"SCARD", key]));
             commands.push(at(&[b"SMEMBERS", key]).promise(Promise::Members));
         }
+        Some(b"stream") => {
+            commands.push(at(&[b"XLEN", key]));
+            commands.push(at(&[b"XRANGE", key, b"-", b"+"]));
+        }
         Some(b"hash") => {
             commands.push(at(&[b"HLEN", key]));
             commands.push(at(&[b"HGETALL", key]).promise(Promise::Pairs));

@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod pools;
 mod sets;
+mod streams;
 mod strings;
 mod waits;
 mod wraps;
@@ -28,6 +29,7 @@ pub fn commands() -> BTreeSet<&'static str> {
         hashes::COMMANDS,
         lists::COMMANDS,
         sets::COMMANDS,
+        streams::COMMANDS,
     ];
     families.into_iter().flatten().copied().collect()
 }
@@ -86,6 +88,7 @@ enum Theme {
     Hashes,
     Lists,
     Sets,
+    Streams,
     Strings,
     Keys,
 }
@@ -99,10 +102,11 @@ impl<'a> Maker<'a> {
     pub fn new(seed: u64, episode: u64, known: &'a Known, cores: Cores) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = {
-            use Theme::{Hashes, Keys, Lists, Sets, Strings};
+            use Theme::{Hashes, Keys, Lists, Sets, Streams, Strings};
             [
-                Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, Strings, Keys,
-            ][random.below(10)]
+                Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, Streams, Streams, Strings,
+                Keys,
+            ][random.below(12)]
         };
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
@@ -178,14 +182,15 @@ impl<'a> Maker<'a> {
             Theme::Hashes => self.hash_command(),
             Theme::Lists => self.list_command(),
             Theme::Sets => self.set_command(),
+            Theme::Streams => self.stream_command(),
             Theme::Strings => self.string_command(),
             Theme::Keys => self.key_command(),
         }
     }
 
     fn any_theme(&mut self) -> Theme {
-        use Theme::{Hashes, Keys, Lists, Sets, Strings};
-        [Hashes, Lists, Sets, Strings, Keys, Keys][self.random.below(6)]
+        use Theme::{Hashes, Keys, Lists, Sets, Streams, Strings};
+        [Hashes, Lists, Sets, Streams, Strings, Keys, Keys][self.random.below(7)]
     }
 
     /// One of these names that the reference knows.

@@ -7,6 +7,7 @@ use super::Maker;
 const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
 const LISTS: [&str; 5] = ["l:1", "l:2", "{t}l:3", "{t}l:4", "l:5"];
 const SETS: [&str; 5] = ["m:1", "m:2", "{t}m:3", "{t}m:4", "m:5"];
+const STREAMS: [&str; 3] = ["x:1", "x:2", "{t}x:3"];
 const STRINGS: [&str; 3] = ["s:1", "s:2", "{t}s:3"];
 /// Weights to sort by. Nothing puts a NUL into them, behind which Redis looks no further.
 const WEIGHTS: [&str; 2] = ["w_1", "w_a"];
@@ -25,6 +26,10 @@ impl Maker<'_> {
 
     pub(super) fn set_key(&mut self) -> Vec<u8> {
         self.mostly(&SETS)
+    }
+
+    pub(super) fn stream_key(&mut self) -> Vec<u8> {
+        self.mostly(&STREAMS)
     }
 
     pub(super) fn string_key(&mut self) -> Vec<u8> {
@@ -59,7 +64,7 @@ impl Maker<'_> {
         if self.random.one_in(12) {
             return b"none".to_vec();
         }
-        let keys: Vec<&str> = [&HASHES[..], &LISTS, &SETS, &STRINGS].concat();
+        let keys: Vec<&str> = [&HASHES[..], &LISTS, &SETS, &STREAMS, &STRINGS].concat();
         keys[self.random.below(keys.len())].into()
     }
 
