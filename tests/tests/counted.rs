@@ -26,11 +26,12 @@ use larder_tests::resp::{Reply, encode};
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::tools;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "strings.txt",
     "hashes.txt",
     "lists.txt",
     "sets.txt",
+    "streams.txt",
     "keys.txt",
 ];
 

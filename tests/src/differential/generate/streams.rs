@@ -157,7 +157,9 @@ impl Maker<'_> {
 
     fn perhaps_count(&mut self, command: Command) -> Command {
         match self.random.below(3) {
-            0 => command.arg("COUNT").arg(self.random.between(1, 9).to_string()),
+            0 => command
+                .arg("COUNT")
+                .arg(self.random.between(1, 9).to_string()),
             _ => command,
         }
     }
