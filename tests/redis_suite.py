@@ -159,6 +159,18 @@ def cut_lines(tree, cut):
         path.write_text(text)
 
 
+def strip(tree, stripped):
+    """Takes texts out of units of the copied suite: what they ask of a server that it has not, outside of its tests."""
+    for unit, texts in stripped.items():
+        path = tree / "tests" / "unit" / f"{unit}.tcl"
+        text = path.read_text()
+        for part in texts:
+            if part not in text:
+                raise CannotRun(f"{unit} has nothing like {part!r} to be stripped")
+            text = text.replace(part, "")
+        path.write_text(text)
+
+
 def copy_of_suite(source, server_binary, arguments, way, directory):
     """A tree the suite can run in: its scripts, and under src/ the programs it calls."""
     source = Path(source)
@@ -272,6 +284,7 @@ def run_all(options, directory):
     floor_of_way = floors.setdefault(way, {})
     known = json.loads(KNOWN_FILE.read_text())
     cut_lines(tree, known["cut"])
+    strip(tree, known["stripped"])
     units = options.units or DEFAULT_UNITS[way]
     below, rows = [], []
     for unit in units:

@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> {raw, value, agenda, thresholds} -> {limits, units, error}`.
+//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> thresholds -> {raw, value, agenda} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;

@@ -26,13 +26,14 @@ use larder_tests::resp::{Reply, encode};
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::tools;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 8] = [
     "strings.txt",
     "hyperloglogs.txt",
     "hashes.txt",
     "lists.txt",
     "sets.txt",
     "sorted_sets.txt",
+    "streams.txt",
     "keys.txt",
 ];
 

@@ -532,7 +532,7 @@ fn the_engine_is_layered() {
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
-        &["sorted", "list"],
+        &["sorted", "list", "stream"],
         &["spiral"],
         &["item"],
         &["nodes"],
@@ -541,7 +541,7 @@ fn the_engine_is_layered() {
         &["raw", "value", "agenda"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > sorted, list > spiral > item > nodes > encoding > thresholds > raw, value, agenda > limits, units, error";
+    let rule = "shard > expiry, evict, snapshot > keyspace > memory > sorted, list, stream > spiral > item > nodes > encoding > thresholds > raw, value, agenda > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

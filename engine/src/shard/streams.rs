@@ -175,12 +175,6 @@ impl StreamMut<'_> {
         }
     }
 
-    /// The key is touched: those who watch it are to know, though no entry changed.
-    pub fn touch(&mut self) {
-        let Open { shard, db, key, .. } = &mut self.open;
-        shard.journal.touch(*db, key.bytes());
-    }
-
     /// The end of a command that has done so many changes, as Redis counts them, and had these effects.
     pub fn close(self, changes: u64, events: &[Event]) {
         let journal = &mut self.open.shard.journal;

@@ -61,6 +61,10 @@ fn entry(play: &mut Play<'_>, key: &[u8]) -> Outcome<Option<Difference>> {
             commands.push(at(&[b"ZCARD", key]));
             commands.push(at(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]));
         }
+        Some(b"stream") => {
+            commands.push(at(&[b"XLEN", key]));
+            commands.push(at(&[b"XRANGE", key, b"-", b"+"]));
+        }
         Some(b"hash") => {
             commands.push(at(&[b"HLEN", key]));
             commands.push(at(&[b"HGETALL", key]).promise(Promise::Pairs));

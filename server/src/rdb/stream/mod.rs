@@ -45,6 +45,7 @@ pub struct Stream {
     node: Option<Node>,
     marks: StreamMarks,
     entries: u64,
+    first_id: StreamId,
     groups_left: u64,
     groups: BTreeSet<Vec<u8>>,
     group: Vec<u8>,
@@ -112,6 +113,7 @@ impl Stream {
             node: None,
             marks: StreamMarks::default(),
             entries: 0,
+            first_id: StreamId::MIN,
             groups_left: 0,
             groups: BTreeSet::new(),
             group: Vec::new(),
@@ -239,6 +241,9 @@ impl Stream {
         if id <= self.marks.last_id {
             return Err(Fault::Damaged("an entry is not behind the one before"));
         }
+        if self.entries == 0 {
+            self.first_id = id;
+        }
         self.marks.last_id = id;
         self.entries += 1;
         Ok(Some(id))
@@ -270,6 +275,17 @@ impl Stream {
         Ok(())
     }
 
+    /// How many entries a group has read whose last was this, of a stream of which that was not written; none: that is not known.
+    fn read_up_to(&self, id: StreamId) -> Option<u64> {
+        match id {
+            _ if self.entries == 0 => Some(0),
+            id if id == self.marks.last_id => Some(self.entries),
+            id if id == self.first_id => Some(1),
+            id if id < self.first_id => Some(0),
+            _ => None,
+        }
+    }
+
     fn read_group(&mut self, body: Input<'_>) -> Result<(StreamId, Option<u64>), Fault> {
         let Self {
             read,
@@ -298,6 +314,10 @@ impl Stream {
         (self.group, self.consumers_left) = (group, consumers);
         self.consumers.clear();
         self.stage = Stage::Consumers;
+        let entries_read = match self.kind {
+            kind::STREAM => self.read_up_to(last_id),
+            _ => entries_read,
+        };
         Ok((last_id, entries_read))
     }
 

@@ -11,6 +11,7 @@ mod lists;
 mod pools;
 mod sets;
 mod sorted_sets;
+mod streams;
 mod strings;
 mod waits;
 mod wraps;
@@ -30,6 +31,7 @@ pub fn commands() -> BTreeSet<&'static str> {
         lists::COMMANDS,
         sets::COMMANDS,
         sorted_sets::COMMANDS,
+        streams::COMMANDS,
     ];
     families.into_iter().flatten().copied().collect()
 }
@@ -89,6 +91,7 @@ enum Theme {
     Lists,
     Sets,
     SortedSets,
+    Streams,
     Strings,
     Keys,
 }
@@ -102,11 +105,11 @@ impl<'a> Maker<'a> {
     pub fn new(seed: u64, episode: u64, known: &'a Known, cores: Cores) -> Self {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(episode));
         let theme = {
-            use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Strings};
+            use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Streams, Strings};
             [
                 Hashes, Hashes, Hashes, Lists, Lists, Lists, Sets, Sets, SortedSets, SortedSets,
-                Strings, Keys,
-            ][random.below(12)]
+                Streams, Streams, Strings, Keys,
+            ][random.below(14)]
         };
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
@@ -183,14 +186,17 @@ impl<'a> Maker<'a> {
             Theme::Lists => self.list_command(),
             Theme::Sets => self.set_command(),
             Theme::SortedSets => self.sorted_set_command(),
+            Theme::Streams => self.stream_command(),
             Theme::Strings => self.string_command(),
             Theme::Keys => self.key_command(),
         }
     }
 
     fn any_theme(&mut self) -> Theme {
-        use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Strings};
-        [Hashes, Lists, Sets, SortedSets, Strings, Keys, Keys][self.random.below(7)]
+        use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Streams, Strings};
+        [
+            Hashes, Lists, Sets, SortedSets, Streams, Strings, Keys, Keys,
+        ][self.random.below(8)]
     }
 
     /// One of these names that the reference knows.

@@ -8,6 +8,7 @@ const HASHES: [&str; 4] = ["h:1", "h:2", "{t}h:3", "h:4"];
 const LISTS: [&str; 5] = ["l:1", "l:2", "{t}l:3", "{t}l:4", "l:5"];
 const SETS: [&str; 5] = ["m:1", "m:2", "{t}m:3", "{t}m:4", "m:5"];
 const SORTED_SETS: [&str; 5] = ["z:1", "z:2", "{t}z:3", "{t}z:4", "z:5"];
+const STREAMS: [&str; 3] = ["x:1", "x:2", "{t}x:3"];
 const STRINGS: [&str; 3] = ["s:1", "s:2", "{t}s:3"];
 const HYPERLOGLOGS: [&str; 3] = ["p:1", "p:2", "{t}p:3"];
 /// Weights to sort by. Nothing puts a NUL into them, behind which Redis looks no further.
@@ -31,6 +32,10 @@ impl Maker<'_> {
 
     pub(super) fn sorted_set_key(&mut self) -> Vec<u8> {
         self.mostly(&SORTED_SETS)
+    }
+
+    pub(super) fn stream_key(&mut self) -> Vec<u8> {
+        self.mostly(&STREAMS)
     }
 
     pub(super) fn string_key(&mut self) -> Vec<u8> {
@@ -74,6 +79,7 @@ impl Maker<'_> {
             &LISTS,
             &SETS,
             &SORTED_SETS,
+            &STREAMS,
             &STRINGS,
             &HYPERLOGLOGS,
         ]

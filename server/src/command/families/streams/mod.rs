@@ -22,7 +22,7 @@ mod read;
 mod trimming;
 mod write;
 
-use larder_engine::{Access, DbIndex, Key, Shard, StreamRef, WrongType};
+use larder_engine::{Access, DbIndex, Key, Shard, StreamMut, StreamRef, WrongType};
 
 pub(crate) use {
     groups::COMMANDS as GROUPS, info::COMMANDS as INFO, pending::COMMANDS as PENDING,
@@ -65,5 +65,20 @@ fn read<'a>(
 ) -> Result<Option<StreamRef<'a>>, WrongType> {
     let found = shard.stream(db, key, access);
     stats.count_typed_lookup(&found);
+    found
+}
+
+/// The stream at a key, to change, for a command whose looking for it counts.
+///
+/// # Errors
+/// What is there is of another type.
+fn change<'a>(
+    shard: &'a mut Shard,
+    stats: &mut Stats,
+    (db, key): (DbIndex, Key<'a>),
+) -> Result<StreamMut<'a>, WrongType> {
+    let found = shard.stream_mut(db, key);
+    let is_found = found.as_ref().map_or(true, StreamMut::is_there);
+    stats.count_lookup(is_found);
     found
 }

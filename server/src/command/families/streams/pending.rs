@@ -6,7 +6,7 @@ use larder_engine::{Event, PendingRef, StreamChange, StreamId, StreamMut, UnixMi
 
 use super::trimming::Chosen;
 use super::write::{self, DELETED, NOT_THERE, STILL_REFERENCED};
-use super::{CHANGED_KEY, READING, WRITING, ids, range, read};
+use super::{CHANGED_KEY, READING, WRITING, change, ids, range, read};
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
 use crate::resp::{ErrorReply, Reply};
@@ -82,7 +82,7 @@ const AUTOCLAIM_COUNT_MAX: i64 = i64::MAX / 16;
 fn xack(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let group = call.args.at(2);
-    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let mut stream = change(call.shard, call.stats, (call.db, key))?;
     let is_there = stream
         .as_ref()
         .is_some_and(|view| view.group(group).is_some());
@@ -114,7 +114,7 @@ fn acknowledge(stream: &mut StreamMut<'_>, group: &[u8], id: StreamId) -> Result
 fn xackdel(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let group = call.args.at(2);
-    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let mut stream = change(call.shard, call.stats, (call.db, key))?;
     let is_there = stream
         .as_ref()
         .is_some_and(|view| view.group(group).is_some());
@@ -423,7 +423,7 @@ fn claiming(
     ) -> Result<Done, ErrorReply>,
 ) -> CommandResult {
     let (key, now) = (call.key(1), call.shard.now());
-    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let mut stream = change(call.shard, call.stats, (call.db, key))?;
     let group = call.args.at(2);
     let is_there = stream
         .as_ref()

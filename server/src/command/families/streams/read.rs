@@ -8,8 +8,8 @@
 use std::ops::ControlFlow;
 
 use larder_engine::{
-    DbIndex, Direction, Event, GroupRef, Key, Kind, Shard, StreamChange, StreamId, StreamMut,
-    StreamRef, UnixMillis, WakesOn,
+    Access, DbIndex, Direction, Event, GroupRef, Key, Kind, Shard, StreamChange, StreamId,
+    StreamMut, StreamRef, UnixMillis, WakesOn,
 };
 
 use super::{ids, range};
@@ -18,6 +18,7 @@ use crate::command::{
     Args, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group,
     KeyFlags, KeySpec, Keys, Round, Rounds, Run, ShardCall, Turn, WaitLimit,
 };
+use crate::observe::Stats;
 use crate::resp::errors::{self as all_errors, streams as errors};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -197,10 +198,10 @@ enum Start {
 /// Looks at a stream before any is served: from where on it is to be read.
 fn look(
     (shard, db, key): (&mut Shard, DbIndex, Key<'_>),
-    reading: &Reading<'_>,
-    id: &[u8],
+    stats: &mut Stats,
+    (reading, id): (&Reading<'_>, &[u8]),
 ) -> Result<Start, ErrorReply> {
-    let found = shard.stream(db, key, larder_engine::Access::Peek)?;
+    let found = super::read(shard, stats, (db, key, Access::Peek))?;
     let is_of_group = reading.group.is_some();
     if let Some((group, _)) = reading.group
         && found.and_then(|stream| stream.group(group)).is_none()
@@ -227,13 +228,18 @@ fn look(
 /// Writes what a stream has from there on, behind its key; whether it has anything.
 fn serve(
     place: (&mut Shard, DbIndex, Key<'_>),
+    stats: &mut Stats,
     reading: &Reading<'_>,
     from: Start,
     reply: &mut Reply<'_>,
 ) -> Result<bool, ErrorReply> {
     match reading.group {
-        None => serve_reader(place, reading, from, reply),
-        Some(group) => serve_consumer(place, (reading, group), from, reply),
+        None => serve_reader(place, stats, (reading, from), reply),
+        Some(group) => {
+            // There is a group, so there is a stream.
+            stats.count_lookup(true);
+            serve_consumer(place, (reading, group), from, reply)
+        }
     }
 }
 
@@ -247,14 +253,14 @@ fn begin_stream(reply: &mut Reply<'_>, key: &[u8]) {
 
 fn serve_reader(
     (shard, db, key): (&mut Shard, DbIndex, Key<'_>),
-    reading: &Reading<'_>,
-    from: Start,
+    stats: &mut Stats,
+    (reading, from): (&Reading<'_>, Start),
     reply: &mut Reply<'_>,
 ) -> Result<bool, ErrorReply> {
     let Start::Behind(behind) = from else {
         unreachable!("only groups have been given something");
     };
-    let found = shard.stream(db, key, larder_engine::Access::Touch)?;
+    let found = super::read(shard, stats, (db, key, Access::Touch))?;
     let Some(stream) = found.filter(|stream| stream.last_entry_id() > Some(behind)) else {
         return Ok(false);
     };
@@ -494,7 +500,8 @@ fn attempt(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply
     for number in 0..reading.streams {
         let key = call.key(reading.key_at(number));
         let id = call.args.at(reading.id_at(number));
-        match look((call.shard, call.db, key), &reading, id) {
+        let looked = look((call.shard, call.db, key), call.stats, (&reading, id));
+        match looked {
             Ok(found) => from.push(found),
             // Who waits for a stream alone waits on past what is none.
             Err(error) if waits_past(&reading, turn, &error) => {
@@ -509,7 +516,8 @@ fn attempt(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply
     for (number, &from) in from.iter().enumerate() {
         let key = call.key(reading.key_at(number));
         let place = (&mut *call.shard, call.db, key);
-        served += usize::from(serve(place, &reading, from, &mut call.reply)?);
+        let is_served = serve(place, call.stats, &reading, from, &mut call.reply)?;
+        served += usize::from(is_served);
     }
     if served > 0 {
         call.reply.end(list, served);
@@ -677,7 +685,7 @@ fn look_part(call: &mut CoreCall<'_>) {
             .key(call.args.at(reading.key_at(number)));
         let id = call.args.at(reading.id_at(number));
         let place = (&mut call.core.shard, call.db, key);
-        Ok(match look(place, reading, id)? {
+        Ok(match look(place, &mut call.core.stats, (reading, id))? {
             Start::New => None,
             Start::Behind(id) => Some(ids::text(id)),
         })
@@ -693,11 +701,14 @@ fn serve_part(call: &mut CoreCall<'_>) {
             .hasher()
             .key(call.args.at(reading.key_at(number)));
         let id = call.args.at(reading.id_at(number));
-        let from = look((&mut call.core.shard, call.db, key), reading, id)?;
+        let from = match id {
+            b">" => Start::New,
+            id => Start::Behind(ids::id(id, 0)?),
+        };
         let mut part = Vec::new();
         let mut reply = Reply::new(&mut part, call.protocol);
         let place = (&mut call.core.shard, call.db, key);
-        let is_served = serve(place, reading, from, &mut reply)?;
+        let is_served = serve(place, &mut call.core.stats, reading, from, &mut reply)?;
         Ok(is_served.then_some(part))
     });
 }

@@ -112,7 +112,6 @@ fn xadd(call: &mut ShardCall<'_>) -> CommandResult {
         && let Some(id) = known_message(&mut stream, producer, iid)?
     {
         ids::show(&mut call.reply, id);
-        stream.touch();
         stream.close(1, &[]);
         return Ok(());
     }
