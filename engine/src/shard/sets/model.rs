@@ -39,6 +39,9 @@ struct Set {
 
 type Sets = BTreeMap<Vec<u8>, Set>;
 
+/// Members alone, by key.
+type Members = BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>;
+
 struct Play<'a> {
     steps: Steps<'a>,
     shard: Shard,
@@ -46,7 +49,7 @@ struct Play<'a> {
     thresholds: Thresholds,
     model: Sets,
     /// What the records say: members alone.
-    told: Rc<RefCell<BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>>>,
+    told: Rc<RefCell<Members>>,
     /// The next change finds no memory after so many blocks.
     memory_left: Option<u32>,
     /// What there was when the undo log was opened.
@@ -92,7 +95,7 @@ pub fn play(bytes: &[u8]) {
 }
 
 /// Does to `sets` what a record says.
-fn replay(sets: &mut BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>, record: &Record<'_>) {
+fn replay(sets: &mut Members, record: &Record<'_>) {
     let key = record.key.to_vec();
     match record.effect {
         Effect::Elements(&[Element::Member(member)]) => {
@@ -309,8 +312,7 @@ impl Play<'_> {
 
     /// Removes members in one command, which never fails for want of memory.
     fn remove(&mut self, key: &[u8], names: &[Vec<u8>]) {
-        let model = self.model.remove(key);
-        let mut left = model.clone();
+        let mut left = self.model.remove(key);
         self.change(key, |set| {
             for name in names {
                 let members = left.as_mut().map(|set| &mut set.members);
