@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Resident bytes a server spends per element of a collection above the elements themselves: fields with their values, members of a
-set, or the elements of a list.
+set or a sorted set, or the elements of a list.
 
 Each server is started fresh for each collection, filled through one pipelined connection, and its resident memory read before
 and after; of a large hash also after half, and after nine tenths of its fields were deleted at random, beside the same fields
@@ -85,6 +85,26 @@ def varying_list_of(count):
     return [(encode(b"RPUSH", b"list", element), len(element)) for element in elements]
 
 
+def sorted_set_of(count):
+    """One sorted set of members of 16 bytes, their scores scattered; a score counts as no payload."""
+    scores = random.Random(1)
+    return [(encode(b"ZADD", b"zset", b"%.17g" % scores.random(), value(i)), 16) for i in range(count)]
+
+
+def counted_sorted_set_of(count):
+    """One sorted set of members of 16 bytes whose scores are integers, one after the other."""
+    return [(encode(b"ZADD", b"zset", b"%d" % i, value(i)), 16) for i in range(count)]
+
+
+def small_sorted_sets_of(count):
+    """A tenth as many sorted sets of ten members of 16 bytes; their keys count as payload."""
+    commands = []
+    for i in range(count // 10):
+        words = [word for n in range(10) for word in (b"%d" % (n * 7), value(i * 10 + n))]
+        commands.append((encode(b"ZADD", b"zset:%08d" % i, *words), 10 * 16 + 13))
+    return commands
+
+
 CASES = {
     "hash": hash_of,
     "hash-ttl": volatile_hash_of,
@@ -92,6 +112,9 @@ CASES = {
     "set": set_of,
     "integer-set": integer_set_of,
     "small-sets": small_sets_of,
+    "sorted-set": sorted_set_of,
+    "counted-sorted-set": counted_sorted_set_of,
+    "small-sorted-sets": small_sorted_sets_of,
     "list": list_of,
     "varying-list": varying_list_of,
 }
