@@ -100,7 +100,7 @@ impl Stream {
         let mut stop = None;
         let mut fields = Vec::new();
         self.view(heap).walk(from, Direction::Up, &mut |entry| {
-            if out.len() >= most_bytes {
+            if !out.is_empty() && out.len() >= most_bytes {
                 stop = Some(entry.id);
                 return ControlFlow::Break(());
             }
@@ -123,7 +123,7 @@ impl Stream {
         let (name, group) = (self.groups.name(number), self.groups.at(number));
         let mut stop = None;
         let show = &mut |record: super::forest::Record<'_>| {
-            if out.len() >= most_bytes {
+            if !out.is_empty() && out.len() >= most_bytes {
                 stop = Some(record.id);
                 return ControlFlow::Break(());
             }
