@@ -63,7 +63,8 @@ DEFAULT_UNITS = {
     "shared": [
         "protocol", "type/string", "type/incr", "type/hash", "bitops", "bitfield", "info-command", "keyspace", "expire", "scan",
         "introspection", "introspection-2", "slowlog", "latency-monitor", "querybuf", "multi", "other",
-        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "sort", "hyperloglog",
+        "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
+        "type/stream", "type/stream-cgroups",
     ],
     "own": ["querybuf", "pubsubshard"],
 }

@@ -81,6 +81,7 @@ fn parse_plain(kind: &str, items: Vec<Vec<Vec<u8>>>) -> Option<Plain> {
     Some(match kind {
         "string" => Plain::String(items.into_iter().next().and_then(single)?),
         "list" => Plain::List(items.into_iter().map(single).collect::<Option<_>>()?),
+        "stream" => Plain::Stream(items.into_iter().map(single).collect::<Option<_>>()?),
         "set" => Plain::Set(items.into_iter().map(single).collect::<Option<_>>()?),
         "hash" => {
             let field = |item: Vec<Vec<u8>>| match &item[..] {
@@ -153,6 +154,10 @@ fn format_plain(plain: &Plain) -> String {
                 item(&[name], Some(score.to_string()));
             }
             "zset"
+        }
+        Plain::Stream(changes) => {
+            changes.iter().for_each(|change| item(&[change], None));
+            "stream"
         }
     };
     format!("{kind}\n{text}")

@@ -28,6 +28,8 @@ pub enum Plain {
     Set(Vec<Vec<u8>>),
     /// Members and scores.
     SortedSet(Vec<(Vec<u8>, f64)>),
+    /// The changes that make a stream, as bytes.
+    Stream(Vec<Vec<u8>>),
 }
 
 impl Plain {
@@ -35,7 +37,7 @@ impl Plain {
     #[must_use]
     pub fn sorted(mut self) -> Self {
         match &mut self {
-            Self::String(_) | Self::List(_) => {}
+            Self::String(_) | Self::List(_) | Self::Stream(_) => {}
             Self::Hash(fields) => fields.sort(),
             Self::Set(members) => members.sort(),
             Self::SortedSet(members) => members.sort_by(|a, b| a.0.cmp(&b.0)),
@@ -151,6 +153,15 @@ pub fn read(version: Version, bytes: &[u8]) -> Result<(Plain, usize), Fault> {
             }
             Plain::SortedSet(members)
         }
+        Value::Stream(stream) => {
+            let mut changes = Vec::new();
+            while let Some(change) = stream.next_change(input)? {
+                let mut bytes = Vec::new();
+                change.write(&mut bytes);
+                changes.push(bytes);
+            }
+            Plain::Stream(changes)
+        }
     };
     Ok((plain, value.rest(input).rest().len()))
 }
@@ -252,7 +263,7 @@ pub fn write(plain: &Plain, manner: Manner) -> Option<Vec<u8>> {
             }
             writer.finish(&mut out);
         }
-        Plain::Set(_) | Plain::SortedSet(_) => return None,
+        Plain::Set(_) | Plain::SortedSet(_) | Plain::Stream(_) => return None,
     }
     Some(seal(out))
 }

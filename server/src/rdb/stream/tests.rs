@@ -1,3 +1,5 @@
+//! What is written is read again, and nothing that is damaged is believed.
+
 use super::*;
 use crate::rdb::{Output, Packing};
 use larder_engine::{Access, DbIndex, Event, Fields, KeyHasher, Kind, Shard, ShardOptions};
