@@ -302,9 +302,8 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             None,
             Some(Kind::Set),
             Some(Kind::SortedSet),
-            // Of a type that is yet to come.
-            None,
             Some(Kind::Stream),
+            None,
             None,
             None,
         ]
