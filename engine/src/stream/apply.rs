@@ -78,7 +78,7 @@ impl Stream {
         self.body = body;
         added?;
         self.marks.last_id = self.marks.last_id.max(id);
-        self.marks.entries_added += self.len() - len;
+        self.marks.entries_added = self.marks.entries_added.saturating_add(self.len() - len);
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Stream {
             } => {
                 if self.producers.find(producer, iid).is_none() {
                     self.producers.add(producer, iid, id, is_oldest);
-                    self.marks.iids_added += 1;
+                    self.marks.iids_added = self.marks.iids_added.saturating_add(1);
                 }
             }
             StreamChange::Forgotten { producer, iid } => self.producers.remove(producer, iid),

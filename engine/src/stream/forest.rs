@@ -133,7 +133,7 @@ impl Forest {
     pub(super) fn list_bytes(&self) -> u64 {
         let trees = self.trees.capacity() * size_of::<Option<Tree>>();
         let vacant = self.vacant.capacity() * size_of::<TreeId>();
-        self.table.list_bytes() + (trees + vacant) as u64
+        self.table.list_bytes() + (trees + vacant + self.scratch.capacity()) as u64
     }
 
     /// Makes a tree without records.

@@ -129,7 +129,8 @@ impl Stream {
 
     /// Bytes of its lists, which are not in the arena, and of the root.
     pub(crate) fn list_bytes(&self) -> u64 {
-        size_of::<Self>() as u64 + self.forest.list_bytes() + self.state_bytes
+        let body = self.body.capacity() as u64;
+        size_of::<Self>() as u64 + self.forest.list_bytes() + self.state_bytes + body
     }
 
     /// A stream to read.

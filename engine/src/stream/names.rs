@@ -50,6 +50,13 @@ impl<T> Names<T> {
         self.search(name).ok().map(|at| self.order[at])
     }
 
+    /// The first number from this one on that something has.
+    pub(super) fn number_from(&self, number: u64) -> Option<u32> {
+        let from = usize::try_from(number).ok()?;
+        let more = self.slots.get(from..)?.iter().position(Option::is_some)?;
+        Some((from + more) as u32)
+    }
+
     pub(super) fn name(&self, number: u32) -> &[u8] {
         &self.slot(number).0
     }

@@ -38,7 +38,7 @@ impl Stream {
                 }
                 BODIES => self.write_bodies(heap, place.id, most_bytes, out),
                 stage => {
-                    let Some(number) = self.group_from(stage - PENDING) else {
+                    let Some(number) = self.groups.number_from(stage - PENDING) else {
                         StreamChange::Marks(self.marks).write(out);
                         return None;
                     };
@@ -61,12 +61,6 @@ impl Stream {
                 id: StreamId::MIN,
             };
         }
-    }
-
-    /// The first number from this one on that a group has.
-    fn group_from(&self, number: u64) -> Option<u32> {
-        let numbers = self.groups.iter().map(|(number, ..)| number);
-        numbers.filter(|&of| u64::from(of) >= number).min()
     }
 
     fn write_heads(&self, out: &mut Vec<u8>) {

@@ -269,7 +269,7 @@ impl<'a> StreamRef<'a> {
         }
         let is_exact = progress.last_id >= self.first_id() && !self.has_gaps_from(progress.last_id);
         match progress.entries_read {
-            Some(read) if is_exact => progress.entries_read = Some(read + 1),
+            Some(read) if is_exact => progress.entries_read = Some(read.saturating_add(1)),
             _ if self.marks().entries_added > 0 => progress.entries_read = self.entries_up_to(id),
             _ => {}
         }

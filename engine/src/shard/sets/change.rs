@@ -113,19 +113,26 @@ impl SetMut<'_> {
             deadline: None,
         };
         let told = Element::Member(member);
-        let longest_before = self.longest_integer();
+        let longest_before = self.longest_integer(member);
         self.named.put(&found, &element, &told)?;
         self.note_variant(member, longest_before);
         self.named.open.record(told);
         Ok(true)
     }
 
-    /// Bytes of the longest member of a set of integers, if that matters: to thresholds that are lower than integers are long.
+    /// Bytes of the longest member of a small set of integers to which another member comes, if that matters: to thresholds that are
+    /// lower than integers are long.
     #[inline(always)]
-    fn longest_integer(&self) -> u64 {
-        match self.named.open.shard.thresholds.set_member_bytes >= INTEGER_MAX_BYTES {
-            true => 0,
-            false => self.longest(),
+    fn longest_integer(&self, coming: &[u8]) -> u64 {
+        let shard = &*self.named.open.shard;
+        if shard.thresholds.set_member_bytes >= INTEGER_MAX_BYTES {
+            return 0;
+        }
+        let variant = self.named.open.item.map(|item| shard.memory.variant(item));
+        let is_small = variant.is_some_and(|is| is.has_integers() && !is.is_outgrown());
+        match is_small && parse_canonical_i64(coming).is_none() {
+            true => self.longest(),
+            false => 0,
         }
     }
 

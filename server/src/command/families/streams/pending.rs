@@ -356,7 +356,7 @@ impl Claim<'_> {
             true => ids::show(reply, id),
             false => range::show(reply, &entry),
         }
-        let once_more = deliveries + u64::from(!self.shows_ids_alone);
+        let once_more = deliveries.saturating_add(u64::from(!self.shows_ids_alone));
         stream.change(&StreamChange::Pending {
             group: self.group,
             consumer: self.consumer,

@@ -372,7 +372,9 @@ fn give(
             range::show_parts(reply, &entry);
             reply.integer(now.0.saturating_sub(pending.delivered_at.0));
             reply.count(pending.deliveries);
-            given.again.push((pending.id, pending.deliveries + 1));
+            given
+                .again
+                .push((pending.id, pending.deliveries.saturating_add(1)));
         }
     }
     let left = most - given.again.len() as u64;
@@ -420,7 +422,9 @@ fn give_history(
         match view.get(pending.id) {
             Some(entry) => {
                 range::show_parts(reply, &entry);
-                given.again.push((pending.id, pending.deliveries + 1));
+                given
+                    .again
+                    .push((pending.id, pending.deliveries.saturating_add(1)));
             }
             None => range::show_gone(reply, pending.id),
         }

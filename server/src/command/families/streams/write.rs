@@ -191,7 +191,7 @@ fn known_message(
         return Ok(None);
     };
     let mut marks = view.marks();
-    marks.iids_duplicate += 1;
+    marks.iids_duplicate = marks.iids_duplicate.saturating_add(1);
     stream.change(&StreamChange::Marks(marks))?;
     Ok(Some(id))
 }
