@@ -105,14 +105,14 @@ fn consumers(call: &mut ShardCall<'_>) -> CommandResult {
         let group = group.ok_or_else(|| errors::no_group(args.at(2), args.at(3)))?;
         reply.array(group.consumers_len());
         for consumer in group.consumers() {
-            let inactive = consumer.active_at.map_or(-1, |at| now.0 - at.0);
+            let inactive = consumer.active_at.map_or(-1, |at| now.0.saturating_sub(at.0));
             reply.map(4);
             reply.text("name");
             reply.bulk(consumer.name);
             reply.text("pending");
             reply.count(consumer.pending_len);
             reply.text("idle");
-            reply.integer((now.0 - consumer.seen_at.0).max(0));
+            reply.integer(now.0.saturating_sub(consumer.seen_at.0).max(0));
             reply.text("inactive");
             reply.integer(inactive);
         }
