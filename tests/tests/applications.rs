@@ -1,6 +1,6 @@
 //! Programs that people run on Redis, end to end, on Larder and on redis-server, which shows that what is asked is
-//! right: job queues of Python (huey, RQ) and of Node.js (Bull), a cache of a web framework (Flask-Caching), and a store of
-//! sessions (connect-redis).
+//! right: job queues of Python (huey, RQ, Dramatiq, Celery) and of Node.js (Bull, BullMQ), caches of web frameworks
+//! (Flask-Caching, Django), a store of sessions (connect-redis), limits of rates (rate-limiter-flexible) and leaderboards.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,13 +14,12 @@ use larder_tests::{stock, tools};
 const CORES: [usize; 1] = [2];
 
 /// Runs a script of `clients/` on a server.
-fn play(interpreter: &Path, script: &str, more: &[&str], server: &Server) {
+fn play(interpreter: &Path, script: &str, server: &Server) {
     let mut command = Command::new(interpreter);
     let port = server.address().port().to_string();
     command
         .arg(stock::scripts_dir().join(script))
-        .args(["127.0.0.1", &port])
-        .args(more);
+        .args(["127.0.0.1", &port]);
     let printed = stock::run(&mut command, "", server).unwrap();
     let output = printed.output;
     assert!(output.contains("all right"), "{script}: {output}");
@@ -36,70 +35,73 @@ fn on_larder(with: impl Fn(&Server)) {
     stock::on_every_shape(&CORES, Options::larder, |server, _| with(server)).unwrap();
 }
 
-/// Whether this server has the commands; says so if it has not.
-fn has(server: &Server, commands: &[&str]) -> bool {
-    let mut client = server.connect().unwrap();
-    let mut knows = |name: &&&str| client.knows_command(name).unwrap();
-    let lacks: Vec<_> = commands.iter().filter(|name| !knows(name)).collect();
-    if !lacks.is_empty() {
-        eprintln!("{} has no {lacks:?} yet", server.label());
+/// Plays a script that needs this Python module.
+fn python(module: &str, script: &str) {
+    if let Some(python) = stock::python_with_or_skip(module) {
+        on_redis(|server| play(&python, script, server));
+        on_larder(|server| play(&python, script, server));
     }
-    lacks.is_empty()
+}
+
+/// Plays a script that needs this npm package.
+fn node(package: &str, script: &str) {
+    if let Some(node) = stock::node_with_or_skip(package) {
+        on_redis(|server| play(&node, script, server));
+        on_larder(|server| play(&node, script, server));
+    }
 }
 
 #[test]
 fn a_flask_application_caches() {
-    if let Some(python) = stock::python_with_or_skip("flask_caching") {
-        let play = |server: &Server| play(&python, "flask_cache.py", &[], server);
-        on_redis(play);
-        on_larder(play);
-    }
+    python("flask_caching", "flask_cache.py");
+}
+
+#[test]
+fn a_django_application_caches_and_keeps_its_sessions() {
+    python("django", "django_cache.py");
 }
 
 #[test]
 fn an_express_application_keeps_its_sessions() {
-    if let Some(node) = stock::node_with_or_skip("connect-redis") {
-        let play = |server: &Server| play(&node, "session_store.js", &[], server);
-        on_redis(play);
-        on_larder(play);
-    }
+    node("connect-redis", "session_store.js");
+}
+
+#[test]
+fn calls_are_limited_to_so_many() {
+    node("rate-limiter-flexible", "rate_limiter.js");
+}
+
+#[test]
+fn a_game_has_leaderboards() {
+    python("redis", "leaderboard.py");
 }
 
 #[test]
 fn workers_of_huey_do_their_jobs() {
-    if let Some(python) = stock::python_with_or_skip("huey") {
-        let play = |server: &Server| play(&python, "huey_queue.py", &[], server);
-        on_redis(play);
-        on_larder(play);
-    }
+    python("huey", "huey_queue.py");
 }
 
 #[test]
 fn workers_of_rq_do_their_jobs() {
-    if let Some(python) = stock::python_with_or_skip("rq") {
-        let play = |server: &Server| {
-            if has(server, &["SADD", "ZADD", "XADD"]) {
-                play(&python, "rq_queue.py", &[], server);
-            }
-        };
-        on_redis(play);
-        on_larder(play);
-    }
+    python("rq", "rq_queue.py");
+}
+
+#[test]
+fn workers_of_dramatiq_run_their_actors() {
+    python("dramatiq", "dramatiq_queue.py");
+}
+
+#[test]
+fn a_worker_of_celery_does_its_tasks() {
+    python("celery", "celery_tasks.py");
 }
 
 #[test]
 fn a_queue_of_bull_takes_jobs_and_its_workers_do_them() {
-    if let Some(node) = stock::node_with_or_skip("bull") {
-        let play = |server: &Server| {
-            // Without them, what needs them is left out.
-            let all: &[&str] = if has(server, &["SADD", "ZADD"]) {
-                &["all"]
-            } else {
-                &[]
-            };
-            play(&node, "bull_queue.js", all, server);
-        };
-        on_redis(play);
-        on_larder(play);
-    }
+    node("bull", "bull_queue.js");
+}
+
+#[test]
+fn a_queue_of_bullmq_takes_jobs_and_its_workers_do_them() {
+    node("bullmq", "bullmq_queue.js");
 }
