@@ -301,10 +301,9 @@ fn what_is_taken_away_brings_nothing_and_what_comes_is_of_a_type() {
             Some(Kind::List),
             None,
             Some(Kind::Set),
-            // Of types that are yet to come.
-            None,
-            None,
+            Some(Kind::SortedSet),
             Some(Kind::Stream),
+            None,
             None,
             None,
         ]
