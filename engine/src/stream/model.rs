@@ -294,7 +294,7 @@ impl Play<'_> {
 
     /// Makes a change, some of them twice and taken back in between.
     fn change(&mut self, change: &StreamChange<'_>) {
-        if self.steps.operand() % 8 == 0 {
+        if self.steps.operand().is_multiple_of(8) {
             let (before, mut back) = (self.row(), Vec::new());
             self.stream.write_inverse(&self.heap, change, &mut back);
             assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
@@ -364,7 +364,7 @@ impl Play<'_> {
 
     fn add_many(&mut self) {
         let (count, fields) = (self.steps.operand() * 2, self.fields());
-        let wide = self.steps.operand() % 2 == 0;
+        let wide = self.steps.operand().is_multiple_of(2);
         for number in 0..count as u64 {
             if self.model.entries.len() >= MANY || fields.len() > 1000 && number > 20 {
                 return;
@@ -397,7 +397,7 @@ impl Play<'_> {
     }
 
     fn trim(&mut self) {
-        if self.steps.operand() % 4 == 0 {
+        if self.steps.operand().is_multiple_of(4) {
             let (first, last) = (self.some_id(), self.some_id());
             return self.change(&StreamChange::Trimmed { first, last });
         }
@@ -651,7 +651,7 @@ impl Play<'_> {
             0 => Stream::new(Owner(9)),
             _ => Stream::with_bounds(Owner(9), SMALL, SMALL),
         };
-        if step % 4 == 0 {
+        if step.is_multiple_of(4) {
             other.set_limits(StreamNodeLimits {
                 bytes: 300,
                 entries: 7,

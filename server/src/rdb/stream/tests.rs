@@ -114,25 +114,40 @@ fn what_is_written_is_read_again() {
     }
 }
 
+/// `XADD s 1-1 a 1`, `XADD s 1-2 a 2`, `XADD s 2-1 b x`, `XDEL s 1-2`, and `1-1` given to a consumer of a group, by Redis 7.0.15.
+const OF_REDIS_7: &[u8] = b"\x01\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xc306\x076\x00\x00\x00\x16\x00\x02\x01@\x00\x07\x81a\x02\x00\x01\x02\x01\x00 \x01\x04\x01\x01\x04\x01\x03`\x07\x00\x02 \x09@\x0f@\x03\x08\x81b\x02\x81x\x02\x06\x01\xff\x02\x02\x01\x01\x01\x01\x02\x03\x01\x01g\x01\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xe6Ss+\xa2\x01\x00\x00\x01\x01\x01c\xe6Ss+\xa2\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01";
+
+/// The same by Redis 8.6.3, and then `XADD s IDMP p i * b y`.
+const OF_REDIS_8: &[u8] = b"\x01\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xc3@F@O\x07O\x00\x00\x00\x1d\x00\x03\x01@\x00\x07\x81a\x02\x00\x01\x02\x01\x00 \x01\x04\x01\x01\x04\x01\x03`\x07\x00\x02 \x09@\x0f@\x03\x06\x81b\x02\x81x\x02\x06 \x0b\x0c\xf4GUs+\xa2\x01\x00\x00\x09\xdf\xff\x02\x80\x18\x00y \x18\x00\xff\x03\x81\x00\x00\x01\xa2+sUH\x00\x01\x01\x01\x02\x04\x01\x01g\x01\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01HUs+\xa2\x01\x00\x00\x01\x01\x01cHUs+\xa2\x01\x00\x00HUs+\xa2\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01@d@d\x01\x01p\x01\x01i\x81\x00\x00\x01\xa2+sUH\x00\x01\x00";
+
 #[test]
-fn a_stream_that_redis_7_has_written_is_read() {
-    // XADD s 1-1 a 1; XADD s 1-2 a 2; XADD s 2-1 b x; XDEL s 1-2, without groups.
-    let listpack: &[u8] = &[
-        42, 0, 0, 0, 23, 0, 2, 1, 1, 1, 1, 1, 0x81, b'a', 2, 0, 1, 2, 1, 0, 1, 0, 1, 1, 1, 4, 1, 3,
-        1, 0, 1, 1, 1, 2, 1, 4, 1, 0, 1, 1, 1, 0, 1,
+fn streams_that_redis_has_written_are_read() {
+    let of_7 = changes(19, OF_REDIS_7).unwrap();
+    let names = |changes: &[String]| {
+        let name = |change: &String| change.split([' ', '(']).next().unwrap().to_owned();
+        changes.iter().map(name).collect::<Vec<String>>()
+    };
+    let common = ["Added", "Added", "Marks", "Group", "Consumer", "Pending"];
+    assert_eq!(names(&of_7), common);
+    assert!(of_7[1].contains("ms: 2, seq: 1"), "{}", of_7[1]);
+    assert!(of_7[2].contains("entries_added: 3"), "{}", of_7[2]);
+    assert!(of_7[2].contains("max_deleted_id: StreamId { ms: 1, seq: 2 }"));
+    assert!(of_7[5].contains("deliveries: 1"), "{}", of_7[5]);
+    let of_8 = changes(26, OF_REDIS_8).unwrap();
+    let expected = [
+        "Added",
+        "Added",
+        "Added",
+        "Marks",
+        "Group",
+        "Consumer",
+        "Pending",
+        "Producers",
+        "Produced",
+        "Marks",
     ];
-    let mut node = listpack.to_vec();
-    node.extend_from_slice(&[1, 1, 0x81, b'b', 2, 0x81, b'x', 2, 6, 1, 0xff]);
-    node[0] = node.len() as u8;
-    let mut bytes = vec![1, 16];
-    bytes.extend_from_slice(&(1u128 << 64 | 1).to_be_bytes());
-    bytes.push(node.len() as u8);
-    bytes.extend_from_slice(&node);
-    bytes.extend_from_slice(&[2, 2, 1, 1, 1, 1, 2, 3, 0]);
-    let changes = changes(19, &bytes).unwrap();
-    assert_eq!(changes.len(), 3, "{changes:?}");
-    assert!(changes[1].contains("ms: 2, seq: 1"));
-    assert!(changes[2].contains("entries_added: 3"));
+    assert_eq!(names(&of_8), expected);
+    assert!(of_8[9].contains("iids_added: 1"), "{}", of_8[9]);
 }
 
 #[test]
