@@ -212,9 +212,14 @@ impl Stage {
 /// Whether the server has not got the command, or this option of it.
 fn is_unknown(reply: &Reply) -> bool {
     match reply {
-        Reply::Error(text) => {
-            text.starts_with(b"ERR unknown command") || text.starts_with(b"ERR syntax error")
-        }
+        Reply::Error(text) => [
+            &b"ERR unknown command"[..],
+            b"ERR syntax error",
+            // An option that comes before an id is taken for one.
+            b"ERR Invalid stream ID specified",
+        ]
+        .iter()
+        .any(|start| text.starts_with(start)),
         _ => false,
     }
 }

@@ -105,7 +105,9 @@ fn consumers(call: &mut ShardCall<'_>) -> CommandResult {
         let group = group.ok_or_else(|| errors::no_group(args.at(2), args.at(3)))?;
         reply.array(group.consumers_len());
         for consumer in group.consumers() {
-            let inactive = consumer.active_at.map_or(-1, |at| now.0.saturating_sub(at.0));
+            let inactive = consumer
+                .active_at
+                .map_or(-1, |at| now.0.saturating_sub(at.0));
             reply.map(4);
             reply.text("name");
             reply.bulk(consumer.name);
