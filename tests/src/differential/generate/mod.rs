@@ -68,6 +68,19 @@ impl Known {
     fn sorts_strictly(&self) -> bool {
         self.has("HGETEX")
     }
+
+    /// Streams and the scores of sorted sets are answered as they are since 8.2: texts of errors, ids that are set, how a double is written.
+    fn answers_as_now(&self) -> bool {
+        self.has("XACKDEL")
+    }
+
+    /// This theme, or another if its answers have changed since.
+    fn theme(&self, theme: Theme) -> Theme {
+        match theme {
+            Theme::SortedSets | Theme::Streams if !self.answers_as_now() => Theme::Sets,
+            theme => theme,
+        }
+    }
 }
 
 /// Makes episodes.
@@ -111,6 +124,7 @@ impl<'a> Maker<'a> {
                 Streams, Streams, Strings, Keys,
             ][random.below(14)]
         };
+        let theme = known.theme(theme);
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
         Self {
@@ -194,9 +208,10 @@ impl<'a> Maker<'a> {
 
     fn any_theme(&mut self) -> Theme {
         use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Streams, Strings};
-        [
+        let theme = [
             Hashes, Lists, Sets, SortedSets, Streams, Strings, Keys, Keys,
-        ][self.random.below(8)]
+        ][self.random.below(8)];
+        self.known.theme(theme)
     }
 
     /// One of these names that the reference knows.
