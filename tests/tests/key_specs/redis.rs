@@ -111,12 +111,15 @@ impl Described {
         self.0.iter().cloned().map(Reply::sorted).collect()
     }
 
-    /// What Redis has said of it since 7.2: what waits for lists is allowed in scripts, where it does not wait.
+    /// What Redis has said of it since 7.2: what waits for lists and sorted sets is allowed in scripts, where it does not wait.
     pub(crate) fn described_later(&self) -> Vec<Reply> {
-        let is_of_lists = texts(&self.0[6]).iter().any(|category| category == "@list");
+        let waits_for = ["@list", "@sortedset"];
+        let may_be_in_scripts = texts(&self.0[6])
+            .iter()
+            .any(|category| waits_for.contains(&category.as_str()));
         let mut command = self.0.clone();
         if let Reply::Array(flags) | Reply::Set(flags) = &mut command[2]
-            && is_of_lists
+            && may_be_in_scripts
         {
             flags.retain(|flag| flag.to_text() != "noscript");
         }

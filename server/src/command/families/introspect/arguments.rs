@@ -118,9 +118,8 @@ fn joined(members: &[Argument]) -> String {
 /// The type of an argument, told by its name.
 fn type_of(name: &str) -> &'static str {
     match name {
-        "key" | "newkey" | "source" | "destination" | "destkey" | "sourcekey" | "key1" | "key2" => {
-            "key"
-        }
+        "key" | "newkey" | "source" | "destination" | "destkey" | "sourcekey" | "key1" | "key2"
+        | "dst" | "src" => "key",
         "pattern" => "pattern",
         "seconds" | "milliseconds" | "count" | "cursor" | "offset" | "start" | "end" | "index"
         | "index1" | "index2" | "decrement" | "increment" | "ttl" | "frequency" | "db"
