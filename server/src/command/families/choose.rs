@@ -1,4 +1,4 @@
-//! Elements of a collection chosen at random: `HRANDFIELD`, `SRANDMEMBER`.
+//! Elements of a collection chosen at random: `HRANDFIELD`, `SRANDMEMBER`, `ZRANDMEMBER`.
 //!
 //! Different ones are chosen by drawing until there are enough, if they are few of many; else in one walk over all,
 //! in which each is taken with the probability *still wanted / still to come* (Knuth, TAOCP 2, 3.4.2, algorithm S).
@@ -9,7 +9,8 @@
 
 use std::collections::HashSet;
 
-use crate::command::Random;
+use super::counts;
+use crate::command::{Args, Random};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Mark, REPLY_MAX_BYTES, Reply};
 
@@ -38,6 +39,33 @@ pub(super) trait ChosenFrom<'a>: Copy {
 
     /// What tells one from the others.
     fn name(element: &Self::Element) -> &'a [u8];
+}
+
+/// What is asked for with a count, of elements that have a name and something else.
+pub(super) struct Wanted {
+    /// So many different ones; if negative, so many whether different or not.
+    pub(super) count: i64,
+    /// Whether what belongs to the names is shown as well.
+    pub(super) shows_both: bool,
+}
+
+impl Wanted {
+    /// Reads the arguments behind the key; `word` asks for both. `None` without a count.
+    pub(super) fn parse(args: &Args<'_>, word: &str) -> Result<Option<Self>, ErrorReply> {
+        if args.len() == 2 {
+            return Ok(None);
+        }
+        let count = counts::to_choose(args, 2)?;
+        let shows_both = match args.len() {
+            3 => false,
+            4 if args.is(3, word) => true,
+            _ => return Err(errors::SYNTAX),
+        };
+        if shows_both && count.unsigned_abs() > i64::MAX as u64 / 2 {
+            return Err(errors::VALUE_OUT_OF_RANGE);
+        }
+        Ok(Some(Self { count, shows_both }))
+    }
 }
 
 /// How chosen elements are written.

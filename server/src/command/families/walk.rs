@@ -1,4 +1,4 @@
-//! Walking the elements of a collection, some at a time: `HSCAN`, `SSCAN`.
+//! Walking the elements of a collection, some at a time: `HSCAN`, `SSCAN`, `ZSCAN`.
 //!
 //! The cursor is the engine's. As in Redis it is read first, then the key is looked up, and only for a collection that is there
 //! are the options read. One that clients are told is small is shown whole, whatever `COUNT` says: some rely on it.

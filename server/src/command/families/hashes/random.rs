@@ -4,11 +4,10 @@ use larder_engine::{Field, HashRef};
 
 use super::whole::Parts;
 use super::{READING, read};
-use crate::command::families::choose::{self, ChosenFrom, Written};
-use crate::command::families::counts;
-use crate::command::{Args, CommandSpec, Flags, Run, ShardCall};
-use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
+use crate::command::families::choose::{self, ChosenFrom, Wanted, Written};
+use crate::command::{CommandSpec, Flags, Run, ShardCall};
+use crate::resp::Reply;
+use crate::resp::errors::CommandResult;
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -25,7 +24,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
 }];
 
 fn hrandfield(call: &mut ShardCall<'_>) -> CommandResult {
-    let wanted = Wanted::parse(&call.args)?;
+    let wanted = Wanted::parse(&call.args, "withvalues")?;
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
     let Some(wanted) = wanted else {
@@ -39,7 +38,10 @@ fn hrandfield(call: &mut ShardCall<'_>) -> CommandResult {
         call.reply.array(0);
         return Ok(());
     };
-    let parts = wanted.parts;
+    let parts = match wanted.shows_both {
+        true => Parts::Both,
+        false => Parts::Names,
+    };
     let is_nested = parts == Parts::Both && call.reply.is_resp3();
     let written = Written {
         replies_each: 1 + usize::from(parts == Parts::Both && !is_nested),
@@ -70,32 +72,6 @@ impl<'a> ChosenFrom<'a> for HashRef<'a> {
 
     fn name(field: &Field<'a>) -> &'a [u8] {
         field.name
-    }
-}
-
-/// What is asked for with a count.
-struct Wanted {
-    /// So many different ones; if negative, so many whether different or not.
-    count: i64,
-    parts: Parts,
-}
-
-impl Wanted {
-    /// Reads the arguments; `None` without a count.
-    fn parse(args: &Args<'_>) -> Result<Option<Self>, ErrorReply> {
-        if args.len() == 2 {
-            return Ok(None);
-        }
-        let count = counts::to_choose(args, 2)?;
-        let parts = match args.len() {
-            3 => Parts::Names,
-            4 if args.is(3, "withvalues") => Parts::Both,
-            _ => return Err(errors::SYNTAX),
-        };
-        if parts == Parts::Both && count.unsigned_abs() > i64::MAX as u64 / 2 {
-            return Err(errors::VALUE_OUT_OF_RANGE);
-        }
-        Ok(Some(Self { count, parts }))
     }
 }
 

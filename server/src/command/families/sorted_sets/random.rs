@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use larder_engine::{Bound, Direction, Member, SortedSetRef};
 
 use super::{Parts, READING, read};
-use crate::command::families::choose::{self, ChosenFrom, Written};
-use crate::command::families::counts;
-use crate::command::{Args, CommandSpec, Run, ShardCall};
-use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
+use crate::command::families::choose::{self, ChosenFrom, Wanted, Written};
+use crate::command::{CommandSpec, Run, ShardCall};
+use crate::resp::Reply;
+use crate::resp::errors::CommandResult;
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -48,7 +47,7 @@ impl<'a> ChosenFrom<'a> for SortedSetRef<'a> {
 }
 
 fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
-    let wanted = Wanted::parse(&call.args)?;
+    let wanted = Wanted::parse(&call.args, "withscores")?;
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
     let Some(wanted) = wanted else {
@@ -62,38 +61,12 @@ fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
         call.reply.array(0);
         return Ok(());
     };
-    let parts = wanted.parts;
+    let parts = Parts::with_scores(wanted.shows_both);
     let written = Written {
         replies_each: parts.replies_each(&call.reply),
         write: |reply: &mut Reply<'_>, member: &Member<'_>| parts.write(reply, member),
     };
     choose::several(set, wanted.count, call.random, &mut call.reply, written)
-}
-
-/// What is asked for with a count.
-struct Wanted {
-    /// So many different ones; if negative, so many whether different or not.
-    count: i64,
-    parts: Parts,
-}
-
-impl Wanted {
-    /// Reads the arguments; `None` without a count.
-    fn parse(args: &Args<'_>) -> Result<Option<Self>, ErrorReply> {
-        if args.len() == 2 {
-            return Ok(None);
-        }
-        let count = counts::to_choose(args, 2)?;
-        let parts = match args.len() {
-            3 => Parts::Names,
-            4 if args.is(3, "withscores") => Parts::Both,
-            _ => return Err(errors::SYNTAX),
-        };
-        if parts == Parts::Both && count.unsigned_abs() > i64::MAX as u64 / 2 {
-            return Err(errors::VALUE_OUT_OF_RANGE);
-        }
-        Ok(Some(Self { count, parts }))
-    }
 }
 
 #[cfg(test)]
