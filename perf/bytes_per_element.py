@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Resident bytes a server spends per element of a collection above the elements themselves: fields with their values, members of a
-set or a sorted set, or the elements of a list.
+set or a sorted set, elements of a list, or the values of a stream's entries.
 
 Each server is started fresh for each collection, filled through one pipelined connection, and its resident memory read before
-and after; of a large hash also after half, and after nine tenths of its fields were deleted at random, beside the same fields
-built fresh. Servers run one after another.
+and after. Of a large one it is read again after churn (scores written over; half, then nine tenths of the elements removed at
+random), beside what is left of it built fresh. Servers run one after another.
 
     perf/bytes_per_element.py --servers \\
         'larder=target/release/larder-server --port {port} --cores 1' \\
@@ -105,6 +105,19 @@ def small_sorted_sets_of(count):
     return commands
 
 
+def entry(index):
+    """An entry of two fields with values of 8 bytes; ten come in a millisecond. What its id and its fields' names take counts."""
+    return encode(b"XADD", b"stream", entry_id(index), b"temperature", b"%08d" % index, b"humidity", b"%08x" % index), 16
+
+
+def entry_id(index):
+    return b"%d-%d" % (1_700_000_000_000 + index // 10, index % 10)
+
+
+def stream_of(count):
+    return [entry(i) for i in range(count)]
+
+
 CASES = {
     "hash": hash_of,
     "hash-ttl": volatile_hash_of,
@@ -117,15 +130,57 @@ CASES = {
     "small-sorted-sets": small_sorted_sets_of,
     "list": list_of,
     "varying-list": varying_list_of,
+    "stream": stream_of,
+}
+
+
+def removals(count, remove, build):
+    """Half, then nine tenths removed at random: what is done, the commands that do it, and those that build what is left."""
+    order = list(range(count))
+    random.Random(2).shuffle(order)
+    half, most = count // 2, count * 9 // 10
+    yield "half were removed", [remove(i) for i in order[:half]], [build(i) for i in sorted(order[half:])]
+    yield "nine tenths were removed", [remove(i) for i in order[half:most]], [build(i) for i in sorted(order[most:])]
+
+
+def churn_of_hash(count):
+    yield from removals(count, lambda i: encode(b"HDEL", b"hash", name(i)), hash_of(count).__getitem__)
+
+
+def churn_of_set(count):
+    yield from removals(count, lambda i: encode(b"SREM", b"set", value(i)), set_of(count).__getitem__)
+
+
+def churn_of_sorted_set(count):
+    scores = random.Random(3)
+    again = [(encode(b"ZADD", b"zset", b"%.17g" % scores.random(), value(i)), 16) for i in range(count)]
+    yield "all scores were written over", [command for command, _ in again], again
+    yield from removals(count, lambda i: encode(b"ZREM", b"zset", value(i)), again.__getitem__)
+
+
+def churn_of_counted_sorted_set(count):
+    yield from removals(count, lambda i: encode(b"ZREM", b"zset", value(i)), counted_sorted_set_of(count).__getitem__)
+
+
+def churn_of_stream(count):
+    yield from removals(count, lambda i: encode(b"XDEL", b"stream", entry_id(i)), entry)
+
+
+CHURN = {
+    "hash": churn_of_hash,
+    "set": churn_of_set,
+    "sorted-set": churn_of_sorted_set,
+    "counted-sorted-set": churn_of_counted_sorted_set,
+    "stream": churn_of_stream,
 }
 
 
 def exchange(link, commands):
-    """Sends commands and reads a line of reply to each; HEXPIRE answers two."""
+    """Sends commands and reads the lines of their replies: HEXPIRE answers two, as XADD does."""
     for at in range(0, len(commands), BATCH):
         batch = commands[at : at + BATCH]
         link.sendall(b"".join(batch))
-        wanted = sum(2 if command.startswith(b"*6\r\n$7\r\nHEXPIRE") else 1 for command in batch)
+        wanted = sum(2 if b"\r\nHEXPIRE" in command or b"\r\nXADD" in command else 1 for command in batch)
         lines = 0
         while lines < wanted:
             got = link.recv(1 << 16)
@@ -150,36 +205,27 @@ def measure(label, command, case, options):
     server = Server(label, command, options.core)
     try:
         before, after = filled(server, commands, options.settle)
-        print(f"{case:<14} {label:<12} {(after - before - payload) / options.elements:>8.2f} B an element above the payload", flush=True)
-        if case == "hash":
-            shrink(server, label, command, before, options)
+        print(f"{case:<18} {label:<12} {(after - before - payload) / options.elements:>8.2f} B an element above the payload", flush=True)
+        if case in CHURN:
+            churn(server, label, command, before, CHURN[case](options.elements), options)
     finally:
         server.stop()
 
 
-def shrink(server, label, command, before, options):
-    """Deletes fields at random, and compares what is left with a hash built of that."""
-    order = list(range(options.elements))
-    random.Random(1).shuffle(order)
-    gone = 0
-    for share in (0.5, 0.9):
-        until = int(share * options.elements)
+def churn(server, label, command, before, steps, options):
+    """Changes the collection, and compares what it has become with the same built fresh."""
+    for done, commands, left in steps:
         with server.connect() as link:
-            exchange(link, [encode(b"HDEL", b"hash", name(i)) for i in order[gone:until]])
-        gone = until
+            exchange(link, commands)
         time.sleep(options.settle)
-        left = server.rss_bytes() - before
+        resident = server.rss_bytes() - before
         fresh = Server(label, command, options.core)
         try:
-            kept = [(encode(b"HSET", b"hash", name(i), value(i)), 32) for i in order[gone:]]
-            fresh_before, fresh_after = filled(fresh, kept, options.settle)
+            fresh_before, fresh_after = filled(fresh, left, options.settle)
         finally:
             fresh.stop()
-        print(
-            f"{'':<14} {label:<12} {left / (fresh_after - fresh_before):>8.2f} of fresh after {share:.0%} were deleted,"
-            f" {options.settle:.0f} s later",
-            flush=True,
-        )
+        ratio = resident / (fresh_after - fresh_before)
+        print(f"{'':<18} {label:<12} {ratio:>8.2f} of fresh after {done}, {options.settle:.0f} s later", flush=True)
 
 
 def main():

@@ -85,6 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::command::families::geo::around::Around;
     use crate::command::families::geo::grid::position_of;
 
     #[test]
@@ -118,7 +119,7 @@ mod tests {
             let other = Position { longitude: longitude + east, latitude: latitude + north };
             let score = Cell::at(other, STEPS_MAX).score();
             let shape = Shape::Circle { radius };
-            if shape.distance_within(center, position_of(score)).is_some() {
+            if Around::new(&shape, center).contains(position_of(score)) {
                 let covers = |cell: &Cell| {
                     let [least, behind] = cell.scores();
                     least <= score && score < behind

@@ -6,9 +6,9 @@ use std::ops::{ControlFlow, Range};
 use larder_engine::{Bound, Direction, Member, Side, SortedSetRef};
 
 use super::area;
+use super::around::Around;
 use super::earth::Position;
 use super::grid::{Cell, position_of};
-use super::shape::Shape;
 use crate::resp::{ErrorReply, REPLY_MAX_BYTES, errors};
 
 /// In which order members are shown.
@@ -18,15 +18,25 @@ pub(super) enum Order {
     Farthest,
 }
 
+/// Whether distances are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Distances {
+    Needed,
+    Unneeded,
+}
+
 /// A member that was found.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) position: Position,
-    /// Meters from the center.
+    /// Meters from the center; 0 if nobody asks.
     pub(super) distance: f64,
     pub(super) score: f64,
     name: Range<usize>,
 }
+
+/// Members that there is room for from the beginning.
+const ROOM: u64 = 16;
 
 /// Members that were found, and their names in the memory of one.
 #[derive(Debug, Default)]
@@ -42,15 +52,19 @@ impl Finds {
     /// They are more than a reply could hold.
     pub(super) fn look(
         set: SortedSetRef<'_>,
-        (center, shape): (Position, &Shape),
+        around: &Around<'_>,
+        distances: Distances,
         most: u64,
     ) -> Result<Self, ErrorReply> {
-        let mut finds = Self::default();
-        for cell in area::cells(shape, center) {
+        let mut finds = Self {
+            found: Vec::with_capacity(most.min(ROOM) as usize),
+            names: Vec::with_capacity(most.min(ROOM) as usize * 16),
+        };
+        for cell in area::cells(around.shape(), around.center()) {
             if finds.is_full(most) {
                 break;
             }
-            finds.look_into(set, cell, (center, shape), most);
+            finds.look_into(set, cell, (around, distances), most);
             if finds.names.len() > REPLY_MAX_BYTES {
                 return Err(errors::REPLY_TOO_LARGE);
             }
@@ -66,7 +80,7 @@ impl Finds {
         &mut self,
         set: SortedSetRef<'_>,
         cell: Cell,
-        (center, shape): (Position, &Shape),
+        (around, distances): (&Around<'_>, Distances),
         most: u64,
     ) {
         let [least, behind] = cell.scores();
@@ -79,7 +93,11 @@ impl Finds {
                 return ControlFlow::Break(());
             }
             let position = position_of(member.score);
-            if let Some(distance) = shape.distance_within(center, position) {
+            if around.contains(position) {
+                let distance = match distances {
+                    Distances::Needed => around.distance(position),
+                    Distances::Unneeded => 0.0,
+                };
                 self.add(&member, position, distance);
             }
             match self.is_full(most) {

@@ -13,6 +13,7 @@
 //! All arithmetic is that of Redis, operation for operation, so that the last digit of every position and distance is the same.
 
 mod area;
+mod around;
 mod earth;
 mod find;
 mod grid;

@@ -10,7 +10,7 @@
 use larder_engine::{SortedSetRef, parse_canonical_i64};
 
 use super::earth::Position;
-use super::find::Order;
+use super::find::{Distances, Order};
 use super::grid::position_of;
 use super::shape::Shape;
 use super::unit::Unit;
@@ -172,6 +172,15 @@ impl Request {
             at += reading.read_option(at)?;
         }
         reading.finish()
+    }
+
+    /// Whether the distances of what is found are shown, stored, or bring it in order.
+    pub(super) fn distances(&self) -> Distances {
+        let is_stored = self.stored.is_some_and(|stored| stored.as_distances);
+        match self.shows.distance || self.order.is_some() || is_stored {
+            true => Distances::Needed,
+            false => Distances::Unneeded,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use larder_engine::{Access, Event, Member, SortedSetRef};
 
 use super::READING;
+use super::around::Around;
 use super::find::Finds;
 use super::request::{Grammar, Request};
 use super::unit;
@@ -95,7 +96,8 @@ fn look(request: &Request, set: Option<SortedSetRef<'_>>) -> Result<Finds, Error
     };
     let most = request.count.unwrap_or(u64::MAX);
     let looked_for = if request.any { most } else { u64::MAX };
-    let mut finds = Finds::look(set, (*center, shape), looked_for)?;
+    let around = Around::new(shape, *center);
+    let mut finds = Finds::look(set, &around, request.distances(), looked_for)?;
     finds.arrange(request.order, usize::try_from(most).unwrap_or(usize::MAX));
     Ok(finds)
 }

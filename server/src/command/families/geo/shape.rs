@@ -60,26 +60,6 @@ impl Shape {
         Ok((Self::Polygon { vertices }, Unit::METER))
     }
 
-    /// How far a position is from the center, if it is within.
-    pub(super) fn distance_within(&self, center: Position, position: Position) -> Option<f64> {
-        let is_within = match self {
-            Self::Circle { radius } => {
-                let distance = center.meters_to(position);
-                return (distance <= *radius).then_some(distance);
-            }
-            Self::Box { width, height } => {
-                let beside = Position {
-                    longitude: center.longitude,
-                    latitude: position.latitude,
-                };
-                position.meters_north_to(center) <= height / 2.0
-                    && position.meters_to(beside) <= width / 2.0
-            }
-            Self::Polygon { vertices } => is_inside(vertices, position),
-        };
-        is_within.then(|| center.meters_to(position))
-    }
-
     /// The degrees that it lies in. Where meridians converge, those of its wider side.
     pub(super) fn frame(&self, center: Position) -> Frame {
         let (half_width, half_height) = match self {
@@ -158,7 +138,7 @@ fn frame_of(vertices: &[Position]) -> Frame {
 }
 
 /// Whether a position is inside a polygon: a line from it to the east crosses an odd number of sides (Franklin's PNPOLY).
-fn is_inside(vertices: &[Position], position: Position) -> bool {
+pub(super) fn is_inside(vertices: &[Position], position: Position) -> bool {
     let mut is_inside = false;
     let mut before = vertices.last();
     for vertex in vertices {
@@ -179,6 +159,7 @@ fn crossing(one: &Position, other: &Position, latitude: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::around::Around;
     use super::*;
 
     fn position(longitude: f64, latitude: f64) -> Position {
@@ -186,27 +167,6 @@ mod tests {
             longitude,
             latitude,
         }
-    }
-
-    #[test]
-    fn what_is_within_a_shape_has_a_distance() {
-        let center = position(0.0, 0.0);
-        let degree = center.meters_to(position(1.0, 0.0));
-        let circle = Shape::Circle {
-            radius: 1.01 * degree,
-        };
-        assert_eq!(
-            circle.distance_within(center, position(1.0, 0.0)),
-            Some(degree)
-        );
-        assert!(circle.distance_within(center, position(1.0, 1.0)).is_none());
-        let flat = Shape::Box {
-            width: 4.0 * degree,
-            height: 1.0 * degree,
-        };
-        assert!(flat.distance_within(center, position(1.9, 0.4)).is_some());
-        assert!(flat.distance_within(center, position(1.9, 0.6)).is_none());
-        assert!(flat.distance_within(center, position(2.1, 0.4)).is_none());
     }
 
     #[test]
@@ -221,9 +181,10 @@ mod tests {
         let shape = Shape::Polygon { vertices };
         let center = shape.center().unwrap();
         assert!((1.9..2.1).contains(&center.longitude));
-        assert!(shape.distance_within(center, position(1.0, 1.5)).is_some());
-        assert!(shape.distance_within(center, position(2.0, 2.0)).is_none());
-        assert!(shape.distance_within(center, position(-1.0, 1.0)).is_none());
+        let around = Around::new(&shape, center);
+        assert!(around.contains(position(1.0, 1.5)));
+        assert!(!around.contains(position(2.0, 2.0)));
+        assert!(!around.contains(position(-1.0, 1.0)));
         assert_eq!(shape.frame(center).latitudes, [0.0, 4.0]);
         assert!(shape.reach(center) >= center.meters_to(position(0.0, 4.0)));
     }
