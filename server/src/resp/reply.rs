@@ -123,7 +123,10 @@ impl<'a> Reply<'a> {
     /// An integer.
     #[inline]
     pub fn integer(&mut self, value: i64) {
-        self.header_signed(b':', value);
+        match u64::try_from(value) {
+            Ok(value) => self.header(b':', value),
+            Err(_) => self.negative(value),
+        }
     }
 
     /// An integer that cannot be negative.
@@ -313,18 +316,31 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// Most are of a digit or two: those are written as one array of known length.
     #[inline]
     fn header(&mut self, sigil: u8, value: u64) {
+        let digit = |value: u64| b'0' + value as u8;
+        match value {
+            0..10 => (self.out).extend_from_slice(&[sigil, digit(value), b'\r', b'\n']),
+            10..100 => {
+                let (tens, ones) = (digit(value / 10), digit(value % 10));
+                self.out
+                    .extend_from_slice(&[sigil, tens, ones, b'\r', b'\n']);
+            }
+            _ => self.long_header(sigil, value),
+        }
+    }
+
+    fn long_header(&mut self, sigil: u8, value: u64) {
         let mut digits = Digits::new();
         self.out.push(sigil);
         self.out.extend_from_slice(digits.unsigned(value));
         self.out.extend_from_slice(b"\r\n");
     }
 
-    #[inline]
-    fn header_signed(&mut self, sigil: u8, value: i64) {
+    fn negative(&mut self, value: i64) {
         let mut digits = Digits::new();
-        self.out.push(sigil);
+        self.out.push(b':');
         self.out.extend_from_slice(digits.signed(value));
         self.out.extend_from_slice(b"\r\n");
     }
