@@ -109,11 +109,28 @@ impl Write for DoubleText {
 
 /// The number that a text says as a whole, which may be infinite. None if it says none, or one too large or too small for a double.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
+    if let Some(value) = of_digits(text) {
+        return Some(value);
+    }
     let (value, len) = read_double(text)?;
     let digits = &text[usize::from(matches!(text[0], b'+' | b'-'))..];
     let is_word = digits[0].is_ascii_alphabetic();
     let is_beyond = value.is_infinite() && !is_word;
     (len == text.len() && !value.is_nan() && !is_beyond && !is_lost(value, digits)).then_some(value)
+}
+
+/// The number that digits alone say, if they are so few that a double holds it exactly: what most numbers are.
+#[inline]
+fn of_digits(text: &[u8]) -> Option<f64> {
+    const MOST: usize = f64::DIGITS as usize;
+    if text.is_empty() || text.len() > MOST {
+        return None;
+    }
+    let mut digits = text.iter().map(|byte| byte.wrapping_sub(b'0'));
+    let number = digits.try_fold(0, |number: u64, digit| {
+        (digit < 10).then(|| number * 10 + u64::from(digit))
+    });
+    number.map(|number| number as f64)
 }
 
 /// Whether a number that is not zero has become so.

@@ -18,7 +18,7 @@ use crate::nodes::{Heap, Owner};
 use crate::raw::Block;
 use crate::sorted::run::{self, Body, Entry, NAME_MAX_BYTES, Run, Written};
 use crate::sorted::{self, SortedSet, SortedSetView};
-use crate::{AccessClock, Kind, StoreError};
+use crate::{AccessClock, Direction, Kind, StoreError};
 
 /// Where a sorted set lies, until its item moves or is written anew.
 #[derive(Clone, Copy)]
@@ -388,6 +388,31 @@ impl Memory {
             }
             SortedAt::Packed(at) => {
                 self.remove_packed(at, range.start as usize..range.end as usize)
+            }
+        }
+    }
+
+    /// Removes the member that a walk in this direction shows first, whose name has this hash; where the item is now.
+    pub(crate) fn remove_first(
+        &mut self,
+        item: Block,
+        at: SortedAt,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        (hash, direction): (u64, Direction),
+    ) -> Block {
+        match at {
+            SortedAt::Large(owner) => {
+                self.change_sorted(owner, |set, heap| {
+                    set.remove_first(heap, hash_of, hash, direction);
+                });
+                item
+            }
+            SortedAt::Packed(at) => {
+                let number = match direction {
+                    Direction::Up => 0,
+                    Direction::Down => Run::new(self.run_at(at)).len() - 1,
+                };
+                self.remove_packed(at, number..number + 1)
             }
         }
     }

@@ -7,7 +7,7 @@ use super::long::Stored;
 use super::order::{self, Target};
 use super::run::{self, Body, Draft, Entry, Run, Written};
 use super::{MAX_MEMBERS, NONE, SortedSet, Spot, leaf, long, tag_of};
-use crate::StoreError;
+use crate::{Direction, StoreError};
 use crate::nodes::Heap;
 use crate::raw::Block;
 
@@ -264,11 +264,37 @@ impl SortedSet {
         (name, score): (&[u8], f64),
     ) {
         let spot = self.descend(heap, &Target::Member(score, name));
+        self.remove_at(heap, hash_of, hash, &spot);
+    }
+
+    /// Removes the member that a walk in this direction shows first, of some; its name has this hash.
+    pub(crate) fn remove_first(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        hash: u64,
+        direction: Direction,
+    ) {
+        let mut spot = self.descend_to_end(heap, direction);
+        if direction == Direction::Down {
+            spot.at -= 1;
+        }
+        self.remove_at(heap, hash_of, hash, &spot);
+    }
+
+    #[inline(always)]
+    fn remove_at(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        hash: u64,
+        spot: &Spot,
+    ) {
         if let Some(index) = &mut self.index {
             index.remove(heap, &mut self.holdings, hash, spot.ordinal);
         }
-        self.take(heap, &spot, spot.at..spot.at + 1);
-        self.removed(heap, hash_of, &spot);
+        self.take(heap, spot, spot.at..spot.at + 1);
+        self.removed(heap, hash_of, spot);
         self.tend_index(heap, hash_of);
     }
 

@@ -266,8 +266,17 @@ impl Play<'_> {
         self.model.retain(|name, _| !gone.contains(name));
         let hasher = &self.hasher;
         let hash_of = |name: &[u8]| hasher.hash(name);
-        let (start, mut end) = (start as u64, end as u64);
+        let (start, mut end, len) = (start as u64, end as u64, self.set.len());
         while start < end {
+            let end_of = [(0, Direction::Up), (len - 1, Direction::Down)];
+            let first = end_of.iter().find(|(rank, _)| *rank == start);
+            if let (1, Some(&(_, direction))) = (end - start, first) {
+                let (name, _) = self.set.first(&self.heap, direction);
+                let hash = hash_of(name);
+                self.set
+                    .remove_first(&mut self.heap, &hash_of, hash, direction);
+                return;
+            }
             let together = self.set.together(&self.heap, start..end);
             let range = start..start + together;
             self.set.remove_together(&mut self.heap, &hash_of, range);

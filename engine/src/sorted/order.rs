@@ -45,8 +45,6 @@ pub(super) enum Target<'a> {
     Member(f64, &'a [u8]),
     Score(f64, Side),
     Name(&'a [u8], Side),
-    Start,
-    End,
 }
 
 /// How two scores are to each other.
@@ -77,8 +75,6 @@ impl Target<'_> {
             Self::Member(of, _) => compare(score, of),
             Self::Score(of, side) => beside(compare(score, of), side),
             Self::Name(..) => Ordering::Equal,
-            Self::Start => Ordering::Greater,
-            Self::End => Ordering::Less,
         }
     }
 
@@ -88,7 +84,7 @@ impl Target<'_> {
         match *self {
             Self::Member(_, of) => name.cmp(of),
             Self::Name(of, side) => beside(name.cmp(of), side),
-            _ => unreachable!("scores decide"),
+            Self::Score(..) => unreachable!("scores decide"),
         }
     }
 
@@ -96,7 +92,7 @@ impl Target<'_> {
     fn by_prefix(&self, prefix: Prefix) -> Ordering {
         match *self {
             Self::Member(_, of) | Self::Name(of, _) => prefix.cmp(&Prefix::of(of)),
-            _ => unreachable!("scores decide"),
+            Self::Score(..) => unreachable!("scores decide"),
         }
     }
 
@@ -124,8 +120,6 @@ pub(super) fn less<'a>(
         Target::Score(score, Side::Before) => run.of_score(score).start,
         Target::Score(score, Side::After) => run.of_score(score).end,
         Target::Name(..) => run.less_among(0..run.len(), by_name),
-        Target::Start => 0,
-        Target::End => run.len(),
     }
 }
 

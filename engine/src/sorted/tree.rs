@@ -6,7 +6,7 @@
 use super::inner::{self, Child, Inner};
 use super::order::{self, Bound, Side, Target};
 use super::{NONE, SortedSet, Spot, VACANT, leaf, long};
-use crate::StoreError;
+use crate::{Direction, StoreError};
 use crate::nodes::{Heap, NodeKind};
 use crate::raw::Block;
 
@@ -175,14 +175,40 @@ impl SortedSet {
         }
     }
 
+    /// Where a walk of all members in this direction begins, in a tree that has some.
+    pub(super) fn descend_to_end(&self, heap: &Heap, direction: Direction) -> Spot {
+        let mut path = Path::EMPTY;
+        let mut ordinal = self.root;
+        for _ in 0..self.height {
+            let node = self.inner(heap, ordinal);
+            let slot = match direction {
+                Direction::Up => 0,
+                Direction::Down => node.len() - 1,
+            };
+            path.push(ordinal, slot);
+            ordinal = node.ordinal(slot);
+        }
+        let block = self.table.get(&heap.arena, ordinal);
+        let at = match direction {
+            Direction::Up => 0,
+            Direction::Down => leaf::run(heap, block).len(),
+        };
+        Spot {
+            path,
+            ordinal,
+            block,
+            at,
+        }
+    }
+
     /// Where a bound is, in a tree that has members.
     pub(super) fn spot_of(&self, heap: &Heap, bound: &Bound<'_>) -> Spot {
         match *bound {
             Bound::Rank(rank) => self.descend_to_rank(heap, rank.min(self.len)),
             Bound::Score { score, side } => self.descend(heap, &Target::Score(score, side)),
             Bound::Name { name, side } => self.descend(heap, &Target::Name(name, side)),
-            Bound::Start => self.descend(heap, &Target::Start),
-            Bound::End => self.descend(heap, &Target::End),
+            Bound::Start => self.descend_to_end(heap, Direction::Up),
+            Bound::End => self.descend_to_end(heap, Direction::Down),
         }
     }
 

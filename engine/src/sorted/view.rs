@@ -92,6 +92,21 @@ impl<'a> SortedSetView<'a> {
         }
     }
 
+    /// The member that a walk in this direction shows first, of some.
+    pub(crate) fn first(&self, direction: Direction) -> (&'a [u8], f64) {
+        match self {
+            Self::Packed(run) => {
+                let number = match direction {
+                    Direction::Up => 0,
+                    Direction::Down => run.len() - 1,
+                };
+                let entry = run.entry(number);
+                (entry.body.bytes(), entry.score)
+            }
+            Self::Large(set, heap) => set.first(heap, direction),
+        }
+    }
+
     /// The member of a rank, which there is.
     pub(crate) fn at_rank(&self, rank: u64) -> (&'a [u8], f64) {
         match self {

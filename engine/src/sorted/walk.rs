@@ -84,6 +84,17 @@ impl SortedSet {
         Some(ordinal)
     }
 
+    /// The member that a walk in this direction shows first, of some.
+    pub(crate) fn first<'a>(&self, heap: &'a Heap, direction: Direction) -> (&'a [u8], f64) {
+        let spot = self.descend_to_end(heap, direction);
+        let at = match direction {
+            Direction::Up => 0,
+            Direction::Down => spot.at - 1,
+        };
+        let entry = leaf::run(heap, spot.block).entry(at);
+        (long::name(heap, entry.body), entry.score)
+    }
+
     /// The member of a rank, which there is.
     pub(crate) fn at_rank<'a>(&self, heap: &'a Heap, rank: u64) -> (&'a [u8], f64) {
         let spot = self.descend_to_rank(heap, rank);

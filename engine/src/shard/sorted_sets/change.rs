@@ -255,24 +255,29 @@ impl SortedSetMut<'_> {
 
     /// Takes the first member, or the last, out, after showing it; whether there was one.
     pub fn pop(&mut self, end: End, show: &mut dyn FnMut(Member<'_>)) -> bool {
-        let rank = match (end, self.len()) {
-            (_, 0) => return false,
-            (End::Head, _) => 0,
-            (End::Tail, len) => len - 1,
+        let direction = match end {
+            End::Head => Direction::Up,
+            End::Tail => Direction::Down,
         };
-        let Some(view) = self.view() else {
+        let Some(view) = self.view().filter(|view| view.len() > 0) else {
             return false;
         };
-        let (name, score) = view.at_rank(rank);
+        let (name, score) = view.first(direction);
         show(Member { name, score });
-        self.remove_range(rank..rank + 1);
+        self.remove_first(direction);
         true
     }
 
     /// Removes the members of these ranks; how many there were. Each makes a record.
     pub fn remove_range(&mut self, ranks: Range<u64>) -> u64 {
-        let end = ranks.end.min(self.len());
+        let len = self.len();
+        let end = ranks.end.min(len);
         let all = end.saturating_sub(ranks.start);
+        match (all, ranks.start) {
+            (1, 0) => return self.remove_first(Direction::Up),
+            (1, start) if start + 1 == len => return self.remove_first(Direction::Down),
+            _ => {}
+        }
         let mut left = all;
         let mut names = Vec::new();
         while left > 0 {
@@ -294,6 +299,21 @@ impl SortedSetMut<'_> {
             left -= together;
         }
         all
+    }
+
+    /// Removes the member that a walk in this direction shows first, of some; how many that is.
+    fn remove_first(&mut self, direction: Direction) -> u64 {
+        let view = self.view().expect("there are members");
+        let name = view.first(direction).0.to_vec();
+        let gone = Element::Gone(&name);
+        self.open.before(&gone);
+        let (item, at) = self.place();
+        let Shard { memory, hasher, .. } = &mut *self.open.shard;
+        let hash_of = |name: &[u8]| hasher.hash(name);
+        let moved = memory.remove_first(item, at, &hash_of, (hash_of(&name), direction));
+        self.moved(moved);
+        self.open.record(gone);
+        1
     }
 
     /// The names of so many members from a rank on, each with its length before it.
