@@ -14,8 +14,11 @@
 //! many hashes of 8; values of VALUE bytes or 16. The payload is keys, names and values. `touched` are pages of the arena and all
 //! lists. An operation is what a command has of the engine: the key is looked up, records and events are told to nobody.
 
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::{scattered, write_number};
 use larder_engine::bench::BareHashes;
 use larder_engine::{Intent, KeyHasher, ShardOptions, UnixMillis};
 
@@ -105,29 +108,6 @@ fn empty() -> BareHashes {
         hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
     })
     .expect("memory is to be had")
-}
-
-fn write_number(digits: &mut [u8], number: usize) {
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-}
-
-/// The numbers below `count` in a scattered order, each once.
-fn scattered(count: usize) -> impl Iterator<Item = usize> {
-    let first = (0x9E37_79B9 % count) | 1;
-    let step = (first..).step_by(2).find(|&step| gcd(step, count) == 1);
-    let step = step.expect("one is coprime");
-    (0..count).scan(0, move |at, _| {
-        *at = (*at + step) % count;
-        Some(*at)
-    })
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Prints what `count` of the fields take; touched bytes a field, payload included.

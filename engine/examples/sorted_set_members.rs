@@ -15,8 +15,11 @@
 //! up, records and events are told to nobody.
 
 use std::ops::ControlFlow;
+mod common;
+
 use std::time::{Duration, Instant};
 
+use common::{scattered, write_number};
 use larder_engine::bench::BareSortedSets;
 use larder_engine::{Bound, Direction, KeyHasher, Member, Scored, ShardOptions};
 
@@ -139,29 +142,6 @@ fn empty() -> BareSortedSets {
         hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
     })
     .expect("memory is to be had")
-}
-
-fn write_number(digits: &mut [u8], number: usize) {
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-}
-
-/// The numbers below `count` in a scattered order, each once.
-fn scattered(count: usize) -> impl Iterator<Item = usize> {
-    let first = (0x9E37_79B9 % count) | 1;
-    let step = (first..).step_by(2).find(|&step| gcd(step, count) == 1);
-    let step = step.expect("one is coprime");
-    (0..count).scan(0, move |at, _| {
-        *at = (*at + step) % count;
-        Some(*at)
-    })
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Prints what `count` of the members take; touched bytes a member, payload included.

@@ -49,12 +49,11 @@ pub(crate) use field::Field;
 pub(crate) use layout::Layout;
 pub use packed::End;
 pub(crate) use packed::{HEADER_BYTES as RUN_HEADER_BYTES, Packed, PackedMut};
-use tree::Path;
 pub(crate) use view::ListView;
 
 use crate::StoreError;
 use crate::limits::MAX_LIST_ELEMENTS;
-use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, Owner, Table};
+use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, Owner, Path, Table};
 use crate::raw::Block;
 
 /// How large the nodes of a list become. Tests have smaller ones, so that few elements make a high tree.
@@ -319,7 +318,7 @@ impl List {
         let head = self.elements_at(End::Head);
         let behind = head + self.tree_len;
         if index >= head && index < behind {
-            let (ordinal, at) = self.seek(heap, index - head, |_| ());
+            let (ordinal, at) = self.seek(heap, index - head, |_, _| ());
             return (self.table.get(&heap.arena, ordinal), at);
         }
         let (leaf, at) = self.leaf_at_end(index, head, behind);

@@ -8,57 +8,11 @@ use super::inner::{self, Child};
 use super::packed::End;
 use super::{EndLeaf, List, NONE, Spot, leaf};
 use crate::StoreError;
-use crate::nodes::{Heap, NodeKind};
+use crate::nodes::{Heap, NodeKind, Path, Step};
 use crate::raw::Block;
 
-/// Most inner nodes above a leaf. Each has about a quarter of [`super::Bounds::children`] at least, but for those at the ends.
-const HEIGHT_MAX: usize = 12;
 /// Children for which the first inner node has room, and by which one grows besides a quarter.
 const ROOM_CHILDREN: usize = 4;
-
-/// An inner node on the way to a leaf, and which of its children is next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    pub(super) ordinal: u32,
-    slot: u32,
-}
-
-impl Step {
-    pub(super) fn slot(self) -> usize {
-        self.slot as usize
-    }
-}
-
-/// The inner nodes above a leaf, the root first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
-    steps: [Step; HEIGHT_MAX],
-    len: usize,
-}
-
-impl Path {
-    pub(super) const EMPTY: Self = Self {
-        steps: [Step {
-            ordinal: NONE,
-            slot: 0,
-        }; HEIGHT_MAX],
-        len: 0,
-    };
-
-    fn push(&mut self, step: Step) {
-        self.steps[self.len] = step;
-        self.len += 1;
-    }
-
-    pub(super) fn steps(&self) -> &[Step] {
-        &self.steps[..self.len]
-    }
-
-    /// The inner node right above the leaf.
-    pub(super) fn bottom(&self) -> Option<Step> {
-        self.steps().last().copied()
-    }
-}
 
 /// Inner nodes without children, for what is to be linked.
 pub(super) struct Spares(Vec<u32>);
@@ -84,15 +38,17 @@ impl List {
 
     /// Which leaf has element `index` of the tree, and which of its elements that is; the inner nodes above are shown to `pass`.
     #[inline(always)]
-    pub(super) fn seek(&self, heap: &Heap, index: u32, mut pass: impl FnMut(Step)) -> (u32, usize) {
+    pub(super) fn seek(
+        &self,
+        heap: &Heap,
+        index: u32,
+        mut pass: impl FnMut(u32, usize),
+    ) -> (u32, usize) {
         let (mut ordinal, mut at) = (self.root, index);
         for _ in 0..self.height {
             let node = self.node(heap, ordinal);
             let (slot, rest) = inner::find(node, at);
-            pass(Step {
-                ordinal,
-                slot: slot as u32,
-            });
+            pass(ordinal, slot);
             (ordinal, at) = (inner::child(node, slot).ordinal, rest);
         }
         (ordinal, at as usize)
@@ -101,7 +57,7 @@ impl List {
     /// Where element `index` of the tree is.
     pub(super) fn descend(&self, heap: &Heap, index: u32) -> Spot {
         let mut path = Path::EMPTY;
-        let (ordinal, at) = self.seek(heap, index, |step| path.push(step));
+        let (ordinal, at) = self.seek(heap, index, |ordinal, slot| path.push(ordinal, slot));
         let block = self.table.get(&heap.arena, ordinal);
         Spot {
             end: None,
@@ -121,10 +77,7 @@ impl List {
                 End::Head => 0,
                 End::Tail => inner::len(node) - 1,
             };
-            path.push(Step {
-                ordinal,
-                slot: slot as u32,
-            });
+            path.push(ordinal, slot);
             ordinal = inner::child(node, slot).ordinal;
         }
         (path, ordinal)

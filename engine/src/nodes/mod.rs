@@ -13,9 +13,11 @@
 //! what finds them.
 
 mod long;
+mod path;
 mod table;
 
 pub(crate) use long::Long;
+pub(crate) use path::{Path, Step};
 pub(crate) use table::Table;
 
 use crate::StoreError;

@@ -16,6 +16,8 @@ pub(crate) mod lists;
 mod loose;
 mod named;
 mod open;
+#[cfg(any(test, feature = "model"))]
+mod played;
 mod rebuild;
 mod reclaim;
 pub(crate) mod sets;

@@ -7,9 +7,9 @@ use super::long::Stored;
 use super::order::{self, Target};
 use super::run::{self, Body, Draft, Entry, Run, Written};
 use super::{MAX_MEMBERS, NONE, SortedSet, Spot, leaf, long, tag_of};
-use crate::{Direction, StoreError};
 use crate::nodes::Heap;
 use crate::raw::Block;
+use crate::{Direction, StoreError};
 
 /// Leaves that are joined make one that is at most three quarters full; only one that has half as much looks at its neighbours.
 const JOINED_64THS: usize = 48;
@@ -234,7 +234,7 @@ impl SortedSet {
         let target = Target::Member(score, name);
         let to = order::less(&run, &target, |body| long::name(heap, body));
         // Before the first, or behind the last, it may belong to a neighbour.
-        let is_first = to == 0 && spot.path.steps().iter().any(|step| step.slot > 0);
+        let is_first = to == 0 && spot.path.steps().iter().any(|step| step.slot() > 0);
         let is_last = to == run.len() && !self.is_last(heap, spot);
         if is_first || is_last {
             return Ok(false);

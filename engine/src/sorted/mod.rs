@@ -41,10 +41,9 @@ mod walk;
 use index::Index;
 pub(crate) use order::compare_members;
 pub use order::{Bound, Side};
-use tree::Path;
 pub(crate) use view::{SortedSetView, check_run, find_in, less_than};
 
-use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, Owner, Table};
+use crate::nodes::{Heap, Holdings, NODE_MAX_BYTES, Owner, Path, Table};
 use crate::raw::Block;
 
 /// How large the nodes of a sorted set become. Tests have smaller ones, so that few members make a high tree.

@@ -6,66 +6,12 @@
 use super::inner::{self, Child, Inner};
 use super::order::{self, Bound, Side, Target};
 use super::{NONE, SortedSet, Spot, VACANT, leaf, long};
-use crate::{Direction, StoreError};
-use crate::nodes::{Heap, NodeKind};
+use crate::nodes::{Heap, NodeKind, Path, Step};
 use crate::raw::Block;
+use crate::{Direction, StoreError};
 
-/// Most inner nodes above a leaf.
-const HEIGHT_MAX: usize = 12;
 /// Children for which the first inner node has room, and by which one grows besides a quarter.
 const ROOM_CHILDREN: usize = 4;
-
-/// An inner node on the way to a leaf, and which of its children is next.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    pub(super) ordinal: u32,
-    pub(super) slot: u32,
-}
-
-impl Step {
-    pub(super) fn slot(self) -> usize {
-        self.slot as usize
-    }
-}
-
-/// The inner nodes above a leaf, the root first.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Path {
-    steps: [Step; HEIGHT_MAX],
-    len: usize,
-}
-
-impl Path {
-    pub(super) const EMPTY: Self = Self {
-        steps: [Step {
-            ordinal: NONE,
-            slot: 0,
-        }; HEIGHT_MAX],
-        len: 0,
-    };
-
-    pub(super) fn push(&mut self, ordinal: u32, slot: usize) {
-        self.steps[self.len] = Step {
-            ordinal,
-            slot: slot as u32,
-        };
-        self.len += 1;
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Step> {
-        self.len = self.len.checked_sub(1)?;
-        Some(self.steps[self.len])
-    }
-
-    pub(super) fn steps(&self) -> &[Step] {
-        &self.steps[..self.len]
-    }
-
-    /// The inner node right above the leaf.
-    pub(super) fn bottom(&self) -> Option<Step> {
-        self.steps().last().copied()
-    }
-}
 
 /// Inner nodes without children, for what is to be linked.
 pub(super) struct Spares(Vec<u32>);
@@ -235,7 +181,7 @@ impl SortedSet {
             let node = self.inner_mut(heap, step.ordinal);
             let child = Inner(node).child(step.slot());
             inner::set_child(node, step.slot(), &Child { bottom, ..child });
-            if step.slot > 0 {
+            if step.slot() > 0 {
                 break;
             }
         }

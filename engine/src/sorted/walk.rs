@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::order::Bound;
-use super::tree::Path;
 use super::{SortedSet, Spot, leaf, long};
 use crate::Direction;
-use crate::nodes::Heap;
+use crate::nodes::{Heap, Path};
 use crate::spiral::address::Position;
 
 /// Nearly empty buckets that one call may pass for each member asked for.

@@ -14,7 +14,8 @@ use super::{Field, HashMut};
 use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::memory::Named;
 use crate::model::Steps;
-use crate::shard::{Access, FieldAhead, ShardOptions, Stored, TtlChange};
+use crate::shard::played::{self, Play as _};
+use crate::shard::{Access, FieldAhead, Stored, TtlChange};
 use crate::{
     DbIndex, Encoding, Intent, Key, KeyHasher, Kind, Shard, StoreError, Thresholds, UnixMillis,
 };
@@ -63,36 +64,18 @@ struct Play<'a> {
 /// # Panics
 /// The hashes do something else than the model, or an invariant is broken.
 pub fn play(bytes: &[u8]) {
-    let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
-    let options = ShardOptions {
-        databases: 1,
-        memory_ceiling_bytes: 1 << 30,
-        hasher: hasher.clone(),
-    };
-    let mut shard = Shard::new(&options).expect("address space");
-    shard.set_now(UnixMillis(1000));
-    let told = Rc::new(RefCell::new(Hashes::new()));
-    let replayed = Rc::clone(&told);
-    let subscriber = move |record: &Record<'_>| replay(&mut replayed.borrow_mut(), record);
-    shard.journal().subscribe(Box::new(subscriber));
+    let (shard, told) = played::shard(replay);
     let mut play = Play {
         steps: Steps::new(bytes),
         shard,
-        hasher,
+        hasher: played::hasher(),
         thresholds: Thresholds::default(),
         model: Hashes::new(),
         told,
         memory_left: None,
         before: None,
     };
-    let mut step = 0;
-    while step < STEPS_MAX && play.step() {
-        step += 1;
-        if step % CHECK_INTERVAL == 0 {
-            play.compare();
-        }
-    }
-    play.compare();
+    played::drive(&mut play, STEPS_MAX, CHECK_INTERVAL);
     play.end();
 }
 
@@ -187,48 +170,7 @@ fn name(number: usize, manner: usize) -> Vec<u8> {
     name
 }
 
-impl Play<'_> {
-    fn key(&mut self) -> Vec<u8> {
-        match self.steps.operand() % 8 {
-            0..=4 => b"one".to_vec(),
-            5 | 6 => b"two".to_vec(),
-            _ => vec![b'k'; 16 << 10],
-        }
-    }
-
-    fn name(&mut self) -> Vec<u8> {
-        let (number, manner) = (self.steps.operand(), self.steps.operand());
-        name(number, manner)
-    }
-
-    fn value(&mut self) -> Vec<u8> {
-        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
-        let len = match manner {
-            0..=119 => 16,
-            120..=199 => manner - 120,
-            200..=239 => 100 + manner,
-            240..=250 => manner + 5,
-            251..=253 => 3000 + manner,
-            _ => 40_000,
-        };
-        vec![fill; len]
-    }
-
-    fn ttl(&mut self) -> TtlChange {
-        let now = self.shard.now().0;
-        match self.steps.operand() {
-            0..=159 => TtlChange::Clear,
-            160..=199 => TtlChange::Keep,
-            // Some have passed.
-            operand => TtlChange::At(UnixMillis(now + operand as i64 - 210)),
-        }
-    }
-
-    fn open<'s>(shard: &'s mut Shard, hasher: &KeyHasher, key: &'s [u8]) -> HashMut<'s> {
-        let opened = shard.hash_mut(DB, hasher.key(key));
-        opened.expect("it is a hash, or nothing")
-    }
-
+impl played::Play for Play<'_> {
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
         let Some(step) = self.steps.next() else {
@@ -289,6 +231,98 @@ impl Play<'_> {
             },
         }
         true
+    }
+
+    fn compare(&mut self) {
+        let now = self.shard.now();
+        self.shard.check();
+        let told = self.told.borrow();
+        // What may be taken back is told to nobody.
+        let is_told = self.before.is_none();
+        assert!(!is_told || told.keys().eq(self.model.keys()));
+        for (key, model) in &self.model {
+            let entry = self.shard.get(DB, self.hasher.key(key), Access::Peek);
+            let entry = entry.expect("it is there");
+            assert_eq!(
+                (entry.kind(), entry.encoding()),
+                (Kind::Hash, model.encoding())
+            );
+            let hash = self.shard.hash(DB, self.hasher.key(key), Access::Peek);
+            let hash = hash.expect("a hash").expect("it is there");
+            assert_eq!(hash.len(), model.fields.len() as u64);
+            let mut shown = Vec::new();
+            hash.each(&mut |field| {
+                let live = model.live(field.name, now);
+                assert!(live.is_some_and(|live| live.is(&field)));
+                assert_eq!(hash.get(field.name), Some(field));
+                shown.push(field.name.to_vec());
+            });
+            let live = || model.fields.iter().filter(|field| field.is_live(now));
+            let is_packed = matches!(hash.fields, Named::Packed(_));
+            if is_packed {
+                assert!(shown.iter().eq(live().map(|field| &field.name)));
+            }
+            shown.sort();
+            shown.dedup();
+            assert_eq!(shown.len(), live().count());
+            let soonest = model.fields.iter().filter_map(|field| field.deadline).min();
+            let bound = hash.fields.soonest_deadline();
+            assert_eq!(bound.is_some(), soonest.is_some());
+            assert!(bound <= soonest && (!is_packed || bound == soonest));
+            let Some(told) = told.get(key).filter(|_| is_told) else {
+                continue;
+            };
+            // The order of large ones, and what they answer, records do not say.
+            let by_name = |fields: &[OneField]| {
+                let mut fields = fields.to_vec();
+                fields.sort_by(|a, b| a.name.cmp(&b.name));
+                fields
+            };
+            assert_eq!(by_name(&told.fields), by_name(&model.fields));
+        }
+    }
+}
+
+impl Play<'_> {
+    fn key(&mut self) -> Vec<u8> {
+        match self.steps.operand() % 8 {
+            0..=4 => b"one".to_vec(),
+            5 | 6 => b"two".to_vec(),
+            _ => vec![b'k'; 16 << 10],
+        }
+    }
+
+    fn name(&mut self) -> Vec<u8> {
+        let (number, manner) = (self.steps.operand(), self.steps.operand());
+        name(number, manner)
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let (manner, fill) = (self.steps.operand(), self.steps.operand() as u8);
+        let len = match manner {
+            0..=119 => 16,
+            120..=199 => manner - 120,
+            200..=239 => 100 + manner,
+            240..=250 => manner + 5,
+            251..=253 => 3000 + manner,
+            _ => 40_000,
+        };
+        vec![fill; len]
+    }
+
+    fn ttl(&mut self) -> TtlChange {
+        let now = self.shard.now().0;
+        match self.steps.operand() {
+            0..=159 => TtlChange::Clear,
+            160..=199 => TtlChange::Keep,
+            // Some have passed.
+            operand => TtlChange::At(UnixMillis(now + operand as i64 - 210)),
+        }
+    }
+
+    fn open<'s>(shard: &'s mut Shard, hasher: &KeyHasher, key: &'s [u8]) -> HashMut<'s> {
+        let opened = shard.hash_mut(DB, hasher.key(key));
+        opened.expect("it is a hash, or nothing")
     }
 
     /// Brings fields near, as a run of commands does and as one command does, which changes nothing.
@@ -543,55 +577,6 @@ impl Play<'_> {
             let key = self.hasher.key(key);
             let item = self.shard.item_at(DB, key);
             assert!(self.shard.move_block(item.expect("it is there")));
-        }
-    }
-
-    fn compare(&mut self) {
-        let now = self.shard.now();
-        self.shard.check();
-        let told = self.told.borrow();
-        // What may be taken back is told to nobody.
-        let is_told = self.before.is_none();
-        assert!(!is_told || told.keys().eq(self.model.keys()));
-        for (key, model) in &self.model {
-            let entry = self.shard.get(DB, self.hasher.key(key), Access::Peek);
-            let entry = entry.expect("it is there");
-            assert_eq!(
-                (entry.kind(), entry.encoding()),
-                (Kind::Hash, model.encoding())
-            );
-            let hash = self.shard.hash(DB, self.hasher.key(key), Access::Peek);
-            let hash = hash.expect("a hash").expect("it is there");
-            assert_eq!(hash.len(), model.fields.len() as u64);
-            let mut shown = Vec::new();
-            hash.each(&mut |field| {
-                let live = model.live(field.name, now);
-                assert!(live.is_some_and(|live| live.is(&field)));
-                assert_eq!(hash.get(field.name), Some(field));
-                shown.push(field.name.to_vec());
-            });
-            let live = || model.fields.iter().filter(|field| field.is_live(now));
-            let is_packed = matches!(hash.fields, Named::Packed(_));
-            if is_packed {
-                assert!(shown.iter().eq(live().map(|field| &field.name)));
-            }
-            shown.sort();
-            shown.dedup();
-            assert_eq!(shown.len(), live().count());
-            let soonest = model.fields.iter().filter_map(|field| field.deadline).min();
-            let bound = hash.fields.soonest_deadline();
-            assert_eq!(bound.is_some(), soonest.is_some());
-            assert!(bound <= soonest && (!is_packed || bound == soonest));
-            let Some(told) = told.get(key).filter(|_| is_told) else {
-                continue;
-            };
-            // The order of large ones, and what they answer, records do not say.
-            let by_name = |fields: &[OneField]| {
-                let mut fields = fields.to_vec();
-                fields.sort_by(|a, b| a.name.cmp(&b.name));
-                fields
-            };
-            assert_eq!(by_name(&told.fields), by_name(&model.fields));
         }
     }
 

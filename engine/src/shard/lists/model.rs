@@ -12,8 +12,9 @@ use crate::journal::{Effect, Element, Event, Record};
 use crate::limits::{PACKED_LIST_MAX_BYTES, PACKED_LIST_MAX_ELEMENTS};
 use crate::list::End;
 use crate::model::Steps;
-use crate::shard::{Access, Shard, ShardOptions};
-use crate::{DbIndex, Encoding, Key, KeyHasher, ListThreshold, StoreError, Thresholds, UnixMillis};
+use crate::shard::played::{self, Play as _};
+use crate::shard::{Access, Shard};
+use crate::{DbIndex, Encoding, Key, ListThreshold, StoreError, Thresholds, UnixMillis};
 
 const DB: DbIndex = DbIndex(0);
 /// Steps played of any input.
@@ -88,32 +89,80 @@ struct Play<'a> {
 /// # Panics
 /// The shard does something else than the model, or an invariant of it is broken.
 pub fn play(bytes: &[u8]) {
-    let mut shard = Shard::new(&ShardOptions {
-        databases: 1,
-        memory_ceiling_bytes: 1 << 30,
-        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
-    })
-    .expect("address space");
-    let replayed = Rc::new(RefCell::new(Lists::new()));
-    let own = Rc::clone(&replayed);
-    shard.journal().subscribe(Box::new(move |record| {
-        replay(&mut own.borrow_mut(), record);
-    }));
+    let (shard, replayed) = played::shard(replay);
     let mut play = Play {
         steps: Steps::new(bytes),
         shard,
         lists: Lists::new(),
         replayed,
     };
-    let mut step = 0;
-    while step < STEPS_MAX && play.step() {
-        step += 1;
-        if step % CHECK_INTERVAL == 0 {
-            play.compare();
+    played::drive(&mut play, STEPS_MAX, CHECK_INTERVAL);
+    play.end();
+}
+
+impl played::Play for Play<'_> {
+    /// Takes a step; whether there was one.
+    fn step(&mut self) -> bool {
+        let Some(step) = self.steps.next() else {
+            return false;
+        };
+        if step % 16 == 15 && step > 128 && !self.shard.is_undoable() {
+            self.transact();
+            return true;
+        }
+        let key = key_bytes(self.steps.operand());
+        match step % 16 {
+            0 => self.push_many(&key, 1),
+            1..=3 => {
+                let times = self.steps.operand();
+                self.push_many(&key, times);
+            }
+            4 | 5 => self.pop_many(&key),
+            6 => self.insert(&key),
+            7 => self.replace(&key),
+            8 => self.remove(&key),
+            9 => self.remove_equal(&key),
+            10 => self.read(&key),
+            11 => self.move_key(&key),
+            12 if step < 128 => self.run_out(&key),
+            13 => self.set_threshold(),
+            14 if step > 200 => self.drop_key(&key),
+            _ => {
+                let budget = self.steps.operand() as u32;
+                self.shard.tend(budget);
+            }
+        }
+        true
+    }
+
+    fn compare(&mut self) {
+        self.shard.check();
+        if self.shard.is_undoable() {
+            return;
+        }
+        assert_eq!(self.shard.len(DB) as usize, self.lists.len());
+        assert!(
+            *self.replayed.borrow() == self.lists,
+            "the records say what was done"
+        );
+        let hasher = self.shard.hasher().clone();
+        for (key, model) in &self.lists {
+            let key: Key<'_> = hasher.key(key);
+            let found = self.shard.list(DB, key, Access::Peek);
+            let list = found.expect("a list").expect("it is there");
+            let mut expected = model.iter();
+            list.range(0..list.len(), |element| {
+                assert_eq!(Some(element), expected.next().map(Vec::as_slice));
+            });
+            assert_eq!(expected.next(), None);
+            if let ListView::Packed(run) = list.view {
+                run.check();
+                assert!(run.len() <= PACKED_LIST_MAX_ELEMENTS);
+                // With the key, of 300 bytes at most, in a block of a size class.
+                assert!(run.used_bytes() <= (PACKED_LIST_MAX_BYTES + 330) * 17 / 16);
+            }
         }
     }
-    play.compare();
-    play.end();
 }
 
 impl Play<'_> {
@@ -155,40 +204,6 @@ impl Play<'_> {
         let result = change(&mut list);
         list.close(&[Event::LPush]);
         result
-    }
-
-    /// Takes a step; whether there was one.
-    fn step(&mut self) -> bool {
-        let Some(step) = self.steps.next() else {
-            return false;
-        };
-        if step % 16 == 15 && step > 128 && !self.shard.is_undoable() {
-            self.transact();
-            return true;
-        }
-        let key = key_bytes(self.steps.operand());
-        match step % 16 {
-            0 => self.push_many(&key, 1),
-            1..=3 => {
-                let times = self.steps.operand();
-                self.push_many(&key, times);
-            }
-            4 | 5 => self.pop_many(&key),
-            6 => self.insert(&key),
-            7 => self.replace(&key),
-            8 => self.remove(&key),
-            9 => self.remove_equal(&key),
-            10 => self.read(&key),
-            11 => self.move_key(&key),
-            12 if step < 128 => self.run_out(&key),
-            13 => self.set_threshold(),
-            14 if step > 200 => self.drop_key(&key),
-            _ => {
-                let budget = self.steps.operand() as u32;
-                self.shard.tend(budget);
-            }
-        }
-        true
     }
 
     /// Takes some steps of which all stand in the end, or none.
@@ -459,35 +474,6 @@ impl Play<'_> {
         let hasher = self.shard.hasher().clone();
         let was_there = self.shard.remove(DB, hasher.key(key), Event::Del);
         assert_eq!(was_there, self.lists.remove(key).is_some());
-    }
-
-    fn compare(&mut self) {
-        self.shard.check();
-        if self.shard.is_undoable() {
-            return;
-        }
-        assert_eq!(self.shard.len(DB) as usize, self.lists.len());
-        assert!(
-            *self.replayed.borrow() == self.lists,
-            "the records say what was done"
-        );
-        let hasher = self.shard.hasher().clone();
-        for (key, model) in &self.lists {
-            let key: Key<'_> = hasher.key(key);
-            let found = self.shard.list(DB, key, Access::Peek);
-            let list = found.expect("a list").expect("it is there");
-            let mut expected = model.iter();
-            list.range(0..list.len(), |element| {
-                assert_eq!(Some(element), expected.next().map(Vec::as_slice));
-            });
-            assert_eq!(expected.next(), None);
-            if let ListView::Packed(run) = list.view {
-                run.check();
-                assert!(run.len() <= PACKED_LIST_MAX_ELEMENTS);
-                // With the key, of 300 bytes at most, in a block of a size class.
-                assert!(run.used_bytes() <= (PACKED_LIST_MAX_BYTES + 330) * 17 / 16);
-            }
-        }
     }
 
     fn end(&mut self) {

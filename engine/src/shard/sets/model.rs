@@ -16,10 +16,11 @@ use crate::journal::{Effect, Element, Event, Record, Removal};
 use crate::limits::SORTED_MAX_MEMBERS;
 use crate::memory::Named;
 use crate::model::Steps;
-use crate::shard::{Access, ShardOptions, Stored, members_of_part};
+use crate::shard::played::{self, Play as _};
+use crate::shard::{Access, Stored, members_of_part};
 use crate::{
     AccessClock, DbIndex, Encoding, Intent, KeyHasher, Kind, Shard, StoreError, Thresholds,
-    UnixMillis, parse_canonical_i64,
+    parse_canonical_i64,
 };
 
 /// Steps played of any input.
@@ -61,36 +62,18 @@ struct Play<'a> {
 /// # Panics
 /// The sets do something else than the model, or an invariant is broken.
 pub fn play(bytes: &[u8]) {
-    let hasher = KeyHasher::with_seeds([1, 2, 3, 4]);
-    let options = ShardOptions {
-        databases: 1,
-        memory_ceiling_bytes: 1 << 30,
-        hasher: hasher.clone(),
-    };
-    let mut shard = Shard::new(&options).expect("address space");
-    shard.set_now(UnixMillis(1000));
-    let told = Rc::new(RefCell::new(BTreeMap::new()));
-    let replayed = Rc::clone(&told);
-    let subscriber = move |record: &Record<'_>| replay(&mut replayed.borrow_mut(), record);
-    shard.journal().subscribe(Box::new(subscriber));
+    let (shard, told) = played::shard(replay);
     let mut play = Play {
         steps: Steps::new(bytes),
         shard,
-        hasher,
+        hasher: played::hasher(),
         thresholds: Thresholds::default(),
         model: Sets::new(),
         told,
         memory_left: None,
         before: None,
     };
-    let mut step = 0;
-    while step < STEPS_MAX && play.step() {
-        step += 1;
-        if step % CHECK_INTERVAL == 0 {
-            play.compare();
-        }
-    }
-    play.compare();
+    played::drive(&mut play, STEPS_MAX, CHECK_INTERVAL);
     play.end();
 }
 
@@ -199,20 +182,7 @@ fn name_of(number: usize, manner: usize) -> Vec<u8> {
     name
 }
 
-impl Play<'_> {
-    fn key(&mut self) -> Vec<u8> {
-        match self.steps.operand() % 8 {
-            0..=4 => b"one".to_vec(),
-            5 | 6 => b"two".to_vec(),
-            _ => vec![b'k'; 16 << 10],
-        }
-    }
-
-    fn name(&mut self) -> Vec<u8> {
-        let (number, manner) = (self.steps.operand(), self.steps.operand());
-        name_of(number, manner)
-    }
-
+impl played::Play for Play<'_> {
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
         let Some(step) = self.steps.next() else {
@@ -263,6 +233,57 @@ impl Play<'_> {
             }
         }
         true
+    }
+
+    fn compare(&mut self) {
+        self.shard.check();
+        let told = self.told.borrow();
+        // What may be taken back is told to nobody.
+        let is_told = self.before.is_none();
+        assert!(!is_told || told.keys().eq(self.model.keys()));
+        for (key, model) in &self.model {
+            let set = self
+                .shard
+                .set_at(DB, self.hasher.key(key), Access::Peek)
+                .expect("a set")
+                .expect("it is there");
+            assert_eq!(set.len(), model.members.len() as u64);
+            assert_eq!(set.encoding(), model.encoding);
+            let mut shown = Vec::new();
+            set.each(&mut |member| {
+                assert!(set.contains(member));
+                shown.push(member.to_vec());
+            });
+            let mut expected = model.members.clone();
+            if model.encoding == Encoding::IntSet && set.len() <= SORTED_MAX_MEMBERS {
+                expected.sort_by_key(|member| integer(member));
+            } else if matches!(set.members, Named::Large(..)) {
+                shown.sort();
+                expected.sort();
+            }
+            assert_eq!(shown, expected);
+            if let Some(told) = told.get(key).filter(|_| is_told) {
+                assert!(
+                    told.iter()
+                        .eq(&model.members.iter().cloned().collect::<BTreeSet<_>>())
+                );
+            }
+        }
+    }
+}
+
+impl Play<'_> {
+    fn key(&mut self) -> Vec<u8> {
+        match self.steps.operand() % 8 {
+            0..=4 => b"one".to_vec(),
+            5 | 6 => b"two".to_vec(),
+            _ => vec![b'k'; 16 << 10],
+        }
+    }
+
+    fn name(&mut self) -> Vec<u8> {
+        let (number, manner) = (self.steps.operand(), self.steps.operand());
+        name_of(number, manner)
     }
 
     /// Has `change` change the set, with the memory there is; `None` if that is too little, and nothing changed.
@@ -490,42 +511,6 @@ impl Play<'_> {
         for key in self.model.keys() {
             let item = self.shard.item_at(DB, self.hasher.key(key));
             assert!(self.shard.move_block(item.expect("it is there")));
-        }
-    }
-
-    fn compare(&mut self) {
-        self.shard.check();
-        let told = self.told.borrow();
-        // What may be taken back is told to nobody.
-        let is_told = self.before.is_none();
-        assert!(!is_told || told.keys().eq(self.model.keys()));
-        for (key, model) in &self.model {
-            let set = self
-                .shard
-                .set_at(DB, self.hasher.key(key), Access::Peek)
-                .expect("a set")
-                .expect("it is there");
-            assert_eq!(set.len(), model.members.len() as u64);
-            assert_eq!(set.encoding(), model.encoding);
-            let mut shown = Vec::new();
-            set.each(&mut |member| {
-                assert!(set.contains(member));
-                shown.push(member.to_vec());
-            });
-            let mut expected = model.members.clone();
-            if model.encoding == Encoding::IntSet && set.len() <= SORTED_MAX_MEMBERS {
-                expected.sort_by_key(|member| integer(member));
-            } else if matches!(set.members, Named::Large(..)) {
-                shown.sort();
-                expected.sort();
-            }
-            assert_eq!(shown, expected);
-            if let Some(told) = told.get(key).filter(|_| is_told) {
-                assert!(
-                    told.iter()
-                        .eq(&model.members.iter().cloned().collect::<BTreeSet<_>>())
-                );
-            }
         }
     }
 

@@ -12,10 +12,11 @@ use crate::journal::{Effect, Element, Event, Record};
 use crate::limits::{PACKED_SORTED_SET_MAX_BYTES, PACKED_SORTED_SET_MAX_MEMBERS};
 use crate::list::End;
 use crate::model::Steps;
-use crate::shard::{Access, PartFrom, Shard, ShardOptions};
+use crate::shard::played::{self, Play as _};
+use crate::shard::{Access, PartFrom, Shard};
 use crate::sorted::model::{assert_same, in_order, name, score};
 use crate::sorted::{Bound, Side, SortedSetView};
-use crate::{DbIndex, Direction, Encoding, KeyHasher, Kind, StoreError, Thresholds, UnixMillis};
+use crate::{DbIndex, Direction, Encoding, Kind, StoreError, Thresholds, UnixMillis};
 
 const DB: DbIndex = DbIndex(0);
 /// Steps played of any input.
@@ -87,57 +88,18 @@ struct Play<'a> {
 /// # Panics
 /// The shard does something else than the model, or an invariant of it is broken.
 pub fn play(bytes: &[u8]) {
-    let mut shard = Shard::new(&ShardOptions {
-        databases: 1,
-        memory_ceiling_bytes: 1 << 30,
-        hasher: KeyHasher::with_seeds([1, 2, 3, 4]),
-    })
-    .expect("address space");
-    let replayed = Rc::new(RefCell::new(Sets::new()));
-    let own = Rc::clone(&replayed);
-    shard.journal().subscribe(Box::new(move |record| {
-        replay(&mut own.borrow_mut(), record);
-    }));
+    let (shard, replayed) = played::shard(replay);
     let mut play = Play {
         steps: Steps::new(bytes),
         shard,
         sets: Sets::new(),
         replayed,
     };
-    let mut step = 0;
-    while step < STEPS_MAX && play.step() {
-        step += 1;
-        if step % CHECK_INTERVAL == 0 {
-            play.compare();
-        }
-    }
-    play.compare();
+    played::drive(&mut play, STEPS_MAX, CHECK_INTERVAL);
     play.end();
 }
 
-impl Play<'_> {
-    fn set(&self, key: &[u8]) -> Set {
-        self.sets.get(key).cloned().unwrap_or_default()
-    }
-
-    fn replace_model(&mut self, key: &[u8], set: Set) {
-        match set.is_empty() {
-            true => self.sets.remove(key),
-            false => self.sets.insert(key.to_vec(), set),
-        };
-    }
-
-    /// Opens the sorted set of a key, has `change` change it, and closes it.
-    fn change<T>(&mut self, key: &[u8], change: impl FnOnce(&mut SortedSetMut<'_>) -> T) -> T {
-        let hasher = self.shard.hasher().clone();
-        let opened = self.shard.sorted_set_mut(DB, hasher.key(key));
-        let mut set = opened.expect("all keys have sorted sets");
-        assert_eq!(set.len() as usize, self.sets.get(key).map_or(0, Set::len));
-        let result = change(&mut set);
-        set.close(&[Event::Silent]);
-        result
-    }
-
+impl played::Play for Play<'_> {
     /// Takes a step; whether there was one.
     fn step(&mut self) -> bool {
         let Some(step) = self.steps.next() else {
@@ -171,6 +133,59 @@ impl Play<'_> {
             }
         }
         true
+    }
+
+    fn compare(&mut self) {
+        self.shard.check();
+        if self.shard.is_undoable() {
+            return;
+        }
+        assert_eq!(self.shard.len(DB) as usize, self.sets.len());
+        let replayed = self.replayed.borrow();
+        assert_eq!(replayed.len(), self.sets.len());
+        let hasher = self.shard.hasher().clone();
+        for (key, model) in &self.sets {
+            let expected = in_order(model);
+            assert_same(&in_order(&replayed[key]), &expected);
+            let found = self.shard.sorted_set(DB, hasher.key(key), Access::Peek);
+            let set = found.expect("a sorted set").expect("it is there");
+            let mut seen = Vec::new();
+            set.walk(&Bound::Start, Direction::Up, &mut |member| {
+                seen.push((member.name, member.score));
+                ControlFlow::Continue(())
+            });
+            assert_same(&seen, &expected);
+            if let SortedSetView::Packed(run) = set.view {
+                assert!(run.len() <= PACKED_SORTED_SET_MAX_MEMBERS);
+                // With the key, of 300 bytes at most, in a block of a size class.
+                let most = (PACKED_SORTED_SET_MAX_BYTES + 330) * 17 / 16;
+                assert!(run.used_bytes() <= most);
+            }
+        }
+    }
+}
+
+impl Play<'_> {
+    fn set(&self, key: &[u8]) -> Set {
+        self.sets.get(key).cloned().unwrap_or_default()
+    }
+
+    fn replace_model(&mut self, key: &[u8], set: Set) {
+        match set.is_empty() {
+            true => self.sets.remove(key),
+            false => self.sets.insert(key.to_vec(), set),
+        };
+    }
+
+    /// Opens the sorted set of a key, has `change` change it, and closes it.
+    fn change<T>(&mut self, key: &[u8], change: impl FnOnce(&mut SortedSetMut<'_>) -> T) -> T {
+        let hasher = self.shard.hasher().clone();
+        let opened = self.shard.sorted_set_mut(DB, hasher.key(key));
+        let mut set = opened.expect("all keys have sorted sets");
+        assert_eq!(set.len() as usize, self.sets.get(key).map_or(0, Set::len));
+        let result = change(&mut set);
+        set.close(&[Event::Silent]);
+        result
     }
 
     /// Takes some steps of which all stand in the end, or none.
@@ -553,35 +568,6 @@ impl Play<'_> {
         let hasher = self.shard.hasher().clone();
         let was_there = self.shard.remove(DB, hasher.key(key), Event::Del);
         assert_eq!(was_there, self.sets.remove(key).is_some());
-    }
-
-    fn compare(&mut self) {
-        self.shard.check();
-        if self.shard.is_undoable() {
-            return;
-        }
-        assert_eq!(self.shard.len(DB) as usize, self.sets.len());
-        let replayed = self.replayed.borrow();
-        assert_eq!(replayed.len(), self.sets.len());
-        let hasher = self.shard.hasher().clone();
-        for (key, model) in &self.sets {
-            let expected = in_order(model);
-            assert_same(&in_order(&replayed[key]), &expected);
-            let found = self.shard.sorted_set(DB, hasher.key(key), Access::Peek);
-            let set = found.expect("a sorted set").expect("it is there");
-            let mut seen = Vec::new();
-            set.walk(&Bound::Start, Direction::Up, &mut |member| {
-                seen.push((member.name, member.score));
-                ControlFlow::Continue(())
-            });
-            assert_same(&seen, &expected);
-            if let SortedSetView::Packed(run) = set.view {
-                assert!(run.len() <= PACKED_SORTED_SET_MAX_MEMBERS);
-                // With the key, of 300 bytes at most, in a block of a size class.
-                let most = (PACKED_SORTED_SET_MAX_BYTES + 330) * 17 / 16;
-                assert!(run.used_bytes() <= most);
-            }
-        }
     }
 
     fn end(&mut self) {
