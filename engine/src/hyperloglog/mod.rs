@@ -270,6 +270,13 @@ impl Registers {
         }
     }
 
+    /// Takes the higher of each register and that of `others`.
+    pub fn merge_with(&mut self, others: &Self) {
+        for (register, other) in self.0.iter_mut().zip(others.bytes()) {
+            *register = (*register).max(*other);
+        }
+    }
+
     /// How many elements they stand for.
     pub fn count(&self) -> u64 {
         let mut histogram = Histogram::default();

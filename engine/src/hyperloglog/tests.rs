@@ -55,6 +55,24 @@ proptest! {
     }
 
     #[test]
+    fn registers_merged_with_others_are_those_of_all_values(
+        left in prop::collection::vec(rank(), 0..100),
+        right in prop::collection::vec(rank(), 0..100),
+    ) {
+        let value_of = |ranks: &[Rank]| {
+            let mut value = empty();
+            ranks.iter().for_each(|rank| { add(&mut value, *rank, 3000).unwrap(); });
+            value
+        };
+        let (left, right) = (value_of(&left), value_of(&right));
+        let mut expected = registers_of(&left);
+        expected.merge(&right).unwrap();
+        let mut merged = registers_of(&left);
+        merged.merge_with(&registers_of(&right));
+        prop_assert_eq!(merged, expected);
+    }
+
+    #[test]
     fn changes_of_a_dense_value_are_those_of_its_elements_one_by_one(
         before in prop::collection::vec(rank(), 0..50),
         mut ranks in prop::collection::vec(rank(), 0..50),
