@@ -30,7 +30,11 @@ pub(super) fn canonical(
     saving: Saving,
 ) -> Result<String, Reason> {
     let [first, ..] = words else {
-        return Err("wrong number of arguments".into());
+        // A `save` with nothing behind it adds no points to those there are.
+        return match directive.kind {
+            Kind::Save => save(words, present, saving),
+            _ => Err("wrong number of arguments".into()),
+        };
     };
     if words.len() > 1 && !directive.kind.takes_words() {
         return Err("wrong number of arguments".into());

@@ -214,10 +214,7 @@ impl Combination {
     fn finish(mut self) -> Vec<u8> {
         use Operation::{And, AndOr, Diff, Diff1, Not, One, Or, Xor};
         self.condense();
-        let (mut sum, mut first) = (
-            self.sum.unwrap_or_default(),
-            self.first.unwrap_or_default(),
-        );
+        let (mut sum, mut first) = (self.sum.unwrap_or_default(), self.first.unwrap_or_default());
         let len = first.len().max(sum.len());
         match self.operation {
             And | Or | Xor => {}
