@@ -24,6 +24,7 @@ mod topology;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, ShardCall};
+pub(crate) use families::commandlog;
 pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{lfu_of, thresholds_of};
@@ -87,7 +88,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::module::COMMANDS,
     monitor::COMMANDS,
     families::pubsub::COMMANDS,
-    families::slowlog::COMMANDS,
+    commandlog::COMMANDS,
     families::bits::COMMANDS,
     families::bits::OP,
     families::bits::FIELD,

@@ -81,10 +81,12 @@ pub struct Settings {
     pub lazyfree_lazy_user_del: bool,
     /// `FLUSHALL` is `FLUSHALL ASYNC`.
     pub lazyfree_lazy_user_flush: bool,
-    /// Microseconds from which a command is logged as slow; negative: none.
-    pub slowlog_log_slower_than_us: i64,
-    /// Entries the slow log keeps.
-    pub slowlog_max_len: usize,
+    /// Which commands are logged as slow, by their microseconds.
+    pub slowlog: CommandLogLimits,
+    /// Which are logged as large, by their bytes.
+    pub large_request_log: CommandLogLimits,
+    /// Which are logged for a large reply, by its bytes.
+    pub large_reply_log: CommandLogLimits,
     /// Milliseconds above which an event is recorded; 0 records none.
     pub latency_monitor_threshold_ms: u64,
     /// Whether the latency of each command is recorded.
@@ -181,6 +183,23 @@ pub struct BindAddress {
     pub host: String,
     /// Whether it is an error when the host does not have it.
     pub required: bool,
+}
+
+/// What a log of commands takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandLogLimits {
+    /// The least that makes a command stand out; negative: nothing does.
+    pub least: i64,
+    /// Entries the log keeps.
+    pub max_len: usize,
+}
+
+impl CommandLogLimits {
+    /// From how much on a command is logged, if any is.
+    pub fn threshold(self) -> Option<u64> {
+        let least = u64::try_from(self.least).ok();
+        least.filter(|_| self.max_len > 0)
+    }
 }
 
 /// Most bytes of replies not sent yet, by class of client.
@@ -390,8 +409,18 @@ impl Settings {
             lazyfree_lazy_server_del: values.flag("lazyfree-lazy-server-del"),
             lazyfree_lazy_user_del: values.flag("lazyfree-lazy-user-del"),
             lazyfree_lazy_user_flush: values.flag("lazyfree-lazy-user-flush"),
-            slowlog_log_slower_than_us: values.number("slowlog-log-slower-than"),
-            slowlog_max_len: values.number("slowlog-max-len"),
+            slowlog: CommandLogLimits {
+                least: values.number("slowlog-log-slower-than"),
+                max_len: values.number("slowlog-max-len"),
+            },
+            large_request_log: CommandLogLimits {
+                least: values.number("commandlog-request-larger-than"),
+                max_len: values.number("commandlog-large-request-max-len"),
+            },
+            large_reply_log: CommandLogLimits {
+                least: values.number("commandlog-reply-larger-than"),
+                max_len: values.number("commandlog-large-reply-max-len"),
+            },
             latency_monitor_threshold_ms: values.number("latency-monitor-threshold"),
             latency_tracking: values.flag("latency-tracking"),
             latency_tracking_info_percentiles: numbers(&text("latency-tracking-info-percentiles")),

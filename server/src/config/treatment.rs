@@ -89,6 +89,10 @@ pub(super) const OBEYED: &[&str] = &[
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
+    "commandlog-large-request-max-len",
+    "commandlog-request-larger-than",
+    "commandlog-large-reply-max-len",
+    "commandlog-reply-larger-than",
     "latency-monitor-threshold",
     "latency-tracking",
     "latency-tracking-info-percentiles",

@@ -1,28 +1,32 @@
-//! What a core counts about itself: statistics, slow log, latency events. Data only; `INFO` and its kin read it.
+//! What a core counts about itself: statistics, logs of commands, latency events. Data only; `INFO` and its kin read it.
 
+mod commandlog;
 mod errors;
 mod histogram;
 mod hotkeys;
 mod latency;
 mod parts;
-mod slowlog;
 mod stats;
 mod timing;
 
+pub use commandlog::{
+    ARG_MAX_BYTES, ARGS_MAX, CommandLog, CommandLogs, Cost, LogEntry, LogKind, shorten,
+};
 pub use errors::ErrorCounts;
 pub use histogram::Durations;
 pub use hotkeys::{HotKey, HotKeys, KEY_MAX_BYTES, SAMPLE_INTERVAL, Use};
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
-pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
 pub use stats::{CommandId, CommandStats, Rates, Stats};
 pub use timing::{Counted, TurnTiming};
 
 /// What a core observes beside its counters.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// Its slow commands.
-    pub slowlog: Slowlog,
+    /// Its commands that stood out.
+    pub command_logs: CommandLogs,
+    /// From so many bytes on a reply is large; none is, if the log is off.
+    pub large_reply_bytes: u64,
     /// Its latency spikes.
     pub latency: LatencyMonitor,
     /// Most bytes of memory it has used, as far as it looked.

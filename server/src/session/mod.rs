@@ -209,7 +209,7 @@ pub mod gate {
     pub const PAUSE: u32 = 1 << 9;
     /// `maxmemory` is set (a core's gate).
     pub const MAXMEMORY: u32 = 1 << 10;
-    /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
+    /// Every command is timed by itself, and weighed (a core's gate; what makes one slow, or large, is little).
     pub const TIME_EACH: u32 = 1 << 11;
     /// Keys of the core's shard are locked (a core's gate).
     pub const LOCKS: u32 = 1 << 12;

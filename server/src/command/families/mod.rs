@@ -6,6 +6,7 @@ pub(super) mod client;
 
 pub(super) mod cluster;
 mod combine;
+pub(crate) mod commandlog;
 pub(super) mod config;
 pub(super) mod connection;
 mod counts;
@@ -37,7 +38,6 @@ pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;
 pub(super) mod sets;
-pub(super) mod slowlog;
 pub(super) mod sort;
 pub(super) mod sorted_sets;
 pub(super) mod streams;

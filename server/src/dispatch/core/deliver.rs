@@ -18,6 +18,7 @@ use crate::dispatch::mail::requests::{
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::scripts::placement::hash_of_first_key;
 use crate::dispatch::transactions::scopes::is_change_of_all;
+use crate::observe::Cost;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -60,8 +61,8 @@ impl Core {
         for (ticket, pieces) in batch.take_in_pieces() {
             self.take_in_pieces(from, ticket, pieces);
         }
-        for slow in batch.slow() {
-            self.observe_slow_hop(&slow);
+        for costly in batch.costly() {
+            self.observe_hop(&costly);
         }
     }
 
@@ -504,7 +505,7 @@ impl Core {
         }
     }
 
-    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    /// Runs a command of another core's session. If it stands out, the answer says so: only that core knows the client.
     #[inline(always)]
     fn run_command_for(
         &mut self,
@@ -533,18 +534,36 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         self.owe(from, request.ticket.session(), bytes);
+        let mut cost = Cost {
+            micros: 0,
+            reply_bytes: bytes as u64,
+        };
         match began {
-            None if is_part => {}
-            None => self.state.timing.ran(command.id),
-            Some(began) => {
-                let micros = self.timed_apart(command, began);
-                let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
-                let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
-                if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
-                    let outbox = self.outboxes.to(from);
-                    outbox.tell_slow(request.ticket, (command, micros), args, None);
+            None if is_part => return,
+            None => {
+                self.state.timing.ran(command.id);
+                if cost.reply_bytes < self.state.observed.large_reply_bytes {
+                    return;
                 }
             }
+            Some(began) => cost.micros = self.timed_apart(command, began),
+        }
+        self.tell_if_costly(from, args, request, (command, cost));
+    }
+
+    /// A command of another core's session is told of with its answer, if it stands out.
+    fn tell_if_costly(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &RequestHead,
+        (command, cost): (&'static Command, Cost),
+    ) {
+        let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
+        let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
+        if is_heard && counts == Counts::Now && self.state.is_worth_telling(cost) {
+            let outbox = self.outboxes.to(from);
+            outbox.tell_cost(request.ticket, (command, cost), args, None);
         }
     }
 }

@@ -113,7 +113,7 @@ impl Core {
             shard.set_now(state.clock.unix);
         }
         let (db, protocol) = (session.db, session.protocol);
-        session.output.append(|out| {
+        let reply_bytes = session.output.append(|out| {
             let began = out.len();
             let result = (reading.run)(&mut ShardCall {
                 shard,
@@ -129,7 +129,9 @@ impl Core {
             if let Err(error) = result {
                 fail(state, out, began, reading.command, protocol, &error);
             }
+            out.len() - began
         });
+        self.observe_reply(session, reading.args, reading.command.spec, reply_bytes);
     }
 
     /// Word of copies has come from another core.

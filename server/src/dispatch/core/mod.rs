@@ -53,6 +53,7 @@ use crate::dispatch::exec::ExecMemory;
 use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
+use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::locks::Locks;
 use crate::dispatch::mail::backlog::Backlog;
 use crate::dispatch::mail::credit::Debts;
@@ -236,10 +237,14 @@ impl Core {
         self.state.config = self.state.shared.config();
         let config = &self.state.config;
         /// Below this threshold a command may be slow without its turn standing out.
-        const SLOW_ENOUGH_TO_STAND_OUT_US: i64 = 1000;
-        let slowlog_us = config.slowlog_log_slower_than_us;
-        let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
+        const SLOW_ENOUGH_TO_STAND_OUT_US: u64 = 1000;
+        let slow_us = config.slowlog.threshold().unwrap_or(u64::MAX);
+        let large_bytes = config.large_request_log.threshold().unwrap_or(u64::MAX);
+        let time_each = slow_us < SLOW_ENOUGH_TO_STAND_OUT_US
+            || large_bytes <= TIMED_ARGS_BYTES as u64
             || config.latency_monitor_threshold_ms > 0;
+        let large_reply_bytes = config.large_reply_log.threshold().unwrap_or(u64::MAX);
+        self.state.observed.large_reply_bytes = large_reply_bytes;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
         self.client_memory.set_max(config.client_memory_max_bytes());
         self.state.sessions.memory_mut().note_change();

@@ -33,6 +33,9 @@ impl Core {
         gates: u32,
     ) {
         self.count_call(session, command);
+        if is_weighed_apart(args, gates) {
+            self.observe_request(session, args, command.spec);
+        }
         let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
@@ -130,7 +133,7 @@ impl Core {
             }
             Run::Rounds(begin) => {
                 if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
-                    self.begin_rounds(session, rounds, command, quiet);
+                    self.begin_rounds(session, args, rounds, command, quiet);
                 }
             }
             Run::RoundsOfAll { begin, reaches } => {
@@ -140,7 +143,7 @@ impl Core {
                     Some(rounds) if takes_locks => {
                         self.begin_rounds_on_cores(session, args, command, rounds, quiet);
                     }
-                    Some(rounds) => self.begin_rounds(session, rounds, command, quiet),
+                    Some(rounds) => self.begin_rounds(session, args, rounds, command, quiet),
                     None => {}
                 }
             }
@@ -199,17 +202,19 @@ impl Core {
             first_key: target.first_key,
         };
         let state = &mut self.state;
-        session.output.append(|out| {
+        let reply_bytes = session.output.append(|out| {
             let began = out.len();
             run_on_shard(state, out, args, command, run, options);
             if quiet {
                 out.truncate(began);
             }
+            out.len() - began
         });
         if reading == Reading::Remembered {
             let reader = state.reader(session.id);
             state.remember(command.spec, &args, reader);
         }
+        self.observe_reply(session, args, command.spec, reply_bytes);
     }
 
     pub(super) fn run_on_session(
@@ -223,6 +228,7 @@ impl Core {
         // Word of a change of subscriptions is no reply: it is said to a client that wants none, too.
         let is_heard = !quiet || command.spec.flags.has(Flags::PUBSUB);
         let mark = (!is_heard).then(|| session.output.mark());
+        let written_before = session.output.written_bytes();
         let result = run(&mut SessionCall {
             core: &mut self.state,
             session,
@@ -233,6 +239,8 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
+        let reply_bytes = session.output.written_bytes() - written_before;
+        self.observe_reply(session, args, command.spec, reply_bytes);
         self.show_behind(session, args, command.spec);
         self.notice_config();
         let high_water = self.state.config.client_output_buffer_high_water_bytes;
@@ -431,7 +439,13 @@ impl Core {
 /// Whether a command's share of its turn's time would not tell enough of it.
 #[inline]
 pub(super) fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
-    !command.shares_turn || gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
+    !command.shares_turn || is_weighed_apart(args, gates)
+}
+
+/// Whether the bytes of a command may be of interest by themselves.
+#[inline]
+fn is_weighed_apart(args: Args<'_>, gates: u32) -> bool {
+    gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 
 /// Whether the command, coming from this client, is about the core that serves it alone.

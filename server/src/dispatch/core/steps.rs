@@ -13,6 +13,7 @@ use crate::dispatch::run::on_shard::{CallOptions, access_of, fail};
 use crate::dispatch::run::recipient::{note_write, recipient_of_session};
 use crate::dispatch::steps::InSteps;
 use crate::dispatch::transactions::claimant::Claimant;
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session, SessionId};
@@ -45,7 +46,7 @@ impl Core {
             first_key: target.first_key,
         };
         let state = &mut self.state;
-        let steps = session.output.append(|out| {
+        let (steps, reply_bytes) = session.output.append(|out| {
             let start = out.len();
             let begun = begin(&mut options.call(state, out, args));
             let steps = begun.unwrap_or_else(|error| {
@@ -55,7 +56,7 @@ impl Core {
             if quiet || steps.is_some() {
                 out.truncate(start);
             }
-            steps
+            (steps, out.len() - start)
         });
         let reading = Reading::of(session, command);
         if reading == Reading::Remembered {
@@ -64,7 +65,8 @@ impl Core {
         }
         let Some(steps) = steps else {
             let micros = self.timed_apart(command, began);
-            return self.observe_slow(session, args, command.spec, micros);
+            self.observe_slow(session, args, command.spec, micros);
+            return self.observe_reply(session, args, command.spec, reply_bytes);
         };
         let seq = session.output.expect_if_wanted(!quiet);
         note_write(session, command.spec, seq);
@@ -113,8 +115,11 @@ impl Core {
         }
         if let Some(bytes) = answered {
             self.owe(from, head.ticket.session(), bytes);
-            let micros = self.timed_apart(command, began);
-            return self.tell_if_slow(from, batch, request, micros);
+            let cost = Cost {
+                micros: self.timed_apart(command, began),
+                reply_bytes: bytes as u64,
+            };
+            return self.tell_cost_of_steps(from, batch, request, cost);
         }
         let mut alone = self.outboxes.empty();
         alone.ask_as(batch, request);
@@ -122,15 +127,14 @@ impl Core {
         self.keep_in_steps((from, false), alone, steps, began);
     }
 
-    /// A command that took so long is told of with its answer.
-    fn tell_if_slow(&mut self, from: CoreId, batch: &Batch, request: &Request, micros: u64) {
-        if self.state.is_worth_telling(micros)
+    /// A command of this cost is told of with its answer, if it stands out.
+    fn tell_cost_of_steps(&mut self, from: CoreId, batch: &Batch, request: &Request, cost: Cost) {
+        if self.state.is_worth_telling(cost)
             && let Work::Command(command) = request.head.work
         {
             let (args, lent) = (batch.args(request), batch.lent_with(request));
-            let slow = (command, micros);
             let outbox = self.outboxes.to(from);
-            outbox.tell_slow(request.head.ticket, slow, args, lent);
+            outbox.tell_cost(request.head.ticket, (command, cost), args, lent);
         }
     }
 
@@ -238,7 +242,11 @@ impl Core {
             }
         };
         self.state.stats.ran(called.id, 1, command.nanos);
-        let micros = command.nanos / 1000;
+        let reply_bytes = pieces.iter().map(Vec::len).sum::<usize>();
+        let cost = Cost {
+            micros: command.nanos / 1000,
+            reply_bytes: reply_bytes as u64,
+        };
         let Ticket::Reply { session, seq } = request.head.ticket else {
             unreachable!("it is a client's, by itself")
         };
@@ -246,14 +254,15 @@ impl Core {
             self.fill_in_pieces(session, seq, pieces);
             if let Some(mut session) = self.state.sessions.take_out(session) {
                 let args = command.batch.args(request);
-                self.observe_slow(&session, args, called.spec, micros);
+                self.observe_slow(&session, args, called.spec, cost.micros);
+                self.observe_reply(&session, args, called.spec, reply_bytes);
                 session.at_barrier &= !command.is_awaited;
                 self.look_again(session);
             }
             return;
         }
         // While the batch has room.
-        self.tell_if_slow(from, &command.batch, request, micros);
+        self.tell_cost_of_steps(from, &command.batch, request, cost);
         let outbox = self.outboxes.to(from);
         let bytes = outbox.answer_in_pieces(request.head.ticket, pieces);
         self.owe(from, session, bytes);

@@ -360,6 +360,7 @@ impl Core {
                     }
                     session.output.fill(seq, |to| to.extend_from_slice(out));
                     self.observe_slow(&session, args, command.spec, nanos / 1000);
+                    self.observe_reply(&session, args, command.spec, out.len());
                     self.end_telling_of_script(messenger, exec, Some(&mut session));
                     self.look_again(session);
                 } else {
