@@ -78,6 +78,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::config::COMMANDS,
     families::connection::COMMANDS,
     families::debug::COMMANDS,
+    families::hotkeys::COMMANDS,
     families::info::COMMANDS,
     families::introspect::COMMANDS,
     families::larder::COMMANDS,

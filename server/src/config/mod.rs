@@ -29,7 +29,7 @@ pub use rename::{Rename, Renames};
 pub use settings::{
     BindAddress, ClientMemory, CommandLogLimits, CorePinning, Cores, IoBackend, KeyspaceEvents,
     LogLevel, MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint,
-    Settings,
+    Settings, SlotStats,
 };
 pub use table::DIRECTIVES;
 

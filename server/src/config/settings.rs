@@ -87,6 +87,8 @@ pub struct Settings {
     pub large_request_log: CommandLogLimits,
     /// Which are logged for a large reply, by its bytes.
     pub large_reply_log: CommandLogLimits,
+    /// What is told of slots besides their keys.
+    pub cluster_slot_stats: SlotStats,
     /// Milliseconds above which an event is recorded; 0 records none.
     pub latency_monitor_threshold_ms: u64,
     /// Whether the latency of each command is recorded.
@@ -199,6 +201,24 @@ impl CommandLogLimits {
     pub fn threshold(self) -> Option<u64> {
         let least = u64::try_from(self.least).ok();
         least.filter(|_| self.max_len > 0)
+    }
+}
+
+/// What is told of slots besides their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotStats {
+    /// The time of commands.
+    pub time: bool,
+    /// Their bytes.
+    pub bytes: bool,
+    /// The memory of their keys.
+    pub memory: bool,
+}
+
+impl SlotStats {
+    /// Whether what commands cost is of interest.
+    pub fn are_of_commands(self) -> bool {
+        self.time || self.bytes
     }
 }
 
@@ -421,6 +441,7 @@ impl Settings {
                 least: values.number("commandlog-reply-larger-than"),
                 max_len: values.number("commandlog-large-reply-max-len"),
             },
+            cluster_slot_stats: slot_stats(&text("cluster-slot-stats-enabled")),
             latency_monitor_threshold_ms: values.number("latency-monitor-threshold"),
             latency_tracking: values.flag("latency-tracking"),
             latency_tracking_info_percentiles: numbers(&text("latency-tracking-info-percentiles")),
@@ -519,6 +540,16 @@ fn save_points(text: &str) -> Vec<SavePoint> {
         changes: u32::try_from(pair[1]).unwrap_or(u32::MAX),
     };
     numbers.chunks_exact(2).map(point).collect()
+}
+
+fn slot_stats(text: &str) -> SlotStats {
+    let [time, bytes, memory] =
+        value::SLOT_STATS.map(|told| text == "yes" || text.split(' ').any(|word| word == told));
+    SlotStats {
+        time,
+        bytes,
+        memory,
+    }
 }
 
 fn output_limits(text: &str) -> OutputLimits {

@@ -229,6 +229,7 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("commandlog-request-larger-than", -1, i64::MAX, "1048576"),
     Directive::int("commandlog-large-reply-max-len", 0, i64::MAX, "128"),
     Directive::int("commandlog-reply-larger-than", -1, i64::MAX, "1048576"),
+    Directive::new("cluster-slot-stats-enabled", Kind::SlotStats, "no"),
     Directive::int("latency-monitor-threshold", 0, i64::MAX, "0"),
     Directive::int("tracking-table-max-keys", 0, i64::MAX, "1000000"),
     Directive::new("notify-keyspace-events", Kind::KeyspaceEvents, ""),

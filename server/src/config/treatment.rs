@@ -93,6 +93,7 @@ pub(super) const OBEYED: &[&str] = &[
     "commandlog-request-larger-than",
     "commandlog-large-reply-max-len",
     "commandlog-reply-larger-than",
+    "cluster-slot-stats-enabled",
     "latency-monitor-threshold",
     "latency-tracking",
     "latency-tracking-info-percentiles",

@@ -41,8 +41,8 @@ impl LogKind {
 /// What a command took of its core.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Its time, in microseconds; none, if it was not timed by itself.
-    pub micros: u64,
+    /// Its time, in nanoseconds; none, if it was not timed by itself.
+    pub nanos: u64,
     /// Bytes of its reply.
     pub reply_bytes: u64,
 }

@@ -4,10 +4,12 @@ mod commandlog;
 mod errors;
 mod histogram;
 mod hotkeys;
+mod key_costs;
 mod latency;
 mod parts;
 mod stats;
 mod timing;
+mod top_keys;
 
 pub use commandlog::{
     ARG_MAX_BYTES, ARGS_MAX, CommandLog, CommandLogs, Cost, LogEntry, LogKind, shorten,
@@ -15,6 +17,9 @@ pub use commandlog::{
 pub use errors::ErrorCounts;
 pub use histogram::Durations;
 pub use hotkeys::{HotKey, HotKeys, KEY_MAX_BYTES, SAMPLE_INTERVAL, Use};
+pub use key_costs::{
+    KeyCosts, KeyCostsAsked, KeyCostsReport, Metrics, Ranking, SlotCost, SlotCosts, Sums,
+};
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
 pub use stats::{CommandId, CommandStats, Rates, Stats};
@@ -37,6 +42,10 @@ pub struct Observed {
     pub between_cores_bytes: u64,
     /// The keys it works on most.
     pub hot_keys: HotKeys,
+    /// What commands cost by key, if somebody wants to know or wanted to.
+    pub key_costs: Option<Box<KeyCosts>>,
+    /// What they cost by slot, if that is wanted.
+    pub slot_costs: SlotCosts,
     /// Bytes of its copies of other cores' keys.
     pub copy_bytes: u64,
 }

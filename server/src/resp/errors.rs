@@ -1,10 +1,14 @@
 //! Every error text of the wire, in one place, byte for byte as Redis words them.
 
+mod hotkeys;
+mod slots;
 mod sorted_sets;
 pub mod streams;
 
 use std::borrow::Cow;
 
+pub use hotkeys::*;
+pub use slots::*;
 pub use sorted_sets::*;
 
 /// An error reply: the line after the `-`, code word first.

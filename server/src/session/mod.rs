@@ -223,6 +223,8 @@ pub mod gate {
     /// What comes behind the last command waits for its answer: a script on another core, which may come to reach anything, or
     /// what decides how commands run.
     pub const BEHIND_LAST: u32 = 1 << 16;
+    /// What commands cost is told by key or by slot (a core's gate): every command is timed by itself.
+    pub const COSTS: u32 = 1 << 17;
 }
 
 /// A client connection.

@@ -176,7 +176,7 @@ const HELP: &[&str] = &[
     "RESET <type>",
     "    Reset the specified type of commandlog.",
     "HELP",
-    "    Prints this help.",
+    "    Print this help.",
 ];
 
 const HELP_ON_SLOW: &[&str] = &[

@@ -18,6 +18,7 @@ mod fetch;
 mod first;
 pub(super) mod geo;
 pub(crate) mod hashes;
+pub(super) mod hotkeys;
 pub(super) mod hyperloglog;
 mod indexes;
 pub(super) mod info;

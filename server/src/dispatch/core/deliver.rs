@@ -6,7 +6,7 @@ use larder_engine::KeyAhead;
 
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::run::is_timed_apart;
+use crate::dispatch::core::run::{is_timed_apart, nanos_since};
 use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::Kind;
@@ -494,14 +494,19 @@ impl Core {
         let options = CallOptions::of(&request.head);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
+        let start = out.len();
         run_command_on_shard(&mut self.state, out, args, command, options);
+        let reply_bytes = (out.len() - start) as u64;
         if request.head.reading == Reading::Remembered {
             let reader = request.head.origin(from);
             self.state.remember(command.spec, &args, reader);
         }
         match began {
             None => self.state.timing.ran(command.id),
-            Some(began) => drop(self.timed_apart(command, began)),
+            Some(began) => {
+                let nanos = self.timed_apart(command, began);
+                self.add_costs(command.spec, args, Cost { nanos, reply_bytes });
+            }
         }
     }
 
@@ -523,7 +528,8 @@ impl Core {
         let (options, reading) = (CallOptions::of(request), request.reading);
         // A part of a spread command is no call of its own.
         let is_part = matches!(request.ticket, Ticket::Part { .. });
-        let apart = !is_part && is_timed_apart(command, args, self.state.gates);
+        let tells_costs = self.state.gates & gate::COSTS != 0;
+        let apart = !is_part && is_timed_apart(command, args, self.state.gates) || tells_costs;
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes.to(from).answer(request.ticket, |out| {
@@ -535,7 +541,7 @@ impl Core {
         }
         self.owe(from, request.ticket.session(), bytes);
         let mut cost = Cost {
-            micros: 0,
+            nanos: 0,
             reply_bytes: bytes as u64,
         };
         match began {
@@ -546,9 +552,13 @@ impl Core {
                     return;
                 }
             }
-            Some(began) => cost.micros = self.timed_apart(command, began),
+            Some(began) if is_part => cost.nanos = nanos_since(began),
+            Some(began) => cost.nanos = self.timed_apart(command, began),
         }
-        self.tell_if_costly(from, args, request, (command, cost));
+        self.add_costs(command.spec, args, cost);
+        if !is_part {
+            self.tell_if_costly(from, args, request, (command, cost));
+        }
     }
 
     /// A command of another core's session is told of with its answer, if it stands out.

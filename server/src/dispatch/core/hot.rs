@@ -15,6 +15,7 @@ use crate::dispatch::limits::COPY_MAX_BYTES;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::copy_message::CopyMessage;
 use crate::dispatch::run::on_shard::{access_of, fail};
+use crate::observe::Cost;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
@@ -99,9 +100,14 @@ impl Core {
             return true;
         }
         let began = Instant::now();
+        let written_before = session.output.written_bytes();
         self.read_copy(session, &reading);
-        let micros = self.timed_apart(command, began);
-        self.observe_slow(session, args, command.spec, micros);
+        let cost = Cost {
+            nanos: self.timed_apart(command, began),
+            reply_bytes: session.output.written_since(written_before),
+        };
+        self.observe_slow(session, args, command.spec, cost.nanos);
+        self.add_costs(command.spec, args, cost);
         true
     }
 

@@ -249,6 +249,7 @@ impl Core {
         self.client_memory.set_max(config.client_memory_max_bytes());
         self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
+        self.state.choose_costs();
         for session in self.state.sessions.iter_mut() {
             let was_held_back = session.is_held_back();
             session.set_high_water(high_water);

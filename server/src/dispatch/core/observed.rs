@@ -13,13 +13,15 @@ use crate::dispatch::mail::batch::CostlyHop;
 use crate::dispatch::mail::requests::Ticket;
 use crate::observe::{Cost, LogEntry, LogKind, shorten};
 use crate::resp::{ArgRange, Digits};
+use crate::routing::{SLOTS, Slot};
 use crate::session::{Closing, Session, gate};
 
 impl CoreState {
     /// Whether a command of this cost belongs in a log or among the latency spikes.
     pub(super) fn is_worth_telling(&self, cost: Cost) -> bool {
-        self.is_slow(cost.micros)
-            || self.is_spike(cost.micros)
+        let micros = cost.nanos / 1000;
+        self.is_slow(micros)
+            || self.is_spike(micros)
             || cost.reply_bytes >= self.observed.large_reply_bytes
     }
 
@@ -41,9 +43,9 @@ impl Core {
         session: &Session,
         args: Args<'_>,
         spec: &CommandSpec,
-        micros: u64,
+        nanos: u64,
     ) {
-        let state = &mut self.state;
+        let (state, micros) = (&mut self.state, nanos / 1000);
         if state.is_spike(micros) {
             let event = if spec.flags.has(Flags::FAST) {
                 "fast-command"
@@ -60,7 +62,7 @@ impl Core {
         }
     }
 
-    /// A command is about to run that is weighed by itself.
+    /// A command that is weighed by itself has run, or is on its way to where it runs.
     #[cold]
     pub(super) fn observe_request(
         &mut self,
@@ -86,6 +88,37 @@ impl Core {
     ) {
         if bytes as u64 >= self.state.observed.large_reply_bytes {
             self.log_command(LogKind::LargeReply, session, args, spec, bytes as u64);
+        }
+    }
+
+    /// A command has run on this core, and cost this much: it counts for its keys, if somebody wants to know.
+    #[inline(always)]
+    pub(super) fn add_costs(&mut self, spec: &CommandSpec, args: Args<'_>, cost: Cost) {
+        if self.state.gates & gate::COSTS != 0 {
+            self.add_costs_of_keys(spec, args, cost);
+        }
+    }
+
+    #[cold]
+    fn add_costs_of_keys(&mut self, spec: &CommandSpec, args: Args<'_>, cost: Cost) {
+        let positions: Vec<usize> = spec.keys.positions(&args).collect();
+        let Some(&first) = positions.first() else {
+            return;
+        };
+        let state = &mut self.state;
+        let slot = Slot::of(args.at(first)).number();
+        let cost = (cost, request_bytes(args));
+        if state.config.cluster_slot_stats.are_of_commands() {
+            state.observed.slot_costs.add(slot, SLOTS, cost);
+        }
+        let now_ms = state.clock.unix.0;
+        if let Some(costs) = state.observed.key_costs.as_mut()
+            && costs.goes_on(now_ms)
+        {
+            let keys = positions.iter().map(|&at| args.at(at));
+            costs.add(keys, slot, cost, state.random.draw());
+        } else {
+            state.choose_costs();
         }
     }
 
@@ -135,7 +168,7 @@ impl Core {
             return;
         };
         let (args, spec) = (hop.args, hop.command.spec);
-        self.observe_slow(&session, args, spec, hop.cost.micros);
+        self.observe_slow(&session, args, spec, hop.cost.nanos);
         self.observe_reply(&session, args, spec, hop.cost.reply_bytes as usize);
         self.state.sessions.put_back(session);
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{Args, Command, Flags, Step, Steps, StepsFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -64,8 +65,12 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         let Some(steps) = steps else {
-            let micros = self.timed_apart(command, began);
-            self.observe_slow(session, args, command.spec, micros);
+            let cost = Cost {
+                nanos: self.timed_apart(command, began),
+                reply_bytes: reply_bytes as u64,
+            };
+            self.observe_slow(session, args, command.spec, cost.nanos);
+            self.add_costs(command.spec, args, cost);
             return self.observe_reply(session, args, command.spec, reply_bytes);
         };
         let seq = session.output.expect_if_wanted(!quiet);
@@ -116,9 +121,10 @@ impl Core {
         if let Some(bytes) = answered {
             self.owe(from, head.ticket.session(), bytes);
             let cost = Cost {
-                micros: self.timed_apart(command, began),
+                nanos: self.timed_apart(command, began),
                 reply_bytes: bytes as u64,
             };
+            self.add_costs(command.spec, args, cost);
             return self.tell_cost_of_steps(from, batch, request, cost);
         }
         let mut alone = self.outboxes.empty();
@@ -244,17 +250,18 @@ impl Core {
         self.state.stats.ran(called.id, 1, command.nanos);
         let reply_bytes = pieces.iter().map(Vec::len).sum::<usize>();
         let cost = Cost {
-            micros: command.nanos / 1000,
+            nanos: command.nanos,
             reply_bytes: reply_bytes as u64,
         };
+        let args = command.batch.args(request);
+        self.add_costs(called.spec, args, cost);
         let Ticket::Reply { session, seq } = request.head.ticket else {
             unreachable!("it is a client's, by itself")
         };
         if from == self.state.id {
             self.fill_in_pieces(session, seq, pieces);
             if let Some(mut session) = self.state.sessions.take_out(session) {
-                let args = command.batch.args(request);
-                self.observe_slow(&session, args, called.spec, cost.micros);
+                self.observe_slow(&session, args, called.spec, cost.nanos);
                 self.observe_reply(&session, args, called.spec, reply_bytes);
                 session.at_barrier &= !command.is_awaited;
                 self.look_again(session);
@@ -284,8 +291,4 @@ impl Core {
     ) {
         self.fill_reply_by(session, |output| output.fill_with(seq, pieces));
     }
-}
-
-fn nanos_since(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

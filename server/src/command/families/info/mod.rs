@@ -14,7 +14,7 @@ use crate::resp::errors::CommandResult;
 use report::{Details, Report};
 use sections::Section;
 
-pub(super) use machine::resident_bytes;
+pub(super) use machine::{cpu_time_ms, resident_bytes};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {

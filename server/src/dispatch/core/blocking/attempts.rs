@@ -186,7 +186,7 @@ impl Core {
                 }
             }
         });
-        let micros = match began {
+        let nanos = match began {
             None => {
                 self.state.timing.ran(command.id);
                 0
@@ -200,9 +200,12 @@ impl Core {
             }
             self.owe(from, session, bytes);
             let cost = Cost {
-                micros,
+                nanos,
                 reply_bytes: bytes as u64,
             };
+            if began.is_some() {
+                self.add_costs(command.spec, args, cost);
+            }
             if self.state.is_worth_telling(cost) {
                 let outbox = self.outboxes.to(from);
                 outbox.tell_cost(request.ticket, (command, cost), args, None);

@@ -170,7 +170,7 @@ impl Core {
         let running = self.running();
         running.ran_until(began + took);
         if !running.hold().is_repeating() {
-            self.observe_slow(client, args, command.spec, nanos / 1000);
+            self.observe_slow(client, args, command.spec, nanos);
         }
         Ok(None)
     }

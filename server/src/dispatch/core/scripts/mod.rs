@@ -168,8 +168,12 @@ impl Core {
             self.act_on_notes(Some(session), Some(by));
         }
         self.publish_held(Some(session));
-        let micros = self.timed_apart(command, began);
-        self.observe_slow(session, args, command.spec, micros);
+        let cost = Cost {
+            nanos: self.timed_apart(command, began),
+            reply_bytes: reply_bytes as u64,
+        };
+        self.observe_slow(session, args, command.spec, cost.nanos);
+        self.add_costs(command.spec, args, cost);
         self.observe_reply(session, args, command.spec, reply_bytes);
     }
 
@@ -202,11 +206,11 @@ impl Core {
                 return self.begin_again(owner, keep_words(args), command, caller);
             }
         }
-        let micros = self.timed_apart(command, began);
+        let nanos = self.timed_apart(command, began);
         if let Some(messenger) = self.scripts.take_telling() {
             self.end_telling_of_sent_script(messenger, from, ticket);
         }
-        self.answer_core(from, ticket, &out, (command, args, micros));
+        self.answer_core(from, ticket, &out, (command, args, nanos));
         self.scripts.keep_reply(out);
         self.publish_held(None);
     }
@@ -217,14 +221,15 @@ impl Core {
         from: CoreId,
         ticket: Ticket,
         reply: &[u8],
-        (command, args, micros): (&'static Command, Args<'_>, u64),
+        (command, args, nanos): (&'static Command, Args<'_>, u64),
     ) {
         self.answer(from, ticket, |to| to.extend_from_slice(reply));
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
         let cost = Cost {
-            micros,
+            nanos,
             reply_bytes: reply.len() as u64,
         };
+        self.add_costs(command.spec, args, cost);
         if is_heard && self.state.is_worth_telling(cost) {
             let outbox = self.outboxes.to(from);
             outbox.tell_cost(ticket, (command, cost), args, None);

@@ -384,8 +384,8 @@ impl Core {
                 let (command, args) = (recipient.command, args.as_args());
                 let began = Instant::now();
                 self.run_on_session(session, args, command, run, quiet);
-                let micros = self.timed_apart(command, began);
-                self.observe_slow(session, args, command.spec, micros);
+                let nanos = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, nanos);
                 self.unlock(session.id, &held);
             }
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {

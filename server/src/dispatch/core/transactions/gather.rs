@@ -5,16 +5,19 @@
 //! (`begin_gather`, `begin`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::command::{
     Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, closing,
 };
 use crate::dispatch::core::Core;
+use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::gather::{Finish, Gather};
 use crate::dispatch::mail::requests::{Counts, LockAnswer, LocksHeld, Then, Ticket, Work};
 use crate::dispatch::run::kept_args::{keep, keep_args};
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Output, ReplySeq, Session, SessionId, gate};
@@ -214,7 +217,15 @@ impl Core {
                     access: recipient.access,
                     first_key: FirstKey::UNKNOWN,
                 };
+                let began = (self.state.gates & gate::COSTS != 0).then(Instant::now);
                 run_command_on_shard(&mut self.state, &mut out, args, command, place);
+                if let Some(began) = began {
+                    let cost = Cost {
+                        nanos: nanos_since(began),
+                        reply_bytes: out.len() as u64,
+                    };
+                    self.add_costs(command.spec, args, cost);
+                }
                 if let Some(reader) = reader {
                     self.state.remember(command.spec, &args, reader);
                 }
