@@ -196,14 +196,6 @@ pub struct CommandLogLimits {
     pub max_len: usize,
 }
 
-impl CommandLogLimits {
-    /// From how much on a command is logged, if any is.
-    pub fn threshold(self) -> Option<u64> {
-        let least = u64::try_from(self.least).ok();
-        least.filter(|_| self.max_len > 0)
-    }
-}
-
 /// What is told of slots besides their keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotStats {

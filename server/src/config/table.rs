@@ -356,7 +356,6 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("cluster-node-timeout", 0, i64::MAX, "15000"),
     Directive::memory("cluster-link-sendbuf-limit", 0, u64::MAX, "0"),
     Directive::text("cluster-announce-human-nodename", ""),
-    Directive::yes_no("cluster-slot-stats-enabled", "no"),
     Directive::int("cluster-compatibility-sample-ratio", 0, 100, "0"),
     // Scripts.
     Directive::int("busy-reply-threshold", 0, i64::MAX, "5000").alias("lua-time-limit"),

@@ -204,7 +204,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("cluster-port", Set, NO_CLUSTER),
     ("cluster-node-timeout", Set, NO_CLUSTER),
     ("cluster-link-sendbuf-limit", Set, NO_CLUSTER),
-    ("cluster-slot-stats-enabled", Set, NO_CLUSTER),
     ("cluster-compatibility-sample-ratio", Set, NO_CLUSTER),
     // Memory.
     (

@@ -203,6 +203,13 @@ pub(crate) fn limits(config: &Config, kind: LogKind) -> CommandLogLimits {
     }
 }
 
+/// From how much on a command is logged, if any is.
+pub(crate) fn threshold(config: &Config, kind: LogKind) -> Option<u64> {
+    let limits = limits(config, kind);
+    let least = u64::try_from(limits.least).ok();
+    least.filter(|_| limits.max_len > 0)
+}
+
 fn help(call: &mut SessionCall<'_>, lines: &[&str]) -> CommandResult {
     call.reply(|reply| reply.help(lines));
     Ok(())

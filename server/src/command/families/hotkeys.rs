@@ -115,7 +115,7 @@ const HELP: &[&str] = &[
     "    Reset memory used for hotkeys tracking. Tracking must have been stopped.",
     "    Results will no longer be available after this command.",
     "HELP",
-    "    Prints this help.",
+    "    Print this help.",
 ];
 
 fn help(call: &mut SessionCall<'_>) -> CommandResult {
@@ -142,6 +142,7 @@ fn ok_or_failure(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> Comman
 /// Whether this core measures.
 fn is_measuring(call: &mut CoreCall<'_>) -> bool {
     let now_ms = call.core.clock.unix.0;
+    call.core.choose_costs();
     let costs = call.core.observed.key_costs.as_mut();
     costs.is_some_and(|costs| costs.goes_on(now_ms))
 }

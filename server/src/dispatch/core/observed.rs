@@ -26,7 +26,7 @@ impl CoreState {
     }
 
     fn is_slow(&self, micros: u64) -> bool {
-        let threshold = self.config.slowlog.threshold();
+        let threshold = commandlog::threshold(&self.config, LogKind::Slow);
         threshold.is_some_and(|threshold| micros >= threshold)
     }
 
@@ -70,7 +70,7 @@ impl Core {
         args: Args<'_>,
         spec: &CommandSpec,
     ) {
-        let threshold = self.state.config.large_request_log.threshold();
+        let threshold = commandlog::threshold(&self.state.config, LogKind::LargeRequest);
         let bytes = request_bytes(args);
         if threshold.is_some_and(|threshold| bytes >= threshold) {
             self.log_command(LogKind::LargeRequest, session, args, spec, bytes);

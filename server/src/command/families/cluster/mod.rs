@@ -56,22 +56,6 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     CommandSpec {
-        name: "sflush",
-        arity: -3,
-        flags: Flags::WRITE.with(Flags::WHOLE_KEYSPACE),
-        categories: &[Category::Keyspace, Category::Dangerous],
-        group: Group::Server,
-        since: "8.0.0",
-        syntax: "slot-start slot-last [slot-start slot-last ...] [ASYNC | SYNC]",
-        summary: "Removes all keys of the cores all of whose slots are named.",
-        complexity: "O(N)+O(k) where N is the number of keys and k is the number of slots.",
-        run: Run::EveryCore {
-            each: flush::slots_part,
-            merge: flush::slots_reply,
-        },
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
         name: "trimslots",
         arity: -5,
         flags: Flags::WRITE,

@@ -55,25 +55,28 @@ mod tests {
         let named = |command: &[&str]| {
             let (bytes, ranges) = words(command);
             let args = Args::new(&bytes, &ranges);
-            let named = parse_ranges(&args, (1, args.len()), "sflush")?;
+            let named = parse_ranges(&args, (1, args.len()), "trimslots")?;
             let slots = (0..SLOTS).filter(|&slot| named[usize::from(slot)]);
             Ok::<_, ErrorReply>(slots.collect::<Vec<u16>>())
         };
-        assert_eq!(named(&["sflush", "7", "8", "3", "4"]), Ok(vec![3, 4, 7, 8]));
         assert_eq!(
-            named(&["sflush", "7", "8", "3"]),
-            Err(errors::wrong_arity("sflush"))
+            named(&["trimslots", "7", "8", "3", "4"]),
+            Ok(vec![3, 4, 7, 8])
         );
-        assert_eq!(named(&["sflush"]), Err(errors::wrong_arity("sflush")));
         assert_eq!(
-            named(&["sflush", "7", "6"]),
+            named(&["trimslots", "7", "8", "3"]),
+            Err(errors::wrong_arity("trimslots"))
+        );
+        assert_eq!(named(&["trimslots"]), Err(errors::wrong_arity("trimslots")));
+        assert_eq!(
+            named(&["trimslots", "7", "6"]),
             Err(errors::slots_backwards(7, 6))
         );
         assert_eq!(
-            named(&["sflush", "5", "7", "7", "9"]),
+            named(&["trimslots", "5", "7", "7", "9"]),
             Err(errors::slot_twice(7))
         );
-        assert_eq!(named(&["sflush", "5", "16384"]), Err(errors::BAD_SLOT));
-        assert_eq!(named(&["sflush", "-1", "5"]), Err(errors::BAD_SLOT));
+        assert_eq!(named(&["trimslots", "5", "16384"]), Err(errors::BAD_SLOT));
+        assert_eq!(named(&["trimslots", "-1", "5"]), Err(errors::BAD_SLOT));
     }
 }
