@@ -38,10 +38,19 @@ proptest! {
             let register = &mut model[usize::from(rank.register)];
             let raises = *register < rank.rank;
             *register = rank.rank.max(*register);
-            prop_assert_eq!(super::raises(&dense, Representation::Dense, rank), Some(raises));
+            let found = super::raises(&dense, Representation::Dense, rank).unwrap();
+            prop_assert_eq!(found != Raises::Not, raises);
             let written = representation(&value).unwrap();
-            prop_assert_eq!(super::raises(&value, written, rank), Some(raises));
-            prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
+            let found = super::raises(&value, written, rank).unwrap();
+            prop_assert_eq!(found != Raises::Not, raises);
+            if let Raises::Sparse(place) = found {
+                let mut added = value.clone();
+                prop_assert_eq!(add_at(&mut added, place, rank, sparse_max_bytes), Ok(true));
+                prop_assert_eq!(add(&mut value.clone(), rank, sparse_max_bytes), Ok(true));
+                value = added;
+            } else {
+                prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
+            }
             prop_assert_eq!(add(&mut dense, rank, 0), Ok(raises));
             if representation(&value) == Some(Representation::Sparse) {
                 prop_assert!(value.len() as u64 <= sparse_max_bytes.max(18));

@@ -86,7 +86,7 @@ impl Core {
             }
         }
         // It may have changed what counts as large.
-        if is_weighed_apart(args, gates | self.state.gates) {
+        if is_told_apart(args, gates | self.state.gates) {
             self.observe_request(session, args, command.spec);
         }
         end_command(session, command.spec);
@@ -450,12 +450,12 @@ pub(super) fn nanos_since(began: Instant) -> u64 {
 /// Whether a command's share of its turn's time would not tell enough of it.
 #[inline]
 pub(super) fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
-    !command.shares_turn || is_weighed_apart(args, gates)
+    !command.shares_turn || is_told_apart(args, gates)
 }
 
 /// Whether the bytes of a command may be of interest by themselves.
 #[inline]
-fn is_weighed_apart(args: Args<'_>, gates: u32) -> bool {
+fn is_told_apart(args: Args<'_>, gates: u32) -> bool {
     gates & (gate::TIME_EACH | gate::COSTS) != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 
