@@ -9,6 +9,7 @@ use larder_engine::{KeyHasher, VersionWords};
 
 use crate::budget::Pool;
 use crate::config::Config;
+use crate::observe::LogKind;
 use crate::order::{Ring, Sleepers};
 use crate::routing::{CoreId, SlotMap};
 use crate::script::{BusyScripts, KnownScripts, LibraryCache, ScriptCache};
@@ -68,7 +69,7 @@ pub struct Shared {
     descriptors: OnceLock<Descriptors>,
     next_client_id: AtomicU64,
     next_wait: AtomicU64,
-    next_slowlog_id: AtomicU64,
+    next_log_ids: [AtomicU64; LogKind::ALL.len()],
     clients: AtomicU64,
     cores: Box<[CachePadded<CoreGauges>]>,
 }
@@ -169,7 +170,7 @@ impl Shared {
             descriptors: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
             next_wait: AtomicU64::new(1),
-            next_slowlog_id: AtomicU64::new(0),
+            next_log_ids: Default::default(),
             clients: AtomicU64::new(0),
             cores: (0..cores).map(|_| CachePadded::default()).collect(),
         })
@@ -261,9 +262,9 @@ impl Shared {
         self.next_wait.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A number for a slow-log entry.
-    pub fn next_slowlog_id(&self) -> u64 {
-        self.next_slowlog_id.fetch_add(1, Ordering::Relaxed)
+    /// A number for an entry of a command log.
+    pub fn next_log_id(&self, kind: LogKind) -> u64 {
+        self.next_log_ids[kind as usize].fetch_add(1, Ordering::Relaxed)
     }
 
     /// Counts a connection in, unless there are `max` already.

@@ -21,6 +21,8 @@ mod sparse;
 mod tests;
 
 use crate::raw;
+pub use sparse::Place;
+
 use estimate::Histogram;
 use murmur::murmur64a;
 
@@ -30,9 +32,6 @@ pub const REGISTERS: usize = 1 << INDEX_BITS;
 pub const HEADER_BYTES: usize = 16;
 /// Bytes of a dense value.
 pub const DENSE_BYTES: usize = HEADER_BYTES + REGISTERS * REGISTER_BITS / 8;
-/// Bytes of the longest sparse value: two for each register. A longer one is corrupt.
-pub const SPARSE_MAX_BYTES: usize = HEADER_BYTES + 2 * REGISTERS;
-
 /// Bits of a hash that name a register.
 const INDEX_BITS: u32 = 14;
 /// Bits of a register.
@@ -96,20 +95,53 @@ impl Rank {
     }
 }
 
-/// Whether an element of `rank` changes `value`, whose header is one and says that it is written so. `None`: the registers are corrupt.
+/// Where an element changes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raises {
+    /// Nowhere: its register has its rank already.
+    Not,
+    /// In its register, of a dense value.
+    Dense,
+    /// In a run of a sparse one, for [`add_at`].
+    Sparse(Place),
+}
+
+/// Where an element of `rank` changes `value`, whose header is one and says that it is written so.
+///
+/// # Errors
+/// The registers of a sparse value are corrupt.
 #[inline]
-pub fn raises(value: &[u8], representation: Representation, rank: Rank) -> Option<bool> {
+pub fn raises(value: &[u8], representation: Representation, rank: Rank) -> Result<Raises, Corrupt> {
     match representation {
         Representation::Dense => {
             let register = dense::register(&value[HEADER_BYTES..], rank.register.into());
-            Some(register < rank.rank)
+            Ok(match register < rank.rank {
+                true => Raises::Dense,
+                false => Raises::Not,
+            })
         }
-        Representation::Sparse if value.len() > SPARSE_MAX_BYTES => None,
+        // Whether the runs come to all registers is seen when they are unpacked.
         Representation::Sparse => {
-            let place = sparse::place_of(value, rank.register())?;
-            Some(place.run.value < rank.rank)
+            let place = sparse::place_of(value, rank.register()).ok_or(Corrupt)?;
+            Ok(match place.run.value < rank.rank {
+                true => Raises::Sparse(place),
+                false => Raises::Not,
+            })
         }
     }
+}
+
+/// Adds to a sparse `value` an element of `rank`, which [`raises`] it there. As [`add`].
+///
+/// # Errors
+/// The registers are corrupt; then nothing has changed.
+pub fn add_at(
+    value: &mut Vec<u8>,
+    place: Place,
+    rank: Rank,
+    sparse_max_bytes: u64,
+) -> Result<bool, Corrupt> {
+    sparse::raise_at(value, place, rank, sparse_max_bytes)
 }
 
 /// How the registers of `value` are written, if its header is one.
@@ -267,6 +299,13 @@ impl Registers {
                 })
             }
             None => Err(Corrupt),
+        }
+    }
+
+    /// Takes the higher of each register and that of `others`.
+    pub fn merge_with(&mut self, others: &Self) {
+        for (register, other) in self.0.iter_mut().zip(others.bytes()) {
+            *register = (*register).max(*other);
         }
     }
 

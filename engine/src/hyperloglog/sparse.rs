@@ -9,8 +9,9 @@
 //! neighbours of the same rank become one, of the five runs from the one before on.
 
 use std::fmt::Write;
+use std::ops::Range;
 
-use super::{Corrupt, HEADER_BYTES, REGISTERS, Rank, SPARSE_MAX_BYTES, add, to_dense};
+use super::{Corrupt, HEADER_BYTES, REGISTERS, Rank, add, to_dense};
 
 /// Registers of the longest run of zeros in one byte.
 const ZEROS_MAX: usize = 64;
@@ -30,35 +31,65 @@ pub(super) struct Run {
     bytes: usize,
 }
 
+/// What the first byte of a run says: its registers, but for what a second byte adds, its value, and whether there is a second byte.
+#[derive(Clone, Copy)]
+struct First {
+    count: u16,
+    value: u8,
+    /// All bits set: there is.
+    second: u8,
+}
+
+/// By the first byte. Which of the three forms a run has is as good as random: a branch on it would be mispredicted often.
+static FIRSTS: [First; 256] = {
+    let none = First {
+        count: 0,
+        value: 0,
+        second: 0,
+    };
+    let mut firsts = [none; 256];
+    let mut first = 0;
+    while first < firsts.len() {
+        let low = first as u16 & 0x3F;
+        firsts[first] = match first >> 6 {
+            0 => First {
+                count: low + 1,
+                ..none
+            },
+            1 => First {
+                count: (low << 8) + 1,
+                second: 0xFF,
+                ..none
+            },
+            _ => First {
+                count: (first as u16 & 0x3) + 1,
+                value: (first as u8 >> 2 & 0x1F) + 1,
+                ..none
+            },
+        };
+        first += 1;
+    }
+    firsts
+};
+
 impl Run {
     /// The run at the beginning of `bytes`.
     #[inline(always)]
     fn read(bytes: &[u8]) -> Option<Self> {
-        let (&first, rest) = bytes.split_first()?;
-        let low = usize::from(first & 0x3F);
-        Some(match first >> 6 {
-            0 => Self {
-                value: 0,
-                count: low + 1,
-                bytes: 1,
-            },
-            1 => Self {
-                value: 0,
-                count: (low << 8 | usize::from(rest.first().copied().unwrap_or(0))) + 1,
-                bytes: 2,
-            },
-            _ => Self {
-                value: (first >> 2 & 0x1F) + 1,
-                count: usize::from(first & 0x3) + 1,
-                bytes: 1,
-            },
+        let first = FIRSTS[usize::from(*bytes.first()?)];
+        // Where there is none, none is asked for, or it counts as zero.
+        let second = bytes.get(1).copied().unwrap_or(0) & first.second;
+        Some(Self {
+            value: first.value,
+            count: usize::from(first.count) + usize::from(second),
+            bytes: 1 + usize::from(first.second & 1),
         })
     }
 }
 
 /// Where the register is that a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub struct Place {
     pub(super) run: Run,
     /// Where the run is in the value, and the one before, if there is one.
     at: usize,
@@ -111,11 +142,16 @@ pub(super) fn for_each_run(value: &[u8], mut each: impl FnMut(Run)) -> Result<()
 
 /// Appends `count` zeros, at least one.
 pub(super) fn push_zeros(runs: &mut Vec<u8>, count: usize) {
+    each_of_zeros(count, &mut |byte| runs.push(byte));
+}
+
+/// The bytes of a run of `count` zeros, at least one.
+fn each_of_zeros(count: usize, push: &mut dyn FnMut(u8)) {
     let number = count - 1;
     if count > ZEROS_MAX {
-        runs.push(0x40 | (number >> 8) as u8);
+        push(0x40 | (number >> 8) as u8);
     }
-    runs.push(number as u8);
+    push(number as u8);
 }
 
 /// The byte of a run of registers that are not zero.
@@ -129,9 +165,23 @@ pub(super) fn raise(
     rank: Rank,
     sparse_max_bytes: u64,
 ) -> Result<bool, Corrupt> {
-    if value.len() > SPARSE_MAX_BYTES {
-        return Err(Corrupt);
+    if rank.rank > VALUE_MAX {
+        return raise_as_dense(value, rank);
     }
+    let place = place_of(value, rank.register()).ok_or(Corrupt)?;
+    if place.run.value >= rank.rank {
+        return Ok(false);
+    }
+    raise_at(value, place, rank, sparse_max_bytes)
+}
+
+/// As [`raise`], where the register is at `place` and lower.
+pub(super) fn raise_at(
+    value: &mut Vec<u8>,
+    place: Place,
+    rank: Rank,
+    sparse_max_bytes: u64,
+) -> Result<bool, Corrupt> {
     if rank.rank > VALUE_MAX {
         return raise_as_dense(value, rank);
     }
@@ -140,38 +190,50 @@ pub(super) fn raise(
         at,
         before,
         index,
-    } = place_of(value, rank.register()).ok_or(Corrupt)?;
-    if run.value >= rank.rank {
-        return Ok(false);
-    }
+    } = place;
     if run.bytes == 1 && run.count == 1 {
         value[at] = values(rank.rank, 1);
     } else {
-        let divided = divided(run, index, rank.rank);
-        let len = value.len() + divided.len() - run.bytes;
-        if divided.len() > run.bytes && len as u64 > sparse_max_bytes {
+        let (divided, bytes) = divided(run, index, rank.rank);
+        let len = value.len() + bytes - run.bytes;
+        if bytes > run.bytes && len as u64 > sparse_max_bytes {
             return raise_as_dense(value, rank);
         }
         let end = value.len().min(at + run.bytes);
-        value.splice(at..end, divided);
+        replace(value, at..end, &divided[..bytes]);
         value.truncate(len);
     }
     join_neighbours(value, before.unwrap_or(HEADER_BYTES));
     Ok(true)
 }
 
-/// A run of which the register at `index` is to have another rank.
-fn divided(run: Run, index: usize, rank: u8) -> Vec<u8> {
-    let mut runs = Vec::with_capacity(5);
-    let push = |runs: &mut Vec<u8>, count| match (count, run.value) {
-        (0, _) => {}
-        (_, 0) => push_zeros(runs, count),
-        (_, value) => runs.push(values(value, count)),
+/// The most bytes that a run becomes when it is divided: zeros before the register, it, and zeros behind.
+const DIVIDED_MAX_BYTES: usize = 5;
+
+/// A run of which the register at `index` is to have another rank, and how many bytes that takes.
+fn divided(run: Run, index: usize, rank: u8) -> ([u8; DIVIDED_MAX_BYTES], usize) {
+    let (mut runs, mut bytes) = ([0; DIVIDED_MAX_BYTES], 0);
+    let mut push = |byte: u8| {
+        runs[bytes] = byte;
+        bytes += 1;
     };
-    push(&mut runs, index);
-    runs.push(values(rank, 1));
-    push(&mut runs, run.count - 1 - index);
-    runs
+    let push_same = |push: &mut dyn FnMut(u8), count| match (count, run.value) {
+        (0, _) => {}
+        (_, 0) => each_of_zeros(count, push),
+        (_, value) => push(values(value, count)),
+    };
+    push_same(&mut push, index);
+    push(values(rank, 1));
+    push_same(&mut push, run.count - 1 - index);
+    (runs, bytes)
+}
+
+/// Puts `by` in the place of a part of `value`, which is not longer.
+fn replace(value: &mut Vec<u8>, part: Range<usize>, by: &[u8]) {
+    let (len, grows) = (value.len(), by.len() - part.len());
+    value.resize(len + grows, 0);
+    value.copy_within(part.end..len, part.end + grows);
+    value[part.start..][..by.len()].copy_from_slice(by);
 }
 
 fn join_neighbours(value: &mut Vec<u8>, mut at: usize) {

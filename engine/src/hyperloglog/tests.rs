@@ -38,10 +38,19 @@ proptest! {
             let register = &mut model[usize::from(rank.register)];
             let raises = *register < rank.rank;
             *register = rank.rank.max(*register);
-            prop_assert_eq!(super::raises(&dense, Representation::Dense, rank), Some(raises));
+            let found = super::raises(&dense, Representation::Dense, rank).unwrap();
+            prop_assert_eq!(found != Raises::Not, raises);
             let written = representation(&value).unwrap();
-            prop_assert_eq!(super::raises(&value, written, rank), Some(raises));
-            prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
+            let found = super::raises(&value, written, rank).unwrap();
+            prop_assert_eq!(found != Raises::Not, raises);
+            if let Raises::Sparse(place) = found {
+                let mut added = value.clone();
+                prop_assert_eq!(add_at(&mut added, place, rank, sparse_max_bytes), Ok(true));
+                prop_assert_eq!(add(&mut value.clone(), rank, sparse_max_bytes), Ok(true));
+                value = added;
+            } else {
+                prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
+            }
             prop_assert_eq!(add(&mut dense, rank, 0), Ok(raises));
             if representation(&value) == Some(Representation::Sparse) {
                 prop_assert!(value.len() as u64 <= sparse_max_bytes.max(18));
@@ -52,6 +61,24 @@ proptest! {
         prop_assert_eq!(count(&value), count(&dense));
         prop_assert_eq!(count(&value), Ok(registers_of(&dense).count()));
         prop_assert_eq!(to_dense(&value).unwrap(), dense);
+    }
+
+    #[test]
+    fn registers_merged_with_others_are_those_of_all_values(
+        left in prop::collection::vec(rank(), 0..100),
+        right in prop::collection::vec(rank(), 0..100),
+    ) {
+        let value_of = |ranks: &[Rank]| {
+            let mut value = empty();
+            ranks.iter().for_each(|rank| { add(&mut value, *rank, 3000).unwrap(); });
+            value
+        };
+        let (left, right) = (value_of(&left), value_of(&right));
+        let mut expected = registers_of(&left);
+        expected.merge(&right).unwrap();
+        let mut merged = registers_of(&left);
+        merged.merge_with(&registers_of(&right));
+        prop_assert_eq!(merged, expected);
     }
 
     #[test]

@@ -82,6 +82,21 @@ fn new_members(pipeline: usize) -> Fed {
     (with_set(), pipelines(adds, pipeline))
 }
 
+/// A server on which a case is prepared.
+fn prepared(case: work::commands::Case) -> Fed {
+    let mut server = Server::new(1);
+    server.run(&pipelines(case.before.into_iter(), 64));
+    let input = pipelines(case.counted.into_iter(), 64);
+    match case.is_repeatable {
+        true => warmed(server, input),
+        false => (server, input),
+    }
+}
+
+fn commands(made: fn() -> work::commands::Case) -> Fed {
+    prepared(made())
+}
+
 fn under_far_limit((server, input): Fed) -> Fed {
     warmed(server.under_far_limit(), input)
 }
@@ -232,6 +247,23 @@ fn set_is_member((mut server, input): Fed) -> Fed {
 #[bench::known_64(args = (64), setup = known_members)]
 #[bench::new_64(args = (64), setup = new_members)]
 fn set_add((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::zadd_moves(args = (work::commands::zadd_moves), setup = commands)]
+#[bench::zscore(args = (work::commands::zscore), setup = commands)]
+#[bench::hset_over(args = (work::commands::hset_over), setup = commands)]
+#[bench::hget(args = (work::commands::hget), setup = commands)]
+#[bench::geosearch(args = (work::commands::geosearch), setup = commands)]
+#[bench::pfadd_known(args = (work::commands::pfadd_known), setup = commands)]
+#[bench::pfadd_sparse(args = (work::commands::pfadd_sparse), setup = commands)]
+#[bench::pfadd_dense(args = (work::commands::pfadd_dense), setup = commands)]
+#[bench::pfcount_kept(args = (work::commands::pfcount_kept), setup = commands)]
+#[bench::pfcount_sparse(args = (work::commands::pfcount_sparse), setup = commands)]
+#[bench::pfmerge_dense(args = (work::commands::pfmerge_dense), setup = commands)]
+fn of_type((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -606,6 +638,7 @@ library_benchmark_group!(
         set_px,
         set_is_member,
         set_add,
+        of_type,
         script,
         script_hop,
         hand_over,

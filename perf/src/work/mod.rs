@@ -4,6 +4,7 @@
 //! that none of it can be left out. Preparation is the caller's, out of the measurement.
 
 pub mod arena;
+pub mod commands;
 pub mod concern;
 pub mod expiry;
 pub mod list;

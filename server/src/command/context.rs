@@ -18,6 +18,7 @@ use crate::observe::{Observed, Stats, TurnTiming};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::Engine;
+use crate::session::gate;
 use crate::session::{
     Closing, Prefixes, Reader, Readers, Session, SessionId, Sessions, Subscribers, Unblocked,
 };
@@ -173,6 +174,19 @@ impl CoreState {
             let waits_until = |session: &Session| session.blocked.as_ref()?.until_ms;
             until_ms <= now_ms || sessions.get(id).and_then(waits_until) == Some(until_ms)
         });
+    }
+
+    /// Has commands timed by themselves while what they cost is told by key or by slot.
+    pub fn choose_costs(&mut self) {
+        let now_ms = self.clock.unix.0;
+        let of_keys = self.observed.key_costs.as_mut();
+        let is_told = of_keys.is_some_and(|costs| costs.goes_on(now_ms))
+            || self.config.cluster_slot_stats.are_of_commands();
+        if is_told {
+            self.gates |= gate::COSTS;
+        } else {
+            self.gates &= !gate::COSTS;
+        }
     }
 
     /// Whether all commands are paused, and whether those that write are.

@@ -24,6 +24,7 @@ mod topology;
 pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, ShardCall};
+pub(crate) use families::commandlog;
 pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{lfu_of, thresholds_of};
@@ -77,6 +78,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::config::COMMANDS,
     families::connection::COMMANDS,
     families::debug::COMMANDS,
+    families::hotkeys::COMMANDS,
     families::info::COMMANDS,
     families::introspect::COMMANDS,
     families::larder::COMMANDS,
@@ -87,7 +89,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::module::COMMANDS,
     monitor::COMMANDS,
     families::pubsub::COMMANDS,
-    families::slowlog::COMMANDS,
+    commandlog::COMMANDS,
     families::bits::COMMANDS,
     families::bits::OP,
     families::bits::FIELD,

@@ -28,6 +28,8 @@ pub struct CommandSpec {
     /// What it does with the field or member that an argument names, mostly the one behind its first key, if one does: it is brought near
     /// before the command runs.
     pub field: Option<FieldUse>,
+    /// Whether it takes constant time, and no memory, if its only argument is its key, though it may have several.
+    pub is_constant_with_one_key: bool,
     /// Hints to clients (`COMMAND INFO`, "tips").
     pub tips: &'static [&'static str],
     /// The group it is documented in.
@@ -59,6 +61,7 @@ impl CommandSpec {
         categories: &[],
         keys: Keys::NONE,
         field: None,
+        is_constant_with_one_key: false,
         tips: &[],
         group: Group::Generic,
         since: "1.0.0",

@@ -72,6 +72,8 @@ pub enum Kind {
     Percentiles,
     /// `HOST PORT`, or `no one`.
     ReplicaOf,
+    /// What is told of slots: `no`, `yes`, or some of `cpu`, `net` and `mem`.
+    SlotStats,
     /// An existing directory.
     Directory,
     /// `auto`, a number of cores, or a list of CPUs (`0-3,6`).
@@ -98,6 +100,7 @@ impl Kind {
             self,
             Self::Flags(_)
                 | Self::Save
+                | Self::SlotStats
                 | Self::OutputLimits
                 | Self::Bind
                 | Self::OomScores

@@ -27,8 +27,9 @@ pub use directive::{Change, Directive, Kind};
 pub use error::{ConfigError, ConfigSetError};
 pub use rename::{Rename, Renames};
 pub use settings::{
-    BindAddress, ClientMemory, CorePinning, Cores, IoBackend, KeyspaceEvents, LogLevel,
-    MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint, Settings,
+    BindAddress, ClientMemory, CommandLogLimits, CorePinning, Cores, IoBackend, KeyspaceEvents,
+    LogLevel, MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint,
+    Settings, SlotStats,
 };
 pub use table::DIRECTIVES;
 

@@ -81,10 +81,14 @@ pub struct Settings {
     pub lazyfree_lazy_user_del: bool,
     /// `FLUSHALL` is `FLUSHALL ASYNC`.
     pub lazyfree_lazy_user_flush: bool,
-    /// Microseconds from which a command is logged as slow; negative: none.
-    pub slowlog_log_slower_than_us: i64,
-    /// Entries the slow log keeps.
-    pub slowlog_max_len: usize,
+    /// Which commands are logged as slow, by their microseconds.
+    pub slowlog: CommandLogLimits,
+    /// Which are logged as large, by their bytes.
+    pub large_request_log: CommandLogLimits,
+    /// Which are logged for a large reply, by its bytes.
+    pub large_reply_log: CommandLogLimits,
+    /// What is told of slots besides their keys.
+    pub cluster_slot_stats: SlotStats,
     /// Milliseconds above which an event is recorded; 0 records none.
     pub latency_monitor_threshold_ms: u64,
     /// Whether the latency of each command is recorded.
@@ -181,6 +185,33 @@ pub struct BindAddress {
     pub host: String,
     /// Whether it is an error when the host does not have it.
     pub required: bool,
+}
+
+/// What a log of commands takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandLogLimits {
+    /// The least that makes a command stand out; negative: nothing does.
+    pub least: i64,
+    /// Entries the log keeps.
+    pub max_len: usize,
+}
+
+/// What is told of slots besides their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotStats {
+    /// The time of commands.
+    pub time: bool,
+    /// Their bytes.
+    pub bytes: bool,
+    /// The memory of their keys.
+    pub memory: bool,
+}
+
+impl SlotStats {
+    /// Whether what commands cost is of interest.
+    pub fn are_of_commands(self) -> bool {
+        self.time || self.bytes
+    }
 }
 
 /// Most bytes of replies not sent yet, by class of client.
@@ -390,8 +421,19 @@ impl Settings {
             lazyfree_lazy_server_del: values.flag("lazyfree-lazy-server-del"),
             lazyfree_lazy_user_del: values.flag("lazyfree-lazy-user-del"),
             lazyfree_lazy_user_flush: values.flag("lazyfree-lazy-user-flush"),
-            slowlog_log_slower_than_us: values.number("slowlog-log-slower-than"),
-            slowlog_max_len: values.number("slowlog-max-len"),
+            slowlog: CommandLogLimits {
+                least: values.number("slowlog-log-slower-than"),
+                max_len: values.number("slowlog-max-len"),
+            },
+            large_request_log: CommandLogLimits {
+                least: values.number("commandlog-request-larger-than"),
+                max_len: values.number("commandlog-large-request-max-len"),
+            },
+            large_reply_log: CommandLogLimits {
+                least: values.number("commandlog-reply-larger-than"),
+                max_len: values.number("commandlog-large-reply-max-len"),
+            },
+            cluster_slot_stats: slot_stats(&text("cluster-slot-stats-enabled")),
             latency_monitor_threshold_ms: values.number("latency-monitor-threshold"),
             latency_tracking: values.flag("latency-tracking"),
             latency_tracking_info_percentiles: numbers(&text("latency-tracking-info-percentiles")),
@@ -490,6 +532,16 @@ fn save_points(text: &str) -> Vec<SavePoint> {
         changes: u32::try_from(pair[1]).unwrap_or(u32::MAX),
     };
     numbers.chunks_exact(2).map(point).collect()
+}
+
+fn slot_stats(text: &str) -> SlotStats {
+    let [time, bytes, memory] =
+        value::SLOT_STATS.map(|told| text == "yes" || text.split(' ').any(|word| word == told));
+    SlotStats {
+        time,
+        bytes,
+        memory,
+    }
 }
 
 fn output_limits(text: &str) -> OutputLimits {

@@ -221,8 +221,15 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::memory("set-max-listpack-value", 0, LONG_MAX, "64"),
     // Observing.
     Directive::yes_no("latency-tracking", "yes"),
-    Directive::int("slowlog-max-len", 0, i64::MAX, "128"),
-    Directive::int("slowlog-log-slower-than", -1, i64::MAX, "10000"),
+    Directive::int("slowlog-max-len", 0, i64::MAX, "128")
+        .alias("commandlog-slow-execution-max-len"),
+    Directive::int("slowlog-log-slower-than", -1, i64::MAX, "10000")
+        .alias("commandlog-execution-slower-than"),
+    Directive::int("commandlog-large-request-max-len", 0, i64::MAX, "128"),
+    Directive::int("commandlog-request-larger-than", -1, i64::MAX, "1048576"),
+    Directive::int("commandlog-large-reply-max-len", 0, i64::MAX, "128"),
+    Directive::int("commandlog-reply-larger-than", -1, i64::MAX, "1048576"),
+    Directive::new("cluster-slot-stats-enabled", Kind::SlotStats, "no"),
     Directive::int("latency-monitor-threshold", 0, i64::MAX, "0"),
     Directive::int("tracking-table-max-keys", 0, i64::MAX, "1000000"),
     Directive::new("notify-keyspace-events", Kind::KeyspaceEvents, ""),
@@ -349,7 +356,6 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("cluster-node-timeout", 0, i64::MAX, "15000"),
     Directive::memory("cluster-link-sendbuf-limit", 0, u64::MAX, "0"),
     Directive::text("cluster-announce-human-nodename", ""),
-    Directive::yes_no("cluster-slot-stats-enabled", "no"),
     Directive::int("cluster-compatibility-sample-ratio", 0, 100, "0"),
     // Scripts.
     Directive::int("busy-reply-threshold", 0, i64::MAX, "5000").alias("lua-time-limit"),

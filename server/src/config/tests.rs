@@ -86,7 +86,7 @@ fn the_defaults_are_those_of_redis() {
         config.client_output_buffer_limit.replica.hard_bytes,
         256 << 20
     );
-    assert_eq!(config.slowlog_log_slower_than_us, 10_000);
+    assert_eq!(config.slowlog.least, 10_000);
     assert_eq!(config.latency_tracking_info_percentiles, [50.0, 99.0, 99.9]);
     assert_eq!(config.cores, Cores::Auto);
     assert_eq!(config.unixsocketperm, None);
@@ -289,10 +289,7 @@ fn a_change_is_made_whole_or_not_at_all() {
         &[("save", "10 1 20 2"), ("slowlog-log-slower-than", "-1")],
     )
     .unwrap();
-    assert_eq!(
-        (changed.save.len(), changed.slowlog_log_slower_than_us),
-        (2, -1)
-    );
+    assert_eq!((changed.save.len(), changed.slowlog.least), (2, -1));
     assert_eq!(set(&changed, &[("save", "")]).unwrap().save, []);
 }
 

@@ -89,6 +89,11 @@ pub(super) const OBEYED: &[&str] = &[
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",
+    "commandlog-large-request-max-len",
+    "commandlog-request-larger-than",
+    "commandlog-large-reply-max-len",
+    "commandlog-reply-larger-than",
+    "cluster-slot-stats-enabled",
     "latency-monitor-threshold",
     "latency-tracking",
     "latency-tracking-info-percentiles",
@@ -199,7 +204,6 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("cluster-port", Set, NO_CLUSTER),
     ("cluster-node-timeout", Set, NO_CLUSTER),
     ("cluster-link-sendbuf-limit", Set, NO_CLUSTER),
-    ("cluster-slot-stats-enabled", Set, NO_CLUSTER),
     ("cluster-compatibility-sample-ratio", Set, NO_CLUSTER),
     // Memory.
     (

@@ -30,7 +30,11 @@ pub(super) fn canonical(
     saving: Saving,
 ) -> Result<String, Reason> {
     let [first, ..] = words else {
-        return Err("wrong number of arguments".into());
+        // A `save` with nothing behind it adds no points to those there are.
+        return match directive.kind {
+            Kind::Save => save(words, present, saving),
+            _ => Err("wrong number of arguments".into()),
+        };
     };
     if words.len() > 1 && !directive.kind.takes_words() {
         return Err("wrong number of arguments".into());
@@ -51,6 +55,7 @@ pub(super) fn canonical(
         Kind::Text => Ok(first.clone()),
         Kind::FileName { may_be_empty } => file_name(directive.name, first, may_be_empty),
         Kind::Save => save(words, present, saving),
+        Kind::SlotStats => slot_stats(words),
         Kind::OutputLimits => output_limits(words, present),
         Kind::Bind => bind(words),
         Kind::KeyspaceEvents => keyspace_events(first),
@@ -200,6 +205,24 @@ fn flags(words: &[String], choices: &[&'static str]) -> Result<String, Reason> {
         choices[0].to_owned()
     } else {
         set.join(" ")
+    })
+}
+
+/// What of slots is told besides their keys, as it is shown.
+pub(super) const SLOT_STATS: [&str; 3] = ["cpu", "net", "mem"];
+
+fn slot_stats(words: &[String]) -> Result<String, Reason> {
+    let choices = ["no", "yes", SLOT_STATS[0], SLOT_STATS[1], SLOT_STATS[2]];
+    let chosen: Vec<&str> = words
+        .iter()
+        .map(|word| one_of(word, &choices))
+        .collect::<Result<_, _>>()?;
+    let is_told = |word: &&str| chosen.contains(word) || chosen.contains(&"yes");
+    let told: Vec<&str> = SLOT_STATS.into_iter().filter(is_told).collect();
+    Ok(match told.len() {
+        0 => "no".to_owned(),
+        3 => "yes".to_owned(),
+        _ => told.join(" "),
     })
 }
 
@@ -559,6 +582,11 @@ mod tests {
             ),
             (Kind::Save, &["900", "1", "60", "5"], "x", "900 1 60 5"),
             (Kind::Save, &[""], "900 1", ""),
+            (Kind::Save, &[], "900 1", ""),
+            (Kind::SlotStats, &["no"], "yes", "no"),
+            (Kind::SlotStats, &["NET", "cpu"], "no", "cpu net"),
+            (Kind::SlotStats, &["net", "cpu", "mem"], "no", "yes"),
+            (Kind::SlotStats, &["net", "yes"], "no", "yes"),
             (
                 Kind::OutputLimits,
                 &["replica", "1mb", "0", "60", "normal", "1k", "2", "3"],

@@ -53,6 +53,11 @@ impl Durations {
         Some(made)
     }
 
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Number of calls.
     pub fn calls(&self) -> u64 {
         self.0.as_ref().map_or(0, |counts| counts.iter().sum())
@@ -92,23 +97,21 @@ impl Durations {
         steps
     }
 
-    /// Appends the distribution to a part.
+    /// Appends the distribution to a part: the places of its counts, one higher, with the counts, then a zero.
     pub fn write(&self, part: &mut PartWriter<'_>) {
-        let Some(made) = self.made() else {
-            return part.number(0);
-        };
-        part.number(made.iter_recorded().count() as u64);
-        for step in made.iter_recorded() {
-            part.number(step.value_iterated_to());
-            part.number(step.count_at_value());
+        let counts = self.0.iter().flat_map(|counts| counts.iter().enumerate());
+        for (place, &calls) in counts.filter(|(_, calls)| **calls > 0) {
+            part.number(1 + place as u64);
+            part.number(calls);
         }
+        part.number(0);
     }
 
     /// Takes in a distribution that [`Self::write`] wrote.
     pub fn merge(&mut self, part: &mut PartReader<'_>) {
-        for _ in 0..part.number() {
-            let (nanos, calls) = (part.number(), part.number());
-            self.record(calls, nanos);
+        while let Some(place) = part.number().checked_sub(1) {
+            let counts = self.0.get_or_insert_with(|| Box::new([0; COUNTS]));
+            counts[place as usize] += part.number();
         }
     }
 }
@@ -155,8 +158,15 @@ mod tests {
         right.record(99, 2_000_000);
         let mut part = Vec::new();
         right.write(&mut PartWriter(&mut part));
-        left.merge(&mut PartReader::new(&part));
+        let mut reader = PartReader::new(&part);
+        left.merge(&mut reader);
+        assert!(reader.is_at_end());
         assert_eq!(left.calls(), 100);
+        let mut none = Vec::new();
+        Durations::default().write(&mut PartWriter(&mut none));
+        let mut merged = Durations::default();
+        merged.merge(&mut PartReader::new(&none));
+        assert!(merged.is_empty());
         let percentiles = left.percentiles_us(&[50.0, 0.5]);
         assert!((percentiles[0] - 2000.0).abs() < 20.0);
         assert!(percentiles[1] < 1.1);

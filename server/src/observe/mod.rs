@@ -1,28 +1,37 @@
-//! What a core counts about itself: statistics, slow log, latency events. Data only; `INFO` and its kin read it.
+//! What a core counts about itself: statistics, logs of commands, latency events. Data only; `INFO` and its kin read it.
 
+mod commandlog;
 mod errors;
 mod histogram;
 mod hotkeys;
+mod key_costs;
 mod latency;
 mod parts;
-mod slowlog;
 mod stats;
 mod timing;
+mod top_keys;
 
+pub use commandlog::{
+    ARG_MAX_BYTES, ARGS_MAX, CommandLog, CommandLogs, Cost, LogEntry, LogKind, shorten,
+};
 pub use errors::ErrorCounts;
 pub use histogram::Durations;
 pub use hotkeys::{HotKey, HotKeys, KEY_MAX_BYTES, SAMPLE_INTERVAL, Use};
+pub use key_costs::{
+    KeyCosts, KeyCostsAsked, KeyCostsReport, Metrics, Ranking, SlotCost, SlotCosts, Sums,
+};
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
 pub use parts::{PartReader, PartWriter};
-pub use slowlog::{ARG_MAX_BYTES, ARGS_MAX, SlowEntry, Slowlog, shorten};
 pub use stats::{CommandId, CommandStats, Rates, Stats};
 pub use timing::{Counted, TurnTiming};
 
 /// What a core observes beside its counters.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// Its slow commands.
-    pub slowlog: Slowlog,
+    /// Its commands that stood out.
+    pub command_logs: CommandLogs,
+    /// From so many bytes on a reply is large; none is, if the log is off.
+    pub large_reply_bytes: u64,
     /// Its latency spikes.
     pub latency: LatencyMonitor,
     /// Most bytes of memory it has used, as far as it looked.
@@ -33,6 +42,10 @@ pub struct Observed {
     pub between_cores_bytes: u64,
     /// The keys it works on most.
     pub hot_keys: HotKeys,
+    /// What commands cost by key, if somebody wants to know or wanted to.
+    pub key_costs: Option<Box<KeyCosts>>,
+    /// What they cost by slot, if that is wanted.
+    pub slot_costs: SlotCosts,
     /// Bytes of its copies of other cores' keys.
     pub copy_bytes: u64,
 }

@@ -1,10 +1,14 @@
 //! Every error text of the wire, in one place, byte for byte as Redis words them.
 
+mod hotkeys;
+mod slots;
 mod sorted_sets;
 pub mod streams;
 
 use std::borrow::Cow;
 
+pub use hotkeys::*;
+pub use slots::*;
 pub use sorted_sets::*;
 
 /// An error reply: the line after the `-`, code word first.
@@ -472,6 +476,9 @@ pub fn prefixes_overlap(prefix: &[u8], which: &str, other: &[u8]) -> ErrorReply 
 /// `SLOWLOG GET` with a count that there is not.
 pub const SLOWLOG_COUNT: ErrorReply =
     ErrorReply::fixed("ERR count should be greater than or equal to -1");
+/// There is no such log of commands.
+pub const COMMANDLOG_TYPE: ErrorReply =
+    ErrorReply::fixed("ERR type should be one of the following: slow, large-request, large-reply");
 /// Something is to be saved.
 pub const NOT_PERSISTENT: ErrorReply =
     ErrorReply::fixed("ERR Larder keeps its dataset in memory only: saving is not supported yet");

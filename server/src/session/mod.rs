@@ -209,7 +209,7 @@ pub mod gate {
     pub const PAUSE: u32 = 1 << 9;
     /// `maxmemory` is set (a core's gate).
     pub const MAXMEMORY: u32 = 1 << 10;
-    /// Every command is timed by itself (a core's gate; `slowlog-log-slower-than` is small).
+    /// Every command is timed by itself, and weighed (a core's gate; what makes one slow, or large, is little).
     pub const TIME_EACH: u32 = 1 << 11;
     /// Keys of the core's shard are locked (a core's gate).
     pub const LOCKS: u32 = 1 << 12;
@@ -223,6 +223,8 @@ pub mod gate {
     /// What comes behind the last command waits for its answer: a script on another core, which may come to reach anything, or
     /// what decides how commands run.
     pub const BEHIND_LAST: u32 = 1 << 16;
+    /// What commands cost is told by key or by slot (a core's gate): every command is timed by itself.
+    pub const COSTS: u32 = 1 << 17;
 }
 
 /// A client connection.

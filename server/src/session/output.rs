@@ -306,6 +306,11 @@ impl Output {
         self.full_bytes + self.ready.len() + self.late.len() + self.pieces_bytes
     }
 
+    /// Bytes that were written since [`Self::written_bytes`] was so much; none of a command that leaves fewer than it found.
+    pub fn written_since(&self, before: usize) -> u64 {
+        self.written_bytes().saturating_sub(before) as u64
+    }
+
     /// Bytes that could be sent.
     #[inline]
     pub fn ready_bytes(&self) -> usize {

@@ -130,6 +130,7 @@ fn reset_each(call: &mut CoreCall<'_>) {
     call.core.stats.reset();
     call.core.stats.expired_before = expired;
     call.core.stats.expired_fields_before = expired_fields;
+    call.core.observed.slot_costs.reset();
 }
 
 fn reset_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {

@@ -6,7 +6,7 @@ use larder_engine::KeyAhead;
 
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::run::is_timed_apart;
+use crate::dispatch::core::run::{is_timed_apart, nanos_since};
 use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::RUN_COMMANDS;
 use crate::dispatch::locks::Kind;
@@ -18,6 +18,7 @@ use crate::dispatch::mail::requests::{
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::scripts::placement::hash_of_first_key;
 use crate::dispatch::transactions::scopes::is_change_of_all;
+use crate::observe::Cost;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, SessionId, gate};
@@ -60,8 +61,8 @@ impl Core {
         for (ticket, pieces) in batch.take_in_pieces() {
             self.take_in_pieces(from, ticket, pieces);
         }
-        for slow in batch.slow() {
-            self.observe_slow_hop(&slow);
+        for costly in batch.costly() {
+            self.observe_hop(&costly);
         }
     }
 
@@ -493,18 +494,23 @@ impl Core {
         let options = CallOptions::of(&request.head);
         let apart = is_timed_apart(command, args, self.state.gates);
         let began = apart.then(Instant::now);
+        let start = out.len();
         run_command_on_shard(&mut self.state, out, args, command, options);
+        let reply_bytes = (out.len() - start) as u64;
         if request.head.reading == Reading::Remembered {
             let reader = request.head.origin(from);
             self.state.remember(command.spec, &args, reader);
         }
         match began {
             None => self.state.timing.ran(command.id),
-            Some(began) => drop(self.timed_apart(command, began)),
+            Some(began) => {
+                let nanos = self.timed_apart(command, began);
+                self.add_costs(command.spec, args, Cost { nanos, reply_bytes });
+            }
         }
     }
 
-    /// Runs a command of another core's session. If it was slow, the answer says so: only that core knows the client.
+    /// Runs a command of another core's session. If it stands out, the answer says so: only that core knows the client.
     #[inline(always)]
     fn run_command_for(
         &mut self,
@@ -522,7 +528,8 @@ impl Core {
         let (options, reading) = (CallOptions::of(request), request.reading);
         // A part of a spread command is no call of its own.
         let is_part = matches!(request.ticket, Ticket::Part { .. });
-        let apart = !is_part && is_timed_apart(command, args, self.state.gates);
+        let tells_costs = self.state.gates & gate::COSTS != 0;
+        let apart = !is_part && is_timed_apart(command, args, self.state.gates) || tells_costs;
         let began = apart.then(Instant::now);
         let state = &mut self.state;
         let bytes = self.outboxes.to(from).answer(request.ticket, |out| {
@@ -533,18 +540,40 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         self.owe(from, request.ticket.session(), bytes);
+        let mut cost = Cost {
+            nanos: 0,
+            reply_bytes: bytes as u64,
+        };
         match began {
-            None if is_part => {}
-            None => self.state.timing.ran(command.id),
-            Some(began) => {
-                let micros = self.timed_apart(command, began);
-                let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
-                let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
-                if is_heard && counts == Counts::Now && self.state.is_worth_telling(micros) {
-                    let outbox = self.outboxes.to(from);
-                    outbox.tell_slow(request.ticket, (command, micros), args, None);
+            None if is_part => return,
+            None => {
+                self.state.timing.ran(command.id);
+                if cost.reply_bytes < self.state.observed.large_reply_bytes {
+                    return;
                 }
             }
+            Some(began) if is_part => cost.nanos = nanos_since(began),
+            Some(began) => cost.nanos = self.timed_apart(command, began),
+        }
+        self.add_costs(command.spec, args, cost);
+        if !is_part {
+            self.tell_if_costly(from, args, request, (command, cost));
+        }
+    }
+
+    /// A command of another core's session is told of with its answer, if it stands out.
+    fn tell_if_costly(
+        &mut self,
+        from: CoreId,
+        args: Args<'_>,
+        request: &RequestHead,
+        (command, cost): (&'static Command, Cost),
+    ) {
+        let is_heard = !matches!(request.ticket, Ticket::Discard { .. });
+        let counts = request.locks.map_or(Counts::Now, |locks| locks.counts);
+        if is_heard && counts == Counts::Now && self.state.is_worth_telling(cost) {
+            let outbox = self.outboxes.to(from);
+            outbox.tell_cost(request.ticket, (command, cost), args, None);
         }
     }
 }

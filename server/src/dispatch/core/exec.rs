@@ -64,7 +64,7 @@ impl Core {
             }
             TransactionStep::Watch => {
                 let watch = self.watch(session, args);
-                self.begin_rounds(session, Box::new(watch), command, quiet);
+                self.begin_rounds(session, args, Box::new(watch), command, quiet);
             }
             TransactionStep::Unwatch => {
                 self.end_watch(session);

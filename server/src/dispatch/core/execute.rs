@@ -1,6 +1,6 @@
 //! Decides what becomes of a command that a session has sent: it is refused, queued, has to wait, or runs ([`super::run`]).
 
-use crate::command::{Args, Command, CommandSpec, Run, TransactionStep};
+use crate::command::{Args, Command, CommandSpec, Run, ShardFn, TransactionStep};
 use crate::dispatch::core::admit::{Admission, has_to_come_behind};
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::resolve::resolve;
@@ -35,21 +35,43 @@ impl Core {
             && target.core == self.state.id
             && let Some(command) = command
             && let Run::OnShard(run) = command.spec.run
-            && command.is_plain
+            && self.runs_plainly(command)
             && command.spec.accepts(args.len())
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
-            self.count_call(session, command);
-            self.state.timing.ran(command.id);
-            let how = (false, Reading::NotRemembered);
-            self.run_here(session, args, command, run, target, how);
-            self.serve_written();
+            self.run_plainly(session, args, command, run, target);
             return Executed::Plainly;
         }
         self.execute_otherwise(session, args, command, target)
     }
 
-    /// As [`Self::execute`], for whatever is not a plain command on a key of this core: it may be one on a key of another.
+    /// Whether what is said of a run of plain commands holds for this one: it takes constant time, and no more memory than is leased
+    /// for a run, where memory is limited.
+    #[inline(always)]
+    fn runs_plainly(&self, command: &Command) -> bool {
+        command.is_plain
+            || command.shares_turn && command.steps.is_none() && !self.budget.is_limited()
+    }
+
+    /// Runs a plain command on keys of this core.
+    #[inline(always)]
+    fn run_plainly(
+        &mut self,
+        session: &mut Session,
+        args: Args<'_>,
+        command: &'static Command,
+        run: ShardFn,
+        target: Target,
+    ) {
+        self.count_call(session, command);
+        self.state.timing.ran(command.id);
+        let how = (false, Reading::NotRemembered);
+        self.run_here(session, args, command, run, target, how);
+        self.serve_written();
+    }
+
+    /// As [`Self::execute`], for whatever is not a plain command on a key of this core: it may be one on a key of another, or one that
+    /// could have several keys, and whose keys are all here.
     #[inline(never)]
     fn execute_otherwise(
         &mut self,
@@ -72,6 +94,17 @@ impl Core {
             return Executed::Plainly;
         }
         if session.gates | self.state.gates == 0
+            && target.core == self.state.id
+            && let Some(command) = command
+            && let Run::FanOut { together, .. } = command.spec.run
+            && self.is_plain_together(command, args, target)
+            && command.spec.accepts(args.len())
+            && args.span_bytes() <= TIMED_ARGS_BYTES
+        {
+            self.run_plainly(session, args, command, together, target);
+            return Executed::Plainly;
+        }
+        if session.gates | self.state.gates == 0
             && let Some(command) = command
             && let Run::Blocking(blocking) = command.spec.run
             && command.is_plain
@@ -90,6 +123,17 @@ impl Core {
         match self.execute_any(session, args, command, target) {
             true => Executed::Otherwise,
             false => Executed::NotYet,
+        }
+    }
+
+    /// Whether a command that could have several keys is a plain one on keys of this core alone, which has its first key: it has no
+    /// other, or there is no other core.
+    #[inline]
+    fn is_plain_together(&self, command: &Command, args: Args<'_>, target: Target) -> bool {
+        let has_one_key = args.len() == 2 && target.first_key.is_known();
+        match self.runs_plainly(command) {
+            true => has_one_key || self.state.shared.slots.cores() == 1,
+            false => has_one_key && command.spec.is_constant_with_one_key,
         }
     }
 

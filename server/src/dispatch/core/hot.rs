@@ -15,6 +15,7 @@ use crate::dispatch::limits::COPY_MAX_BYTES;
 use crate::dispatch::locks::{Claim, Mode, Scope};
 use crate::dispatch::mail::copy_message::CopyMessage;
 use crate::dispatch::run::on_shard::{access_of, fail};
+use crate::observe::Cost;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
@@ -99,9 +100,14 @@ impl Core {
             return true;
         }
         let began = Instant::now();
+        let written_before = session.output.written_bytes();
         self.read_copy(session, &reading);
-        let micros = self.timed_apart(command, began);
-        self.observe_slow(session, args, command.spec, micros);
+        let cost = Cost {
+            nanos: self.timed_apart(command, began),
+            reply_bytes: session.output.written_since(written_before),
+        };
+        self.observe_slow(session, args, command.spec, cost.nanos);
+        self.add_costs(command.spec, args, cost);
         true
     }
 
@@ -113,7 +119,7 @@ impl Core {
             shard.set_now(state.clock.unix);
         }
         let (db, protocol) = (session.db, session.protocol);
-        session.output.append(|out| {
+        let reply_bytes = session.output.append(|out| {
             let began = out.len();
             let result = (reading.run)(&mut ShardCall {
                 shard,
@@ -129,7 +135,9 @@ impl Core {
             if let Err(error) = result {
                 fail(state, out, began, reading.command, protocol, &error);
             }
+            out.len() - began
         });
+        self.observe_reply(session, reading.args, reading.command.spec, reply_bytes);
     }
 
     /// Word of copies has come from another core.

@@ -41,6 +41,7 @@ use std::sync::Arc;
 
 use larder_engine::{Buffer, Shard, ShardOptions, StoreError};
 
+use crate::command::commandlog;
 use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
@@ -53,6 +54,7 @@ use crate::dispatch::exec::ExecMemory;
 use crate::dispatch::gather::Gathers;
 use crate::dispatch::hot::copies::Copies;
 use crate::dispatch::hot::offers::Offers;
+use crate::dispatch::limits::TIMED_ARGS_BYTES;
 use crate::dispatch::locks::Locks;
 use crate::dispatch::mail::backlog::Backlog;
 use crate::dispatch::mail::credit::Debts;
@@ -71,7 +73,7 @@ use crate::dispatch::transactions::in_order::InOrder;
 use crate::dispatch::transactions::pending::Transactions;
 use crate::dispatch::transactions::undos::Undos;
 use crate::dispatch::turn::run_queue::RunQueue;
-use crate::observe::{Observed, Stats, TurnTiming};
+use crate::observe::{LogKind, Observed, Stats, TurnTiming};
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{HighWater, Prefixes, Readers, Sessions, Subscribers, gate};
@@ -236,14 +238,20 @@ impl Core {
         self.state.config = self.state.shared.config();
         let config = &self.state.config;
         /// Below this threshold a command may be slow without its turn standing out.
-        const SLOW_ENOUGH_TO_STAND_OUT_US: i64 = 1000;
-        let slowlog_us = config.slowlog_log_slower_than_us;
-        let time_each = (0..SLOW_ENOUGH_TO_STAND_OUT_US).contains(&slowlog_us)
+        const SLOW_ENOUGH_TO_STAND_OUT_US: u64 = 1000;
+        let threshold = |kind| commandlog::threshold(config, kind).unwrap_or(u64::MAX);
+        let slow_us = threshold(LogKind::Slow);
+        let large_bytes = threshold(LogKind::LargeRequest);
+        let time_each = slow_us < SLOW_ENOUGH_TO_STAND_OUT_US
+            || large_bytes <= TIMED_ARGS_BYTES as u64
             || config.latency_monitor_threshold_ms > 0;
+        let large_reply_bytes = threshold(LogKind::LargeReply);
+        self.state.observed.large_reply_bytes = large_reply_bytes;
         let high_water = HighWater::of(config.client_output_buffer_high_water_bytes);
         self.client_memory.set_max(config.client_memory_max_bytes());
         self.state.sessions.memory_mut().note_change();
         self.set_gate(gate::TIME_EACH, time_each);
+        self.state.choose_costs();
         for session in self.state.sessions.iter_mut() {
             let was_held_back = session.is_held_back();
             session.set_high_water(high_water);

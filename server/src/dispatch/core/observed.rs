@@ -1,25 +1,33 @@
-//! What is told about commands as they run: the slow log, the latency monitor, monitors.
+//! What is told about commands as they run: the logs of commands, the latency monitor, monitors.
+//!
+//! A request is weighed where it comes from, on its session's core; a reply where it is made, which may be another: word of a large one
+//! goes along with it, as of a command that took long.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::command::commandlog;
 use crate::command::monitor::{self, Shown};
 use crate::command::{Args, CommandSpec, CommandTable, CoreState, Flags};
 use crate::dispatch::core::Core;
-use crate::dispatch::mail::batch::SlowHop;
+use crate::dispatch::mail::batch::CostlyHop;
 use crate::dispatch::mail::requests::Ticket;
-use crate::observe::{SlowEntry, shorten};
-use crate::resp::ArgRange;
+use crate::observe::{Cost, LogEntry, LogKind, shorten};
+use crate::resp::{ArgRange, Digits};
+use crate::routing::{SLOTS, Slot};
 use crate::session::{Closing, Session, gate};
 
 impl CoreState {
-    /// Whether a command of `micros` belongs in the slow log or among the latency spikes.
-    pub(super) fn is_worth_telling(&self, micros: u64) -> bool {
-        self.is_slow(micros) || self.is_spike(micros)
+    /// Whether a command of this cost belongs in a log or among the latency spikes.
+    pub(super) fn is_worth_telling(&self, cost: Cost) -> bool {
+        let micros = cost.nanos / 1000;
+        self.is_slow(micros)
+            || self.is_spike(micros)
+            || cost.reply_bytes >= self.observed.large_reply_bytes
     }
 
     fn is_slow(&self, micros: u64) -> bool {
-        u64::try_from(self.config.slowlog_log_slower_than_us)
-            .is_ok_and(|threshold| micros >= threshold)
+        let threshold = commandlog::threshold(&self.config, LogKind::Slow);
+        threshold.is_some_and(|threshold| micros >= threshold)
     }
 
     fn is_spike(&self, micros: u64) -> bool {
@@ -35,12 +43,9 @@ impl Core {
         session: &Session,
         args: Args<'_>,
         spec: &CommandSpec,
-        micros: u64,
+        nanos: u64,
     ) {
-        if !self.state.is_worth_telling(micros) {
-            return;
-        }
-        let state = &mut self.state;
+        let (state, micros) = (&mut self.state, nanos / 1000);
         if state.is_spike(micros) {
             let event = if spec.flags.has(Flags::FAST) {
                 "fast-command"
@@ -52,39 +57,119 @@ impl Core {
                 .latency
                 .record(event, state.clock.unix.as_secs(), micros / 1000);
         }
-        if state.is_slow(micros) && !spec.flags.has(Flags::SKIP_SLOWLOG) {
-            let secrets_hidden: Vec<&[u8]> = args
-                .iter_from(0)
-                .enumerate()
-                .map(|(at, arg)| match monitor::is_secret(spec, &args, at) {
-                    true => monitor::REDACTED,
-                    false => arg,
-                })
-                .collect();
-            let entry = SlowEntry {
-                id: state.shared.next_slowlog_id(),
-                unix_secs: state.clock.unix.as_secs(),
-                micros,
-                args: shorten(secrets_hidden.iter().copied()),
-                addr: session.peer.addr.clone(),
-                name: session.name.clone(),
-            };
-            state
-                .observed
-                .slowlog
-                .push(entry, state.config.slowlog_max_len);
+        if state.is_slow(micros) {
+            self.log_command(LogKind::Slow, session, args, spec, micros);
         }
     }
 
-    /// A command of one of this core's sessions took long on another core.
-    pub(super) fn observe_slow_hop(&mut self, slow: &SlowHop<'_>) {
-        let (Ticket::Reply { session, .. } | Ticket::Attempt { session }) = slow.ticket else {
+    /// A command that is weighed by itself has run, or is on its way to where it runs.
+    #[cold]
+    pub(super) fn observe_request(
+        &mut self,
+        session: &Session,
+        args: Args<'_>,
+        spec: &CommandSpec,
+    ) {
+        let threshold = commandlog::threshold(&self.state.config, LogKind::LargeRequest);
+        let bytes = request_bytes(args);
+        if threshold.is_some_and(|threshold| bytes >= threshold) {
+            self.log_command(LogKind::LargeRequest, session, args, spec, bytes);
+        }
+    }
+
+    /// A command has a reply of so many bytes.
+    #[inline(always)]
+    pub(super) fn observe_reply(
+        &mut self,
+        session: &Session,
+        args: Args<'_>,
+        spec: &CommandSpec,
+        bytes: usize,
+    ) {
+        if bytes as u64 >= self.state.observed.large_reply_bytes {
+            self.log_command(LogKind::LargeReply, session, args, spec, bytes as u64);
+        }
+    }
+
+    /// A command has run on this core, and cost this much: it counts for its keys, if somebody wants to know.
+    #[inline(always)]
+    pub(super) fn add_costs(&mut self, spec: &CommandSpec, args: Args<'_>, cost: Cost) {
+        if self.state.gates & gate::COSTS != 0 {
+            self.add_costs_of_keys(spec, args, cost);
+        }
+    }
+
+    #[cold]
+    fn add_costs_of_keys(&mut self, spec: &CommandSpec, args: Args<'_>, cost: Cost) {
+        let positions: Vec<usize> = spec.keys.positions(&args).collect();
+        let Some(&first) = positions.first() else {
+            return;
+        };
+        let state = &mut self.state;
+        let slot = Slot::of(args.at(first)).number();
+        let cost = (cost, request_bytes(args));
+        if state.config.cluster_slot_stats.are_of_commands() {
+            state.observed.slot_costs.add(slot, SLOTS, cost);
+        }
+        let now_ms = state.clock.unix.0;
+        if let Some(costs) = state.observed.key_costs.as_mut()
+            && costs.goes_on(now_ms)
+        {
+            let keys = positions.iter().map(|&at| args.at(at));
+            costs.add(keys, slot, cost, state.random.draw());
+        } else {
+            state.choose_costs();
+        }
+    }
+
+    #[cold]
+    fn log_command(
+        &mut self,
+        kind: LogKind,
+        session: &Session,
+        args: Args<'_>,
+        spec: &CommandSpec,
+        value: u64,
+    ) {
+        if spec.flags.has(Flags::SKIP_SLOWLOG) {
+            return;
+        }
+        let state = &mut self.state;
+        let secrets_hidden: Vec<&[u8]> = args
+            .iter_from(0)
+            .enumerate()
+            .map(|(at, arg)| match monitor::is_secret(spec, &args, at) {
+                true => monitor::REDACTED,
+                false => arg,
+            })
+            .collect();
+        let entry = LogEntry {
+            id: state.shared.next_log_id(kind),
+            unix_secs: state.clock.unix.as_secs(),
+            value,
+            args: shorten(secrets_hidden.iter().copied()),
+            addr: session.peer.addr.clone(),
+            name: session.name.clone(),
+        };
+        let limits = commandlog::limits(&state.config, kind);
+        state
+            .observed
+            .command_logs
+            .of_mut(kind)
+            .push(entry, limits.max_len);
+    }
+
+    /// A command of one of this core's sessions took long on another core, or had a large reply.
+    pub(super) fn observe_hop(&mut self, hop: &CostlyHop<'_>) {
+        let (Ticket::Reply { session, .. } | Ticket::Attempt { session }) = hop.ticket else {
             return;
         };
         let Some(session) = self.state.sessions.take_out(session) else {
             return;
         };
-        self.observe_slow(&session, slow.args, slow.command.spec, slow.micros);
+        let (args, spec) = (hop.args, hop.command.spec);
+        self.observe_slow(&session, args, spec, hop.cost.nanos);
+        self.observe_reply(&session, args, spec, hop.cost.reply_bytes as usize);
         self.state.sessions.put_back(session);
     }
 
@@ -154,4 +239,12 @@ impl Core {
         let others = self.outboxes.others(self.state.id);
         others.for_each(|outbox| outbox.show_to_monitors(&lines));
     }
+}
+
+/// Bytes of a command as clients send it: an array of bulk strings.
+fn request_bytes(args: Args<'_>) -> u64 {
+    let header = |number: usize| b"*\r\n".len() + Digits::new().unsigned(number as u64).len();
+    let each = args.iter_from(0);
+    let each = each.map(|arg| header(arg.len()) + arg.len() + b"\r\n".len());
+    (header(args.len()) + each.sum::<usize>()) as u64
 }

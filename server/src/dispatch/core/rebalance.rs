@@ -17,6 +17,7 @@ use crate::dispatch::mail::requests::Work;
 use crate::dispatch::rebalance::legs::{by_load, legs, loads};
 use crate::dispatch::rebalance::rounds::{AheadRounds, MoveRounds, Outcome};
 use crate::dispatch::rebalance::{Job, Stage};
+use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::Recipient;
 use crate::routing::{CoreId, Slot};
 
@@ -153,7 +154,10 @@ impl Core {
         let rounds = AheadRounds::new(slots.clone(), way, Rc::clone(&is_over));
         job.come_to(Stage::GoingAhead { slots, is_over });
         let recipient = Recipient::nobody(CommandTable::rebalance());
-        self.run_rounds(None, Gather::in_rounds(recipient, Box::new(rounds)));
+        self.run_rounds(
+            None,
+            Gather::in_rounds(recipient, Box::new(rounds), KeptArgs::default()),
+        );
     }
 
     /// Moves these slots, while all stand still.
@@ -168,7 +172,10 @@ impl Core {
             began_us: self.state.clock.monotonic_us,
         });
         let recipient = Recipient::nobody(CommandTable::rebalance());
-        self.run_rounds(None, Gather::in_rounds(recipient, Box::new(rounds)));
+        self.run_rounds(
+            None,
+            Gather::in_rounds(recipient, Box::new(rounds), KeptArgs::default()),
+        );
     }
 
     /// Slots have moved, or have not: what comes next.

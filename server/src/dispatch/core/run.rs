@@ -17,6 +17,7 @@ use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, run_on_shard};
 use crate::dispatch::run::recipient::note_write;
 use crate::dispatch::transactions::pending::{Split, key_range};
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::{CoreId, SlotMap};
 use crate::session::{Endpoint, HighWater, Session, gate};
@@ -74,10 +75,19 @@ impl Core {
             }
             _ => {
                 let began = self.state.timing.begin_apart();
+                let written_before = session.output.written_bytes();
                 self.start(session, args, command, target, owner, quiet);
-                let micros = self.timed_apart(command, began);
-                self.observe_slow(session, args, command.spec, micros);
+                let cost = Cost {
+                    nanos: self.timed_apart(command, began),
+                    reply_bytes: session.output.written_since(written_before),
+                };
+                self.observe_slow(session, args, command.spec, cost.nanos);
+                self.add_costs(command.spec, args, cost);
             }
+        }
+        // It may have changed what counts as large.
+        if is_told_apart(args, gates | self.state.gates) {
+            self.observe_request(session, args, command.spec);
         }
         end_command(session, command.spec);
         if gates & gate::NOTES != 0 {
@@ -130,7 +140,7 @@ impl Core {
             }
             Run::Rounds(begin) => {
                 if let Some(rounds) = self.rounds(session, args, command, begin, quiet) {
-                    self.begin_rounds(session, rounds, command, quiet);
+                    self.begin_rounds(session, args, rounds, command, quiet);
                 }
             }
             Run::RoundsOfAll { begin, reaches } => {
@@ -140,7 +150,7 @@ impl Core {
                     Some(rounds) if takes_locks => {
                         self.begin_rounds_on_cores(session, args, command, rounds, quiet);
                     }
-                    Some(rounds) => self.begin_rounds(session, rounds, command, quiet),
+                    Some(rounds) => self.begin_rounds(session, args, rounds, command, quiet),
                     None => {}
                 }
             }
@@ -173,12 +183,12 @@ impl Core {
         }
     }
 
-    /// Accounts for a command that began at `began` and was timed by itself; microseconds it took.
+    /// Accounts for a command that began at `began` and was timed by itself; nanoseconds it took.
     pub(super) fn timed_apart(&mut self, command: &'static Command, began: Instant) -> u64 {
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanos_since(began);
         self.state.timing.apart(nanos);
         self.state.stats.ran(command.id, 1, nanos);
-        nanos / 1000
+        nanos
     }
 
     /// Runs on this core's shard.
@@ -199,17 +209,19 @@ impl Core {
             first_key: target.first_key,
         };
         let state = &mut self.state;
-        session.output.append(|out| {
+        let reply_bytes = session.output.append(|out| {
             let began = out.len();
             run_on_shard(state, out, args, command, run, options);
             if quiet {
                 out.truncate(began);
             }
+            out.len() - began
         });
         if reading == Reading::Remembered {
             let reader = state.reader(session.id);
             state.remember(command.spec, &args, reader);
         }
+        self.observe_reply(session, args, command.spec, reply_bytes);
     }
 
     pub(super) fn run_on_session(
@@ -223,6 +235,7 @@ impl Core {
         // Word of a change of subscriptions is no reply: it is said to a client that wants none, too.
         let is_heard = !quiet || command.spec.flags.has(Flags::PUBSUB);
         let mark = (!is_heard).then(|| session.output.mark());
+        let written_before = session.output.written_bytes();
         let result = run(&mut SessionCall {
             core: &mut self.state,
             session,
@@ -233,6 +246,8 @@ impl Core {
             self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
             session.reply(|reply| reply.error(&error));
         }
+        let reply_bytes = session.output.written_since(written_before);
+        self.observe_reply(session, args, command.spec, reply_bytes as usize);
         self.show_behind(session, args, command.spec);
         self.notice_config();
         let high_water = self.state.config.client_output_buffer_high_water_bytes;
@@ -428,10 +443,20 @@ impl Core {
     }
 }
 
+pub(super) fn nanos_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Whether a command's share of its turn's time would not tell enough of it.
 #[inline]
 pub(super) fn is_timed_apart(command: &Command, args: Args<'_>, gates: u32) -> bool {
-    !command.shares_turn || gates & gate::TIME_EACH != 0 || args.span_bytes() > TIMED_ARGS_BYTES
+    !command.shares_turn || is_told_apart(args, gates)
+}
+
+/// Whether the bytes of a command may be of interest by themselves.
+#[inline]
+fn is_told_apart(args: Args<'_>, gates: u32) -> bool {
+    gates & (gate::TIME_EACH | gate::COSTS) != 0 || args.span_bytes() > TIMED_ARGS_BYTES
 }
 
 /// Whether the command, coming from this client, is about the core that serves it alone.

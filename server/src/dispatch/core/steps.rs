@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{Args, Command, Flags, Step, Steps, StepsFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -13,6 +14,7 @@ use crate::dispatch::run::on_shard::{CallOptions, access_of, fail};
 use crate::dispatch::run::recipient::{note_write, recipient_of_session};
 use crate::dispatch::steps::InSteps;
 use crate::dispatch::transactions::claimant::Claimant;
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::session::{ReplySeq, Session, SessionId};
@@ -45,7 +47,7 @@ impl Core {
             first_key: target.first_key,
         };
         let state = &mut self.state;
-        let steps = session.output.append(|out| {
+        let (steps, reply_bytes) = session.output.append(|out| {
             let start = out.len();
             let begun = begin(&mut options.call(state, out, args));
             let steps = begun.unwrap_or_else(|error| {
@@ -55,7 +57,7 @@ impl Core {
             if quiet || steps.is_some() {
                 out.truncate(start);
             }
-            steps
+            (steps, out.len() - start)
         });
         let reading = Reading::of(session, command);
         if reading == Reading::Remembered {
@@ -63,8 +65,13 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         let Some(steps) = steps else {
-            let micros = self.timed_apart(command, began);
-            return self.observe_slow(session, args, command.spec, micros);
+            let cost = Cost {
+                nanos: self.timed_apart(command, began),
+                reply_bytes: reply_bytes as u64,
+            };
+            self.observe_slow(session, args, command.spec, cost.nanos);
+            self.add_costs(command.spec, args, cost);
+            return self.observe_reply(session, args, command.spec, reply_bytes);
         };
         let seq = session.output.expect_if_wanted(!quiet);
         note_write(session, command.spec, seq);
@@ -113,8 +120,12 @@ impl Core {
         }
         if let Some(bytes) = answered {
             self.owe(from, head.ticket.session(), bytes);
-            let micros = self.timed_apart(command, began);
-            return self.tell_if_slow(from, batch, request, micros);
+            let cost = Cost {
+                nanos: self.timed_apart(command, began),
+                reply_bytes: bytes as u64,
+            };
+            self.add_costs(command.spec, args, cost);
+            return self.tell_cost_of_steps(from, batch, request, cost);
         }
         let mut alone = self.outboxes.empty();
         alone.ask_as(batch, request);
@@ -122,15 +133,14 @@ impl Core {
         self.keep_in_steps((from, false), alone, steps, began);
     }
 
-    /// A command that took so long is told of with its answer.
-    fn tell_if_slow(&mut self, from: CoreId, batch: &Batch, request: &Request, micros: u64) {
-        if self.state.is_worth_telling(micros)
+    /// A command of this cost is told of with its answer, if it stands out.
+    fn tell_cost_of_steps(&mut self, from: CoreId, batch: &Batch, request: &Request, cost: Cost) {
+        if self.state.is_worth_telling(cost)
             && let Work::Command(command) = request.head.work
         {
             let (args, lent) = (batch.args(request), batch.lent_with(request));
-            let slow = (command, micros);
             let outbox = self.outboxes.to(from);
-            outbox.tell_slow(request.head.ticket, slow, args, lent);
+            outbox.tell_cost(request.head.ticket, (command, cost), args, lent);
         }
     }
 
@@ -238,22 +248,28 @@ impl Core {
             }
         };
         self.state.stats.ran(called.id, 1, command.nanos);
-        let micros = command.nanos / 1000;
+        let reply_bytes = pieces.iter().map(Vec::len).sum::<usize>();
+        let cost = Cost {
+            nanos: command.nanos,
+            reply_bytes: reply_bytes as u64,
+        };
+        let args = command.batch.args(request);
+        self.add_costs(called.spec, args, cost);
         let Ticket::Reply { session, seq } = request.head.ticket else {
             unreachable!("it is a client's, by itself")
         };
         if from == self.state.id {
             self.fill_in_pieces(session, seq, pieces);
             if let Some(mut session) = self.state.sessions.take_out(session) {
-                let args = command.batch.args(request);
-                self.observe_slow(&session, args, called.spec, micros);
+                self.observe_slow(&session, args, called.spec, cost.nanos);
+                self.observe_reply(&session, args, called.spec, reply_bytes);
                 session.at_barrier &= !command.is_awaited;
                 self.look_again(session);
             }
             return;
         }
         // While the batch has room.
-        self.tell_if_slow(from, &command.batch, request, micros);
+        self.tell_cost_of_steps(from, &command.batch, request, cost);
         let outbox = self.outboxes.to(from);
         let bytes = outbox.answer_in_pieces(request.head.ticket, pieces);
         self.owe(from, session, bytes);
@@ -275,8 +291,4 @@ impl Core {
     ) {
         self.fill_reply_by(session, |output| output.fill_with(seq, pieces));
     }
-}
-
-fn nanos_since(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -42,6 +42,8 @@ pub(in crate::dispatch) struct Gathers {
     spare: Vec<Vec<Vec<u8>>>,
     /// Memory of the lists that say which part holds each element.
     spare_places: Vec<Vec<usize>>,
+    /// Memory of copies of arguments.
+    spare_args: Vec<KeptArgs>,
     /// Memory of the reply that is made.
     reply: Vec<u8>,
     /// How far each of its parts has been read.
@@ -75,8 +77,30 @@ impl Gathers {
         self.spare_places.pop().unwrap_or_default()
     }
 
-    /// Keeps the memory of parts that were small.
-    pub(in crate::dispatch) fn recycle(&mut self, mut parts: Vec<Vec<u8>>, finish: Finish) {
+    /// Copies the arguments of a command whose reply ends so, if they are looked at then: for its function, or because the reply, which
+    /// may be large, is to be logged.
+    pub(in crate::dispatch) fn keep_args(&mut self, finish: &Finish, args: Args<'_>) -> KeptArgs {
+        match finish {
+            Finish::Merge(_) | Finish::Gather(_) | Finish::Rounds(_) => {
+                let mut kept = self.spare_args.pop().unwrap_or_default();
+                kept.fill(args);
+                kept
+            }
+            Finish::Sum | Finish::All | Finish::Exec => KeptArgs::default(),
+        }
+    }
+
+    /// Keeps the memory of parts that were small, and of the copy of the arguments.
+    pub(in crate::dispatch) fn recycle(
+        &mut self,
+        mut parts: Vec<Vec<u8>>,
+        finish: Finish,
+        args: KeptArgs,
+    ) {
+        let is_worth_keeping = !args.is_empty() && args.memory_bytes() <= GATHER_PART_KEPT_BYTES;
+        if is_worth_keeping && self.spare_args.len() < GATHERS_KEPT {
+            self.spare_args.push(args);
+        }
         if let Finish::Gather(mut places) = finish
             && self.spare_places.len() < GATHERS_KEPT
             && places.capacity() <= GATHER_PLACES_KEPT
@@ -100,7 +124,7 @@ impl Gathers {
 pub(in crate::dispatch) struct Gather {
     pub(in crate::dispatch) recipient: Recipient,
     pub(in crate::dispatch) finish: Finish,
-    /// A copy of the command's arguments, for [`Finish::Merge`] and for the order of events.
+    /// A copy of the command's arguments, for [`Finish::Merge`], for the order of events, and for the log, should the reply be large.
     pub(in crate::dispatch) args: KeptArgs,
     /// The events of its parts, if this core tells of them.
     pub(in crate::dispatch) told: Option<Box<EventsOfCommand>>,
@@ -118,12 +142,8 @@ impl Gather {
     pub(in crate::dispatch) fn of_parts(
         recipient: Recipient,
         finish: Finish,
-        args: Args<'_>,
+        args: KeptArgs,
     ) -> Self {
-        let args = match finish {
-            Finish::Merge(_) => keep_args(args),
-            _ => KeptArgs::default(),
-        };
         Self {
             recipient,
             finish,
@@ -136,8 +156,12 @@ impl Gather {
     }
 
     /// The same, of a command of several rounds.
-    pub(in crate::dispatch) fn in_rounds(recipient: Recipient, rounds: Box<dyn Rounds>) -> Self {
-        Self::of_parts(recipient, Finish::Rounds(rounds), Args::new(&[], &[]))
+    pub(in crate::dispatch) fn in_rounds(
+        recipient: Recipient,
+        rounds: Box<dyn Rounds>,
+        args: KeptArgs,
+    ) -> Self {
+        Self::of_parts(recipient, Finish::Rounds(rounds), args)
     }
 
     /// Its parts run under these locks.

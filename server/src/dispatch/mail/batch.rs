@@ -13,6 +13,7 @@ use crate::dispatch::mail::copy_message::CopyMessage;
 use crate::dispatch::mail::requests::{
     Credit, LockRequest, QueuedCommands, RequestHead, Ticket, WaitRequest, Work,
 };
+use crate::observe::Cost;
 use crate::resp::ArgRange;
 use crate::routing::CoreId;
 use crate::session::{Reader, SessionId};
@@ -28,7 +29,7 @@ pub struct Batch {
     monitor_lines: Vec<u8>,
     /// Word of copies of keys.
     copies: Vec<CopyMessage>,
-    slow: Vec<SlowAnswer>,
+    costly: Vec<CostlyAnswer>,
     /// Replies in pieces, which travel as they are.
     in_pieces: Vec<(Ticket, Vec<Vec<u8>>)>,
     /// Events of requests that the receiving core tells of.
@@ -109,21 +110,21 @@ pub(in crate::dispatch) struct Answer {
     len: usize,
 }
 
-/// Word of an answered command that took long.
+/// Word of an answered command that took long, or whose answer is large.
 #[derive(Clone, Copy, Debug)]
-struct SlowAnswer {
+struct CostlyAnswer {
     ticket: Ticket,
     command: &'static Command,
-    micros: u64,
+    cost: Cost,
     args: ArgsInBatch,
 }
 
-/// A command that ran on the sending core and took long.
+/// A command that ran on the sending core and took long, or had a large reply.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::dispatch) struct SlowHop<'a> {
+pub(in crate::dispatch) struct CostlyHop<'a> {
     pub(in crate::dispatch) ticket: Ticket,
     pub(in crate::dispatch) command: &'static Command,
-    pub(in crate::dispatch) micros: u64,
+    pub(in crate::dispatch) cost: Cost,
     pub(in crate::dispatch) args: Args<'a>,
 }
 
@@ -170,7 +171,7 @@ impl Batch {
         clear(&mut self.answers);
         clear(&mut self.credits);
         clear(&mut self.copies);
-        clear(&mut self.slow);
+        clear(&mut self.costly);
         clear(&mut self.in_pieces);
         clear(&mut self.events);
         clear(&mut self.times);
@@ -624,11 +625,11 @@ impl Batch {
         }
     }
 
-    /// Says that a command answered with this batch took long. Its arguments stand in the buffer `lent`, if there is one.
-    pub(in crate::dispatch) fn tell_slow(
+    /// Says what a command cost that is answered with this batch. Its arguments stand in the buffer `lent`, if there is one.
+    pub(in crate::dispatch) fn tell_cost(
         &mut self,
         ticket: Ticket,
-        (command, micros): (&'static Command, u64),
+        (command, cost): (&'static Command, Cost),
         args: Args<'_>,
         lent: Option<&Arc<Buffer>>,
     ) {
@@ -638,10 +639,10 @@ impl Batch {
         let args = lent
             .and_then(|buffer| self.lend_args(args, buffer))
             .unwrap_or_else(|| self.keep_args(args.iter_from(0)));
-        self.slow.push(SlowAnswer {
+        self.costly.push(CostlyAnswer {
             ticket,
             command,
-            micros,
+            cost,
             args,
         });
     }
@@ -659,12 +660,12 @@ impl Batch {
         &self.events
     }
 
-    pub(in crate::dispatch) fn slow(&self) -> impl Iterator<Item = SlowHop<'_>> {
-        self.slow.iter().map(|slow| SlowHop {
-            ticket: slow.ticket,
-            command: slow.command,
-            micros: slow.micros,
-            args: self.args_at(slow.args),
+    pub(in crate::dispatch) fn costly(&self) -> impl Iterator<Item = CostlyHop<'_>> {
+        self.costly.iter().map(|costly| CostlyHop {
+            ticket: costly.ticket,
+            command: costly.command,
+            cost: costly.cost,
+            args: self.args_at(costly.args),
         })
     }
 

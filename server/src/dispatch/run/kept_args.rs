@@ -21,6 +21,15 @@ impl KeptArgs {
         self.ranges.is_empty()
     }
 
+    /// Copies these, in the memory of those there were.
+    pub(in crate::dispatch) fn fill(&mut self, args: Args<'_>) {
+        self.bytes.clear();
+        self.ranges.clear();
+        self.bytes.reserve(args.iter_from(0).map(<[u8]>::len).sum());
+        self.ranges.reserve(args.len());
+        args.iter_from(0).for_each(|arg| self.push(arg));
+    }
+
     fn push(&mut self, arg: &[u8]) {
         self.ranges.push(ArgRange {
             start: self.bytes.len() as u32,
@@ -31,18 +40,14 @@ impl KeptArgs {
 
     /// Bytes of memory held.
     pub(in crate::dispatch) fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.ranges.len() * size_of::<ArgRange>()
+        self.bytes.capacity() + self.ranges.capacity() * size_of::<ArgRange>()
     }
 }
 
 /// Copies a command's arguments.
 pub(in crate::dispatch) fn keep_args(args: Args<'_>) -> KeptArgs {
-    let bytes = args.iter_from(0).map(<[u8]>::len).sum();
-    let mut kept = KeptArgs {
-        bytes: Vec::with_capacity(bytes),
-        ranges: Vec::with_capacity(args.len()),
-    };
-    args.iter_from(0).for_each(|arg| kept.push(arg));
+    let mut kept = KeptArgs::default();
+    kept.fill(args);
     kept
 }
 

@@ -355,3 +355,151 @@ fn a_scan_by_slots_finds_the_keys_of_all_cores_once() {
         assert_eq!(reply, format!("-ERR {error}\r\n"), "{arguments}");
     }
 }
+
+#[test]
+fn a_slot_is_emptied_wherever_its_keys_are_and_no_other() {
+    for cores in [1, 3] {
+        let mut server = Server::with_core_endpoints(cores);
+        let client = server.connect(0);
+        let mut send = |line: &str| server.send(client, format!("{line}\r\n").as_bytes());
+        let slot = send("CLUSTER KEYSLOT foo").trim()[1..].to_owned();
+        for key in ["foo", "{foo}a", "{foo}b", "bar", "a", "b", "c"] {
+            send(&format!("SET {key} 1"));
+        }
+        send("SELECT 1");
+        send("SET foo 1");
+        assert_eq!(send(&format!("CLUSTER FLUSHSLOT {slot} async")), "+OK\r\n");
+        assert_eq!(send("DBSIZE"), ":0\r\n");
+        send("SELECT 0");
+        assert_eq!(send("DBSIZE"), ":4\r\n");
+        assert_eq!(send("EXISTS foo {foo}a {foo}b bar a b c"), ":4\r\n");
+        for (asked, error) in [
+            ("FLUSHSLOT 16384", "Invalid or out of range slot"),
+            ("FLUSHSLOT 1 now", "syntax error"),
+            (
+                "FLUSHSLOT 1 sync x",
+                "unknown subcommand or wrong number of arguments for 'FLUSHSLOT'. Try CLUSTER HELP.",
+            ),
+        ] {
+            assert_eq!(
+                send(&format!("CLUSTER {asked}")),
+                format!("-ERR {error}\r\n")
+            );
+        }
+        server.disconnect(client);
+        server.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn what_is_known_of_slots_is_of_all_cores_or_of_the_one_that_is_asked() {
+    let mut server = Server::with_core_endpoints(2);
+    let client = server.connect(0);
+    let one =
+        |slot: u16, keys: u64| format!("*2\r\n:{slot}\r\n*2\r\n$9\r\nkey-count\r\n:{keys}\r\n");
+    let mut send = |line: &str| server.send(client, format!("{line}\r\n").as_bytes());
+    for key in ["foo", "{foo}a", "bar", "a"] {
+        send(&format!("SET {key} 1"));
+    }
+    let [foo, bar, a] =
+        ["foo", "bar", "a"].map(|key| crate::routing::Slot::of(key.as_bytes()).number());
+    assert!(bar < 8192 && foo > 8192 && foo < a, "{foo} {bar} {a}");
+    assert_eq!(
+        send(&format!("CLUSTER SLOT-STATS SLOTSRANGE {foo} {}", foo + 1)),
+        format!("*2\r\n{}{}", one(foo, 2), one(foo + 1, 0))
+    );
+    assert_eq!(
+        send("CLUSTER SLOT-STATS ORDERBY key-count LIMIT 3"),
+        format!("*3\r\n{}{}{}", one(foo, 2), one(bar, 1), one(a, 1))
+    );
+    assert_eq!(
+        send("CLUSTER SLOT-STATS ORDERBY KEY-COUNT ASC LIMIT 1"),
+        format!("*1\r\n{}", one(0, 0))
+    );
+    for (asked, error) in [
+        (
+            "SLOTSRANGE 2 1",
+            "Start slot number 2 is greater than end slot number 1",
+        ),
+        ("SLOTSRANGE 2 16384", "Invalid or out of range slot"),
+        ("ORDERBY cpu-usec", "Unrecognized sort metric for ORDERBY."),
+        (
+            "ORDERBY key-count LIMIT 0",
+            "Limit has to lie in between 1 and 16384 (maximum number of slots).",
+        ),
+        (
+            "ORDERBY key-count ASC DESC",
+            "Multiple filters of the same type are disallowed.",
+        ),
+        ("ORDERBY key-count LIMIT", "syntax error"),
+        (
+            "SLOTSRANGE 2 3 4",
+            "unknown subcommand or wrong number of arguments for 'SLOT-STATS'. Try CLUSTER HELP.",
+        ),
+    ] {
+        let reply = send(&format!("CLUSTER SLOT-STATS {asked}"));
+        assert_eq!(reply, format!("-ERR {error}\r\n"), "{asked}");
+    }
+    let of_one = server.connect_to_core(0, HOST);
+    assert_eq!(
+        server.send(of_one, b"CLUSTER SLOT-STATS ORDERBY key-count LIMIT 1\r\n"),
+        format!("*1\r\n{}", one(bar, 1))
+    );
+}
+
+#[test]
+fn what_commands_cost_is_counted_by_slot_if_that_is_wanted() {
+    let mut server = Server::with_core_endpoints(2);
+    let client = server.connect(0);
+    let mut send = |line: &str| server.send(client, format!("{line}\r\n").as_bytes());
+    send("CONFIG SET cluster-slot-stats-enabled 'net mem'");
+    let slot = crate::routing::Slot::of(b"foo").number();
+    // 3 words of an array, "*3$3SET$3foo$1x" and their ends; the reply "+OK".
+    send("SET foo x");
+    let ask = format!("CLUSTER SLOT-STATS SLOTSRANGE {slot} {slot}");
+    let told = send(&ask);
+    assert!(told.contains("memory-bytes\r\n:"), "{told}");
+    assert!(
+        told.ends_with("network-bytes-in\r\n:29\r\n$17\r\nnetwork-bytes-out\r\n:5\r\n"),
+        "{told}"
+    );
+    assert!(!told.contains("cpu-usec"), "{told}");
+    send("CONFIG RESETSTAT");
+    assert!(send(&ask).ends_with("network-bytes-in\r\n:0\r\n$17\r\nnetwork-bytes-out\r\n:0\r\n"));
+    send("CONFIG SET cluster-slot-stats-enabled no");
+    send("SET foo x");
+    send("CONFIG SET cluster-slot-stats-enabled yes");
+    let told = send(&ask);
+    assert!(told.contains("cpu-usec\r\n:0\r\n"), "{told}");
+    assert!(told.ends_with("network-bytes-out\r\n:0\r\n"), "{told}");
+}
+
+#[test]
+fn slots_that_are_served_are_not_trimmed() {
+    let mut server = Server::with_core_endpoints(2);
+    let (client, of_one) = (server.connect(0), server.connect_to_core(1, HOST));
+    let served = |slot: u16| format!("-ERR the slot {slot} is served by this node\r\n");
+    for (client, asked, reply) in [
+        (client, "RANGES 1 5 9", served(5)),
+        (of_one, "RANGES 1 5 9", "+OK\r\n".to_owned()),
+        (of_one, "RANGES 2 9000 9001 0 1", served(9000)),
+        (
+            of_one,
+            "RANGE 1 5 9",
+            "-ERR missing ranges argument\r\n".to_owned(),
+        ),
+        (
+            of_one,
+            "RANGES 2 5 9",
+            "-ERR invalid number of ranges\r\n".to_owned(),
+        ),
+        (
+            of_one,
+            "RANGES x 5 9",
+            "-ERR value is not an integer or out of range\r\n".to_owned(),
+        ),
+    ] {
+        let command = format!("TRIMSLOTS {asked}\r\n");
+        assert_eq!(server.send(client, command.as_bytes()), reply, "{asked}");
+    }
+}

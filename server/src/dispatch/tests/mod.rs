@@ -23,6 +23,7 @@ mod attempts;
 mod basics;
 mod blocking;
 mod cluster;
+mod command_logs;
 mod copies;
 mod copy_steps;
 mod credit;

@@ -19,7 +19,11 @@ use crate::session::{Multi, SessionId, WaitNumber};
 /// What a transaction does once it holds its locks.
 pub(in crate::dispatch) enum Plan {
     /// A command of several rounds.
-    Rounds(Box<dyn Rounds>),
+    Rounds {
+        rounds: Box<dyn Rounds>,
+        /// Somebody is told of its events.
+        is_told: bool,
+    },
     /// A command with a part on each of its cores, whose events somebody is told of.
     Spread(Spread),
     /// The first attempt at a command that may block.

@@ -4,17 +4,20 @@
 //! over bytes without branches, which the compiler turns into vector instructions. A source that is shorter than others
 //! counts as ending in zeros.
 //!
-//! With keys on several cores: every core is asked for its sources, then the destination's core gets the result.
+//! With keys on several cores each combines its own sources, and answers what came of them: a string, two where the first source
+//! is treated apart or what is set twice counts. The destination's core gets the result. A core whose answer would be longer than its
+//! share of what may be held at once is asked by itself, when the others' answers are gone.
 
-use larder_engine::{DbIndex, Event, Shard, StoreError, StringForm, TtlChange};
+use larder_engine::{Access, DbIndex, EntryRef, Event, Shard, StoreError, StringForm, TtlChange};
 
-use crate::command::families::fetch::{self, Fetched, by_core};
+use crate::command::families::fetch::{self, by_core};
 use crate::command::{
     Args, Category, CommandSpec, CoreCall, CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys,
     Round, Rounds, Run, ShardCall, Spread,
 };
+use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
+use crate::resp::{ErrorReply, REPLY_MAX_BYTES, Reply};
 use crate::routing::{CoreId, SlotMap};
 
 /// The table.
@@ -102,14 +105,14 @@ impl Operation {
 }
 
 /// A result in the making.
+#[derive(Debug)]
 struct Combination {
     operation: Operation,
-    sources: usize,
     /// The first source, for those that treat it apart.
-    first: Vec<u8>,
-    /// The operation on the sources taken in; for those that treat the first apart, any of the others; for
+    first: Option<Vec<u8>>,
+    /// The operation on the sources taken in, if there were any; for those that treat the first apart, any of the others; for
     /// [`Operation::One`] what is set in any.
-    sum: Vec<u8>,
+    sum: Option<Vec<u8>>,
     /// For [`Operation::One`]: what is set in more than one.
     twice: Vec<u8>,
 }
@@ -118,28 +121,33 @@ impl Combination {
     fn new(operation: Operation) -> Self {
         Self {
             operation,
-            sources: 0,
-            first: Vec::new(),
-            sum: Vec::new(),
+            first: None,
+            sum: None,
             twice: Vec::new(),
         }
     }
 
-    /// Takes in the next source.
+    /// Takes in the first source.
+    fn add_first(&mut self, source: &[u8]) {
+        match self.operation {
+            Operation::Diff | Operation::Diff1 | Operation::AndOr => {
+                self.first = Some(source.to_vec());
+            }
+            _ => self.add(source),
+        }
+    }
+
+    /// Takes in another source.
     fn add(&mut self, source: &[u8]) {
         use Operation::{And, AndOr, Diff, Diff1, Not, One, Or, Xor};
-        self.sources += 1;
-        if self.sources == 1 {
-            match self.operation {
-                Diff | Diff1 | AndOr => self.first = source.to_vec(),
-                And | Or | Xor | Not | One => self.sum = source.to_vec(),
-            }
+        let Some(sum) = &mut self.sum else {
+            self.sum = Some(source.to_vec());
             return;
+        };
+        if sum.len() < source.len() {
+            sum.resize(source.len(), 0);
         }
-        if self.sum.len() < source.len() {
-            self.sum.resize(source.len(), 0);
-        }
-        let (common, beyond) = self.sum.split_at_mut(source.len());
+        let (common, beyond) = sum.split_at_mut(source.len());
         match self.operation {
             And => {
                 each(common, source, |bits, other| bits & other);
@@ -158,27 +166,70 @@ impl Combination {
         }
     }
 
+    /// Bytes it holds.
+    fn bytes(&self) -> usize {
+        let strings = [&self.first, &self.sum].into_iter().flatten();
+        strings.map(Vec::len).sum::<usize>() + self.twice.len()
+    }
+
+    /// Makes one string of those that one can stand for: what of the first is set in no other that came.
+    fn condense(&mut self) {
+        if let (Operation::Diff, Some(first), Some(sum)) =
+            (self.operation, &mut self.first, &self.sum)
+        {
+            first.resize(first.len().max(sum.len()), 0);
+            each(first, sum, |first, bits| first & !bits);
+            self.sum = None;
+        }
+    }
+
+    /// Appends what has come so far.
+    fn write(&self, part: &mut PartWriter<'_>) {
+        for string in [&self.first, &self.sum] {
+            part.number(string.is_some().into());
+            part.bytes(string.as_deref().unwrap_or_default());
+        }
+        part.bytes(&self.twice);
+    }
+
+    /// Takes in what [`Self::write`] has written of other sources.
+    fn merge(&mut self, part: &mut PartReader<'_>) {
+        let mut string = || {
+            let is_there = part.number() == 1;
+            let bytes = part.bytes();
+            is_there.then_some(bytes)
+        };
+        let (first, sum) = (string(), string());
+        let twice = part.bytes();
+        if let Some(first) = first {
+            self.first = Some(first.to_vec());
+        }
+        if let Some(sum) = sum {
+            self.add(sum);
+        }
+        self.twice.resize(self.twice.len().max(twice.len()), 0);
+        each(&mut self.twice, twice, |bits, other| bits | other);
+    }
+
     fn finish(mut self) -> Vec<u8> {
         use Operation::{And, AndOr, Diff, Diff1, Not, One, Or, Xor};
-        let len = self.first.len().max(self.sum.len());
+        self.condense();
+        let (mut sum, mut first) = (self.sum.unwrap_or_default(), self.first.unwrap_or_default());
+        let len = first.len().max(sum.len());
         match self.operation {
             And | Or | Xor => {}
-            Not => self.sum.iter_mut().for_each(|bits| *bits = !*bits),
-            One => each(&mut self.sum, &self.twice, |bits, twice| bits & !twice),
-            Diff1 => each(&mut self.sum, &self.first, |bits, first| bits & !first),
-            Diff | AndOr => {
-                let keep = self.operation == AndOr;
-                self.first.resize(len, 0);
-                self.sum.resize(len, 0);
-                if keep {
-                    each(&mut self.sum, &self.first, |bits, first| first & bits);
-                } else {
-                    each(&mut self.sum, &self.first, |bits, first| first & !bits);
-                }
+            Not => sum.iter_mut().for_each(|bits| *bits = !*bits),
+            One => each(&mut sum, &self.twice, |bits, twice| bits & !twice),
+            Diff1 => each(&mut sum, &first, |bits, first| bits & !first),
+            Diff => sum = first,
+            AndOr => {
+                first.resize(len, 0);
+                sum.resize(len, 0);
+                each(&mut sum, &first, |bits, first| first & bits);
             }
         }
-        self.sum.resize(len, 0);
-        self.sum
+        sum.resize(len, 0);
+        sum
     }
 }
 
@@ -194,21 +245,24 @@ fn bitop(call: &mut ShardCall<'_>) -> CommandResult {
     let mut combination = Combination::new(Operation::parse(&call.args)?);
     for at in 3..call.args.len() {
         let key = call.key(at);
-        match call.shard.read(call.db, key, call.access) {
-            Some(entry) => {
-                call.stats.hits += 1;
-                combination.add(entry.string().ok_or(errors::WRONG_TYPE)?);
-            }
-            None => {
-                call.stats.misses += 1;
-                combination.add(b"");
-            }
+        let entry = call.shard.read(call.db, key, call.access);
+        call.stats.count_lookup(entry.is_some());
+        let source = source_of(entry.as_ref())?;
+        match at {
+            3 => combination.add_first(source),
+            _ => combination.add(source),
         }
     }
     let result = combination.finish();
     store(call.shard, call.db, call.args.at(2), &result)?;
     call.reply.count(result.len() as u64);
     Ok(())
+}
+
+/// The bits of an entry; of none, none.
+fn source_of<'e>(entry: Option<&EntryRef<'e>>) -> Result<&'e [u8], ErrorReply> {
+    let source = entry.map(|entry| entry.string().ok_or(errors::WRONG_TYPE));
+    source.unwrap_or(Ok(b""))
 }
 
 /// Stores the result; an empty one deletes the destination.
@@ -225,75 +279,94 @@ fn store(shard: &mut Shard, db: DbIndex, key: &[u8], result: &[u8]) -> Result<()
 /// `BITOP` whose keys live on several cores.
 struct Spreading {
     state: State,
-    operation: Operation,
     destination: (CoreId, Vec<u8>),
-    /// The questions for the sources.
-    asks: Vec<CoreRequest>,
-    /// For each source the question whose answer has it.
-    sources: Vec<usize>,
+    /// The sources of each core; the first source is the first one of the first core.
+    sources: Vec<(CoreId, Vec<Vec<u8>>)>,
+    /// Whose sources the answers at hand are of.
+    asked: Vec<usize>,
+    /// Who is to be asked by itself.
+    left: Vec<usize>,
+    combination: Combination,
 }
 
 #[derive(Clone, Copy)]
 enum State {
     Begun,
-    Fetched,
+    Combined,
     Stored { result_bytes: usize },
 }
 
 fn bitop_rounds(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
     let operation = Operation::parse(args)?;
-    let groups = by_core(args, 3..args.len(), slots);
-    let mut sources = vec![0; args.len() - 3];
-    for (number, (_, places)) in groups.iter().enumerate() {
-        places.iter().for_each(|at| sources[at - 3] = number);
-    }
-    let asks = groups.into_iter().map(|(core, places)| CoreRequest {
-        core,
-        run: fetch::strings,
-        args: places.into_iter().map(|at| args.at(at).to_vec()).collect(),
+    let groups = by_core(args, 3..args.len(), slots).into_iter();
+    let sources = groups.map(|(core, places)| {
+        let keys = places.into_iter().map(|at| args.at(at).to_vec());
+        (core, keys.collect())
     });
     let destination = args.at(2);
     Ok(Box::new(Spreading {
         state: State::Begun,
-        operation,
         destination: (slots.core_of(destination), destination.to_vec()),
-        asks: asks.collect(),
-        sources,
+        sources: sources.collect(),
+        asked: Vec::new(),
+        left: Vec::new(),
+        combination: Combination::new(operation),
     }))
+}
+
+impl Spreading {
+    /// Asks these for what comes of their sources, if it is no longer than `most_bytes`.
+    fn ask(&mut self, asked: Vec<usize>, most_bytes: Option<usize>) -> Round {
+        self.state = State::Combined;
+        let requests = asked.iter().map(|&number| {
+            let (core, keys) = &self.sources[number];
+            let mut args = Vec::with_capacity(1 + keys.len());
+            args.push(Asked::of(&self.combination, number, most_bytes).write());
+            args.extend_from_slice(keys);
+            CoreRequest {
+                core: *core,
+                run: combine_there,
+                args,
+            }
+        });
+        let requests = requests.collect();
+        self.asked = asked;
+        Round::Ask(requests)
+    }
+
+    /// Takes the answers in, and asks the next of those that are asked by themselves, or has the result stored.
+    fn take(&mut self, answers: &[&[u8]]) -> Result<Round, ErrorReply> {
+        for (answer, &number) in answers.iter().zip(&self.asked) {
+            match fetch::outcome(answer)? {
+                [] => self.left.push(number),
+                written => self.combination.merge(&mut PartReader::new(written)),
+            }
+        }
+        if let Some(number) = self.left.pop() {
+            return Ok(self.ask(vec![number], None));
+        }
+        let fresh = Combination::new(self.combination.operation);
+        let result = std::mem::replace(&mut self.combination, fresh).finish();
+        self.state = State::Stored {
+            result_bytes: result.len(),
+        };
+        let (core, key) = &mut self.destination;
+        Ok(Round::Ask(vec![CoreRequest {
+            core: *core,
+            run: store_there,
+            args: vec![std::mem::take(key), result],
+        }]))
+    }
 }
 
 impl Rounds for Spreading {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         match self.state {
             State::Begun => {
-                self.state = State::Fetched;
-                Ok(Round::Ask(std::mem::take(&mut self.asks)))
+                let cores = self.sources.len();
+                Ok(self.ask((0..cores).collect(), Some(REPLY_MAX_BYTES / cores)))
             }
-            State::Fetched => {
-                let mut answers: Vec<_> = answers
-                    .iter()
-                    .map(|answer| fetch::fetched(answer))
-                    .collect::<Result<_, _>>()?;
-                let mut combination = Combination::new(self.operation);
-                for &answer in &self.sources {
-                    match answers[answer].next() {
-                        Some(Fetched::String(value)) => combination.add(value),
-                        Some(Fetched::Missing) => combination.add(b""),
-                        Some(Fetched::WrongType) => return Err(errors::WRONG_TYPE),
-                        None => unreachable!("every source asked for is answered"),
-                    }
-                }
-                let result = combination.finish();
-                self.state = State::Stored {
-                    result_bytes: result.len(),
-                };
-                let (core, key) = &mut self.destination;
-                Ok(Round::Ask(vec![CoreRequest {
-                    core: *core,
-                    run: store_there,
-                    args: vec![std::mem::take(key), result],
-                }]))
-            }
+            State::Combined => self.take(answers),
             State::Stored { result_bytes } => {
                 for answer in answers {
                     fetch::outcome(answer)?;
@@ -303,6 +376,85 @@ impl Rounds for Spreading {
             }
         }
     }
+}
+
+/// What a core is asked to do with its sources.
+struct Asked {
+    operation: Operation,
+    /// Whether the first of its sources is the first of all.
+    has_first: bool,
+    /// No longer answer is wanted. `None`: whatever its length; it was asked before.
+    most_bytes: Option<usize>,
+}
+
+impl Asked {
+    fn of(combination: &Combination, number: usize, most_bytes: Option<usize>) -> Self {
+        Self {
+            operation: combination.operation,
+            has_first: number == 0,
+            most_bytes,
+        }
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut written = Vec::new();
+        let mut part = PartWriter(&mut written);
+        part.number(self.operation as u64);
+        part.number(self.has_first.into());
+        part.number(self.most_bytes.map_or(0, |most| 1 + most as u64));
+        written
+    }
+
+    fn read(written: &[u8]) -> Self {
+        let mut part = PartReader::new(written);
+        Self {
+            operation: Operation::ALL[part.number() as usize],
+            has_first: part.number() == 1,
+            most_bytes: part.number().checked_sub(1).map(|most| most as usize),
+        }
+    }
+}
+
+/// Answers what comes of the sources at the arguments behind the first, which says what is asked ([`Asked`]); nothing, if that is too long.
+fn combine_there(call: &mut CoreCall<'_>) {
+    match combine_own(call) {
+        Ok(combined) => {
+            fetch::succeed(call.out);
+            if let Some(combined) = combined {
+                combined.write(&mut PartWriter(call.out));
+            }
+        }
+        Err(error) => fetch::fail(call.out, &error),
+    }
+}
+
+fn combine_own(call: &mut CoreCall<'_>) -> Result<Option<Combination>, ErrorReply> {
+    let asked = Asked::read(call.args.at(0));
+    let core = &mut *call.core;
+    let mut combined = Some(Combination::new(asked.operation));
+    for (number, key) in call.args.iter_from(1).enumerate() {
+        if let Some(reader) = call.reader {
+            core.remember_key(key, reader);
+        }
+        let entry = core.shard.hasher().key(key);
+        let entry = core.shard.read(call.db, entry, Access::Touch);
+        if asked.most_bytes.is_some() {
+            core.stats.count_lookup(entry.is_some());
+        }
+        let source = source_of(entry.as_ref())?;
+        combined = combined.and_then(|mut combined| {
+            match asked.has_first && number == 0 {
+                true => combined.add_first(source),
+                false => combined.add(source),
+            }
+            let fits = asked.most_bytes.is_none_or(|most| combined.bytes() <= most);
+            fits.then_some(combined)
+        });
+    }
+    if let Some(combined) = &mut combined {
+        combined.condense();
+    }
+    Ok(combined)
 }
 
 /// Stores argument 1 at argument 0.
@@ -356,8 +508,36 @@ mod tests {
             for operation in Operation::ALL {
                 let sources = if operation == Operation::Not { &sources[..1] } else { &sources[..] };
                 let mut combination = Combination::new(operation);
-                sources.iter().for_each(|source| combination.add(source));
+                combination.add_first(&sources[0]);
+                sources[1..].iter().for_each(|source| combination.add(source));
                 prop_assert_eq!(combination.finish(), model(operation, sources), "{:?}", operation);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_cores_make_of_their_own_sources_comes_to_the_same(
+            sources in prop::collection::vec((0usize..3, prop::collection::vec(any::<u8>(), 0..20)), 2..8),
+        ) {
+            let strings: Vec<Vec<u8>> = sources.iter().map(|(_, source)| source.clone()).collect();
+            for operation in Operation::ALL.into_iter().filter(|&operation| operation != Operation::Not) {
+                let mut whole = Combination::new(operation);
+                for core in 0..3 {
+                    let mut own = Combination::new(operation);
+                    for (number, (of, source)) in sources.iter().enumerate() {
+                        match (*of == core, number) {
+                            (false, _) => {}
+                            (true, 0) => own.add_first(source),
+                            (true, _) => own.add(source),
+                        }
+                    }
+                    own.condense();
+                    let mut written = Vec::new();
+                    own.write(&mut PartWriter(&mut written));
+                    whole.merge(&mut PartReader::new(&written));
+                }
+                prop_assert_eq!(whole.finish(), model(operation, &strings), "{:?}", operation);
             }
         }
     }

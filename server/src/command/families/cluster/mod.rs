@@ -5,8 +5,11 @@
 //! port takes every command, and a client whose map is old is served all the same. Of the subcommands there are those
 //! that tell; those by which servers are made into a cluster there are not.
 
+mod flush;
 mod keys;
+mod ranges;
 mod scan;
+mod slot_stats;
 
 use crate::command::{
     Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Question, Run, SessionCall,
@@ -50,6 +53,19 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Walks the keys of the selected database by the cores that own their slots, some at a time. Of Valkey.",
         complexity: "O(1) for every call, O(N) for a whole walk, where N is the number of keys.",
         run: Run::Rounds(scan::begin),
+        ..CommandSpec::BASE
+    },
+    CommandSpec {
+        name: "trimslots",
+        arity: -5,
+        flags: Flags::WRITE,
+        categories: &[Category::Keyspace, Category::Dangerous],
+        group: Group::Server,
+        since: "8.4.0",
+        syntax: "RANGES numranges startslot endslot [startslot endslot ...]",
+        summary: "Removes the keys of slots that are served elsewhere: there are none.",
+        complexity: "O(N) where N is the number of slots named",
+        run: Run::OnSession(flush::trim),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -106,6 +122,24 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         summary: "Counts the keys of a slot.",
         complexity: "O(N) where N is the number of keys of the core that owns the slot.",
         run: Run::Rounds(keys::count),
+        ..ABOUT_NODES
+    },
+    CommandSpec {
+        name: "cluster|flushslot",
+        arity: -3,
+        flags: Flags::WRITE
+            .with(Flags::NO_ASYNC_LOADING)
+            .with(Flags::ADMIN)
+            .with(Flags::WHOLE_KEYSPACE),
+        categories: &[Category::Keyspace],
+        since: "9.0.0",
+        syntax: "slot [ASYNC | SYNC]",
+        summary: "Removes all keys of a slot, of all databases. Of Valkey.",
+        complexity: "O(N) where N is the number of keys of the core that owns the slot",
+        run: Run::EveryCore {
+            each: flush::slot_part,
+            merge: flush::slot_reply,
+        },
         ..ABOUT_NODES
     },
     CommandSpec {
@@ -199,6 +233,21 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         ..ABOUT_ONE_NODE
     },
     CommandSpec {
+        name: "cluster|slot-stats",
+        arity: -4,
+        flags: Flags::ANYTIME.with(Flags::BY_NODE),
+        tips: &["nondeterministic_output", "request_policy:all_shards"],
+        since: "8.2.0",
+        syntax: "<SLOTSRANGE start-slot end-slot | ORDERBY metric [LIMIT limit] [ASC | DESC]>",
+        summary: "Tells keys, and what they cost, by slot.",
+        complexity: "O(N) where N is the number of keys, and O(N*log(N)) of slots with ORDERBY.",
+        run: Run::EveryCore {
+            each: slot_stats::each,
+            merge: slot_stats::merge,
+        },
+        ..ABOUT_NODES
+    },
+    CommandSpec {
         name: "cluster|slots",
         tips: &["nondeterministic_output"],
         deprecated: Some(("7.0.0", "`CLUSTER SHARDS`")),
@@ -215,6 +264,8 @@ const HELP: &[&str] = &[
     "    Return number of failure reports for <node-id>.",
     "COUNTKEYSINSLOT <slot>",
     "    Return the number of keys in <slot>.",
+    "FLUSHSLOT <slot> [ASYNC|SYNC]",
+    "    Remove the keys in <slot>.",
     "GETKEYSINSLOT <slot> <count>",
     "    Return key names stored by current node in a slot.",
     "INFO",
@@ -233,6 +284,8 @@ const HELP: &[&str] = &[
     "    <id> <ip:port> <flags> <master> <pings> <pongs> <epoch> <link> <slot> ...",
     "REPLICAS <node-id>",
     "    Return <node-id> replicas.",
+    "SLOT-STATS <SLOTSRANGE start-slot end-slot|ORDERBY metric [LIMIT limit] [ASC|DESC]>",
+    "    Return an array of slot usage statistics for slots assigned to the current node.",
     "SLOTS",
     "    Return information about slots range mappings. Each range is made of:",
     "    start, end, master and replicas IP addresses, ports and ids",

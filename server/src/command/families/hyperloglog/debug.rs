@@ -80,7 +80,9 @@ fn pfdebug(call: &mut ShardCall<'_>) -> CommandResult {
         if representation != Representation::Sparse {
             return Err(errors::HYPERLOGLOG_NOT_SPARSE);
         }
-        if value.len() > hyperloglog::SPARSE_MAX_BYTES {
+        /// Two for each register: a longer value is corrupt, and would be told at length.
+        const DECODED_MAX_BYTES: usize = hyperloglog::HEADER_BYTES + 2 * hyperloglog::REGISTERS;
+        if value.len() > DECODED_MAX_BYTES {
             return Err(errors::CORRUPT_HYPERLOGLOG);
         }
         call.reply.text(&hyperloglog::decode(value));

@@ -6,7 +6,7 @@
 mod across;
 mod debug;
 
-use larder_engine::hyperloglog::{self, Corrupt, Rank, Registers, Representation};
+use larder_engine::hyperloglog::{self, Corrupt, Raises, Rank, Registers, Representation};
 use larder_engine::{
     Access, DbIndex, Encoding, EntryRef, Event, Key, Shard, StoreError, StringForm, TtlChange,
 };
@@ -45,6 +45,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access()).to(-1).note(
             "RW because it may change the internal representation of the key, and propagate to replicas",
         )]),
+        is_constant_with_one_key: true,
         group: Group::HyperLogLog,
         since: "2.8.9",
         syntax: "key [key ...]",
@@ -92,6 +93,9 @@ fn value_of<'e>(entry: &EntryRef<'e>) -> Result<(&'e [u8], Representation), Erro
     Ok((value, representation.ok_or(errors::NOT_A_HYPERLOGLOG)?))
 }
 
+/// Bytes that a value mostly grows by when an element is added, at most.
+const GROWTH_BYTES: usize = 8;
+
 /// The most bytes of a sparse value.
 fn sparse_max_bytes(config: &Config) -> u64 {
     config.hll_sparse_max_bytes
@@ -113,29 +117,39 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
     };
     let is_raw = entry.encoding() == Encoding::Raw;
     let (value, representation) = value_of(&entry)?;
-    // Nothing is copied for elements that change nothing.
-    let mut ranks = Vec::new();
-    for rank in elements {
-        let raises = hyperloglog::raises(value, representation, rank);
-        if raises.ok_or(errors::CORRUPT_HYPERLOGLOG)? {
-            ranks.push(rank);
+    let raised = match representation {
+        Representation::Dense => {
+            // Nothing is written for elements that change nothing.
+            let mut ranks = Vec::new();
+            for rank in elements {
+                if hyperloglog::raises(value, representation, rank)? != Raises::Not {
+                    ranks.push(rank);
+                }
+            }
+            if ranks.is_empty() {
+                0
+            } else {
+                let stale = hyperloglog::keeping_none(value);
+                let forgets = hyperloglog::kept_count(value).is_some();
+                let (changes, raised) = hyperloglog::dense_changes(value, &mut ranks);
+                write_changes(call.shard, db, key, forgets.then_some(stale), &changes)?;
+                raised
+            }
         }
-    }
-    let raised = if ranks.is_empty() {
-        0
-    } else if representation == Representation::Dense {
-        let stale = hyperloglog::keeping_none(value);
-        let forgets = hyperloglog::kept_count(value).is_some();
-        let (changes, raised) = hyperloglog::dense_changes(value, &mut ranks);
-        write_changes(call.shard, db, key, forgets.then_some(stale), &changes)?;
-        raised
-    } else {
-        let mut raised_value = value.to_vec();
-        let raised = add_all(&mut raised_value, ranks.into_iter(), sparse_max)?;
-        hyperloglog::forget_count(&mut raised_value);
-        let was = (value.len(), unchanged_bytes(value, &raised_value));
-        write_over(call.shard, db, key, was, &raised_value, Event::PfAdd)?;
-        raised
+        Representation::Sparse => match add_to_sparse(value, elements, sparse_max) {
+            Added::Nothing => 0,
+            Added::Some { value, was, raised } => {
+                write_over(call.shard, db, key, was, &value, Event::PfAdd)?;
+                raised
+            }
+            Added::Failed { value, was } => {
+                // As in Redis, what came before the fault is added, and nobody is told.
+                if let Some(value) = value {
+                    write_over(call.shard, db, key, was, &value, Event::Silent)?;
+                }
+                return Err(errors::CORRUPT_HYPERLOGLOG);
+            }
+        },
     };
     if raised > 0 {
         call.shard.journal().count_as(0, raised - 1);
@@ -144,6 +158,65 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
     }
     call.reply.integer((raised > 0).into());
     Ok(())
+}
+
+/// What comes of adding elements to a sparse value: how long the value was, and how many bytes at the beginning are the same.
+enum Added {
+    Nothing,
+    Some {
+        value: Vec<u8>,
+        was: (usize, usize),
+        raised: u64,
+    },
+    Failed {
+        value: Option<Vec<u8>>,
+        was: (usize, usize),
+    },
+}
+
+fn add_to_sparse(was: &[u8], elements: impl Iterator<Item = Rank>, sparse_max: u64) -> Added {
+    // Nothing is copied for elements that change nothing.
+    let mut raised_value: Option<Vec<u8>> = None;
+    let mut raised = 0;
+    let mut add = |rank: Rank| match &mut raised_value {
+        Some(value) => hyperloglog::add(value, rank, sparse_max),
+        None => match hyperloglog::raises(was, Representation::Sparse, rank)? {
+            Raises::Sparse(place) => {
+                let mut value = Vec::with_capacity(was.len() + GROWTH_BYTES);
+                value.extend_from_slice(was);
+                let is_raised = hyperloglog::add_at(&mut value, place, rank, sparse_max)?;
+                raised_value = Some(value);
+                Ok(is_raised)
+            }
+            Raises::Not | Raises::Dense => Ok(false),
+        },
+    };
+    let mut fails = false;
+    for rank in elements {
+        match add(rank) {
+            Ok(is_raised) => raised += u64::from(is_raised),
+            Err(Corrupt) => {
+                fails = true;
+                break;
+            }
+        }
+    }
+    let span = |value: &[u8]| (was.len(), unchanged_bytes(was, value));
+    match raised_value {
+        _ if fails => Added::Failed {
+            was: raised_value.as_deref().map_or((0, 0), span),
+            value: raised_value,
+        },
+        None => Added::Nothing,
+        Some(mut value) => {
+            hyperloglog::forget_count(&mut value);
+            Added::Some {
+                was: span(&value),
+                value,
+                raised,
+            }
+        }
+    }
 }
 
 /// Adds elements; how many of them changed a register.
@@ -159,10 +232,11 @@ fn add_all(
     Ok(raised)
 }
 
-/// How many bytes at the beginning of two values are the same.
+/// How many bytes at the beginning of two values are the same, or a few fewer.
 fn unchanged_bytes(was: &[u8], is: &[u8]) -> usize {
-    let bytes = was.iter().zip(is);
-    bytes.take_while(|(was, is)| was == is).count()
+    let (was, is) = (was.as_chunks::<16>().0, is.as_chunks::<16>().0);
+    let same = was.iter().zip(is).take_while(|(was, is)| was == is);
+    16 * same.count()
 }
 
 /// Writes changes of a dense value in place.

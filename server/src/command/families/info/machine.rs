@@ -55,6 +55,13 @@ pub(super) fn cpu_time(path: &str) -> CpuTime {
     }
 }
 
+/// The processor time of the process in milliseconds: its own, and the system's for it.
+pub(in crate::command::families) fn cpu_time_ms() -> (u64, u64) {
+    let time = cpu_time("/proc/self/stat");
+    let ms = |secs: f64| (secs * 1000.0) as u64;
+    (ms(time.user), ms(time.system))
+}
+
 /// Name, release and architecture of the system.
 pub(super) fn system() -> String {
     let read = |path: &str| {

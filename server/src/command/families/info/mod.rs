@@ -1,6 +1,7 @@
 //! `INFO`: the server in figures, of all cores together.
 //!
-//! Each core writes its part ([`report`]); the core that was asked adds the parts and words the sections ([`sections`]).
+//! Each core writes its part ([`report`]), what of it grows with the commands used only where a section shows it; the core that was
+//! asked adds the parts and words the sections ([`sections`]).
 
 mod machine;
 mod report;
@@ -10,10 +11,10 @@ use crate::command::{Args, Category, CommandSpec, CoreCall, Flags, Group, Run};
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
-use report::Report;
+use report::{Details, Report};
 use sections::Section;
 
-pub(super) use machine::resident_bytes;
+pub(super) use machine::{cpu_time_ms, resident_bytes};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -54,13 +55,15 @@ fn wanted(args: &Args<'_>) -> Vec<Section> {
 }
 
 fn each(call: &mut CoreCall<'_>) {
-    report::write(call);
+    let details = Details::of(&wanted(&call.args));
+    report::write(call, details);
 }
 
 fn merge(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let report = Report::of(parts);
+    let sections = wanted(args);
+    let report = Report::of(parts, Details::of(&sections));
     let mut text = String::new();
-    for section in wanted(args) {
+    for section in sections {
         if !text.is_empty() {
             text.push_str("\r\n");
         }

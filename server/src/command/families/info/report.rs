@@ -6,10 +6,12 @@ use crate::command::families::larder::HotKeyReport;
 use crate::command::families::memory::Held;
 use crate::command::{CommandTable, CoreCall};
 use crate::config::Config;
-use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter};
+use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Stats};
 use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
+
+use super::sections::Section;
 
 macro_rules! sums {
     ($($name:ident),* $(,)?) => {
@@ -140,8 +142,68 @@ pub(super) struct Report {
     pub(super) hot_keys: Vec<HotKeyReport>,
 }
 
+/// What of a report costs more the more commands have been used, and is told only to those sections that show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Details {
+    /// The counters of commands.
+    pub(super) commands: bool,
+    /// How long they took.
+    pub(super) durations: bool,
+    pub(super) hot_keys: bool,
+}
+
+impl Details {
+    /// What these sections show.
+    pub(super) fn of(sections: &[Section]) -> Self {
+        Self {
+            commands: sections.contains(&Section::Commandstats),
+            durations: sections.contains(&Section::Latencystats),
+            hot_keys: sections.contains(&Section::Hotkeys),
+        }
+    }
+
+    /// Writes what is known of commands: each that has something to tell behind its number plus one, then a zero.
+    fn write_commands(self, stats: &Stats, part: &mut PartWriter<'_>) {
+        let known = stats.by_command.iter().zip(&stats.durations).enumerate();
+        for (number, (command, durations)) in known {
+            let is_told = self.commands && *command != CommandStats::default()
+                || self.durations && !durations.is_empty();
+            if !is_told {
+                continue;
+            }
+            part.number(1 + number as u64);
+            for number in [
+                command.calls,
+                command.nanos,
+                command.rejected,
+                command.failed,
+            ] {
+                part.number(number);
+            }
+            if self.durations {
+                durations.write(part);
+            }
+        }
+        part.number(0);
+    }
+
+    /// Adds what [`Self::write_commands`] has written.
+    fn add_commands(self, part: &mut PartReader<'_>, all: &mut [(CommandStats, Durations)]) {
+        while let Some(number) = part.number().checked_sub(1) {
+            let (command, durations) = &mut all[number as usize];
+            command.calls += part.number();
+            command.nanos += part.number();
+            command.rejected += part.number();
+            command.failed += part.number();
+            if self.durations {
+                durations.merge(part);
+            }
+        }
+    }
+}
+
 /// Writes a core's part.
-pub(super) fn write(call: &mut CoreCall<'_>) {
+pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     let held = Held::of_core(call);
     let core = &mut *call.core;
     core.timing.count_so_far(&mut core.stats);
@@ -234,18 +296,10 @@ pub(super) fn write(call: &mut CoreCall<'_>) {
         part.bytes(code.as_bytes());
         part.number(count);
     }
-    for (command, durations) in stats.by_command.iter().zip(&stats.durations) {
-        for number in [
-            command.calls,
-            command.nanos,
-            command.rejected,
-            command.failed,
-        ] {
-            part.number(number);
-        }
-        durations.write(&mut part);
+    details.write_commands(stats, &mut part);
+    if details.hot_keys {
+        HotKeyReport::write(core, &mut part);
     }
-    HotKeyReport::write(core, &mut part);
 }
 
 fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
@@ -290,21 +344,21 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
 }
 
 impl Report {
-    /// The sum of the parts.
-    pub(super) fn of(parts: &[&[u8]]) -> Self {
+    /// The sum of the parts, which tell of these details.
+    pub(super) fn of(parts: &[&[u8]], details: Details) -> Self {
         let count = CommandTable::global().count();
         let mut report = Self {
             commands: vec![Default::default(); count],
             ..Self::default()
         };
         for part in parts {
-            report.add(&mut PartReader::new(part));
+            report.add(&mut PartReader::new(part), details);
         }
         HotKeyReport::sort(&mut report.hot_keys);
         report
     }
 
-    fn add(&mut self, part: &mut PartReader<'_>) {
+    fn add(&mut self, part: &mut PartReader<'_>, details: Details) {
         if part.number() == 1 {
             self.facts = Facts::read(part);
         }
@@ -325,24 +379,31 @@ impl Report {
             let code = part.text();
             self.errors.add(code, part.number());
         }
-        for (command, durations) in &mut self.commands {
-            command.calls += part.number();
-            command.nanos += part.number();
-            command.rejected += part.number();
-            command.failed += part.number();
-            durations.merge(part);
+        details.add_commands(part, &mut self.commands);
+        if details.hot_keys {
+            HotKeyReport::add(part, &mut self.hot_keys);
         }
-        HotKeyReport::add(part, &mut self.hot_keys);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::CommandId;
 
     #[test]
     fn the_parts_of_two_cores_add_up() {
-        let count = CommandTable::global().count();
+        let details = Details {
+            commands: true,
+            ..Details::default()
+        };
+        let mut stats = Stats::new(1);
+        stats.by_command[0] = CommandStats {
+            calls: 0,
+            nanos: 1,
+            rejected: 2,
+            failed: 3,
+        };
         let part = |tells_facts: bool| {
             let mut bytes = Vec::new();
             let mut part = PartWriter(&mut bytes);
@@ -377,14 +438,10 @@ mod tests {
             part.number(1);
             part.bytes(b"ERR");
             part.number(7);
-            for _ in 0..count {
-                (0..4).for_each(|number| part.number(number));
-                part.number(0);
-            }
-            part.number(0);
+            details.write_commands(&stats, &mut part);
             bytes
         };
-        let report = Report::of(&[&part(true), &part(false)]);
+        let report = Report::of(&[&part(true), &part(false)], details);
         assert_eq!(
             (report.facts.run_id.as_str(), report.facts.maxmemory),
             ("abc", 5)
@@ -411,5 +468,32 @@ mod tests {
                 failed: 6
             }
         );
+    }
+
+    #[test]
+    fn commands_are_told_of_only_where_a_section_shows_them() {
+        let mut stats = Stats::new(3);
+        stats.ran_alike(CommandId(1), 2, 1500);
+        stats.ran_alike(CommandId(2), 1, 20_000);
+        let words = |sections: &[Section]| {
+            let details = Details::of(sections);
+            let mut bytes = Vec::new();
+            details.write_commands(&stats, &mut PartWriter(&mut bytes));
+            let mut all = vec![Default::default(); 3];
+            let mut part = PartReader::new(&bytes);
+            details.add_commands(&mut part, &mut all);
+            assert!(part.is_at_end());
+            let calls: u64 = all.iter().map(|(_, durations)| durations.calls()).sum();
+            (bytes.len() / 8, calls)
+        };
+        let by_default: Vec<Section> = Section::ALL
+            .into_iter()
+            .filter(|section| section.is_default())
+            .collect();
+        assert_eq!(words(&by_default), (1, 0));
+        assert_eq!(words(&[Section::Hotkeys]), (1, 0));
+        assert_eq!(words(&[Section::Commandstats]), (2 * 5 + 1, 0));
+        assert_eq!(words(&[Section::Latencystats]), (2 * (5 + 3) + 1, 3));
+        assert_eq!(words(&Section::ALL), (2 * (5 + 3) + 1, 3));
     }
 }

@@ -1,13 +1,13 @@
 //! `LATENCY HISTOGRAM`: how the durations of commands are distributed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::command::{Args, Command, CommandTable, CoreCall};
 use crate::observe::{Durations, PartReader, PartWriter};
 use crate::resp::Reply;
 use crate::resp::errors::CommandResult;
 
-/// What a core knows: the numbers of the commands asked for, as every core finds them, then number and distribution of each
+/// What a core knows: the numbers of the commands asked for, as every core finds them, then number and distribution of each of them
 /// that ran.
 pub(super) fn each(call: &mut CoreCall<'_>) {
     let table = call.core.commands;
@@ -19,20 +19,18 @@ pub(super) fn each(call: &mut CoreCall<'_>) {
     };
     let mut part = PartWriter(call.out);
     part.number(wanted.len() as u64);
-    for command in wanted {
+    for command in &wanted {
         part.number(u64::from(command.id.0));
     }
     call.core.timing.count_so_far(&mut call.core.stats);
-    let ran = call
-        .core
-        .stats
-        .durations
-        .iter()
-        .enumerate()
-        .filter(|(_, durations)| durations.calls() > 0);
-    for (number, durations) in ran {
-        part.number(number as u64);
-        durations.write(&mut part);
+    // One that is asked for twice is told once.
+    let numbers: BTreeSet<usize> = wanted.iter().map(|command| command.id.index()).collect();
+    for number in numbers {
+        let durations = &call.core.stats.durations[number];
+        if !durations.is_empty() {
+            part.number(number as u64);
+            durations.write(&mut part);
+        }
     }
 }
 
@@ -58,7 +56,7 @@ pub(super) fn merge(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> Com
     let shown: Vec<_> = wanted
         .into_iter()
         .map(|command| (command.spec.name, &merged[command.id.index()]))
-        .filter(|(_, durations)| durations.calls() > 0)
+        .filter(|(_, durations)| !durations.is_empty())
         .collect();
     reply.map(shown.len());
     for (name, durations) in shown {

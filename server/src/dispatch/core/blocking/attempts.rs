@@ -25,6 +25,7 @@ use crate::dispatch::run::attempt::{attempt, attempt_once, blocking_of};
 use crate::dispatch::run::kept_args::{KeptArgs, keep, keep_args};
 use crate::dispatch::run::on_shard::{CallOptions, access_of};
 use crate::dispatch::run::recipient::recipient_of_session;
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
 use crate::session::{Blocked, Session, SessionId, WaitNumber};
@@ -66,7 +67,7 @@ impl Core {
         };
         let state = &mut self.state;
         let mut attempted = Attempted::Done;
-        session.output.append(|out| {
+        let reply_bytes = session.output.append(|out| {
             let began = out.len();
             if may_wait {
                 attempted = attempt(state, out, args, command, options, Turn::First);
@@ -76,8 +77,10 @@ impl Core {
             if quiet {
                 out.truncate(began);
             }
+            out.len() - began
         });
         let Attempted::Wait(resolved) = attempted else {
+            self.observe_reply(session, args, command.spec, reply_bytes);
             if reading == Reading::Remembered {
                 let reader = self.state.reader(session.id);
                 self.state.remember(command.spec, &args, reader);
@@ -183,7 +186,7 @@ impl Core {
                 }
             }
         });
-        let micros = match began {
+        let nanos = match began {
             None => {
                 self.state.timing.ran(command.id);
                 0
@@ -196,9 +199,16 @@ impl Core {
                     .remember(command.spec, &args, request.origin(from));
             }
             self.owe(from, session, bytes);
-            if self.state.is_worth_telling(micros) {
+            let cost = Cost {
+                nanos,
+                reply_bytes: bytes as u64,
+            };
+            if began.is_some() {
+                self.add_costs(command.spec, args, cost);
+            }
+            if self.state.is_worth_telling(cost) {
                 let outbox = self.outboxes.to(from);
-                outbox.tell_slow(request.ticket, (command, micros), args, None);
+                outbox.tell_cost(request.ticket, (command, cost), args, None);
             }
             return;
         }

@@ -381,7 +381,7 @@ fn in_attempt(
     locks: LocksHeld,
     attempt: Attempt,
 ) -> Gather {
-    let gather = Gather::in_rounds(recipient, rounds);
+    let gather = Gather::in_rounds(recipient, rounds, KeptArgs::default());
     gather.under(locks, Then::Keep).attempting(attempt)
 }
 

@@ -142,7 +142,11 @@ impl Core {
                     access: access_of(client),
                     first_key: target.first_key,
                 };
+                let start = out.len();
                 run_on_shard(&mut self.state, out, args, command, run, options);
+                if !self.running().hold().is_repeating() {
+                    self.observe_reply(client, args, command.spec, out.len() - start);
+                }
             }
             _ => {
                 let owner = Some(self.state.id);
@@ -166,7 +170,7 @@ impl Core {
         let running = self.running();
         running.ran_until(began + took);
         if !running.hold().is_repeating() {
-            self.observe_slow(client, args, command.spec, nanos / 1000);
+            self.observe_slow(client, args, command.spec, nanos);
         }
         Ok(None)
     }

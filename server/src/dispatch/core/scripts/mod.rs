@@ -39,6 +39,7 @@ use crate::dispatch::scripts::placement::{
 use crate::dispatch::scripts::running::{
     Asker, Caller, Needs, Progress, Reads, Running, Start, caller_of,
 };
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::{
@@ -153,9 +154,10 @@ impl Core {
                 _ => self.park_script(owner, args),
             };
         }
-        if !quiet {
-            session.output.append(|to| to.extend_from_slice(&out));
-        }
+        let reply_bytes = if quiet { 0 } else { out.len() };
+        session
+            .output
+            .append(|to| to.extend_from_slice(&out[..reply_bytes]));
         self.scripts.keep_reply(out);
         if let Some(messenger) = self.scripts.take_telling() {
             self.end_telling_of_script(messenger, None, Some(session));
@@ -166,8 +168,13 @@ impl Core {
             self.act_on_notes(Some(session), Some(by));
         }
         self.publish_held(Some(session));
-        let micros = self.timed_apart(command, began);
-        self.observe_slow(session, args, command.spec, micros);
+        let cost = Cost {
+            nanos: self.timed_apart(command, began),
+            reply_bytes: reply_bytes as u64,
+        };
+        self.observe_slow(session, args, command.spec, cost.nanos);
+        self.add_costs(command.spec, args, cost);
+        self.observe_reply(session, args, command.spec, reply_bytes);
     }
 
     /// Runs a script of another core's session.
@@ -199,28 +206,33 @@ impl Core {
                 return self.begin_again(owner, keep_words(args), command, caller);
             }
         }
-        let micros = self.timed_apart(command, began);
+        let nanos = self.timed_apart(command, began);
         if let Some(messenger) = self.scripts.take_telling() {
             self.end_telling_of_sent_script(messenger, from, ticket);
         }
-        self.answer_core(from, ticket, &out, (command, args, micros));
+        self.answer_core(from, ticket, &out, (command, args, nanos));
         self.scripts.keep_reply(out);
         self.publish_held(None);
     }
 
-    /// Sends a script's reply to the core that asked; word of it, if it was slow, goes along.
+    /// Sends a script's reply to the core that asked; word of it, if it stands out, goes along.
     fn answer_core(
         &mut self,
         from: CoreId,
         ticket: Ticket,
         reply: &[u8],
-        (command, args, micros): (&'static Command, Args<'_>, u64),
+        (command, args, nanos): (&'static Command, Args<'_>, u64),
     ) {
         self.answer(from, ticket, |to| to.extend_from_slice(reply));
         let is_heard = !matches!(ticket, Ticket::Discard { .. });
-        if is_heard && self.state.is_worth_telling(micros) {
+        let cost = Cost {
+            nanos,
+            reply_bytes: reply.len() as u64,
+        };
+        self.add_costs(command.spec, args, cost);
+        if is_heard && self.state.is_worth_telling(cost) {
             let outbox = self.outboxes.to(from);
-            outbox.tell_slow(ticket, (command, micros), args, None);
+            outbox.tell_cost(ticket, (command, cost), args, None);
         }
     }
 

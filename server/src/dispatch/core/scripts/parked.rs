@@ -18,6 +18,7 @@ use crate::dispatch::scripts::placement::{
 use crate::dispatch::scripts::running::{Asker, Caller, Needs, Progress, Running, caller_of};
 use crate::dispatch::transactions::pending::Plan;
 use crate::dispatch::transactions::scopes::scope_of;
+use crate::observe::Cost;
 use crate::resp::Reply;
 use crate::routing::CoreId;
 use crate::script::{GoOn, Habit, Machine, Step, Words};
@@ -345,7 +346,7 @@ impl Core {
         match owner {
             Asker::OtherCore { from, ticket } => {
                 self.end_telling_of_sent_script(messenger, from, ticket);
-                self.answer_core(from, ticket, out, (command, args, nanos / 1000));
+                self.answer_core(from, ticket, out, (command, args, nanos));
             }
             Asker::Session {
                 id: of,
@@ -359,7 +360,13 @@ impl Core {
                         false => session.end_transaction(),
                     }
                     session.output.fill(seq, |to| to.extend_from_slice(out));
-                    self.observe_slow(&session, args, command.spec, nanos / 1000);
+                    self.observe_slow(&session, args, command.spec, nanos);
+                    let cost = Cost {
+                        nanos,
+                        reply_bytes: out.len() as u64,
+                    };
+                    self.add_costs(command.spec, args, cost);
+                    self.observe_reply(&session, args, command.spec, out.len());
                     self.end_telling_of_script(messenger, exec, Some(&mut session));
                     self.look_again(session);
                 } else {

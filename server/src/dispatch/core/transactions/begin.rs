@@ -201,10 +201,12 @@ impl Core {
         if let Some(executing) = &session.executing {
             let locks = executing.locks.clone();
             session.at_barrier = true;
-            let gather = Gather::in_rounds(recipient, rounds).under(locks, Then::Keep);
-            return self.run_told_rounds(Some(session), gather, (args, false));
+            let gather = Gather::in_rounds(recipient, rounds, keep_args(args));
+            let gather = gather.under(locks, Then::Keep);
+            return self.run_told_rounds(Some(session), gather, false);
         }
-        self.begin_owned_under_locks(session, recipient, args, Plan::Rounds(rounds));
+        let is_told = self.is_told(command.spec.flags);
+        self.begin_owned_under_locks(session, recipient, args, Plan::Rounds { rounds, is_told });
     }
 
     fn begin_under_locks(
@@ -229,7 +231,10 @@ impl Core {
     ) {
         session.begin_transaction();
         let scopes = self.scopes(|scopes| scope_of(&self.state, recipient.command, args, scopes));
-        let kept = match self.is_told(recipient.command.spec.flags) {
+        // Those of a command of several rounds are there for the log, should its reply be large.
+        let is_kept =
+            matches!(plan, Plan::Rounds { .. }) || self.is_told(recipient.command.spec.flags);
+        let kept = match is_kept {
             true => keep_args(args),
             false => KeptArgs::default(),
         };
@@ -379,8 +384,8 @@ impl Core {
                 let (command, args) = (recipient.command, args.as_args());
                 let began = Instant::now();
                 self.run_on_session(session, args, command, run, quiet);
-                let micros = self.timed_apart(command, began);
-                self.observe_slow(session, args, command.spec, micros);
+                let nanos = self.timed_apart(command, began);
+                self.observe_slow(session, args, command.spec, nanos);
                 self.unlock(session.id, &held);
             }
             (Plan::Exec { .. } | Plan::Block(_) | Plan::Session { .. }, None) => {
@@ -388,10 +393,9 @@ impl Core {
             }
             (Plan::Script { .. }, _) => self.grant_script(recipient.session, held, time),
             // What it began it ends, whether its client is there or not.
-            (Plan::Rounds(rounds), session) => {
-                let told = (args.as_args(), !args.is_empty());
-                let gather = Gather::in_rounds(recipient, rounds).under(held, Then::Release);
-                self.run_told_rounds(session, gather, told);
+            (Plan::Rounds { rounds, is_told }, session) => {
+                let gather = Gather::in_rounds(recipient, rounds, args).under(held, Then::Release);
+                self.run_told_rounds(session, gather, is_told);
             }
             (Plan::Spread(spread), session) => {
                 let args = args.as_args();

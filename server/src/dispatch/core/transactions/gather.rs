@@ -5,16 +5,19 @@
 //! (`begin_gather`, `begin`), or, where no moment is promised, when they come (`gather`).
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use crate::command::{
     Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, closing,
 };
 use crate::dispatch::core::Core;
+use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::gather::{Finish, Gather};
 use crate::dispatch::mail::requests::{Counts, LockAnswer, LocksHeld, Then, Ticket, Work};
-use crate::dispatch::run::kept_args::keep;
+use crate::dispatch::run::kept_args::{keep, keep_args};
 use crate::dispatch::run::on_shard::{CallOptions, run_command_on_shard};
 use crate::dispatch::run::recipient::{Recipient, note_write, recipient_of_session};
+use crate::observe::Cost;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Output, ReplySeq, Session, SessionId, gate};
@@ -46,6 +49,7 @@ impl Core {
             let protocol = session.protocol;
             let mut reply = Vec::new();
             self.write_reply(&finish, args, &parts, &mut reply, protocol, command);
+            self.observe_reply(session, args, command.spec, reply.len());
             let write = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
             return session.output.fill(seq, write);
         }
@@ -69,7 +73,8 @@ impl Core {
         (locks, then): (LocksHeld, Then),
     ) {
         let told = self.begin_events(recipient.session, &locks, then, true);
-        let gather = Gather::of_parts(recipient, finish, args);
+        let args_kept = self.gathers.keep_args(&finish, args);
+        let gather = Gather::of_parts(recipient, finish, args_kept);
         let gather = gather.telling(told, args).under(locks, then);
         let id = self.gathers.begin(gather, asks.len());
         self.ask(id, recipient, session.as_deref_mut(), asks, Vec::new());
@@ -84,6 +89,7 @@ impl Core {
         finish: Finish,
         count: usize,
     ) -> u32 {
+        let args = self.gathers.keep_args(&finish, args);
         let gather = Gather::of_parts(recipient, finish, args);
         self.gathers.begin(gather, count) as u32
     }
@@ -92,6 +98,7 @@ impl Core {
     pub(in crate::dispatch::core) fn begin_rounds(
         &mut self,
         session: &mut Session,
+        args: Args<'_>,
         rounds: Box<dyn Rounds>,
         command: &'static Command,
         quiet: bool,
@@ -99,7 +106,10 @@ impl Core {
         let seq = session.output.expect_if_wanted(!quiet);
         let recipient = recipient_of_session(session, Some(seq), command);
         session.at_barrier = true;
-        self.run_rounds(Some(session), Gather::in_rounds(recipient, rounds));
+        self.run_rounds(
+            Some(session),
+            Gather::in_rounds(recipient, rounds, keep_args(args)),
+        );
     }
 
     /// Runs a command of several rounds. The slot of the reply is kept, and the session at a barrier, already.
@@ -116,12 +126,12 @@ impl Core {
     pub(in crate::dispatch::core) fn run_told_rounds(
         &mut self,
         session: Option<&mut Session>,
-        gather: Gather,
-        (args, is_told): (Args<'_>, bool),
+        mut gather: Gather,
+        is_told: bool,
     ) {
         let session_id = gather.recipient.session;
-        let told = self.begin_events(session_id, &gather.locks, gather.then, is_told);
-        self.run_rounds(session, gather.telling(told, args));
+        gather.told = self.begin_events(session_id, &gather.locks, gather.then, is_told);
+        self.run_rounds(session, gather);
     }
 
     /// Sends out a round of questions; those to this core are answered at once. Entries to be handed over go with the first.
@@ -207,7 +217,15 @@ impl Core {
                     access: recipient.access,
                     first_key: FirstKey::UNKNOWN,
                 };
+                let began = (self.state.gates & gate::COSTS != 0).then(Instant::now);
                 run_command_on_shard(&mut self.state, &mut out, args, command, place);
+                if let Some(began) = began {
+                    let cost = Cost {
+                        nanos: nanos_since(began),
+                        reply_bytes: out.len() as u64,
+                    };
+                    self.add_costs(command.spec, args, cost);
+                }
                 if let Some(reader) = reader {
                     self.state.remember(command.spec, &args, reader);
                 }
@@ -445,6 +463,10 @@ impl Core {
                         .output
                         .fill(seq, |out| out.extend_from_slice(&reply));
                 }
+                let args = gather.args.as_args();
+                if !gather.args.is_empty() {
+                    self.observe_reply(session, args, recipient.command.spec, reply.len());
+                }
             }
             if let Some(told) = gather.told.take() {
                 self.end_events(recipient.session, gather.then, *told, session);
@@ -452,7 +474,7 @@ impl Core {
             if gather.then == Then::Release {
                 self.unlock(recipient.session, &gather.locks);
             }
-            self.gathers.recycle(parts, gather.finish);
+            self.gathers.recycle(parts, gather.finish, gather.args);
             self.gathers.keep_reply(reply);
             return;
         }

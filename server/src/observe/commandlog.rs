@@ -1,6 +1,6 @@
-//! The slow log of a core: the newest of its commands that took longer than `slowlog-log-slower-than`.
+//! The command logs of a core: the newest of its commands that took long, were large, or had a large reply.
 //!
-//! Entries are numbered over all cores, so that `SLOWLOG GET` can merge the cores' rings newest first. What an entry
+//! Entries of a log are numbered over all cores, so that `COMMANDLOG GET` can merge the cores' rings newest first. What an entry
 //! keeps of a command is bounded as in Redis: 32 arguments of 128 bytes.
 
 use std::collections::VecDeque;
@@ -13,15 +13,49 @@ pub const ARGS_MAX: usize = 32;
 /// Bytes of an argument an entry keeps; a remark behind them says how many there were more.
 pub const ARG_MAX_BYTES: usize = 128;
 
-/// One slow command.
+/// Why a command is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogKind {
+    /// It took long: the slow log.
+    Slow,
+    /// It was large itself.
+    LargeRequest,
+    /// Its reply was.
+    LargeReply,
+}
+
+impl LogKind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Slow, Self::LargeRequest, Self::LargeReply];
+
+    /// The name clients know.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::LargeRequest => "large-request",
+            Self::LargeReply => "large-reply",
+        }
+    }
+}
+
+/// What a command took of its core.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Its time, in nanoseconds; none, if it was not timed by itself.
+    pub nanos: u64,
+    /// Bytes of its reply.
+    pub reply_bytes: u64,
+}
+
+/// One logged command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlowEntry {
-    /// Its number, over all cores.
+pub struct LogEntry {
+    /// Its number in its log, over all cores.
     pub id: u64,
     /// When it ran.
     pub unix_secs: i64,
-    /// How long it took, in microseconds.
-    pub micros: u64,
+    /// How long it took, in microseconds, or how many bytes it or its reply had.
+    pub value: u64,
     /// Its arguments, shortened.
     pub args: Vec<Box<[u8]>>,
     /// The client's address.
@@ -30,12 +64,12 @@ pub struct SlowEntry {
     pub name: Box<[u8]>,
 }
 
-impl SlowEntry {
+impl LogEntry {
     /// Appends the entry to a part.
     pub fn write(&self, part: &mut PartWriter<'_>) {
         part.number(self.id);
         part.signed(self.unix_secs);
-        part.number(self.micros);
+        part.number(self.value);
         part.bytes(self.addr.as_bytes());
         part.bytes(&self.name);
         part.number(self.args.len() as u64);
@@ -46,13 +80,13 @@ impl SlowEntry {
 
     /// Reads an entry that [`Self::write`] wrote.
     pub fn read(part: &mut PartReader<'_>) -> Self {
-        let (id, unix_secs, micros) = (part.number(), part.signed(), part.number());
+        let (id, unix_secs, value) = (part.number(), part.signed(), part.number());
         let (addr, name) = (part.text().into(), part.bytes().into());
         let args = (0..part.number()).map(|_| part.bytes().into()).collect();
         Self {
             id,
             unix_secs,
-            micros,
+            value,
             args,
             addr,
             name,
@@ -88,22 +122,38 @@ fn shorten_one(arg: &[u8]) -> Box<[u8]> {
     short.into()
 }
 
-/// The slow log of one core.
+/// The logs of one core.
 #[derive(Debug, Default)]
-pub struct Slowlog {
-    /// Newest first.
-    entries: VecDeque<SlowEntry>,
+pub struct CommandLogs([CommandLog; LogKind::ALL.len()]);
+
+impl CommandLogs {
+    /// One of them.
+    pub fn of(&self, kind: LogKind) -> &CommandLog {
+        &self.0[kind as usize]
+    }
+
+    /// One of them, to be changed.
+    pub fn of_mut(&mut self, kind: LogKind) -> &mut CommandLog {
+        &mut self.0[kind as usize]
+    }
 }
 
-impl Slowlog {
+/// A log of one core.
+#[derive(Debug, Default)]
+pub struct CommandLog {
+    /// Newest first.
+    entries: VecDeque<LogEntry>,
+}
+
+impl CommandLog {
     /// Takes in an entry and drops the oldest ones beyond `max`.
-    pub fn push(&mut self, entry: SlowEntry, max: usize) {
+    pub fn push(&mut self, entry: LogEntry, max: usize) {
         self.entries.push_front(entry);
         self.entries.truncate(max);
     }
 
     /// The entries, newest first.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &SlowEntry> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &LogEntry> {
         self.entries.iter()
     }
 
@@ -127,11 +177,11 @@ impl Slowlog {
 mod tests {
     use super::*;
 
-    fn entry(id: u64) -> SlowEntry {
-        SlowEntry {
+    fn entry(id: u64) -> LogEntry {
+        LogEntry {
             id,
             unix_secs: 5,
-            micros: 9,
+            value: 9,
             args: vec![b"get".to_vec().into(), b"\xff".to_vec().into()],
             addr: "127.0.0.1:1".into(),
             name: b"me".to_vec().into(),
@@ -140,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_ring_keeps_the_newest() {
-        let mut log = Slowlog::default();
+        let mut log = CommandLog::default();
         for id in 0..10 {
             log.push(entry(id), 3);
         }
@@ -168,6 +218,6 @@ mod tests {
     fn an_entry_survives_its_way_to_another_core() {
         let mut part = Vec::new();
         entry(3).write(&mut PartWriter(&mut part));
-        assert_eq!(SlowEntry::read(&mut PartReader::new(&part)), entry(3));
+        assert_eq!(LogEntry::read(&mut PartReader::new(&part)), entry(3));
     }
 }
