@@ -1,6 +1,7 @@
 //! Programs that people run on Redis, end to end, on Larder and on redis-server, which shows that what is asked is
 //! right: job queues of Python (huey, RQ, Dramatiq, Celery) and of Node.js (Bull, BullMQ), caches of web frameworks
-//! (Flask-Caching, Django), a store of sessions (connect-redis), limits of rates (rate-limiter-flexible) and leaderboards.
+//! (Flask-Caching, Django), a store of sessions (connect-redis), limits of rates (rate-limiter-flexible), leaderboards, and
+//! sites of several processes whose browsers hear of each other (Django Channels, Socket.IO).
 
 #![allow(clippy::unwrap_used)]
 
@@ -74,6 +75,16 @@ fn calls_are_limited_to_so_many() {
 #[test]
 fn a_game_has_leaderboards() {
     python("redis", "leaderboard.py");
+}
+
+#[test]
+fn processes_of_django_channels_reach_each_others_browsers() {
+    python("channels_redis", "channels_chat.py");
+}
+
+#[test]
+fn servers_of_socket_io_reach_each_others_browsers() {
+    node("@socket.io/redis-streams-adapter", "socket_io_servers.js");
 }
 
 #[test]

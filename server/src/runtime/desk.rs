@@ -40,7 +40,8 @@ pub(super) struct Desk {
     fresh: Vec<SessionId>,
     /// The core that gets the next connection of a socket that only this core accepts from.
     next_place: usize,
-    /// Something is to be done once the listed sends are over, of which the backend tells nothing by itself.
+    /// The next turn has something to do of which the backend tells nothing by itself: once the listed sends are over, or for the other
+    /// cores, which hear of a session that has ended behind what was shipped.
     follow_up: bool,
     /// The server ends: nothing is accepted or received any more.
     draining: bool,
@@ -100,7 +101,7 @@ impl Desk {
         }
     }
 
-    /// Whether the next turn has to follow at once, because something is to be done when the listed sends are over.
+    /// Whether the next turn has to follow at once.
     #[inline]
     pub(super) fn has_follow_up(&self) -> bool {
         self.follow_up
@@ -197,6 +198,7 @@ impl Desk {
         if connection.receiving == Receiving::Off && connection.writing != Writing::Blocked {
             self.connections.remove(token);
             self.core.closed(id);
+            self.follow_up = true;
         }
     }
 

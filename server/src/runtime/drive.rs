@@ -257,8 +257,8 @@ mod tests {
         takes: VecDeque<usize>,
         shared: Arc<Shared>,
         log: Arc<std::sync::Mutex<Vec<String>>>,
-        /// What the other cores do in a turn, once this one has sent.
-        others: Box<dyn FnMut(usize)>,
+        /// What the other cores do in a turn, once this one has sent, and how long it is ready to wait for them.
+        others: Box<dyn FnMut(usize, Patience)>,
         turn: usize,
     }
 
@@ -275,7 +275,7 @@ mod tests {
             &mut self,
             core: &Core,
             sends: &mut [Sending],
-            _patience: Patience,
+            patience: Patience,
         ) -> io::Result<()> {
             for sending in sends {
                 let bytes = core.unsent(sending.id);
@@ -285,7 +285,7 @@ mod tests {
                 self.note(format!("send {}", String::from_utf8_lossy(&bytes[..sent])));
                 sending.sent = Ok(sent);
             }
-            (self.others)(self.turn);
+            (self.others)(self.turn, patience);
             self.turn += 1;
             Ok(())
         }
@@ -349,12 +349,12 @@ mod tests {
     /// Plays `turns` after a client connected, and returns what the backend was asked to do.
     fn play(turns: Vec<Comes>, takes: Vec<usize>) -> Vec<String> {
         let (_, mut mails) = Mesh::new(1).unwrap();
-        play_beside(|_| {}, &shared(1), mails.remove(0), turns, takes)
+        play_beside(|_, _| {}, &shared(1), mails.remove(0), turns, takes)
     }
 
-    /// As [`play`], on the core whose mail this is. `others` is told the turn when the core has sent.
+    /// As [`play`], on the core whose mail this is. `others` is told the turn when the core has sent, and its patience.
     fn play_beside(
-        others: impl FnMut(usize) + 'static,
+        others: impl FnMut(usize, Patience) + 'static,
         shared: &Arc<Shared>,
         mail: Mail,
         turns: Vec<Comes>,
@@ -456,7 +456,7 @@ mod tests {
         let (here, there) = (key_on(0, 2, "a"), key_on(1, 2, "b"));
         let mset = format!("MSET {here} 1 {there} 1\r\n");
         let epoch = Instant::now();
-        let others = move |turn| match turn {
+        let others = move |turn, _| match turn {
             2 => other.receive(killer, b"CLIENT KILL TYPE normal\r\n"),
             3 => {
                 other.ship();
@@ -482,6 +482,53 @@ mod tests {
         ];
         let log = play_beside(others, &shared, mails.remove(0), turns, vec![]);
         assert_eq!(log, ["receive", "send +OK\r\n+QUEUED\r\n", "release"]);
+    }
+
+    /// Another core, which sleeps or not, would serve who has gone.
+    #[test]
+    fn a_core_does_not_sleep_before_the_others_have_heard_of_a_session_that_ended() {
+        let shared = shared(2);
+        let (mesh, mut mails) = Mesh::new(2).unwrap();
+        let mut other = Core::new(CoreId(1), Arc::clone(&shared)).unwrap();
+        other.connect_lines(mails.remove(1).take_lines());
+        let writer = other.connect(Peer::default()).unwrap();
+        let there = key_on(1, 2, "b");
+        let push = format!("RPUSH {there} 1\r\n");
+        let epoch = Instant::now();
+        let log: Arc<std::sync::Mutex<Vec<String>>> = Arc::default();
+        let answers = Arc::clone(&log);
+        let mut is_asleep = false;
+        let others = move |turn, patience| {
+            other.begin_turn(clock(epoch));
+            // The client waits since turn 2, and its end came in turn 4. A core that sleeps ships nothing.
+            if turn > 4 && !is_asleep {
+                other.take_mail();
+                is_asleep = patience != Patience::None;
+                if is_asleep {
+                    other.receive(writer, push.as_bytes());
+                    other.receive(writer, format!("LLEN {there}\r\n").as_bytes());
+                    let answer = String::from_utf8_lossy(other.unsent(writer)).into_owned();
+                    answers.lock().unwrap().push(answer);
+                    mesh.count_drained();
+                }
+            } else if !is_asleep {
+                other.take_mail();
+            }
+            other.end_turn();
+            other.ship();
+        };
+        let blpop = format!("BLPOP {} 0\r\n", key_on(1, 2, "b"));
+        let turns = vec![
+            Comes::Bytes(blpop.leak().as_bytes()),
+            Comes::Writable,
+            Comes::Ended(Ended::EndOfInput),
+            Comes::Writable,
+            Comes::Writable,
+            Comes::Writable,
+        ];
+        let log_here = play_beside(others, &shared, mails.remove(0), turns, vec![]);
+        assert_eq!(log_here, ["receive", "release"]);
+        assert_eq!(log.lock().unwrap().clone(), [":1\r\n:1\r\n"]);
     }
 
     #[test]
