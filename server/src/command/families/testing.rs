@@ -117,7 +117,7 @@ impl Bench {
     pub(crate) fn run_in_steps(
         &mut self,
         line: &str,
-        look: &mut dyn FnMut(&Shard, &dyn Steps),
+        look: &mut dyn FnMut(&mut Shard, &dyn Steps),
     ) -> String {
         let words = words::split(line.as_bytes()).unwrap();
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
@@ -129,7 +129,7 @@ impl Bench {
             let Some(mut steps) = begun else { return };
             loop {
                 let step = steps.next(&mut self.call(args, &mut out)).unwrap();
-                look(&self.shard, &*steps);
+                look(&mut self.shard, &*steps);
                 match step {
                     Step::More => {}
                     Step::Done => return,
@@ -138,6 +138,12 @@ impl Bench {
             }
         });
         printable(&out)
+    }
+
+    /// As [`Self::run_in_steps`], with time that passes behind the first step.
+    pub(crate) fn run_ending(&mut self, line: &str, millis: i64) -> String {
+        let then = UnixMillis(self.now() + millis);
+        self.run_in_steps(line, &mut |shard, _| shard.set_now(then))
     }
 
     fn call<'a>(&'a mut self, args: Args<'a>, out: &'a mut Vec<u8>) -> ShardCall<'a> {
