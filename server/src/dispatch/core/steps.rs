@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::command::{Args, Command, Flags, Step, Steps, StepsFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::run::is_timed_apart;
 use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -37,7 +38,8 @@ impl Core {
         target: Target,
         quiet: bool,
     ) {
-        let began = self.state.timing.begin_apart();
+        let is_timed = is_timed_apart(command, args, session.gates);
+        let began = is_timed.then(|| self.state.timing.begin_apart());
         let options = CallOptions {
             db: session.db,
             protocol: session.protocol,
@@ -63,9 +65,13 @@ impl Core {
             self.state.remember(command.spec, &args, reader);
         }
         let Some(steps) = steps else {
+            let Some(began) = began else {
+                return self.state.timing.ran(command.id);
+            };
             let micros = self.timed_apart(command, began);
             return self.observe_slow(session, args, command.spec, micros);
         };
+        let began = began.unwrap_or_else(|| self.state.timing.begin_apart());
         let seq = session.output.expect_if_wanted(!quiet);
         note_write(session, command.spec, seq);
         let ticket = Ticket::Reply {
@@ -95,8 +101,9 @@ impl Core {
         request: &Request,
         (command, begin): (&'static Command, StepsFn),
     ) {
-        let began = self.state.timing.begin_apart();
         let (head, args) = (&request.head, batch.args(request));
+        let is_timed = is_timed_apart(command, args, self.state.gates);
+        let began = is_timed.then(|| self.state.timing.begin_apart());
         let options = CallOptions::of(head);
         let (state, mut steps) = (&mut self.state, None);
         let answered = self.outboxes.to(from).answer_if(head.ticket, |out| {
@@ -113,9 +120,13 @@ impl Core {
         }
         if let Some(bytes) = answered {
             self.owe(from, head.ticket.session(), bytes);
+            let Some(began) = began else {
+                return self.state.timing.ran(command.id);
+            };
             let micros = self.timed_apart(command, began);
             return self.tell_if_slow(from, batch, request, micros);
         }
+        let began = began.unwrap_or_else(|| self.state.timing.begin_apart());
         let mut alone = self.outboxes.empty();
         alone.ask_as(batch, request);
         let steps = steps.expect("it is not done yet");
@@ -207,6 +218,10 @@ impl Core {
         self.state.timing.apart(nanos);
         command.nanos += nanos;
         if let Ok(Step::More) = step {
+            if spec.flags.has(Flags::WRITE) {
+                // What it has changed already is told as its own.
+                self.act_behind(from, &command.batch, head, Tells::Here);
+            }
             self.end_moment(before);
             self.budget.let_go(command.held_bytes);
             command.held_bytes = command.steps.held_bytes();
