@@ -192,6 +192,11 @@ impl Variant {
         Self(self.0 | Self::DEADLINES)
     }
 
+    /// Whether fields have had deadlines.
+    pub(crate) fn has_deadlines(self) -> bool {
+        self.0 & Self::DEADLINES != 0
+    }
+
     /// The same, with a member that is no integer.
     pub(crate) fn with_texts(self) -> Self {
         Self(self.0 & !Self::INTEGERS)
@@ -222,7 +227,7 @@ impl Variant {
             (Kind::Set | Kind::Hash, true) => Encoding::HashTable,
             (Kind::SortedSet, true) => Encoding::SkipList,
             (Kind::Set, false) if self.has_integers() => Encoding::IntSet,
-            (Kind::Hash, false) if self.0 & Self::DEADLINES != 0 => Encoding::ListPackEx,
+            (Kind::Hash, false) if self.has_deadlines() => Encoding::ListPackEx,
             _ => Encoding::ListPack,
         }
     }

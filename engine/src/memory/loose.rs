@@ -13,8 +13,8 @@ use crate::item::{Form, Variant};
 use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
 use crate::nodes::Owner;
-use crate::sorted;
 use crate::sorted::run::{self, Run};
+use crate::sorted::{self, SortedSetView};
 use crate::spiral::packed::{self, Packed as PackedFields, Written};
 use crate::spiral::{ElementRef, Put};
 use crate::{Kind, StoreError};
@@ -153,38 +153,44 @@ impl Memory {
         self.change_spiral(owner, |spiral, heap| spiral.put(heap, hash_of, element))
     }
 
-    /// Adds a member, or gives one that is there another score.
+    /// The members of a sorted set, if it has any.
+    pub(crate) fn sorted_of_loose<'a>(&'a self, loose: &'a Loose) -> Option<SortedSetView<'a>> {
+        match &loose.body {
+            Body::Packed(run) if run.is_empty() => None,
+            Body::Packed(run) => Some(SortedSetView::Packed(Run::new(run))),
+            Body::Large(owner) => Some(SortedSetView::Large(
+                self.collections.sorted(*owner),
+                &self.heap,
+            )),
+        }
+    }
+
+    /// Gives a member the score that `make` makes of the one that it has, if it is there; which that was.
     ///
     /// # Errors
     /// Memory is out, or there are as many members as there may be; then nothing changed.
-    pub(crate) fn put_loose_member(
+    pub(crate) fn update_loose_member(
         &mut self,
         loose: &mut Loose,
         hash_of: &impl Fn(&[u8]) -> u64,
-        member: (&[u8], f64),
-    ) -> Result<Put, StoreError> {
+        name: &[u8],
+        make: impl FnOnce(Option<f64>) -> f64,
+    ) -> Result<Option<f64>, StoreError> {
         let run = match &mut loose.body {
-            Body::Large(owner) => {
-                let was = self.put_scored(*owner, hash_of, member)?;
-                return Ok(match was {
-                    None => Put::Added,
-                    Some(_) => Put::Replaced,
-                });
-            }
+            Body::Large(owner) => return self.update_scored(*owner, hash_of, name, make),
             Body::Packed(run) => run,
         };
         let number = match run.is_empty() {
             true => None,
-            false => sorted::find_in(&Run::new(run), member.0),
+            false => sorted::find_in(&Run::new(run), name),
         };
+        let was = number.map(|number| Run::new(run).score(number));
+        let member = (name, make(was));
         if !put_packed_member(run, number, member) {
             let owner = self.unpack_sorted(run, hash_of, loose.variant, member)?;
             loose.body = Body::Large(owner);
         }
-        Ok(match number {
-            None => Put::Added,
-            Some(_) => Put::Replaced,
-        })
+        Ok(was)
     }
 
     /// Adds an element behind the last.

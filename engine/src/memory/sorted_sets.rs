@@ -156,21 +156,24 @@ impl Memory {
         all().for_each(|(set, hash)| set.ask_for_leaf(&self.heap, hash));
     }
 
-    /// Gives a member of a large sorted set a score; the one that it had.
+    /// Gives a member of a large sorted set the score that `make` makes of the one that it has, if it is there; which that was.
     ///
     /// # Errors
     /// Memory is out, or there are as many members as there may be; then nothing changed.
-    pub(crate) fn put_scored(
+    pub(crate) fn update_scored(
         &mut self,
         number: Owner,
         hash_of: &impl Fn(&[u8]) -> u64,
-        (name, score): (&[u8], f64),
+        name: &[u8],
+        make: impl FnOnce(Option<f64>) -> f64,
     ) -> Result<Option<f64>, StoreError> {
         let hash = hash_of(name);
         self.change_sorted(number, |set, heap| {
             let was = set.score(heap, hash, name);
+            let score = make(was);
             match was {
                 None => set.add(heap, hash_of, hash, (name, score))?,
+                Some(was) if was.to_bits() == score.to_bits() => {}
                 Some(was) => set.change_score(heap, hash_of, hash, name, (was, score))?,
             }
             Ok(was)

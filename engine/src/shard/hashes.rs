@@ -93,6 +93,11 @@ impl<'a> HashRef<'a> {
         self.shard.memory.variant(self.item).encoding(Kind::Hash)
     }
 
+    /// Whether fields have, or have had, deadlines.
+    pub fn has_deadlines(&self) -> bool {
+        self.shard.memory.variant(self.item).has_deadlines()
+    }
+
     #[inline(always)]
     fn shows(&self, element: &ElementRef<'_>) -> bool {
         element.deadline.is_none_or(|at| at > self.shard.now)

@@ -20,6 +20,7 @@ use crate::limits::MAX_VALUE_BYTES;
 use crate::memory::{Content, Loose, Named, item_of};
 use crate::nodes::Owner;
 use crate::raw::Block;
+use crate::sorted::SortedSetView;
 use crate::spiral::{ElementRef, Put};
 use crate::stream::{PartPlace, StreamChange, StreamId};
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// Elements that one look at a hash shows, about.
-const SCAN_ELEMENTS: usize = 16;
+pub(super) const SCAN_ELEMENTS: usize = 16;
 
 /// Where a part begins: the first at the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,9 +189,10 @@ fn read_field<'a>(part: &mut &'a [u8]) -> ElementRef<'a> {
     }
 }
 
-fn write_scored((name, score): (&[u8], f64), out: &mut Vec<u8>) {
-    write_text(name, out);
-    out.extend_from_slice(&score.to_bits().to_le_bytes());
+/// Adds a member to a part of a sorted set.
+pub fn write_scored(member: &Member<'_>, part: &mut Vec<u8>) {
+    write_text(member.name, part);
+    part.extend_from_slice(&member.score.to_bits().to_le_bytes());
 }
 
 fn read_scored<'a>(part: &mut &'a [u8]) -> Member<'a> {
@@ -201,6 +203,11 @@ fn read_scored<'a>(part: &mut &'a [u8]) -> Member<'a> {
         name,
         score: f64::from_bits(u64::from_le_bytes(*score)),
     }
+}
+
+/// The members in a part of a sorted set.
+pub fn scored_of_part(mut part: &[u8]) -> impl Iterator<Item = Member<'_>> {
+    std::iter::from_fn(move || (!part.is_empty()).then(|| read_scored(&mut part)))
 }
 
 impl Shard {
@@ -296,15 +303,13 @@ impl Shard {
     }
 
     fn part_of_sorted_set(
-        &self,
-        item: Block,
+        set: &SortedSetView<'_>,
         (from, most_bytes): (u64, usize),
         out: &mut Vec<u8>,
     ) -> Option<u64> {
-        let set = self.memory.sorted_view(self.memory.sorted_at(item));
         let mut next = from;
         set.walk(&Bound::Rank(from), Direction::Up, &mut |name, score| {
-            write_scored((name, score), out);
+            write_scored(&Member { name, score }, out);
             next += 1;
             match out.len() < most_bytes {
                 true => ControlFlow::Continue(()),
@@ -328,7 +333,10 @@ impl Shard {
                 let fields = self.memory.named(item);
                 self.part_of_named(&fields, (from, most_bytes), out, write_field)
             }
-            Kind::SortedSet => self.part_of_sorted_set(item, (from, most_bytes), out),
+            Kind::SortedSet => {
+                let set = self.memory.sorted_view(self.memory.sorted_at(item));
+                Self::part_of_sorted_set(&set, (from, most_bytes), out)
+            }
         }
     }
 
@@ -414,7 +422,7 @@ impl Shard {
                 Ok(())
             }
             Element::Score { member, score } => memory
-                .put_scored(owner, &hash_of, (member, score))
+                .update_scored(owner, &hash_of, member, |_| score)
                 .map(|_| ()),
             Element::Push { end, value } => {
                 memory.change_list(owner, |list, heap| list.push(heap, end, value))
@@ -545,11 +553,22 @@ impl Shard {
     /// # Errors
     /// The name is too large, there are as many members as there may be, or memory is out; then nothing changed.
     pub fn add_scored(&mut self, id: LooseId, member: Member<'_>) -> Result<Stored, StoreError> {
-        let Member { name, score } = member;
+        self.update_scored(id, member.name, |_| member.score)
+    }
+
+    /// Gives a member the score that `make` makes of the one that it has, if it is there. It is looked up once.
+    ///
+    /// # Errors
+    /// As [`Self::add_scored`].
+    pub fn update_scored(
+        &mut self,
+        id: LooseId,
+        name: &[u8],
+        make: impl FnOnce(Option<f64>) -> f64,
+    ) -> Result<Stored, StoreError> {
         if name.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        assert!(!score.is_nan(), "commands refuse such scores");
         let Self {
             loose,
             memory,
@@ -562,12 +581,22 @@ impl Shard {
             ..
         } = loose.get_mut(id);
         let hash_of = |name: &[u8]| hasher.hash(name);
-        let put = memory.put_loose_member(loose, &hash_of, (name, score))?;
+        let make = |was| {
+            let score: f64 = make(was);
+            assert!(!score.is_nan(), "commands refuse such scores");
+            score
+        };
+        let was = memory.update_loose_member(loose, &hash_of, name, make)?;
         *longest_bytes = (name.len() as u64).max(*longest_bytes);
-        Ok(match put {
-            Put::Added => Stored::Added,
-            Put::Replaced => Stored::Replaced,
+        Ok(match was {
+            None => Stored::Added,
+            Some(_) => Stored::Replaced,
         })
+    }
+
+    /// Collections that no key has.
+    pub fn loose_count(&self) -> usize {
+        self.loose.0.iter().flatten().count()
     }
 
     /// Number of elements of a collection that no key has.
@@ -588,7 +617,7 @@ impl Shard {
         self.memory.push_loose(loose, element)
     }
 
-    /// A part of a set that no key has, as [`Self::part`] gives those of a key's.
+    /// A part of a set or a sorted set that no key has, as [`Self::part`] gives those of a key's.
     pub fn loose_part(
         &mut self,
         id: LooseId,
@@ -596,21 +625,31 @@ impl Shard {
     ) -> (Vec<u8>, Option<u64>) {
         let mut part = Vec::new();
         let loose = &self.loose.get(id).loose;
-        assert_eq!(loose.kind, Kind::Set, "others go to a key");
-        let next = match self.memory.named_of_loose(loose) {
-            None => None,
-            Some(Named::Packed(run)) => {
-                let members = Named::Packed(run);
-                members.each_member(loose.variant, |member| write_member(member, &mut part));
-                None
+        let next = match loose.kind {
+            Kind::Set => self.part_of_loose_set(loose, (from, most_bytes), &mut part),
+            Kind::SortedSet => {
+                let set = self.memory.sorted_of_loose(loose);
+                set.and_then(|set| Self::part_of_sorted_set(&set, (from, most_bytes), &mut part))
             }
-            Some(members) => {
-                self.part_of_named(&members, (from, most_bytes), &mut part, |member, part| {
-                    write_member(member.name, part);
-                })
-            }
+            kind => unreachable!("a {kind:?} goes to a key"),
         };
         (part, next)
+    }
+
+    fn part_of_loose_set(
+        &self,
+        loose: &Loose,
+        from_and_most: (u64, usize),
+        part: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let members = self.memory.named_of_loose(loose)?;
+        if let Named::Packed(_) = members {
+            members.each_member(loose.variant, |member| write_member(member, part));
+            return None;
+        }
+        self.part_of_named(&members, from_and_most, part, |member, part| {
+            write_member(member.name, part);
+        })
     }
 
     /// Makes a change of a stream.

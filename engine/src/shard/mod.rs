@@ -14,6 +14,7 @@ mod fields;
 pub(crate) mod hashes;
 pub(crate) mod lists;
 mod loose;
+mod members;
 mod named;
 mod open;
 #[cfg(any(test, feature = "model"))]
@@ -35,7 +36,8 @@ use compaction::Compactor;
 pub use hashes::{Fate, Field, HashMut, HashRef};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
-pub use loose::{LooseId, PartFrom, members_of_part, write_member};
+pub use loose::{LooseId, PartFrom, members_of_part, scored_of_part, write_member, write_scored};
+pub use members::{MembersRef, PartOf};
 pub use named::{FieldAhead, Stored};
 use open::Open;
 use reclaim::Graveyard;

@@ -74,6 +74,21 @@ impl Shard {
         kind: Kind,
         access: Access,
     ) -> Result<Option<Block>, WrongType> {
+        self.any_collection_to_read(db, key, |found| found == kind, access)
+    }
+
+    /// As [`Self::collection_to_read`], of one of several types.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    #[inline(always)]
+    pub(super) fn any_collection_to_read(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        is_wanted: impl Fn(Kind) -> bool,
+        access: Access,
+    ) -> Result<Option<Block>, WrongType> {
         let Some(entry) = self.find_to_read(db, key) else {
             self.journal.tell(db, key.bytes(), Event::Missed);
             return Ok(None);
@@ -82,7 +97,7 @@ impl Shard {
         if access == Access::Touch {
             self.touch(db, entry, head.access());
         }
-        let item = item_of(entry).filter(|_| head.form().kind() == kind);
+        let item = item_of(entry).filter(|_| is_wanted(head.form().kind()));
         item.map(Some).ok_or(WrongType)
     }
 

@@ -24,7 +24,7 @@ use crate::{DbIndex, Encoding, Intent, Key, Kind, WrongType};
 pub struct SetRef<'a> {
     members: Named<'a>,
     shard: &'a Shard,
-    item: Block,
+    pub(super) item: Block,
 }
 
 impl Shard {
@@ -43,30 +43,8 @@ impl Shard {
         Ok(item.map(|item| self.set_of(item)))
     }
 
-    /// The sets at some keys, each as [`Self::set_at`] has it, shown to `look` one by one until that fails.
-    ///
-    /// # Errors
-    /// As `look`'s.
-    pub fn sets_at<'k, E>(
-        &mut self,
-        db: DbIndex,
-        keys: impl Iterator<Item = Key<'k>>,
-        access: Access,
-        mut look: impl FnMut(Result<bool, WrongType>) -> Result<(), E>,
-    ) -> Result<Vec<Option<SetRef<'_>>>, E> {
-        let mut items = Vec::with_capacity(keys.size_hint().0);
-        for key in keys {
-            let item = self.collection_to_read(db, key, Kind::Set, access);
-            look(item.map(|item| item.is_some()))?;
-            items.push(item.ok().flatten());
-        }
-        // Nothing that looking at others does moves an item, or takes a live one away.
-        let sets = items.into_iter().map(|item| Some(self.set_of(item?)));
-        Ok(sets.collect())
-    }
-
     #[inline(always)]
-    fn set_of(&self, item: Block) -> SetRef<'_> {
+    pub(super) fn set_of(&self, item: Block) -> SetRef<'_> {
         SetRef {
             members: self.memory.named_of(item, &self.memory.layout(item)),
             shard: self,
@@ -103,11 +81,6 @@ impl<'a> SetRef<'a> {
     /// Whether it lies in its item, where a member is found by a look at all tags.
     pub fn is_packed(&self) -> bool {
         matches!(self.members, Named::Packed(_))
-    }
-
-    /// Whether this is the same set as another, of one shard.
-    pub fn is(&self, other: &SetRef<'_>) -> bool {
-        self.item == other.item
     }
 
     /// Whether there is such a member.

@@ -14,8 +14,7 @@ pub use near::MemberAhead;
 
 use super::{Access, Shard};
 use crate::Direction;
-use crate::journal::Event;
-use crate::memory::item_of;
+use crate::limits::NEAR_AT_ONCE;
 use crate::raw::Block;
 use crate::sorted::{Bound, SortedSetView};
 use crate::{DbIndex, Encoding, Key, KeyHasher, Kind, WrongType};
@@ -34,7 +33,7 @@ pub struct Member<'a> {
 pub struct SortedSetRef<'a> {
     view: SortedSetView<'a>,
     shard: &'a Shard,
-    item: Block,
+    pub(super) item: Block,
 }
 
 impl Shard {
@@ -49,20 +48,12 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<SortedSetRef<'_>>, WrongType> {
-        let Some(entry) = self.find_to_read(db, key) else {
-            self.journal.tell(db, key.bytes(), Event::Missed);
-            return Ok(None);
-        };
-        let head = self.memory.head_of(entry);
-        if access == Access::Touch {
-            self.touch(db, entry, head.access());
-        }
-        let item = item_of(entry).filter(|_| head.form().kind() == Kind::SortedSet);
-        let item = item.ok_or(WrongType)?;
-        Ok(Some(self.sorted_ref(item)))
+        let item = self.collection_to_read(db, key, Kind::SortedSet, access)?;
+        Ok(item.map(|item| self.sorted_ref(item)))
     }
 
-    fn sorted_ref(&self, item: Block) -> SortedSetRef<'_> {
+    #[inline(always)]
+    pub(super) fn sorted_ref(&self, item: Block) -> SortedSetRef<'_> {
         SortedSetRef {
             view: self.memory.sorted_view(self.memory.sorted_at(item)),
             shard: self,
@@ -97,6 +88,32 @@ impl<'a> SortedSetRef<'a> {
     #[inline]
     pub fn score(&self, name: &[u8]) -> Option<f64> {
         self.view.score(self.hash_of(), name)
+    }
+
+    /// Bytes that all names have at most.
+    pub fn payload_bytes(&self) -> u64 {
+        self.view.payload_bytes()
+    }
+
+    /// Whether it lies in its item, where a member is found by a look at all names.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.view, SortedSetView::Packed(_))
+    }
+
+    /// The scores of these members, at most [`NEAR_AT_ONCE`], of those that there are: they are looked for together.
+    #[inline]
+    pub fn scores(&self, names: &[&[u8]]) -> [Option<f64>; NEAR_AT_ONCE] {
+        assert!(names.len() <= NEAR_AT_ONCE, "there are no more places");
+        let mut hashes = [0; NEAR_AT_ONCE];
+        for (hash, name) in hashes.iter_mut().zip(names) {
+            *hash = self.shard.hasher.hash(name);
+        }
+        self.view.prefetch(&hashes[..names.len()]);
+        let mut scores = [None; NEAR_AT_ONCE];
+        for ((score, hash), name) in scores.iter_mut().zip(hashes).zip(names) {
+            *score = self.view.score(|_| hash, name);
+        }
+        scores
     }
 
     /// The rank of a member, from the lowest on, and its score.

@@ -6,6 +6,7 @@ use super::SortedSet;
 use super::order::{self, Bound, Target};
 use super::run::Run;
 use crate::Direction;
+use crate::limits::NEAR_ANYHOW_BYTES;
 use crate::nodes::Heap;
 
 /// A sorted set to read.
@@ -64,6 +65,27 @@ impl<'a> SortedSetView<'a> {
             Self::Packed(run) => run.len() as u64,
             Self::Large(set, _) => set.len(),
         }
+    }
+
+    /// Bytes of the names, at most.
+    pub(crate) fn payload_bytes(&self) -> u64 {
+        match self {
+            Self::Packed(run) => run.used_bytes() as u64,
+            Self::Large(set, _) => set.payload_bytes(),
+        }
+    }
+
+    /// Brings the leaves of members near that are about to be looked for, by the hashes of their names. A hint.
+    #[inline]
+    pub(crate) fn prefetch(&self, hashes: &[u64]) {
+        let Self::Large(set, heap) = self else { return };
+        if hashes.len() < 2 || set.block_bytes() <= NEAR_ANYHOW_BYTES {
+            return;
+        }
+        let hashes = || hashes.iter().copied();
+        hashes().for_each(|hash| set.ask_for_word(heap, hash));
+        hashes().for_each(|hash| set.ask_for_node(heap, hash));
+        hashes().for_each(|hash| set.ask_for_leaf(heap, hash));
     }
 
     /// The score of a member.

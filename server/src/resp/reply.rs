@@ -77,6 +77,12 @@ impl<'a> Reply<'a> {
         Mark(self.out.len())
     }
 
+    /// Bytes that were written since a place.
+    #[inline]
+    pub fn len_since(&self, mark: Mark) -> usize {
+        self.out.len() - mark.0
+    }
+
     /// Whether what was written since `mark` is no more than a reply may be.
     ///
     /// # Errors

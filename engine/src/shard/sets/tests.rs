@@ -6,7 +6,7 @@ use super::model::play;
 use crate::journal::Event;
 use crate::shard::tests::{cases, shard};
 use crate::shard::{Access, Shard};
-use crate::{DbIndex, Kept, Noted, StringForm, TtlChange, WrongType};
+use crate::{DbIndex, Kept, Kind, Noted, StringForm, TtlChange, WrongType};
 
 const DB: DbIndex = DbIndex(0);
 
@@ -86,7 +86,8 @@ fn a_set_is_no_other_type_and_no_other_type_is_one() {
     assert_eq!((entry.string(), entry.elements()), (None, 1));
     let mut seen = Vec::new();
     let keys = [set, hasher.key(b"none"), string, set];
-    let sets = shard.sets_at(DB, keys.into_iter(), Access::Touch, |found| {
+    let wanted = (&[Kind::Set][..], Access::Touch);
+    let sets = shard.members_at(DB, keys.into_iter(), wanted, |found| {
         seen.push(found);
         found.map(drop)
     });

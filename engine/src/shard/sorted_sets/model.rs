@@ -13,7 +13,7 @@ use crate::limits::{PACKED_SORTED_SET_MAX_BYTES, PACKED_SORTED_SET_MAX_MEMBERS};
 use crate::list::End;
 use crate::model::Steps;
 use crate::shard::played::{self, Play as _};
-use crate::shard::{Access, PartFrom, Shard};
+use crate::shard::{Access, PartFrom, PartOf, Shard, scored_of_part};
 use crate::sorted::model::{assert_same, in_order, name, score};
 use crate::sorted::{Bound, Side, SortedSetView};
 use crate::{DbIndex, Direction, Encoding, Kind, StoreError, Thresholds, UnixMillis};
@@ -127,6 +127,7 @@ impl played::Play for Play<'_> {
             12 if step < 128 => self.run_out(&key),
             13 => self.set_thresholds(),
             14 if step > 200 => self.drop_key(&key),
+            14 => self.unite(&key),
             _ => {
                 let budget = self.steps.operand() as u32;
                 self.shard.tend(budget);
@@ -403,6 +404,13 @@ impl Play<'_> {
         assert_eq!(set.score(&name), Some(model[&name]));
         assert_eq!(set.rank(&name), Some((rank, model[&name])));
         assert_eq!(set.score(b"nobody is called so"), None);
+        let names: Vec<&[u8]> = members.iter().map(|member| member.0).take(20).collect();
+        let asked = [&names[..], &[&b"nobody is called so"[..]]].concat();
+        let scores = set.scores(&asked);
+        for (name, score) in names.iter().zip(scores) {
+            assert_eq!(score, Some(model[*name]));
+        }
+        assert_eq!(scores[names.len()], None);
         let drawn = set.random(random << 48).expect("there are some");
         assert_eq!(model.get(drawn.name), Some(&drawn.score));
         let mut seen = Vec::new();
@@ -416,6 +424,50 @@ impl Play<'_> {
         let mut expected = members;
         expected.sort_by_key(|member| member.0);
         assert_same(&seen, &expected);
+    }
+
+    /// Reads two sorted sets as operations on several do, part by part, and puts them together with the higher scores.
+    fn unite(&mut self, key: &[u8]) {
+        let (other, most_bytes) = (key_bytes(self.steps.operand()), self.steps.below(3000) + 1);
+        let (hasher, mut sum) = (self.shard.hasher().clone(), self.set(&other));
+        let id = self.shard.begin_loose(Kind::SortedSet, None);
+        for operand in [&other[..], key] {
+            let (mut next, keys) = (Some(0), [hasher.key(operand)]);
+            while let Some(from) = next {
+                let wanted = (&[Kind::Set, Kind::SortedSet][..], Access::Peek);
+                let found =
+                    self.shard
+                        .members_at(DB, keys.into_iter(), wanted, |_| Ok::<_, ()>(()));
+                let mut part = Vec::new();
+                let Some(set) = found.expect("all are looked at")[0] else {
+                    break;
+                };
+                next = set.part(PartOf::Scored, (from, most_bytes), &mut part);
+                for Member { name, score } in scored_of_part(&part) {
+                    let put = |was: Option<f64>| was.map_or(score, |was| was.max(score));
+                    let updated = self.shard.update_scored(id, name, put);
+                    updated.expect("memory");
+                }
+            }
+        }
+        for (name, score) in self.set(key) {
+            let most = sum.entry(name).or_insert(score);
+            *most = most.max(score);
+        }
+        let (mut seen, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let part;
+            (part, next) = self.shard.loose_part(id, (from, most_bytes));
+            for member in scored_of_part(&part) {
+                seen.push((member.name.to_vec(), member.score));
+            }
+        }
+        let seen: Vec<(&[u8], f64)> = seen
+            .iter()
+            .map(|(name, score)| (&name[..], *score))
+            .collect();
+        assert_same(&seen, &in_order(&sum));
+        self.shard.drop_loose(id);
     }
 
     fn walk(&mut self, key: &[u8]) {

@@ -340,7 +340,11 @@ impl Shard {
             Step::Score(name, score) => {
                 let hasher = self.hasher.clone();
                 let hash_of = |name: &[u8]| hasher.hash(name);
-                self.insist(|memory| memory.put_scored(collection, &hash_of, (name, score)).ok());
+                self.insist(|memory| {
+                    memory
+                        .update_scored(collection, &hash_of, name, |_| score)
+                        .ok()
+                });
             }
             Step::Shorten { index, len } => {
                 self.memory.change_list(collection, |list, heap| {

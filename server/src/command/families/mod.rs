@@ -35,6 +35,7 @@ pub(super) mod module;
 pub mod monitor;
 pub(crate) mod numbers;
 pub(super) mod object;
+mod pieces;
 pub(super) mod pubsub;
 pub(super) mod scan;
 pub(crate) mod script;

@@ -6,7 +6,9 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of, thresholds_of};
+use crate::command::{
+    Args, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, lfu_of, thresholds_of,
+};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -101,19 +103,61 @@ impl Bench {
 
     /// Runs a command; the reply as RESP.
     pub(crate) fn run_words(&mut self, words: &[&[u8]]) -> Vec<u8> {
-        let mut input = Vec::new();
-        let mut ranges = Vec::new();
-        for word in words {
-            let (start, len) = (input.len() as u32, word.len() as u32);
-            ranges.push(ArgRange { start, len });
-            input.extend_from_slice(word);
-        }
         let mut out = Vec::new();
-        if let Err(error) = self.dispatch(Args::new(&input, &ranges), &mut out) {
-            out.clear();
-            Reply::new(&mut out, self.protocol).error(&error);
-        }
+        with_args(words, |args| {
+            if let Err(error) = self.dispatch(args, &mut out) {
+                out.clear();
+                Reply::new(&mut out, self.protocol).error(&error);
+            }
+        });
         out
+    }
+
+    /// Runs a command in its steps, each of which `look` is shown what it has left; the reply in the form of [`printable`].
+    pub(crate) fn run_in_steps(
+        &mut self,
+        line: &str,
+        look: &mut dyn FnMut(&mut Shard, &dyn Steps),
+    ) -> String {
+        let words = words::split(line.as_bytes()).unwrap();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let mut out = Vec::new();
+        with_args(&words, |args| {
+            let command = CommandTable::global().find(args.at(0)).unwrap();
+            let begin = command.steps.expect("it has steps");
+            let begun = begin(&mut self.call(args, &mut out)).unwrap();
+            let Some(mut steps) = begun else { return };
+            loop {
+                let step = steps.next(&mut self.call(args, &mut out)).unwrap();
+                look(&mut self.shard, &*steps);
+                match step {
+                    Step::More => {}
+                    Step::Done => return,
+                    Step::Reply(pieces) => return out = pieces.concat(),
+                }
+            }
+        });
+        printable(&out)
+    }
+
+    /// As [`Self::run_in_steps`], with time that passes behind the first step.
+    pub(crate) fn run_ending(&mut self, line: &str, millis: i64) -> String {
+        let then = UnixMillis(self.now() + millis);
+        self.run_in_steps(line, &mut |shard, _| shard.set_now(then))
+    }
+
+    fn call<'a>(&'a mut self, args: Args<'a>, out: &'a mut Vec<u8>) -> ShardCall<'a> {
+        ShardCall {
+            shard: &mut self.shard,
+            db: self.db,
+            args,
+            reply: Reply::new(out, self.protocol),
+            config: &self.config,
+            stats: &mut self.stats,
+            random: &mut self.random,
+            access: Access::Touch,
+            first_key: FirstKey::UNKNOWN,
+        }
     }
 
     fn dispatch(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), ErrorReply> {
@@ -127,17 +171,7 @@ impl Bench {
         let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
             panic!("{} does not run on a shard", command.spec.name);
         };
-        run(&mut ShardCall {
-            shard: &mut self.shard,
-            db: self.db,
-            args,
-            reply: Reply::new(out, self.protocol),
-            config: &self.config,
-            stats: &mut self.stats,
-            random: &mut self.random,
-            access: Access::Touch,
-            first_key: FirstKey::UNKNOWN,
-        })
+        run(&mut self.call(args, out))
     }
 
     /// Runs lines and holds each reply against the expected one.
@@ -154,6 +188,18 @@ impl Bench {
         self.shard.count_uses(lfu_of(&self.config));
         self.shard.set_thresholds(thresholds_of(&self.config));
     }
+}
+
+/// Runs `run` with a command's words as its arguments.
+fn with_args(words: &[&[u8]], run: impl FnOnce(Args<'_>)) {
+    let mut input = Vec::new();
+    let mut ranges = Vec::new();
+    for word in words {
+        let (start, len) = (input.len() as u32, word.len() as u32);
+        ranges.push(ArgRange { start, len });
+        input.extend_from_slice(word);
+    }
+    run(Args::new(&input, &ranges));
 }
 
 /// [`Bench::check`] on a bench of its own.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::command::{Args, Command, Flags, Step, Steps, StepsFn};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::run::nanos_since;
+use crate::dispatch::core::run::{is_timed_apart, nanos_since};
 use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -39,7 +39,8 @@ impl Core {
         target: Target,
         quiet: bool,
     ) {
-        let began = self.state.timing.begin_apart();
+        let is_timed = is_timed_apart(command, args, session.gates);
+        let began = is_timed.then(|| self.state.timing.begin_apart());
         let options = CallOptions {
             db: session.db,
             protocol: session.protocol,
@@ -66,13 +67,14 @@ impl Core {
         }
         let Some(steps) = steps else {
             let cost = Cost {
-                nanos: self.timed_apart(command, began),
+                nanos: self.time_of_first(command, began),
                 reply_bytes: reply_bytes as u64,
             };
             self.observe_slow(session, args, command.spec, cost.nanos);
             self.add_costs(command.spec, args, cost);
             return self.observe_reply(session, args, command.spec, reply_bytes);
         };
+        let began = began.unwrap_or_else(|| self.state.timing.begin_apart());
         let seq = session.output.expect_if_wanted(!quiet);
         note_write(session, command.spec, seq);
         let ticket = Ticket::Reply {
@@ -102,8 +104,9 @@ impl Core {
         request: &Request,
         (command, begin): (&'static Command, StepsFn),
     ) {
-        let began = self.state.timing.begin_apart();
         let (head, args) = (&request.head, batch.args(request));
+        let is_timed = is_timed_apart(command, args, self.state.gates);
+        let began = is_timed.then(|| self.state.timing.begin_apart());
         let options = CallOptions::of(head);
         let (state, mut steps) = (&mut self.state, None);
         let answered = self.outboxes.to(from).answer_if(head.ticket, |out| {
@@ -121,16 +124,28 @@ impl Core {
         if let Some(bytes) = answered {
             self.owe(from, head.ticket.session(), bytes);
             let cost = Cost {
-                nanos: self.timed_apart(command, began),
+                nanos: self.time_of_first(command, began),
                 reply_bytes: bytes as u64,
             };
             self.add_costs(command.spec, args, cost);
             return self.tell_cost_of_steps(from, batch, request, cost);
         }
+        let began = began.unwrap_or_else(|| self.state.timing.begin_apart());
         let mut alone = self.outboxes.empty();
         alone.ask_as(batch, request);
         let steps = steps.expect("it is not done yet");
         self.keep_in_steps((from, false), alone, steps, began);
+    }
+
+    /// Nanoseconds that a command took which is done with its first step; none if it shares its turn's.
+    fn time_of_first(&mut self, command: &Command, began: Option<Instant>) -> u64 {
+        match began {
+            Some(began) => self.timed_apart(command, began),
+            None => {
+                self.state.timing.ran(command.id);
+                0
+            }
+        }
     }
 
     /// A command of this cost is told of with its answer, if it stands out.
@@ -217,6 +232,10 @@ impl Core {
         self.state.timing.apart(nanos);
         command.nanos += nanos;
         if let Ok(Step::More) = step {
+            if spec.flags.has(Flags::WRITE) {
+                // What it has changed already is told as its own.
+                self.act_behind(from, &command.batch, head, Tells::Here);
+            }
             self.end_moment(before);
             self.budget.let_go(command.held_bytes);
             command.held_bytes = command.steps.held_bytes();

@@ -55,6 +55,7 @@ mod scripts_undo;
 mod serial;
 mod sets;
 mod sort;
+mod sorted_sets;
 mod steps;
 mod stress;
 mod telling;

@@ -4,21 +4,24 @@
 //!  all cores         look      type and number of members of each operand
 //!  the base's core   fetch     a part of its members, those that the others there let pass        ◀─┐
 //!  other cores       probe     which of them the others there let pass: a bit each                  │ until no base has more
-//!  the home          gather    what is kept, if it is to be stored or is a union                  ──┘
+//!  the home          gather    what is kept, if it is gathered                                     ──┘
 //!  the home          store, or show what was gathered and drop it
 //! ```
-//! The home is the destination's core, or that of the first base. Rounds that nothing is asked in are left out. A part is of 64 KiB, so
-//! that none of it takes long, and nobody holds more of a set than that but what is the reply.
+//! The home is the destination's core, or that of the first base. Rounds that nothing is asked in are left out. Cores are probed at the
+//! same time, but where scores are put together: then each in its turn, since scores come in the order of the operands, and it answers
+//! what they are. A part is of 64 KiB, one with scores of 16, so that none of it takes long, and nobody holds more of a set than that but
+//! what is the reply.
 
-use larder_engine::{Access, Event, Key, Kind, LooseId, members_of_part};
+use larder_engine::{Access, Event, LooseId, PartOf, members_of_part};
 
-use super::found::Shown;
-use super::part::{self, Bits, chosen};
-use super::{Combining, Keep, Operation, Plan, Wanted, here};
+use super::gathered::{self, Gathering};
+use super::part::{self, Manner, Passed, Weighed};
+use super::{Combining, Keep, Plan, SETS, SETS_AND_SORTED_SETS, Wanted, here, part_bytes};
+use crate::command::families::pieces::Pieces;
 use crate::command::families::transfer::{self, Answer, loose_argument, loose_of};
 use crate::command::{Args, CoreCall, CoreRequest, PART_BYTES, Round, Rounds};
 use crate::observe::{PartReader, PartWriter};
-use crate::resp::errors;
+use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 
@@ -31,11 +34,15 @@ pub(super) fn begin(args: &Args<'_>, slots: &SlotMap, combining: Combining) -> B
         _ => None,
     };
     Box::new(Across {
+        manner: Manner::of(&combining),
         combining,
         operands,
         destination,
         asked: Vec::new(),
         plan: Plan::default(),
+        beside: Vec::new(),
+        stages: Vec::new(),
+        stage: 0,
         from: 0,
         members: Vec::new(),
         found: Found::default(),
@@ -43,17 +50,30 @@ pub(super) fn begin(args: &Args<'_>, slots: &SlotMap, combining: Combining) -> B
     })
 }
 
+/// Bytes of a part that has scores.
+const SCORED_PART_BYTES: usize = 16 << 10;
+
 /// A key and its core.
 type Operand = (CoreId, Vec<u8>);
+
+/// Cores, and which operands each is asked about.
+type Asked = Vec<(CoreId, Vec<usize>)>;
 
 #[derive(Debug)]
 struct Across {
     combining: Combining,
+    manner: Manner,
     operands: Vec<Operand>,
     destination: Option<Operand>,
     /// Who was asked of which operands.
-    asked: Vec<(CoreId, Vec<usize>)>,
+    asked: Asked,
     plan: Plan,
+    /// The others that are asked together with the only base.
+    beside: Vec<usize>,
+    /// Those that are asked then, all of a stage at the same time.
+    stages: Vec<Asked>,
+    /// The stage that is next.
+    stage: usize,
     /// Where the next part of the last base begins, or of what was gathered.
     from: u64,
     /// The part that others are asked for.
@@ -66,7 +86,7 @@ struct Across {
 struct Found {
     /// Why it fails, once what was gathered is dropped.
     failed: Option<ErrorReply>,
-    shown: Shown,
+    shown: Pieces,
     count: u64,
     gathered: Option<LooseId>,
 }
@@ -112,8 +132,8 @@ impl Across {
     }
 
     /// Operands by their core, each core's in their order.
-    fn by_core(&self, numbers: impl Iterator<Item = usize>) -> Vec<(CoreId, Vec<usize>)> {
-        let mut groups: Vec<(CoreId, Vec<usize>)> = Vec::new();
+    fn by_core(&self, numbers: impl Iterator<Item = usize>) -> Asked {
+        let mut groups = Asked::new();
         for number in numbers {
             let (core, _) = self.operand(number);
             match groups.iter_mut().find(|(of, _)| *of == core) {
@@ -124,27 +144,55 @@ impl Across {
         groups
     }
 
+    /// Says when which of the others are asked about the members of the base.
+    fn plan_stages(&mut self) {
+        let Some(&base) = self.plan.bases.last() else {
+            return;
+        };
+        let (base, _) = self.operand(base);
+        let others = &self.plan.others;
+        let is_there = |at: &usize| self.operand(*at).0 == base;
+        (self.beside, self.stages) = match self.manner.keep {
+            Keep::Scored(_) => {
+                let ahead = others.iter().take_while(|at| is_there(at)).count();
+                let (beside, behind) = others.split_at(ahead);
+                let runs = behind.chunk_by(|a, b| self.operand(*a).0 == self.operand(*b).0);
+                let stages = runs.map(|run| vec![(self.operand(run[0]).0, run.to_vec())]);
+                (beside.to_vec(), stages.collect())
+            }
+            Keep::IfAllHave | Keep::IfNoneHas => {
+                let (beside, elsewhere): (Vec<usize>, _) =
+                    others.iter().copied().partition(is_there);
+                let stage = self.by_core(elsewhere.into_iter());
+                (beside, vec![stage])
+            }
+        };
+    }
+
     fn keys_of<'s>(&'s self, numbers: &'s [usize]) -> impl Iterator<Item = Vec<u8>> + 's {
         numbers
             .iter()
             .map(|&number| self.operands[number].1.clone())
     }
 
-    fn keep_word(&self) -> Vec<u8> {
-        vec![match self.combining.keeps() {
-            Keep::IfAllHave => 0,
-            Keep::IfNoneHas => 1,
-        }]
+    /// The weights of operands, then their keys, as arguments.
+    fn weighed(&self, numbers: &[usize]) -> impl Iterator<Item = Vec<u8>> {
+        let weights = numbers.iter().map(|&at| self.combining.weight(at));
+        let weights = weights.flat_map(f64::to_le_bytes).collect();
+        std::iter::once(weights).chain(self.keys_of(numbers).collect::<Vec<_>>())
     }
 
     /// Asks what there is.
     fn look(&mut self) -> Round {
         self.step = Step::Look;
         self.asked = self.by_core(0..self.operands.len());
+        let types = u8::from(self.combining.scores.is_some());
         let requests = self.asked.iter().map(|(core, numbers)| CoreRequest {
             core: *core,
             run: look_part,
-            args: self.keys_of(numbers).collect(),
+            args: std::iter::once(vec![types])
+                .chain(self.keys_of(numbers))
+                .collect(),
         });
         Round::Ask(requests.collect())
     }
@@ -163,8 +211,13 @@ impl Across {
             }
         }
         let lens: Result<Vec<Option<u64>>, ErrorReply> = seen.into_iter().collect();
+        let lens = lens?;
+        if let Some(fault) = &self.combining.fault {
+            return Err(fault.clone());
+        }
         let is_same = |a: usize, b: usize| self.operands[a] == self.operands[b];
-        self.plan = self.combining.plan(&lens?, is_same);
+        self.plan = self.combining.plan(&lens, is_same);
+        self.plan_stages();
         self.from = 0;
         Ok(())
     }
@@ -175,38 +228,43 @@ impl Across {
             return self.end(reply);
         };
         self.step = Step::Fetch;
-        let (core, key) = self.operand(base);
+        let (core, _) = self.operand(base);
+        let most = match self.manner.of {
+            PartOf::Names => PART_BYTES,
+            PartOf::Scored => SCORED_PART_BYTES,
+        };
+        let most = part_bytes(most, self.plan.others.len());
+        let numbers = [&[base], &self.beside[..]].concat();
         let mut args = vec![
-            self.keep_word(),
+            self.manner.to_bytes(),
             self.from.to_le_bytes().to_vec(),
-            key.to_vec(),
+            (most as u64).to_le_bytes().to_vec(),
         ];
-        let beside = self.plan.others.iter().copied();
-        let beside: Vec<usize> = beside.filter(|&at| self.operand(at).0 == core).collect();
-        args.extend(self.keys_of(&beside));
+        args.extend(self.weighed(&numbers));
         let run = fetch_part;
         Ok(Round::Ask(vec![CoreRequest { core, run, args }]))
     }
 
-    /// Asks the other cores which of the members at hand they let pass, if there are any.
-    fn probe(&mut self, base: CoreId) -> Option<Round> {
-        let elsewhere = self.plan.others.iter().copied();
-        let elsewhere = elsewhere.filter(|&at| self.operand(at).0 != base);
-        let groups = self.by_core(elsewhere);
-        if groups.is_empty() || self.members.is_empty() {
-            return None;
-        }
-        self.step = Step::Probe;
-        let requests = groups.iter().map(|(core, numbers)| {
-            let mut args = vec![self.keep_word(), self.members.clone()];
-            args.extend(self.keys_of(numbers));
+    /// Asks the cores of the next stage which of the members at hand they let pass, if there are any; else takes these.
+    fn probe(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        let stage = self.stages.get(self.stage);
+        let Some(stage) = stage.filter(|stage| !stage.is_empty() && !self.members.is_empty())
+        else {
+            return self.take(reply);
+        };
+        let requests = stage.iter().map(|(core, numbers)| {
+            let mut args = vec![self.manner.to_bytes(), self.members.clone()];
+            args.extend(self.weighed(numbers));
             CoreRequest {
                 core: *core,
                 run: probe_part,
                 args,
             }
         });
-        Some(Round::Ask(requests.collect()))
+        let round = Round::Ask(requests.collect());
+        self.step = Step::Probe;
+        self.stage += 1;
+        Ok(round)
     }
 
     /// The home.
@@ -220,18 +278,23 @@ impl Across {
     /// Takes the members at hand, which are kept, and goes on.
     fn take(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         let members = std::mem::take(&mut self.members);
-        let is_gathered = matches!(self.combining.wanted, Wanted::Stored { .. })
-            || self.combining.operation == Operation::Union;
-        if is_gathered && !members.is_empty() {
+        if self.plan.is_gathered {
+            if members.is_empty() {
+                return self.go_on(reply);
+            }
             self.step = Step::Gather;
             return Ok(Round::Ask(vec![CoreRequest {
                 core: self.home(),
                 run: gather_part,
-                args: vec![loose_argument(self.found.gathered), members],
+                args: vec![
+                    loose_argument(self.found.gathered),
+                    Gathering::of(&self.combining).to_bytes(),
+                    members,
+                ],
             }]));
         }
         match self.combining.wanted {
-            Wanted::Members => self.found.shown.add(&members)?,
+            Wanted::Members => self.show_more(&members, reply)?,
             Wanted::Count { limit } => {
                 let count = self.found.count + members_of_part(&members).count() as u64;
                 self.found.count = count.min(limit);
@@ -242,6 +305,19 @@ impl Across {
             Wanted::Stored { .. } => {}
         }
         self.go_on(reply)
+    }
+
+    /// Adds members to those that are shown.
+    fn show_more(&mut self, members: &[u8], reply: &Reply<'_>) -> CommandResult {
+        let shown = (&mut self.found.shown, reply.protocol());
+        here::show(&self.combining, shown, members)
+    }
+
+    /// Replies with those that are shown.
+    fn reply(&self, reply: &mut Reply<'_>) {
+        let shown = &self.found.shown;
+        self.combining.begin_reply(shown.count(), reply);
+        shown.write(reply);
     }
 
     /// A key is not there any more: begins again, without what was found.
@@ -262,7 +338,7 @@ impl Across {
     fn end(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         match (self.combining.wanted, self.found.gathered) {
             (Wanted::Count { .. }, _) => reply.count(self.found.count),
-            (Wanted::Members, None) => self.found.shown.reply(reply),
+            (Wanted::Members, None) => self.reply(reply),
             (Wanted::Members, Some(_)) => {
                 self.from = 0;
                 return Ok(self.show());
@@ -271,7 +347,12 @@ impl Across {
                 self.step = Step::Store;
                 let (core, key) = self.destination.clone().expect("it was named");
                 let run = store_part;
-                let args = vec![key, vec![event.code()], loose_argument(gathered)];
+                let args = vec![
+                    key,
+                    vec![event.code()],
+                    loose_argument(gathered),
+                    Gathering::of(&self.combining).to_bytes(),
+                ];
                 return Ok(Round::Ask(vec![CoreRequest { core, run, args }]));
             }
         }
@@ -306,29 +387,28 @@ impl Rounds for Across {
                 };
                 let (members, next) = read_part(written);
                 self.members = members.to_vec();
-                let base = self.plan.bases.last().map(|&at| self.operand(at).0);
                 self.from = next.unwrap_or(0);
                 if next.is_none() {
                     self.plan.bases.pop();
                 }
-                let probe = base.and_then(|base| self.probe(base));
-                probe.map_or_else(|| self.take(reply), Ok)
+                self.stage = 0;
+                self.probe(reply)
             }
             Step::Probe => {
-                let mut kept: Option<Bits> = None;
+                let mut passed: Option<Passed> = None;
                 for answer in answers {
                     let Answer::Yes(written) = Answer::of(answer)? else {
                         return Ok(self.again());
                     };
-                    let bits = Bits::read(written);
-                    match &mut kept {
-                        None => kept = Some(bits),
-                        Some(kept) => kept.and(&bits),
+                    let by_this = Passed::read(written);
+                    match &mut passed {
+                        None => passed = Some(by_this),
+                        Some(passed) => passed.and(&by_this),
                     }
                 }
-                let kept = kept.expect("somebody was asked");
-                self.members = chosen(&self.members, &kept);
-                self.take(reply)
+                let passed = passed.expect("somebody was asked");
+                self.members = passed.of(&self.members, self.manner.of);
+                self.probe(reply)
             }
             Step::Gather => {
                 let Answer::Yes(gathered) = Answer::of(answers[0])? else {
@@ -346,7 +426,7 @@ impl Rounds for Across {
             }
             Step::Show => {
                 let (members, next) = read_part(answers[0]);
-                let added = self.found.shown.add(members);
+                let added = self.show_more(members, reply);
                 let gathered = self.found.gathered.expect("it is shown");
                 match (next, added) {
                     (Some(next), Ok(())) => {
@@ -355,7 +435,7 @@ impl Rounds for Across {
                     }
                     (_, added) => {
                         if let Err(error) = added {
-                            self.found.shown = Shown::default();
+                            self.found.shown = Pieces::default();
                             self.found.failed = Some(error);
                         }
                         Ok(self.drop(gathered, Then::End))
@@ -367,7 +447,7 @@ impl Rounds for Across {
                 if let Some(error) = self.found.failed.take() {
                     return Err(error);
                 }
-                self.found.shown.reply(reply);
+                self.reply(reply);
                 Ok(Round::Done)
             }
         }
@@ -379,29 +459,30 @@ const ABSENT: u64 = 0;
 const WRONG_TYPE: u64 = 1;
 const FIRST_LEN: u64 = 2;
 
-/// Answers what there is at each argument.
+/// Answers what there is at each argument behind the first, which says whether sorted sets may be.
 fn look_part(call: &mut CoreCall<'_>) {
     let mut part = PartWriter(call.out);
-    for key in call.args.iter_from(0) {
+    let kinds = match call.args.at(0) {
+        [0] => SETS,
+        _ => SETS_AND_SORTED_SETS,
+    };
+    for key in call.args.iter_from(1) {
         let core = &mut *call.core;
         if let Some(reader) = call.reader {
             core.remember_key(key, reader);
         }
-        let key = core.shard.hasher().key(key);
-        let found = core.shard.set_at(call.db, key, Access::Touch);
-        core.stats.count_typed_lookup(&found);
-        part.number(match found {
-            Ok(None) => ABSENT,
-            Err(_) => WRONG_TYPE,
-            Ok(Some(set)) => FIRST_LEN + set.len(),
+        let keys = std::iter::once(core.shard.hasher().key(key));
+        let stats = &mut core.stats;
+        let wanted = (kinds, Access::Touch);
+        let found = core.shard.members_at(call.db, keys, wanted, |found| {
+            stats.count_lookup(found != Ok(false));
+            found.map(drop)
         });
-    }
-}
-
-fn keep_of(word: &[u8]) -> Keep {
-    match word {
-        [0] => Keep::IfAllHave,
-        _ => Keep::IfNoneHas,
+        part.number(match found.as_deref() {
+            Err(_) => WRONG_TYPE,
+            Ok([Some(set)]) => FIRST_LEN + set.len(),
+            Ok(_) => ABSENT,
+        });
     }
 }
 
@@ -409,43 +490,52 @@ fn number_of(argument: &[u8]) -> u64 {
     u64::from_le_bytes(argument.try_into().expect("eight bytes"))
 }
 
-/// Argument `at` and all behind it as keys.
-fn keys_from<'a>(call: &CoreCall<'a>, at: usize) -> Vec<Key<'a>> {
+/// The operands that argument `at`, of weights, and those behind it are.
+fn operands_from<'a>(call: &CoreCall<'a>, at: usize) -> Vec<Weighed<'a>> {
     let hasher = call.core.shard.hasher();
-    call.args.iter_from(at).map(|key| hasher.key(key)).collect()
+    let (weights, rest) = call.args.at(at).as_chunks();
+    assert!(rest.is_empty(), "weights are whole");
+    let keys = call.args.iter_from(at + 1).map(|key| hasher.key(key));
+    let weights = weights.iter().map(|weight| f64::from_le_bytes(*weight));
+    keys.zip(weights).collect()
 }
 
-/// Answers a part of the set at argument 2, from argument 1 on: those members that are kept, as argument 0 says, for what the sets behind
-/// have. No, if one is not there any more.
+/// Answers a part of the first operand behind argument 2, from argument 1 on and of argument 2 bytes: those members that are kept, in the
+/// manner of argument 0, for what the others have. No, if one is not there any more.
 fn fetch_part(call: &mut CoreCall<'_>) {
-    let keep = keep_of(call.args.at(0));
-    let place = (number_of(call.args.at(1)), PART_BYTES);
-    let mut keys = keys_from(call, 2).into_iter();
-    let base = keys.next().expect("there is a base");
-    match part::kept(&mut call.core.shard, call.db, (base, keys), keep, place) {
+    let manner = Manner::of_bytes(call.args.at(0));
+    let place = (
+        number_of(call.args.at(1)),
+        number_of(call.args.at(2)) as usize,
+    );
+    let operands = operands_from(call, 3);
+    let (base, others) = operands.split_first().expect("there is a base");
+    let keys = (*base, others);
+    match part::made(&mut call.core.shard, call.db, keys, manner, place) {
         Some(part) => Answer::yes(call.out, |out| write_part(&part.members, part.next, out)),
         None => Answer::no(call.out),
     }
 }
 
-/// Answers which of the members, argument 1, are kept, as argument 0 says, for what the sets behind have. No, if one is not there any
-/// more.
+/// Answers which of the members, argument 1, are kept, in the manner of argument 0, for what the operands behind have. No, if one is not
+/// there any more.
 fn probe_part(call: &mut CoreCall<'_>) {
-    let keep = keep_of(call.args.at(0));
-    let keys = keys_from(call, 2).into_iter();
+    let manner = Manner::of_bytes(call.args.at(0));
+    let operands = operands_from(call, 2);
     let members = call.args.at(1);
-    match part::kept_for(&mut call.core.shard, call.db, keys, keep, members) {
-        Some(bits) => Answer::yes(call.out, |out| bits.write(out)),
+    match part::passed_at(&mut call.core.shard, call.db, &operands, manner, members) {
+        Some(passed) => Answer::yes(call.out, |out| passed.write(out)),
         None => Answer::no(call.out),
     }
 }
 
-/// Adds members, argument 1, to what is gathered, argument 0, and answers what that is.
+/// Adds members, argument 2, to what is gathered, argument 0, as argument 1 says; answers what that is.
 fn gather_part(call: &mut CoreCall<'_>) {
     let shard = &mut call.core.shard;
+    let gathering = Gathering::of_bytes(call.args.at(1));
     let gathered = loose_of(call.args.at(0));
-    let gathered = gathered.unwrap_or_else(|| shard.begin_loose(Kind::Set, None));
-    match here::gather(shard, gathered, call.args.at(1)) {
+    let gathered = gathered.unwrap_or_else(|| gathering.begin(shard));
+    match gathering.add(shard, gathered, call.args.at(2)) {
         Ok(()) => Answer::yes(call.out, |out| out.extend(loose_argument(Some(gathered)))),
         Err(error) => Answer::failed(call.out, &error),
     }
@@ -458,8 +548,9 @@ fn store_part(call: &mut CoreCall<'_>) {
     let key = shard.hasher().key(call.args.at(0));
     let event = Event::of_code(call.args.at(1)[0]);
     let gathered = loose_of(call.args.at(2));
-    let gathered = gathered.unwrap_or_else(|| shard.begin_loose(Kind::Set, None));
-    match here::store(shard, call.db, key, gathered, event) {
+    let gathering = Gathering::of_bytes(call.args.at(3));
+    let gathered = gathered.unwrap_or_else(|| gathering.begin(shard));
+    match gathered::store(shard, call.db, key, gathered, event) {
         Ok(count) => Answer::yes(call.out, |out| PartWriter(out).number(count)),
         Err(error) => Answer::failed(call.out, &error),
     }

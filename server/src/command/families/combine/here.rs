@@ -1,32 +1,18 @@
-//! Operations on sets of one shard: at once if they are small, else in steps.
-//!
-//! At once, members go from the base to the reply, or to what is stored, without a copy in between; those of the base that are looked
-//! for in the others are taken [`NEAR_AT_ONCE`] at a time.
+//! Operations on sets of one shard, in steps if they are not [little](super::at_once).
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
+use larder_engine::{Access, Key, LooseId, PartOf, Shard, members_of_part, scored_of_part};
 
-use larder_engine::limits::NEAR_AT_ONCE;
-use larder_engine::{
-    Access, DbIndex, Encoding, Event, Key, Kind, LooseId, SetRef, Shard, members_of_part,
-    parse_canonical_i64, write_member,
-};
-
-use super::found::Shown;
-use super::part::{self, keep_of};
-use super::{Combining, Keep, Operation, Plan, Wanted};
+use super::gathered::{self, Gathering};
+use super::part::{self, Manner, Weighed};
+use super::{Combining, Plan, Wanted, at_once, part_bytes};
+use crate::command::families::pieces::Pieces;
 use crate::command::{ShardCall, Step, Steps};
-use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Protocol};
 
-/// Members that are looked at in one step at most, all sets together, and their bytes.
-const AT_ONCE_MEMBERS: u64 = 4096;
-const AT_ONCE_BYTES: u64 = 256 << 10;
-
-/// Bytes of members that one step of several looks at, about.
+/// Bytes of members that one step of several looks at, about; of members that are put in the order of scores, which takes longer.
 const STEP_BYTES: usize = 16 << 10;
-
-type Hashed<'a> = HashSet<&'a [u8], ahash::RandomState>;
+const SCORED_STEP_BYTES: usize = 8 << 10;
 
 /// Runs a command with its first step.
 pub(super) fn begin(
@@ -35,233 +21,55 @@ pub(super) fn begin(
 ) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let keys: Vec<Key<'_>> = combining.operands.clone().map(|at| call.key(at)).collect();
     let destination = match combining.wanted {
-        Wanted::Stored { at, event } => Some((call.key(at), event)),
+        Wanted::Stored { at, event } => Some((call.db, call.key(at), event)),
         _ => None,
     };
-    let db = call.db;
     let (shard, stats, reply) = (&mut *call.shard, &mut *call.stats, &mut call.reply);
-    let sets = shard.sets_at(db, keys.into_iter(), call.access, |found| {
+    let wanted = (combining.kinds(), call.access);
+    let sets = shard.members_at(call.db, keys.into_iter(), wanted, |found| {
         stats.count_lookup(found != Ok(false));
         found.map(drop).map_err(|_| errors::WRONG_TYPE)
     })?;
-    let there = || sets.iter().flatten();
-    let members: u64 = there().map(SetRef::len).sum();
-    let bytes: u64 = there().map(SetRef::payload_bytes).sum();
-    if members > AT_ONCE_MEMBERS || bytes > AT_ONCE_BYTES {
-        let plan = plan(&combining, &sets);
-        return Ok(Some(Box::new(InSteps::begin(shard, combining, plan))));
+    if let Some(fault) = combining.fault {
+        return Err(fault);
     }
-    match (combining.wanted, destination) {
-        (Wanted::Members, _) => {
-            let array = reply.begin_set(sets.first().map_or(0, len_of) as usize);
-            let mut shown = 0;
-            each(&combining, &sets, &mut |member| {
-                reply.bulk(member);
-                shown += 1;
-                ControlFlow::Continue(())
-            });
-            reply.end(array, shown);
-        }
-        (Wanted::Count { limit }, _) => {
-            let mut count = 0;
-            each(&combining, &sets, &mut |_| {
-                count += 1;
-                match count < limit {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            });
+    let plan = combining.plan_for(&sets);
+    if !at_once::is_little(&combining, &plan, &sets) {
+        let steps = InSteps::begin(shard, combining, plan);
+        return Ok(Some(Box::new(steps)));
+    }
+    match destination {
+        None => at_once::show(&combining, &plan, &sets, reply),
+        Some(destination) => {
+            let part = at_once::part(&combining, &plan, &sets);
+            let count = at_once::store(shard, &combining, &part, destination)?;
             reply.count(count);
-        }
-        (Wanted::Stored { .. }, destination) => {
-            let (key, event) = destination.expect("it was named");
-            let mut members = Vec::new();
-            each(&combining, &sets, &mut |member| {
-                write_member(member, &mut members);
-                ControlFlow::Continue(())
-            });
-            let gathered = shard.begin_loose(Kind::Set, None);
-            gather(shard, gathered, &members)?;
-            reply.count(store(shard, db, key, gathered, event)?);
         }
     }
     Ok(None)
 }
 
-fn len_of(set: &Option<SetRef<'_>>) -> u64 {
-    set.map_or(0, |set| set.len())
-}
-
-fn plan(combining: &Combining, sets: &[Option<SetRef<'_>>]) -> Plan {
-    let lens: Vec<Option<u64>> = sets.iter().map(|set| set.map(|set| set.len())).collect();
-    combining.plan(&lens, |a, b| match (&sets[a], &sets[b]) {
-        (Some(a), Some(b)) => a.is(b),
-        _ => false,
-    })
-}
-
-/// Shows each member of what comes of the sets, until `show` breaks.
-fn each(
+/// Adds the members of a part to those that are shown.
+///
+/// # Errors
+/// They are more than a reply holds.
+pub(super) fn show(
     combining: &Combining,
-    sets: &[Option<SetRef<'_>>],
-    show: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-) {
-    if combining.operation == Operation::Union {
-        return each_of_union(sets, show);
-    }
-    let plan = plan(combining, sets);
-    let Some(base) = plan.bases.first().and_then(|&at| sets[at]) else {
-        return;
-    };
-    let others: Vec<SetRef<'_>> = plan.others.iter().filter_map(|&at| sets[at]).collect();
-    let keep = combining.keeps();
-    if others.is_empty() {
-        base.walk(&mut |member| show(member));
-    } else if keep == Keep::IfNoneHas && is_better_merged(&base, &others) {
-        let mut merged = Hashed::default();
-        for other in &others {
-            other.each(&mut |member| {
-                merged.insert(member);
-            });
+    (shown, protocol): (&mut Pieces, Protocol),
+    part: &[u8],
+) -> CommandResult {
+    match &combining.scores {
+        None => {
+            let mut members = members_of_part(part);
+            members.try_for_each(|name| shown.add(protocol, |reply| reply.bulk(name)))
         }
-        base.walk(&mut |member| match merged.contains(member) {
-            true => ControlFlow::Continue(()),
-            false => show(member),
-        });
-    } else {
-        each_kept(&base, (&others, keep), show);
-    }
-}
-
-/// Whether it takes less to put the others together than to look for each member of the base in each of them: as Redis reckons.
-fn is_better_merged(base: &SetRef<'_>, others: &[SetRef<'_>]) -> bool {
-    let by_probes = base.len() * (others.len() as u64 + 1) / 2;
-    let merged: u64 = others.iter().map(SetRef::len).sum();
-    by_probes > base.len() + merged
-}
-
-/// Members of a packed set from which on it is worth a table of its own, if so many are looked for in it: finding one in the set is a look
-/// at all tags.
-const TABLE_MIN_MEMBERS: u64 = 64;
-
-/// Shows the members of `base` that are kept for what others have.
-fn each_kept<'s>(
-    base: &SetRef<'s>,
-    (others, keep): (&[SetRef<'_>], Keep),
-    show: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-) {
-    let is_for_table =
-        |set: &&SetRef<'_>| set.is_packed() && set.len().min(base.len()) >= TABLE_MIN_MEMBERS;
-    let tables: Vec<Hashed<'_>> = others.iter().filter(is_for_table).map(table_of).collect();
-    let is_kept = |member: &[u8]| {
-        let mut found = tables.iter().map(|table| table.contains(member));
-        found.all(|found| found == (keep == Keep::IfAllHave))
-    };
-    let mut together: [&'s [u8]; NEAR_AT_ONCE] = [b""; NEAR_AT_ONCE];
-    let mut count = 0;
-    let mut show_kept = |members: &[&[u8]]| -> ControlFlow<()> {
-        let probed = others.iter().filter(|set| !is_for_table(set));
-        let mut kept = keep_of(probed, keep, members);
-        while kept != 0 {
-            let member = members[kept.trailing_zeros() as usize];
-            if is_kept(member) {
-                show(member)?;
-            }
-            kept &= kept - 1;
-        }
-        ControlFlow::Continue(())
-    };
-    let mut is_over = false;
-    base.walk(&mut |member| {
-        together[count] = member;
-        count += 1;
-        if count < NEAR_AT_ONCE {
-            return ControlFlow::Continue(());
-        }
-        count = 0;
-        let shown = show_kept(&together);
-        is_over = shown.is_break();
-        shown
-    });
-    if !is_over {
-        // Nothing is behind them.
-        let _ = show_kept(&together[..count]);
-    }
-}
-
-fn table_of<'s>(set: &SetRef<'s>) -> Hashed<'s> {
-    let mut table = Hashed::default();
-    table.reserve(set.len() as usize);
-    set.each(&mut |member| {
-        table.insert(member);
-    });
-    table
-}
-
-/// Integers alone are shown in their order, as Redis has them.
-fn each_of_union(sets: &[Option<SetRef<'_>>], show: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
-    let there = || sets.iter().flatten();
-    if let (Some(set), 1) = (there().next(), there().count()) {
-        return set.walk(&mut |member| show(member));
-    }
-    if there().all(|set| set.encoding() == Encoding::IntSet) {
-        let mut integers = Vec::new();
-        for set in there() {
-            set.each(&mut |member| integers.push((parse_canonical_i64(member), member)));
-        }
-        integers.sort_unstable();
-        integers.dedup();
-        let _ = integers.iter().try_for_each(|(_, member)| show(member));
-        return;
-    }
-    let mut seen = Hashed::default();
-    for set in there() {
-        let mut is_over = false;
-        set.walk(&mut |member| match seen.insert(member) {
-            false => ControlFlow::Continue(()),
-            true => {
-                let shown = show(member);
-                is_over = shown.is_break();
-                shown
-            }
-        });
-        if is_over {
-            return;
+        Some(scores) => {
+            let mut members = scored_of_part(part);
+            members.try_for_each(|member| {
+                shown.add(protocol, |reply| scores.parts.write(reply, &member))
+            })
         }
     }
-}
-
-/// Adds the members of a part to what is gathered.
-///
-/// # Errors
-/// Memory is out. Then what was gathered is dropped.
-pub(super) fn gather(shard: &mut Shard, gathered: LooseId, part: &[u8]) -> CommandResult {
-    shard.add_part(gathered, part).map_err(|error| {
-        shard.drop_loose(gathered);
-        error.into()
-    })
-}
-
-/// Stores what is gathered in the place of what a key has, or removes that if it is nothing. How many members there are.
-///
-/// # Errors
-/// Memory is out. Then what was gathered is dropped, and the key is as it was.
-pub(super) fn store(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    gathered: LooseId,
-    event: Event,
-) -> Result<u64, ErrorReply> {
-    let len = shard.loose_len(gathered);
-    if len == 0 {
-        shard.drop_loose(gathered);
-        shard.remove(db, key, Event::Del);
-        return Ok(0);
-    }
-    let attributes = (None, shard.access_of_new());
-    shard.put_loose(db, key, gathered, attributes, event)?;
-    Ok(len)
 }
 
 /// An operation on large sets.
@@ -277,25 +85,22 @@ struct InSteps {
 /// What was found so far.
 #[derive(Debug)]
 enum Found {
-    Shown(Shown),
+    Shown(Pieces),
     Counted(u64),
     /// It is to be stored, or shown once all is there.
     Gathered(LooseId),
     /// What was gathered, of which some is shown.
-    Showing(LooseId, Shown),
+    Showing(LooseId, Pieces),
     /// It is stored, or dropped.
     Done,
 }
 
 impl InSteps {
     fn begin(shard: &mut Shard, combining: Combining, plan: Plan) -> Self {
-        let found = match (combining.wanted, combining.operation) {
-            (Wanted::Members, Operation::Union) if plan.bases.len() > 1 => {
-                Found::Gathered(shard.begin_loose(Kind::Set, None))
-            }
-            (Wanted::Stored { .. }, _) => Found::Gathered(shard.begin_loose(Kind::Set, None)),
-            (Wanted::Members, _) => Found::Shown(Shown::default()),
-            (Wanted::Count { .. }, _) => Found::Counted(0),
+        let found = match combining.wanted {
+            _ if plan.is_gathered => Found::Gathered(Gathering::of(&combining).begin(shard)),
+            Wanted::Count { .. } => Found::Counted(0),
+            Wanted::Members | Wanted::Stored { .. } => Found::Shown(Pieces::default()),
         };
         Self {
             combining,
@@ -312,16 +117,25 @@ impl InSteps {
         let keys: Vec<Key<'_>> = operands.map(|at| call.key(at)).collect();
         let found = |found: Result<bool, _>| found.map(drop).map_err(|_| errors::WRONG_TYPE);
         let shard = &mut *call.shard;
-        let sets = shard.sets_at(call.db, keys.into_iter(), Access::Peek, found)?;
-        let plan = plan(&self.combining, &sets);
+        let wanted = (self.combining.kinds(), Access::Peek);
+        let sets = shard.members_at(call.db, keys.into_iter(), wanted, found)?;
+        let plan = self.combining.plan_for(&sets);
         *self = Self::begin(shard, self.combining.clone(), plan);
         Ok(())
     }
 
+    /// The key and the weight of an operand.
+    fn weighed<'a>(&self, call: &ShardCall<'a>, operand: usize) -> Weighed<'a> {
+        let key = call.key(self.combining.operands.start + operand);
+        (key, self.combining.weight(operand))
+    }
+
     /// Takes the members of a part; whether more are wanted.
-    fn take(&mut self, shard: &mut Shard, members: &[u8]) -> Result<bool, ErrorReply> {
+    fn take(&mut self, call: &mut ShardCall<'_>, members: &[u8]) -> Result<bool, ErrorReply> {
         match &mut self.found {
-            Found::Shown(shown) => shown.add(members)?,
+            Found::Shown(shown) => {
+                show(&self.combining, (shown, call.reply.protocol()), members)?;
+            }
             Found::Counted(count) => {
                 *count += members_of_part(members).count() as u64;
                 if let Wanted::Count { limit } = self.combining.wanted {
@@ -330,8 +144,8 @@ impl InSteps {
                 }
             }
             Found::Gathered(gathered) => {
-                let gathered = *gathered;
-                if let Err(error) = gather(shard, gathered, members) {
+                let gathering = Gathering::of(&self.combining);
+                if let Err(error) = gathering.add(call.shard, *gathered, members) {
                     self.found = Found::Done;
                     return Err(error);
                 }
@@ -343,29 +157,35 @@ impl InSteps {
 
     /// All is found.
     fn end(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
-        let protocol = call.reply.protocol();
         match (
             std::mem::replace(&mut self.found, Found::Done),
             self.combining.wanted,
         ) {
-            (Found::Shown(shown), _) => Ok(Step::Reply(shown.into_pieces(protocol))),
+            (Found::Shown(shown), _) => Ok(self.reply(call, shown)),
             (Found::Counted(count), _) => {
                 call.reply.count(count);
                 Ok(Step::Done)
             }
             (Found::Gathered(gathered), Wanted::Stored { at, event }) => {
                 let key = call.key(at);
-                let len = store(call.shard, call.db, key, gathered, event)?;
+                let len = gathered::store(call.shard, call.db, key, gathered, event)?;
                 call.reply.count(len);
                 Ok(Step::Done)
             }
             (Found::Gathered(gathered), _) => {
                 self.from = 0;
-                self.found = Found::Showing(gathered, Shown::default());
+                self.found = Found::Showing(gathered, Pieces::default());
                 Ok(Step::More)
             }
             (Found::Showing(..) | Found::Done, _) => unreachable!("it ends once"),
         }
+    }
+
+    fn reply(&self, call: &ShardCall<'_>, shown: Pieces) -> Step {
+        let count = shown.count();
+        Step::Reply(shown.into_reply(call.reply.protocol(), |reply| {
+            self.combining.begin_reply(count, reply);
+        }))
     }
 
     /// Shows more of what was gathered.
@@ -374,7 +194,7 @@ impl InSteps {
             unreachable!("it is asked for then alone");
         };
         let (members, next) = call.shard.loose_part(*gathered, (self.from, STEP_BYTES));
-        let added = shown.add(&members);
+        let added = show(&self.combining, (shown, call.reply.protocol()), &members);
         if let (Some(next), Ok(())) = (next, &added) {
             self.from = next;
             return Ok(Step::More);
@@ -383,7 +203,7 @@ impl InSteps {
         let shown = std::mem::take(shown);
         self.found = Found::Done;
         added?;
-        Ok(Step::Reply(shown.into_pieces(call.reply.protocol())))
+        Ok(self.reply(call, shown))
     }
 }
 
@@ -392,24 +212,23 @@ impl Steps for InSteps {
         if let Found::Showing(..) = self.found {
             return self.show(call);
         }
-        let first = self.combining.operands.start;
         let Some(&base) = self.plan.bases.last() else {
             return self.end(call);
         };
-        let base = call.key(first + base);
-        let others: Vec<Key<'_>> = self
-            .plan
-            .others
-            .iter()
-            .map(|at| call.key(first + at))
-            .collect();
-        let (keep, place) = (self.combining.keeps(), (self.from, STEP_BYTES));
-        let keys = (base, others.into_iter());
-        let Some(part) = part::kept(call.shard, call.db, keys, keep, place) else {
+        let manner = Manner::of(&self.combining);
+        let others = self.plan.others.iter();
+        let others: Vec<Weighed<'_>> = others.map(|&at| self.weighed(call, at)).collect();
+        let keys = (self.weighed(call, base), &others[..]);
+        let most = match manner.of {
+            PartOf::Names => STEP_BYTES,
+            PartOf::Scored => SCORED_STEP_BYTES,
+        };
+        let place = (self.from, part_bytes(most, others.len()));
+        let Some(part) = part::made(call.shard, call.db, keys, manner, place) else {
             self.begin_again(call)?;
             return Ok(Step::More);
         };
-        let are_more_wanted = self.take(call.shard, &part.members)?;
+        let are_more_wanted = self.take(call, &part.members)?;
         self.from = part.next.unwrap_or(0);
         if part.next.is_none() {
             self.plan.bases.pop();
@@ -432,6 +251,111 @@ impl Steps for InSteps {
             std::mem::replace(&mut self.found, Found::Done)
         {
             shard.drop_loose(gathered);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_engine::LooseId;
+
+    use crate::command::families::testing::Bench;
+
+    /// What is gathered in a shard in which something is.
+    const GATHERED: LooseId = LooseId(0);
+
+    /// Fills `a` with members 0 to `members`, `b` with the upper half of these.
+    fn bench(members: usize) -> Bench {
+        let mut bench = Bench::new();
+        for (key, from) in [("a", 0), ("b", members / 2)] {
+            let numbers: Vec<usize> = (from..members).collect();
+            for some in numbers.chunks(1000) {
+                let words: Vec<String> = some.iter().map(|n| format!("{n} m:{n:06}")).collect();
+                bench.run(&format!("ZADD {key} {}", words.join(" ")));
+            }
+        }
+        bench
+    }
+
+    /// How many steps a command takes that stores so many members, none of which adds more than a bound.
+    fn steps_to_store(bench: &mut Bench, line: &str, stored: u64) -> usize {
+        let (mut steps, mut gathered) = (0, 0);
+        let reply = bench.run_in_steps(line, &mut |shard, _| {
+            steps += 1;
+            if shard.loose_count() > 0 {
+                let len = shard.loose_len(GATHERED);
+                assert!(len - gathered <= 700, "{line}: {}", len - gathered);
+                gathered = len;
+            }
+        });
+        assert_eq!(reply, stored.to_string(), "{line}");
+        assert!(stored - gathered <= 700, "{line}: the last of {steps}");
+        steps
+    }
+
+    #[test]
+    fn no_step_looks_at_many_members_and_more_members_take_more_steps() {
+        let mut before = [0; 3];
+        for members in [6000, 12_000, 24_000] {
+            let mut bench = bench(members);
+            let half = members as u64 / 2;
+            let lines = [
+                ("ZUNIONSTORE d 2 a b", 2 * half),
+                ("ZINTERSTORE d 2 a b", half),
+                ("ZDIFFSTORE d 2 a b", half),
+            ];
+            for ((line, stored), before) in lines.into_iter().zip(&mut before) {
+                let steps = steps_to_store(&mut bench, line, stored);
+                assert!(steps >= *before * 3 / 2 && steps >= 8, "{line}: {steps}");
+                *before = steps;
+            }
+        }
+    }
+
+    #[test]
+    fn a_step_of_many_operands_looks_at_fewer_members_of_each() {
+        let mut bench = bench(6000);
+        let few = steps_to_store(&mut bench, "ZINTERSTORE d 2 a b", 3000);
+        let many = format!("ZINTERSTORE d 9 a{}", " b".repeat(8));
+        let steps = steps_to_store(&mut bench, &many, 3000);
+        assert!(steps > 6 * few, "{steps} {few}");
+    }
+
+    #[test]
+    fn what_is_shown_is_gathered_and_written_in_steps() {
+        let mut bench = bench(6000);
+        let (mut steps, mut held) = (0, 0);
+        let reply = bench.run_in_steps("ZUNION 2 a b", &mut |_, command| {
+            steps += 1;
+            // A piece begins with a quarter of what it may have.
+            assert!(command.held_bytes() <= held + (64 << 10), "step {steps}");
+            held = command.held_bytes();
+        });
+        assert!(reply.starts_with("[\"m:000000\", \"m:000001\""));
+        assert!(reply.ends_with("\"m:005998\", \"m:005999\"]"));
+        assert!(steps > 20, "{steps}");
+        assert_eq!(bench.shard.loose_count(), 0);
+    }
+
+    #[test]
+    fn few_members_of_a_base_are_looked_for_in_a_large_one_at_once() {
+        let mut bench = bench(6000);
+        bench.check(&[
+            ("ZADD few 1 m:000001 2 m:000002 3 none", "3"),
+            ("SADD small m:000001", "1"),
+        ]);
+        let mut steps = 0;
+        for (line, expected) in [
+            (
+                "ZINTER 2 a few WITHSCORES",
+                "[\"m:000001\", \"2\", \"m:000002\", \"4\"]",
+            ),
+            ("ZDIFF 2 few a", "[\"none\"]"),
+            ("ZINTERCARD 3 few small a", "1"),
+            ("ZUNION 1 none", "[]"),
+        ] {
+            let reply = bench.run_in_steps(line, &mut |_, _| steps += 1);
+            assert_eq!((&reply[..], steps), (expected, 0), "{line}");
         }
     }
 }

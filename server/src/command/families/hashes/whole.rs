@@ -1,33 +1,37 @@
 //! All fields at once: `HKEYS`, `HVALS`, `HGETALL`.
 //!
 //! They are written into the reply as they are found, and their number at the end: fields past their deadline are counted
-//! but not shown. A hash whose reply would be larger than a reply may be is refused.
+//! but not shown. A hash whose reply would be larger than a reply may be is refused. Many fields are shown in steps, unless they have
+//! deadlines: of those that end in between, some would be shown and others not.
 
-use larder_engine::Field;
+use larder_engine::{Access, Field};
 
 use super::{READING, read};
-use crate::command::{CommandSpec, Flags, Run, ShardCall};
-use crate::resp::Reply;
-use crate::resp::errors::CommandResult;
+use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
+use crate::command::{CommandSpec, Flags, Run, ShardCall, Steps};
+use crate::resp::{DeferredLen, ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "hkeys",
         summary: "Returns the names of all fields of a hash.",
-        run: Run::OnShard(hkeys),
+        run: Run::OnShard(|call| show(call, Parts::Names, AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Parts::Names, AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
         name: "hvals",
         summary: "Returns the values of all fields of a hash.",
-        run: Run::OnShard(hvals),
+        run: Run::OnShard(|call| show(call, Parts::Values, AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Parts::Values, AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
         name: "hgetall",
         summary: "Returns all fields of a hash with their values.",
-        run: Run::OnShard(hgetall),
+        run: Run::OnShard(|call| show(call, Parts::Both, AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Parts::Both, AtOnce::Little)),
         ..SHOWING
     },
 ];
@@ -40,18 +44,6 @@ const SHOWING: CommandSpec = CommandSpec {
     complexity: "O(N) where N is the number of fields of the hash.",
     ..READING
 };
-
-fn hkeys(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Parts::Names)
-}
-
-fn hvals(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Parts::Values)
-}
-
-fn hgetall(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Parts::Both)
-}
 
 /// What is shown of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,29 +66,98 @@ impl Parts {
     }
 }
 
-fn show(call: &mut ShardCall<'_>, parts: Parts) -> CommandResult {
+impl Parts {
+    /// Begins a reply that shows about so many fields.
+    fn begin(self, expected: usize, reply: &mut Reply<'_>) -> DeferredLen {
+        match self {
+            Self::Both => reply.begin_map(expected),
+            Self::Names | Self::Values => reply.begin_array(expected),
+        }
+    }
+}
+
+fn show(
+    call: &mut ShardCall<'_>,
+    parts: Parts,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
-    let began = call.reply.mark();
-    let expected = hash.map_or(0, |hash| hash.len()) as usize;
-    let all = match parts {
-        Parts::Both => call.reply.begin_map(expected),
-        Parts::Names | Parts::Values => call.reply.begin_array(expected),
+    let Some(hash) = hash else {
+        let all = parts.begin(0, &mut call.reply);
+        call.reply.end(all, 0);
+        return Ok(None);
     };
+    if !at_once.takes(hash.len()) && !hash.has_deadlines() {
+        return Ok(InSteps::begin(Fields { parts, from: 0 }));
+    }
+    let began = call.reply.mark();
+    let all = parts.begin(hash.len() as usize, &mut call.reply);
     let mut shown = 0;
     let mut fits = Ok(());
-    if let Some(hash) = hash {
-        hash.each(&mut |field| {
-            if fits.is_ok() {
-                parts.write(&mut call.reply, &field);
-                shown += 1;
-                fits = call.reply.check_len(began);
-            }
-        });
+    let mut show = |field: Field<'_>| {
+        if fits.is_ok() {
+            parts.write(&mut call.reply, &field);
+            shown += 1;
+            fits = call.reply.check_len(began);
+        }
+    };
+    if AtOnce::Little.takes(hash.len()) {
+        hash.each(&mut show);
+    } else {
+        // In the order in which steps show them: names and values of a hash come in one order.
+        let mut from = Some(0);
+        while let Some(cursor) = from {
+            from = hash.scan(cursor, SCAN_FIELDS, &mut show);
+        }
     }
     fits?;
     call.reply.end(all, shown);
-    Ok(())
+    Ok(None)
+}
+
+/// Fields that one look at a hash shows, about.
+const SCAN_FIELDS: usize = 16;
+
+/// Fields that are shown in steps.
+#[derive(Debug)]
+struct Fields {
+    parts: Parts,
+    /// Where the next step begins.
+    from: u64,
+}
+
+impl Shown for Fields {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let hash = call.shard.hash(call.db, call.key(1), Access::Peek)?;
+        let Some(hash) = hash else {
+            return Ok(More::Gone);
+        };
+        let mut fits = Ok(());
+        while fits.is_ok() && !step.is_full() {
+            let next = hash.scan(self.from, SCAN_FIELDS, &mut |field| {
+                if fits.is_ok() {
+                    fits = step.add(|reply| self.parts.write(reply, &field));
+                }
+            });
+            match next {
+                Some(next) => self.from = next,
+                None => return fits.map(|()| More::No),
+            }
+        }
+        fits.map(|()| More::Yes)
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        match self.parts {
+            Parts::Both => reply.map(count),
+            Parts::Names | Parts::Values => reply.array(count),
+        }
+    }
 }
 
 #[cfg(test)]

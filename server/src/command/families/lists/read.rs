@@ -1,15 +1,18 @@
 //! What is asked of a list: `LLEN`, `LINDEX`, `LRANGE`, `LPOS`.
 
+use std::ops::Range;
+
 use larder_engine::{Access, DbIndex, End, Key, ListRef, Shard, parse_canonical_i64};
 
 use super::{READ_KEY, place_of, range_of};
 use crate::command::families::counts;
+use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, Steps,
 };
 use crate::observe::Stats;
-use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -39,7 +42,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key start stop",
         summary: "Returns a range of the elements of a list.",
         complexity: "O(log(N)+M) where N is the number of elements of the list, and M that of those returned.",
-        run: Run::OnShard(lrange),
+        run: Run::OnShard(|call| lrange(call, AtOnce::All).map(drop)),
+        steps: Some(|call| lrange(call, AtOnce::Little)),
         ..READ
     },
     CommandSpec {
@@ -94,25 +98,67 @@ fn lindex(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn lrange(call: &mut ShardCall<'_>) -> CommandResult {
+fn lrange(call: &mut ShardCall<'_>, at_once: AtOnce) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let (start, stop) = (call.args.integer(2)?, call.args.integer(3)?);
     let place = (call.db, call.key(1), call.access);
     let list = list(call.shard, call.stats, place)?;
     let Some(list) = list else {
         call.reply.array(0);
-        return Ok(());
+        return Ok(None);
     };
     let range = range_of(start, stop, list.len());
     let (mark, reply) = (call.reply.mark(), &mut call.reply);
     reply.array(range.len());
-    let mut fits = Ok(());
-    list.range(range, |element| {
-        if fits.is_ok() {
-            reply.bulk(element);
-            fits = reply.check_len(mark);
-        }
+    if !at_once.takes(range.len() as u64) {
+        return Ok(InSteps::begin(Elements(range)));
+    }
+    let (mut shown, mut goes_on) = (0, Ok(true));
+    if range.is_empty() {
+        return Ok(None);
+    }
+    list.walk(range.start, End::Head, |_, element| {
+        reply.bulk(element);
+        shown += 1;
+        goes_on = at_once.goes_on(reply, mark, shown);
+        goes_on == Ok(true) && shown < range.len()
     });
-    fits
+    match goes_on? {
+        true => Ok(None),
+        false => Ok(InSteps::begin(Elements(range))),
+    }
+}
+
+/// Elements that are shown in steps: those that are left.
+#[derive(Debug)]
+struct Elements(Range<u32>);
+
+impl Shown for Elements {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let Self(left) = self;
+        let list = call.shard.list(call.db, call.key(1), Access::Peek)?;
+        let Some(list) = list else {
+            return Ok(More::Gone);
+        };
+        let mut fits = Ok(());
+        list.walk(left.start, End::Head, |_, element| {
+            fits = step.add(|reply| reply.bulk(element));
+            left.start += 1;
+            fits.is_ok() && !step.is_full() && left.start < left.end
+        });
+        fits?;
+        Ok(match left.start < left.end {
+            true => More::Yes,
+            false => More::No,
+        })
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        reply.array(count);
+    }
 }
 
 /// The options of `LPOS`.

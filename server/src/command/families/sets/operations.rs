@@ -125,6 +125,8 @@ fn shown(args: &Args<'_>, operation: Operation) -> Asked {
         operation,
         operands: 1..args.len(),
         wanted: Wanted::Members,
+        scores: None,
+        fault: None,
     })
 }
 
@@ -133,6 +135,8 @@ fn stored(args: &Args<'_>, operation: Operation, event: Event) -> Asked {
         operation,
         operands: 2..args.len(),
         wanted: Wanted::Stored { at: 1, event },
+        scores: None,
+        fault: None,
     })
 }
 
@@ -183,5 +187,7 @@ fn sintercard(args: &Args<'_>) -> Asked {
         wanted: Wanted::Count {
             limit: if limit == 0 { u64::MAX } else { limit },
         },
+        scores: None,
+        fault: None,
     })
 }

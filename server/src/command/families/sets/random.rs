@@ -3,12 +3,13 @@
 //! A member that is popped is drawn from all that are left, however many are wanted. What is done is recorded as the removals it was, or
 //! as that of the key.
 
-use larder_engine::{Event, SetMut, SetRef};
+use larder_engine::{Access, Event, SetMut, SetRef};
 
 use super::{READING, WRITING, close_told, read};
 use crate::command::families::choose::{self, ChosenFrom, Written};
 use crate::command::families::counts;
-use crate::command::{CommandSpec, KeyFlags, KeySpec, Keys, Random, Run, ShardCall};
+use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
+use crate::command::{CommandSpec, KeyFlags, KeySpec, Keys, Random, Run, ShardCall, Steps};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, REPLY_MAX_BYTES, Reply};
 
@@ -21,8 +22,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key [count]",
         summary: "Takes members of a set chosen at random, and returns them.",
-        complexity: "O(N) where N is the number of members returned, in one step.",
-        run: Run::OnShard(spop),
+        complexity: "O(N) where N is the number of members returned.",
+        run: Run::OnShard(|call| spop(call, AtOnce::All).map(drop)),
+        steps: Some(|call| spop(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -37,10 +39,13 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
     },
 ];
 
-fn spop(call: &mut ShardCall<'_>) -> CommandResult {
+/// A command that takes several steps, or is done.
+type Begun = Result<Option<Box<dyn Steps>>, ErrorReply>;
+
+fn spop(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     match call.args.len() {
-        2 => pop_one(call),
-        3 => pop_many(call),
+        2 => pop_one(call).map(|()| None),
+        3 => pop_many(call, at_once),
         _ => Err(errors::SYNTAX),
     }
 }
@@ -68,7 +73,7 @@ fn pop(set: &mut SetMut<'_>, random: &mut Random, reply: &mut Reply<'_>) -> bool
     set.remove(reply.last_bulk(len))
 }
 
-fn pop_many(call: &mut ShardCall<'_>) -> CommandResult {
+fn pop_many(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let count = counts::not_negative(call.args.at(2), errors::NOT_POSITIVE)?;
     let key = call.key(1);
     let mut set = call.shard.set_mut(call.db, key)?;
@@ -76,16 +81,24 @@ fn pop_many(call: &mut ShardCall<'_>) -> CommandResult {
     if count == 0 || len == 0 {
         set.close(&[]);
         call.reply.set(0);
-        return Ok(());
+        return Ok(None);
     }
     let began = call.reply.mark();
     if count < len {
+        if at_once == AtOnce::Little && count > STEP_MEMBERS && is_within_a_reply(&set, count) {
+            set.close(&[]);
+            return Ok(InSteps::begin(PoppedSome { left: count }));
+        }
         let popped = pop_some(&mut set, count, call.random, &mut call.reply);
         close_told(set, popped.is_ok(), Event::SPop);
-        return popped;
+        return popped.map(|()| None);
     }
     // As in Redis, which reads the set then as others do.
     call.stats.count_lookup(true);
+    if !at_once.takes(len) {
+        set.close(&[]);
+        return Ok(InSteps::begin(PoppedAll { from: 0, len }));
+    }
     call.reply.set(len as usize);
     let mut fits = Ok(());
     set.each(&mut |member| {
@@ -96,10 +109,116 @@ fn pop_many(call: &mut ShardCall<'_>) -> CommandResult {
     });
     set.close(&[]);
     fits?;
+    remove_all(call, len);
+    Ok(None)
+}
+
+/// Removes a set whose members have all been popped.
+fn remove_all(call: &mut ShardCall<'_>, len: u64) {
+    let key = call.key(1);
     call.shard
         .remove_told(call.db, key, &[Event::SPop, Event::Del]);
     call.shard.journal().count_as(1, len);
-    Ok(())
+}
+
+/// Members that are popped in one step of several.
+const STEP_MEMBERS: u64 = 512;
+
+/// Members that one look at a set shows, about.
+const SCAN_MEMBERS: usize = 16;
+
+/// All members, shown in steps and then removed as one.
+#[derive(Debug)]
+struct PoppedAll {
+    /// Where the next step begins.
+    from: u64,
+    len: u64,
+}
+
+impl Shown for PoppedAll {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let set = call.shard.set_at(call.db, call.key(1), Access::Peek)?;
+        let Some(set) = set else {
+            return Ok(More::Gone);
+        };
+        let mut fits = Ok(());
+        while !step.is_full() {
+            let next = set.scan(self.from, SCAN_MEMBERS, &mut |member| {
+                if fits.is_ok() {
+                    fits = step.add(|reply| reply.bulk(member));
+                }
+            });
+            fits.clone()?;
+            match next {
+                Some(next) => self.from = next,
+                None => {
+                    remove_all(call, self.len);
+                    return Ok(More::No);
+                }
+            }
+        }
+        Ok(More::Yes)
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        reply.set(count);
+    }
+}
+
+/// Members that are popped one by one, in steps.
+#[derive(Debug)]
+struct PoppedSome {
+    left: u64,
+}
+
+impl Shown for PoppedSome {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let key = call.key(1);
+        let mut set = call.shard.set_mut(call.db, key)?;
+        if !set.is_there() {
+            // It has reached its deadline: those that were popped before were.
+            set.close(&[]);
+            return Ok(More::No);
+        }
+        let mut now = self.left.min(STEP_MEMBERS);
+        while now > 0 && !step.is_full() {
+            let member = set.random(call.random.draw());
+            let member = member.expect("there are more").to_vec();
+            set.remove(&member);
+            step.add(|reply| reply.bulk(&member))?;
+            self.left -= 1;
+            now -= 1;
+        }
+        match self.left {
+            0 => {
+                set.close(&[Event::SPop]);
+                Ok(More::No)
+            }
+            _ => {
+                set.close(&[Event::Silent]);
+                Ok(More::Yes)
+            }
+        }
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        reply.set(count);
+    }
+}
+
+/// Whether so many members of a set, whichever they are, are no more than a reply holds.
+fn is_within_a_reply(set: &SetMut<'_>, count: u64) -> bool {
+    /// Bytes of a member in a reply beside its own, at most.
+    const BESIDE_BYTES: u64 = 16;
+    set.payload_bytes() + BESIDE_BYTES * count <= REPLY_MAX_BYTES as u64
 }
 
 /// Takes out so many members, fewer than there are, and writes them.
@@ -112,12 +231,9 @@ fn pop_some(
     random: &mut Random,
     reply: &mut Reply<'_>,
 ) -> CommandResult {
-    /// Bytes of a member in a reply beside its own, at most.
-    const BESIDE_BYTES: u64 = 16;
     let began = reply.mark();
-    let most_bytes = set.payload_bytes() + BESIDE_BYTES * count;
     // Only if they may be too many is it kept what they were.
-    let mut popped = (most_bytes > REPLY_MAX_BYTES as u64).then(Vec::new);
+    let mut popped = (!is_within_a_reply(set, count)).then(Vec::new);
     reply.set(count as usize);
     for _ in 0..count {
         if let Some(popped) = &mut popped {
@@ -240,6 +356,34 @@ mod tests {
         bench.run("SPOP s 2");
         bench.run("SPOP s");
         assert_eq!(bench.events()[3..], ["spop s", "spop s", "del s"]);
+    }
+
+    #[test]
+    fn many_are_popped_in_steps_and_few_in_each() {
+        for (line, popped, events) in [
+            ("SPOP s 9000", 9000, ["spop s"].as_slice()),
+            ("SPOP s 10000", 10_000, &["spop s", "del s"]),
+        ] {
+            let mut bench = Bench::new();
+            for first in (0..10_000).step_by(1000) {
+                let words = (first..first + 1000).map(|n| format!(" m{n}"));
+                bench.run(&format!("SADD s{}", words.collect::<String>()));
+            }
+            let (mut before, mut steps) = (bench.changes(), 0);
+            let changes = before + popped;
+            let reply = bench.run_in_steps(line, &mut |shard, _| {
+                let now = shard.journal().changes();
+                assert!(now - before <= 512 || popped == 10_000, "{line}");
+                (before, steps) = (now, steps + 1);
+            });
+            assert!(steps >= 2, "{line}: {steps}");
+            let different: BTreeSet<String> = words(&reply).into_iter().collect();
+            assert_eq!(different.len() as u64, popped);
+            assert_eq!(bench.run("SCARD s"), (10_000 - popped).to_string());
+            assert_eq!(bench.changes(), changes);
+            assert_eq!(bench.events()[10..], *events);
+            bench.shard.check();
+        }
     }
 
     #[test]

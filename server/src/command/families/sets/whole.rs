@@ -25,6 +25,8 @@ fn parse(_: &Args<'_>) -> Result<Combining, ErrorReply> {
         operation: Operation::Inter,
         operands: 1..2,
         wanted: Wanted::Members,
+        scores: None,
+        fault: None,
     })
 }
 

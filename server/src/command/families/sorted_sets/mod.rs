@@ -9,7 +9,7 @@
 //! | `range_store` | `ZRANGESTORE` |
 //! | `pop` | `ZPOPMIN`, `ZPOPMAX`; how members are popped |
 //! | `first` | `ZMPOP`, `BZPOPMIN`, `BZPOPMAX`, `BZMPOP` |
-//! | `operations` | `ZUNION`, `ZINTER`, `ZDIFF`, those that store, `ZINTERCARD` |
+//! | `operations` | `ZUNION`, `ZINTER`, `ZDIFF`, those that store, `ZINTERCARD`: by [`crate::command::families::combine`] |
 //! | `random`, `scan` | `ZRANDMEMBER`, `ZSCAN` |
 //!
 //! A sorted set that has become empty is gone. A score is never −0: Redis keeps that in large sets and makes 0 of it in small ones.
@@ -84,7 +84,7 @@ pub(super) fn close_told(set: SortedSetMut<'_>, has_changed: bool, event: Event)
 
 /// What is shown of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Parts {
+pub(in crate::command::families) enum Parts {
     /// Its name.
     Names,
     /// Its name and its score, next to each other in RESP2 and in an array of their own in RESP3.
@@ -101,7 +101,7 @@ impl Parts {
     }
 
     /// How many elements of an array a member is.
-    pub(super) fn replies_each(self, reply: &Reply<'_>) -> usize {
+    pub(in crate::command::families) fn replies_each(self, reply: &Reply<'_>) -> usize {
         match self {
             Self::Both if !reply.is_resp3() => 2,
             Self::Both | Self::Names => 1,
@@ -110,7 +110,7 @@ impl Parts {
 
     /// Writes a member.
     #[inline]
-    pub(super) fn write(self, reply: &mut Reply<'_>, member: &Member<'_>) {
+    pub(in crate::command::families) fn write(self, reply: &mut Reply<'_>, member: &Member<'_>) {
         match self {
             Self::Names => reply.bulk(member.name),
             Self::Both => {
@@ -138,6 +138,6 @@ pub(super) fn write_score(reply: &mut Reply<'_>, score: f64) {
 
 /// A score as it is kept: not −0.
 #[inline]
-fn kept(score: f64) -> f64 {
+pub(super) fn kept(score: f64) -> f64 {
     score + 0.0
 }

@@ -1,33 +1,16 @@
 //! Intersections, unions and differences of sorted sets, and of sets, whose members count as scored 1: `ZINTER`, `ZUNION`, `ZDIFF`, those
-//! that store, and `ZINTERCARD`.
-//!
-//! ```text
-//!  look      how many members each operand has
-//!  fetch     the members of the bases: of the smallest (inter), of all (union), of the first (diff)
-//!  probe     the scores that the others give the members of the base (inter, diff)
-//!  combine   weights, sums, order          (combination.rs)
-//! ```
-//! On one core that is one step, on several a round of questions each (`across.rs`). What is fetched is bounded, as what `SORT` sorts is.
+//! that store, and `ZINTERCARD`. How they are found is in [`crate::command::families::combine`].
 
-mod across;
-mod combination;
+use std::ops::Range;
 
-use std::ops::{ControlFlow, Range};
+use larder_engine::{Event, parse_double};
 
-use larder_engine::{
-    Access, Bound, DbIndex, Direction, Event, Key, Kind, Member, SetRef, Shard, SortedSetRef,
-    WrongType, parse_double,
-};
-
-use super::store::{self, Members};
-use super::{Parts, READING, kept};
-use crate::command::families::combine::Operation;
+use super::{Parts, READING};
+use crate::command::families::combine::{self, Aggregate, Combining, Operation, Scores, Wanted};
 use crate::command::families::counts;
-use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Spread};
-use crate::observe::Stats;
-use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
-use combination::{Aggregate, Combination, Plan};
+use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, Spread};
+use crate::resp::ErrorReply;
+use crate::resp::errors;
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -37,9 +20,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Returns the members that all of several sorted sets have, with scores made of theirs.",
         complexity: INTER_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &INTER),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &INTER)),
+            together: |call| combine::run(call, zinter),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zinter)),
         },
+        steps: Some(|call| combine::begin(call, zinter)),
         ..SHOWING
     },
     CommandSpec {
@@ -48,9 +32,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Returns the members that any of several sorted sets has, with scores made of theirs.",
         complexity: UNION_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &UNION),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &UNION)),
+            together: |call| combine::run(call, zunion),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zunion)),
         },
+        steps: Some(|call| combine::begin(call, zunion)),
         ..SHOWING
     },
     CommandSpec {
@@ -59,9 +44,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Returns the members of the first of several sorted sets that no other has, with their scores.",
         complexity: DIFF_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &DIFF),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &DIFF)),
+            together: |call| combine::run(call, zdiff),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zdiff)),
         },
+        steps: Some(|call| combine::begin(call, zdiff)),
         ..SHOWING
     },
     CommandSpec {
@@ -71,9 +57,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Returns the number of members that all of several sorted sets have.",
         complexity: INTER_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &INTER_CARD),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &INTER_CARD)),
+            together: |call| combine::run(call, zintercard),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zintercard)),
         },
+        steps: Some(|call| combine::begin(call, zintercard)),
         ..SHOWING
     },
     CommandSpec {
@@ -83,9 +70,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Stores the members that all of several sorted sets have, with scores made of theirs.",
         complexity: INTER_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &INTER_STORE),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &INTER_STORE)),
+            together: |call| combine::run(call, zinterstore),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zinterstore)),
         },
+        steps: Some(|call| combine::begin(call, zinterstore)),
         ..STORING
     },
     CommandSpec {
@@ -95,9 +83,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Stores the members that any of several sorted sets has, with scores made of theirs.",
         complexity: UNION_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &UNION_STORE),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &UNION_STORE)),
+            together: |call| combine::run(call, zunionstore),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zunionstore)),
         },
+        steps: Some(|call| combine::begin(call, zunionstore)),
         ..STORING
     },
     CommandSpec {
@@ -106,16 +95,18 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Stores the members of the first of several sorted sets that no other has, with their scores.",
         complexity: DIFF_COMPLEXITY,
         run: Run::FanOut {
-            together: |call| run(call, &DIFF_STORE),
-            spread: Spread::Rounds(|args, slots| across::begin(args, slots, &DIFF_STORE)),
+            together: |call| combine::run(call, zdiffstore),
+            spread: Spread::Rounds(|args, slots| combine::across(args, slots, zdiffstore)),
         },
+        steps: Some(|call| combine::begin(call, zdiffstore)),
         ..STORING
     },
 ];
 
-const INTER_COMPLEXITY: &str = "O(N*K)+O(M*log(M)) where N is the number of members of the smallest, K that of sorted sets, and M that of the result. In one step.";
-const UNION_COMPLEXITY: &str = "O(N)+O(M*log(M)) where N is the number of members of all, and M that of the result. In one step.";
-const DIFF_COMPLEXITY: &str = "O(N*K)+O(M*log(M)) where N is the number of members of the first, K that of sorted sets, and M that of the result. In one step.";
+const INTER_COMPLEXITY: &str = "O(N*K)+O(M*log(M)) where N is the number of members of the smallest, K that of sorted sets, and M that of the result.";
+const UNION_COMPLEXITY: &str =
+    "O(N)+O(M*log(M)) where N is the number of members of all, and M that of the result.";
+const DIFF_COMPLEXITY: &str = "O(N*K)+O(M*log(M)) where N is the number of members of the first, K that of sorted sets, and M that of the result.";
 
 const SHOWING: CommandSpec = CommandSpec {
     arity: -3,
@@ -134,267 +125,115 @@ const STORING: CommandSpec = CommandSpec {
     ..SHOWING
 };
 
-/// One of the commands.
-#[derive(Debug)]
-struct Command {
-    name: &'static str,
-    operation: Operation,
-    wanted: Wanted,
+/// What is asked of all arguments.
+type Asked = Result<Combining, ErrorReply>;
+
+fn zinter(args: &Args<'_>) -> Asked {
+    read(args, "zinter", (Operation::Inter, Wanted::Members))
 }
 
-/// What becomes of the members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    Shown,
-    Counted,
-    /// At argument 1, with this event.
-    Stored(Event),
+fn zunion(args: &Args<'_>) -> Asked {
+    read(args, "zunion", (Operation::Union, Wanted::Members))
 }
 
-const INTER: Command = Command::new("zinter", Operation::Inter, Wanted::Shown);
-const UNION: Command = Command::new("zunion", Operation::Union, Wanted::Shown);
-const DIFF: Command = Command::new("zdiff", Operation::Diff, Wanted::Shown);
-const INTER_CARD: Command = Command::new("zintercard", Operation::Inter, Wanted::Counted);
-const INTER_STORE: Command = Command::new(
-    "zinterstore",
-    Operation::Inter,
-    Wanted::Stored(Event::ZInterStore),
-);
-const UNION_STORE: Command = Command::new(
-    "zunionstore",
-    Operation::Union,
-    Wanted::Stored(Event::ZUnionStore),
-);
-const DIFF_STORE: Command = Command::new(
-    "zdiffstore",
-    Operation::Diff,
-    Wanted::Stored(Event::ZDiffStore),
-);
-
-impl Command {
-    const fn new(name: &'static str, operation: Operation, wanted: Wanted) -> Self {
-        Self {
-            name,
-            operation,
-            wanted,
-        }
-    }
-
-    /// The arguments that are operands.
-    fn operands(&self, args: &Args<'_>) -> Result<Range<usize>, ErrorReply> {
-        let number_at = match self.wanted {
-            Wanted::Stored(_) => 2,
-            Wanted::Shown | Wanted::Counted => 1,
-        };
-        let numkeys = args.integer(number_at)?;
-        if numkeys < 1 {
-            return Err(errors::no_input_key(self.name));
-        }
-        let first = number_at + 1;
-        let numkeys = usize::try_from(numkeys).ok();
-        let numkeys = numkeys.filter(|&numkeys| numkeys <= args.len() - first);
-        Ok(first..first + numkeys.ok_or(errors::SYNTAX)?)
-    }
-
-    /// Reads what stands behind the operands, which are so many.
-    fn options(&self, args: &Args<'_>, operands: &Range<usize>) -> Result<Options, ErrorReply> {
-        let mut options = Options {
-            combination: Combination {
-                operation: self.operation,
-                weights: vec![1.0; operands.len()],
-                aggregate: Aggregate::Sum,
-            },
-            parts: Parts::Names,
-            limit: u64::MAX,
-        };
-        let is_scored = self.operation != Operation::Diff && self.wanted != Wanted::Counted;
-        let mut at = operands.end;
-        while at < args.len() {
-            let behind = args.len() - at - 1;
-            match () {
-                () if is_scored && behind >= operands.len() && args.is(at, "weights") => {
-                    for weight in &mut options.combination.weights {
-                        at += 1;
-                        let parsed = parse_double(args.at(at));
-                        *weight = parsed.ok_or(errors::WEIGHT_NOT_A_FLOAT)?;
-                    }
-                }
-                () if is_scored && behind >= 1 && args.is(at, "aggregate") => {
-                    at += 1;
-                    options.combination.aggregate = Aggregate::parse(args, at)?;
-                }
-                () if self.wanted == Wanted::Shown && args.is(at, "withscores") => {
-                    options.parts = Parts::Both;
-                }
-                () if self.wanted == Wanted::Counted && behind >= 1 && args.is(at, "limit") => {
-                    at += 1;
-                    let limit = counts::not_negative(args.at(at), errors::LIMIT_NEGATIVE)?;
-                    options.limit = if limit == 0 { u64::MAX } else { limit };
-                }
-                () => return Err(errors::SYNTAX),
-            }
-            at += 1;
-        }
-        Ok(options)
-    }
+fn zdiff(args: &Args<'_>) -> Asked {
+    read(args, "zdiff", (Operation::Diff, Wanted::Members))
 }
 
-/// What is said behind the operands.
-#[derive(Debug)]
-struct Options {
-    combination: Combination,
-    parts: Parts,
-    limit: u64,
+fn zintercard(args: &Args<'_>) -> Asked {
+    let wanted = Wanted::Count { limit: u64::MAX };
+    read(args, "zintercard", (Operation::Inter, wanted))
 }
 
-/// A set or a sorted set.
-enum Operand<'a> {
-    Set(SetRef<'a>),
-    SortedSet(SortedSetRef<'a>),
+/// At argument 1, with this event.
+fn stored(event: Event) -> Wanted {
+    Wanted::Stored { at: 1, event }
 }
 
-/// The operand at a key.
-///
-/// # Errors
-/// What is there is neither.
-fn operand<'a>(
-    shard: &'a mut Shard,
-    (db, key, access): (DbIndex, Key<'_>, Access),
-) -> Result<Option<Operand<'a>>, WrongType> {
-    let kind = shard.get(db, key, Access::Peek).map(|entry| entry.kind());
-    if kind == Some(Kind::Set) {
-        let set = shard.set_at(db, key, access)?;
-        return Ok(set.map(Operand::Set));
-    }
-    let set = shard.sorted_set(db, key, access)?;
-    Ok(set.map(Operand::SortedSet))
+fn zinterstore(args: &Args<'_>) -> Asked {
+    let wanted = stored(Event::ZInterStore);
+    read(args, "zinterstore", (Operation::Inter, wanted))
 }
 
-/// How many members the operand at a key has, if there is one. Counts the look-up.
-fn look(
-    shard: &mut Shard,
-    stats: &mut Stats,
-    place: (DbIndex, Key<'_>, Access),
-) -> Result<Option<u64>, WrongType> {
-    let found = operand(shard, place);
-    stats.count_typed_lookup(&found);
-    Ok(found?.map(|operand| operand.len()))
+fn zunionstore(args: &Args<'_>) -> Asked {
+    let wanted = stored(Event::ZUnionStore);
+    read(args, "zunionstore", (Operation::Union, wanted))
 }
 
-impl Operand<'_> {
-    fn len(&self) -> u64 {
-        match self {
-            Self::Set(set) => set.len(),
-            Self::SortedSet(set) => set.len(),
-        }
-    }
-
-    /// All its members.
-    ///
-    /// # Errors
-    /// They are too many.
-    fn members(&self) -> Result<Members, ErrorReply> {
-        let (mut members, mut fits) = (Members::default(), Ok(()));
-        let mut add = |member: &Member<'_>| {
-            fits = members.push(member);
-            match fits {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        };
-        match self {
-            Self::Set(set) => set.walk(&mut |name| add(&Member { name, score: 1.0 })),
-            Self::SortedSet(set) => {
-                set.walk(&Bound::Start, Direction::Up, &mut |member| add(&member));
-            }
-        }
-        fits.map(|()| members)
-    }
-
-    /// The score that it gives a member, if it has it.
-    fn score(&self, name: &[u8]) -> Option<f64> {
-        match self {
-            Self::Set(set) => set.contains(name).then_some(1.0),
-            Self::SortedSet(set) => set.score(name),
-        }
-    }
+fn zdiffstore(args: &Args<'_>) -> Asked {
+    let wanted = stored(Event::ZDiffStore);
+    read(args, "zdiffstore", (Operation::Diff, wanted))
 }
 
-/// The members of the operand at a key, none if there is no such.
-fn fetch(shard: &mut Shard, db: DbIndex, key: Key<'_>) -> Result<Members, ErrorReply> {
-    match operand(shard, (db, key, Access::Peek))? {
-        Some(operand) => operand.members(),
-        None => Ok(Members::default()),
-    }
-}
-
-/// The score that the operand at a key gives each of these members; no number where it gives none.
-fn probe<'m>(
-    shard: &mut Shard,
-    db: DbIndex,
-    key: Key<'_>,
-    members: impl Iterator<Item = Member<'m>>,
-) -> Result<Vec<f64>, WrongType> {
-    let operand = operand(shard, (db, key, Access::Peek))?;
-    let score = |member: Member<'_>| {
-        let score = operand.as_ref().and_then(|set| set.score(member.name));
-        score.unwrap_or(f64::NAN)
+/// What the command of a name asks for.
+fn read(args: &Args<'_>, name: &str, (operation, wanted): (Operation, Wanted)) -> Asked {
+    let operands = operands(args, name, wanted)?;
+    let scores = Scores::of(operands.len());
+    let mut combining = Combining {
+        operation,
+        operands,
+        wanted,
+        scores: Some(scores),
+        fault: None,
     };
-    Ok(members.map(score).collect())
+    combining.fault = read_options(args, &mut combining).err();
+    Ok(combining)
 }
 
-/// Runs a command whose keys are on one core.
-fn run(call: &mut ShardCall<'_>, command: &Command) -> CommandResult {
-    let operands = command.operands(&call.args)?;
-    let mut lens = Vec::with_capacity(operands.len());
-    for at in operands.clone() {
-        let place = (call.db, call.key(at), call.access);
-        lens.push(look(call.shard, call.stats, place)?);
-    }
-    let options = command.options(&call.args, &operands)?;
-    let plan = Plan::of(command.operation, &lens);
-    let mut bases = Vec::with_capacity(plan.bases.len());
-    for &number in &plan.bases {
-        let key = call.key(operands.start + number);
-        bases.push(fetch(call.shard, call.db, key)?);
-    }
-    let mut probes = Vec::with_capacity(plan.others.len());
-    if let Some(base) = bases.first() {
-        for &number in &plan.others {
-            let key = call.key(operands.start + number);
-            probes.push(probe(call.shard, call.db, key, base.iter())?);
-        }
-    }
-    let members = options.combination.of(&plan, &bases, &probes);
-    let Wanted::Stored(event) = command.wanted else {
-        return reply_with(&mut call.reply, command, &options, &members);
+/// The arguments that are operands.
+fn operands(args: &Args<'_>, name: &str, wanted: Wanted) -> Result<Range<usize>, ErrorReply> {
+    let number_at = match wanted {
+        Wanted::Stored { .. } => 2,
+        Wanted::Members | Wanted::Count { .. } => 1,
     };
-    let destination = (call.db, call.key(1));
-    let stored = members.iter().map(|&Member { name, score }| Member {
-        name,
-        score: kept(score),
-    });
-    let count = store::store(call.shard, destination, stored, event)?;
-    call.reply.count(count);
-    Ok(())
+    let numkeys = args.integer(number_at)?;
+    if numkeys < 1 {
+        return Err(errors::no_input_key(name));
+    }
+    let first = number_at + 1;
+    let numkeys = usize::try_from(numkeys).ok();
+    let numkeys = numkeys.filter(|&numkeys| numkeys <= args.len() - first);
+    Ok(first..first + numkeys.ok_or(errors::SYNTAX)?)
 }
 
-/// Shows or counts the members that came of it.
-fn reply_with(
-    reply: &mut Reply<'_>,
-    command: &Command,
-    options: &Options,
-    members: &[Member<'_>],
-) -> CommandResult {
-    if command.wanted == Wanted::Counted {
-        reply.count(options.limit.min(members.len() as u64));
-        return Ok(());
-    }
-    let began = reply.mark();
-    reply.array(members.len() * options.parts.replies_each(reply));
-    for member in members {
-        options.parts.write(reply, member);
-        reply.check_len(began)?;
+/// Reads what stands behind the operands.
+fn read_options(args: &Args<'_>, combining: &mut Combining) -> Result<(), ErrorReply> {
+    let Combining {
+        operation,
+        operands,
+        wanted,
+        scores: Some(scores),
+        ..
+    } = combining
+    else {
+        unreachable!("sorted sets have scores")
+    };
+    let is_counted = matches!(wanted, Wanted::Count { .. });
+    let is_scored = *operation != Operation::Diff && !is_counted;
+    let mut at = operands.end;
+    while at < args.len() {
+        let behind = args.len() - at - 1;
+        match wanted {
+            _ if is_scored && behind >= operands.len() && args.is(at, "weights") => {
+                for weight in &mut scores.weights {
+                    at += 1;
+                    let parsed = parse_double(args.at(at));
+                    *weight = parsed.ok_or(errors::WEIGHT_NOT_A_FLOAT)?;
+                }
+            }
+            _ if is_scored && behind >= 1 && args.is(at, "aggregate") => {
+                at += 1;
+                scores.aggregate = Aggregate::parse(args, at)?;
+            }
+            Wanted::Members if args.is(at, "withscores") => scores.parts = Parts::Both,
+            Wanted::Count { limit } if behind >= 1 && args.is(at, "limit") => {
+                at += 1;
+                let most = counts::not_negative(args.at(at), errors::LIMIT_NEGATIVE)?;
+                *limit = if most == 0 { u64::MAX } else { most };
+            }
+            _ => return Err(errors::SYNTAX),
+        }
+        at += 1;
     }
     Ok(())
 }

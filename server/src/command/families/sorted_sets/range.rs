@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use larder_engine::Direction;
+use larder_engine::{Access, Direction};
 
-use super::selection::{Grammar, Selection};
-use super::{READING, read};
-use crate::command::{CommandSpec, Run, ShardCall};
-use crate::resp::errors::CommandResult;
+use super::selection::{Grammar, Place, Selection};
+use super::{Parts, READING, read};
+use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
+use crate::command::{CommandSpec, Run, ShardCall, Steps};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -16,7 +17,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "1.2.0",
         syntax: "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
         summary: "Returns the members of a sorted set in a range of ranks, scores or names.",
-        run: Run::OnShard(zrange),
+        run: Run::OnShard(|call| show(call, Grammar::Any, AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Grammar::Any, AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
@@ -25,7 +27,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         deprecated: Some(("6.2.0", "`ZRANGE` with the `REV` argument")),
         syntax: "key start stop [WITHSCORES]",
         summary: "Returns the members of a sorted set in a range of ranks, from the highest score on.",
-        run: Run::OnShard(zrevrange),
+        run: Run::OnShard(|call| show(call, Grammar::RanksDown, AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Grammar::RanksDown, AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
@@ -34,7 +37,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         deprecated: Some(("6.2.0", "`ZRANGE` with the `BYSCORE` argument")),
         syntax: "key min max [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members of a sorted set in a range of scores.",
-        run: Run::OnShard(zrangebyscore),
+        run: Run::OnShard(|call| show(call, Grammar::Scores(Direction::Up), AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Grammar::Scores(Direction::Up), AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
@@ -43,7 +47,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         deprecated: Some(("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments")),
         syntax: "key max min [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members of a sorted set in a range of scores, from the highest on.",
-        run: Run::OnShard(zrevrangebyscore),
+        run: Run::OnShard(|call| {
+            show(call, Grammar::Scores(Direction::Down), AtOnce::All).map(drop)
+        }),
+        steps: Some(|call| show(call, Grammar::Scores(Direction::Down), AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
@@ -52,7 +59,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         deprecated: Some(("6.2.0", "`ZRANGE` with the `BYLEX` argument")),
         syntax: "key min max [LIMIT offset count]",
         summary: "Returns the members of a sorted set in a range of names, where all scores are alike.",
-        run: Run::OnShard(zrangebylex),
+        run: Run::OnShard(|call| show(call, Grammar::Names(Direction::Up), AtOnce::All).map(drop)),
+        steps: Some(|call| show(call, Grammar::Names(Direction::Up), AtOnce::Little)),
         ..SHOWING
     },
     CommandSpec {
@@ -61,7 +69,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         deprecated: Some(("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments")),
         syntax: "key max min [LIMIT offset count]",
         summary: "Returns the members of a sorted set in a range of names, where all scores are alike, from the last on.",
-        run: Run::OnShard(zrevrangebylex),
+        run: Run::OnShard(|call| {
+            show(call, Grammar::Names(Direction::Down), AtOnce::All).map(drop)
+        }),
+        steps: Some(|call| show(call, Grammar::Names(Direction::Down), AtOnce::Little)),
         ..SHOWING
     },
 ];
@@ -72,55 +83,79 @@ const SHOWING: CommandSpec = CommandSpec {
     ..READING
 };
 
-fn zrange(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::Any)
-}
-
-fn zrevrange(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::RanksDown)
-}
-
-fn zrangebyscore(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::Scores(Direction::Up))
-}
-
-fn zrevrangebyscore(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::Scores(Direction::Down))
-}
-
-fn zrangebylex(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::Names(Direction::Up))
-}
-
-fn zrevrangebylex(call: &mut ShardCall<'_>) -> CommandResult {
-    show(call, Grammar::Names(Direction::Down))
-}
-
-fn show(call: &mut ShardCall<'_>, grammar: Grammar) -> CommandResult {
+fn show(
+    call: &mut ShardCall<'_>,
+    grammar: Grammar,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let selection = Selection::parse(&call.args, 1, grammar)?;
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
     let reply = &mut call.reply;
     let Some(set) = set else {
         reply.array(0);
-        return Ok(());
+        return Ok(None);
     };
     let (parts, began) = (selection.parts, reply.mark());
     let each = parts.replies_each(reply);
     let array = reply.begin_array(selection.expected(set) * each);
-    let (mut shown, mut fits) = (0, Ok(()));
+    let (mut shown, mut goes_on) = (0, Ok(true));
     selection.each(set, &mut |member| {
         parts.write(reply, member);
         shown += 1;
-        fits = reply.check_len(began);
-        match fits {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        goes_on = at_once.goes_on(reply, began, shown);
+        match goes_on {
+            Ok(true) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
         }
     });
-    fits?;
+    if !goes_on? {
+        let place = Place::Start;
+        return Ok(InSteps::begin(Chosen {
+            grammar,
+            place,
+            parts,
+        }));
+    }
     reply.end(array, shown * each);
-    Ok(())
+    Ok(None)
+}
+
+/// Members that are shown in steps.
+#[derive(Debug)]
+struct Chosen {
+    grammar: Grammar,
+    /// Where the next step begins.
+    place: Place,
+    parts: Parts,
+}
+
+impl Shown for Chosen {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let selection = Selection::parse(&call.args, 1, self.grammar)?;
+        let set = call.shard.sorted_set(call.db, call.key(1), Access::Peek)?;
+        let Some(set) = set else {
+            return Ok(More::Gone);
+        };
+        let mut fits = Ok(());
+        let are_more = selection.each_from(set, &mut self.place, &mut |member| {
+            fits = step.add(|reply| self.parts.write(reply, member));
+            match fits.is_ok() && !step.is_full() {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        fits?;
+        Ok(if are_more { More::Yes } else { More::No })
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        reply.array(count * self.parts.replies_each(reply));
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use larder_engine::{Event, SortedSetRef};
 
 use super::selection::Range;
 use super::{WRITING, close_told};
-use crate::command::{CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use crate::command::families::pieces::AtOnce;
+use crate::command::{
+    CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Step, Steps,
+};
 use crate::resp::ErrorReply;
 use crate::resp::errors::CommandResult;
 
@@ -26,14 +29,16 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.0.0",
         syntax: "key start stop",
         summary: "Removes the members of a sorted set in a range of ranks.",
-        run: Run::OnShard(zremrangebyrank),
+        run: Run::OnShard(|call| zremrangebyrank(call, AtOnce::All).map(drop)),
+        steps: Some(|call| zremrangebyrank(call, AtOnce::Little)),
         ..REMOVING
     },
     CommandSpec {
         name: "zremrangebyscore",
         syntax: "key min max",
         summary: "Removes the members of a sorted set in a range of scores.",
-        run: Run::OnShard(zremrangebyscore),
+        run: Run::OnShard(|call| zremrangebyscore(call, AtOnce::All).map(drop)),
+        steps: Some(|call| zremrangebyscore(call, AtOnce::Little)),
         ..REMOVING
     },
     CommandSpec {
@@ -41,7 +46,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.8.9",
         syntax: "key min max",
         summary: "Removes the members of a sorted set in a range of names, where all scores are alike.",
-        run: Run::OnShard(zremrangebylex),
+        run: Run::OnShard(|call| zremrangebylex(call, AtOnce::All).map(drop)),
+        steps: Some(|call| zremrangebylex(call, AtOnce::Little)),
         ..REMOVING
     },
 ];
@@ -69,38 +75,94 @@ fn zrem(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn zremrangebyrank(call: &mut ShardCall<'_>) -> CommandResult {
+/// A command that takes several steps, or is done.
+type Begun = Result<Option<Box<dyn Steps>>, ErrorReply>;
+
+fn zremrangebyrank(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let range = Range::of_ranks(call.args.at(2), call.args.at(3))?;
-    remove_range(call, &range, Event::ZRemRangeByRank)
+    remove_range(call, &range, (at_once, Event::ZRemRangeByRank))
 }
 
-fn zremrangebyscore(call: &mut ShardCall<'_>) -> CommandResult {
+fn zremrangebyscore(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let range = Range::of_scores(call.args.at(2), call.args.at(3))?;
-    remove_range(call, &range, Event::ZRemRangeByScore)
+    remove_range(call, &range, (at_once, Event::ZRemRangeByScore))
 }
 
-fn zremrangebylex(call: &mut ShardCall<'_>) -> CommandResult {
+fn zremrangebylex(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let range = Range::of_names(call.args.at(2), call.args.at(3))?;
-    remove_range(call, &range, Event::ZRemRangeByLex)
+    remove_range(call, &range, (at_once, Event::ZRemRangeByLex))
 }
+
+/// Members that are removed in one step of several.
+const STEP_MEMBERS: u64 = 512;
 
 fn remove_range(
     call: &mut ShardCall<'_>,
     range: &Range<'_>,
-    event: Event,
-) -> Result<(), ErrorReply> {
+    (at_once, event): (AtOnce, Event),
+) -> Begun {
     let key = call.key(1);
     let mut set = call.shard.sorted_set_mut(call.db, key)?;
     let ranks = set
         .as_ref()
         .map(|set: SortedSetRef<'_>| range.ranks_in(set));
-    let removed = match ranks {
-        Some(ranks) if !ranks.is_empty() => set.remove_range(ranks),
-        _ => 0,
-    };
+    let ranks = ranks.filter(|ranks| !ranks.is_empty());
+    if let Some(ranks) = &ranks
+        && at_once == AtOnce::Little
+        && ranks.end - ranks.start > STEP_MEMBERS
+    {
+        set.close(&[]);
+        let removed = ranks.end - ranks.start;
+        return Ok(Some(Box::new(Removing {
+            from: ranks.start,
+            left: removed,
+            removed,
+            event,
+        })));
+    }
+    let removed = ranks.map_or(0, |ranks| set.remove_range(ranks));
     close_told(set, removed > 0, event);
     call.reply.count(removed);
-    Ok(())
+    Ok(None)
+}
+
+/// A range of members that go in steps: its key is locked.
+#[derive(Debug)]
+struct Removing {
+    /// The rank of the next.
+    from: u64,
+    left: u64,
+    /// How many go in all.
+    removed: u64,
+    event: Event,
+}
+
+impl Steps for Removing {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        let key = call.key(1);
+        let mut set = call.shard.sorted_set_mut(call.db, key)?;
+        if !set.is_there() {
+            // It has reached its deadline, and what was left of it is gone.
+            self.left = 0;
+            set.close(&[]);
+        } else {
+            let now = self.left.min(STEP_MEMBERS);
+            self.left -= set.remove_range(self.from..self.from + now);
+            match self.left {
+                0 => set.close(&[self.event]),
+                _ => set.close(&[Event::Silent]),
+            }
+        }
+        if self.left > 0 {
+            return Ok(Step::More);
+        }
+        call.reply.count(self.removed);
+        Ok(Step::Done)
+    }
+
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -160,5 +222,53 @@ mod tests {
                 "WRONGTYPE Operation against a key holding the wrong kind of value",
             ),
         ]);
+    }
+
+    #[test]
+    fn many_members_go_in_steps_and_few_in_each() {
+        let commands = [
+            "ZREMRANGEBYRANK z 100 -101",
+            "ZREMRANGEBYSCORE z 100 9899",
+            "ZREMRANGEBYLEX z [000100 (009900",
+        ];
+        for line in commands {
+            let mut bench = Bench::new();
+            for first in (0..10_000).step_by(1000) {
+                let score = |n: usize| if line.contains("LEX") { 0 } else { n };
+                let words = (first..first + 1000).map(|n| format!(" {} {n:06}", score(n)));
+                bench.run(&format!("ZADD z{}", words.collect::<String>()));
+            }
+            let (mut before, mut steps) = (bench.changes(), 0);
+            let changes = before + 9800;
+            let reply = bench.run_in_steps(line, &mut |shard, _| {
+                let now = shard.journal().changes();
+                assert!(now > before && now - before <= 512, "{line}");
+                (before, steps) = (now, steps + 1);
+            });
+            assert_eq!((&reply[..], steps), ("9800", 20));
+            assert_eq!(bench.changes(), changes);
+            bench.check(&[
+                ("ZCARD z", "200"),
+                ("ZRANGE z 99 100", "[\"000099\", \"009900\"]"),
+            ]);
+            let events = bench.events();
+            assert_eq!(events.len(), 11, "{events:?}");
+            assert!(events[10].starts_with("zremrangeby"));
+            bench.shard.check();
+        }
+    }
+
+    #[test]
+    fn a_range_that_is_all_takes_the_key_along_whatever_it_takes() {
+        let words: String = (0..2000).map(|n| format!(" {n} {n}")).collect();
+        for deadline in [false, true] {
+            let mut bench = Bench::new();
+            bench.run(&format!("ZADD z{words}"));
+            if deadline {
+                bench.run("PEXPIRE z 10");
+            }
+            assert_eq!(bench.run_ending("ZREMRANGEBYRANK z 0 -1", 10), "2000");
+            bench.check(&[("EXISTS z", "0")]);
+        }
     }
 }

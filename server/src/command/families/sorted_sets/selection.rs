@@ -294,36 +294,63 @@ impl<'a> Selection<'a> {
         set: SortedSetRef<'_>,
         show: &mut dyn FnMut(&Member<'_>) -> ControlFlow<()>,
     ) {
+        if let Some((from, left)) = self.begin(set) {
+            let _ = self.walk(set, &from, left, show);
+        }
+    }
+
+    /// Where the chosen ones begin, and how many there are at most; `None`: there are none.
+    fn begin(&self, set: SortedSetRef<'_>) -> Option<(Bound<'a>, u64)> {
         if let Range::Ranks(..) = self.range {
-            return self.each_by_rank(set, show);
+            let ranks = self.range.ranks_in(set);
+            let from = match self.direction {
+                Direction::Up => ranks.start,
+                Direction::Down => set.len() - ranks.start,
+            };
+            let left = ranks.end - ranks.start;
+            return (left > 0).then_some((Bound::Rank(from), left));
         }
-        let offset = match u64::try_from(self.offset) {
-            Ok(offset) if offset == 0 || offset < set.len() => offset,
-            _ => return,
-        };
-        let (low, high) = (self.range.bound(Which::Low), self.range.bound(Which::High));
-        let (near, far) = match self.direction {
-            Direction::Up => (low, high),
-            Direction::Down => (high, low),
-        };
-        let Some(from) = self.behind(set, near, offset) else {
-            return;
-        };
-        let mut left = u64::try_from(self.count).unwrap_or(u64::MAX);
-        if left == 0 {
-            return;
+        let offset = u64::try_from(self.offset).ok()?;
+        if offset > 0 && offset >= set.len() {
+            return None;
         }
-        set.walk(&from, self.direction, &mut |member| {
+        let near = self.range.bound(match self.direction {
+            Direction::Up => Which::Low,
+            Direction::Down => Which::High,
+        });
+        let from = self.behind(set, near, offset)?;
+        let left = u64::try_from(self.count).unwrap_or(u64::MAX);
+        (left > 0).then_some((from, left))
+    }
+
+    /// Shows those from a place on, until `show` breaks; `left` are left at most. Whether it was `show` that ended it.
+    fn walk(
+        &self,
+        set: SortedSetRef<'_>,
+        from: &Bound<'_>,
+        mut left: u64,
+        show: &mut dyn FnMut(&Member<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let far = match (self.range, self.direction) {
+            (Range::Ranks(..), Direction::Up) => Bound::End,
+            (Range::Ranks(..), Direction::Down) => Bound::Start,
+            (_, Direction::Up) => self.range.bound(Which::High),
+            (_, Direction::Down) => self.range.bound(Which::Low),
+        };
+        let mut ended = ControlFlow::Continue(());
+        set.walk(from, self.direction, &mut |member| {
             if is_behind(&member, &far) == (self.direction == Direction::Up) {
                 return ControlFlow::Break(());
             }
-            show(&member)?;
+            ended = show(&member);
+            ended?;
             left -= 1;
             match left {
                 0 => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             }
         });
+        ended
     }
 
     /// The place `offset` members from a bound on; `None`: there are fewer.
@@ -344,29 +371,42 @@ impl<'a> Selection<'a> {
         (rank <= set.len()).then_some(Bound::Rank(rank))
     }
 
-    fn each_by_rank(
+    /// Shows those from a place on, in which they are passed one after the other, until `show` breaks; whether there may be more.
+    pub(super) fn each_from(
         &self,
         set: SortedSetRef<'_>,
+        place: &mut Place,
         show: &mut dyn FnMut(&Member<'_>) -> ControlFlow<()>,
-    ) {
-        let ranks = self.range.ranks_in(set);
-        let mut left = ranks.end - ranks.start;
-        if left == 0 {
-            return;
-        }
-        let from = match self.direction {
-            Direction::Up => ranks.start,
-            Direction::Down => set.len() - ranks.start,
+    ) -> bool {
+        let (rank, left) = match *place {
+            Place::At { rank, left } => (rank, left),
+            Place::Start => match self.begin(set) {
+                Some((from, left)) => (set.rank_of(&from), left),
+                None => return false,
+            },
         };
-        set.walk(&Bound::Rank(from), self.direction, &mut |member| {
-            show(&member)?;
-            left -= 1;
-            match left {
-                0 => ControlFlow::Break(()),
-                _ => ControlFlow::Continue(()),
-            }
+        let mut shown = 0;
+        let ended = self.walk(set, &Bound::Rank(rank), left, &mut |member| {
+            shown += 1;
+            show(member)
         });
+        let rank = match self.direction {
+            Direction::Up => rank + shown,
+            Direction::Down => rank - shown,
+        };
+        let left = left - shown;
+        *place = Place::At { rank, left };
+        ended.is_break() && left > 0
     }
+}
+
+/// Where a walk over what is chosen of a sorted set goes on, as long as that does not change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    #[default]
+    Start,
+    /// At this rank, with so many left at most.
+    At { rank: u64, left: u64 },
 }
 
 #[cfg(test)]

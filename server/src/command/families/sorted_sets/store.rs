@@ -46,11 +46,6 @@ impl Members {
         }
     }
 
-    /// As they travel.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// All, in the order in which they came.
     pub(in crate::command::families) fn iter(&self) -> impl Iterator<Item = Member<'_>> {
         members_of(&self.bytes)
