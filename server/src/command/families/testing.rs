@@ -6,7 +6,9 @@ use larder_engine::{
     Access, DbIndex, Event, Kept, KeyHasher, Noted, Shard, ShardOptions, UnixMillis,
 };
 
-use crate::command::{Args, CommandTable, FirstKey, Random, Run, ShardCall, lfu_of, thresholds_of};
+use crate::command::{
+    Args, Attempted, CommandTable, FirstKey, Random, Run, ShardCall, Turn, lfu_of, thresholds_of,
+};
 use crate::config::Config;
 use crate::observe::Stats;
 use crate::resp::parser::words;
@@ -124,10 +126,7 @@ impl Bench {
         if !command.spec.accepts(args.len()) {
             return Err(errors::wrong_arity(command.spec.name));
         }
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            panic!("{} does not run on a shard", command.spec.name);
-        };
-        run(&mut ShardCall {
+        let mut call = ShardCall {
             shard: &mut self.shard,
             db: self.db,
             args,
@@ -137,7 +136,17 @@ impl Bench {
             random: &mut self.random,
             access: Access::Touch,
             first_key: FirstKey::UNKNOWN,
-        })
+        };
+        match command.spec.run {
+            Run::OnShard(run) | Run::FanOut { together: run, .. } => run(&mut call),
+            Run::Blocking(blocking) => {
+                if let Attempted::Wait(_) = (blocking.attempt)(&mut call, Turn::First)? {
+                    (blocking.on_nothing)(&mut call.reply);
+                }
+                Ok(())
+            }
+            _ => panic!("{} does not run on a shard", command.spec.name),
+        }
     }
 
     /// Runs lines and holds each reply against the expected one.

@@ -55,6 +55,7 @@ mod serial;
 mod sets;
 mod sort;
 mod steps;
+mod streams;
 mod stress;
 mod telling;
 pub(crate) mod testing;
