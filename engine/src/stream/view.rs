@@ -262,18 +262,21 @@ impl<'a> StreamRef<'a> {
         }
     }
 
-    /// A group has been given an entry that is behind those it had.
-    pub fn advance(&self, progress: &mut GroupProgress, id: StreamId) {
-        if id <= progress.last_id {
-            return;
+    /// A group has been given these entries, in their order; those that it had before are none of its progress.
+    pub fn advance(&self, progress: &mut GroupProgress, given: &[StreamId]) {
+        let (first, added) = (self.first_id(), self.marks().entries_added);
+        for &id in given {
+            if id <= progress.last_id {
+                continue;
+            }
+            let is_exact = progress.last_id >= first && !self.has_gaps_from(progress.last_id);
+            match progress.entries_read {
+                Some(read) if is_exact => progress.entries_read = Some(read.saturating_add(1)),
+                _ if added > 0 => progress.entries_read = self.entries_up_to(id),
+                _ => {}
+            }
+            progress.last_id = id;
         }
-        let is_exact = progress.last_id >= self.first_id() && !self.has_gaps_from(progress.last_id);
-        match progress.entries_read {
-            Some(read) if is_exact => progress.entries_read = Some(read.saturating_add(1)),
-            _ if self.marks().entries_added > 0 => progress.entries_read = self.entries_up_to(id),
-            _ => {}
-        }
-        progress.last_id = id;
     }
 
     /// For how many seconds identifiers of messages are kept, and how many of a producer.

@@ -8,6 +8,8 @@ mod reply;
 
 pub use errors::ErrorReply;
 pub use parser::{ArgRange, Parsed, Parser, ProtocolError, ProtocolLimits};
+#[cfg(test)]
+pub(crate) use reply::with_replies_of;
 pub use reply::{
     BULK_FRAME_BYTES, DeferredLen, Digits, Mark, NULL_BYTES, Protocol, REPLY_MAX_BYTES, Reply,
     encode_command,

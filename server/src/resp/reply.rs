@@ -5,6 +5,30 @@ use super::ErrorReply;
 /// Most bytes of one reply.
 pub const REPLY_MAX_BYTES: usize = 1 << 30;
 
+#[cfg(not(test))]
+const fn max_bytes() -> usize {
+    REPLY_MAX_BYTES
+}
+
+#[cfg(test)]
+thread_local! {
+    static MAX_BYTES: std::cell::Cell<usize> = const { std::cell::Cell::new(REPLY_MAX_BYTES) };
+}
+
+#[cfg(test)]
+fn max_bytes() -> usize {
+    MAX_BYTES.get()
+}
+
+/// Does something in which no reply may have more bytes than this.
+#[cfg(test)]
+pub(crate) fn with_replies_of<T>(most: usize, run: impl FnOnce() -> T) -> T {
+    MAX_BYTES.set(most);
+    let done = run();
+    MAX_BYTES.set(REPLY_MAX_BYTES);
+    done
+}
+
 /// Most bytes that a bulk string has in front of its own and behind them.
 pub const BULK_FRAME_BYTES: usize = 24;
 
@@ -89,10 +113,19 @@ impl<'a> Reply<'a> {
     /// It is more than [`REPLY_MAX_BYTES`]: a command that names one large value many times could ask for any amount.
     #[inline]
     pub fn check_len(&self, mark: Mark) -> Result<(), ErrorReply> {
-        if self.out.len() - mark.0 > REPLY_MAX_BYTES {
-            return Err(super::errors::REPLY_TOO_LARGE);
+        Self::check_bytes(self.out.len() - mark.0)
+    }
+
+    /// Whether so many bytes are no more than a reply may be.
+    ///
+    /// # Errors
+    /// They are more than [`REPLY_MAX_BYTES`].
+    #[inline]
+    pub fn check_bytes(bytes: usize) -> Result<(), ErrorReply> {
+        match bytes <= max_bytes() {
+            true => Ok(()),
+            false => Err(super::errors::REPLY_TOO_LARGE),
         }
-        Ok(())
     }
 
     /// Takes back everything written since `mark`.

@@ -7,7 +7,8 @@ use larder_engine::{
 };
 
 use crate::command::{
-    Args, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, lfu_of, thresholds_of,
+    Args, Attempted, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, Turn, lfu_of,
+    thresholds_of,
 };
 use crate::config::Config;
 use crate::observe::Stats;
@@ -168,10 +169,17 @@ impl Bench {
         if !command.spec.accepts(args.len()) {
             return Err(errors::wrong_arity(command.spec.name));
         }
-        let (Run::OnShard(run) | Run::FanOut { together: run, .. }) = command.spec.run else {
-            panic!("{} does not run on a shard", command.spec.name);
-        };
-        run(&mut self.call(args, out))
+        let mut call = self.call(args, out);
+        match command.spec.run {
+            Run::OnShard(run) | Run::FanOut { together: run, .. } => run(&mut call),
+            Run::Blocking(blocking) => {
+                if let Attempted::Wait(_) = (blocking.attempt)(&mut call, Turn::First)? {
+                    (blocking.on_nothing)(&mut call.reply);
+                }
+                Ok(())
+            }
+            _ => panic!("{} does not run on a shard", command.spec.name),
+        }
     }
 
     /// Runs lines and holds each reply against the expected one.

@@ -138,7 +138,7 @@ impl Core {
     }
 
     /// Nanoseconds that a command took which is done with its first step; none if it shares its turn's.
-    fn time_of_first(&mut self, command: &Command, began: Option<Instant>) -> u64 {
+    fn time_of_first(&mut self, command: &'static Command, began: Option<Instant>) -> u64 {
         match began {
             Some(began) => self.timed_apart(command, began),
             None => {

@@ -57,6 +57,7 @@ mod sets;
 mod sort;
 mod sorted_sets;
 mod steps;
+mod streams;
 mod stress;
 mod telling;
 pub(crate) mod testing;

@@ -9,7 +9,7 @@ use crate::command::{
     Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
 use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
-use crate::resp::{ErrorReply, Reply};
+use crate::resp::{ErrorReply, Mark, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -103,8 +103,10 @@ fn consumers(call: &mut ShardCall<'_>) -> CommandResult {
     tell(call, |args, stream, now, reply| {
         let group = stream.group(args.at(3));
         let group = group.ok_or_else(|| errors::no_group(args.at(2), args.at(3)))?;
+        let begun = reply.mark();
         reply.array(group.consumers_len());
         for consumer in group.consumers() {
+            reply.check_len(begun)?;
             let inactive = consumer
                 .active_at
                 .map_or(-1, |at| now.0.saturating_sub(at.0));
@@ -124,8 +126,10 @@ fn consumers(call: &mut ShardCall<'_>) -> CommandResult {
 
 fn groups(call: &mut ShardCall<'_>) -> CommandResult {
     tell(call, |_, stream, _, reply| {
+        let begun = reply.mark();
         reply.array(stream.groups_len());
         for group in stream.groups() {
+            reply.check_len(begun)?;
             reply.map(6);
             reply.text("name");
             reply.bulk(group.name());
@@ -260,22 +264,21 @@ fn show_all(stream: &StreamRef<'_>, count: u64, reply: &mut Reply<'_>) -> Comman
         show_progress(&group, reply);
         reply.text("pel-count");
         reply.count(group.pending_len());
-        show_pending(&group, None, most, reply);
+        show_pending((&group, None), most, (reply, begun))?;
         reply.text("consumers");
         reply.array(group.consumers_len());
         for consumer in group.consumers() {
-            show_consumer(&group, &consumer, most, reply);
+            show_consumer((&group, &consumer), most, (reply, begun))?;
         }
     }
     Ok(())
 }
 
 fn show_consumer(
-    group: &GroupRef<'_>,
-    consumer: &ConsumerRef<'_>,
+    (group, consumer): (&GroupRef<'_>, &ConsumerRef<'_>),
     most: u64,
-    reply: &mut Reply<'_>,
-) {
+    (reply, begun): (&mut Reply<'_>, Mark),
+) -> CommandResult {
     reply.map(5);
     reply.text("name");
     reply.bulk(consumer.name);
@@ -285,16 +288,20 @@ fn show_consumer(
     reply.integer(consumer.active_at.map_or(-1, |at| at.0));
     reply.text("pel-count");
     reply.count(consumer.pending_len);
-    show_pending(group, Some(consumer.name), most, reply);
+    show_pending((group, Some(consumer.name)), most, (reply, begun))
 }
 
-/// What is pending with a group, or with one of its consumers.
-fn show_pending(group: &GroupRef<'_>, consumer: Option<&[u8]>, most: u64, reply: &mut Reply<'_>) {
+/// What is pending with a group, or with one of its consumers, in a reply that began there.
+fn show_pending(
+    (group, consumer): (&GroupRef<'_>, Option<&[u8]>),
+    most: u64,
+    (reply, begun): (&mut Reply<'_>, Mark),
+) -> CommandResult {
     reply.text("pending");
     let list = reply.begin_array(most.min(group.pending_len()) as usize);
     let mut shown = 0;
     let show = &mut |pending: larder_engine::PendingRef<'_>| {
-        if shown == most {
+        if shown == most || reply.check_len(begun).is_err() {
             return ControlFlow::Break(());
         }
         reply.array(if consumer.is_some() { 3 } else { 4 });
@@ -311,5 +318,7 @@ fn show_pending(group: &GroupRef<'_>, consumer: Option<&[u8]>, most: u64, reply:
         None => group.walk_pending(StreamId::MIN, show),
         Some(consumer) => group.walk_own(consumer, StreamId::MIN, show),
     }
+    reply.check_len(begun)?;
     reply.end(list, shown as usize);
+    Ok(())
 }

@@ -19,6 +19,8 @@ mod message_hash;
 mod pending;
 mod range;
 mod read;
+#[cfg(test)]
+mod tests;
 mod trimming;
 mod write;
 

@@ -1,8 +1,11 @@
 //! What is pending: `XACK`, `XACKDEL`, `XPENDING`, `XCLAIM` and `XAUTOCLAIM`.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use larder_engine::{Event, PendingRef, StreamChange, StreamId, StreamMut, UnixMillis};
+use larder_engine::{
+    Event, GroupRef, PendingRef, StreamChange, StreamId, StreamMut, StreamRef, UnixMillis,
+};
 
 use super::trimming::Chosen;
 use super::write::{self, DELETED, NOT_THERE, STILL_REFERENCED};
@@ -210,8 +213,7 @@ fn xpending(call: &mut ShardCall<'_>) -> CommandResult {
     let group = group.ok_or_else(|| errors::no_key_or_group(key.bytes(), call.args.at(2)))?;
     let reply = &mut call.reply;
     let Some(wanted) = wanted else {
-        show_summary(&group, reply);
-        return Ok(());
+        return show_summary(&group, reply);
     };
     if wanted
         .consumer
@@ -247,14 +249,15 @@ fn xpending(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn show_summary(group: &larder_engine::GroupRef<'_>, reply: &mut Reply<'_>) {
+fn show_summary(group: &GroupRef<'_>, reply: &mut Reply<'_>) -> CommandResult {
+    let begun = reply.mark();
     reply.array(4);
     reply.count(group.pending_len());
     let Some((first, last)) = group.pending_ends() else {
         reply.null();
         reply.null();
         reply.null_array();
-        return;
+        return Ok(());
     };
     ids::show(reply, first);
     ids::show(reply, last);
@@ -267,9 +270,11 @@ fn show_summary(group: &larder_engine::GroupRef<'_>, reply: &mut Reply<'_>) {
         reply.array(2);
         reply.bulk(consumer.name);
         reply.bulk_integer(consumer.pending_len as i64);
+        reply.check_len(begun)?;
         shown += 1;
     }
     reply.end(list, shown);
+    Ok(())
 }
 
 /// How entries are claimed.
@@ -286,16 +291,19 @@ struct Claim<'a> {
     shows_ids_alone: bool,
 }
 
-/// What came of an entry that was to be claimed.
+/// What becomes of an entry that is to be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Claimed {
-    /// It is the consumer's now.
-    Yes,
-    /// It was not pending, or not for so long.
-    No,
+enum Fate {
+    /// It becomes the consumer's, delivered so often.
+    Claimed(u64),
     /// It is in the stream no more, and so pending no more.
     Gone,
+    /// It is not pending, or not for so long.
+    Stays,
 }
+
+/// When an entry was delivered that is pending, and how often.
+type Delivered = (UnixMillis, u64);
 
 impl Claim<'_> {
     /// The consumer is heard of; whether it is a new one.
@@ -321,33 +329,26 @@ impl Claim<'_> {
         Ok(())
     }
 
-    /// Claims an entry, and shows it.
-    fn claim(
+    /// What becomes of an entry, which is shown if it is claimed. Nothing is changed.
+    fn fate(
         &self,
-        stream: &mut StreamMut<'_>,
-        id: StreamId,
+        view: &StreamRef<'_>,
+        (id, pending): (StreamId, Option<Delivered>),
         reply: &mut Reply<'_>,
-    ) -> Result<Claimed, ErrorReply> {
-        let Some(view) = stream.as_ref() else {
-            return Ok(Claimed::No);
-        };
-        let pending = view.group(self.group).and_then(|group| group.pending(id));
-        let pending = pending.map(|pending| (pending.delivered_at, pending.deliveries));
+    ) -> Fate {
         let Some(entry) = view.get(id) else {
-            if pending.is_none() {
-                return Ok(Claimed::No);
-            }
-            let group = self.group;
-            stream.change(&StreamChange::Acknowledged { group, id })?;
-            return Ok(Claimed::Gone);
+            return match pending {
+                Some(_) => Fate::Gone,
+                None => Fate::Stays,
+            };
         };
         let deliveries = match pending {
-            None if !self.forces => return Ok(Claimed::No),
+            None if !self.forces => return Fate::Stays,
             None => 1,
             Some((delivered_at, deliveries)) => {
                 let idle = self.now.0.saturating_sub(delivered_at.0);
                 if self.min_idle > 0 && idle < self.min_idle {
-                    return Ok(Claimed::No);
+                    return Fate::Stays;
                 }
                 deliveries
             }
@@ -357,14 +358,40 @@ impl Claim<'_> {
             false => range::show(reply, &entry),
         }
         let once_more = deliveries.saturating_add(u64::from(!self.shows_ids_alone));
-        stream.change(&StreamChange::Pending {
-            group: self.group,
-            consumer: self.consumer,
-            id,
-            delivered_at: self.delivered_at,
-            deliveries: self.deliveries.unwrap_or(once_more),
-        })?;
-        Ok(Claimed::Yes)
+        Fate::Claimed(self.deliveries.unwrap_or(once_more))
+    }
+
+    /// Does what has been found of entries, those that stay among them, and notes the consumer.
+    fn settle(
+        &self,
+        stream: &mut StreamMut<'_>,
+        fates: &[(StreamId, Fate)],
+    ) -> Result<Done, ErrorReply> {
+        let is_new = self.see_consumer(stream)?;
+        let (mut changes, mut claims) = (0, false);
+        for &(id, fate) in fates {
+            let change = match fate {
+                Fate::Stays => continue,
+                Fate::Gone => StreamChange::Acknowledged {
+                    group: self.group,
+                    id,
+                },
+                Fate::Claimed(deliveries) => StreamChange::Pending {
+                    group: self.group,
+                    consumer: self.consumer,
+                    id,
+                    delivered_at: self.delivered_at,
+                    deliveries,
+                },
+            };
+            stream.change(&change)?;
+            changes += 1;
+            claims |= matches!(fate, Fate::Claimed(_));
+        }
+        if claims {
+            self.note_consumer(stream, Some(self.now))?;
+        }
+        Ok(Done { changes, is_new })
     }
 }
 
@@ -469,36 +496,56 @@ fn xclaim(call: &mut ShardCall<'_>) -> CommandResult {
             forces: options.forces,
             shows_ids_alone: options.shows_ids_alone,
         };
-        let mut done = Done::default();
-        let progress = stream.as_ref().and_then(|view| view.group(claim.group));
-        let progress = progress.expect("it is there").progress();
-        if options.last_id > progress.last_id {
+        let view = stream.as_ref().expect("it is there");
+        let group = view.group(claim.group).expect("it is there");
+        let fates = show_claimed((&claim, &view, &group), ids, reply)?;
+        let progress = group.progress();
+        let goes_on = options.last_id > progress.last_id;
+        if goes_on {
             stream.change(&StreamChange::Group {
                 group: claim.group,
                 last_id: options.last_id,
                 entries_read: progress.entries_read,
             })?;
-            done.changes += 1;
         }
-        done.is_new = claim.see_consumer(stream)?;
-        let begun = reply.mark();
-        let list = reply.begin_array(ids.len());
-        let (mut shown, mut gone) = (0, 0);
-        for id in ids {
-            match claim.claim(stream, id, reply)? {
-                Claimed::Yes => shown += 1,
-                Claimed::Gone => gone += 1,
-                Claimed::No => {}
-            }
-            reply.check_len(begun)?;
-        }
-        if shown > 0 {
-            claim.note_consumer(stream, Some(now))?;
-        }
-        reply.end(list, shown);
-        done.changes += shown as u64 + gone;
+        let mut done = claim.settle(stream, &fates)?;
+        done.changes += u64::from(goes_on);
         Ok(done)
     })
+}
+
+/// Shows which of the entries are claimed, and finds what becomes of each. One that is named again is found as it is by then.
+fn show_claimed(
+    (claim, view, group): (&Claim<'_>, &StreamRef<'_>, &GroupRef<'_>),
+    ids: Vec<StreamId>,
+    reply: &mut Reply<'_>,
+) -> Result<Vec<(StreamId, Fate)>, ErrorReply> {
+    let begun = reply.mark();
+    let list = reply.begin_array(ids.len());
+    let mut so_far: HashMap<StreamId, Option<Delivered>> = HashMap::new();
+    let (mut fates, mut shown) = (Vec::with_capacity(ids.len()), 0);
+    for id in ids {
+        let pending = match so_far.get(&id) {
+            Some(pending) => *pending,
+            None => {
+                let pending = group.pending(id);
+                pending.map(|pending| (pending.delivered_at, pending.deliveries))
+            }
+        };
+        let fate = claim.fate(view, (id, pending), reply);
+        match fate {
+            Fate::Stays => continue,
+            Fate::Gone => so_far.insert(id, None),
+            Fate::Claimed(deliveries) => {
+                shown += 1;
+                so_far.insert(id, Some((claim.delivered_at, deliveries)))
+            }
+        };
+        fates.push((id, fate));
+        reply.check_len(begun)?;
+    }
+    reply.end(list, shown);
+    Ok(fates)
 }
 
 fn xautoclaim(call: &mut ShardCall<'_>) -> CommandResult {
@@ -544,47 +591,41 @@ fn claim_all(
     (start, count): (StreamId, u64),
     reply: &mut Reply<'_>,
 ) -> Result<Done, ErrorReply> {
-    let looks = usize::try_from(count.saturating_mul(AUTOCLAIM_LOOKS)).unwrap_or(usize::MAX);
-    let mut looked_at = Vec::new();
-    let view = stream.as_ref().and_then(|view| view.group(claim.group));
-    let mut next = None;
-    view.expect("it is there")
-        .walk_pending(start, &mut |pending| {
-            if looked_at.len() == looks {
-                next = Some(pending.id);
-                return ControlFlow::Break(());
-            }
-            looked_at.push(pending.id);
-            ControlFlow::Continue(())
-        });
-    let is_new = claim.see_consumer(stream)?;
+    let view = stream.as_ref().expect("it is there");
+    let group = view.group(claim.group).expect("it is there");
     let mut claimed = Vec::new();
     let mut shown = Reply::new(&mut claimed, reply.protocol());
-    let (mut yes, mut gone, mut left) = (0, Vec::new(), count);
-    for id in looked_at {
-        if left == 0 {
-            next = Some(id);
-            break;
+    let begun = shown.mark();
+    let (mut fates, mut next) = (Vec::new(), None);
+    let (mut left, mut looks) = (count, count.saturating_mul(AUTOCLAIM_LOOKS));
+    let mut fits = Ok(());
+    group.walk_pending(start, &mut |pending| {
+        if left == 0 || looks == 0 {
+            next = Some(pending.id);
+            return ControlFlow::Break(());
         }
-        let outcome = claim.claim(stream, id, &mut shown)?;
-        left -= u64::from(outcome != Claimed::No);
-        match outcome {
-            Claimed::Yes => yes += 1,
-            Claimed::Gone => gone.push(id),
-            Claimed::No => {}
+        looks -= 1;
+        let delivered = (pending.delivered_at, pending.deliveries);
+        let fate = claim.fate(&view, (pending.id, Some(delivered)), &mut shown);
+        if fate != Fate::Stays {
+            fates.push((pending.id, fate));
+            left -= 1;
         }
-    }
-    if yes > 0 {
-        claim.note_consumer(stream, Some(claim.now))?;
-    }
+        fits = shown.check_len(begun);
+        match fits {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    });
+    fits?;
+    let gone = fates.iter().filter(|(_, fate)| *fate == Fate::Gone);
+    let begun = reply.mark();
     reply.array(3);
     ids::show(reply, next.unwrap_or(StreamId::MIN));
-    reply.array(yes);
+    reply.array(fates.len() - gone.clone().count());
     reply.raw(&claimed);
-    reply.array(gone.len());
-    gone.iter().for_each(|&id| ids::show(reply, id));
-    Ok(Done {
-        changes: (yes + gone.len()) as u64,
-        is_new,
-    })
+    reply.array(gone.clone().count());
+    gone.for_each(|&(id, _)| ids::show(reply, id));
+    reply.check_len(begun)?;
+    claim.settle(stream, &fates)
 }
