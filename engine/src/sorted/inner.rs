@@ -190,16 +190,21 @@ pub(super) fn set_len(node: &mut [u8], children: usize) {
 
 /// Writes child `slot`.
 pub(super) fn set_child(node: &mut [u8], slot: usize, child: &Child) {
-    let room = room_of(node.len());
-    let Bottom { score, prefix } = child.bottom;
-    let words = [score.to_bits(), prefix.0];
+    set_bottom(node, slot, &child.bottom);
     let halves = [child.ordinal, child.members];
-    let [scores, prefixes, ordinals, members] = columns(room);
-    for ((at, _), word) in [scores, prefixes].into_iter().zip(words) {
-        node[at + 8 * slot..at + 8 * slot + 8].copy_from_slice(&word.to_le_bytes());
-    }
+    let [_, _, ordinals, members] = columns(room_of(node.len()));
     for ((at, _), half) in [ordinals, members].into_iter().zip(halves) {
         node[at + 4 * slot..at + 4 * slot + 4].copy_from_slice(&half.to_le_bytes());
+    }
+}
+
+/// Child `slot` has another first member.
+#[inline]
+pub(super) fn set_bottom(node: &mut [u8], slot: usize, bottom: &Bottom) {
+    let [scores, prefixes, ..] = columns(room_of(node.len()));
+    let words = [bottom.score.to_bits(), bottom.prefix.0];
+    for ((at, _), word) in [scores, prefixes].into_iter().zip(words) {
+        node[at + 8 * slot..at + 8 * slot + 8].copy_from_slice(&word.to_le_bytes());
     }
 }
 

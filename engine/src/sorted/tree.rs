@@ -179,8 +179,7 @@ impl SortedSet {
         let bottom = self.leaf_child(heap, ordinal).bottom;
         for step in path.steps().iter().rev() {
             let node = self.inner_mut(heap, step.ordinal);
-            let child = Inner(node).child(step.slot());
-            inner::set_child(node, step.slot(), &Child { bottom, ..child });
+            inner::set_bottom(node, step.slot(), &bottom);
             if step.slot() > 0 {
                 break;
             }

@@ -7,6 +7,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 use super::earth::{Position, RADIUS_METERS, radians};
+use super::grid::{Frame, Window, position_of};
 use super::shape::{Shape, is_inside};
 
 /// By which part bounds may be wrong that doubles were rounded for.
@@ -20,6 +21,8 @@ pub(super) struct Around<'a> {
     cosine: f64,
     /// Of a circle: the greatest h that is certainly within, and the least that is certainly not.
     border: [f64; 2],
+    /// What no position within is outside of.
+    window: Window,
 }
 
 impl<'a> Around<'a> {
@@ -38,7 +41,18 @@ impl<'a> Around<'a> {
             center,
             cosine: radians(center.latitude).cos(),
             border: [border * (1.0 - ROUNDING), border * (1.0 + ROUNDING)],
+            window: Window::over(&window_frame(shape, center)),
         }
+    }
+
+    /// The position of a score, if it is within.
+    #[inline]
+    pub(super) fn position_within(&self, score: f64) -> Option<Position> {
+        if !self.window.has(score) {
+            return None;
+        }
+        let position = position_of(score);
+        self.contains(position).then_some(position)
     }
 
     pub(super) fn shape(&self) -> &Shape {
@@ -93,11 +107,29 @@ impl<'a> Around<'a> {
     }
 }
 
+/// Degrees that certainly cover a shape. Its frame covers a circle: tan Δλ ≤ δ / cos(φ + δ). Of a wide box, whose sides are chords of
+/// parallels, the corners may be outside by no more than asin x ≤ x π/2 tells.
+fn window_frame(shape: &Shape, center: Position) -> Frame {
+    let frame = shape.frame(center);
+    let [west, east] = frame.longitudes;
+    let longitudes = match shape {
+        Shape::Circle { .. } | Shape::Polygon { .. } => [west, east],
+        Shape::Box { .. } => {
+            [west, east].map(|edge| center.longitude + (edge - center.longitude) * FRAC_PI_2)
+        }
+    };
+    Frame {
+        longitudes,
+        ..frame
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::command::families::geo::grid::Cell;
 
     fn position(longitude: f64, latitude: f64) -> Position {
         Position {
@@ -146,6 +178,32 @@ mod tests {
             let radius = distance * part;
             let circle = Shape::Circle { radius };
             prop_assert_eq!(Around::new(&circle, center).contains(other), distance <= radius);
+        }
+
+        /// Of scores anywhere, those of no position among them.
+        #[test]
+        fn what_is_outside_of_the_window_is_not_within(
+            (longitude, latitude) in (-180.0..180.0_f64, -85.05..85.05_f64),
+            (east, north) in (-360.0..360.0_f64, -170.0..170.0_f64),
+            zoom in 0..40_i32,
+            (part, is_circle) in (0.9..3.0_f64, any::<bool>()),
+            odd in prop_oneof![9 => Just(None), 1 => (0.0..2e19_f64).prop_map(Some)],
+        ) {
+            let center = position(longitude, latitude);
+            let scale = 0.5_f64.powi(zoom);
+            let other = position(
+                (longitude + east * scale).clamp(-180.0, 180.0),
+                (latitude + north * scale).clamp(-85.05, 85.05),
+            );
+            let score = odd.unwrap_or_else(|| Cell::at(other, 26).score());
+            let other = position_of(score);
+            let radius = center.meters_to(other) * part;
+            let shape = match is_circle {
+                true => Shape::Circle { radius },
+                false => Shape::Box { width: 2.0 * radius, height: 2.0 * radius },
+            };
+            let around = Around::new(&shape, center);
+            prop_assert_eq!(around.position_within(score).is_some(), around.contains(other));
         }
     }
 }

@@ -8,7 +8,7 @@ use larder_engine::{Bound, Direction, Member, Side, SortedSetRef};
 use super::area;
 use super::around::Around;
 use super::earth::Position;
-use super::grid::{Cell, position_of};
+use super::grid::Cell;
 use crate::resp::{ErrorReply, REPLY_MAX_BYTES, errors};
 
 /// In which order members are shown.
@@ -36,7 +36,7 @@ pub(super) struct Found {
 }
 
 /// Members that there is room for from the beginning.
-const ROOM: u64 = 16;
+const ROOM: u64 = 32;
 
 /// Members that were found, and their names in the memory of one.
 #[derive(Debug, Default)]
@@ -92,8 +92,7 @@ impl Finds {
             if member.score >= behind {
                 return ControlFlow::Break(());
             }
-            let position = position_of(member.score);
-            if around.contains(position) {
+            if let Some(position) = around.position_within(member.score) {
                 let distance = match distances {
                     Distances::Needed => around.distance(position),
                     Distances::Unneeded => 0.0,

@@ -126,6 +126,55 @@ impl Cell {
     }
 }
 
+/// Columns and rows between which cells of the most steps lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    /// Their bits where a score has them: spread bits are in the order of what they are of.
+    columns: [u64; 2],
+    rows: [u64; 2],
+}
+
+impl Window {
+    /// What covers a range of degrees; all columns, if its edges are beyond the map.
+    pub(super) fn over(frame: &Frame) -> Self {
+        let [west, east] = frame.longitudes;
+        let is_on_map = LONGITUDES[0] <= west && west <= east && east <= LONGITUDES[1];
+        let longitudes = if is_on_map { [west, east] } else { LONGITUDES };
+        let [south, north] = frame.latitudes;
+        let clamp = |latitude: f64| latitude.max(LATITUDES[0]).min(LATITUDES[1]);
+        let cell = |longitude, latitude| {
+            let position = Position {
+                longitude,
+                latitude: clamp(latitude),
+            };
+            Cell::at(position, STEPS_MAX)
+        };
+        let (least, most) = (cell(longitudes[0], south), cell(longitudes[1], north));
+        // One more to each side: degrees were rounded.
+        let below = |place: u32| spread(place.saturating_sub(1));
+        let above = |place: u32| match place + 1 < 1 << STEPS_MAX {
+            true => spread(place + 1),
+            false => u64::MAX,
+        };
+        Self {
+            columns: [
+                below(least.column) << 1,
+                above(most.column).saturating_mul(2),
+            ],
+            rows: [below(least.row), above(most.row)],
+        }
+    }
+
+    /// Whether a score's cell is within.
+    #[inline]
+    pub(super) fn has(&self, score: f64) -> bool {
+        const ROWS: u64 = STAGES[4].1;
+        let bits = bits_of(score);
+        let is_within = |bits: u64, [least, most]: [u64; 2]| least <= bits && bits <= most;
+        is_within(bits & ROWS, self.rows) && is_within(bits & !ROWS, self.columns)
+    }
+}
+
 /// The position that a score stands for.
 pub(super) fn position_of(score: f64) -> Position {
     Cell::of_score(score).middle()
