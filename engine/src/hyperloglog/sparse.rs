@@ -31,40 +31,31 @@ pub(super) struct Run {
     bytes: usize,
 }
 
-/// What the first byte of a run says: its registers, but for what a second byte adds, its value, and whether there is a second byte.
+/// What the first byte of a run says: its registers, but for what a second byte adds, and their value.
 #[derive(Clone, Copy)]
 struct First {
     count: u16,
     value: u8,
-    /// All bits set: there is.
-    second: u8,
 }
 
 /// By the first byte. Which of the three forms a run has is as good as random: a branch on it would be mispredicted often.
 static FIRSTS: [First; 256] = {
-    let none = First {
-        count: 0,
-        value: 0,
-        second: 0,
-    };
-    let mut firsts = [none; 256];
+    let mut firsts = [First { count: 0, value: 0 }; 256];
     let mut first = 0;
     while first < firsts.len() {
         let low = first as u16 & 0x3F;
         firsts[first] = match first >> 6 {
             0 => First {
                 count: low + 1,
-                ..none
+                value: 0,
             },
             1 => First {
                 count: (low << 8) + 1,
-                second: 0xFF,
-                ..none
+                value: 0,
             },
             _ => First {
-                count: (first as u16 & 0x3) + 1,
+                count: (low & 0x3) + 1,
                 value: (first as u8 >> 2 & 0x1F) + 1,
-                ..none
             },
         };
         first += 1;
@@ -76,13 +67,20 @@ impl Run {
     /// The run at the beginning of `bytes`.
     #[inline(always)]
     fn read(bytes: &[u8]) -> Option<Self> {
-        let first = FIRSTS[usize::from(*bytes.first()?)];
-        // Where there is none, none is asked for, or it counts as zero.
-        let second = bytes.get(1).copied().unwrap_or(0) & first.second;
+        Self::at(bytes, 0)
+    }
+
+    /// The run that begins there. Where the next one does is found without the table, since all that follows waits for it.
+    #[inline(always)]
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let first = *bytes.get(at)?;
+        let is_long = first >> 6 == 1;
+        let second = bytes.get(at + 1).copied().unwrap_or(0) & u8::from(is_long).wrapping_neg();
+        let First { count, value } = FIRSTS[usize::from(first)];
         Some(Self {
-            value: first.value,
-            count: usize::from(first.count) + usize::from(second),
-            bytes: 1 + usize::from(first.second & 1),
+            value,
+            count: usize::from(count) + usize::from(second),
+            bytes: 1 + usize::from(is_long),
         })
     }
 }
@@ -103,7 +101,7 @@ pub struct Place {
 pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
     let (mut before, mut at) = (None, HEADER_BYTES);
     loop {
-        let run = Run::read(value.get(at..)?)?;
+        let run = Run::at(value, at)?;
         if index < run.count {
             return Some(Place {
                 run,
@@ -124,14 +122,14 @@ pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
 /// They are not all registers.
 #[inline]
 pub(super) fn for_each_run(value: &[u8], mut each: impl FnMut(Run)) -> Result<(), Corrupt> {
-    let (mut rest, mut registers) = (&value[HEADER_BYTES..], 0);
-    while let Some(run) = Run::read(rest) {
+    let (mut at, mut registers) = (HEADER_BYTES, 0);
+    while let Some(run) = Run::at(value, at) {
         registers += run.count;
         if registers > REGISTERS {
             return Err(Corrupt);
         }
         each(run);
-        rest = rest.get(run.bytes..).unwrap_or_default();
+        at += run.bytes;
     }
     if registers == REGISTERS {
         Ok(())

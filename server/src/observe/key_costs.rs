@@ -57,6 +57,8 @@ pub struct KeyCosts {
     pub asked: KeyCostsAsked,
     /// The processor time of the process when it began: the program's own and the system's for it, in milliseconds.
     pub cpu_before_ms: (u64, u64),
+    /// What measuring has cost, in nanoseconds.
+    pub own_nanos: u64,
     began_ms: i64,
     ended_ms: Option<i64>,
     by_time: TopKeys,
@@ -72,6 +74,7 @@ impl KeyCosts {
         Self {
             asked,
             cpu_before_ms,
+            own_nanos: 0,
             began_ms: now_ms,
             ended_ms: None,
             by_time: TopKeys::new(counters),

@@ -554,6 +554,10 @@ mod tests {
                 .into_iter()
                 .all(|gates| gates & crate::session::gate::COSTS == 0)
         );
+        let info = server.send(client, b"INFO hotkeys\r\n");
+        assert!(info.contains("hotkeys-tracking-active:0\r\n"), "{info}");
         assert_eq!(server.send(client, b"HOTKEYS RESET\r\n"), "+OK\r\n");
+        let info = server.send(client, b"INFO hotkeys\r\n");
+        assert!(!info.contains("hotkeys-tracking-active"), "{info}");
     }
 }

@@ -3,12 +3,13 @@
 //! A request is weighed where it comes from, on its session's core; a reply where it is made, which may be another: word of a large one
 //! goes along with it, as of a command that took long.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::command::commandlog;
 use crate::command::monitor::{self, Shown};
 use crate::command::{Args, CommandSpec, CommandTable, CoreState, Flags};
 use crate::dispatch::core::Core;
+use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::mail::batch::CostlyHop;
 use crate::dispatch::mail::requests::Ticket;
 use crate::observe::{Cost, LogEntry, LogKind, shorten};
@@ -115,8 +116,10 @@ impl Core {
         if let Some(costs) = state.observed.key_costs.as_mut()
             && costs.goes_on(now_ms)
         {
+            let began = Instant::now();
             let keys = positions.iter().map(|&at| args.at(at));
             costs.add(keys, slot, cost, state.random.draw());
+            costs.own_nanos += nanos_since(began);
         } else {
             state.choose_costs();
         }

@@ -138,6 +138,8 @@ pub(super) struct Report {
     pub(super) errors: ErrorCounts,
     /// By the command's number.
     pub(super) commands: Vec<(CommandStats, Durations)>,
+    /// If `HOTKEYS` has something to tell: whether it measures, and the nanoseconds that measuring has cost.
+    pub(super) measuring: Option<(bool, u64)>,
     /// The most used keys, the most used first.
     pub(super) hot_keys: Vec<HotKeyReport>,
 }
@@ -298,6 +300,13 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     }
     details.write_commands(stats, &mut part);
     if details.hot_keys {
+        let now_ms = core.clock.unix.0;
+        let measuring = core.observed.key_costs.as_mut();
+        let measuring = measuring.map(|costs| (costs.goes_on(now_ms), costs.own_nanos));
+        let (goes_on, own_nanos) = measuring.unwrap_or_default();
+        part.number(measuring.is_some().into());
+        part.number(goes_on.into());
+        part.number(own_nanos);
         HotKeyReport::write(core, &mut part);
     }
 }
@@ -381,6 +390,12 @@ impl Report {
         }
         details.add_commands(part, &mut self.commands);
         if details.hot_keys {
+            let is_measured = part.number() == 1;
+            let (goes_on, own_nanos) = (part.number() == 1, part.number());
+            if is_measured {
+                let (is_active, nanos) = self.measuring.unwrap_or_default();
+                self.measuring = Some((is_active || goes_on, nanos + own_nanos));
+            }
             HotKeyReport::add(part, &mut self.hot_keys);
         }
     }

@@ -452,6 +452,10 @@ fn hot_keys(report: &Report, fields: &mut Fields<'_>) {
     const KEYS: usize = 10;
     const KEY_BYTES: usize = 128;
     fields.title("Hotkeys");
+    if let Some((is_active, own_nanos)) = report.measuring {
+        fields.add("hotkeys-tracking-active", u8::from(is_active));
+        fields.add("hotkeys-cmd-cpu-time", own_nanos / 1_000_000);
+    }
     for (at, hot) in report.hot_keys.iter().take(KEYS).enumerate() {
         let key = &hot.key[..hot.key.len().min(KEY_BYTES)];
         fields.add(
