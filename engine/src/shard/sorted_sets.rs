@@ -116,6 +116,12 @@ impl<'a> SortedSetRef<'a> {
         scores
     }
 
+    /// Brings members near that a command is about to look for: the first [`NEAR_AT_ONCE`] of these. A hint.
+    #[inline]
+    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        self.view.prefetch_names(&self.shard.hasher, names);
+    }
+
     /// The rank of a member, from the lowest on, and its score.
     #[inline]
     pub fn rank(&self, name: &[u8]) -> Option<(u64, f64)> {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::SortedSet;
 use super::order::{self, Bound, Target};
 use super::run::Run;
-use crate::Direction;
-use crate::limits::NEAR_ANYHOW_BYTES;
+use crate::limits::{NEAR_ANYHOW_BYTES, NEAR_AT_ONCE};
 use crate::nodes::Heap;
+use crate::{Direction, KeyHasher};
 
 /// A sorted set to read.
 #[derive(Clone, Copy)]
@@ -86,6 +86,24 @@ impl<'a> SortedSetView<'a> {
         hashes().for_each(|hash| set.ask_for_word(heap, hash));
         hashes().for_each(|hash| set.ask_for_node(heap, hash));
         hashes().for_each(|hash| set.ask_for_leaf(heap, hash));
+    }
+
+    /// As [`Self::prefetch`], of the first [`NEAR_AT_ONCE`] of these names.
+    #[inline]
+    pub(crate) fn prefetch_names<'n>(
+        &self,
+        hasher: &KeyHasher,
+        names: impl Iterator<Item = &'n [u8]>,
+    ) {
+        if let Self::Large(..) = self {
+            let mut hashes = [0; NEAR_AT_ONCE];
+            let mut count = 0;
+            for (hash, name) in hashes.iter_mut().zip(names) {
+                *hash = hasher.hash(name);
+                count += 1;
+            }
+            self.prefetch(&hashes[..count]);
+        }
     }
 
     /// The score of a member.

@@ -100,6 +100,14 @@ impl SortedSetMut<'_> {
         self.find(name).1.map(|known| known.score)
     }
 
+    /// Brings members near that a command is about to change: the first [`crate::limits::NEAR_AT_ONCE`] of these. A hint.
+    #[inline]
+    pub fn prefetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        if let Some(view) = self.view() {
+            view.prefetch_names(&self.open.shard.hasher, names);
+        }
+    }
+
     /// Gives a member the score that `make` makes of the one it has, none if it is not there; `None` of that leaves all as it is. The
     /// member is looked up once. Answers what became of it, if it was to have a score.
     ///

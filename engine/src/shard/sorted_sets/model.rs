@@ -254,6 +254,7 @@ impl Play<'_> {
         }
         self.near(key, &members);
         self.change(key, |set| {
+            set.prefetch(members.iter().map(|(name, _)| &name[..]));
             for (name, score) in &members {
                 assert!(set.set(name, *score).is_ok());
             }
@@ -406,6 +407,7 @@ impl Play<'_> {
         assert_eq!(set.score(b"nobody is called so"), None);
         let names: Vec<&[u8]> = members.iter().map(|member| member.0).take(20).collect();
         let asked = [&names[..], &[&b"nobody is called so"[..]]].concat();
+        set.prefetch(asked.iter().copied());
         let scores = set.scores(&asked);
         for (name, score) in names.iter().zip(scores) {
             assert_eq!(score, Some(model[*name]));

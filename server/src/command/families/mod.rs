@@ -33,6 +33,7 @@ pub(super) mod lolwut;
 pub(super) mod memory;
 pub(super) mod module;
 pub mod monitor;
+mod near;
 pub(crate) mod numbers;
 pub(super) mod object;
 mod pieces;

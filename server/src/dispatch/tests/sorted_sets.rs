@@ -213,6 +213,35 @@ fn agrees(seed: u64) {
 }
 
 #[test]
+fn a_range_is_stored_in_parts_wherever_its_keys_are() {
+    for cores in [1, 2] {
+        for client_at in 0..usize::from(cores) {
+            let mut server = Server::new(cores);
+            let client = server.connect(client_at);
+            let (from, to) = (key_on(0, cores, "from"), key_on(cores - 1, cores, "to"));
+            fill(&mut server, client, &from, 0..5000);
+            for (range, first, count) in [
+                ("0 -1", 0, 5000),
+                ("10 4 ", 0, 0),
+                ("(100 +inf BYSCORE LIMIT 9 4000", 110, 4000),
+                ("4999 100 BYSCORE REV LIMIT 1 -1", 100, 4899),
+                ("0 3999 REV", 1000, 4000),
+            ] {
+                let line = format!("ZRANGESTORE {to} {from} {range}");
+                let reply = send(&mut server, client, &line);
+                assert_eq!(reply, format!(":{count}\r\n"), "{line}");
+                let expected: Members = (first..first + count)
+                    .map(|n| (format!("member:{n}"), n as f64))
+                    .collect();
+                let reply = send(&mut server, client, &format!("ZRANGE {to} 0 -1 WITHSCORES"));
+                check(&reply, &expected, &line);
+            }
+            disconnect(server, &[client]);
+        }
+    }
+}
+
+#[test]
 fn operations_on_several_sorted_sets_agree_with_a_naive_model() {
     for seed in 0..seeds(40) {
         agrees(seed);

@@ -12,7 +12,7 @@
 //! what they are. A part is of 64 KiB, one with scores of 16, so that none of it takes long, and nobody holds more of a set than that but
 //! what is the reply.
 
-use larder_engine::{Access, Event, LooseId, PartOf, members_of_part};
+use larder_engine::{Access, LooseId, PartOf, members_of_part};
 
 use super::gathered::{self, Gathering};
 use super::part::{self, Manner, Passed, Weighed};
@@ -283,15 +283,10 @@ impl Across {
                 return self.go_on(reply);
             }
             self.step = Step::Gather;
-            return Ok(Round::Ask(vec![CoreRequest {
-                core: self.home(),
-                run: gather_part,
-                args: vec![
-                    loose_argument(self.found.gathered),
-                    Gathering::of(&self.combining).to_bytes(),
-                    members,
-                ],
-            }]));
+            let gathering = Gathering::of(&self.combining);
+            let found = self.found.gathered;
+            let request = gathered::gather_request(self.home(), found, gathering, members);
+            return Ok(Round::Ask(vec![request]));
         }
         match self.combining.wanted {
             Wanted::Members => self.show_more(&members, reply)?,
@@ -346,14 +341,9 @@ impl Across {
             (Wanted::Stored { event, .. }, gathered) => {
                 self.step = Step::Store;
                 let (core, key) = self.destination.clone().expect("it was named");
-                let run = store_part;
-                let args = vec![
-                    key,
-                    vec![event.code()],
-                    loose_argument(gathered),
-                    Gathering::of(&self.combining).to_bytes(),
-                ];
-                return Ok(Round::Ask(vec![CoreRequest { core, run, args }]));
+                let what = (gathered, Gathering::of(&self.combining));
+                let request = gathered::store_request(core, key, event, what);
+                return Ok(Round::Ask(vec![request]));
             }
         }
         Ok(Round::Done)
@@ -411,17 +401,11 @@ impl Rounds for Across {
                 self.probe(reply)
             }
             Step::Gather => {
-                let Answer::Yes(gathered) = Answer::of(answers[0])? else {
-                    unreachable!("no such answer is given");
-                };
-                self.found.gathered = loose_of(gathered);
+                self.found.gathered = Some(gathered::gathered(answers[0])?);
                 self.go_on(reply)
             }
             Step::Store => {
-                let Answer::Yes(written) = Answer::of(answers[0])? else {
-                    unreachable!("no such answer is given");
-                };
-                reply.count(PartReader::new(written).number());
+                reply.count(gathered::stored(answers[0])?);
                 Ok(Round::Done)
             }
             Step::Show => {
@@ -526,33 +510,6 @@ fn probe_part(call: &mut CoreCall<'_>) {
     match part::passed_at(&mut call.core.shard, call.db, &operands, manner, members) {
         Some(passed) => Answer::yes(call.out, |out| passed.write(out)),
         None => Answer::no(call.out),
-    }
-}
-
-/// Adds members, argument 2, to what is gathered, argument 0, as argument 1 says; answers what that is.
-fn gather_part(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let gathering = Gathering::of_bytes(call.args.at(1));
-    let gathered = loose_of(call.args.at(0));
-    let gathered = gathered.unwrap_or_else(|| gathering.begin(shard));
-    match gathering.add(shard, gathered, call.args.at(2)) {
-        Ok(()) => Answer::yes(call.out, |out| out.extend(loose_argument(Some(gathered)))),
-        Err(error) => Answer::failed(call.out, &error),
-    }
-}
-
-/// Stores what is gathered, argument 2, if anything is, at argument 0, of which the event of code argument 1 is told. Answers how many
-/// members there are.
-fn store_part(call: &mut CoreCall<'_>) {
-    let shard = &mut call.core.shard;
-    let key = shard.hasher().key(call.args.at(0));
-    let event = Event::of_code(call.args.at(1)[0]);
-    let gathered = loose_of(call.args.at(2));
-    let gathering = Gathering::of_bytes(call.args.at(3));
-    let gathered = gathered.unwrap_or_else(|| gathering.begin(shard));
-    match gathered::store(shard, call.db, key, gathered, event) {
-        Ok(count) => Answer::yes(call.out, |out| PartWriter(out).number(count)),
-        Err(error) => Answer::failed(call.out, &error),
     }
 }
 

@@ -18,7 +18,7 @@
 
 mod across;
 mod at_once;
-mod gathered;
+pub(super) mod gathered;
 mod here;
 mod lookup;
 mod part;

@@ -86,7 +86,8 @@ fn geoadd(call: &mut ShardCall<'_>) -> CommandResult {
         let score = Cell::at(position, STEPS_MAX).score();
         (score, args.at(at + 2))
     });
-    add::give(call, options, given)
+    let names = |number| args.iter_from(first + 2 + 3 * number).step_by(3);
+    add::give(call, options, given, names)
 }
 
 fn geopos(call: &mut ShardCall<'_>) -> CommandResult {

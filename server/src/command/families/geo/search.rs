@@ -76,7 +76,7 @@ pub(super) fn search(call: &mut ShardCall<'_>, grammar: Grammar) -> CommandResul
     let members = members_of(&request, &finds)?;
     let destination = (call.db, call.key(stored.at));
     let event = event_of(grammar);
-    let count = store::store(call.shard, destination, members.iter(), event)?;
+    let count = store::store(call.shard, destination, &members, event)?;
     call.reply.count(count);
     Ok(())
 }
@@ -173,9 +173,9 @@ fn geosearchstore_part(call: &mut CoreCall<'_>) {
     choose_part(call, Grammar::SearchStore);
 }
 
-/// Answers what a search finds here.
+/// Answers what a search finds here, all at once.
 pub(super) fn choose_part(call: &mut CoreCall<'_>, grammar: Grammar) {
-    let (args, core) = (call.args, &mut *call.core);
+    let (args, core) = (call.args.from(1), &mut *call.core);
     let source = args.at(grammar.source());
     if let Some(reader) = call.reader {
         core.remember_key(source, reader);
@@ -184,7 +184,8 @@ pub(super) fn choose_part(call: &mut CoreCall<'_>, grammar: Grammar) {
     let set = read(&mut core.shard, &mut core.stats, place);
     let chosen = set.map_err(ErrorReply::from).and_then(|set| {
         let request = Request::parse(&args, grammar, set)?;
-        members_of(&request, &look(&request, set)?)
+        let members = members_of(&request, &look(&request, set)?)?;
+        Ok((members, None))
     });
     store::answer(call.out, chosen);
 }

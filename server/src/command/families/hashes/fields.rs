@@ -5,7 +5,8 @@
 
 use larder_engine::{Event, HashMut, HashRef, Intent, StoreError, Stored, TtlChange};
 
-use super::{MEASURING, READING, WRITING, begins_part, read};
+use super::{MEASURING, READING, WRITING, read};
+use crate::command::families::near::begins_part;
 use crate::command::{Args, CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};

@@ -14,7 +14,6 @@ mod scan;
 mod ttl;
 mod whole;
 
-use larder_engine::limits::NEAR_AT_ONCE;
 use larder_engine::{Access, DbIndex, HashRef, Key, Shard, WrongType};
 
 use crate::command::{Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys};
@@ -63,9 +62,3 @@ const WRITING: CommandSpec = CommandSpec {
     keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
     ..READING
 };
-
-/// Whether field number `number` of `count` is the first of several that are brought near together.
-#[inline]
-fn begins_part(number: usize, count: usize) -> bool {
-    number.is_multiple_of(NEAR_AT_ONCE) && number + 1 < count
-}

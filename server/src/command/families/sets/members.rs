@@ -4,7 +4,8 @@
 
 use larder_engine::{Event, Intent, SetRef};
 
-use super::{READING, WRITING, begins_part, close_told, read};
+use super::{READING, WRITING, close_told, read};
+use crate::command::families::near::begins_part;
 use crate::command::{CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::errors::CommandResult;
 

@@ -18,7 +18,6 @@ mod random;
 mod scan;
 mod whole;
 
-use larder_engine::limits::NEAR_AT_ONCE;
 use larder_engine::{Access, DbIndex, Event, Key, SetMut, SetRef, Shard, WrongType};
 
 use crate::command::{Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys};
@@ -58,12 +57,6 @@ const WRITING: CommandSpec = CommandSpec {
     flags: Flags::WRITE.with(Flags::FAST),
     ..READING
 };
-
-/// Whether member number `number` of `count` is the first of several that are brought near together.
-#[inline]
-fn begins_part(number: usize, count: usize) -> bool {
-    number.is_multiple_of(NEAR_AT_ONCE) && number + 1 < count
-}
 
 /// Ends a command that has changed something or not, and tells `event` if it has.
 fn close_told(set: SetMut<'_>, has_changed: bool, event: Event) {

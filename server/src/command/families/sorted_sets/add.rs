@@ -3,6 +3,7 @@
 use larder_engine::{Event, Scored, SortedSetMut, parse_double};
 
 use super::{WRITING, close_told, kept, write_score};
+use crate::command::families::near::begins_part;
 use crate::command::{Args, CommandSpec, FieldUse, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
@@ -131,7 +132,8 @@ fn zadd(call: &mut ShardCall<'_>) -> CommandResult {
         let score = parse_double(args.at(at)).expect("it was looked at");
         (score, args.at(at + 1))
     });
-    give(call, options, given)
+    let names = |number| args.iter_from(first + 1 + 2 * number).step_by(2);
+    give(call, options, given, names)
 }
 
 fn zincrby(call: &mut ShardCall<'_>) -> CommandResult {
@@ -141,20 +143,27 @@ fn zincrby(call: &mut ShardCall<'_>) -> CommandResult {
     };
     let increment = parse_double(call.args.at(2)).ok_or(errors::NOT_A_FLOAT)?;
     let member = call.args.at(3);
-    give(call, options, std::iter::once((increment, member)))
+    let given = std::iter::once((increment, member));
+    give(call, options, given, |_| std::iter::empty())
 }
 
-/// Gives members of the sorted set at argument 1 these scores, and replies as `ZADD` does.
-pub(in crate::command::families) fn give<'a>(
+/// Gives members of the sorted set at argument 1 these scores, and replies as `ZADD` does. Their names are known before: all from one
+/// on.
+pub(in crate::command::families) fn give<'a, N: Iterator<Item = &'a [u8]>>(
     call: &mut ShardCall<'_>,
     options: Options,
-    given: impl Iterator<Item = (f64, &'a [u8])>,
+    given: impl ExactSizeIterator<Item = (f64, &'a [u8])>,
+    names_from: impl Fn(usize) -> N,
 ) -> CommandResult {
     let key = call.key(1);
     let mut set = call.shard.sorted_set_mut(call.db, key)?;
     let mut outcome = Outcome::default();
     let mut done = Ok(());
-    for (score, name) in given {
+    let count = given.len();
+    for (number, (score, name)) in given.enumerate() {
+        if begins_part(number, count) {
+            set.prefetch(names_from(number));
+        }
         done = give_one(&mut set, options, (score, name), &mut outcome);
         if done.is_err() {
             break;

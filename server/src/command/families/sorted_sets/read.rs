@@ -2,6 +2,7 @@
 
 use super::selection::Range;
 use super::{READING, read, write_score};
+use crate::command::families::near::begins_part;
 use crate::command::{CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::errors::{self, CommandResult};
 
@@ -108,8 +109,14 @@ fn zscore(call: &mut ShardCall<'_>) -> CommandResult {
 fn zmscore(call: &mut ShardCall<'_>) -> CommandResult {
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
-    call.reply.array(call.args.len() - 2);
-    for name in call.args.iter_from(2) {
+    let count = call.args.len() - 2;
+    call.reply.array(count);
+    for (number, name) in call.args.iter_from(2).enumerate() {
+        if begins_part(number, count)
+            && let Some(set) = &set
+        {
+            set.prefetch(call.args.iter_from(2 + number));
+        }
         match set.and_then(|set| set.score(name)) {
             Some(score) => write_score(&mut call.reply, score),
             None => call.reply.null(),

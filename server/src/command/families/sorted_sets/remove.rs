@@ -4,6 +4,7 @@ use larder_engine::{Event, SortedSetRef};
 
 use super::selection::Range;
 use super::{WRITING, close_told};
+use crate::command::families::near::begins_part;
 use crate::command::families::pieces::AtOnce;
 use crate::command::{
     CommandSpec, FieldUse, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Step, Steps,
@@ -66,7 +67,11 @@ fn zrem(call: &mut ShardCall<'_>) -> CommandResult {
     let mut set = call.shard.sorted_set_mut(call.db, key)?;
     let mut removed = 0;
     if set.is_there() {
-        for name in call.args.iter_from(2) {
+        let count = call.args.len() - 2;
+        for (number, name) in call.args.iter_from(2).enumerate() {
+            if begins_part(number, count) {
+                set.prefetch(call.args.iter_from(2 + number));
+            }
             removed += i64::from(set.remove(name).is_some());
         }
     }

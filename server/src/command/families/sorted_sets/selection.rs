@@ -409,6 +409,28 @@ pub(super) enum Place {
     At { rank: u64, left: u64 },
 }
 
+impl Place {
+    /// As bytes, for who asks for more: none for the start.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Start => Vec::new(),
+            Self::At { rank, left } => [rank.to_le_bytes(), left.to_le_bytes()].concat(),
+        }
+    }
+
+    /// What [`Self::to_bytes`] made of one.
+    pub(super) fn of_bytes(bytes: &[u8]) -> Self {
+        match bytes.as_chunks() {
+            ([], _) => Self::Start,
+            (&[rank, left], []) => Self::At {
+                rank: u64::from_le_bytes(rank),
+                left: u64::from_le_bytes(left),
+            },
+            _ => unreachable!("a place has two words"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,25 +1,25 @@
 //! Members on their way from one sorted set to another: chosen where they are, stored as a value that takes the place of what is there.
 //!
 //! ```text
-//!  chosen ──▶ Members ──▶ on another core:  | score (8) | length (4) | name | … ──▶ gathered ──▶ put at the key
+//!  chosen ──▶ a part of a sorted set ──▶ gathered, 16 KiB in each round ──┬─▶ put at the key
+//!     ▲                                        │ more                     ┘
+//!     └────────────────────────────────────────┘
 //! ```
-//! They travel in one request, and so are bounded.
 
-use larder_engine::{DbIndex, Event, Key, Kind, Member, Shard};
+use larder_engine::{DbIndex, Event, Key, LooseId, Member, PartOf, Shard, scored_of_part};
 
-use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, CoreFn, CoreRequest, Round, Rounds};
+use crate::command::families::combine::gathered::{self, Gathering};
+use crate::command::families::transfer::{self, Answer};
+use crate::command::{Args, CoreFn, CoreRequest, Round, Rounds};
+use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 
-/// Bytes that the members of a command may have.
+/// Bytes that the members which a core chooses at once may have.
 const MEMBERS_MAX_BYTES: usize = 512 << 20;
 
-/// Bytes that a member has beside its name on the way between cores.
-const HEAD_BYTES: usize = 12;
-
-/// Members with their scores, in the form that travels.
+/// Members with their scores, as a part of a sorted set has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::command::families) struct Members {
     bytes: Vec<u8>,
@@ -31,48 +31,17 @@ impl Members {
     /// # Errors
     /// There are too many already.
     pub(in crate::command::families) fn push(&mut self, member: &Member<'_>) -> CommandResult {
-        let len = u32::try_from(member.name.len()).expect("a name fits 32 bits");
-        check_bytes(self.bytes.len() + HEAD_BYTES + member.name.len())?;
-        self.bytes.extend_from_slice(&member.score.to_le_bytes());
-        self.bytes.extend_from_slice(&len.to_le_bytes());
-        self.bytes.extend_from_slice(member.name);
-        Ok(())
-    }
-
-    /// Those that another core has written.
-    pub(super) fn read(written: &[u8]) -> Self {
-        Self {
-            bytes: written.to_vec(),
+        PartOf::Scored.write(member, &mut self.bytes);
+        match self.bytes.len() <= MEMBERS_MAX_BYTES {
+            true => Ok(()),
+            false => Err(errors::REPLY_TOO_LARGE),
         }
     }
 
-    /// All, in the order in which they came.
-    pub(in crate::command::families) fn iter(&self) -> impl Iterator<Item = Member<'_>> {
-        members_of(&self.bytes)
+    /// Their bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
-}
-
-/// Whether members of so many bytes are not too many.
-///
-/// # Errors
-/// They are.
-pub(super) fn check_bytes(bytes: usize) -> CommandResult {
-    match bytes <= MEMBERS_MAX_BYTES {
-        true => Ok(()),
-        false => Err(errors::REPLY_TOO_LARGE),
-    }
-}
-
-/// The members that another core has written.
-pub(super) fn members_of(mut bytes: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    std::iter::from_fn(move || {
-        let (score, rest) = bytes.split_first_chunk()?;
-        let (len, rest) = rest.split_first_chunk()?;
-        let (name, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
-        bytes = rest;
-        let score = f64::from_le_bytes(*score);
-        Some(Member { name, score })
-    })
 }
 
 /// Makes a sorted set of `members` at a key, in the place of what is there, and tells `event`; removes that, if there are none. How many
@@ -80,41 +49,32 @@ pub(super) fn members_of(mut bytes: &[u8]) -> impl Iterator<Item = Member<'_>> {
 ///
 /// # Errors
 /// Memory is out; then the key is as it was.
-pub(in crate::command::families) fn store<'m>(
+pub(in crate::command::families) fn store(
     shard: &mut Shard,
     (db, key): (DbIndex, Key<'_>),
-    members: impl Iterator<Item = Member<'m>>,
+    members: &Members,
     event: Event,
 ) -> Result<u64, ErrorReply> {
-    let gathered = shard.begin_loose(Kind::SortedSet, None);
-    let mut count = 0;
-    for member in members {
-        if let Err(error) = shard.add_scored(gathered, member) {
-            shard.drop_loose(gathered);
-            return Err(error.into());
-        }
-        count += 1;
-    }
-    if count == 0 {
-        shard.drop_loose(gathered);
-        shard.remove(db, key, Event::Del);
-        return Ok(0);
-    }
-    let attributes = (None, shard.access_of_new());
-    shard.put_loose(db, key, gathered, attributes, event)?;
-    if matches!(event, Event::GeoSearchStore | Event::GeoRadiusStore) {
-        // As in Redis, where each member counts.
-        shard.journal().count_as(1, count);
-    }
-    Ok(count)
+    let gathered = GATHERING.begin(shard);
+    GATHERING.add(shard, gathered, &members.bytes)?;
+    gathered::store(shard, db, key, gathered, event)
 }
+
+/// How chosen members are gathered: none comes twice.
+pub(super) const GATHERING: Gathering = Gathering::STORED;
 
 /// A command that chooses members of a key on one core and stores them at a key of another.
 #[derive(Debug)]
 struct Storing {
     args: Vec<Vec<u8>>,
-    slots: SlotMap,
+    source: CoreId,
+    destination: CoreId,
     plan: Plan,
+    /// The members at hand, and where among them those begin that are not gathered yet.
+    members: (Vec<u8>, usize),
+    /// Where the next begin of those that are chosen, as the source says.
+    next: Option<Vec<u8>>,
+    gathered: Option<LooseId>,
     step: Step,
 }
 
@@ -125,7 +85,7 @@ pub(in crate::command::families) struct Plan {
     pub(in crate::command::families) source: usize,
     /// The argument at whose key they are stored.
     pub(in crate::command::families) destination: usize,
-    /// Chooses, given the command's arguments, and [answers](answer) them.
+    /// Chooses, and [answers](answer) what. Its first argument says where it begins, empty at first; the command's follow.
     pub(in crate::command::families) choose: CoreFn,
     /// What is told of that.
     pub(in crate::command::families) event: Event,
@@ -133,9 +93,12 @@ pub(in crate::command::families) struct Plan {
 
 #[derive(Debug)]
 enum Step {
-    Nothing,
+    Begin,
     Choose,
+    Gather,
     Store,
+    /// What was gathered is dropped: it begins again.
+    Drop,
 }
 
 impl Plan {
@@ -147,80 +110,113 @@ impl Plan {
     ) -> Box<dyn Rounds> {
         Box::new(Storing {
             args: args.iter_from(0).map(<[u8]>::to_vec).collect(),
-            slots: slots.copied(),
+            source: slots.core_of(args.at(self.source)),
+            destination: slots.core_of(args.at(self.destination)),
             plan: self,
-            step: Step::Nothing,
+            members: (Vec::new(), 0),
+            next: None,
+            gathered: None,
+            step: Step::Begin,
         })
     }
 }
 
-/// Answers the members that were chosen, or why none could be.
-pub(in crate::command::families) fn answer(out: &mut Vec<u8>, chosen: Result<Members, ErrorReply>) {
+/// Answers the members that were chosen, and where the next begin, if there are others; or why none could be.
+pub(in crate::command::families) fn answer(
+    out: &mut Vec<u8>,
+    chosen: Result<(Members, Option<Vec<u8>>), ErrorReply>,
+) {
     match chosen {
-        Ok(members) => Answer::yes(out, |out| out.extend_from_slice(&members.bytes)),
+        Ok((members, next)) => Answer::yes(out, |out| {
+            let mut part = PartWriter(out);
+            part.bytes(&next.unwrap_or_default());
+            part.bytes(&members.bytes);
+        }),
         Err(error) => Answer::failed(out, &error),
+    }
+}
+
+/// Bytes of members that are gathered in one round.
+pub(super) const ROUND_BYTES: usize = 16 << 10;
+
+/// Bytes of the first of some members: at least so many, if there are.
+fn first_of(members: &[u8], most: usize) -> usize {
+    let mut part = Vec::new();
+    for member in scored_of_part(members) {
+        if part.len() >= most {
+            break;
+        }
+        PartOf::Scored.write(&member, &mut part);
+    }
+    part.len()
+}
+
+impl Storing {
+    fn choose(&mut self, from: Vec<u8>) -> Round {
+        self.step = Step::Choose;
+        let args = std::iter::once(from).chain(self.args.iter().cloned());
+        Round::Ask(vec![CoreRequest {
+            core: self.source,
+            run: self.plan.choose,
+            args: args.collect(),
+        }])
+    }
+
+    /// Has more of the members at hand gathered, or more of them chosen, or all stored.
+    fn go_on(&mut self) -> Round {
+        let (members, at) = &mut self.members;
+        let members = &members[*at..];
+        let len = first_of(members, ROUND_BYTES);
+        if len > 0 {
+            *at += len;
+            self.step = Step::Gather;
+            let members = members[..len].to_vec();
+            let request =
+                gathered::gather_request(self.destination, self.gathered, GATHERING, members);
+            return Round::Ask(vec![request]);
+        }
+        if let Some(from) = self.next.take() {
+            return self.choose(from);
+        }
+        self.step = Step::Store;
+        let key = self.args[self.plan.destination].clone();
+        let what = (self.gathered, GATHERING);
+        let request = gathered::store_request(self.destination, key, self.plan.event, what);
+        Round::Ask(vec![request])
     }
 }
 
 impl Rounds for Storing {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
-        let plan = self.plan;
         match self.step {
-            Step::Nothing => {
-                self.step = Step::Choose;
-                Ok(Round::Ask(vec![CoreRequest {
-                    core: self.slots.core_of(&self.args[plan.source]),
-                    run: plan.choose,
-                    args: self.args.clone(),
-                }]))
+            Step::Begin | Step::Drop => {
+                self.gathered = None;
+                Ok(self.choose(Vec::new()))
             }
             Step::Choose => {
-                self.step = Step::Store;
-                let Answer::Yes(members) = Answer::of(answers[0])? else {
-                    unreachable!("members are chosen, be it none")
+                let Answer::Yes(chosen) = Answer::of(answers[0])? else {
+                    // The source has reached its deadline.
+                    self.step = Step::Drop;
+                    return Ok(match self.gathered {
+                        Some(id) => Round::Ask(vec![transfer::drop_request(self.destination, id)]),
+                        None => self.choose(Vec::new()),
+                    });
                 };
-                let members = Members::read(members);
-                let key = std::mem::take(&mut self.args[plan.destination]);
-                let core = self.slots.core_of(&key);
-                Ok(Round::Ask(vec![request(core, key, plan.event, &members)]))
+                let mut part = PartReader::new(chosen);
+                let next = part.bytes();
+                self.next = (!next.is_empty()).then(|| next.to_vec());
+                self.members = (part.bytes().to_vec(), 0);
+                Ok(self.go_on())
+            }
+            Step::Gather => {
+                self.gathered = Some(gathered::gathered(answers[0])?);
+                Ok(self.go_on())
             }
             Step::Store => {
-                reply.count(stored(answers[0])?);
+                reply.count(gathered::stored(answers[0])?);
                 Ok(Round::Done)
             }
         }
-    }
-}
-
-/// Asks a core to store members at a key.
-pub(super) fn request(core: CoreId, key: Vec<u8>, event: Event, members: &Members) -> CoreRequest {
-    CoreRequest {
-        core,
-        run: store_part,
-        args: vec![key, vec![event.code()], members.bytes.clone()],
-    }
-}
-
-/// How many members a core has stored that was [asked](request) to.
-///
-/// # Errors
-/// It could not.
-pub(super) fn stored(answer: &[u8]) -> Result<u64, ErrorReply> {
-    let Answer::Yes(count) = Answer::of(answer)? else {
-        unreachable!("it is stored")
-    };
-    let count = count.try_into().expect("a count");
-    Ok(u64::from_le_bytes(count))
-}
-
-/// Stores the members that argument 2 is at argument 0, and tells the event of the code that argument 1 is; answers how many they are.
-fn store_part(call: &mut CoreCall<'_>) {
-    let key = call.core.shard.hasher().key(call.args.at(0));
-    let event = Event::of_code(call.args.at(1)[0]);
-    let members = members_of(call.args.at(2));
-    match store(&mut call.core.shard, (call.db, key), members, event) {
-        Ok(count) => Answer::yes(call.out, |out| out.extend(count.to_le_bytes())),
-        Err(error) => Answer::failed(call.out, &error),
     }
 }
 
@@ -228,17 +224,33 @@ fn store_part(call: &mut CoreCall<'_>) {
 mod tests {
     use super::*;
 
+    fn members(names: &[&str]) -> Members {
+        let mut members = Members::default();
+        for name in names {
+            let name = name.as_bytes();
+            members.push(&Member { name, score: 1.5 }).unwrap();
+        }
+        members
+    }
+
     #[test]
     fn members_are_read_as_they_were_written() {
-        let mut members = Members::default();
-        let expected = [(&b"a"[..], 1.5), (b"", f64::NEG_INFINITY), (b"long", 0.0)];
-        for (name, score) in expected {
-            members.push(&Member { name, score }).unwrap();
-        }
-        let found: Vec<_> = members
-            .iter()
+        let names = ["a", "", "long"];
+        let members = members(&names);
+        let found: Vec<_> = scored_of_part(members.bytes())
             .map(|member| (member.name, member.score))
             .collect();
-        assert_eq!(found, expected);
+        assert_eq!(found, names.map(|name| (name.as_bytes(), 1.5)));
+    }
+
+    #[test]
+    fn members_are_cut_between_two_of_them() {
+        let bytes = members(&["a"; 10]).bytes;
+        let each = bytes.len() / 10;
+        assert_eq!(first_of(&bytes, 1), each);
+        assert_eq!(first_of(&bytes, 3 * each), 3 * each);
+        assert_eq!(first_of(&bytes, 3 * each + 1), 4 * each);
+        assert_eq!(first_of(&bytes, 1000), bytes.len());
+        assert_eq!(first_of(b"", 1000), 0);
     }
 }
