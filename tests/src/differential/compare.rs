@@ -85,12 +85,75 @@ fn are_alike(promise: &Promise, reference: &Reply, subject: &Reply, drift_ms: i6
             }
             _ => reference == subject,
         },
+        Promise::Timeless => timeless(reference) == timeless(subject),
         Promise::Kind => {
             let is_error = |reply: &Reply| matches!(reply, Reply::Error(_));
             !is_error(reference)
                 && !is_error(subject)
                 && std::mem::discriminant(reference) == std::mem::discriminant(subject)
         }
+    }
+}
+
+/// Fields of `XINFO` with times, some of them since one that never was, and with the size of trees.
+const TIMES: [&[u8]; 6] = [
+    b"idle",
+    b"inactive",
+    b"seen-time",
+    b"active-time",
+    b"radix-tree-keys",
+    b"radix-tree-nodes",
+];
+
+/// A reply of `XPENDING` or `XINFO` without its times, but for whether they are.
+fn timeless(reply: &Reply) -> Reply {
+    let without = |number: &Reply| match number {
+        Reply::Integer(number) => Reply::Integer(number.signum().min(0)),
+        other => other.clone(),
+    };
+    let field = |name: &Reply, value: &Reply| match name.bytes() {
+        Some(name) if TIMES.contains(&name) => without(value),
+        _ => timeless(value),
+    };
+    match reply {
+        Reply::Map(pairs) => {
+            let fields = pairs.iter();
+            Reply::Map(
+                fields
+                    .map(|(name, value)| (name.clone(), field(name, value)))
+                    .collect(),
+            )
+        }
+        // Who has an entry, since when, and how often it was delivered; of a consumer, without its name.
+        Reply::Array(items) => match &items[..] {
+            [
+                id,
+                owner,
+                time @ Reply::Integer(_),
+                times @ Reply::Integer(_),
+            ] => Reply::Array(vec![
+                id.clone(),
+                owner.clone(),
+                without(time),
+                times.clone(),
+            ]),
+            [id, time @ Reply::Integer(_), times @ Reply::Integer(_)] => {
+                Reply::Array(vec![id.clone(), without(time), times.clone()])
+            }
+            items => {
+                let before = std::iter::once(None).chain(items.iter().map(Some));
+                let pairs = before.zip(items);
+                Reply::Array(
+                    pairs
+                        .map(|(name, value)| match name {
+                            Some(name) => field(name, value),
+                            None => timeless(value),
+                        })
+                        .collect(),
+                )
+            }
+        },
+        other => other.clone(),
     }
 }
 

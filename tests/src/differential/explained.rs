@@ -30,6 +30,8 @@ pub struct Seen<'a> {
     pub before: &'a Reply,
     /// Of the newer.
     pub since: &'a Reply,
+    /// Whether the episode sorts something.
+    pub sorts: bool,
 }
 
 /// One change of Redis.
@@ -85,6 +87,38 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("listpack", "listpackex"),
     },
     Explained {
+        name: "a small sorted set that is sorted becomes a skiplist; here what is in it decides",
+        since: (0, 0),
+        larder: Larder::AsBefore,
+        is: |it| it.sorts && it.is_encoding("listpack", "skiplist"),
+    },
+    Explained {
+        name: "since 7.2 a double is the shortest text that is read as it",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| are_same_doubles(it.before, it.since),
+    },
+    Explained {
+        name: "since 7.2 ZRANK and ZREVRANK have an argument more, which may be wrong",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| {
+            ["ZRANK", "ZREVRANK"].contains(&it.name().as_str())
+                && error(it.before).is_some_and(|text| text.contains("wrong number of arguments"))
+                && it.since_error() == Some("ERR syntax error")
+        },
+    },
+    Explained {
+        name: "since 7.2 the error of XREAD and XREADGROUP with too many or too few ids names the command",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| {
+            let is_unbalanced = |text: &str| text.starts_with("ERR Unbalanced ");
+            error(it.before).is_some_and(is_unbalanced)
+                && it.since_error().is_some_and(is_unbalanced)
+        },
+    },
+    Explained {
         name: "since 8.0 BITCOUNT and BITPOS look at their range before they look at the key",
         since: (8, 0),
         larder: Larder::AsBefore,
@@ -115,6 +149,27 @@ impl Seen<'_> {
 
     fn since_error(&self) -> Option<&str> {
         error(self.since)
+    }
+}
+
+/// Whether both have the same doubles, and all else is the same, too.
+fn are_same_doubles(before: &Reply, since: &Reply) -> bool {
+    let read = |reply: &Reply| match reply {
+        Reply::Double(text) => text.parse().ok(),
+        Reply::Bulk(text) => std::str::from_utf8(text).ok()?.parse::<f64>().ok(),
+        _ => None,
+    };
+    let is_same = |before: &Reply, since: &Reply| {
+        let numbers = read(before).zip(read(since));
+        before == since || numbers.is_some_and(|(before, since)| before == since)
+    };
+    match (before, since) {
+        (Reply::Array(before), Reply::Array(since)) => {
+            let mut pairs = before.iter().zip(since);
+            before.len() == since.len()
+                && pairs.all(|(before, since)| are_same_doubles(before, since))
+        }
+        _ => is_same(before, since),
     }
 }
 
@@ -166,12 +221,13 @@ impl Explanations {
         }
     }
 
-    /// What explains a difference, by name.
-    pub(super) fn of(&self, different: &Different<'_>) -> Option<&'static str> {
+    /// What explains a difference, by name; `sorts`: whether the episode sorts something.
+    pub(super) fn of(&self, different: &Different<'_>, sorts: bool) -> Option<&'static str> {
         let seen = |before, since| Seen {
             words: &different.command.words,
             before,
             since,
+            sorts,
         };
         let newer = seen(different.reference, different.subject);
         let older = seen(different.subject, different.reference);
@@ -198,7 +254,7 @@ mod tests {
                 reference,
                 subject,
             };
-            all.of(&different).is_some()
+            all.of(&different, false).is_some()
         };
         // Larder answers as before.
         let old_reference = Explanations::with_larder((7, 0));
