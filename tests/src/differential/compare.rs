@@ -95,24 +95,26 @@ fn are_alike(promise: &Promise, reference: &Reply, subject: &Reply, drift_ms: i6
     }
 }
 
-/// Fields of `XINFO` with times, some of them since one that never was, and with the size of trees.
-const TIMES: [&[u8]; 6] = [
+/// Fields of `XINFO` with times, with the size of trees, and those that a payload of Larder does not carry, which is one of Redis 7.0.
+const UNTOLD: [&[u8]; 8] = [
     b"idle",
     b"inactive",
     b"seen-time",
     b"active-time",
     b"radix-tree-keys",
     b"radix-tree-nodes",
+    b"idmp-duration",
+    b"idmp-maxsize",
 ];
 
-/// A reply of `XPENDING` or `XINFO` without its times, but for whether they are.
+/// A reply of `XPENDING` or `XINFO` without its times.
 fn timeless(reply: &Reply) -> Reply {
     let without = |number: &Reply| match number {
-        Reply::Integer(number) => Reply::Integer(number.signum().min(0)),
+        Reply::Integer(_) => Reply::Null,
         other => other.clone(),
     };
     let field = |name: &Reply, value: &Reply| match name.bytes() {
-        Some(name) if TIMES.contains(&name) => without(value),
+        Some(name) if UNTOLD.contains(&name) => without(value),
         _ => timeless(value),
     };
     match reply {

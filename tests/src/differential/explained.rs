@@ -96,7 +96,31 @@ pub const EXPLAINED: &[Explained] = &[
         name: "since 7.2 a double is the shortest text that is read as it",
         since: (7, 2),
         larder: Larder::AsSince,
-        is: |it| are_same_doubles(it.before, it.since),
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                before.len() >= since.len()
+            })
+        },
+    },
+    Explained {
+        name: "since 7.2 the text of a double has a digit more than it takes at times; here never",
+        since: (7, 2),
+        larder: Larder::AsBefore,
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                digits(before) < digits(since)
+            })
+        },
+    },
+    Explained {
+        name: "a score of -0 is kept as such in a skiplist, and as 0 in a listpack; here as 0 in both",
+        since: (0, 0),
+        larder: Larder::AsBefore,
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                (before, since) == ("0", "-0") || digits(before) < digits(since)
+            })
+        },
     },
     Explained {
         name: "since 7.2 ZRANK and ZREVRANK have an argument more, which may be wrong",
@@ -152,25 +176,35 @@ impl Seen<'_> {
     }
 }
 
-/// Whether both have the same doubles, and all else is the same, too.
-fn are_same_doubles(before: &Reply, since: &Reply) -> bool {
-    let read = |reply: &Reply| match reply {
-        Reply::Double(text) => text.parse().ok(),
-        Reply::Bulk(text) => std::str::from_utf8(text).ok()?.parse::<f64>().ok(),
-        _ => None,
-    };
-    let is_same = |before: &Reply, since: &Reply| {
-        let numbers = read(before).zip(read(since));
-        before == since || numbers.is_some_and(|(before, since)| before == since)
-    };
-    match (before, since) {
-        (Reply::Array(before), Reply::Array(since)) => {
-            let mut pairs = before.iter().zip(since);
-            before.len() == since.len()
-                && pairs.all(|(before, since)| are_same_doubles(before, since))
+/// Whether both have the same doubles, whose texts differ in this way, and all else is the same, too.
+fn are_same_doubles(before: &Reply, since: &Reply, differ: &dyn Fn(&str, &str) -> bool) -> bool {
+    fn text(reply: &Reply) -> Option<&str> {
+        match reply {
+            Reply::Double(text) => Some(text),
+            Reply::Bulk(text) => std::str::from_utf8(text).ok(),
+            _ => None,
         }
-        _ => is_same(before, since),
     }
+    if before == since {
+        return true;
+    }
+    if let (Reply::Array(before), Reply::Array(since)) = (before, since) {
+        let mut pairs = before.iter().zip(since);
+        return before.len() == since.len()
+            && pairs.all(|(before, since)| are_same_doubles(before, since, differ));
+    }
+    let texts = text(before).zip(text(since));
+    texts.is_some_and(|(before, since)| {
+        let numbers = before.parse::<f64>().ok().zip(since.parse::<f64>().ok());
+        numbers.is_some_and(|(one, other)| one == other) && differ(before, since)
+    })
+}
+
+/// How many digits a number has, without zeros at its ends, which may be an exponent as well.
+fn digits(text: &str) -> usize {
+    let mantissa = text.split('e').next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').len()
 }
 
 /// The text of an error.

@@ -41,7 +41,7 @@ pub enum Promise {
     },
     /// Its type.
     Kind,
-    /// What of streams, groups and consumers is told beside times and the size of trees.
+    /// What of streams, groups and consumers is told beside times, the size of trees and what payloads do not carry.
     Timeless,
     /// What this command's is, whose reply it is: of scripts.
     Of(Box<Command>),

@@ -65,7 +65,7 @@ impl Maker<'_> {
 
     fn positions(&mut self, mut command: Command) -> Command {
         for (option, odds) in [("NX", 8), ("XX", 8), ("CH", 4)] {
-            if self.random.one_in(odds) {
+            if self.random.one_in(odds) && self.may_add(option) {
                 command = command.arg(option);
             }
         }

@@ -130,7 +130,7 @@ impl Maker<'_> {
         }
         let mut command = command;
         for (option, odds) in [("NX", 8), ("XX", 6), ("GT", 6), ("LT", 8), ("CH", 3)] {
-            if self.random.one_in(odds) {
+            if self.random.one_in(odds) && self.may_add(option) {
                 command = command.arg(option);
             }
         }
@@ -156,6 +156,11 @@ impl Maker<'_> {
             members.retain(|member| seen.insert(member.clone()));
         }
         members
+    }
+
+    /// Whether `ZADD` may have this option. In Redis pairs that add nothing count for the encoding, too.
+    pub(super) fn may_add(&self, option: &str) -> bool {
+        option != "XX" || !self.has_thresholds
     }
 
     /// A command that blocks, by this name, for so many seconds.
@@ -308,17 +313,21 @@ impl Maker<'_> {
 
     /// A score: often the same, now and then one of many digits, or an infinite one.
     pub(super) fn score(&mut self) -> String {
+        // Not both: what is explained is one thing in a reply, and before 7.2 fractions have more digits.
+        let zero = if self.known.since_7_2 { "-0" } else { "0" };
         let random = &mut self.random;
         match random.below(30) {
             0 => ["inf", "-inf", "+Infinity"][random.below(3)].to_owned(),
-            1 => [
-                "-0",
-                "1e300",
-                "-2.5e-7",
-                "9007199254740993",
-                "123456789012345680000",
-            ][random.below(5)]
-            .to_owned(),
+            1 => {
+                let some = [
+                    zero,
+                    "1e300",
+                    "-2.5e-7",
+                    "9007199254740993",
+                    "123456789012345680000",
+                ];
+                some[random.below(some.len())].to_owned()
+            }
             2 => (random.number() as i64).to_string(),
             3 => (random.below(1_000_000) as f64 / 7.0).to_string(),
             4 | 5 => format!("{}.{}", random.below(50), random.below(1000)),

@@ -1,8 +1,9 @@
 //! What reads on from an id, and waits for more: `XREAD`, and `XREADGROUP`, which gives entries to a consumer of a group.
 //!
 //! ```text
-//!  look at every stream: the types, the groups, what `$` and `+` are ──▶ serve each ──▶ nothing? wait, with the ids found
+//!  look at every stream: the types, the groups, what `$` and `+` are ──▶ serve each ──▶ nothing? wait, with what `$` was
 //! ```
+//! `$` is what was there when the wait began, `+` the last entry whenever there is one.
 //! Each is done where the stream is: on one core one after the other, over several in a round each.
 
 use std::ops::ControlFlow;
@@ -547,9 +548,9 @@ fn begin_list(reply: &mut Reply<'_>, streams: usize) -> crate::resp::DeferredLen
     }
 }
 
-/// The arguments with the ids that were found out, if there are such.
+/// The arguments with the ids that `$` stands for, if there are such.
 fn resolved(args: &Args<'_>, reading: &Reading<'_>, from: &[Start]) -> Option<Vec<Vec<u8>>> {
-    let is_relative = |number: usize| matches!(args.at(reading.id_at(number)), b"$" | b"+");
+    let is_relative = |number: usize| args.at(reading.id_at(number)) == b"$";
     if !(0..reading.streams).any(is_relative) {
         return None;
     }
@@ -569,9 +570,11 @@ fn attempt_across(
 ) -> Result<Box<dyn Rounds>, ErrorReply> {
     let reading = Reading::parse(args)?;
     let cores = (0..reading.streams).map(|number| slots.core_of(args.at(reading.key_at(number))));
+    let places = (0..reading.streams).map(|number| reading.id_at(number));
     Ok(Box::new(Across {
         args: args.iter_from(0).map(<[u8]>::to_vec).collect(),
         id_at: reading.id_at(0),
+        of_last: places.filter(|&at| args.at(at) == b"+").collect(),
         waits: reading.block.is_some(),
         cores: cores.collect(),
         step: Step::Nothing,
@@ -584,6 +587,8 @@ struct Across {
     args: Vec<Vec<u8>>,
     /// Where the first id stands.
     id_at: usize,
+    /// Where `+` stood.
+    of_last: Vec<usize>,
     waits: bool,
     /// Of each stream.
     cores: Vec<CoreId>,
@@ -633,7 +638,11 @@ impl Rounds for Across {
                 let served = answers.iter().filter(|answer| **answer != Answer::No);
                 let served = served.count();
                 if served == 0 && self.waits {
-                    return Ok(Round::Wait(Some(self.args.clone())));
+                    let mut args = self.args.clone();
+                    for &at in &self.of_last {
+                        args[at] = b"+".to_vec();
+                    }
+                    return Ok(Round::Wait(Some(args)));
                 }
                 if served == 0 {
                     reply.null_array();
