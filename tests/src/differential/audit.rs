@@ -64,6 +64,10 @@ fn entry(play: &mut Play<'_>, key: &[u8]) -> Outcome<Option<Difference>> {
         Some(b"stream") => {
             commands.push(at(&[b"XLEN", key]));
             commands.push(at(&[b"XRANGE", key, b"-", b"+"]));
+            if play.ledger.tells_of_streams {
+                let full = at(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]);
+                commands.push(full.promise(Promise::Timeless));
+            }
         }
         Some(b"hash") => {
             commands.push(at(&[b"HLEN", key]));

@@ -30,6 +30,8 @@ pub struct Seen<'a> {
     pub before: &'a Reply,
     /// Of the newer.
     pub since: &'a Reply,
+    /// Whether the episode sorts something.
+    pub sorts: bool,
 }
 
 /// One change of Redis.
@@ -85,6 +87,62 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.is_encoding("listpack", "listpackex"),
     },
     Explained {
+        name: "a small sorted set that is sorted becomes a skiplist; here what is in it decides",
+        since: (0, 0),
+        larder: Larder::AsBefore,
+        is: |it| it.sorts && it.is_encoding("listpack", "skiplist"),
+    },
+    Explained {
+        name: "since 7.2 a double is the shortest text that is read as it",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                before.len() >= since.len()
+            })
+        },
+    },
+    Explained {
+        name: "since 7.2 the text of a double has a digit more than it takes at times; here never",
+        since: (7, 2),
+        larder: Larder::AsBefore,
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                digits(before) < digits(since)
+            })
+        },
+    },
+    Explained {
+        name: "a score of -0 is kept as such in a skiplist, and as 0 in a listpack; here as 0 in both",
+        since: (0, 0),
+        larder: Larder::AsBefore,
+        is: |it| {
+            are_same_doubles(it.before, it.since, &|before, since| {
+                (before, since) == ("0", "-0") || digits(before) < digits(since)
+            })
+        },
+    },
+    Explained {
+        name: "since 7.2 ZRANK and ZREVRANK have an argument more, which may be wrong",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| {
+            ["ZRANK", "ZREVRANK"].contains(&it.name().as_str())
+                && error(it.before).is_some_and(|text| text.contains("wrong number of arguments"))
+                && it.since_error() == Some("ERR syntax error")
+        },
+    },
+    Explained {
+        name: "since 7.2 the error of XREAD and XREADGROUP with too many or too few ids names the command",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| {
+            let is_unbalanced = |text: &str| text.starts_with("ERR Unbalanced ");
+            error(it.before).is_some_and(is_unbalanced)
+                && it.since_error().is_some_and(is_unbalanced)
+        },
+    },
+    Explained {
         name: "since 8.0 BITCOUNT and BITPOS look at their range before they look at the key",
         since: (8, 0),
         larder: Larder::AsBefore,
@@ -116,6 +174,37 @@ impl Seen<'_> {
     fn since_error(&self) -> Option<&str> {
         error(self.since)
     }
+}
+
+/// Whether both have the same doubles, whose texts differ in this way, and all else is the same, too.
+fn are_same_doubles(before: &Reply, since: &Reply, differ: &dyn Fn(&str, &str) -> bool) -> bool {
+    fn text(reply: &Reply) -> Option<&str> {
+        match reply {
+            Reply::Double(text) => Some(text),
+            Reply::Bulk(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+    if before == since {
+        return true;
+    }
+    if let (Reply::Array(before), Reply::Array(since)) = (before, since) {
+        let mut pairs = before.iter().zip(since);
+        return before.len() == since.len()
+            && pairs.all(|(before, since)| are_same_doubles(before, since, differ));
+    }
+    let texts = text(before).zip(text(since));
+    texts.is_some_and(|(before, since)| {
+        let numbers = before.parse::<f64>().ok().zip(since.parse::<f64>().ok());
+        numbers.is_some_and(|(one, other)| one == other) && differ(before, since)
+    })
+}
+
+/// How many digits a number has, without zeros at its ends, which may be an exponent as well.
+fn digits(text: &str) -> usize {
+    let mantissa = text.split('e').next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').len()
 }
 
 /// The text of an error.
@@ -166,12 +255,13 @@ impl Explanations {
         }
     }
 
-    /// What explains a difference, by name.
-    pub(super) fn of(&self, different: &Different<'_>) -> Option<&'static str> {
+    /// What explains a difference, by name; `sorts`: whether the episode sorts something.
+    pub(super) fn of(&self, different: &Different<'_>, sorts: bool) -> Option<&'static str> {
         let seen = |before, since| Seen {
             words: &different.command.words,
             before,
             since,
+            sorts,
         };
         let newer = seen(different.reference, different.subject);
         let older = seen(different.subject, different.reference);
@@ -198,7 +288,7 @@ mod tests {
                 reference,
                 subject,
             };
-            all.of(&different).is_some()
+            all.of(&different, false).is_some()
         };
         // Larder answers as before.
         let old_reference = Explanations::with_larder((7, 0));

@@ -116,6 +116,7 @@ pub fn run(reference: Contender, subjects: Vec<Contender>, plan: Plan) -> Outcom
         commands: 0,
         longest: Duration::ZERO,
         has_field_deadlines: known.has("HPEXPIRETIME"),
+        tells_of_streams: known.tells_of_streams_as_now(),
     };
     let mut report = Report {
         commands: 0,

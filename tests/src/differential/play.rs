@@ -39,6 +39,8 @@ pub(super) struct Ledger {
     pub longest: Duration,
     /// Whether field deadlines are known.
     pub has_field_deadlines: bool,
+    /// Whether all that `XINFO` tells is the same.
+    pub tells_of_streams: bool,
 }
 
 impl Ledger {
@@ -56,6 +58,8 @@ pub(super) struct Play<'a> {
     /// What it adds to.
     pub ledger: &'a mut Ledger,
     step: usize,
+    /// Whether something is sorted.
+    sorts: bool,
 }
 
 /// Plays all steps on emptied targets, then compares what is left; gives the first difference.
@@ -71,6 +75,7 @@ pub(super) fn play(
         targets,
         ledger,
         step: 0,
+        sorts: steps.iter().any(|step| step.has("SORT")),
     };
     let found = play.whole(steps);
     match found {
@@ -247,7 +252,7 @@ impl Play<'_> {
         different: &Different<'_>,
         target: usize,
     ) -> Option<Difference> {
-        if let Some(name) = self.ledger.explained[target - 1].of(different) {
+        if let Some(name) = self.ledger.explained[target - 1].of(different, self.sorts) {
             *self.ledger.met.entry(name).or_default() += 1;
             return None;
         }
@@ -255,11 +260,13 @@ impl Play<'_> {
         if whole.words != different.command.words {
             text = format!("{}\n  within {text}", different.command.line());
         }
-        for (label, reply) in [
-            (self.targets[0].label(), different.reference),
-            (self.targets[target].label(), different.subject),
-        ] {
-            text.push_str(&format!("\n  {label} answers\n    {}", shown(reply)));
+        let replies = [different.reference, different.subject].map(Reply::lines);
+        let alike = replies[0].iter().zip(&replies[1]);
+        let alike = alike.take_while(|(ours, theirs)| ours == theirs).count();
+        let labels = [0, target].map(|target| self.targets[target].label());
+        for (label, lines) in labels.into_iter().zip(replies) {
+            let lines = shown_lines(lines, alike);
+            text.push_str(&format!("\n  {label} answers\n    {lines}"));
         }
         Some(Difference {
             step: self.step,
@@ -407,7 +414,15 @@ impl Play<'_> {
 
 /// A reply as a person reads it.
 pub(super) fn shown(reply: &Reply) -> String {
-    let mut lines = reply.lines();
+    shown_lines(reply.lines(), 0)
+}
+
+/// Some lines of a reply, from a few above the one at `at`, where it is of interest.
+fn shown_lines(mut lines: Vec<String>, at: usize) -> String {
+    let first = at.saturating_sub(SHOWN_LINES / 2);
+    if lines.len() > SHOWN_LINES && first > 0 {
+        lines.splice(..first, [format!("{first} lines, then")]);
+    }
     if lines.len() > SHOWN_LINES {
         let more = lines.len() - SHOWN_LINES;
         lines.truncate(SHOWN_LINES);

@@ -139,11 +139,9 @@ fn scan(
                     let pairs = has_pairs.then(|| compare::pairs_of(elements));
                     match pairs {
                         Some(None) => return Ok(Err("its elements are no pairs".into())),
-                        Some(Some(pairs)) => met.extend(
-                            pairs
-                                .iter()
-                                .map(|(name, value)| [name.lines(), value.lines()].concat()),
-                        ),
+                        Some(Some(pairs)) => met.extend(pairs.iter().map(|(name, value)| {
+                            [name.lines(), value_lines(before, value)].concat()
+                        })),
                         None => met.extend(items.iter().map(Reply::lines)),
                     }
                     next.clone()
@@ -159,6 +157,17 @@ fn scan(
         meanwhile(play, number)?;
     }
     Ok(Err(format!("it has not ended after {MAX_REPLIES} replies")))
+}
+
+/// A value as it is compared: a score, which has another text before 7.2, as the number that it is.
+fn value_lines(before: &[Vec<u8>], value: &Reply) -> Vec<String> {
+    let is_score = before[0].eq_ignore_ascii_case(b"ZSCAN");
+    let text = value.bytes().filter(|_| is_score);
+    let score = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
+    match score {
+        Some(score) => vec![score.to_string()],
+        None => value.lines(),
+    }
 }
 
 fn told(one: &Met, other: &Met) -> String {

@@ -41,6 +41,8 @@ pub enum Promise {
     },
     /// Its type.
     Kind,
+    /// What of streams, groups and consumers is told beside times, the size of trees and what payloads do not carry.
+    Timeless,
     /// What this command's is, whose reply it is: of scripts.
     Of(Box<Command>),
     /// Each member of the array, as the reply of a command of its own: of `EXEC` and of scripts.
@@ -247,6 +249,25 @@ impl Step {
             Self::Waiting {
                 waiters, wakers, ..
             } => waiters.len() + wakers.len(),
+        }
+    }
+
+    /// Whether it has a command of a name that begins so, in a script or by itself.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let is_named = |word: &Vec<u8>| {
+            let word = word.get(..name.len());
+            word.is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        let has = |commands: &[Command]| {
+            let mut words = commands.iter().flat_map(|command| &command.words);
+            words.any(is_named)
+        };
+        match self {
+            Self::Pipeline { commands, .. } => has(commands),
+            Self::Waiting { wakers, .. } => has(wakers),
+            Self::ScanAmid { between, .. } => has(between),
+            _ => false,
         }
     }
 

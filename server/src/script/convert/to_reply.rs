@@ -8,13 +8,14 @@
 //!  reply   [*2][ 1 ][*3][ 2 ][ 3 ][ 4 ]
 //! ```
 
+use larder_engine::DoubleText;
 use mlua::{Function, LuaString, Table, Value};
 
 use super::Names;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::script::exchange::ReplyError;
 use crate::script::limits::REPLY_DEPTH_MAX;
-use crate::script::number::{format_general, to_i64};
+use crate::script::number::to_i64;
 
 /// What a table is written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl<'a> ReplyWriter<'a> {
             self.body.extend_from_slice(&text);
             self.body.extend_from_slice(b"\r\n");
         } else if let Some(number) = number_field(&table, &names.double)? {
-            self.reply().double_text(&format_general(number, 17));
+            self.reply().double_text(DoubleText::of(number).as_str());
         } else if let Some(digits) = text_field(&table, &names.big_number)? {
             let digits = on_one_line(&digits.as_bytes());
             match self.client {

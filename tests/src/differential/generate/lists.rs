@@ -160,8 +160,8 @@ impl Maker<'_> {
             _ => None,
         };
         let is_alpha = self.random.one_in(2);
-        // Elements of one weight have no order then.
-        let is_free = is_alpha && by.is_some_and(|by| by.contains('*'));
+        // Elements of one weight have no order then, nor have members of a set that are not sorted.
+        let is_free = by == Some("nosort") || is_alpha && by.is_some_and(|by| by.contains('*'));
         if let Some(by) = by {
             command = command.arg("BY").arg(by);
         }

@@ -5,12 +5,14 @@
 //! milliseconds away, alone in its step, and has passed when the step ends ([`Step::Passing`]). Relative deadlines that are
 //! compared with others (`GT`, `LT`) lie in a range so wide that two are never near each other.
 
+mod geo;
 mod hashes;
 mod keys;
 mod lists;
 mod pools;
 mod sets;
 mod sorted_sets;
+mod steps;
 mod streams;
 mod strings;
 mod waits;
@@ -20,6 +22,7 @@ use std::collections::BTreeSet;
 
 use super::step::{Command, SESSIONS, Step};
 use crate::random::Random;
+use sorted_sets::ALIKE;
 
 /// The commands that episodes may have.
 #[must_use]
@@ -31,6 +34,7 @@ pub fn commands() -> BTreeSet<&'static str> {
         lists::COMMANDS,
         sets::COMMANDS,
         sorted_sets::COMMANDS,
+        geo::COMMANDS,
         streams::COMMANDS,
     ];
     families.into_iter().flatten().copied().collect()
@@ -64,22 +68,14 @@ impl Known {
         self.commands.contains(name)
     }
 
+    /// `XINFO` has all fields.
+    pub(super) fn tells_of_streams_as_now(&self) -> bool {
+        self.has("XCFGSET")
+    }
+
     /// Numbers to sort by are only what is a number (since 8.0): no blank before it, no `0x`.
     fn sorts_strictly(&self) -> bool {
         self.has("HGETEX")
-    }
-
-    /// Streams and the scores of sorted sets are answered as they are since 8.2: texts of errors, ids that are set, how a double is written.
-    fn answers_as_now(&self) -> bool {
-        self.has("XACKDEL")
-    }
-
-    /// This theme, or another if its answers have changed since.
-    fn theme(&self, theme: Theme) -> Theme {
-        match theme {
-            Theme::SortedSets | Theme::Streams if !self.answers_as_now() => Theme::Sets,
-            theme => theme,
-        }
     }
 }
 
@@ -96,6 +92,10 @@ pub struct Maker<'a> {
     is_large: bool,
     /// The episode begins with thresholds of its own between encodings.
     has_thresholds: bool,
+    /// Something is sorted.
+    sorts: bool,
+    /// The step being made has a client that waits, beside a Redis before 7.2.
+    is_awaited: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,9 +124,9 @@ impl<'a> Maker<'a> {
                 Streams, Streams, Strings, Keys,
             ][random.below(14)]
         };
-        let theme = known.theme(theme);
         let is_large = random.one_in(4);
         let has_thresholds = random.one_in(2);
+        let sorts = random.one_in(2);
         Self {
             random,
             known,
@@ -134,6 +134,8 @@ impl<'a> Maker<'a> {
             theme,
             is_large,
             has_thresholds,
+            sorts,
+            is_awaited: false,
         }
     }
 
@@ -199,6 +201,7 @@ impl<'a> Maker<'a> {
             Theme::Hashes => self.hash_command(),
             Theme::Lists => self.list_command(),
             Theme::Sets => self.set_command(),
+            Theme::SortedSets if self.random.one_in(5) => self.geo_command(),
             Theme::SortedSets => self.sorted_set_command(),
             Theme::Streams => self.stream_command(),
             Theme::Strings => self.string_command(),
@@ -208,10 +211,9 @@ impl<'a> Maker<'a> {
 
     fn any_theme(&mut self) -> Theme {
         use Theme::{Hashes, Keys, Lists, Sets, SortedSets, Streams, Strings};
-        let theme = [
+        [
             Hashes, Lists, Sets, SortedSets, Streams, Strings, Keys, Keys,
-        ][self.random.below(8)];
-        self.known.theme(theme)
+        ][self.random.below(8)]
     }
 
     /// One of these names that the reference knows.
@@ -225,7 +227,12 @@ impl<'a> Maker<'a> {
     }
 
     fn knows(&self, name: &str) -> bool {
-        self.known.has(name)
+        let is_drawn = match name {
+            "SORT" | "SORT_RO" => self.sorts,
+            "XINFO" => self.known.tells_of_streams_as_now(),
+            _ => true,
+        };
+        is_drawn && self.known.has(name)
     }
 
     /// Wrong in one way: a word less or more, another word, another type of key.
@@ -245,8 +252,15 @@ impl<'a> Maker<'a> {
         if KEPT.contains(&name.as_str()) {
             return command;
         }
+        // What ranges of names answer where scores differ is promised nowhere, nor which of some at one place is the nearest.
+        let has = |word: &str| command.words.iter().any(|other| other == word.as_bytes());
+        let needs_its_key = has(ALIKE) || name.starts_with("GEO");
+        if has(ALIKE) && name == "ZADD" {
+            return command;
+        }
         // A wrong word must not be a time to wait for, nor a deadline that comes.
-        let wrong: &[&str] = if name.starts_with('B') {
+        let may_wait = name.starts_with('B') || has("BLOCK");
+        let wrong: &[&str] = if may_wait {
             &["", "x", "-1", "nope"]
         } else {
             &[
@@ -268,7 +282,7 @@ impl<'a> Maker<'a> {
         // refuses the least count since 8.0.
         match name.as_bytes()[0] {
             b'H' => wrong.extend(["281474976710656", "-9223372036854775808"]),
-            b'B' => {}
+            _ if may_wait => {}
             _ if name == "LSET" => wrong.retain(|word| *word != "9223372036854775807"),
             _ if name == "LREM" => {}
             _ => wrong.push("-9223372036854775808"),
@@ -279,16 +293,16 @@ impl<'a> Maker<'a> {
             0 if last > 0 && !command.keys.contains(&last) => {
                 command.words.pop();
             }
-            1 if !name.starts_with('B') => {
+            1 if !may_wait => {
                 let word = wrong[self.random.below(wrong.len())];
                 command.words.push(word.into());
             }
             // A field named twice ends redis-server 8.6.3.
-            2 if place > 0 && (name != "HSETEX" || place < 4) => {
+            2 if place > usize::from(needs_its_key) && (name != "HSETEX" || place < 4) => {
                 let word = wrong[self.random.below(wrong.len())];
                 command.words[place] = word.into();
             }
-            3 => {
+            3 if !needs_its_key => {
                 for key in command.keys.clone() {
                     command.words[key] = self.any_key();
                 }

@@ -63,6 +63,14 @@ impl Maker<'_> {
         LISTS.iter().map(|key| key.as_bytes().to_vec()).collect()
     }
 
+    pub(super) fn all_sorted_set_keys(&self) -> Vec<Vec<u8>> {
+        SORTED_SETS.map(|key| key.as_bytes().to_vec()).to_vec()
+    }
+
+    pub(super) fn all_stream_keys(&self) -> Vec<Vec<u8>> {
+        STREAMS.map(|key| key.as_bytes().to_vec()).to_vec()
+    }
+
     fn mostly(&mut self, keys: &[&str]) -> Vec<u8> {
         if self.random.one_in(25) {
             return self.any_key();

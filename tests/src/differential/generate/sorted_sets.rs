@@ -1,6 +1,6 @@
-//! Commands of sorted sets, and of positions in them.
-//!
-//! Scores are halves: other fractions are written with more digits before 7.2.
+//! Commands of sorted sets. Those that block have a time to wait that is soon over; clients that wait for each other are in `waits`.
+
+use std::collections::BTreeSet;
 
 use super::Maker;
 use crate::differential::step::{Command, Promise};
@@ -39,21 +39,16 @@ pub(super) const COMMANDS: &[&str] = &[
     "ZUNIONSTORE",
     "ZINTERSTORE",
     "ZDIFFSTORE",
-    "GEOADD",
-    "GEODIST",
-    "GEOHASH",
-    "GEOSEARCH",
-    "GEOSEARCHSTORE",
-    "GEORADIUS",
-    "GEORADIUSBYMEMBER",
+    "BZPOPMIN",
+    "BZPOPMAX",
+    "BZMPOP",
 ];
 
 /// Of which a step of its own is made.
 const BY_STEPS: &str = "ZSCAN";
 
-/// Whose members are positions, and whose scores are all alike.
-const GEO: &str = "g:1";
-const ALIKE: &str = "z:alike";
+/// Whose scores are all alike, so that ranges of names mean something.
+pub(super) const ALIKE: &str = "z:alike";
 
 impl Maker<'_> {
     pub(super) fn sorted_set_command(&mut self) -> Command {
@@ -65,8 +60,14 @@ impl Maker<'_> {
         };
         // Sorted sets are to grow.
         let name = if self.random.one_in(5) { "ZADD" } else { name };
-        if name.starts_with("GEO") {
-            return self.geo_command(name);
+        // Waiting in vain takes its time.
+        if name.starts_with('B') {
+            return if self.random.one_in(4) {
+                let timeout = ["0.001", "0.005", "0.01"][self.random.below(3)];
+                self.blocking_sorted_set_command(name, timeout)
+            } else {
+                self.sorted_set_command()
+            };
         }
         let key = self.sorted_set_key();
         let command = Command::of(&[name]).key(&key);
@@ -75,7 +76,14 @@ impl Maker<'_> {
             "ZINCRBY" => command.arg(self.score()).arg(self.scored()),
             "ZREM" | "ZMSCORE" => command.with(&self.some_scored(5)),
             "ZCARD" => command,
-            "ZSCORE" | "ZRANK" | "ZREVRANK" => command.arg(self.scored()),
+            "ZSCORE" => command.arg(self.scored()),
+            "ZRANK" | "ZREVRANK" => {
+                let command = command.arg(self.scored());
+                match self.random.below(3) {
+                    0 if self.known.since_7_2 => command.arg("WITHSCORE"),
+                    _ => command,
+                }
+            }
             "ZCOUNT" | "ZREMRANGEBYSCORE" => self.of_scores(command),
             "ZREMRANGEBYRANK" => self.of_ranks(command),
             "ZLEXCOUNT" | "ZREMRANGEBYLEX" | "ZRANGEBYLEX" | "ZREVRANGEBYLEX" => {
@@ -86,7 +94,8 @@ impl Maker<'_> {
                     command
                 }
             }
-            "ZRANGE" | "ZREVRANGE" => {
+            "ZRANGE" => self.range(command),
+            "ZREVRANGE" => {
                 let command = self.of_ranks(command);
                 self.with_scores(command)
             }
@@ -103,14 +112,7 @@ impl Maker<'_> {
                 0 => command,
                 _ => command.arg(self.random.below(6).to_string()),
             },
-            "ZMPOP" => {
-                let command = self.counted(Command::of(&[name]), 3);
-                let end = ["MIN", "MAX"][self.random.below(2)];
-                command
-                    .arg(end)
-                    .arg("COUNT")
-                    .arg(self.random.between(1, 5).to_string())
-            }
+            "ZMPOP" => self.popping_scored(Command::of(&[name])),
             // All of one, in any order, is no matter of chance.
             "ZRANDMEMBER" => command.arg("100000").promise(Promise::Members),
             _ => self.operation(name),
@@ -128,18 +130,82 @@ impl Maker<'_> {
         }
         let mut command = command;
         for (option, odds) in [("NX", 8), ("XX", 6), ("GT", 6), ("LT", 8), ("CH", 3)] {
-            if self.random.one_in(odds) {
+            if self.random.one_in(odds) && self.may_add(option) {
                 command = command.arg(option);
             }
         }
         if self.random.one_in(10) {
             return command.arg("INCR").arg(self.score()).arg(self.scored());
         }
-        let count = self.random.between(1, if self.is_large { 60 } else { 8 });
-        (0..count).fold(command, |command, _| {
-            let score = self.score();
-            command.arg(score).arg(self.scored())
+        self.scores_and_members(command, if self.is_large { 60 } else { 8 })
+    }
+
+    /// Some scores and members, as `ZADD` takes them.
+    pub(super) fn scores_and_members(&mut self, command: Command, most: usize) -> Command {
+        let members = self.different_scored(most);
+        members.into_iter().fold(command, |command, member| {
+            command.arg(self.score()).arg(member)
         })
+    }
+
+    /// Some members. As with pairs of hashes, those that are given twice count twice for the encoding since 7.2, here once.
+    pub(super) fn different_scored(&mut self, most: usize) -> Vec<Vec<u8>> {
+        let mut members = self.some_scored(most);
+        if self.has_thresholds {
+            let mut seen = BTreeSet::new();
+            members.retain(|member| seen.insert(member.clone()));
+        }
+        members
+    }
+
+    /// Whether `ZADD` may have this option. In Redis pairs that add nothing count for the encoding, too.
+    pub(super) fn may_add(&self, option: &str) -> bool {
+        option != "XX" || !self.has_thresholds
+    }
+
+    /// A command that blocks, by this name, for so many seconds.
+    pub(super) fn blocking_sorted_set_command(&mut self, name: &str, timeout: &str) -> Command {
+        let command = Command::of(&[name]);
+        if name == "BZMPOP" {
+            return self.popping_scored(command.arg(timeout));
+        }
+        let count = self.random.between(1, 3);
+        let command = (0..count).fold(command, |command, _| command.key(self.sorted_set_key()));
+        command.arg(timeout)
+    }
+
+    /// The rest of `ZMPOP`.
+    fn popping_scored(&mut self, command: Command) -> Command {
+        let command = self.counted(command, 3);
+        let command = command.arg(["MIN", "MAX"][self.random.below(2)]);
+        match self.random.below(3) {
+            0 => command,
+            _ => command.arg("COUNT").arg(self.small(5)),
+        }
+    }
+
+    /// `ZRANGE` in any of its ways.
+    fn range(&mut self, command: Command) -> Command {
+        let command = match self.random.below(4) {
+            0 => {
+                let command = self.of_scores(command).arg("BYSCORE");
+                self.limited(command)
+            }
+            1 => {
+                let command = self.of_names(Command::of(&["ZRANGE"]).key(ALIKE.as_bytes()));
+                let command = self.limited(command.arg("BYLEX"));
+                return match self.random.below(3) {
+                    0 => command.arg("REV"),
+                    _ => command,
+                };
+            }
+            _ => self.of_ranks(command),
+        };
+        let command = match self.random.below(3) {
+            0 => command.arg("REV"),
+            _ => command,
+        };
+        self.with_scores(command)
     }
 
     /// `ZUNION` and its kin.
@@ -186,64 +252,6 @@ impl Maker<'_> {
         }
         let command = self.of_scores(command).arg("BYSCORE");
         self.limited(command)
-    }
-
-    fn geo_command(&mut self, name: &str) -> Command {
-        let command = Command::of(&[name]).key(GEO.as_bytes());
-        match name {
-            "GEOADD" => {
-                let count = self.random.between(1, 8);
-                (0..count).fold(command, |command, _| {
-                    let [longitude, latitude] = self.position();
-                    command.arg(longitude).arg(latitude).arg(self.scored())
-                })
-            }
-            "GEODIST" => command.arg(self.scored()).arg(self.scored()).arg("km"),
-            "GEOHASH" => command.with(&self.some_scored(3)),
-            "GEORADIUS" => {
-                let [longitude, latitude] = self.position();
-                let command = command.arg(longitude).arg(latitude);
-                self.around(command).promise(Promise::Members)
-            }
-            "GEORADIUSBYMEMBER" => {
-                let command = command.arg(self.scored());
-                self.around(command).promise(Promise::Members)
-            }
-            _ => {
-                let is_stored = name == "GEOSEARCHSTORE";
-                let command = match is_stored {
-                    true => Command::of(&[name])
-                        .key(&self.sorted_set_key())
-                        .key(GEO.as_bytes()),
-                    false => command,
-                };
-                let [longitude, latitude] = self.position();
-                let command = command.arg("FROMLONLAT").arg(longitude).arg(latitude);
-                let command = match self.random.one_in(2) {
-                    true => self.around(command.arg("BYRADIUS")),
-                    false => {
-                        let width = self.random.between(1, 9000).to_string();
-                        self.around(command.arg("BYBOX").arg(width))
-                    }
-                };
-                match is_stored {
-                    true => command,
-                    false => command.promise(Promise::Members),
-                }
-            }
-        }
-    }
-
-    /// A length and its unit.
-    fn around(&mut self, command: Command) -> Command {
-        let length = self.random.between(1, 9000).to_string();
-        command.arg(length).arg(["km", "mi"][self.random.below(2)])
-    }
-
-    fn position(&mut self) -> [String; 2] {
-        let longitude = self.random.below(3600) as f64 / 10.0 - 180.0;
-        let latitude = self.random.below(1700) as f64 / 10.0 - 85.0;
-        [longitude.to_string(), latitude.to_string()]
     }
 
     /// `numkeys key [key ...]`.
@@ -303,16 +311,32 @@ impl Maker<'_> {
         command.arg(min).arg(max)
     }
 
-    /// A score: halves, and now and then an infinite one.
-    fn score(&mut self) -> String {
-        match self.random.below(30) {
-            0 => ["inf", "-inf", "+Infinity"][self.random.below(3)].to_owned(),
-            _ => ((self.random.below(60) as f64 - 20.0) / 2.0).to_string(),
+    /// A score: often the same, now and then one of many digits, or an infinite one.
+    pub(super) fn score(&mut self) -> String {
+        // Not both: what is explained is one thing in a reply, and before 7.2 fractions have more digits.
+        let zero = if self.known.since_7_2 { "-0" } else { "0" };
+        let random = &mut self.random;
+        match random.below(30) {
+            0 => ["inf", "-inf", "+Infinity"][random.below(3)].to_owned(),
+            1 => {
+                let some = [
+                    zero,
+                    "1e300",
+                    "-2.5e-7",
+                    "9007199254740993",
+                    "123456789012345680000",
+                ];
+                some[random.below(some.len())].to_owned()
+            }
+            2 => (random.number() as i64).to_string(),
+            3 => (random.below(1_000_000) as f64 / 7.0).to_string(),
+            4 | 5 => format!("{}.{}", random.below(50), random.below(1000)),
+            _ => ((random.below(60) as f64 - 20.0) / 2.0).to_string(),
         }
     }
 
     /// A member: of few, or some of many; now and then a long one.
-    fn scored(&mut self) -> Vec<u8> {
+    pub(super) fn scored(&mut self) -> Vec<u8> {
         let many = if self.is_large { 3000 } else { 30 };
         match self.random.below(12) {
             0..3 => self.random.below(many).to_string().into_bytes(),
@@ -321,7 +345,7 @@ impl Maker<'_> {
         }
     }
 
-    fn some_scored(&mut self, most: usize) -> Vec<Vec<u8>> {
+    pub(super) fn some_scored(&mut self, most: usize) -> Vec<Vec<u8>> {
         let count = self.random.between(1, most);
         (0..count).map(|_| self.scored()).collect()
     }

@@ -1,7 +1,11 @@
-//! Commands of streams. Ids are given, so that both servers have the same; what tells of times is not drawn.
+//! Commands of streams. Ids are given, so that both servers have the same; of what tells of times the rest is compared.
+//!
+//! Left out: `XADD` with `IDMP`, which gives ids by the clock, and `CLAIM` of `XREADGROUP`, whose replies have times among entries;
+//! beside a Redis before 8.6 `XINFO`, which has more fields since; before 7.2 `XSETID` to an id that may be below a deleted one, a
+//! consumer that waits, and an entry that is trimmed at once while somebody waits, who gets an empty reply.
 
 use super::Maker;
-use crate::differential::step::Command;
+use crate::differential::step::{Command, Promise};
 
 /// What is made here.
 pub(super) const COMMANDS: &[&str] = &[
@@ -19,6 +23,10 @@ pub(super) const COMMANDS: &[&str] = &[
     "XCLAIM",
     "XAUTOCLAIM",
     "XSETID",
+    "XINFO",
+    "XACKDEL",
+    "XDELEX",
+    "XCFGSET",
 ];
 
 const GROUPS: [&str; 2] = ["g", "group"];
@@ -45,30 +53,39 @@ impl Maker<'_> {
             }
             "XDEL" => command.key(&key).with(&self.some_ids()),
             "XTRIM" => self.trim(command.key(&key)),
-            "XREAD" => {
-                let command = self.perhaps_count(command).arg("STREAMS");
-                let (first, second) = (self.stream_key(), self.stream_key());
-                let ids = [self.id(), self.id()];
-                command.key(&first).key(&second).with(&ids)
-            }
-            "XREADGROUP" => {
-                let command = command.arg("GROUP").arg(self.group()).arg(self.consumer());
-                let mut command = self.perhaps_count(command);
-                if self.random.one_in(5) {
-                    command = command.arg("NOACK");
-                }
-                let from = match self.random.below(3) {
-                    0 => self.id(),
-                    _ => b">".to_vec(),
-                };
-                command.arg("STREAMS").key(&key).arg(from)
+            // Waiting in vain takes its time.
+            "XREAD" | "XREADGROUP" => {
+                let block_ms = ["1", "5", "10"][self.random.below(3)];
+                let block = self.random.one_in(8).then_some(block_ms);
+                self.reading(command, block)
             }
             "XGROUP" => self.group_command(command, &key),
             "XACK" => {
                 let command = command.key(&key).arg(self.group());
                 command.with(&self.some_ids())
             }
-            "XPENDING" => command.key(&key).arg(self.group()),
+            "XPENDING" => {
+                let command = command.key(&key).arg(self.group());
+                self.pending(command)
+            }
+            "XINFO" => self.told_of(command, &key),
+            "XACKDEL" => {
+                let command = command.key(&key).arg(self.group());
+                let command = self.perhaps_references(command);
+                self.counted_ids(command)
+            }
+            "XDELEX" => {
+                let command = self.perhaps_references(command.key(&key));
+                self.counted_ids(command)
+            }
+            "XCFGSET" => {
+                let command = command.key(&key);
+                match self.random.below(3) {
+                    0 => command.arg("IDMP-DURATION").arg(self.small(300)),
+                    1 => command.arg("IDMP-MAXSIZE").arg(self.small(300)),
+                    _ => command.arg("IDMP-MAXSIZE").arg("0"),
+                }
+            }
             "XCLAIM" => {
                 let command = command.key(&key).arg(self.group()).arg(self.consumer());
                 let command = command.arg("0").with(&self.some_ids());
@@ -82,15 +99,112 @@ impl Maker<'_> {
                 let command = command.arg("0").arg(self.interval_end());
                 self.perhaps_count(command)
             }
-            _ => command.key(&key).arg(self.id()),
+            _ => self.last_id(command.key(&key)),
         }
     }
 
-    fn addition(&mut self, mut command: Command) -> Command {
+    /// A command that blocks, by this name, for long enough.
+    pub(super) fn blocking_stream_command(&mut self, name: &str) -> Command {
+        let block_ms = ["0", "1000000"][self.random.below(2)];
+        self.reading(Command::of(&[name]), Some(block_ms))
+    }
+
+    /// `XREAD` or `XREADGROUP`, which blocks for so long, or not.
+    fn reading(&mut self, command: Command, block_ms: Option<&str>) -> Command {
+        let is_group = command.name() == "XREADGROUP";
+        let command = match is_group {
+            true => command.arg("GROUP").arg(self.group()).arg(self.consumer()),
+            false => command,
+        };
+        let mut command = self.perhaps_count(command);
+        // Before 7.2 there is no consumer before it is served.
+        let block_ms = block_ms.filter(|_| !is_group || self.known.since_7_2);
+        if let Some(ms) = block_ms {
+            command = command.arg("BLOCK").arg(ms);
+        }
+        if is_group && self.random.one_in(5) {
+            command = command.arg("NOACK");
+        }
+        let count = self.random.between(1, 2);
+        let keys: Vec<_> = (0..count).map(|_| self.stream_key()).collect();
+        command = command.arg("STREAMS").some_keys(&keys);
+        for _ in keys {
+            command = match self.random.below(4) {
+                0 => command.arg(self.id()),
+                1 if !is_group && self.knows("XCFGSET") => command.arg("+"),
+                _ => command.arg(if is_group { ">" } else { "$" }),
+            };
+        }
+        command
+    }
+
+    fn pending(&mut self, command: Command) -> Command {
+        if self.random.one_in(2) {
+            return command;
+        }
+        let command = match self.random.below(4) {
+            0 => command.arg("IDLE").arg("0"),
+            _ => command,
+        };
+        let ends = [self.interval_end(), self.interval_end()];
+        let command = command.with(&ends).arg(self.small(9));
+        let command = match self.random.below(3) {
+            0 => command.arg(self.consumer()),
+            _ => command,
+        };
+        command.promise(Promise::Timeless)
+    }
+
+    fn told_of(&mut self, command: Command, key: &[u8]) -> Command {
+        let of = |command: Command, name: &str| command.arg(name).key(key);
+        let command = match self.random.below(4) {
+            0 => of(command, "STREAM"),
+            1 => of(command, "STREAM").arg("FULL").arg("COUNT").arg("0"),
+            2 => of(command, "GROUPS"),
+            _ => of(command, "CONSUMERS").arg(self.group()),
+        };
+        command.promise(Promise::Timeless)
+    }
+
+    /// `KEEPREF` and its kin, or none.
+    fn perhaps_references(&mut self, command: Command) -> Command {
+        match self.random.below(6) {
+            0 => command.arg("KEEPREF"),
+            1 => command.arg("DELREF"),
+            2 => command.arg("ACKED"),
+            _ => command,
+        }
+    }
+
+    fn counted_ids(&mut self, command: Command) -> Command {
+        let ids = self.some_ids();
+        command.arg("IDS").arg(ids.len().to_string()).with(&ids)
+    }
+
+    /// The rest of `XSETID`. Since 7.2 it refuses an id below one that was deleted.
+    fn last_id(&mut self, command: Command) -> Command {
+        if !self.known.since_7_2 {
+            return command.arg("200-1");
+        }
+        let command = command.arg(self.id());
+        match self.random.below(4) {
+            0 => command.arg("ENTRIESADDED").arg(self.small(40)),
+            1 => {
+                let command = command.arg("ENTRIESADDED").arg(self.small(40));
+                command.arg("MAXDELETEDID").arg(self.id())
+            }
+            _ => command,
+        }
+    }
+
+    pub(super) fn addition(&mut self, mut command: Command) -> Command {
         if self.random.one_in(8) {
             command = command.arg("NOMKSTREAM");
         }
-        if self.random.one_in(6) {
+        if self.knows("XACKDEL") {
+            command = self.perhaps_references(command);
+        }
+        if self.random.one_in(6) && !self.is_awaited {
             command = self.trim(command);
         }
         // Mostly they rise; some stay below the last.
@@ -106,15 +220,20 @@ impl Maker<'_> {
     }
 
     fn trim(&mut self, command: Command) -> Command {
-        match self.random.below(4) {
+        let command = match self.random.below(4) {
             0 => command.arg("MAXLEN").arg(self.random.below(12).to_string()),
             1 => command.arg("MAXLEN").arg("~").arg("1000"),
             2 => command.arg("MINID").arg(self.id()),
             _ => command.arg("MINID").arg("=").arg(self.id()),
+        };
+        let may_refer = command.name() == "XTRIM" && self.knows("XACKDEL");
+        match may_refer {
+            true => self.perhaps_references(command),
+            false => command,
         }
     }
 
-    fn group_command(&mut self, command: Command, key: &[u8]) -> Command {
+    pub(super) fn group_command(&mut self, command: Command, key: &[u8]) -> Command {
         let group = self.group();
         let of = |command: Command, name: &str| command.arg(name).key(key).arg(group);
         match self.random.below(8) {
@@ -122,11 +241,15 @@ impl Maker<'_> {
             1 => of(command, "CREATECONSUMER").arg(self.consumer()),
             2 => of(command, "DELCONSUMER").arg(self.consumer()),
             3 => of(command, "SETID").arg(self.id()),
+            4 => of(command, "CREATE")
+                .arg("$")
+                .arg("ENTRIESREAD")
+                .arg(self.small(9)),
             _ => of(command, "CREATE").arg("0").arg("MKSTREAM"),
         }
     }
 
-    fn group(&mut self) -> &'static str {
+    pub(super) fn group(&mut self) -> &'static str {
         GROUPS[self.random.below(GROUPS.len())]
     }
 
@@ -142,7 +265,7 @@ impl Maker<'_> {
         }
     }
 
-    fn some_ids(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn some_ids(&mut self) -> Vec<Vec<u8>> {
         (0..self.random.between(1, 4)).map(|_| self.id()).collect()
     }
 

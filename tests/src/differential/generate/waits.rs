@@ -1,70 +1,64 @@
-//! Steps with a way of their own: clients that wait, deadlines that pass, samples, scans, payloads.
+//! Clients that wait for lists, sorted sets and streams, and commands that serve them, or not.
 
-use super::{Cores, Maker};
-use crate::differential::step::{Command, Promise, Sampled, Session, Step, WAITERS, words};
+use super::{Cores, Maker, Theme};
+use crate::differential::step::{Command, Promise, Session, Step, WAITERS};
 
-/// Commands that wait until a list has an element.
-const WAIT: [&str; 5] = ["BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP"];
+/// What clients of one step wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Lists,
+    SortedSets,
+    Streams,
+}
 
-/// Milliseconds until a deadline that passes within its step.
-const SOON_MS: usize = 8;
+impl Awaited {
+    /// The commands that wait for it.
+    fn commands(self) -> &'static [&'static str] {
+        match self {
+            Self::Lists => &["BLPOP", "BRPOP", "BLMOVE", "BRPOPLPUSH", "BLMPOP"],
+            Self::SortedSets => &["BZPOPMIN", "BZPOPMAX", "BZMPOP"],
+            Self::Streams => &["XREAD", "XREADGROUP"],
+        }
+    }
+}
 
 impl Maker<'_> {
-    /// Clients that block on lists, mostly empty, and commands that serve them, or not.
+    /// Clients that block on keys, mostly empty, and commands that serve them, or not.
     pub(super) fn waiting(&mut self, session: Session, steps: &mut Vec<Step>) {
+        let awaited = self.awaited();
         if !self.random.one_in(3) {
-            let keys = self.all_list_keys();
-            steps.push(Step::Pipeline {
-                session,
-                commands: vec![Command::of(&["DEL"]).some_keys(&keys)],
-            });
+            let commands = self.emptied(awaited);
+            steps.push(Step::Pipeline { session, commands });
         }
         let count = self.random.between(1, WAITERS);
         // Those who carry elements on, and those who wait for several keys, not together.
         let carries = self.random.one_in(2);
-        let waiters = (0..count)
-            .map(|_| {
-                let timeout = ["0", "1000", "5000.5"][self.random.below(3)];
-                loop {
-                    let name = self.name(&WAIT);
-                    let command = self.blocking_command(name, timeout);
-                    let is_carrying = ["BLMOVE", "BRPOPLPUSH"].contains(&name);
-                    let waits_for_one = command.keys.len() == 1 || is_carrying;
-                    let is_fit = match self.cores {
-                        _ if !self.known.since_7_2 => waits_for_one,
-                        Cores::One => true,
-                        Cores::Several if carries => waits_for_one,
-                        Cores::Several => !is_carrying,
-                    };
-                    if is_fit {
-                        break command;
-                    }
-                }
-            })
-            .collect();
+        let waiters = (0..count).map(|_| self.waiter(awaited, carries)).collect();
         // Which of two keys that come with a database is first is chance, even on one core.
         let alone = count == 1;
-        // Who waits for a key that SORT writes over something else is not told by Redis.
+        // Who waits for a key that is stored over something else is not told by Redis.
         let stores = self.random.one_in(3);
+        self.is_awaited = !self.known.since_7_2;
         let mut wakers = Vec::new();
         match self.random.below(5) {
             0 => {
                 let count = self.random.between(1, 3);
-                let inner = self.wakers_at_once(count, alone, stores);
+                let inner = self.wakers_at_once(awaited, count, alone, stores);
                 wakers.push(Command::of(&["MULTI"]));
                 wakers.extend(inner.iter().cloned());
                 wakers.push(Command::of(&["EXEC"]).promise(Promise::Each(inner)));
             }
             1 => {
                 let count = self.random.between(1, 3);
-                let inner = self.wakers_at_once(count, alone, stores);
+                let inner = self.wakers_at_once(awaited, count, alone, stores);
                 wakers.push(self.script_of_several(inner));
             }
             _ => {
                 let count = self.random.between(1, 4);
-                wakers.extend((0..count).map(|_| self.waker(alone, stores)));
+                wakers.extend((0..count).map(|_| self.waker(awaited, alone, stores)));
             }
         }
+        self.is_awaited = false;
         steps.push(Step::Waiting {
             waiters,
             session,
@@ -73,337 +67,169 @@ impl Maker<'_> {
         });
     }
 
-    /// Wakers whose lists all have their elements at once.
-    fn wakers_at_once(&mut self, count: usize, alone: bool, stores: bool) -> Vec<Command> {
-        let key = self.list_key();
+    fn awaited(&mut self) -> Awaited {
+        use Awaited::{Lists, SortedSets, Streams};
+        match self.theme {
+            Theme::Lists => Lists,
+            Theme::SortedSets => SortedSets,
+            Theme::Streams => Streams,
+            _ => [Lists, SortedSets, Streams][self.random.below(3)],
+        }
+    }
+
+    /// Nothing is there that is waited for; of streams, groups that have had everything.
+    fn emptied(&mut self, awaited: Awaited) -> Vec<Command> {
+        let keys = match awaited {
+            Awaited::Lists => self.all_list_keys(),
+            Awaited::SortedSets => self.all_sorted_set_keys(),
+            Awaited::Streams => self.all_stream_keys(),
+        };
+        let mut commands = vec![Command::of(&["DEL"]).some_keys(&keys)];
+        if awaited == Awaited::Streams {
+            for key in keys {
+                let command = Command::of(&["XGROUP", "CREATE"]).key(key);
+                commands.push(command.arg(self.group()).arg("$").arg("MKSTREAM"));
+            }
+        }
+        commands
+    }
+
+    /// A command that waits long enough.
+    fn waiter(&mut self, awaited: Awaited, carries: bool) -> Command {
+        let timeout = ["0", "1000", "5000.5"][self.random.below(3)];
+        loop {
+            let name = self.name(awaited.commands());
+            let command = match awaited {
+                Awaited::Lists => self.blocking_command(name, timeout),
+                Awaited::SortedSets => self.blocking_sorted_set_command(name, timeout),
+                Awaited::Streams => self.blocking_stream_command(name),
+            };
+            let is_carrying = ["BLMOVE", "BRPOPLPUSH"].contains(&name);
+            let waits_for_one = command.keys.len() == 1 || is_carrying;
+            let is_fit = match self.cores {
+                _ if !self.known.since_7_2 => waits_for_one,
+                Cores::One => true,
+                Cores::Several if carries => waits_for_one,
+                Cores::Several => !is_carrying,
+            };
+            if is_fit {
+                return command;
+            }
+        }
+    }
+
+    /// Wakers that give one key all at once.
+    fn wakers_at_once(
+        &mut self,
+        awaited: Awaited,
+        count: usize,
+        alone: bool,
+        stores: bool,
+    ) -> Vec<Command> {
+        let key = self.awaited_key(awaited);
         (0..count)
             .map(|_| {
                 if self.known.since_7_2 && self.cores == Cores::One {
-                    self.waker(alone, stores)
+                    self.waker(awaited, alone, stores)
                 } else {
-                    self.push(&key)
+                    self.giving(awaited, &key)
                 }
             })
             .collect()
     }
 
-    fn push_to_any(&mut self) -> Command {
-        let key = self.list_key();
-        self.push(&key)
+    fn awaited_key(&mut self, awaited: Awaited) -> Vec<u8> {
+        match awaited {
+            Awaited::Lists => self.list_key(),
+            Awaited::SortedSets => self.sorted_set_key(),
+            Awaited::Streams => self.stream_key(),
+        }
     }
 
-    fn push(&mut self, key: &[u8]) -> Command {
-        let name = ["LPUSH", "RPUSH"][self.random.below(2)];
-        let count = self.random.between(1, 4);
-        let elements: Vec<_> = (0..count).map(|_| self.element()).collect();
-        Command::of(&[name]).key(key).with(&elements)
+    fn giving_any(&mut self, awaited: Awaited) -> Command {
+        let key = self.awaited_key(awaited);
+        self.giving(awaited, &key)
     }
 
-    /// A command that may give a list an element, or make a key one.
-    fn waker(&mut self, alone: bool, stores: bool) -> Command {
+    /// A command that gives a key what is waited for.
+    fn giving(&mut self, awaited: Awaited, key: &[u8]) -> Command {
+        match awaited {
+            Awaited::Lists => {
+                let name = ["LPUSH", "RPUSH"][self.random.below(2)];
+                let count = self.random.between(1, 4);
+                let elements: Vec<_> = (0..count).map(|_| self.element()).collect();
+                Command::of(&[name]).key(key).with(&elements)
+            }
+            Awaited::SortedSets => {
+                let command = Command::of(&["ZADD"]).key(key);
+                self.scores_and_members(command, 4)
+            }
+            Awaited::Streams => self.addition(Command::of(&["XADD"]).key(key)),
+        }
+    }
+
+    /// A command that makes something of what is there, and gives it.
+    fn carrying(&mut self, awaited: Awaited) -> Command {
+        let (from, to) = (self.awaited_key(awaited), self.awaited_key(awaited));
+        match awaited {
+            Awaited::Lists => {
+                let command = Command::of(&["LMOVE"]).key(from).key(to);
+                command.arg("LEFT").arg("RIGHT")
+            }
+            Awaited::SortedSets => {
+                let command = Command::of(&["ZINCRBY"]).key(to);
+                command.arg(self.score()).arg(self.scored())
+            }
+            Awaited::Streams => {
+                let command = Command::of(&["XGROUP"]);
+                self.group_command(command, &to)
+            }
+        }
+    }
+
+    /// A command that stores something, whatever was there; of streams, none does.
+    fn storing(&mut self, awaited: Awaited) -> Command {
+        let (from, to) = (self.awaited_key(awaited), self.awaited_key(awaited));
+        match awaited {
+            Awaited::Lists if !self.sorts => self.giving(awaited, &to),
+            Awaited::Lists => {
+                let command = Command::of(&["SORT"]).key(from);
+                command.arg("ALPHA").arg("STORE").key(to)
+            }
+            Awaited::SortedSets if self.random.one_in(2) => {
+                let command = Command::of(&["ZRANGESTORE"]).key(to).key(from);
+                command.arg("0").arg("-1")
+            }
+            Awaited::SortedSets => {
+                let command = Command::of(&["ZUNIONSTORE"]).key(to).arg("2").key(from);
+                command.key(self.sorted_set_key())
+            }
+            Awaited::Streams => Command::of(&["XDEL"]).key(to).with(&self.some_ids()),
+        }
+    }
+
+    /// A command that may give a key what is waited for, or make it something else.
+    fn waker(&mut self, awaited: Awaited, alone: bool, stores: bool) -> Command {
         let kinds = match self.cores {
             _ if !self.known.since_7_2 => 8,
             Cores::One if alone => 12,
             _ => 11,
         };
+        let key = self.awaited_key(awaited);
         match self.random.below(kinds) {
-            7 if !stores => self.push_to_any(),
-            8 | 10 | 11 if stores => self.push_to_any(),
-            0..6 => self.push_to_any(),
-            6 => {
-                let command = Command::of(&["LMOVE"]).key(self.list_key());
-                command.key(self.list_key()).arg("LEFT").arg("RIGHT")
-            }
-            7 => {
-                let command = Command::of(&["SORT"]).key(self.list_key());
-                command.arg("ALPHA").arg("STORE").key(self.list_key())
-            }
-            8 => Command::of(&["SET"]).key(self.list_key()).arg("x"),
-            9 => Command::of(&["DEL"]).key(self.list_key()),
+            7 if !stores => self.giving(awaited, &key),
+            8 | 10 | 11 if stores => self.giving(awaited, &key),
+            0..6 => self.giving_any(awaited),
+            6 => self.carrying(awaited),
+            7 => self.storing(awaited),
+            8 => Command::of(&["SET"]).key(key).arg("x"),
+            9 => Command::of(&["DEL"]).key(key),
             10 => {
                 let name = ["RENAME", "COPY"][self.random.below(2)];
-                Command::of(&[name])
-                    .key(self.list_key())
-                    .key(self.list_key())
+                let to = self.awaited_key(awaited);
+                Command::of(&[name]).key(key).key(to)
             }
             _ => Command::of(&["SWAPDB", "0", "1"]),
-        }
-    }
-
-    /// A deadline that passes: of a key, or of some fields. The key is there before.
-    pub(super) fn passing(&mut self, session: Session) -> Vec<Step> {
-        let ms = self.random.between(1, SOON_MS);
-        let text = ms.to_string();
-        let is_hash = self.random.one_in(2);
-        let mut before = Vec::new();
-        let (key, command) = if is_hash {
-            let key = self.hash_key();
-            before.push(Command::of(&["HSET"]).key(&key).with(&self.pairs(6)));
-            let names = ["HPEXPIRE", "HGETEX", "HSETEX", "PEXPIRE"];
-            let name = self.name(&names);
-            let command = Command::of(&[name]).key(&key);
-            let command = match name {
-                "HPEXPIRE" => {
-                    let command = command.arg(&text);
-                    self.counted_fields(command)
-                }
-                "HGETEX" => {
-                    let command = command.arg("PX").arg(&text);
-                    self.counted_fields(command)
-                }
-                "HSETEX" => {
-                    let command = command.arg("PX").arg(&text);
-                    self.counted_pairs(command)
-                }
-                _ => command.arg(&text),
-            };
-            (key, command)
-        } else {
-            let key = self.string_key();
-            before.push(Command::of(&["SET"]).key(&key).arg(self.element()));
-            let command = match self.random.below(5) {
-                0 => {
-                    let command = Command::of(&["SET"]).key(&key).arg(self.element());
-                    command.arg("PX").arg(&text)
-                }
-                1 => Command::of(&["PSETEX"]).key(&key).arg(&text).arg("v"),
-                2 => Command::of(&["GETEX"]).key(&key).arg("PX").arg(&text),
-                3 => {
-                    let command = Command::of(&["SET"]).key(&key).arg(self.element());
-                    command.arg("PXAT").arg("1")
-                }
-                _ => Command::of(&["PEXPIRE"]).key(&key).arg(&text),
-            };
-            (key, command)
-        };
-        let mut steps = Vec::new();
-        if !self.random.one_in(3) {
-            steps.push(Step::Pipeline {
-                session,
-                commands: before,
-            });
-        }
-        steps.push(Step::Passing {
-            session,
-            command,
-            key,
-            within_ms: ms as u64,
-        });
-        steps
-    }
-
-    pub(super) fn sample(&mut self, session: Session) -> Step {
-        if self.random.one_in(6) {
-            return Step::Sample {
-                session,
-                all: Command::of(&["KEYS", "*"]),
-                command: Command::of(&["RANDOMKEY"]),
-                count: Sampled::Key,
-            };
-        }
-        let is_hash = self.random.one_in(2);
-        let (key, name, all) = match is_hash {
-            true => (self.hash_key(), "HRANDFIELD", "HGETALL"),
-            false => (self.set_key(), "SRANDMEMBER", "SMEMBERS"),
-        };
-        let command = Command::of(&[name]).key(&key);
-        let number = self.random.below(15);
-        let (command, count) = match self.random.below(3) {
-            0 => (command, Sampled::Field),
-            1 => (command.arg(number.to_string()), Sampled::Different(number)),
-            _ => (
-                command.arg(format!("-{number}")),
-                if number == 0 {
-                    Sampled::Different(0)
-                } else {
-                    Sampled::Any(number)
-                },
-            ),
-        };
-        let command = if is_hash && count != Sampled::Field && self.random.one_in(2) {
-            command.arg("WITHVALUES")
-        } else {
-            command
-        };
-        Step::Sample {
-            session,
-            all: Command::of(&[all]).key(&key),
-            command,
-            count,
-        }
-    }
-
-    pub(super) fn scan(&mut self, session: Session) -> Step {
-        let mut after: Vec<Vec<u8>> = Vec::new();
-        if self.random.one_in(2) {
-            after.extend([b"MATCH".to_vec(), self.pattern()]);
-        }
-        if self.random.one_in(2) {
-            let least = if self.is_large { 10 } else { 1 };
-            let count = self.random.between(least, 200).to_string();
-            after.extend(words(&["COUNT", &count]));
-        }
-        let is_hash = !self.random.one_in(4);
-        let mut has_pairs = is_hash;
-        let before = if is_hash {
-            if self.knows("HEXPIRE") && self.random.one_in(3) {
-                after.push(b"NOVALUES".to_vec());
-                has_pairs = false;
-            }
-            let key = self.hash_key();
-            vec![b"HSCAN".to_vec(), key]
-        } else if self.random.one_in(3) {
-            has_pairs = true;
-            vec![b"ZSCAN".to_vec(), self.sorted_set_key()]
-        } else if self.random.one_in(2) {
-            vec![b"SSCAN".to_vec(), self.set_key()]
-        } else {
-            if self.random.one_in(2) {
-                let kind =
-                    ["string", "list", "set", "hash", "zset", "STRING"][self.random.below(6)];
-                after.extend(words(&["TYPE", kind]));
-            }
-            vec![b"SCAN".to_vec()]
-        };
-        if self.random.one_in(15) {
-            after.push(b"COUNT".to_vec());
-            after.push([&b"0"[..], b"x", b"-1"][self.random.below(3)].to_vec());
-        }
-        Step::Scan {
-            session,
-            before,
-            after,
-            has_pairs,
-        }
-    }
-
-    /// A scan with writes in between: of the keyspace, a set, or of a hash, whose fields alone are looked at.
-    pub(super) fn scan_amid(&mut self, session: Session) -> Step {
-        if self.random.one_in(3) {
-            return self.scan_of_set_amid(session);
-        }
-        let is_hash = self.knows("HEXPIRE") && !self.random.one_in(3);
-        let count = ["5", "10", "50"][self.random.below(3)];
-        let writes = self.random.between(3, 12);
-        let (before, mut after, all, between) = if is_hash {
-            let key = self.hash_key();
-            let between = (0..writes)
-                .map(|_| {
-                    if self.random.one_in(2) {
-                        Command::of(&["HSET"]).key(&key).with(&self.pairs(9))
-                    } else {
-                        let fields = self.some_fields(9);
-                        Command::of(&["HDEL"]).key(&key).with(&fields)
-                    }
-                })
-                .collect();
-            (
-                vec![b"HSCAN".to_vec(), key.clone()],
-                words(&["NOVALUES"]),
-                Command::of(&["HKEYS"]).key(&key),
-                between,
-            )
-        } else {
-            let between = (0..writes).map(|_| self.write_of_a_key()).collect();
-            let all = Command::of(&["KEYS", "*"]);
-            (words(&["SCAN"]), vec![], all, between)
-        };
-        after.extend(words(&["COUNT", count]));
-        Step::ScanAmid {
-            session,
-            before,
-            after,
-            all,
-            between,
-        }
-    }
-
-    fn scan_of_set_amid(&mut self, session: Session) -> Step {
-        let key = self.set_key();
-        let between = (0..self.random.between(3, 12)).map(|_| {
-            let name = ["SADD", "SREM"][self.random.below(2)];
-            let members = self.some_fields(9);
-            Command::of(&[name]).key(&key).with(&members)
-        });
-        let between = between.collect();
-        Step::ScanAmid {
-            session,
-            before: vec![b"SSCAN".to_vec(), key.clone()],
-            after: words(&["COUNT", "10"]),
-            all: Command::of(&["SMEMBERS"]).key(&key),
-            between,
-        }
-    }
-
-    fn write_of_a_key(&mut self) -> Command {
-        match self.random.below(3) {
-            0 => Command::of(&["DEL"]).key(self.any_key()),
-            1 => Command::of(&["RENAME"])
-                .key(self.any_key())
-                .key(self.any_key()),
-            _ => Command::of(&["SET"]).key(self.string_key()).arg("v"),
-        }
-    }
-
-    pub(super) fn payload(&mut self, session: Session) -> Step {
-        let from = self.any_key();
-        let to = self.any_key();
-        let mut options: Vec<Vec<u8>> = Vec::new();
-        if !self.random.one_in(3) {
-            options.push(b"REPLACE".to_vec());
-        }
-        let ttl = match self.random.below(6) {
-            0 => self.far_seconds() * 1000,
-            1 => {
-                options.push(b"ABSTTL".to_vec());
-                self.moment() * 1000
-            }
-            2 => {
-                options.push(b"ABSTTL".to_vec());
-                1
-            }
-            _ => 0,
-        };
-        if self.random.one_in(12) {
-            options.extend(words(&["IDLETIME", "100"]));
-        }
-        let damage = self.random.one_in(6).then(|| self.random.below(40));
-        Step::Payload {
-            session,
-            from,
-            restore: vec![b"RESTORE".to_vec(), to, ttl.to_string().into_bytes()],
-            options,
-            damage,
-        }
-    }
-
-    /// Thresholds between the encodings, other than those a server has by itself.
-    pub(super) fn thresholds(&mut self) -> Step {
-        let entries = [0, 1, 4, 16, 128, 4000][self.random.below(6)];
-        let value = [0, 5, 64, 1000][self.random.below(4)].to_string();
-        let list = [1, 2, 7, 128, -1, -2, -3, -5][self.random.below(8)].to_string();
-        // Never fewer than of other members: which sets of integers are listpacks then depends on where they come from.
-        let integers = [16, 512, 4000][self.random.below(3)];
-        let integers = integers.max(entries).to_string();
-        let entries = entries.to_string();
-        let lines: [[&str; 4]; 6] = [
-            ["CONFIG", "SET", "set-max-intset-entries", &integers],
-            ["CONFIG", "SET", "hash-max-listpack-entries", &entries],
-            ["CONFIG", "SET", "hash-max-listpack-value", &value],
-            ["CONFIG", "SET", "list-max-listpack-size", &list],
-            ["CONFIG", "SET", "zset-max-listpack-entries", &entries],
-            ["CONFIG", "SET", "zset-max-listpack-value", &value],
-        ];
-        Step::Pipeline {
-            session: 0,
-            commands: lines
-                .iter()
-                .map(|line| Command::of(line))
-                .chain(self.known.since_7_2.then(|| {
-                    let names = ["set-max-listpack-entries", "set-max-listpack-value"];
-                    Command::of(&["CONFIG", "SET", names[0], &entries, names[1], &value])
-                }))
-                .collect(),
         }
     }
 }

@@ -91,8 +91,10 @@ impl Maker<'_> {
         }
         // A script has a database of its own, and the client keeps its own, whatever the version.
         for command in &mut inner {
-            let is_refused = command.name().starts_with('B') && !self.known.since_7_2;
-            if command.name() == "SELECT" || is_refused && !command.name().starts_with("BIT") {
+            let name = command.name();
+            let blocks = name.starts_with('B') && !name.starts_with("BIT")
+                || command.words.iter().any(|word| word == b"BLOCK");
+            if name == "SELECT" || blocks && !self.known.since_7_2 {
                 *command = Command::of(&["DBSIZE"]);
             }
         }

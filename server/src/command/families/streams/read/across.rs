@@ -3,7 +3,7 @@
 //! ```text
 //!  show    to each core:  the command, with its own streams        ──▶ of each:  from where on, what was given, what is replied │ why not
 //!  note    to each core:  the same, with what was given as the ids     of XREADGROUP alone
-//!  reply                                                               or wait, with the ids found out
+//!  reply                                                               or wait, with what `$` was
 //! ```
 
 use larder_engine::StreamId;
@@ -111,8 +111,9 @@ impl Across {
                 shown.check_len(begun)?;
                 self.served += 1;
             }
-            if let Start::Behind(id) = found.from {
-                self.args[self.first_key + self.streams + number] = ids::text(id);
+            let id = &mut self.args[self.first_key + self.streams + number];
+            if let (b"$", Start::Behind(last)) = (&id[..], found.from) {
+                *id = ids::text(last);
             }
             given.push(found.given.to_vec());
         }

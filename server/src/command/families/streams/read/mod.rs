@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  look at every stream: the types, the groups, what `$` and `+` are ──▶ show what each has ──▶ note what was given
-//!                                                                        └─ nothing? wait, with the ids found
+//!                                                                        └─ nothing? wait, with what `$` was
 //! ```
+//! `$` is what was there when the wait began, `+` the last entry whenever there is one.
 //! Nothing is changed before all is shown: when a reply would be too large, no group has gone on. On one core it is done for one stream
 //! after the other, over several in a round, and in another one they note what was given.
 //!
@@ -54,7 +55,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: GROUP_KEYS,
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
-        run: Run::Blocking(BLOCKING),
+        // Those who wait for one group are served in their order.
+        run: Run::Blocking(Blocking {
+            takes: true,
+            ..BLOCKING
+        }),
         ..SPEC
     },
 ];
@@ -77,7 +82,7 @@ const SPEC: CommandSpec = CommandSpec {
 const BLOCKING: Blocking = Blocking {
     attempt,
     begin: across::begin,
-    // One write serves all who read, and each who reads for a group finds what is left for it.
+    // One write serves all who read.
     takes: false,
     takes_one: false,
     awaits: GROUP_KEYS,
@@ -274,9 +279,9 @@ fn begin_list(reply: &mut Reply<'_>, streams: usize) -> crate::resp::DeferredLen
     }
 }
 
-/// The arguments with the ids that were found out, if there are such.
+/// The arguments with the ids that `$` stands for, if there are such.
 fn resolved(args: &Args<'_>, reading: &Reading<'_>, from: &[Start]) -> Option<Vec<Vec<u8>>> {
-    let is_relative = |number: usize| matches!(args.at(reading.id_at(number)), b"$" | b"+");
+    let is_relative = |number: usize| args.at(reading.id_at(number)) == b"$";
     if !(0..reading.streams).any(is_relative) {
         return None;
     }
