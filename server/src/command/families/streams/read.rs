@@ -47,7 +47,11 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: GROUP_KEYS,
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
-        run: Run::Blocking(BLOCKING),
+        // Those who wait for one group are served in their order.
+        run: Run::Blocking(Blocking {
+            takes: true,
+            ..BLOCKING
+        }),
         ..SPEC
     },
 ];
@@ -70,7 +74,7 @@ const SPEC: CommandSpec = CommandSpec {
 const BLOCKING: Blocking = Blocking {
     attempt,
     begin: attempt_across,
-    // One write serves all who read, and each who reads for a group finds what is left for it.
+    // One write serves all who read.
     takes: false,
     takes_one: false,
     awaits: GROUP_KEYS,
