@@ -107,25 +107,27 @@ const UNTOLD: [&[u8]; 8] = [
     b"idmp-maxsize",
 ];
 
-/// A reply of `XPENDING` or `XINFO` without its times.
+/// A reply of `XPENDING` or `XINFO` without its times; what is told by name is in the order of the names, as maps of scripts have none.
 fn timeless(reply: &Reply) -> Reply {
     let without = |number: &Reply| match number {
         Reply::Integer(_) => Reply::Null,
         other => other.clone(),
     };
-    let field = |name: &Reply, value: &Reply| match name.bytes() {
-        Some(name) if UNTOLD.contains(&name) => without(value),
-        _ => timeless(value),
+    let told = |pairs: &[(Reply, Reply)]| -> Vec<(Reply, Reply)> {
+        let pairs = pairs.iter().map(|(name, value)| {
+            let is_told = name.bytes().is_none_or(|name| !UNTOLD.contains(&name));
+            let value = if is_told {
+                timeless(value)
+            } else {
+                Reply::Null
+            };
+            (name.clone(), value)
+        });
+        let pairs: Vec<_> = pairs.collect();
+        in_order(&pairs).into_iter().cloned().collect()
     };
     match reply {
-        Reply::Map(pairs) => {
-            let fields = pairs.iter();
-            Reply::Map(
-                fields
-                    .map(|(name, value)| (name.clone(), field(name, value)))
-                    .collect(),
-            )
-        }
+        Reply::Map(pairs) => Reply::Map(told(pairs)),
         // Who has an entry, since when, and how often it was delivered; of a consumer, without its name.
         Reply::Array(items) => match &items[..] {
             [
@@ -142,21 +144,25 @@ fn timeless(reply: &Reply) -> Reply {
             [id, time @ Reply::Integer(_), times @ Reply::Integer(_)] => {
                 Reply::Array(vec![id.clone(), without(time), times.clone()])
             }
-            items => {
-                let before = std::iter::once(None).chain(items.iter().map(Some));
-                let pairs = before.zip(items);
+            items if items.len().is_multiple_of(2) && items.iter().step_by(2).all(is_bulk) => {
+                let pairs: Vec<_> = items.chunks_exact(2).collect();
+                let pairs = pairs.iter().map(|pair| (pair[0].clone(), pair[1].clone()));
+                let pairs = told(&pairs.collect::<Vec<_>>());
                 Reply::Array(
                     pairs
-                        .map(|(name, value)| match name {
-                            Some(name) => field(name, value),
-                            None => timeless(value),
-                        })
+                        .into_iter()
+                        .flat_map(|(name, value)| [name, value])
                         .collect(),
                 )
             }
+            items => Reply::Array(items.iter().map(timeless).collect()),
         },
         other => other.clone(),
     }
+}
+
+fn is_bulk(reply: &Reply) -> bool {
+    reply.bytes().is_some()
 }
 
 fn are_close(ours: i64, theirs: i64, unit_ms: i64, drift_ms: i64) -> bool {

@@ -159,13 +159,13 @@ fn scan(
     Ok(Err(format!("it has not ended after {MAX_REPLIES} replies")))
 }
 
-/// A value as it is compared: a score, which has another text before 7.2, as the number that it is.
+/// A value as it is compared: a score, which has another text before 7.2, as the number that it is, and −0 as 0.
 fn value_lines(before: &[Vec<u8>], value: &Reply) -> Vec<String> {
     let is_score = before[0].eq_ignore_ascii_case(b"ZSCAN");
     let text = value.bytes().filter(|_| is_score);
     let score = text.and_then(|text| std::str::from_utf8(text).ok()?.parse::<f64>().ok());
     match score {
-        Some(score) => vec![score.to_string()],
+        Some(score) => vec![(score + 0.0).to_string()],
         None => value.lines(),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Left out: `XADD` with `IDMP`, which gives ids by the clock, and `CLAIM` of `XREADGROUP`, whose replies have times among entries;
 //! beside a Redis before 8.6 `XINFO`, which has more fields since; before 7.2 `XSETID` to an id that may be below a deleted one, a
-//! consumer that waits, and an entry that is trimmed at once while somebody waits, who gets an empty reply.
+//! consumer that waits, and an entry that is trimmed at once while somebody waits, who gets an empty reply; and
+//! `XGROUP CREATECONSUMER`, since who claims nothing was no consumer.
 
 use super::Maker;
 use crate::differential::step::{Command, Promise};
@@ -238,7 +239,7 @@ impl Maker<'_> {
         let of = |command: Command, name: &str| command.arg(name).key(key).arg(group);
         match self.random.below(8) {
             0 => of(command, "DESTROY"),
-            1 => of(command, "CREATECONSUMER").arg(self.consumer()),
+            1 if self.known.since_7_2 => of(command, "CREATECONSUMER").arg(self.consumer()),
             2 => of(command, "DELCONSUMER").arg(self.consumer()),
             3 => of(command, "SETID").arg(self.id()),
             4 => of(command, "CREATE")
