@@ -64,24 +64,36 @@ static FIRSTS: [First; 256] = {
 };
 
 impl Run {
-    /// The run at the beginning of `bytes`.
+    /// The run at the beginning of `bytes`, and what is behind it.
     #[inline(always)]
-    fn read(bytes: &[u8]) -> Option<Self> {
-        Self::at(bytes, 0)
+    fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        match bytes {
+            [first, second, ..] => {
+                let run = Self::of(*first, *second);
+                // Where the next run begins is found without the table, since all that follows waits for it.
+                Some((run, &bytes[run.bytes..]))
+            }
+            [first] => Some((Self::of(*first, 0), &[])),
+            [] => None,
+        }
     }
 
-    /// The run that begins there. Where the next one does is found without the table, since all that follows waits for it.
+    /// The run of these bytes, of which it may have but the first.
     #[inline(always)]
-    fn at(bytes: &[u8], at: usize) -> Option<Self> {
-        let first = *bytes.get(at)?;
+    fn of(first: u8, second: u8) -> Self {
         let is_long = first >> 6 == 1;
-        let second = bytes.get(at + 1).copied().unwrap_or(0) & u8::from(is_long).wrapping_neg();
         let First { count, value } = FIRSTS[usize::from(first)];
-        Some(Self {
+        Self {
             value,
-            count: usize::from(count) + usize::from(second),
+            count: usize::from(count) + usize::from(second & u8::from(is_long).wrapping_neg()),
             bytes: 1 + usize::from(is_long),
-        })
+        }
+    }
+
+    /// The run that begins there.
+    fn at(bytes: &[u8], at: usize) -> Option<Self> {
+        let (run, _) = Self::split(bytes.get(at..)?)?;
+        Some(run)
     }
 }
 
@@ -99,19 +111,21 @@ pub struct Place {
 /// Where register `index` is, if the runs of a sparse value come to it.
 #[inline]
 pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
-    let (mut before, mut at) = (None, HEADER_BYTES);
+    let mut rest = &value[HEADER_BYTES..];
+    // By what was left of the value: the run before this one, if there is one.
+    let mut left_before = None;
     loop {
-        let run = Run::at(value, at)?;
+        let (run, behind) = Run::split(rest)?;
         if index < run.count {
             return Some(Place {
                 run,
-                at,
-                before,
+                at: value.len() - rest.len(),
+                before: left_before.map(|left: usize| value.len() - left),
                 index,
             });
         }
-        before = Some(at);
-        at += run.bytes;
+        left_before = Some(rest.len());
+        rest = behind;
         index -= run.count;
     }
 }
@@ -122,14 +136,14 @@ pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
 /// They are not all registers.
 #[inline]
 pub(super) fn for_each_run(value: &[u8], mut each: impl FnMut(Run)) -> Result<(), Corrupt> {
-    let (mut at, mut registers) = (HEADER_BYTES, 0);
-    while let Some(run) = Run::at(value, at) {
+    let (mut rest, mut registers) = (&value[HEADER_BYTES..], 0);
+    while let Some((run, behind)) = Run::split(rest) {
         registers += run.count;
         if registers > REGISTERS {
             return Err(Corrupt);
         }
         each(run);
-        at += run.bytes;
+        rest = behind;
     }
     if registers == REGISTERS {
         Ok(())
@@ -236,10 +250,10 @@ fn replace(value: &mut Vec<u8>, part: Range<usize>, by: &[u8]) {
 
 fn join_neighbours(value: &mut Vec<u8>, mut at: usize) {
     for _ in 0..JOIN_RUNS {
-        let Some(run) = value.get(at..).and_then(Run::read) else {
+        let Some(run) = Run::at(value, at) else {
             return;
         };
-        let next = value.get(at + 1..).and_then(Run::read);
+        let next = Run::at(value, at + 1);
         let joined = next.filter(|next| {
             run.value > 0 && next.value == run.value && next.count + run.count <= VALUES_MAX
         });
@@ -263,7 +277,7 @@ fn raise_as_dense(value: &mut Vec<u8>, rank: Rank) -> Result<bool, Corrupt> {
 pub(super) fn decode(value: &[u8]) -> String {
     let mut text = String::new();
     let mut at = HEADER_BYTES;
-    while let Some(run) = value.get(at..).and_then(Run::read) {
+    while let Some(run) = Run::at(value, at) {
         if at > HEADER_BYTES {
             text.push(' ');
         }

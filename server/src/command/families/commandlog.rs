@@ -38,7 +38,7 @@ const OF_A_LOG: CommandSpec = CommandSpec {
     flags: Flags::ANYTIME.with(Flags::ADMIN),
     group: Group::Server,
     since: "8.1.0",
-    syntax: "<slow | large-request | large-reply>",
+    syntax: "<SLOW | LARGE-REQUEST | LARGE-REPLY>",
     ..CommandSpec::BASE
 };
 
@@ -47,7 +47,7 @@ static OF_ALL_LOGS: &[CommandSpec] = &[
         name: "commandlog|get",
         arity: 4,
         tips: &["request_policy:all_nodes", "nondeterministic_output"],
-        syntax: "count <slow | large-request | large-reply>",
+        syntax: "count <SLOW | LARGE-REQUEST | LARGE-REPLY>",
         summary: "Returns entries of a log of commands, newest first.",
         complexity: "O(N) where N is the number of entries returned",
         run: Run::EveryCore {

@@ -470,6 +470,9 @@ fn store_there(call: &mut CoreCall<'_>) {
 mod tests {
     use super::*;
     use crate::command::families::testing::{Bench, check};
+    use crate::command::families::wire::words;
+    use crate::dispatch::testing::key_on;
+    use crate::resp::Protocol;
     use proptest::prelude::*;
 
     fn model(operation: Operation, sources: &[Vec<u8>]) -> Vec<u8> {
@@ -558,6 +561,49 @@ mod tests {
         assert_eq!(bench.events()[2..], ["set d", "set d", "del d"]);
         bench.check(&[("SETEX a 10 x", "OK"), ("BITOP OR a a b", "2")]);
         assert_eq!(bench.deadline("a"), None);
+    }
+
+    #[test]
+    fn a_core_whose_answer_is_long_is_asked_by_itself_behind_the_others() {
+        let keys = [0, 1].map(|core| key_on(core, 2, "source"));
+        let (bytes, ranges) = words(&["bitop", "diff", "d", &keys[0], &keys[1]]);
+        let args = Args::new(&bytes, &ranges);
+        let mut rounds = bitop_rounds(&args, &SlotMap::even(2)).unwrap();
+        let mut out = Vec::new();
+        let mut next = |answers: &[&[u8]]| {
+            let mut reply = Reply::new(&mut out, Protocol::Resp2);
+            match rounds.next(answers, &mut reply).unwrap() {
+                Round::Ask(requests) => requests,
+                _ => panic!("something is asked"),
+            }
+        };
+        let asked = next(&[]);
+        let of = |request: &CoreRequest| (request.core, Asked::read(&request.args[0]).most_bytes);
+        let share = Some(REPLY_MAX_BYTES / 2);
+        assert_eq!(
+            asked.iter().map(of).collect::<Vec<_>>(),
+            [(CoreId(0), share), (CoreId(1), share)]
+        );
+        let answer = |source: &[u8], is_first: bool| {
+            let mut own = Combination::new(Operation::Diff);
+            match is_first {
+                true => own.add_first(source),
+                false => own.add(source),
+            }
+            let mut out = Vec::new();
+            fetch::succeed(&mut out);
+            own.write(&mut PartWriter(&mut out));
+            out
+        };
+        let mut too_long = Vec::new();
+        fetch::succeed(&mut too_long);
+        let asked = next(&[&too_long, &answer(b"\x0f\x0f\x01", false)]);
+        assert_eq!(
+            asked.iter().map(of).collect::<Vec<_>>(),
+            [(CoreId(0), None)]
+        );
+        let stored = next(&[&answer(b"\xff\x1f", true)]);
+        assert_eq!(stored[0].args[1], b"\xf0\x10\x00");
     }
 
     #[test]

@@ -125,7 +125,8 @@ fn type_of(name: &str) -> &'static str {
         | "index1" | "index2" | "decrement" | "increment" | "ttl" | "frequency" | "db"
         | "destination-db" | "protover" | "client-id" | "timeout" | "numreplicas" | "numlocal"
         | "numkeys" | "numfields" | "bit" | "min-match-len" | "maxage" | "version" | "length"
-        | "size" | "port" | "stop" | "rank" | "num-matches" | "len" => "integer",
+        | "size" | "port" | "stop" | "rank" | "num-matches" | "len" | "limit" | "k" | "ratio"
+        | "slot" | "start-slot" | "end-slot" | "startslot" | "endslot" | "numranges" => "integer",
         _ if name.starts_with("unix-time") => "unix-time",
         _ => "string",
     }
