@@ -6,13 +6,14 @@
 //!                           └─ or add_field, add_member, …    └─▶ drop_loose: nothing was changed
 //!  one that changes while its parts travel ─▶ begin_followed, add_part or follow, … ─▶ the same
 //! ```
-//! A part holds elements with their lengths, 4 bytes each; a field also its deadline, 8 bytes, negative if it has none, a member of a
-//! sorted set its score, 8 bytes. Each is in the order of the collection, and where the next begins is a number: of the element in a
-//! list, a cursor in a hash or a set, a rank. Parts of a stream are rows of changes, and the next begins
-//! in a stage of them, at an entry.
+//! What bytes a part has is in `parts.rs`.
 
 use std::ops::ControlFlow;
 
+use super::parts::{
+    PartFrom, read_field, read_scored, read_text, write_field, write_member, write_scored,
+    write_text,
+};
 use super::{Field, Member, Shard, Stored};
 use crate::item::Variant;
 use crate::journal::{Counts, Effect, Element, Event};
@@ -22,7 +23,7 @@ use crate::nodes::Owner;
 use crate::raw::Block;
 use crate::sorted::SortedSetView;
 use crate::spiral::{ElementRef, Put};
-use crate::stream::{PartPlace, StreamChange, StreamId};
+use crate::stream::{PartPlace, StreamChange};
 use crate::{
     AccessClock, Bound, DbIndex, Direction, Encoding, End, Key, Kind, ListThreshold, StoreError,
     UnixMillis, ValueImage, parse_canonical_i64,
@@ -30,51 +31,6 @@ use crate::{
 
 /// Elements that one look at a hash shows, about.
 pub(super) const SCAN_ELEMENTS: usize = 16;
-
-/// Where a part begins: the first at the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartFrom {
-    /// Of a list an element, of a hash a cursor, of a stream the stage.
-    pub number: u64,
-    /// Of a stream the entry.
-    pub id: StreamId,
-}
-
-impl PartFrom {
-    /// One that a number says.
-    pub fn number(number: u64) -> Self {
-        Self {
-            number,
-            id: StreamId::MIN,
-        }
-    }
-
-    /// As bytes, for who asks for a part.
-    pub fn to_bytes(self) -> [u8; 24] {
-        let mut bytes = [0; 24];
-        let words = [self.number, self.id.ms, self.id.seq];
-        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    /// What [`Self::to_bytes`] made of one.
-    ///
-    /// # Panics
-    /// It made none of these.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let [number, ms, seq] = words else {
-            panic!("a place has three words");
-        };
-        assert!(rest.is_empty(), "a place has three words");
-        Self {
-            number: u64::from_le_bytes(*number),
-            id: StreamId::new(u64::from_le_bytes(*ms), u64::from_le_bytes(*seq)),
-        }
-    }
-}
 
 /// A collection of a shard that no key has yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,28 +88,6 @@ impl LooseCollections {
     }
 }
 
-fn write_text(text: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    out.extend_from_slice(text);
-}
-
-/// Adds a member to a part of a set.
-pub fn write_member(member: &[u8], part: &mut Vec<u8>) {
-    write_text(member, part);
-}
-
-/// The members in a part of a set.
-pub fn members_of_part(mut part: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || (!part.is_empty()).then(|| read_text(&mut part)))
-}
-
-fn write_field(field: &ElementRef<'_>, out: &mut Vec<u8>) {
-    write_text(field.name, out);
-    write_text(field.value, out);
-    let deadline = field.deadline.map_or(-1, |at| at.0);
-    out.extend_from_slice(&deadline.to_le_bytes());
-}
-
 /// A member of a set.
 fn member_of(name: &[u8]) -> ElementRef<'_> {
     ElementRef {
@@ -168,46 +102,6 @@ fn stored(put: Put) -> Stored {
         Put::Added => Stored::Added,
         Put::Replaced => Stored::Replaced,
     }
-}
-
-fn read_text<'a>(part: &mut &'a [u8]) -> &'a [u8] {
-    let (len, rest) = part.split_first_chunk().expect("a length");
-    let (text, rest) = rest.split_at(u32::from_le_bytes(*len) as usize);
-    *part = rest;
-    text
-}
-
-fn read_field<'a>(part: &mut &'a [u8]) -> ElementRef<'a> {
-    let (name, value) = (read_text(part), read_text(part));
-    let (deadline, rest) = part.split_first_chunk().expect("a deadline");
-    *part = rest;
-    let deadline = i64::from_le_bytes(*deadline);
-    ElementRef {
-        name,
-        value,
-        deadline: (deadline >= 0).then_some(UnixMillis(deadline)),
-    }
-}
-
-/// Adds a member to a part of a sorted set.
-pub fn write_scored(member: &Member<'_>, part: &mut Vec<u8>) {
-    write_text(member.name, part);
-    part.extend_from_slice(&member.score.to_bits().to_le_bytes());
-}
-
-fn read_scored<'a>(part: &mut &'a [u8]) -> Member<'a> {
-    let name = read_text(part);
-    let (score, rest) = part.split_first_chunk().expect("a score");
-    *part = rest;
-    Member {
-        name,
-        score: f64::from_bits(u64::from_le_bytes(*score)),
-    }
-}
-
-/// The members in a part of a sorted set.
-pub fn scored_of_part(mut part: &[u8]) -> impl Iterator<Item = Member<'_>> {
-    std::iter::from_fn(move || (!part.is_empty()).then(|| read_scored(&mut part)))
 }
 
 impl Shard {

@@ -7,7 +7,8 @@
 
 use std::ops::ControlFlow;
 
-use super::loose::{SCAN_ELEMENTS, write_member, write_scored};
+use super::loose::SCAN_ELEMENTS;
+use super::parts::{write_member, write_scored};
 use super::{Access, Member, SetRef, Shard, SortedSetRef};
 use crate::limits::NEAR_AT_ONCE;
 use crate::raw::Block;

@@ -9,20 +9,25 @@
 //! As Redis does it: numbers that are equal are ordered by the elements; texts that are equal stay as they were; what is not there
 //! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte. A set has no order that
 //! its members could keep, so that they are ordered as texts, which Redis does where they are stored or a script has them.
+//!
+//! Many elements are sorted in steps (`steps.rs`), if all is on one core and no pattern names other keys.
 
 mod across;
+mod merge;
 mod options;
 mod order;
 mod pattern;
+mod steps;
 mod texts;
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Access, Bound, DbIndex, Direction, End, Event, Key, Kind, Shard};
+use larder_engine::{Access, Bound, DbIndex, Direction, End, Event, Key, Kind, LooseId, Shard};
 
+use crate::command::families::pieces::AtOnce;
 use crate::command::{
     Args, Category, CommandSpec, Flags, Found, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
-    Spread,
+    Spread, Steps,
 };
 use crate::observe::Stats;
 use crate::resp::ErrorReply;
@@ -40,9 +45,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
         summary: "Returns the elements of a list, a set or a sorted set sorted, or stores them.",
         run: Run::FanOut {
-            together: sort,
+            together: |call| sort(call, MayStore::Yes, AtOnce::All).map(drop),
             spread: Spread::Rounds(across::sort),
         },
+        steps: Some(|call| sort(call, MayStore::Yes, AtOnce::Little)),
         ..SORT
     },
     CommandSpec {
@@ -53,9 +59,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
         summary: "Returns the elements of a list, a set or a sorted set sorted.",
         run: Run::FanOut {
-            together: sort_ro,
+            together: |call| sort(call, MayStore::No, AtOnce::All).map(drop),
             spread: Spread::Rounds(across::sort_ro),
         },
+        steps: Some(|call| sort(call, MayStore::No, AtOnce::Little)),
         ..SORT
     },
 ];
@@ -89,16 +96,20 @@ fn destination(args: &Args<'_>) -> Found {
     options::destination(args)
 }
 
-/// `SORT` on one core.
-fn sort(call: &mut ShardCall<'_>) -> CommandResult {
-    let options = Options::parse(&call.args, MayStore::Yes)?;
-    sort_here(call, &options)
-}
-
-/// `SORT_RO` on one core.
-fn sort_ro(call: &mut ShardCall<'_>) -> CommandResult {
-    let options = Options::parse(&call.args, MayStore::No)?;
-    sort_here(call, &options)
+/// `SORT` and `SORT_RO` on one core.
+fn sort(
+    call: &mut ShardCall<'_>,
+    may_store: MayStore,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+    let options = Options::parse(&call.args, may_store)?;
+    if at_once == AtOnce::Little
+        && let Some(steps) = steps::begin(call, &options)
+    {
+        return Ok(Some(steps));
+    }
+    sort_here(call, &options)?;
+    Ok(None)
 }
 
 fn sort_here(call: &mut ShardCall<'_>, options: &Options) -> CommandResult {
@@ -309,25 +320,44 @@ fn store<'e>(
     shard: &mut Shard,
     db: DbIndex,
     key: Key<'_>,
-    elements: impl ExactSizeIterator<Item = &'e [u8]>,
+    mut elements: impl ExactSizeIterator<Item = &'e [u8]>,
 ) -> CommandResult {
-    if elements.len() == 0 {
-        shard.remove(db, key, Event::Del);
-        return Ok(());
-    }
-    let count = elements.len() as u64;
     let gathered = shard.begin_loose(Kind::List, None);
-    for element in elements {
-        if let Err(error) = shard.push_loose(gathered, element) {
-            shard.drop_loose(gathered);
-            return Err(error.into());
-        }
+    let stored = elements.try_for_each(|element| Ok(shard.push_loose(gathered, element)?));
+    drop_if_failed(shard, gathered, stored)?;
+    remove_or_put(shard, db, key, gathered)?;
+    Ok(())
+}
+
+/// Drops what is gathered, if something of it could not be.
+fn drop_if_failed(shard: &mut Shard, gathered: LooseId, outcome: CommandResult) -> CommandResult {
+    if outcome.is_err() {
+        shard.drop_loose(gathered);
+    }
+    outcome
+}
+
+/// Puts what is gathered at a key, or removes what is there, if that is nothing. How many elements there are.
+///
+/// # Errors
+/// Memory is out; then the key is as it was.
+fn remove_or_put(
+    shard: &mut Shard,
+    db: DbIndex,
+    key: Key<'_>,
+    gathered: LooseId,
+) -> Result<u64, ErrorReply> {
+    let count = shard.loose_len(gathered);
+    if count == 0 {
+        shard.drop_loose(gathered);
+        shard.remove(db, key, Event::Del);
+        return Ok(0);
     }
     let attributes = (None, shard.access_of_new());
     shard.put_loose(db, key, gathered, attributes, Event::SortStore)?;
     // As in Redis, where each element counts.
     shard.journal().count_as(1, count);
-    Ok(())
+    Ok(count)
 }
 
 #[cfg(test)]

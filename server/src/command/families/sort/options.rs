@@ -40,6 +40,13 @@ pub(super) enum MayStore {
 }
 
 impl Options {
+    /// Whether a pattern names keys that no argument does.
+    pub(super) fn names_other_keys(&self) -> bool {
+        let is_key = |pattern: &Pattern| matches!(pattern, Pattern::Key(_));
+        let by_key = matches!(&self.by, By::Pattern(pattern) if is_key(pattern));
+        by_key || self.gets.iter().any(is_key)
+    }
+
     /// Reads the arguments from 2 on.
     pub(super) fn parse(args: &Args<'_>, may_store: MayStore) -> Result<Self, ErrorReply> {
         let mut options = Self {

@@ -39,6 +39,11 @@ impl Texts {
         self.bytes.len()
     }
 
+    /// The memory they take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<Option<(usize, usize)>>()
+    }
+
     /// Whether `others` bytes beside these are not too many.
     ///
     /// # Errors
