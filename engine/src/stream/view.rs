@@ -35,7 +35,7 @@ impl<'a> StreamEntry<'a> {
             id: record.id,
             fields: match record.flags & NAMED {
                 0 => Fields::of_bytes(record.body),
-                _ => Fields::named(record.prelude, record.body),
+                _ => Fields::named(record.names, record.body),
             },
         }
     }
@@ -189,7 +189,7 @@ impl<'a> StreamRef<'a> {
                 .write_part(self.heap, from, SHOWN_BYTES, &mut part);
             let mut rest = &part[..];
             while !rest.is_empty() {
-                show(&StreamChange::read(&mut rest));
+                StreamChange::read(&mut rest).each_apart(show);
             }
         }
     }

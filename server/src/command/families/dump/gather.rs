@@ -214,7 +214,7 @@ fn change_some(
     while let Some(change) = stream.next_change(body).map_err(damaged)? {
         shard.change_loose(gathered, &change)?;
         let bytes = match change {
-            StreamChange::Added { fields, .. } => fields.len(),
+            StreamChange::Entries { entries, .. } => entries.len(),
             _ => 0,
         };
         if budget.spend(bytes).is_break() {
