@@ -62,7 +62,7 @@ pub use stream::{
     StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimTo,
 };
 pub use subscribers::SubscriberId;
-pub use thresholds::{ListThreshold, StreamNodeLimits, Thresholds};
+pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};
 pub use units::{AccessClock, DbIndex, Direction, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

@@ -41,6 +41,7 @@ impl Stream {
         if let Some(last) = self.view(heap).last_entry_id() {
             assert!(last <= self.marks.last_id);
         }
+        self.producers.check();
         let mut state_bytes = self.groups.bytes() + self.producers.used_bytes();
         for (_, _, group) in self.groups.iter() {
             state_bytes += group.consumers.bytes();

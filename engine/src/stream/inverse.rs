@@ -141,13 +141,13 @@ impl Stream {
                 StreamChange::Forgotten { producer, iid }.write(out);
                 let known = self.producers.by_name.get(producer);
                 if let Some(known) = known
-                    && known.produced.len() as u64 >= self.producers.most
-                    && let Some((iid, id)) = known.produced.front()
+                    && known.len() as u64 >= self.producers.most
+                    && let Some((iid, id)) = known.oldest()
                 {
                     StreamChange::Produced {
                         producer,
                         iid,
-                        id: *id,
+                        id,
                         is_oldest: true,
                     }
                     .write(out);
@@ -177,11 +177,11 @@ impl Stream {
         }
         .write(out);
         for (_, producer, known) in self.producers.by_name.iter() {
-            for (iid, id) in &known.produced {
+            for (iid, id) in known.iter() {
                 StreamChange::Produced {
                     producer,
                     iid,
-                    id: *id,
+                    id,
                     is_oldest: false,
                 }
                 .write(out);

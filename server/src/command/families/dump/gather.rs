@@ -132,7 +132,14 @@ impl Gathering {
             Value::SortedSet(set) => {
                 Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
             }
-            Value::Stream(stream) => Stage::Stream(shard.begin_loose(Kind::Stream, None), stream),
+            Value::Stream(stream) => {
+                let id = shard.begin_loose(Kind::Stream, None);
+                if let Some(change) = shard.production_change() {
+                    // What the payload says of that, if it does, comes behind it. A stream without memory for its root has none for all else.
+                    shard.change_loose(id, &change)?;
+                }
+                Stage::Stream(id, stream)
+            }
         };
         Ok(None)
     }
