@@ -129,18 +129,14 @@ fn a_stream_named_twice_among_others_is_read_on() {
     server.assert_nothing_is_left();
 }
 
-/// Streams on one core, and on two.
-fn placed(server: &mut Server, client: Client) -> [Vec<String>; 2] {
-    let keys = streams(server, client, 2, 2);
-    [vec![keys[1].clone()], keys]
-}
-
 #[test]
 fn who_claims_is_served_when_an_entry_has_been_pending_for_long_enough() {
     for session_core in [0, 1] {
         let mut server = Server::new(2);
         let (client, other) = (server.connect(session_core), server.connect(0));
-        for keys in placed(&mut server, other) {
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
             let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
             let names = keys.join(" ");
             let read = format!("XREADGROUP GROUP g other STREAMS {names} {news}");
@@ -178,7 +174,9 @@ fn who_claims_is_served_with_what_comes_to_be_pending_while_it_waits() {
     for session_core in [0, 1] {
         let mut server = Server::new(2);
         let (client, other) = (server.connect(session_core), server.connect(0));
-        for keys in placed(&mut server, other) {
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
             let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
             let names = keys.join(" ");
             for key in &keys {
@@ -222,7 +220,9 @@ fn who_reads_for_a_group_hears_that_the_stream_has_gone() {
     ] {
         let mut server = Server::new(2);
         let (client, other) = (server.connect(0), server.connect(1));
-        for keys in placed(&mut server, other) {
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
             let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
             let names = keys.join(" ");
             for key in &keys {
